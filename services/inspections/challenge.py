@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ledger.errors import InputError
-from ledger.provenance import find_certificate, find_issue, open_reader
+from ledger.provenance import Reader, find_certificate, find_issue, open_reader
 from ledger.records import Challenge, Inference, Issued, Item, Measured, Statement, Verdict
 from ledger.store import Store
 from ledger.store.rows import CertificateRow, ModelRow
@@ -16,7 +16,7 @@ from quality.errors import AuditError, QualityError
 from quality.inputs import pack_window
 from services.inspections.statements import to_ledger_verdict
 
-__all__ = ["PreparedChallenge", "build_statement", "prepare_challenge"]
+__all__ = ["PreparedChallenge", "build_challenge", "build_statement", "find_fault", "prepare_challenge"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +40,26 @@ def prepare_challenge(store: Store, name: str, extract: Extract, certificate: in
     # One read transaction: certificate and model must belong to the same state of the index.
     with open_reader(store) as reader:
         row = find_certificate(reader, name, certificate)
-        if not row.model:
-            raise InputError(f"certificate {row.sequence} is by a procedure: there is no inference to open")
-        model = reader.need(ModelRow, row.model)
-        record = Challenge(
-            certificate=row.sequence,
-            key=find_issue(reader, row.sequence).key,
-            issued=Issued(build_statement(row), row.anchor_size, row.anchor_root),
-            inference=Inference(
-                pack_window(extract.window), extract.salt, extract.logits, _find_verdict(row, model, extract)
-            ),
-            measured=Measured(build_window_leaf_data(extract.binding, extract.input_commitment), extract.inclusion),
-        )
-    return PreparedChallenge(record, row.sequence, model.code is not None, _find_fault(extract))
+        record = build_challenge(reader, row, extract)
+        executable = reader.need(ModelRow, row.model).code is not None
+    return PreparedChallenge(record, row.sequence, executable, find_fault(extract))
+
+
+def build_challenge(reader: Reader, row: CertificateRow, extract: Extract) -> Challenge:
+    """The record that opens a certificate with an extract of its inference. Raises InputError if the extract does not
+    open the certificate; the contract would refuse it."""
+    if not row.model:
+        raise InputError(f"certificate {row.sequence} is by a procedure: there is no inference to open")
+    model = reader.need(ModelRow, row.model)
+    return Challenge(
+        certificate=row.sequence,
+        key=find_issue(reader, row.sequence).key,
+        issued=Issued(build_statement(row), row.anchor_size, row.anchor_root),
+        inference=Inference(
+            pack_window(extract.window), extract.salt, extract.logits, _find_verdict(row, model, extract)
+        ),
+        measured=Measured(build_window_leaf_data(extract.binding, extract.input_commitment), extract.inclusion),
+    )
 
 
 def build_statement(row: CertificateRow) -> Statement:
@@ -93,7 +100,8 @@ def _find_verdict(row: CertificateRow, model: ModelRow, extract: Extract) -> int
     )
 
 
-def _find_fault(extract: Extract) -> str | None:
+def find_fault(extract: Extract) -> str | None:
+    """The fault that re-execution finds; None if the certificate is right, so that opening it upholds it."""
     try:
         audit(extract)
     except AuditError as error:

@@ -18,7 +18,7 @@ from quality.inputs import unpack_window
 from quality.model import model_digest
 from services.inspections.statements import to_model_verdict
 
-__all__ = ["find_extract", "find_model", "find_shared_measurements"]
+__all__ = ["find_extract", "find_kept_extract", "find_model", "find_shared_measurements"]
 
 _HASH_BYTES = 32
 
@@ -38,36 +38,40 @@ def find_extract(store: Store, chain: Chain | None, name: str, certificate: int 
     NotFoundError if certificate, inference, evidence or model are not known here.
     """
     with open_reader(store) as reader:
-        row = find_certificate(reader, name, certificate)
-        kept = reader.book.inference(row.sequence)
-        if kept is None:
-            raise NotFoundError(
-                f"the inference of certificate {row.sequence} is not stored here",
-                hint="ask the inspector that issued the certificate for an extract",
-            )
-        content = find_model(reader, chain, row.model)
-        entry, inclusion = _find_leaf(reader, row)
-        binding = Binding(
-            chain_id=reader.identity.chain_id,
-            ledger=reader.identity.ledger,
-            lot=row.lot,
-            stream=row.stream,
-            leaf_index=row.leaf_index,
-            leaf=row.leaf_hash,
-            entry=entry,
+        return find_kept_extract(reader, chain, find_certificate(reader, name, certificate))
+
+
+def find_kept_extract(reader: Reader, chain: Chain | None, row: CertificateRow) -> Extract:
+    """Like `find_extract`, of a certificate that is found already."""
+    kept = reader.book.inference(row.sequence)
+    if kept is None:
+        raise NotFoundError(
+            f"the inference of certificate {row.sequence} is not stored here",
+            hint="ask the inspector that issued the certificate for an extract",
         )
-        return Extract(
-            model=content,
-            binding=binding,
-            salt=kept.salt,
-            window=unpack_window(kept.window),
-            model_digest=reader.need(ModelRow, row.model).digest,
-            input_commitment=build_input_commitment(kept.salt, kept.window),
-            logits=tuple(json.loads(kept.logits)),
-            verdict=to_model_verdict(row.verdict),
-            inference_digest=row.inference_digest,
-            inclusion=inclusion,
-        )
+    content = find_model(reader, chain, row.model)
+    entry, inclusion = _find_leaf(reader, row)
+    binding = Binding(
+        chain_id=reader.identity.chain_id,
+        ledger=reader.identity.ledger,
+        lot=row.lot,
+        stream=row.stream,
+        leaf_index=row.leaf_index,
+        leaf=row.leaf_hash,
+        entry=entry,
+    )
+    return Extract(
+        model=content,
+        binding=binding,
+        salt=kept.salt,
+        window=unpack_window(kept.window),
+        model_digest=reader.need(ModelRow, row.model).digest,
+        input_commitment=build_input_commitment(kept.salt, kept.window),
+        logits=tuple(json.loads(kept.logits)),
+        verdict=to_model_verdict(row.verdict),
+        inference_digest=row.inference_digest,
+        inclusion=inclusion,
+    )
 
 
 def find_model(reader: Reader, chain: Chain | None, number: int) -> bytes:

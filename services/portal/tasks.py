@@ -34,7 +34,7 @@ TASKS: Mapping[Task, tuple[About, tuple[str, ...]]] = {
     Task.COMPLETE_ORDER: (About.ORDER, ("completeOrder",)),
     Task.HAND_OVER: (About.LOT, ("offerCustody",)),
     Task.CONFIRM_DELIVERY: (About.ORDER, ("confirmDelivery",)),
-    Task.OPEN_CERTIFICATE: (About.CERTIFICATE, ()),
+    Task.OPEN_CERTIFICATE: (About.CERTIFICATE, ("openCertificate",)),
     Task.APPROVE_MODEL: (About.MODEL, ("approveModel",)),
     Task.RECOVERY: (About.NOTHING, ("objectToRecovery",)),
     Task.ANSWER_NOTICE: (About.NOTHING, ()),

@@ -124,6 +124,21 @@ class InspectionsMethods(Methods):
         """
         return cast("dict[str, Any]", self._ask("GET", f"/v1/certificates/{self.quote(id)}/inspection-document"))
 
+    def open_certificate(self, id: int, *, publish_window: bool, key: str | None = None) -> RecordStatus:
+        """Open a certificate of your company, as is demanded, which publishes what was measured.
+
+        POST /v1/certificates/{id}/open
+        """
+        return cast(
+            "RecordStatus",
+            self._ask(
+                "POST",
+                f"/v1/certificates/{self.quote(id)}/open",
+                body={"publish_window": publish_window},
+                key=self.key(key),
+            ),
+        )
+
     def revoke_certificate(
         self, id: int, *, reason: dict[str, Any] | None = None, reason_root: str | None = None, key: str | None = None
     ) -> RecordStatus:

@@ -16,6 +16,7 @@ A body has the fields of the record, with these changes:
                        `event` names it by its id
     registers          have the reading; stream, size and root of the anchor follow from it
     setpoints          have the answer, likewise
+    an opening         has only the word that what was measured may be published
 
 Types are strict: neither "1" nor true is a number. Unknown members are refused.
 """
@@ -28,7 +29,8 @@ from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
+from pydantic_core import PydanticCustomError
 
 from ledger.ids import MAX_IDENTIFIER_LENGTH
 from ledger.records import (
@@ -156,6 +158,13 @@ def _words(kind: type[enum.IntEnum]) -> Any:
     return Annotated[str, Field(pattern=f"^({'|'.join(words)})$", examples=words[:1])]
 
 
+def _agreed(word: bool) -> bool:
+    # Not Literal[True], which takes 1 for it.
+    if not word:
+        raise PydanticCustomError("not_agreed", "without this word, nothing is published")
+    return word
+
+
 _UNIT = Annotated[str, Field(pattern="^[A-Z0-9]{2,3}$", description="UN/ECE Rec. 20.", examples=["H87"])]
 _WHEN = "2026-12-01T12:00:00Z"
 _DOCUMENT = "JSON document that the gateway salts, hashes and stores; its root is recorded. Omit it for none."
@@ -253,6 +262,17 @@ _ASKED: dict[str, tuple[Any, Any]] = {
     "reason_text": (
         Annotated[str, Field(min_length=1, max_length=500)] | None,
         Field(None, description="Why it is refused; required for a refusal.", examples=["the tool is changed today"]),
+    ),
+    "publish_window": (
+        Annotated[
+            bool,
+            AfterValidator(_agreed),
+            Field(
+                description="That everybody in the consortium may read what was measured.",
+                json_schema_extra={"const": True},
+            ),
+        ],
+        ...,
     ),
     "event": (
         Annotated[str, Field(min_length=1, max_length=128)] | None,

@@ -7,7 +7,6 @@ from ledger.records import (
     AcceptOwnership,
     AcceptRecovery,
     Admit,
-    Challenge,
     Close,
     Depart,
     Entrust,
@@ -33,6 +32,5 @@ LEFT_OUT: dict[type[Record], str] = {
     **dict.fromkeys((ProposeKey, AcceptKey, SetKey, RevokeKey, SetNameKey), _BY_OPERATOR),
     **dict.fromkeys((TransferOwnership, AcceptOwnership), _BY_OPERATOR),
     **dict.fromkeys((ProposeRecovery, OverruleObjection, AcceptRecovery), _BY_OPERATOR),
-    Challenge: "it publishes measured input permanently: the command line asks a person first",
 }
 """Kinds of records without a route, and why."""

@@ -19,6 +19,7 @@ from ledger.records import (
     ApproveModel,
     CancelAssignment,
     CancelOrder,
+    Challenge,
     CommissionLot,
     CompleteOrder,
     ConfirmDelivery,
@@ -95,6 +96,7 @@ from services.gateway.recording.example_bodies import (
     VERDICT,
     Body,
 )
+from services.gateway.recording.openings import find_demanded
 from services.gateway.recording.registers import find_register
 from services.gateway.recording.setpoints import find_setpoint_answer
 from services.gateway.recording.specifications import Verify, verify_terms
@@ -395,6 +397,17 @@ WRITES: tuple[Write, ...] = (
         {},
         find_certified,
         ("lot", "order", "certificate"),
+    ),
+    Write(
+        Challenge,
+        "/v1/certificates/{id}/open",
+        "Open a certificate of your company, as is demanded, which publishes what was measured",
+        _INSPECTOR,
+        {"publish_window": True},
+        find_demanded,
+        ("certificate", "key", "issued", "inference", "measured"),
+        asks=("publish_window",),
+        called="OpenCertificate",
     ),
     Write(
         OpenStream,

@@ -32,6 +32,7 @@ _ENTRIES = {
     "too_short": "entry.missing",
     "too_long": "entry.many",
     "string_pattern_mismatch": "entry.form",
+    "not_agreed": "entry.agree",
 }
 """Catalogue keys for what the body's model says of a value; of others, `entry.wrong`."""
 

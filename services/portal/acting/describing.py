@@ -72,6 +72,7 @@ def _certificate(reader: Reader, row: CertificateRow) -> dict[str, Value | None]
         "verdict": Value("word", Verdict(row.verdict)),
         "state": Value("word", CertificateState(row.state)),
         "issuer": Value("party", reader.party(row.issuer)),
+        "opening_deadline": _moment(row.opening_deadline),
     }
 
 

@@ -6,6 +6,7 @@ import hashlib
 from datetime import UTC, datetime, timedelta
 from typing import cast
 
+from ledger.errors import NotFoundError
 from ledger.records import CertificateState, LotState, ModelState, Role, Verdict
 from ledger.store.rows import (
     CertificateRow,
@@ -17,11 +18,14 @@ from ledger.store.rows import (
     StreamRow,
     gates_of,
 )
+from services.inspections.challenge import find_fault
+from services.inspections.extracts import find_kept_extract
 from services.portal.acting.acts import Act
 from services.portal.acting.choices import choose_measurement, measurement_options
-from services.portal.acting.fields import Body, Field, FieldKind, Option
+from services.portal.acting.fields import Body, Field, FieldKind, Filled, Option
 from services.portal.acting.lots import lot_of, order_of
 from services.portal.acting.orders import REASON
+from services.portal.acting.summaries import Line, Value
 from services.portal.acting.things import About, Scene
 
 __all__ = ["QUALITY_ACTS"]
@@ -88,6 +92,23 @@ def _may_demand(scene: Scene) -> bool:
     return holds or party or _is_auditor(scene)
 
 
+def _may_open(scene: Scene) -> bool:
+    """Whether its opening is awaited, and what it was made on is kept here."""
+    row = _certificate(scene)
+    awaited = row.state == CertificateState.DEMANDED and row.opening_deadline > scene.reader.cursor.block_time
+    return row.issuer == scene.company and awaited and scene.reader.book.inference(row.sequence) is not None
+
+
+def _tell_outcome(_: Filled, scene: Scene) -> list[Line]:
+    """What is to be expected of the contract, by re-execution here; nothing where that is not possible."""
+    try:
+        fault = find_fault(find_kept_extract(scene.reader, None, _certificate(scene)))
+    except NotFoundError:
+        return []
+    outcome = CertificateState.UPHELD if fault is None else CertificateState.REFUTED
+    return [Line("outcome", (Value("word", outcome),))]
+
+
 def _is_auditor(scene: Scene) -> bool:
     row = scene.reader.rows.get(ParticipantRow, scene.company)
     return row is not None and bool(row.roles & Role.AUDITOR)
@@ -142,6 +163,13 @@ QUALITY_ACTS = (
         called="certifyLot",
     ),
     Act("demandOpening", About.CERTIFICATE, offered=_may_demand),
+    Act(
+        "openCertificate",
+        About.CERTIFICATE,
+        (Field("publish_window", FieldKind.TICK),),
+        offered=_may_open,
+        tells=_tell_outcome,
+    ),
     Act("revokeCertificate", About.CERTIFICATE, (REASON,), offered=_may_revoke, grave=True),
     Act(
         "approveModel",

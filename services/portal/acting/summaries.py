@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, cast
 
 from ledger.canonical import Json
 from ledger.provenance.reader import Reader, unit
-from ledger.records import Gate, Input, Item, NoteKind, Output, Record
+from ledger.records import Gate, Inference, Input, Issued, Item, NoteKind, Output, Record, Verdict
 from ledger.store.rows import MachineRow
+from quality.errors import QualityError
+from quality.inputs import unpack_window
 from services.portal.acting.desk import Preview
 
 if TYPE_CHECKING:
@@ -27,7 +29,8 @@ _MAX_LINES, _MAX_VALUES, _MAX_TEXT = 80, 100, 2000
 @dataclass(frozen=True, slots=True)
 class Value:
     """One value, with how it is shown: party, thing, machine, moment, word, unit, number, amount, quantity, gate,
-    hash, yes (or no), names (in several languages), option (two of them), text, none (template act_values.html)."""
+    hash, yes (or no), names (in several languages), option (two of them), values (a row of numbers), text, none
+    (template act_values.html)."""
 
     shown: str
     of: object
@@ -64,7 +67,11 @@ def build_summary(reader: Reader, preview: Preview) -> Summary:
 def _lines(reader: Reader, record: object) -> Iterator[Line]:
     for field in fields(cast("DataclassInstance", record)):
         value = getattr(record, field.name)
-        if isinstance(record, Record) and is_dataclass(value) and not isinstance(value, type):
+        if isinstance(value, Issued):
+            continue  # the certificate's record says it already
+        if isinstance(value, Inference):
+            yield from _opened(value)
+        elif isinstance(record, Record) and is_dataclass(value) and not isinstance(value, type):
             yield from _lines(reader, value)  # terms, transformation, rework, statement
         elif is_dataclass(value) and not isinstance(value, type):
             continue  # an opening: what it proves is stated by the record's other fields
@@ -72,6 +79,18 @@ def _lines(reader: Reader, record: object) -> Iterator[Line]:
             yield Line(field.name, tuple(_each(reader, field.name, one) for one in value[:_MAX_VALUES]))
         else:
             yield Line(field.name, _values(reader, field.name, value))
+
+
+def _opened(inference: Inference) -> Iterator[Line]:
+    """What an opening publishes. A window that cannot be read is one that no model passes."""
+    try:
+        window = tuple(unpack_window(inference.window))
+    except QualityError:
+        window = ()
+    yield Line("window", (Value("values", window),))
+    yield Line("logits", tuple(Value("number", one) for one in inference.logits[:_MAX_VALUES]))
+    yield Line("verdict", (Value("word", Verdict(inference.verdict)),))
+    yield Line("salt", (Value("hash", inference.salt),))
 
 
 def named(reader: Reader, subject: bytes) -> tuple[bytes, str | None]:

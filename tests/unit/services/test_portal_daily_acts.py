@@ -285,10 +285,10 @@ def test_lots_change_hands_with_what_is_packed_in_them(day: Day) -> None:
     assert day.tasks() == []
 
 
-def gated(day: Day) -> str:
-    """A lot that the other company makes of an order whose gate is by a procedure of this company."""
+def gated(day: Day, model: int = 0) -> str:
+    """A lot that the other company makes of an order whose gate is by a model of this company; 0: by a procedure."""
     terms: dict[str, Any] = {"operations": 1, "coordinator": day.other_number, "due_at": "2100-01-01T00:00:00Z"}
-    gates = [{"inspector": day.site.number, "model": 0}]
+    gates = [{"inspector": day.site.number, "model": model}]
     order = day.site.final("/v1/orders", identifier="urn:example:order", terms={**terms, "gates": gates})["subjects"][0]
     of = bytes.fromhex(order[2:])
     day.by_other(AcceptOrder(of, NONE), RegisterMachine(identifier_hash(NONE, "urn:example:xmill"), NONE))

@@ -1,0 +1,50 @@
+"""The record with which a certificate's issuer answers a demand: it opens the inference, out of the company's book."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ledger.errors import InputError
+from ledger.provenance.reader import Reader
+from ledger.provenance.traces import find_certificate_row
+from ledger.records import CertificateState
+from ledger.store.rows import CertificateRow
+from services.inspections.challenge import build_challenge
+from services.inspections.extracts import find_kept_extract
+
+__all__ = ["find_demanded"]
+
+
+def find_demanded(reader: Reader, asked: Mapping[str, Any]) -> dict[str, object]:
+    """The fields of a challenge of the company's own certificate, of which nothing comes from the caller.
+
+    Raises NotFoundError if the certificate, or what it was made on, is not kept here; InputError for one of another
+    company, or one whose opening is not demanded or too late: the contract would refuse that, and what was measured
+    would be in a transaction all the same.
+    """
+    row = find_certificate_row(reader, asked["id"])
+    _verify_demanded(reader, row, asked["creator"])
+    record = build_challenge(reader, row, find_kept_extract(reader, None, row))
+    return {
+        "certificate": record.certificate,
+        "key": record.key,
+        "issued": record.issued,
+        "inference": record.inference,
+        "measured": record.measured,
+    }
+
+
+def _verify_demanded(reader: Reader, row: CertificateRow, company: int) -> None:
+    if row.issuer != company:
+        raise InputError(
+            f"certificate {row.sequence} is of another company",
+            hint="whoever holds the measurement opens it with `millmark quality challenge`",
+        )
+    if row.state != CertificateState.DEMANDED:
+        raise InputError(
+            f"nobody demands now that certificate {row.sequence} be opened",
+            hint="to open it all the same: `millmark quality challenge`",
+        )
+    if row.opening_deadline <= reader.cursor.block_time:
+        raise InputError(f"it is too late to open certificate {row.sequence}", hint="issue another one")

@@ -1,0 +1,198 @@
+"""An inspector answers a demand in the portal: from the work list over the summary to the contract's verdict, and what
+is refused before anything is published."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from ledger.evidence import (
+    EvidenceLog,
+    LeafKind,
+    build_inference_context,
+    build_window_commitment,
+    build_window_entry,
+)
+from ledger.records import (
+    ALL_ROLES,
+    ApproveModel,
+    CertificateState,
+    DemandOpening,
+    IssueCertificate,
+    Item,
+    LotState,
+    Record,
+    Statement,
+    Verdict,
+)
+from ledger.store import Book, Rows
+from ledger.store.outbox import Outbox
+from ledger.store.rows import CertificateRow, LotRow, ModelRow, ParticipantRow
+from quality import Decision, Dense, Network, Scale, build_model, model_digest
+from quality import Inference as Inspected
+from quality import Verdict as ModelVerdict
+from quality.inputs import pack_window
+from services.access.people.roles import PersonRole
+from tests.support.acting_site import fields_of, open_acting_site, read
+from tests.unit.services.test_portal_daily_acts import FAR, NONE, Day, gated
+
+WIDTH = 5
+MODEL = build_model(
+    Network(
+        width=WIDTH,
+        decimals=0,
+        decision=Decision(outputs=1, rejects=1, threshold=0),
+        scales=(Scale(0, 1, 0),),
+        layers=(Dense(inputs=WIDTH, outputs=1, multiplier=0, biases=(-100,), weights=bytes([3] * WIDTH)),),
+    )
+)
+GOOD, BAD = [2] * WIDTH, [100] * WIDTH
+LOGIT = {2: -70, 100: 1400}
+SALT = bytes(range(32))
+
+
+@dataclass
+class Bench(Day):
+    """The company is an inspector with a model of its own and a bench that measures."""
+
+    model: int = 0
+    lot: str = ""
+
+    def by_us(self, *records: Record) -> None:
+        submitter = self.site.world.submitter(Outbox(self.site.store), self.site.signer)
+        submitter.submit([(f"own-{one!r}"[:200], one) for one in records])
+        self.site.send()
+
+    def certify(self, window: list[int], verdict: Verdict) -> int:
+        """On a window that was measured, with a verdict that may be a lie."""
+        site, lot, packed = self.site, bytes.fromhex(self.lot), pack_window(window)
+        machine = site.final("/v1/machines", identifier="urn:example:gauge")["sequence"]
+        stream = bytes.fromhex(
+            site.final("/v1/streams", identifier="urn:example:gauge:log", machine=machine)["subjects"][0][2:]
+        )
+        log = EvidenceLog()
+        entry = log.append(
+            build_window_entry(lot, build_window_commitment(SALT, packed), 0, 0, 0), SALT, kind=LeafKind.WINDOW
+        )
+        site.final(f"/v1/streams/0x{stream.hex()}/anchors", size=1, root="0x" + log.tree.root().hex())
+        deployment, logits = site.world.chain.deployment, (LOGIT[window[0]],)
+        context = build_inference_context(
+            chain_id=deployment.chain_id, ledger=deployment.ledger, lot=lot, stream=stream, leaf_index=0,
+            leaf=entry.leaf_hash,
+        )  # fmt: skip
+        inferred = Inspected(context, model_digest(MODEL), SALT, packed, logits, ModelVerdict(int(verdict)))
+        row = self.row(LotRow, lot)
+        item = Item(lot, row.order)
+        self.by_us(
+            IssueCertificate(
+                Statement((item,), self.model, verdict, FAR, inferred.digest, NONE, stream, 0, entry.leaf_hash)
+            )
+        )
+        number: int = self.last(CertificateRow).sequence
+        with site.store.transaction() as connection:
+            Book(connection).add_evidence(stream, log.entries)
+            Book(connection).put_inference(number, SALT, packed, logits)
+        return number
+
+    def demand(self, certificate: int) -> None:
+        lot = bytes.fromhex(self.lot)
+        self.by_other(DemandOpening(lot, self.row(LotRow, lot).order, certificate))
+
+    def pretend(self, row: CertificateRow) -> None:
+        """Has the index say something that takes a week, or that no company can bring about."""
+        with self.site.store.transaction() as connection:
+            Rows(connection).put(row)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    for site in open_acting_site(tmp_path):
+        other = site.world.admit(Outbox(site.store), ALL_ROLES)
+        site.send()
+        found = Bench(site, site.person(), other)
+        found.other_number = found.last(ParticipantRow, "number").number
+        site.final("/v1/models/publish", content="0x" + MODEL.hex())
+        found.model = found.last(ModelRow, "number").number
+        with site.store.transaction() as connection:
+            Book(connection).put_model(model_digest(MODEL), MODEL)
+        found.by_other(ApproveModel(found.model, NONE))
+        found.lot = gated(found, found.model)
+        yield found
+
+
+def path_of(certificate: int) -> str:
+    return f"/portal/act/openCertificate?id={certificate}"
+
+
+def test_a_demand_is_answered_from_the_work_list_and_the_contract_upholds(bench: Bench) -> None:
+    number = bench.certify(GOOD, Verdict.PASS)
+    assert "openCertificate" not in bench.offered(f"/portal/certificates/{number}"), "nobody demands it"
+    bench.demand(number)
+    assert bench.tasks() == ["Open your certificate"]
+    assert bench.offered("/portal") == ["openCertificate"]
+    page = bench.person.get(path_of(number))
+    assert "as computed here upheld" in read(page.text)
+    unticked = {**fields_of(page.text), "publish_window": ""}
+    del unticked["publish_window"]
+    refused = bench.person.post("/portal/act/openCertificate", unticked)
+    assert (refused.status_code, "Tick this to go on" in read(refused.text)) == (400, True)
+    summary = bench.person.post("/portal/act/openCertificate", {**unticked, "publish_window": "1"})
+    words = read(summary.text)
+    assert "Show 5 values 2 2 2 2 2" in words
+    assert "Output of the model -70" in words
+    assert not Outbox(bench.site.store).unfinished(1), "looking at it publishes nothing"
+    bench.do("openCertificate", str(number), publish_window="1")
+    assert bench.row(CertificateRow, number).state == CertificateState.UPHELD
+    assert bench.tasks() == []
+    assert "upheld" in read(bench.person.get("/portal/inspections").text)
+
+
+def test_a_lie_is_told_before_it_is_opened_and_refuted_after(bench: Bench) -> None:
+    number = bench.certify(BAD, Verdict.PASS)
+    bench.demand(number)
+    assert "as computed here refuted" in read(bench.person.get(path_of(number)).text)
+    bench.do("openCertificate", str(number), publish_window="1")
+    assert bench.row(CertificateRow, number).state == CertificateState.REFUTED
+    assert bench.row(LotRow, bytes.fromhex(bench.lot)).state == LotState.QUARANTINED
+
+
+def test_what_the_contract_would_refuse_is_never_published(bench: Bench) -> None:
+    number = bench.certify(GOOD, Verdict.PASS)
+    route = f"/v1/certificates/{number}/open"
+    answer = bench.site.post(route, {"publish_window": True})
+    assert (answer.status_code, "nobody demands" in answer.text) == (400, True)
+    bench.demand(number)
+    for body in ({}, {"publish_window": False}, {"publish_window": 1}):
+        assert bench.site.post(route, body).status_code == 422
+    row = bench.row(CertificateRow, number)
+    bench.pretend(replace(row, opening_deadline=1))
+    late = bench.site.post(route, {"publish_window": True})
+    assert (late.status_code, "too late" in late.text) == (400, True)
+    assert bench.offered("/portal") == []
+    assert "millmark quality challenge" in read(bench.person.get("/portal").text)
+    bench.pretend(replace(row, issuer=bench.other_number))
+    foreign = bench.site.post(route, {"publish_window": True})
+    assert (foreign.status_code, "of another company" in foreign.text) == (400, True)
+    assert not Outbox(bench.site.store).unfinished(1)
+
+
+def test_a_form_that_is_sent_twice_opens_once_and_a_reader_has_none(bench: Bench) -> None:
+    number = bench.certify(GOOD, Verdict.PASS)
+    bench.demand(number)
+    reader = bench.site.person(PersonRole.READER)
+    assert reader.get(path_of(number)).status_code == 404
+    page = bench.person.post(
+        "/portal/act/openCertificate",
+        {**fields_of(bench.person.get(path_of(number)).text), "publish_window": "1"},
+    )
+    sent = fields_of(page.text, "/confirm")
+    first, second = (bench.person.post("/portal/act/openCertificate/confirm", sent) for _ in range(2))
+    assert first.headers["location"] == second.headers["location"]
+    bench.site.send()
+    third = bench.person.post("/portal/act/openCertificate/confirm", sent)
+    assert third.headers["location"] == first.headers["location"]
+    again = bench.person.get(path_of(number))
+    assert again.status_code == 409
