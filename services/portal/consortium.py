@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from fastapi import Form, Request
 from starlette.responses import RedirectResponse, Response
 
-from ledger.chain.council import CALLS, MotionState, kebab
+from ledger.chain.council import CALLS, kebab
 from ledger.errors import ChainError, InputError, MillmarkError, NotFoundError
 from ledger.keys import to_checksum
 from ledger.provenance.consortium import participant, participants
@@ -24,7 +24,7 @@ from services.access import Scope
 from services.access.rules import Rule
 from services.directory.errors import DirectoryError
 from services.home.requests import MAX_REQUEST_BYTES
-from services.portal.consortium_desk import ConsortiumDesk, CouncilView, Governance, MotionView, Vote
+from services.portal.consortium_desk import ConsortiumDesk, CouncilView, Governance, Vote, votes_of
 from services.portal.forms import Forms
 from services.portal.lists import principal_of
 from services.portal.pages import Pages
@@ -48,11 +48,6 @@ _Reason = Annotated[str, Form(max_length=2000)]
 _Call = Annotated[str, Form(max_length=40)]
 _Arguments = Annotated[str, Form(max_length=2000)]
 _CALLS = tuple(map(kebab, CALLS))
-_VOTES = {
-    MotionState.OPEN: (Vote.APPROVE, Vote.RETRACT),
-    MotionState.WAITING: (Vote.RETRACT,),
-    MotionState.DUE: (Vote.EXECUTE, Vote.RETRACT),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +123,7 @@ class ConsortiumPages:
 
     def _offered(self, council: CouncilView | None, member: int | None) -> dict[int, tuple[Vote, ...]]:
         """By motion, what the member can do with it now."""
-        return {one.motion.number: _votes(one, member) for one in (council.motions if council else ())}
+        return {one.motion.number: votes_of(one, member) for one in (council.motions if council else ())}
 
     # Admission
 
@@ -245,9 +240,3 @@ def _wait_of(delay_s: int) -> tuple[str, int]:
     units = (("days", 86_400), ("hours", 3600), ("minutes", 60))
     fitting = ((name, delay_s // one) for name, one in units if delay_s % one == 0 and delay_s >= 2 * one)
     return next(fitting, ("seconds", delay_s))
-
-
-def _votes(view: MotionView, member: int | None) -> tuple[Vote, ...]:
-    approves = member in view.motion.approvals
-    hidden = Vote.APPROVE if approves else Vote.RETRACT
-    return tuple(one for one in _VOTES.get(view.motion.state, ()) if one is not hidden)

@@ -7,12 +7,12 @@ import enum
 from dataclasses import dataclass
 from typing import Protocol
 
-from ledger.chain.council import CouncilTerms, Motion
+from ledger.chain.council import CouncilTerms, Motion, MotionState
 from ledger.store.outbox import OutboxState, QueuedRecord
 from services.directory.document import DirectoryEntry
 from services.home import AdmissionRequest
 
-__all__ = ["Change", "ConsortiumDesk", "CouncilView", "Governance", "MotionView", "Vote", "Waiting"]
+__all__ = ["Change", "ConsortiumDesk", "CouncilView", "Governance", "MotionView", "Vote", "Waiting", "votes_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +84,20 @@ class Vote(enum.StrEnum):
     EXECUTE = "execute"
 
 
+_VOTES = {
+    MotionState.OPEN: (Vote.APPROVE, Vote.RETRACT),
+    MotionState.WAITING: (Vote.RETRACT,),
+    MotionState.DUE: (Vote.EXECUTE, Vote.RETRACT),
+}
+
+
+def votes_of(view: MotionView, member: int | None) -> tuple[Vote, ...]:
+    """What a member can do with a motion now."""
+    approves = member in view.motion.approvals
+    hidden = Vote.APPROVE if approves else Vote.RETRACT
+    return tuple(one for one in _VOTES.get(view.motion.state, ()) if one is not hidden)
+
+
 class ConsortiumDesk(Protocol):
     """Acts for the consortium's operator, or for a member of the council."""
 
@@ -96,6 +110,10 @@ class ConsortiumDesk(Protocol):
 
     def member(self) -> int | None:
         """The participant for whose key the gateway votes; None if it has none."""
+
+    def ballots(self) -> list[MotionView]:
+        """Motions that the gateway's company can agree to or carry out, as the chain said a moment ago. Empty if it is
+        no member of the council, or if the node does not answer within a second."""
 
     def changes(self) -> list[Change]:
         """What the next directory would say otherwise than the one in force."""

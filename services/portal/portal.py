@@ -146,7 +146,7 @@ class Portal:
         # The menu has them in this order: what is done every day first.
         self.routes: tuple[PageRoute, ...] = (
             PageRoute("/", self.home, ANYBODY),
-            *WorkPage(store, self.pages, self.forms, self.acting, read_troubles).routes(),
+            *WorkPage(store, self.pages, self.forms, self.acting, read_troubles, office.consortium.ballots).routes(),
             PageRoute("/portal/assets/{tag}/{name}", self.asset, _ASSET),
             *PairingPages(office.pairing, self.pages, self.forms, clock).routes(),
             PageRoute("/portal/events", office.follow, _FOLLOWING),

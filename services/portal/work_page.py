@@ -18,9 +18,10 @@ from ledger.store import Store
 from services.access import Principal, Scope
 from services.access.rules import Rule
 from services.portal.acting.acting import Acting, Offer
+from services.portal.consortium_desk import MotionView
 from services.portal.forms import Forms
 from services.portal.pages import Pages
-from services.portal.routes import OWNER, PageRoute
+from services.portal.routes import ADMINISTRATORS, OWNER, PageRoute
 from services.portal.tasks import find_doing
 from services.serving.troubles import Trouble
 
@@ -48,6 +49,7 @@ class WorkPage:
     forms: Forms
     acting: Acting
     read_troubles: Callable[[], Sequence[Trouble]]
+    find_ballots: Callable[[], Sequence[MotionView]]
 
     def routes(self) -> tuple[PageRoute, ...]:
         return (PageRoute("/portal", self.show, _RULE),)
@@ -60,6 +62,8 @@ class WorkPage:
             "items": items,
             "page": page,
             "pages": max(-(-found.count // _ITEMS), 1),
+            # A vote binds the company: administrators alone cast it.
+            "ballots": tuple(self.find_ballots()) if ADMINISTRATORS.is_met_by(principal) else (),
             # Only the company itself may know how its gateway is.
             "troubles": tuple(self.read_troubles()) if OWNER.is_met_by(principal) else (),
         }

@@ -36,7 +36,7 @@ from services.home.admissions import (
     verify_same_admission,
 )
 from services.home.candidates import keep_candidate, verify_for_this_ledger
-from services.portal.consortium_desk import Change, Governance, MotionView, Vote, Waiting
+from services.portal.consortium_desk import Change, Governance, MotionView, Vote, Waiting, votes_of
 
 __all__ = ["GatewayConsortiumDesk"]
 
@@ -73,6 +73,15 @@ class GatewayConsortiumDesk:
         with self._store.reading() as connection:
             found = Registry(connection).participant_of(self._company.key)
         return None if found is None else found.number
+
+    def ballots(self) -> list[MotionView]:
+        member = self.member()
+        known = None if member is None else self._governing.glance()
+        council = None if known is None else known.council
+        if council is None or member not in council.terms.members:
+            return []
+        wanted = {Vote.APPROVE, Vote.EXECUTE}
+        return [one for one in council.motions if wanted.intersection(votes_of(one, member))]
 
     def changes(self) -> list[Change]:
         with self._store.reading() as connection:

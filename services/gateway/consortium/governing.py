@@ -5,13 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import cast
 
 from ledger.chain import Chain
 from ledger.chain.council import Council, Motion, describe_call, find_council
-from ledger.errors import NotFoundError, WrongContractError
+from ledger.errors import ChainError, NotFoundError, WrongContractError
 from ledger.records import Contract
 from services.portal.consortium_desk import CouncilView, Governance, MotionView
 
@@ -20,6 +20,8 @@ __all__ = ["MOST_MOTIONS", "Governing"]
 MOST_MOTIONS = 20
 _FRESH_S = 5.0
 """How long a view is shown again. It takes some hundred calls to the node."""
+_GLANCE_S, _PATIENCE_S = 30.0, 1.0
+"""For a page that shows something else in the first place: how long it does not ask again, and waits for the answer."""
 
 
 class Governing:
@@ -27,9 +29,12 @@ class Governing:
     clock."""
 
     def __init__(self, connect: Callable[[], Chain] | None, seconds: Callable[[], float] = time.monotonic) -> None:
-        self._connect, self._seconds, self._one = connect, seconds, threading.Lock()
+        self._connect, self._seconds = connect, seconds
+        self._one, self._starting = threading.Lock(), threading.Lock()
         self._chain: Chain | None = None
         self._view: tuple[float, Governance] | None = None
+        self._looking: threading.Thread | None = None
+        self._looked_s = -_GLANCE_S
 
     def owner(self) -> bytes | None:
         """Address of the key or contract that owns the registry; None without a chain. Raises ChainError."""
@@ -47,6 +52,32 @@ class Governing:
                 # The time before the calls: a view is as old as the first of them.
                 self._view = self._seconds(), _governance_of(self._open())
             return self._view[1]
+
+    def glance(self) -> Governance | None:
+        """The latest view, which is made anew beside the caller now and then. None if there is none yet: the caller
+        waits a second at most, and not again for some time, however long the node takes."""
+        if self._connect is None:
+            return None
+        now_s, known = self._seconds(), self._view
+        if known is None or now_s - known[0] > _GLANCE_S:
+            self._look(now_s)
+            known = self._view
+        return None if known is None else known[1]
+
+    def _look(self, now_s: float) -> None:
+        with self._starting:
+            idle = self._looking is None or not self._looking.is_alive()
+            if not idle or (self._view is None and now_s - self._looked_s < _GLANCE_S):
+                return
+            self._looked_s = now_s
+            # A daemon: a node that never answers must not keep the gateway from ending.
+            looking = self._looking = threading.Thread(target=self._try, name="millmark-council", daemon=True)
+            looking.start()
+        looking.join(_PATIENCE_S)
+
+    def _try(self) -> None:
+        with suppress(ChainError):
+            self.view()
 
     @contextmanager
     def council(self) -> Iterator[Council]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,6 +77,51 @@ def test_members_propose_agree_and_carry_out_on_the_page(table: Table) -> None:
     assert post(third, f"{PAGE}/motions/1/execute", third.get(PAGE).text).status_code == 303
     assert "It owns the registry" in read(third.get(PAGE).text)
     assert council.motion(1).state is MotionState.EXECUTED
+
+
+def test_a_motion_waits_on_the_work_list_of_those_who_can_vote(table: Table) -> None:
+    first, second, fourth = (table.browser(place) for place in (0, 1, 3))
+    assert "motion of the council" not in read(second.get("/portal").text)
+    shown = post(first, f"{PAGE}/motions", first.get(PAGE).text, call="accept-ownership")
+    post(first, f"{PAGE}/motions/confirm", shown.text)
+    for browser, waits in ((table.browser(0), False), (table.browser(1), True)):
+        words = read(browser.get("/portal").text)
+        assert ("Vote on a motion of the council" in words) is waits, "who proposed it agreed"
+        assert ("Needs you (1)" in words) is waits
+    page = table.browser(1).get("/portal").text
+    assert f'href="{PAGE}#motion-1"' in page
+    assert "accept-ownership" in read(page)
+    assert "Needs you" in read(table.browser(1).get("/portal?page=2").text)
+    recorder = table.browser(1, PersonRole.RECORDER)
+    assert "Needs you" not in read(recorder.get("/portal").text)
+    for browser in (second, fourth):
+        post(browser, f"{PAGE}/motions/1/approve", browser.get(PAGE).text)
+    assert "Needs you" not in read(table.browser(3).get("/portal").text), "it waits for its delay"
+    table.wait(2 * DAY_S)
+    assert "Carry out what the council agreed to" in read(table.browser(3).get("/portal").text)
+
+
+def test_a_node_that_does_not_answer_holds_the_work_list_up_once(table: Table) -> None:
+    asleep, now_s = threading.Event(), [0.0]
+    asked = []
+
+    def connect() -> Any:
+        asked.append(1)
+        asleep.wait()
+        return table.world.chain
+
+    governing = Governing(connect, lambda: now_s[0])
+    assert governing.glance() is None
+    assert governing.glance() is None
+    now_s[0] = 100.0
+    assert governing.glance() is None, "it is still being asked"
+    assert len(asked) == 1
+    asleep.set()
+    for thread in threading.enumerate():
+        if thread.name == "millmark-council":
+            thread.join()
+    assert governing.glance() is not None
+    assert governing.glance() is governing.glance()
 
 
 def test_a_recorder_of_a_member_company_does_not_vote(table: Table) -> None:
