@@ -71,9 +71,7 @@ def test_what_is_for_others_looks_like_what_does_not_exist(
         look_twice(page)
 
 
-def test_too_many_requests_are_told_in_words(
-    seat: tuple[BrowserContext, str], world: PortalWorld, busy: str
-) -> None:
+def test_too_many_requests_are_told_in_words(seat: tuple[BrowserContext, str], world: PortalWorld, busy: str) -> None:
     context, language = seat
     enter(context, world, PersonRole.RECORDER, busy)
     page, status = context.new_page(), 200
@@ -82,7 +80,9 @@ def test_too_many_requests_are_told_in_words(
         assert answer is not None
         status = answer.status
     assert (status, int(answer.headers["retry-after"]) > 0) == (429, True)
-    expect(page.get_by_role("heading", level=1)).to_have_text({"en": "Too many requests at once", "zh": "请求过于频繁"}[language])
+    expect(page.get_by_role("heading", level=1)).to_have_text(
+        {"en": "Too many requests at once", "zh": "请求过于频繁"}[language]
+    )
     look_twice(page)
 
 
