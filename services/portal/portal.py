@@ -232,8 +232,8 @@ class Portal:
         key, reason = ("failed" if status >= 500 else "refused"), None
         if isinstance(error, RequestValidationError) and any(one["loc"][0] == "path" for one in error.errors()):
             status = 404  # no thing has such a number
-        # 403 becomes 404, so that pages do not reveal what exists for others.
-        if status in (403, 404):
+        # 403 becomes 404, so that pages do not reveal what exists for others; 405 is of an address for forms alone.
+        if status in (403, 404, 405):
             key, status = ("nothing" if request.url.path.startswith("/portal") else "unknown"), 404
         elif status == HTTPStatus.TOO_MANY_REQUESTS:
             key = "busy"

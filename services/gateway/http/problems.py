@@ -203,8 +203,7 @@ class ErrorHandler:
         allowed = self.routes.allowed_methods(route)
         if request.method == "OPTIONS" and isinstance(error, HTTPException) and error.status_code == 405:
             return Response(status_code=204, headers={"Allow": allowed})
-        # Errors that ask to retry keep their form even on pages, because of Retry-After.
-        if self.routes.is_page(request.method, route) and not isinstance(error, _LATER):
+        if self._is_for_a_person(request, route):
             page = self.error_page(request, error, build_problem(error, request.state.request_id).status)
             page.headers.update(_tell_retry(error))
             return page
@@ -213,10 +212,17 @@ class ErrorHandler:
     def fail(self, request: Request, error: Exception) -> Response:
         """The answer to an error that no handler expects; a page for a request for one."""
         request_id, route = request.state.request_id, getattr(request.scope.get("route"), "path", "")
-        if self.routes.is_page(request.method, route):
+        if self._is_for_a_person(request, route):
             with suppress(Exception):  # pages may fail for the same reason; the problem below then says what is so
                 return self.error_page(request, error, build_problem(error, request_id).status)
         return self.respond(error, request_id, request.scope["path"])
+
+    def _is_for_a_person(self, request: Request, route: str) -> bool:
+        """Whether the answer is a page: of a page's route, and to a browser that asks for what no page is."""
+        if self.routes.is_page(request.method, route):
+            return True
+        mistyped = request.method == "GET" and request.scope["path"].startswith("/portal/")
+        return mistyped and "text/html" in request.headers.get("accept", "")
 
     def respond(self, error: Exception, request_id: str, path: str, allowed: str = "") -> Response:
         """Converts an exception to a problem. `allowed` is the value of the Allow header of a 405."""

@@ -1,0 +1,47 @@
+"""What a person's browser gets where there is no page, or none now: a page in their language, never a program's answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from services.access.people.roles import PersonRole
+from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
+from services.gateway.http.policy import Auth
+from services.gateway.http.problems import MEDIA_TYPE
+from tests.support.acting_site import ActingSite, open_acting_site, read
+from tests.support.gateway_client import Caller
+from tests.support.sign_in import NOW_S, ORIGIN
+
+BROWSER = "text/html,application/xhtml+xml,*/*;q=0.8"
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[ActingSite]:
+    yield from open_acting_site(tmp_path)
+
+
+@pytest.mark.parametrize("path", ["/portal/nothing", "/portal/act/acceptOrder/confirm", "/portal/a/b/c"])
+def test_an_address_that_leads_nowhere_has_a_page(site: ActingSite, path: str) -> None:
+    person = site.person()
+    answer = person.get(f"{path}?lang=zh", Accept=BROWSER)
+    assert (answer.status_code, "此处没有内容" in read(answer.text)) == (404, True)
+    told = person.get(path, Accept="application/json")
+    assert (told.status_code in (404, 405), told.headers["content-type"]) == (True, MEDIA_TYPE)
+
+
+def test_addresses_of_the_api_have_none(site: ActingSite) -> None:
+    for path in ("/nothing", "/v1/nothing", "/portals"):
+        assert site.portal.ask(path, Accept=BROWSER, Host="gateway.example").headers["content-type"] == MEDIA_TYPE
+
+
+def test_too_many_requests_are_told_on_a_page_that_says_when_to_come_back(site: ActingSite) -> None:
+    policy = build_policy(Auth.REQUIRED, url=ORIGIN, owner=site.number)
+    parts = GatewayParts(site.store, policy, clock=lambda: NOW_S, limiter=Limiter(Rates(0.2, 1e9)))
+    person = site.person(PersonRole.READER, caller=Caller(create_gateway(parts)))
+    answers = [person.get("/portal/orders?lang=en") for _ in range(3)]
+    assert [one.status_code for one in answers] == [200, 429, 429]
+    assert "Too many requests at once" in read(answers[1].text)
+    assert int(answers[1].headers["retry-after"]) > 0
