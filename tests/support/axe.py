@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page
 
+from tests.support.pictures import keep_pictures
+
 __all__ = ["find_violations", "read_axe"]
 
 _FILE = Path(__file__).parents[1] / "browser" / "node_modules" / "axe-core" / "axe.min.js"
@@ -31,9 +33,11 @@ def find_violations(page: Page, *rules: str, where: str = "main") -> list[str]:
 
     What is folded in `where` (a CSS selector) is opened before. The whole page is measured, but of a menu only itself,
     since it lies over the page when it is open. A page that has no axe gets it: no policy of a page keeps out what the
-    browser itself evaluates.
+    browser itself evaluates. Pictures of it are kept, if that is wanted.
     """
     if not page.evaluate("'axe' in window"):
         page.evaluate(read_axe())
     found: list[str] = page.evaluate(_RUN, [where, list(rules)])
+    if not rules and where == "main":
+        keep_pictures(page)
     return found

@@ -1,5 +1,6 @@
 """What a phone waits for: `python -m tests.support.browser_figures` prints bytes, first paint of a passport, and the
-time that the page that verifies takes, in a real Chromium. Figures of one machine and moment: no test has them."""
+time that the page that verifies takes, in a real Chromium; that time again with the browser under a quota of a quarter
+of one core. Figures of one machine and moment: no test has them."""
 
 from __future__ import annotations
 
@@ -21,6 +22,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from tests.support.check_page import build_page
 from tests.support.patience import MAX_S
 from tests.support.portal_world import PortalWorld, serve_world
+from tests.support.quota import under_quota
 
 __all__ = ["main"]
 
@@ -93,20 +95,43 @@ def measure_check(browser: Browser, world: PortalWorld, processor: Callable[[], 
     }
 
 
+def measure_slowed(browser: Browser, world: PortalWorld, pids: set[int]) -> dict[str, Any]:
+    """As `measure_check`, with the whole browser under a quota: its own throttle does not slow workers."""
+    with under_quota(tree_of(pids), 1 / SLOWER) as refused:
+        if refused is not None:
+            return {"left_out": refused}
+        found = measure_check(browser, world, lambda: used_by(pids))
+    return {"quota": 1 / SLOWER, **{name: found[name] for name in ("first_s", "processor_s", "again_s", "said")}}
+
+
 def used_by(pids: set[int]) -> float:
     """Processor seconds of processes and their descendants."""
-    parents, spent = {}, {}
+    found = _processes()
+    return sum(found[one][1] for one in _with_descendants(pids, found) if one in found)
+
+
+def tree_of(pids: set[int]) -> set[int]:
+    """Processes and their descendants."""
+    return _with_descendants(pids, _processes())
+
+
+def _processes() -> dict[int, tuple[int, float]]:
+    """By number, the parent and the processor seconds."""
+    found = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = path.read_text().rpartition(")")[2].split()
         except OSError:
             continue  # it has ended
-        number = int(path.parent.name)
-        parents[number], spent[number] = int(fields[1]), (int(fields[11]) + int(fields[12])) / _TICKS_S
+        found[int(path.parent.name)] = int(fields[1]), (int(fields[11]) + int(fields[12])) / _TICKS_S
+    return found
+
+
+def _with_descendants(pids: set[int], found: dict[int, tuple[int, float]]) -> set[int]:
     known = set(pids)
-    while more := {one for one, parent in parents.items() if parent in known} - known:
+    while more := {one for one, (parent, _) in found.items() if parent in known} - known:
         known |= more
-    return sum(spent.get(one, 0.0) for one in known)
+    return known
 
 
 def _children(name: str) -> set[int]:
@@ -138,6 +163,7 @@ def main(arguments: list[str] | None = None) -> int:
             found = {
                 "passport": measure_paint(browser, world.code(), given.turns),
                 "check": measure_check(browser, world, lambda: used_by(own)),
+                "check_slowed": measure_slowed(browser, world, own),
             }
             browser.close()
     sys.stdout.write(json.dumps(found, indent=2) + "\n")
