@@ -27,6 +27,7 @@ from services.planning.forecast.repository import ForecastRepository, ForecastRo
 from tests.browser.test_portal_browser import open_context, pages, sign_in
 from tests.support.axe import find_violations, read_axe
 from tests.support.forecast_samples import IDENTITY, sample
+from tests.support.pictures import NO_PAGES
 from tests.support.portal_pages import PAGES
 from tests.support.portal_world import PortalWorld, serve_world
 
@@ -34,15 +35,8 @@ pytestmark = pytest.mark.browser
 
 OWNER, STRANGER = "Cedar Assembly", "Nordwind Mobility"
 LEFT_OUT = {
-    "/.well-known/gs1resolver": "JSON",
-    "/portal/assets/{tag}/{name}": "styles, scripts and pictures",
-    "/portal/events": "a stream",
-    "/portal/recall.csv": "a file",
-    "/portal/recall.zip": "a file",
-    "/portal/documents/{id}/{version}": "a file",
-    "/portal/sign-in/account": "leads to the provider",
+    **NO_PAGES,
     "/check": "test_check_browser.py",
-    "/check/{name:path}": "test_check_browser.py",
     "/portal/order": "test_planning_browser.py",
     "/portal/order/{name}": "test_planning_browser.py",
     "/portal/planner": "test_planning_browser.py",

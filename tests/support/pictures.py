@@ -6,16 +6,31 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Iterable, Mapping
+from itertools import product
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from playwright.sync_api import Page
 
-__all__ = ["FOLDER", "WIDTHS", "keep_pictures"]
+from tests.support.portal_pages import EVENTS, PAGES
+
+__all__ = ["FOLDER", "NO_PAGES", "WIDTHS", "find_missing", "keep_pictures"]
 
 FOLDER = "PICTURES"
 """Of the environment."""
-WIDTHS = (390, 1280)
+WIDTHS, LANGUAGES = (390, 1280), ("en", "zh")
+NO_PAGES = {
+    "/.well-known/gs1resolver": "JSON",
+    "/portal/assets/{tag}/{name}": "styles, scripts and pictures",
+    EVENTS: "a stream",
+    "/portal/recall.csv": "a file",
+    "/portal/recall.zip": "a file",
+    "/portal/documents/{id}/{version}": "a file",
+    "/portal/sign-in/account": "leads to the provider",
+    "/check/{name:path}": "the files of /check",
+}
+"""Routes of PAGES that show no page, and what they are."""
 _HEIGHT = 844
 _MOST_NAME = 90
 
@@ -38,6 +53,26 @@ def keep_pictures(page: Page) -> None:
             line = {"path": urlsplit(page.url).path, "language": language, "width": width, "file": str(file)}
             log.write(json.dumps(line) + "\n")
     page.set_viewport_size(size)
+
+
+def find_missing(taken: Iterable[Mapping[str, object]]) -> list[str]:
+    """The pages, with language and width, of which nothing was taken: `taken` are the lines of pages.jsonl."""
+    have: set[tuple[str, object, object]] = set()
+    for one in taken:
+        fitting = [path for path in _PATTERNS if _PATTERNS[path].fullmatch(str(one["path"]))]
+        # A path without parameters comes before one with them.
+        for path in sorted(fitting, key=lambda path: path.count("{"))[:1]:
+            have.add((path, one["language"], one["width"]))
+    wanted = product(_PATTERNS, LANGUAGES, WIDTHS)
+    return [f"{path} {language} {width}" for path, language, width in wanted if (path, language, width) not in have]
+
+
+def _pattern(route: str) -> re.Pattern[str]:
+    parts = {"gs1key": "(?:01|00|8006)", "path": ".*"}
+    return re.compile(re.sub(r"\{\w+(?::(\w+))?\}", lambda found: parts.get(found[1], "[^/]+"), route))
+
+
+_PATTERNS = {path: _pattern(path) for method, path in PAGES if method == "GET" and path not in NO_PAGES}
 
 
 def _name(page: Page) -> str:

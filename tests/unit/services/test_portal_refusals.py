@@ -1,4 +1,4 @@
-"""What a person's browser gets where there is no page, or none now: a page in their language, never a program's answer."""
+"""What a browser gets where there is no page, or none now: a page in its language, never a program's answer."""
 
 from __future__ import annotations
 
