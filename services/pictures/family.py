@@ -21,6 +21,8 @@ class Tone(enum.Enum):
     LOT = "lot"
     STOPPED = "stopped"
     """A quarantined lot, or one whose latest certificate failed or is no longer valid."""
+    ASKED_STOPPED = "asked bad"
+    """Such a lot that is asked about."""
     STEP = "step"
     OWN = "own"
     """In a recall: a lot that the company itself has."""
@@ -200,11 +202,13 @@ def _packings(trace: Trace | OrderTrace, lots: dict[str, Node]) -> Iterator[Link
 def _asked(trace: Trace, words: Words) -> Node:
     lot = trace.lot
     what = words.state(lot.quantity, lot.unit, lot.state)
-    what += "".join(words.judged(one.verdict, one.status) for one in trace.certificates if one.latest)
+    latest = [one for one in trace.certificates if one.latest]
+    what += "".join(words.judged(one.verdict, one.status) for one in latest)
+    stopped = lot.state.is_quarantined or any(_is_bad(one.verdict, one.status) for one in latest)
     return Node(
         _key(lot.subject),
         (words.name(lot.identifier, lot.subject), *what.split("\n"), words.held(lot.holder)),
-        Tone.ASKED,
+        Tone.ASKED_STOPPED if stopped and lot.state is not LotState.SPENT else Tone.ASKED,
     )
 
 
@@ -218,10 +222,13 @@ def _related(lot: RelatedLot, tone: Tone, words: Words) -> Node:
 
 
 def _tone(lot: RelatedLot, tone: Tone) -> Tone:
-    bad = lot.verdict is Verdict.FAIL or lot.status not in (CertificateStatus.NONE, CertificateStatus.VALID)
     # A bad certificate of a spent lot stops nothing any more.
-    stopped = lot.quarantined or (bad and lot.state is not LotState.SPENT)
-    return Tone.STOPPED if stopped and tone is Tone.LOT else tone
+    stopped = lot.quarantined or (_is_bad(lot.verdict, lot.status) and lot.state is not LotState.SPENT)
+    return {Tone.LOT: Tone.STOPPED, Tone.ASKED: Tone.ASKED_STOPPED}.get(tone, tone) if stopped else tone
+
+
+def _is_bad(verdict: Verdict, status: CertificateStatus) -> bool:
+    return verdict is Verdict.FAIL or status not in (CertificateStatus.NONE, CertificateStatus.VALID)
 
 
 def _key(subject: bytes) -> str:

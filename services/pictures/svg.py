@@ -27,6 +27,7 @@ _Columns: TypeAlias = "list[tuple[int, int]]"
 _STYLE = (
     "text{font:12px system-ui,sans-serif;fill:#1c2733}.n{font-weight:600}.h{font-size:16px;font-weight:600}"
     "rect{stroke:#5b6b7c;fill:#fff}.asked rect{fill:#dbe9ff;stroke:#1f4e9c;stroke-width:2.5}"
+    ".bad rect{fill:#ffe3dc;stroke:#a3240c}"
     ".stopped rect{fill:#ffe3dc;stroke:#a3240c;stroke-width:2;stroke-dasharray:6 3}.step rect{fill:#eef1f4}"
     "path{fill:none;stroke:#5b6b7c;stroke-width:1.3}.packed{stroke-dasharray:3 4}"
 )

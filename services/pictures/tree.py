@@ -84,6 +84,7 @@ _LOOKS = {
     Tone.ASKED: 'style="filled,bold", fillcolor="#dbe9ff"',
     Tone.LOT: 'style="filled", fillcolor="#ffffff"',
     Tone.STOPPED: 'style="filled,dashed,bold", fillcolor="#ffe3dc"',
+    Tone.ASKED_STOPPED: 'style="filled,bold", fillcolor="#ffe3dc"',
     Tone.STEP: 'style="filled,rounded", fillcolor="#eef1f4"',
     Tone.OWN: 'style="filled,bold", fillcolor="#fdf0d5"',
     Tone.AWAY: 'style="filled,dashed,bold", fillcolor="#ffe3dc"',

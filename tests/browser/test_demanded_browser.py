@@ -147,7 +147,9 @@ def vote(page: Page, work_list: str, vote: str, call: str) -> None:
 
     def is_there() -> bool:
         page.goto(work_list)
-        return link.count() == 1 or bool(page.wait_for_timeout(1000))
+        if link.count() != 1:
+            page.wait_for_timeout(1000)
+        return link.count() == 1
 
     wait_until(is_there)
     look(page)
@@ -158,7 +160,10 @@ def vote(page: Page, work_list: str, vote: str, call: str) -> None:
 
     def is_offered() -> bool:
         # The page shows a view of some seconds ago.
-        return button.count() == 1 or bool(page.wait_for_timeout(1000) or page.reload() is None)
+        if button.count() != 1:
+            page.wait_for_timeout(1000)
+            page.reload()
+        return button.count() == 1
 
     wait_until(is_offered)
     button.click()

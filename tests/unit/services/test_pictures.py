@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger.provenance import Direction, Limits, OrderTrace, Trace, trace, trace_order
+from ledger.records import LotState
 from services.pictures import Family, build_family, draw_dot, draw_svg, draw_tree
 from services.pictures.family import Link, Node, Tone
 from services.pictures.layout import place
@@ -107,6 +108,16 @@ def test_what_goes_nowhere_looks_and_reads_different(built: World) -> None:
     family = build_family(stopped)
     assert {node.tone for node in family.nodes.values()} == {Tone.ASKED, Tone.STOPPED, Tone.STEP}
     assert all("in quarantine" in node.lines[1] for node in family.nodes.values() if node.tone is Tone.STOPPED)
+
+
+def test_what_is_asked_about_is_not_shown_as_good_when_it_is_stopped(built: World) -> None:
+    found = lot_trace(built, "hip 3 again")
+    stopped = build_family(replace(found, lot=replace(found.lot, state=LotState.QUARANTINED)))
+    assert [stopped.nodes[root].tone for root in stopped.roots] == [Tone.ASKED_STOPPED]
+    assert '<g class="asked bad">' in draw_svg(stopped)
+    assert draw_dot(stopped).count("#ffe3dc") == 1
+    spent = build_family(replace(found, lot=replace(found.lot, state=LotState.SPENT)))
+    assert [spent.nodes[root].tone for root in spent.roots] == [Tone.ASKED]
 
 
 @pytest.mark.parametrize(
