@@ -13,6 +13,7 @@ from structlog.typing import FilteringBoundLogger
 
 from ledger.store import Store
 from ledger.store.outbox import Outbox
+from services.access import OPERATOR
 from services.gateway.audit_anchors import AuditAnchors, verify_audit_stream
 from services.gateway.consortium import Upkeep
 from services.gateway.directory_follower import DirectoryFollower
@@ -139,5 +140,6 @@ def _build_feedback(parts: GatewayParts, recorder: Recorder | None, logger: Filt
 def _build_anchors(parts: GatewayParts, recorder: Recorder | None, logger: FilteringBoundLogger) -> AuditAnchors | None:
     if recorder is None or parts.recording is None or parts.audit is None or parts.anchoring is None:
         return None
-    verify = partial(verify_audit_stream, parts.recording[0], parts.anchoring.stream, parts.policy.owner)
+    company = None if parts.policy.owner == OPERATOR else parts.policy.owner
+    verify = partial(verify_audit_stream, parts.recording[0], parts.anchoring.stream, company)
     return AuditAnchors(parts.store, recorder, parts.audit, parts.anchoring, parts.clock, logger, verify)

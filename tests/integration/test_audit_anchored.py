@@ -72,7 +72,7 @@ def gateway(home: Path, url: str) -> Iterator[subprocess.Popen[bytes]]:
     command = [sys.executable, "-m", "services.cli", "--home", str(home), "gateway"]
     with (home / "gateway.log").open("a") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
         try:
-            wait_until(lambda: process.poll() is None and _answers(url), 60)
+            wait_until(lambda: process.poll() is None and _answers(url))
             yield process
         finally:
             process.kill()
@@ -92,7 +92,7 @@ def test_killed_between_and_checked_by_command(
         with gateway(line.home, line.url) as process:
             for number in range(6):
                 assert httpx.get(f"{line.url}/v1/orders?limit={number + 1}", timeout=MAX_S).status_code == 200
-            wait_until(lambda last=last: line.anchored() == last, 60)  # type: ignore[misc]  # bound early
+            wait_until(lambda last=last: line.anchored() == last)  # type: ignore[misc]  # bound early
             os.kill(process.pid, signal.SIGKILL)
     run = Runner(line.home, monkeypatch, capsys)
     code, out, _ = run("audit", "verify", "--json")
