@@ -220,8 +220,8 @@ def _set_up(connection: SqliteConnection, _entry: ConnectionPoolEntry) -> None:
         "journal_mode=WAL",  # readers do not block the writer, nor the writer them
         "synchronous=FULL",  # each commit is on the disk: what was acknowledged survives a power cut
         "foreign_keys=ON",
-        # KiB a connection: with SQLite's 2 MiB, a process's 32 connections would fill 64 MiB over days. The system caches
-        # the file as well; reading from there costs a trace some 3 % more.
+        # KiB a connection: with SQLite's 2 MiB, the 32 connections of a process would fill 64 MiB over days. The
+        # system caches the file as well; reading from there costs a trace some 3 % more.
         "cache_size=-512",
         "secure_delete=ON",  # deleted content is overwritten with zeros
     ):
