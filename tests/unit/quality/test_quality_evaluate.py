@@ -34,6 +34,17 @@ def test_all_evaluators_agree(network: Model, seed: int) -> None:
     assert infer("torch", network, inputs).tobytes() == expected.tobytes()
 
 
+@pytest.mark.parametrize("multiplier", [1, 2**22 - 1, 2**23, 2**24 + 1, 2**31 - 1])
+@pytest.mark.parametrize("bias", [0, 63, -(2**29), 2**29 - 77])
+def test_sums_on_both_sides_of_what_float64_holds_are_scaled_alike(bias: int, multiplier: int) -> None:
+    layers = (Dense(2, 1, multiplier, (bias,), b"\x7f\x81"), Dense(1, 1, 0, (0,), b"\x01"))
+    network = tiny_network(width=2, layers=layers)
+    inputs = np.array([[a, b] for a in range(-127, 128, 2) for b in (-127, -1, 0, 1, 127)], dtype=np.int8)
+    expected = infer("python", network, inputs)
+    assert infer("torch", network, inputs).tobytes() == expected.tobytes()
+    assert infer("numpy", network, inputs).tobytes() == expected.tobytes()
+
+
 @settings(max_examples=150, deadline=None)
 @given(networks, st.data())
 def test_both_quantisers_agree(network: Network, data: st.DataObject) -> None:
