@@ -13,14 +13,16 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ledger.bundle import parse_bundle
-from ledger.chain import Transport, fetch_checkpoint, fetch_trust
+from ledger.chain import EmbeddedChain, Node, Transport, fetch_checkpoint, fetch_headers, fetch_trust
 from ledger.errors import InputError
+from ledger.headers import encode_header
 from ledger.ids import SubjectKind
 from ledger.index import Follower
+from ledger.keys import LocalSigner
 from ledger.provenance import Disclosing, build_bundle
 from ledger.records import (
     AcceptCustody,
@@ -34,13 +36,14 @@ from ledger.records import (
     TransformationKind,
     TransformLots,
 )
+from ledger.seals import SealedHeader, collect_seals, verify_seals
 from ledger.store import Store
 from ledger.trust import BelievedBlock
 from ledger.verify import verify_bundle
 from services.lab.demo.consortium import NOTHING, Company, Consortium, found_consortium, hash_of
 from services.store import open_store
 
-__all__ = ["BundleFigures", "grow_part", "measure_bundle"]
+__all__ = ["BundleFigures", "grow_part", "measure_bundle", "measure_seals"]
 
 _KILOGRAM = b"KGM"
 _BATCH = 100
@@ -63,6 +66,8 @@ class BundleFigures:
     """Median CPU time of verification. Other load raises it: processes that share a core, its caches and its clock."""
     verify_least_cpu_ms: float
     """Least CPU time of verification: the nearest to what it takes on an idle machine."""
+    salts_cpu_ms: float
+    """Of the median CPU time, what names and the proofs of their salts take: without them, it is less by this."""
     decode_ms: float
     """Median wall time of `json.loads` on the same file."""
     decode_least_cpu_ms: float
@@ -78,6 +83,7 @@ class BundleFigures:
             "verify_median_ms": self.verify_ms,
             "verify_median_cpu_ms": self.verify_cpu_ms,
             "verify_least_cpu_ms": self.verify_least_cpu_ms,
+            "salts_median_cpu_ms": self.salts_cpu_ms,
             "json_decode_median_ms": self.decode_ms,
             "json_decode_least_cpu_ms": self.decode_least_cpu_ms,
             "times_json_decode": round(self.verify_ms / self.decode_ms, 1),
@@ -98,6 +104,17 @@ def measure_bundle(leaves: int, rounds: int, transport: Transport | None = None)
         return _measure(consortium, store, part)
 
 
+def measure_seals(validators: int) -> float:
+    """Median CPU time, in milliseconds, of verifying the seals of one block by a quorum of so many validators, which a
+    bundle of a chain that has them adds to its verification."""
+    node = Node(EmbeddedChain(validators=[LocalSigner.generate() for _ in range(validators)]))
+    node.wait(1)
+    [header] = fetch_headers(node, 1, 1)
+    _, fields = node.header_fields(1)
+    sealed = SealedHeader(header, collect_seals(encode_header(fields)))
+    return _timed(lambda: verify_seals(sealed))[1]
+
+
 def _measure(consortium: Consortium, store: Store, part: bytes) -> BundleFigures:
     chain = consortium.chain
     Follower(chain, store).follow()
@@ -111,6 +128,8 @@ def _measure(consortium: Consortium, store: Store, part: bytes) -> BundleFigures
     verify_bundle(data, trust, now_s=now_s)
     bundle = parse_bundle(data)
     verifying, processor, least = _timed(lambda: verify_bundle(data, trust, now_s=now_s))
+    bare = build_bundle(store, chain, [part], replace(disclosing, names=False))
+    _, without_names, _ = _timed(lambda: verify_bundle(bare, trust, now_s=now_s))
     decoding, _, least_decoding = _timed(lambda: json.loads(data))
     return BundleFigures(
         ancestors=len(bundle.histories) - 1,  # of the part, and there are no orders
@@ -121,6 +140,7 @@ def _measure(consortium: Consortium, store: Store, part: bytes) -> BundleFigures
         verify_ms=verifying,
         verify_cpu_ms=processor,
         verify_least_cpu_ms=least,
+        salts_cpu_ms=round(processor - without_names, 3),
         decode_ms=decoding,
         decode_least_cpu_ms=least_decoding,
     )

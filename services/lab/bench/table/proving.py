@@ -6,7 +6,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from services.lab.bench.bundle import measure_bundle
+from services.lab.bench.bundle import measure_bundle, measure_seals
 from services.lab.bench.network import measure_network
 from services.lab.bench.planning import compare_plans, summarise
 from services.lab.bench.table.declared import Figure, Measured
@@ -18,6 +18,8 @@ from services.output import warn
 
 __all__ = ["measure_bundles", "measure_network_row", "measure_plan"]
 
+_VALIDATORS = 7
+
 
 def measure_bundles() -> Measured:
     """CPU time of verifying a part's bundle; the file of 1,100 records is that of 26 lots."""
@@ -26,8 +28,10 @@ def measure_bundles() -> Measured:
         with tempfile.TemporaryDirectory() as folder, running_chain(Path(folder), need_anvil=True) as chain:
             found = measure_bundle(leaves, rounds, chain.transport)
         figures[name] = Figure(found.verify_cpu_ms, "ms")
+        figures[f"{name} salts"] = Figure(found.salts_cpu_ms, "ms")
         figures[f"{name} records"] = Figure(found.records, "records")
         figures[f"{name} decode"] = Figure(found.decode_ms, "ms")
+    figures["seals"] = Figure(measure_seals(_VALIDATORS), "ms")
     return Measured(figures)
 
 
