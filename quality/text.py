@@ -34,7 +34,7 @@ def split_rows(name: str, content: bytes, delimiter: str) -> list[tuple[int, lis
     lines = (line if line.strip() else "\n" for line in io.StringIO(text, newline=""))
     reader = csv.reader(lines, delimiter=found, skipinitialspace=found != "\t")
     try:
-        rows = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader if cells]
+        rows = [(reader.line_num, list(map(str.strip, cells))) for cells in reader if cells]
     except csv.Error as error:
         where = f"{name}: line {reader.line_num}"
         raise InputError(f"{where} cannot be read: {error}", hint="save it as comma-separated values") from error
@@ -65,7 +65,10 @@ def parse_text(name: str, content: bytes, delimiter: str) -> NDArray[np.float64]
                 f"{name}: line {number} has length {len(cells)}, the first row has {width}",
                 hint="make every row the same length",
             )
-        values.append([_read_number(name, number, cell) for cell in cells])
+        try:
+            values.append(np.fromiter(map(float, cells), np.float64, width))
+        except ValueError:
+            values.append(np.array([_read_number(name, number, cell) for cell in cells]))  # raises: it says which one
     return np.array(values, dtype=np.float64)
 
 
