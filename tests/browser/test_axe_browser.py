@@ -59,6 +59,8 @@ def _pattern(route: str) -> re.Pattern[str]:
     return re.compile(re.sub(r"\{\w+(?::(\w+))?\}", lambda found: PARTS.get(found[1], "[^/]+"), route))
 
 
+TWICE = (*CODES, "/portal/search?")
+"""Parts, one that passed and one that failed; a search that leads to the one thing found, and one that finds none."""
 PATTERNS = {route: _pattern(route) for route in ROUTES}
 
 
@@ -107,15 +109,15 @@ class Walk:
         while self.left:
             address = self.left.pop(0)
             kind = self._kind_of(address)
-            if address in self.seen or not kind or self.visits[kind] >= (2 if kind in CODES else 1):
+            if address in self.seen or not kind or self.visits[kind] >= (2 if kind in TWICE else 1):
                 continue
             self.seen.add(address)
             self.visits[kind] += 1
             self._visit(address)
 
     def _kind_of(self, address: str) -> str:
-        """One page of each kind is visited; of parts, one that passed and one that failed. Each form is a kind, and a
-        page that answers a question another one than the page that asks it."""
+        """One page of each kind is visited, of some two. Each form is a kind, and a page that answers a question is
+        another one than the page that asks it."""
         route, parts = route_of(address), urlsplit(address)
         if route == CODES[1] and not parts.path.startswith("/passport/label/"):
             return ""  # files

@@ -284,6 +284,9 @@ def test_everybody_can_use_the_pages(factory: Factory, chromium: Browser, langua
             page.goto(f"{factory.origin}/portal/{kind}")
             page.locator(f"tbody a[href*='/portal/{kind}/']").first.click()
             _measure(page)
+        page.goto(f"{factory.origin}/portal/plans")
+        page.locator("main a[href*='/portal/plans/']").first.click()
+        _measure(page)
         page.goto(f"{factory.origin}/portal/order/crankshaft")
         page.locator("main form button.primary").click()  # nothing was chosen
         _measure(page)

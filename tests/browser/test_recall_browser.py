@@ -140,6 +140,9 @@ def test_a_heat_is_recalled_from_its_page_to_the_closed_case(page: Page, shop: S
     page.locator('form[action^="/portal/act/"] button[type=submit]').last.click()
     finish(page, shop)
     wait_until(lambda: not visit(page, case).locator('main a[href^="/portal/act/"]').count())
+    page.set_viewport_size({"width": 1280, "height": 844})
+    assert not run_list(page, CUT_OFF), "when everybody has answered, on a wide screen"
+    page.set_viewport_size({"width": 390, "height": 844})
     expect(page.locator("dl.facts .chip.good").first).to_be_visible()
     look(page)
 

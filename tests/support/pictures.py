@@ -59,7 +59,7 @@ def find_missing(taken: Iterable[Mapping[str, object]]) -> list[str]:
     """The pages, with language and width, of which nothing was taken: `taken` are the lines of pages.jsonl."""
     have: set[tuple[str, object, object]] = set()
     for one in taken:
-        fitting = [path for path in _PATTERNS if _PATTERNS[path].fullmatch(str(one["path"]))]
+        fitting = [path for path in _PATTERNS if _PATTERNS[path].fullmatch(str(one["path"]).rstrip("/") or "/")]
         # A path without parameters comes before one with them.
         for path in sorted(fitting, key=lambda path: path.count("{"))[:1]:
             have.add((path, one["language"], one["width"]))
