@@ -276,7 +276,7 @@ def _dispositions(scene: Scene) -> list[Option]:
     apart = lot_of(scene).state == LotState.QUARANTINED
     handed = (Disposition.EXPORTED, Disposition.SOLD)
     kinds = [one for one in Disposition if not (apart and one in handed)]
-    return [Option(one.name.lower(), key=f"act.disposition.{one.name}", chosen=one.value == 0) for one in kinds]
+    return [Option(one.name.lower(), key=f"Disposition.{one.name}", chosen=one.value == 0) for one in kinds]
 
 
 def _is_full(scene: Scene) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,10 @@ from ledger.records import (
     AcceptAssignment,
     AcceptOrder,
     CommissionLot,
+    Disposition,
     Item,
     LotState,
+    NoteKind,
     OfferCustody,
     OpenStream,
     OrderState,
@@ -30,6 +33,7 @@ from ledger.records import (
     RegisterMachine,
     RegisterModel,
     StartAssignment,
+    Verdict,
 )
 from ledger.store import Book, Rows
 from ledger.store.outbox import Outbox
@@ -43,10 +47,13 @@ from ledger.store.rows import (
     ParticipantRow,
     RecoveryRow,
 )
+from ledger.verify.wording import words_of
 from services.gateway.recording.writes import WRITES
 from services.portal.acting.declared import ACTS
 from services.portal.acting.left_out import LEFT_TO_API
-from services.portal.language import read_catalogues
+from services.portal.acting.things import STATES
+from services.portal.language import Language, read_catalogues
+from services.portal.pages import _word
 from tests.support.acting_site import ActingSite, act, fields_of, open_acting_site, read
 from tests.support.portal_site import Browser
 
@@ -359,3 +366,12 @@ def test_every_field_of_a_record_has_a_word() -> None:
     nested = {"transformation", "rework", "statement", "opening", "lots_"}
     for catalogue in read_catalogues().values():
         assert sorted(one for one in names - nested if not catalogue.knows(f"act.record.{one}")) == []
+
+
+def test_every_state_and_choice_that_forms_show_has_a_word_in_each_language() -> None:
+    words = {language: partial(_word, words_of(language.value), one) for language, one in read_catalogues().items()}
+    for kind in (*STATES.values(), Disposition, Verdict, NoteKind):
+        for member in (one for one in kind if one.name != "NONE"):
+            chinese, english = (words[Language(one)](member) for one in ("zh", "en"))
+            assert not chinese.isascii(), f"{kind.__name__}.{member.name} is {chinese}"
+            assert english.isascii()
