@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from pydantic import BaseModel
-
 from ledger.ids import SubjectKind
 from ledger.records import (
     ALL_ROLES,
@@ -64,11 +60,8 @@ from ledger.records import (
     WithdrawCustody,
     WithdrawModel,
 )
-from services.access import Scope
-from services.access.rules import MAX_BODY_BYTES, Rule
-from services.gateway.recording.bodies import CONSIGNMENT_BYTES, body_of
+from services.gateway.recording.bodies import CONSIGNMENT_BYTES
 from services.gateway.recording.build_records import (
-    Find,
     find_assigned,
     find_certified,
     find_end,
@@ -99,7 +92,8 @@ from services.gateway.recording.example_bodies import (
 from services.gateway.recording.openings import find_demanded
 from services.gateway.recording.registers import find_register
 from services.gateway.recording.setpoints import find_setpoint_answer
-from services.gateway.recording.specifications import Verify, verify_terms
+from services.gateway.recording.specifications import verify_terms
+from services.gateway.recording.write import Write
 
 __all__ = ["WRITES", "Write"]
 
@@ -109,48 +103,6 @@ _BUYER, _COORDINATOR, _MAKER, _INSPECTOR = Role.BUYER, Role.COORDINATOR, Role.MA
 _AUDITOR, _HOLDER = Role.AUDITOR, ALL_ROLES & ~Role.AUDITOR
 _ASSIGNED = ("order", "operation", "assignment")
 _REVISED, _ENDED = ("order", "terms", "proposal"), ("order", "proposal")
-
-
-@dataclass(frozen=True, slots=True)
-class Write:
-    """A kind of record and its route."""
-
-    kind: type[Record]
-    path: str
-    summary: str
-    roles: Role
-    """The contract requires one of these roles."""
-    example: Body
-    """Example of a request body."""
-    find: Find | None = None
-    """Looks up the fields `given`."""
-    given: tuple[str, ...] = ()
-    names: SubjectKind | None = None
-    """Kind of the thing that the record creates and names."""
-    verify: Verify | None = None
-    """Checks the body before a record is built from it."""
-    about: str = ""
-    """What it checks, for the API's documentation."""
-    asks: tuple[str, ...] = ()
-    """Members of the body that are not fields of the record (services.gateway.recording.bodies). `find` reads them."""
-    body_bytes: int = MAX_BODY_BYTES
-    called: str = ""
-    """Name of the operation, where it is not that of the record."""
-
-    @property
-    def operation(self) -> str:
-        name = self.called or self.kind.__name__
-        return name[0].lower() + name[1:]
-
-    @property
-    def body(self) -> type[BaseModel]:
-        """The model of its request bodies."""
-        return body_of(self.kind, self.given, self.asks, self.called)  # type: ignore[arg-type]  # mypy judges the class by its instances' hash
-
-    @property
-    def rule(self) -> Rule:
-        """The permission rule: only the company that runs the gateway may record."""
-        return Rule(Scope.RECORDING, self.roles, owner=True, cost=4, body_bytes=self.body_bytes)
 
 
 def _order(kind: type[Record], verb: str, summary: str, roles: Role, example: Body = CLAIMS) -> Write:

@@ -333,6 +333,7 @@ ELSEWHERE = {
     "openModel": "quality open",
     "retireModel": "quality retire",
     "withdrawModel": "quality withdraw",
+    "openCertificate": "quality challenge",
     "objectToRecovery": "keys object",
     "supersede": "programs correct, which know what they sent",
 }
