@@ -38,6 +38,8 @@ def run(program: str) -> subprocess.CompletedProcess[str]:
         ("from quality import Inspector; import quality.trees.arrays", {"torch", "lightgbm", "scipy"}),
         ("import quality.trees.tensors", {"lightgbm", "scipy"}),
         ("import quality.trees.train", {"torch"}),
+        ("import services.gateway.app", {"jsonschema_rs", "webauthn"}),
+        ("import ledger.verify.__main__", {"ledger.bundle", "ledger.checkpoint", "ledger.verify.files"}),
         (
             "import services.commands.provenance",
             {"eth_abi", "eth_utils", "ledger.keys", "ledger.submit", "quality.audit", "rich", "rlp"}

@@ -6,35 +6,9 @@ It is spent by the sign-in, in the transaction that opens the session.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TypeVar
+from functools import cached_property
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
-
-from webauthn import (
-    generate_authentication_options,
-    generate_registration_options,
-    options_to_json,
-    verify_authentication_response,
-    verify_registration_response,
-)
-from webauthn.authentication.verify_authentication_response import VerifiedAuthentication
-from webauthn.helpers import (
-    parse_authentication_credential_json,
-    parse_client_data_json,
-    parse_registration_credential_json,
-)
-from webauthn.helpers.exceptions import WebAuthnException
-from webauthn.helpers.structs import (
-    AttestationConveyancePreference,
-    AuthenticationCredential,
-    AuthenticatorSelectionCriteria,
-    PublicKeyCredentialDescriptor,
-    RegistrationCredential,
-    ResidentKeyRequirement,
-    UserVerificationRequirement,
-)
-from webauthn.registration.verify_registration_response import VerifiedRegistration
 
 from ledger.errors import NotFoundError
 from ledger.store import Connection, Store
@@ -46,14 +20,19 @@ from services.access.people.repository import PasskeyRow, PeopleRepository, Pers
 from services.access.repository import AccessRepository
 from services.access.signin import NONCE_LIFE_S, Key, Nonces
 
+if TYPE_CHECKING:
+    from webauthn.authentication.verify_authentication_response import VerifiedAuthentication
+    from webauthn.helpers.structs import AuthenticationCredential, RegistrationCredential
+    from webauthn.registration.verify_registration_response import VerifiedRegistration
+
+    from services.access.people.ceremonies import Ceremonies
+
 __all__ = ["MAX_CREDENTIAL_CHARACTERS", "Passkeys"]
 
 MAX_CREDENTIAL_CHARACTERS = 16_384
 _MAX_PASSKEYS = 10
 _MAX_ID_BYTES = 1023
 """WebAuthn Level 3, 7.1 step 25."""
-_TIMEOUT_MS = NONCE_LIFE_S * 1000
-C = TypeVar("C", RegistrationCredential, AuthenticationCredential)
 _HINT = "load the page again, and use a passkey of this gateway"
 
 
@@ -70,17 +49,17 @@ class Passkeys:
         """Whether browsers offer passkeys at this address."""
         return accepts_passkeys(self._origin)
 
+    @cached_property
+    def _ceremonies(self) -> Ceremonies:
+        from services.access.people.ceremonies import Ceremonies  # noqa: PLC0415 - several megabytes, see there
+
+        return Ceremonies(self._host, self._origin, _HINT)
+
     # Offering
 
     def ask_sign_in(self, now_s: int) -> str:
         """The options of `navigator.credentials.get`, as JSON. They name no person and no passkey."""
-        options = generate_authentication_options(
-            rp_id=self._host,
-            challenge=self._nonces.issue(now_s).encode(),
-            timeout=_TIMEOUT_MS,
-            user_verification=UserVerificationRequirement.REQUIRED,
-        )
-        return options_to_json(options)
+        return self._ceremonies.build_authentication_options(self._nonces.issue(now_s))
 
     def ask_invited(self, code: str, now_s: int) -> str:
         """The options of `navigator.credentials.create`, as JSON, for whom an invitation is. Raises SignInError."""
@@ -98,41 +77,27 @@ class Passkeys:
             return self._ask(person.name, person.handle, people.passkeys(number), now_s)
 
     def _ask(self, name: str, handle: bytes, known: list[PasskeyRow], now_s: int) -> str:
-        options = generate_registration_options(
-            rp_id=self._host,
-            rp_name="Millmark",
-            user_name=name,
-            user_id=handle,
-            challenge=self._nonces.issue(now_s).encode(),
-            timeout=_TIMEOUT_MS,
-            # What the authenticator is made of is nobody's business here.
-            attestation=AttestationConveyancePreference.NONE,
-            authenticator_selection=AuthenticatorSelectionCriteria(
-                resident_key=ResidentKeyRequirement.REQUIRED,
-                user_verification=UserVerificationRequirement.REQUIRED,
-            ),
-            exclude_credentials=[PublicKeyCredentialDescriptor(id=one.id) for one in known],
-        )
-        return options_to_json(options)
+        ids = [one.id for one in known]
+        return self._ceremonies.build_registration_options(self._nonces.issue(now_s), name, handle, ids)
 
     # Accepting
 
     def register(self, code: str, answer: str, now_s: int) -> Entered:
         """Takes an invitation with a new passkey, and signs in. Raises SignInError."""
-        credential = _parse(parse_registration_credential_json, answer)
+        credential = self._ceremonies.parse_registration(_bounded(answer))
         verified = self._verify_registration(credential, now_s)
         with self._store.transaction() as connection:
-            self._spend(connection, _challenge(credential), now_s)
+            self._spend(connection, self._ceremonies.challenge_of(credential), now_s)
             person = self._people.welcome(connection, code, now_s)
             self._add(connection, person, verified, now_s)
             return self._people.enter(connection, person, now_s)
 
     def add(self, number: int, answer: str, now_s: int) -> None:
         """Adds a passkey to those of a person who is signed in. Raises SignInError, NotFoundError."""
-        credential = _parse(parse_registration_credential_json, answer)
+        credential = self._ceremonies.parse_registration(_bounded(answer))
         verified = self._verify_registration(credential, now_s)
         with self._store.transaction() as connection:
-            self._spend(connection, _challenge(credential), now_s)
+            self._spend(connection, self._ceremonies.challenge_of(credential), now_s)
             self._add(connection, need_person(PeopleRepository(connection), number), verified, now_s)
 
     def remove(self, number: int, id_: bytes, now_s: int, here: str = "") -> None:
@@ -154,7 +119,7 @@ class Passkeys:
     def sign_in(self, answer: str, now_s: int) -> Entered:
         """Opens a session for the person whose passkey signed. Raises SignInError, with the same text for an unknown
         passkey and for one of somebody who was removed."""
-        credential = _parse(parse_authentication_credential_json, answer)
+        credential = self._ceremonies.parse_authentication(_bounded(answer))
         with self._store.transaction() as connection:
             people = PeopleRepository(connection)
             row = people.passkey(credential.raw_id)
@@ -164,7 +129,7 @@ class Passkeys:
                 raise SignInError("the passkey is not one of this gateway's people", hint=_HINT)
             # The counter is compared with the stored one within the transaction: a copy cannot sign in beside it.
             verified = self._verify_authentication(credential, row, now_s)
-            self._spend(connection, _challenge(credential), now_s)
+            self._spend(connection, self._ceremonies.challenge_of(credential), now_s)
             people.use_passkey(row.id, verified.new_sign_count, now_s)
             return self._people.enter(connection, person, now_s)
 
@@ -189,30 +154,14 @@ class Passkeys:
         people.add_passkey(row)
 
     def _verify_registration(self, credential: RegistrationCredential, now_s: int) -> VerifiedRegistration:
-        self._verify_current(_challenge(credential), now_s)
-        with _refusing():
-            return verify_registration_response(
-                credential=credential,
-                expected_challenge=_challenge(credential).encode(),
-                expected_rp_id=self._host,
-                expected_origin=self._origin,
-                require_user_verification=True,
-            )
+        self._verify_current(self._ceremonies.challenge_of(credential), now_s)
+        return self._ceremonies.verify_registration(credential)
 
     def _verify_authentication(
         self, credential: AuthenticationCredential, row: PasskeyRow, now_s: int
     ) -> VerifiedAuthentication:
-        self._verify_current(_challenge(credential), now_s)
-        with _refusing():
-            return verify_authentication_response(
-                credential=credential,
-                expected_challenge=_challenge(credential).encode(),
-                expected_rp_id=self._host,
-                expected_origin=self._origin,
-                credential_public_key=row.public_key,
-                credential_current_sign_count=row.uses,
-                require_user_verification=True,
-            )
+        self._verify_current(self._ceremonies.challenge_of(credential), now_s)
+        return self._ceremonies.verify_authentication(credential, row.public_key, row.uses)
 
     def _verify_current(self, challenge: str, now_s: int) -> None:
         expiry = self._nonces.expiry(challenge)
@@ -227,25 +176,7 @@ class Passkeys:
             raise SignInError("the answer was used before", hint=_HINT)
 
 
-@contextmanager
-def _refusing() -> Iterator[None]:
-    """What strangers send may fail in any way in the library: as its own errors, or those of its parsers."""
-    try:
-        yield
-    except Exception as error:
-        cause = str(error) if isinstance(error, WebAuthnException) else "it is malformed"
-        raise SignInError(f"the passkey was refused: {cause}", hint=_HINT) from None
-
-
-def _parse(parse: Callable[[str], C], answer: str) -> C:
+def _bounded(answer: str) -> str:
     if len(answer) > MAX_CREDENTIAL_CHARACTERS:
         raise SignInError("the browser's answer is too long", hint=_HINT)
-    with _refusing():
-        return parse(answer)
-
-
-def _challenge(credential: RegistrationCredential | AuthenticationCredential) -> str:
-    """The challenge that the browser signed; a text that is not ours is nobody's nonce."""
-    with _refusing():
-        found = parse_client_data_json(credential.response.client_data_json)
-        return found.challenge.decode("ascii", "replace")
+    return answer

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from typing import Any, Final, TypeAlias
-
-import jsonschema_rs
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from ledger.canonical import Json
 from services.interop.epcis import vocabulary as words
+
+if TYPE_CHECKING:
+    import jsonschema_rs
 
 __all__ = ["Fault", "document_faults", "event_faults", "event_schema"]
 
@@ -270,11 +271,15 @@ _ALONE: _Schema = {"type": "object", "required": ["@context"]}
 
 @cache
 def _event_validator(kind: str) -> jsonschema_rs.Draft202012Validator:
+    import jsonschema_rs  # noqa: PLC0415 - several megabytes, which most gateways at rest do not need
+
     return jsonschema_rs.Draft202012Validator(event_schema(kind), validate_formats=True)
 
 
 @cache
 def _document_validator(kind: str) -> jsonschema_rs.Draft202012Validator:
+    import jsonschema_rs  # noqa: PLC0415 - several megabytes, which most gateways at rest do not need
+
     schema = _DOCUMENTS.get(kind, _ALONE)
     return jsonschema_rs.Draft202012Validator({"$schema": _DIALECT, **schema}, validate_formats=True)
 

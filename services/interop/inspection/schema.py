@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from typing import Any, Final, TypeAlias
-
-import jsonschema_rs
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from ledger.canonical import Json
 from services.interop.errors import CertificateDocumentError
+
+if TYPE_CHECKING:
+    import jsonschema_rs
 
 __all__ = ["SCHEMA_URL", "check_document", "document_schema"]
 
@@ -243,6 +244,8 @@ def document_schema() -> _Schema:
 
 @cache
 def _validator() -> jsonschema_rs.Draft202012Validator:
+    import jsonschema_rs  # noqa: PLC0415 - several megabytes, which most gateways at rest do not need
+
     return jsonschema_rs.Draft202012Validator(document_schema(), validate_formats=True)
 
 

@@ -148,7 +148,7 @@ def build_markdown(names: Sequence[str], rows: Sequence[dict[str, Any]]) -> str:
         "otherwise; *times* is the peer's cost divided by Millmark's, so above 1 Millmark is cheaper. The sides are",
         "asked in turns, the first round is dropped, the figures are medians; the least and the most are of single",
         "rounds. What each row compares is in [table/rows.py](table/rows.py), how in the modules that it names; the",
-        "same figures are in [TABLE.json](TABLE.json).",
+        "same figures are in [TABLE.json](TABLE.json); what bounds the rows that miss is in [LIMITS.md](LIMITS.md).",
         "",
         f"| {' | '.join(HEADS)} |",
         f"|{'---|' * len(HEADS)}",
