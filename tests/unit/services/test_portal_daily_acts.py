@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -370,7 +371,8 @@ def test_every_field_of_a_record_has_a_word() -> None:
 
 def test_every_state_and_choice_that_forms_show_has_a_word_in_each_language() -> None:
     words = {language: partial(_word, words_of(language.value), one) for language, one in read_catalogues().items()}
-    for kind in (*STATES.values(), Disposition, Verdict, NoteKind):
+    kinds: list[type[enum.IntEnum]] = [*STATES.values(), Disposition, Verdict, NoteKind]
+    for kind in kinds:
         for member in (one for one in kind if one.name != "NONE"):
             chinese, english = (words[Language(one)](member) for one in ("zh", "en"))
             assert not chinese.isascii(), f"{kind.__name__}.{member.name} is {chinese}"
