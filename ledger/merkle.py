@@ -50,7 +50,8 @@ def hash_pairs(nodes: Sequence[bytes]) -> list[bytes]:
 
     Inlined: the calls would take a third of the time to build a tree.
     """
-    return [_sha256(b"\x01" + left + right).digest() for left, right in zip(nodes[::2], nodes[1::2], strict=False)]
+    rest = iter(nodes)
+    return [_sha256(b"\x01" + left + right).digest() for left, right in zip(rest, rest, strict=False)]
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:

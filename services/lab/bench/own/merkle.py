@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ledger.merkle import Tree, leaf_hash
+from ledger.merkle import Tree, hash_leaves
 from services.lab.bench.peers.answer import Act, Prepare, answer
 
 
 def start(arguments: Mapping[str, Any]) -> Mapping[str, Prepare]:
     entries = [number.to_bytes(4) * 25 for number in range(arguments["leaves"])]
-    built = Tree(map(leaf_hash, entries))
+    built = Tree(hash_leaves(entries))
 
     def build() -> Act:
         def act() -> tuple[int, object]:
-            return 1, Tree(map(leaf_hash, entries)).root().hex()
+            return 1, Tree(hash_leaves(entries)).root().hex()
 
         return act
 
