@@ -29,6 +29,7 @@ __all__ = [
     "EVIDENCE_TAG",
     "INPUT_TAG",
     "SALT_BYTES",
+    "WINDOW_ID",
     "EvidenceEntry",
     "EvidenceLog",
     "LeafKind",
@@ -43,6 +44,8 @@ EVIDENCE_TAG = b"millmark.evidence.v1\0"
 INPUT_TAG = b"millmark/input/1"
 CONTEXT_TAG = b"millmark.inference-context.v1\0"
 SALT_BYTES = 32
+WINDOW_ID = "window/"
+"""The member `id` of a window that a node cut begins with it, and that of no other entry."""
 _VALUE_BYTES = 8
 _HASH = re.compile("0x[0-9a-f]{64}")
 

@@ -11,11 +11,12 @@ from ledger.canonical import Json
 from ledger.chain import Chain
 from ledger.claims import Claims, parse_claims
 from ledger.events import HISTORY_EVENTS, decode
+from ledger.evidence import WINDOW_ID
 from ledger.ids import Identity
 from ledger.provenance import Disclosing, build_bundle
 from ledger.provenance.disclosure import choose_fields
 from ledger.store import Book, Connection, Rows, Store
-from ledger.store.rows import RecordRow
+from ledger.store.rows import CertificateRow, RecordRow
 from services.handover.allowances import roots_of_order
 from services.handover.content import Content
 from services.handover.errors import HandoverEarlyError, HandoverError
@@ -27,7 +28,8 @@ __all__ = ["EARLY", "NotDueError", "Rest", "build_content", "find_rest", "roots_
 
 _PASSPORT = (("passport",),)
 _PATIENCE_S = 3600
-"""How long an assignment's hand-over waits for the order's document, which the buyer hands over to the coordinator."""
+"""How long an assignment's hand-over waits for the order's document, which the buyer hands over to the coordinator, and
+a certificate's for the inference."""
 
 
 EARLY = "the order's name or document has not arrived here yet"
@@ -52,7 +54,7 @@ def build_content(store: Store, chain: Chain, sequence: int, sender: int, recipi
     """The content for one record and recipient, in the present state of index and book.
 
     Raises NotDueError if none is due, HandoverEarlyError while a document is missing that another company still has to
-    hand over, and what `build_bundle` raises.
+    hand over, or an inference that the own node still has, and what `build_bundle` raises.
     """
     with store.reading() as connection:
         rows, book = Rows(connection), Book(connection)
@@ -60,6 +62,7 @@ def build_content(store: Store, chain: Chain, sequence: int, sender: int, recipi
         names = tuple(sorted(_names(book, allowed.names), key=lambda one: one.subject))
         wanted = dict(allowed.documents)
         _verify_here(book, record, allowed, now_s)
+        _verify_kept(rows, book, record, allowed, now_s)
         entries, objectives = _entries(rows, book, record, allowed)
     bundle = _bundle(store, chain, allowed, recipient)
     if bundle and Gets.PASSPORTS in allowed.gets:
@@ -109,6 +112,21 @@ def _verify_here(book: Book, record: RecordRow, allowed: Allowance, now_s: int) 
     missing = [root for root in allowed.documents if book.document(root) is None]
     if missing or not all(map(book.identity, allowed.names)):
         raise HandoverEarlyError(EARLY, hint="its buyer's gateway sends them")
+
+
+def _verify_kept(rows: Rows, book: Book, record: RecordRow, allowed: Allowance, now_s: int) -> None:
+    """Raises HandoverEarlyError while a node that shares this database still has the inference of its certificate: it
+    puts it into the book when it sees that the certificate is final, which the index may see first."""
+    if Gets.MEASUREMENT not in allowed.gets or now_s - record.block_time > _PATIENCE_S:
+        return
+    certificate = rows.get(CertificateRow, record.sequence)
+    if certificate is None or not certificate.model or book.inference(record.sequence) is not None:
+        return
+    kept = book.evidence_entry(certificate.stream, certificate.leaf_index)
+    entry = None if kept is None else kept.entry
+    # Only a node cuts windows with such an id. Where the inference is kept elsewhere, nothing is waited for.
+    if isinstance(entry, Mapping) and str(entry.get("id", "")).startswith(WINDOW_ID):
+        raise HandoverEarlyError("the node has not put the certificate's inference into the book yet")
 
 
 def _entries(

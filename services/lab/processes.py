@@ -28,6 +28,8 @@ _PRELOADED = (
     "alembic.command",
     "alembic.runtime.environment",
     "services.commands.participants",
+    "services.commands.keys",
+    "services.commands.node",
 )
 
 

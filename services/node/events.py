@@ -15,7 +15,7 @@ from typing import NamedTuple
 from ledger.canonical import Json
 from ledger.errors import CanonicalError, IdentifierError
 from ledger.event_json import Parsed, parse_value, parse_values, write_canonical
-from ledger.evidence import EVIDENCE_TAG, LeafKind
+from ledger.evidence import EVIDENCE_TAG, WINDOW_ID, LeafKind
 from ledger.ids import canonical_identifier
 from ledger.merkle import hash_leaves, leaf_hash
 from services.node.errors import EventRefusedError
@@ -23,7 +23,6 @@ from services.node.errors import EventRefusedError
 __all__ = [
     "MAX_DEPTH",
     "MAX_EVENT_BYTES",
-    "WINDOW_ID",
     "Event",
     "check_event",
     "leaf_of_event",
@@ -38,8 +37,6 @@ MAX_EVENT_BYTES = 64 << 10
 MAX_DEPTH = 16
 _MAX_TEXT = {"id": 128, "stream": 128, "time": 64, "lot": 2048, "order": 66}
 """Maximum number of characters of each member but `data`."""
-WINDOW_ID = "window/"
-"""Ids of the windows that the node appends to the log begin with it."""
 _PRINTABLE = re.compile(r"[^\x00-\x1f\x7f]+")
 _MAX_SAMPLE = 2**53 - 1
 _SUBJECT = re.compile(r"0x[0-9a-f]{64}")

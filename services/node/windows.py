@@ -15,9 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ledger.canonical import Json, canonical_json
-from ledger.evidence import SALT_BYTES, build_window_commitment, build_window_entry
+from ledger.evidence import SALT_BYTES, WINDOW_ID, build_window_commitment, build_window_entry
 from quality.inputs import pack_window
-from services.node.events import WINDOW_ID
 
 __all__ = ["WINDOW_BEGINS", "Window", "Windows", "WrittenWindow", "build_content", "is_window", "parse_window"]
 

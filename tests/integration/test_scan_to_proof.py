@@ -21,7 +21,13 @@ from urllib.request import Request, urlopen
 import numpy as np
 import pytest
 
+from ledger.events.certificates import CertificateIssued
+from ledger.events.evidence import StreamAnchored
+from ledger.keys import open_signer
+from ledger.store import Book, Rows
+from ledger.store.rows import CertificateRow, RecordRow
 from services.settings import Settings, read_settings
+from services.store import open_store
 from tests.support.patience import MAX_S
 
 pytestmark = pytest.mark.integration
@@ -226,6 +232,24 @@ def test_a_code_of_what_is_not_in_the_book_is_not_made(left: Left) -> None:
     done = left.run(f"{MILLMARK} --home {HOME} digital-link {name} --code")
     assert done.returncode == 1
     assert "not in the private book" in done.stderr
+
+
+def test_parts_were_inspected_by_a_node_and_certified_with_its_own_key(left: Left) -> None:
+    home = left.folder / "millmark-demo" / "umbra-inspection"
+    company, node = (open_signer(f"file:{home / name}").address for name in ("company.key", "node/node.key"))
+    with open_store(f"sqlite:///{home / 'millmark.sqlite'}") as store, store.reading() as connection:
+        rows = Rows(connection)
+        keys = {row.sequence: row.key for row in rows.find(RecordRow, kind=CertificateIssued.__name__)}
+        by_model = {row.sequence: row.model > 0 for row in rows.find(CertificateRow)}
+        bench = {row.stream for row in rows.find(CertificateRow)}
+        anchored = {row.key for row in rows.find(RecordRow, kind=StreamAnchored.__name__) if row.subject in bench}
+        kept = Book(connection).inferences(by_model)
+    assert {by_model[number]: key for number, key in keys.items()} == {True: node, False: company}
+    assert anchored == {node}
+    assert set(kept) == {number for number, modelled in by_model.items() if modelled}
+    assert "windows that BENCH-1 measured went to the node of Umbra Inspection" in left.printed
+    refused = left.run(f"{MILLMARK} node --config {home / 'node' / 'node.toml'} dead-letters")
+    assert refused.stdout.strip() == "nothing was refused", refused.stderr
 
 
 def test_neither_a_second_gateway_nor_a_new_demonstration_takes_the_chain_away(left: Left, link: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ledger.canonical import Json
 from ledger.claims import build_claims
-from ledger.evidence import EvidenceEntry, LeafKind, build_window_commitment, build_window_entry
+from ledger.evidence import WINDOW_ID, EvidenceEntry, LeafKind, build_window_commitment, build_window_entry
 from ledger.ids import Identity, SubjectKind
 from ledger.index import Follower
 from ledger.names import derive_identity
@@ -284,7 +284,8 @@ class Apart:
         with store.transaction() as connection:
             log = Book(connection).evidence(stream)
             last = log.tree.size
-            entry = log.append(build_window_entry(lot, commitment, last, last, 0), kind=LeafKind.WINDOW)
+            window = {**build_window_entry(lot, commitment, last, last, 0), "id": f"{WINDOW_ID}{last}/0"}  # as a node's
+            entry = log.append(window, kind=LeafKind.WINDOW)
             Book(connection).add_evidence(stream, [entry])
         self.act(inspector, f"anchor {log.tree.size}", Anchor(stream, log.tree.size, log.tree.root()))
         return entry

@@ -1,5 +1,9 @@
 """Inspection: of parts, whose measured windows are anchored, judged by the quality model and certified; of
-components, by a sample."""
+components, by a sample.
+
+Where the inspector has a node, it does this for parts, and writes and anchors all that is measured; a certificate by a
+sample has no inference, so it is made here. Without a node, all is done here.
+"""
 
 from __future__ import annotations
 
@@ -33,9 +37,8 @@ def sample_components(line: Line, now: int) -> None:
     _, letter, size, accepted = next(plan for plan in PLANS if pieces <= plan[0])
     plan = {"standard": "ISO 2859-1", "sampling": "single, normal", "level": "II", "aql": AQL, "codeLetter": letter}
     found = {"lotSize": pieces, "sampleSize": size, "acceptance": accepted, "nonconforming": 0}
-    bench, inspector = line.plant.bench, line.consortium.inspector
-    entry = bench.note(f"dimensions of {components}", {"unit": "1e-6 m", **found})
-    line.consortium.queue(inspector, [bench.anchor()], after_others=False)
+    inspector = line.consortium.inspector
+    index, leaf = _note(line, f"dimensions of {components}", {"unit": "1e-6 m", **found})
     statement = Statement(
         items=tuple(Item(box, NOTHING) for box in boxes),
         model=0,
@@ -43,9 +46,9 @@ def sample_components(line: Line, now: int) -> None:
         expires_at=now + YEAR_S,
         inference_digest=line.consortium.document(inspector, plan),
         claims_root=line.consortium.document(inspector, {"inspection": "incoming goods", **plan, **found}),
-        stream=bench.stream,
-        leaf_index=entry.index,
-        leaf_hash=entry.leaf_hash,
+        stream=line.plant.bench.stream,
+        leaf_index=index,
+        leaf_hash=leaf,
     )
     [certificate] = line.consortium.record(inspector, [IssueCertificate(statement)])
     line.events.append(
@@ -54,11 +57,35 @@ def sample_components(line: Line, now: int) -> None:
     )
 
 
+def _note(line: Line, kind: str, values: dict[str, int | str | list[int]]) -> tuple[int, bytes]:
+    """Has a measurement of the test bench anchored; returns index and leaf hash of its entry."""
+    bench, node = line.plant.bench, line.plant.node
+    if node is not None:
+        return node.note({"kind": kind, **values})
+    entry = bench.note(kind, values)
+    line.consortium.queue(line.consortium.inspector, [bench.anchor()], after_others=False)
+    return entry.index, entry.leaf_hash
+
+
 def inspect_parts(line: Line, jobs: Sequence[Job], windows: Sequence[Sequence[int]], now: int) -> None:
-    """Anchors the test bench's measurement of each part, and certifies the model's verdict on it.
+    """Anchors the test bench's measurement of each part, and certifies the model's verdict on it: the inspector's node
+    does both, if there is one.
 
     `now` is Unix time in seconds.
     """
+    node = line.plant.node
+    if node is None:
+        verdicts = _certify(line, jobs, windows, now)
+    else:
+        line.consortium.await_mined()  # the parts, which the node looks for on the ledger
+        verdicts = node.inspect([Item(job.lot, job.order.subject) for job in jobs], windows)
+    for job, verdict in zip(jobs, verdicts, strict=True):
+        job.verdict = verdict
+    line.certificates += verdicts
+
+
+def _certify(line: Line, jobs: Sequence[Job], windows: Sequence[Sequence[int]], now: int) -> list[Verdict]:
+    """Anchors, inspects and certifies in this process."""
     bench, inspector = line.plant.bench, line.consortium.inspector
     salts = [secrets.token_bytes(SALT_BYTES) for _ in jobs]
     measured = list(zip(jobs, windows, salts, strict=True))
@@ -68,17 +95,17 @@ def inspect_parts(line: Line, jobs: Sequence[Job], windows: Sequence[Sequence[in
         _infer(line, _inspected(line, job, entry), window, salt)
         for (job, window, salt), entry in zip(measured, entries, strict=True)
     ]
-    records = []
-    for job, entry, inference in zip(jobs, entries, inferences, strict=True):
-        job.verdict = to_ledger_verdict(inference.verdict)
-        line.certificates.append(job.verdict)
-        records.append(IssueCertificate(_state(line, job, entry, inference, now)))
+    records = [
+        IssueCertificate(_state(line, job, entry, inference, now))
+        for job, entry, inference in zip(jobs, entries, inferences, strict=True)
+    ]
     certificates = line.consortium.record(inspector, records)
     # Stored afterwards, because the book keeps inferences by the certificate's sequence.
     with inspector.store.transaction() as connection:
         book = Book(connection)
         for certificate, inference in zip(certificates, inferences, strict=True):
             book.put_inference(certificate, inference.salt, inference.window, inference.logits)
+    return [to_ledger_verdict(inference.verdict) for inference in inferences]
 
 
 def _infer(line: Line, inspected: InspectedEntry, window: Sequence[int], salt: bytes) -> Inference:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from ledger.canonical import Json, to_hex
 from ledger.errors import InputError
@@ -12,7 +14,17 @@ from ledger.evidence import EvidenceEntry, EvidenceLog, LeafKind, build_window_c
 from ledger.ids import SubjectKind
 from ledger.plans.capability import Capability, Need, is_capable, parse_capability
 from ledger.products import Operation, Product
-from ledger.records import Anchor, ApproveModel, OpenStream, ReceiveLot, Record, RegisterMachine, RegisterModel
+from ledger.records import (
+    Anchor,
+    ApproveModel,
+    Item,
+    OpenStream,
+    ReceiveLot,
+    Record,
+    RegisterMachine,
+    RegisterModel,
+    Verdict,
+)
 from ledger.store import Book
 from quality import Inspector
 from quality.inputs import pack_window
@@ -20,7 +32,7 @@ from services.lab.demo.consortium import NOTHING, Company, Consortium, hash_of
 from services.lab.demo.factories import Factory, build_factories
 from services.products import Catalogue
 
-__all__ = ["PREFIX", "Machine", "Plant", "build_gtin", "build_plant", "receive", "with_check_digit"]
+__all__ = ["PREFIX", "InspectorNode", "Machine", "Plant", "build_gtin", "build_plant", "receive", "with_check_digit"]
 
 PREFIX = "9506000"
 """GS1 company prefix that GS1 reserves for examples."""
@@ -74,6 +86,19 @@ class Machine:
         return self.log.append(build_window_entry(lot, commitment, event.index, event.index, 0), kind=LeafKind.WINDOW)
 
 
+class InspectorNode(Protocol):
+    """A node of the inspector: what its test bench measures goes in, anchored evidence and certificates come out."""
+
+    def note(self, values: Mapping[str, Json]) -> tuple[int, bytes]:
+        """Has a measurement anchored that is not for the model; returns index and leaf hash of its entry."""
+
+    def inspect(self, parts: Sequence[Item], windows: Sequence[Sequence[int]]) -> list[Verdict]:
+        """Has a window of each part inspected and certified; returns the verdicts on the ledger."""
+
+    def sum_up(self) -> tuple[Counter[str], str]:
+        """How many records of each kind it made, and what it did, in a sentence."""
+
+
 @dataclass(slots=True)
 class Plant:
     """The machines of all factories, what they make, and the quality model."""
@@ -86,6 +111,8 @@ class Plant:
     model: int
     """Number of the approved quality model."""
     inspector: Inspector
+    node: InspectorNode | None = None
+    """What inspects parts and certifies them; if there is none, this process does."""
 
     def factory(self, kind: str) -> int:
         """The factory that does a kind of operation."""

@@ -41,8 +41,9 @@ from services.lab.demo.home import JOURNAL, clear_home, database_of, write_home
 from services.lab.demo.inspection import inspect_parts, sample_components
 from services.lab.demo.life.companies import found_in_life
 from services.lab.demo.life.finish import fetch_passport, follow_to_the_end, keep_chain
+from services.lab.demo.life.node import start_node
 from services.lab.demo.planning import Planning, call_for_offers, choose_offers
-from services.lab.demo.plant import Plant, build_plant
+from services.lab.demo.plant import InspectorNode, Plant, build_plant
 from services.lab.demo.production import Interruption, Job, Line, make_parts, place_orders, rework_parts
 from services.lab.demo.proof import Proof, prove_part
 from services.lab.demo.replanning import Failure
@@ -124,7 +125,10 @@ def run_in_life(
             "deploying the contracts, and having eight companies join",
             lambda: stack.enter_context(found_in_life(folder, say, existing)),
         )
-        line, planning = _produce(life.consortium, orders, given, table, clock, product)
+        line, planning = _produce(
+            life.consortium, orders, given, table, clock, product, partial(start_node, stack, life)
+        )
+        _tell_of_node(line)
         delivered = clock("waiting for the last hand-overs", life.await_handovers)
         say(f"  {delivered} hand-overs from gateway to gateway")
         clock("indexing", lambda: follow_to_the_end(life))
@@ -132,7 +136,7 @@ def run_in_life(
         part, home = _choose(line), life.buyer_home.folder
         code = _code(part, home)
         size = clock(
-            "switching all gateways off but the buyer's, and opening the passport there",
+            "switching off the node and all gateways but the buyer's, and opening the passport there",
             lambda: fetch_passport(life, code),
         )
         say(f"  {size:,} bytes")
@@ -216,14 +220,17 @@ def _model_bytes() -> bytes:
 
 
 def _produce(
-    consortium: Consortium, orders: int, given: Given, table: Table, clock: _Clock, product: Product
+    consortium: Consortium,
+    orders: int,
+    given: Given,
+    table: Table,
+    clock: _Clock,
+    product: Product,
+    start: Callable[[Plant], InspectorNode] | None = None,
 ) -> tuple[Line, Planning]:
-    model = _model_bytes()
-    card = (resources.files("quality") / "models" / "forda.json").read_text()
+    """`start`: starts the inspector's node; without it this process inspects."""
     now = int(time.time())
-    plant: Plant = clock(
-        "registering machines, streams and the quality model", lambda: build_plant(consortium, model, card, product)
-    )
+    plant = _equip(consortium, clock, product, start)
     orders = len(given.orders) or orders
     line = clock(
         f"placing {orders} personalised orders", lambda: place_orders(consortium, plant, orders, now, given.orders)
@@ -239,7 +246,8 @@ def _produce(
     windows = to_fixed(table.values, plant.inspector.model.decimals)
     spoiled = None if drifting is None else {job.index for job in drifting.spoiled}
     rows = _pick(table, orders, spoiled)
-    clock("inspecting and certifying", lambda: inspect_parts(line, line.jobs, windows[rows].tolist(), now))
+    by = "" if plant.node is None else ": the inspector's node does both"
+    clock(f"inspecting and certifying{by}", lambda: inspect_parts(line, line.jobs, windows[rows].tolist(), now))
     for job, row in zip(line.jobs, rows, strict=True):
         job.window = int(row)
     clock("reworking half of what failed", lambda: _rework(line, table, windows, now))
@@ -251,6 +259,27 @@ def _produce(
     clock("delivering through the orders' gates", lambda: deliver_parts(line, look, close_one))
     consortium.settle()
     return line, planning
+
+
+def _equip(
+    consortium: Consortium, clock: _Clock, product: Product, start: Callable[[Plant], InspectorNode] | None
+) -> Plant:
+    model = _model_bytes()
+    card = (resources.files("quality") / "models" / "forda.json").read_text()
+    plant: Plant = clock(
+        "registering machines, streams and the quality model", lambda: build_plant(consortium, model, card, product)
+    )
+    if start is not None:
+        plant.node = clock("giving the inspector's node a key, and starting it", partial(start, plant))
+    return plant
+
+
+def _tell_of_node(line: Line) -> None:
+    """Adds what the inspector's node recorded and did."""
+    if line.plant.node is not None:
+        made, told = line.plant.node.sum_up()
+        line.consortium.recorded.update(made)
+        line.events.append(told)
 
 
 def _pick(table: Table, count: int, spoiled: Collection[int] | None) -> NDArray[np.intp]:

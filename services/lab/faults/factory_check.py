@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import cast
 
 from ledger.chain import Chain
+from ledger.evidence import WINDOW_ID
 from ledger.index import Follower, fetch_status
 from ledger.records import Contract
 from ledger.store import Rows, Store
 from ledger.store.rows import CertificateRow
 from services.lab.faults.factory import Factory, Machine
 from services.lab.faults.ledger_check import LedgerCheck
-from services.node.events import WINDOW_ID
 from services.node.evidence_recorder import leaf_of
 from services.node.merkle_frontier import MerkleFrontier
 from services.node.streamlog import StreamLog

@@ -1,13 +1,14 @@
 """Founds the demonstration's consortium as in life, and keeps its programs running.
 
-The chain and the gateways are processes. This process only does what people and other programs of each company do: it
-queues records and writes to the private book in that company's own database, and its gateway does the rest.
+The chain, the gateways and the inspector's node (`life.node`) are processes. This process only does what people and
+other programs of each company do: it queues records and writes to the private book in that company's own database, and
+its gateway does the rest.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
@@ -78,27 +79,43 @@ class Life:
     """Of the companies, in the order of `consortium.companies`."""
     journal: Path | None
     """Of the chain; None if it is not the demonstration's own."""
+    chain_settings: Mapping[str, str]
+    """The settings by which a program finds the chain."""
+    node_port: int
+    """Kept free for the inspector's node."""
     _chain: BaseProcess | None
-    _gateways: dict[str, BaseProcess] = field(default_factory=dict)
+    _existing: ExistingChain | None
+    _programs: dict[str, BaseProcess] = field(default_factory=dict)
+    """Gateways by the names of their homes, and others."""
 
     @property
     def buyer_home(self) -> Home:
         return self.homes[0]
 
+    def endow(self, keys: Sequence[bytes]) -> None:
+        """Gives keys what they need for fees, where the chain takes some. Raises FundsError, ChainError."""
+        if self._existing is not None:
+            self._existing.endow(keys)
+
+    def start_program(self, name: str, arguments: Sequence[str], log: Path) -> BaseProcess:
+        """Starts another program, which ends with the gateways."""
+        self._programs[name] = start_command(arguments, log)
+        return self._programs[name]
+
     def start_gateways(self, homes: Sequence[Home]) -> None:
         """Starts these gateways side by side, and returns when all of them listen. Raises ChainError if one ends."""
         for home in homes:
-            self._gateways[home.name] = start_command(["--home", str(home.folder), "gateway"], home.folder / LOG)
+            self.start_program(home.name, ["--home", str(home.folder), "gateway"], home.folder / LOG)
         for home in homes:
-            wait_for(home.port, self._gateways[home.name])
+            wait_for(home.port, self._programs[home.name])
 
     def stop_all_but(self, homes: Sequence[Home]) -> None:
-        """Stops all other gateways."""
+        """Stops all other gateways, and the node."""
         kept = {home.name for home in homes}
-        stop_commands([self._gateways.pop(name) for name in list(self._gateways) if name not in kept])
+        stop_commands([self._programs.pop(name) for name in list(self._programs) if name not in kept])
 
     def stop(self) -> None:
-        """Stops the gateways, then the chain."""
+        """Stops gateways and node, then the chain."""
         self.stop_all_but([])
         stop_commands([] if self._chain is None else [self._chain])
 
@@ -126,9 +143,9 @@ def found_in_life(folder: Path, say: Callable[[str], object], existing: Existing
     """
     clear_homes(folder)
     with ExitStack() as stack:
-        port, own, *ports = (
+        port, own, node, *ports = (
             stack.enter_context(held_port(preferred))
-            for preferred in (_CHAIN_PORT, 0, _BUYER_PORT, *(0 for _ in COMPANIES[1:]))
+            for preferred in (_CHAIN_PORT, 0, 0, _BUYER_PORT, *(0 for _ in COMPANIES[1:]))
         )
         url = {"chain_url": f"http://127.0.0.1:{port}"} if existing is None else settings_of(existing)
         operator = make_operator_home(folder, own, url)
@@ -148,7 +165,8 @@ def found_in_life(folder: Path, say: Callable[[str], object], existing: Existing
         _admit(operator, homes)
         store = stack.enter_context(open_store(operator.database_url))
         owner = Company(operator.name, 0, operator.signer, Submitter(chain, Outbox(store), operator.signer), store)
-        life = Life(Consortium(chain, store, owner, one_store=False), operator, homes, journal, chain_process)
+        consortium = Consortium(chain, store, owner, one_store=False)
+        life = Life(consortium, operator, homes, journal, url, node, chain_process, existing)
         stack.callback(life.stop)
         say("  starting a gateway for the operator, and one for each company")
         life.start_gateways([operator, *homes])

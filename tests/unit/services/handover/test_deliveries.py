@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -244,3 +245,28 @@ def test_erasing_all_of_a_document_tells_whoever_was_handed_it(told: Told, maker
     assert told_of > 1, "buyer and coordinator, at least"
     assert row_of(told, maker, "make hip", 1).state == State.WAITING
     assert ask_others_to_erase_all(maker.store, [b"\1" * 32], None) == 0, "of no record, so nobody is told"
+
+
+@pytest.mark.parametrize(("known", "later_s", "waits"), [(True, 0, True), (True, 7200, False), (False, 0, False)])
+def test_a_certificate_waits_for_the_inference_that_the_node_here_still_has(
+    told: Told, tmp_path: Path, known: bool, later_s: int, waits: bool
+) -> None:
+    """`known`: whether a node wrote the certified window here. If not, what it has does not come here."""
+    home, sequence = told.home("umbra"), told.apart.records["certify hip"]
+    with new_store(tmp_path) as store:
+        copy_database(home.store, store)
+        with store.transaction() as connection:
+            inference = Book(connection).inference(sequence)
+            connection.exec_driver_sql("DELETE FROM inferences")
+            connection.exec_driver_sql("UPDATE handover_deliveries SET state = 'waiting', text = x'', reason = ''")
+            if not known:
+                connection.exec_driver_sql("DELETE FROM evidence")
+        assert inference is not None
+        early = replace(home, store=store)
+        early.clock_ms = (told.apart.world.now() + later_s) * 1000
+        assert (early.deliveries.prepare(row_of(told, early, "certify hip", 1)) is None) == waits
+        row = row_of(told, early, "certify hip", 1)
+        assert row.reason.startswith("the node has not put the certificate's inference into the book") == waits
+        with store.transaction() as connection:
+            Book(connection).put_inference(sequence, inference.salt, inference.window, json.loads(inference.logits))
+        assert early.deliveries.prepare(row) is not None
