@@ -122,13 +122,16 @@ class Life:
     def await_handovers(self) -> int:
         """Returns when no company owes another one a hand-over; how many were delivered in all.
 
-        Raises SubmitError if it takes too long.
+        Raises SubmitError if none is delivered for long.
         """
-        deadline = time.monotonic() + _SETTLE_S
+        deadline, before = time.monotonic() + _SETTLE_S, -1
         while True:
             counts = [count_handovers(company.store) for company in self.consortium.companies]
+            delivered = sum(count.get("delivered", 0) for count in counts)
             if not any(count.get("waiting") for count in counts):
-                return sum(count.get("delivered", 0) for count in counts)
+                return delivered
+            if delivered > before:  # a busy machine may have many to deliver
+                deadline, before = time.monotonic() + _SETTLE_S, delivered
             if time.monotonic() > deadline:
                 raise SubmitError("hand-overs were not delivered in time", hint="see `millmark handovers list`")
             time.sleep(_PAUSE_S)
