@@ -56,7 +56,7 @@ _OPEN_S = 120
 """How long offers count, by the chain's clock, where that can be set forward."""
 _OPEN_BRIEFLY_S, _OPEN_IN_LIFE_S = 12, 60
 """The same where the time has to pass: in one process, and from gateway to gateway."""
-_WAIT_S, _PAUSE_S = 60.0, 0.02
+_WAIT_S, _PAUSE_S = 300.0, 0.02
 CPU_S = 2.0
 
 
