@@ -95,6 +95,20 @@ def test_times_that_were_measured_since_take_the_place_of_those_of_the_first_run
     assert covering.tests_of("a.py", (3,), in_function=True, cpu_s=now, budget_s=2) == ["slow"]
 
 
+def test_tests_of_files_that_changed_take_the_place_of_what_they_covered_before(tmp_path: Path) -> None:
+    before = Covering({"m.py": {1: ["a::1", "b::1"], 2: ["a::2"]}}, {"a::1": 1, "a::2": 1, "b::1": 1}, ["x"])
+    now = before.only({"b"}).with_part(
+        Covering({"m.py": {1: ["a::1"]}, "n.py": {5: ["a::3"]}}, {"a::1": 2, "a::3": 4}, ["y"])
+    )
+    now.write(tmp_path)
+    read = Covering.read(tmp_path)
+    assert read == now
+    assert read.tests_of("m.py", (1,), in_function=True) == ["b::1", "a::1"]
+    assert read.tests_of("m.py", (2,), in_function=True) == []
+    assert read.tests_of("n.py", (5,), in_function=True) == ["a::3"]
+    assert (read.cpu_s, read.foreign) == ({"b::1": 1, "a::1": 2, "a::3": 4}, ["x", "y"])
+
+
 def test_other_tests_of_the_same_files_follow_within_what_is_left() -> None:
     covering = Covering({}, {"a::1": 3, "a::2": 4, "a::3": 1, "a::4": 5, "b::1": 1}, [])
     assert covering.with_more(["a::1"]) == ["a::1", "a::3", "a::2"]

@@ -13,7 +13,7 @@ import json
 import random
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -74,17 +74,25 @@ def _digest(paths: Sequence[str]) -> str:
     return digest.hexdigest()[:16]
 
 
-def _cover(package: Package, folder: Path, tests: str) -> Covering:
-    """Runs the tests once, unless that was done already. Raises RuntimeError if one fails."""
-    stamp = folder / "covering.digest"
-    now = tests + _digest(package.files())
-    if not stamp.exists() or stamp.read_text() != now:
-        command = [sys.executable, "-m", "tests.support.mutation.covering", str(folder), package.folder]
-        done = subprocess.run([*command, *package.test_files()], check=False, capture_output=True, text=True, cwd=ROOT)
+def _cover(package: Package, folder: Path) -> None:
+    """Runs the tests that changed since this was done last; all of them if the code did. Raises RuntimeError if one
+    fails."""
+    stamp = folder / "covering.digests.json"
+    now = {path: _digest([path]) for path in package.test_files()} | {"": _digest(package.files())}
+    before = json.loads(stamp.read_text()) if stamp.exists() else {}
+    if before.get("") != now[""]:
+        before = {}
+    changed = [path for path in now if path and now[path] != before.get(path)]
+    if changed:
+        part = folder / "part"
+        part.mkdir(exist_ok=True)
+        command = [sys.executable, "-m", "tests.support.mutation.covering", str(part), package.folder, *changed]
+        done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT)
         if done.returncode:
             raise RuntimeError(f"the tests fail on the code as it is:\n{done.stdout[-3000:]}")
-        stamp.write_text(now)
-    return Covering.read(folder)
+        kept_before = Covering.read(folder).only(now.keys() - set(changed)) if before else Covering({}, {}, [])
+        kept_before.with_part(Covering.read(part)).write(folder)
+    stamp.write_text(json.dumps(now))
 
 
 def _try_python(package: Package, mutants: Mapping[str, PythonMutant], rows: Sequence[Row], folder: Path) -> None:
@@ -93,7 +101,7 @@ def _try_python(package: Package, mutants: Mapping[str, PythonMutant], rows: Seq
     left = [row for row in rows if outcomes.state(row) in ("", OPEN, UNFIT)]
     if not left:
         return
-    _cover(package, folder, left[0]["tests"])
+    _cover(package, folder)
     (folder / "jobs.json").write_text(
         json.dumps([{"mutant": asdict(mutants[row["name"]]), "row": row} for row in left])
     )
@@ -109,18 +117,20 @@ Row = dict[str, str]
 
 def _draw(names: Sequence[str], paths: Mapping[str, str], tests: Sequence[str], seed: int, size: int) -> list[Row]:
     """A sample, the same in every run."""
-    drawn = random.Random(seed).sample(names, min(size, len(names)))  # noqa: S311  # the same in every run
+    drawn = random.Random(seed).sample(names, min(size, len(names)))  # noqa: S311  # reproducible
     sources, digest = {path: _digest([path]) for path in set(paths.values())}, _digest(tests)
     return [{"name": name, "source": sources[paths[name]], "tests": digest} for name in drawn]
 
 
-def _python(name: str, seed: int, size: int) -> kept.Sample:
+def _python(name: str, seed: int, size: int, part: str = "") -> kept.Sample:
+    """With `part`, of the mutants whose name contains it."""
     package = PACKAGES[name]
     folder = _WORK / name
     folder.mkdir(parents=True, exist_ok=True)
     every = {one.name: one for path in package.files() for one in find_mutants(ROOT, path)}
+    names = [one for one in every if part in one]
     paths = {one.name: one.path for one in every.values()}
-    rows = _draw(list(every), paths, package.test_files(), seed, size)
+    rows = _draw(names, paths, package.test_files(), seed, size)
     _try_python(package, every, rows, folder)
     return _report(name, seed, list(every), rows, folder, package.folder)
 
@@ -162,20 +172,24 @@ def commit() -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Prints survivors and counts. Exit code 1 if fewer mutants are killed than the bar asks for."""
-    runs: dict[str, Callable[[int, int], kept.Sample]] = {"contracts": _solidity}
-    for name in PACKAGES:
-        runs[name] = lambda seed, size, name=name: _python(name, seed, size)  # type: ignore[misc]
     parser = argparse.ArgumentParser(
         prog="scripts/prove mutants", description="Count the changes that no test notices."
     )
-    parser.add_argument("packages", nargs="*", choices=[[], *runs], metavar="PACKAGE", help=", ".join(runs))
+    names = ["contracts", *PACKAGES]
+    parser.add_argument("packages", nargs="*", choices=[[], *names], metavar="PACKAGE", help=", ".join(names))
     parser.add_argument("--seed", type=int, default=1, help="draws the sample")
     parser.add_argument("--sample", type=int, default=300, help="mutants of each package; 0 takes all")
+    parser.add_argument("--part", default="", help="only mutants whose name contains this; these are not counted")
     given = parser.parse_args(arguments)
+    size = given.sample or sys.maxsize
     for name in given.packages:
-        kept.add(runs[name](given.seed, given.sample or sys.maxsize))
+        found = _solidity(given.seed, size) if name == "contracts" else _python(name, given.seed, size, given.part)
+        if given.part:
+            sys.stdout.write(kept.tell_sample(found) + "\n")
+        else:
+            kept.add(found)
     samples = [one for one in kept.read_samples() if not given.packages or one.package in given.packages]
-    sys.stdout.write("".join(kept.tell_sample(one) + "\n" for one in samples))
+    sys.stdout.write("".join(kept.tell_sample(one) + "\n" for one in ([] if given.part else samples)))
     latest = {one.package: one for one in samples}
     return int(any(one.share < kept.BAR for one in latest.values()))
 

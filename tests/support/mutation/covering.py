@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Generator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import coverage
@@ -38,6 +38,29 @@ class Covering:
         kept = json.loads((folder / "covering.json").read_text())
         by_line = {path: {int(line): tests for line, tests in lines.items()} for path, lines in kept["by_line"].items()}
         return cls(by_line, kept["cpu_s"], kept["foreign"])
+
+    def write(self, folder: Path) -> None:
+        (folder / "covering.json").write_text(json.dumps(asdict(self)))
+
+    def only(self, files: Collection[str]) -> Covering:
+        """What the tests of some files cover."""
+        return Covering(
+            {
+                path: {line: [one for one in tests if one.split("::")[0] in files] for line, tests in lines.items()}
+                for path, lines in self.by_line.items()
+            },
+            {test: cpu_s for test, cpu_s in self.cpu_s.items() if test.split("::")[0] in files},
+            self.foreign,
+        )
+
+    def with_part(self, part: Covering) -> Covering:
+        """What these tests and those of other files cover."""
+        by_line = {path: dict(lines) for path, lines in self.by_line.items()}
+        for path, lines in part.by_line.items():
+            own = by_line.setdefault(path, {})
+            for line, tests in lines.items():
+                own[line] = [*own.get(line, ()), *tests]
+        return Covering(by_line, self.cpu_s | part.cpu_s, sorted({*self.foreign, *part.foreign}))
 
     def tests_of(
         self,
@@ -117,9 +140,8 @@ def main(folder: Path, target: str, tests: list[str]) -> int:
     measured.stop()
     own = {"ledger", "services", "quality", "tests", "conftest"}
     foreign = sorted(name for name in sys.modules if name.split(".")[0] not in own and not name.startswith("test_"))
-    kept = {"by_line": _lines(measured), "cpu_s": clock.cpu_s, "foreign": foreign}
     if code == pytest.ExitCode.OK:
-        (folder / "covering.json").write_text(json.dumps(kept))
+        Covering(_lines(measured), clock.cpu_s, foreign).write(folder)
     return int(code)
 
 
