@@ -31,7 +31,7 @@ _WORK = ROOT / ".mutants"
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """Python code, and the unit tests that are to notice changes of it."""
+    """Python code, and the tests that are to notice changes of it; none of them starts a process."""
 
     folder: str
     tests: tuple[str, ...]
@@ -53,6 +53,7 @@ PACKAGES: dict[str, Package] = {
         (
             *(f"{_LEDGER}{name}*.py" for name in ("verify", "bundle", "told", "replay", "statements")),
             *(f"{_LEDGER}{name}.py" for name in ("provenance_statements", "every_event_is_handled")),
+            "tests/integration/test_footprints.py",
         ),
         ("ledger/verify/words",),
     ),

@@ -36,7 +36,7 @@ FAILED = 9
 """Exit code if a test fails on the code as it is."""
 _CHUNK = 25
 """Mutants after which the tests that failed on them are run on the code as it is; then their outcomes are kept."""
-_WARM_CPU_S = 5.0
+_WARM_CPU_S = 2.0
 """What a mutant's tests may take together in the first way."""
 
 
