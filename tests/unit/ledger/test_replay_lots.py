@@ -434,6 +434,13 @@ def withheld_after_the_last_piece(story: Story) -> bytes:
     return C
 
 
+@broken("nothing is taken")
+def none_of_it_scrapped(story: Story) -> bytes:
+    story.receive(A)
+    story.on_lot("LotScrapped", A, quantity=0)
+    return A
+
+
 @broken("11 taken of 9")
 def more_than_the_sealed_ones_left(story: Story) -> bytes:
     story.receive(A)

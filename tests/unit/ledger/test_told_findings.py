@@ -66,6 +66,18 @@ def test_v1_a_refuted_certificate_is_told_whatever_was_issued_after_it() -> None
     assert history == ["event_passed", "event_refuted", "event_passed"]
 
 
+def test_v1_what_a_rework_voided_is_told_by_what_else_is_wrong_with_it() -> None:
+    for revoked in (True, False):
+        story, assignment = gated()
+        first = story.certify(LOT, ORDER, leaf_index=7)
+        if revoked:
+            story.record("CertificateRevoked", INSPECTOR, LOT, certificate=first)
+        story.rework(LOT, assignment=assignment)
+        story.certify(LOT, ORDER, leaf_index=21, inference_digest=digest(2))
+        told = [(one.records, one.values["status"]) for one in said(tell(story, LOT), "certificate")]
+        assert told == ([((first,), CertificateStatus.REVOKED)] if revoked else [])
+
+
 def test_v2_a_fail_is_told_although_another_inspector_passed_the_lot() -> None:
     """The custodian's own quarantine kept the verdict from moving the lot, and was lifted by the custodian."""
     story = Story()
@@ -163,6 +175,13 @@ def test_v4_a_measurement_from_before_the_work_is_told() -> None:
     story.certify(LOT, ORDER, stream=STREAM, leaf_index=1)
     assert not said(tell(story, LOT), "old_measurement")
     assert assignment
+
+
+def test_v4_the_first_entry_of_a_stream_is_not_old_where_nothing_dates_it() -> None:
+    story = Story()
+    story.receive(LOT)
+    story.certify(LOT, leaf_index=0)
+    assert not said(tell(story, LOT), "old_measurement")
 
 
 @pytest.mark.parametrize("kept", [True, False])
