@@ -66,16 +66,21 @@ def test_v1_a_refuted_certificate_is_told_whatever_was_issued_after_it() -> None
     assert history == ["event_passed", "event_refuted", "event_passed"]
 
 
-def test_v1_what_a_rework_voided_is_told_by_what_else_is_wrong_with_it() -> None:
-    for revoked in (True, False):
-        story, assignment = gated()
-        first = story.certify(LOT, ORDER, leaf_index=7)
-        if revoked:
-            story.record("CertificateRevoked", INSPECTOR, LOT, certificate=first)
-        story.rework(LOT, assignment=assignment)
-        story.certify(LOT, ORDER, leaf_index=21, inference_digest=digest(2))
-        told = [(one.records, one.values["status"]) for one in said(tell(story, LOT), "certificate")]
-        assert told == ([((first,), CertificateStatus.REVOKED)] if revoked else [])
+@pytest.mark.parametrize(
+    ("wrong", "status"),
+    [("", None), ("revoked", CertificateStatus.REVOKED), ("demanded", CertificateStatus.UNOPENED)],
+)
+def test_v1_what_a_rework_voided_is_told_by_what_else_is_wrong(wrong: str, status: CertificateStatus | None) -> None:
+    story, assignment = gated()
+    first = story.certify(LOT, ORDER, leaf_index=7)
+    if wrong == "revoked":
+        story.record("CertificateRevoked", INSPECTOR, LOT, certificate=first)
+    elif wrong == "demanded":
+        story.demand(LOT, first)
+    story.rework(LOT, assignment=assignment)
+    story.certify(LOT, ORDER, leaf_index=21, inference_digest=digest(2))
+    told = [(one.records, one.values["status"]) for one in said(tell(story, LOT, days=30), "certificate")]
+    assert told == ([] if status is None else [((first,), status)])
 
 
 def test_v2_a_fail_is_told_although_another_inspector_passed_the_lot() -> None:
