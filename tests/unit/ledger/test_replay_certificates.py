@@ -156,6 +156,13 @@ def a_procedure_is_demanded(story: Story) -> None:
     story.demand(A, story.certify_by_procedure(story.receive(A)))
 
 
+@broken("opened when refuted")
+def opened_a_second_time(story: Story) -> None:
+    certificate = certified(story)
+    story.settle("CertificateRefuted", A, certificate)
+    story.settle("CertificateRefuted", A, certificate)
+
+
 @broken("a procedure was opened")
 def a_procedure_is_refuted(story: Story) -> None:
     story.settle("CertificateRefuted", A, story.certify_by_procedure(story.receive(A)))

@@ -55,6 +55,12 @@ def test_h4_an_acceptance_names_the_offer() -> None:
         story.replay(A)
 
 
+@broken("offered to its own custodian")
+def offered_to_oneself(story: Story) -> None:
+    story.receive(A)
+    story.offer(A, to=MAKER)
+
+
 @broken("answers offer")
 def declined_by_another_number(story: Story) -> None:
     story.receive(A)

@@ -9,13 +9,14 @@ from dataclasses import replace
 
 import pytest
 
-from ledger.bundle import ShownEvidence, encode_bundle
+from ledger.bundle import ShownEvidence, encode_bundle, parse_bundle
 from ledger.checkpoint import Checkpoint, sign_checkpoint
 from ledger.headers import parse_header
 from ledger.keys import LocalSigner
 from ledger.records import CertificateStatus, TransformationKind, Verdict
 from ledger.trust import Cosigner, Cosigners, TrustFile
 from ledger.verify import Step, VerificationError, verify_bundle
+from ledger.verify.values import Span
 from tests.support.bundle_content import publish, publish_bytes
 from tests.support.bundle_vector import vector_content
 from tests.support.story import (
@@ -277,6 +278,10 @@ def test_v8_the_distance_to_the_believed_block_is_told_and_can_be_bounded() -> N
     data, trust = publish_bytes(content)
     [told] = said(verify_bundle(data, trust, now_s=content.time), "behind")
     assert told.values["blocks"] == 5
+    headers = [parse_header(header) for header in parse_bundle(data).headers]
+    span = headers[-1].timestamp - headers[0].timestamp
+    assert told.values["span"] == Span(span)
+    assert span > 0
     assert not said(verify_bundle(*alone(), now_s=content.time), "behind")
     verify_bundle(data, trust, now_s=content.time, max_behind=5)
     with pytest.raises(VerificationError, match="5 blocks before") as caught:

@@ -14,6 +14,8 @@ from typer.testing import CliRunner
 import ledger
 from ledger.trust import parse_trust
 from ledger.verify.__main__ import main
+from ledger.verify.files import Answer
+from ledger.verify.refusals import ProofsRefused
 from services.cli import app
 from tests.support.bundle_vector import DATA, NEEDED, TRUST, vector_bytes, vector_now
 
@@ -57,6 +59,31 @@ def test_a_changed_bundle_is_refused_in_one_line(capsys: pytest.CaptureFixture[s
     code, out, _ = run(capsys, changed, "--trust", TRUST, "--json", *AGE)
     refused = json.loads(out)["refused"]
     assert (code, refused["name"] in err, refused["step"] > 0) == (1, True, True)
+
+
+def test_a_refusal_in_json_has_its_step_cause_and_place(tmp_path: Path) -> None:
+    refused = [
+        ProofsRefused("the head is not there", subject=b"\1" * 32, sequence=7, hint="ask for a new bundle"),
+        ProofsRefused("the head is not there"),
+    ]
+    assert [Answer(None, one).to_json()["refused"] for one in refused] == [
+        {
+            "step": 4,
+            "name": "proofs",
+            "subject": "0x" + "01" * 32,
+            "sequence": 7,
+            "cause": "the head is not there",
+            "hint": "ask for a new bundle",
+        },
+        {
+            "step": 4,
+            "name": "proofs",
+            "subject": None,
+            "sequence": None,
+            "cause": "the head is not there",
+            "hint": refused[1].hint,
+        },
+    ]
 
 
 def test_a_bundle_that_is_too_old_is_refused_by_the_checkpoint(capsys: pytest.CaptureFixture[str]) -> None:
