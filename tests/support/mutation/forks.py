@@ -98,10 +98,11 @@ def _go(way: Way, jobs: Sequence[Job], covering: Covering, folder: Path) -> int:
     bench = _Bench(jobs, covering, Outcomes(folder))
     if way is Way.ANEW:
         return bench.try_all(anew.run_anew, covering.cpu_s, bench.tests_of)
-    server = _Server(bench, way)
-    files = bench.files()
-    code = pytest.main([*anew.OPTIONS, *files], plugins=[server]) if files else 0
-    return int(code) or server.code
+    tests = bench.tests(_WARM_CPU_S if way is Way.WARM else None)
+    # Where no mutant has a test, pytest has nothing to collect.
+    files = sorted({test.split("::")[0] for test in tests or bench.covering.cpu_s})
+    server = _Server(bench, way, tests)
+    return int(pytest.main([*anew.OPTIONS, *files], plugins=[server])) or server.code
 
 
 class _Bench:
@@ -110,9 +111,8 @@ class _Bench:
     def __init__(self, jobs: Sequence[Job], covering: Covering, outcomes: Outcomes) -> None:
         self.jobs, self.covering, self.outcomes = jobs, covering, outcomes
 
-    def files(self) -> list[str]:
-        every = set(self.covering.cpu_s)
-        return sorted({test.split("::")[0] for job in self.jobs for test in self.tests_of(job)} or set(list(every)[:1]))
+    def tests(self, budget_s: float | None = None) -> set[str]:
+        return {test for job in self.jobs for test in self.tests_of(job, budget_s=budget_s)}
 
     def tests_of(self, job: Job, cpu_s: Mapping[str, float] | None = None, budget_s: float | None = None) -> list[str]:
         mutant = job.mutant
@@ -150,8 +150,8 @@ class _Bench:
 class _Server:
     """Stands in pytest's place once all tests are collected."""
 
-    def __init__(self, bench: _Bench, way: Way) -> None:
-        self.bench, self.way, self.code = bench, way, 0
+    def __init__(self, bench: _Bench, way: Way, tests: set[str]) -> None:
+        self.bench, self.way, self.tests, self.code = bench, way, tests, 0
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         items = {item.nodeid: item for item in session.items}
@@ -159,7 +159,7 @@ class _Server:
         tests_of: _TestsOf = self.bench.tests_of
         if self.way is Way.WARM:
             try:
-                warmed = warm.warm_up(list(items.values()))
+                warmed = warm.warm_up([items[test] for test in items if test in self.tests])
             except warm.FailedError as error:
                 sys.stderr.write(f"fails on the code as it is: {error}\n")
                 self.code = FAILED

@@ -22,8 +22,6 @@ from tests.support.mutation.runs import BROKEN, KILLED, SURVIVED, quieten
 __all__ = ["FailedError", "Functions", "find_functions", "run_here", "warm_up"]
 
 ROOT = Path(__file__).parents[3]
-_AGAIN_CPU_S = 0.1
-"""A test that took more is run twice: the first time it made what others use, too."""
 _OWN = ("ledger", "services", "quality")
 
 Functions = dict[CodeType, list[FunctionType]]
@@ -38,19 +36,16 @@ class _UnfitError(Exception):
 
 
 def warm_up(items: Sequence[pytest.Item]) -> dict[str, float]:
-    """Runs the tests, keeps what they share, and tells the processor time that each takes now, in seconds.
+    """Runs the tests, keeps what they share, and tells the processor time that each took, in seconds.
 
     Raises FailedError with the name of a test that fails.
     """
     cpu_s = {}
     for item in items:
-        for _ in range(2):
-            begun = time.process_time()
-            if not _succeeds(item):
-                raise FailedError(item.nodeid)
-            cpu_s[item.nodeid] = time.process_time() - begun
-            if cpu_s[item.nodeid] < _AGAIN_CPU_S:
-                break
+        begun = time.process_time()
+        if not _succeeds(item):
+            raise FailedError(item.nodeid)
+        cpu_s[item.nodeid] = time.process_time() - begun
     _empty_caches()
     return cpu_s
 
