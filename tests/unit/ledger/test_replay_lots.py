@@ -449,6 +449,25 @@ def more_than_the_sealed_ones_left(story: Story) -> bytes:
     return C
 
 
+@pytest.mark.parametrize("shown", [0, 1])
+def test_of_two_lots_that_were_made_the_one_with_a_history_is_there(shown: int) -> None:
+    story = Story()
+    story.receive(A)
+    made = story.transform(TransformationKind.SPLIT, {A: 3}, {"x": 1, "y": 2})
+    del story.histories[made[1 - shown]]
+    lots = story.replay(made[shown]).lots
+    assert (made[1 - shown] in lots, lots[made[shown]].quantity) == (False, shown + 1)
+
+
+def test_what_is_lost_and_what_is_left_of_the_input_are_both_gone() -> None:
+    story = Story()
+    story.receive(A, unit=GRAM)
+    made = story.transform(
+        TransformationKind.CONVERSION, {A: 10}, {"x": 3, "left": 4}, units={"left": GRAM}, of=GRAM, loss=3
+    )
+    assert [story.replay(*made).lots[one].quantity for one in made] == [3, 4]
+
+
 # What the bundle holds
 
 
