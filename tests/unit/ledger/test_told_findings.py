@@ -236,6 +236,24 @@ def test_v5_that_inputs_are_measured_is_proved_or_said_not_to_be() -> None:
     report = verify_bundle(data, trust, now_s=content.time)
     assert said(report, "uncompared")[0].records == opened
     assert not said(report, "inputs")
+    assert not said(report, "one_inference"), "each certificate has an inference of its own"
+
+
+def test_v6_who_waived_a_gate_of_whom_is_told() -> None:
+    story, _ = gated()
+    story.record("GateWaived", BUYER, LOT, inspector=INSPECTOR, certificate=0)
+    [told] = said(tell(story, LOT), "event_waived")
+    assert (told.values["by"].participant, told.values["inspector"].participant) == (BUYER, INSPECTOR)  # type: ignore[attr-defined]  # parties
+
+
+def test_v6_what_was_made_of_the_part_is_told_where_it_is_not_followed() -> None:
+    story = Story()
+    story.receive(LOT)
+    made = story.transform(SPLIT, {LOT: 3}, {"one": 1, "two": 2})
+    for one in made:
+        del story.histories[one]
+    [told] = said(tell(story, LOT), "made_of")
+    assert told.values["lots"] == 2
 
 
 def test_v6_a_demand_outlives_another_certificate() -> None:

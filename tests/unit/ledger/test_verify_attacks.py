@@ -26,8 +26,8 @@ from ledger.records import LotState, Verdict
 from ledger.slots import KeySlots, NameKeySlots
 from ledger.trust import BelievedBlock, Cosigner, Cosigners, TrustFile
 from ledger.verify import Report, Step, describe, verify_bundle
-from ledger.verify._proofs import subject_of
-from ledger.verify.refusals import ReplayRefused, StatusRefused, VerificationError
+from ledger.verify._proofs import StateProof, subject_of
+from ledger.verify.refusals import ProofsRefused, ReplayRefused, StatusRefused, VerificationError
 from ledger.verify.values import Thing, Unit
 from tests.support.bundle_content import (
     Content,
@@ -125,6 +125,18 @@ def test_what_was_recorded_with_a_replaced_key_is_refused() -> None:
     first = next(one for one in content.bundle.records if one.sequence in content.history(subject_of(part)).records)
     content.name_keys[part.creator, 2] = NameKeySlots(b"\x07" * 32, first.block_time, 10**9)
     assert refused_content(content) is Step.IDENTIFIERS
+
+
+def test_that_an_earlier_key_named_nothing_must_be_proved() -> None:
+    content = vector_content()
+    part = second_key(content, content.time)
+    bundle, _ = publish(content)
+    [earlier, _] = subjects_of(part.kind, part.creator, part.identifier, part.proofs)
+    proof = StateProof(bundle, parse_header(bundle.headers[0]))
+    proof._storage_roots[bundle.ledger] = bytes(32)  # of a trie of which the bundle has no node
+    with pytest.raises(ProofsRefused, match="an earlier name: ") as caught:
+        list(proof._earlier(bundle, part))
+    assert caught.value.subject == earlier
 
 
 # A part that does not stand well
