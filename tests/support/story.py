@@ -100,7 +100,7 @@ class Story:
     models: dict[int, ModelSlots] = field(
         default_factory=lambda: {
             MODEL: model_of(ModelState.APPROVED, AUDITOR),
-            PUBLISHED: model_of(ModelState.APPROVED, AUDITOR, code=b"\1" * 20),
+            PUBLISHED: model_of(ModelState.APPROVED, AUDITOR, code=b"\1" * 19 + b"\0"),
             DRAFT: model_of(ModelState.REGISTERED, 0),
         }
     )

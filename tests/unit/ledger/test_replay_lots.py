@@ -11,7 +11,7 @@ from ledger.records import Input, Rework, TransformationKind
 from ledger.verify.refusals import ReplayRefused
 from tests.support.broken import BOX, ORDER, SECOND, A, B, Broken, C, Told, check_broken, in_production
 from tests.support.event_data import build
-from tests.support.story import BUYER, COORDINATOR, DAY_S, GRAM, MAKER, NONE, OTHER, Story, hidden
+from tests.support.story import BUYER, COORDINATOR, DAY_S, GRAM, MAKER, NONE, OTHER, START_S, Story, hidden
 
 broken = Broken()
 
@@ -468,6 +468,16 @@ def test_a_record_is_not_older_than_the_one_before_nor_newer_than_the_proof_bloc
     story.replay()
     story.entries[place] = story.entries[place]._replace(time=story.entries[place].time + moved_s)
     with pytest.raises(ReplayRefused, match="it is older than the record before it, or newer than the proof block"):
+        story.replay()
+
+
+def test_a_key_signs_nothing_before_it_was_added() -> None:
+    story = Story()
+    story.receive(A)
+    story.entries[0] = story.entries[0]._replace(time=START_S)
+    story.replay()
+    story.entries[0] = story.entries[0]._replace(time=START_S - 1)
+    with pytest.raises(ReplayRefused, match="the key was added later"):
         story.replay()
 
 

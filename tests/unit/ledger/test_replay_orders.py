@@ -33,6 +33,12 @@ broken = Broken()
 # Orders
 
 
+@broken("the order was placed before")
+def placed_twice(story: Story) -> None:
+    story.place(ORDER)
+    story.place(ORDER)
+
+
 @broken("not cancelled by who may")
 def cancelled_by_the_coordinator_too_early(story: Story) -> None:
     story.place(ORDER)

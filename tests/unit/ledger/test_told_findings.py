@@ -252,8 +252,23 @@ def test_v6_what_was_made_of_the_part_is_told_where_it_is_not_followed() -> None
     made = story.transform(SPLIT, {LOT: 3}, {"one": 1, "two": 2})
     for one in made:
         del story.histories[one]
-    [told] = said(tell(story, LOT), "made_of")
-    assert told.values["lots"] == 2
+    report = tell(story, LOT)
+    assert said(report, "made_of")[0].values["lots"] == 2
+    assert not said(report, "all_made") + said(report, "nothing_made")
+    story = Story()
+    story.receive(LOT)
+    assert said(tell(story, LOT), "nothing_made")
+    made = story.transform(SPLIT, {LOT: 3}, {"one": 1, "two": 2})
+    report = tell(story, LOT, *made)
+    assert [said(report, code) for code in ("made_of", "nothing_made")] == [[], []]
+
+
+def test_v7_what_was_converted_without_components_was_not_assembled() -> None:
+    story = Story()
+    story.receive(BAR)
+    [part] = story.transform(CONVERSION, {BAR: 10}, {"part": 10})
+    assert {"converted"} <= set(codes(tell(story, part)))
+    assert "assembled" not in codes(tell(story, part))
 
 
 def test_v6_a_demand_outlives_another_certificate() -> None:

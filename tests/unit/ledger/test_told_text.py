@@ -238,3 +238,11 @@ def test_v12_too_little_memory_is_no_refusal(
     monkeypatch.setattr("ledger.verify.files.verify_files", exhausted)
     assert main([str(DATA), "--trust", str(TRUST)]) == NO_ANSWER
     assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize("mark", ["\u0301", "\u20dd"])
+def test_two_accents_on_a_letter_are_shown_and_a_third_is_escaped(mark: str) -> None:
+    shown = [printable("e" + mark * count + "x") for count in (1, 2, 3)]
+    allowed = 2 if mark == "\u0301" else 0  # what encloses a letter is never shown
+    assert [text.count(mark) for text in shown] == [min(count, allowed) for count in (1, 2, 3)]
+    assert all(text.startswith("e") and text.endswith("x") for text in shown)
