@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.mutation.covering import ROOT
+from tests.support.mutation.outcomes import is_killed
 from tests.support.mutation.python_mutants import PythonMutant, find_mutants
 from tests.support.mutation.solidity_mutants import apply
 from tests.support.mutation.solidity_mutants import find_mutants as find_solidity_mutants
@@ -46,7 +47,9 @@ def test_tests_are_run_on_mutants_in_and_outside_functions(tmp_path: Path) -> No
     _run("forks", str(tmp_path))
     lines = list(map(json.loads, (tmp_path / "known.jsonl").read_text().splitlines()))
     found = {one["name"]: one for one in lines}
-    assert {name: one["outcome"] for name, one in found.items()} == _EXPECTED
+    # One that makes a list endless may also be stopped before hypothesis has found the shortest.
+    outcomes = {name: "killed" if is_killed(one["outcome"]) else one["outcome"] for name, one in found.items()}
+    assert outcomes == _EXPECTED
     assert all(one["killer"] for one in found.values() if one["outcome"] == "killed"), "a test, not the runner"
     assert [one["outcome"] for one in lines if one["name"] == _OTHERWISE] == ["open", "survived"]
 

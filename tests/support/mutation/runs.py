@@ -17,7 +17,7 @@ __all__ = ["BROKEN", "KILLED", "SURVIVED", "in_fork", "quieten"]
 
 SURVIVED, KILLED, BROKEN = 0, 1, 3
 """Exit codes. `BROKEN`: it cannot be run so."""
-_TIMES, _SPARE_CPU_S, _STUCK_S = 4, 4, 60
+_TIMES, _SPARE_CPU_S, _STUCK_S = 4, 8, 60
 """A mutant may take so many times the processor time of its tests, and so much more, before it counts as endless; or it
 does if it takes none at all for so long."""
 _MEMORY = 3 << 30

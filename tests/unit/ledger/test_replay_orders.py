@@ -149,6 +149,13 @@ def quantity_without_unit(story: Story) -> None:
     story.record("RevisionProposed", BUYER, ORDER, terms=replace(terms_of(), quantity=1))
 
 
+def test_a_unit_of_two_letters_is_a_unit() -> None:
+    story = Story()
+    story.commission(A, ORDER, in_production(story))
+    story.record("RevisionProposed", BUYER, ORDER, terms=replace(terms_of(), quantity=5, unit=b"KG\0"))
+    assert A in story.replay(A).lots
+
+
 @broken("the coordinator inspects")
 def inspector_becomes_coordinator(story: Story) -> None:
     story.place(ORDER)
