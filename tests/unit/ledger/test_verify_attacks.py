@@ -139,6 +139,17 @@ def test_that_an_earlier_key_named_nothing_must_be_proved() -> None:
     assert caught.value.subject == earlier
 
 
+def test_an_inference_of_a_record_that_is_no_certificate_is_refused() -> None:
+    content = vector_content()
+    first, *others = content.bundle.inferences
+    placed = content.bundle.records[0].sequence
+    content.change(inferences=(replace(first, record=placed), *others))
+    data, trust = publish_bytes(content)
+    with pytest.raises(VerificationError, match="no such certificate by inference") as caught:
+        verify_bundle(data, trust, now_s=content.time)
+    assert (caught.value.step, caught.value.sequence) == (Step.INFERENCES, placed)
+
+
 # A part that does not stand well
 
 
