@@ -23,7 +23,7 @@ from ledger.chain import (
     raised_fees,
     sign_transaction,
 )
-from ledger.errors import ChainError, SubmitError
+from ledger.errors import ChainError, ChainUnreachableError, SubmitError
 from ledger.keys import Signer
 from ledger.store.outbox import OutboxState, OutboxWriter, SentTransaction, Version
 from ledger.submit.batches import Batch, Batches
@@ -231,7 +231,12 @@ class Sender:
         if self._chain.profile.timed_blocks:
             return self._chain.node.send_all(raws)
         # Engines that mine at once take those of an array in any order, and may leave some without a block.
-        return [answer for raw in raws for answer in self._chain.node.send_all([raw])]
+        answers: list[Reception | ChainError] = []
+        for raw in raws:
+            answers += self._chain.node.send_all([raw])
+            if isinstance(answers[-1], ChainUnreachableError):  # nor would it answer the others, each after a timeout
+                return [*answers, *[answers[-1]] * (len(raws) - len(answers))]
+        return answers
 
     def mark_sent(self, writer: OutboxWriter, transactions: Iterable[SentTransaction]) -> None:
         """Store that these, which were offered, were sent."""

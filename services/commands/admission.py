@@ -16,7 +16,7 @@ from services.directory import SignedDirectory, fetch_operators, take_directory
 from services.directory.following import published_digest
 from services.directory.issuing import issue_directory, keep_admission, verify_admissible
 from services.home import Candidate, find_admitted
-from services.home.admissions import cancel_failed, name_admission
+from services.home.admissions import cancel_failed, name_admission, verify_admitter
 from services.home.candidates import add_names, keep_candidate
 
 __all__ = ["admit_all", "publish_directory"]
@@ -46,7 +46,10 @@ def admit_all(opened: Context, signer: Signer, candidates: Sequence[Candidate]) 
         for one in candidates:
             number = found[one.key]
             if number is None:
-                raise InputError(f"{one.entry.name} was admitted, but the index does not show it", hint="try again")
+                raise InputError(
+                    f"the admission of {one.entry.name} is not on the ledger yet",
+                    hint="see `millmark outbox list`, then try again",
+                )
             keep_admission(connection, one.key, replace(one.entry, participant=number))
             names[number] = one.entry.name
         add_names(connection, names)
@@ -57,6 +60,7 @@ def _admit(opened: Context, signer: Signer, new: Sequence[Candidate]) -> bool:
     """Whether it admitted them. If not, one of them is admitted by somebody else, for whom it waited."""
     for one in new:
         cancel_failed(opened.store, one.key)
+        verify_admitter(opened.store, one.key, signer.address)
     names = [name_admission(opened.store, one.key) for one in new]
     with opened.store.transaction() as connection:  # first: a crash must not lose what the records commit to
         records = [keep_candidate(connection, one) for one in new]

@@ -21,6 +21,7 @@ __all__ = [
     "find_admissions",
     "name_admission",
     "names_of",
+    "verify_admitter",
     "verify_same_admission",
 ]
 
@@ -66,6 +67,17 @@ def cancel_failed(store: Store, key: bytes) -> None:
     """Cancels failed admissions of a key: one that is resumed beside a new one would admit the company twice."""
     found = [one for one in Outbox(store).of_kind(Admit.__name__) if _read(one)[1] == key]
     Outbox(store).cancel([one.idempotency_key for one in found if one.state is OutboxState.FAILED])
+
+
+def verify_admitter(store: Store, key: bytes, signer: bytes) -> None:
+    """Raises InputError if the admission of a key waits for another signer, which may be gone: only that one can send
+    it."""
+    found = find_admission(store, key)
+    if found is not None and found.signer != signer:
+        raise InputError(
+            f"the admission of 0x{key.hex()} is queued for another key, 0x{found.signer.hex()}",
+            hint=f"run `millmark outbox cancel {found.idempotency_key}` if that key is lost, then this again",
+        )
 
 
 def verify_same_admission(store: Store, record: QueuedRecord, request: AdmissionRequest) -> None:

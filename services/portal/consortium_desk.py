@@ -112,8 +112,8 @@ class ConsortiumDesk(Protocol):
         """The participant for whose key the gateway votes; None if it has none."""
 
     def ballots(self) -> list[MotionView]:
-        """Motions that the gateway's company can agree to or carry out, as the chain said a moment ago. Empty if it is
-        no member of the council, or if the node does not answer within a second."""
+        """Motions that the gateway's company can agree to or carry out, as the chain said within the last
+        minutes. Empty if it is no member of the council, or if the node does not answer."""
 
     def changes(self) -> list[Change]:
         """What the next directory would say otherwise than the one in force."""

@@ -131,7 +131,10 @@ class GatewayConsortiumDesk:
                 verify_same_admission(self._store, under_way, request)
                 return under_way.id
             cancel_failed(self._store, request.key)
-            return self._admit(recorder, candidate_of(request))
+            queued = self._admit(recorder, candidate_of(request))
+            # A command may have been faster, with another request.
+            verify_same_admission(self._store, Outbox(self._store).record(queued), request)
+            return queued
 
     def _admit(self, recorder: Recorder, candidate: Candidate) -> int:
         def write(connection: Connection) -> Record:

@@ -20,8 +20,9 @@ __all__ = ["MOST_MOTIONS", "Governing"]
 MOST_MOTIONS = 20
 _FRESH_S = 5.0
 """How long a view is shown again. It takes some hundred calls to the node."""
-_GLANCE_S, _PATIENCE_S = 30.0, 1.0
-"""For a page that shows something else in the first place: how long it does not ask again, and waits for the answer."""
+_GLANCE_S, _PATIENCE_S, _OLD_S = 30.0, 1.0, 300.0
+"""For a page that shows something else in the first place: how long it does not ask again, and waits for the answer;
+after how long it would rather show nothing than what may have been over for long."""
 
 
 class Governing:
@@ -54,20 +55,20 @@ class Governing:
             return self._view[1]
 
     def glance(self) -> Governance | None:
-        """The latest view, which is made anew beside the caller now and then. None if there is none yet: the caller
-        waits a second at most, and not again for some time, however long the node takes."""
+        """The latest view, which is made anew beside the caller now and then. None if there is none of the last five
+        minutes: the caller waits a second at most, and not again for some time, however long the node takes."""
         if self._connect is None:
             return None
         now_s, known = self._seconds(), self._view
         if known is None or now_s - known[0] > _GLANCE_S:
             self._look(now_s)
             known = self._view
-        return None if known is None else known[1]
+        return None if known is None or self._seconds() - known[0] > _OLD_S else known[1]
 
     def _look(self, now_s: float) -> None:
         with self._starting:
             idle = self._looking is None or not self._looking.is_alive()
-            if not idle or (self._view is None and now_s - self._looked_s < _GLANCE_S):
+            if not idle or now_s - self._looked_s < _GLANCE_S:
                 return
             self._looked_s = now_s
             # A daemon: a node that never answers must not keep the gateway from ending.
@@ -87,7 +88,7 @@ class Governing:
             try:
                 yield find_council(self._open())[0]
             finally:
-                self._view = None
+                self._view, self._looked_s = None, -_GLANCE_S
 
     def _open(self) -> Chain:
         if self._chain is None:

@@ -71,11 +71,11 @@ class _Active:
         leaves the terms that it has mapped."""
         found: dict[str, str | None] = {}
         for first in own:
-            path, name = [first], first
+            path, name = {first: None}, first
             while name not in found:
                 target = _members(own[name]).get("@id", name)
                 if isinstance(target, str) and target in own and target not in path:
-                    path.append(target)
+                    path[target] = None
                     name = target
                 else:
                     found[name] = self._expand(target, own, vocabulary)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
 
-from ledger.errors import SubmitError
+from ledger.chain import Reception
+from ledger.errors import ChainError, ChainUnreachableError, SubmitError
 from ledger.store import Store
 from ledger.store.outbox import Entry, FoundTransaction, Outbox, OutboxState, OutboxWriter, SentTransaction
 from ledger.submit import Submitter
@@ -172,3 +173,22 @@ def test_one_that_another_of_the_same_step_makes_impossible_fails_with_its_reaso
     refused = outbox.record(ids.pop(1))
     assert (refused.state, refused.error_name) == (S.FAILED, "HistorySubjectTaken")
     assert len(set(verify_final(outbox, ids))) == 3
+
+
+def test_a_node_that_does_not_answer_is_asked_for_one_transaction_and_not_for_each(
+    world: LedgerWorld, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submitter = Submitter(world.chain, outbox, world.admit(outbox), batch_size=1)
+    submitter.submit(world.lots(1))
+    submitter.drain()
+    asked: list[int] = []
+
+    def send_all(raws: Sequence[bytes]) -> list[Reception | ChainError]:
+        asked.append(len(raws))
+        return [ChainUnreachableError("no answer in time", hint="") for _ in raws]
+
+    monkeypatch.setattr(world.chain.node, "send_all", send_all)
+    submitter.submit(world.lots(5))
+    with pytest.raises(ChainUnreachableError):
+        submitter.step()
+    assert asked == [1]

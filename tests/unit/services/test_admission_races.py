@@ -8,17 +8,21 @@ from pathlib import Path
 
 import pytest
 
+from ledger.canonical import to_hex
+from ledger.errors import InputError
 from ledger.keys import LocalSigner
-from ledger.records import Record, Role
+from ledger.records import Admit, Record, Role
 from ledger.signatures import Signer
 from ledger.store import Rows, Store
 from ledger.store.outbox import Outbox, OutboxState, QueuedRecord
 from ledger.store.rows import ParticipantRow
+from ledger.submit import build_entry
 from services.access import OPERATOR
 from services.commands.admission import admit_all
 from services.commands.context import Context
 from services.home import Candidate, candidate_of, parse_request
 from services.settings import Settings
+from tests.support.acting_site import read
 from tests.support.consortium_site import PAGE, Operator, build_caller, post
 from tests.support.recording_site import FOUNDED
 from tests.support.stores import new_store
@@ -97,6 +101,38 @@ def test_an_admission_that_failed_is_not_left_to_be_resumed(operator: Operator) 
         OutboxState.CANCELLED,
         OutboxState.FINAL,
     ]
+
+
+def test_an_admission_that_another_key_has_queued_is_named(operator: Operator) -> None:
+    """The owner's key was recovered, say: what the old one queued goes out with that one alone."""
+    lost, asked = LocalSigner.generate(), operator.request()
+    (candidate,) = candidates([asked])
+    name = f"operator:admit:0x{candidate.key.hex()}"
+    outbox = Outbox(operator.store)
+    outbox.enqueue(lost.address, [build_entry(name, Admit(candidate.roles, candidate.key, bytes(32)))])
+    command = Late(operator, [])
+    with pytest.raises(InputError, match=f"is queued for another key, {to_hex(lost.address)}") as refused:
+        admit_all(command, operator.world.owner, candidates([asked]))
+    assert f"millmark outbox cancel {name}" in str(refused.value.hint)
+    outbox.cancel([name])
+    assert list(admit_all(command, operator.world.owner, candidates([asked])).values()) == [2]
+
+
+def test_a_page_is_not_led_to_an_admission_with_other_roles(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, person = operator.request(), operator.person()
+    (candidate,) = candidates([asked])
+    shown = post(person, f"{PAGE}/admission", person.get(PAGE).text, asked=asked)
+
+    def cancel(store: Store, key: bytes) -> None:  # the last thing before the page queues
+        other = Admit(Role.AUDITOR, candidate.key, bytes(32))
+        Outbox(store).enqueue(operator.world.owner.address, [build_entry(f"operator:admit:0x{key.hex()}", other)])
+
+    monkeypatch.setattr("services.gateway.consortium.desk.cancel_failed", cancel)
+    answer = post(person, f"{PAGE}/admission/confirm", shown.text)
+    assert answer.status_code == 400
+    assert "another request with this key is being admitted" in read(answer.text)
 
 
 def test_roles_stay_those_of_whoever_was_first(operator: Operator) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from ledger.chain import EmbeddedChain
 from ledger.chain.council import MotionState, build_call, deploy_council, find_council
+from ledger.errors import ChainUnreachableError
 from ledger.index import Follower
 from ledger.keys import LocalSigner
 from ledger.records import TransferOwnership
@@ -20,6 +21,7 @@ from ledger.store.outbox import Outbox
 from services.access.people.roles import PersonRole
 from services.gateway.consortium.governing import Governing
 from services.portal.consortium import _wait_of
+from services.portal.consortium_desk import Governance
 from tests.support.acting_site import fields_of, read
 from tests.support.consortium_site import DAY_S, PAGE, build_caller, enter, post
 from tests.support.ledger_world import LedgerWorld, build_world
@@ -122,6 +124,37 @@ def test_a_node_that_does_not_answer_holds_the_work_list_up_once(table: Table) -
             thread.join()
     assert governing.glance() is not None
     assert governing.glance() is governing.glance()
+
+
+def test_what_the_council_decided_on_is_not_shown_for_long_once_the_node_is_silent(table: Table) -> None:
+    now_s, asleep, looks = [0.0], threading.Event(), []
+
+    class Silent(Governing):
+        def view(self) -> Governance | None:
+            looks.append(now_s[0])
+            if len(looks) > 1:
+                asleep.wait(5)
+                raise ChainUnreachableError("no answer", hint="")
+            return super().view()
+
+    governing = Silent(lambda: table.world.chain, lambda: now_s[0])
+    shown = governing.glance()
+    now_s[0] = 299.0
+    assert governing.glance() is shown
+    now_s[0] = 301.0
+    assert governing.glance() is None
+    assert looks == [0.0, 299.0], "it is not asked again for some time"
+    asleep.set()
+
+
+def test_an_act_of_the_council_is_seen_at_the_next_glance(table: Table) -> None:
+    governing = Governing(lambda: table.world.chain, lambda: 0.0)
+    before = governing.glance()
+    with governing.council():
+        pass
+    after = governing.glance()
+    assert after is not None
+    assert after is not before
 
 
 def test_a_recorder_of_a_member_company_does_not_vote(table: Table) -> None:
