@@ -22,8 +22,8 @@ _BATCH = 20
 _WINDOW_EVERY_S = 10
 """Seconds between two inspected and certified parts."""
 _WARM_UP = 1 / 2
-"""Share of the total time during which caches, pools and the allocator's arenas may fill: some five minutes at this
-rate, after which memory stays within 0.1 MiB."""
+"""Share of the total time during which caches, pools and the allocator's arenas may fill. At this rate, SQLite's page
+caches, of 512 KiB a connection, fill for ten to fifteen minutes."""
 _SAMPLE_S = 2.0
 _MAX_MIB = 1.0
 _TEN_MINUTES_S = 600.0
