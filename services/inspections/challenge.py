@@ -12,8 +12,10 @@ from ledger.store.rows import CertificateRow, ModelRow
 from quality.audit import Extract, audit, build_context, build_window_leaf_data
 from quality.decision import Verdict as QualityVerdict
 from quality.digest import Inference as QualityInference
+from quality.digest import build_input_commitment
 from quality.errors import AuditError, QualityError
 from quality.inputs import pack_window
+from services.inspections.extracts import OpenedInference
 from services.inspections.statements import to_ledger_verdict
 
 __all__ = ["PreparedChallenge", "build_challenge", "build_statement", "find_fault", "prepare_challenge"]
@@ -37,17 +39,20 @@ def prepare_challenge(store: Store, name: str, extract: Extract, certificate: in
 
     Raises NotFoundError, and InputError if the extract does not open the certificate; the contract would refuse it.
     """
+    opened = OpenedInference(
+        extract.binding, extract.salt, pack_window(extract.window), extract.logits, extract.inclusion
+    )
     # One read transaction: certificate and model must belong to the same state of the index.
     with open_reader(store) as reader:
         row = find_certificate(reader, name, certificate)
-        record = build_challenge(reader, row, extract)
+        record = build_challenge(reader, row, opened)
         executable = reader.need(ModelRow, row.model).code is not None
     return PreparedChallenge(record, row.sequence, executable, find_fault(extract))
 
 
-def build_challenge(reader: Reader, row: CertificateRow, extract: Extract) -> Challenge:
-    """The record that opens a certificate with an extract of its inference. Raises InputError if the extract does not
-    open the certificate; the contract would refuse it."""
+def build_challenge(reader: Reader, row: CertificateRow, opened: OpenedInference) -> Challenge:
+    """The record that opens a certificate with its inference. Raises InputError if the inference does not open the
+    certificate; the contract would refuse it."""
     if not row.model:
         raise InputError(f"certificate {row.sequence} is by a procedure: there is no inference to open")
     model = reader.need(ModelRow, row.model)
@@ -55,10 +60,11 @@ def build_challenge(reader: Reader, row: CertificateRow, extract: Extract) -> Ch
         certificate=row.sequence,
         key=find_issue(reader, row.sequence).key,
         issued=Issued(build_statement(row), row.anchor_size, row.anchor_root),
-        inference=Inference(
-            pack_window(extract.window), extract.salt, extract.logits, _find_verdict(row, model, extract)
+        inference=Inference(opened.window, opened.salt, opened.logits, _find_verdict(row, model, opened)),
+        measured=Measured(
+            build_window_leaf_data(opened.binding, build_input_commitment(opened.salt, opened.window)),
+            opened.inclusion,
         ),
-        measured=Measured(build_window_leaf_data(extract.binding, extract.input_commitment), extract.inclusion),
     )
 
 
@@ -77,17 +83,17 @@ def build_statement(row: CertificateRow) -> Statement:
     )
 
 
-def _find_verdict(row: CertificateRow, model: ModelRow, extract: Extract) -> int:
+def _find_verdict(row: CertificateRow, model: ModelRow, opened: OpenedInference) -> int:
     """The verdict that the digest commits to, which may differ from the stated one. Raises InputError."""
     # The digest hides the verdict, so each possible one is tried: a lying inspector committed to another one.
     for verdict in QualityVerdict:
         try:
             inference = QualityInference(
-                context=build_context(extract.binding),
+                context=build_context(opened.binding),
                 model_digest=model.digest,
-                salt=extract.salt,
-                window=pack_window(extract.window),
-                logits=extract.logits,
+                salt=opened.salt,
+                window=opened.window,
+                logits=opened.logits,
                 verdict=verdict,
             )
         except QualityError as error:

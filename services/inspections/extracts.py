@@ -1,8 +1,10 @@
-"""Extracts of certified inferences from the private book, for re-execution by `python -m quality audit`."""
+"""Certified inferences from the private book: opened for a challenge, and as extracts, with their model, for
+re-execution by `python -m quality audit`."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 
 from ledger.canonical import canonical_json, sha256
 from ledger.chain import Chain
@@ -18,9 +20,29 @@ from quality.inputs import unpack_window
 from quality.model import model_digest
 from services.inspections.statements import to_model_verdict
 
-__all__ = ["find_extract", "find_kept_extract", "find_model", "find_shared_measurements"]
+__all__ = [
+    "OpenedInference",
+    "find_extract",
+    "find_kept_extract",
+    "find_kept_inference",
+    "find_model",
+    "find_shared_measurements",
+]
 
 _HASH_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedInference:
+    """What a certificate's digest and leaf commit to. The model's bytes are no part of it: they are registered."""
+
+    binding: Binding
+    salt: bytes
+    window: bytes
+    """The measured window, packed: 8 bytes for each value."""
+    logits: tuple[int, ...]
+    inclusion: tuple[bytes, ...]
+    """Inclusion proof of the leaf under the certificate's anchor."""
 
 
 def find_shared_measurements(store: Store, name: str, certificate: int | None = None) -> list[SharedMeasurement]:
@@ -43,13 +65,30 @@ def find_extract(store: Store, chain: Chain | None, name: str, certificate: int 
 
 def find_kept_extract(reader: Reader, chain: Chain | None, row: CertificateRow) -> Extract:
     """Like `find_extract`, of a certificate that is found already."""
+    opened = find_kept_inference(reader, row)
+    return Extract(
+        model=find_model(reader, chain, row.model),
+        binding=opened.binding,
+        salt=opened.salt,
+        window=unpack_window(opened.window),
+        model_digest=reader.need(ModelRow, row.model).digest,
+        input_commitment=build_input_commitment(opened.salt, opened.window),
+        logits=opened.logits,
+        verdict=to_model_verdict(row.verdict),
+        inference_digest=row.inference_digest,
+        inclusion=opened.inclusion,
+    )
+
+
+def find_kept_inference(reader: Reader, row: CertificateRow) -> OpenedInference:
+    """The opened inference of a certificate; the model's bytes need not be stored here. Window, salt and logits are
+    those in the book, unverified. Raises NotFoundError if inference or evidence are not known here."""
     kept = reader.book.inference(row.sequence)
     if kept is None:
         raise NotFoundError(
             f"the inference of certificate {row.sequence} is not stored here",
             hint="ask the inspector that issued the certificate for an extract",
         )
-    content = find_model(reader, chain, row.model)
     entry, inclusion = _find_leaf(reader, row)
     binding = Binding(
         chain_id=reader.identity.chain_id,
@@ -60,18 +99,7 @@ def find_kept_extract(reader: Reader, chain: Chain | None, row: CertificateRow) 
         leaf=row.leaf_hash,
         entry=entry,
     )
-    return Extract(
-        model=content,
-        binding=binding,
-        salt=kept.salt,
-        window=unpack_window(kept.window),
-        model_digest=reader.need(ModelRow, row.model).digest,
-        input_commitment=build_input_commitment(kept.salt, kept.window),
-        logits=tuple(json.loads(kept.logits)),
-        verdict=to_model_verdict(row.verdict),
-        inference_digest=row.inference_digest,
-        inclusion=inclusion,
-    )
+    return OpenedInference(binding, kept.salt, kept.window, tuple(json.loads(kept.logits)), inclusion)
 
 
 def find_model(reader: Reader, chain: Chain | None, number: int) -> bytes:

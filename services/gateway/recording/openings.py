@@ -11,7 +11,7 @@ from ledger.provenance.traces import find_certificate_row
 from ledger.records import CertificateState
 from ledger.store.rows import CertificateRow
 from services.inspections.challenge import build_challenge
-from services.inspections.extracts import find_kept_extract
+from services.inspections.extracts import find_kept_inference
 
 __all__ = ["find_demanded"]
 
@@ -21,11 +21,13 @@ def find_demanded(reader: Reader, asked: Mapping[str, Any]) -> dict[str, object]
 
     Raises NotFoundError if the certificate, or what it was made on, is not kept here; InputError for one of another
     company, or one whose opening is not demanded or too late: the contract would refuse that, and what was measured
-    would be in a transaction all the same.
+    would be in a transaction all the same. Asked again for what may be on the ledger already, it is built in any state.
     """
     row = find_certificate_row(reader, asked["id"])
-    _verify_demanded(reader, row, asked["creator"])
-    record = build_challenge(reader, row, find_kept_extract(reader, None, row))
+    _verify_own(row, asked["creator"])
+    if not asked["again"]:  # what is on the ledger already has changed the state that it found
+        _verify_demanded(reader, row)
+    record = build_challenge(reader, row, find_kept_inference(reader, row))
     return {
         "certificate": record.certificate,
         "key": record.key,
@@ -35,12 +37,15 @@ def find_demanded(reader: Reader, asked: Mapping[str, Any]) -> dict[str, object]
     }
 
 
-def _verify_demanded(reader: Reader, row: CertificateRow, company: int) -> None:
+def _verify_own(row: CertificateRow, company: int) -> None:
     if row.issuer != company:
         raise InputError(
             f"certificate {row.sequence} is of another company",
             hint="whoever holds the measurement opens it with `millmark quality challenge`",
         )
+
+
+def _verify_demanded(reader: Reader, row: CertificateRow) -> None:
     if row.state != CertificateState.DEMANDED:
         raise InputError(
             f"nobody demands now that certificate {row.sequence} be opened",

@@ -107,7 +107,7 @@ class RecordingService:
         creator = recorder.participant(wanted.caller.participant)
         if recorder.has_adopted():
             # The record may be on the ledger already, from before the database was restored from a backup.
-            record, builder = self._build(wanted, creator, recorder.name_again)
+            record, builder = self._build(wanted, creator, recorder.name_again, again=True)
             row = _recording(wanted, builder)
             found = recorder.claim(row, record, builder.keep, unique=builder.is_unique)
             if found is not None:
@@ -115,14 +115,16 @@ class RecordingService:
         record, builder = self._build(wanted, creator, recorder.name)
         return recorder.queue(_recording(wanted, builder), record, builder.keep)
 
-    def _build(self, wanted: Wanted, creator: int, name: _Name) -> tuple[Record, Builder]:
+    def _build(self, wanted: Wanted, creator: int, name: _Name, *, again: bool = False) -> tuple[Record, Builder]:
+        """`again`: to look for it among the records on the ledger, not to queue it."""
         write, members = wanted.write, wanted.body.model_dump()
         # Built before the write transaction, which should be short. If the index is behind, the contract decides.
         with open_reader(self.store) as reader:
             if write.verify is not None:
                 write.verify(reader, members, self._find_product)
             salts = wanted.attempt.salts(self.store)
-            about = {**members, **wanted.asked, "creator": creator, "salt": salts, "captured": self._captured}
+            about = {**members, **wanted.asked, "creator": creator, "salt": salts}
+            about |= {"captured": self._captured, "again": again}
             given = {} if write.find is None else write.find(reader, about)
             named = None if write.names is None else partial(name, creator, write.names)
             builder = Builder(reader.rows, named, salts)

@@ -6,7 +6,7 @@ import hashlib
 from datetime import UTC, datetime, timedelta
 from typing import cast
 
-from ledger.errors import NotFoundError
+from ledger.errors import MillmarkError, NotFoundError
 from ledger.records import CertificateState, LotState, ModelState, Role, Verdict
 from ledger.store.rows import (
     CertificateRow,
@@ -18,8 +18,9 @@ from ledger.store.rows import (
     StreamRow,
     gates_of,
 )
-from services.inspections.challenge import find_fault
-from services.inspections.extracts import find_kept_extract
+from quality.errors import QualityError
+from services.inspections.challenge import build_challenge, find_fault
+from services.inspections.extracts import find_kept_extract, find_kept_inference
 from services.portal.acting.acts import Act
 from services.portal.acting.choices import choose_measurement, measurement_options
 from services.portal.acting.fields import Body, Field, FieldKind, Filled, Option
@@ -93,10 +94,16 @@ def _may_demand(scene: Scene) -> bool:
 
 
 def _may_open(scene: Scene) -> bool:
-    """Whether its opening is awaited, and what it was made on is kept here."""
+    """Whether its opening is awaited, and the record can be built of what is kept here."""
     row = _certificate(scene)
     awaited = row.state == CertificateState.DEMANDED and row.opening_deadline > scene.reader.cursor.block_time
-    return row.issuer == scene.company and awaited and scene.reader.book.inference(row.sequence) is not None
+    if row.issuer != scene.company or not awaited:
+        return False
+    try:
+        build_challenge(scene.reader, row, find_kept_inference(scene.reader, row))
+    except (MillmarkError, QualityError):  # something of it is missing here, or is not what was certified
+        return False
+    return True
 
 
 def _tell_outcome(_: Filled, scene: Scene) -> list[Line]:

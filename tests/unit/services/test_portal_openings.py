@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from ledger.evidence import (
     build_window_commitment,
     build_window_entry,
 )
+from ledger.index import Follower
 from ledger.records import (
     ALL_ROLES,
     ApproveModel,
@@ -29,14 +31,19 @@ from ledger.records import (
     Verdict,
 )
 from ledger.store import Book, Rows
+from ledger.store.book_rows import EvidenceRow, InferenceRow, ModelFileRow
 from ledger.store.outbox import Outbox
 from ledger.store.rows import CertificateRow, LotRow, ModelRow, ParticipantRow
+from ledger.store.schema import TABLES
+from ledger.submit import adopt_records
 from quality import Decision, Dense, Network, Scale, build_model, model_digest
 from quality import Inference as Inspected
 from quality import Verdict as ModelVerdict
 from quality.inputs import pack_window
 from services.access.people.roles import PersonRole
 from tests.support.acting_site import fields_of, open_acting_site, read
+from tests.support.recording_site import Site
+from tests.support.stores import copy_database, new_store
 from tests.unit.services.test_portal_daily_acts import FAR, NONE, Day, gated
 
 WIDTH = 5
@@ -100,6 +107,11 @@ class Bench(Day):
     def demand(self, certificate: int) -> None:
         lot = bytes.fromhex(self.lot)
         self.by_other(DemandOpening(lot, self.row(LotRow, lot).order, certificate))
+
+    def lose(self, kind: type[Any]) -> None:
+        """Has the book keep no row of this kind."""
+        with self.site.store.transaction() as connection:
+            assert connection.execute(TABLES[kind].delete()).rowcount
 
     def pretend(self, row: CertificateRow) -> None:
         """Has the index say something that takes a week, or that no company can bring about."""
@@ -177,6 +189,63 @@ def test_what_the_contract_would_refuse_is_never_published(bench: Bench) -> None
     foreign = bench.site.post(route, {"publish_window": True})
     assert (foreign.status_code, "of another company" in foreign.text) == (400, True)
     assert not Outbox(bench.site.store).unfinished(1)
+
+
+def test_a_company_opens_without_the_bytes_of_its_model(bench: Bench) -> None:
+    """A node hands its inferences to the company's book, and its model stays with it."""
+    number = bench.certify(GOOD, Verdict.PASS)
+    bench.demand(number)
+    bench.lose(ModelFileRow)
+    page = bench.person.get(path_of(number))
+    assert (page.status_code, "as computed here" in read(page.text)) == (200, False)
+    bench.do("openCertificate", str(number), publish_window="1")
+    assert bench.row(CertificateRow, number).state == CertificateState.UPHELD
+
+
+@pytest.mark.parametrize("kind", [InferenceRow, EvidenceRow])
+def test_what_is_not_kept_here_is_not_offered(bench: Bench, kind: type[Any]) -> None:
+    number = bench.certify(GOOD, Verdict.PASS)
+    bench.demand(number)
+    assert bench.offered("/portal") == ["openCertificate"]
+    bench.lose(kind)
+    answer = bench.site.post(f"/v1/certificates/{number}/open", {"publish_window": True})
+    assert (answer.status_code, "is not stored here" in answer.text) == (404, True)
+    assert bench.offered("/portal") == []
+    assert "openCertificate" not in bench.offered(f"/portal/certificates/{number}")
+    assert bench.person.get(path_of(number)).status_code == 409
+    assert "millmark quality challenge" in read(bench.person.get("/portal").text)
+
+
+@pytest.mark.parametrize("window", [pack_window(BAD), b"odd"], ids=["another", "no window"])
+def test_what_was_not_certified_is_not_offered(bench: Bench, window: bytes) -> None:
+    number = bench.certify(GOOD, Verdict.PASS)
+    bench.demand(number)
+    with bench.site.store.transaction() as connection:
+        Book(connection).put_inference(number, SALT, window, (LOGIT[2],))
+    answer = bench.site.post(f"/v1/certificates/{number}/open", {"publish_window": True})
+    assert answer.status_code == 400, answer.text
+    assert bench.offered("/portal") == []
+
+
+def test_what_was_opened_after_a_backup_is_found_again(bench: Bench, tmp_path: Path) -> None:
+    site, number = bench.site, bench.certify(GOOD, Verdict.PASS)
+    bench.demand(number)
+    route, body = f"/v1/certificates/{number}/open", {"publish_window": True}
+    with new_store(tmp_path, "backup.db") as backup:
+        copy_database(site.store, backup)
+        assert site.post(route, body, "opened-after-the-backup").status_code == 202
+        site.send()
+        made = site.world.count()
+        old = Site(backup, site.world, site.signer, number=site.number, name_keys=site.name_keys)
+        Follower(site.world.chain, backup).follow()
+        adopt_records(site.world.chain, backup, site.signer.address)
+        again = old.post(route, body, "opened-after-the-backup")
+        assert again.status_code == 202, again.text
+        assert old.caller.ask(again.headers["location"]).json()["state"] == "final"
+        other = old.post(route, body, "never-asked-for-before")
+        assert (other.status_code, "nobody demands" in other.text) == (400, True)
+        old.send()
+        assert site.world.count() == made
 
 
 def test_a_form_that_is_sent_twice_opens_once_and_a_reader_has_none(bench: Bench) -> None:
