@@ -147,7 +147,8 @@ def _order(maker: Gateway, buyer: Gateway) -> None:
     assert (listed["recipient"], listed["state"]) == (1, "waiting")
     assert "no connection to its gateway" in listed["reason"]
     maker.start()
-    assert buyer.site.ok("nordwind", "handovers", "retry") == "1 hand-overs are tried again\n"
+    # None if its own next try came first.
+    assert buyer.site.ok("nordwind", "handovers", "retry") in {f"{n} hand-overs are tried again\n" for n in (0, 1)}
     wait_until(lambda: maker.received() == [2] and not buyer.waiting())
     [order] = httpx.get(f"{maker.url}/v1/orders").json()["items"]
     assert order["identifier"] == ORDER

@@ -24,7 +24,7 @@ from services.store import open_store
 
 __all__ = ["run_failover"]
 
-_STEPS = ("start", "enqueue", "settle", "send", "index", "mark_final", "together", "take_lease")
+_STEPS = ("start", "enqueue", "settle", "send", "index", "together", "take_lease")
 _EVENTS = 4
 """Events submitted before each failover."""
 _PAUSE_S = 0.05

@@ -8,10 +8,9 @@ import pytest
 
 from ledger.events.lots import LotsTransformed
 from ledger.records import Input, Rework, TransformationKind
-from ledger.verify.refusals import ReplayRefused
 from tests.support.broken import BOX, ORDER, SECOND, A, B, Broken, C, Told, check_broken, in_production
 from tests.support.event_data import build
-from tests.support.story import BUYER, COORDINATOR, DAY_S, GRAM, MAKER, NONE, OTHER, START_S, Story, hidden
+from tests.support.story import BUYER, COORDINATOR, GRAM, MAKER, NONE, OTHER, Story, hidden
 
 broken = Broken()
 
@@ -458,42 +457,6 @@ def test_what_is_lost_and_what_is_left_of_the_input_are_both_gone() -> None:
         TransformationKind.CONVERSION, {A: 10}, {"x": 3, "left": 4}, units={"left": GRAM}, of=GRAM, loss=3
     )
     assert [story.replay(*made).lots[one].quantity for one in made] == [3, 4]
-
-
-@pytest.mark.parametrize(("place", "moved_s"), [(1, -2), (-1, 10 * DAY_S)])
-def test_a_record_is_not_older_than_the_one_before_nor_newer_than_the_proof_block(place: int, moved_s: int) -> None:
-    story = Story()
-    for lot in (A, B, C):
-        story.receive(lot)
-    story.replay()
-    story.entries[place] = story.entries[place]._replace(time=story.entries[place].time + moved_s)
-    with pytest.raises(ReplayRefused, match="it is older than the record before it, or newer than the proof block"):
-        story.replay()
-
-
-def test_a_key_signs_nothing_before_it_was_added() -> None:
-    story = Story()
-    story.receive(A)
-    story.entries[0] = story.entries[0]._replace(time=START_S)
-    story.replay()
-    story.entries[0] = story.entries[0]._replace(time=START_S - 1)
-    with pytest.raises(ReplayRefused, match="the key was added later"):
-        story.replay()
-
-
-def test_a_refusal_names_the_record_and_the_lot_that_is_wrong() -> None:
-    story = Story()
-    story.receive(A)
-    story.offer(A, to=MAKER)
-    with pytest.raises(ReplayRefused, match="its own custodian") as refused:
-        story.replay()
-    assert (refused.value.subject, refused.value.sequence) == (A, 2)
-    story = Story()
-    story.receive(A)
-    made = story.transform(TransformationKind.SPLIT, {A: 2}, {"x": 2, "y": 0})
-    with pytest.raises(ReplayRefused, match="an output without quantity") as refused:
-        story.replay()
-    assert (refused.value.subject, refused.value.sequence) == (made[1], 2)
 
 
 # What the bundle holds

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from ledger.bundle import ShownEvidence, encode_bundle, parse_bundle
+from ledger.bundle import encode_bundle, parse_bundle
 from ledger.checkpoint import Checkpoint, sign_checkpoint
 from ledger.headers import parse_header
 from ledger.keys import LocalSigner
@@ -20,7 +20,6 @@ from ledger.verify.values import Span
 from tests.support.bundle_content import publish, publish_bytes
 from tests.support.bundle_vector import vector_content
 from tests.support.story import (
-    AUDITOR,
     BUYER,
     CARRIER,
     COORDINATOR,
@@ -487,31 +486,3 @@ def test_v18_ledger_id_and_predecessor_are_told() -> None:
     after = verify_bundle(data, replace(trust, predecessor=b"\7" * 20), now_s=content.time)
     assert "0x" + "07" * 20 in texts(after, "succeeds")[0]
     assert said(after, "predecessor")
-
-
-def test_va_operations_without_evidence_are_named() -> None:
-    """An invented leaf hash finishes an operation; the evidence of another one does not speak for it."""
-    content = vector_content()
-    finished = {one.sequence for one in content.bundle.records if one.kind == "AssignmentFinished"}
-    data, trust = publish_bytes(content)
-    report = verify_bundle(data, trust, now_s=content.time)
-    assert set(said(report, "measured_operations")[0].records) == finished
-    kept: tuple[ShownEvidence, ...] = tuple(one for one in content.bundle.evidence if one.record not in finished)
-    content.change(evidence=kept)
-    data, trust = publish_bytes(content)
-    report = verify_bundle(data, trust, now_s=content.time)
-    assert set(said(report, "operations")[0].records) == finished
-    assert not said(report, "measured_operations")
-    certified = {one.sequence for one in content.bundle.records if one.kind == "CertificateIssued"}
-    assert set(said(report, "measured_certificates")[0].records) == certified
-
-
-def test_va_a_certificate_without_evidence_is_named_although_others_have_some() -> None:
-    content = vector_content()
-    first, *others = (one for one in content.bundle.evidence)
-    content.change(evidence=tuple(others))
-    data, trust = publish_bytes(content)
-    report = verify_bundle(data, trust, now_s=content.time)
-    assert said(report, "measured")[0].records == (first.record,)
-    assert first.record not in said(report, "measured_certificates")[0].records
-    assert AUDITOR
