@@ -16,12 +16,14 @@ from pathlib import Path
 
 from ledger.chain import Chain, HttpTransport, Node, deploy, find_profile, write_deployment
 from ledger.errors import ChainUnreachableError, MillmarkError, SubmitError
-from ledger.records import Record
-from ledger.store import Registry, Store
+from ledger.index import Follower
+from ledger.records import Contract, Record
+from ledger.store import Registry, Rows, Store
 from ledger.store.outbox import Outbox
+from ledger.store.rows import RecordRow
 from ledger.submit import Submitter, build_entry
 from services.directory import DirectoryRepository
-from services.handover.repository import count_handovers
+from services.handover.repository import HandoverRepository, count_handovers
 from services.home import Layout
 from services.lab import cluster
 from services.lab.demo.consortium import COMPANIES, VALIDATORS, Company, Consortium
@@ -120,21 +122,38 @@ class Life:
         stop_commands([] if self._chain is None else [self._chain])
 
     def await_handovers(self) -> int:
-        """Returns when no company owes another one a hand-over; how many were delivered in all.
+        """Returns when each company has seen all records, and none owes another one a hand-over; how many were
+        delivered in all.
 
         Raises SubmitError if none is delivered for long.
         """
+        last = self._last_record()
         deadline, before = time.monotonic() + _SETTLE_S, -1
         while True:
             counts = [count_handovers(company.store) for company in self.consortium.companies]
             delivered = sum(count.get("delivered", 0) for count in counts)
-            if not any(count.get("waiting") for count in counts):
+            # A gateway that has not looked at the last records yet does not know of what it owes for them.
+            if not any(count.get("waiting") for count in counts) and self._have_all_collected(last):
                 return delivered
             if delivered > before:  # a busy machine may have many to deliver
                 deadline, before = time.monotonic() + _SETTLE_S, delivered
             if time.monotonic() > deadline:
                 raise SubmitError("hand-overs were not delivered in time", hint="see `millmark handovers list`")
             time.sleep(_PAUSE_S)
+
+    def _last_record(self) -> int:
+        """Sequence of the ledger's last record."""
+        store = self.consortium.buyer.store
+        Follower(self.consortium.chain, store).follow()
+        with store.reading() as connection:
+            return Rows(connection).greatest(RecordRow, "sequence", contract=Contract.LEDGER.value)
+
+    def _have_all_collected(self, last: int) -> bool:
+        for company in self.consortium.companies:
+            with company.store.reading() as connection:
+                if HandoverRepository(connection).cursor() < last:
+                    return False
+        return True
 
 
 @contextmanager
