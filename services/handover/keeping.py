@@ -16,7 +16,7 @@ from services.handover.content import Content
 from services.handover.erasures import Erasure, apply_erasures
 from services.handover.repository import HandoverRepository
 
-__all__ = ["keep"]
+__all__ = ["keep", "names_in"]
 
 
 def keep(
@@ -29,7 +29,7 @@ def keep(
     """Keeps names, documents, models, inferences, register readings and entries of evidence, and erases what is to be
     erased. Returns how many documents the bundle had in full."""
     book, handovers = Book(connection), HandoverRepository(connection)
-    for name in content.names:
+    for name in names_in(content, bundle):
         book.add_identity(name)
     for erasure in content.erasures:
         handovers.erase(erasure, now_ms)
@@ -40,8 +40,6 @@ def keep(
         book.put_model(model.digest, model.content, model.card)
     if bundle is None:
         return 0
-    for shown in bundle.identities:
-        book.add_identity(_identity(shown))
     documents = list(_documents(bundle))
     for claims in documents:
         _keep_document(book, handovers, claims)
@@ -52,6 +50,11 @@ def keep(
             book.put_inference(inference.record, inference.salt, inference.window, inference.logits)
     _keep_entries(book, Rows(connection), bundle)
     return len(documents)
+
+
+def names_in(content: Content, bundle: Bundle | None) -> list[Identity]:
+    """The names in a hand-over, in its bundle and beside it."""
+    return [*content.names, *map(_identity, () if bundle is None else bundle.identities)]
 
 
 def _keep_entries(book: Book, rows: Rows, bundle: Bundle) -> None:

@@ -34,7 +34,8 @@ from services.handover.content import Content, parse_content
 from services.handover.envelope import Envelope, Head, is_handover, open_envelope, parse_envelope
 from services.handover.erasures import verify_erasure
 from services.handover.errors import HandoverEarlyError, HandoverRefusedError
-from services.handover.keeping import keep
+from services.handover.keeping import keep, names_in
+from services.handover.late_names import send_again, unknown_lots
 from services.handover.models import fetch_models
 from services.handover.repository import HandoverRepository, KeptRow
 from services.handover.table import WHOLE, Allowance, allow_incoming, find_record, is_handed_over
@@ -231,7 +232,9 @@ class Receiver:
             known = handovers.kept(row.sequence, row.digest) if row.sequence else None
             if known is not None:
                 return _shown(known, again=True)
+            new = unknown_lots(Book(connection), names_in(content, bundle))
             row.documents += keep(connection, content, bundle, models, row.kept_ms)
+            send_again(connection, new, self._participant, row.kept_ms)
             entries = 0 if arrival is None else keep_arrival(PlanningRepository(connection), arrival)
             if row.sequence:
                 handovers.keep(row)

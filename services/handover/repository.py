@@ -208,11 +208,13 @@ class HandoverRepository:
         row = ErasureRow(erasure.root, erasure.path, erasure.contract, erasure.record, erasure.signature)
         self._rows.put(row)
         for given in self._rows.find(GivenRow, root=erasure.root) if erasure.record else ():
-            anew = {"state": "waiting", "text": b"", "digest": b"", "attempts": 0, "reason": ""}
-            place = deliveries.c.sequence == given.sequence, deliveries.c.recipient == given.recipient
-            self._connection.execute(
-                update(deliveries).where(*place).values(**anew, next_try_ms=now_ms, changed_ms=now_ms)
-            )
+            self.make_again(given.sequence, given.recipient, now_ms)
+
+    def make_again(self, sequence: int, recipient: int, now_ms: int) -> None:
+        """Has a hand-over made and sent again, whatever became of it."""
+        anew = {"state": "waiting", "text": b"", "digest": b"", "attempts": 0, "reason": ""}
+        place = deliveries.c.sequence == sequence, deliveries.c.recipient == recipient
+        self._connection.execute(update(deliveries).where(*place).values(**anew, next_try_ms=now_ms, changed_ms=now_ms))
 
     def kept(self, sequence: int, digest: bytes) -> KeptRow | None:
         return self._rows.get(KeptRow, sequence, digest)
