@@ -164,6 +164,8 @@ def test_what_the_demonstration_prints_leads_to_the_proof(left: Left, link: str)
     ]
     assert outputs[2].stdout.startswith("VERIFIED")
     assert left.report["trace"]["lot"]["identifier"] in outputs[2].stdout
+    assert left.report["trace"]["upstream"]
+    assert all(one["identifier"] for one in left.report["trace"]["upstream"]), "names came with the hand-overs"
     assert signing.endswith(f" keys sign-in --signer file:{HOME}/company.key --message message.txt")
     with pytest.raises(HTTPError, match="401"):
         read(portal.replace("portal", "v1/machines"))
