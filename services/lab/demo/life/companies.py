@@ -13,7 +13,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import cast
 
 from ledger.chain import Chain, HttpTransport, Node, deploy, find_profile, write_deployment
 from ledger.errors import ChainUnreachableError, MillmarkError, SubmitError
@@ -126,7 +125,8 @@ class Life:
 
         Raises SubmitError if none is delivered for long.
         """
-        last = self._last_record()
+        # Of the chain: the gateways follow it, and an index has one follower.
+        last = self.consortium.chain.sequence(Contract.LEDGER)
         deadline, before = time.monotonic() + _SETTLE_S, -1
         while True:
             counts = [count_handovers(company.store) for company in self.consortium.companies]
@@ -139,10 +139,6 @@ class Life:
             if time.monotonic() > deadline:
                 raise SubmitError("hand-overs were not delivered in time", hint="see `millmark handovers list`")
             time.sleep(_PAUSE_S)
-
-    def _last_record(self) -> int:
-        """Sequence of the ledger's last record, of the chain: the gateways follow it, and an index has one follower."""
-        return cast(int, self.consortium.chain.read(Contract.LEDGER, "sequence")[0])
 
     def _have_all_collected(self, last: int) -> bool:
         for company in self.consortium.companies:
