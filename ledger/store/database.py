@@ -19,6 +19,7 @@ from ledger.store import postgresql
 from ledger.store.failures import damaged, explain, explain_exhausted
 from ledger.store.schema import Schema, migrate, read_revisions
 from ledger.store.sqlite_file import DatabaseFile, give_identity
+from ledger.store.steps import KEPT_STEPS, KeptSteps
 from ledger.store.tables import LEDGER
 
 __all__ = ["Store", "build_engine", "open_store"]
@@ -43,6 +44,7 @@ class Store:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        engine.update_execution_options(**{KEPT_STEPS: KeptSteps()})
         self.url = engine.url.render_as_string(hide_password=True)
         self.failure: type[Exception] = engine.dialect.loaded_dbapi.Error
         """Base class of the database driver's exceptions."""

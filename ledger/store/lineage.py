@@ -3,8 +3,8 @@
 A walk is a breadth-first search that expands each lot once. So it ends even if the tables contain a cycle, and its
 cost is proportional to what it finds. One recursive query would expand a lot once for each length of a path to it, and
 could not stop after enough lots. Walks are bounded in depth and in number of lots, so that an answer stays small.
-Steps that were read are kept for the transaction: building one answer walks the same genealogy several times, for its
-content and for its visibility. SQLite and PostgreSQL both run the queries.
+Steps that were read are kept (ledger.store.steps): building one answer walks the same genealogy several times, for its
+content and for its visibility, and so do the answers after it. SQLite and PostgreSQL both run the queries.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from typing import Any
 from sqlalchemy import CTE, BigInteger, Connection, Select, and_, case, cast, literal_column, or_, select
 from sqlalchemy.types import LargeBinary
 
+from ledger.store.postgresql import WRITES
 from ledger.store.rows import CustodyChangeRow
 from ledger.store.statements import Querying, parameter
-from ledger.store.steps import CONTENTS, MADE_FROM, WENT_INTO, Step, Steps
+from ledger.store.steps import CONTENTS, KEPT_STEPS, MADE_FROM, WENT_INTO, Step, Steps
 from ledger.store.tables import custody_changes, packings
 
 _ZERO, _ONE, _NEVER = (literal_column(str(number), BigInteger()) for number in (0, 1, 1 << 62))
@@ -34,7 +35,10 @@ class Lineage:
 
     def __init__(self, connection: Connection) -> None:
         self._querying = Querying(connection)
-        self._steps = Steps()
+        options = connection.get_execution_options()
+        # What a writer sees may never be committed, so others must not find it.
+        self._kept = None if options.get(WRITES, False) else options.get(KEPT_STEPS)
+        self._steps: dict[Step, Steps] = {CONTENTS: Steps()}
 
     def upstream(self, start: Collection[bytes], depth: int, most: int) -> list[tuple[bytes, int]]:
         """The lots from which the given ones were made."""
@@ -50,17 +54,17 @@ class Lineage:
 
     def all_upstream(self, start: Collection[bytes], depth: int, most: int) -> set[bytes]:
         """The lots that `upstream` returns, for who needs neither order nor depths: sorting takes as long as a walk."""
-        return set(self._steps.lots(self._reach(start, MADE_FROM, depth, most)))
+        return set(self._steps_of(MADE_FROM).lots(self._reach(start, MADE_FROM, depth, most)))
 
     def all_downstream(self, start: Collection[bytes], depth: int, most: int) -> set[bytes]:
         """The lots that `downstream` returns, without order and depths."""
-        return set(self._steps.lots(self._reach(start, WENT_INTO, depth, most)))
+        return set(self._steps_of(WENT_INTO).lots(self._reach(start, WENT_INTO, depth, most)))
 
     def in_line_with(self, goals: Collection[bytes], start: Collection[bytes], depth: int, most: int) -> set[bytes]:
         """Those lots of `start` from which a walk in either direction, within these bounds, comes to a goal."""
         found = set(goals).intersection(start)
         for step in (MADE_FROM, WENT_INTO):
-            steps = self._steps
+            steps = self._steps_of(step)
             walked = self._reach(start, step, depth, most)
             leading = _leading(steps.numbers(goals) & walked, {lot: steps.near(lot, step) for lot in walked}, depth)
             found.update(set(steps.lots(leading)).intersection(start))
@@ -75,7 +79,7 @@ class Lineage:
     def _walk(self, start: Collection[bytes], step: Step, depth: int, most: int) -> list[tuple[bytes, int]]:
         # Lots at the same depth are sorted, so that an answer is the same every time.
         layers = enumerate(self._layers(start, step, depth, most, set()))
-        steps = self._steps
+        steps = self._steps_of(step)
         return [(lot, away) for away, layer in layers for lot in sorted(steps.lots(layer))]
 
     def _reach(self, start: Collection[bytes], step: Step, depth: int, most: int) -> set[int]:
@@ -89,7 +93,7 @@ class Lineage:
     ) -> Iterator[set[int]]:
         """The lots that are new at each depth, by number; they are added to `found`. Of the last, those that come first
         if all are too many."""
-        steps = self._steps
+        steps = self._steps_of(step)
         layer = steps.numbers(start)
         for away in range(depth + 1):
             if away:
@@ -101,6 +105,12 @@ class Lineage:
             yield layer
             if not layer or len(found) >= most:
                 return
+
+    def _steps_of(self, step: Step) -> Steps:
+        if step not in self._steps:
+            kept = Steps() if self._kept is None else self._kept.at(self._querying)
+            self._steps[MADE_FROM] = self._steps[WENT_INTO] = kept
+        return self._steps[step]
 
 
 def _leading(goals: set[int], near: dict[int, tuple[int, ...]], depth: int) -> set[int]:

@@ -1,4 +1,4 @@
-"""Walks find what the state of the index says that their transaction sees, whatever others write meanwhile."""
+"""Steps kept from one transaction to the next: never of another state than that which a reader sees."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from sqlalchemy import delete
 
 from ledger.store import Lineage, Rows, Store
+from ledger.store import steps as kept
 from ledger.store.rows import CursorRow, LotInputRow, LotOutputRow, RecordRow
+from ledger.store.statements import Querying
 from ledger.store.tables import lot_inputs, lot_outputs, records
 from tests.support.stores import new_store
 from tests.unit.ledger.test_store_lineage import DEPTH, MAX, distances, subject
@@ -101,7 +103,7 @@ def test_readers_find_what_the_state_that_they_see_says(shared: Store, script: l
             continue
         with shared.reading() as connection:
             before, early = list(chain.at), Lineage(connection)
-            early.upstream([subject(0)], 1, MAX)  # from here on, it sees this state
+            early.upstream([subject(0)], 1, 1)  # from here on, it sees this state
             chain.undo() if act == "undo" else chain.grow(act)  # type: ignore[arg-type]  # a pair
             with shared.reading() as other:
                 chain.check_each(Lineage(other), chain.at)
@@ -114,6 +116,85 @@ def test_readers_find_what_the_state_that_they_see_says(shared: Store, script: l
 def read(store: Store, lot: int) -> list[tuple[bytes, int]]:
     with store.reading() as connection:
         return Lineage(connection).upstream([subject(lot)], DEPTH, MAX)
+
+
+def steps_of(store: Store) -> kept.Steps:
+    with store.reading() as connection:
+        found: kept.KeptSteps = connection.get_execution_options()[kept.KEPT_STEPS]
+        return found.at(Querying(connection))
+
+
+def spoil(store: Store) -> None:
+    """Takes all transformations away behind the index's back: what is found after this was kept."""
+    with store.transaction() as connection:
+        connection.execute(delete(lot_outputs))
+
+
+def test_what_was_read_is_not_read_again(store: Store) -> None:
+    chain = Chain(store)
+    for edge in ((1, 2), (2, 3)):
+        chain.grow(edge)
+    found = read(store, 3)
+    spoil(store)
+    assert read(store, 3) == found == [(subject(3), 0), (subject(2), 1), (subject(1), 2)]
+
+
+def test_a_block_without_transformations_leaves_the_steps(store: Store) -> None:
+    chain = Chain(store)
+    chain.grow((1, 2))
+    read(store, 2)
+    before = steps_of(store)
+    with store.transaction() as connection:
+        Rows(connection).update([CursorRow(1, 2, NONE, 0, 9, 1, bytes([7]) * 32)])
+    assert steps_of(store) is before
+
+
+def test_a_rebuild_forgets_the_steps(store: Store) -> None:
+    """Even one that ends at the same block: it may have mended what was damaged."""
+    chain = Chain(store)
+    chain.grow((1, 2))
+    read(store, 2)
+    with store.transaction() as connection:
+        rows = Rows(connection)
+        cursor, record = rows.find(CursorRow), rows.find(RecordRow)
+        rows.clear_index()
+        rows.insert(cursor)
+        rows.insert(record)
+    assert read(store, 2) == [(subject(2), 0)]
+
+
+def test_a_writer_neither_finds_nor_leaves_steps(store: Store) -> None:
+    chain = Chain(store)
+    chain.grow((1, 2))
+    with store.transaction() as connection:
+        Rows(connection).insert([LotOutputRow(1, subject(3), 1)])
+        assert Lineage(connection).all_upstream([subject(3)], DEPTH, MAX) == {subject(3), subject(1)}
+        transaction = connection.get_transaction()
+        assert transaction is not None
+        transaction.rollback()
+    assert read(store, 3) == [(subject(3), 0)]
+    spoil(store)
+    with store.transaction() as connection:
+        assert Lineage(connection).all_upstream([subject(3)], DEPTH, MAX) == {subject(3)}
+
+
+def test_no_more_lots_are_kept_than_allowed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept, "MOST_KEPT", 2)
+    chain = Chain(store)
+    for edge in ((1, 2), (2, 3)):
+        chain.grow(edge)
+    assert [depth for _, depth in read(store, 3)] == [0, 1, 2]
+    assert len(steps_of(store)) == 0
+
+
+def test_after_very_many_records_the_steps_are_read_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    chain = Chain(store)
+    chain.grow((1, 2))
+    read(store, 2)
+    monkeypatch.setattr(kept, "_MOST_NEW", 1)
+    for edge in ((4, 5), (5, 6)):
+        chain.grow(edge)
+    assert len(steps_of(store)) == 0
 
 
 def test_lots_in_line_are_found_within_bounds(store: Store) -> None:

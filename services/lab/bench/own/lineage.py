@@ -1,4 +1,7 @@
-"""Walks through the lots of a large plant, in a store, each in a transaction of its own."""
+"""Walks through the lots of a large plant, in a store: with the steps that the process has kept, or for the first time.
+
+All that a service does for a question is timed: it begins a transaction, and looks up which state of the index it sees.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ledger.store import Connection, Lineage
+from ledger.store.steps import KEPT_STEPS, KeptSteps
 from services.lab.bench.peers.answer import Prepare, answer
 from services.lab.bench.peers.walks import build_tasks
 from services.store import open_store
@@ -24,7 +28,8 @@ def start(arguments: Mapping[str, Any]) -> Mapping[str, Prepare]:
         return way
 
     ways = {"ancestors": _ancestors, "descendants": _descendants}
-    return build_tasks({name: ask(find) for name, find in ways.items()}, arguments["lots"])
+    firsts = {f"first {name}": _forgetting(find) for name, find in ways.items()}
+    return build_tasks({name: ask(find) for name, find in (ways | firsts).items()}, arguments["lots"])
 
 
 def _ancestors(connection: Connection, lot: bytes) -> set[bytes]:
@@ -33,6 +38,15 @@ def _ancestors(connection: Connection, lot: bytes) -> set[bytes]:
 
 def _descendants(connection: Connection, lot: bytes) -> set[bytes]:
     return Lineage(connection).all_downstream([lot], _DEPTH, _MOST)
+
+
+def _forgetting(find: Callable[[Connection, bytes], set[bytes]]) -> Callable[[Connection, bytes], set[bytes]]:
+    """As a process does that has kept no step yet."""
+
+    def find_first(connection: Connection, lot: bytes) -> set[bytes]:
+        return find(connection.execution_options(**{KEPT_STEPS: KeptSteps()}), lot)
+
+    return find_first
 
 
 if __name__ == "__main__":
