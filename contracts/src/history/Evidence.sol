@@ -30,10 +30,14 @@ abstract contract Evidence is Book, IEvidence {
     /// @inheritdoc IEvidence
     function anchor(bytes32 stream, uint40 size, bytes32 root) external {
         Actor memory actor = _actor(EQUIPPED | WRITING);
-        Stream storage entry = _existingStream(stream);
-        if (entry.owner != actor.participant) revert EvidenceStreamForeign(stream, entry.owner);
-        _requireRole(actor, entry.machine == 0 ? WRITING : EQUIPPED);
-        if (size <= entry.size) revert EvidenceSizeNotGrown(stream, entry.size, size);
+        Stream storage entry = _streams[stream];
+        // Read in one place, because the compiler merges reads of a slot only where nothing is called between them.
+        (uint40 number, uint40 machine, uint32 owner, uint40 held) =
+            (entry.sequence, entry.machine, entry.owner, entry.size);
+        if (number == 0) revert EvidenceStreamUnknown(stream);
+        if (owner != actor.participant) revert EvidenceStreamForeign(stream, owner);
+        _requireRole(actor, machine == 0 ? WRITING : EQUIPPED);
+        if (size <= held) revert EvidenceSizeNotGrown(stream, held, size);
         if (root == 0) revert EvidenceRootMissing(stream);
         entry.size = size;
         entry.root = root;
