@@ -6,25 +6,31 @@ item has exactly one encoding, and no byte of it can change unnoticed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
 from ledger.errors import ProofError
 
-__all__ = ["RlpItem", "decode_integer", "decode_rlp", "encode_integer", "encode_rlp"]
+__all__ = ["RlpItem", "decode_integer", "decode_rlp", "encode_integer", "encode_list", "encode_rlp"]
 
 RlpItem: TypeAlias = "bytes | Sequence[RlpItem]"
 """Decoding returns `bytes` and `list`; encoding also accepts tuples."""
 
 _SHORT = 55
 """Longest payload whose length is encoded in the first byte."""
+_BYTES = tuple(bytes([value]) for value in range(256))
 
 
 def encode_rlp(item: RlpItem) -> bytes:
     """Return the canonical encoding of an item."""
-    if isinstance(item, bytes):
-        return item if len(item) == 1 and item[0] < 0x80 else _prefix(len(item), 0x80) + item
-    payload = b"".join(encode_rlp(part) for part in item)
+    if not isinstance(item, bytes):
+        return encode_list(map(encode_rlp, item))
+    return item if len(item) == 1 and item[0] < 0x80 else _prefix(len(item), 0x80) + item
+
+
+def encode_list(encoded: Iterable[bytes]) -> bytes:
+    """Return the encoding of a list of items that are encoded already."""
+    payload = b"".join(encoded)
     return _prefix(len(payload), 0xC0) + payload
 
 
@@ -59,9 +65,9 @@ def decode_rlp(data: bytes, *, max_depth: int) -> RlpItem:
 
 def _prefix(length: int, base: int) -> bytes:
     if length <= _SHORT:
-        return bytes([base + length])
+        return _BYTES[base + length]
     size = encode_integer(length)
-    return bytes([base + _SHORT + len(size)]) + size
+    return _BYTES[base + _SHORT + len(size)] + size
 
 
 def _item(data: bytes, position: int, limit: int, depth: int) -> tuple[RlpItem, int]:

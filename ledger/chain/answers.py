@@ -78,14 +78,22 @@ def parse_sized(value: Any, size: int) -> bytes:
     return parsed
 
 
-def _log(raw: Any) -> RawLog:
+def _log(raw: Any, seen: dict[Any, bytes]) -> RawLog:
+    """`seen`: what was parsed of the same receipt. Its logs name the same block, contract and kind again and again."""
+
+    def parse(value: Any, size: int) -> bytes:
+        found = seen.get(value)
+        if found is None or len(found) != size:
+            found = seen[value] = parse_sized(value, size)
+        return found
+
     return RawLog(
-        address=parse_sized(raw["address"], 20),
-        topics=tuple(parse_sized(topic, 32) for topic in raw["topics"]),
+        address=parse(raw["address"], 20),
+        topics=tuple([parse(topic, 32) for topic in raw["topics"]]),
         data=parse_bytes(raw["data"]),
         block_number=parse_number(raw["blockNumber"]),
-        block_hash=parse_sized(raw["blockHash"], 32),
-        transaction_hash=parse_sized(raw["transactionHash"], 32),
+        block_hash=parse(raw["blockHash"], 32),
+        transaction_hash=parse(raw["transactionHash"], 32),
         log_index=parse_number(raw["logIndex"]),
     )
 
@@ -93,7 +101,8 @@ def _log(raw: Any) -> RawLog:
 def parse_receipt(raw: Any) -> Receipt:
     created = raw.get("contractAddress")
     transaction_hash = parse_sized(raw["transactionHash"], 32)
-    logs = tuple(_log(entry) for entry in raw["logs"])
+    seen: dict[Any, bytes] = {}
+    logs = tuple(_log(entry, seen) for entry in raw["logs"])
     # The receipts root does not cover transaction hashes, so at least they must be consistent.
     if any(log.transaction_hash != transaction_hash for log in logs):
         raise ValueError("a log belongs to another transaction")

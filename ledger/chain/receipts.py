@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ledger.canonical import keccak256
-from ledger.rlp import RlpItem, encode_integer, encode_rlp
+from ledger.rlp import RlpItem, encode_integer, encode_list, encode_rlp
 
 __all__ = ["EMPTY_ROOT", "build_root", "encode_receipt"]
 
@@ -27,9 +27,14 @@ def encode_receipt(
     logs: Sequence[tuple[bytes, Sequence[bytes], bytes]],
 ) -> bytes:
     """Encode a receipt. `kind` is the transaction's type (EIP-2718), a log is (address, topics, data)."""
-    shown: list[RlpItem] = [[address, list(topics), data] for address, topics, data in logs]
-    body = encode_rlp([encode_integer(int(succeeded)), encode_integer(cumulative_gas), logs_bloom, shown])
+    # Piece by piece, because most of what a follower encodes is logs: as one nested item they take half as long again.
+    start = map(encode_rlp, (encode_integer(int(succeeded)), encode_integer(cumulative_gas), logs_bloom))
+    body = encode_list([*start, encode_list(_encode_log(*log) for log in logs)])
     return body if kind == 0 else bytes([kind]) + body
+
+
+def _encode_log(address: bytes, topics: Sequence[bytes], data: bytes) -> bytes:
+    return encode_list((encode_rlp(address), encode_list(map(encode_rlp, topics)), encode_rlp(data)))
 
 
 def build_root(values: Sequence[bytes]) -> bytes:

@@ -192,7 +192,7 @@ class Rows:
 
 def key_of(row: object) -> tuple[Cell, ...]:
     """The primary key of a row."""
-    return tuple(getattr(row, column.name) for column in TABLES[type(row)].primary_key)
+    return _key_getter(type(row))(row)  # type: ignore[arg-type]  # as below
 
 
 def values_of(row: object) -> dict[str, object]:
@@ -204,6 +204,14 @@ def values_of(row: object) -> dict[str, object]:
 @cache
 def _key_names(kind: type) -> tuple[str, ...]:
     return tuple(column.name for column in TABLES[kind].primary_key)
+
+
+@cache
+def _key_getter(kind: type) -> Callable[[object], tuple[Cell, ...]]:
+    names = _key_names(kind)
+    values: Callable[[object], Any] = attrgetter(*names)
+    # For one name, attrgetter returns the value and no tuple.
+    return values if len(names) > 1 else lambda row: (values(row),)
 
 
 @cache
