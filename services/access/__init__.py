@@ -8,7 +8,14 @@ may call by the rule of each route (services.access.rules).
 
 from __future__ import annotations
 
-from services.access.credentials import CredentialKind, authenticate, build_refusal, new_api_key, revoke
+from services.access.credentials import (
+    CredentialKind,
+    authenticate,
+    build_refusal,
+    find_api_key,
+    new_api_key,
+    revoke,
+)
 from services.access.errors import AccessError, ForbiddenError, SignInError, UnauthenticatedError
 from services.access.principals import ALL_SCOPES, OPERATOR, Principal, Scope
 from services.access.signin import Session, SignIn
@@ -27,6 +34,7 @@ __all__ = [
     "UnauthenticatedError",
     "authenticate",
     "build_refusal",
+    "find_api_key",
     "new_api_key",
     "revoke",
 ]

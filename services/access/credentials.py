@@ -15,6 +15,7 @@ import hashlib
 import hmac
 import re
 import secrets
+from base64 import urlsafe_b64encode
 from collections.abc import Iterable
 
 from ledger.errors import InputError, NotFoundError, StoreError
@@ -35,6 +36,7 @@ __all__ = [
     "authenticate",
     "build_refusal",
     "end_sessions",
+    "find_api_key",
     "issue",
     "new_api_key",
     "revoke",
@@ -66,10 +68,11 @@ def issue(
     key: bytes = b"",
     label: str = "",
     person: int = 0,
+    seed: bytes | None = None,
 ) -> tuple[str, CredentialRow]:
-    """Issues a credential. Returns its text, which is stored nowhere, and its row."""
-    id_ = secrets.token_hex(6)
-    text = f"{_PREFIXES[kind]}_{id_}_{secrets.token_urlsafe(32)}"
+    """Issues a credential. `seed`: 32 secret bytes from which its text is made; by default they are random. Returns the
+    text, which is stored nowhere, and its row."""
+    id_, text = _text_of(kind, seed or secrets.token_bytes(32))
     row = CredentialRow(
         id=id_,
         kind=kind.value,
@@ -89,10 +92,17 @@ def issue(
 
 
 def new_api_key(
-    store: Store, participant: int, scopes: Iterable[Scope], label: str, *, now_s: int, life_s: int
+    store: Store,
+    participant: int,
+    scopes: Iterable[Scope],
+    label: str,
+    *,
+    now_s: int,
+    life_s: int,
+    seed: bytes | None = None,
 ) -> tuple[str, CredentialRow]:
-    """Issues an API key for an indexed participant. Raises InputError for an invalid lifetime or label or an empty set
-    of scopes, and NotFoundError if the participant is unknown or suspended."""
+    """Issues an API key for an indexed participant; `seed` as of `issue`. Raises InputError for an invalid lifetime or
+    label or an empty set of scopes, and NotFoundError if the participant is unknown or suspended."""
     wanted = frozenset(scopes)
     if not wanted:
         raise InputError("an API key needs at least one scope", hint=f"give one of {', '.join(Scope)}")
@@ -109,7 +119,16 @@ def new_api_key(
                 hint="see `millmark participants list`; `millmark join` accepts the company's key",
             )
         access, kind = AccessRepository(connection), CredentialKind.API_KEY
-        return issue(access, kind, participant, wanted, now_s=now_s, life_s=life_s, label=label.strip())
+        return issue(access, kind, participant, wanted, now_s=now_s, life_s=life_s, label=label.strip(), seed=seed)
+
+
+def find_api_key(store: Store, seed: bytes, now_s: int) -> str:
+    """The text of the API key that was made from a seed, if it is still valid; otherwise an empty text."""
+    id_, text = _text_of(CredentialKind.API_KEY, seed)
+    with store.reading() as connection:
+        row = AccessRepository(connection).credential(id_)
+    made = row is not None and hmac.compare_digest(row.digest, _digest(text))
+    return text if row is not None and made and not row.revoked_at and now_s < row.expires_at else ""
 
 
 def authenticate(store: Store, text: str, *, now_s: int, owner: int | None, passive: bool = False) -> Principal:
@@ -190,6 +209,13 @@ def _find_active(registry: Registry, row: CredentialRow, person: int) -> Partici
     # Revoking a key ends its sessions, although the participant stays active.
     found = registry.participant_of(row.key)
     return found if found is not None and found.number == row.participant else None
+
+
+def _text_of(kind: CredentialKind, seed: bytes) -> tuple[str, str]:
+    """The public part and the whole text of a credential that is made from a seed."""
+    # The public part is in the database and in logs: it must not tell anything of the seed.
+    id_ = hashlib.sha256(b"millmark.credential-id.v1\0" + seed).hexdigest()[:12]
+    return id_, f"{_PREFIXES[kind]}_{id_}_{urlsafe_b64encode(seed).decode().rstrip('=')}"
 
 
 def _digest(text: str) -> bytes:

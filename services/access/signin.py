@@ -63,13 +63,13 @@ class Nonces:
     each other's.
     """
 
-    def __init__(self, key: Key | None = None) -> None:
-        """`key` returns the MAC's key; by default it is random."""
+    def __init__(self, key: Key | None = None, life_s: int = NONCE_LIFE_S) -> None:
+        """`key` returns the MAC's key; by default it is random. `life_s`: after how many seconds they expire."""
         own = secrets.token_bytes(32)
-        self._key = key or (lambda: own)
+        self._key, self._life_s = key or (lambda: own), life_s
 
     def issue(self, now_s: int) -> str:
-        body = f"{secrets.token_hex(_RANDOM_DIGITS // 2)}{now_s + NONCE_LIFE_S:0{_TIME_DIGITS}x}"
+        body = f"{secrets.token_hex(_RANDOM_DIGITS // 2)}{now_s + self._life_s:0{_TIME_DIGITS}x}"
         return body + self._seal(body)
 
     def expiry(self, nonce: str) -> int | None:

@@ -16,12 +16,13 @@ from ledger.errors import InputError, NotFoundError
 from ledger.provenance.consortium import participants
 from ledger.provenance.listings import Page, cut_numbered
 from ledger.store import Store
-from services.access import CredentialKind, Scope, new_api_key, revoke
+from services.access import CredentialKind, Scope, find_api_key, new_api_key, revoke
 from services.access.people.people import People
 from services.access.repository import AccessRepository, CredentialRow
 from services.audit import read_latest
 from services.portal.forms import Forms
 from services.portal.lists import PAGE_ITEMS, Filters, Lists, principal_of
+from services.portal.once import MAX_CODE, Once
 from services.portal.pages import Pages
 from services.portal.routes import ADMINISTRATORS, PageRoute
 from services.webhooks.subscriptions import Subscriber, Subscriptions
@@ -32,6 +33,7 @@ WEBHOOKS, KEYS, AUDIT = "/portal/webhooks", "/portal/apikeys", "/portal/audit"
 _DAY_S = 86_400
 _MAX_TOKEN, _MAX_TEXT = 128, 2048
 _Token = Annotated[str, Form(max_length=_MAX_TOKEN)]
+_Once = Annotated[str, Form(max_length=MAX_CODE)]
 _Webhook = Annotated[str, InPath(pattern="^[0-9a-f]{16}$")]
 
 
@@ -52,6 +54,7 @@ class Administration:
     parts: AdministrationParts
     pages: Pages
     forms: Forms
+    once: Once
 
     def routes(self) -> tuple[PageRoute, ...]:
         return (
@@ -70,7 +73,9 @@ class Administration:
     def webhooks(self, request: Request) -> Response:
         return self._webhooks(request)
 
-    def _webhooks(self, request: Request, refused: str = "", secret: str = "", url: str = "") -> Response:
+    def _webhooks(
+        self, request: Request, refused: str = "", secret: str = "", url: str = "", again: bool = False
+    ) -> Response:
         found = sorted(self.parts.subscriptions.list(_subscriber(request)), key=lambda one: str(one.created_at))
         values: dict[str, Any] = {
             "webhooks": found[::-1],
@@ -78,6 +83,8 @@ class Administration:
             "refused": refused,
             "secret": secret,
             "url": url,
+            "again": again,
+            "once": self.once.issue(),
         }
         return self._show(request, "webhooks.html", 400 if refused else 200, **values)
 
@@ -85,17 +92,21 @@ class Administration:
         self,
         request: Request,
         token: _Token,
+        once: _Once,
         url: Annotated[str, Form(max_length=_MAX_TEXT)],
         kinds: Annotated[str, Form(max_length=_MAX_TEXT)] = "",
     ) -> Response:
-        """Adds a webhook and shows its secret, once. Raises FormRefusedError."""
-        self.forms.verify(request, token)
+        """Adds a webhook and shows its secret; the same one if the form is sent again. Raises FormRefusedError."""
+        use, subscriber = self.once.spend(request, token, once), _subscriber(request)
+        if use.again:
+            return self._webhooks(request, secret=self.parts.subscriptions.find_made(subscriber, use.seed), again=True)
         try:
             made = self.parts.subscriptions.add(
-                _subscriber(request),
+                subscriber,
                 url.strip(),
                 kinds=kinds.replace(",", " ").split(),
                 now_ms=self.parts.clock() * 1000,
+                seed=use.seed,
             )
         except InputError as error:
             return self._webhooks(request, str(error), url=url)
@@ -118,7 +129,7 @@ class Administration:
     def keys(self, request: Request) -> Response:
         return self._keys(request)
 
-    def _keys(self, request: Request, refused: str = "", made: str = "") -> Response:
+    def _keys(self, request: Request, refused: str = "", made: str = "", again: bool = False) -> Response:
         now_s, companies = self.parts.clock(), participants(self.parts.store)
         names = {one.participant: one.name for one in companies}
 
@@ -135,6 +146,8 @@ class Administration:
             "scopes": tuple(Scope),
             "refused": refused,
             "made": made,
+            "again": again,
+            "once": self.once.issue(),
             "own": principal_of(request).participant,
         }
         return Lists(self.pages, self.forms).show(
@@ -145,16 +158,21 @@ class Administration:
         self,
         request: Request,
         token: _Token,
+        once: _Once,
         participant: Annotated[int, Form(ge=1, lt=2**32)],
         label: Annotated[str, Form(max_length=_MAX_TEXT)],
         days: Annotated[int, Form(ge=1, le=366)],
         scopes: Annotated[list[Scope] | None, Form()] = None,
     ) -> Response:
-        """Creates an API key and shows it, once. Raises FormRefusedError."""
-        self.forms.verify(request, token)
-        now_s = self.parts.clock()
+        """Creates an API key and shows it; the same one if the form is sent again. Raises FormRefusedError."""
+        use, now_s = self.once.spend(request, token, once), self.parts.clock()
+        if use.again:
+            return self._keys(request, made=find_api_key(self.parts.store, use.seed, now_s), again=True)
+        life_s = days * _DAY_S
         try:
-            text, _ = new_api_key(self.parts.store, participant, scopes or (), label, now_s=now_s, life_s=days * _DAY_S)
+            text, _ = new_api_key(
+                self.parts.store, participant, scopes or (), label, now_s=now_s, life_s=life_s, seed=use.seed
+            )
         except (InputError, NotFoundError) as error:
             return self._keys(request, str(error))
         return self._keys(request, made=text)

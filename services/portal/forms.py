@@ -44,6 +44,11 @@ class Forms:
         text = f"{cookie}|{request.cookies.get(self._session, '')}"
         return hmac.new(self._key(), text.encode(), hashlib.sha256).hexdigest()
 
+    def seed(self, request: Request, code: str) -> bytes:
+        """32 bytes that only this browser's session can have made again by sending the form with this code."""
+        text = f"once|{code}|{request.cookies.get(self._form, '')}|{request.cookies.get(self._session, '')}"
+        return hmac.new(self._key(), text.encode(), hashlib.sha256).digest()
+
     def keep(self, answer: Response, request: Request, cookie: str) -> None:
         """Sets the cookie in the response, if the browser does not have it."""
         if request.cookies.get(self._form) != cookie:

@@ -52,8 +52,9 @@ class PairingPages:
         challenge: Annotated[str, Form(pattern=f"^{CHALLENGE}$")],
         port: Annotated[int, Form(ge=0, le=_MOST_PORT)] = 0,
     ) -> Response:
-        """Shows the code, and sends the browser with it to the program, if that listens on this machine. Raises
-        FormRefusedError, and NotFoundError for whoever signed in with the company's key."""
+        """Shows the code, and sends the browser with it to the program, if that listens on this machine. Sent again, it
+        shows another code of the same challenge; nothing is stored before a code is used. Raises FormRefusedError, and
+        NotFoundError for whoever signed in with the company's key."""
         self.forms.verify(request, token)
         code = self.pairing.approve(principal_of(request).person, challenge, self.clock())
         # To the loopback alone: a link that somebody was sent cannot have the code sent to anybody else.

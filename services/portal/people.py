@@ -16,12 +16,13 @@ from ledger.errors import InputError, NotFoundError
 from services.access import Scope, SignInError
 from services.access.people.openid import OpenId, ProviderError
 from services.access.people.passkeys import MAX_CREDENTIAL_CHARACTERS, Passkeys
-from services.access.people.people import Entered, People
+from services.access.people.people import Entered, People, code_of
 from services.access.people.roles import PersonRole
 from services.access.rules import Rule
 from services.access.sessions import PERSON_LIFE_S
 from services.access.signin import NONCE_LIFE_S, openid_cookie, session_cookie
 from services.portal.forms import Forms
+from services.portal.once import MAX_CODE, Once
 from services.portal.pages import SCRIPTED, Pages
 from services.portal.routes import ANYBODY, PageRoute
 from services.portal.sign_in import safe_path
@@ -52,6 +53,7 @@ class PeoplePages:
     forms: Forms
     origin: str
     clock: Callable[[], int]
+    once: Once
 
     def routes(self) -> tuple[PageRoute, ...]:
         return (
@@ -255,7 +257,9 @@ class PeoplePages:
     def list(self, request: Request) -> Response:
         return self._list(request)
 
-    def _list(self, request: Request, refused: str = "", link: str = "", invited: str = "") -> Response:
+    def _list(
+        self, request: Request, refused: str = "", link: str = "", invited: str = "", again: bool = False
+    ) -> Response:
         values: dict[str, Any] = {
             "people": self.ways.people.listed(),
             "invitations": self.ways.people.open_invitations(self.clock()),
@@ -263,6 +267,8 @@ class PeoplePages:
             "refused": refused,
             "link": link,
             "invited": invited,
+            "again": again,
+            "once": self.once.issue(),
             "shown": _shown,
         }
         return self.pages.render(request, "people.html", 400 if refused else 200, forms=self.forms, **values)
@@ -271,18 +277,28 @@ class PeoplePages:
         self,
         request: Request,
         token: Annotated[str, Form(max_length=_MAX_TOKEN)],
+        once: Annotated[str, Form(max_length=MAX_CODE)],
         role: Annotated[PersonRole, Form()],
         name: Annotated[str, Form(max_length=_MAX_NAME)] = "",
         person: Annotated[int | None, Form(ge=1, le=2**31)] = None,
     ) -> Response:
-        """Shows the link of an invitation, once. Raises FormRefusedError."""
-        self.forms.verify(request, token)
+        """Shows the link of an invitation; the same one if the form is sent again. Raises FormRefusedError."""
+        use = self.once.spend(request, token, once)
+        if use.again:
+            return self._show_again(request, code_of(use.seed))
         by = request.state.principal.person or None
         try:
-            found = self.ways.people.invite(name, role, now_s=self.clock(), invited_by=by, person=person)
+            found = self.ways.people.invite(name, role, now_s=self.clock(), invited_by=by, person=person, seed=use.seed)
         except (InputError, NotFoundError) as error:
             return self._list(request, str(error))
         return self._list(request, link=f"{self.origin}{INVITED}#{found.code}", invited=found.name)
+
+    def _show_again(self, request: Request, code: str) -> Response:
+        try:
+            row = self.ways.people.invitation(code, self.clock())
+        except SignInError:  # withdrawn or used since, or refused at the time
+            return self._list(request, again=True)
+        return self._list(request, link=f"{self.origin}{INVITED}#{code}", invited=row.name, again=True)
 
     def change(
         self,

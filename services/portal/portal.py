@@ -42,6 +42,7 @@ from services.portal.forms import Forms
 from services.portal.inspections import InspectionPages
 from services.portal.listings import Listings
 from services.portal.models import ModelPages
+from services.portal.once import Once
 from services.portal.order_act import ORDER_PRODUCT, build_order_act
 from services.portal.ordering import Ordering
 from services.portal.pages import Pages, Speaker
@@ -142,7 +143,8 @@ class Portal:
         self.forms = Forms(form_key, secure=secure)
         self.acting = Acting(store, desk, Acts((*ACTS, build_order_act(office.home))))
         self.workshop = Workshop(store, desk, office.home, office.signer, ties, clock, PlanMaker(store))
-        people = PeoplePages(ways_in, self.pages, self.forms, origin, clock)
+        once = Once(store, self.forms, form_key, clock)
+        people = PeoplePages(ways_in, self.pages, self.forms, origin, clock, once)
         # The menu has them in this order: what is done every day first.
         self.routes: tuple[PageRoute, ...] = (
             PageRoute("/", self.home, ANYBODY),
@@ -158,7 +160,7 @@ class Portal:
             *ConsortiumPages(store, self.pages, self.forms, office.consortium, read_status).routes(),
             *DocumentPages(office.documents, self.pages, self.forms).routes(),
             *people.routes(),
-            *Administration(office.administration, self.pages, self.forms).routes(),
+            *Administration(office.administration, self.pages, self.forms, once).routes(),
             PageRoute("/portal/queues", self.queues, OWNER, menu="queues", folded=True),
             PageRoute("/portal/status", self.status, OWNER, menu="status"),
             *self._build_public(proofs, origin, clock, check),

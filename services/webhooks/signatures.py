@@ -29,9 +29,9 @@ class SignatureRefusedError(MillmarkError):
     code = "webhook-signature-refused"
 
 
-def new_secret() -> str:
-    """`whsec_` and 32 random bytes in base64."""
-    return _PREFIX + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
+def new_secret(seed: bytes | None = None) -> str:
+    """`whsec_` and 32 bytes in base64: `seed`, or random ones."""
+    return _PREFIX + base64.b64encode(seed or secrets.token_bytes(_SECRET_BYTES)).decode()
 
 
 def sign(keys: Iterable[str], message_id: str, timestamp_s: int, body: bytes) -> dict[str, str]:

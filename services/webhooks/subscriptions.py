@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import hashlib
 import json
 import secrets as random
 from collections.abc import Iterable
@@ -127,12 +128,13 @@ class Subscriptions:
         subjects: Iterable[str] = (),
         after: Position | None = None,
         now_ms: int,
+        seed: bytes | None = None,
     ) -> NewWebhook:
-        """Adds a subscription that starts at `after`, by default at the next record. Raises InputError and
-        TargetRefusedError."""
+        """Adds a subscription that starts at `after`, by default at the next record. `seed`: 32 bytes that become the
+        secret; by default they are random. Raises InputError and TargetRefusedError."""
         parse_target(url, loopback=self._loopback)
         wanted = parse_filter(kinds, subjects)
-        secret = new_secret()
+        secret = new_secret(seed)
         with self._store.transaction() as connection:
             webhooks = WebhookRepository(connection)
             # Counted in the transaction that adds, so that concurrent requests cannot exceed the limit.
@@ -140,7 +142,7 @@ class Subscriptions:
                 raise InputError(f"the participant has {MAX_WEBHOOKS} webhooks already", hint="remove one")
             start = after or Feed(connection).end()
             row = WebhookRow(
-                id=random.token_hex(8),
+                id=random.token_hex(8) if seed is None else _id_of(seed),
                 participant=subscriber.participant,
                 owner=subscriber.owner,
                 url=url,
@@ -162,6 +164,15 @@ class Subscriptions:
             )
             webhooks.add(row)
         return NewWebhook(secret, describe(row))
+
+    def find_made(self, subscriber: Subscriber, seed: bytes) -> str:
+        """The secret of the subscription that was added with a seed, if it is there and has not got another since;
+        otherwise an empty text."""
+        secret = new_secret(seed)
+        with self._store.reading() as connection:
+            rows = WebhookRepository(connection).all(subscriber.viewer)
+        is_there = any(row.id == _id_of(seed) and json.loads(row.secrets)[0][0] == secret for row in rows)
+        return secret if is_there else ""
 
     def list(self, subscriber: Subscriber) -> list[Webhook]:
         with self._store.reading() as connection:
@@ -232,6 +243,10 @@ def describe(row: WebhookRow) -> Webhook:
         person=int(row.credential.removeprefix(PERSON)) if row.credential.startswith(PERSON) else None,
         query=row.query or None,
     )
+
+
+def _id_of(seed: bytes) -> str:
+    return hashlib.sha256(b"millmark.webhook-id.v1\0" + seed).hexdigest()[:16]
 
 
 def _place(row: WebhookRow) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
+from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -18,7 +19,16 @@ from services.access.principals import OPERATOR, Principal
 from services.access.repository import AccessRepository
 from services.access.sessions import PERSON_IDLE_S
 
-__all__ = ["INVITATION_LIFE_S", "Entered", "Invitation", "People", "find_invitation", "handle_of", "need_person"]
+__all__ = [
+    "INVITATION_LIFE_S",
+    "Entered",
+    "Invitation",
+    "People",
+    "code_of",
+    "find_invitation",
+    "handle_of",
+    "need_person",
+]
 
 INVITATION_LIFE_S = 7 * 86_400
 MAX_NAME_CHARACTERS = 80
@@ -73,13 +83,21 @@ class People:
             return {row.number: row.name for row in PeopleRepository(connection).people(removed=True)}
 
     def invite(
-        self, name: str, role: PersonRole, *, now_s: int, invited_by: int | None = None, person: int | None = None
+        self,
+        name: str,
+        role: PersonRole,
+        *,
+        now_s: int,
+        invited_by: int | None = None,
+        person: int | None = None,
+        seed: bytes | None = None,
     ) -> Invitation:
-        """Invites somebody new, or lets `person` in again who lost every way in. Raises InputError, NotFoundError."""
+        """Invites somebody new, or lets `person` in again who lost every way in. `seed`: 32 secret bytes from which
+        the code is made; by default they are random. Raises InputError, NotFoundError."""
         name = " ".join(name.split())
         if not 0 < len(name) <= MAX_NAME_CHARACTERS or not name.isprintable():
             raise InputError(f"a name has to have 1 to {MAX_NAME_CHARACTERS} printable characters", hint="shorten it")
-        code, expires_at = secrets.token_urlsafe(32), now_s + INVITATION_LIFE_S
+        code, expires_at = code_of(seed or secrets.token_bytes(32)), now_s + INVITATION_LIFE_S
         row = InvitationRow(_digest(code), person or 0, name, role.value, invited_by or 0, now_s, expires_at, 0)
         with self._store.transaction() as connection:
             found = PeopleRepository(connection)
@@ -166,6 +184,11 @@ class People:
             end_sessions(AccessRepository(connection), person.number, now_s)
             return person
         return people.add_person(handle_of(code), row.name, row.role, now_s)
+
+
+def code_of(seed: bytes) -> str:
+    """The code of an invitation that is made from these 32 bytes."""
+    return urlsafe_b64encode(seed).decode().rstrip("=")
 
 
 def handle_of(code: str) -> bytes:

@@ -196,9 +196,14 @@ def test_a_webhook_is_added_shown_once_and_removed(site: Site) -> None:
     fields = hidden(browser.get("/portal/webhooks").text)
     bad = browser.post("/portal/webhooks", {**fields, "url": "http://10.0.0.1/x"})
     assert bad.status_code == 400
-    made = browser.post("/portal/webhooks", {**fields, "url": "https://erp.example/in", "kinds": "LotReceived"})
+    entries = {**hidden(bad.text), "url": "https://erp.example/in", "kinds": "LotReceived"}
+    made = browser.post("/portal/webhooks", entries)
     secret = re.search(r"whsec_[A-Za-z0-9+/=]+", made.text)
     assert secret is not None
+    reloaded = browser.post("/portal/webhooks", entries)
+    assert "Nothing was done a second time" in reloaded.text
+    assert secret[0] in reloaded.text
+    assert reloaded.text.count("https://erp.example/in") == 1
     again = browser.get("/portal/webhooks").text
     assert "https://erp.example/in" in again
     assert secret[0] not in again
@@ -207,6 +212,10 @@ def test_a_webhook_is_added_shown_once_and_removed(site: Site) -> None:
     assert browser.post(f"/portal/webhooks/{found[1]}/remove", {"token": "x"}).status_code == 400
     assert browser.post(f"/portal/webhooks/{found[1]}/remove", fields).status_code == 303
     assert "https://erp.example/in" not in browser.get("/portal/webhooks").text
+    gone = browser.post("/portal/webhooks", entries).text
+    assert "Nothing was done a second time" in gone
+    assert secret[0] not in gone
+    assert "https://erp.example/in" not in gone
     assert browser.post(f"/portal/webhooks/{found[1]}/remove", fields).status_code == 404
 
 
@@ -214,14 +223,20 @@ def test_an_api_key_is_shown_once_works_and_is_revoked(site: Site) -> None:
     browser = site.browser(OWNER)
     fields = {**hidden(browser.get("/portal/apikeys").text), "participant": str(SMITH), "label": "ERP", "days": "30"}
     assert browser.post("/portal/apikeys", fields).status_code == 400  # no scope
+    fields |= hidden(browser.get("/portal/apikeys").text)
     made = browser.post("/portal/apikeys", {**fields, "scopes": "provenance"})
     key = re.search(r"mmk_([0-9a-f]{12})_[A-Za-z0-9_-]+", made.text)
     assert key is not None
     assert site.caller.ask("/v1/lots", Authorization=f"Bearer {key[0]}").status_code == 200
     assert key[0] not in browser.get("/portal/apikeys").text
+    reloaded = browser.post("/portal/apikeys", {**fields, "scopes": "provenance"})
+    assert "Nothing was done a second time" in reloaded.text
+    assert set(re.findall(r"mmk_[0-9a-f]{12}_[A-Za-z0-9_-]+", reloaded.text)) == {key[0]}
+    assert len(set(re.findall(r'id="key-([0-9a-f]{12})"', reloaded.text))) == 1
     assert browser.post("/portal/apikeys/revoke", {**fields, "key": key[1]}).status_code == 303
     assert site.caller.ask("/v1/lots", Authorization=f"Bearer {key[0]}").status_code == 401
     assert browser.post("/portal/apikeys/revoke", {**fields, "key": key[1]}).status_code == 400
+    assert key[0] not in browser.post("/portal/apikeys", {**fields, "scopes": "provenance"}).text
     with site.store.reading() as connection:
         rows = AccessRepository(connection).credentials(CredentialKind.API_KEY.value)
     assert [row.scopes for row in rows] == ["provenance"]
@@ -286,3 +301,43 @@ def test_a_wrong_code_leaves_the_form_to_try_again(site: Site) -> None:
     answer = browser.post("/portal/invitation", {**fields, "code": "x" * 43})
     assert answer.status_code == 401
     assert 'name="code"' in answer.text
+
+
+# Forms that were sent before
+
+
+def test_an_invitation_that_is_sent_again_is_the_same_one(site: Site) -> None:
+    """A page reloaded, a button pressed twice."""
+    browser = site.browser(OWNER)
+    sent = {**hidden(browser.get("/portal/people").text), "name": "Ada Park", "role": "reader"}
+    sent.pop("person", "")
+    made = browser.post("/portal/people", sent)
+    link = re.search(r"/portal/invitation#([A-Za-z0-9_-]{43})", made.text)
+    assert link is not None
+    reloaded = browser.post("/portal/people", sent)
+    assert reloaded.status_code == 200
+    assert "Nothing was done a second time" in reloaded.text
+    assert re.findall(r"/portal/invitation#([A-Za-z0-9_-]{43})", reloaded.text) == [link[1]]
+    invited = re.findall(r'name="invitation" value="([^"]+)"', reloaded.text)
+    assert len(invited) == 1
+    another = browser.post("/portal/people", {**sent, **hidden(reloaded.text), "name": "Bo"})
+    assert another.text.count('name="invitation"') == 2
+    # Another session cannot have the link by the form's code alone.
+    other = site.browser(OWNER)
+    token = hidden(other.get("/portal/people").text)["token"]
+    assert link[1] not in other.post("/portal/people", {**sent, "token": token}).text
+    for one in re.findall(r'name="invitation" value="([^"]+)"', another.text):
+        assert browser.post("/portal/people/withdraw", {**sent, "invitation": one}).status_code == 303
+    gone = browser.post("/portal/people", sent).text
+    assert "Nothing was done a second time" in gone
+    assert link[1] not in gone
+    assert 'name="invitation"' not in gone
+
+
+def test_a_form_with_a_code_of_elsewhere_is_refused(site: Site) -> None:
+    browser = site.browser(OWNER)
+    sent = {**hidden(browser.get("/portal/people").text), "name": "Ada Park", "role": "reader"}
+    for code in ("0", "0" * 74, "é"):
+        assert browser.post("/portal/people", {**sent, "once": code}).status_code == 400
+    assert browser.post("/portal/people", {name: sent[name] for name in sent if name != "once"}).status_code >= 400
+    assert 'name="invitation"' not in browser.get("/portal/people").text
