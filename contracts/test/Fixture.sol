@@ -94,7 +94,9 @@ abstract contract Fixture is Base {
 
     /// @dev A ledger with both of its operations.
     function _deploy(address forwarder_, address predecessor_) internal returns (TraceLedger) {
-        return new TraceLedger(new CertificateOperations(new LotOperations(registry, forwarder_, predecessor_)));
+        LotOperations onLots = new LotOperations(registry, forwarder_, predecessor_);
+        CertificateOperations onCertificates = new CertificateOperations(onLots);
+        return new TraceLedger(onCertificates);
     }
 
     // ---- time and calls ----

@@ -88,6 +88,12 @@ def test_the_quickest_tests_of_a_line_come_first_within_the_budget() -> None:
     assert covering.tests_of("a.py", (), in_function=False) == ["quick", "slow"]
 
 
+def test_what_runs_on_import_alone_is_tried_with_all_tests() -> None:
+    covering = Covering({"a.py": {3: ["one"]}}, {"one": 2, "other": 1}, [])
+    assert covering.tests_of("b.py", (7,), in_function=False) == ["other", "one"]
+    assert covering.tests_of("b.py", (7,), in_function=True) == []
+
+
 def test_times_that_were_measured_since_take_the_place_of_those_of_the_first_run() -> None:
     covering = Covering({"a.py": {3: ["slow", "quick"]}}, {"slow": 9, "quick": 2}, [])
     now = {"slow": 1.0, "quick": 2.0}

@@ -53,6 +53,7 @@ PACKAGES: dict[str, Package] = {
         (
             *(f"{_LEDGER}{name}*.py" for name in ("verify", "bundle", "told", "replay", "statements")),
             *(f"{_LEDGER}{name}.py" for name in ("provenance_statements", "every_event_is_handled")),
+            "tests/unit/test_lazy_names.py",
             "tests/integration/test_footprints.py",
         ),
         ("ledger/verify/words",),

@@ -1,8 +1,9 @@
 """Runs the Solidity suite on mutants of the contracts, in a copy of the project.
 
-First the tests of the file's own name, if there are any, since only what they need is compiled; then all others but
-the random walks. The optimiser is off, which halves the time; tests that need it (bars on gas) fail so on the code as
-it is, and are passed over.
+First the tests of the file's own name, if there are any; then all others but the random walks. Both are linked with
+what they deploy when they run, so that of a mutant only the contracts are compiled; what survives so is tried once more
+with everything compiled together. The optimiser is off, which halves the time; tests that need it (bars on gas) fail so
+on the code as it is, and are passed over.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ import resource
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support import toolchain
@@ -21,8 +23,10 @@ from tests.support.mutation.solidity_mutants import SolidityMutant, apply, find_
 
 __all__ = ["find_mutants", "sources", "test_files", "try_all"]
 
-_LIMIT_S = 1800
+_LIMIT_CPU_S, _LIMIT_S = 1800, 4 * 3600
+"""Of one run of forge: the first ends one that computes without end, the second one that is stuck."""
 _LONG = "test/{invariant,model}/**"
+_ENDLESS = -1
 _FAILED = re.compile(r"^\[FAIL.*?\] (\w+)\(", re.MULTILINE)
 
 
@@ -38,9 +42,9 @@ def try_all(mutants: Sequence[SolidityMutant]) -> Iterator[tuple[SolidityMutant,
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         project = Path(folder) / "contracts"
         _copy(project)
-        passed_over: dict[str, set[str]] = {}
+        suite = _Suite(project, {})
         for one in mutants:
-            yield one, _try(project, one, passed_over)
+            yield one, suite.attempt(one)
 
 
 def _copy(project: Path) -> None:
@@ -55,44 +59,96 @@ def _copy(project: Path) -> None:
 _SOLC_NEEDS = ("command-exists", "commander", "follow-redirects", "js-sha3", "memorystream", "semver", "tmp")
 
 
-def _try(project: Path, mutant: SolidityMutant, passed_over: dict[str, set[str]]) -> dict[str, object]:
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    changed = project / mutant.path.removeprefix("contracts/")
-    original = changed.read_bytes()
-    outcome, killer = "survived", ""
-    for chosen in _stages(project, mutant):
-        key = " ".join(chosen)
-        if key not in passed_over:
-            passed_over[key] = set(_FAILED.findall(_forge(project, chosen)[1]))
-        try:
-            changed.write_bytes(apply(mutant))
-            code, printed = _forge(project, chosen)
-        finally:
-            changed.write_bytes(original)
-        failed = sorted(set(_FAILED.findall(printed)) - passed_over[key])
-        if code is None or failed or (code and "Ran " not in printed):
-            outcome = "endless" if code is None else "killed"
-            killer = failed[0] if failed else "the compiler"
-            break
-    now = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu_s = now.ru_utime + now.ru_stime - before.ru_utime - before.ru_stime
-    return {"outcome": outcome, "killer": killer, "cpu_s": round(cpu_s, 1)}
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    """Some of the tests."""
+
+    chosen: tuple[str, ...]
+    """Arguments of forge."""
+    linked: bool
+    """Whether they are linked with what they deploy when they run."""
 
 
-def _stages(project: Path, mutant: SolidityMutant) -> list[list[str]]:
-    own = f"test/{Path(mutant.path).stem}.t.sol"
-    first = [["--match-path", own]] if (project / own).exists() else []
-    return [*first, ["--no-match-path", _LONG]]
+@dataclass(frozen=True, slots=True)
+class _Suite:
+    project: Path
+    passed_over: dict[_Stage, list[str]]
+    """The tests that fail on the code as it is."""
+
+    def attempt(self, mutant: SolidityMutant) -> dict[str, object]:
+        """Outcome, the test that failed, and the processor time in seconds."""
+        begun = _cpu_s()
+        changed = self.project / mutant.path.removeprefix("contracts/")
+        original, outcome, killer = changed.read_bytes(), "survived", ""
+        for stage in self._stages(mutant):
+            if stage not in self.passed_over:
+                self.passed_over[stage] = sorted(set(_FAILED.findall(self._forge(stage)[1])))
+            try:
+                changed.write_bytes(apply(mutant))
+                code, printed = self._forge(stage, *self._without_failing(stage))
+            finally:
+                changed.write_bytes(original)
+            if code:
+                outcome, killer = _judge(code, printed)
+                break
+        return {"outcome": outcome, "killer": killer, "cpu_s": round(_cpu_s() - begun, 1)}
+
+    def _stages(self, mutant: SolidityMutant) -> list[_Stage]:
+        own = f"test/{Path(mutant.path).stem}.t.sol"
+        first = [_Stage(("--match-path", own), linked=True)] if (self.project / own).exists() else []
+        return [*first, *(_Stage(("--no-match-path", _LONG), linked) for linked in (True, False))]
+
+    def _without_failing(self, stage: _Stage) -> list[str]:
+        failing = self.passed_over[stage]
+        return ["--fail-fast", *(["--no-match-test", rf"^({'|'.join(failing)})\("] if failing else [])]
+
+    def _forge(self, stage: _Stage, *more: str) -> tuple[int, str]:
+        """Exit code and output; `_ENDLESS` if it did not end."""
+        command = [str(toolchain.native_binary("forge")), "test", "--root", str(self.project), "--fuzz-runs", "64"]
+        folder = "linked" if stage.linked else "whole"
+        environment = {
+            **os.environ,
+            "FOUNDRY_OPTIMIZER": "false",
+            "FOUNDRY_DENY": "never",
+            "FOUNDRY_DYNAMIC_TEST_LINKING": str(stage.linked).lower(),
+            "FOUNDRY_OUT": f"out-{folder}",
+            "FOUNDRY_CACHE_PATH": f"cache-{folder}",
+        }
+        return _run([*command, *stage.chosen, *more], self.project, environment)
 
 
-def _forge(project: Path, chosen: Sequence[str]) -> tuple[int | None, str]:
-    """Exit code and output; None if it did not end."""
-    command = [str(toolchain.native_binary("forge")), "test", "--root", str(project), "--fuzz-runs", "64", *chosen]
-    environment = {**os.environ, "FOUNDRY_OPTIMIZER": "false", "FOUNDRY_DENY": "never"}
+def _judge(code: int, printed: str) -> tuple[str, str]:
+    """Outcome and killer of a run that did not end with 0. Raises RuntimeError if it says nothing about the mutant."""
+    failed = _FAILED.findall(printed)
+    if failed:
+        return "killed", failed[0]
+    if code == _ENDLESS:
+        return "endless", ""
+    if "Compiler run failed" not in printed:
+        raise RuntimeError(f"forge ended with {code}:\n{printed[-2000:]}")
+    return "killed", "the compiler"
+
+
+def _run(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> tuple[int, str]:
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_CPU, (_LIMIT_CPU_S, _LIMIT_CPU_S + 2))
+
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, check=False, timeout=_LIMIT_S, cwd=project, env=environment
+            command,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_LIMIT_S,
+            cwd=folder,
+            env=environment,
+            preexec_fn=limit,
         )
     except subprocess.TimeoutExpired:
-        return None, ""
-    return done.returncode, done.stdout + done.stderr
+        return _ENDLESS, ""
+    return _ENDLESS if done.returncode < 0 else done.returncode, done.stdout + done.stderr
+
+
+def _cpu_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime

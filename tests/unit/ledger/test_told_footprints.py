@@ -1,0 +1,242 @@
+"""What is said about footprints: which follow from the lots and readings that are shown, and which contradict them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import pytest
+
+from ledger.bundle import EvidenceEntryShown, ShownClaims, ShownEvidence
+from ledger.claims import build_claims
+from ledger.evidence import LeafKind
+from ledger.footprint import (
+    PATH,
+    Amounts,
+    Footprint,
+    Moment,
+    Other,
+    Own,
+    Part,
+    Reading,
+    RegisterEntry,
+    Step,
+    Taken,
+    build_footprint,
+    build_register_data,
+)
+from ledger.records import TransformationKind
+from ledger.verify.report import Report
+from tests.support.footprints import FACTORS, TIME_S
+from tests.support.story import GRAM, NONE, Story, name
+from tests.support.told import codes, named, said, tell
+
+ORDER, BARS, PINS = name("order"), name("bars"), name("pins")
+KILOGRAM = b"KGM"
+WH = 500
+DOUBTS = {"footprint_inputs", "footprint_source", "footprint_reading", "footprint_malformed", "odd_register"}
+
+
+def shown(record: int, footprint: Footprint, root: int = 0) -> ShownClaims:
+    claims = build_claims({"passport": {"footprint": footprint.to_json()}})
+    return ShownClaims(record, root, claims.disclose([PATH]))
+
+
+def made_by(step: Step, lot: bytes, sources: dict[bytes, tuple[Amounts, Part]], *own: Own, **more: object) -> Footprint:
+    return build_footprint(step, lot, sources=sources, own=own, table=FACTORS, time_s=TIME_S, **more)  # type: ignore[arg-type]  # its other members
+
+
+def received(lot: bytes, quantity: int) -> Footprint:
+    return made_by(Step(made=((lot, quantity),)), lot, {}, other=(Other("as bought", "steel", quantity),))
+
+
+@dataclass
+class Shafts:
+    """Four shafts of 40 g of 95 g of bars and of four pins, turned under an assignment with two register readings."""
+
+    story: Story
+    assignment: int
+    record: int
+    shaft: bytes
+    footprint: Footprint
+    claims: tuple[ShownClaims, ...]
+    """Of what they were made of."""
+
+    def evidence(self, wh: int = WH, quantity: int | None = None) -> tuple[ShownEvidence, ...]:
+        start = RegisterEntry(Reading(TIME_S, 1000, Moment.START, self.assignment))
+        end = Reading(TIME_S + 3600, 1000 + wh, Moment.FINISH, self.assignment)
+        finish = RegisterEntry(end, start=1, quantity=quantity)
+        kinds = {"AssignmentStarted": start, "AssignmentFinished": finish}
+        entries = {one.sequence: kinds.get(type(one.event).__name__) for one in self.story.entries}
+        return tuple(
+            ShownEvidence(number, (), (), EvidenceEntryShown(LeafKind.EVENT, NONE, build_register_data(entry)))
+            for number, entry in entries.items()
+            if entry is not None
+        )
+
+    def tell(self, footprint: Footprint | None = None, evidence: tuple[ShownEvidence, ...] | None = None) -> Report:
+        claims = (*self.claims, shown(self.record, footprint or self.footprint, 1))
+        return tell(self.story, self.shaft, claims=claims, evidence=self.evidence() if evidence is None else evidence)
+
+
+@pytest.fixture
+def shafts() -> Shafts:
+    story = Story()
+    assignment = story.begin(ORDER)
+    story.receive(BARS, 100, GRAM)
+    story.receive(PINS, 10)
+    bars, pins = len(story.entries) - 1, len(story.entries)
+    story.on_lot("LotScrapped", BARS, quantity=5)
+    taken = dict(sorted({BARS: 40, PINS: 4}.items()))
+    own = {"used": (PINS,), "of": GRAM, "yield_in": 10, "yield_out": 1, "order": ORDER}
+    [shaft] = story.transform(TransformationKind.CONVERSION, taken, {"shaft": 4}, **own)  # type: ignore[arg-type]  # its members
+    record = len(story.entries)
+    story.finish(ORDER, assignment)
+    of_bars, of_pins = received(BARS, 100), received(PINS, 10)
+    sources = {BARS: (of_bars.totals, Part(0, 40, 95)), PINS: (of_pins.totals, Part(0, 4, 10))}
+    step = Step(tuple(Taken(one, many, one == PINS) for one, many in taken.items()), ((shaft, 4),))
+    footprint = made_by(step, shaft, sources, Own(WH, "grid", "contract", assignment))
+    return Shafts(story, assignment, record, shaft, footprint, (shown(bars, of_bars), shown(pins, of_pins)))
+
+
+def doubts(report: Report) -> list[str]:
+    return [code for code in codes(report) if code in DOUBTS]
+
+
+def test_a_footprint_follows_from_what_is_shown(shafts: Shafts) -> None:
+    report = shafts.tell()
+    assert doubts(report) == []
+    totals = shafts.footprint.totals
+    assert named(report, "footprint", "wh") == [totals.wh] == [WH]
+    assert named(report, "footprint", "location") == [totals.location_mg]
+    assert named(report, "footprint", "metered") == [totals.metered_mg * 1000 // totals.location_mg]
+    assert named(report, "footprint", "readings") == [(shafts.assignment,)]
+    assert "footprint_stated" not in codes(report)
+    assert "footprint_meters" in codes(report)
+
+
+def test_without_footprints_nothing_is_said_of_meters(shafts: Shafts) -> None:
+    report = tell(shafts.story, shafts.shaft, evidence=shafts.evidence())
+    assert [code for code in codes(report) if code.startswith("footprint")] == []
+
+
+def test_without_the_readings_the_energy_is_only_stated(shafts: Shafts) -> None:
+    report = shafts.tell(evidence=())
+    assert doubts(report) == []
+    assert named(report, "footprint", "metered") == [0]
+    assert named(report, "footprint", "readings") == [()]
+    [stated] = said(report, "footprint_stated")
+    assert [one.subject for one in stated.values["lots"]] == [shafts.shaft]  # type: ignore[attr-defined]  # things
+
+
+def test_what_follows_from_a_lot_without_a_footprint_is_only_stated(shafts: Shafts) -> None:
+    shafts.claims = shafts.claims[1:]
+    report = shafts.tell()
+    assert doubts(report) == []
+    assert said(report, "footprint_stated")
+
+
+def share(place: bytes, **changed: object) -> Callable[[Footprint], Footprint]:
+    def change(footprint: Footprint) -> Footprint:
+        shares = [replace(one, **changed) if one.lot == place else one for one in footprint.shares]  # type: ignore[arg-type]  # its members
+        return replace(footprint, shares=tuple(shares))
+
+    return change
+
+
+def operation(**changed: object) -> Callable[[Footprint], Footprint]:
+    return lambda footprint: replace(footprint, own=(replace(footprint.own[0], **changed),))  # type: ignore[arg-type]  # its members
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (share(PINS, component=False), "footprint_inputs"),
+        (share(BARS, component=True), "footprint_inputs"),
+        (share(BARS, lot=name("other bars")), "footprint_inputs"),
+        (share(BARS, part=Part(0, 39, 95)), "footprint_inputs"),
+        (share(BARS, part=Part(1, 41, 95)), "footprint_inputs"),
+        (share(BARS, part=Part(0, 40, 100)), "footprint_inputs"),
+        (lambda footprint: replace(footprint, shares=footprint.shares[1:]), "footprint_inputs"),
+        (lambda footprint: replace(footprint, part=Part(0, 4, 5)), "footprint_inputs"),
+        (lambda footprint: replace(footprint, kept=Part(0, 39, 40)), "footprint_inputs"),
+        (operation(assignment=99), "footprint_inputs"),
+        (share(PINS, amounts=Amounts(1, 2, 3)), "footprint_source"),
+        (operation(wh=WH - 1), "footprint_reading"),
+        (operation(part=Part(0, 1, 2)), "footprint_reading"),
+    ],
+)
+def test_a_footprint_that_contradicts_what_is_shown_is_told(
+    shafts: Shafts, change: Callable[[Footprint], Footprint], code: str
+) -> None:
+    report = shafts.tell(change(shafts.footprint))
+    assert doubts(report) == [code]
+    assert not said(report, "footprint")
+
+
+def test_an_operation_that_made_more_belongs_to_the_lot_by_quantity(shafts: Shafts) -> None:
+    half = operation(part=Part(0, 4, 8))(shafts.footprint)
+    report = shafts.tell(half, shafts.evidence(quantity=8))
+    assert doubts(report) == []
+    assert named(report, "footprint", "wh") == [WH // 2]
+    for wrong in (shafts.footprint, operation(part=Part(0, 3, 8))(shafts.footprint)):
+        assert doubts(shafts.tell(wrong, shafts.evidence(quantity=8))) == ["footprint_reading"]
+
+
+def test_a_register_that_cannot_be_one_is_told_and_no_footprint_is(shafts: Shafts) -> None:
+    report = shafts.tell(evidence=shafts.evidence(wh=-1))
+    assert doubts(report) == ["odd_register"]
+    assert not said(report, "footprint")
+    assert said(report, "odd_register")[0].values["start"] == 1
+
+
+def test_lots_that_are_split_off_have_their_parts(shafts: Shafts) -> None:
+    story = shafts.story
+    taken = {shafts.shaft: 4}
+    made = story.transform(TransformationKind.SPLIT, taken, {"one": 1, "three": 3}, order=ORDER)
+    step = Step((Taken(shafts.shaft, 4),), tuple(zip(made, (1, 3), strict=True)))
+    sources = {shafts.shaft: (shafts.footprint.totals, Part(0, 4, 4))}
+    parts = [made_by(step, lot, sources) for lot in made]
+    number = len(story.entries)
+    claims = (*shafts.claims, shown(shafts.record, shafts.footprint, 1))
+    split = (shown(number, parts[0], 1), shown(number, parts[1], 2))
+    report = tell(story, *made, claims=(*claims, *split), evidence=shafts.evidence())
+    assert doubts(report) == []
+    assert named(report, "footprint", "wh") == [WH // 4, WH - WH // 4]
+    assert "footprint_stated" not in codes(report)
+
+
+def test_material_that_is_left_over_has_no_energy_and_by_products_have_nothing(shafts: Shafts) -> None:
+    story = shafts.story
+    outputs, units = {"key": 2, "chips": 3, "rest": 10}, {"chips": KILOGRAM, "rest": GRAM}
+    own = {"units": units, "of": GRAM, "yield_in": 10, "yield_out": 1}
+    made = story.transform(TransformationKind.CONVERSION, {BARS: 30}, outputs, **own)  # type: ignore[arg-type]  # its members
+    key, chips, rest = made
+    step = Step((Taken(BARS, 30),), ((key, 2),), ((rest, 10),))
+    sources = {BARS: (received(BARS, 100).totals, Part(40, 70, 95))}
+    number = len(story.entries)
+    found = [shown(number, made_by(step, lot, sources), root) for root, lot in enumerate((key, chips, rest), 1)]
+    report = tell(story, shafts.shaft, *made, claims=(*shafts.claims, *found))
+    assert doubts(report) == []
+    located = dict(zip(("key", "chips", "rest"), named(report, "footprint", "location"), strict=True))
+    assert located["chips"] == 0 < located["rest"] < located["key"]
+    # Without an assignment, nothing says how much the work used; what was left over had none.
+    [stated] = said(report, "footprint_stated")
+    assert {one.subject for one in stated.values["lots"]} == {key, chips, rest}  # type: ignore[attr-defined]  # things
+
+
+def test_a_second_lot_begins_where_the_first_ended(shafts: Shafts) -> None:
+    story = shafts.story
+    own = {"of": GRAM, "yield_in": 10, "yield_out": 1}
+    [first] = story.transform(TransformationKind.CONVERSION, {BARS: 10}, {"first": 1}, **own)  # type: ignore[arg-type]  # its members
+    number = len(story.entries)
+    step, totals = Step((Taken(BARS, 10),), ((first, 1),)), received(BARS, 100).totals
+    for begin, expected in ((40, []), (39, ["footprint_inputs"]), (41, ["footprint_inputs"])):
+        found = made_by(step, first, {BARS: (totals, Part(begin, begin + 10, 95))})
+        report = tell(story, shafts.shaft, first, claims=(*shafts.claims, shown(number, found, 1)))
+        assert doubts(report) == expected
+    story.withhold(BARS)
+    for begin, expected in ((40, []), (39, ["footprint_inputs"]), (41, [])):
+        found = made_by(step, first, {BARS: (totals, Part(begin, begin + 10, 95))})
+        report = tell(story, shafts.shaft, first, claims=(*shafts.claims, shown(number, found, 1)))
+        assert doubts(report) == expected
