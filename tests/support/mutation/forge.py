@@ -104,7 +104,7 @@ class _Suite:
 
     def _forge(self, stage: _Stage, *more: str) -> tuple[int, str]:
         """Exit code and output; `_ENDLESS` if it did not end."""
-        command = [str(toolchain.native_binary("forge")), "test", "--root", str(self.project), "--fuzz-runs", "64"]
+        command = [str(toolchain.native_binary("forge")), "test", "--root", str(self.project), "--fuzz-runs", "16"]
         folder = "linked" if stage.linked else "whole"
         environment = {
             **os.environ,
