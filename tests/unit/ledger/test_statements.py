@@ -55,6 +55,15 @@ def test_every_statement_of_a_report_has_a_text(language: str) -> None:
         assert not re.findall(r"[\u4e00-\u9fff][,.:]( |$)", lines, re.MULTILINE), "punctuation is Chinese"
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_an_empty_line_stands_before_each_heading_and_nowhere_else(language: str) -> None:
+    found = verify_bundle(vector_bytes(), vector_trust(), now_s=vector_now())
+    lines, words = describe(found, language), words_of(language)
+    headings = [words.titles[one.value] for one in Section if one.value in words.titles and found.within(one)]
+    headings += [words.text(one) for one in found.statements if one.code == "part"]
+    assert sorted(lines[place + 1] for place, line in enumerate(lines) if not line) == sorted(headings)
+
+
 def test_sections_stand_in_their_order_and_decide_the_kind() -> None:
     found = verify_bundle(vector_bytes(), vector_trust(), now_s=vector_now())
     order = list(Section)

@@ -62,6 +62,7 @@ def test_v1_a_refuted_certificate_is_told_whatever_was_issued_after_it() -> None
     assert (told.records, told.values["status"]) == ((first,), CertificateStatus.REFUTED)
     [reuse] = said(report, "one_measurement")
     assert reuse.records == (first, second)
+    assert not said(report, "one_inference")
     history = [one.code for one in report.statements if one.code.startswith("event_")]
     assert history == ["event_passed", "event_refuted", "event_passed"]
 

@@ -3,6 +3,7 @@ is printed on any terminal: findings 11, 12 and 16 (ledger/verify/FINDINGS.md)."
 
 from __future__ import annotations
 
+import enum
 import io
 import json
 import re
@@ -15,6 +16,7 @@ from ledger.bundle import OpenBundle, encode_bundle, open_bundle, parse_bundle
 from ledger.bundle import _model as limits
 from ledger.canonical import Json
 from ledger.errors import BundleError
+from ledger.records import Contract
 from ledger.terminal import NO_ANSWER, write
 from ledger.verify import Step, VerificationError, describe, verify_bundle
 from ledger.verify.__main__ import main
@@ -85,6 +87,12 @@ def test_v16_a_unit_cannot_be_read_as_a_number() -> None:
     thing = Thing(bytes(32), "urn:example:a")
     line = say("stands", None, state=Step.STATUS, quantity=5, unit=Unit("000"), holder=Party(1, "Zeta"), lot=thing)
     assert '5 unit "000"' in str(line)
+
+
+def test_a_member_that_a_language_has_no_word_for_is_told_by_its_name() -> None:
+    assert words_of("en").value(Contract.REGISTRY) == "registry"
+    two_words = enum.Enum("Unknown", ["OF_TWO_WORDS"])
+    assert words_of("zh").value(two_words["OF_TWO_WORDS"]) == "of two words"
 
 
 @pytest.mark.parametrize("what", HOSTILE)

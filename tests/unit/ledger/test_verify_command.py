@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import re
+import runpy
+import sys
 import time
 from pathlib import Path
 
@@ -33,6 +35,16 @@ def test_a_true_bundle_is_verified(capsys: pytest.CaptureFixture[str]) -> None:
     assert (code, err) == (0, "")
     assert out.startswith("VERIFIED\n")
     assert "urn:example:hip-1" in out
+
+
+def test_the_module_is_a_program(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "ledger.verify.__main__")
+    for trust, code in ((TRUST, 0), (DATA, 2)):
+        monkeypatch.setattr(sys, "argv", ["ledger.verify", str(DATA), "--trust", str(trust), *AGE])
+        with pytest.raises(SystemExit) as left:
+            runpy.run_module("ledger.verify", run_name="__main__")
+        assert left.value.code == code
+    assert capsys.readouterr().out.startswith("VERIFIED\n")
 
 
 def test_the_answer_in_json_says_the_same(capsys: pytest.CaptureFixture[str]) -> None:

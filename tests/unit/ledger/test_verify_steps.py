@@ -9,7 +9,7 @@ from typing import cast
 
 import pytest
 
-from ledger.bundle import RecordShown, encode_bundle
+from ledger.bundle import HistoryShown, RecordShown, encode_bundle
 from ledger.checkpoint import Checkpoint
 from ledger.events.certificates import CertificateIssued, OpeningDemanded
 from ledger.events.lots import LotQuarantined
@@ -20,6 +20,7 @@ from ledger.keys import LocalSigner
 from ledger.records import CertificateStatus, LotState, ModelState, Verdict
 from ledger.trust import BelievedBlock, Cosigner, Cosigners
 from ledger.verify import Report, Step, VerificationError, describe, verify_bundle
+from ledger.verify._histories import _verify_names
 from ledger.verify._measurements import _same_measurements
 from ledger.verify._state import Entry
 from ledger.verify._status import Verified
@@ -37,6 +38,7 @@ from tests.support.bundle_vector import vector_bundle, vector_bytes, vector_cont
 from tests.support.event_data import encode_event
 from tests.support.forgeries import judge, run_mutations
 from tests.support.forging import FORGERIES, Forgery, published
+from tests.support.story import Story, name
 from tests.support.told import made_of, named, said
 
 CASES = [(step, forge) for step in Step if step is not Step.FORMAT for forge in FORGERIES[step]]
@@ -362,6 +364,19 @@ def test_m9_an_operation_finished_by_an_entry_that_shows_no_work_is_told(kind: L
         told = [one for one in report(content, any_status=True).attention if one.code == "no_work"]
     shows = kind in (LeafKind.EVENT, LeafKind.WINDOW, LeafKind.OPERATION)
     assert [(one.records, one.values["kind"]) for one in told] == ([] if shows else [((evidence.record,), kind)])
+
+
+def test_of_several_records_that_are_left_out_of_a_history_the_oldest_is_named() -> None:
+    story, lot, other = Story(), name("lot"), name("other lot")
+    for one in (lot, other):
+        story.receive(one)
+    numbers = [story.on_lot("LotQuarantined", one) for one in (lot, other)]
+    entries = {one.sequence: one for one in story.entries}
+    _verify_names(story.bundle().histories, entries)
+    short = [HistoryShown(one.subject, one.records[:1]) for one in story.bundle().histories]
+    with pytest.raises(HeadsRefused, match="the record is left out of its history") as refused:
+        _verify_names(short, entries)
+    assert (refused.value.sequence, refused.value.subject) == (numbers[0], lot)
 
 
 @pytest.mark.parametrize("step", list(Step))
