@@ -2,8 +2,8 @@
 
 First the tests of the file's own name, if there are any; then all others but the random walks. Both are linked with
 what they deploy when they run, so that of a mutant only the contracts are compiled; what survives so is tried once more
-with everything compiled together. The optimiser is off, which halves the time; tests that need it (bars on gas) fail so
-on the code as it is, and are passed over.
+with everything compiled together, and with the tests that take longest. The optimiser is off, which halves the time; tests
+that need it fail so on the code as it is, and are passed over.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ __all__ = ["find_mutants", "sources", "test_files", "try_all"]
 _LIMIT_CPU_S, _LIMIT_S = 1800, 4 * 3600
 """Of one run of forge: the first ends one that computes without end, the second one that is stuck."""
 _LONG = "test/{invariant,model}/**"
+_FUZZED, _FUZZES = "EvaluatorFuzzTest", ("Evaluator", "ModelFormat", "Network")
+"""Tests that take longer than all others, and the files that they judge."""
 _ENDLESS = -1
 _FAILED = re.compile(r"^\[FAIL.*?\] (\w+)\(", re.MULTILINE)
 
@@ -42,7 +44,7 @@ def try_all(mutants: Sequence[SolidityMutant]) -> Iterator[tuple[SolidityMutant,
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         project = Path(folder) / "contracts"
         _copy(project)
-        suite = _Suite(project, {})
+        suite = _Suite.of(project)
         for one in mutants:
             yield one, suite.attempt(one)
 
@@ -65,46 +67,55 @@ class _Stage:
 
     chosen: tuple[str, ...]
     """Arguments of forge."""
-    linked: bool
+    linked: bool = True
     """Whether they are linked with what they deploy when they run."""
+
+
+_ALL = _Stage(("--no-match-path", _LONG, "--no-match-contract", _FUZZED))
 
 
 @dataclass(frozen=True, slots=True)
 class _Suite:
     project: Path
-    passed_over: dict[_Stage, list[str]]
+    failing: tuple[str, ...] = ()
     """The tests that fail on the code as it is."""
+
+    @classmethod
+    def of(cls, project: Path) -> _Suite:
+        """Runs the tests on the code as it is. Raises RuntimeError if they cannot be run."""
+        code, printed = cls(project)._forge(_ALL)
+        failing = tuple(sorted(set(_FAILED.findall(printed))))
+        if code and not failing:
+            raise RuntimeError(f"forge ended with {code} on the code as it is:\n{printed[-2000:]}")
+        return cls(project, failing)
 
     def attempt(self, mutant: SolidityMutant) -> dict[str, object]:
         """Outcome, the test that failed, and the processor time in seconds."""
         begun = _cpu_s()
         changed = self.project / mutant.path.removeprefix("contracts/")
         original, outcome, killer = changed.read_bytes(), "survived", ""
-        for stage in self._stages(mutant):
-            if stage not in self.passed_over:
-                self.passed_over[stage] = sorted(set(_FAILED.findall(self._forge(stage)[1])))
-            try:
-                changed.write_bytes(apply(mutant))
-                code, printed = self._forge(stage, *self._without_failing(stage))
-            finally:
-                changed.write_bytes(original)
-            if code:
-                outcome, killer = _judge(code, printed)
-                break
+        passed_over = ["--no-match-test", rf"^({'|'.join(self.failing)})\("] if self.failing else []
+        try:
+            changed.write_bytes(apply(mutant))
+            for stage in self._stages(mutant):
+                code, printed = self._forge(stage, "--fail-fast", *passed_over)
+                if code:
+                    outcome, killer = _judge(code, printed)
+                    break
+        finally:
+            changed.write_bytes(original)
         return {"outcome": outcome, "killer": killer, "cpu_s": round(_cpu_s() - begun, 1)}
 
     def _stages(self, mutant: SolidityMutant) -> list[_Stage]:
-        own = f"test/{Path(mutant.path).stem}.t.sol"
-        first = [_Stage(("--match-path", own), linked=True)] if (self.project / own).exists() else []
-        return [*first, *(_Stage(("--no-match-path", _LONG), linked) for linked in (True, False))]
-
-    def _without_failing(self, stage: _Stage) -> list[str]:
-        failing = self.passed_over[stage]
-        return ["--fail-fast", *(["--no-match-test", rf"^({'|'.join(failing)})\("] if failing else [])]
+        stem = Path(mutant.path).stem
+        own = f"test/{stem}.t.sol"
+        first = [_Stage(("--match-path", own, "--no-match-contract", _FUZZED))] if (self.project / own).exists() else []
+        whole = _Stage(("--no-match-path", _LONG) if stem in _FUZZES else _ALL.chosen, linked=False)
+        return [*first, _ALL, whole]
 
     def _forge(self, stage: _Stage, *more: str) -> tuple[int, str]:
         """Exit code and output; `_ENDLESS` if it did not end."""
-        command = [str(toolchain.native_binary("forge")), "test", "--root", str(self.project), "--fuzz-runs", "16"]
+        command = [str(toolchain.native_binary("forge")), "test", "--root", str(self.project), "--fuzz-runs", "64"]
         folder = "linked" if stage.linked else "whole"
         environment = {
             **os.environ,
