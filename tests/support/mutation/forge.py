@@ -2,8 +2,8 @@
 
 First the tests of the file's own name, if there are any; then all others but the random walks. Both are linked with
 what they deploy when they run, so that of a mutant only the contracts are compiled; what survives so is tried once more
-with everything compiled together, and with the tests that take longest. The optimiser is off, which halves the time; tests
-that need it fail so on the code as it is, and are passed over.
+with everything compiled together, and with the tests that take longest. The optimiser is off, which halves the time;
+tests that need it fail so on the code as it is, and are passed over.
 """
 
 from __future__ import annotations
