@@ -91,6 +91,33 @@ def test_a_quarantine_passes_on_with_rework_and_falls_with_a_passing_certificate
     assert told(pass_it).lots[made[0]].state is LotState.HELD
 
 
+def test_stock_goes_into_rework_as_a_component() -> None:
+    def tell(story: Story) -> None:
+        story.commission(A, ORDER, in_production(story))
+        story.receive(B, 1)
+        taken = dict(sorted({A: 1, B: 1}.items()))
+        made.extend(story.transform(TransformationKind.REWORK, taken, {"again": 1}, used=(B,), order=ORDER))
+
+    made: list[bytes] = []
+    state = told(tell)
+    assert [state.lots[one].state for one in (A, B, made[0])] == [LotState.SPENT, LotState.SPENT, LotState.HELD]
+
+
+@pytest.mark.parametrize(("settled", "open_"), [("", True), ("CertificateUpheld", False), ("CertificateRefuted", True)])
+def test_a_certificate_is_open_from_its_demand_until_it_is_upheld(settled: str, open_: bool) -> None:
+    def tell(story: Story) -> None:
+        certificate = certified(story)
+        found.append(certificate)
+        story.demand(A, certificate)
+        if settled:
+            executed = False if settled == "CertificateUpheld" else 0
+            story.settle(settled, A, certificate, executed)
+
+    found: list[int] = []
+    assert told(tell).certificates[found[0]].is_open() is open_
+    assert told(certified).lots[A].certificates[0].is_open() is False
+
+
 @pytest.mark.parametrize(
     ("model", "executed", "expected"),
     [(MODEL, 0, LotState.QUARANTINED), (PUBLISHED, 2, LotState.QUARANTINED), (PUBLISHED, 1, LotState.HELD)],

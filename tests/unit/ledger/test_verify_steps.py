@@ -22,6 +22,7 @@ from ledger.trust import BelievedBlock, Cosigner, Cosigners
 from ledger.verify import Report, Step, VerificationError, describe, verify_bundle
 from ledger.verify._histories import _verify_names
 from ledger.verify._measurements import _same_measurements
+from ledger.verify._proofs import StateProof
 from ledger.verify._state import Entry
 from ledger.verify._status import Verified
 from ledger.verify.refusals import (
@@ -364,6 +365,21 @@ def test_m9_an_operation_finished_by_an_entry_that_shows_no_work_is_told(kind: L
         told = [one for one in report(content, any_status=True).attention if one.code == "no_work"]
     shows = kind in (LeafKind.EVENT, LeafKind.WINDOW, LeafKind.OPERATION)
     assert [(one.records, one.values["kind"]) for one in told] == ([] if shows else [((evidence.record,), kind)])
+
+
+@pytest.mark.parametrize(
+    ("member", "what", "other"),
+    [
+        ("chain_id", "chain id", 7),
+        ("registry", "registry", bytes(20)),
+        ("ledger", "ledger", bytes(20)),
+        ("ledger_id", "ledger id", bytes(32)),
+    ],
+)
+def test_a_bundle_of_another_ledger_is_refused_by_what_differs(member: str, what: str, other: object) -> None:
+    bundle = replace(vector_bundle(), **{member: other})  # type: ignore[arg-type]  # a member of the bundle
+    with pytest.raises(TrustRefused, match=f"the {what} is"):
+        StateProof(bundle, parse_header(bundle.headers[0])).verify_contracts(bundle, vector_trust())
 
 
 def test_of_several_records_that_are_left_out_of_a_history_the_oldest_is_named() -> None:
