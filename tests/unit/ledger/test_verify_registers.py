@@ -48,8 +48,8 @@ class Shown:
         assert assignment == ASSIGNMENT
         started = len(story.entries)
         story.commission(LOT, ORDER, assignment)
-        named = {"start": self.named, "start_hash": self.named_hash or hash_of(self.start)}
-        finish = entry(Moment.FINISH, **named)
+        named_hash = self.named_hash or hash_of(self.start)
+        finish = entry(Moment.FINISH, start=self.named, start_hash=named_hash)
         own = {"operation": 0, "assignment": assignment, "stream": STREAM, "leaf_index": FINISH_INDEX}
         finished = story.record("AssignmentFinished", MAKER, ORDER, **own, leaf_hash=hash_of(finish))
         evidence = (
