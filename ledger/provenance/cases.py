@@ -11,19 +11,18 @@ Not established: that anybody read a notice before acknowledging it, or did what
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from ledger.canonical import Json
-from ledger.claims import parse_claims
-from ledger.errors import MillmarkError, NotFoundError
+from ledger.errors import NotFoundError
 from ledger.ids import SubjectKind
 from ledger.provenance import answers
 from ledger.provenance.jsonform import moment
 from ledger.provenance.limits import Limits
 from ledger.provenance.reader import Nearest, Reader
+from ledger.provenance.words import find_written
 from ledger.records import LotState, NoteKind
 from ledger.store.rows import LotRow, NoteRow, OrderRow, RecordHistoryRow, gates_of
 
@@ -177,7 +176,7 @@ def build_case(reader: Reader, notice: NoteRow) -> Case | None:
         number=notice.sequence,
         raised_by=reader.party(notice.participant),
         time=moment(notice.recorded_at),
-        document=_document(reader, notice.claims_root),
+        document=find_written(reader, [notice.claims_root]).get(notice.claims_root),
         named=tuple(one.lot for one in shown if one.lot.subject in named),
         lots=shown,
         parties=_parties(shown),
@@ -272,12 +271,3 @@ def _closed(participant: int, subjects: Collection[bytes], replies: Collection[_
             if not left:
                 return one.reply
     return None
-
-
-def _document(reader: Reader, root: bytes) -> Json:
-    """What the notice says, as far as the book has it. Of another viewer's notice, the book is not asked."""
-    kept = None if reader.visibility is not None else reader.book.document(root)
-    try:
-        return None if kept is None else parse_claims(json.loads(kept)).document
-    except (MillmarkError, ValueError):
-        return None

@@ -36,6 +36,8 @@ class Task(enum.Enum):
     ACCEPT_ORDER = "accept_order"
     AGREE_REVISION = "agree_revision"
     AGREE_END = "agree_end"
+    SEND_BACK = "send_back"
+    """Return a lot to its maker that the company put in quarantine for that."""
     REWORK = "rework"
     """Rework, scrap or return a lot that is in quarantine."""
     ASSIGN_REWORK = "assign_rework"

@@ -6,6 +6,7 @@ that moves up as the rest is done; not so a recall notice that is older than tho
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from ledger.provenance.inspections import WaitingGate, find_waiting
 from ledger.provenance.jsonform import moment
 from ledger.provenance.reader import Reader, unit
 from ledger.provenance.waits import Task, Wait, build_work, find_waits
+from ledger.provenance.words import find_quarantines, find_words, goes_back, text_of
 from ledger.records import AssignmentState, CertificateState, LotState, ModelState, OrderState, Role
 from ledger.store.rows import (
     AssignmentRow,
@@ -68,6 +70,16 @@ class Todo:
     case: int | None = None
     who: answers.Party | None = None
     """The other company: who asks for it, or holds it."""
+    record: int | None = None
+    """The record that asks for it, if words may have come with that."""
+    says: str | None = None
+    """What was written beside it."""
+    named: tuple[answers.RelatedLot, ...] = ()
+    """The lots that a recall notice names, as far as they are visible."""
+    reached: tuple[answers.RelatedLot, ...] = ()
+    """The lots that the company has and that a recall notice reaches."""
+    inside: tuple[tuple[bytes, str | None], ...] = ()
+    """What is packed in the lot: subjects, with identifiers where these are known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,10 +178,25 @@ class _Finder:
 
     def _lots(self) -> Iterator[Todo]:
         offered = self._lots_in("counterparty", LotState.OFFERED)
-        yield from (self._of_lot(Task.ACCEPT_CUSTODY, row, row.custodian) for row in offered if row.parent is None)
-        for row in self._lots_in("custodian", LotState.QUARANTINED):
-            yield self._of_lot(Task.REWORK, row, row.counterparty)
+        for row in offered:
+            if row.parent is None:
+                yield replace(self._of_lot(Task.ACCEPT_CUSTODY, row, row.custodian), record=row.offer)
+        yield from self._apart()
         yield from self._handing_over()
+
+    def _apart(self) -> Iterator[Todo]:
+        """Lots in quarantine that the company holds: those that it means to return, and all others."""
+        rows = self._lots_in("custodian", LotState.QUARANTINED)
+        own = [row.subject for row in rows if row.counterparty == self._company]
+        written = find_quarantines(self._reader, own)
+        for row in rows:
+            document = written.get(row.subject)
+            if goes_back(document):
+                maker = self._reader.book.identity(row.subject)
+                todo = self._of_lot(Task.SEND_BACK, row, 0 if maker is None else maker.creator)
+                yield replace(todo, says=text_of(document))
+            else:
+                yield self._of_lot(Task.REWORK, row, row.counterparty)
 
     def _handing_over(self) -> Iterator[Todo]:
         """Lots that the company holds, of completed orders whose buyers lack them. Begins at the company's lots, the
@@ -202,12 +229,15 @@ class _Finder:
         )
         own = {(one.sequence, one.lot) for one in offers}
         yield from (
-            self._of_lot(Task.ACCEPT_RETURN, row, row.custodian) for row in rows if (row.offer, row.subject) in own
+            replace(self._of_lot(Task.ACCEPT_RETURN, row, row.custodian), record=row.offer)
+            for row in rows
+            if (row.offer, row.subject) in own
         )
 
     def _of_lot(self, task: Task, row: LotRow, who: int, until: datetime | None = None) -> Todo:
         order = None if row.order is None else self._reader.rows.get(OrderRow, row.order)
-        due = until or (None if order is None else moment(order.due_at))
+        # An order that is over waits for nothing: what comes back from its buyer is not due when it was.
+        due = moment(order.due_at) if until is None and order is not None and order.state in _OPEN else until
         return Todo(
             task,
             due,
@@ -262,7 +292,18 @@ class _Finder:
         cases = find_cases(self._reader, _MOST_CASES, awaiting=self._company)
         self.truncated |= cases.truncated or len(cases.items) >= _MOST_CASES
         for case in cases.items:
-            yield Todo(Task.ANSWER_NOTICE, None, case.time, False, case=case.number, who=case.raised_by)
+            own = tuple(one.lot for one in case.lots if one.is_open and one.lot.holder.participant == self._company)
+            yield Todo(
+                Task.ANSWER_NOTICE,
+                None,
+                case.time,
+                False,
+                case=case.number,
+                who=case.raised_by,
+                says=text_of(case.document),
+                named=case.named,
+                reached=own,
+            )
 
     def _registry(self) -> Iterator[Todo]:
         for recovery in self._reader.rows.find(RecoveryRow, accepted_at=0):
@@ -281,10 +322,24 @@ class _Finder:
 
 
 def _named(reader: Reader, todos: Sequence[Todo]) -> tuple[Todo, ...]:
-    """With the identifiers of their things, looked up at once."""
-    reader.name([one for todo in todos for one in (todo.order, todo.lot) if one is not None])
+    """With the identifiers of their things, and what was written beside them, looked up at once."""
+    inside: dict[bytes, list[bytes]] = defaultdict(list)
+    for row in reader.rows.among(LotRow, "parent", {todo.lot for todo in todos if todo.lot is not None}):
+        inside[row.parent or b""].append(row.subject)
+    things = [one for todo in todos for one in (todo.order, todo.lot) if one is not None]
+    reader.name([*things, *(one for found in inside.values() for one in found)])
 
     def name(subject: bytes | None) -> str | None:
         return None if subject is None else reader.identifier(subject)
 
-    return tuple(replace(todo, order_identifier=name(todo.order), lot_identifier=name(todo.lot)) for todo in todos)
+    written = find_words(reader, {todo.record for todo in todos if todo.record})
+    return tuple(
+        replace(
+            todo,
+            order_identifier=name(todo.order),
+            lot_identifier=name(todo.lot),
+            says=todo.says or text_of(written.get(todo.record or 0)),
+            inside=tuple((one, reader.identifier(one)) for one in inside.get(todo.lot or b"", ())),
+        )
+        for todo in todos
+    )

@@ -9,6 +9,7 @@ from ledger.canonical import sha256
 from ledger.errors import MillmarkError
 from ledger.trust import parse_trust
 from ledger.verify import Report, VerificationError, verify_bundle
+from ledger.verify.first import STOPPING, find_first
 from ledger.verify.wording import words_of
 
 __all__ = ["check"]
@@ -17,7 +18,8 @@ _DAY_S = 86_400
 
 
 def check(bundle: bytes, trust: bytes, now_s: int, language: str, max_age_days: int, *, any_status: bool) -> str:
-    """JSON: `outcome` is `verified`, `refused` or `unusable`; then the reason, and what the bundle proves."""
+    """JSON: `outcome` is `verified`, `refused` or `unusable`; then the reason, what of the part comes first, and what
+    the bundle proves."""
     answer: dict[str, object] = {"trust_digest": sha256(trust).hex(), "bundle_digest": sha256(bundle).hex()}
     try:
         report = verify_bundle(
@@ -29,14 +31,25 @@ def check(bundle: bytes, trust: bytes, now_s: int, language: str, max_age_days: 
             "step": error.step.value,
             "name": error.step.name,
             "cause": str(error),
-            "sections": _sections(getattr(error, "report", None), language),
+            **_told(getattr(error, "report", None), language),
         }
     except MillmarkError as error:
-        answer |= {"outcome": "unusable", "step": 0, "cause": str(error), "sections": []}
+        answer |= {"outcome": "unusable", "step": 0, "cause": str(error), **_told(None, language)}
     else:
         # With `any_status` the last step was not tried: 11 tells the page so.
-        answer |= {"outcome": "verified", "step": 11 if any_status else 12, "sections": _sections(report, language)}
+        answer |= {"outcome": "verified", "step": 11 if any_status else 12, **_told(report, language)}
     return json.dumps(answer)
+
+
+def _told(report: Report | None, language: str) -> dict[str, object]:
+    """What a reader is told: first, and then all. `worth`: what is told first is `good`, `bad`, or neither, `none`."""
+    first = () if report is None else find_first(report.statements)
+    words, codes = words_of(language), {one.code for one in first}
+    return {
+        "first": [words.text(one) for one in first],
+        "worth": "bad" if codes & STOPPING else "good" if codes == {"passed"} else "none",
+        "sections": _sections(report, language),
+    }
 
 
 def _sections(report: Report | None, language: str) -> list[dict[str, object]]:

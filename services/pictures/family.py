@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from ledger.provenance import OrderTrace, Trace
 from ledger.provenance.answers import AsOf, Cut, Machine, Party, RelatedLot, Transformation
@@ -110,10 +110,20 @@ class Words:
 _ENGLISH = Words()
 
 
-def build_family(trace: Trace | OrderTrace, words: Words = _ENGLISH) -> Family:
-    """Builds the graph of a trace. Lots that the trace lacks are left out, as are steps without any lot on one side."""
+_STOPPED: Mapping[Tone, Tone] = {Tone.LOT: Tone.STOPPED, Tone.ASKED: Tone.ASKED_STOPPED}
+"""The tones of what must not be used as it stands."""
+
+
+def build_family(
+    trace: Trace | OrderTrace, words: Words = _ENGLISH, stopped: Collection[bytes] = frozenset()
+) -> Family:
+    """Builds the graph of a trace. Lots that the trace lacks are left out, as are steps without any lot on one side.
+    `stopped`: lots that were called back, which are drawn like those in quarantine."""
     asked, lots = _lots(trace, words)
     nodes = {node.key: node for node in [*asked, *lots]}
+    for key in map(_key, stopped):
+        if key in nodes:
+            nodes[key] = replace(nodes[key], tone=_STOPPED.get(nodes[key].tone, nodes[key].tone))
     steps, links = _steps(trace.transformations, nodes, words)
     nodes.update(steps)
     links.extend(_packings(trace, nodes))
@@ -224,7 +234,7 @@ def _related(lot: RelatedLot, tone: Tone, words: Words) -> Node:
 def _tone(lot: RelatedLot, tone: Tone) -> Tone:
     # A bad certificate of a spent lot stops nothing any more.
     stopped = lot.quarantined or (_is_bad(lot.verdict, lot.status) and lot.state is not LotState.SPENT)
-    return {Tone.LOT: Tone.STOPPED, Tone.ASKED: Tone.ASKED_STOPPED}.get(tone, tone) if stopped else tone
+    return _STOPPED.get(tone, tone) if stopped else tone
 
 
 def _is_bad(verdict: Verdict, status: CertificateStatus) -> bool:

@@ -30,7 +30,7 @@ from services.portal.language import Catalogue
 from services.portal.lists import principal_of
 from services.portal.pages import Pages
 from services.portal.picture_words import PictureWords
-from services.portal.recall_view import Contact, contacts_of, sort_naturally
+from services.portal.recall_view import Contact, contacts_of, find_whereabouts, sort_naturally
 from services.portal.routes import Number, PageRoute
 
 __all__ = ["CasePages", "Told", "offer_note"]
@@ -83,6 +83,7 @@ class CasePages:
             case = find_case(reader, number)
             picture = _draw(reader, case, principal, catalogue)
             offers = self._offers(reader, case, principal)
+            whereabouts = find_whereabouts(reader, (one.lot for one in case.lots))
         values: dict[str, Any] = {
             "case": case,
             "own": principal.participant,
@@ -90,6 +91,7 @@ class CasePages:
             "drawn": _DRAWN,
             "contacts": {one.holder.participant: one for one in _contacts(self.store, case)},
             "lots": _sort(case),
+            "whereabouts": whereabouts,
             "most": _LOTS,
             "told": list(_texts(case.document)),
             "offers": offers,

@@ -68,7 +68,8 @@ def build_view(
     proved = () if proof is None or proof.report is None else proof.report.statements
     untold = recorded if isinstance(recorded, MillmarkError) else None
     told = () if isinstance(recorded, MillmarkError) else proved if recorded is None else recorded
-    story, first = build_story(told), build_story(proved or told)
+    story = build_story(told)
+    first = build_story(proved or told).told_after(story)
     accepted = proof is not None and proof.refused is None
     return PassportView(
         product=_product(passport),

@@ -138,10 +138,12 @@ class Passports:
         # For the state of the index that the page shows, so that page and proof agree.
         proof = self.proofs.fetch(lot, found.trace.as_of, self.clock())
         recorded = None if is_current(proof) else self._tell(lot)
-        family = build_family(found.trace, PictureWords(catalogue))
+        view = build_view(found, proof, recorded)
+        called_back = {one for story in (view.first, view.story) for one in story.called_back}
+        family = build_family(found.trace, PictureWords(catalogue), {lot, *called_back} if called_back else ())
         opened = proof.inferences if isinstance(proof, Proof) else ()
         values: dict[str, Any] = {
-            "view": build_view(found, proof, recorded),
+            "view": view,
             "trace": found.trace,
             "code": code,
             "address": code.address(self.origin) if code.salt else self.origin,

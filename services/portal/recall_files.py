@@ -12,12 +12,12 @@ from ledger.bundle import parse_bundle
 from ledger.chain import Chain
 from ledger.errors import InputError, MillmarkError, NotFoundError, Retry
 from ledger.headers import parse_header
-from ledger.provenance import Recall, build_recall_bundles, build_trust_file
+from ledger.provenance import Recall, build_recall_bundles, build_trust_file, open_reader
 from ledger.store import Store
 from ledger.verify.wording import words_of
 from services.directory.document import DirectoryEntry
 from services.portal.language import Catalogue
-from services.portal.recall_view import contacts_of, sort_naturally
+from services.portal.recall_view import Whereabouts, contacts_of, find_whereabouts, sort_naturally
 from services.serving.bounded_work import BoundedWork
 
 __all__ = ["RecallFiles", "build_csv"]
@@ -26,7 +26,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """Characters at the start of a cell that make a spreadsheet evaluate it (OWASP, CSV injection)."""
 _COLUMNS = (
     "identifier", "subject", "depth", "quantity", "unit", "state", "quarantined", "holder", "holder_number",
-    "holder_gln", "holder_gateway", "holder_contact", "verdict", "status",
+    "holder_gln", "holder_gateway", "holder_contact", "verdict", "status", "packed_in", "offered_to",
 )  # fmt: skip
 _BOM = "\ufeff"
 """Without it, spreadsheets read UTF-8 as the local code page."""
@@ -76,7 +76,7 @@ class RecallFiles:
         return _pack({**files, "recall.csv": table.encode()})
 
 
-def build_csv(store: Store, found: Recall, catalogue: Catalogue) -> str:
+def build_csv(store: Store, found: Recall, catalogue: Catalogue, viewer: int | None = None) -> str:
     """Every affected lot, with its holder, what the directory says of it, and the status of its certificate. Units are
     words of the page's language; states are those of the API."""
     out = io.StringIO()
@@ -87,6 +87,8 @@ def build_csv(store: Store, found: Recall, catalogue: Catalogue) -> str:
     entries: Mapping[int, DirectoryEntry | None] = {
         one.holder.participant: one.entry for one in contacts_of(store, found.holders)
     }
+    with open_reader(store, viewer) as reader:
+        places = find_whereabouts(reader, found.lots)
     for lot in sort_naturally(found.lots):
         entry = entries.get(lot.holder.participant)
         row = (
@@ -95,10 +97,19 @@ def build_csv(store: Store, found: Recall, catalogue: Catalogue) -> str:
             lot.holder.name or f"participant {lot.holder.participant}", lot.holder.participant,
             (entry.gln if entry else None) or "", (entry.gateway if entry else None) or "",
             str((entry and entry.contact) or ""),
-            lot.verdict.name.lower(), lot.status.name.lower(),
+            lot.verdict.name.lower(), lot.status.name.lower(), *_moving(places.get(lot.subject)),
         )  # fmt: skip
         writer.writerow([_harmless(cell) if isinstance(cell, str) else cell for cell in row])
     return out.getvalue()
+
+
+def _moving(place: Whereabouts | None) -> tuple[str, str]:
+    """In what a lot is packed, and to whom it is offered."""
+    if place is None:
+        return "", ""
+    carrier = "" if place.carrier is None else place.carrier[1] or f"0x{place.carrier[0].hex()}"
+    to = place.offered_to
+    return carrier, "" if to is None else to.name or f"participant {to.participant}"
 
 
 def _harmless(cell: str) -> str:

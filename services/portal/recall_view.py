@@ -4,11 +4,12 @@ the lots in an order that people expect."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from ledger.ids import SubjectKind
 from ledger.provenance import Recall, open_reader
-from ledger.provenance.answers import RelatedLot
+from ledger.provenance.answers import Party, RelatedLot
 from ledger.provenance.build_answers import build_transformations
 from ledger.provenance.reader import Reader
 from ledger.provenance.recall_answers import Holder
@@ -21,7 +22,17 @@ from services.pictures import build_reach, draw_upright
 from services.portal.language import Catalogue
 from services.portal.picture_words import PictureWords, brief_of
 
-__all__ = ["Contact", "RecallView", "build_view", "contacts_of", "may_recall_lot", "sort_naturally", "where_of"]
+__all__ = [
+    "Contact",
+    "RecallView",
+    "Whereabouts",
+    "build_view",
+    "contacts_of",
+    "find_whereabouts",
+    "may_recall_lot",
+    "sort_naturally",
+    "where_of",
+]
 
 _DRAWN = 60
 """Most lots in the picture."""
@@ -38,6 +49,16 @@ class Contact:
 
 
 @dataclass(frozen=True, slots=True)
+class Whereabouts:
+    """Where a lot is that its row alone does not tell: in what it is packed, and to whom that is offered."""
+
+    carrier: tuple[bytes, str | None] | None
+    """The outermost lot in which it is packed, with its name where that is known."""
+    offered_to: Party | None
+    """To whom it, or what it is packed in, is offered and has not been taken over yet."""
+
+
+@dataclass(frozen=True, slots=True)
 class RecallView:
     picture: str
     drawn: int
@@ -51,12 +72,16 @@ class RecallView:
     lots: tuple[RelatedLot, ...]
     """Nearest first, then by name as people sort: A9 before A10."""
     company: int | None
+    whereabouts: Mapping[bytes, Whereabouts]
+    """Of lots that are packed or offered."""
 
 
 def build_view(store: Store, found: Recall, principal: Principal, catalogue: Catalogue, most: int) -> RecallView:
     with open_reader(store, principal.viewer) as reader:
         drawn = [lot.subject for lot in found.lots[:_DRAWN]]
         steps = build_transformations(reader, drawn)
+        shown = tuple(sort_naturally(found.lots)[:most])
+        whereabouts = find_whereabouts(reader, shown)
     family = build_reach(found.lots, found.as_of, steps, principal.participant, PictureWords(catalogue), _DRAWN)
     places = [where_of(lot, principal.participant) for lot in found.lots]
     return RecallView(
@@ -66,9 +91,26 @@ def build_view(store: Store, found: Recall, principal: Principal, catalogue: Cat
         away=places.count("away"),
         spent=places.count("spent"),
         contacts=contacts_of(store, found.holders),
-        lots=tuple(sort_naturally(found.lots)[:most]),
+        lots=shown,
         company=principal.participant,
+        whereabouts=whereabouts,
     )
+
+
+def find_whereabouts(reader: Reader, lots: Iterable[RelatedLot]) -> dict[bytes, Whereabouts]:
+    """Of those lots that are packed or offered, as far as what they are packed in is visible."""
+    moving = {one.subject for one in lots if one.parent is not None or one.state is LotState.OFFERED}
+    around = {subject: rows[-1] for subject, rows in reader.around(moving).items()}
+    outermost = {row.subject for row in around.values()}
+    seen = outermost if reader.visibility is None else set(reader.visibility.among(SubjectKind.LOT, outermost))
+    around = {subject: row for subject, row in around.items() if row.subject in seen}
+    reader.name(seen)
+    found = {}
+    for subject, outer in around.items():
+        carrier = None if outer.subject == subject else (outer.subject, reader.identifier(outer.subject))
+        offered = reader.party(outer.counterparty) if outer.state == LotState.OFFERED else None
+        found[subject] = Whereabouts(carrier, offered)
+    return found
 
 
 def where_of(lot: RelatedLot, company: int | None) -> str:

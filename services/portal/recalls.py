@@ -78,7 +78,7 @@ class Recalls:
     def download(self, request: Request) -> Response:
         """The results as a CSV file. Raises InputError or NotFoundError."""
         found = self._recall(request, _asked(request))
-        body = build_csv(self.store, found, self.pages.catalogue(request))
+        body = build_csv(self.store, found, self.pages.catalogue(request), principal_of(request).viewer)
         headers = {"Content-Disposition": 'attachment; filename="recall.csv"'}
         return Response(body, media_type="text/csv; charset=utf-8", headers=headers)
 
@@ -86,7 +86,8 @@ class Recalls:
         """The results as bundles, with the trust file and the list, in one file. Raises InputError, NotFoundError, or
         what building a bundle raises."""
         found = self._recall(request, _asked(request))
-        body = self.files.build_proof(found, build_csv(self.store, found, self.pages.catalogue(request)))
+        table = build_csv(self.store, found, self.pages.catalogue(request), principal_of(request).viewer)
+        body = self.files.build_proof(found, table)
         headers = {"Content-Disposition": 'attachment; filename="recall.zip"'}
         return Response(body, media_type="application/zip", headers=headers)
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import cast
 
 from ledger.verify import Section, Statement
+from ledger.verify.first import VERDICTS, find_recalls
+from ledger.verify.values import Thing
 
 __all__ = ["Story", "build_story"]
 
-_VERDICTS = ("quarantined_part", "passed", "failed", "no_valid_verdict", "no_gate_verdict", "no_verdict")
 _HARMLESS = ("event_passed", "event_upheld")
 """Events that leave a part beyond doubt."""
 _CALLED_BACK = "recall_notice"
@@ -28,13 +30,42 @@ class Story:
     """Everything else about how it stands."""
     attention: tuple[Statement, ...]
     origin: tuple[Statement, ...]
+    recalls: tuple[Statement, ...] = ()
+    """The notices that call it, or what it came from, back and that are not resolved."""
+
+    @property
+    def headline(self) -> Statement | None:
+        """What stops the part before any verdict on it counts; None if it is the verdict that is told first."""
+        stops = (*self.recalls, *(one for one in self.verdict if one.code == "quarantined_part"))
+        return next(iter(stops), None)
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether it must not be used as it stands: called back, in quarantine, or failed."""
+        return self.headline is not None or any(one.code == "failed" for one in self.verdict)
+
+    @property
+    def called_back(self) -> frozenset[bytes]:
+        """The subjects that standing notices name."""
+        return frozenset(
+            one.subject
+            for notice in self.recalls
+            for one in cast("tuple[object, ...]", notice.values["about"])
+            if isinstance(one, Thing)
+        )
 
     @property
     def is_spotless(self) -> bool:
         """Whether it passed, nothing else ever happened to it, and nobody called it or what it came from back."""
-        passed = {one.code for one in self.verdict} == {"passed"}
+        passed = {one.code for one in self.verdict} == {"passed"} and not self.recalls
         quiet = all(one.code in _HARMLESS for one in self.history)
         return passed and quiet and all(one.code != _CALLED_BACK for one in self.attention)
+
+    def told_after(self, later: Story) -> Story:
+        """This, with what stops the part by a later one: an older proof does not know it yet."""
+        own = {one.code for one in self.verdict}
+        apart = tuple(one for one in later.verdict if one.code == "quarantined_part" and one.code not in own)
+        return replace(self, recalls=self.recalls or later.recalls, verdict=(*apart, *self.verdict))
 
     def verdict_on(self, lot: bytes) -> tuple[Statement, ...]:
         return tuple(one for one in self.verdict if one.subject == lot)
@@ -45,13 +76,14 @@ def build_story(statements: Iterable[Statement]) -> Story:
     by_section: dict[Section, list[Statement]] = {section: [] for section in Section}
     for one in statements:
         by_section[one.section].append(one)
-    told = by_section[Section.PART]
+    told, recalls = by_section[Section.PART], find_recalls(by_section[Section.ATTENTION])
     history = tuple(one for one in told if one.code.startswith("event_"))
-    verdict = tuple(one for one in told if one.code in _VERDICTS)
+    verdict = tuple(one for one in told if one.code in VERDICTS)
     return Story(
         verdict=verdict,
         history=history,
         standing=tuple(one for one in told if one not in history and one not in verdict and one.code != _HEADING),
-        attention=tuple(by_section[Section.ATTENTION]),
+        attention=tuple(one for one in by_section[Section.ATTENTION] if one not in recalls),
         origin=tuple(by_section[Section.ORIGIN]),
+        recalls=recalls,
     )

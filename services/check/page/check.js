@@ -168,8 +168,12 @@ function show() {
   const { answer } = shown;
   const verified = shown.any ? "any.text" : "verified.text";
   const told = answer.outcome === "refused" ? (answer.name === "STATUS" ? "status.text" : "refused.text") : verified;
-  const kind = { verified: "good", refused: "bad", unusable: "none" }[answer.outcome];
-  result.append(badge(kind, say(answer.outcome), answer.outcome === "unusable" ? "" : say(told, { step: answer.step })));
+  const kind = { verified: answer.worth, refused: "bad", unusable: "none" }[answer.outcome];
+  // A genuine proof is not a good part: how the part stands comes first, then what was found of the proof.
+  const text = answer.outcome === "unusable" ? "" : say(told, { step: answer.step });
+  const genuine = answer.outcome === "verified" || answer.name === "STATUS";
+  const title = genuine && answer.first.length ? answer.first.join(" · ") : say(answer.outcome);
+  result.append(badge(kind, title, text));
   if (answer.cause) result.append(reason(answer.cause));
   if (shown.own) result.append(element("p", "warn", say("trust.own")));
   for (const section of answer.sections) result.append(said(section));

@@ -54,6 +54,8 @@ class Draft:
     entered: Entered
     changes: tuple[Seen, ...]
     """What is no longer as the form says; empty for a new form."""
+    step: int
+    """Which of two steps it is; 0 if it is the only one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +73,14 @@ class Acting:
 
     def offers(self, principal: Principal, scene: Scene, *names: str) -> tuple[Offer, ...]:
         """The acts that the caller may do about a thing now; only those `names`, if any are given. Whether others are
-        possible is then not asked, which may take many rows."""
-        return tuple(
-            self.offer_of(act, scene.thing)
+        possible is then not asked, which may take many rows. What an earlier step waits for comes first."""
+        found = [
+            act
             for act in self.acts.on(scene.thing.about)
             if (not names or act.name in names) and self.desk.may(principal, act.operation) and act.offered(scene)
-        )
+        ]
+        found.sort(key=lambda act: not act.awaited(scene))
+        return tuple(self.offer_of(act, scene.thing) for act in found)
 
     def offers_on(self, principal: Principal, about: About, key: str = "", *names: str) -> tuple[Offer, ...]:
         """Like `offers`, by the key of a thing: 64 hex digits or a number; only those `names`, if any are given. None
@@ -121,6 +125,7 @@ class Acting:
                 asked=act.asked(scene, self.desk.parameters(act.operation), seen),
                 entered=enter(act, scene, entries, self.desk),
                 changes=() if seen is None else _changes(reader, thing, seen),
+                step=1 if act.then else 2 if act.awaited(scene) else 0,
             )
 
     def wish(self, draft: Draft, key: str) -> Wish:

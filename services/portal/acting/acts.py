@@ -45,10 +45,15 @@ def _always(_: Scene) -> bool:
     return True
 
 
+def _never(_: Scene) -> bool:
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Act:
     """A form. The catalogue has `act.NAME` (what the button says), `act.NAME.title` (heading) and `act.NAME.will` (what
-    will stand on the ledger, in a sentence)."""
+    will stand on the ledger, in a sentence); where more is to be known, `act.NAME.done` (what holds once it does), and
+    `act.reach.NAME` or that of the operation (which companies are sent what is written beside it)."""
 
     operation: str
     """Operation id of the API."""
@@ -70,6 +75,12 @@ class Act:
     """Fields of the record that are not known before it is made, so that the summary cannot show them."""
     grave: bool = False
     """Whether it ends something: its button stands apart."""
+    then: str = ""
+    """Name of the act that has to follow: this one is the first of two steps, and its record's page leads there."""
+    awaited: Callable[[Scene], bool] = _never
+    """Whether an earlier step was recorded for the sake of this one: then its button comes before all others."""
+    opens: str = ""
+    """The pages of what its record opens, as of cases, which are named by the record's sequence."""
     leads_to: str = ""
     """The page to which its record's page leads back; by default that of the thing."""
 

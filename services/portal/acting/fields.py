@@ -88,6 +88,11 @@ class Field:
         return self.member or self.name
 
     @property
+    def is_written(self) -> bool:
+        """Whether it is part of a document of which the ledger has the fingerprint alone."""
+        return self.target.partition(".")[0] in ("claims", "reason", "report")
+
+    @property
     def word(self) -> str:
         """Catalogue key of the label."""
         return f"act.field.{self.label or self.name}"

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import cast
 
+from ledger.canonical import Json
 from ledger.provenance.build_answers import build_waivers
 from ledger.provenance.reader import unit
+from ledger.provenance.words import GOES_BACK, find_quarantines, goes_back, text_of
 from ledger.records import AssignmentState, CertificateStatus, Disposition, LotState, OrderState
 from ledger.store.rows import (
     AssignmentRow,
@@ -20,8 +22,9 @@ from ledger.store.rows import (
 from services.portal.acting.acts import Act
 from services.portal.acting.assignments import NEW_LOT
 from services.portal.acting.choices import MAX_OPTIONS, companies, held_lots, list_consignment, lot_options
-from services.portal.acting.fields import Body, EntryError, Field, FieldKind, Option
+from services.portal.acting.fields import Body, EntryError, Field, FieldKind, Filled, Option
 from services.portal.acting.orders import NOTE, REASON
+from services.portal.acting.summaries import Line, Value
 from services.portal.acting.things import About, Scene
 
 __all__ = ["LOT_ACTS", "OPERATION", "in_order", "lot_of", "mates", "order_of"]
@@ -91,6 +94,26 @@ def _may_return(scene: Scene) -> bool:
 def _is_made_elsewhere(scene: Scene) -> bool:
     identity = scene.reader.book.identity(lot_of(scene).subject)
     return identity is not None and identity.creator != scene.company
+
+
+def _is_to_return(scene: Scene) -> bool:
+    """Whether the company put it in quarantine in order to return it."""
+    return goes_back(_reason(scene)) and _may_return(scene)
+
+
+def _reason(scene: Scene) -> Json:
+    """What the company wrote when it put the lot in quarantine."""
+    row = lot_of(scene)
+    return find_quarantines(scene.reader, [row.subject]).get(row.subject) if row.counterparty == scene.company else None
+
+
+def _reason_of_return(scene: Scene) -> str:
+    return text_of(_reason(scene)) or ""
+
+
+def _tell_maker(_: Filled, scene: Scene) -> list[Line]:
+    identity = scene.reader.book.identity(lot_of(scene).subject)
+    return [] if identity is None else [Line("maker", (Value("party", scene.reader.party(identity.creator)),))]
 
 
 def _may_send_back(scene: Scene) -> bool:
@@ -340,8 +363,16 @@ LOT_ACTS = (
         complete=_rework_anew,
         called="reworkAnew",
     ),
+    Act(
+        "returnLot",
+        About.LOT,
+        # The maker is sent what stands beside this record, not what stands beside that of the quarantine.
+        (Field("note", FieldKind.LONG, "claims.reason", False, initial=_reason_of_return, label="returnReason"),),
+        offered=_may_return,
+        tells=_tell_maker,
+        awaited=_is_to_return,
+    ),
     Act("releaseLot", About.LOT, (REASON,), offered=_may_release),
-    Act("returnLot", About.LOT, (NOTE,), offered=_may_return),
     Act(
         "transformLots",
         About.LOT,
@@ -385,7 +416,17 @@ LOT_ACTS = (
         grave=True,
     ),
     # The first of the two records that sending back takes: whoever wants to do that looks for it under this name.
-    Act("quarantineLot", About.LOT, (REASON,), offered=_may_send_back, grave=True, called="sendBack"),
+    Act(
+        "quarantineLot",
+        About.LOT,
+        (REASON,),
+        offered=_may_send_back,
+        complete=lambda body, _: {**body, "reason": {**body["reason"], **GOES_BACK}},
+        tells=_tell_maker,
+        then="returnLot",
+        grave=True,
+        called="sendBack",
+    ),
     Act("quarantineLot", About.LOT, (REASON,), offered=_may_quarantine, grave=True),
     Act(
         "scrapLot",

@@ -140,7 +140,7 @@ class ActingPages:
 def _to_record(number: int, draft: Draft) -> Response:
     # 303 makes the browser follow with GET, so that a reload does not send the form again.
     back = draft.act.leads_to or draft.thing.path
-    return RedirectResponse(f"/portal/records/{number}?{urlencode({'back': back})}", 303)
+    return RedirectResponse(f"/portal/records/{number}?{urlencode({'back': back, 'form': draft.act.name})}", 303)
 
 
 def _named(sent: Filled) -> dict[str, str]:

@@ -12,7 +12,8 @@ from ledger.provenance import open_reader
 from ledger.provenance.reader import Reader
 from ledger.store.outbox import OutboxState
 from ledger.store.rows import LotRow, OrderRow, RecordRow
-from services.portal.acting.acting import Acting
+from services.portal.acting.acting import Acting, Offer
+from services.portal.acting.acts import Act
 from services.portal.acting.desk import RecordStatus
 from services.portal.acting.summaries import Value, named
 from services.portal.forms import Forms
@@ -56,28 +57,47 @@ class RecordPages:
     def routes(self) -> tuple[PageRoute, ...]:
         return (PageRoute("/portal/records/{number}", self.show, OWNER),)
 
-    def show(self, request: Request, number: Number, back: str = "/portal") -> Response:
-        """The page of one record. Raises NotFoundError."""
+    def show(self, request: Request, number: Number, back: str = "/portal", form: str = "") -> Response:
+        """The page of one record, which the form of that name led to. Raises NotFoundError."""
         status = self.acting.desk.status(number)
         state = OutboxState(status.state)
+        act = self._find_act(form, status.kind)
+        row = self._find_row(status)
+        awaits = act is not None and bool(act.then) and state is OutboxState.FINAL
         values: dict[str, Any] = {
             "record": status,
             "state": state,
             "way": tuple((step, _place(step, state)) for step in _STEPS),
-            "links": self._links(status),
+            "links": self._links(status, row),
             "back": safe_path(back),
+            "act": act,
+            "next": self._find_next(request, act, row) if act is not None and awaits and row is not None else (),
         }
         # The browser loads the page again by itself, without a script.
         every = _SLOW_S if state in _ANSWERED else _REFRESH_S
-        headers = {} if status.done else {"Refresh": str(every)}
+        # The index may be behind the chain, and then does not know yet that the next step is possible.
+        headers = {} if status.done and not (awaits and row is None) else {"Refresh": str(every)}
         return self.pages.render(request, "record.html", headers=headers, forms=self.forms, **values)
 
-    def _links(self, status: RecordStatus) -> tuple[Link, ...]:
+    def _find_act(self, name: str, kind: str) -> Act | None:
+        """The act of that name, if it makes records of this kind."""
+        act = self.acting.acts.get(name)
+        return act if act is not None and act.operation == f"{kind[:1].lower()}{kind[1:]}" else None
+
+    def _find_row(self, status: RecordStatus) -> RecordRow | None:
+        """The record as the index has it by now."""
+        if status.sequence is None:
+            return None
+        with open_reader(self.acting.store) as reader:
+            return reader.rows.get(RecordRow, status.contract, status.sequence)
+
+    def _find_next(self, request: Request, act: Act, row: RecordRow) -> tuple[Offer, ...]:
+        """The button for the step that has to follow, if it is possible now."""
+        return self.acting.offers_on(request.state.principal, act.about, row.subject.hex(), act.then)
+
+    def _links(self, status: RecordStatus, row: RecordRow | None) -> tuple[Link, ...]:
         """The things that have a page by now."""
         with open_reader(self.acting.store) as reader:
-            row = None
-            if status.sequence is not None:
-                row = reader.rows.get(RecordRow, status.contract, status.sequence)
             subjects = list(dict.fromkeys([*status.subjects, *([] if row is None else [row.subject])]))
             return tuple(link for one in subjects for link in _link(reader, one))
 

@@ -21,6 +21,7 @@ from services.access.people.roles import PersonRole
 from services.audit import AuditLog
 from services.gateway import GatewayParts, build_policy, create_gateway
 from services.gateway.recording.writes import WRITES
+from services.handover.table import TABLE, Gets
 from services.portal.acting.declared import ACTS
 from services.portal.acting.desk import Desk, Wish
 from services.portal.language import read_catalogues
@@ -392,3 +393,17 @@ def test_each_act_is_an_operation_with_words(site: ActingSite) -> None:
             keys = [f"act.{one.name}", f"act.{one.name}.title", f"act.{one.name}.will", *(f.word for f in one.fields)]
             missing = [key for key in keys if not catalogue.knows(key)]
             assert not missing, (catalogue.language, missing)
+
+
+def test_each_form_says_which_companies_are_sent_what_is_written(site: ActingSite) -> None:
+    """By the table of hand-overs: what goes to somebody has a sentence of its own, all else says that nobody gets it."""
+    sent = {Gets.RECORD_DOCUMENT, Gets.MADE_DOCUMENTS}
+    kinds = {kind for entry in TABLE for kind in entry.kinds if sent & entry.gets} | {"LotReceived"}
+    operations = {write.operation: write.kind.event for write in WRITES}
+    nobody = {"closeCase"}  # it answers the company's own notice
+    for catalogue in read_catalogues().values():
+        for one in ACTS:
+            own = [f"act.reach.{name}" for name in (one.name, one.operation) if catalogue.knows(f"act.reach.{name}")]
+            written = any(field.is_written for field in one.fields)
+            if written and one.name not in nobody:
+                assert bool(own) == (operations[one.operation] in kinds), one.name

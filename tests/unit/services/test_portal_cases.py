@@ -319,10 +319,22 @@ def test_a_heat_is_recalled_acknowledged_and_closed_by_forms(acting: ActingSite)
     form = link(page, "recallNotice")
     asked = person.post("/portal/act/recallNotice", {})
     assert asked.status_code == 400
+    said = read(person.get(form).text)
+    assert "Called back HEAT7 Lots that still exist, with all that was made of it 1 Who is told none" in said
+    assert "Sent to every company that made, has or had any of it" in said
     summary = act(person, form, {"text": "slag inclusions"})
     assert summary.status_code == 303
     assert parse_qs(urlsplit(summary.headers["location"]).query)["back"] == ["/portal/cases"]
     acting.send()
+    final = person.get(summary.headers["location"]).text
+    assert "<h1>Recall notice</h1>" in final
+    waits = person.get("/portal").text
+    assert "Called back: HEAT7, Case" in read(waits)
+    assert "It reaches what you have: HEAT7" in read(waits)
+    assert "They write: slag inclusions" in read(waits)
+    link_to = re.search(r'<a class="button" href="(/portal/cases/[0-9]+)">Read it and answer', waits)
+    assert link_to is not None
+    assert link_to[1] in final
     case = f"/portal/cases/{number_in(person.get('/portal/cases').text)}"
     page = person.get(case).text
     assert "slag inclusions" in page

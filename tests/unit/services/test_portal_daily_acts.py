@@ -260,7 +260,7 @@ def test_lots_are_received_split_merged_packed_reworked_and_scrapped(day: Day) -
     assert day.offered(f"/portal/lots/{merged}") == [], "what is packed moves with its parent"
     day.do("unpackLots", box)
     day.do("quarantineLot", merged, reason="rust")
-    assert day.tasks() == ["Rework, scrap or return"]
+    assert day.tasks() == ["In quarantine: what becomes of it?"]
     day.do("releaseLot", merged, reason="it was dirt")
     day.do("reworkLot", merged, note="brushed")
     assert day.row(LotRow, bytes.fromhex(merged)).reworked

@@ -9,7 +9,9 @@ from dataclasses import replace
 import pytest
 
 from ledger.provenance import open_reader, recall
+from ledger.records import LotState
 from ledger.store import Book, Rows
+from ledger.store.rows import LotRow
 from services.directory.contact import Contact
 from services.directory.repository import DirectoryEntryRow
 from services.portal.recall_view import sort_naturally, where_of
@@ -62,6 +64,23 @@ def test_boxes_tell_who_has_what(site: Site) -> None:
         assert page.count(f'<g class="{tone}"') == places.count(tone) > 0, tone
     other = site.browser(INSPECTOR).get(f"/portal/recall?model={site.world.model}").text
     assert '<g class="own"' not in other
+
+
+def test_what_is_packed_and_offered_is_said_on_the_page_and_in_the_file(site: Site) -> None:
+    """A box is on its way to another company, with a part in it."""
+    with site.store.transaction() as connection:
+        box = Rows(connection).get(LotRow, site.world.lots["box"])
+        assert box is not None
+        Rows(connection).put(replace(box, state=int(LotState.OFFERED), counterparty=CARRIER))
+    try:
+        page = " ".join(seen(site.browser(OWNER).get("/portal/recall?lot=bar").text).split())
+        assert re.search(r"packed in\s+box\s+offered to", page), page
+        table = site.browser(OWNER).get("/portal/recall.csv?lot=bar").text
+        assert ",packed_in,offered_to" in table
+        assert re.search(r",urn:[^,]*:box,[^,\r\n]+\r\n", table), table
+    finally:
+        with site.store.transaction() as connection:
+            Rows(connection).put(box)
 
 
 def test_holders_have_the_contacts_of_the_directory(site: Site) -> None:

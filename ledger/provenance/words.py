@@ -1,0 +1,69 @@
+"""What companies wrote beside their records, as far as the reader's own book has it: a reason, a remark, a notice. The
+ledger has only the roots of these documents."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+
+from ledger.canonical import Json
+from ledger.claims import parse_claims
+from ledger.errors import MillmarkError
+from ledger.provenance.reader import Reader
+from ledger.records import Contract
+from ledger.store.rows import RecordRow
+
+__all__ = ["GOES_BACK", "find_quarantines", "find_words", "find_written", "goes_back", "text_of"]
+
+GOES_BACK = {"next": "return"}
+"""In the reason of a quarantine: whoever recorded it means to return the lot to its maker."""
+_TEXTS = ("reason", "text", "note")
+_MOST_CHARACTERS = 400
+
+
+def find_written(reader: Reader, roots: Collection[bytes]) -> dict[bytes, Json]:
+    """The documents with these roots that can be read. Of another viewer, the book is not asked."""
+    if reader.visibility is not None:
+        return {}
+    found = {}
+    for root, kept in reader.book.documents(roots).items():
+        try:
+            found[root] = parse_claims(json.loads(kept)).document
+        except (MillmarkError, ValueError):
+            continue
+    return found
+
+
+def find_words(reader: Reader, sequences: Collection[int]) -> dict[int, Json]:
+    """What was written beside these records of the ledger, by their sequence."""
+    rows = reader.rows.among(RecordRow, "sequence", sequences, contract=Contract.LEDGER.value)
+    return {row.sequence: document for row, document in _of_records(reader, rows)}
+
+
+def find_quarantines(reader: Reader, lots: Collection[bytes]) -> dict[bytes, Json]:
+    """What was written when these lots were last put in quarantine by a record of its own, by lot."""
+    latest: dict[bytes, RecordRow] = {}
+    rows = reader.rows.among(RecordRow, "subject", lots, kind="LotQuarantined", contract=Contract.LEDGER.value)
+    for row in sorted(rows, key=lambda one: one.sequence):
+        latest[row.subject] = row
+    return {row.subject: document for row, document in _of_records(reader, list(latest.values()))}
+
+
+def goes_back(document: Json) -> bool:
+    """Whether what was written at a quarantine says that the lot is to be returned."""
+    return isinstance(document, Mapping) and GOES_BACK.items() <= document.items()
+
+
+def text_of(document: Json) -> str | None:
+    """The words of a document, cut to what a line can show; None if it has none."""
+    for name in _TEXTS if isinstance(document, Mapping) else ():
+        text = document.get(name)
+        if isinstance(text, str) and text.strip():
+            return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]} …"
+    return None
+
+
+def _of_records(reader: Reader, rows: Collection[RecordRow]) -> list[tuple[RecordRow, Json]]:
+    roots = {row.sequence: tuple(row.event().roots()) for row in rows}
+    written = find_written(reader, {root for found in roots.values() for root in found})
+    return [(row, written[root]) for row in rows for root in roots[row.sequence][:1] if root in written]
