@@ -26,14 +26,14 @@ def find_first(statements: Iterable[Statement]) -> tuple[Statement, ...]:
 def find_recalls(statements: Iterable[Statement]) -> tuple[Statement, ...]:
     """The recall notices that their authors have not resolved for everything that they name."""
     found = tuple(statements)
-    resolved = [one for one in found if one.code == _NOTE and one.values["note"] is NoteKind.RESOLUTION]
+    resolved = [one for one in found if one.code == _NOTE and one.values.get("note") is NoteKind.RESOLUTION]
     return tuple(one for one in found if one.code == _RECALL and not _is_over(one, resolved))
 
 
 def _is_over(notice: Statement, resolved: Sequence[Statement]) -> bool:
     left = _subjects(notice)
     for one in resolved:
-        if one.values["by"] == notice.values["by"] and max(one.records, default=0) > max(notice.records, default=0):
+        if one.values.get("by") == notice.values.get("by") and max(one.records, default=0) > max(notice.records, default=0):
             left -= _subjects(one)
     return not left and bool(_subjects(notice))
 

@@ -50,7 +50,7 @@ class Story:
         return frozenset(
             one.subject
             for notice in self.recalls
-            for one in cast("tuple[object, ...]", notice.values["about"])
+            for one in cast("tuple[object, ...]", notice.values.get("about", ()))
             if isinstance(one, Thing)
         )
 

@@ -396,11 +396,12 @@ def test_each_act_is_an_operation_with_words(site: ActingSite) -> None:
 
 
 def test_each_form_says_which_companies_are_sent_what_is_written(site: ActingSite) -> None:
-    """By the table of hand-overs: what goes to somebody has a sentence of its own, all else says that nobody gets it."""
+    """By the table of hand-overs: what goes to somebody has a sentence of its own; of all else, nobody gets it."""
     sent = {Gets.RECORD_DOCUMENT, Gets.MADE_DOCUMENTS}
     kinds = {kind for entry in TABLE for kind in entry.kinds if sent & entry.gets} | {"LotReceived"}
     operations = {write.operation: write.kind.event for write in WRITES}
-    nobody = {"closeCase"}  # it answers the company's own notice
+    # The former answers the company's own notice; what is written in the latter goes on with the second step.
+    nobody = {"closeCase", "sendBack"}
     for catalogue in read_catalogues().values():
         for one in ACTS:
             own = [f"act.reach.{name}" for name in (one.name, one.operation) if catalogue.knows(f"act.reach.{name}")]

@@ -72,8 +72,9 @@ def test_sending_back_leads_from_the_first_step_to_the_second(day: Day) -> None:
     day.site.send()
     record = day.person.get(answer.headers["location"]).text
     said = read(record)
-    assert said.startswith("Step 1 of 2 Send a lot back to its maker")
-    assert "Now step 2 of 2 It is in quarantine now, and nobody may use it. Its maker has not been told yet" in said
+    assert said.startswith(
+        "Step 1 of 2 Send a lot back to its maker Now step 2 of 2 It is in quarantine now, and nobody may use it. Its maker has not been told yet"
+    )
     assert first_button(record) == "returnLot"
     assert day.tasks() == ["Not sent back yet"]
     waits = day.person.get("/portal").text
@@ -86,7 +87,7 @@ def test_sending_back_leads_from_the_first_step_to_the_second(day: Day) -> None:
 def test_the_second_step_tells_the_maker_why_and_says_so(day: Day) -> None:
     lot = bought(day, "urn:example:A9")
     form = day.person.get(f"/portal/act/sendBack?subject={lot}")
-    assert "Stays with your company: no other company is sent it" in read(form.text)
+    assert "In step 2 the maker is sent this" in read(form.text)
     day.do("sendBack", lot, reason=CRACK)
     path = f"/portal/act/returnLot?subject={lot}"
     summary = day.person.get(path).text
