@@ -33,7 +33,8 @@ def find_recalls(statements: Iterable[Statement]) -> tuple[Statement, ...]:
 def _is_over(notice: Statement, resolved: Sequence[Statement]) -> bool:
     left = _subjects(notice)
     for one in resolved:
-        if one.values.get("by") == notice.values.get("by") and max(one.records, default=0) > max(notice.records, default=0):
+        later = max(one.records, default=0) > max(notice.records, default=0)
+        if later and one.values.get("by") == notice.values.get("by"):
             left -= _subjects(one)
     return not left and bool(_subjects(notice))
 
