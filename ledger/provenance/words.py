@@ -56,7 +56,9 @@ def goes_back(document: Json) -> bool:
 
 def text_of(document: Json) -> str | None:
     """The words of a document, cut to what a line can show; None if it has none."""
-    for name in _TEXTS if isinstance(document, Mapping) else ():
+    if not isinstance(document, Mapping):
+        return None
+    for name in _TEXTS:
         text = document.get(name)
         if isinstance(text, str) and text.strip():
             return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]} …"
