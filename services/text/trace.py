@@ -75,7 +75,7 @@ def describe_recall(recall: Recall) -> list[str]:
         lines.append(f"{machine} of {_party(recall.machine.owner)}, {_time(recall.since)} to {_time(recall.until)}")
     counts = recall.counts
     lines += _section(
-        f"certificates: {counts.certificates}, valid: {counts.valid}", map(_certificate, recall.certificates)
+        f"certificates: {counts.certificates}, in force: {counts.valid}", map(_certificate, recall.certificates)
     )
     lines += _section(
         f"lots reached: {counts.lots}, not spent: {counts.unspent}, quarantined: {counts.quarantined}",

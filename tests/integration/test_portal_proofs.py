@@ -112,11 +112,11 @@ def test_without_the_word_names_only_the_part_is_named(world: PortalWorld) -> No
             "en",
             (
                 "What needs attention",
-                "certificate {number} of {part} by Umbra Inspection: fail, valid",
+                "certificate {number} of {part} by Umbra Inspection: fail, in force",
                 "{part} is quarantined by",
             ),
         ),
-        ("zh", ("需要注意", "对 {part} 的证书 {number}：不合格，有效", "{part} 已被")),
+        ("zh", ("需要注意", "对 {part} 的证书 {number}：不合格，生效中", "{part} 已被")),
     ],
 )
 def test_the_page_shows_what_the_verifier_draws_attention_to(

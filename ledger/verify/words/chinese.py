@@ -211,7 +211,7 @@ UNITS: Mapping[str, str] = {
 
 ENUMERATIONS: Mapping[str, str] = {
     "CertificateStatus.NONE": "没有证书",
-    "CertificateStatus.VALID": "有效",
+    "CertificateStatus.VALID": "生效中",
     "CertificateStatus.EXPIRED": "已过期",
     "CertificateStatus.REVOKED": "已撤销",
     "CertificateStatus.FALLEN": "随模型失效",

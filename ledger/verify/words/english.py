@@ -241,6 +241,7 @@ UNITS: Mapping[str, str] = {
 
 ENUMERATIONS: Mapping[str, str] = {
     "CertificateStatus.NONE": "no certificate",
+    "CertificateStatus.VALID": "in force",
     "CertificateStatus.FALLEN": "fallen with its model",
     "CertificateStatus.UNOPENED": "not opened in time",
     "CertificateStatus.VOIDED": "void, reworked since",

@@ -10,7 +10,7 @@ import typer
 
 from services.commands.acts.act import Done, Group, Listing
 from services.commands.acts.options import Claims, Company, LotName, LotNames, OfCompany, Reason
-from services.commands.acts.words import day_or_time, name_of, party, read_claims, reason_of, when
+from services.commands.acts.words import day_or_time, name_of, party, read_claims, reason_of, status, when
 
 if TYPE_CHECKING:
     from services.commands.acts.names import At
@@ -22,7 +22,7 @@ COLUMNS = {
     "certificate": lambda one: one["certificate"],
     "lot": name_of,
     "verdict": lambda one: one["verdict"],
-    "status": lambda one: one["status"].replace("_", " "),
+    "status": status,
     "inspector": lambda one: party(one["inspector"]),
     "by": lambda one: "procedure" if one["model"] is None else f"model {one['model']['model']}",
     "issued": lambda one: when(one["issued_at"]),

@@ -24,6 +24,7 @@ __all__ = [
     "short",
     "state",
     "state_word",
+    "status",
     "when",
 ]
 
@@ -57,12 +58,20 @@ def operation(item: Mapping[str, Any]) -> int:
 
 def state(item: Mapping[str, Any]) -> str:
     """The state of a thing, in the word that the pages have for it, too."""
+    word = str(item["state"])
+    # A lot's states have names of their own.
+    return _worded("LotState", word) if "custodian" in item else word.replace("_", " ")
+
+
+def status(certificate: Mapping[str, Any]) -> str:
+    """Whether a certificate counts, in the word that the pages have for it, too."""
+    return _worded("CertificateStatus", str(certificate["status"]))
+
+
+def _worded(kind: str, name: str) -> str:
     from ledger.verify.words.english import ENUMERATIONS  # noqa: PLC0415 - brings the verifier, which help needs not
 
-    word = str(item["state"])
-    if "custodian" in item:  # a lot: its states have names of their own
-        return ENUMERATIONS.get(f"LotState.{word.upper()}", word.replace("_", " "))
-    return word.replace("_", " ")
+    return ENUMERATIONS.get(f"{kind}.{name.upper()}", name.replace("_", " "))
 
 
 def quantity_of(item: Mapping[str, Any]) -> str:

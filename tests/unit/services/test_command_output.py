@@ -49,6 +49,7 @@ def test_colours_are_for_terminals_that_want_them(monkeypatch: pytest.MonkeyPatc
     ("text", "painted"),
     [
         ("certificate 7: pass (valid)", f"certificate 7: {GREEN}pass{PLAIN} ({GREEN}valid{PLAIN})"),
+        ("certificate 7: fail (in force)", f"certificate 7: {RED}fail{PLAIN} (in force)"),
         ("FAILED", f"{RED}FAILED{PLAIN}"),
         ("not proved: that sensors are honest", "not proved: that sensors are honest"),
         ("no longer valid", "no longer valid"),

@@ -125,7 +125,7 @@ CASES: dict[Callable[[], Story], tuple[dict[str, str], ...]] = {
         },
         {"en": "A-1 failed: certificate 3 by Umbra", "zh": "A-1 检验不合格：Umbra 的证书 3"},
         {"en": "A-1 was released from quarantine by Alder", "zh": "Alder 解除了 A-1 的隔离"},
-        {"en": "certificate 3 of A-1 by Umbra: fail, valid", "zh": "Umbra 对 A-1 的证书 3：不合格，有效"},
+        {"en": "certificate 3 of A-1 by Umbra: fail, in force", "zh": "Umbra 对 A-1 的证书 3：不合格，生效中"},
     ),
     refuted_and_certified_again: (
         {"en": "PASSED: certificate 9 by Umbra", "zh": "合格：证书 9，由 Umbra 签发"},
@@ -266,7 +266,7 @@ def test_an_order_tells_every_verdict_on_its_lots(tmp_path: Path) -> None:
         page = StorySite(store, story, tell(story, PART)).page_of("orders", ORDER, "en")
         assert "FAILED: certificate 7 by Umbra" in page
         assert "PASSED: certificate 8 by Ill Inspect" in page
-        assert page.count("certificate 7 of A-1 by Umbra: fail, valid") == 1
+        assert page.count("certificate 7 of A-1 by Umbra: fail, in force") == 1
 
 
 def begin_with_two_gates(story: Story) -> int:

@@ -107,7 +107,7 @@ def test_a_mistake_in_a_trace_is_one_line(run: Runner, arguments: tuple[str, ...
 def test_a_recall_lists_counts_lots_orders_and_holders(run: Runner, world: World) -> None:
     code, out, _ = run("recall", "--lot", "urn:example:billet")
     assert code == 0
-    assert "certificates: 4, valid: 4\n" in out
+    assert "certificates: 4, in force: 4\n" in out
     assert "lots reached: 7, not spent: 6, quarantined: 0\n" in out
     assert "orders: 2\n  hip: in production, for Clinic\n" in out
     assert "  Smithy: 4 lots, 0 quarantined\n" in out
