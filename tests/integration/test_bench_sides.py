@@ -78,10 +78,9 @@ def test_a_measurement_that_is_ended_stops_its_postgresql() -> None:
 _MEASURING = """
 import signal
 from urllib.parse import parse_qs, urlsplit
-from services.lab.bench.table.runner import end_on_term
 from services.lab.cluster import running_cluster
-end_on_term()
-with running_cluster() as url:
+from services.lab.ending import leaving_on_signals
+with leaving_on_signals(), running_cluster() as url:
     print(parse_qs(urlsplit(url).query)["host"][0], flush=True)
     signal.pause()
 """

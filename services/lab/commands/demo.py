@@ -16,6 +16,7 @@ import typer
 from ledger.chain import find_profile
 from ledger.errors import InputError
 from ledger.keys import open_signer
+from services.lab.ending import leaving_on_signals
 from services.output import print_lines, warn
 from services.products import Catalogue
 from services.settings import check_environment
@@ -68,7 +69,7 @@ def run(
             else open_signer(treasury, passphrase_file=treasury_passphrase_file, prompt=getpass)
         )
         existing = ExistingChain(chain_url, find_profile(engine), payer)
-    with _opened(report) as file:  # before the work, which takes a while
+    with leaving_on_signals(), _opened(report) as file:  # before the work, which takes a while
         result = (run_demo if fast else run_in_life)(output, orders, data, warn, made, existing)
         if file is not None:
             file.write(json.dumps(build_json(result), indent=2) + "\n")

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from services.lab.bench.table.report import HEADS, build_json, build_lines, build_markdown, join_rows
 from services.lab.bench.table.rows import ROWS
-from services.lab.bench.table.runner import Outcome, end_on_term, measure_here, run_rows
+from services.lab.bench.table.runner import Outcome, measure_here, run_rows
+from services.lab.ending import leaving_on_signals
 from services.output import json_format, print_document, print_table, warn
 
 _PAGE = Path(__file__).parents[1] / "TABLE.md"
@@ -29,8 +30,8 @@ def main(arguments: list[str]) -> int:
         print_table("rows", ["row", "what", "beside"], [[row.name, row.title, row.peer] for row in ROWS])
         return 0
     if options.measure:
-        end_on_term()
-        sys.stdout.write(json.dumps(measure_here(known[names[0]])))
+        with leaving_on_signals():
+            sys.stdout.write(json.dumps(measure_here(known[names[0]])))
         return 0
     load = os.getloadavg()[0]
     outcomes = list(run_rows([known[name] for name in names], warn))

@@ -18,7 +18,7 @@ from typing import Any
 from services.lab.bench.table.declared import Figure, Measured, Row
 from services.lab.bench.table.sides import MissingPeerError
 
-__all__ = ["MOST_S", "Outcome", "end_on_term", "measure_here", "run_rows"]
+__all__ = ["MOST_S", "Outcome", "measure_here", "run_rows"]
 
 MOST_S = 20 * 60.0
 """A run takes no longer: rows that are left then are named as left out."""
@@ -38,16 +38,6 @@ class Outcome:
     notes: tuple[str, ...] = ()
     failure: str = ""
     wall_s: float = 0.0
-
-
-def end_on_term() -> None:
-    """Has SIGTERM end this process as an exit does, so that contexts are left and `finally` blocks run."""
-    signal.signal(signal.SIGTERM, _leave)
-
-
-def _leave(number: int, _: object) -> None:
-    signal.signal(number, signal.SIG_IGN)  # a second one would interrupt the cleaning up
-    sys.exit(128 + number)
 
 
 def measure_here(row: Row) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from services.lab.demo.consortium import COMPANIES, VALIDATORS, Company, Consort
 from services.lab.demo.existing import ExistingChain
 from services.lab.demo.home import settings_of
 from services.lab.demo.life.homes import DATABASE, JOURNAL, Home, clear_homes, make_company_home, make_operator_home
-from services.lab.processes import held_port, run_command, start_command, stop_commands, wait_for
+from services.lab.processes import attended_cluster, held_port, run_command, start_command, stop_commands, wait_for
 from services.store import open_store
 
 __all__ = ["Life", "found_in_life"]
@@ -168,7 +168,7 @@ def found_in_life(folder: Path, say: Callable[[str], object], existing: Existing
         chain = _deploy(url["chain_url"], operator, existing)
         databases = [DATABASE] * len(COMPANIES)
         if cluster.describe_missing() is None:
-            databases[-1] = stack.enter_context(cluster.running_cluster())
+            databases[-1] = stack.enter_context(attended_cluster())
             say(f"  {COMPANIES[-1][0]} keeps its data in PostgreSQL, the others in SQLite")
         homes = [
             make_company_home(folder, name, roles, port, url, chain.deployment, operator, database)
