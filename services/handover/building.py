@@ -19,7 +19,9 @@ from ledger.store import Book, Connection, Rows, Store
 from ledger.store.rows import CertificateRow, RecordRow
 from services.handover.allowances import roots_of_order
 from services.handover.content import Content
+from services.handover.erasures import apply_erasures
 from services.handover.errors import HandoverEarlyError, HandoverError
+from services.handover.repository import HandoverRepository
 from services.handover.table import Allowance, Gets, allow, find_record, is_standing
 from services.planning.handing import open_leaves
 from services.planning.leaves import OpenedLeaf
@@ -69,7 +71,7 @@ def build_content(store: Store, chain: Chain, sequence: int, sender: int, recipi
         for root in roots_in(bundle):
             wanted[root] = (*wanted.get(root, ()), *_PASSPORT)
     with store.reading() as connection:
-        documents = _documents(Book(connection), wanted)
+        documents = _documents(connection, wanted)
     return Content(names, documents, entries=entries, objectives=objectives, bundle=bundle)
 
 
@@ -84,7 +86,7 @@ def find_rest(connection: Connection, sequence: int, sender: int, recipient: int
     if not all(book.document(root) for root in roots):
         return Rest.MISSING
     # A document of which the recipient gets no field is never in a hand-over.
-    return Rest.HERE if _documents(book, {root: allowed.documents[root] for root in roots}) else Rest.NONE
+    return Rest.HERE if _documents(connection, {root: allowed.documents[root] for root in roots}) else Rest.NONE
 
 
 def roots_in(bundle: bytes) -> set[bytes]:
@@ -163,11 +165,12 @@ def _bundle(store: Store, chain: Chain, allowed: Allowance, recipient: int) -> b
     return build_bundle(store, chain, sorted(allowed.parts), disclosing, viewer=None if alone else recipient)
 
 
-def _documents(book: Book, wanted: Mapping[bytes, Sequence[tuple[str, ...]]]) -> tuple[Claims, ...]:
-    """The known documents, without the fields that the recipient does not get."""
-    found = []
-    for root, document in book.documents(wanted).items():
-        claims = parse_claims(json.loads(document))
+def _documents(connection: Connection, wanted: Mapping[bytes, Sequence[tuple[str, ...]]]) -> tuple[Claims, ...]:
+    """The known documents, without the fields that the recipient does not get, or that are to be erased here."""
+    found, erased = [], HandoverRepository(connection).erasures(wanted)
+    for root, document in Book(connection).documents(wanted).items():
+        # An erasure is noted before the book is changed.
+        claims = apply_erasures(parse_claims(json.loads(document)), (one for one in erased if one.root == root))
         chosen = set(choose_fields(claims, Disclosing(fields=tuple(wanted[root]))))
         if chosen:
             found.append(claims.erase(path for path in claims.paths if path not in chosen))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from ledger.chain import Chain
 from ledger.claims import Path
@@ -48,6 +48,17 @@ class State(enum.StrEnum):
     """The recipient's gateway has kept it, without the order's document, which had not arrived here. It follows."""
     OVER = "over"
     """It is not due any more: the offer was declined, the order rejected."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Sealed:
+    """A hand-over as it was made, which takes a while: meanwhile, something may come or be erased."""
+
+    envelope: Envelope
+    roots: list[bytes]
+    """Claims roots of the documents in it."""
+    erasures: int
+    """How many erasures were known before."""
 
 
 def _now_ms() -> int:
@@ -138,10 +149,13 @@ class Deliveries:
             )
         if row.text:
             return row.text
-        envelope, roots = self._seal(row, addressee.key)
-        with self._store.transaction() as connection:
-            HandoverRepository(connection).give(sequence, recipient, roots)
-        return encode_envelope(envelope)
+        while True:
+            made = self._seal(row, addressee.key)
+            with self._store.transaction() as connection:
+                handovers = HandoverRepository(connection)
+                if handovers.count_erasures() == made.erasures:
+                    handovers.give(sequence, recipient, made.roots)
+                    return encode_envelope(made.envelope)
 
     def settle(self, row: DeliveryRow, state: State) -> None:
         """Ends a hand-over; one that was delivered without the order's document is partial."""
@@ -178,30 +192,32 @@ class Deliveries:
         if row.text and f'"recipient_key":"0x{key.hex()}"'.encode() in row.text[:1024]:
             return row
         try:
-            envelope, roots = self._seal(row, key)
+            made = self._seal(row, key)
         except NotDueError:
             self.settle(row, State.OVER)
             return None
         except HandoverEarlyError as error:
             self._postpone(row, error.cause)
             return None
-        text, digest = encode_envelope(envelope), envelope.head.digest
+        text, digest = encode_envelope(made.envelope), made.envelope.head.digest
         with self._store.transaction() as connection:
             handovers = HandoverRepository(connection)
             found = handovers.get(row.sequence, row.recipient)
-            # Another gateway on this database may have sealed it meanwhile: then that text counts.
+            # Another gateway on this database may have sealed it meanwhile: then that text counts. Or something came or
+            # was erased that is to be in the next text, or in none.
             if found is None or found.state != State.WAITING or found.text != row.text:
                 return None
+            if found.changed_ms != row.changed_ms or handovers.count_erasures() != made.erasures:
+                return None
             handovers.change(row, text=text, digest=digest)
-            handovers.give(row.sequence, row.recipient, roots)
+            handovers.give(row.sequence, row.recipient, made.roots)
         return replace(row, text=text, digest=digest)
 
-    def _seal(self, row: DeliveryRow, key: bytes) -> tuple[Envelope, list[bytes]]:
-        """The envelope, and the claims roots of the documents in it."""
+    def _seal(self, row: DeliveryRow, key: bytes) -> _Sealed:
         with self._store.reading() as connection:
-            registry = Registry(connection)
+            registry, handovers = Registry(connection), HandoverRepository(connection)
             me, ledger = registry.participant_of(self._signer.address), registry.identity()
-            erasures = HandoverRepository(connection).erasures_for(row.sequence, row.recipient)
+            erasures, known = handovers.erasures_for(row.sequence, row.recipient), handovers.count_erasures()
         if me is None or ledger is None:
             raise HandoverEarlyError("the gateway's key signs for no participant that may act")
         now_s = self._clock_ms() // 1000
@@ -214,7 +230,7 @@ class Deliveries:
         signed = tuple(sign_erasure(ledger, one, self._signer) for one in erasures)
         route = Route(ledger.chain_id, ledger.ledger, me.number, row.recipient, key, row.sequence)
         envelope = seal(route, encode_content(replace(content, erasures=signed)), self._signer)
-        return envelope, [claims.root for claims in content.documents]
+        return _Sealed(envelope, [claims.root for claims in content.documents], known)
 
     def _postpone(self, row: DeliveryRow, reason: str, **values: object) -> None:
         wait_s = self._waits_s[min(row.attempts, len(self._waits_s) - 1)]

@@ -31,7 +31,7 @@ def send_again(connection: Connection, lots: Collection[bytes], me: int, now_ms:
     reached = _with_carriers(rows, Lineage(connection).all_downstream(lots, MAX_TRACED.depth, MAX_TRACED.lots))
     sequences = {row.sequence for row in rows.among(RecordHistoryRow, "subject", reached)}
     for row in rows.among(DeliveryRow, "sequence", sequences):
-        if row.state != "over" and (row.text or row.state != "waiting") and _has_bundle(rows, row, me):
+        if row.state != "over" and _has_bundle(rows, row, me):  # also those that wait: one may be in the making
             handovers.make_again(row.sequence, row.recipient, now_ms)
 
 

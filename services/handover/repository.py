@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy import Connection, Row, case, func, select, update
 
 from ledger.store import Rows, Store, schema_of
 from services.handover.erasures import Erasure
@@ -97,7 +97,7 @@ deliveries = _SCHEMA.table("handover_deliveries", DeliveryRow, "sequence recipie
 _SCHEMA.table("handover_cursor", HandoverCursorRow, "id")
 kept = _SCHEMA.table("handovers_kept", KeptRow, "sequence digest")
 _SCHEMA.table("handover_given", GivenRow, "root recipient sequence", "sequence recipient")
-_SCHEMA.table("handover_erasures", ErasureRow, "root path")
+erasures = _SCHEMA.table("handover_erasures", ErasureRow, "root path")
 
 
 class HandoverRepository:
@@ -195,6 +195,10 @@ class HandoverRepository:
         found = self._rows.among(ErasureRow, "root", roots)
         return sorted(Erasure(row.root, row.path, row.contract, row.record, row.signature) for row in found)
 
+    def count_erasures(self) -> int:
+        """How many fields were erased so far."""
+        return self._connection.execute(select(func.count()).select_from(erasures)).scalar() or 0
+
     def erasures_for(self, sequence: int, recipient: int) -> list[Erasure]:
         """The erasures that are passed on with a hand-over: of documents that it had."""
         given = self._rows.find(GivenRow, sequence=sequence, recipient=recipient)
@@ -211,10 +215,13 @@ class HandoverRepository:
             self.make_again(given.sequence, given.recipient, now_ms)
 
     def make_again(self, sequence: int, recipient: int, now_ms: int) -> None:
-        """Has a hand-over made and sent again, whatever became of it."""
+        """Has a hand-over made and sent again, whatever became of it: also one that is being made, which notices that
+        `changed_ms` is another."""
         anew = {"state": "waiting", "text": b"", "digest": b"", "attempts": 0, "reason": ""}
         place = deliveries.c.sequence == sequence, deliveries.c.recipient == recipient
-        self._connection.execute(update(deliveries).where(*place).values(**anew, next_try_ms=now_ms, changed_ms=now_ms))
+        changed = deliveries.c.changed_ms
+        later = case((changed < now_ms, now_ms), else_=changed + 1)
+        self._connection.execute(update(deliveries).where(*place).values(**anew, next_try_ms=now_ms, changed_ms=later))
 
     def kept(self, sequence: int, digest: bytes) -> KeptRow | None:
         return self._rows.get(KeptRow, sequence, digest)

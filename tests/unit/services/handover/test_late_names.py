@@ -2,13 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from services.handover.deliveries import State
+from ledger.claims import parse_claims
+from ledger.signatures import Address, Signature, Signer
+from ledger.store import Book
+from services.handover.deliveries import Deliveries, State, ask_others_to_erase
 from tests.support.apart import Apart, Home, found_apart
+
+
+@dataclass
+class Interrupted:
+    """A key in a slow device: something else happens before its first signature."""
+
+    signer: Signer
+    happens: Callable[[], object] | None
+
+    @property
+    def address(self) -> Address:
+        return self.signer.address
+
+    def sign_digest(self, digest: bytes) -> Signature:
+        if self.happens is not None:
+            happens, self.happens = self.happens, None
+            happens()
+        return self.signer.sign_digest(digest)
 
 
 @pytest.fixture
@@ -18,12 +41,15 @@ def apart(tmp_path: Path) -> Iterator[Apart]:
     found.close()
 
 
-def pass_on(apart: Apart) -> tuple[bytes, Home, Home, Home]:
-    """A bar of the maker goes to the buyer by the carrier, before anything is handed over."""
+def pass_on(apart: Apart, *, delivered: bool = True) -> tuple[bytes, Home, Home, Home]:
+    """A bar of the maker goes to the buyer by the carrier, before anything is handed over; to the offer only, unless it
+    is delivered."""
     maker, carrier, buyer = apart.world.maker, apart.consortium.carrier, apart.consortium.buyer
     bar = apart.receive("bar")
     apart.accept(bar, carrier, apart.offer(bar, maker, carrier, "to carrier"), "carried")
-    apart.accept(bar, buyer, apart.offer(bar, carrier, buyer, "to buyer"), "delivered")
+    offer = apart.offer(bar, carrier, buyer, "to buyer")
+    if delivered:
+        apart.accept(bar, buyer, offer, "delivered")
     apart.follow()
     homes = apart.home(maker), apart.home(carrier), apart.home(buyer)
     for home in homes:
@@ -64,3 +90,33 @@ def test_what_came_in_time_is_handed_over_once(apart: Apart) -> None:
     assert buyer.name_of(bar) == "urn:example:bar"
     assert apart.deliver(carrier) == []
     assert apart.deliver(maker) == []
+
+
+def test_a_name_that_comes_while_a_hand_over_is_made_is_not_left_out(apart: Apart) -> None:
+    bar, maker, carrier, buyer = pass_on(apart, delivered=False)
+    interrupted = Interrupted(carrier.company.signer, lambda: apart.deliver(maker))
+    carrier.deliveries = Deliveries(carrier.store, apart.consortium.chain, interrupted, lambda: carrier.clock_ms)
+    apart.deliver(carrier)
+    assert carrier.name_of(bar) == "urn:example:bar"
+    apart.deliver(carrier)
+    assert buyer.name_of(bar) == "urn:example:bar"
+    assert apart.deliver(carrier) == [], "it ends"
+
+
+def test_what_is_erased_while_a_hand_over_is_made_is_not_in_it(apart: Apart) -> None:
+    _, maker, carrier, _ = pass_on(apart)
+    root, heat = apart.roots["bar"], ("passport", "heat")
+
+    def erase() -> None:
+        ask_others_to_erase(maker.store, root, [heat], maker.company.number)  # as `documents erase-field` does
+        with maker.store.transaction() as connection:
+            text = Book(connection).document(root)
+            assert text is not None
+            erased = parse_claims(json.loads(text)).erase([heat])
+            Book(connection).put_document(root, json.dumps(erased.to_json()))
+
+    interrupted = Interrupted(maker.company.signer, erase)
+    maker.deliveries = Deliveries(maker.store, apart.consortium.chain, interrupted, lambda: maker.clock_ms)
+    apart.deliver(maker)
+    apart.deliver(maker)
+    assert carrier.document(root) == {"/supplier": "Heath Steel"}
