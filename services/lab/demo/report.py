@@ -11,7 +11,7 @@ from ledger.verify import describe
 from services.interop.digital_link import build_qr_text
 from services.lab.demo.figures import describe_plan
 from services.lab.demo.proof import BUNDLE, TRUST
-from services.lab.demo.run import DemoResult
+from services.lab.demo.result import DemoResult
 from services.output import json_format, print_lines, print_table
 from services.settings import read_settings
 from services.text.trace import describe_trace
