@@ -20,6 +20,7 @@ from ledger.records import Contract, Record
 from ledger.store import Store
 from ledger.store.outbox import Outbox
 from ledger.submit import RelaySubmitter
+from ledger.submit.lease import Lease
 from services.access import Scope, new_api_key
 from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
 from services.gateway.http.policy import Auth
@@ -90,10 +91,14 @@ class RelayWorld:
     def relay(self, signer: LocalSigner | None = None) -> HttpRelay:
         return HttpRelay(ORIGIN, self.token(self.participant(signer or self.factory)), self.client)
 
-    def submitter(self, relay: HttpRelay | None = None, validity_s: int = 300) -> RelaySubmitter:
+    def submitter(
+        self, relay: HttpRelay | None = None, validity_s: int = 300, lease: Lease | None = None
+    ) -> RelaySubmitter:
         given = relay or self.relay()
         deployment = self.world.chain.deployment
-        return RelaySubmitter(given, deployment, self.own, self.factory, validity_s=validity_s, resend_s=0.0)
+        return RelaySubmitter(
+            given, deployment, self.own, self.factory, validity_s=validity_s, resend_s=0.0, lease=lease
+        )
 
     def settle(self, submitter: RelaySubmitter) -> None:
         """Runs both sides in turn until the factory has no work left."""

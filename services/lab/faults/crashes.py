@@ -13,10 +13,12 @@ from ledger.chain import Transport
 from ledger.store import Store
 from ledger.store.outbox import Entry, LeaseRow, Outbox, OutboxWriter
 from ledger.store.outbox_writer import CRASH_POINTS
+from ledger.submit import relay
 
 __all__ = ["CrashingOutbox", "CrashingOutboxWriter", "CrashingStore", "CrashingTransport", "KillPoint"]
 
 _SEND = "eth_sendRawTransaction"
+_MOVES = {*CRASH_POINTS, *relay.CRASH_POINTS} - {"together"}  # which is a context manager, and overridden below
 
 
 @dataclass(slots=True)
@@ -48,15 +50,15 @@ def _die() -> None:
 
 
 class CrashingOutboxWriter(OutboxWriter):
-    """Crashes at the methods that ledger.store.outbox_writer lists as CRASH_POINTS."""
+    """Crashes at the methods that ledger.store.outbox_writer and ledger.submit.relay list as CRASH_POINTS."""
 
-    def __init__(self, writer: OutboxWriter, store: Store, signer: bytes, point: KillPoint) -> None:
-        super().__init__(store, signer, writer.fence)
+    def __init__(self, writer: OutboxWriter, store: Store, signer: bytes, point: KillPoint, *, relayed: bool) -> None:
+        super().__init__(store, signer, writer.fence, relayed=relayed)
         self._point = point
 
     def __getattribute__(self, name: str) -> Any:
         found = super().__getattribute__(name)
-        if name not in CRASH_POINTS or name == "together":  # which is a context manager, and overridden below
+        if name not in _MOVES:
             return found
         point = super().__getattribute__("_point")
 
@@ -75,9 +77,9 @@ class CrashingOutboxWriter(OutboxWriter):
 class CrashingOutbox(Outbox):
     """Crashes at `enqueue` and `take_lease`, and returns a CrashingOutboxWriter."""
 
-    def __init__(self, store: Store, point: KillPoint) -> None:
-        super().__init__(store)
-        self._point = point
+    def __init__(self, store: Store, point: KillPoint, *, relayed: bool = False) -> None:
+        super().__init__(store, relayed=relayed)
+        self._point, self._by_relay = point, relayed
 
     def enqueue(self, signer: bytes, entries: Sequence[Entry]) -> list[int]:
         with self._point.around("enqueue"):
@@ -85,9 +87,8 @@ class CrashingOutbox(Outbox):
 
     def take_lease(self, signer: bytes, seen: LeaseRow | None, holder: str, fence: int) -> OutboxWriter:
         with self._point.around("take_lease"):
-            return CrashingOutboxWriter(
-                super().take_lease(signer, seen, holder, fence), self._store, signer, self._point
-            )
+            writer = super().take_lease(signer, seen, holder, fence)
+            return CrashingOutboxWriter(writer, self._store, signer, self._point, relayed=self._by_relay)
 
 
 class CrashingStore(Store):

@@ -13,7 +13,7 @@ from ledger.errors import ChainUnreachableError, SettingsError
 from ledger.index import Follower, follower
 from ledger.store import Store, outbox, outbox_writer
 from ledger.store.outbox import Outbox
-from ledger.submit import Submitter, sender
+from ledger.submit import Submitter, relay, sender
 from services.lab.faults import node_kills
 from services.lab.faults.kill import STEPS, _plan_kills
 from services.lab.faults.ledger_check import LedgerCheck, check_ledger
@@ -132,7 +132,7 @@ def test_the_node_is_killed_at_every_step_that_its_owners_list() -> None:
 
 def test_the_results_list_every_crash_point_beside_its_owner() -> None:
     told = (Path(node_kills.__file__).parent / "RESULTS.md").read_text()
-    for owner in (outbox, outbox_writer, sender, follower):
+    for owner in (outbox, outbox_writer, sender, follower, relay):
         [line] = [line for line in told.splitlines() if line.startswith(f"| `{owner.__name__}` |")]
         assert line == f"| `{owner.__name__}` | {', '.join(owner.CRASH_POINTS)} |"
     for what, (call, path) in node_kills.SYSTEM_CALLS.items():
