@@ -31,8 +31,9 @@ def prepare(network: Network) -> Callable[[NDArray[np.int8]], NDArray[np.int32]]
     steps = [_prepare_layer(*pair) for pair in zip(network.layers, worst_sums(network.layers), strict=True)]
 
     def infer(inputs: NDArray[np.int8]) -> NDArray[np.int32]:
-        # Nothing is written to them, but torch warns about read-only arrays.
-        values = torch.from_numpy(inputs if inputs.flags.writeable else inputs.copy()).unsqueeze(1)
+        # Nothing is written to them, but torch warns about read-only arrays, and refuses those that run backwards.
+        is_plain = inputs.flags.writeable and min(inputs.strides) >= 0
+        values = torch.from_numpy(inputs if is_plain else inputs.copy()).unsqueeze(1)
         for step in steps:
             values = step(values)
         logits: NDArray[np.int32] = values.squeeze(2).to(torch.int32).numpy()

@@ -126,7 +126,9 @@ def _equip(site: Site, home: Path) -> None:
     (home / "objective.toml").write_text(OBJECTIVE)
 
 
-def test_from_a_product_on_a_phone_to_work_that_is_agreed(factory: Factory, chromium: Browser) -> None:
+@pytest.fixture(scope="module")
+def at_work(factory: Factory, chromium: Browser) -> Factory:
+    """The factory after the story that this module tells, on a phone: all its pages have something to show."""
     with factory.phone(chromium) as page:
         _order(factory, page)
         _accept_order(factory, page)
@@ -136,6 +138,11 @@ def test_from_a_product_on_a_phone_to_work_that_is_agreed(factory: Factory, chro
         _plan(factory, page)
         _agree(factory, page)
         _at_the_machine(factory, page)
+    return factory
+
+
+def test_from_a_product_on_a_phone_to_work_that_is_agreed(at_work: Factory) -> None:
+    assert sorted(at_work.states()) == [AssignmentState.ACCEPTED] * 2 + [AssignmentState.FINISHED]
 
 
 def _order(factory: Factory, page: Page) -> None:
@@ -274,7 +281,8 @@ def _confirm(page: Page) -> None:
 
 
 @pytest.mark.parametrize(("language", "width"), [("zh", 390), ("zh", 1280), ("en", 1280), ("en", 390)])
-def test_everybody_can_use_the_pages(factory: Factory, chromium: Browser, language: str, width: int) -> None:
+def test_everybody_can_use_the_pages(at_work: Factory, chromium: Browser, language: str, width: int) -> None:
+    factory = at_work
     with factory.phone(chromium, language, width, scripts=True) as page:
         pages = ("order", "order/crankshaft", "order/implant", "planner", "offers", "machines", "machines?days=1")
         for path in (*pages, "demand", "process", "plans", "lots/00"):

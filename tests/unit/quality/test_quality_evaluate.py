@@ -34,6 +34,15 @@ def test_all_evaluators_agree(network: Model, seed: int) -> None:
     assert infer("torch", network, inputs).tobytes() == expected.tobytes()
 
 
+@settings(max_examples=20, deadline=None)
+@given(models, st.integers(0, 2**32 - 1))
+def test_inputs_may_run_backwards(network: Model, seed: int) -> None:
+    backwards = random_inputs(network, 3, seed)[::-1, ::-1]
+    expected = infer("python", network, backwards)
+    for name in ("numpy", "torch"):
+        assert infer(name, network, backwards).tobytes() == expected.tobytes()
+
+
 @pytest.mark.parametrize("multiplier", [1, 2**22 - 1, 2**23, 2**24 + 1, 2**31 - 1])
 @pytest.mark.parametrize("bias", [0, 63, -(2**29), 2**29 - 77])
 def test_sums_on_both_sides_of_what_float64_holds_are_scaled_alike(bias: int, multiplier: int) -> None:
