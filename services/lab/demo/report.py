@@ -23,6 +23,9 @@ def print_summary(result: DemoResult, program: str) -> None:
     """Prints what was recorded and its gas, one part's trace and proof, and the next steps."""
     rows = [[kind, count, *_gas(result, kind)] for kind, count in sorted(result.records.items())]
     print_table("records", ["kind", "count", "gas each"], rows)
+    joining = sum(result.chain_sequences.values()) - sum(result.records.values())
+    if joining:
+        print_lines(f"and {joining} by which the companies joined")
     print_lines("", *_facts(result), "")
     print_lines("also recorded:", *(f"  {event}" for event in result.events), "")
     print_lines("one part, traced:", *(f"  {line}" for line in describe_trace(result.trace)), "")
@@ -111,7 +114,7 @@ def _facts(result: DemoResult) -> list[str]:
         f"certificates: {verdicts}; {result.agreeing} of {result.orders} final verdicts are the window's own label",
         f"model: accuracy {result.accuracy:.4f}, measured now over all {result.windows} labelled windows",
         f"sequences on chain: {sequences}; in the index: {equal}",
-        f"{sum(result.records.values())} records in {sum(result.seconds.values()):.1f} s, everything included",
+        f"{sum(result.chain_sequences.values())} records in {sum(result.seconds.values()):.1f} s, everything included",
     ]
 
 
