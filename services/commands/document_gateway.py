@@ -22,7 +22,7 @@ from services.output import print_json, print_lines
 if TYPE_CHECKING:
     from services.documents.client import HttpDocuments
 
-__all__ = ["guess_media_type", "open_client", "run_fetch", "run_found", "run_publish", "set_grant"]
+__all__ = ["guess_media_type", "keep_opened", "open_client", "run_fetch", "run_found", "run_publish", "set_grant"]
 
 _ID_DIGITS = 32
 
@@ -114,6 +114,13 @@ def run_fetch(
         wanted = _of(documents.get(verify_id(document)))[1]["version"] if version is None else version
         opened = open_sealed(documents.fetch(verify_id(document), _number(wanted)), private)
     _verify_place(opened, document, _number(wanted))
+    keep_opened(context, opened, output, as_json=as_json)
+
+
+def keep_opened(context: typer.Context, opened: OpenedDocument, output: Path, *, as_json: bool) -> None:
+    """Writes an opened document to a file that only its owner reads, and tells what its sender calls it."""
+    from ledger.verify.printable import printable  # noqa: PLC0415 - brings the verifier, which help needs not
+
     write_private_whole(output, opened.content)
     root = "0x" + opened.header.recipient.root.hex()
     if as_json:
@@ -121,7 +128,8 @@ def run_fetch(
             context, {"name": opened.name, "media_type": opened.media_type, "size": len(opened.content), "root": root}
         )
         return
-    print_lines(f"{opened.name!a} ({opened.media_type!a}, {len(opened.content)} bytes) is in {output}", f"root {root}")
+    called = f"{printable(opened.name)} ({printable(opened.media_type)}, {len(opened.content)} bytes)"
+    print_lines(f"{called} is in {output}", f"root {root}")
 
 
 def set_grant(document: str, participant: int, gateway: str, token_file: Path | None, *, granted: bool) -> None:

@@ -12,14 +12,21 @@ import typer
 from ledger.errors import InputError
 from services.commands.audit import audited
 from services.commands.context import Context, open_context
-from services.commands.document_gateway import guess_media_type, run_fetch, run_found, run_publish, set_grant
+from services.commands.document_gateway import (
+    guess_media_type,
+    keep_opened,
+    run_fetch,
+    run_found,
+    run_publish,
+    set_grant,
+)
 from services.commands.document_keys import build_keys
 from services.documents import Documents, Draft, KeyRing, new_version_id
 from services.documents.key_files import read_recipient_key
 from services.documents.permissions import Mode
 from services.documents.sealed_file import MAX_DOCUMENT_BYTES, MAX_FILE_BYTES, open_sealed
 from services.documents.views import Document
-from services.files import read_bounded, write_private_whole
+from services.files import read_bounded
 from services.handover.deliveries import ask_others_to_erase, ask_others_to_erase_all
 from services.options import AsJson
 from services.output import print_json, print_lines, print_table, warn
@@ -181,14 +188,7 @@ def run_open(
 ) -> None:
     """Decrypt a sealed document offline, and check that it is the one that its root commits to."""
     opened = open_sealed(read_bounded(file, MAX_FILE_BYTES), read_recipient_key(key))
-    write_private_whole(output, opened.content)
-    root = "0x" + opened.header.recipient.root.hex()
-    if as_json:
-        print_json(
-            context, {"name": opened.name, "media_type": opened.media_type, "size": len(opened.content), "root": root}
-        )
-        return
-    print_lines(f"{opened.name} ({opened.media_type}, {len(opened.content)} bytes) is in {output}", f"root {root}")
+    keep_opened(context, opened, output, as_json=as_json)
 
 
 def _documents(opened: Context) -> Documents:

@@ -16,7 +16,6 @@ import typer
 from ledger.chain import find_profile
 from ledger.errors import InputError
 from ledger.keys import open_signer
-from services.lab.ending import leaving_on_signals
 from services.output import print_lines, warn
 from services.products import Catalogue
 from services.settings import check_environment
@@ -58,6 +57,7 @@ def run(
     from services.lab.demo.existing import ExistingChain  # noqa: PLC0415  # as below
     from services.lab.demo.report import build_json, print_summary  # noqa: PLC0415 - numpy is optional
     from services.lab.demo.run import run_demo, run_in_life  # noqa: PLC0415  # the import takes a second
+    from services.lab.ending import leaving_on_signals  # noqa: PLC0415  # as above
 
     check_environment()  # its last step reads settings, after minutes of work
     made = Catalogue().find(product)

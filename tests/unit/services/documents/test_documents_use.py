@@ -52,7 +52,7 @@ def run(shared: SharedWorld, home: Path, monkeypatch: pytest.MonkeyPatch, capsys
 
 
 def test_a_company_shares_and_a_partner_opens(shared: SharedWorld, run: Runner, tmp_path: Path) -> None:
-    drawing = tmp_path / "drawing.pdf"
+    drawing = tmp_path / "图纸.pdf"
     drawing.write_bytes(CONTENT)
     _, out, err = run("documents", "add", str(drawing), "--about", BILLET, "--mode", "restricted", "--json")
     added = json.loads(out)
@@ -84,6 +84,8 @@ def test_a_company_shares_and_a_partner_opens(shared: SharedWorld, run: Runner, 
     code, out, _ = run("documents", "open", str(tmp_path / "drawing.sealed"), key, "-o", str(opened), "--json")
     assert (code, opened.read_bytes(), stat.S_IMODE(opened.stat().st_mode)) == (0, CONTENT, 0o600)
     assert json.loads(out)["root"] == added["versions"][0]["root"]
+    _, out, _ = run("documents", "open", str(tmp_path / "drawing.sealed"), key, "-o", str(tmp_path / "again.pdf"))
+    assert out.startswith("图纸.pdf (application/pdf, ")
 
     _, out, _ = run("documents", "revoke", id_, str(NAMED))
     assert "cannot be recalled" in out
