@@ -13,6 +13,7 @@ import pytest
 
 from quality.audit import ESTABLISHED, audit, parse_extract
 from quality.errors import AuditError
+from tests.support.patience import MAX_S
 
 pytestmark = pytest.mark.integration
 
@@ -41,7 +42,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, obje
 
 def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "services.cli", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300)
+    return subprocess.run(command, capture_output=True, text=True, timeout=5 * MAX_S)
 
 
 def test_another_product_is_made_by_its_own_routes(demo: tuple[Path, dict[str, object], str], tmp_path: Path) -> None:
