@@ -184,7 +184,7 @@ def test_a_withdrawn_model_shows_at_once(world: PortalWorld) -> None:
     """Last: it cannot be undone."""
     consortium = world.line.consortium
     now = int(time.time())
-    consortium.record(consortium.auditor, [WithdrawModel(world.line.plant.model, now - 60, bytes(32))])
+    consortium.record(consortium.auditor, [WithdrawModel(world.line.plant.model, now - 86_400, bytes(32))])
     world.follow()
     page = get(world.code()).text
     assert GOOD not in page
