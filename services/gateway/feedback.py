@@ -98,11 +98,11 @@ class Feedback:
             self._watcher(shelf).dismiss(name, reason)
         self._recorder.wake()
 
-    def mend(self, machine: int, reason: str) -> None:
+    def mend(self, machine: int, reason: str, *, overhauled: bool = False) -> None:
         """Raises CauseRefusedError."""
         self._recorder.verify_current()
         with writing(self._store) as shelf:
-            self._watcher(shelf).mend(machine, reason)
+            self._watcher(shelf).mend(machine, reason, overhauled=overhauled)
         self._recorder.wake()
 
     def _search(self) -> None:

@@ -95,12 +95,14 @@ class MachinesMethods(Methods):
             ),
         )
 
-    def mend_machine(self, machine: int, *, reason: str) -> None:
+    def mend_machine(self, machine: int, *, reason: str, overhauled: bool | None = None) -> None:
         """Say that a machine is mended.
 
         POST /v1/machines/{machine}/mended
         """
-        self._ask("POST", f"/v1/machines/{self.quote(machine)}/mended", body={"reason": reason})
+        self._ask(
+            "POST", f"/v1/machines/{self.quote(machine)}/mended", body={"reason": reason, "overhauled": overhauled}
+        )
 
     def iterate_streams(
         self,

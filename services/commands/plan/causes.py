@@ -79,14 +79,22 @@ def report_cause(
 
 
 @CAUSES.app.command("mended", epilog="Example: millmark plan causes mended LATHE-2 --reason 'the spindle was replaced'")
-def mend_machine(context: typer.Context, machine: MachineName, reason: Reason) -> None:
+def mend_machine(
+    context: typer.Context,
+    machine: MachineName,
+    reason: Reason,
+    overhauled: Annotated[
+        bool, typer.Option("--overhauled", help="It is as good as new: nothing is held against it, on any rung.")
+    ] = False,
+) -> None:
     """Have a machine offered again that feedback took out of plans. Its verdicts decide about the rest."""
     from services.client import open_gateway  # noqa: PLC0415 - as above
 
     with open_gateway(context.obj) as gateway:
         number = At(gateway, context.obj).machine(machine)
-        gateway.mend_machine(number, reason=reason)
-        print_lines(f"machine {number} is offered again, as slowly as before it was withdrawn")
+        gateway.mend_machine(number, reason=reason, overhauled=overhauled)
+        speed = "at its whole speed" if overhauled else "as slowly as before it was withdrawn"
+        print_lines(f"machine {number} is offered again, {speed}")
 
 
 def _find(gateway: Client, name: str) -> CauseFound:

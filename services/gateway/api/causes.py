@@ -39,7 +39,7 @@ class CauseDesk(Protocol):
     def has_reported(self, form: str) -> bool: ...
     def report(self, machine: int, kind: str, text: str, form: str = "") -> CauseRow: ...
     def dismiss(self, name: bytes, reason: str) -> None: ...
-    def mend(self, machine: int, reason: str) -> None: ...
+    def mend(self, machine: int, reason: str, *, overhauled: bool = False) -> None: ...
 
 
 class ReportedCause(BaseModel):
@@ -58,6 +58,12 @@ class Said(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     reason: str = _TEXT
+
+
+class Mended(Said):
+    """What was done to a machine."""
+
+    overhauled: bool = Field(default=False, description="Whether nothing is held against it any more, on any rung.")
 
 
 def add_causes(table: RouteTable, store: Store, desk: CauseDesk | None) -> None:
@@ -136,9 +142,11 @@ def _add_overriding(routes: Routes, store: Store, desk: CauseDesk | None) -> Non
         status_code=204,
         responses=problems,
     )
-    def mend_machine(machine: MachineNumber, said: Said) -> Response:
-        """Has a machine offered again that feedback took out of plans; its verdicts decide about the rest."""
-        _need(desk).mend(machine, said.reason)
+    def mend_machine(machine: MachineNumber, said: Mended) -> Response:
+        """Has a machine offered again that feedback took out of plans; its verdicts decide about the rest. With
+        `overhauled`, nothing is held against it any more, whether or not its offers were withdrawn: what was measured
+        before an overhaul says nothing about the machine after it."""
+        _need(desk).mend(machine, said.reason, overhauled=said.overhauled)
         return Response(status_code=204)
 
 

@@ -150,9 +150,10 @@ class _Feedback:
         self.conditions[machine] = condition
         return lifted
 
-    def lift(self, machine: int, at_s: int) -> None:
-        self.conditions[machine], _ = self.condition(machine).lift(at_s)
+    def renew(self, machine: int, at_s: int) -> bool:
+        self.conditions[machine], lifted = self.condition(machine).renew(at_s)
         self._words.pop(machine, None)
+        return lifted
 
     def watch(self, machine: int, since_s: int, words: NDArray[np.int64]) -> int | None:
         """When what raises the present alarm began to be measured; None if there is no alarm."""
@@ -184,7 +185,7 @@ class _Loop:
         return self._side
 
     def _week(self, week: int) -> Week:
-        overhauled = self._plant.pass_week(week) | self._mend(week)
+        overhauled = self._overhaul(week)
         file = self._call(week, {}, overhauled)
         nominal = {key: offer.duration for key, offer in _offers(file).items()}
         failures = self._plant.find_failures(week, file.call.slots)
@@ -198,19 +199,22 @@ class _Loop:
             self._learn(week, list(done.values()), self._feedback)
         return found
 
-    def _mend(self, week: int) -> set[int]:
-        """Overhauls what was withdrawn, and takes back what failed and is mended. Returns what it overhauls."""
+    def _overhaul(self, week: int) -> set[int]:
+        """Lets a week pass, and overhauls what is withdrawn besides that whose turn it is. Returns both. What was held
+        against these, and against what failed and was mended, is taken back."""
+        overhauled = self._plant.pass_week(week)
         if self._feedback is None:
-            return set()
+            return overhauled
         out = {one for one in self._feedback.conditions if not self._feedback.condition(one).efficiency_per_mille}
-        withdrawn = out - self._mended
-        for machine in sorted(out):
-            self._feedback.lift(machine, _time(week, 0 if machine in self._mended else DOWN_SLOTS))
-            self._side.count(Step.LIFT)
-        for machine in withdrawn:
+        for machine in sorted(out - self._mended):
             self._plant.overhaul(machine)
+        overhauled |= out - self._mended
+        for machine in sorted(overhauled | self._mended):
+            began = DOWN_SLOTS if machine in overhauled else 0
+            if self._feedback.renew(machine, _time(week, began)):
+                self._side.count(Step.LIFT)
         self._mended.clear()
-        return withdrawn
+        return overhauled
 
     def _call(self, week: int, efficiency: Mapping[int, int], overhauled: Iterable[int]) -> PlanFile:
         name, free_from = f"loop {self._seed} {week}", dict.fromkeys(overhauled, DOWN_SLOTS)

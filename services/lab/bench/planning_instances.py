@@ -140,7 +140,7 @@ def _draw_offers(
                 efficiency = efficiency_per_mille.get(tool.machine.machine, 1000)
                 if tool.kind != operation.need.kind or not efficiency:
                     continue
-                length = -(-max(1, (duration * tool.pace + 50) // 100) * 1000 // efficiency)
+                length = _slots(duration * tool.pace, efficiency)
                 wh = length * tool.kwh * 1000
                 offer = Offer(
                     call=digest,
@@ -157,6 +157,13 @@ def _draw_offers(
                     until=call.closes + 86_400,
                 )
                 yield OpenedOffer(offer, draw.randbytes(32))
+
+
+def _slots(hundredths: int, efficiency_per_mille: int) -> int:
+    """What an operation of so many hundredths of a slot takes on a derated machine. The time is derated and then
+    counted in whole slots, as owners derate minutes: of whole slots, each short operation would lose a whole one."""
+    derated = -(-hundredths * 1000 // efficiency_per_mille)
+    return max(1, (derated + 50) // 100)
 
 
 def _windows(tool: Tool, length: int, slots: int, free: int) -> tuple[tuple[int, int, int], ...]:

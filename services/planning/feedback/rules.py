@@ -164,6 +164,11 @@ class Condition:
         """Takes one rung back: verdicts recovered, the machine was mended, or a person said so."""
         return self._come_down(self.below, at_s) if self.rung else (self, False)
 
+    def renew(self, at_s: int) -> tuple[Condition, bool]:
+        """Takes all rungs back, and forgets what was counted: the machine was overhauled, and what was held against
+        it was measured on what it is no longer. Returns whether there was a rung to take back."""
+        return Condition(since_s=at_s), bool(self.rung)
+
     def take_back(self, cause: bytes, at_s: int) -> tuple[Condition, bool]:
         """Takes all rungs back to which a cause led that does not count, unless another one followed."""
         return self._come_down(self.before, at_s) if cause and cause == self.cause else (self, False)

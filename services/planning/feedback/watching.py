@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from structlog.typing import FilteringBoundLogger
 
-from ledger.canonical import to_hex
+from ledger.canonical import Json, to_hex
 from ledger.plans.offer import parse_offer, parse_offer_withdrawal
 from ledger.records import Contract
 from ledger.store.feed import Feed, Position
@@ -131,17 +131,23 @@ class Watcher:
             self._taker.note_lift(row.cause, reason, {"dismissed": True, "reason": reason})
         return row
 
-    def mend(self, machine: int, reason: str) -> Condition:
+    def mend(self, machine: int, reason: str, *, overhauled: bool = False) -> Condition:
         """Has the owner say that a machine whose offers were withdrawn is mended: it comes down by one rung, and its
-        verdicts decide about the rest. Raises CauseRefusedError unless it is so."""
+        verdicts decide about the rest. `overhauled`: nothing is held against it any more, on whatever rung it stands.
+        Raises CauseRefusedError unless it is so."""
         condition = self._kept.condition(machine)
-        if not self._owns(machine) or condition.efficiency_per_mille:
-            raise CauseRefusedError(f"feedback has not withdrawn the offers of machine {machine}, or of no own machine")
-        lifted, _ = condition.lift(self.now_s)
+        if not self._owns(machine):
+            raise CauseRefusedError(f"machine {machine} is not one of this company", hint="its owner says so")
+        if condition.efficiency_per_mille and not overhauled:
+            raise CauseRefusedError(
+                f"feedback has not withdrawn the offers of machine {machine}", hint="say so if it was overhauled"
+            )
+        lifted, was_held = condition.renew(self.now_s) if overhauled else condition.lift(self.now_s)
         self._kept.put_condition(machine, lifted)
         row = self._find_cause(machine, condition)
-        if row is not None:
-            self._taker.note_lift(row.cause, reason, {"mended": True, "reason": reason})
+        if was_held and row is not None:
+            said: dict[str, Json] = {"overhauled" if overhauled else "mended": True, "reason": reason}
+            self._taker.note_lift(row.cause, reason, said)
         return lifted
 
     def _take_in(self, found: Finding) -> None:

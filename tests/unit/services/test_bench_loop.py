@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
+from ledger.plans.offer import Offer
 from services.lab.bench.drifting_plant import DriftingPlant
 from services.lab.bench.loop import Compared, Side, compare_loops, worst_window
+from services.lab.bench.planning_instances import generate_plan_file
 
 
 def test_with_feedback_fewer_parts_are_rejected_at_less_cost() -> None:
@@ -14,6 +18,15 @@ def test_with_feedback_fewer_parts_are_rejected_at_less_cost() -> None:
     assert found.with_feedback.steps["setpoint"] > 0
     # Until the first step, nothing differs.
     assert found.with_feedback.cost[0] == found.without.cost[0]
+
+
+@pytest.mark.parametrize("efficiency", [1000, 950, 900])
+def test_derated_machines_are_expected_to_be_as_slow_as_it_says(efficiency: int) -> None:
+    def slots(per_mille: int) -> int:
+        file = generate_plan_file(60, 7, efficiency_per_mille=dict.fromkeys(range(1, 10), per_mille))
+        return sum(one.entry.duration for one in file.offers if isinstance(one.entry, Offer))
+
+    assert slots(efficiency) == pytest.approx(slots(1000) * 1000 / efficiency, rel=0.02)
 
 
 def test_the_same_seed_is_the_same_fate() -> None:

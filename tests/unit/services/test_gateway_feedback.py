@@ -70,6 +70,16 @@ def test_a_reported_failure_is_evidence_and_withdraws_the_machine_until_it_is_me
     assert shown["steps"][-1]["detail"] == "a new spindle"
 
 
+def test_an_overhauled_machine_comes_down_from_any_rung(site: Site) -> None:
+    machine, _ = equip(site)
+    found = site.post("/v1/causes", {"machine": machine, "kind": "machine-down", "text": "the spindle broke"}).json()
+    done = {"reason": "all bearings are new", "overhauled": True}
+    assert site.post(f"/v1/machines/{machine}/mended", done).status_code == 204
+    shown = site.caller.ask(f"/v1/causes/{found['cause']}").json()
+    assert (shown["rung"], shown["efficiency_per_mille"]) == (0, 1000)
+    assert shown["steps"][-1]["detail"] == "all bearings are new"
+
+
 def test_the_thread_looks_once_and_goes_on_after_a_restart(site: Site) -> None:
     machine, _ = equip(site)
     site.post("/v1/causes", {"machine": machine, "kind": "drift", "text": "the temperature drifts"})

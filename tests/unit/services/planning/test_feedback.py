@@ -212,6 +212,22 @@ def test_a_failed_machine_makes_no_offers_until_it_is_mended(world: FeedbackWorl
         world.watcher(shelf).mend(MACHINE, "twice")
 
 
+def test_an_overhauled_machine_is_offered_at_its_whole_speed_with_the_reason_on_record(world: FeedbackWorld) -> None:
+    world.setpoints.proposes = False
+    drift(world)
+    assert world.condition().rung == 2
+    with writing(world.store) as shelf, pytest.raises(CauseRefusedError):
+        world.watcher(shelf).mend(MACHINE, "derated machines are offered")
+    with writing(world.store) as shelf:
+        assert world.watcher(shelf).mend(MACHINE, "new bearings", overhauled=True).rung == 0
+    assert (world.entries()[-1]["overhauled"], world.entries()[-1]["efficiency_per_mille"]) == (True, 1000)
+    assert world.entries()[-1]["reason"] == "new bearings"
+    written = len(world.entries())
+    with writing(world.store) as shelf:
+        assert world.watcher(shelf).mend(MACHINE, "and its belt", overhauled=True).rung == 0
+    assert len(world.entries()) == written  # nothing was held against it
+
+
 def test_what_a_person_dismisses_is_taken_back_with_the_reason_on_record(world: FeedbackWorld) -> None:
     world.setpoints.proposes = False
     name = drift(world)

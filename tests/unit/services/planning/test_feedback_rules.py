@@ -112,6 +112,16 @@ def test_a_machine_that_failed_is_as_good_as_before_once_it_is_mended() -> None:
     assert drifted.lift(9)[0].efficiency_per_mille == LADDER[2].efficiency_per_mille
 
 
+def test_nothing_is_held_against_a_machine_that_was_overhauled() -> None:
+    drifted, _ = climb(Condition(), [CauseKind.DRIFT] * 3)
+    renewed, was_held = judge(drifted, cause(CauseKind.CERTIFICATE, 40)).condition.renew(50)
+    assert (was_held, renewed) == (True, Condition(since_s=50))
+    assert renewed.renew(60) == (Condition(since_s=60), False)
+    # What was measured before says nothing about it, and what is measured now begins on the first rung.
+    assert judge(renewed, cause(CauseKind.DRIFT, 50, 9, at_s=70)).outcome is Outcome.EARLIER
+    assert judge(renewed, cause(CauseKind.DRIFT, 51, 9)).steps == (Step.SETPOINT,)
+
+
 def test_refused_settings_lead_to_the_next_rung_at_once() -> None:
     condition = judge(Condition(), cause(CauseKind.DRIFT, 5)).condition
     assert condition.pass_over(CauseKind.DRIFT, 6).steps == (Step.DERATE,)
