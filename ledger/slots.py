@@ -30,7 +30,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from importlib import resources
+from pathlib import Path
 from typing import Any, TypeVar
 
 from ledger.canonical import keccak256
@@ -61,6 +61,7 @@ __all__ = [
     "decode_sequence",
     "decode_struct",
     "head_slot",
+    "load_layouts",
     "machine_slot",
     "published_slot",
     "sequence_slot",
@@ -69,6 +70,7 @@ __all__ = [
 
 T = TypeVar("T")
 WORD_BYTES = 32
+_FOLDER = Path(__file__).parent / "artifacts"
 _ARTIFACTS = {Contract.REGISTRY: "Registry", Contract.LEDGER: "TraceLedger"}
 _ENUMERATIONS: tuple[type[enum.IntEnum], ...] = (
     AssignmentState,
@@ -329,9 +331,15 @@ class _Struct:
     members: tuple[_Member, ...]
 
 
+def load_layouts() -> None:
+    """Reads the layouts of the contracts now, which are otherwise read when they are first needed."""
+    for contract in _ARTIFACTS:
+        _layout(contract)
+
+
 @functools.cache
 def _layout(contract: Contract) -> Mapping[str, Any]:
-    raw = json.loads((resources.files("ledger") / "artifacts" / f"{_ARTIFACTS[contract]}.json").read_text())
+    raw = json.loads((_FOLDER / f"{_ARTIFACTS[contract]}.json").read_text())
     layout: Mapping[str, Any] = raw["storageLayout"]
     return layout
 

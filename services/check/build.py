@@ -13,23 +13,26 @@ import hashlib
 import importlib
 import io
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from ledger.canonical import canonical_json
 from ledger.errors import InputError, MillmarkError
 from ledger.verify import Step
 from ledger.verify.wording import LANGUAGES
 
-__all__ = ["MANIFEST", "build_folder", "folder_digest"]
+__all__ = ["MANIFEST", "build_folder", "folder_digest", "unpack_files"]
 
 MANIFEST = "SHA256SUMS"
 _HERE = Path(__file__).parent
+_LIBRARY = _HERE / "library"
 _LEDGER, _PORTAL = _HERE.parents[1] / "ledger", _HERE.parent / "portal"
 _CURVES = (
     "secp256k1",
@@ -46,7 +49,7 @@ _TELL = """import importlib, sys
 for name in sys.argv[1:]: importlib.import_module(name)
 for name, module in sys.modules.items():
     if name.partition(".")[0] == "ledger": print(module.__file__)"""
-_MAX_S = 60
+_MAX_S = 600
 _FIXED = (1980, 1, 1, 0, 0, 0)
 _CHARSET = re.compile(r"__init__|aliases|ascii|idna|latin_1|punycode|raw_unicode_escape|unicode_escape|utf_.*")
 
@@ -57,7 +60,8 @@ def build_folder(modules: Path, folder: Path) -> str:
     if folder.exists() and any(folder.iterdir()) and not (folder / MANIFEST).is_file():
         raise InputError(f"{folder} has other files, which building the page would delete", hint="name a new folder")
     shutil.rmtree(folder, ignore_errors=True)
-    for name, content in sorted(_files(modules)):
+    files = dict(_files(modules))
+    for name, content in sorted([*files.items(), ("memory.bin", _memory(files))]):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
@@ -100,6 +104,31 @@ def _files(modules: Path) -> Iterator[tuple[str, bytes]]:
     for name in ("index", "decode"):
         yield f"qr/{name}.js", _unmapped((modules / "qr" / f"{name}.js").read_bytes())
     yield from _licences(modules)
+
+
+def _memory(files: Mapping[str, bytes]) -> bytes:
+    """The memory of the page's Python when it has started, by Node: the same wherever it runs. Raises InputError."""
+    node = shutil.which("node")
+    if node is None:
+        raise InputError("node is not installed, which starts the page's Python", hint="it comes with npm")
+    with TemporaryDirectory() as folder:
+        unpack_files(files, Path(folder))
+        command = [node, str(_HERE / "memory.mjs"), folder, str(_HERE / "image.py")]
+        # Nothing of this machine's: neither its time zone nor its language.
+        settings = {"PATH": os.environ.get("PATH", ""), "TZ": "UTC"}
+        done = subprocess.run(command, capture_output=True, timeout=_MAX_S, check=False, env=settings)
+    if done.returncode:
+        raise InputError(f"the page's Python cannot be started: {done.stderr[-500:].decode(errors='replace')}")
+    return done.stdout
+
+
+def unpack_files(files: Mapping[str, bytes], folder: Path) -> None:
+    """Writes the page's files as Node needs them."""
+    for name, content in files.items():
+        path = folder / name.removesuffix(".gz")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(gzip.decompress(content) if name.endswith(".gz") else content)
+    (folder / "package.json").write_text('{"type": "module"}')
 
 
 def _words(path: Path) -> bytes:
@@ -155,11 +184,15 @@ def _distribution(name: str) -> Iterator[tuple[str, str]]:
 
 
 def _library(path: Path) -> bytes:
-    """Python's library without what the verifier cannot need. Not compressed: the whole is packed."""
+    """Python's library without what the verifier cannot need, and with stand-ins for what asks for that. Not
+    compressed: the whole is packed."""
+    own = {one.relative_to(_LIBRARY).as_posix(): one for one in _LIBRARY.rglob("*.py")}
     kept = io.BytesIO()
     with zipfile.ZipFile(path) as source, zipfile.ZipFile(kept, "w", zipfile.ZIP_STORED) as target:
-        for name in sorted(source.namelist()):
-            if _is_needed(name):
+        for name in sorted({*source.namelist(), *own}):
+            if name in own:
+                target.writestr(zipfile.ZipInfo(name, _FIXED), own[name].read_bytes())
+            elif _is_needed(name):
                 target.writestr(zipfile.ZipInfo(name, _FIXED), source.read(name))
     return kept.getvalue()
 

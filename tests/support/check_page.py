@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import base64
-import gzip
 import json
 import shutil
 import subprocess
@@ -22,7 +21,7 @@ import pytest
 from ledger.bundle import parse_bundle
 from ledger.trust import parse_trust
 from ledger.verify import Step, VerificationError, verify_bundle
-from services.check.build import build_folder
+from services.check.build import build_folder, unpack_files
 from tests.support.bundle_content import Content, read_content
 from tests.support.forgeries import forge
 from tests.support.forging import MAX_AGE_S, Forged
@@ -44,11 +43,8 @@ def build_page(folder: Path) -> str:
 
 def unpack_page(page: Path, folder: Path) -> Path:
     """The page's folder as Node needs it."""
-    shutil.copytree(page, folder)
-    for path in folder.rglob("*.gz"):
-        path.with_suffix("").write_bytes(gzip.decompress(path.read_bytes()))
-        path.unlink()
-    (folder / "package.json").write_text('{"type": "module"}')
+    files = {path.relative_to(page).as_posix(): path.read_bytes() for path in page.rglob("*") if path.is_file()}
+    unpack_files(files, folder)
     return folder
 
 

@@ -46,11 +46,11 @@ function verifier() {
   state(say("loading", { size: LOADED_MB }));
   worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
   ready = new Promise((resolve, reject) => {
-    worker.onmessage = ({ data }) => (data.ready ? resolve(data.python) : reject(new Error(data.failed)));
+    worker.onmessage = ({ data }) => (data.ready ? resolve(data) : reject(new Error(data.failed)));
     worker.onerror = (event) => reject(new Error(event.message || "worker"));
   });
   ready.then(
-    (python) => state(say("ready", { python })),
+    ({ python, slow }) => state(say(slow ? "ready.slow" : "ready", { python, reason: slow })),
     (error) => {
       ready = null; // the next try may find the network again
       state(say("no.worker", { reason: error.message }), "failed");

@@ -1,48 +1,46 @@
 // Runs the verifier apart from the page: Python and Millmark's own code, loaded from this folder and from nowhere else.
-import { loadPyodide } from "./pyodide/pyodide.mjs";
-import { hashing } from "./hashing.js";
+import { startPython } from "./python.js";
 
 const HERE = new URL("./", import.meta.url);
 const load = globalThis.fetch.bind(globalThis);
 const MEDIA = { wasm: "application/wasm", json: "application/json", zip: "application/zip" };
 
+async function loaded(name) {
+  const answer = await load(new URL(name, HERE), { credentials: "omit" });
+  if (!answer.ok) throw new Error(`${name} cannot be loaded: status ${answer.status}`);
+  return answer;
+}
+
 // Large files lie packed in the folder, so that any host serves them in their small form.
 async function unpacked(name) {
-  const answer = await load(new URL(`${name}.gz`, HERE), { credentials: "omit" });
-  if (!answer.ok) throw new Error(`${name} cannot be loaded: status ${answer.status}`);
+  const answer = await loaded(`${name}.gz`);
   const media = MEDIA[name.split(".").pop()] ?? "application/octet-stream";
   return new Response(answer.body.pipeThrough(new DecompressionStream("gzip")), { headers: { "Content-Type": media } });
 }
 
 async function start() {
   globalThis.fetch = (url) => unpacked(new URL(url, HERE).href.slice(HERE.href.length));
-  const [python, code] = await Promise.all([
-    loadPyodide({ indexURL: new URL("pyodide/", HERE).href, packages: [], checkAPIVersion: true }),
-    unpacked("code.json").then((answer) => answer.json()),
-  ]);
+  const found = await startPython(
+    new URL("pyodide/", HERE).href,
+    () => loaded("memory.bin").then((answer) => answer.arrayBuffer()),
+    () => unpacked("code.json").then((answer) => answer.text()),
+  );
   // From here on nothing can be asked of any server.
   globalThis.fetch = () => Promise.reject(new Error("the verifier loads nothing"));
   globalThis.XMLHttpRequest = undefined;
   globalThis.WebSocket = undefined;
   globalThis.EventSource = undefined;
-  for (const [name, text] of Object.entries(code)) {
-    const path = `/millmark/${name}`;
-    python.FS.mkdirTree(path.slice(0, path.lastIndexOf("/")));
-    python.FS.writeFile(path, text);
-  }
-  python.registerJsModule("millmark_hashing", hashing);
-  python.runPython("import sys; sys.path.insert(0, '/millmark'); import entry");
-  return python;
+  return found;
 }
 
 const started = start();
 started.then(
-  (python) => postMessage({ ready: true, python: python.runPython("import sys; sys.version.split()[0]") }),
+  ({ python, slow }) => postMessage({ ready: true, slow, python: python.runPython("import sys; sys.version.split()[0]") }),
   (error) => postMessage({ failed: String(error) }),
 );
 
 onmessage = async ({ data }) => {
-  const python = await started;
+  const { python } = await started;
   const entry = python.pyimport("entry");
   try {
     const [bundle, trust] = [data.bundle, data.trust].map((bytes) => python.toPy(bytes).tobytes());

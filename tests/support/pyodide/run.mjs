@@ -1,4 +1,5 @@
-// The page's Python under Node: `node run.mjs FOLDER check` answers lines of JSON with the page's answers;
+// The page's Python under Node: `node run.mjs FOLDER check` answers lines of JSON with the page's answers, after one
+// that says why it started from its sources, if it did; `check-sources` starts from them at once;
 // `node run.mjs FOLDER pytest MODULES ROOT PACKAGES ARGUMENT...` runs tests of the repository at ROOT.
 // FOLDER is the page's folder, unpacked; MODULES the node_modules that it was built from; PACKAGES Python's packages.
 import { createInterface } from "node:readline";
@@ -6,21 +7,16 @@ import { readFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 
 const [folder, what, ...rest] = process.argv.slice(2);
-const { loadPyodide } = await import(pathToFileURL(`${folder}/pyodide/pyodide.mjs`).href);
-const { hashing } = await import(pathToFileURL(`${folder}/hashing.js`).href);
-// pytest needs more of Python's library than the page has.
-const runtime = what === "check" ? `${folder}/pyodide/` : `${rest.shift()}/pyodide/`;
-const python = await loadPyodide({ indexURL: runtime, packages: [], checkAPIVersion: true });
-python.registerJsModule("millmark_hashing", hashing);
-for (const [name, text] of Object.entries(JSON.parse(readFileSync(`${folder}/code.json`, "utf8")))) {
-  const path = `/millmark/${name}`;
-  python.FS.mkdirTree(path.slice(0, path.lastIndexOf("/")));
-  python.FS.writeFile(path, text);
-}
+const { startPython } = await import(pathToFileURL(`${folder}/python.js`).href);
+// pytest needs more of Python's library than the page has; and the page's memory is for checks alone.
+const runtime = what === "pytest" ? `${rest.shift()}/pyodide/` : `${folder}/pyodide/`;
+const memory = async () => new Uint8Array(readFileSync(`${folder}/memory.bin`)).buffer;
+const code = async () => readFileSync(`${folder}/code.json`, "utf8");
+const { python, slow } = await startPython(runtime, what === "check" ? memory : null, code);
 
 async function check() {
-  python.runPython("import sys; sys.path.insert(0, '/millmark'); import entry");
   const entry = python.pyimport("entry");
+  process.stdout.write(`${JSON.stringify({ slow })}\n`);
   for await (const line of createInterface({ input: process.stdin })) {
     const given = JSON.parse(line);
     const [bundle, trust] = [given.bundle, given.trust].map((text) =>
@@ -43,7 +39,7 @@ function pytest(root, packages, ...options) {
   // The page's stand-ins for extension modules before anything else, the repository's ledger before the page's copy.
   python.runPython(`
 import shutil, sys
-for name in ("ledger", "entry.py"):
+for name in ("ledger", "entry.py", "secrets.py"):
     (shutil.rmtree if name == "ledger" else __import__("os").remove)(f"/millmark/{name}")
 sys.path[:0] = ["/millmark", "/stand_ins", "/root"]
 sys.path.append("/packages")
@@ -66,4 +62,4 @@ os.chdir("/root")
   process.exitCode = Number(main(python.toPy(options)));
 }
 
-await (what === "check" ? check() : pytest(...rest));
+await (what === "pytest" ? pytest(...rest) : check());
