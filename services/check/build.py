@@ -59,9 +59,10 @@ def build_folder(modules: Path, folder: Path) -> str:
     node_modules folder). Returns the folder's digest. Raises InputError if the folder has anything else."""
     if folder.exists() and any(folder.iterdir()) and not (folder / MANIFEST).is_file():
         raise InputError(f"{folder} has other files, which building the page would delete", hint="name a new folder")
-    shutil.rmtree(folder, ignore_errors=True)
     files = dict(_files(modules))
-    for name, content in sorted([*files.items(), ("memory.bin", _memory(files))]):
+    files["memory.bin"] = _memory(files)
+    shutil.rmtree(folder, ignore_errors=True)
+    for name, content in sorted(files.items()):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
@@ -113,13 +114,14 @@ def _memory(files: Mapping[str, bytes]) -> bytes:
         raise InputError("node is not installed, which starts the page's Python", hint="it comes with npm")
     with TemporaryDirectory() as folder:
         unpack_files(files, Path(folder))
-        command = [node, str(_HERE / "memory.mjs"), folder, str(_HERE / "image.py")]
+        target = Path(folder) / "memory.bin"
+        command = [node, str(_HERE / "memory.mjs"), folder, str(_HERE / "image.py"), str(target)]
         # Nothing of this machine's: neither its time zone nor its language.
         settings = {"PATH": os.environ.get("PATH", ""), "TZ": "UTC"}
         done = subprocess.run(command, capture_output=True, timeout=_MAX_S, check=False, env=settings)
-    if done.returncode:
-        raise InputError(f"the page's Python cannot be started: {done.stderr[-500:].decode(errors='replace')}")
-    return done.stdout
+        if done.returncode:
+            raise InputError(f"the page's Python cannot be started: {done.stderr[-500:].decode(errors='replace')}")
+        return target.read_bytes()
 
 
 def unpack_files(files: Mapping[str, bytes], folder: Path) -> None:

@@ -1,9 +1,10 @@
-// `node memory.mjs FOLDER IMAGE`: starts the unpacked page in FOLDER and writes its memory to standard output, for
-// page/python.js to put back. The same bytes each time: clock and chance stand still, and the runtime packs it itself.
-import { readFileSync, writeSync } from "node:fs";
+// `node memory.mjs FOLDER IMAGE TARGET`: starts the unpacked page in FOLDER, runs IMAGE, and writes its memory to
+// TARGET, for page/python.js to put back. The same bytes each time: clock and chance stand still, and the runtime packs
+// it itself.
+import { readFileSync, writeFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 
-const [folder, image] = process.argv.slice(2);
+const [folder, image, target] = process.argv.slice(2);
 const MOMENT_MS = 315532800000; // 1980-01-01
 Date.now = () => MOMENT_MS;
 performance.now = () => 0;
@@ -77,7 +78,7 @@ function pack(content) {
   const [id, none, mostly] = [0x21n, 2n ** 64n - 1n, content.length + 2 ** 16];
   const [options, filters, at] = [128, 32, 4].map((bytes) => module._calloc(1, bytes));
   const [given, room] = [module._malloc(content.length), module._malloc(mostly)];
-  module._lzma_lzma_preset(options, 6);
+  module._lzma_lzma_preset(options, (6 | (1 << 31)) >>> 0); // LZMA_PRESET_EXTREME
   // Of memory, whose words have four bytes: the position in the word says more than the byte before.
   module.HEAPU32.set([1, 2, 2], (options + 12) >> 2);
   module.HEAPU64.set([id], filters >> 3);
@@ -94,5 +95,4 @@ const head = new TextEncoder().encode(
 );
 const size = new Uint8Array(4);
 new DataView(size.buffer).setUint32(0, head.length, true);
-for (const part of [size, head, pack(kept)])
-  for (let done = 0; done < part.length; ) done += writeSync(1, part.subarray(done));
+writeFileSync(target, Buffer.concat([size, head, pack(kept)]));

@@ -28,6 +28,7 @@ CHECK_HEADERS = {
     "Cache-Control": "no-cache",
 }
 _MEDIA = {
+    "bin": "application/octet-stream",
     "css": "text/css; charset=utf-8",
     "gz": "application/gzip",
     "html": "text/html; charset=utf-8",

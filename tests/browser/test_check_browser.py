@@ -60,6 +60,25 @@ def test_from_the_passport_a_phone_verifies_alone(world: PortalWorld, page: Page
     expect(result.locator(".checks li.done")).to_have_count(STEPS)
 
 
+def test_python_starts_from_its_memory_and_without_it_from_its_sources(
+    world: PortalWorld, page: Page, tmp_path: Path
+) -> None:
+    bundle, trust = _download(world, page, tmp_path)
+    asked: list[Request] = []
+    page.on("request", lambda one: asked.append(one))  # playwright marks the function
+    page.goto(f"{world.origin}/check/")
+    _choose(page, "bundle", bundle)
+    expect(page.locator("#state")).to_have_text(re.compile(r"The verifier is ready \(Python [\d.]+\)\.$"))
+    assert not [one.url for one in asked if one.url.endswith(("code.json.gz", "python_stdlib.zip.gz"))]
+    page.context.route("**/memory.bin", lambda route: route.fulfill(status=404))
+    page.goto(f"{world.origin}/check/")
+    _choose(page, "bundle", bundle)
+    _choose(page, "trust", trust)
+    expect(page.locator("#state")).to_contain_text("quick start failed, so it started the slow way: Error: memory.bin")
+    page.get_by_role("button", name="Verify").click()
+    expect(page.locator("#result")).to_contain_text("All eleven steps passed")
+
+
 def test_files_are_verified_and_a_forgery_is_refused(world: PortalWorld, page: Page, tmp_path: Path) -> None:
     bundle, trust = _download(world, page, tmp_path)
     page.goto(f"{world.origin}/check/")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,9 +14,9 @@ from ledger.headers import parse_header
 from ledger.trust import parse_trust
 from ledger.verify import Report, Step, verify_bundle
 from ledger.verify.wording import LANGUAGES, words_of
-from services.check.build import MANIFEST, folder_digest
+from services.check.build import MANIFEST, build_folder, folder_digest
 from tests.support.bundle_content import Content, read_content
-from tests.support.check_page import Checker, build_page, compare_forgeries, run_checker, unpack_page
+from tests.support.check_page import MODULES, Checker, build_page, compare_forgeries, run_checker, unpack_page
 from tests.support.figures import Tell
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "bundle"
@@ -49,7 +50,7 @@ def now_s() -> int:
 
 
 def test_the_folder_has_the_same_bytes_each_time(page: Path, tmp_path: Path) -> None:
-    assert build_page(tmp_path / "again") == folder_digest(page)
+    assert build_folder(MODULES, tmp_path / "again") == folder_digest(page)
     assert (tmp_path / "again" / MANIFEST).read_bytes() == (page / MANIFEST).read_bytes()
 
 
@@ -61,10 +62,47 @@ def test_a_changed_file_changes_the_digest(tmp_path: Path) -> None:
 
 def test_the_page_names_no_other_host(page: Path) -> None:
     """Nothing to load from elsewhere, not even an address that a mistake could load."""
-    for name in ("index.html", "check.js", "worker.js", "hashing.js", "check.css", "portal.css", "words.json"):
+    for name in (
+        "index.html",
+        "check.js",
+        "worker.js",
+        "python.js",
+        "hashing.js",
+        "check.css",
+        "portal.css",
+        "words.json",
+    ):
         text = (page / name).read_text()
         assert "http:" not in text, name
         assert "https:" not in text, name
+
+
+def test_what_a_browser_loads_for_a_check_is_small(page: Path, tell: Tell) -> None:
+    """Packed, as gateways serve it. The sources serve where the memory does not, the reader of codes with the camera."""
+    unused = ("code.json.gz", "pyodide/python_stdlib.zip.gz", MANIFEST)
+    names = {path.relative_to(page).as_posix() for path in page.rglob("*") if path.is_file()} - {*unused}
+    loaded = [page / name for name in names if not name.startswith(("licences/", "qr/"))]
+    size = sum(min(path.stat().st_size, len(gzip.compress(path.read_bytes()))) for path in loaded)
+    tell(f"{size} bytes are loaded once")
+    assert size <= MOST_BYTES
+
+
+def test_python_starts_from_the_memory_that_was_kept(checker: Checker) -> None:
+    assert checker.slow is None
+
+
+def test_where_the_memory_is_not_as_it_was_kept_python_starts_from_its_sources_and_answers_alike(
+    page: Path, checker: Checker, now_s: int, tmp_path: Path
+) -> None:
+    bundle, trust = ((VECTORS / name).read_bytes() for name in ("part.bundle", "trust.json"))
+    unpacked = unpack_page(page, tmp_path / "unpacked")
+    memory = bytearray((unpacked / "memory.bin").read_bytes())
+    memory[len(memory) // 2] ^= 1
+    (unpacked / "memory.bin").write_bytes(memory)
+    with run_checker(unpacked) as slow:
+        assert slow.slow is not None
+        assert "cannot be unpacked" in slow.slow
+        assert slow.check(bundle, trust, now_s) == checker.check(bundle, trust, now_s)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -99,7 +137,7 @@ def test_a_step_that_was_not_tried_is_not_called_passed(checker: Checker, now_s:
 def test_a_folder_with_other_files_is_not_deleted(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(InputError, match="has other files"):
-        build_page(tmp_path)
+        build_folder(MODULES, tmp_path)
     assert (tmp_path / "thesis.txt").exists()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import functools
 import json
 import shutil
 import subprocess
@@ -21,7 +22,7 @@ import pytest
 from ledger.bundle import parse_bundle
 from ledger.trust import parse_trust
 from ledger.verify import Step, VerificationError, verify_bundle
-from services.check.build import build_folder, unpack_files
+from services.check.build import build_folder, folder_digest, unpack_files
 from tests.support.bundle_content import Content, read_content
 from tests.support.forgeries import forge
 from tests.support.forging import MAX_AGE_S, Forged
@@ -35,10 +36,19 @@ RUN = Path(__file__).parent / "pyodide" / "run.mjs"
 
 
 def build_page(folder: Path) -> str:
-    """Builds the page in a folder and returns its digest. Skips where its packages are not installed."""
+    """The page in a folder, built once in each process. Returns its digest. Skips where its packages are not
+    installed."""
     if not (MODULES / "pyodide").exists():
         pytest.skip("the packages of services/check are not installed: npm is needed")
-    return build_folder(MODULES, folder)
+    shutil.copytree(Path(_built().name) / "page", folder)
+    return folder_digest(folder)
+
+
+@functools.cache
+def _built() -> TemporaryDirectory[str]:
+    folder = TemporaryDirectory()  # deleted when the process ends
+    build_folder(MODULES, Path(folder.name) / "page")
+    return folder
 
 
 def unpack_page(page: Path, folder: Path) -> Path:
@@ -53,6 +63,9 @@ class Checker:
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
+        assert process.stdout is not None
+        self.slow: str | None = json.loads(process.stdout.readline())["slow"]
+        """Why Python had to start from its sources; None where it started from the memory that was kept."""
 
     def check(self, bundle: bytes, trust: bytes, now_s: int, **options: Any) -> dict[str, Any]:
         """What the page answers."""

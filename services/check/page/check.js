@@ -1,6 +1,4 @@
 // The page: takes a proof and a trust file, has the worker verify them, and shows what the verifier said.
-import decodeQR from "./qr/decode.js";
-
 const MOST = { bundle: 32 * 2 ** 20, trust: 2 ** 20 };
 const LOADED_MB = "6";
 // What a reader needs first; the rest is folded away.
@@ -231,7 +229,9 @@ async function scan() {
   if (scanning) return; // a second camera would have nobody to switch it off
   scanning = true;
   let stream;
+  let decodeQR;
   try {
+    ({ default: decodeQR } = await import("./qr/decode.js"));
     stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" }, audio: false });
   } catch (error) {
     scanning = false;
