@@ -171,8 +171,9 @@ def _code() -> Iterator[tuple[str, str]]:
 
 
 def _verifier() -> list[Path]:
-    """The files of the modules that the verifier imports, as an interpreter of its own reports them."""
-    wanted = ["ledger.verify.verifier", *(f"ledger.verify.words.{module}" for module in LANGUAGES.values())]
+    """The files of the modules that the page's entry and the verifier import, as an interpreter of its own reports them."""
+    named = re.findall(r"(?m)^from (ledger[.\w]*) import", (_HERE / "entry.py").read_text())
+    wanted = [*named, "ledger.verify.verifier", *(f"ledger.verify.words.{module}" for module in LANGUAGES.values())]
     command = [sys.executable, "-c", _TELL, *wanted]
     found = subprocess.run(command, check=True, capture_output=True, text=True, timeout=_MAX_S)
     return sorted(map(Path, found.stdout.split("\n")[:-1]))
