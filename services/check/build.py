@@ -171,7 +171,7 @@ def _code() -> Iterator[tuple[str, str]]:
 
 
 def _verifier() -> list[Path]:
-    """The files of the modules that the page's entry and the verifier import, as an interpreter of its own reports them."""
+    """The files of the modules that the page's entry and the verifier import, as another interpreter reports them."""
     named = re.findall(r"(?m)^from (ledger[.\w]*) import", (_HERE / "entry.py").read_text())
     wanted = [*named, "ledger.verify.verifier", *(f"ledger.verify.words.{module}" for module in LANGUAGES.values())]
     command = [sys.executable, "-c", _TELL, *wanted]
