@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from ledger.canonical import sha256
 from ledger.errors import PlanError, PlanRefusedError
+from ledger.plans.bound import SlotPrices, derive_bound
 from ledger.plans.call import Job, Objective, Operation, Transport
 from ledger.plans.capability import Need
-from ledger.plans.check import check_plan
+from ledger.plans.check import _length_of_union, check_plan
+from ledger.plans.feasible import verify_legs
 from ledger.plans.file import build_part
 from ledger.plans.offer import Offer, OfferWithdrawal, parse_offer_withdrawal
-from ledger.plans.plan import Bound, Cause, CauseKind, Leg, Row
+from ledger.plans.plan import Bound, Cause, CauseKind, Leg, Plan, Row
 from ledger.plans.problem import Problem, build_problem
 from ledger.plans.ties import find_tied, tie_rank
 from tests.support.plan_world import made_file
@@ -32,8 +36,10 @@ def _named(*offers: Offer) -> list[tuple[bytes, Offer]]:
     return [(sha256(bytes([number])), offer) for number, offer in enumerate(offers)]
 
 
-def _build(named: list[tuple[bytes, Offer]], *, destination: int | None = None, **more: object) -> Problem:
-    job = Job(ORDER, bytes(32), 0, 9, tuple(Operation(number, Need("turning")) for number in (0, 1)))
+def _build(
+    named: list[tuple[bytes, Offer]], *, destination: int | None = None, operations: int = 2, **more: object
+) -> Problem:
+    job = Job(ORDER, bytes(32), 0, 9, tuple(Operation(number, Need("turning")) for number in range(operations)))
     goal = () if destination is None else ((ORDER, destination),)
     objective: Objective = replace(made_file(0).objective, transport=WAYS, destination=goal, tardiness=((ORDER, 1),))
     return build_problem(replace(made_file(0).call, jobs=(job,), slots=12), objective, named, **more)  # type: ignore[arg-type]
@@ -117,6 +123,37 @@ def test_what_follows_a_fixed_row_waits_for_its_leg() -> None:
     assert first(leg, now=8) == {3: 8, 4: 8}
     assert first(replace(leg, start=4)) == {3: 4, 4: 6}, "it had not left"
     assert first(replace(leg, destination=HOME)) == {3: 4, 4: 6}, "it goes elsewhere"
+
+
+def test_an_order_without_a_path_has_no_bound() -> None:
+    prices = SlotPrices(12, {})
+    both = _named(_offer(HOME, 0, 1), _offer(HOME, 1, 3))
+    assert derive_bound(_build(both), prices) is not None
+    assert derive_bound(_build(both[:1]), prices) is None, "nobody offers the second operation"
+    late = _named(_offer(HOME, 0, 1, ((0, 3, 5),)), _offer(HOME, 0, 2), _offer(HOME, 1, 3))
+    after = _build(late, now=4)
+    assert sorted(choice.windows for choice in after.routes[0].choices[0]) == [(), ((4, 9, 5),)]
+    assert derive_bound(after, prices) == derive_bound(_build(late[1:], now=4), prices)
+    assert derive_bound(_build([late[0], late[2]], now=4), prices) is None
+
+
+def test_the_last_leg_begins_where_the_last_operation_was() -> None:
+    """Of one operation, and of three."""
+    for owners in ((AWAY,), (HOME, HOME, AWAY)):
+        named = _named(*(_offer(owner, number, number + 1) for number, owner in enumerate(owners)))
+        rows = [_row(named, number, 3 * number) for number in range(len(named))]
+        legs = [Leg(ORDER, 1, HOME, AWAY, 0, 4, 6, 0)] if len(owners) > 1 else []
+        last = Leg(ORDER, len(owners) - 1, AWAY, HOME, 0, rows[-1].end, rows[-1].end + 3, 0)
+        problem = _build(named, destination=HOME, operations=len(owners))
+        verify_legs(problem, cast("Plan", SimpleNamespace(rows=rows, legs=[*legs, last])))
+        with pytest.raises(PlanRefusedError, match=f"lacks a leg from {AWAY} to {HOME}"):
+            verify_legs(problem, cast("Plan", SimpleNamespace(rows=rows, legs=legs)))
+
+
+def test_what_is_offered_twice_counts_once() -> None:
+    assert _length_of_union([]) == 0
+    assert _length_of_union([(6, 10), (5, 8), (12, 13), (6, 7)]) == 6
+    assert _length_of_union([(0, 2), (2, 3)]) == 3
 
 
 def test_a_withdrawal_says_its_cause() -> None:
