@@ -72,6 +72,11 @@ def test_a_gap_is_filled_once_it_has_existed_long_enough(
     assert chain.times == 1
 
 
+def test_what_fills_a_gap_has_the_gas_of_a_transfer() -> None:
+    """Ethereum Yellow Paper, appendix G: G_transaction, and nothing for no data."""
+    assert NOOP_GAS == 21_000
+
+
 def test_a_gap_that_was_gone_in_between_is_a_new_one(
     outbox: Outbox, writer: OutboxWriter, gaps: Gaps, clock: list[float]
 ) -> None:

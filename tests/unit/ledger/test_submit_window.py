@@ -39,6 +39,13 @@ def test_where_the_window_does_not_suffice_batches_grow(gas_limit: int, gas_of_r
     assert size == 250 or size * gas_of_record > gas_limit // 4 - gas_of_record or size >= 50
 
 
+def test_a_record_takes_some_gas_at_least() -> None:
+    window = Window()
+    for gas, records in ((10, 10), (5, 10), (0, 3)):
+        window.note_started(gas, records)
+        assert window.batch_size(head(gas_limit=160)) == 40, "a quarter of the block's gas"
+
+
 def test_a_given_batch_size_stays() -> None:
     window = Window(batch_size=7)
     window.note_started(50_000, 50)
