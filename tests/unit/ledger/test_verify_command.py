@@ -17,7 +17,7 @@ import ledger
 from ledger.trust import parse_trust
 from ledger.verify.__main__ import main
 from ledger.verify.files import Answer
-from ledger.verify.refusals import ProofsRefused
+from ledger.verify.refusals import FormatRefused, ProofsRefused
 from services.cli import app
 from tests.support.bundle_vector import DATA, NEEDED, TRUST, vector_bytes, vector_now
 
@@ -96,6 +96,10 @@ def test_a_refusal_in_json_has_its_step_cause_and_place(tmp_path: Path) -> None:
             "hint": refused[1].hint,
         },
     ]
+
+
+def test_a_malformed_bundle_is_refused_and_another_kind_of_file_is_unusable() -> None:
+    assert (FormatRefused("cut off").exit_code, FormatRefused("a picture", usable=False).exit_code) == (1, 2)
 
 
 def test_a_bundle_that_is_too_old_is_refused_by_the_checkpoint(capsys: pytest.CaptureFixture[str]) -> None:
