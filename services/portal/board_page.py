@@ -11,6 +11,7 @@ from fastapi import Request
 from starlette.responses import Response
 
 from ledger.provenance import listings, open_reader
+from ledger.records import Role
 from ledger.store import Store
 from services.pictures.gantt import draw_gantt
 from services.planning.consent import PlannedTimes
@@ -33,7 +34,15 @@ class Board:
     forms: Forms
 
     def routes(self) -> tuple[PageRoute, ...]:
-        return (PageRoute("/portal/machines", self.show, _RULE, menu="machines"),)
+        return (
+            PageRoute(
+                "/portal/machines",
+                self.show,
+                _RULE,
+                menu="machines",
+                used_by=Role.MANUFACTURER | Role.COORDINATOR | Role.INSPECTOR,
+            ),
+        )
 
     def show(self, request: Request, days: str = "") -> Response:
         """The machine board. `days`: how many it shows, of `SPANS`; else as many as all work takes."""

@@ -13,6 +13,7 @@ from ledger.canonical import parse_hex32
 from ledger.chain import Chain
 from ledger.errors import CanonicalError, ChainError, NotFoundError
 from ledger.provenance import open_reader
+from ledger.records import Role
 from ledger.store import Connection, Store
 from services.access import Principal, Scope
 from services.access.rules import Rule
@@ -55,7 +56,7 @@ class DemandPages:
 
     def routes(self) -> tuple[PageRoute, ...]:
         return (
-            PageRoute("/portal/demand", self.latest, _READ, menu="demand"),
+            PageRoute("/portal/demand", self.latest, _READ, menu="demand", used_by=Role.COORDINATOR),
             PageRoute("/portal/demand/{digest}", self.show, _READ),
         )
 

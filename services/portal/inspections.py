@@ -43,7 +43,9 @@ class InspectionPages:
 
     def routes(self) -> tuple[PageRoute, ...]:
         return (
-            PageRoute("/portal/inspections", self.queue, _QUEUE, menu="inspections"),
+            PageRoute(
+                "/portal/inspections", self.queue, _QUEUE, menu="inspections", used_by=Role.INSPECTOR | Role.AUDITOR
+            ),
             PageRoute("/portal/inspections/{number}", self.window, _OWN),
         )
 

@@ -17,7 +17,7 @@ from ledger.errors import NotFoundError
 from ledger.provenance import Direction, Limits, OrderTrace, Told, Trace, listings, tell_trace
 from ledger.provenance.labels import find_names
 from ledger.provenance.workload import MAX_WORK, workload
-from ledger.records import AssignmentState, LotState, OrderState
+from ledger.records import ALL_ROLES, AssignmentState, LotState, OrderState, Role
 from ledger.store import Store
 from services.pictures import build_family, draw_upright
 from services.portal.acting.acting import Acting
@@ -29,6 +29,7 @@ from services.portal.lists import PAGE_ITEMS, Filter, Filters, Find, Lists, prin
 from services.portal.lot_links import find_lot_links
 from services.portal.pages import Pages
 from services.portal.picture_words import PictureWords
+from services.portal.recall_view import sort_naturally
 from services.portal.routes import MEMBERS, Number, PageRoute
 from services.portal.story import build_story
 from services.portal.tasks import find_pending
@@ -108,13 +109,19 @@ class Listings:
 
     def routes(self) -> tuple[PageRoute, ...]:
         return (
-            PageRoute("/portal/orders", self.orders, MEMBERS, menu="orders"),
+            PageRoute("/portal/orders", self.orders, MEMBERS, menu="orders", used_by=ALL_ROLES & ~Role.CARRIER),
             PageRoute("/portal/orders/{subject}", self.order, _TRACED),
             *Board(self.store, self.pages, self.forms).routes(),
             PageRoute("/portal/machines/{number}", self.machine, MEMBERS),
             PageRoute("/portal/lots", self.lots, MEMBERS, menu="lots"),
             PageRoute("/portal/lots/{subject}", self.lot, _TRACED),
-            PageRoute("/portal/quarantine", self.quarantine, MEMBERS, menu="quarantine"),
+            PageRoute(
+                "/portal/quarantine",
+                self.quarantine,
+                MEMBERS,
+                menu="quarantine",
+                used_by=ALL_ROLES & ~(Role.CARRIER | Role.AUDITOR),
+            ),
         )
 
     def orders(self, request: Request) -> Response:
@@ -155,10 +162,14 @@ class Listings:
         offers = self.acting.offers_on(principal_of(request), About.LOT, subject)
         links = find_lot_links(self.store, told.trace.lot, principal_of(request))
         picture = self._draw(request, told.trace)
-        return self._tell_page(request, "lot.html", told, picture, offers=offers, links=links)
+        downstream = sort_naturally(told.trace.downstream)
+        return self._tell_page(request, "lot.html", told, picture, offers=offers, links=links, downstream=downstream)
 
     def _tell_page(self, request: Request, template: str, told: Told, picture: str | None, **more: Any) -> Response:
-        values = {"trace": told.trace, "story": build_story(told.statements), "failure": told.failure}
+        story = build_story(told.statements)
+        if isinstance(told.trace, Trace) and told.trace.downstream:
+            story = story.used()
+        values = {"trace": told.trace, "story": story, "failure": told.failure}
         return self._show(request, template, picture=picture, **values, **more)
 
     def machine(self, request: Request, number: Number) -> Response:

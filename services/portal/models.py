@@ -12,7 +12,7 @@ from fastapi import Request
 from starlette.responses import Response
 
 from ledger.provenance import Reader, answers, listings, open_reader
-from ledger.records import ModelState
+from ledger.records import ModelState, Role
 from ledger.store import Store
 from ledger.store.rows import ModelRow
 from services.access import Principal
@@ -63,7 +63,7 @@ class ModelPages:
 
     def routes(self) -> tuple[PageRoute, ...]:
         return (
-            PageRoute("/portal/models", self.list, MEMBERS, menu="models"),
+            PageRoute("/portal/models", self.list, MEMBERS, menu="models", used_by=Role.INSPECTOR | Role.AUDITOR),
             PageRoute("/portal/models/{number}", self.show, MEMBERS),
         )
 

@@ -88,8 +88,8 @@ class Speaker:
 
 class Pages:
     """Templates, catalogues and assets. `secure`: whether callers reach the gateway over https. `build_menu` returns
-    the menu entries for a caller, `find_folded` those that the menu folds away. `find_place` returns the position in
-    the feed of records from which pages follow it; without it, none does."""
+    the menu entries for a caller, `find_folded` those that the menu folds away for it. `find_place` returns the
+    position in the feed of records from which pages follow it; without it, none does."""
 
     def __init__(
         self,
@@ -98,7 +98,7 @@ class Pages:
         build_menu: Callable[[Principal], list[str]],
         speaker: Callable[[], Speaker] = lambda: Speaker(None, None),
         catalogues: Mapping[Language, Catalogue] | None = None,
-        find_folded: Callable[[], frozenset[str]] = frozenset,
+        find_folded: Callable[[Principal], frozenset[str]] = lambda _: frozenset(),
         find_place: Callable[[], str] | None = None,
     ) -> None:
         self._secure, self._build_menu, self._speaker = secure, build_menu, speaker
@@ -148,7 +148,7 @@ class Pages:
             principal=principal,
             speaker=self._speaker(),
             menu=[] if principal is None else self._build_menu(principal),
-            folded=self._find_folded(),
+            folded=frozenset() if principal is None else self._find_folded(principal),
             live=live,
             token=forms.token(request, cookie) if forms and cookie else None,
             **values,

@@ -66,7 +66,7 @@ class PeoplePages:
             PageRoute(ACCOUNT, self.account, _SIGNED_IN),
             PageRoute(f"{ACCOUNT}/passkey", self.add, _SIGNED_IN, method="POST"),
             PageRoute(f"{ACCOUNT}/passkey/remove", self.drop, _SIGNED_IN, method="POST"),
-            PageRoute(PEOPLE, self.list, _ADMINISTRATORS, menu="people", folded=True),
+            PageRoute(PEOPLE, self.list, _ADMINISTRATORS, menu="people"),
             PageRoute(PEOPLE, self.invite, _ADMINISTRATORS, method="POST"),
             PageRoute(f"{PEOPLE}/change", self.change, _ADMINISTRATORS, method="POST"),
             PageRoute(f"{PEOPLE}/remove", self.remove, _ADMINISTRATORS, method="POST"),
@@ -271,18 +271,24 @@ class PeoplePages:
             "once": self.once.issue(),
             "shown": _shown,
         }
-        return self.pages.render(request, "people.html", 400 if refused else 200, forms=self.forms, **values)
+        headers = SCRIPTED if link else None  # for the button that copies it
+        return self.pages.render(
+            request, "people.html", 400 if refused else 200, headers=headers, forms=self.forms, **values
+        )
 
     def invite(
         self,
         request: Request,
         token: Annotated[str, Form(max_length=_MAX_TOKEN)],
         once: Annotated[str, Form(max_length=MAX_CODE)],
-        role: Annotated[PersonRole, Form()],
+        role: Annotated[PersonRole | None, Form()] = None,
         name: Annotated[str, Form(max_length=_MAX_NAME)] = "",
         person: Annotated[int | None, Form(ge=1, le=2**31)] = None,
     ) -> Response:
         """Shows the link of an invitation; the same one if the form is sent again. Raises FormRefusedError."""
+        if role is None:
+            self.forms.verify(request, token)
+            return self._list(request, "an invitation needs a role: choose what the person may do")
         use = self.once.spend(request, token, once)
         if use.again:
             return self._show_again(request, code_of(use.seed))

@@ -18,6 +18,7 @@ from ledger.errors import CanonicalError, NotFoundError
 from ledger.plans.check import Unseen
 from ledger.provenance.reader import Reader as NameReader
 from ledger.provenance.reader import build_reader
+from ledger.records import Role
 from ledger.store import Book, Lineage, Rows, Store
 from services.access import Principal, Scope
 from services.access.rules import Rule
@@ -75,7 +76,7 @@ class Plans:
 
     def routes(self) -> tuple[PageRoute, ...]:
         return (
-            PageRoute("/portal/plans", self.list, _MEMBERS, menu="plans"),
+            PageRoute("/portal/plans", self.list, _MEMBERS, menu="plans", used_by=Role.COORDINATOR | Role.MANUFACTURER),
             PageRoute("/portal/plans/{digest}", self.show, _CHECKED),
         )
 

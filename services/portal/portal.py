@@ -162,7 +162,7 @@ class Portal:
             *people.routes(),
             *Administration(office.administration, self.pages, self.forms, once).routes(),
             PageRoute("/portal/queues", self.queues, OWNER, menu="queues", folded=True),
-            PageRoute("/portal/status", self.status, OWNER, menu="status"),
+            PageRoute("/portal/status", self.status, OWNER, menu="status", folded=True),
             *self._build_public(proofs, origin, clock, check),
         )
 
@@ -201,8 +201,8 @@ class Portal:
         """Menu entries of the pages that the principal may see."""
         return [page.menu for page in self.routes if page.menu and page.rule.is_met_by(principal)]
 
-    def _find_folded(self) -> frozenset[str]:
-        return frozenset(page.menu for page in self.routes if page.menu and page.folded)
+    def _find_folded(self, principal: Principal) -> frozenset[str]:
+        return frozenset(page.menu for page in self.routes if page.menu and page.is_folded_for(principal))
 
     def home(self, request: Request) -> Response:
         return self.pages.render(request, "home.html")

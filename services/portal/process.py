@@ -14,6 +14,7 @@ from starlette.responses import Response
 from ledger.errors import NotFoundError
 from ledger.provenance import open_reader
 from ledger.provenance.reader import Reader
+from ledger.records import Role
 from ledger.store import Store
 from ledger.store.rows import MachineRow, StreamRow
 from services.access import Principal, Scope
@@ -81,7 +82,9 @@ class ProcessPages:
     acting: Acting
 
     def routes(self) -> tuple[PageRoute, ...]:
-        return (PageRoute("/portal/process", self.show, _RULE, menu="process"),)
+        return (
+            PageRoute("/portal/process", self.show, _RULE, menu="process", used_by=Role.MANUFACTURER | Role.INSPECTOR),
+        )
 
     def show(self, request: Request, machine: str = "", after: str = "") -> Response:
         """Own machines with a reading or a proposal, those with a number greater than `after`, or one of them. Raises

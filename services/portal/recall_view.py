@@ -70,7 +70,7 @@ class RecallView:
     spent: int
     contacts: tuple[Contact, ...]
     lots: tuple[RelatedLot, ...]
-    """Nearest first, then by name as people sort: A9 before A10."""
+    """As `sort_naturally` has them: A9 before A10."""
     company: int | None
     whereabouts: Mapping[bytes, Whereabouts]
     """Of lots that are packed or offered."""
@@ -127,8 +127,18 @@ def contacts_of(store: Store, holders: Iterable[Holder]) -> tuple[Contact, ...]:
 
 
 def sort_naturally(lots: Iterable[RelatedLot]) -> list[RelatedLot]:
-    """Nearest first; lots of the same depth by the last part of their name, numbers in it as numbers."""
-    return sorted(lots, key=lambda lot: (lot.depth, lot.identifier is None, _parts(lot.identifier or ""), lot.subject))
+    """What still exists first, then nearest first; lots of the same depth by the last part of their name, numbers in it
+    as numbers."""
+    return sorted(
+        lots,
+        key=lambda lot: (
+            lot.state is LotState.SPENT,
+            lot.depth,
+            lot.identifier is None,
+            _parts(lot.identifier or ""),
+            lot.subject,
+        ),
+    )
 
 
 def may_recall_lot(reader: Reader, lot: bytes) -> bool:

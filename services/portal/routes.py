@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 from fastapi import Path
 
-from services.access import Scope
+from ledger.records import ALL_ROLES, Role
+from services.access import Principal, Scope
 from services.access.rules import Rule
 
 __all__ = ["ADMINISTRATORS", "ANYBODY", "CODE_HOLDERS", "MEMBERS", "OWNER", "Number", "PageRoute"]
@@ -36,9 +37,15 @@ class PageRoute:
     method: str = "GET"
     folded: bool = False
     """Whether its menu entry is among those that the menu folds away."""
+    used_by: Role = ALL_ROLES
+    """Companies with other roles alone have little use for it: for them, its entry is folded away, too."""
     live: bool = True
     """Whether the page follows records, for those who signed in. Not where it would change what somebody is about to
     confirm."""
+
+    def is_folded_for(self, principal: Principal) -> bool:
+        """Whether the menu folds its entry away. Who has no role in the registry may see everything at once."""
+        return self.folded or bool(principal.roles and not principal.roles & self.used_by)
 
     @property
     def follows(self) -> bool:

@@ -16,6 +16,7 @@ _HARMLESS = ("event_passed", "event_upheld")
 """Events that leave a part beyond doubt."""
 _CALLED_BACK = "recall_notice"
 _HEADING = "part"
+_SPENT = "spent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,12 @@ class Story:
         own = {one.code for one in self.verdict}
         apart = tuple(one for one in later.verdict if one.code == "quarantined_part" and one.code not in own)
         return replace(self, recalls=self.recalls or later.recalls, verdict=(*apart, *self.verdict))
+
+    def used(self) -> Story:
+        """This, of a lot from which others were made: that nothing is left of it is no reason for concern."""
+        left = tuple(one for one in self.attention if one.code == _SPENT)
+        attention = tuple(one for one in self.attention if one.code != _SPENT)
+        return replace(self, standing=(*self.standing, *left), attention=attention)
 
     def verdict_on(self, lot: bytes) -> tuple[Statement, ...]:
         return tuple(one for one in self.verdict if one.subject == lot)

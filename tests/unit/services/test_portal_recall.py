@@ -114,6 +114,18 @@ def test_names_are_sorted_as_people_sort(site: Site) -> None:
     ]  # fmt: skip
 
 
+def test_what_still_exists_comes_before_what_is_used_up(site: Site) -> None:
+    """On the page of a lot of which others were made: that nothing is left of it is no reason for concern."""
+    page = site.browser(OWNER).get(f"/portal/lots/{site.world.lots['bar'].hex()}").text
+    table = page.partition('id="related-lot-downstream"')[2].partition("</table>")[0]
+    spent = ["used up" in row for row in table.split("<tr>")[2:]]
+    assert True in spent
+    assert spent == sorted(spent)
+    assert "0 pc" not in table
+    attention = page.partition('id="attention"')[2].partition("</section>")[0]
+    assert "nothing is left of" not in attention
+
+
 def test_links_lead_to_a_recall_that_finds_something(site: Site) -> None:
     for name, lot in site.world.lots.items():
         for tenant in (OWNER, BUYER, SMITH, INSPECTOR, OTHER_BUYER):

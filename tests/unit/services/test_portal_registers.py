@@ -334,6 +334,48 @@ def test_an_invitation_that_is_sent_again_is_the_same_one(site: Site) -> None:
     assert 'name="invitation"' not in gone
 
 
+def test_an_invitation_needs_a_role_and_comes_with_a_message_to_send(site: Site) -> None:
+    browser = site.browser(OWNER)
+    page = browser.get("/portal/people").text
+    assert '<select id="role" name="role" required aria-describedby="role-hint"><option value="">' in page
+    sent = {**hidden(page), "name": "Yusuf Demir"}
+    sent.pop("person", "")
+    refused = browser.post("/portal/people", {**sent, "role": ""})
+    assert refused.status_code == 400
+    assert "an invitation needs a role" in refused.text
+    made = browser.post("/portal/people", {**sent, "role": "recorder"})
+    assert "script-src 'self'" in made.headers["content-security-policy"]
+    message = re.search(r'<blockquote id="message">(.*?)</blockquote>', made.text, re.DOTALL)
+    assert message is not None
+    assert "invites you, Yusuf Demir, to its site on Millmark" in message[1]
+    code = re.search(r'<code id="message-link" translate="no">[^<#]+#([^<]+)</code>', message[1])
+    assert code is not None
+    assert made.text.count("data-copy=") == 2
+    guest = site.browser()
+    opened = guest.post("/portal/invitation", {**hidden(guest.get("/portal/invitation").text), "code": code[1]}).text
+    assert re.search(r"<h1>[^<]*nvite[sd][^<]*Yusuf Demir</h1>", opened), opened
+    assert "Your role here: recorder.</strong> Sees what the company sees, and records in its name" in opened
+    for one in re.findall(r'name="invitation" value="([^"]+)"', made.text):
+        browser.post("/portal/people/withdraw", {**sent, "invitation": one})
+
+
+def test_each_role_has_its_pages_in_the_menu_and_the_others_behind_it(site: Site) -> None:
+    """Administrators find the people at once; a carrier has no use for machines."""
+
+    def menu(tenant: int) -> tuple[str, str]:
+        found = re.search(r'<nav class="menu".*?</nav>', site.browser(tenant).get("/portal").text, re.DOTALL)
+        assert found is not None
+        first, _, folded = found[0].partition('<details class="more">')
+        return first, folded
+
+    shown, folded = menu(BY_ROLE["CARRIER"])
+    assert "/portal/lots" in shown
+    assert "/portal/machines" in folded
+    assert "/portal/machines" not in shown
+    assert "/portal/people" in menu(OWNER)[0]
+    assert "/portal/status" in menu(OWNER)[1]
+
+
 def test_a_form_with_a_code_of_elsewhere_is_refused(site: Site) -> None:
     browser = site.browser(OWNER)
     sent = {**hidden(browser.get("/portal/people").text), "name": "Ada Park", "role": "reader"}
