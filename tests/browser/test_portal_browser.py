@@ -102,8 +102,9 @@ def test_the_page_and_its_file_tell_the_same(visitor: BrowserContext, world: Por
 def test_a_failed_part_is_proved_and_not_called_good(visitor: BrowserContext, world: PortalWorld) -> None:
     page = visitor.new_page()
     page.goto(world.code(world.failed))
-    expect(page.locator("#badge-title")).to_contain_text("FAILED: certificate")
-    expect(page.locator("#badge-title")).not_to_contain_text("PASSED")
+    expect(page.locator("#badge-title")).to_contain_text("STOPPED: in quarantine")
+    expect(page.locator(".badge")).to_contain_text("FAILED: certificate")
+    expect(page.locator(".badge")).not_to_contain_text("PASSED")
     expect(page.get_by_text(PROVED)).to_be_visible()
     expect(page.locator(".checks .failed")).to_contain_text("not in quarantine")
 
