@@ -146,7 +146,7 @@ TABLE: tuple[Entry, ...] = (
         ("LotCommissioned", "LotsTransformed"),
         "maker",
         "buyer, coordinator and inspectors of the lots' order",
-        frozenset({Gets.LOT_NAMES, Gets.MADE_DOCUMENTS}),
+        frozenset({Gets.LOT_NAMES, Gets.MACHINE_NAME, Gets.MADE_DOCUMENTS}),
         parties.actor,
         parties.parties_of_lots,
         parties.always,

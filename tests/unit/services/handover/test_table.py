@@ -63,10 +63,10 @@ NEW: dict[str, dict[str, dict[str, set[str]]]] = {
         },
     },
     "made": {
-        BUYER: {"names": {"hip-1"}, "fields": LOT},
+        BUYER: {"names": {"hip-1", "press"}, "fields": LOT},
         COORDINATOR: {"names": {"hip-1"}, "fields": LOT},
         MAKER: {"names": {"hip-1"}, "fields": LOT},
-        INSPECTOR: {"names": {"hip-1"}, "fields": {"hip-1/passport/weight"}},
+        INSPECTOR: {"names": {"hip-1", "press"}, "fields": {"hip-1/passport/weight"}},
     },
     "certified": {
         BUYER: {"fields": CARD | VERDICT, "measured": {"certify hip"}},
