@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ledger.events.certificates import CertificateUpheld
+from ledger.events.certificates import CertificateUpheld, OpeningDemanded
 from ledger.events.custody import GateWaived
 from ledger.events.lots import LotsTransformed
 from ledger.events.notes import NoteRecorded
@@ -65,6 +65,7 @@ def _doubtful(verified: Verified, lot: Lot) -> Iterator[Statement]:
     the one that decides, if it is not valid for another reason."""
     deciding = verified.state.deciding(lot)
     records = verified.state.entries_of[lot.subject].values()
+    demanded = {one.event.certificate: one.participant for one in verified.entries_with(OpeningDemanded)}
     upheld = {one.event.certificate for one in records if isinstance(one.event, CertificateUpheld)}
     for certificate in lot.certificates:
         status = status_of(verified, certificate, verified.judged_at, lot)
@@ -78,7 +79,11 @@ def _doubtful(verified: Verified, lot: Lot) -> Iterator[Statement]:
         if certificate.opening_deadline and unsettled and certificate.sequence not in upheld:
             due = certificate.state is CertificateState.DEMANDED and not certificate.has_lapsed(verified.judged_at)
             until = moment(certificate.opening_deadline)
-            yield _certificate("demanded" if due else "unmet", verified, lot, certificate, until=until)
+            if due:
+                by = verified.party(demanded[certificate.sequence])
+                yield _certificate("demanded", verified, lot, certificate, by=by, until=until)
+            else:
+                yield _certificate("unmet", verified, lot, certificate, until=until)
 
 
 _NEVER_VALID = (

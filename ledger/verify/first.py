@@ -1,4 +1,5 @@
-"""What a reader must be told before anything else of a part: that it was called back, then how it stands."""
+"""What a reader must be told before anything else of a part: that it was called back, that its certificate is doubted,
+then how it stands."""
 
 from __future__ import annotations
 
@@ -8,19 +9,35 @@ from ledger.records import NoteKind
 from ledger.verify.statement import Statement
 from ledger.verify.values import Thing
 
-__all__ = ["STOPPING", "VERDICTS", "find_first", "find_recalls"]
+__all__ = ["STOPPING", "VERDICTS", "WAITING", "find_first", "find_recalls", "find_waits"]
 
 VERDICTS = ("quarantined_part", "passed", "failed", "no_valid_verdict", "no_gate_verdict", "no_verdict")
 """Codes of the statements that say how a part stands."""
 STOPPING = frozenset({"recall_notice", "quarantined_part", "failed", "no_valid_verdict"})
 """Of what is told first, that which says not to use the part as it stands."""
-_RECALL, _NOTE = "recall_notice", "note"
+WAITING = frozenset({"demanded"})
+"""That which says to wait."""
+_RECALL, _NOTE, _PASSED, _DEMANDED = "recall_notice", "note", "passed", "demanded"
 
 
 def find_first(statements: Iterable[Statement]) -> tuple[Statement, ...]:
-    """The recall notices that stand, then quarantine and verdicts: the first of them is the headline."""
+    """The recall notices that stand, the doubts that are open, then quarantine and verdicts: the first of them is the
+    headline. A pass that is doubted is not among them: who doubts it says so."""
     found = tuple(statements)
-    return (*find_recalls(found), *(one for one in found if one.code in VERDICTS))
+    waits = find_waits(found)
+    doubted = {(one.subject, one.values.get("certificate")) for one in waits}
+    verdicts = (one for one in found if one.code in VERDICTS)
+    kept = (one for one in verdicts if (one.subject, one.values.get("certificate")) not in doubted)
+    return (*find_recalls(found), *waits, *kept)
+
+
+def find_waits(statements: Iterable[Statement]) -> tuple[Statement, ...]:
+    """Of certificates by which parts pass: that somebody demanded the evidence, which is not shown yet."""
+    found = tuple(statements)
+    passed = {(one.subject, one.values.get("certificate")) for one in found if one.code == _PASSED}
+    return tuple(
+        one for one in found if one.code == _DEMANDED and (one.subject, one.values.get("certificate")) in passed
+    )
 
 
 def find_recalls(statements: Iterable[Statement]) -> tuple[Statement, ...]:

@@ -10,7 +10,7 @@ from ledger.errors import MillmarkError
 from ledger.slots import load_layouts
 from ledger.trust import parse_trust
 from ledger.verify import Report, VerificationError, verify_bundle
-from ledger.verify.first import STOPPING, find_first
+from ledger.verify.first import STOPPING, WAITING, find_first
 from ledger.verify.wording import LANGUAGES, words_of
 
 __all__ = ["check", "prepare"]
@@ -51,10 +51,12 @@ def check(bundle: bytes, trust: bytes, now_s: int, language: str, max_age_days: 
 
 
 def _told(report: Report | None, language: str) -> dict[str, object]:
-    """What a reader is told: first, and then all. `worth`: what is told first is `good`, `bad`, or neither, `none`."""
+    """What a reader is told: first, and then all. `worth`: what is told first is `good`, `bad`, or neither, `none`.
+    `waits`: whether the certificate of a part is doubted."""
     first = () if report is None else find_first(report.statements)
     words, codes = words_of(language), {one.code for one in first}
     return {
+        "waits": bool(codes & WAITING),
         "first": [words.text(one) for one in first],
         "worth": "bad" if codes & STOPPING else "good" if codes == {"passed"} else "none",
         "sections": _sections(report, language),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 from ledger.verify import Section, Statement
-from ledger.verify.first import VERDICTS, find_recalls
+from ledger.verify.first import VERDICTS, find_recalls, find_waits
 from ledger.verify.values import Thing
 
 __all__ = ["Story", "build_story"]
@@ -33,6 +33,8 @@ class Story:
     origin: tuple[Statement, ...]
     recalls: tuple[Statement, ...] = ()
     """The notices that call it, or what it came from, back and that are not resolved."""
+    waits: tuple[Statement, ...] = ()
+    """Doubts about the certificates by which it passes: the evidence was demanded, and is not shown yet."""
 
     @property
     def headline(self) -> Statement | None:
@@ -58,7 +60,7 @@ class Story:
     @property
     def is_spotless(self) -> bool:
         """Whether it passed, nothing else ever happened to it, and nobody called it or what it came from back."""
-        passed = {one.code for one in self.verdict} == {"passed"} and not self.recalls
+        passed = {one.code for one in self.verdict} == {"passed"} and not self.recalls and not self.waits
         quiet = all(one.code in _HARMLESS for one in self.history)
         return passed and quiet and all(one.code != _CALLED_BACK for one in self.attention)
 
@@ -66,7 +68,8 @@ class Story:
         """This, with what stops the part by a later one: an older proof does not know it yet."""
         own = {one.code for one in self.verdict}
         apart = tuple(one for one in later.verdict if one.code == "quarantined_part" and one.code not in own)
-        return replace(self, recalls=self.recalls or later.recalls, verdict=(*apart, *self.verdict))
+        recalls, waits = self.recalls or later.recalls, self.waits or later.waits
+        return replace(self, recalls=recalls, waits=waits, verdict=(*apart, *self.verdict))
 
     def used(self) -> Story:
         """This, of a lot from which others were made: that nothing is left of it is no reason for concern."""
@@ -84,13 +87,15 @@ def build_story(statements: Iterable[Statement]) -> Story:
     for one in statements:
         by_section[one.section].append(one)
     told, recalls = by_section[Section.PART], find_recalls(by_section[Section.ATTENTION])
+    waits = find_waits((*told, *by_section[Section.ATTENTION]))
     history = tuple(one for one in told if one.code.startswith("event_"))
     verdict = tuple(one for one in told if one.code in VERDICTS)
     return Story(
         verdict=verdict,
         history=history,
         standing=tuple(one for one in told if one not in history and one not in verdict and one.code != _HEADING),
-        attention=tuple(one for one in by_section[Section.ATTENTION] if one not in recalls),
+        attention=tuple(one for one in by_section[Section.ATTENTION] if one not in (*recalls, *waits)),
         origin=tuple(by_section[Section.ORIGIN]),
         recalls=recalls,
+        waits=waits,
     )

@@ -66,7 +66,8 @@ STATEMENTS: Mapping[str, Mapping[str, str]] = {
         "checkpoint_foreign": "检查点代表 {signer} 的签名所用密钥，在账本中属于 {owner}",
         "corrected": "记录 {record} 已被记录 {by} 更正",
         "certificate": "{issuer} 对 {lot} 的证书 {certificate}：{verdict}，{status}",
-        "demanded": "{issuer} 对 {lot} 的证书 {certificate} 须在 {until} 之前公开推理，否则不再有效",
+        "demanded": "{by} 质疑 {lot} 的证书 {certificate}：{issuer} 须在 {until} 之前出示其依据；"
+        "在此之前请勿依赖该证书，逾期未出示则不再有效",
         "unmet": "{issuer} 对 {lot} 的证书 {certificate} 曾被要求公开推理，但从未公开",
         "quarantined": "{lot} 已被 {by} 隔离",
         "quarantined_or_spent": "{lot} 曾被 {by} 隔离；此前未披露的记录可能已将其用尽",

@@ -72,7 +72,8 @@ STATEMENTS: Mapping[str, Mapping[str, str]] = {
         "checkpoint_foreign": "the checkpoint is signed for {signer} with a key that the ledger has as that of {owner}",
         "corrected": "record {record} is corrected by record {by}",
         "certificate": "certificate {certificate} of {lot} by {issuer}: {verdict}, {status}",
-        "demanded": "certificate {certificate} of {lot} by {issuer} must be opened before {until}, or counts no more",
+        "demanded": "{by} doubts certificate {certificate} of {lot}: {issuer} must show by {until} what it rests on; "
+        "until then do not rely on it, and unless that is shown, it counts no more",
         "unmet": "the opening of certificate {certificate} of {lot} by {issuer} was demanded, and it was never opened",
         "quarantined": "{lot} is quarantined by {by}",
         "quarantined_or_spent": "{lot} was quarantined by {by}; withheld records may have used it up before",

@@ -10,6 +10,7 @@ import pytest
 
 import ledger.verify
 from ledger.verify import Kind, Section, describe, verify_bundle
+from ledger.verify.first import find_first, find_waits
 from ledger.verify.statement import SECTIONS
 from ledger.verify.wording import LANGUAGES, words_of
 from ledger.verify.words import chinese, english
@@ -84,6 +85,17 @@ def test_a_part_begins_with_its_verdict_and_history() -> None:
     assert codes[first : first + 6] == [
         "part", "passed", "event_failed", "event_reworked_into", "event_passed", "event_demanded",
     ]  # fmt: skip
+
+
+def test_a_pass_that_is_doubted_is_not_told_first() -> None:
+    found = verify_bundle(vector_bytes(), vector_trust(), now_s=vector_now())
+    [doubt] = find_waits(found.statements)
+    passed = [one for one in found.statements if one.code == "passed" and one.subject == doubt.subject]
+    first = find_first(found.statements)
+    assert doubt in first
+    assert passed
+    assert not set(passed) & set(first)
+    assert first.index(doubt) < min(place for place, one in enumerate(first) if one.code == "passed")
 
 
 def test_a_statement_is_json() -> None:
