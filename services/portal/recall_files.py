@@ -16,8 +16,9 @@ from ledger.provenance import Recall, build_recall_bundles, build_trust_file, op
 from ledger.store import Store
 from ledger.verify.wording import words_of
 from services.directory.document import DirectoryEntry
+from services.directory.repository import DirectoryRepository
 from services.portal.language import Catalogue
-from services.portal.recall_view import Whereabouts, contacts_of, find_whereabouts, sort_naturally
+from services.portal.recall_view import Whereabouts, find_whereabouts, sort_naturally
 from services.serving.bounded_work import BoundedWork
 
 __all__ = ["RecallFiles", "build_csv"]
@@ -77,16 +78,15 @@ class RecallFiles:
 
 
 def build_csv(store: Store, found: Recall, catalogue: Catalogue, viewer: int | None = None) -> str:
-    """Every affected lot, with its holder, what the directory says of it, and the status of its certificate. Units are
-    words of the page's language; states are those of the API."""
+    """Every affected lot, with its holder, what the directory says of it, and the status of its certificate. The holder
+    of one that is used up is who had it last. Units are words of the page's language, as is why there is no contact;
+    states are those of the API."""
     out = io.StringIO()
     out.write(_BOM)
     writer = csv.writer(out)
     writer.writerow(_COLUMNS)
     units = words_of(catalogue.language.value).units
-    entries: Mapping[int, DirectoryEntry | None] = {
-        one.holder.participant: one.entry for one in contacts_of(store, found.holders)
-    }
+    entries = _entries(store, found)
     with open_reader(store, viewer) as reader:
         places = find_whereabouts(reader, found.lots)
     for lot in sort_naturally(found.lots):
@@ -96,11 +96,25 @@ def build_csv(store: Store, found: Recall, catalogue: Catalogue, viewer: int | N
             lot.state.name.lower(), "yes" if lot.quarantined else "no",
             lot.holder.name or f"participant {lot.holder.participant}", lot.holder.participant,
             (entry.gln if entry else None) or "", (entry.gateway if entry else None) or "",
-            str((entry and entry.contact) or ""),
+            _contact(entry, catalogue),
             lot.verdict.name.lower(), lot.status.name.lower(), *_moving(places.get(lot.subject)),
         )  # fmt: skip
         writer.writerow([_harmless(cell) if isinstance(cell, str) else cell for cell in row])
     return out.getvalue()
+
+
+def _entries(store: Store, found: Recall) -> Mapping[int, DirectoryEntry | None]:
+    """Of all who have a lot or had it last, by number."""
+    with store.reading() as connection:
+        directory = DirectoryRepository(connection)
+        return {one: directory.entry(one) for one in {lot.holder.participant for lot in found.lots}}
+
+
+def _contact(entry: DirectoryEntry | None, catalogue: Catalogue) -> str:
+    """Whom one reaches, or why nobody can be named."""
+    if entry is None:
+        return catalogue.say("recall.no_contact")
+    return str(entry.contact or catalogue.say("recall.no_person"))
 
 
 def _moving(place: Whereabouts | None) -> tuple[str, str]:

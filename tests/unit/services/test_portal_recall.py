@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -103,6 +105,26 @@ def test_holders_have_the_contacts_of_the_directory(site: Site) -> None:
     table = site.browser(OWNER).get("/portal/recall.csv?lot=bar").text
     assert "https://clinic.example/" in table
     assert "ward@clinic.example" in table
+    with site.store.transaction() as connection:
+        Rows(connection).put(DirectoryEntryRow(SMITH, "Smith", "", "https://smith.example", b"", 0, b"", ""))
+    rows = list(
+        csv.DictReader(io.StringIO(site.browser(OWNER).get("/portal/recall.csv?lot=bar").text.lstrip("\ufeff")))
+    )
+    spent = [one for one in rows if one["state"] == "spent"]
+    assert spent
+    assert {one["holder_contact"] for one in spent if one["holder_number"] == str(SMITH)} == {
+        "in the directory, which names no contact"
+    }
+    assert all(one["holder_contact"] for one in rows)
+
+
+def test_a_picture_that_may_be_cut_off_says_so(site: Site) -> None:
+    page = site.browser(OWNER).get("/portal/recall?lot=bar").text
+    width = re.search(r'<svg class="genealogy"[^>]* width="(\d+)"', page)
+    assert width is not None
+    hint = re.search(r'<p class="note sideways( narrow)?">The picture may be wider', page)
+    assert hint is not None
+    assert bool(hint[1]) is (int(width[1]) <= 960)
 
 
 def test_names_are_sorted_as_people_sort(site: Site) -> None:
