@@ -1,6 +1,7 @@
 """Copies of the page that verifies in a browser, at other companies: code from who made the proof proves less.
 
-The page reads files from its own server only, so a copy is given the file that was downloaded here."""
+The page reads files from its own server only. So a link to a copy names the part, behind the `#`, and the copy fetches
+what its own company has of it; where that is nothing, it says to bring the files that are downloaded here."""
 
 from __future__ import annotations
 

@@ -170,7 +170,7 @@ function show() {
   // A genuine proof is not a good part: how the part stands comes first, then what was found of the proof.
   const text = answer.outcome === "unusable" ? "" : say(told, { step: answer.step });
   const genuine = answer.outcome === "verified" || answer.name === "STATUS";
-  const title = genuine && answer.first.length ? answer.first.join(" · ") : say(answer.outcome);
+  const title = genuine && answer.first.length ? (answer.waits ? `${say("waits")} ` : "") + answer.first.join(" · ") : say(answer.outcome);
   result.append(badge(kind, title, text));
   if (answer.cause) result.append(reason(answer.cause));
   if (shown.own) result.append(element("p", "warn", say("trust.own")));
@@ -297,7 +297,9 @@ async function begin() {
     try {
       await load(what, new URL(path, location.origin), true);
     } catch (error) {
-      state(say("fetch.failed", { reason: error.message }), "failed");
+      const none = error.message === say("fetch.none");
+      state(none ? say("fetch.elsewhere") : say("fetch.failed", { reason: error.message }), "failed");
+      break; // a trust file alone verifies nothing, and would begin to load the verifier
     }
   }
   // Disabled until now: a button that does nothing yet would mislead.
