@@ -15,6 +15,7 @@ from ledger.store.rows import LotRow, OrderRow, RecordRow
 from services.portal.acting.acting import Acting, Offer
 from services.portal.acting.acts import Act
 from services.portal.acting.desk import RecordStatus
+from services.portal.acting.outcomes import Outcome, find_outcome
 from services.portal.acting.summaries import Value, named
 from services.portal.forms import Forms
 from services.portal.pages import Pages
@@ -71,12 +72,14 @@ class RecordPages:
             "links": self._links(status, row),
             "back": safe_path(back),
             "act": act,
+            "outcome": self._find_outcome(row) if act is not None and row is not None else None,
             "next": self._find_next(request, act, row) if act is not None and awaits and row is not None else (),
         }
         # The browser loads the page again by itself, without a script.
         every = _SLOW_S if state in _ANSWERED else _REFRESH_S
-        # The index may be behind the chain, and then does not know yet that the next step is possible.
-        headers = {} if status.done and not (awaits and row is None) else {"Refresh": str(every)}
+        # The index may be behind the chain, and then does not know yet what is so now, and what is possible next.
+        behind = act is not None and state is OutboxState.FINAL and status.sequence is not None and row is None
+        headers = {} if status.done and not behind else {"Refresh": str(every)}
         return self.pages.render(request, "record.html", headers=headers, forms=self.forms, **values)
 
     def _find_act(self, name: str, kind: str) -> Act | None:
@@ -90,6 +93,10 @@ class RecordPages:
             return None
         with open_reader(self.acting.store) as reader:
             return reader.rows.get(RecordRow, status.contract, status.sequence)
+
+    def _find_outcome(self, row: RecordRow) -> Outcome:
+        with open_reader(self.acting.store) as reader:
+            return find_outcome(reader, row)
 
     def _find_next(self, request: Request, act: Act, row: RecordRow) -> tuple[Offer, ...]:
         """The button for the step that has to follow, if it is possible now."""
