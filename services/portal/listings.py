@@ -14,7 +14,8 @@ from fastapi import Request
 from starlette.responses import Response
 
 from ledger.errors import NotFoundError
-from ledger.provenance import Direction, Limits, OrderTrace, Told, Trace, listings, tell_trace
+from ledger.provenance import Direction, Limits, OrderTrace, Told, Trace, listings, open_reader, tell_trace
+from ledger.provenance.doubts import find_doubts
 from ledger.provenance.labels import find_names
 from ledger.provenance.workload import MAX_WORK, workload
 from ledger.records import ALL_ROLES, AssignmentState, LotState, OrderState, Role
@@ -162,8 +163,14 @@ class Listings:
         offers = self.acting.offers_on(principal_of(request), About.LOT, subject)
         links = find_lot_links(self.store, told.trace.lot, principal_of(request))
         picture = self._draw(request, told.trace)
-        downstream = sort_naturally(told.trace.downstream)
-        return self._tell_page(request, "lot.html", told, picture, offers=offers, links=links, downstream=downstream)
+        with open_reader(self.store, principal_of(request).viewer) as reader:
+            doubts = find_doubts(reader, told.trace.lot.subject)
+        more: dict[str, Any] = {
+            "doubts": doubts,
+            "contents": sort_naturally(told.trace.contents),
+            "downstream": sort_naturally(told.trace.downstream),
+        }
+        return self._tell_page(request, "lot.html", told, picture, offers=offers, links=links, **more)
 
     def _tell_page(self, request: Request, template: str, told: Told, picture: str | None, **more: Any) -> Response:
         story = build_story(told.statements)

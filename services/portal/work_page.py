@@ -12,7 +12,9 @@ from starlette.responses import Response
 
 from ledger.errors import NotFoundError
 from ledger.provenance import open_reader
+from ledger.provenance.doubts import Doubts, find_doubts
 from ledger.provenance.reader import Reader
+from ledger.provenance.waits import Task
 from ledger.provenance.worklist import Todo, WorkList, find_work
 from ledger.store import Store
 from services.access import Principal, Scope
@@ -31,6 +33,8 @@ _ITEMS = 10
 _RULE = Rule(Scope.PROVENANCE, page=True, cost=3)
 """It looks at everything that the company has to do, and at the latest quality cases."""
 _MAX_PAGE = 1000
+_MOVING = (Task.ACCEPT_CUSTODY, Task.HAND_OVER)
+"""Tasks in which a lot changes hands. Not taking back what is in quarantine: that is known to be so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,8 @@ class Item:
     todo: Todo
     path: str
     offers: tuple[Offer, ...]
+    doubts: Doubts | None
+    """What speaks against the lot that it is about, if it is to change hands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,4 +88,6 @@ class WorkPage:
             return nothing
 
     def _item(self, reader: Reader, principal: Principal, todo: Todo) -> Item:
-        return Item(todo, *find_doing(self.acting, reader, principal, todo))
+        moves = todo.task in _MOVING and todo.lot is not None
+        doubts = find_doubts(reader, todo.lot) if moves and todo.lot is not None else None
+        return Item(todo, *find_doing(self.acting, reader, principal, todo), doubts)

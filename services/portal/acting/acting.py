@@ -8,8 +8,10 @@ from urllib.parse import urlencode
 
 from ledger.errors import InputError, NotFoundError
 from ledger.provenance import open_reader
+from ledger.provenance.doubts import Doubts, find_doubts
 from ledger.provenance.reader import Reader
 from ledger.store import Store
+from ledger.store.rows import LotRow
 from services.access import Principal
 from services.portal.acting.acts import Act, Acts, Entered, enter
 from services.portal.acting.describing import describe, describe_change
@@ -54,6 +56,8 @@ class Draft:
     entered: Entered
     changes: tuple[Seen, ...]
     """What is no longer as the form says; empty for a new form."""
+    doubts: Doubts | None
+    """What speaks against the lots that change hands; None if none do."""
     step: int
     """Which of two steps it is; 0 if it is the only one."""
 
@@ -125,6 +129,7 @@ class Acting:
                 asked=act.asked(scene, self.desk.parameters(act.operation), seen),
                 entered=enter(act, scene, entries, self.desk),
                 changes=() if seen is None else _changes(reader, thing, seen),
+                doubts=find_doubts(reader, thing.row.subject) if act.moves and isinstance(thing.row, LotRow) else None,
                 step=1 if act.then else 2 if act.awaited(scene) else 0,
             )
 

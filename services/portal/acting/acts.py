@@ -52,7 +52,8 @@ def _never(_: Scene) -> bool:
 @dataclass(frozen=True, slots=True)
 class Act:
     """A form. The catalogue has `act.NAME` (what the button says), `act.NAME.title` (heading) and `act.NAME.will` (what
-    will stand on the ledger, in a sentence); where more is to be known, `act.NAME.done` (what holds once it does), and
+    will stand on the ledger, in a sentence); where more is to be known, `act.NAME.done` (what holds once it does,
+    and who acts next, with the values of an Outcome), and
     `act.reach.NAME` or that of the operation (which companies are sent what is written beside it)."""
 
     operation: str
@@ -75,6 +76,8 @@ class Act:
     """Fields of the record that are not known before it is made, so that the summary cannot show them."""
     grave: bool = False
     """Whether it ends something: its button stands apart."""
+    moves: bool = False
+    """Whether something changes hands or is packed by it: then the form says what speaks against the lots."""
     then: str = ""
     """Name of the act that has to follow: this one is the first of two steps, and its record's page leads there."""
     awaited: Callable[[Scene], bool] = _never

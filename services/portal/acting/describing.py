@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from ledger.provenance.limits import Limits
 from ledger.provenance.reader import Reader, unit
 from ledger.records import AssignmentState, CertificateState, LotState, ModelState, OrderState, Verdict
 from ledger.store.rows import AssignmentRow, CertificateRow, LotRow, MachineRow, ModelRow, OrderRow
@@ -16,6 +17,7 @@ from services.setpoints.views import describe_value
 
 __all__ = ["describe", "describe_change"]
 
+_INSIDE = Limits(depth=64, lots=100)
 _PARTIES = ("coordinator", "custodian", "counterparty")
 _MOMENTS = ("due_at", "opening_deadline", "revoked_at", "retired_at", "until")
 
@@ -25,7 +27,17 @@ def describe(reader: Reader, thing: Thing) -> tuple[Line, ...]:
     if thing.row is None:
         return ()
     told: Callable[[Reader, Any], dict[str, Value | None]] = _TOLD[type(thing.row)]
-    return tuple(Line(name, (value,)) for name, value in told(reader, thing.row).items() if value is not None)
+    lines = tuple(Line(name, (value,)) for name, value in told(reader, thing.row).items() if value is not None)
+    return (*lines, *_inside(reader, thing.row)) if isinstance(thing.row, LotRow) else lines
+
+
+def _inside(reader: Reader, row: LotRow) -> tuple[Line, ...]:
+    """What is packed in a lot, each with its verdict."""
+    if not row.contents:
+        return ()
+    found, _ = reader.nearest("contents", reader.lineage.contents, [row.subject], _INSIDE)
+    lots = sorted(reader.related(found), key=lambda one: one.identifier or "")
+    return (Line("inside", tuple(Value("judged", one) for one in lots)),)
 
 
 def describe_change(reader: Reader, thing: Thing, changed: Changed) -> tuple[Value, Value]:

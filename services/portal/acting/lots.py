@@ -337,6 +337,7 @@ LOT_ACTS = (
         (NOTE,),
         follows=lambda scene: {**_consignment(scene), **_offer(scene)},
         offered=_is_offered,
+        moves=True,
     ),
     Act(
         "acceptInPart",
@@ -344,6 +345,7 @@ LOT_ACTS = (
         (Field("accepted", FieldKind.NUMBER), REASON),
         follows=lambda scene: {**_consignment(scene), **_offer(scene)},
         offered=_is_one_offered,
+        moves=True,
     ),
     Act("declineCustody", About.LOT, (REASON,), follows=_offer, offered=_is_offered, grave=True),
     Act(
@@ -352,6 +354,7 @@ LOT_ACTS = (
         (Field("to", FieldKind.CHOICE, options=_receivers, numeric=True), NOTE),
         follows=_consignment,
         offered=_mine(LotState.HELD),
+        moves=True,
     ),
     Act("withdrawCustody", About.LOT, (REASON,), offered=_mine(LotState.OFFERED, LotState.RETURNING)),
     Act("reworkLot", About.LOT, (OPERATION, NOTE), offered=_may_rework, complete=_rework_in_place),
@@ -398,6 +401,7 @@ LOT_ACTS = (
         About.LOT,
         (Field("lots", FieldKind.MANY, options=_packable, label="packed"),),
         offered=_may_pack,
+        moves=True,
         complete=_ascending,
     ),
     Act(

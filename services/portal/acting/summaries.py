@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 from ledger.canonical import Json
 from ledger.provenance.reader import Reader, unit
 from ledger.records import Gate, Inference, Input, Issued, Item, NoteKind, Output, Record, Verdict
-from ledger.store.rows import MachineRow
+from ledger.store.rows import LotRow, MachineRow
 from quality.errors import QualityError
 from quality.inputs import unpack_window
 from services.portal.acting.desk import Preview
@@ -29,8 +29,8 @@ _MAX_LINES, _MAX_VALUES, _MAX_TEXT = 80, 100, 2000
 @dataclass(frozen=True, slots=True)
 class Value:
     """One value, with how it is shown: party, thing, machine, moment, word, unit, number, amount, quantity, gate,
-    hash, yes (or no), names (in several languages), option (two of them), values (a row of numbers), text, none
-    (template act_values.html)."""
+    packed (a thing, and the one in which it is packed), judged (a lot with its verdict), hash, yes (or no), names (in
+    several languages), option (two of them), values (a row of numbers), text, none (template act_values.html)."""
 
     shown: str
     of: object
@@ -76,9 +76,19 @@ def _lines(reader: Reader, record: object) -> Iterator[Line]:
         elif is_dataclass(value) and not isinstance(value, type):
             continue  # an opening: what it proves is stated by the record's other fields
         elif isinstance(value, tuple):
-            yield Line(field.name, tuple(_each(reader, field.name, one) for one in value[:_MAX_VALUES]))
+            yield Line(field.name, tuple(_each(reader, field.name, one) for one in _packed(reader, value)))
         else:
             yield Line(field.name, _values(reader, field.name, value))
+
+
+def _packed(reader: Reader, values: Sequence[object]) -> Iterator[object]:
+    """The values that are shown; of lots that move together, each that is packed in another as the row that says so."""
+    shown = values[:_MAX_VALUES]
+    lots = {one.lot for one in shown if isinstance(one, Item)}
+    rows = {row.subject: row for row in reader.rows.among(LotRow, "subject", lots)}
+    for one in shown:
+        row = rows.get(one.lot) if isinstance(one, Item) else None
+        yield one if row is None or row.parent not in lots else row
 
 
 def _opened(inference: Inference) -> Iterator[Line]:
@@ -110,6 +120,8 @@ def machine_value(reader: Reader, number: int) -> Value:
 
 def _each(reader: Reader, name: str, value: object) -> Value:
     """One of several values."""
+    if isinstance(value, LotRow):
+        return Value("packed", (named(reader, value.subject), named(reader, value.parent or b"")))
     if isinstance(value, Item):
         return Value("thing", named(reader, value.lot))
     if isinstance(value, Input):

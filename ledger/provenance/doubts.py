@@ -1,0 +1,152 @@
+"""What speaks against a lot, and against what is packed in it: that somebody called it back, that it is in quarantine,
+or that its latest verdict is no pass that counts. Whoever takes a pallet over should know it before.
+
+Not established: that nothing else is wrong with a lot; one without any certificate has no doubt here.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from ledger.provenance import answers
+from ledger.provenance.cases import build_case
+from ledger.provenance.jsonform import moment
+from ledger.provenance.limits import Limits
+from ledger.provenance.reader import Reader
+from ledger.provenance.words import text_of
+from ledger.records import CertificateState, CertificateStatus, LotState, NoteKind, Verdict
+from ledger.store.rows import CertificateRow, LotRow, NoteRow, RecordHistoryRow
+
+__all__ = ["Doubt", "Doubts", "Notice", "find_doubts"]
+
+_INSIDE, _FAMILY = Limits(depth=64, lots=200), Limits(depth=64, lots=1_000)
+"""Of what is packed in a lot, and of what these were made from."""
+_MOST_NOTICES = 20
+"""Recall notices that are looked at, the latest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A recall notice that its author has not resolved."""
+
+    number: int
+    """Sequence of the notice, by which its case is found."""
+    raised_by: answers.Party
+    named: tuple[answers.RelatedLot, ...]
+    """The lots that it names, as far as they are visible."""
+    says: str | None
+    """What it says, if its text was handed over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """Why a lot must not be used as it stands. At least one of the reasons is given."""
+
+    lot: answers.RelatedLot
+    notices: tuple[Notice, ...]
+    quarantined_by: answers.Party | None
+    """Who set it apart; None if it is in no quarantine of its own."""
+    inspector: answers.Party | None
+    """Who issued its latest certificate, if that is no pass that counts, or is doubted; `lot` has its verdict."""
+    until: datetime | None
+    """By when the inspector must show what a certificate that is doubted rests on; None if it is not doubted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Doubts:
+    own: Doubt | None
+    """Of the lot itself."""
+    inside: tuple[Doubt, ...]
+    """Of what is packed in it, by name."""
+    contents: int
+    """How many lots are packed in it, as far as they were looked at."""
+    truncated: bool
+
+    def __bool__(self) -> bool:
+        return self.own is not None or bool(self.inside)
+
+    @property
+    def lots(self) -> frozenset[bytes]:
+        """The subjects of all lots that must not be used."""
+        return frozenset(one.lot.subject for one in self.all)
+
+    @property
+    def all(self) -> tuple[Doubt, ...]:
+        return self.inside if self.own is None else (self.own, *self.inside)
+
+
+def find_doubts(reader: Reader, lot: bytes) -> Doubts:
+    """What speaks against a lot that is in the index and that the reader may see."""
+    inside, cut = reader.nearest("contents", reader.lineage.contents, [lot], _INSIDE)
+    related = reader.related([(lot, 0), *inside])
+    notices, cut_short = _find_notices(reader, [one.subject for one in related])
+    rows = {one.sequence: one for one in reader.certificate_rows(one.certificate or 0 for one in related)}
+    found = [_doubt(reader, one, notices.get(one.subject, ()), rows) for one in related]
+    doubted = sorted(filter(None, found[1:]), key=lambda one: one.lot.identifier or "")
+    return Doubts(found[0], tuple(doubted), len(inside), bool(cut) or cut_short)
+
+
+def _doubt(
+    reader: Reader, lot: answers.RelatedLot, notices: tuple[Notice, ...], rows: Mapping[int, CertificateRow]
+) -> Doubt | None:
+    row = reader.lot(lot.subject)
+    apart = reader.some_party(row.counterparty) if LotState(row.state).is_quarantined else None
+    certificate = rows.get(lot.certificate or 0)
+    counts = lot.verdict is Verdict.PASS and lot.status is CertificateStatus.VALID
+    waits = counts and certificate is not None and certificate.state == CertificateState.DEMANDED
+    inspector = None if certificate is None or (counts and not waits) else reader.party(certificate.issuer)
+    until = moment(certificate.opening_deadline) if certificate is not None and waits else None
+    if lot.state is LotState.SPENT or not (notices or apart or inspector):
+        return None
+    return Doubt(lot, notices, apart, inspector, until)
+
+
+def _find_notices(reader: Reader, lots: Sequence[bytes]) -> tuple[dict[bytes, tuple[Notice, ...]], bool]:
+    """By lot, the notices that reach it, and whether limits ended the search. They are found in the histories of the
+    lots and of what they were made from: among all notices of the network, others' would hide them."""
+    family, cut = reader.nearest("upstream", reader.lineage.upstream, lots, _FAMILY)
+    about = _find_notes(reader, [*lots, *(one for one, _ in family)])
+    if not about:
+        return {}, bool(cut)
+    standing = _find_standing(reader, about)
+    found = {lot: _reaching(reader, lot, about, standing) for lot in lots}
+    return found, bool(cut) or len(about) > _MOST_NOTICES
+
+
+def _find_notes(reader: Reader, lots: Collection[bytes]) -> dict[int, set[bytes]]:
+    """The recall notices about these lots, what they are packed in, and their orders; with the subjects found so."""
+    links = reader.rows.among(RecordHistoryRow, "subject", _names(reader, lots))
+    subjects: dict[int, set[bytes]] = defaultdict(set)
+    for link in links:
+        subjects[link.sequence].add(link.subject)
+    rows = reader.rows.among(NoteRow, "sequence", subjects, note_kind=int(NoteKind.RECALL_NOTICE))
+    return {row.sequence: subjects[row.sequence] for row in rows}
+
+
+def _find_standing(reader: Reader, about: Iterable[int]) -> tuple[Notice, ...]:
+    """Those that their authors have not resolved, oldest first."""
+    found = []
+    for sequence in sorted(about)[-_MOST_NOTICES:]:
+        case = build_case(reader, reader.need(NoteRow, sequence))
+        if case is not None and case.closed is None:
+            found.append(Notice(sequence, case.raised_by, case.named, text_of(case.document)))
+    return tuple(found)
+
+
+def _reaching(
+    reader: Reader, lot: bytes, about: Mapping[int, set[bytes]], standing: Sequence[Notice]
+) -> tuple[Notice, ...]:
+    if not standing:
+        return ()
+    family, _ = reader.nearest("upstream", reader.lineage.upstream, [lot], _FAMILY)
+    names = _names(reader, [lot, *(one for one, _ in family)])
+    return tuple(one for one in standing if about[one.number] & names)
+
+
+def _names(reader: Reader, lots: Iterable[bytes]) -> set[bytes]:
+    """Whatever a notice may name in order to reach these lots: they, what they are packed in, and their orders."""
+    rows: list[LotRow] = [row for chain in reader.around(lots).values() for row in chain]
+    return {row.subject for row in rows} | {row.order for row in rows if row.order is not None}
