@@ -109,9 +109,12 @@ def dispatch(shop: Shop, draw: random.Random, noise: float) -> ShopPlan:
                 times = operations[place[job]]
                 end, machine = min((max(ready[job], free.get(m, 0)) + times[m], m) for m in times)
                 options.append((end - times[machine], -left[job] * (1 + noise * draw.random()), job, machine, end))
-        # Among those that can start before the soonest end (Giffler and Thompson), the one with most work left.
+        # Among those that can start before the soonest end (Giffler and Thompson), the one with most work left. What
+        # ends soonest counts even if it takes no time, and so starts then.
         soonest = min(option[4] for option in options)
-        start, _, job, machine, end = min((o for o in options if o[0] < soonest), key=lambda option: option[1])
+        start, _, job, machine, end = min(
+            (o for o in options if o[0] < soonest or o[4] == soonest), key=lambda option: option[1]
+        )
         starts[job].append((machine, start))
         left[job] -= min(shop.jobs[job][place[job]].values())
         place[job] += 1

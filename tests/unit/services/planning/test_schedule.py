@@ -304,6 +304,16 @@ def test_a_classic_job_shop_is_solved() -> None:
     assert (plan.makespan, bound, alone.makespan) == (55, 55, 55)
 
 
+def test_an_operation_may_take_no_time() -> None:
+    pytest.importorskip("ortools")
+    shop = parse_shop("2 2\n0 0 1 3\n0 2 1 0\n")
+    plan, bound = solve_shop(shop, 2.0, seed=1)
+    alone, _ = solve_shop_alone(shop, 2.0, seed=1)
+    assert (plan.makespan, bound) == (3, 3)
+    assert alone is not None
+    assert alone.makespan == 3
+
+
 def test_flexible_shops_are_read_and_what_is_none_is_refused() -> None:
     shop = parse_shop("1 2\n2 2 0 5 1 4 1 1 3\n")
     assert shop.jobs == (({0: 5, 1: 4}, {1: 3}),)
