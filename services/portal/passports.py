@@ -23,7 +23,7 @@ from services.portal.check_copies import find_copies
 from services.portal.check_page import CheckPage
 from services.portal.footprints import build_waterfall
 from services.portal.pages import Pages
-from services.portal.passport_view import build_view, describe_name, is_current
+from services.portal.passport_view import PassportView, build_view, describe_name, is_current
 from services.portal.passport_windows import build_opened_windows
 from services.portal.picture_words import PictureWords
 from services.portal.proofs import Proof, Proofs
@@ -139,8 +139,7 @@ class Passports:
         proof = self.proofs.fetch(lot, found.trace.as_of, self.clock())
         recorded = None if is_current(proof) else self._tell(lot)
         view = build_view(found, proof, recorded)
-        called_back = {one for story in (view.first, view.story) for one in story.called_back}
-        family = build_family(found.trace, PictureWords(catalogue), {lot, *called_back} if called_back else ())
+        family = build_family(found.trace, PictureWords(catalogue), _stopped(lot, view))
         opened = proof.inferences if isinstance(proof, Proof) else ()
         values: dict[str, Any] = {
             "view": view,
@@ -177,3 +176,11 @@ def _file(content: bytes, name: str, media_type: str) -> Response:
     return Response(
         content, media_type=media_type, headers={"Content-Disposition": f'attachment; filename="{name}"', **_ANY_ORIGIN}
     )
+
+
+def _stopped(lot: bytes, view: PassportView) -> set[bytes]:
+    """The lots that the picture must not show as good: what was called back, and the part itself if anything stops it
+    or has it wait."""
+    stories = (view.first, view.story)
+    called_back = {one for story in stories for one in story.called_back}
+    return called_back | ({lot} if called_back or any(story.waits for story in stories) else set())

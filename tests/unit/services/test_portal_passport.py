@@ -16,6 +16,7 @@ from ledger.events.lots import LotReceived
 from ledger.footprint import Other, Own, Step, build_footprint
 from ledger.ids import Identity, SubjectKind
 from ledger.provenance import Disclosing
+from ledger.records import NoteKind
 from ledger.store import Book, Store
 from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
 from services.interop.contexts.linkset import build_linkset_context
@@ -102,6 +103,20 @@ def test_the_code_opens_the_passport(caller: Caller) -> None:
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     assert "A-1" in answer.text
     assert "Smithy" in answer.text
+
+
+def test_a_part_that_is_called_back_says_so_first_and_is_not_drawn_as_good(tmp_path: Path) -> None:
+    with new_store(tmp_path) as store:
+        world = build_linked_world(store)
+        where = f"{PART}?salt={salt_of(LINK)}"
+        before = serve(world).ask(where).text
+        assert "RECALLED" not in before
+        assert 'class="asked bad"' not in before
+        world.fake.note(SMITH, world.lots[LINK], kind=NoteKind.RECALL_NOTICE)
+        world.follow()
+        page = serve(world).ask(where).text
+        assert "RECALLED: do not use it until this is settled" in page
+        assert 'class="asked bad"' in page
 
 
 def test_a_serial_number_may_hold_a_slash(caller: Caller) -> None:
