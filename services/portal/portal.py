@@ -156,9 +156,7 @@ class Portal:
             *SearchPage(store, self.pages, self.forms).routes(),
             *self._build_orders(office, ties),
             *self._build_quality(office, proofs),
-            *Registers(store, self.pages, self.forms, self.acting).routes(),
-            *ConsortiumPages(store, self.pages, self.forms, office.consortium, read_status).routes(),
-            *DocumentPages(office.documents, self.pages, self.forms).routes(),
+            *self._build_registers(office),
             *people.routes(),
             *Administration(office.administration, self.pages, self.forms, once).routes(),
             PageRoute("/portal/queues", self.queues, OWNER, menu="queues", folded=True),
@@ -188,6 +186,13 @@ class Portal:
         yield from ModelPages(store, pages, forms, acting).routes()
         yield from Recalls(store, pages, forms, RecallFiles(store, proofs.chain), acting).routes()
         yield from CasePages(store, pages, forms, acting, office.told).routes()
+
+    def _build_registers(self, office: Office) -> Iterator[PageRoute]:
+        """Who and what is known."""
+        store, pages, forms = self._store, self.pages, self.forms
+        yield from Registers(store, pages, forms, self.acting).routes()
+        yield from ConsortiumPages(store, pages, forms, office.consortium, self._read_status).routes()
+        yield from DocumentPages(office.documents, pages, forms).routes()
 
     def _build_public(
         self, proofs: Proofs, origin: str, clock: Callable[[], int], check: CheckPage
