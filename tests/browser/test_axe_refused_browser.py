@@ -119,6 +119,7 @@ def test_a_form_that_is_too_old_is_refused(seat: tuple[BrowserContext, str], wor
     form = page.locator("form:has(#name)")
     form.locator('input[name="token"]').evaluate("one => { one.value = 'old'; }")
     form.locator("#name").fill("Ana")
+    form.locator("#role").select_option("reader")
     with page.expect_navigation() as left:
         form.locator("button[type=submit]").click()
     assert left.value.status == 400

@@ -23,7 +23,7 @@ _UNCOVERED = f"{_MODULE}:decode_integer: not isinstance(item, bytes) -> isinstan
 """Gets no test at all."""
 _EXPECTED = {
     f"{_MODULE}:: 55 -> 56": "killed",
-    f"{_MODULE}:encode_rlp: 192 -> 193": "killed",
+    f"{_MODULE}:encode_list: 192 -> 193": "killed",
     f"{_MODULE}:decode_rlp: return item -> return None": "killed",
     f"{_MODULE}:_payload: length > _SHORT -> length >= _SHORT": "killed",
     _OTHERWISE: "survived",

@@ -251,8 +251,8 @@ PROPERTIES = (
         "check_streamsOnlyGrow",
         Mutant(
             "history/Evidence.sol",
-            "if (size <= entry.size)",
-            "if (size < entry.size)",
+            "if (size <= held)",
+            "if (size < held)",
             "an anchor replaces the root of as many entries",
         ),
     ),

@@ -57,7 +57,7 @@ FAULTS = (
     Fault("a revoked certificate is not told", "_attention.py", "    CertificateStatus.REVOKED,\n", ""),
     Fault("a fallen certificate is not told", "_attention.py", "    CertificateStatus.FALLEN,\n", ""),
     Fault(
-        "an unmet demand looks as if there were time", "_attention.py", '"demanded" if due else "unmet"', '"demanded"'
+        "an unmet demand looks as if there were time", "_attention.py", "            if due:", "            if True:"
     ),
     Fault(
         "a demand is told of refuted certificates",
