@@ -123,7 +123,10 @@ def running_node(config: Path) -> Iterator[RunningNode]:
             line = process.stdout.readline()
             assert line.startswith("node on http://"), config.with_name("node.log").read_text()[-2000:]
             url = line.split()[2].rstrip(";")
-            with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {TOKEN}"}, timeout=MAX_S) as client:
+            # Keeps no connection: the server closes one that is idle, perhaps just when a request is on its way.
+            limits = httpx.Limits(max_keepalive_connections=0)
+            token = {"Authorization": f"Bearer {TOKEN}"}
+            with httpx.Client(base_url=url, headers=token, timeout=MAX_S, limits=limits) as client:
                 yield RunningNode(process, client)
         finally:
             process.terminate()
