@@ -3,7 +3,7 @@
 from pathlib import PurePosixPath
 
 # As in webloop.py: what Pyodide expects Python to hold, in this order.
-from pyodide_js import _api, loadedPackages  # noqa: F401
+from pyodide_js import _api, loadedPackages  # noqa: F401  # held, not used
 
 __all__ = ["DSO_DIR", "SITE_PACKAGES", "init_loaded_packages"]
 
