@@ -27,6 +27,9 @@ from tests.support.sign_in import NOW_S, ORIGIN
 __all__ = ["HOUR_S", "OFFERS", "PLANNER", "TEXT", "Planning", "open_planning", "serve"]
 
 HOUR_S = 3600
+PAST_HOUR_S = 600
+"""Where in its hour a test begins: shortly after a full one, the first slot of a plan would begin while it is made, and
+what was accepted for that slot could not stay."""
 ROUTE = {
     "operations": {
         "0": {"name": "turn", "need": {"kind": "turning", "values": {"diameter_mm": 80}}},
@@ -160,6 +163,7 @@ def open_planning(tmp_path: Path) -> Iterator[Planning]:
         (home / "calendar.toml").write_text(show_calendar("LATHE", 4000, "UTC", "00:00", "00:00"))
         planning = Planning(site, home, Browser(site.portal, {}), machine, order[2:])
         planning.ahead_s = site.world.chain.header(site.world.chain.final_number()).timestamp - NOW_S
+        planning.pass_time((PAST_HOUR_S - planning.now_s()) % HOUR_S)
         serve(planning)
         planning.person = site.person()
         yield planning
