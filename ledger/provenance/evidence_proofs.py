@@ -131,10 +131,9 @@ def _inclusion(reader: Reader, subject: bytes, index: int, anchor: AnchorRow) ->
 def _tree(reader: Reader, latest: AnchorRow) -> Tree:
     if latest.size > MAX_LEAVES:
         raise InputError(f"the stream has {latest.size} entries, more than {MAX_LEAVES}", hint="build a bundle instead")
-    leaves = reader.book.leaves(latest.stream, latest.size)
-    if len(leaves) < latest.size:
+    tree = reader.tree(latest.stream, latest.size)
+    if tree.size < latest.size:
         raise NotFoundError("the evidence of this stream is not stored here", hint=_ABSENT)
-    tree = Tree(leaves)
     _verify_root(tree, latest)
     return tree
 

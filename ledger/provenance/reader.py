@@ -9,6 +9,7 @@ from typing import TypeAlias, TypeVar
 
 from ledger.canonical import to_hex
 from ledger.errors import NotFoundError, StoreDamagedError
+from ledger.merkle import Tree
 from ledger.provenance import answers
 from ledger.provenance.jsonform import moment
 from ledger.provenance.limits import Limits
@@ -70,6 +71,8 @@ class Reader:
         self._machines: dict[int, answers.Machine] = {}
         self._gates: dict[bytes | None, tuple[Gate, ...]] = {}
         """By order."""
+        self._trees: dict[bytes, Tree] = {}
+        """By stream."""
 
     def state(self) -> Hashable:
         """A cache key: while it stays the same, so do the answers, which depend only on the index and on names in the
@@ -104,6 +107,14 @@ class Reader:
     def some_party(self, participant: int) -> answers.Party | None:
         """Like `party`; None for 0, which means "none" in the contracts."""
         return self.party(participant) if participant else None
+
+    def tree(self, stream: bytes, size: int) -> Tree:
+        """The tree of a stream's first `size` leaves, perhaps of more: each leaf is hashed once. Of fewer, if the book
+        does not have them all."""
+        tree = self._trees.setdefault(stream, Tree())
+        if tree.size < size:
+            tree.extend(self.book.leaves(stream, size)[tree.size :])
+        return tree
 
     def name(self, subjects: Iterable[bytes]) -> None:
         """Look up the identifiers of many subjects at once, so that `identifier` can return them afterwards."""

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from ledger.canonical import canonical_json, sha256
 from ledger.chain import Chain
 from ledger.errors import NotFoundError
-from ledger.merkle import Tree
 from ledger.provenance import Reader, build_shared_measurements, find_certificate, open_reader
 from ledger.provenance.answers import SharedMeasurement
 from ledger.store import Store
@@ -122,16 +121,14 @@ def find_model(reader: Reader, chain: Chain | None, number: int) -> bytes:
 
 def _find_leaf(reader: Reader, row: CertificateRow) -> tuple[bytes, tuple[bytes, ...]]:
     """The salted hash of the entry that a certificate names, and its inclusion proof under the certificate's anchor."""
-    kept, leaves = (
-        reader.book.evidence_entry(row.stream, row.leaf_index),
-        reader.book.leaves(row.stream, row.anchor_size),
-    )
-    if kept is not None and len(leaves) == row.anchor_size:
-        return sha256(kept.salt + canonical_json(kept.entry)), tuple(Tree(leaves).inclusion_proof(row.leaf_index))
+    kept = reader.book.evidence_entry(row.stream, row.leaf_index)
+    if kept is not None and (tree := reader.tree(row.stream, row.anchor_size)).size >= row.anchor_size:
+        proof = tuple(tree.inclusion_proof(row.leaf_index, row.anchor_size))
+        return sha256(kept.salt + canonical_json(kept.entry)), proof
     handed = reader.book.certified_entry(row.sequence)
     if handed is None:
         raise NotFoundError(
             f"the evidence of certificate {row.sequence} is not stored here", hint="ask the company that captured it"
         )
-    proof = (handed.inclusion[start : start + _HASH_BYTES] for start in range(0, len(handed.inclusion), _HASH_BYTES))
-    return sha256(handed.salt + handed.entry.encode()), tuple(proof)
+    hashes = (handed.inclusion[start : start + _HASH_BYTES] for start in range(0, len(handed.inclusion), _HASH_BYTES))
+    return sha256(handed.salt + handed.entry.encode()), tuple(hashes)

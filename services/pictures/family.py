@@ -6,10 +6,11 @@ import enum
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from ledger.error_values import show_member
 from ledger.provenance import OrderTrace, Trace
 from ledger.provenance.answers import AsOf, Cut, Machine, Party, RelatedLot, Transformation
 from ledger.records import CertificateStatus, LotState, Verdict
-from ledger.verify.words.english import ENUMERATIONS, UNITS
+from ledger.verify.words.english import UNITS
 
 __all__ = ["Family", "Link", "Node", "Tone", "Words", "build_family", "build_reach", "describe_cut"]
 
@@ -87,17 +88,17 @@ class Words:
         return party.name or f"participant {party.participant}"
 
     def state(self, quantity: int, unit: str, state: LotState) -> str:
-        return f"{quantity} {UNITS.get(unit, unit)} {_word(state)}"
+        return f"{quantity} {UNITS.get(unit, unit)} {show_member(state)}"
 
     def judged(self, verdict: Verdict, status: CertificateStatus) -> str:
         """The text about a certificate, which follows the lot's state; a line feed in it starts a new line."""
-        return f", {_word(verdict)} ({_word(status)})"
+        return f", {show_member(verdict)} ({show_member(status)})"
 
     def made_on(self, machine: Machine) -> str:
         return f"on {machine.identifier or f'machine {machine.machine}'}"
 
     def step(self, step: Transformation) -> str:
-        return f"{_word(step.kind)} {step.sequence}"
+        return f"{show_member(step.kind)} {step.sequence}"
 
     def summary(self, lots: int, steps: int, as_of: AsOf) -> str:
         counted = f"{lots} {'lot' if lots == 1 else 'lots'}, {steps} {'step' if steps == 1 else 'steps'}"
@@ -243,8 +244,3 @@ def _is_bad(verdict: Verdict, status: CertificateStatus) -> bool:
 
 def _key(subject: bytes) -> str:
     return "0x" + subject.hex()
-
-
-def _word(value: enum.Enum) -> str:
-    """The word that the pages have for it, too."""
-    return ENUMERATIONS.get(f"{type(value).__name__}.{value.name}", value.name.lower().replace("_", " "))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import enum
 import re
 from collections.abc import Iterable
 from datetime import datetime
 
+from ledger.error_values import show_member
 from ledger.provenance import Certificate, OrderTrace, Recall, Trace
 from ledger.provenance.answers import (
     AsOf,
@@ -24,7 +24,7 @@ from ledger.provenance.answers import (
 from ledger.provenance.recall_answers import Holder
 from ledger.records import LotState, Verdict
 from ledger.verify.printable import printable, quoted
-from ledger.verify.words.english import ENUMERATIONS, UNITS
+from ledger.verify.words.english import UNITS
 from services.pictures import describe_cut
 
 __all__ = ["describe_order", "describe_recall", "describe_shared", "describe_trace"]
@@ -66,7 +66,8 @@ def describe_recall(recall: Recall) -> list[str]:
     if recall.model is not None:
         model = recall.model
         lines.append(
-            f"model {model.model} ({_word(model.state)}) of {_party(model.inspector)}, digest 0x{model.digest.hex()}"
+            f"model {model.model} ({show_member(model.state)}) of {_party(model.inspector)}, "
+            f"digest 0x{model.digest.hex()}"
         )
     if recall.lot is not None:
         lines += _lot(recall.lot)
@@ -100,7 +101,7 @@ def _lot(lot: Lot) -> list[str]:
         where += f", {'offered to' if lot.state is LotState.OFFERED else 'quarantined by'} {_party(lot.counterparty)}"
     return [
         f"{lot.identifier or '0x' + lot.subject.hex()}",
-        f"  lot of {lot.quantity} {_unit(lot.unit)}, {_word(lot.state)}, {where}",
+        f"  lot of {lot.quantity} {_unit(lot.unit)}, {show_member(lot.state)}, {where}",
         f"  recorded as {lot.sequence} on {_time(lot.created_at)}, subject 0x{lot.subject.hex()}",
     ]
 
@@ -109,7 +110,7 @@ def _order(order: Order) -> list[str]:
     gate = f"gate: {' and '.join(map(_gate, order.gates))}" if order.gates else "no gate"
     wanted = f"; {order.quantity} {_unit(order.unit or '')} wanted" if order.quantity else ""
     return [
-        f"order {order.identifier or '0x' + order.subject.hex()}: {_word(order.state)}",
+        f"order {order.identifier or '0x' + order.subject.hex()}: {show_member(order.state)}",
         f"  placed {_time(order.placed_at)} by {_party(order.buyer)}",
         f"  coordinated by {_party(order.coordinator)}; {gate}{wanted}",
     ]
@@ -131,8 +132,9 @@ def _assignment(assignment: Assignment) -> str:
     machine = assignment.machine.identifier or f"machine {assignment.machine.machine}"
     evidence = f", evidence leaf {assignment.leaf_index}" if assignment.leaf_index is not None else ""
     return (
-        f"operation {assignment.operation + 1}: {machine} of {_party(assignment.owner)}, {_word(assignment.state)}"
-        f" {_time(assignment.ended_at or assignment.started_at or assignment.proposed_at)}{evidence}"
+        f"operation {assignment.operation + 1}: {machine} of {_party(assignment.owner)}, "
+        f"{show_member(assignment.state)} "
+        f"{_time(assignment.ended_at or assignment.started_at or assignment.proposed_at)}{evidence}"
     )
 
 
@@ -141,7 +143,8 @@ def _certificate(certificate: Certificate) -> str:
     model = certificate.model
     by = "by procedure" if model is None else f"on model {model.model} 0x{model.digest.hex()[:16]}..."
     return (
-        f"certificate {certificate.certificate}: {_word(certificate.verdict)}, {_word(certificate.status)}{latest}; "
+        f"certificate {certificate.certificate}: "
+        f"{show_member(certificate.verdict)}, {show_member(certificate.status)}{latest}; "
         f"{_party(certificate.inspector)} {_time(certificate.issued_at)} {by}, "
         f"{'procedure' if model is None else 'inference'} 0x{certificate.inference_digest.hex()[:16]}..."
     )
@@ -164,15 +167,15 @@ def _custody(change: CustodyChange) -> str:
 
 
 def _related(lot: RelatedLot) -> str:
-    verdict = f", {_word(lot.verdict)} ({_word(lot.status)})" if lot.verdict is not Verdict.NONE else ""
+    verdict = f", {show_member(lot.verdict)} ({show_member(lot.status)})" if lot.verdict is not Verdict.NONE else ""
     name = lot.identifier or "0x" + lot.subject.hex()
     apart = ", quarantined with its carrier" if lot.quarantined and not lot.state.is_quarantined else ""
-    what = f"{lot.quantity} {_unit(lot.unit)} {_word(lot.state)} at {_party(lot.holder)}"
+    what = f"{lot.quantity} {_unit(lot.unit)} {show_member(lot.state)} at {_party(lot.holder)}"
     return f"{'  ' * lot.depth}{name}: {what}{verdict}{apart}"
 
 
 def _wanted(order: Order) -> str:
-    return f"{order.identifier or '0x' + order.subject.hex()}: {_word(order.state)}, for {_party(order.buyer)}"
+    return f"{order.identifier or '0x' + order.subject.hex()}: {show_member(order.state)}, for {_party(order.buyer)}"
 
 
 def _holder(holder: Holder) -> str:
@@ -196,11 +199,6 @@ def _party(party: Party) -> str:
 def _unit(code: str) -> str:
     """The symbol of a known unit; what was recorded in quotation marks otherwise, since it may be any three bytes."""
     return UNITS.get(code) or quoted(code)
-
-
-def _word(value: enum.Enum) -> str:
-    """The word that the pages have for it, too."""
-    return ENUMERATIONS.get(f"{type(value).__name__}.{value.name}", value.name.lower().replace("_", " "))
 
 
 def _time(value: datetime | None) -> str:

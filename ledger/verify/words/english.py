@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ledger.error_values import ENUMERATIONS
+
 __all__ = ["ENUMERATIONS", "PHRASES", "STATEMENTS", "TITLES", "UNITS"]
 
 STATEMENTS: Mapping[str, Mapping[str, str]] = {
@@ -239,18 +241,3 @@ UNITS: Mapping[str, str] = {
     "MTQ": "m³",
 }
 """Units of UN/ECE Recommendation 20. All others are shown as whoever made the lot wrote them, in quotation marks."""
-
-ENUMERATIONS: Mapping[str, str] = {
-    "CertificateStatus.NONE": "no certificate",
-    "CertificateStatus.VALID": "in force",
-    "CertificateStatus.FALLEN": "fallen with its model",
-    "CertificateStatus.UNOPENED": "not opened in time",
-    "CertificateStatus.VOIDED": "void, reworked since",
-    "LotState.NONE": "not recorded",
-    "LotState.HELD": "in custody",
-    "LotState.QUARANTINED": "in quarantine",
-    "LotState.SPENT": "used up",
-    "LotState.RETURNING": "on its way back, in quarantine",
-    "Verdict.NONE": "no verdict",
-}
-"""Words for members of enumerations, if they are not the members' names."""

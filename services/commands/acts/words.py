@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ledger.error_values import ENUMERATIONS
 from ledger.errors import InputError
 
 __all__ = [
@@ -69,14 +70,12 @@ def status(certificate: Mapping[str, Any]) -> str:
 
 
 def _worded(kind: str, name: str) -> str:
-    from ledger.verify.words.english import ENUMERATIONS  # noqa: PLC0415 - brings the verifier, which help needs not
-
     return ENUMERATIONS.get(f"{kind}.{name.upper()}", name.replace("_", " "))
 
 
 def quantity_of(item: Mapping[str, Any]) -> str:
     """A quantity in the unit's common symbol, as the pages show it."""
-    from ledger.verify.words.english import UNITS  # noqa: PLC0415 - as above
+    from ledger.verify.words.english import UNITS  # noqa: PLC0415 - brings the verifier, which help needs not
 
     return f"{item['quantity']} {UNITS.get(str(item['unit']), item['unit'])}"
 
@@ -85,8 +84,6 @@ def state_word(text: str | None) -> Any:
     """A state as the API writes it, from its name there or from the word that is shown for it."""
     if text is None:
         return None
-    from ledger.verify.words.english import ENUMERATIONS  # noqa: PLC0415 - as above
-
     folded = text.strip().lower()
     shown = {word: name for name, word in ENUMERATIONS.items() if name.startswith("LotState.")}
     name = shown.get(folded, folded).removeprefix("LotState.").lower()

@@ -5,7 +5,7 @@ from ledger.chain import load_abi
 from ledger.chain.artifacts import load_artifact
 from ledger.chain.codec import decode_revert
 from ledger.chain.hints import HINTS
-from ledger.records import AssignmentState, Contract
+from ledger.records import AssignmentState, CertificateStatus, Contract, Verdict
 
 
 def test_every_mend_is_for_an_error_of_the_contracts() -> None:
@@ -28,6 +28,13 @@ def test_a_state_is_a_word_and_operations_count_from_1_for_people() -> None:
     shown = f"AssignmentStateWrong(order=0x{'2b' * 32}, operation=2, state=finished)"
     assert str(refused) == f"{shown}; {HINTS['AssignmentStateWrong']}"
     assert (refused.values["operation"], refused.values["state"]) == (1, 5), "as the contract says, for programs"
+
+
+def test_a_state_is_called_as_in_the_rest_of_the_product() -> None:
+    selector = keccak256(b"GateClosed(bytes32,uint32,uint40,uint40,uint8,uint8,uint40,uint8,bool)")[:4]
+    numbers = (5, 0, 36, int(CertificateStatus.VALID), int(Verdict.FAIL), 0, 0, 1)
+    refused = decode_revert(selector + bytes(32) + b"".join(one.to_bytes(32, "big") for one in numbers))
+    assert "certificate=36, status=in force, verdict=fail, certifiedOn=0" in str(refused)
 
 
 def test_a_state_that_this_version_does_not_know_stays_a_number() -> None:

@@ -14,6 +14,7 @@ from ledger.evidence import LeafKind
 from ledger.index import Follower, check_book
 from ledger.merkle import Tree, verify_consistency, verify_inclusion
 from ledger.provenance.evidence_proofs import prove_consistency, prove_inclusion
+from ledger.provenance.reader import open_reader
 from ledger.provenance.retention import Rule, drop_evidence, find_droppable
 from ledger.records import Gate, Verdict
 from ledger.store import Book, Rows, Store
@@ -200,3 +201,16 @@ def test_no_piece_of_what_was_dropped_is_in_the_database_file(site: Site, tmp_pa
     drop_evidence(site.store, Rule(site.before_s))
     site.store.scrub()
     assert not any(salt in path.read_bytes() for path in tmp_path.iterdir())
+
+
+def test_a_reader_hashes_each_leaf_of_a_stream_once(site: Site) -> None:
+    leaves = site.leaves()
+    with open_reader(site.store) as reader:
+        tree = reader.tree(site.stream, _OLD)
+        assert (tree.size, tree.root()) == (_OLD, Tree(leaves[:_OLD]).root())
+        assert reader.tree(site.stream, _ALL) is tree
+        assert reader.tree(site.stream, _YOUNG) is tree
+        assert (tree.size, tree.root()) == (_ALL, Tree(leaves).root()), "with the leaves that were lacking, once"
+        proof = tree.inclusion_proof(3, _OLD)
+        verify_inclusion(leaves[3], 3, _OLD, proof, Tree(leaves[:_OLD]).root())
+        assert reader.tree(site.stream, _ALL + 1).size == _ALL, "the book has no more"
