@@ -144,9 +144,15 @@ class FollowerThread:
         self.loop.stop()
 
     def _round(self) -> float:
+        began_s = time.monotonic()
         more = self.step()
         self._look()
-        return 0.0 if more else self._interval_s
+        if more:
+            return 0.0
+        if self._seen.failing is not None:
+            return self._interval_s  # a node that fails slowly is not asked without a pause
+        # From the step's begin: blocks that came during a long step would otherwise wait for the pause as well.
+        return max(0.0, self._interval_s - (time.monotonic() - began_s))
 
     def step(self) -> bool:
         """Indexes up to 64 blocks. Returns whether there are more."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import itertools
 import os
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,11 +18,11 @@ from pathlib import Path
 
 from ledger.chain import Chain, HttpTransport, Transaction, call_data, find_profile, first_fees, sign_transaction
 from ledger.errors import ChainError, ChainUnreachableError
-from ledger.index import Follower
 from ledger.records import Contract
 from ledger.store import Store
 from ledger.store.outbox import Outbox, OutboxState
 from ledger.submit import Submitter
+from services.lab.bench.index_lag import IndexLag, following
 from services.lab.faults.workload import Site, build_events, found_site, founding_keys
 from services.network import Consensus, LocalNetwork, NodeProgram
 from services.store import open_store
@@ -37,7 +36,6 @@ LEAST_SHARE, MOST_BEHIND = 0.35, 2
 _QUEUED = 3_500
 _GROUP = 500
 _PAUSE_S = 0.05
-_INDEX_S = 1.0
 _END_S = 120.0
 _SEED = 17
 _MONEY_WEI = 10**24
@@ -74,18 +72,22 @@ class NetworkRates:
     network: str
     own: Side = field(default_factory=Side)
     presigned: Side = field(default_factory=Side)
-    behind: int = 0
-    """Most blocks by which the index was behind the last final block, right before it went on."""
+    index: IndexLag = field(default_factory=IndexLag)
     errors: list[str] = field(default_factory=list)
-    """What steps of the submitter or of the index raised; the next one went on."""
+    """What steps of the submitter raised; the next one went on."""
 
     @property
     def share(self) -> float:
         return self.own.per_s / self.presigned.per_s if self.presigned.per_s else 0.0
 
     @property
+    def all_errors(self) -> list[str]:
+        """Of submitter and index."""
+        return [*self.errors, *self.index.errors]
+
+    @property
     def is_enough(self) -> bool:
-        return self.share >= LEAST_SHARE and self.behind <= MOST_BEHIND
+        return self.share >= LEAST_SHARE and self.index.most <= MOST_BEHIND
 
     def bound_by(self) -> str:
         """What most limits our side, by what was measured."""
@@ -107,11 +109,12 @@ class NetworkRates:
             "presigned": self.presigned.to_json(),
             "share": round(self.share, 3),
             "cpu_ms_per_record": round(1000 * self.own.cpu_s / max(self.own.records, 1), 3),
-            "index_blocks_behind": self.behind,
+            "index_blocks_behind": self.index.most,
+            "index_looks": self.index.looks,
             "bound_by": self.bound_by(),
             "firefly_published_per_s": FIREFLY_PER_S,
             "times_firefly": round(self.own.per_s / FIREFLY_PER_S, 2),
-            "errors": self.errors[:5],
+            "errors": self.all_errors[:5],
         }
 
 
@@ -219,7 +222,8 @@ def _submit(network: LocalNetwork, site: Site, store: Store, rates: NetworkRates
 
     for _ in range(_QUEUED // _GROUP):
         fill()
-    with _indexing(site.connect(HttpTransport(network.urls[0])), store, rates), _counted(network, chain, rates.own):
+    followed, looked_at = (site.connect(HttpTransport(network.urls[0])) for _ in range(2))
+    with following(followed, looked_at, store, rates.index), _counted(network, chain, rates.own):
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             fill()
@@ -236,29 +240,6 @@ def _step(submitter: Submitter, rates: NetworkRates) -> bool:
     except ChainError as error:  # as in a gateway's loop: the next step goes on
         rates.errors.append(str(error))
         return False
-
-
-@contextmanager
-def _indexing(chain: Chain, store: Store, rates: NetworkRates) -> Iterator[None]:
-    """Indexes every second in a thread of its own, from the chain's latest block on."""
-    follower, stop = Follower(chain, store), threading.Event()
-    indexed = [follower.follow().block_number]
-
-    def run() -> None:
-        while not stop.wait(_INDEX_S):
-            try:
-                rates.behind = max(rates.behind, chain.final_number() - indexed[-1])
-                indexed.append(follower.follow().block_number)
-            except ChainError as error:
-                rates.errors.append(str(error))
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
 
 
 def _await(holds: Callable[[], bool]) -> None:

@@ -130,7 +130,7 @@ def run_network(
             for name, side in sides
         ]
         print_table(f"one key on {found.network}; bound by: {found.bound_by()}", columns, rows)
-        warn(f"index: at most {found.behind} blocks behind what is final")
+        warn(f"index: at most {found.index.most} blocks behind what is final")
     if not found.is_enough:
         raise typer.Exit(1)
 

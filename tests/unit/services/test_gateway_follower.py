@@ -145,6 +145,31 @@ def test_any_failure_is_outlived_and_logged_once(
     assert following.seen().failing is None
 
 
+class _SlowChain(ServedChain):
+    """Answers late how long it is."""
+
+    def head_number(self) -> int:
+        time.sleep(0.02)
+        return super().head_number()
+
+
+def _pause_s(store: Store, chain: ServedChain, interval_s: float) -> float:
+    """How long the thread waits after a step that indexes all that the chain has."""
+    following = FollowerThread(chain, store, interval_s, build_logger())
+    while following.step():
+        pass
+    return following._round()  # what it tells its loop shows nowhere else
+
+
+def test_the_interval_runs_from_the_begin_of_a_step(store: Store) -> None:
+    chain = _SlowChain()
+    chain.mine(3)
+    assert _pause_s(store, chain, 0.01) == 0, "the step took longer"
+    assert 0 < _pause_s(store, chain, 3600.0) < 3600.0
+    chain.broken = ChainUnreachableError("the chain does not answer", hint="try again")
+    assert _pause_s(store, chain, 0.01) == 0.01, "a node that fails is not asked without a pause"
+
+
 def test_status_without_a_chain(store: Store) -> None:
     Outbox(store).enqueue(b"\x01" * 20, [Entry("k", Contract.LEDGER.value, "PlaceOrder", b"x")])
     found = Caller(create_gateway(GatewayParts(store, build_policy("loopback-open")))).ask("/v1/status").json()

@@ -55,8 +55,12 @@ def measure_network_row() -> Measured:
         {
             "share": Figure(100 * found.share, "% of pre-signed"),
             "rate": Figure(found.own.per_s, "records/s"),
-            "behind": Figure(found.behind, "blocks"),
+            "behind": Figure(found.index.most, "blocks"),
             "cpu": Figure(1e3 * found.own.cpu_s / max(found.own.records, 1), "ms"),
         },
-        notes=(f"{found.network}, {os.cpu_count()} cores; bound by: {found.bound_by()}", *found.errors[:3]),
+        notes=(
+            f"{found.network}, {os.cpu_count()} cores; bound by: {found.bound_by()}",
+            *found.errors[:3],
+            *found.index.errors[:3],
+        ),
     )
