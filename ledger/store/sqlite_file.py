@@ -17,7 +17,6 @@ from urllib.parse import quote
 from sqlalchemy import Connection
 
 from ledger.errors import StoreError
-from ledger.files import is_named
 from ledger.store.failures import missing
 
 __all__ = ["DatabaseFile", "give_identity"]
@@ -45,23 +44,20 @@ class DatabaseFile:
 
         Whatever was written to such a file would be gone with the process, or spoil what was put there.
         """
-        url = str(connection.engine.url)  # which is withheld from others, not the path
+        # In every transaction: the file is looked at once, and the URL is put together only where it is told.
         try:
-            named, stamp = is_named(self._path, self._opened), self._stamp()
+            found = self._path.stat()
         except FileNotFoundError:
-            raise missing(url) from None
+            raise missing(_url(connection)) from None
         except OSError as error:
             raise StoreError(
-                f"{url} cannot be looked at: {error.strerror}", hint="check its folder and disk"
+                f"{_url(connection)} cannot be looked at: {error.strerror}", hint="check its folder and disk"
             ) from error
-        if not named:
-            raise missing(url)
+        if not os.path.samestat(found, self._opened):
+            raise missing(_url(connection))
+        stamp = found.st_mtime_ns, found.st_size
         if stamp != self._looked_at:
             self._compare(stamp, connection)
-
-    def _stamp(self) -> tuple[int, int]:
-        found = self._path.stat()
-        return found.st_mtime_ns, found.st_size
 
     def _compare(self, stamp: tuple[int, int], connection: Connection) -> None:
         # Commits go to the log; the file changes only now and then, when somebody moves the log's pages into it.
@@ -73,8 +69,13 @@ class DatabaseFile:
             self._identity = int(connection.exec_driver_sql("PRAGMA application_id").scalar_one())
         grown = progress[0], progress[1]
         if identity not in (0, self._identity) or grown < self._progress:
-            raise missing(str(connection.engine.url))
+            raise missing(_url(connection))
         self._progress, self._looked_at = grown, stamp
+
+
+def _url(connection: Connection) -> str:
+    """What is withheld from others, unlike the path."""
+    return str(connection.engine.url)
 
 
 def _read_header(path: Path) -> tuple[int, int, int]:
