@@ -13,7 +13,7 @@ from ledger.provenance.reader import Reader
 from ledger.records import Contract
 from ledger.store.rows import RecordRow
 
-__all__ = ["GOES_BACK", "find_quarantines", "find_words", "find_written", "goes_back", "text_of"]
+__all__ = ["GOES_BACK", "find_last", "find_quarantines", "find_words", "find_written", "goes_back", "text_of"]
 
 GOES_BACK = {"next": "return"}
 """In the reason of a quarantine: whoever recorded it means to return the lot to its maker."""
@@ -41,12 +41,17 @@ def find_words(reader: Reader, sequences: Collection[int]) -> dict[int, Json]:
 
 
 def find_quarantines(reader: Reader, lots: Collection[bytes]) -> dict[bytes, Json]:
-    """What was written when these lots were last put in quarantine by a record of its own, by lot."""
-    latest: dict[bytes, RecordRow] = {}
-    rows = reader.rows.among(RecordRow, "subject", lots, kind="LotQuarantined", contract=Contract.LEDGER.value)
-    for row in sorted(rows, key=lambda one: one.sequence):
-        latest[row.subject] = row
-    return {row.subject: document for row, document in _of_records(reader, list(latest.values()))}
+    """What was written when these lots were last put in quarantine by a record of its own, by lot; nothing of those that
+    were released since."""
+    apart, freed = (find_last(reader, lots, kind) for kind in ("LotQuarantined", "LotReleased"))
+    rows = [row for lot, row in apart.items() if lot not in freed or freed[lot].sequence < row.sequence]
+    return {row.subject: document for row, document in _of_records(reader, rows)}
+
+
+def find_last(reader: Reader, lots: Collection[bytes], kind: str) -> dict[bytes, RecordRow]:
+    """The last record of this kind about each of these lots that has any."""
+    rows = reader.rows.among(RecordRow, "subject", lots, kind=kind, contract=Contract.LEDGER.value)
+    return {row.subject: row for row in sorted(rows, key=lambda one: one.sequence)}
 
 
 def goes_back(document: Json) -> bool:

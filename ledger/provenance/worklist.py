@@ -18,7 +18,7 @@ from ledger.provenance.inspections import WaitingGate, find_waiting
 from ledger.provenance.jsonform import moment
 from ledger.provenance.reader import Reader, unit
 from ledger.provenance.waits import Task, Wait, build_work, find_waits
-from ledger.provenance.words import find_quarantines, find_words, goes_back, text_of
+from ledger.provenance.words import find_last, find_quarantines, find_words, goes_back, text_of
 from ledger.records import AssignmentState, CertificateState, LotState, ModelState, OrderState, Role
 from ledger.store.rows import (
     AssignmentRow,
@@ -74,6 +74,8 @@ class Todo:
     """The record that asks for it, if words may have come with that."""
     says: str | None = None
     """What was written beside it."""
+    again: bool = False
+    """Whether it was done before, and came to nothing: a return that the maker declined, or that was withdrawn."""
     named: tuple[answers.RelatedLot, ...] = ()
     """The lots that a recall notice names, as far as they are visible."""
     reached: tuple[answers.RelatedLot, ...] = ()
@@ -189,12 +191,14 @@ class _Finder:
         rows = self._lots_in("custodian", LotState.QUARANTINED)
         own = [row.subject for row in rows if row.counterparty == self._company]
         written = find_quarantines(self._reader, own)
+        apart, asked = (find_last(self._reader, written, kind) for kind in ("LotQuarantined", "ReturnOffered"))
         for row in rows:
             document = written.get(row.subject)
             if goes_back(document):
                 maker = self._reader.book.identity(row.subject)
                 todo = self._of_lot(Task.SEND_BACK, row, 0 if maker is None else maker.creator)
-                yield replace(todo, says=text_of(document))
+                again = row.subject in asked and asked[row.subject].sequence > apart[row.subject].sequence
+                yield replace(todo, says=text_of(document), again=again)
             else:
                 yield self._of_lot(Task.REWORK, row, row.counterparty)
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from ledger.provenance.answers import Party
 from ledger.provenance.jsonform import moment
 from ledger.provenance.reader import Reader
-from ledger.store.rows import CustodyChangeRow, RecordRow
+from ledger.store.rows import CustodyChangeRow, RecordHistoryRow, RecordRow
 from services.portal.acting.summaries import Value, named
 
 __all__ = ["Outcome", "find_outcome"]
@@ -30,8 +30,12 @@ class Outcome:
     """Time of the record's block."""
 
 
-def find_outcome(reader: Reader, row: RecordRow) -> Outcome:
-    """Of a record that is in the index."""
+def find_outcome(reader: Reader, row: RecordRow, *, lasts: bool) -> Outcome | None:
+    """Of a record of the ledger that is in the index. Unless its sentence `lasts`: None once something else was recorded
+    about the same thing, since it may then not be so any more."""
+    last = reader.rows.latest(RecordHistoryRow, "sequence", 1, subject=row.subject)
+    if last and last[0].sequence > row.sequence and not lasts:
+        return None
     change = reader.rows.get(CustodyChangeRow, row.sequence, row.subject)
     return Outcome(
         thing=Value("thing", named(reader, row.subject)),

@@ -72,7 +72,7 @@ class RecordPages:
             "links": self._links(status, row),
             "back": safe_path(back),
             "act": act,
-            "outcome": self._find_outcome(row) if act is not None and row is not None else None,
+            "outcome": self._find_outcome(row, act) if act is not None and row is not None else None,
             "next": self._find_next(request, act, row) if act is not None and awaits and row is not None else (),
         }
         # The browser loads the page again by itself, without a script.
@@ -94,9 +94,9 @@ class RecordPages:
         with open_reader(self.acting.store) as reader:
             return reader.rows.get(RecordRow, status.contract, status.sequence)
 
-    def _find_outcome(self, row: RecordRow) -> Outcome:
+    def _find_outcome(self, row: RecordRow, act: Act) -> Outcome | None:
         with open_reader(self.acting.store) as reader:
-            return find_outcome(reader, row)
+            return find_outcome(reader, row, lasts=bool(act.opens))
 
     def _find_next(self, request: Request, act: Act, row: RecordRow) -> tuple[Offer, ...]:
         """The button for the step that has to follow, if it is possible now."""

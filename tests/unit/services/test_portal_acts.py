@@ -400,8 +400,8 @@ def test_each_form_says_which_companies_are_sent_what_is_written(site: ActingSit
     sent = {Gets.RECORD_DOCUMENT, Gets.MADE_DOCUMENTS}
     kinds = {kind for entry in TABLE for kind in entry.kinds if sent & entry.gets} | {"LotReceived"}
     operations = {write.operation: write.kind.event for write in WRITES}
-    # The former answers the company's own notice; what is written in the latter goes on with the second step.
-    nobody = {"closeCase", "sendBack"}
+    # What is written here goes on with the second step.
+    nobody = {"sendBack"}
     for catalogue in read_catalogues().values():
         for one in ACTS:
             own = [f"act.reach.{name}" for name in (one.name, one.operation) if catalogue.knows(f"act.reach.{name}")]

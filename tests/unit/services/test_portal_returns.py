@@ -11,9 +11,12 @@ import pytest
 
 from ledger.claims import build_claims
 from ledger.ids import Identity, SubjectKind, identifier_hash, subject
+from ledger.provenance import open_reader
+from ledger.provenance.words import find_quarantines
 from ledger.records import (
     ALL_ROLES,
     AcceptCustody,
+    DeclineCustody,
     Item,
     LotState,
     OfferCustody,
@@ -138,3 +141,34 @@ def test_both_steps_are_told_in_chinese(day: Day) -> None:
     assert "尚未退回" in waits
     assert "贵公司的理由： 有裂纹" in waits
     assert read(day.person.get(f"/portal/act/returnLot?subject={lot}").text).startswith("第 2 步，共 2 步")
+
+
+def test_a_return_that_was_declined_or_withdrawn_is_not_said_to_be_unknown_to_the_maker(day: Day) -> None:
+    lot = bought(day, "urn:example:A9")
+    day.do("sendBack", lot, reason=CRACK)
+    assert "Its maker has not been told yet" in read(day.person.get("/portal").text)
+    day.do("returnLot", lot)
+    row = day.row(LotRow, bytes.fromhex(lot))
+    day.by_other(DeclineCustody(bytes.fromhex(lot), row.offer, NONE))
+    waits = day.person.get("/portal").text
+    assert "Its maker has not been told yet" not in read(waits)
+    assert "Its maker was asked to take it back, but that offer is over" in read(waits)
+    assert first_button(waits) == "returnLot"
+
+
+def test_a_lot_that_was_released_since_is_not_said_to_go_back(day: Day) -> None:
+    lot = bought(day, "urn:example:A9")
+    day.do("sendBack", lot, reason=CRACK)
+    day.do("releaseLot", lot, reason="it is good")
+    with open_reader(day.site.store) as reader:
+        assert find_quarantines(reader, [bytes.fromhex(lot)]) == {}
+
+
+def test_the_first_steps_record_does_not_say_what_is_no_longer_so(day: Day) -> None:
+    lot = bought(day, "urn:example:A9")
+    answer = act(day.person, f"/portal/act/sendBack?subject={lot}", {"reason": CRACK})
+    day.site.send()
+    day.do("returnLot", lot)
+    record = read(day.person.get(answer.headers["location"]).text)
+    assert "Its maker has not been told yet" not in record
+    assert "Done: final" in record

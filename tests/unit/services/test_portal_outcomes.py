@@ -1,0 +1,58 @@
+"""What the page of a record says is so now, and who acts next: nothing that the contracts or the work lists belie."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ledger.ids import SubjectKind, identifier_hash, subject
+from ledger.records import ALL_ROLES, Item, OfferCustody, ReceiveLot
+from ledger.store import Book
+from ledger.store.outbox import Outbox
+from ledger.store.rows import LotRow, ParticipantRow
+from tests.support.acting_site import act, open_acting_site, read
+from tests.unit.services.test_portal_daily_acts import Day
+
+NONE = bytes(32)
+
+
+@pytest.fixture
+def day(tmp_path: Path) -> Iterator[Day]:
+    for site in open_acting_site(tmp_path):
+        other = site.world.admit(Outbox(site.store), ALL_ROLES)
+        site.send()
+        found = Day(site, site.person(), other)
+        found.other_number = found.last(ParticipantRow, "number").number
+        with site.store.transaction() as connection:
+            Book(connection).set_names({site.number: "Nordwind", found.other_number: "Cedar Assembly"})
+        yield found
+
+
+def test_who_accepts_with_a_complaint_has_the_whole_lot_and_that_is_said(day: Day) -> None:
+    hashed = identifier_hash(NONE, "urn:example:short")
+    lot = subject(SubjectKind.LOT, day.other_number, hashed)
+    day.by_other(ReceiveLot(hashed, 5, b"H87", NONE))
+    day.by_other(OfferCustody((Item(lot, NONE),), day.site.number, NONE))
+    form = f"/portal/act/acceptInPart?subject={lot.hex()}"
+    answer = act(day.person, form, {"accepted": "4", "reason": "one is broken"})
+    day.site.send()
+    row = day.row(LotRow, lot)
+    assert (row.custodian, row.quantity) == (day.site.number, 5)
+    told = read(day.person.get(answer.headers["location"]).text)
+    assert "stays with Cedar Assembly" not in told
+    assert "answers for all of it" in told
+
+
+def test_a_notice_is_not_said_to_be_on_work_lists_where_it_is_not(day: Day) -> None:
+    """Who handed its lot on is sent the notice, but has nothing to answer."""
+    lot = day.do("receiveLot", identifier="urn:example:HEAT1", quantity="1").hex()
+    form = f"/portal/act/recallNotice?lots={day.row(LotRow, bytes.fromhex(lot)).number}"
+    answer = act(day.person, form, {"text": "slag"})
+    day.site.send()
+    told = read(day.person.get(answer.headers["location"]).text)
+    assert "Those that have some of it now find it at the top of their work lists" in told
+    day.do("scrapLot", lot, quantity="1", disposition="scrapped", reason="slag")
+    assert "See who has been told" in read(day.person.get(answer.headers["location"]).text)
+    assert day.tasks() == []
