@@ -8,16 +8,17 @@ from ledger.records import Contract
 from ledger.store import Rows
 from ledger.store.rows import CustodyChangeRow, LotInputRow, LotOutputRow, LotRow, PackingRow, RecordRow
 
-__all__ = ["find_concerned", "packed_in", "walk"]
+__all__ = ["carried_in", "find_concerned", "packed_in", "walk"]
 
 _MOST_LOTS = 2_000
 """Lots that are followed."""
 
 
-def find_concerned(rows: Rows, lots: Collection[bytes]) -> set[int]:
-    """The participants. Nobody leaves the set as records are added, so that sender and receiver of a notice agree on it
-    although one of them may have newer records."""
-    reached = walk(lots, lambda found: packed_in(rows, found) | _made_from(rows, found))
+def find_concerned(rows: Rows, lots: Collection[bytes], at: int | None = None) -> set[int]:
+    """The participants. `at`: sequence of the record that calls the lots back; None if it is not recorded yet. Nobody
+    leaves the set as records are added, so that sender and receiver of a notice agree on it although one of them may
+    have newer records: what is unpacked after the notice still counts as packed."""
+    reached = walk(lots, lambda found: packed_in(rows, found, at) | _made_from(rows, found))
     made = {row.sequence for row in rows.among(LotRow, "subject", reached)}
     found = {row.participant for row in rows.among(RecordRow, "sequence", made, contract=Contract.LEDGER.value)}
     changes = [(row, 0, 0) for row in rows.among(CustodyChangeRow, "lot", reached)]
@@ -41,9 +42,18 @@ def walk(start: Collection[bytes], step: Callable[[set[bytes]], set[bytes]]) -> 
     return found
 
 
-def packed_in(rows: Rows, lots: set[bytes]) -> set[bytes]:
-    """What is packed directly in any of these lots."""
-    return {row.subject for row in rows.among(LotRow, "parent", lots)}
+def packed_in(rows: Rows, lots: set[bytes], at: int | None = None) -> set[bytes]:
+    """What is packed directly in any of these lots, or was so at a record or later."""
+    return {row.child for row in rows.among(PackingRow, "parent", lots) if _lasts(row, at)}
+
+
+def carried_in(rows: Rows, lots: set[bytes], at: int | None = None) -> set[bytes]:
+    """That in which any of these lots is packed directly, or was so at a record or later."""
+    return {row.parent for row in rows.among(PackingRow, "child", lots) if _lasts(row, at)}
+
+
+def _lasts(row: PackingRow, at: int | None) -> bool:
+    return not row.unpacked_by or (at is not None and row.unpacked_by > at)
 
 
 def _made_from(rows: Rows, lots: set[bytes]) -> set[bytes]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from ledger.events import Event
 from ledger.events.notes import NoteRecorded
-from ledger.provenance.concerned import find_concerned, packed_in, walk
+from ledger.provenance.concerned import carried_in, find_concerned, packed_in, walk
 from ledger.records import NoteKind
 from ledger.store import Rows
 from ledger.store.rows import AssignmentRow, LotInputRow, LotOutputRow, LotRow, NoteRow, RecordHistoryRow, RecordRow
@@ -21,7 +21,7 @@ def called_back(rows: Rows, record: RecordRow, event: Event) -> set[int]:
     """Who made, has or ever had any of what a recall notice reaches."""
     if not isinstance(event, NoteRecorded) or event.kind_ != NoteKind.RECALL_NOTICE:
         return set()
-    return find_concerned(rows, _named(rows, record))
+    return find_concerned(rows, _named(rows, record), record.sequence)
 
 
 def authors(rows: Rows, record: RecordRow, event: Event) -> set[int]:
@@ -30,8 +30,9 @@ def authors(rows: Rows, record: RecordRow, event: Event) -> set[int]:
         return set()
     notices = rows.latest(NoteRow, "sequence", _MOST_NOTICES, note_kind=int(NoteKind.RECALL_NOTICE))
     earlier = {one.sequence: one.participant for one in notices if one.sequence < record.sequence}
-    inside = walk(_named(rows, record), lambda lots: packed_in(rows, lots))
-    origins = walk(inside, lambda lots: _origins(rows, lots) | _carriers(rows, lots))
+    at = record.sequence  # so that nobody leaves the set as records are added
+    inside = walk(_named(rows, record), lambda lots: packed_in(rows, lots, at))
+    origins = walk(inside, lambda lots: _origins(rows, lots) | carried_in(rows, lots, at))
     orders = {row.order for row in rows.among(LotRow, "subject", origins) if row.order is not None}
     links = rows.among(RecordHistoryRow, "sequence", earlier)
     return {earlier[one.sequence] for one in links if one.subject in origins or one.subject in orders}
@@ -56,7 +57,3 @@ def _origins(rows: Rows, lots: set[bytes]) -> set[bytes]:
     made: set[int] = rows.values(LotOutputRow, "sequence", "lot", lots)
     taken: set[bytes] = rows.values(LotInputRow, "lot", "sequence", made)
     return taken
-
-
-def _carriers(rows: Rows, lots: set[bytes]) -> set[bytes]:
-    return {row.parent for row in rows.among(LotRow, "subject", lots) if row.parent is not None}

@@ -1,0 +1,58 @@
+"""Who is told of a recall notice, and who of an answer: the same companies, however new the records of each side are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ledger.records import NoteKind
+from ledger.store import Rows
+from services.handover.notices import authors, called_back
+from services.handover.table import find_record
+from tests.support.fake_world import BUYER, CARRIER, SMITH, World, build_world
+from tests.support.stores import new_store
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    """The buyer has packed a hip of the smith's in a crate of its own."""
+    with new_store(tmp_path) as store:
+        found = build_world(store)
+        fake, lots = found.fake, found.lots
+        fake.unpack(lots["box"], lots["hip 2"])
+        lots["crate"] = fake.receive("crate", BUYER, 1)
+        fake.pack(lots["crate"], lots["hip 2"])
+        yield found
+
+
+def told(world: World, sequence: int) -> tuple[set[int], set[int]]:
+    """Of a notice, and of an answer."""
+    with world.store.reading() as connection:
+        rows = Rows(connection)
+        record = find_record(rows, sequence)
+        assert record is not None
+        return called_back(rows, record, record.event()), authors(rows, record, record.event())
+
+
+def test_whoever_made_what_was_packed_is_told_although_it_was_unpacked_since(world: World) -> None:
+    notice = world.fake.note(BUYER, world.lots["crate"], kind=int(NoteKind.RECALL_NOTICE))
+    world.follow()
+    assert told(world, notice)[0] == {SMITH, CARRIER, BUYER}
+    world.fake.unpack(world.lots["crate"], world.lots["hip 2"])
+    world.follow()
+    assert told(world, notice)[0] == {SMITH, CARRIER, BUYER}
+    later = world.fake.note(BUYER, world.lots["crate"], kind=int(NoteKind.RECALL_NOTICE))
+    world.follow()
+    assert told(world, later)[0] == {BUYER}, "it was taken out before"
+
+
+def test_an_answer_on_a_crate_reaches_the_author_although_it_was_unpacked_since(world: World) -> None:
+    world.fake.note(SMITH, world.lots["hip 2"], kind=int(NoteKind.RECALL_NOTICE))
+    answer = world.fake.note(BUYER, world.lots["crate"], kind=int(NoteKind.ACKNOWLEDGEMENT))
+    world.follow()
+    assert told(world, answer)[1] == {SMITH}
+    world.fake.unpack(world.lots["crate"], world.lots["hip 2"])
+    world.follow()
+    assert told(world, answer)[1] == {SMITH}
