@@ -1,5 +1,5 @@
 """What speaks against a lot, and against what is packed in it: that somebody called it back, that it is in quarantine,
-or that its latest verdict is no pass that counts. Whoever takes a pallet over should know it before.
+or that a verdict that decides about it is no pass that counts. Whoever takes a pallet over should know it before.
 
 Not established: that nothing else is wrong with a lot; one without any certificate has no doubt here.
 """
@@ -18,9 +18,9 @@ from ledger.provenance.limits import Limits
 from ledger.provenance.reader import Reader
 from ledger.provenance.words import text_of
 from ledger.records import CertificateState, CertificateStatus, LotState, NoteKind, Verdict
-from ledger.store.rows import CertificateRow, LotRow, NoteRow, RecordHistoryRow
+from ledger.store.rows import LotRow, NoteRow, RecordHistoryRow
 
-__all__ = ["Doubt", "Doubts", "Notice", "find_doubts"]
+__all__ = ["Doubt", "Doubts", "Judged", "Notice", "find_doubts"]
 
 _INSIDE, _FAMILY = Limits(depth=64, lots=200), Limits(depth=64, lots=1_000)
 """Of what is packed in a lot, and of what these were made from."""
@@ -42,6 +42,17 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True)
+class Judged:
+    """A certificate that decides about a lot, and is no pass that counts."""
+
+    inspector: answers.Party
+    verdict: Verdict
+    status: CertificateStatus
+    until: datetime | None
+    """By when the inspector must show what it rests on; None if it is not doubted."""
+
+
+@dataclass(frozen=True, slots=True)
 class Doubt:
     """Why a lot must not be used as it stands. At least one of the reasons is given."""
 
@@ -49,10 +60,8 @@ class Doubt:
     notices: tuple[Notice, ...]
     quarantined_by: answers.Party | None
     """Who set it apart; None if it is in no quarantine of its own."""
-    inspector: answers.Party | None
-    """Who issued its latest certificate, if that is no pass that counts, or is doubted; `lot` has its verdict."""
-    until: datetime | None
-    """By when the inspector must show what a certificate that is doubted rests on; None if it is not doubted."""
+    judged: Judged | None
+    """The verdict that is no pass that counts, or is doubted; None if there is none such."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,25 +92,32 @@ def find_doubts(reader: Reader, lot: bytes) -> Doubts:
     inside, cut = reader.nearest("contents", reader.lineage.contents, [lot], _INSIDE)
     related = reader.related([(lot, 0), *inside])
     notices, cut_short = _find_notices(reader, [one.subject for one in related])
-    rows = {one.sequence: one for one in reader.certificate_rows(one.certificate or 0 for one in related)}
-    found = [_doubt(reader, one, notices.get(one.subject, ()), rows) for one in related]
+    found = [_doubt(reader, one, notices.get(one.subject, ())) for one in related]
     doubted = sorted(filter(None, found[1:]), key=lambda one: one.lot.identifier or "")
     return Doubts(found[0], tuple(doubted), len(inside), bool(cut) or cut_short)
 
 
-def _doubt(
-    reader: Reader, lot: answers.RelatedLot, notices: tuple[Notice, ...], rows: Mapping[int, CertificateRow]
-) -> Doubt | None:
+def _doubt(reader: Reader, lot: answers.RelatedLot, notices: tuple[Notice, ...]) -> Doubt | None:
     row = reader.lot(lot.subject)
-    apart = reader.some_party(row.counterparty) if LotState(row.state).is_quarantined else None
-    certificate = rows.get(lot.certificate or 0)
-    counts = lot.verdict is Verdict.PASS and lot.status is CertificateStatus.VALID
-    waits = counts and certificate is not None and certificate.state == CertificateState.DEMANDED
-    inspector = None if certificate is None or (counts and not waits) else reader.party(certificate.issuer)
-    until = moment(certificate.opening_deadline) if certificate is not None and waits else None
-    if lot.state is LotState.SPENT or not (notices or apart or inspector):
+    if lot.state is LotState.SPENT:
         return None
-    return Doubt(lot, notices, apart, inspector, until)
+    apart = reader.some_party(row.counterparty) if LotState(row.state).is_quarantined else None
+    judged = _judged(reader, row)
+    return Doubt(lot, notices, apart, judged) if notices or apart or judged else None
+
+
+def _judged(reader: Reader, lot: LotRow) -> Judged | None:
+    """Of the certificates that decide about a lot, what speaks against it: a fail before all else."""
+    found = []
+    for row in reader.certificate_rows(reader.deciding(lot)):
+        verdict, status = Verdict(row.verdict), reader.status(row, lot)
+        counts = verdict is Verdict.PASS and status is CertificateStatus.VALID
+        waits = counts and row.state == CertificateState.DEMANDED
+        if not counts or waits:
+            found.append(
+                Judged(reader.party(row.issuer), verdict, status, moment(row.opening_deadline) if waits else None)
+            )
+    return min(found, key=lambda one: (one.verdict is not Verdict.FAIL, one.until is not None), default=None)
 
 
 def _find_notices(reader: Reader, lots: Sequence[bytes]) -> tuple[dict[bytes, tuple[Notice, ...]], bool]:

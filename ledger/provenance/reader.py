@@ -294,8 +294,9 @@ class Reader:
         places = sorted((one.certificate, one.lot) for one in about)
         return tuple(self._certificate(rows[certificate], lot) for certificate, lot in places)
 
-    def _deciding(self, lot: LotRow) -> set[int]:
-        """The certificates that decide about a lot: the latest of each gate's inspector, without a gate that of any."""
+    def deciding(self, lot: LotRow) -> set[int]:
+        """The certificates that decide about a lot: the latest of each gate's inspector, without a gate that of any. 0
+        stands for none."""
         if lot.order not in self._gates:
             self._gates[lot.order] = () if lot.order is None else gates_of(self.need(OrderRow, lot.order))
         gates = self._gates[lot.order]
@@ -313,7 +314,7 @@ class Reader:
             model=self.model(row.model) if row.model else None,
             verdict=Verdict(row.verdict),
             status=self.status(row, self.lot(lot)),
-            latest=row.sequence in self._deciding(self.lot(lot)),
+            latest=row.sequence in self.deciding(self.lot(lot)),
             issued_at=moment(row.issued_at),
             expires_at=moment(row.expires_at),
             opening_deadline=moment(row.opening_deadline),

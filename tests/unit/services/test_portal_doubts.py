@@ -11,10 +11,12 @@ import pytest
 
 from ledger.claims import build_claims
 from ledger.ids import Identity, SubjectKind, identifier_hash, subject
-from ledger.provenance import open_reader
+from ledger.provenance import doubts, open_reader
 from ledger.provenance.doubts import Doubts, find_doubts
+from ledger.provenance.limits import Limits
 from ledger.records import (
     ALL_ROLES,
+    Gate,
     Input,
     Item,
     LotState,
@@ -27,13 +29,14 @@ from ledger.records import (
     Transformation,
     TransformationKind,
     TransformLots,
+    Verdict,
 )
 from ledger.store import Book
 from ledger.store.outbox import Outbox
 from ledger.store.rows import LotRow, ParticipantRow
 from tests.support import acting_site
 from tests.support.acting_site import act, open_acting_site
-from tests.support.fake_world import AUDITOR, BUYER, INSPECTOR, NAMES, SMITH, World, build_world
+from tests.support.fake_world import AUDITOR, BUYER, COORDINATOR, INSPECTOR, NAMES, SMITH, World, build_world
 from tests.support.portal_site import OWNER, Site
 from tests.support.stores import new_store
 from tests.unit.services.test_portal_daily_acts import Day
@@ -110,12 +113,42 @@ def test_quarantine_and_failed_inspections_are_doubts(world: World) -> None:
     assert found.own is not None
     assert found.own.quarantined_by is not None
     assert found.own.quarantined_by.participant == BUYER
-    assert found.own.inspector is None, "it passed"
+    assert found.own.judged is None, "it passed"
     world.fake.withdraw_model(AUDITOR, world.model, 1)
     world.follow()
     later = doubts_of(world, "box")
     assert named(world, later) == ["hip 2"]
-    assert later.inside[0].inspector is not None, "its model was withdrawn"
+    assert later.inside[0].judged is not None, "its model was withdrawn"
+
+
+def test_of_two_gates_the_doubt_about_one_is_not_hidden_by_the_others_later_pass(world: World) -> None:
+    fake = world.fake
+    order = fake.place("knee", BUYER, COORDINATOR, Gate(INSPECTOR, world.model), Gate(AUDITOR, 0))
+    fake.accept_order(order)
+    fake.begin(order, 0, world.machine)
+    lot = world.lots["knee"] = fake.commission("knee", order, 1)
+    fake.certify(lot, INSPECTOR, world.model, Verdict.PASS, world.stream)
+    fake.demand(lot, BUYER)
+    fake.certify(lot, AUDITOR, 0, Verdict.PASS, world.stream, leaf_index=1)
+    world.follow()
+    found = doubts_of(world, "knee").own
+    assert found is not None
+    assert found.judged is not None
+    assert found.judged.inspector.participant == INSPECTOR
+    assert found.judged.until is not None
+
+
+def test_what_was_not_looked_at_is_not_left_out_in_silence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with new_store(tmp_path) as store:
+        site = Site(store)
+        cut = "There is too much in this, or behind it, to look at all"
+        paths = [f"/portal/lots/{site.world.lots[one].hex()}" for one in ("box", "hip 1")]
+        assert not any(cut in read(site.browser(OWNER).get(path).text) for path in paths)
+        monkeypatch.setattr(doubts, "_FAMILY", Limits(depth=1, lots=1))
+        for path in paths:
+            page = read(site.browser(OWNER).get(path).text)
+            assert page.count(cut) == 1
+            assert "must not be used" not in page
 
 
 def test_a_certificate_that_is_doubted_is_told_first(tmp_path: Path) -> None:
@@ -134,7 +167,8 @@ def test_a_certificate_that_is_doubted_is_told_first(tmp_path: Path) -> None:
         assert f"{NAMES[INSPECTOR]} must show by" in page
         assert page.count("must show by") == 1
         [doubt] = doubts_of(site.world, "box").inside
-        assert doubt.until is not None
+        assert doubt.judged is not None
+        assert doubt.judged.until is not None
         box = read(site.browser(OWNER).get(f"/portal/lots/{site.world.lots['box'].hex()}").text)
         assert "wait: its certificate is doubted; what it rests on must be shown by" in box
 
