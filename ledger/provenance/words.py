@@ -41,8 +41,8 @@ def find_words(reader: Reader, sequences: Collection[int]) -> dict[int, Json]:
 
 
 def find_quarantines(reader: Reader, lots: Collection[bytes]) -> dict[bytes, Json]:
-    """What was written when these lots were last put in quarantine by a record of its own, by lot; nothing of those that
-    were released since."""
+    """What was written when these lots were last put in quarantine by a record of its own, by lot; nothing of those
+    that were released since."""
     apart, freed = (find_last(reader, lots, kind) for kind in ("LotQuarantined", "LotReleased"))
     rows = [row for lot, row in apart.items() if lot not in freed or freed[lot].sequence < row.sequence]
     return {row.subject: document for row, document in _of_records(reader, rows)}

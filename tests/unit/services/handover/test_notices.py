@@ -1,4 +1,4 @@
-"""Who is told of a recall notice, and who of an answer: the same companies, however new the records of each side are."""
+"""Who is told of a recall notice, and who of an answer: the same companies, however new each side's records are."""
 
 from __future__ import annotations
 
