@@ -97,17 +97,18 @@ class Administration:
         kinds: Annotated[str, Form(max_length=_MAX_TEXT)] = "",
     ) -> Response:
         """Adds a webhook and shows its secret; the same one if the form is sent again. Raises FormRefusedError."""
-        use, subscriber = self.once.spend(request, token, once), _subscriber(request)
+        use, subscriber = self.once.spend(request, token, once, "webhook", url, kinds), _subscriber(request)
         if use.again:
             return self._webhooks(request, secret=self.parts.subscriptions.find_made(subscriber, use.seed), again=True)
         try:
-            made = self.parts.subscriptions.add(
-                subscriber,
-                url.strip(),
-                kinds=kinds.replace(",", " ").split(),
-                now_ms=self.parts.clock() * 1000,
-                seed=use.seed,
-            )
+            with self.once.using(use):
+                made = self.parts.subscriptions.add(
+                    subscriber,
+                    url.strip(),
+                    kinds=kinds.replace(",", " ").split(),
+                    now_ms=self.parts.clock() * 1000,
+                    seed=use.seed,
+                )
         except InputError as error:
             return self._webhooks(request, str(error), url=url)
         return self._webhooks(request, secret=made.secret)
@@ -165,14 +166,16 @@ class Administration:
         scopes: Annotated[list[Scope] | None, Form()] = None,
     ) -> Response:
         """Creates an API key and shows it; the same one if the form is sent again. Raises FormRefusedError."""
-        use, now_s = self.once.spend(request, token, once), self.parts.clock()
+        wanted = sorted(scopes or ())
+        use, now_s = self.once.spend(request, token, once, "key", participant, label, days, *wanted), self.parts.clock()
         if use.again:
             return self._keys(request, made=find_api_key(self.parts.store, use.seed, now_s), again=True)
         life_s = days * _DAY_S
         try:
-            text, _ = new_api_key(
-                self.parts.store, participant, scopes or (), label, now_s=now_s, life_s=life_s, seed=use.seed
-            )
+            with self.once.using(use):
+                text, _ = new_api_key(
+                    self.parts.store, participant, wanted, label, now_s=now_s, life_s=life_s, seed=use.seed
+                )
         except (InputError, NotFoundError) as error:
             return self._keys(request, str(error))
         return self._keys(request, made=text)

@@ -2,18 +2,23 @@
 
 What leads elsewhere afterwards is safe from a reload by its redirect. A secret cannot be redirected to without being
 stored, and a page that was lost on its way must not leave a secret behind that nobody has. So the secret is made from
-the form: of a one-time code in it, the browser's cookie, and a key that only this gateway has. Nobody else, and nothing
-that is stored, can make it again.
+the form: of a one-time code in it, what was entered, the browser's cookie, and a key that only this gateway has. Nobody
+else, and nothing that is stored, can make it again. The same page with other entries, as after the browser's Back, is
+another form; one that came to nothing can be sent again.
 """
 
 from __future__ import annotations
 
+import hashlib
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from starlette.requests import Request
 
+from ledger.canonical import Json, canonical_json
+from ledger.errors import MillmarkError
 from ledger.store import Store
 from services.access.repository import AccessRepository
 from services.access.signin import Key, Nonces
@@ -33,7 +38,9 @@ class Use:
     again: bool
     """Whether it was sent before: then nothing may be done."""
     seed: bytes
-    """32 secret bytes, the same whenever this form is sent from this browser and session."""
+    """32 secret bytes, the same whenever this form is sent from this browser and session with these entries."""
+    mark: str
+    """By which it is known that it was sent."""
 
 
 class Once:
@@ -48,17 +55,28 @@ class Once:
         """The code to put into a form."""
         return self._nonces.issue(self._clock())
 
-    def spend(self, request: Request, token: str, code: str) -> Use:
-        """Verifies the form's token, and spends its code. Raises FormRefusedError for a form of elsewhere, or older
-        than a day."""
+    def spend(self, request: Request, token: str, code: str, *entries: Json) -> Use:
+        """Verifies the form's token, and spends its code for these entries. Raises FormRefusedError for a form of
+        elsewhere, or older than a day."""
         self._forms.verify(request, token)
         now_s, expires_at = self._clock(), self._nonces.expiry(code)
         if expires_at is None or now_s >= expires_at:
             raise FormRefusedError("the form is too old", hint="load the form again")
+        mark = hashlib.sha256(code.encode() + canonical_json(list(entries))).hexdigest()
         with self._store.transaction() as connection:
             access = AccessRepository(connection)
             # As with all spent codes: one that was forgotten must not be judged by a clock that was set back.
             if access.newest_time() >= expires_at:
                 raise FormRefusedError("the form is too old", hint="load the form again")
-            is_first = access.spend_nonce(code, expires_at, now_s)
-        return Use(not is_first, self._forms.seed(request, code))
+            is_first = access.spend_nonce(mark, expires_at, now_s)
+        return Use(not is_first, self._forms.seed(request, mark), mark)
+
+    @contextmanager
+    def using(self, use: Use) -> Iterator[None]:
+        """While what the form asks for is done: if that is refused or fails, the form counts as not sent."""
+        try:
+            yield
+        except MillmarkError:
+            with self._store.transaction() as connection:
+                AccessRepository(connection).restore_nonce(use.mark)
+            raise

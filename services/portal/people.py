@@ -289,12 +289,15 @@ class PeoplePages:
         if role is None:
             self.forms.verify(request, token)
             return self._list(request, "an invitation needs a role: choose what the person may do")
-        use = self.once.spend(request, token, once)
+        use = self.once.spend(request, token, once, "invitation", role, name, person)
         if use.again:
             return self._show_again(request, code_of(use.seed))
         by = request.state.principal.person or None
         try:
-            found = self.ways.people.invite(name, role, now_s=self.clock(), invited_by=by, person=person, seed=use.seed)
+            with self.once.using(use):
+                found = self.ways.people.invite(
+                    name, role, now_s=self.clock(), invited_by=by, person=person, seed=use.seed
+                )
         except (InputError, NotFoundError) as error:
             return self._list(request, str(error))
         return self._list(request, link=f"{self.origin}{INVITED}#{found.code}", invited=found.name)

@@ -17,6 +17,7 @@ from services.documents import Documents, KeyRing, new_version_id
 from services.documents.drafts import Draft
 from services.documents.permissions import Mode
 from services.portal import registers
+from services.webhooks import subscriptions
 from tests.support.fake_world import BUYER, CARRIER, INSPECTOR, SMITH
 from tests.support.portal_site import BY_ROLE, OWNER, Site, hidden
 from tests.support.sign_in import NOW_S, sign, signer_of
@@ -332,6 +333,34 @@ def test_an_invitation_that_is_sent_again_is_the_same_one(site: Site) -> None:
     assert "Nothing was done a second time" in gone
     assert link[1] not in gone
     assert 'name="invitation"' not in gone
+
+
+def test_a_form_that_is_filled_in_anew_is_not_taken_for_the_one_that_was_sent(site: Site) -> None:
+    """As after the browser's Back: the page has the same code, and somebody else is to be invited."""
+    browser = site.browser(OWNER)
+    sent = {**hidden(browser.get("/portal/people").text), "name": "Ada Park", "role": "reader"}
+    sent.pop("person", "")
+    pages = [browser.post("/portal/people", {**sent, "name": name}).text for name in ("Ada Park", "Bo Lind")]
+    assert "Nothing was done a second time" not in pages[1]
+    assert "invites you, Bo Lind" in pages[1]
+    links = {re.findall(r"/portal/invitation#([A-Za-z0-9_-]{43})", page)[0] for page in pages}
+    assert len(links) == 2
+    for one in re.findall(r'name="invitation" value="([^"]+)"', pages[1]):
+        browser.post("/portal/people/withdraw", {**sent, "invitation": one})
+
+
+def test_a_form_that_came_to_nothing_can_be_sent_again(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    browser = site.browser(OWNER)
+    sent = {**hidden(browser.get("/portal/webhooks").text), "url": "https://erp.example/in", "kinds": "LotReceived"}
+    with monkeypatch.context() as full:
+        full.setattr(subscriptions, "MAX_WEBHOOKS", 0)
+        assert browser.post("/portal/webhooks", sent).status_code == 400
+    made = browser.post("/portal/webhooks", sent).text
+    assert "Nothing was done a second time" not in made
+    assert "whsec_" in made
+    found = re.search(r"/portal/webhooks/([0-9a-f]{16})/remove", made)
+    assert found is not None
+    browser.post(f"/portal/webhooks/{found[1]}/remove", sent)
 
 
 def test_an_invitation_needs_a_role_and_comes_with_a_message_to_send(site: Site) -> None:
