@@ -16,6 +16,7 @@ _HARMLESS = ("event_passed", "event_upheld")
 """Events that leave a part beyond doubt."""
 _CALLED_BACK = "recall_notice"
 _HEADING = "part"
+_FALLEN = ("failed", "no_valid_verdict")
 _SPENT = "spent"
 
 
@@ -35,6 +36,8 @@ class Story:
     """The notices that call it, or what it came from, back and that are not resolved."""
     waits: tuple[Statement, ...] = ()
     """Doubts about the certificates by which it passes: the evidence was demanded, and is not shown yet."""
+    since: tuple[Statement, ...] = ()
+    """Verdicts of a later story by which it does not pass, as it does by its own."""
 
     @property
     def headline(self) -> Statement | None:
@@ -45,7 +48,7 @@ class Story:
     @property
     def is_stopped(self) -> bool:
         """Whether it must not be used as it stands: called back, in quarantine, or failed."""
-        return self.headline is not None or any(one.code == "failed" for one in self.verdict)
+        return self.headline is not None or any(one.code == "failed" for one in (*self.verdict, *self.since))
 
     @property
     def called_back(self) -> frozenset[bytes]:
@@ -60,7 +63,7 @@ class Story:
     @property
     def is_spotless(self) -> bool:
         """Whether it passed, nothing else ever happened to it, and nobody called it or what it came from back."""
-        passed = {one.code for one in self.verdict} == {"passed"} and not self.recalls and not self.waits
+        passed = {one.code for one in self.verdict} == {"passed"} and not (self.recalls or self.waits or self.since)
         quiet = all(one.code in _HARMLESS for one in self.history)
         return passed and quiet and all(one.code != _CALLED_BACK for one in self.attention)
 
@@ -68,8 +71,9 @@ class Story:
         """This, with what stops the part by a later one: an older proof does not know it yet."""
         own = {one.code for one in self.verdict}
         apart = tuple(one for one in later.verdict if one.code == "quarantined_part" and one.code not in own)
+        since = tuple(one for one in later.verdict if one.code in _FALLEN and one.code not in own)
         recalls, waits = self.recalls or later.recalls, self.waits or later.waits
-        return replace(self, recalls=recalls, waits=waits, verdict=(*apart, *self.verdict))
+        return replace(self, recalls=recalls, waits=waits, verdict=(*apart, *self.verdict), since=since)
 
     def used(self) -> Story:
         """This, of a lot from which others were made: that nothing is left of it is no reason for concern."""

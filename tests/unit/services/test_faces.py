@@ -217,6 +217,10 @@ def test_what_happened_after_a_kept_proof_is_told(tmp_path: Path) -> None:
         site = StorySite(store, story, earlier)
         page = site.passport("en", proved=True, kept=True)
         assert "PASSED: certificate 7 by Umbra" in page, "as the proof has it"
+        title = site.html.partition('id="badge-title"')[2].partition("</p>")[0]
+        assert "PASSED" not in title, "it passes no longer"
+        assert "revoked" in title
+        assert "Before that its certificate said:" in page
         assert page.count("certificate 7 of A-1 by Umbra: pass, revoked") == 1
         assert "A-1: made by Alder" in page.partition("Proof ¶")[2], "all that the proof tells stands there, too"
         assert 'class="badge warn"' in site.html
