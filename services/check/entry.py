@@ -52,11 +52,11 @@ def check(bundle: bytes, trust: bytes, now_s: int, language: str, max_age_days: 
 
 def _told(report: Report | None, language: str) -> dict[str, object]:
     """What a reader is told: first, and then all. `worth`: what is told first is `good`, `bad`, or neither, `none`.
-    `waits`: whether the certificate of a part is doubted."""
+    `waits`: whether the certificate of a part is doubted, and nothing worse is so."""
     first = () if report is None else find_first(report.statements)
     words, codes = words_of(language), {one.code for one in first}
     return {
-        "waits": bool(codes & WAITING),
+        "waits": bool(codes & WAITING) and not codes & STOPPING,
         "first": [words.text(one) for one in first],
         "worth": "bad" if codes & STOPPING else "good" if codes == {"passed"} else "none",
         "sections": _sections(report, language),

@@ -58,6 +58,9 @@ def test_from_the_passport_a_phone_verifies_alone(world: PortalWorld, page: Page
     assert len(asked) == before
     result.get_by_text("What was checked").click()
     expect(result.locator(".checks li.done")).to_have_count(STEPS)
+    # Codes are read without the network, too: it is a camera that is missing here.
+    page.locator("#scan").evaluate("one => one.click()")
+    expect(page.locator("#state")).to_have_text("The camera cannot be used: Requested device not found.")
 
 
 def test_python_starts_from_its_memory_and_without_it_from_its_sources(

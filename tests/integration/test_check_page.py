@@ -78,10 +78,10 @@ def test_the_page_names_no_other_host(page: Path) -> None:
 
 
 def test_what_a_browser_loads_for_a_check_is_small(page: Path, tell: Tell) -> None:
-    """Packed, as gateways serve it. The sources are for where the memory fails, the reader of codes for the camera."""
+    """Packed, as gateways serve it. The sources are for where the memory fails."""
     unused = ("code.json.gz", "pyodide/python_stdlib.zip.gz", MANIFEST)
     names = {path.relative_to(page).as_posix() for path in page.rglob("*") if path.is_file()} - {*unused}
-    loaded = [page / name for name in names if not name.startswith(("licences/", "qr/"))]
+    loaded = [page / name for name in names if not name.startswith("licences/")]
     size = sum(min(path.stat().st_size, len(gzip.compress(path.read_bytes()))) for path in loaded)
     tell(f"{size} bytes are loaded once")
     assert size <= MOST_BYTES

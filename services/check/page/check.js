@@ -42,6 +42,7 @@ function state(text, kind = "") {
 function verifier() {
   if (ready) return ready;
   state(say("loading", { size: LOADED_MB }));
+  import("./qr/decode.js").catch(() => {}); // so that codes are read without the network, too; scanning says what failed
   worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
   ready = new Promise((resolve, reject) => {
     worker.onmessage = ({ data }) => (data.ready ? resolve(data) : reject(new Error(data.failed)));
