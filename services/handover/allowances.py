@@ -124,10 +124,11 @@ def _machine(rows: Rows, event: Event) -> MachineRow | None:
     return None if assignment is None else rows.get(MachineRow, assignment.machine)
 
 
-def _add_machine_name(rows: Rows, _record: RecordRow, event: Event, _recipient: int, to: Allowance) -> None:
-    machine = _machine(rows, event)
-    if machine is not None:
-        to.names.add(machine.subject)
+def _add_machine_name(rows: Rows, record: RecordRow, event: Event, _recipient: int, to: Allowance) -> None:
+    # A transformation names the operation only; the index has the assignment under which its lots were made.
+    works = {getattr(event, "assignment", 0), *(lot.assignment for lot in parties.made(rows, record))}
+    machines = {row.machine for row in rows.among(AssignmentRow, "sequence", works)}
+    to.names |= {row.subject for row in rows.among(MachineRow, "number", machines)}
 
 
 def _add_machine_document(rows: Rows, _record: RecordRow, event: Event, _recipient: int, to: Allowance) -> None:
