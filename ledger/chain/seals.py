@@ -5,6 +5,7 @@ A node's seals are verified before they go into a bundle. They differ from node 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 
 from ledger.bundle import SealsShown
@@ -102,8 +103,14 @@ def _changed(chain: Chain, first: int, last: int, most: int) -> Iterator[int]:
 
 def _validators(chain: Chain, number: int) -> tuple[bytes, ...]:
     """The validators that a block lists; none if it is not one of QBFT or they are in a contract."""
+    return _listed(_stored(chain, number))
+
+
+@functools.lru_cache(_KEPT_HEADERS)
+def _listed(header: bytes) -> tuple[bytes, ...]:
+    # Each bundle compares those of the same blocks.
     try:
-        return parse_extra(parse_header(_stored(chain, number)).extra_data).validators
+        return parse_extra(parse_header(header).extra_data).validators
     except SealsError:
         return ()
 
