@@ -19,7 +19,7 @@ from ledger.provenance.reader import Reader
 from ledger.records import LotState, NoteKind
 from ledger.store.rows import LotRow, NoteRow, PackingRow, RecordHistoryRow
 
-__all__ = ["CaseList", "find_cases"]
+__all__ = ["CaseList", "find_cases", "find_opened"]
 
 _PART = 64
 """Notices that are looked at together."""
@@ -47,6 +47,16 @@ def find_cases(reader: Reader, most: int, *, awaiting: int | None = None) -> Cas
     # No further than needed: to build a case is a walk through everything made of its lots.
     items = tuple(islice(found, most))
     return CaseList(items, search.truncated)
+
+
+def find_opened(reader: Reader, author: int, most: int) -> CaseList:
+    """The latest cases that a company opened and has not closed, among the latest notices of the network."""
+    kind = int(NoteKind.RECALL_NOTICE)
+    looked = reader.rows.page(NoteRow, "sequence", None, _MOST_NOTICES, newest_first=True, note_kind=kind)
+    own = [one for one in looked if one.participant == author]
+    built = (build_case(reader, one) for one in (_not_closed(reader, own) if own else ()))
+    found = tuple(islice((one for one in built if one is not None and one.closed is None), most + 1))
+    return CaseList(found[:most], len(found) > most or len(looked) >= _MOST_NOTICES)
 
 
 class _Search:

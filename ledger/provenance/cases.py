@@ -86,6 +86,14 @@ class CaseParty:
     last: Reply | None
     """Its latest resolution."""
 
+    @property
+    def has_acknowledged(self) -> bool:
+        return self.acknowledged == self.lots
+
+    @property
+    def has_resolved(self) -> bool:
+        return self.resolved == self.lots
+
 
 @dataclass(frozen=True, slots=True)
 class Case:
@@ -112,7 +120,7 @@ class Case:
     def awaits(self, participant: int | None) -> bool:
         """Whether the company has lots for which it has not acknowledged the notice."""
         return self.closed is None and any(
-            one.party.participant == participant and one.acknowledged < one.lots for one in self.parties
+            one.party.participant == participant and not one.has_acknowledged for one in self.parties
         )
 
 

@@ -86,7 +86,7 @@ def _sums(folder: Path) -> bytes:
 def _files(modules: Path) -> Iterator[tuple[str, bytes]]:
     for path in (_HERE / "page").iterdir():
         yield path.name, _words(path) if path.name == "words.json" else path.read_bytes()
-    for name in ("portal.css", "mark.svg"):
+    for name in ("portal.css", "mark.svg", "local.js"):
         yield name, (_PORTAL / "assets" / name).read_bytes()
     yield "code.json.gz", _packed(canonical_json(dict(_code())))
     runtime = modules / "pyodide"

@@ -44,9 +44,11 @@ SCRIPTED = {
     "Content-Security-Policy": PAGE_HEADERS["Content-Security-Policy"] + "; script-src 'self'; connect-src 'self'",
     "Permissions-Policy": "publickey-credentials-get=(self), publickey-credentials-create=(self)",
 }
-"""Passkeys cannot be asked for without a script; these pages have one file of it."""
+"""Passkeys cannot be asked for without a script; these pages have a file of it."""
 LIVE = {"Content-Security-Policy": SCRIPTED["Content-Security-Policy"]}
-"""Pages for those who signed in follow the gateway's records with one file of script; they work without it."""
+"""Pages for those who signed in follow the gateway's records with a file of script; they work without it."""
+_LOCAL = "local.js"
+"""Shows times in the reader's zone. All other pages allow this script alone, by its digest; they work without it."""
 _LANGUAGE = "millmark-language"
 _PAUSE_S, _LONG_PAUSE_S, _COSTLY = 2, 30, 5
 """Least seconds between two loads of a page that follows records; of one whose route costs so many tokens, more."""
@@ -111,7 +113,7 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._environment.globals["asset"] = self._asset_url
+        self._environment.globals |= {"asset": self._asset_url, "digest_of": self._digest_of}
 
     @cached_property
     def _assets(self) -> dict[str, bytes]:
@@ -158,7 +160,7 @@ class Pages:
             status,
             {
                 **PAGE_HEADERS,
-                **(LIVE if live else {}),
+                **(LIVE if live else self._still),
                 "Content-Language": catalogue.language.value,
                 **(headers or {}),
             },
@@ -197,6 +199,16 @@ class Pages:
 
     def _asset_url(self, name: str) -> str:
         return f"/portal/assets/{_tag(self._assets[name])}/{name}"
+
+    def _digest_of(self, name: str) -> str:
+        """As policies and `integrity` write it. Browsers that know digests of inline scripts alone run none."""
+        return f"sha256-{base64.b64encode(hashlib.sha256(self._assets[name]).digest()).decode()}"
+
+    @cached_property
+    def _still(self) -> dict[str, str]:
+        """The headers of pages that follow nothing and ask for no passkey."""
+        policy = PAGE_HEADERS["Content-Security-Policy"]
+        return {"Content-Security-Policy": f"{policy}; script-src '{self._digest_of(_LOCAL)}'"}
 
 
 def _find_live(request: Request, status: int, headers: Mapping[str, str] | None) -> Live | None:

@@ -52,6 +52,11 @@ class PassportView:
     failure: str | None
     """Code of the error, if no proof could be built now."""
 
+    @property
+    def asks(self) -> bool:
+        """Whether the reader has to ask somebody before using the part."""
+        return any(one.is_stopped or one.waits for one in (self.first, self.story))
+
 
 def is_current(found: Proof | MillmarkError | None) -> bool:
     """Whether a proof tells everything that the index has: it was made from it, and proves something."""

@@ -58,7 +58,7 @@ class TrendView:
     key: str
     title: str
     picture: str
-    rows: tuple[tuple[str, str], ...]
+    rows: tuple[tuple[datetime, str], ...]
     """Time and value."""
 
 
@@ -174,10 +174,7 @@ def _trends(machine: int, readings: Sequence[MachineReading], catalogue: Catalog
             continue
         scale = 1 if key == "wh" else 10_000
         texts = [f"{value}" if key == "wh" else f"{Decimal(value).scaleb(-4):.1f}" for _, value in points]
-        rows = tuple(
-            (f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} UTC", text)
-            for (at, _), text in zip(points, texts, strict=True)
-        )
+        rows = tuple((datetime.fromtimestamp(at, UTC), text) for (at, _), text in zip(points, texts, strict=True))
         values = tuple(value / scale for _, value in points)
         mean = sum(values) / len(values)
         title = catalogue.say(f"process.{key}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -36,6 +37,7 @@ _SHOWN = 100
 _FIELDS = ("model", "lot", "machine", "since", "until")
 _MAX_FIELD = 2048
 _MODELS = 100
+_UTC = re.compile(r"\s*UTC")
 """Most models to choose from."""
 
 
@@ -143,11 +145,12 @@ def _number(text: str) -> int:
 
 
 def _moment(text: str | None) -> datetime | None:
-    """Parses RFC 3339, also with a space in place of the T. Without a zone it is UTC, as are all times on the pages."""
+    """Parses RFC 3339, also with a space in place of the T, and times as the pages show them, in UTC or in the reader's
+    zone. Without a zone it is UTC."""
     if text is None:
         return None
     try:
-        found = datetime.fromisoformat(text.replace("UTC", "").strip())
+        found = datetime.fromisoformat(_UTC.sub("", text).strip())
     except ValueError:
         raise InputError(f"{text[:40]!a} is not a time", hint="write it like 2026-03-02 09:30") from None
     return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from ledger.errors import NotFoundError
 from ledger.provenance import open_reader
+from ledger.provenance.case_search import CaseList, find_opened
 from ledger.provenance.doubts import Doubts, find_doubts
 from ledger.provenance.reader import Reader
 from ledger.provenance.waits import Task
@@ -33,6 +34,9 @@ _ITEMS = 10
 _RULE = Rule(Scope.PROVENANCE, page=True, cost=3)
 """It looks at everything that the company has to do, and at the latest quality cases."""
 _MAX_PAGE = 1000
+_MOST_OPENED = 5
+"""Most of the company's own recall notices that are followed up here; the page of cases has all."""
+_NO_CASES = CaseList((), truncated=False)
 _MOVING = (Task.ACCEPT_CUSTODY, Task.HAND_OVER)
 """Tasks in which a lot changes hands. Not taking back what is in quarantine: that is known to be so."""
 
@@ -62,10 +66,12 @@ class WorkPage:
 
     def show(self, request: Request, page: Annotated[int, Query(ge=1, le=_MAX_PAGE)] = 1) -> Response:
         principal: Principal = request.state.principal
-        found, items = self._find(principal, (page - 1) * _ITEMS)
+        found, items, opened = self._find(principal, (page - 1) * _ITEMS)
         values = {
             "work": found,
             "items": items,
+            "opened": opened if page == 1 else _NO_CASES,
+            "own": self.acting.desk.company(principal),
             "page": page,
             "pages": max(-(-found.count // _ITEMS), 1),
             # A vote binds the company: administrators alone cast it.
@@ -75,15 +81,17 @@ class WorkPage:
         }
         return self.pages.render(request, "work_list.html", forms=self.forms, **values)  # type: ignore[arg-type]  # of the template
 
-    def _find(self, principal: Principal, first: int) -> tuple[WorkList, tuple[Item, ...]]:
+    def _find(self, principal: Principal, first: int) -> tuple[WorkList, tuple[Item, ...], CaseList]:
+        """What waits for the company, and what it waits for itself: answers to its recall notices."""
         company = self.acting.desk.company(principal)
-        nothing: tuple[WorkList, tuple[Item, ...]] = (WorkList((), 0, truncated=False), ())
+        nothing: tuple[WorkList, tuple[Item, ...], CaseList] = (WorkList((), 0, truncated=False), (), _NO_CASES)
         if company is None:
             return nothing
         try:
             with open_reader(self.store, principal.viewer) as reader:
                 found = find_work(reader, company, first, _ITEMS)
-                return found, tuple(self._item(reader, principal, one) for one in found.items)
+                items = tuple(self._item(reader, principal, one) for one in found.items)
+                return found, items, find_opened(reader, company, _MOST_OPENED)
         except NotFoundError:  # nothing is indexed yet
             return nothing
 

@@ -4,6 +4,7 @@ const LOADED_MB = "6";
 // What a reader needs first; the rest is folded away.
 const OPEN = new Set(["head", "part", "attention", "not_proved"]);
 const CODE = /^\/(\d{2,4})\/.+/;
+const TIME = /\d{4}-\d\d-\d\d \d\d:\d\d(?::\d\d)? UTC/g;
 const say = await chosenWords();
 const $ = (id) => document.getElementById(id);
 const given = { bundle: null, trust: null, own: false };
@@ -138,7 +139,6 @@ async function verify() {
     shown = { answer, own, any: message.any, seconds: (performance.now() - began) / 1000, time: new Date() };
     state("");
     show();
-    $("result").focus();
   } catch (error) {
     if (mine !== turn) return;
     shown = { broken: error.message };
@@ -155,11 +155,31 @@ function element(name, className, text) {
   return made;
 }
 
+// As elements, so that local.js shows them in the reader's zone.
+function withTimes(made, text) {
+  let end = 0;
+  for (const { 0: found, index } of text.matchAll(TIME)) {
+    const time = element("time", "", found);
+    time.dateTime = `${found.slice(0, -4).replace(" ", "T")}Z`;
+    made.append(text.slice(end, index), time);
+    end = index + found.length;
+  }
+  made.append(text.slice(end));
+  return made;
+}
+
+// The verdict is what a reader must see, and hear, first: of what is taller than a screen, browsers show the end.
 function show() {
-  if (!shown) return;
   const result = $("result");
   result.replaceChildren();
   result.hidden = false;
+  fill(result);
+  document.dispatchEvent(new CustomEvent("millmark-new", { detail: result }));
+  result.querySelector(".badge-title").focus({ preventScroll: true });
+  result.scrollIntoView({ block: "start" });
+}
+
+function fill(result) {
   if (shown.broken) {
     result.append(badge("bad", say("broken"), say("broken.text")), reason(shown.broken));
     return;
@@ -177,7 +197,8 @@ function show() {
   if (shown.own) result.append(element("p", "warn", say("trust.own")));
   for (const section of answer.sections) result.append(said(section));
   if (answer.outcome !== "unusable") result.append(steps(answer.step, answer.outcome === "refused"));
-  const values = { seconds: shown.seconds.toFixed(2), time: shown.time.toLocaleString(say.language) };
+  const time = shown.time.toLocaleString(say.language, { dateStyle: "medium", timeStyle: "long" }); // with its zone
+  const values = { seconds: shown.seconds.toFixed(2), time };
   const took = say("took", { ...values, trust: answer.trust_digest, bundle: answer.bundle_digest });
   result.append(element("p", "note", took));
 }
@@ -185,7 +206,9 @@ function show() {
 function badge(kind, title, text) {
   const made = element("div", `badge ${kind}`);
   const words = element("div");
-  words.append(element("h2", "badge-title", title), element("p", "", text));
+  const verdict = withTimes(element("h2", "badge-title"), title);
+  verdict.tabIndex = -1;
+  words.append(verdict, element("p", "", text));
   const mark = element("span", "mark", { good: "✓", bad: "✕" }[kind] ?? "?");
   mark.setAttribute("aria-hidden", "true");
   made.append(mark, words);
@@ -207,7 +230,7 @@ function said({ section, title, lines }) {
   if (made.localName === "details") made.append(element("summary", "", `${named || section} (${lines.length})`));
   else if (title) made.append(element("h3", "", named));
   const list = element("ul", "plain");
-  for (const line of lines) list.append(element("li", line.kind, line.text));
+  for (const line of lines) list.append(withTimes(element("li", line.kind), line.text));
   made.append(list);
   return made;
 }

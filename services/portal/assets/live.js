@@ -80,6 +80,7 @@ async function load() {
     if (failures >= TELL_FAILURES) said.hidden = true;
     failures = 0;
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("content");
+    if (fresh) document.dispatchEvent(new CustomEvent("millmark-new", { detail: fresh }));
     const shown = fresh && shownOf(fresh);
     if (!fresh || shown === last) return;
     if (isBusy() || records(main) || records(fresh)) return tell(said.dataset.news, location.href);

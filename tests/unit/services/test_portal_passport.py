@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import re
 from collections.abc import Iterator
@@ -80,15 +81,10 @@ def caller(world: World) -> Caller:
     return serve(world)
 
 
-def serve(world: World, proofs: Proofs | None = None) -> Caller:
-    limiter = Limiter(Rates(1e6, 1e6))
-    return Caller(
-        create_gateway(
-            GatewayParts(
-                world.store, build_policy("loopback-open"), clock=lambda: NOW_S, limiter=limiter, proofs=proofs
-            )
-        )
-    )
+def serve(world: World, proofs: Proofs | None = None, contact: str | None = None) -> Caller:
+    policy, limiter = build_policy("loopback-open"), Limiter(Rates(1e6, 1e6))
+    parts = GatewayParts(world.store, policy, clock=lambda: NOW_S, limiter=limiter, proofs=proofs, contact=contact)
+    return Caller(create_gateway(parts))
 
 
 def told(answer: httpx.Response) -> tuple[int, str, dict[str, str]]:
@@ -117,6 +113,22 @@ def test_a_part_that_is_called_back_says_so_first_and_is_not_drawn_as_good(tmp_p
         page = serve(world).ask(where).text
         assert "RECALLED: do not use it until this is settled" in page
         assert 'class="asked bad"' in page
+
+
+@pytest.mark.parametrize(("language", "asks"), [("en", "Ask before you use it:"), ("zh", "使用前请先询问：")])
+def test_a_part_that_is_called_back_says_in_its_box_whom_to_ask(tmp_path: Path, language: str, asks: str) -> None:
+    with new_store(tmp_path) as store:
+        world = build_linked_world(store)
+        where = f"{PART}?salt={salt_of(LINK)}&lang={language}"
+        mail = "mailto:quality@smithy.example"
+        assert asks not in serve(world, contact=mail).ask(where).text, "there is nothing to ask"
+        world.fake.note(SMITH, world.lots[LINK], kind=NoteKind.RECALL_NOTICE)
+        world.follow()
+        box = re.search(r'<div class="badge.*?\n</div>', serve(world, contact=mail).ask(where).text, re.DOTALL)
+        assert box is not None
+        assert asks in box[0]
+        assert f'<a href="{mail}">' in box[0]
+        assert asks not in serve(world).ask(where).text, "nobody is named"
 
 
 def test_a_serial_number_may_hold_a_slash(caller: Caller) -> None:
@@ -340,7 +352,15 @@ def test_nothing_else_is_loaded_and_nothing_is_inline(caller: Caller) -> None:
     policy = answer.headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
-    assert not re.search(r"<script|<style|\sstyle=|\son\w+=|javascript:", answer.text)
+    assert not re.search(r"<style|\sstyle=|\son\w+=|javascript:", answer.text)
+    # The only script shows times in the reader's zone. No other would run: the policy has its digest and no address.
+    (script,) = re.findall(r"<script[^>]*>[^<]*</script>", answer.text)
+    parts = re.fullmatch(r'<script src="([^"]+/local\.js)" integrity="([^"]+)" defer></script>', script)
+    assert parts is not None
+    address, digest = parts.groups()
+    assert policy.endswith(f"; script-src '{digest}'")
+    own = base64.b64encode(hashlib.sha256(caller.ask(address).content).digest()).decode()
+    assert digest == f"sha256-{own}"
     loaded = re.findall(r'(?:src|<link[^>]* href)="((?!/passport/qr/)[^"]+)"', answer.text)  # the code is for paper
     assert loaded
     for address in loaded:

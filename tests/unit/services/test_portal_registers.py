@@ -363,6 +363,35 @@ def test_a_form_that_came_to_nothing_can_be_sent_again(site: Site, monkeypatch: 
     browser.post(f"/portal/webhooks/{found[1]}/remove", sent)
 
 
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize(
+    ("path", "wrong", "right", "why"),
+    [
+        ("webhooks", {"url": "http://10.0.0.1/x"}, {"url": "https://erp.example/in"}, "not https"),
+        ("apikeys", {"participant": str(SMITH), "label": "ERP", "days": "30"}, {"scopes": "provenance"}, "scope"),
+        ("people", {"name": "", "role": "reader"}, {"name": "Ada Park"}, "name"),
+    ],
+)
+def test_a_form_that_was_refused_says_why_again_and_may_be_mended(
+    site: Site, language: str, path: str, wrong: dict[str, str], right: dict[str, str], why: str
+) -> None:
+    browser, where = site.browser(OWNER), f"/portal/{path}?lang={language}"
+    sent = {**hidden(browser.get(where).text), **wrong}
+    sent.pop("person", "")
+    refused = browser.post(where, sent)
+    reloaded = browser.post(where, sent)
+    assert (refused.status_code, reloaded.status_code) == (400, 400)
+    for page in (refused.text, reloaded.text):
+        [told] = re.findall(r'role="alert"[^>]*>(.*?)</p>', page)
+        assert why in told
+        assert 'class="note" role="status"' not in page, "it was not done before"
+    made = browser.post(where, {**sent, **right})
+    assert made.status_code == 200
+    again = browser.post(where, {**sent, **right})
+    assert again.status_code == 200
+    assert 'class="note" role="status"' in again.text
+
+
 def test_an_invitation_needs_a_role_and_comes_with_a_message_to_send(site: Site) -> None:
     browser = site.browser(OWNER)
     page = browser.get("/portal/people").text
