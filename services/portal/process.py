@@ -1,8 +1,9 @@
-"""The page of production state: what the company's machines did lately, and setpoints proposed for them."""
+"""The page of production state: what the company's machines did lately, what happened at them, and setpoints proposed
+for them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -20,12 +21,14 @@ from ledger.store.rows import MachineRow, StreamRow
 from services.access import Principal, Scope
 from services.access.rules import Rule
 from services.pictures.plot import Line, Plot, draw_plot
+from services.planning.feedback.repository import FeedbackRepository
 from services.portal.acting.acting import Acting, Offer
 from services.portal.acting.things import About
 from services.portal.forms import Forms
 from services.portal.language import Catalogue
 from services.portal.lists import principal_of
 from services.portal.pages import Pages
+from services.portal.process_causes import Standing, read_causes
 from services.portal.routes import PageRoute
 from services.setpoints import Inbox, SetpointShown
 from services.setpoints.repository import SetpointRepository
@@ -72,6 +75,8 @@ class MachineView:
     at: datetime | None
     trends: tuple[TrendView, ...]
     proposals: tuple[ProposalView, ...]
+    standing: Standing | None
+    """None if nothing ever happened at it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +92,8 @@ class ProcessPages:
         )
 
     def show(self, request: Request, machine: str = "", after: str = "") -> Response:
-        """Own machines with a reading or a proposal, those with a number greater than `after`, or one of them. Raises
-        NotFoundError for one of others."""
+        """Own machines with a reading, a proposal or a cause, those with a number greater than `after`, or one of them.
+        Raises NotFoundError for one of others."""
         principal, catalogue = principal_of(request), self.pages.catalogue(request)
         wanted, least = _number(machine), _number(after) or 0
         with open_reader(self.store) as reader:
@@ -97,9 +102,13 @@ class ProcessPages:
                 raise NotFoundError("the machine is not known here")
             chosen = [row for row in rows if row.number == wanted or (wanted is None and row.number > least)]
             # One more than is shown, to know whether there are more: what nobody sees is neither read nor drawn.
-            found = list(islice(_find_active(reader, chosen, wanted), _MACHINES + 1))
+            with self.store.reading() as connection:
+                judged = FeedbackRepository(connection).conditions().keys()
+            found = list(islice(_find_active(reader, chosen, judged | {wanted}), _MACHINES + 1))
+        with self.store.reading() as connection:
+            causes = read_causes(connection, [row.number for row, _, _ in found[:_MACHINES]])
         shown = [
-            self._view(principal, catalogue, row, identifier, readings)
+            self._view(principal, catalogue, row, identifier, readings, causes.get(row.number))
             for row, identifier, readings in found[:_MACHINES]
         ]
         more = shown[-1].machine if len(found) > _MACHINES else None
@@ -112,6 +121,7 @@ class ProcessPages:
         row: MachineRow,
         identifier: str | None,
         readings: Sequence[MachineReading],
+        standing: Standing | None,
     ) -> MachineView:
         latest = readings[-1] if readings else None
         return MachineView(
@@ -122,6 +132,7 @@ class ProcessPages:
             None if latest is None else datetime.fromtimestamp(latest.time_s, UTC),
             _trends(row.number, readings, catalogue),
             read_proposals(self.store, self.acting, principal, row.number, _PROPOSALS),
+            standing,
         )
 
 
@@ -149,14 +160,14 @@ def _number(text: str) -> int | None:
 
 
 def _find_active(
-    reader: Reader, rows: Sequence[MachineRow], wanted: int | None
+    reader: Reader, rows: Sequence[MachineRow], wanted: Set[int | None]
 ) -> Iterator[tuple[MachineRow, str | None, Sequence[MachineReading]]]:
-    """Machines with a reading or a proposal, and the one that is `wanted`, with their readings."""
+    """Machines with a reading or a proposal, and those that are `wanted`, with their readings."""
     reader.name(row.subject for row in rows)
     proposals = SetpointRepository(reader.rows)
     for row in rows:
         readings = _read(reader, row)
-        if readings or row.number == wanted or proposals.latest(1, row.number):
+        if readings or row.number in wanted or proposals.latest(1, row.number):
             yield row, reader.identifier(row.subject), readings
 
 

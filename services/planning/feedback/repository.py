@@ -189,6 +189,10 @@ class FeedbackRepository:
         """In the order in which they were found."""
         return sorted(self._rows.find(CauseRow, machine=machine), key=lambda row: row.number)
 
+    def latest_of(self, machine: int, most: int) -> list[CauseRow]:
+        """The latest ones of a machine, the latest first."""
+        return sorted(self._rows.latest(CauseRow, "number", most, machine=machine), key=lambda row: -row.number)
+
     def put_cause(self, row: CauseRow) -> None:
         self._rows.put(row)
 

@@ -16,14 +16,17 @@ from ledger.evidence import EvidenceLog
 from ledger.merkle import Tree
 from ledger.provenance.reader import Reader
 from ledger.store import Book, Rows
-from ledger.store.rows import MachineRow, StreamRow
+from ledger.store.rows import AnchorRow, MachineRow, StreamRow
 from services.access.people.roles import PersonRole
+from services.gateway import GatewayParts, build_policy, create_gateway
+from services.planning.feedback.setpoints import NoSetpoints
 from services.portal import process
 from services.setpoints import Inbox, SetpointDocument, SetpointValue, parse_setpoint
 from services.setpoints.document import Forecast
 from services.setpoints.repository import SetpointRow
 from services.setpoints.states import MachineReading, build_state_data, find_readings, parse_reading
 from tests.support.acting_site import ActingSite, act, open_acting_site, read
+from tests.support.gateway_client import Caller
 
 NOW = 1_700_000_000
 DOCUMENT = SetpointDocument(
@@ -210,6 +213,45 @@ def test_a_person_accepts_and_another_refuses_on_the_pages(site: ActingSite, mac
     assert refused.status_code == 303
     site.send()
     assert (shown(site, second)["state"], shown(site, second)["reason"]) == ("refused", "new tool")
+
+
+@pytest.mark.parametrize(
+    ("language", "down", "mended", "whole"),
+    [
+        ("en", "it is not offered until it is mended", "Mended done: a new <b>spindle</b>", "at its whole speed"),
+        ("zh", "修复之前不报价", "已修复 已完成： a new <b>spindle</b>", "按其全速报价"),
+    ],
+)
+def test_the_page_says_that_a_machine_was_mended_with_its_record(
+    tmp_path: Path, language: str, down: str, mended: str, whole: str
+) -> None:
+    for site in open_acting_site(tmp_path):
+        policy, recording = build_policy("loopback-open", owner=site.number), (site.world.chain, site.signer)
+        names, none = site.name_keys, NoSetpoints()
+        site.caller = Caller(
+            create_gateway(GatewayParts(site.store, policy, recording=recording, name_keys=names, setpoints=none))
+        )
+        number = int(site.final("/v1/machines", identifier="urn:example:press", claims={})["sequence"])
+        stream = site.final("/v1/streams", identifier="urn:example:press:log", machine=number)["subjects"][0]
+        person, path = site.person(), f"/portal/process?lang={language}"
+        assert f'id="causes-{number}"' not in person.get(path).text
+        reported = {"machine": number, "kind": "machine-down", "text": "the spindle broke"}
+        assert site.post("/v1/causes", reported).status_code == 201
+        before = read(person.get(path).text)
+        assert "the spindle broke" in before
+        assert down in before
+        assert mended not in before
+        said = {"reason": "a new <b>spindle</b>"}
+        assert site.post(f"/v1/machines/{number}/mended", said).status_code == 204
+        site.send()
+        page = person.get(path).text
+        assert mended in read(page)
+        assert whole in read(page)
+        with site.store.reading() as connection:
+            anchors = Rows(connection).find(AnchorRow, stream=bytes.fromhex(stream[2:]))
+        last = max(one.sequence for one in anchors)
+        assert re.search(rf"(record|记录) {last}\b", read(page))
+        assert f'href="/portal/streams/{stream[2:]}"' in page
 
 
 def test_readers_see_no_button_and_others_no_page(site: ActingSite, machine: int) -> None:
