@@ -68,6 +68,7 @@ def test_the_page_names_no_other_host(page: Path) -> None:
         "worker.js",
         "python.js",
         "hashing.js",
+        "local.js",
         "check.css",
         "portal.css",
         "words.json",
