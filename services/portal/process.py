@@ -21,14 +21,13 @@ from ledger.store.rows import MachineRow, StreamRow
 from services.access import Principal, Scope
 from services.access.rules import Rule
 from services.pictures.plot import Line, Plot, draw_plot
-from services.planning.feedback.repository import FeedbackRepository
 from services.portal.acting.acting import Acting, Offer
 from services.portal.acting.things import About
 from services.portal.forms import Forms
 from services.portal.language import Catalogue
 from services.portal.lists import principal_of
 from services.portal.pages import Pages
-from services.portal.process_causes import Standing, read_causes
+from services.portal.process_causes import Standing, read_causes, read_judged
 from services.portal.routes import PageRoute
 from services.setpoints import Inbox, SetpointShown
 from services.setpoints.repository import SetpointRepository
@@ -102,11 +101,8 @@ class ProcessPages:
                 raise NotFoundError("the machine is not known here")
             chosen = [row for row in rows if row.number == wanted or (wanted is None and row.number > least)]
             # One more than is shown, to know whether there are more: what nobody sees is neither read nor drawn.
-            with self.store.reading() as connection:
-                judged = FeedbackRepository(connection).conditions().keys()
-            found = list(islice(_find_active(reader, chosen, judged | {wanted}), _MACHINES + 1))
-        with self.store.reading() as connection:
-            causes = read_causes(connection, [row.number for row, _, _ in found[:_MACHINES]])
+            found = list(islice(_find_active(reader, chosen, read_judged(self.store) | {wanted}), _MACHINES + 1))
+        causes = read_causes(self.store, [row.number for row, _, _ in found[:_MACHINES]])
         shown = [
             self._view(principal, catalogue, row, identifier, readings, causes.get(row.number))
             for row, identifier, readings in found[:_MACHINES]

@@ -3,18 +3,16 @@ state, each step with the entry of the machine's stream that says it, and the re
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
-from sqlalchemy import Connection
-
-from ledger.store import Book, Rows
+from ledger.store import Book, Rows, Store
 from ledger.store.rows import AnchorRow
 from services.planning.feedback.repository import FeedbackRepository
 from services.planning.feedback.rules import LADDER, WHOLE, Step
 from services.planning.feedback.showing import CauseFound, StepShown, show_cause
 
-__all__ = ["CauseView", "Standing", "StepView", "read_causes"]
+__all__ = ["CauseView", "Standing", "StepView", "read_causes", "read_judged"]
 
 _CAUSES = 5
 """Causes of a machine that are shown, the latest."""
@@ -50,32 +48,36 @@ class Standing:
     """The latest first."""
 
 
-def read_causes(connection: Connection, machines: Sequence[int]) -> dict[int, Standing]:
+def read_judged(store: Store) -> Set[int]:
+    """The machines at which something happened."""
+    with store.reading() as connection:
+        return FeedbackRepository(connection).conditions().keys()
+
+
+def read_causes(store: Store, machines: Sequence[int]) -> dict[int, Standing]:
     """By machine; without those at which nothing happened."""
-    kept, found = FeedbackRepository(connection), {}
-    for machine in machines:
-        rows = kept.latest_of(machine, _CAUSES)
-        if rows:
-            condition = kept.condition(machine)
-            causes = tuple(_view(connection, show_cause(kept, row.id)) for row in rows)
-            percent = condition.efficiency_per_mille * 100 // WHOLE
-            found[machine] = Standing(condition.rung, len(LADDER), percent, causes)
-    return found
+    with store.reading() as connection:
+        kept, rows, book = FeedbackRepository(connection), Rows(connection), Book(connection)
+        found = {machine: _standing(kept, rows, book, machine) for machine in machines}
+    return {machine: one for machine, one in found.items() if one.causes}
 
 
-def _view(connection: Connection, one: CauseFound) -> CauseView:
-    return CauseView(one, tuple(_step(connection, step) for step in one.steps))
+def _standing(kept: FeedbackRepository, rows: Rows, book: Book, machine: int) -> Standing:
+    condition = kept.condition(machine)
+    shown = (show_cause(kept, row.id) for row in kept.latest_of(machine, _CAUSES))
+    causes = tuple(CauseView(one, tuple(_step(rows, book, step) for step in one.steps)) for one in shown)
+    return Standing(condition.rung, len(LADDER), condition.efficiency_per_mille * 100 // WHOLE, causes)
 
 
-def _step(connection: Connection, step: StepShown) -> StepView:
+def _step(rows: Rows, book: Book, step: StepShown) -> StepView:
     if step.stream is None or step.leaf is None:
         return StepView(step, step.step, None)
-    anchors = Rows(connection).find(AnchorRow, stream=step.stream)
-    record = min((one.sequence for one in anchors if one.size > step.leaf), default=None)
-    return StepView(step, _name(connection, step.step, step.stream, step.leaf), record)
+    anchor = rows.first_after(AnchorRow, "size", step.leaf, stream=step.stream)
+    name = _name(book, step.step, step.stream, step.leaf)
+    return StepView(step, name, None if anchor is None else anchor.sequence)
 
 
-def _name(connection: Connection, step: str, stream: bytes, leaf: int) -> str:
-    kept = Book(connection).evidence_entry(stream, leaf) if step == Step.LIFT else None
+def _name(book: Book, step: str, stream: bytes, leaf: int) -> str:
+    kept = book.evidence_entry(stream, leaf) if step == Step.LIFT else None
     said = kept.entry if kept is not None and isinstance(kept.entry, dict) else {}
     return next((f"lift.{name}" for name in _LIFTS if name in said), step)
