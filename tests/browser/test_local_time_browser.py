@@ -101,7 +101,7 @@ def test_a_page_that_follows_records_keeps_the_readers_time(
 ) -> None:
     language, width = request.node.callspec.params["reader"]
     page = reader.new_page()
-    page.goto(world.origin + "/portal/lots?lang=en")
+    page.goto(world.origin + "/portal/sign-in?lang=en")
     sign_in(page, world, "Cedar Assembly")
     with page.expect_response(re.compile("/portal/events")):
         page.goto(f"{world.origin}/portal/lots?lang={language}")
