@@ -169,6 +169,8 @@ class Deliveries:
                 return  # a gateway that shares this database was faster
             if state is State.DELIVERED and found.digest != row.digest:
                 return  # it was to be made again while this text was on its way
+            if state is State.OVER and found.changed_ms != row.changed_ms:
+                return  # something came or was erased while it was found to be over: that has to be passed on
             if state is State.DELIVERED and me is not None:
                 given = handovers.given_in(row.sequence, row.recipient)
                 lacks = find_rest(connection, row.sequence, me.number, row.recipient, given) is not Rest.NONE

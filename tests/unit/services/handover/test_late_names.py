@@ -11,8 +11,9 @@ import pytest
 
 from ledger.claims import parse_claims
 from ledger.signatures import Address, Signature, Signer
-from ledger.store import Book
+from ledger.store import Book, Rows
 from services.handover.deliveries import Deliveries, State, ask_others_to_erase
+from services.handover.repository import DeliveryRow
 from tests.support.apart import Apart, Home, found_apart
 
 
@@ -120,3 +121,21 @@ def test_what_is_erased_while_a_hand_over_is_made_is_not_in_it(apart: Apart) -> 
     apart.deliver(maker)
     apart.deliver(maker)
     assert carrier.document(root) == {"/supplier": "Heath Steel"}
+
+
+def test_what_is_erased_while_a_hand_over_is_found_to_be_over_is_passed_on_all_the_same(apart: Apart) -> None:
+    _, maker, carrier, _ = pass_on(apart)
+    apart.deliver(maker)
+    root, me = apart.roots["bar"], maker.company.number
+    ask_others_to_erase(maker.store, root, [("passport", "heat")], me)
+    with maker.store.reading() as connection:
+        row, *_ = Rows(connection).find(DeliveryRow, recipient=carrier.company.number, state=State.WAITING.value)
+    ask_others_to_erase(maker.store, root, [("supplier",)], me)
+    maker.deliveries.settle(row, State.OVER)
+    with maker.store.reading() as connection:
+        [found] = Rows(connection).find(DeliveryRow, sequence=row.sequence, recipient=row.recipient)
+    assert found.state == State.WAITING
+    maker.deliveries.settle(found, State.OVER)
+    with maker.store.reading() as connection:
+        [found] = Rows(connection).find(DeliveryRow, sequence=row.sequence, recipient=row.recipient)
+    assert found.state == State.OVER
