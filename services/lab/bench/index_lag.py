@@ -77,10 +77,17 @@ def following(followed: Chain, looked_at: Chain, store: Store, lag: IndexLag) ->
 
 def _catch_up(chain: Chain, store: Store) -> None:
     deadline = time.monotonic() + _CATCH_UP_S
-    while IndexLag().look(chain, store) > 0:
+    while not _is_caught_up(chain, store):
         if time.monotonic() > deadline:
             raise ChainUnreachableError("the index does not catch up with the chain", hint="see the log above")
         time.sleep(_LOOK_S)
+
+
+def _is_caught_up(chain: Chain, store: Store) -> bool:
+    try:
+        return IndexLag().look(chain, store) <= 0
+    except ChainUnreachableError:  # one answer that failed; the caller asks again
+        return False
 
 
 @contextmanager

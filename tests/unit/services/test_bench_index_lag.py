@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ledger.errors import ChainUnreachableError
 from ledger.index import Follower
 from services.lab.bench.index_lag import IndexLag
-from services.lab.bench.network import MOST_BEHIND, NetworkRates, Side
+from services.lab.bench.network import MOST_BEHIND, NetworkRates, Side, ask_patiently
 from tests.support.fake_chain import FakeChain
 from tests.support.stores import new_store
 
@@ -26,6 +27,19 @@ def test_counts_final_blocks_that_are_not_in_the_index(tmp_path: Path) -> None:
         Follower(chain, store).follow()
         lag.look(chain, store)
     assert (lag.most, lag.looks) == (3, 4)
+
+
+def test_a_block_that_is_gone_for_a_moment_is_asked_for_again() -> None:
+    answers: list[int | None] = [None, None, 21_000]
+
+    def gas_used() -> int:
+        found = answers.pop(0)
+        if found is None:
+            raise ChainUnreachableError("the node's answer to eth_getBlockByNumber cannot be used", hint="try again")
+        return found
+
+    assert ask_patiently(gas_used) == 21_000
+    assert not answers
 
 
 def test_an_index_further_behind_than_the_bar_is_not_enough() -> None:
