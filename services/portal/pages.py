@@ -113,7 +113,7 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._environment.globals |= {"asset": self._asset_url, "digest_of": self._digest_of}
+        self._environment.globals |= {"asset": self._asset_url, "integrity_of": self._digest_of}
 
     @cached_property
     def _assets(self) -> dict[str, bytes]:
