@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from math import exp, fsum, log
 
 from ledger.canonical import sha256
+from ledger.errors import UnplannableError
 from ledger.plans.call import Call, Job, Objective, Operation, Transport
 from ledger.plans.capability import Capability, Need
 from ledger.plans.file import Machine, PlanFile
@@ -34,8 +35,8 @@ class Capacity:
 
     orders: int
     seed: int
-    private: int
-    """Cost of the plan on the offered windows."""
+    private: int | None
+    """Cost of the plan on the offered windows; None where none was found on them."""
     known: int
     """Cost of the plan on all windows."""
     shown: int
@@ -46,27 +47,31 @@ class Capacity:
     """Windows of an offer, on average."""
 
     @property
-    def ratio(self) -> float:
-        return self.private / self.known
+    def ratio(self) -> float | None:
+        return None if self.private is None else self.private / self.known
 
 
 def compare_capacities(sizes: Iterable[int], seeds: Iterable[int], cpu_s: float, windows: int) -> Iterator[Capacity]:
     """Makes two plans for each number of orders and each seed, with at most `windows` windows an operation and with
-    all of them."""
+    all of them. Raises UnplannableError where no plan is found on all windows."""
     listed = list(seeds)
     for orders in sizes:
         for seed in listed:
             draw = random.Random(f"millmark capacities {orders} {seed}")  # noqa: S311 - instances, not secrets
             call, objective, calendars = _draw(draw, orders)
             few, every = (_offers(call, calendars, windows, whole=whole) for whole in (False, True))
-            costs = [
-                make_plan(_file(call, objective, offers), tie=bytes(32), cpu_s=cpu_s, with_solver=False).check.plan.cost
-                for offers in (few, every)
-            ]
+            known = _find_cost(call, objective, every, cpu_s)
+            try:
+                private = _find_cost(call, objective, few, cpu_s)
+            except UnplannableError:  # a result of its own: too few windows are a price of privacy as well
+                private = None
             count = sum(len(one.windows) for one in few) / len(few)
-            yield Capacity(
-                orders, seed, costs[0].total, costs[1].total, count_disclosed(few), count_disclosed(every), count
-            )
+            yield Capacity(orders, seed, private, known, count_disclosed(few), count_disclosed(every), count)
+
+
+def _find_cost(call: Call, objective: Objective, offers: list[Offer], cpu_s: float) -> int:
+    made = make_plan(_file(call, objective, offers), tie=bytes(32), cpu_s=cpu_s, with_solver=False)
+    return made.check.plan.cost.total
 
 
 def geometric_mean(values: Iterable[float]) -> float:

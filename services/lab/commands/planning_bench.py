@@ -41,9 +41,10 @@ def run_capacities(
     for size in sizes:
         listed = [one for one in found if one.orders == size]
         shown = sum(one.shown for one in listed) / sum(one.free for one in listed)
-        ratios = [one.ratio for one in listed]
-        rows.append([size, len(listed), f"{geometric_mean(ratios):.4f}", f"{max(ratios):.4f}", f"{100 * shown:.0f} %"])
-    columns = ["orders", "seeds", "cost/all windows", "worst", "free slots shown"]
+        ratios = [one.ratio for one in listed if one.ratio is not None]
+        costs = [f"{summary(ratios):.4f}" if ratios else "–" for summary in (geometric_mean, max)]
+        rows.append([size, len(listed), len(listed) - len(ratios), *costs, f"{100 * shown:.0f} %"])
+    columns = ["orders", "seeds", "no plan", "cost/all windows", "worst", "free slots shown"]
     print_table(
         f"plans on {windows} windows, {cpu_seconds:g} CPU seconds a side, seeds 0 to {seeds - 1}", columns, rows
     )

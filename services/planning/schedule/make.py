@@ -173,7 +173,10 @@ class _Maker:
         else:
             self.steps.append("CP-SAT: not installed (pip install 'millmark[planning]'); the other steps did the work")
         if self._best is None:
-            raise UnplannableError("no plan was found on these offers", hint="allow more CPU time, or more slots")
+            raise UnplannableError(
+                "no plan was found on these offers",
+                hint="allow more CPU time, call for more slots, or ask the owners for more windows",
+            )
         self._price(self._budget.left_s)
         return self._best
 

@@ -49,7 +49,7 @@ def test_an_author_is_told_what_it_waits_for_until_it_closes_the_case(world: Wor
 @pytest.mark.parametrize(
     ("language", "silent", "heard", "closes"),
     [
-        ("en", "1 of 1 holders have not acknowledged", "Have acknowledged (1 of 1)", "All have acknowledged"),
+        ("en", "1 of 1 holders still to acknowledge", "Have acknowledged (1 of 1)", "All have acknowledged"),
         ("zh", "1 个持有方中有 1 个尚未确认", "已确认（1 / 1）", "均已确认"),
     ],
 )
