@@ -36,7 +36,11 @@ def _run(module: str, *arguments: str) -> None:
     subprocess.run(command, check=True, cwd=ROOT, capture_output=True)
 
 
-def test_tests_are_run_on_mutants_in_and_outside_functions(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("apart", "between"), [((), "open"), ((_TESTS,), "apart")])
+def test_tests_are_run_on_mutants_in_and_outside_functions(
+    tmp_path: Path, apart: tuple[str, ...], between: str
+) -> None:
+    """Also those that run in no fork of their process."""
     _run("covering", str(tmp_path), str(Path(_MODULE).parent), _TESTS)
     mutants = {one.name: one for one in find_mutants(ROOT, _MODULE) if one.name in _EXPECTED}
     _give_other_tests(tmp_path / "covering.json", mutants[_OTHERWISE], mutants[_UNCOVERED])
@@ -44,14 +48,14 @@ def test_tests_are_run_on_mutants_in_and_outside_functions(tmp_path: Path) -> No
         {"mutant": asdict(one), "row": {"name": name, "source": "a", "tests": "b"}} for name, one in mutants.items()
     ]
     (tmp_path / "jobs.json").write_text(json.dumps(jobs))
-    _run("forks", str(tmp_path))
+    _run("forks", str(tmp_path), *apart)
     lines = list(map(json.loads, (tmp_path / "known.jsonl").read_text().splitlines()))
     found = {one["name"]: one for one in lines}
     # One that makes a list endless may also be stopped before hypothesis has found the shortest.
     outcomes = {name: "killed" if is_killed(one["outcome"]) else one["outcome"] for name, one in found.items()}
     assert outcomes == _EXPECTED
     assert all(one["killer"] for one in found.values() if one["outcome"] == "killed"), "a test, not the runner"
-    assert [one["outcome"] for one in lines if one["name"] == _OTHERWISE] == ["open", "survived"]
+    assert [one["outcome"] for one in lines if one["name"] == _OTHERWISE] == [between, "survived"]
 
 
 def _give_other_tests(path: Path, otherwise: PythonMutant, uncovered: PythonMutant) -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from tests.support.mutation import forge, kept
 from tests.support.mutation.covering import Covering
-from tests.support.mutation.outcomes import OPEN, UNFIT, Outcomes
+from tests.support.mutation.outcomes import UNDECIDED, Outcomes
 from tests.support.mutation.python_mutants import PythonMutant, find_mutants
 
 __all__ = ["PACKAGES", "main"]
@@ -37,13 +37,23 @@ class Package:
     tests: tuple[str, ...]
     but: tuple[str, ...] = ()
     """Folders below it whose files are data: sentences for people."""
+    apart: tuple[str, ...] = ()
+    """Further tests, with an HTTP client in their process: what its threads share does not survive a fork, so they run
+    anew on each mutant that the others leave."""
 
     def files(self) -> list[str]:
         paths = (str(one.relative_to(ROOT)) for one in sorted((ROOT / self.folder).rglob("*.py")))
         return [path for path in paths if not path.startswith(self.but or ("/",))]
 
     def test_files(self) -> list[str]:
-        return sorted({str(one.relative_to(ROOT)) for pattern in self.tests for one in ROOT.glob(pattern)})
+        return sorted({*_glob(self.tests), *self.apart_files()})
+
+    def apart_files(self) -> list[str]:
+        return _glob(self.apart)
+
+
+def _glob(patterns: Sequence[str]) -> list[str]:
+    return sorted({str(one.relative_to(ROOT)) for pattern in patterns for one in ROOT.glob(pattern)})
 
 
 _LEDGER = "tests/unit/ledger/test_"
@@ -62,9 +72,9 @@ PACKAGES: dict[str, Package] = {
         "ledger/submit",
         (
             *(f"{_LEDGER}{name}*.py" for name in ("submit", "outbox")),
-            # None with an HTTP client in this process: what its threads share does not survive a fork.
             "tests/unit/services/test_relay*.py",
         ),
+        apart=tuple(f"tests/unit/services/test_gateway_{name}.py" for name in ("restored", "set_back")),
     ),
     "plans": Package("ledger/plans", (f"{_LEDGER}plans*.py",)),
 }
@@ -103,14 +113,14 @@ def _cover(package: Package, folder: Path) -> None:
 def _try_python(package: Package, mutants: Mapping[str, PythonMutant], rows: Sequence[Row], folder: Path) -> None:
     """Tries what is not known yet. Raises RuntimeError if the tests fail without a change."""
     outcomes = Outcomes(folder)
-    left = [row for row in rows if outcomes.state(row) in ("", OPEN, UNFIT)]
+    left = [row for row in rows if outcomes.state(row) in UNDECIDED]
     if not left:
         return
     _cover(package, folder)
     (folder / "jobs.json").write_text(
         json.dumps([{"mutant": asdict(mutants[row["name"]]), "row": row} for row in left])
     )
-    command = [sys.executable, "-m", "tests.support.mutation.forks", str(folder)]
+    command = [sys.executable, "-m", "tests.support.mutation.forks", str(folder), *package.apart_files()]
     done = subprocess.run(command, check=False, cwd=ROOT, stdout=subprocess.DEVNULL)
     if done.returncode:
         raise RuntimeError(f"the runner ended with {done.returncode}")

@@ -1,12 +1,14 @@
 """Runs unit tests on mutants of Python code, each in a fork.
 
-`python -m tests.support.mutation.forks FOLDER` reads FOLDER/jobs.json and adds what becomes of each mutant to
-FOLDER/known.jsonl. There are three ways, each for what the one before left open:
+`python -m tests.support.mutation.forks FOLDER [APART...]` reads FOLDER/jobs.json and adds what becomes of each mutant
+to FOLDER/known.jsonl. APART are files of tests that only run in the third way. There are three ways, each for what the
+one before left open:
 
 1. In forks of a process that has run the tests once, so that what they share (chains, bundles, imports) is there: a
    test then takes a fraction of its time. But what is shared was made by the code as it is.
 2. In forks of a process that has only collected the tests: so what survived is tried again, with more tests.
-3. In forks from before Millmark was imported: so is what is changed outside functions.
+3. In forks from before Millmark was imported: so is what is changed outside functions. So run the tests that leave
+   threads behind, which forks of their process would lack.
 """
 
 from __future__ import annotations
@@ -18,14 +20,14 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from tests.support.mutation import anew, warm
 from tests.support.mutation.covering import Covering
-from tests.support.mutation.outcomes import OPEN, UNFIT, Outcomes
+from tests.support.mutation.outcomes import APART, OPEN, UNDECIDED, UNFIT, Outcomes
 from tests.support.mutation.python_mutants import UNCHANGED, PythonMutant
 from tests.support.mutation.runs import in_fork
 
@@ -52,13 +54,15 @@ class Job:
     row: Mapping[str, str]
     """What is kept beside the outcome."""
     way: Way
+    is_left: bool = False
+    """Whether the tests that run in forks of their process have left it."""
 
 
 _Run = Callable[[PythonMutant, Sequence[str], Path], int]
 _TestsOf = Callable[[Job], list[str]]
 
 
-def main(folder: Path) -> int:
+def main(folder: Path, apart: Sequence[str] = ()) -> int:
     """Raises nothing for a mutant that breaks: that is what it is for."""
     covering = Covering.read(folder)
     _load(covering.foreign)
@@ -68,7 +72,7 @@ def main(folder: Path) -> int:
             continue
         child = os.fork()
         if not child:
-            os._exit(_go(way, jobs, covering, folder))
+            os._exit(_go(way, jobs, _Bench(jobs, covering, apart, Outcomes(folder))))
         if code := os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
             return code
     return 0
@@ -79,9 +83,10 @@ def _left(folder: Path) -> Iterator[Job]:
     for one in json.loads((folder / "jobs.json").read_text()):
         mutant = PythonMutant(**{**one["mutant"], "lines": tuple(one["mutant"]["lines"])})
         state = outcomes.state(one["row"])
-        if state in ("", OPEN, UNFIT):
-            here = mutant.in_function and state != UNFIT
-            yield Job(mutant, one["row"], Way.ANEW if not here else Way.COLD if state == OPEN else Way.WARM)
+        if state in UNDECIDED:
+            here = mutant.in_function and state not in (UNFIT, APART)
+            way = Way.ANEW if not here else Way.COLD if state == OPEN else Way.WARM
+            yield Job(mutant, one["row"], way, state == APART)
 
 
 def _load(names: Sequence[str]) -> None:
@@ -94,13 +99,12 @@ def _load(names: Sequence[str]) -> None:
                 continue
 
 
-def _go(way: Way, jobs: Sequence[Job], covering: Covering, folder: Path) -> int:
-    bench = _Bench(jobs, covering, Outcomes(folder))
+def _go(way: Way, jobs: Sequence[Job], bench: _Bench) -> int:
     if way is Way.ANEW:
-        return bench.try_all(anew.run_anew, covering.cpu_s, bench.tests_of)
+        return bench.try_all(anew.run_anew, bench.covering.cpu_s, bench.tests_of)
     tests = bench.tests(_WARM_CPU_S if way is Way.WARM else None)
     # Where no mutant has a test, pytest has nothing to collect.
-    files = sorted({test.split("::")[0] for test in tests or bench.covering.cpu_s})
+    files = sorted({test.split("::")[0] for test in tests or bench.here.cpu_s})
     server = _Server(bench, way, tests)
     return int(pytest.main([*anew.OPTIONS, *files], plugins=[server])) or server.code
 
@@ -108,15 +112,20 @@ def _go(way: Way, jobs: Sequence[Job], covering: Covering, folder: Path) -> int:
 class _Bench:
     """Mutants, their tests, and what is found."""
 
-    def __init__(self, jobs: Sequence[Job], covering: Covering, outcomes: Outcomes) -> None:
+    def __init__(self, jobs: Sequence[Job], covering: Covering, apart: Sequence[str], outcomes: Outcomes) -> None:
         self.jobs, self.covering, self.outcomes = jobs, covering, outcomes
+        files = {test.split("::")[0] for test in covering.cpu_s}
+        self.apart = covering.only(files.intersection(apart))
+        self.here = covering.only(files.difference(apart))
+        """What the tests cover that run in forks of their process."""
 
     def tests(self, budget_s: float | None = None) -> set[str]:
         return {test for job in self.jobs for test in self.tests_of(job, budget_s=budget_s)}
 
     def tests_of(self, job: Job, cpu_s: Mapping[str, float] | None = None, budget_s: float | None = None) -> list[str]:
         mutant = job.mutant
-        return self.covering.tests_of(
+        covering = self.apart if job.is_left else self.covering if job.way is Way.ANEW else self.here
+        return covering.tests_of(
             mutant.path, mutant.lines, in_function=mutant.in_function, cpu_s=cpu_s, budget_s=budget_s
         )
 
@@ -133,11 +142,19 @@ class _Bench:
         return 0
 
     def _try(self, job: Job, run: _Run, cpu_s: Mapping[str, float], tests: list[str]) -> dict[str, object]:
-        if not tests:
-            return {"outcome": "uncovered", "killer": "", "cpu_s": 0.0}
-        found = in_fork(lambda told: run(job.mutant, tests, told), sum(cpu_s[test] for test in tests))
-        left_open = job.way is Way.WARM and found["outcome"] == "survived"
-        return {**found, "outcome": OPEN} if left_open else found
+        found: dict[str, object] = {"outcome": "uncovered", "killer": "", "cpu_s": 0.0}
+        if tests:
+            found = in_fork(lambda told: run(job.mutant, tests, told), sum(cpu_s[test] for test in tests))
+        return {**found, "outcome": self._judge(job, str(found["outcome"]))}
+
+    def _judge(self, job: Job, outcome: str) -> str:
+        """The outcome, or what is to be tried next."""
+        if job.way is Way.WARM and outcome == "survived":
+            return OPEN
+        is_alive = outcome in ("survived", "uncovered")
+        if is_alive and job.way is not Way.ANEW and self.tests_of(replace(job, is_left=True)):
+            return APART
+        return outcome
 
     def _is_sound(self, job: Job, run: _Run, cpu_s: Mapping[str, float], tests: list[str]) -> bool:
         """Whether the tests succeed without a change."""
@@ -156,7 +173,7 @@ class _Server:
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         items = {item.nodeid: item for item in session.items}
-        cpu_s: Mapping[str, float] = self.bench.covering.cpu_s
+        cpu_s: Mapping[str, float] = self.bench.here.cpu_s
         tests_of: _TestsOf = self.bench.tests_of
         if self.way is Way.WARM:
             try:
@@ -178,8 +195,8 @@ class _Server:
 
     def _with_more(self, job: Job) -> list[str]:
         """Those that run the line, then others of the same files: what they share may have been made by it."""
-        return self.bench.covering.with_more(self.bench.tests_of(job))
+        return self.bench.here.with_more(self.bench.tests_of(job))
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(main(Path(sys.argv[1]), sys.argv[2:]))

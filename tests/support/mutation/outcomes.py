@@ -6,12 +6,16 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-__all__ = ["OPEN", "UNFIT", "Outcomes", "is_killed"]
+__all__ = ["APART", "OPEN", "UNDECIDED", "UNFIT", "Outcomes", "is_killed"]
 
 OPEN = "open"
 """No test noticed the change in surroundings that were made by the code as it is."""
 UNFIT = "unfit"
 """The change cannot be put into functions that exist."""
+APART = "apart"
+"""No test that runs in a fork noticed the change; those that only run in a process of their own are still to come."""
+UNDECIDED = ("", OPEN, UNFIT, APART)
+"""States of mutants that are to be tried; the first, of one of which nothing is known."""
 
 
 def is_killed(outcome: str) -> bool:
@@ -36,7 +40,7 @@ class Outcomes:
         return None if one is None or (not is_killed(str(one["outcome"])) and one["tests"] != row["tests"]) else one
 
     def state(self, row: Mapping[str, str]) -> str:
-        """The outcome, perhaps `OPEN` or `UNFIT`; empty if nothing is known."""
+        """The outcome, or one of `UNDECIDED`."""
         return str((self.get(row) or {}).get("outcome", ""))
 
     def add(self, row: Mapping[str, str], found: Mapping[str, object]) -> None:

@@ -42,6 +42,10 @@ def fields(raw: str) -> tuple[int, int, int, bytes, bytes]:
     return nonce, priority, fee, decoded[5], decoded[7]
 
 
+def gas_limit_of(raw: str) -> int:
+    return int.from_bytes(rlp.decode(bytes.fromhex(raw[4:]))[4])
+
+
 def submitter_of(world: LedgerWorld, outbox: Outbox, signer: LocalSigner, profile: EngineProfile) -> Submitter:
     chain = Chain(world.chain.node, profile, world.chain.deployment)
     return Submitter(chain, outbox, signer, receipt_grace_s=0.2, resend_s=0, raise_s=0)
@@ -91,6 +95,20 @@ def test_where_nothing_may_be_raised_the_same_bytes_go_out(world: LedgerWorld, o
     assert len(pool.sent) > 2
     assert len(set(pool.sent)) == 1
     pool.mine(0)
+    submitter.drain()
+    verify_final(outbox, ids)
+
+
+def test_a_share_of_one_percent_is_a_raise_too(world: LedgerWorld, outbox: Outbox) -> None:
+    signer, pool = world.admit(outbox), Pool(world)
+    least = dataclasses.replace(world.chain.profile, bump_percent=1)
+    submitter = submitter_of(world, outbox, signer, least)
+    ids = submitter.submit(world.lots(1))
+    for _ in range(2):
+        submitter.step()
+    first, second = (fields(raw)[1] for raw in pool.sent)
+    assert second > first
+    pool.mine(-1)
     submitter.drain()
     verify_final(outbox, ids)
 
@@ -166,6 +184,7 @@ def test_a_cancelled_record_ends_on_the_ledger_or_nowhere(
     submitter.step()
     nonce, _, _, recipient, data = fields(pool.sent[-1])
     assert (nonce, recipient, data) == (0, signer.address, b"")
+    assert gas_limit_of(pool.sent[-1]) == 21_000, "of a transfer, and no more"
     world.line.handlers.clear()
     pool.mine(0 if wins == "record" else -1)
     submitter.drain()

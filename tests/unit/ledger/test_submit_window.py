@@ -46,6 +46,10 @@ def test_a_record_takes_some_gas_at_least() -> None:
         assert window.batch_size(head(gas_limit=160)) == 40, "a quarter of the block's gas"
 
 
+def test_fifty_records_are_in_a_transaction_before_the_gas_of_one_is_known() -> None:
+    assert Window().batch_size(head()) == 50
+
+
 def test_a_given_batch_size_stays() -> None:
     window = Window(batch_size=7)
     window.note_started(50_000, 50)

@@ -1,0 +1,122 @@
+"""What a sender remembers of each transaction, and what the answer to one means for those after it."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from ledger.chain import Chain, EmbeddedChain, RpcError
+from ledger.errors import ChainError, ChainUnreachableError
+from ledger.store import Store
+from ledger.store.outbox import Outbox, OutboxState
+from ledger.submit import Submitter
+from tests.support.copies import copy_chain
+from tests.support.ledger_world import LedgerWorld, build_world, results, transactions, verify_final
+
+HOUR_S = 3600.0
+
+
+@pytest.fixture
+def world() -> LedgerWorld:
+    """A chain for each test, since some tests put another one in its place."""
+    return build_world()
+
+
+def chain_of(world: LedgerWorld, **profile: Any) -> Chain:
+    changed = dataclasses.replace(world.chain.profile, **profile)
+    return Chain(world.chain.node, changed, world.chain.deployment)
+
+
+def refuse(world: LedgerWorld, reason: str) -> None:
+    def handle(_: list[Any]) -> Any:
+        raise RpcError(-32000, reason)
+
+    world.line.handlers["eth_sendRawTransaction"] = handle
+
+
+def test_two_blocks_worth_are_pending_as_soon_as_the_gas_of_one_is_known(
+    world: LedgerWorld, store: Store, outbox: Outbox
+) -> None:
+    signer = world.admit(outbox)
+    world.line.handlers["eth_sendRawTransaction"] = lambda _: "0x" + "00" * 32  # a pool, and no block
+    chain = chain_of(world, timed_blocks=True, fixed_gas_limit=None)
+    submitter = Submitter(chain, outbox, signer, batch_size=1, pending=20, resend_s=HOUR_S)
+    submitter.submit(world.lots(21))
+    for _ in range(4):
+        submitter.step()
+    assert transactions(store, signer) == [(nonce, "sent") for nonce in range(20)], "16 before"
+
+
+@pytest.mark.parametrize("reason", ["no idea", "transaction gas price below configured minimum"])
+def test_nothing_is_started_behind_a_transaction_that_the_node_refuses(
+    world: LedgerWorld, store: Store, outbox: Outbox, reason: str
+) -> None:
+    """And the transaction does not count as sent."""
+    signer = world.admit(outbox)
+    refuse(world, reason)
+    submitter = world.submitter(outbox, signer, batch_size=1)
+    ids = submitter.submit(world.lots(3))
+    with pytest.raises(ChainError):
+        submitter.step()
+    assert transactions(store, signer) == [(0, "signed")]
+    world.line.handlers.clear()
+    submitter.drain()
+    verify_final(outbox, ids)
+
+
+def test_what_a_reorganisation_took_out_of_its_block_is_sent_at_once(world: LedgerWorld, outbox: Outbox) -> None:
+    signer, chain = world.admit(outbox), chain_of(world, finality_depth=2)
+    earlier, before = copy_chain(embedded(world)), world.count()
+    submitter = Submitter(chain, outbox, signer, receipt_grace_s=HOUR_S, resend_s=HOUR_S)
+    ids = submitter.submit(world.lots(1))
+    submitter.step()
+    assert [one.state for one in results(outbox, ids)] == [OutboxState.MINED]
+    world.line.node = earlier
+    world.__dict__.pop("unfaulty", None)  # a cached connection to the chain as it was
+    assert world.count() == before
+    for _ in range(2):
+        submitter.step()
+    assert world.count() == before + 1
+
+
+# What a tracker knows of a transaction
+
+
+def test_a_block_that_is_there_answers_for_its_transactions(world: LedgerWorld, outbox: Outbox) -> None:
+    """No receipt is asked for, so none can be missing."""
+    signer = world.admit(outbox)
+    submitter = Submitter(chain_of(world, finality_depth=2), outbox, signer, receipt_grace_s=HOUR_S, resend_s=HOUR_S)
+    ids = submitter.submit(world.lots(1))
+    submitter.step()
+    world.line.hide_receipts(9)
+    world.line.passed.clear()
+    world.chain.node.wait(1)
+    submitter.step()
+    assert "eth_getTransactionReceipt" not in world.line.passed
+    assert [one.state for one in results(outbox, ids)] == [OutboxState.MINED]
+
+
+def test_a_nonce_that_no_final_block_uses_any_more_needs_no_explanation(world: LedgerWorld, outbox: Outbox) -> None:
+    signer = world.admit(outbox)
+    chain = chain_of(world, finality_depth=2)
+    submitter = Submitter(chain, outbox, signer, receipt_grace_s=0, resend_s=HOUR_S)
+    world.line.handlers["eth_sendRawTransaction"] = lambda _: "0x" + "00" * 32
+    submitter.submit(world.lots(1))
+    submitter.step()
+    used_in_final = ["0x1", "0x0"]
+
+    def count(params: list[Any]) -> Any:
+        return "0x1" if params[1] in ("latest", "pending") else used_in_final[0]
+
+    world.line.handlers["eth_getTransactionCount"] = count
+    with pytest.raises(ChainUnreachableError, match=r"nonce 0 of 0x[0-9a-f]{40} is used, and its records wait"):
+        submitter.step()
+    used_in_final.pop(0)
+    submitter.step()
+
+
+def embedded(world: LedgerWorld) -> EmbeddedChain:
+    assert isinstance(world.line.node, EmbeddedChain)
+    return world.line.node

@@ -1,0 +1,142 @@
+"""Whether an outbox knows all that its key did, what it takes in of the rest, and what it sends again."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ledger.chain import Chain, EmbeddedChain, call_data, execute_data
+from ledger.errors import ChainUnreachableError
+from ledger.forward_requests import ForwardRequest, sign_request
+from ledger.index import Follower
+from ledger.keys import LocalSigner
+from ledger.store import Store
+from ledger.store.outbox import Outbox, OutboxState
+from ledger.submit import Submitter, adopt_records, reopen_records
+from ledger.submit.standing import Standing, compare_outbox
+from tests.support.copies import copy_chain
+from tests.support.ledger_world import LedgerWorld, build_world, transactions, verify_once
+from tests.support.stores import new_store
+
+DEPTH = 2
+
+
+@pytest.fixture
+def world() -> LedgerWorld:
+    """A chain for each test, since some tests put another one in its place."""
+    return build_world()
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Iterator[Store]:
+    """Another store for the same key."""
+    (tmp_path / "elsewhere").mkdir()
+    with new_store(tmp_path / "elsewhere") as opened:
+        yield opened
+
+
+def deep(world: LedgerWorld) -> Chain:
+    profile = dataclasses.replace(world.chain.profile, finality_depth=DEPTH)
+    return Chain(world.chain.node, profile, world.chain.deployment)
+
+
+def record(world: LedgerWorld, outbox: Outbox, signer: LocalSigner) -> list[int]:
+    submitter = world.submitter(outbox, signer)
+    ids = submitter.submit(world.lots(1))
+    submitter.drain()
+    return ids
+
+
+def lose_one(world: LedgerWorld, chain: Chain, outbox: Outbox, signer: LocalSigner) -> int:
+    """Queues a record whose transaction never reaches the node, and returns its id."""
+    world.line.handlers["eth_sendRawTransaction"] = lambda _: "0x" + "00" * 32
+    submitter = Submitter(chain, outbox, signer, resend_s=3600)
+    [number] = submitter.submit(world.lots(1))
+    submitter.step()
+    world.line.handlers.clear()
+    return number
+
+
+def test_records_of_a_key_that_its_outbox_never_used_make_it_older_once_they_are_indexed(
+    world: LedgerWorld, store: Store, outbox: Outbox, elsewhere: Store
+) -> None:
+    signer = world.admit(outbox)
+    record(world, Outbox(elsewhere), signer)
+    assert compare_outbox(world.chain, store, signer.address) is Standing.UNDECIDED
+    Follower(world.chain, store).follow()
+    assert compare_outbox(world.chain, store, signer.address) is Standing.OLDER
+    assert adopt_records(world.chain, store, signer.address).unknown == 1
+    assert compare_outbox(world.chain, store, signer.address) is Standing.CURRENT
+
+
+# Transactions whose nonces something else used
+
+
+def test_records_wait_until_a_final_block_used_their_nonce(world: LedgerWorld, store: Store, outbox: Outbox) -> None:
+    signer, chain = world.admit(outbox), deep(world)
+    number = lose_one(world, chain, outbox, signer)
+    world.transfer(signer)
+    Follower(chain, store).follow()
+    adopt_records(chain, store, signer.address)
+    assert outbox.record(number).state is OutboxState.SENT
+    for _ in range(DEPTH):
+        world.chain.node.wait(1)
+    adopt_records(chain, store, signer.address)
+    assert outbox.record(number).state is OutboxState.QUEUED
+
+
+def test_nothing_goes_out_again_while_the_node_hides_what_used_a_nonce(
+    world: LedgerWorld, store: Store, outbox: Outbox
+) -> None:
+    signer = world.admit(outbox)
+    number = lose_one(world, world.chain, outbox, signer)
+    world.transfer(signer)
+    Follower(world.chain, store).follow()
+    world.line.handlers["eth_getTransactionCount"] = lambda params: "0x1" if params[1] == "latest" else "0x0"
+    with pytest.raises(ChainUnreachableError, match="does not show what used nonce 0 of 0x"):
+        adopt_records(world.chain, store, signer.address)
+    assert outbox.record(number).state is OutboxState.SENT
+
+
+def test_a_relays_transaction_in_another_form_is_known_without_records(
+    world: LedgerWorld, store: Store, outbox: Outbox
+) -> None:
+    """Somebody used its key by hand, and did not end the call with zeros, which the forwarder does not mind."""
+    signer, payer, chain = world.admit(outbox), world.fund(LocalSigner.generate()), world.chain
+    deadline = chain.node.header().timestamp + 86_400
+    [(_, lot)] = world.lots(1)
+    nonce, before = chain.forward_nonce(signer.address), world.count()
+    request = ForwardRequest(
+        chain.chain_id, chain.forwarder, signer.address, chain.ledger, 300_000, nonce, deadline, call_data(lot)
+    )
+    world._send(payer, chain.forwarder, execute_data(sign_request(request, signer))[:-1] + b"\1")
+    assert world.count() == before + 1
+    Follower(chain, store).follow()
+    assert compare_outbox(chain, store, payer.address, relay=True) is Standing.OLDER
+    adopted = adopt_records(chain, store, payer.address, relay=True)
+    assert (adopted.transactions, adopted.unknown, adopted.waiting) == (1, 0, 0)
+    assert compare_outbox(chain, store, payer.address, relay=True) is Standing.CURRENT
+    assert transactions(store, payer) == [(0, "final")]
+
+
+# A chain that was set back
+
+
+def test_the_only_record_of_a_key_goes_out_again_if_the_chain_lost_it(
+    world: LedgerWorld, store: Store, outbox: Outbox
+) -> None:
+    signer = world.admit(outbox)
+    assert isinstance(world.line.node, EmbeddedChain)
+    earlier, before = copy_chain(world.line.node), world.count()
+    ids = record(world, outbox, signer)
+    world.line.node = earlier
+    world.__dict__.pop("unfaulty", None)  # a cached connection to the chain as it was
+    while world.chain.head_number() <= outbox.seen_block():
+        world.chain.node.wait(1)
+    assert compare_outbox(world.chain, store, signer.address) is Standing.SET_BACK
+    assert reopen_records(world.chain, store, signer.address) == 1
+    world.submitter(outbox, signer).drain()
+    verify_once(world, store, signer, ids, before)

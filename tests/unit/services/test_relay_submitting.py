@@ -1,0 +1,144 @@
+"""What a submitter makes of what a relay tells it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ledger.canonical import sha256
+from ledger.errors import ChainError, ContractRefusedError
+from ledger.forward_requests import MAX_REQUEST_BYTES
+from ledger.keys import LocalSigner
+from ledger.records import Contract, ReceiveLot
+from ledger.store import Store
+from ledger.store.outbox import Outbox, OutboxState, SentTransaction
+from ledger.submit import Outcome, RelaySubmitter, Terms
+from ledger.submit.relay import _RelayCalls
+from services.gateway.relay import Relay
+from tests.support.ledger_world import NOTHING, LedgerWorld, build_world, verify_final
+from tests.support.relay_at_hand import RelayAtHand
+from tests.support.stores import new_store
+
+VALIDITY_S = 60
+
+
+class Site:
+    """A relay on the embedded chain, and a factory that reaches the chain only through it."""
+
+    def __init__(self, world: LedgerWorld, store: Store, own: Store) -> None:
+        self.world, self.own, self.outbox = world, own, Outbox(own, relayed=True)
+        self.factory = world.admit(Outbox(store), by_request=False)
+        payer = world.fund(LocalSigner.generate())
+        self.sending = Relay(world.chain, world.chain, store, payer)
+        number = world.chain.read(Contract.REGISTRY, "actorOf", self.factory.address)[0]
+        assert isinstance(number, int)
+        self.relay = _Told(self.sending, number)
+        self.submitter = RelaySubmitter(
+            self.relay, world.chain.deployment, own, self.factory, validity_s=VALIDITY_S, resend_s=0.0
+        )
+
+    def submit(self, name: str) -> int:
+        [number] = self.submitter.submit([(name, ReceiveLot(sha256(name.encode()), 5, b"H87", NOTHING))])
+        return number
+
+    def open(self) -> SentTransaction:
+        [found] = self.outbox.open_transactions(self.factory.address)
+        return found
+
+    def requests(self) -> list[tuple[int, str, str | None]]:
+        """Nonce, state and error of every request that the factory signed."""
+        with self.own.reading() as connection:
+            found = connection.exec_driver_sql("SELECT nonce, state, error FROM outbox_transactions ORDER BY id")
+            return [(row.nonce, row.state, row.error) for row in found]
+
+    def state(self, number: int) -> OutboxState:
+        return self.outbox.record(number).state
+
+
+class _Told(RelayAtHand):
+    """Tells what a test puts in place of the truth."""
+
+    passed_s = 0
+    """How much later it is, as the relay and its chain tell."""
+    lost = False
+    """Whether it has forgotten all requests."""
+    failed: Outcome | None = None
+    """What it tells of each request, instead of sending it."""
+    gas: int | None = None
+    """What each call needs."""
+
+    def terms(self, key: bytes) -> Terms:
+        found = super().terms(key)
+        later = {name: getattr(found, name) + self.passed_s for name in ("final_time_s", "now_s")}
+        return replace(found, **later)
+
+    def simulate(self, contract: Contract, data: bytes, key: bytes) -> int:
+        return super().simulate(contract, data, key) if self.gas is None else self.gas
+
+    def send(self, raw: bytes) -> None:
+        if self.failed is None:
+            super().send(raw)
+
+    def look(self, digest: bytes) -> Outcome | None:
+        return None if self.lost else self.failed or super().look(digest)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    with new_store(tmp_path, "gateway.db") as store, new_store(tmp_path, "factory.db") as own:
+        yield Site(build_world(), store, own)
+
+
+def test_a_record_is_final_once_the_relay_tells_its_block(site: Site) -> None:
+    first, before = site.submit("first"), site.world.count()
+    assert site.submitter.step() is False
+    second = site.submit("second")
+    assert site.submitter.step() is False
+    assert [site.state(one) for one in (first, second)] == [OutboxState.SENT, OutboxState.QUEUED], "one at a time"
+    for _ in range(4):
+        site.sending.step()
+        site.submitter.step()
+    assert site.submitter.step() is True
+    assert verify_final(site.outbox, [first, second]) == [before + 1, before + 2]
+
+
+def test_what_was_recorded_is_not_signed_again_if_the_relay_has_forgotten_it(site: Site) -> None:
+    number = site.submit("lot")
+    site.submitter.step()
+    site.sending.step()
+    before = site.open()
+    site.relay.lost, site.relay.passed_s = True, 2 * VALIDITY_S
+    with pytest.raises(ChainError, match=r"nonce 0 of 0x[0-9a-f]{40} is used, but the relay does not know the request"):
+        site.submitter.step()
+    assert (site.open(), site.state(number)) == (before, OutboxState.SENT)
+
+
+@pytest.mark.parametrize(("told", "kept"), [("OrderUnknown()", "OrderUnknown()"), (None, "")])
+def test_what_the_ledger_refused_waits_again_once_it_has_run_out(site: Site, told: str | None, kept: str) -> None:
+    number = site.submit("lot")
+    site.relay.failed = Outcome(OutboxState.FAILED, None, told, None, None, None, ())
+    for _ in range(2):
+        site.submitter.step()
+    assert site.requests() == [(0, "sent", None)], "it could still be executed"
+    site.relay.passed_s = 2 * VALIDITY_S
+    site.submitter.step()
+    assert site.requests() == [(0, "failed", kept), (0, "sent", None)], "the same nonce, for another request"
+    assert site.state(number) is OutboxState.SENT
+
+
+def test_a_request_may_be_as_long_as_requests_may_be(site: Site) -> None:
+    """The data are in it as hexadecimal digits."""
+    site.relay.gas, key = 60_000, site.factory.address
+    calls = _RelayCalls(site.relay)
+    [record] = site.outbox.among([site.submit("lot")]).values()
+
+    def prepare(length: int) -> tuple[bytes, int]:
+        return calls.prepare([replace(record, payload=bytes(length))], key, None)
+
+    most = (MAX_REQUEST_BYTES - 1024) // 2
+    assert prepare(most) == (bytes(most), 60_000)
+    with pytest.raises(ContractRefusedError, match="RequestTooLarge"):
+        prepare(most + 1)
