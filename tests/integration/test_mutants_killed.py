@@ -36,10 +36,8 @@ def _run(module: str, *arguments: str) -> None:
     subprocess.run(command, check=True, cwd=ROOT, capture_output=True)
 
 
-@pytest.mark.parametrize(("apart", "between"), [((), "open"), ((_TESTS,), "apart")])
-def test_tests_are_run_on_mutants_in_and_outside_functions(
-    tmp_path: Path, apart: tuple[str, ...], between: str
-) -> None:
+@pytest.mark.parametrize(("apart", "between"), [([], "open"), ([_TESTS], "apart")])
+def test_tests_are_run_on_mutants_in_and_outside_functions(tmp_path: Path, apart: list[str], between: str) -> None:
     """Also those that run in no fork of their process."""
     _run("covering", str(tmp_path), str(Path(_MODULE).parent), _TESTS)
     mutants = {one.name: one for one in find_mutants(ROOT, _MODULE) if one.name in _EXPECTED}

@@ -104,7 +104,7 @@ def _go(way: Way, jobs: Sequence[Job], bench: _Bench) -> int:
         return bench.try_all(anew.run_anew, bench.covering.cpu_s, bench.tests_of)
     tests = bench.tests(_WARM_CPU_S if way is Way.WARM else None)
     # Where no mutant has a test, pytest has nothing to collect.
-    files = sorted({test.split("::")[0] for test in tests or bench.here.cpu_s})
+    files = sorted({test.split("::")[0] for test in tests or bench.covering.cpu_s})
     server = _Server(bench, way, tests)
     return int(pytest.main([*anew.OPTIONS, *files], plugins=[server])) or server.code
 
