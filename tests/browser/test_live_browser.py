@@ -123,6 +123,16 @@ def test_a_session_that_ended_says_so_and_leads_back(
     assert (found.get_attribute("href") or "").startswith("/portal/sign-in?next=%2Fportal%2Flots")
 
 
-def test_no_script_is_on_what_everybody_may_open(page: Page, world: PortalWorld) -> None:
-    page.goto(world.code())
-    assert page.locator("script").count() == 0
+def test_no_script_but_that_of_local_times_runs_on_what_everybody_may_open(page: Page, world: PortalWorld) -> None:
+    answer = page.goto(world.code())
+    assert answer is not None
+    [digest] = page.locator("script").evaluate_all("(all) => all.map((one) => one.integrity)")
+    policy = dict(part.strip().split(" ", 1) for part in answer.headers["content-security-policy"].split(";"))
+    assert policy["default-src"] == "'none'"
+    assert policy["script-src"] == f"'{digest}'", "no other file, and no text in the page"
+    assert "connect-src" not in policy, "it can ask nobody for anything"
+    refused = page.evaluate("""() => new Promise((told) => {
+        document.addEventListener("securitypolicyviolation", (event) => told(event.violatedDirective));
+        document.body.append(Object.assign(document.createElement("script"), {textContent: "window.ran = 1"}));
+    })""")
+    assert (refused, page.evaluate("'ran' in window")) == ("script-src-elem", False)
