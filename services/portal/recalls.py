@@ -37,8 +37,8 @@ _SHOWN = 100
 _FIELDS = ("model", "lot", "machine", "since", "until")
 _MAX_FIELD = 2048
 _MODELS = 100
-_UTC = re.compile(r"\s*UTC")
 """Most models to choose from."""
+_UTC = re.compile(r"\s*UTC")
 
 
 @dataclass(frozen=True, slots=True)
