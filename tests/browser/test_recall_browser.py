@@ -103,9 +103,9 @@ def finish(page: Page, shop: Shop) -> None:
     number = int(re.search(r"/records/(\d+)", page.url)[1])  # type: ignore[index]  # asserted above
     outbox = Outbox(shop.site.store)
     wait_until(lambda: outbox.record(number).state is OutboxState.FINAL)
-    # The page loads itself again until then: loading it from here as well would meet it half-way. What is asked for
-    # stands below the steps: between two pages no step is open either.
-    expect(page.locator("section:has(> ol.way):not(:has(li:not(.done))) ~ .actions")).to_be_visible()
+    # The page loads itself again until the index has the record, too, and says so: loading it from here as well would
+    # meet it half-way. What is asked for stands below the steps: between two pages no step is open either.
+    expect(page.locator("section:has(> ol.way):not(:has(li:not(.done), .note)) ~ .actions")).to_be_visible()
     look(page)
     page.locator("main .actions a.button").last.click()
 

@@ -65,9 +65,13 @@ class RecordPages:
         act = self._find_act(form, status.kind)
         row = self._find_row(status)
         awaits = act is not None and bool(act.then) and state is OutboxState.FINAL
+        # The index may be behind the chain, and then does not know yet what is so now, and what is possible next.
+        behind = act is not None and state is OutboxState.FINAL and status.sequence is not None and row is None
+        reloads = behind or not status.done
         values: dict[str, Any] = {
             "record": status,
             "state": state,
+            "reloads": reloads,
             "way": tuple((step, _place(step, state)) for step in _STEPS),
             "links": self._links(status, row),
             "back": safe_path(back),
@@ -77,9 +81,7 @@ class RecordPages:
         }
         # The browser loads the page again by itself, without a script.
         every = _SLOW_S if state in _ANSWERED else _REFRESH_S
-        # The index may be behind the chain, and then does not know yet what is so now, and what is possible next.
-        behind = act is not None and state is OutboxState.FINAL and status.sequence is not None and row is None
-        headers = {} if status.done and not behind else {"Refresh": str(every)}
+        headers = {"Refresh": str(every)} if reloads else {}
         return self.pages.render(request, "record.html", headers=headers, forms=self.forms, **values)
 
     def _find_act(self, name: str, kind: str) -> Act | None:
