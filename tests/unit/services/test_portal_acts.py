@@ -24,6 +24,7 @@ from services.gateway.recording.writes import WRITES
 from services.handover.table import TABLE, Gets
 from services.portal.acting.declared import ACTS
 from services.portal.acting.desk import Desk, Wish
+from services.portal.acting.record_pages import RecordPages
 from services.portal.language import read_catalogues
 from tests.support.acting_site import ActingSite, act, fields_of, open_acting_site, read
 from tests.support.gateway_client import Caller
@@ -302,6 +303,20 @@ def test_what_is_not_in_the_index_has_no_form(site: ActingSite) -> None:
 
 
 # What is refused, in words
+
+
+def test_a_page_says_that_it_follows_until_the_index_has_the_record(
+    site: ActingSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order, person = place(site), site.person()
+    done = act(person, f"/portal/act/acceptOrder?subject={order}")
+    site.send()
+    with monkeypatch.context() as patched:
+        patched.setattr(RecordPages, "_find_row", lambda *_: None)  # as while the index is behind the chain
+        behind = person.get(done.headers["location"])
+    final = person.get(done.headers["location"])
+    assert [one.headers.get("refresh") for one in (behind, final)] == ["2", None]
+    assert ["This page follows by itself" in read(one.text) for one in (behind, final)] == [True, False]
 
 
 def test_what_is_missing_is_said_beside_its_field_in_the_pages_language(site: ActingSite) -> None:
