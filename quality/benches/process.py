@@ -20,6 +20,7 @@ from typing import Final
 
 import numpy as np
 
+from quality.benches.peers import run_peer
 from quality.benches.process_control import run_control, run_settling
 from quality.benches.tables import Bench
 from quality.errors import InputError
@@ -46,7 +47,6 @@ that form was final."""
 _SEEDS: Final = (4, 2)
 """Runs of each disturbance that is trained on, and of each that is not."""
 _SIMULATE: Final = Path(__file__).parent / "tennessee_eastman.py"
-_LIMIT_S: Final = 1800
 _WEAR_TRAINED: Final = 7000
 
 Line = tuple[str, ...]
@@ -125,10 +125,7 @@ def _simulate(peers: Path, disturbances: Sequence[int], seeds: int) -> Telemetry
     """Runs of 24 hours, one row per three minutes. A setpoint of a row is what acts until the next."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "runs.npz"
-        wanted = [str(_SIMULATE), str(out), str(seeds), *map(str, disturbances)]
-        done = subprocess.run([peers, *wanted], check=False, capture_output=True, text=True, timeout=_LIMIT_S)
-        if done.returncode:
-            raise InputError(f"the simulator failed: {done.stderr.strip().splitlines()[-1:]}", hint="see tep-studio")
+        run_peer("tep-studio", peers, _SIMULATE, out, str(seeds), *map(str, disturbances))
         with np.load(out) as runs:
             parts = [(runs[f"x{name[1:]}"], runs[name]) for name in runs.files if name.startswith("u")]
     values = np.concatenate([np.hstack([states[:-1], inputs[1:]]) for states, inputs in parts])

@@ -7,7 +7,6 @@ follows each proposal. Nothing is chosen on these runs.
 from __future__ import annotations
 
 import json
-import subprocess
 import tempfile
 import time
 from collections import Counter
@@ -19,6 +18,7 @@ from typing import Final
 
 import numpy as np
 
+from quality.benches.peers import run_peer
 from quality.errors import InputError
 from quality.process.arrays import SETTLED, settle
 from quality.process.example import COLUMNS, STEP_S, Machine
@@ -51,7 +51,6 @@ _COMPARED, _COMPARED_RUNS = 2, 20
 """Proposals of a run that the peer answers, too, and runs of which: it takes a second or two for each."""
 _STATES: Final = 10_000
 _PEER: Final = Path(__file__).parent / "process_peer.py"
-_LIMIT_S: Final = 1800
 
 Line = tuple[str, ...]
 Result = tuple[Sequence[Line], Mapping[str, object], bool]
@@ -176,10 +175,8 @@ def _compare(peers: Path, tally: _Tally) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "questions.json"
         path.write_text(json.dumps(questions))
-        done = subprocess.run([peers, _PEER, path], check=False, capture_output=True, text=True, timeout=_LIMIT_S)
-    if done.returncode:
-        raise InputError(f"CasADi failed: {done.stderr.strip().splitlines()[-1:]}", hint="see casadi")
-    answers = json.loads(done.stdout.splitlines()[-1])
+        printed = run_peer("casadi", peers, _PEER, path)
+    answers = json.loads(printed.splitlines()[-1])
     peer = [
         attempt.judge(attempt.round(np.array(one["moves"]))).cost
         for (attempt, _), one in zip(tally.attempts, answers, strict=True)
