@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from ledger.canonical import Json
 from ledger.chain.artifacts import load_artifact
@@ -25,6 +25,7 @@ from ledger.signatures import Signer, to_checksum
 __all__ = [
     "DEPLOY_GAS",
     "Deployment",
+    "ask_until",
     "create",
     "deploy",
     "deployment_to_json",
@@ -34,6 +35,8 @@ __all__ = [
     "read_deployment",
     "write_deployment",
 ]
+
+T = TypeVar("T")
 
 DEPLOY_GAS = 30_000_000
 """More than all contracts take."""
@@ -85,7 +88,7 @@ def deploy(node: Node, profile: EngineProfile, owner: Signer, *, timeout_s: floa
         chain_id=chain_id,
         registry=registry,
         ledger=ledger,
-        ledger_id=_ask_until(lambda: fetch_ledger_id(node, ledger), timeout_s),
+        ledger_id=ask_until(lambda: fetch_ledger_id(node, ledger), timeout_s),
         forwarder=forwarder,
         block_number=first_block,
         genesis_hash=genesis_hash,
@@ -105,7 +108,7 @@ def _verify_funds(node: Node, profile: EngineProfile, owner: Signer) -> None:
         )
 
 
-def _ask_until(ask: Callable[[], bytes], timeout_s: float) -> bytes:
+def ask_until(ask: Callable[[], T], timeout_s: float) -> T:
     """The answer of a node that is asked again while it gives none. Raises ChainUnreachableError after that time."""
     deadline = time.monotonic() + timeout_s
     while True:

@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 
 from ledger.chain import Chain, HttpTransport, Transaction, call_data, find_profile, first_fees, sign_transaction
+from ledger.chain.deployment import ask_until
 from ledger.errors import ChainError, ChainUnreachableError
 from ledger.records import Contract
 from ledger.store import Store
@@ -28,7 +29,7 @@ from services.lab.faults.workload import Site, build_events, found_site, foundin
 from services.network import Consensus, LocalNetwork, NodeProgram
 from services.store import open_store
 
-__all__ = ["FIREFLY_PER_S", "MOST_BEHIND", "NetworkRates", "Side", "ask_patiently", "measure_network"]
+__all__ = ["FIREFLY_PER_S", "MOST_BEHIND", "NetworkRates", "Side", "measure_network"]
 
 WINDOW, BATCH, GAS_LIMIT = 60, 50, 30_000_000
 FIREFLY_PER_S = 117
@@ -157,7 +158,8 @@ def _counted(network: LocalNetwork, chain: Chain, side: Side) -> Iterator[None]:
     last = chain.head_number()
     side.blocks += last - head
     for number in range(head + 1, last + 1):
-        side.gas += ask_patiently(partial(chain.node.gas_used, number))
+        # Clique may take the latest block back, and have no other in its place for a moment.
+        side.gas += ask_until(partial(chain.node.gas_used, number), _END_S)
 
 
 def _nodes_cpu_s(network: LocalNetwork) -> float:
@@ -242,19 +244,6 @@ def _step(submitter: Submitter, rates: NetworkRates) -> bool:
     except ChainError as error:  # as in a gateway's loop: the next step goes on
         rates.errors.append(str(error))
         return False
-
-
-def ask_patiently(ask: Callable[[], int]) -> int:
-    """What the node answers, once it does. Clique may take the latest block back, and have no other in its place for a
-    moment. Raises ChainUnreachableError if that goes on."""
-    deadline = time.monotonic() + _END_S
-    while True:
-        try:
-            return ask()
-        except ChainUnreachableError:
-            if time.monotonic() > deadline:
-                raise
-        time.sleep(_PAUSE_S)
 
 
 def _await(holds: Callable[[], bool]) -> None:

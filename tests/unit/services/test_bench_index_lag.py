@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ledger.chain.deployment import ask_until
 from ledger.errors import ChainUnreachableError
 from ledger.index import Follower
 from services.lab.bench.index_lag import IndexLag
-from services.lab.bench.network import MOST_BEHIND, NetworkRates, Side, ask_patiently
+from services.lab.bench.network import MOST_BEHIND, NetworkRates, Side
 from tests.support.fake_chain import FakeChain
 from tests.support.stores import new_store
 
@@ -38,7 +39,7 @@ def test_a_block_that_is_gone_for_a_moment_is_asked_for_again() -> None:
             raise ChainUnreachableError("the node's answer to eth_getBlockByNumber cannot be used", hint="try again")
         return found
 
-    assert ask_patiently(gas_used) == 21_000
+    assert ask_until(gas_used, 60) == 21_000
     assert not answers
 
 
