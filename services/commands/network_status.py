@@ -84,9 +84,11 @@ class _Nodes:
         ChainUnreachableError if none answers."""
         seen: list[Observation] = []
         failed: dict[str, MillmarkError] = {}
+        period_s = None if self.network is None else self.network.period_s
         for url in self.urls:
+            transport = HttpTransport(url, _ANSWER_S)
             try:
-                seen.append(observe(HttpTransport(url, _ANSWER_S), url, time.time(), vote_blocks=vote_blocks))
+                seen.append(observe(transport, url, time.time(), vote_blocks=vote_blocks, period_s=period_s))
             except ChainUnreachableError as error:
                 failed[url] = error
         if not seen:

@@ -64,10 +64,15 @@ class Observation:
     votes: tuple[Vote, ...]
     votes_since: int | None
     """First block in which votes were looked for; None if the node itself counted them, which is complete."""
+    period_s: int | None = None
+    """Time between blocks by the genesis; None where it is not known."""
 
     @property
     def interval_s(self) -> float:
-        """Typical time between blocks: the median of the window; 0 if there are too few."""
+        """Time between blocks: by the genesis, otherwise the median of the window; 0 if there are too few."""
+        # Of the first blocks, the median is that of a start, in which signers waited for each other's connections.
+        if self.period_s is not None:
+            return self.period_s
         times = [block.timestamp for block in self.window]
         return statistics.median(later - earlier for later, earlier in pairwise(times)) if len(times) > 1 else 0
 
@@ -76,9 +81,11 @@ class Observation:
         return next((b.number for b in self.window if validator == b.proposer or validator in b.sealers), None)
 
 
-def observe(transport: Transport, url: str, now_s: float, *, vote_blocks: int = 200) -> Observation:
+def observe(
+    transport: Transport, url: str, now_s: float, *, vote_blocks: int = 200, period_s: int | None = None
+) -> Observation:
     """Asks a node about itself and its network. `now_s` is Unix time; `vote_blocks`, how many blocks to search for
-    votes where the node does not count them.
+    votes where the node does not count them; `period_s`, the time between blocks by the genesis, where it is known.
 
     Raises ChainUnreachableError, and NetworkError for a chain without validators.
     """
@@ -101,6 +108,7 @@ def observe(transport: Transport, url: str, now_s: float, *, vote_blocks: int = 
         window=tuple(window),
         votes=votes,
         votes_since=since,
+        period_s=period_s,
     )
 
 

@@ -56,6 +56,17 @@ def test_one_more_and_the_chain_is_halted() -> None:
     assert state_of(VALIDATORS[3], seen, _OWN) is State.NOT_CONNECTED
 
 
+def test_a_network_that_began_slowly_and_stands_still_is_halted() -> None:
+    """Its first signers had waited half a minute for each other's connections."""
+    lost = without(healthy(5, Consensus.CLIQUE), *VALIDATORS[2:5])
+    first, second = lost.window[:2]
+    window = (replace(first, number=2), replace(second, number=1, timestamp=first.timestamp - 30))
+    seen = replace(lost, number=2, window=window, head_age_s=20)
+    assert judge(seen, _OWN, _name) == []  # whose genesis is not known
+    (found,) = judge(replace(seen, period_s=1), _OWN, _name)
+    assert "no block for 20 s: HALTED as far as this node sees: it reaches 2 of 5 validators, 3 are needed" in found.text
+
+
 def test_a_new_network_that_stands_still_is_to_begin_again() -> None:
     """Clique's signers may each have made a first block before they were connected."""
     for number, said in ((1, "the network is new, and its signers wait"), (300, "start the validators that are down")):
