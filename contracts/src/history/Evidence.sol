@@ -23,8 +23,7 @@ abstract contract Evidence is Book, IEvidence {
         stream = Subjects.derive(Subjects.Kind.Stream, actor.participant, identifierHash);
         if (_streams[stream].sequence != 0) revert HistorySubjectTaken(stream);
         _streams[stream] = Stream({sequence: _next(), machine: machine, owner: owner, size: 0, root: EMPTY_ROOT});
-        bytes32[] memory none = new bytes32[](0);
-        _record(StreamOpened.selector, actor, stream, none, abi.encode(actor.key, none, machine, claimsRoot));
+        _recordApart(StreamOpened.selector, actor, stream, machine, claimsRoot);
     }
 
     /// @inheritdoc IEvidence
@@ -41,8 +40,7 @@ abstract contract Evidence is Book, IEvidence {
         if (root == 0) revert EvidenceRootMissing(stream);
         entry.size = size;
         entry.root = root;
-        bytes32[] memory none = new bytes32[](0);
-        _record(StreamAnchored.selector, actor, stream, none, abi.encode(actor.key, none, size, root));
+        _recordApart(StreamAnchored.selector, actor, stream, size, root);
     }
 
     /// @inheritdoc IEvidence

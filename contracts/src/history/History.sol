@@ -17,6 +17,8 @@ abstract contract History is IHistory, ERC2771Context, Multicall {
 
     /// @dev Length of an array of one in an event's data, see _arrayAfter.
     uint256 internal constant ONE = 1;
+    /// @dev And of an empty one.
+    uint256 private constant NONE = 0;
     bytes32 public constant HEAD_TAG = keccak256("millmark.history.v1");
 
     /// @inheritdoc IHistory
@@ -96,6 +98,11 @@ abstract contract History is IHistory, ERC2771Context, Multicall {
         returns (uint40 assigned)
     {
         return _recordOne(kind, actor, subject, abi.encode(actor.key, _arrayAfter(4), value, root, ONE, subject));
+    }
+
+    /// @dev Of no history, with a number and a root: abi.encode(key, [], number, root).
+    function _recordApart(bytes32 kind, Actor memory actor, bytes32 subject, uint256 value, bytes32 root) internal {
+        _write(kind, actor, subject, abi.encode(actor.key, _arrayAfter(4), value, root, NONE));
     }
 
     /// @dev What stands for `histories` in the head of an event's data: where the array begins, in bytes. Its head has
