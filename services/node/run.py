@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from contextlib import contextmanager
 from ledger.errors import SettingsError, SigningError, StoreDamagedError, WrongChainError, WrongContractError
 from services.node.agent import open_agent
 from services.node.config import NodeConfig
+from services.serving.collecting import collect_rarely
 from services.serving.hosts import HostCheck, choose_hosts
 from services.serving.server import build_server, listen, serve_on
 
@@ -17,8 +17,6 @@ __all__ = ["run_node", "tune_interpreter"]
 
 _SWITCH_S = 0.0005
 """A tenth of Python's default. The thread that writes the log has to get the interpreter back after each disk call."""
-_COLLECT_EVERY = 20_000
-"""New container objects between collections. Each event creates a few, none of them in a reference cycle."""
 
 
 def run_node(config: NodeConfig) -> None:
@@ -42,8 +40,7 @@ def tune_interpreter() -> None:
     """Tunes thread switching and garbage collection for short commits. Call it once everything is loaded: existing
     objects are exempted from garbage collection."""
     sys.setswitchinterval(_SWITCH_S)
-    gc.freeze()
-    gc.set_threshold(_COLLECT_EVERY)
+    collect_rarely()
 
 
 @contextmanager

@@ -5,7 +5,6 @@ The listening socket is opened before the server starts, so that a port in use i
 
 from __future__ import annotations
 
-import gc
 import socket
 import ssl
 from functools import partial
@@ -16,6 +15,7 @@ from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
 from ledger.errors import SettingsError
+from services.serving.collecting import collect_rarely
 from services.serving.connections import ConnectionLimits, Connections, Listener
 from services.serving.logs import build_server_log
 from services.serving.protocol import LimitedProtocol
@@ -43,9 +43,7 @@ def listen(host: str, port: int) -> Listener:
 
 def serve_on(listener: socket.socket, server: uvicorn.Server) -> None:
     """Serves until the server is stopped. Exempts all existing objects from garbage collection."""
-    # They live as long as the process. Traversing them again would stop every response for about 0.2 s.
-    gc.collect()
-    gc.freeze()
+    collect_rarely()
     with listener:
         server.run(sockets=[listener])
 

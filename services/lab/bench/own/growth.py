@@ -10,12 +10,14 @@ from ledger.chain import Chain, HttpTransport, Node, find_profile, read_deployme
 from ledger.index import Follower
 from ledger.provenance import Limits, trace_lot
 from services.lab.bench.peers.answer import Act, Prepare, answer
+from services.serving.collecting import collect_rarely
 from services.store import open_store
 
 _LIMITS = Limits(depth=256, lots=50)
 
 
 def start(arguments: Mapping[str, Any]) -> Mapping[str, Prepare]:
+    collect_rarely()  # as the gateway does
     store = open_store(arguments["database"])
     chain = Chain(
         Node(HttpTransport(arguments["url"])), find_profile("anvil"), read_deployment(Path(arguments["deployment"]))

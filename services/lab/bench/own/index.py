@@ -10,10 +10,12 @@ from typing import Any
 from ledger.chain import Chain, HttpTransport, Node, find_profile, read_deployment
 from ledger.index import Follower
 from services.lab.bench.peers.answer import Act, Prepare, answer
+from services.serving.collecting import collect_rarely
 from services.store import open_store
 
 
 def start(arguments: Mapping[str, Any]) -> Mapping[str, Prepare]:
+    collect_rarely()  # as the gateway does, in which an index is kept
     deployment = read_deployment(Path(arguments["deployment"]))
     folder = tempfile.TemporaryDirectory(prefix="millmark-bench-")  # lives as long as the process
     turns = iter(range(10**9))

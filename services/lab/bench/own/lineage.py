@@ -12,12 +12,14 @@ from ledger.store import Connection, Lineage
 from ledger.store.steps import KEPT_STEPS, KeptSteps
 from services.lab.bench.peers.answer import Prepare, answer
 from services.lab.bench.peers.walks import build_tasks
+from services.serving.collecting import collect_rarely
 from services.store import open_store
 
 _DEPTH, _MOST = 256, 1_000_000
 
 
 def start(arguments: Mapping[str, Any]) -> Mapping[str, Prepare]:
+    collect_rarely()  # as the gateway does
     store = open_store(arguments["database"])
 
     def ask(find: Callable[[Connection, bytes], set[bytes]]) -> Callable[[bytes], set[bytes]]:
