@@ -19,6 +19,10 @@ _HASH_BYTES = 32
 _LEAF, _EXTENSION = 2, 0
 
 
+_ADDRESS, _WORD = b"\x94", b"\xa0"
+"""RLP's prefixes of 20 and of 32 bytes."""
+
+
 def encode_receipt(
     kind: int,
     succeeded: bool,
@@ -26,7 +30,8 @@ def encode_receipt(
     logs_bloom: bytes,
     logs: Sequence[tuple[bytes, Sequence[bytes], bytes]],
 ) -> bytes:
-    """Encode a receipt. `kind` is the transaction's type (EIP-2718), a log is (address, topics, data)."""
+    """Encode a receipt. `kind` is the transaction's type (EIP-2718), a log is (address of 20 bytes, topics of 32 bytes,
+    data)."""
     # Piece by piece, because most of what a follower encodes is logs: as one nested item they take half as long again.
     start = map(encode_rlp, (encode_integer(int(succeeded)), encode_integer(cumulative_gas), logs_bloom))
     body = encode_list([*start, encode_list(_encode_log(*log) for log in logs)])
@@ -34,7 +39,9 @@ def encode_receipt(
 
 
 def _encode_log(address: bytes, topics: Sequence[bytes], data: bytes) -> bytes:
-    return encode_list((encode_rlp(address), encode_list(map(encode_rlp, topics)), encode_rlp(data)))
+    # The prefixes of addresses and words are written out: a follower encodes them more often than all else.
+    words = _WORD.join((b"", *topics))
+    return encode_list((_ADDRESS, address, encode_list((words,)), encode_rlp(data)))
 
 
 def build_root(values: Sequence[bytes]) -> bytes:

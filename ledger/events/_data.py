@@ -180,6 +180,8 @@ def _enumeration(members: dict[int, Any]) -> _Static:
 
 def _bytes(first: int, end: int) -> _Static:
     """A decoder of the bytes of a word from `first` to `end`. All others must be zero."""
+    if end - first == _WORD:  # most members are hashes
+        return lambda data, at: data[at : at + _WORD]
     before, behind = bytes(first), bytes(_WORD - end)
 
     def read(data: bytes, at: int) -> bytes:
