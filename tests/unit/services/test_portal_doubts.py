@@ -15,7 +15,6 @@ from ledger.provenance import doubts, open_reader
 from ledger.provenance.doubts import Doubts, find_doubts
 from ledger.provenance.limits import Limits
 from ledger.records import (
-    ALL_ROLES,
     Gate,
     Input,
     Item,
@@ -32,14 +31,13 @@ from ledger.records import (
     Verdict,
 )
 from ledger.store import Book
-from ledger.store.outbox import Outbox
-from ledger.store.rows import LotRow, ParticipantRow
+from ledger.store.rows import LotRow
 from tests.support import acting_site
-from tests.support.acting_site import act, open_acting_site
+from tests.support.acting_site import act
+from tests.support.day import Day
 from tests.support.fake_world import AUDITOR, BUYER, COORDINATOR, INSPECTOR, NAMES, SMITH, World, build_world
 from tests.support.portal_site import OWNER, Site
 from tests.support.stores import new_store
-from tests.unit.services.test_portal_daily_acts import Day
 
 NONE = bytes(32)
 SLAG = "slag in the <melt>"
@@ -176,18 +174,6 @@ def test_a_certificate_that_is_doubted_is_told_first(tmp_path: Path) -> None:
 # In the portal, on the real contracts
 
 
-@pytest.fixture
-def day(tmp_path: Path) -> Iterator[Day]:
-    for site in open_acting_site(tmp_path):
-        other = site.world.admit(Outbox(site.store), ALL_ROLES)
-        site.send()
-        found = Day(site, site.person(), other)
-        found.other_number = found.last(ParticipantRow, "number").number
-        with site.store.transaction() as connection:
-            Book(connection).set_names({site.number: "Nordwind", found.other_number: "Alder Forge"})
-        yield found
-
-
 def own_name(day: Day, name: str) -> tuple[bytes, bytes]:
     """The hash of a name of the other company's, and the lot's subject; the book has the name."""
     hashed = identifier_hash(NONE, f"urn:example:{name}")
@@ -217,7 +203,7 @@ def pallet(day: Day) -> bytes:
 def test_a_pallet_is_accepted_knowingly(day: Day) -> None:
     whole = pallet(day)
     warned = "Careful: of the 2 packed in this, 1 must not be used as they stand."
-    why = f"A1: called back by Alder Forge, because of HEAT1: {SLAG} (Case"
+    why = f"A1: called back by Cedar Assembly, because of HEAT1: {SLAG} (Case"
     waits = read(day.person.get("/portal").text)
     assert "Accept what was offered P1 with 2 in it:" in waits
     assert warned in waits
@@ -234,7 +220,7 @@ def test_a_pallet_is_accepted_knowingly(day: Day) -> None:
     day.site.send()
     done = read(day.person.get(answer.headers["location"]).text)
     assert re.search(
-        r"What happens next Nordwind has P1 since 20\S+ \S+ UTC and answers for it from now on. Alder Forge", done
+        r"What happens next Nordwind has P1 since 20\S+ \S+ UTC and answers for it from now on. Cedar Assembly", done
     )
     assert day.row(LotRow, whole).state == LotState.HELD
     offer = read(day.person.get(f"/portal/act/offerCustody?subject={whole.hex()}").text)
@@ -243,14 +229,14 @@ def test_a_pallet_is_accepted_knowingly(day: Day) -> None:
     sent = act(day.person, f"/portal/act/offerCustody?subject={whole.hex()}", {"to": str(day.other_number)})
     day.site.send()
     done = read(day.person.get(sent.headers["location"]).text)
-    assert "Alder Forge must accept P1 now and finds that on its work list. Until it does, Nordwind has it" in done
+    assert "Cedar Assembly must accept P1 now and finds that on its work list. Until it does, Nordwind has it" in done
 
 
 def test_the_page_of_a_pallet_says_what_is_in_it(day: Day) -> None:
     whole = pallet(day)
     page = read(day.person.get(f"/portal/lots/{whole.hex()}").text)
     assert page.startswith("Lot P1 Pallet or box with 2 parts in it Careful: of the 2 packed in this, 1 must not")
-    assert f"called back by Alder Forge, because of HEAT1: {SLAG}" in page
+    assert f"called back by Cedar Assembly, because of HEAT1: {SLAG}" in page
     assert "NO VERDICT" not in page
     assert "received from outside" not in page
     assert page.index("Packed in it") < page.index("What its contents were made from")

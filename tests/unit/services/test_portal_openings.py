@@ -19,7 +19,6 @@ from ledger.evidence import (
 )
 from ledger.index import Follower
 from ledger.records import (
-    ALL_ROLES,
     ApproveModel,
     CertificateState,
     DemandOpening,
@@ -33,7 +32,7 @@ from ledger.records import (
 from ledger.store import Book, Rows
 from ledger.store.book_rows import EvidenceRow, InferenceRow, ModelFileRow
 from ledger.store.outbox import Outbox
-from ledger.store.rows import CertificateRow, LotRow, ModelRow, ParticipantRow
+from ledger.store.rows import CertificateRow, LotRow, ModelRow
 from ledger.store.schema import TABLES
 from ledger.submit import adopt_records
 from quality import Decision, Dense, Network, Scale, build_model, model_digest
@@ -41,10 +40,11 @@ from quality import Inference as Inspected
 from quality import Verdict as ModelVerdict
 from quality.inputs import pack_window
 from services.access.people.roles import PersonRole
-from tests.support.acting_site import fields_of, open_acting_site, read
+from tests.support.acting_site import fields_of, read
+from tests.support.day import Day, open_day
 from tests.support.recording_site import Site
 from tests.support.stores import copy_database, new_store
-from tests.unit.services.test_portal_daily_acts import FAR, NONE, Day, gated
+from tests.unit.services.test_portal_daily_acts import FAR, NONE, gated
 
 WIDTH = 5
 MODEL = build_model(
@@ -121,14 +121,10 @@ class Bench(Day):
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
-    for site in open_acting_site(tmp_path):
-        other = site.world.admit(Outbox(site.store), ALL_ROLES)
-        site.send()
-        found = Bench(site, site.person(), other)
-        found.other_number = found.last(ParticipantRow, "number").number
-        site.final("/v1/models/publish", content="0x" + MODEL.hex())
+    for found in open_day(tmp_path, Bench):
+        found.site.final("/v1/models/publish", content="0x" + MODEL.hex())
         found.model = found.last(ModelRow, "number").number
-        with site.store.transaction() as connection:
+        with found.site.store.transaction() as connection:
             Book(connection).put_model(model_digest(MODEL), MODEL)
         found.by_other(ApproveModel(found.model, NONE))
         found.lot = gated(found, found.model)

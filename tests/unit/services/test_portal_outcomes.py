@@ -2,32 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-
 from ledger.ids import SubjectKind, identifier_hash, subject
-from ledger.records import ALL_ROLES, Item, OfferCustody, ReceiveLot
-from ledger.store import Book
-from ledger.store.outbox import Outbox
-from ledger.store.rows import LotRow, ParticipantRow
-from tests.support.acting_site import act, open_acting_site, read
-from tests.unit.services.test_portal_daily_acts import Day
+from ledger.records import Item, OfferCustody, ReceiveLot
+from ledger.store.rows import LotRow
+from tests.support.acting_site import act, read
+from tests.support.day import Day
 
 NONE = bytes(32)
-
-
-@pytest.fixture
-def day(tmp_path: Path) -> Iterator[Day]:
-    for site in open_acting_site(tmp_path):
-        other = site.world.admit(Outbox(site.store), ALL_ROLES)
-        site.send()
-        found = Day(site, site.person(), other)
-        found.other_number = found.last(ParticipantRow, "number").number
-        with site.store.transaction() as connection:
-            Book(connection).set_names({site.number: "Nordwind", found.other_number: "Cedar Assembly"})
-        yield found
 
 
 def test_who_accepts_with_a_complaint_has_the_whole_lot_and_that_is_said(day: Day) -> None:

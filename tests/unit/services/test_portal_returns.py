@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
 
 from ledger.claims import build_claims
 from ledger.ids import Identity, SubjectKind, identifier_hash, subject
 from ledger.provenance import open_reader
 from ledger.provenance.words import find_quarantines
 from ledger.records import (
-    ALL_ROLES,
     AcceptCustody,
     DeclineCustody,
     Item,
@@ -25,25 +20,12 @@ from ledger.records import (
     ReturnLot,
 )
 from ledger.store import Book
-from ledger.store.outbox import Outbox
-from ledger.store.rows import LotRow, ParticipantRow
-from tests.support.acting_site import act, fields_of, open_acting_site, read
-from tests.unit.services.test_portal_daily_acts import Day
+from ledger.store.rows import LotRow
+from tests.support.acting_site import act, fields_of, read
+from tests.support.day import Day
 
 NONE = bytes(32)
 CRACK = "a crack beside the <keyway>"
-
-
-@pytest.fixture
-def day(tmp_path: Path) -> Iterator[Day]:
-    for site in open_acting_site(tmp_path):
-        other = site.world.admit(Outbox(site.store), ALL_ROLES)
-        site.send()
-        found = Day(site, site.person(), other)
-        found.other_number = found.last(ParticipantRow, "number").number
-        with site.store.transaction() as connection:
-            Book(connection).set_names({site.number: "Nordwind", found.other_number: "Cedar Assembly"})
-        yield found
 
 
 def bought(day: Day, name: str) -> str:
