@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from services.access.credentials import (
     CredentialKind,
+    add_api_key,
     authenticate,
     build_refusal,
     find_api_key,
@@ -32,6 +33,7 @@ __all__ = [
     "SignIn",
     "SignInError",
     "UnauthenticatedError",
+    "add_api_key",
     "authenticate",
     "build_refusal",
     "find_api_key",

@@ -96,10 +96,6 @@ class AccessRepository:
         self._rows.insert([SpentNonceRow(nonce, expires_at)])
         return True
 
-    def restore_nonce(self, nonce: str) -> None:
-        """Has a nonce count as not spent."""
-        self._connection.execute(delete(spent_nonces).where(spent_nonces.c.nonce == nonce))
-
     def add_credential(self, row: CredentialRow) -> None:
         """Stores a credential. Raises StoreError if its id exists already."""
         self._rows.insert([row])

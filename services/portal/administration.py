@@ -16,11 +16,11 @@ from ledger.errors import InputError, NotFoundError
 from ledger.provenance.consortium import participants
 from ledger.provenance.listings import Page, cut_numbered
 from ledger.store import Store
-from services.access import CredentialKind, Scope, find_api_key, new_api_key, revoke
+from services.access import CredentialKind, Scope, add_api_key, find_api_key, revoke
 from services.access.people.people import People
 from services.access.repository import AccessRepository, CredentialRow
 from services.audit import read_latest
-from services.portal.forms import Forms
+from services.portal.forms import FormRefusedError, Forms
 from services.portal.lists import PAGE_ITEMS, Filters, Lists, principal_of
 from services.portal.once import MAX_CODE, Once
 from services.portal.pages import Pages
@@ -97,21 +97,19 @@ class Administration:
         kinds: Annotated[str, Form(max_length=_MAX_TEXT)] = "",
     ) -> Response:
         """Adds a webhook and shows its secret; the same one if the form is sent again. Raises FormRefusedError."""
-        use, subscriber = self.once.spend(request, token, once, "webhook", url, kinds), _subscriber(request)
-        if use.again:
-            return self._webhooks(request, secret=self.parts.subscriptions.find_made(subscriber, use.seed), again=True)
+        subscriber, subscriptions = _subscriber(request), self.parts.subscriptions
+        wanted, now_ms = kinds.replace(",", " ").split(), self.parts.clock() * 1000
         try:
-            with self.once.using(use):
-                made = self.parts.subscriptions.add(
-                    subscriber,
-                    url.strip(),
-                    kinds=kinds.replace(",", " ").split(),
-                    now_ms=self.parts.clock() * 1000,
-                    seed=use.seed,
-                )
+            with self.once.spend(request, token, once, "webhook", url, kinds) as use:
+                if not use.again:
+                    subscriptions.add_in(
+                        use.connection, subscriber, url.strip(), kinds=wanted, now_ms=now_ms, seed=use.seed
+                    )
+        except FormRefusedError:
+            raise
         except InputError as error:
             return self._webhooks(request, str(error), url=url)
-        return self._webhooks(request, secret=made.secret)
+        return self._webhooks(request, secret=subscriptions.find_made(subscriber, use.seed), again=use.again)
 
     def remove_webhook(self, request: Request, id: _Webhook, token: _Token) -> Response:  # name of the parameter
         """Raises FormRefusedError, NotFoundError."""
@@ -166,19 +164,17 @@ class Administration:
         scopes: Annotated[list[Scope] | None, Form()] = None,
     ) -> Response:
         """Creates an API key and shows it; the same one if the form is sent again. Raises FormRefusedError."""
-        wanted = sorted(scopes or ())
-        use, now_s = self.once.spend(request, token, once, "key", participant, label, days, *wanted), self.parts.clock()
-        if use.again:
-            return self._keys(request, made=find_api_key(self.parts.store, use.seed, now_s), again=True)
-        life_s = days * _DAY_S
+        wanted, now_s = sorted(scopes or ()), self.parts.clock()
         try:
-            with self.once.using(use):
-                text, _ = new_api_key(
-                    self.parts.store, participant, wanted, label, now_s=now_s, life_s=life_s, seed=use.seed
-                )
+            with self.once.spend(request, token, once, "key", participant, label, days, *wanted) as use:
+                if not use.again:
+                    life_s = days * _DAY_S
+                    add_api_key(use.connection, participant, wanted, label, now_s=now_s, life_s=life_s, seed=use.seed)
+        except FormRefusedError:
+            raise
         except (InputError, NotFoundError) as error:
             return self._keys(request, str(error))
-        return self._keys(request, made=text)
+        return self._keys(request, made=find_api_key(self.parts.store, use.seed, now_s), again=use.again)
 
     def revoke_key(self, request: Request, token: _Token, key: Annotated[str, Form(max_length=64)]) -> Response:
         """Raises FormRefusedError."""

@@ -4,7 +4,11 @@ What leads elsewhere afterwards is safe from a reload by its redirect. A secret 
 stored, and a page that was lost on its way must not leave a secret behind that nobody has. So the secret is made from
 the form: of a one-time code in it, what was entered, the browser's cookie, and a key that only this gateway has. Nobody
 else, and nothing that is stored, can make it again. The same page with other entries, as after the browser's Back, is
-another form; one that came to nothing can be sent again.
+another form.
+
+A form is spent in the transaction that does what it asks for. So neither is ever there without the other, even if the
+process is killed in between; of two that are sent at once, the second finds what the first did; and one that is refused
+or fails counts as not sent.
 """
 
 from __future__ import annotations
@@ -18,8 +22,7 @@ from dataclasses import dataclass
 from starlette.requests import Request
 
 from ledger.canonical import Json, canonical_json
-from ledger.errors import MillmarkError
-from ledger.store import Store
+from ledger.store import Connection, Store
 from services.access.repository import AccessRepository
 from services.access.signin import Key, Nonces
 from services.portal.forms import FormRefusedError, Forms
@@ -36,11 +39,11 @@ class Use:
     """A form that was sent."""
 
     again: bool
-    """Whether it was sent before: then nothing may be done."""
+    """Whether it was sent before, and what it asks for was done: then nothing may be done."""
     seed: bytes
     """32 secret bytes, the same whenever this form is sent from this browser and session with these entries."""
-    mark: str
-    """By which it is known that it was sent."""
+    connection: Connection
+    """In whose transaction it is spent, and what it asks for has to be done."""
 
 
 class Once:
@@ -55,9 +58,10 @@ class Once:
         """The code to put into a form."""
         return self._nonces.issue(self._clock())
 
-    def spend(self, request: Request, token: str, code: str, *entries: Json) -> Use:
-        """Verifies the form's token, and spends its code for these entries. Raises FormRefusedError for a form of
-        elsewhere, or older than a day."""
+    @contextmanager
+    def spend(self, request: Request, token: str, code: str, *entries: Json) -> Iterator[Use]:
+        """Verifies the form's token, and spends its code for these entries; both stay undone if the block raises.
+        Raises FormRefusedError for a form of elsewhere, or older than a day."""
         self._forms.verify(request, token)
         now_s, expires_at = self._clock(), self._nonces.expiry(code)
         if expires_at is None or now_s >= expires_at:
@@ -69,14 +73,4 @@ class Once:
             if access.newest_time() >= expires_at:
                 raise FormRefusedError("the form is too old", hint="load the form again")
             is_first = access.spend_nonce(mark, expires_at, now_s)
-        return Use(not is_first, self._forms.seed(request, mark), mark)
-
-    @contextmanager
-    def using(self, use: Use) -> Iterator[None]:
-        """While what the form asks for is done: if that is refused or fails, the form counts as not sent."""
-        try:
-            yield
-        except MillmarkError:
-            with self._store.transaction() as connection:
-                AccessRepository(connection).restore_nonce(use.mark)
-            raise
+            yield Use(not is_first, self._forms.seed(request, mark), connection)

@@ -21,7 +21,7 @@ from services.access.people.roles import PersonRole
 from services.access.rules import Rule
 from services.access.sessions import PERSON_LIFE_S
 from services.access.signin import NONCE_LIFE_S, openid_cookie, session_cookie
-from services.portal.forms import Forms
+from services.portal.forms import FormRefusedError, Forms
 from services.portal.once import MAX_CODE, Once
 from services.portal.pages import SCRIPTED, Pages
 from services.portal.routes import ANYBODY, PageRoute
@@ -289,25 +289,25 @@ class PeoplePages:
         if role is None:
             self.forms.verify(request, token)
             return self._list(request, "an invitation needs a role: choose what the person may do")
-        use = self.once.spend(request, token, once, "invitation", role, name, person)
-        if use.again:
-            return self._show_again(request, code_of(use.seed))
-        by = request.state.principal.person or None
+        by, now_s = request.state.principal.person or None, self.clock()
         try:
-            with self.once.using(use):
-                found = self.ways.people.invite(
-                    name, role, now_s=self.clock(), invited_by=by, person=person, seed=use.seed
-                )
+            with self.once.spend(request, token, once, "invitation", role, name, person) as use:
+                if not use.again:
+                    self.ways.people.invite_in(
+                        use.connection, name, role, now_s=now_s, invited_by=by, person=person, seed=use.seed
+                    )
+        except FormRefusedError:
+            raise
         except (InputError, NotFoundError) as error:
             return self._list(request, str(error))
-        return self._list(request, link=f"{self.origin}{INVITED}#{found.code}", invited=found.name)
+        return self._show_invited(request, code_of(use.seed), again=use.again)
 
-    def _show_again(self, request: Request, code: str) -> Response:
+    def _show_invited(self, request: Request, code: str, *, again: bool) -> Response:
         try:
             row = self.ways.people.invitation(code, self.clock())
-        except SignInError:  # withdrawn or used since, or refused at the time
-            return self._list(request, again=True)
-        return self._list(request, link=f"{self.origin}{INVITED}#{code}", invited=row.name, again=True)
+        except SignInError:  # withdrawn, used or run out since
+            return self._list(request, again=again)
+        return self._list(request, link=f"{self.origin}{INVITED}#{code}", invited=row.name, again=again)
 
     def change(
         self,

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from html import unescape
 from pathlib import Path
 
@@ -11,6 +14,9 @@ import pytest
 
 from ledger.keys import to_checksum
 from services.access import ALL_SCOPES, CredentialKind
+from services.access.people import people
+from services.access.people.people import code_of
+from services.access.people.repository import PeopleRepository
 from services.access.repository import AccessRepository
 from services.audit import Access, AuditLog, read_latest
 from services.documents import Documents, KeyRing, new_version_id
@@ -18,8 +24,9 @@ from services.documents.drafts import Draft
 from services.documents.permissions import Mode
 from services.portal import registers
 from services.webhooks import subscriptions
+from services.webhooks.repository import WebhookRepository
 from tests.support.fake_world import BUYER, CARRIER, INSPECTOR, SMITH
-from tests.support.portal_site import BY_ROLE, OWNER, Site, hidden
+from tests.support.portal_site import BY_ROLE, OWNER, Browser, Site, hidden
 from tests.support.sign_in import NOW_S, sign, signer_of
 from tests.support.stores import new_store
 
@@ -214,7 +221,7 @@ def test_a_webhook_is_added_shown_once_and_removed(site: Site) -> None:
     assert browser.post(f"/portal/webhooks/{found[1]}/remove", fields).status_code == 303
     assert "https://erp.example/in" not in browser.get("/portal/webhooks").text
     gone = browser.post("/portal/webhooks", entries).text
-    assert "Nothing was done a second time" in gone
+    assert "Nothing was done a second time. What it led to is not here any more" in gone
     assert secret[0] not in gone
     assert "https://erp.example/in" not in gone
     assert browser.post(f"/portal/webhooks/{found[1]}/remove", fields).status_code == 404
@@ -330,7 +337,7 @@ def test_an_invitation_that_is_sent_again_is_the_same_one(site: Site) -> None:
     for one in re.findall(r'name="invitation" value="([^"]+)"', another.text):
         assert browser.post("/portal/people/withdraw", {**sent, "invitation": one}).status_code == 303
     gone = browser.post("/portal/people", sent).text
-    assert "Nothing was done a second time" in gone
+    assert "Nothing was done a second time. What it led to is not here any more" in gone
     assert link[1] not in gone
     assert 'name="invitation"' not in gone
 
@@ -347,6 +354,104 @@ def test_a_form_that_is_filled_in_anew_is_not_taken_for_the_one_that_was_sent(si
     assert len(links) == 2
     for one in re.findall(r'name="invitation" value="([^"]+)"', pages[1]):
         browser.post("/portal/people/withdraw", {**sent, "invitation": one})
+
+
+@dataclass(frozen=True)
+class _Form:
+    """A form that makes something with a secret."""
+
+    path: str
+    entries: dict[str, str]
+    kept_by: tuple[type, str]
+    """What keeps that."""
+    secret: str
+    taken_back: str
+    """The form that takes it back again, if there is one."""
+
+
+FORMS = (
+    _Form(
+        "people",
+        {"name": "Ada Park", "role": "reader"},
+        (PeopleRepository, "add_invitation"),
+        "/portal/invitation#[A-Za-z0-9_-]{43}",
+        '(/portal/people/withdraw)".*?name="(invitation)" value="([^"]+)"',
+    ),
+    _Form(
+        "webhooks",
+        {"url": "https://erp.example/in", "kinds": "LotReceived"},
+        (WebhookRepository, "add"),
+        "whsec_[A-Za-z0-9+/=]{44}",
+        '(/portal/webhooks/[0-9a-f]{16}/remove)"',
+    ),
+    _Form(
+        "apikeys",
+        {"participant": str(SMITH), "label": "ERP", "days": "30", "scopes": "provenance"},
+        (AccessRepository, "add_credential"),
+        "mmk_[0-9a-f]{12}_[A-Za-z0-9_-]{43}",
+        "",
+    ),
+)
+
+
+def secrets_on(page: str, form: _Form) -> list[str]:
+    return re.findall(form.secret, unescape(page))
+
+
+def take_back(browser: Browser, sent: dict[str, str], page: str, form: _Form) -> None:
+    """So that the other tests find nothing of it."""
+    found = re.search(form.taken_back, page, re.DOTALL)
+    if found is not None and form.taken_back:
+        path, *entry = found.groups()
+        assert browser.post(path, {**sent, **dict([entry] if entry else [])}).status_code == 303
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.path)
+def test_a_form_that_was_cut_off_before_it_did_anything_counts_as_not_sent(
+    site: Site, monkeypatch: pytest.MonkeyPatch, form: _Form
+) -> None:
+    browser, where = site.browser(OWNER), f"/portal/{form.path}"
+    sent = {**hidden(browser.get(where).text), **form.entries}
+    sent.pop("person", "")
+
+    def cut_off(*_: object) -> None:
+        raise RuntimeError("the process ends here")
+
+    with monkeypatch.context() as killed, suppress(RuntimeError):
+        killed.setattr(*form.kept_by, cut_off)
+        browser.post(where, sent)
+    made = browser.post(where, sent).text
+    assert "Nothing was done a second time" not in made
+    again = browser.post(where, sent).text
+    assert "Nothing was done a second time" in again
+    assert secrets_on(again, form) == secrets_on(made, form) != []
+    take_back(browser, sent, again, form)
+
+
+def test_of_a_form_that_is_sent_twice_at_once_both_answers_have_what_it_made(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by a double click: the browser shows the second answer."""
+    browser, (form, *_) = site.browser(OWNER), FORMS
+    sent = {**hidden(browser.get("/portal/people").text), **form.entries}
+    sent.pop("person", "")
+    second, pages = Browser(site.caller, dict(browser.cookies)), list[str]()
+    other = threading.Thread(target=lambda: pages.append(second.post("/portal/people", sent).text))
+
+    def code_late(seed: bytes) -> str:
+        """Called as soon as it is known that the form is to be carried out."""
+        if other.ident is None:
+            other.start()
+            other.join(0.1)  # an answer that waits for nothing is there by then
+        return code_of(seed)
+
+    monkeypatch.setattr(people, "code_of", code_late)
+    pages.append(browser.post("/portal/people", sent).text)
+    other.join()
+    links = [secrets_on(page, form) for page in pages]
+    assert links[0] == links[1] != []
+    assert sorted("Nothing was done a second time" in page for page in pages) == [False, True]
+    take_back(browser, sent, pages[0], form)
 
 
 def test_a_form_that_came_to_nothing_can_be_sent_again(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
