@@ -32,6 +32,7 @@ from services.directory.contact import Contact
 from services.portal.footprints import describe_contribution
 from services.portal.forms import Forms
 from services.portal.language import Catalogue, Language, choose_language, read_catalogues
+from services.portal.written import say_written
 
 __all__ = ["PAGE_HEADERS", "SCRIPTED", "Pages", "Speaker"]
 
@@ -254,6 +255,7 @@ def _helpers(catalogue: Catalogue) -> dict[str, Any]:
         "second": lambda second_s: _moment(catalogue, datetime.fromtimestamp(second_s, UTC) if second_s else None),
         "digest": _digest,
         "data": _data,
+        "written": partial(say_written, catalogue, _data),
         "brief": _brief,
         "named": lambda names: name_in(names, catalogue.language.value),
         "called": _called,

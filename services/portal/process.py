@@ -101,7 +101,8 @@ class ProcessPages:
                 raise NotFoundError("the machine is not known here")
             chosen = [row for row in rows if row.number == wanted or (wanted is None and row.number > least)]
             # One more than is shown, to know whether there are more: what nobody sees is neither read nor drawn.
-            found = list(islice(_find_active(reader, chosen, read_judged(self.store) | {wanted}), _MACHINES + 1))
+            shown_anyway = read_judged(self.store, [row.number for row in chosen]) | {wanted}
+            found = list(islice(_find_active(reader, chosen, shown_anyway), _MACHINES + 1))
         causes = read_causes(self.store, [row.number for row, _, _ in found[:_MACHINES]])
         shown = [
             self._view(principal, catalogue, row, identifier, readings, causes.get(row.number))

@@ -3,12 +3,12 @@ state, each step with the entry of the machine's stream that says it, and the re
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from ledger.store import Book, Rows, Store
 from ledger.store.rows import AnchorRow
-from services.planning.feedback.repository import FeedbackRepository
+from services.planning.feedback.repository import FeedbackRepository, State
 from services.planning.feedback.rules import LADDER, WHOLE, Step
 from services.planning.feedback.showing import CauseFound, StepShown, show_cause
 
@@ -29,6 +29,11 @@ class StepView:
     record: int | None
     """The record that anchors its entry; None as long as none does."""
 
+    @property
+    def detail(self) -> str:
+        """What is told of it; of another plan that is due, the call is named, which says nothing to people."""
+        return "" if (self.one.step, self.one.state) == (Step.REPLAN, State.DUE) else self.one.detail
+
 
 @dataclass(frozen=True, slots=True)
 class CauseView:
@@ -48,10 +53,10 @@ class Standing:
     """The latest first."""
 
 
-def read_judged(store: Store) -> Set[int]:
-    """The machines at which something happened."""
+def read_judged(store: Store, machines: Collection[int]) -> set[int]:
+    """Those of the machines at which something happened: good verdicts alone are nothing that is shown."""
     with store.reading() as connection:
-        return FeedbackRepository(connection).conditions().keys()
+        return FeedbackRepository(connection).caused_at(machines)
 
 
 def read_causes(store: Store, machines: Sequence[int]) -> dict[int, Standing]:

@@ -24,6 +24,7 @@ from services.planning.books import assemble, find_claims
 from services.planning.consent import find_row
 from services.planning.errors import RowRefusedError
 from services.planning.feedback.causes import MachineCause
+from services.planning.feedback.sentences import Sentence
 from services.planning.handing import find_call
 from services.planning.repository import PlanRow
 
@@ -77,7 +78,7 @@ def _of_certificate(rows: Rows, feed: Feed, record: RecordRow, event: Certificat
         if not fails:
             yield Finding(*place, good=not refused or None, refused=refused)
             continue
-        text = f"certificate {record.sequence} failed what it made"
+        text = Sentence.FAILED.write(certificate=record.sequence)
         cause = MachineCause(
             CauseKind.CERTIFICATE, about.machine, text, about.since_s, record.block_time, record.sequence
         )
@@ -86,7 +87,7 @@ def _of_certificate(rows: Rows, feed: Feed, record: RecordRow, event: Certificat
 
 def _of_note(rows: Rows, feed: Feed, record: RecordRow) -> Iterator[Finding]:
     for about in _by_machine(rows, feed, record):
-        text = f"participant {record.participant} notes that what it makes drifts"
+        text = Sentence.DRIFTS.write(participant=record.participant)
         cause = MachineCause(CauseKind.DRIFT, about.machine, text, about.since_s, record.block_time, record.sequence)
         yield Finding(*about.place(record), cause, refused=about.why_not(record.participant))
 
@@ -106,7 +107,7 @@ def _of_maintenance(rows: Rows, book: Book, record: RecordRow, event: NoteRecord
         return
     at_s, text = record.block_time, "".join(filter(str.isprintable, str(said.get("text", ""))))[:200]
     cause = MachineCause(CauseKind.MACHINE_DOWN, machine.number, text, at_s, at_s, record.sequence)
-    refused = "" if record.participant == machine.owner else f"participant {record.participant} does not own it"
+    refused = "" if record.participant == machine.owner else Sentence.NO_OWNER.write(participant=record.participant)
     yield Finding(machine.number, machine.owner, 0, at_s, at_s, cause, refused=refused)
 
 
@@ -114,7 +115,7 @@ def _of_decline(rows: Rows, book: Book, record: RecordRow, event: AssignmentDecl
     assignment = rows.get(AssignmentRow, event.assignment)
     if assignment is None or _row(book, assignment) is None:
         return
-    text = f"its owner declined assignment {assignment.sequence}"
+    text = Sentence.DECLINED.write(assignment=assignment.sequence)
     at_s = record.block_time
     # What names it is the assignment, as in plans: it was declined, so its own record says the rest.
     cause = MachineCause(CauseKind.DECLINED, assignment.machine, text, at_s, at_s, assignment.sequence)
@@ -134,12 +135,12 @@ def judge_finish(rows: Rows, book: Book, record: RecordRow, assignment: Assignme
         agreed_s, took_s = (row.end - row.start) * slot_s, at_s - since_s
         # Registers are read at slots' ends at best, so one slot more says nothing.
         if took_s > agreed_s + slot_s and took_s * 1000 > agreed_s * TOLERANCE_PER_MILLE:
-            text = f"assignment {assignment.sequence} took {took_s // 60} min, and {agreed_s // 60} were agreed"
+            text = Sentence.LATE.write(assignment=assignment.sequence, minutes=took_s // 60, agreed=agreed_s // 60)
             cause = MachineCause(CauseKind.LATE, row.machine, text, since_s, at_s, record.sequence)
             yield Finding(*place, at_s, cause)
     used_wh = _used_wh(book, assignment)
     if used_wh is not None and used_wh * 1000 > row.wh * TOLERANCE_PER_MILLE:
-        text = f"assignment {assignment.sequence} took {used_wh} Wh, and {row.wh} were offered"
+        text = Sentence.ENERGY.write(assignment=assignment.sequence, wh=used_wh, offered=row.wh)
         cause = MachineCause(CauseKind.ENERGY, row.machine, text, since_s, at_s, record.sequence)
         yield Finding(*place, at_s, cause)
 
@@ -161,7 +162,7 @@ class _Work:
         """Why somebody's word on the lot does not count; empty if it does."""
         if participant in self.inspectors:
             return ""
-        return f"participant {participant} inspects at no gate of the lot's order"
+        return Sentence.NO_GATE.write(participant=participant)
 
 
 def _by_machine(rows: Rows, feed: Feed, record: RecordRow) -> list[_Work]:

@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ledger.canonical import to_hex
 from ledger.errors import MillmarkError
 from services.files import read_bounded
 from services.planning.calendar import read_calendar
 from services.planning.feedback.causes import MachineCause
 from services.planning.feedback.repository import FeedbackRepository
+from services.planning.feedback.sentences import Sentence
 from services.planning.feedback.setpoints import Answer, Proposed, Unproposed
 from services.planning.shelf import Shelf
 from services.setpoints.document import Forecast, SetpointDocument, SetpointValue
@@ -37,8 +37,11 @@ _OPEN_S = 8 * 3600
 _OLD_S = 3600
 _MOST_BYTES = 8 << 20
 """Of telemetry."""
+_MARK, _MOST_CAUSE = 16, 200
+"""Digits by which a proposal names its cause, and most characters of all that it says of it."""
 MOST_READ = 5
 """How often it is tried to read telemetry that cannot be read."""
+_UNANSWERED = {SetpointState.EXPIRED: Sentence.EXPIRED, SetpointState.SUPERSEDED: Sentence.SUPERSEDED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +84,9 @@ class InboxDesk:
     def _search(self, cause: MachineCause, now_s: int) -> SetpointDocument | Unproposed | _Unreadable:
         folder = self.home / FOLDER / str(cause.machine)
         if not folder.is_dir():
-            return Unproposed("there is no model of the machine's process")
+            return Unproposed(Sentence.NO_MODEL.write())
         if importlib.util.find_spec("numpy") is None:
-            return Unproposed("the model of the machine's process needs millmark[quality]")
+            return Unproposed(Sentence.NO_QUALITY.write())
         from quality.errors import QualityError  # noqa: PLC0415 - numpy is optional
 
         try:
@@ -106,11 +109,11 @@ class InboxDesk:
         state = state_of(shelf.book, repository, found, now_s)
         if state is SetpointState.OPEN:
             return None
-        if state in (SetpointState.EXPIRED, SetpointState.SUPERSEDED):
-            return Answer(False, now_s, "nobody", f"it was {state.value} before it was answered")
+        if state in _UNANSWERED:
+            return Answer(False, now_s, "", _UNANSWERED[state].write())
         said = find_answer(shelf.book, found)
         reason = "" if said is None else str(said[1].get("reason", ""))
-        return Answer(state is SetpointState.ACCEPTED, now_s, "the operator", reason)
+        return Answer(state is SetpointState.ACCEPTED, now_s, Sentence.OPERATOR.write(), reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +124,7 @@ class _Unreadable:
 
 
 def _unusable(why: str) -> Unproposed:
-    return Unproposed(f"the model of the machine's process cannot be used: {why[:120]}")
+    return Unproposed(Sentence.UNUSABLE.write(error=why[:120]))
 
 
 def _search(folder: Path, now_s: int) -> Proposal | Unproposed | _Unreadable:
@@ -135,26 +138,27 @@ def _search(folder: Path, now_s: int) -> Proposal | Unproposed | _Unreadable:
     terms = parse_terms(read_bounded(folder / "terms.toml", MAX_BYTES), model)
     try:
         if (folder / "telemetry.csv").stat().st_size > _MOST_BYTES:
-            return Unproposed(f"its telemetry has more than {_MOST_BYTES >> 20} MiB: keep the latest rows alone there")
+            return Unproposed(Sentence.LONG_TELEMETRY.write(size=_MOST_BYTES >> 20))
         telemetry = load_telemetry([folder / "telemetry.csv"], model.step_s)
     except (QualityError, OSError) as error:
         return _Unreadable(str(error))
     if telemetry.times[-1] > now_s + model.step_s:
-        return Unproposed("its telemetry is of a time to come: see the clock of what writes it")
+        return Unproposed(Sentence.LATER_TELEMETRY.write())
     if telemetry.times[-1] < now_s - _OLD_S:
-        return Unproposed(f"its telemetry ended {(now_s - int(telemetry.times[-1])) // 60} min ago")
+        return Unproposed(Sentence.OLD_TELEMETRY.write(minutes=(now_s - int(telemetry.times[-1])) // 60))
     rows = read_as(model.columns, telemetry)[telemetry.run == telemetry.run[-1]]
     state = MachineState(rows.tolist(), terms.arrivals, terms.overhauled_at)
     found: Proposal | Refusal = propose_setpoint(model, state, terms.bounds, terms.limits, terms.prices, terms.step)
-    return found if isinstance(found, Proposal) else Unproposed(f"no settings are proposed: {found.cause}"[:200])
+    return found if isinstance(found, Proposal) else Unproposed(Sentence.NOT_PROPOSED.write(error=found.cause)[:200])
 
 
 def _document(cause: MachineCause, found: Proposal, unit: str) -> SetpointDocument | Unproposed:
     changed = [name for name, value in found.setpoints.items() if value != found.present[name]]
     if not changed:
-        return Unproposed("no settings are proposed: only later moves would make it cheaper")
+        return Unproposed(Sentence.LATER_MOVES.write())
     values = (SetpointValue(name, found.decimals[name], found.present[name], found.setpoints[name]) for name in changed)
-    mark = _mark(cause.id)
+    kind, mark = cause.kind.value, cause.id.hex()[:_MARK]
+    room = _MOST_CAUSE - len(Sentence.BECAUSE.write(kind=kind, cause="", mark=mark))
     return SetpointDocument(
         cause.machine,
         found.model,
@@ -163,13 +167,13 @@ def _document(cause: MachineCause, found: Proposal, unit: str) -> SetpointDocume
         _forecast(found.expected),
         _forecast(found.kept),
         unit,
-        f"{cause.kind.value}: {cause.text}"[: 200 - len(mark)] + mark,
+        Sentence.BECAUSE.write(kind=kind, cause=cause.text[:room], mark=mark),
     )
 
 
 def _mark(cause: bytes) -> str:
-    """How a proposal names its cause."""
-    return f" ({to_hex(cause)[:18]})"
+    """How a proposal that names its cause ends."""
+    return f" (0x{cause.hex()[:_MARK]})"
 
 
 def _forecast(one: Outcome) -> Forecast:

@@ -20,6 +20,7 @@ from ledger.store import Store
 from services.planning.errors import PlanningError
 from services.planning.feedback.repository import CauseRow, FeedbackRepository, State, StepRow
 from services.planning.feedback.rules import Step
+from services.planning.feedback.sentences import Sentence
 from services.planning.feedback.taking import Queue
 from services.planning.feedback.touching import is_touched
 from services.planning.making_process import Task, make_apart
@@ -62,7 +63,7 @@ class Replacer:
         if failed is not None:
             self._fail(due[0], failed)  # so that the others get their turn
         elif prepared is None:
-            self._settle(due[0], State.SETTLED, "the plan in force needs no change")
+            self._settle(due[0], State.SETTLED, Sentence.UNCHANGED.write())
         else:
             self._make(due[0], prepared, now_s)
         return True
@@ -71,7 +72,7 @@ class Replacer:
         try:
             made = self.make(Task(prepared.file, prepared.tie, prepared.why, self.cpu_s))
         except UnplannableError as error:
-            self._settle(step, State.FAILED, f"no plan is possible: {error.cause}")
+            self._settle(step, State.FAILED, Sentence.IMPOSSIBLE.write(error=error.cause))
         except MillmarkError as error:
             self._fail(step, error)
         else:
@@ -105,7 +106,7 @@ class Replacer:
                 key = f"feedback/plan/{to_hex(plan.digest)}"
                 self.queue(shelf.connection, key, Anchor(own.subject, sealed.size, sealed.root))
                 moved = self._propose(shelf, made)
-                detail = f"plan {to_hex(plan.digest)[:12]}: {moved} of {len(plan.rows)} rows are proposed anew"
+                detail = Sentence.PLANNED.write(plan=to_hex(plan.digest)[:12], moved=moved, rows=len(plan.rows))
                 done = replace(step, state=State.DONE, at_s=now_s, detail=detail)
                 done = replace(done, stream=own.subject, leaf=sealed.first)
                 FeedbackRepository(shelf.connection).put_step(done)

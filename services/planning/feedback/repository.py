@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
@@ -193,6 +193,10 @@ class FeedbackRepository:
         """The latest ones of a machine, the latest first."""
         return sorted(self._rows.latest(CauseRow, "number", most, machine=machine), key=lambda row: -row.number)
 
+    def caused_at(self, machines: Collection[int]) -> set[int]:
+        """Those of the machines at which there was a cause."""
+        return self._rows.values(CauseRow, "machine", "machine", machines)
+
     def put_cause(self, row: CauseRow) -> None:
         self._rows.put(row)
 
@@ -222,10 +226,6 @@ class FeedbackRepository:
     def condition(self, machine: int) -> Condition:
         row = self._rows.get(ConditionRow, machine)
         return Condition() if row is None else row.condition
-
-    def conditions(self) -> dict[int, Condition]:
-        """By machine."""
-        return {row.machine: row.condition for row in self._rows.find(ConditionRow)}
 
     def put_condition(self, machine: int, condition: Condition) -> None:
         counts = json.dumps({kind.value: count for kind, count in sorted(condition.counts.items())})

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from services.planning.feedback.causes import MachineCause
+from services.planning.feedback.sentences import Sentence
 from services.planning.shelf import Shelf
 
 __all__ = ["Answer", "NoSetpoints", "Proposed", "SetpointDesk", "Unproposed"]
@@ -34,7 +35,7 @@ class Answer:
     accepted: bool
     at_s: int
     by: str
-    """Who, as the gateway names people."""
+    """Who, as the gateway names people; empty if nobody answered in time."""
     reason: str = ""
     """Of a refusal."""
 
@@ -62,7 +63,7 @@ class NoSetpoints:
 
     def propose(self, shelf: Shelf, cause: MachineCause, now_s: int) -> Proposed | Unproposed:  # noqa: ARG002
         """Proposes nothing."""
-        return Unproposed("there is no model of the machine's process")
+        return Unproposed(Sentence.NO_MODEL.write())
 
     def answer(self, shelf: Shelf, cause: bytes, now_s: int) -> Answer | None:  # noqa: ARG002
         """Nothing was proposed."""

@@ -17,6 +17,7 @@ from ledger.store.rows import StreamRow
 from services.planning.feedback.causes import MachineCause
 from services.planning.feedback.repository import CauseRow, FeedbackRepository, State, StepRow
 from services.planning.feedback.rules import LADDER, Condition, Step
+from services.planning.feedback.sentences import Sentence
 from services.planning.feedback.setpoints import Answer, Proposed, SetpointDesk
 from services.planning.feedback.touching import find_touched
 from services.planning.repository import LeafRow, What
@@ -28,8 +29,7 @@ __all__ = ["Queue", "Taker", "find_kept_stream"]
 Queue = Callable[[Connection, str, Record], None]
 """Makes a record durable within the transaction, under a key that names it; the same key is the same record."""
 
-
-_SEARCHING = "settings are being looked for"
+_SEARCHING = Sentence.SEARCHING.write()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ class Taker:
     def _take(self, cause: MachineCause, step: StepRow) -> None:
         """Takes an owner's step, which stays due as long as there is no stream for its entry."""
         if self._is_stale(cause, step):
-            self.kept.put_step(replace(step, state=State.SETTLED, detail="the machine is on another rung by now"))
+            self.kept.put_step(replace(step, state=State.SETTLED, detail=Sentence.ANOTHER_RUNG.write()))
             return
         try:
             own = find_kept_stream(self.shelf, self.me, cause.machine, captured=self.captured)
@@ -121,11 +121,11 @@ class Taker:
                 self._propose(own, cause, step)
             case Step.DERATE:
                 efficiency = self.kept.condition(cause.machine).efficiency_per_mille
-                detail = f"offers expect {efficiency // 10} % of its speed"
+                detail = Sentence.EXPECTED.write(percent=efficiency // 10)
                 self._write(own, cause, step, detail, {"efficiency_per_mille": efficiency})
             case _:
                 count = self._withdraw(own, cause)
-                self._write(own, cause, step, f"{count} offers withdrawn", {"offers": count})
+                self._write(own, cause, step, Sentence.WITHDRAWN.write(count=count), {"offers": count})
 
     def _is_stale(self, cause: MachineCause, step: StepRow) -> bool:
         """Whether the machine has moved to another rung of the ladder while the step waited."""
@@ -161,7 +161,7 @@ class Taker:
             return  # as soon as there is a stream again
         said: dict[str, Json] = {"accepted": answer.accepted, "by": answer.by, "reason": answer.reason}
         state = State.DONE if answer.accepted else State.REFUSED
-        text = f"{answer.by} accepted" if answer.accepted else f"{answer.by} refused: {answer.reason}"
+        text = _describe(answer)
         self._write(own, row.cause, step, text, said, state)
         condition = self.kept.condition(row.machine)
         if answer.accepted:
@@ -228,6 +228,12 @@ def find_kept_stream(shelf: Shelf, me: int, machine: int, *, captured: bool) -> 
         )
     verify_kept(shelf.book, own)
     return own
+
+
+def _describe(answer: Answer) -> str:
+    if answer.accepted:
+        return Sentence.ACCEPTED.write(by=answer.by)
+    return Sentence.REFUSED.write(by=answer.by, reason=answer.reason) if answer.by else answer.reason
 
 
 def _say(error: InputError) -> str:

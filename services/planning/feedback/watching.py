@@ -23,6 +23,7 @@ from services.planning.feedback.errors import CauseRefusedError
 from services.planning.feedback.finding import Finding, find_all
 from services.planning.feedback.repository import CauseRow, FeedbackRepository, State
 from services.planning.feedback.rules import RULES, Condition, Outcome, Step, judge, judge_elsewhere, may_withdraw
+from services.planning.feedback.sentences import Sentence
 from services.planning.feedback.setpoints import SetpointDesk
 from services.planning.feedback.taking import Queue, Taker
 from services.planning.feedback.touching import find_touched
@@ -169,7 +170,7 @@ class Watcher:
         row = self._find_cause(found.machine, before)
         if lifted and row is not None:
             good = before.good + 1
-            self._taker.note_lift(row.cause, f"{good} good verdicts in a row", {"good": good})
+            self._taker.note_lift(row.cause, Sentence.GOOD.write(count=good), {"good": good})
 
     def _take_in_withdrawals(self) -> None:
         """Begins another plan for what other owners withdrew."""
@@ -178,7 +179,7 @@ class Watcher:
             if touches:
                 self._taker.begin(cause, (Step.REPLAN,))
             else:
-                settled = Step.REPLAN, State.SETTLED, "the plan in force needs no change"
+                settled = Step.REPLAN, State.SETTLED, Sentence.UNCHANGED.write()
                 self._kept.add_steps(cause.id, [settled], self.now_s)
 
     def _find_withdrawn(self) -> Iterator[tuple[MachineCause, bool]]:
@@ -217,7 +218,7 @@ class Watcher:
             return None
         if not may_withdraw(withdrawal.cause.kind):
             return None  # its owner's gateway withdraws for no such reason, and people give none
-        text = f"its owner withdrew its offers: {withdrawal.cause.text}"[:200]
+        text = Sentence.WITHDREW.write(cause=withdrawal.cause.text)[:200]
         place = None, leaf.stream, leaf.leaf_index, leaf.leaf
         machine = parse_offer(offered.value).machine
         return MachineCause(withdrawal.cause.kind, machine, text, self.now_s, self.now_s, *place)

@@ -106,7 +106,7 @@ def _setpoint(reader: Reader, row: SetpointRow) -> dict[str, Value | None]:
         "machine": machine_value(reader, row.machine),
         "settings": Value("text", "; ".join(describe_value(one) for one in document.values)),
         "cost": Value("text", f"{document.kept.cost} → {document.expected.cost} {document.unit}"),
-        "cause": Value("text", document.cause) if document.cause else None,
+        "cause": Value("written", document.cause) if document.cause else None,
         "until": _moment(row.until),
     }
 

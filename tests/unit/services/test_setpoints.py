@@ -14,11 +14,16 @@ import pytest
 from ledger.errors import InputError, NotFoundError
 from ledger.evidence import EvidenceLog
 from ledger.merkle import Tree
+from ledger.plans.plan import CauseKind
 from ledger.provenance.reader import Reader
 from ledger.store import Book, Rows
 from ledger.store.rows import AnchorRow, MachineRow, StreamRow
 from services.access.people.roles import PersonRole
 from services.gateway import GatewayParts, build_policy, create_gateway
+from services.planning.feedback.causes import MachineCause
+from services.planning.feedback.repository import FeedbackRepository
+from services.planning.feedback.rules import Condition, Outcome
+from services.planning.feedback.sentences import Sentence
 from services.planning.feedback.setpoints import NoSetpoints
 from services.portal import process
 from services.setpoints import Inbox, SetpointDocument, SetpointValue, parse_setpoint
@@ -216,14 +221,26 @@ def test_a_person_accepts_and_another_refuses_on_the_pages(site: ActingSite, mac
 
 
 @pytest.mark.parametrize(
-    ("language", "down", "mended", "whole"),
+    ("language", "down", "withdrawn", "mended", "whole"),
     [
-        ("en", "it is not offered until it is mended", "Mended done: a new <b>spindle</b>", "at its whole speed"),
-        ("zh", "修复之前不报价", "已修复 已完成： a new <b>spindle</b>", "按其全速报价"),
+        (
+            "en",
+            "it is not offered until it is mended",
+            "Offers withdrawn done: 0 offers withdrawn",
+            "Mended done: a new <b>spindle</b>",
+            "at its whole speed",
+        ),
+        (
+            "zh",
+            "修复之前不报价",
+            "撤回报价 已完成：已撤回 0 个报价",
+            "已修复 已完成： a new <b>spindle</b>",
+            "按其全速报价",
+        ),
     ],
 )
 def test_the_page_says_that_a_machine_was_mended_with_its_record(
-    tmp_path: Path, language: str, down: str, mended: str, whole: str
+    tmp_path: Path, language: str, down: str, withdrawn: str, mended: str, whole: str
 ) -> None:
     for site in open_acting_site(tmp_path):
         policy, recording = build_policy("loopback-open", owner=site.number), (site.world.chain, site.signer)
@@ -240,6 +257,7 @@ def test_the_page_says_that_a_machine_was_mended_with_its_record(
         before = read(person.get(path).text)
         assert "the spindle broke" in before
         assert down in before
+        assert withdrawn in before
         assert mended not in before
         said = {"reason": "a new <b>spindle</b>"}
         assert site.post(f"/v1/machines/{number}/mended", said).status_code == 204
@@ -252,6 +270,23 @@ def test_the_page_says_that_a_machine_was_mended_with_its_record(
         last = max(one.sequence for one in anchors)
         assert re.search(rf"(record|记录) {last}\b", read(page))
         assert f'href="/portal/streams/{stream[2:]}"' in page
+
+
+def test_the_page_shows_machines_at_which_something_happened_and_not_those_that_only_did_well(
+    site: ActingSite, machine: int
+) -> None:
+    """A verdict that a machine did well changes where it stands; a word that does not count, nothing."""
+    person = site.person()
+    assert f'id="machine-{machine}"' not in person.get("/portal/process").text
+    with site.store.transaction() as connection:
+        FeedbackRepository(connection).put_condition(machine, Condition(good=1))
+    assert f'id="machine-{machine}"' not in person.get("/portal/process").text
+    cause = MachineCause(CauseKind.DRIFT, machine, Sentence.DRIFTS.write(participant=6), NOW, NOW, 12)
+    with site.store.transaction() as connection:
+        FeedbackRepository(connection).add_cause(cause, Outcome.REFUSED, NOW, Sentence.NO_GATE.write(participant=6))
+    page = read(person.get("/portal/process?lang=zh").text)
+    assert "参与方 6 指出其制品出现漂移" in page
+    assert "参与方 6 不在该批次订单的检验要求中" in page
 
 
 def test_readers_see_no_button_and_others_no_page(site: ActingSite, machine: int) -> None:
