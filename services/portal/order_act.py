@@ -14,6 +14,7 @@ from ledger.errors import SpecificationError
 from ledger.products import Configuration, build_order_document, money, verify_specification
 from ledger.records import ModelState, Role
 from ledger.store.rows import ModelRow, OrderRow, ParticipantRow
+from ledger.verify.printable import printable
 from services.portal.acting.acts import Act
 from services.portal.acting.fields import Body, EntryError, Field, FieldKind, Filled, Option
 from services.portal.acting.summaries import Line, Value
@@ -123,7 +124,9 @@ def _gates(scene: Scene) -> Sequence[Option]:
     for one in _companies(scene, Role.INSPECTOR):
         found.append(Option(one.value, one.text))
         models = scene.reader.rows.find(ModelRow, inspector=int(one.value), state=int(ModelState.APPROVED))
-        found += [Option(f"{one.value}:{row.number}", f"{one.text}, model {row.number}") for row in models[:20]]
+        for row in models[:20]:
+            values = {"name": printable(one.text), "model": row.number}
+            found.append(Option(f"{one.value}:{row.number}", key="act.gate.model", values=values))
     return found
 
 

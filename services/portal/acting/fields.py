@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
@@ -57,6 +57,8 @@ class Option:
     """Shown as it is, such as the name of a thing."""
     key: str = ""
     """Catalogue key, instead of `text`."""
+    values: Mapping[str, object] = field(default_factory=dict)
+    """Of the key's placeholders."""
     chosen: bool = False
     """Whether it is chosen in a form that nobody has filled in."""
 

@@ -103,30 +103,32 @@ def fill(store: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    ("language", "states", "reasons"),
+    ("language", "kind", "states", "reasons"),
     [
         (
             "en",
+            "Anchor an evidence stream",
             ("queued 1", "paused 1", "blocked 1", "failed 0", "cancelled 1"),
             ("queued 0 waits for its turn key-one", "paused 0 held back by the operator held",
              "blocked 0 waits for another record: held after-held"),
         ),
         (
             "zh",
+            "锚定证据流",
             ("排队中 1", "已暂停 1", "受阻 1", "失败 0", "已取消 1"),
             ("排队中 0 等待轮到 key-one", "已暂停 0 由运营者暂停 held", "受阻 0 等待其他记录: held after-held"),
         ),
     ],
 )  # fmt: skip
 def test_queues_say_how_many_wait_in_which_state_and_why(
-    site: Site, language: str, states: tuple[str, ...], reasons: tuple[str, ...]
+    site: Site, language: str, kind: str, states: tuple[str, ...], reasons: tuple[str, ...]
 ) -> None:
     fill(site.store)
     page = site.browser(OWNER).get(f"/portal/queues?lang={language}").text
     rows = rows_of(page)
     for state in states:
         assert any(row.startswith(state) for row in rows), state
-    waiting = [re.sub(r"^Anchor (\S+) \d+ ", r"\1 0 ", row) for row in rows if row.startswith("Anchor")]
+    waiting = [re.sub(rf"^{kind} (\S+) \d+ ", r"\1 0 ", row) for row in rows if row.startswith(kind)]
     assert sorted(waiting) == sorted(reasons), "an age is what it is"
     assert "given-up" not in page
 

@@ -4,6 +4,7 @@ refused on the way."""
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
@@ -13,9 +14,10 @@ import pytest
 
 from ledger.claims import Field, parse_claims
 from ledger.products import verify_order_document
+from ledger.records import ModelState
 from ledger.store import Book, Rows
 from ledger.store.outbox import Outbox
-from ledger.store.rows import OrderRow
+from ledger.store.rows import ModelRow, OrderRow
 from services.access.people.roles import PersonRole
 from services.products import Catalogue
 from tests.support.acting_site import ActingSite, fields_of, open_acting_site, read
@@ -169,6 +171,18 @@ def test_options_that_no_page_sent_are_refused(site: ActingSite, options: str) -
     answer = person.post("/portal/act/orderProduct", sent)
     assert answer.status_code in (400, 413)
     assert nothing_recorded(site)
+
+
+@pytest.mark.parametrize(("language", "model"), [("en", "model 3"), ("zh", "模型 3")])
+def test_a_gate_on_a_model_is_named_in_the_pages_language(site: ActingSite, language: str, model: str) -> None:
+    with site.store.transaction() as connection:
+        times = (0, 0, 0, 0, 0)
+        own = site.number, site.number, int(ModelState.APPROVED), False
+        Rows(connection).insert([ModelRow(3, b"m" * 32, *own, *times, b"d" * 32, None, *[bytes(32)] * 3)])
+    person = site.person()
+    person.get(f"{PATH}?lang={language}")
+    [shown] = re.findall(rf'value="{site.number}:3"[^>]*>([^<]*)<', choose(person, "terms").text)
+    assert shown.strip().endswith(model)
 
 
 @pytest.mark.parametrize("gate", ["9" * 5000, "1:" + "9" * 5000, "x", "1:x", "\u0663"])
