@@ -74,7 +74,9 @@ def build_view(
     untold = recorded if isinstance(recorded, MillmarkError) else None
     told = () if isinstance(recorded, MillmarkError) else proved if recorded is None else recorded
     story = build_story(told)
-    first = build_story(proved or told).told_after(story)
+    first = build_story(proved or told)
+    if not proved or _block_of(proved) <= passport.trace.as_of.block_number:  # else the index is the older one
+        first = first.told_after(story)
     accepted = proof is not None and proof.refused is None
     return PassportView(
         product=_product(passport),
@@ -88,6 +90,11 @@ def build_view(
         proof=proof,
         failure=None if proof or found is None else str(found.code),  # type: ignore[union-attr]  # then it is an error
     )
+
+
+def _block_of(proved: tuple[Statement, ...]) -> int:
+    """The block as of which a proof tells."""
+    return next(int(str(one.values["block"])) for one in proved if one.code == "as_of")
 
 
 def describe_name(catalogue: Catalogue, link: DigitalLink) -> list[tuple[str, str, str]]:

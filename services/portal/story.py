@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 from ledger.verify import Section, Statement
-from ledger.verify.first import VERDICTS, find_recalls, find_waits
+from ledger.verify.first import STOPPING, VERDICTS, find_recalls, find_waits
 from ledger.verify.values import Thing
 
 __all__ = ["Story", "build_story"]
@@ -37,7 +37,9 @@ class Story:
     waits: tuple[Statement, ...] = ()
     """Doubts about the certificates by which it passes: the evidence was demanded, and is not shown yet."""
     since: tuple[Statement, ...] = ()
-    """Verdicts of a later story by which it does not pass, as it does by its own."""
+    """The verdicts of a later story by which it does not pass, if its own story lacks one of them."""
+    over: tuple[Statement, ...] = ()
+    """What speaks against it by its own story, and by a later one no more."""
 
     @property
     def headline(self) -> Statement | None:
@@ -49,6 +51,11 @@ class Story:
     def is_stopped(self) -> bool:
         """Whether it must not be used as it stands: called back, in quarantine, or failed."""
         return self.headline is not None or any(one.code == "failed" for one in (*self.verdict, *self.since))
+
+    @property
+    def against(self) -> tuple[Statement, ...]:
+        """All that stops it or has it wait."""
+        return (*self.recalls, *self.waits, *(one for one in self.verdict if one.code in STOPPING))
 
     @property
     def called_back(self) -> frozenset[bytes]:
@@ -68,12 +75,20 @@ class Story:
         return passed and quiet and all(one.code != _CALLED_BACK for one in self.attention)
 
     def told_after(self, later: Story) -> Story:
-        """This, with what stops the part by a later one: an older proof does not know it yet."""
-        own = {one.code for one in self.verdict}
-        apart = tuple(one for one in later.verdict if one.code == "quarantined_part" and one.code not in own)
-        since = tuple(one for one in later.verdict if one.code in _FALLEN and one.code not in own)
-        recalls, waits = self.recalls or later.recalls, self.waits or later.waits
-        return replace(self, recalls=recalls, waits=waits, verdict=(*apart, *self.verdict), since=since)
+        """This, with what stops the part by a later one, and what of its own has been settled by then: an older proof
+        does not know it yet."""
+        own, still = ({_key(one) for one in story.against} for story in (self, later))
+        apart = tuple(one for one in later.verdict if one.code == "quarantined_part" and _key(one) not in own)
+        fallen = tuple(one for one in later.verdict if one.code in _FALLEN)
+        return replace(
+            self,
+            recalls=self.recalls or later.recalls,
+            waits=self.waits or later.waits,
+            verdict=(*apart, *self.verdict),
+            since=fallen if any(_key(one) not in own for one in fallen) else (),
+            # A later story without any verdict tells nothing of the part.
+            over=tuple(one for one in self.against if _key(one) not in still) if later.verdict else (),
+        )
 
     def used(self) -> Story:
         """This, of a lot from which others were made: that nothing is left of it is no reason for concern."""
@@ -83,6 +98,11 @@ class Story:
 
     def verdict_on(self, lot: bytes) -> tuple[Statement, ...]:
         return tuple(one for one in self.verdict if one.subject == lot)
+
+
+def _key(one: Statement) -> tuple[object, ...]:
+    """The same of what two stories tell of one thing."""
+    return one.code, one.values.get("certificate"), one.records if one.code == _CALLED_BACK else ()
 
 
 def build_story(statements: Iterable[Statement]) -> Story:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from ledger.records import Gate
+from ledger.records import Gate, NoteKind
 from ledger.verify import Section, describe
 from ledger.verify.wording import LANGUAGES, words_of
 from tests.support.gateway_client import LINK
@@ -226,6 +227,86 @@ def test_what_happened_after_a_kept_proof_is_told(tmp_path: Path) -> None:
         assert 'class="badge warn"' in site.html
         assert "pass, revoked" not in site.passport("en", proved=True)
         assert 'class="badge good"' in site.html
+
+
+def note(story: Story, kind: NoteKind) -> None:
+    """Of the part's maker."""
+    story.record("NoteRecorded", MAKER, PART, kind_=int(kind))
+
+
+OVER = {
+    "en": "By this gateway’s records, these no longer hold, as of block",
+    "zh": "根据本网关的记录，以下各项已不再成立，",
+}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_of_what_a_kept_proof_says_the_page_tells_what_is_settled_since(tmp_path: Path, language: str) -> None:
+    """The proof cannot know it: the headline stays as it is proved, and the page says that it is no longer so."""
+    story = gated()
+    story.certify(PART, ORDER, leaf_index=7)
+    note(story, NoteKind.RECALL_NOTICE)
+    recalled = tell(story, PART, names={PART: LINK})
+    [recall] = [one for one in recalled.statements if one.code == "recall_notice"]
+    with new_store(tmp_path) as store:
+        site = StorySite(store, story, recalled)
+        assert OVER[language] not in site.passport(language, proved=True, kept=True), "it stands"
+    note(story, NoteKind.RESOLUTION)
+    with new_store(tmp_path, "later.db") as store:
+        site = StorySite(store, story, recalled)
+        page = site.passport(language, proved=True, kept=True)
+        told = page.partition(OVER[language])[2].split("¶")[1:3]
+        assert as_shown(recall, language) in [one.strip() for one in told]
+        assert 'class="badge warn stopped"' in site.html
+        assert OVER[language] not in site.passport(language, proved=True), "as a proof that was made now"
+
+
+def test_an_index_that_is_behind_a_kept_proof_does_not_speak_against_it(tmp_path: Path) -> None:
+    """As where the proof was made by another gateway, and this one follows no chain any more."""
+    story = gated()
+    story.certify(PART, ORDER, leaf_index=7)
+    note(story, NoteKind.RECALL_NOTICE)
+    with new_store(tmp_path) as store:
+        site = StorySite(store, story, tell(story, PART, names={PART: LINK}))
+        note(story, NoteKind.RESOLUTION)
+        report = tell(story, PART, names={PART: LINK})
+        ahead = [replace(one, values={**one.values, "block": 99}) if one.code == "as_of" else one
+                 for one in report.statements]  # fmt: skip
+        site.report = replace(report, statements=tuple(ahead))
+        badge = site.passport("en", proved=True, kept=True).partition("That this was recorded")[0]
+        assert "PASSED: certificate 7 by Umbra" in badge
+        assert "RECALLED" not in badge
+
+
+def test_of_two_gates_the_pass_that_fell_since_is_told_although_the_other_failed_before(tmp_path: Path) -> None:
+    story = Story()
+    story.place(ORDER, 1, Gate(INSPECTOR, MODEL), Gate(OTHER, 0))
+    story.accept(ORDER)
+    assignment = story.propose(ORDER)
+    story.step("AssignmentAccepted", ORDER, assignment)
+    story.start(ORDER, assignment)
+    story.commission(PART, ORDER, assignment)
+    passed = story.certify(PART, ORDER, leaf_index=7)
+    failed = story.certify(PART, ORDER, by=OTHER, verdict=2, model=0, leaf_index=9, inference_digest=digest(2))
+    earlier = tell(story, PART, names={PART: LINK})
+    story.record("CertificateRevoked", INSPECTOR, PART, certificate=passed, reason_root=NONE)
+    with new_store(tmp_path) as store:
+        site = StorySite(store, story, earlier)
+        badge = site.passport("en", proved=True, kept=True).partition("That this was recorded")[0]
+        assert "PASSED" not in badge
+        assert f"NO VALID VERDICT: certificate {passed}" in badge
+        assert f"FAILED: certificate {failed}" in badge
+
+
+def test_a_part_without_a_certificate_is_not_said_to_have_had_one(tmp_path: Path) -> None:
+    story = gated()
+    earlier = tell(story, PART, names={PART: LINK})
+    passed = story.certify(PART, ORDER, leaf_index=7)
+    story.record("CertificateRevoked", INSPECTOR, PART, certificate=passed, reason_root=NONE)
+    with new_store(tmp_path) as store:
+        page = StorySite(store, story, earlier).passport("en", proved=True, kept=True)
+        assert "NO VALID VERDICT: certificate 7 by Umbra" in page
+        assert "its certificate said" not in page
 
 
 # Orders
