@@ -112,6 +112,8 @@ class Case:
     closed: Reply | None
     """The resolution by who recorded the notice, on everything that it names."""
     truncated: bool
+    whole: bool
+    """Whether whatever is left of all that it reaches was looked at, and is visible to the reader's participant."""
 
     @property
     def open_lots(self) -> int:
@@ -190,6 +192,7 @@ def build_case(reader: Reader, notice: NoteRow) -> Case | None:
         parties=_parties(shown),
         closed=_closed(notice.participant, subjects, replies),
         truncated=truncated,
+        whole=not truncated and not _is_left(reader, {lot for lot, _ in reached}.difference(visible)),
     )
 
 
@@ -202,6 +205,10 @@ def reach(reader: Reader, subjects: Sequence[bytes], limits: Limits) -> tuple[li
     roots = [*start, *(lot for lot, _ in inside)]
     made, more = reader.nearest("lots", reader.lineage.downstream, roots, limits)
     return roots, made, bool(cuts or more)
+
+
+def _is_left(reader: Reader, lots: Collection[bytes]) -> bool:
+    return any(row.state != LotState.SPENT for row in reader.rows.among(LotRow, "subject", lots))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ import pytest
 
 from ledger.provenance import open_reader
 from ledger.provenance.case_search import find_opened
-from ledger.records import NoteKind
-from tests.support.fake_world import BUYER, SMITH, World, build_world
+from ledger.records import NoteKind, TransformationKind
+from tests.support.fake_world import BUYER, INSPECTOR, SMITH, World, build_world
 from tests.support.portal_site import Site
 from tests.support.stores import new_store
 
@@ -73,3 +73,31 @@ def test_the_work_list_and_the_case_say_who_has_not_acknowledged(
         assert closes in after
         assert heard in browser.get(case).text
         assert 'id="silent"' not in browser.get(case).text
+
+
+@pytest.mark.parametrize(
+    ("language", "false", "seen", "unseen"),
+    [
+        ("en", "No other company has any of it.", "No other company that you may see", "There is more of it, beyond"),
+        (
+            "zh",
+            "没有其他公司持有相关批次；",
+            "在贵公司可见的范围内，没有其他公司",
+            "另有相关批次不在贵公司可见的范围内",
+        ),
+    ],
+)
+def test_an_author_that_cannot_see_what_was_made_of_a_lot_is_not_told_that_nobody_has_it(
+    tmp_path: Path, language: str, false: str, seen: str, unseen: str
+) -> None:
+    with new_store(tmp_path) as store:
+        site = Site(store)
+        fake, lots = site.world.fake, site.world.lots
+        fake.transform(TransformationKind.CONVERSION, {lots["hip 1"]: 1}, {"pump": 1})
+        number = note(site.world, INSPECTOR, NOTICE, "hip 1")
+        browser = site.browser(INSPECTOR)
+        for path in ("/portal", f"/portal/cases/{number}"):
+            page = browser.get(f"{path}?lang={language}").text
+            assert false not in page
+            assert seen in page
+            assert unseen in page
