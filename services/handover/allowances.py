@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ledger.events import Event
+from ledger.events.lots import LotReworked
 from ledger.records import AssignmentState
 from ledger.store import Rows
 from ledger.store.rows import (
@@ -44,6 +45,7 @@ class Gets(enum.Enum):
     MACHINE_DOCUMENT = "the machine's document"
     LOT_NAMES = "the names of the lots that it made"
     MADE_DOCUMENTS = "the documents of the lots that it made"
+    REWORK_DOCUMENT = "the rework's document"
     LOT_PROOF = "a bundle of the lots and what is packed in them, with all names that the recipient may see (ACCESS.md)"
     PROOF_ALONE = "a bundle of the lots, with their names"
     LOT_DOCUMENT = "the lots' documents"
@@ -171,6 +173,13 @@ def _add_made_documents(rows: Rows, record: RecordRow, _event: Event, recipient:
     _add_documents_of(rows, parties.made(rows, record), recipient, to)
 
 
+def _add_rework_document(rows: Rows, _record: RecordRow, event: Event, recipient: int, to: Allowance) -> None:
+    """As a lot's own document is handed over: what was done to it is told to whoever is told what it is."""
+    if isinstance(event, LotReworked):
+        work = event.rework
+        to.add(work.claims_root, WHOLE if _orders_with(rows, {work.order}, recipient) else _PASSPORT)
+
+
 def _add_documents_of(rows: Rows, lots: Iterable[LotRow], recipient: int, to: Allowance) -> None:
     """All fields for those who have a part in the lot's order; a lot of no order has no secrets from its holder."""
     lots = list(lots)
@@ -254,6 +263,7 @@ _ADDS: Mapping[Gets, Callable[[Rows, RecordRow, Event, int, Allowance], None]] =
     Gets.MACHINE_DOCUMENT: _add_machine_document,
     Gets.LOT_NAMES: _add_lot_names,
     Gets.MADE_DOCUMENTS: _add_made_documents,
+    Gets.REWORK_DOCUMENT: _add_rework_document,
     Gets.LOT_PROOF: _add_lots,
     Gets.PROOF_ALONE: _add_lots,
     Gets.LOT_DOCUMENT: _add_lot_documents,

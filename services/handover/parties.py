@@ -8,6 +8,7 @@ from ledger.events import Event
 from ledger.events.certificates import CertificateIssued
 from ledger.events.custody import CustodyOffered, ReturnOffered
 from ledger.events.evidence import StreamAnchored
+from ledger.events.lots import LotReworked
 from ledger.events.orders import AssignmentProposed, OrderPlaced, RevisionAccepted, RevisionProposed
 from ledger.records import AssignmentState, LotState, OrderState, Role
 from ledger.store import Rows
@@ -44,6 +45,7 @@ __all__ = [
     "own",
     "owner",
     "parties_of_lots",
+    "parties_of_reworked",
     "taker",
 ]
 
@@ -107,7 +109,15 @@ def auditors_alone(rows: Rows, record: RecordRow, event: Event) -> set[int]:
 
 def parties_of_lots(rows: Rows, record: RecordRow, _event: Event) -> set[int]:
     """Buyer, coordinator and inspectors of the orders for which the record made lots."""
-    orders = {lot.order for lot in made(rows, record) if lot.order is not None}
+    return _parties_of(rows, {lot.order for lot in made(rows, record) if lot.order is not None})
+
+
+def parties_of_reworked(rows: Rows, _record: RecordRow, event: Event) -> set[int]:
+    """Buyer, coordinator and inspectors of the order of the lot that was reworked; nobody if it has none."""
+    return _parties_of(rows, {event.rework.order}) if isinstance(event, LotReworked) else set()
+
+
+def _parties_of(rows: Rows, orders: set[bytes]) -> set[int]:
     found = rows.among(OrderRow, "subject", orders)
     return {one for row in found for one in (row.buyer, row.coordinator, *(gate.inspector for gate in gates_of(row)))}
 

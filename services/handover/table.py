@@ -152,6 +152,15 @@ TABLE: tuple[Entry, ...] = (
         parties.always,
     ),
     Entry(
+        ("LotReworked",),
+        "who reworks it",
+        "buyer, coordinator and inspectors of the lot's order",
+        frozenset({Gets.MACHINE_NAME, Gets.REWORK_DOCUMENT}),
+        parties.actor,
+        parties.parties_of_reworked,
+        parties.always,
+    ),
+    Entry(
         ("CustodyOffered", "ReturnOffered"),
         "custodian",
         "to whom it is offered",

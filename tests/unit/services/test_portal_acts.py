@@ -412,7 +412,7 @@ def test_each_act_is_an_operation_with_words(site: ActingSite) -> None:
 
 def test_each_form_says_which_companies_are_sent_what_is_written(site: ActingSite) -> None:
     """By the table of hand-overs: what goes to somebody has a sentence of its own; of all else, nobody gets it."""
-    sent = {Gets.RECORD_DOCUMENT, Gets.MADE_DOCUMENTS}
+    sent = {Gets.RECORD_DOCUMENT, Gets.MADE_DOCUMENTS, Gets.REWORK_DOCUMENT}
     kinds = {kind for entry in TABLE for kind in entry.kinds if sent & entry.gets} | {"LotReceived"}
     operations = {write.operation: write.kind.event for write in WRITES}
     # What is written here goes on with the second step.
