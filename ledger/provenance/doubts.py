@@ -18,7 +18,7 @@ from ledger.provenance.limits import Limits
 from ledger.provenance.reader import Reader
 from ledger.provenance.words import text_of
 from ledger.records import CertificateState, CertificateStatus, LotState, NoteKind, Verdict
-from ledger.store.rows import LotRow, NoteRow, RecordHistoryRow
+from ledger.store.rows import CertificateRow, LotRow, NoteRow, RecordHistoryRow
 
 __all__ = ["Doubt", "Doubts", "Judged", "Notice", "find_doubts"]
 
@@ -92,24 +92,33 @@ def find_doubts(reader: Reader, lot: bytes) -> Doubts:
     inside, cut = reader.nearest("contents", reader.lineage.contents, [lot], _INSIDE)
     related = reader.related([(lot, 0), *inside])
     notices, cut_short = _find_notices(reader, [one.subject for one in related])
-    found = [_doubt(reader, one, notices.get(one.subject, ())) for one in related]
+    lots = [reader.lot(one.subject) for one in related if one.state is not LotState.SPENT]
+    judged = _find_judged(reader, lots)
+    found = [_doubt(reader, one, notices.get(one.subject, ()), judged.get(one.subject)) for one in related]
     doubted = sorted(filter(None, found[1:]), key=lambda one: one.lot.identifier or "")
     return Doubts(found[0], tuple(doubted), len(inside), bool(cut) or cut_short)
 
 
-def _doubt(reader: Reader, lot: answers.RelatedLot, notices: tuple[Notice, ...]) -> Doubt | None:
+def _doubt(reader: Reader, lot: answers.RelatedLot, notices: tuple[Notice, ...], judged: Judged | None) -> Doubt | None:
     row = reader.lot(lot.subject)
     if lot.state is LotState.SPENT:
         return None
     apart = reader.some_party(row.counterparty) if LotState(row.state).is_quarantined else None
-    judged = _judged(reader, row)
     return Doubt(lot, notices, apart, judged) if notices or apart or judged else None
 
 
-def _judged(reader: Reader, lot: LotRow) -> Judged | None:
+def _find_judged(reader: Reader, lots: Collection[LotRow]) -> dict[bytes, Judged]:
+    """What certificates say against these lots, by lot. All are read at once: a pallet may hold many."""
+    deciding = {lot.subject: reader.deciding(lot) for lot in lots}
+    rows = {row.sequence: row for row in reader.certificate_rows(set().union(*deciding.values()))}
+    judged = ((lot.subject, _judged(reader, lot, [rows[one] for one in deciding[lot.subject] if one])) for lot in lots)
+    return {lot: one for lot, one in judged if one is not None}
+
+
+def _judged(reader: Reader, lot: LotRow, certificates: Iterable[CertificateRow]) -> Judged | None:
     """Of the certificates that decide about a lot, what speaks against it: a fail before all else."""
     found = []
-    for row in reader.certificate_rows(reader.deciding(lot)):
+    for row in certificates:
         verdict, status = Verdict(row.verdict), reader.status(row, lot)
         counts = verdict is Verdict.PASS and status is CertificateStatus.VALID
         waits = counts and row.state == CertificateState.DEMANDED
