@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from ledger.chain import Chain
-from ledger.errors import ChainError, ChainUnreachableError
+from ledger.errors import ChainUnreachableError, MillmarkError
 from ledger.index import ChainReader, fetch_status
 from ledger.store import Store
 from services.gateway.follower import FollowerThread
@@ -98,7 +98,7 @@ def _looking(chain: Chain, store: Store, lag: IndexLag, thread: FollowerThread) 
         while not stop.wait(_LOOK_S):
             try:
                 lag.look(chain, store)
-            except ChainError as error:
+            except MillmarkError as error:  # of the node or of the database; the next look may succeed
                 lag.errors.append(str(error))
             failing = thread.seen().failing
             if failing is not None and failing.cause not in lag.errors:

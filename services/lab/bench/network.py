@@ -89,7 +89,8 @@ class NetworkRates:
 
     @property
     def is_enough(self) -> bool:
-        return self.share >= LEAST_SHARE and self.index.most <= MOST_BEHIND
+        # An index that was never looked at shows nothing.
+        return self.share >= LEAST_SHARE and self.index.looks > 0 and self.index.most <= MOST_BEHIND
 
     def bound_by(self) -> str:
         """What most limits our side, by what was measured."""

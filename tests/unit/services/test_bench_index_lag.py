@@ -45,5 +45,6 @@ def test_a_block_that_is_gone_for_a_moment_is_asked_for_again() -> None:
 
 def test_an_index_further_behind_than_the_bar_is_not_enough() -> None:
     sides = (Side(records=100, wall_s=1.0), Side(records=200, wall_s=1.0))
-    assert NetworkRates("", *sides, IndexLag(most=MOST_BEHIND)).is_enough
-    assert not NetworkRates("", *sides, IndexLag(most=MOST_BEHIND + 1)).is_enough
+    assert NetworkRates("", *sides, IndexLag(most=MOST_BEHIND, looks=1)).is_enough
+    assert not NetworkRates("", *sides, IndexLag(most=MOST_BEHIND + 1, looks=1)).is_enough
+    assert not NetworkRates("", *sides, IndexLag()).is_enough, "nobody looked"
