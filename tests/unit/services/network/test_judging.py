@@ -64,7 +64,9 @@ def test_a_network_that_began_slowly_and_stands_still_is_halted() -> None:
     seen = replace(lost, number=2, window=window, head_age_s=20)
     assert judge(seen, _OWN, _name) == []  # whose genesis is not known
     (found,) = judge(replace(seen, period_s=1), _OWN, _name)
-    assert "no block for 20 s: HALTED as far as this node sees: it reaches 2 of 5 validators, 3 are needed" in found.text
+    assert (
+        "no block for 20 s: HALTED as far as this node sees: it reaches 2 of 5 validators, 3 are needed" in found.text
+    )
 
 
 def test_a_new_network_that_stands_still_is_to_begin_again() -> None:
