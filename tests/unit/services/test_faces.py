@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ledger.records import Gate, NoteKind
+from ledger.store import Book
 from ledger.verify import Section, describe
 from ledger.verify.wording import LANGUAGES, words_of
 from tests.support.gateway_client import LINK
@@ -276,6 +277,21 @@ def test_an_index_that_is_behind_a_kept_proof_does_not_speak_against_it(tmp_path
         badge = site.passport("en", proved=True, kept=True).partition("That this was recorded")[0]
         assert "PASSED: certificate 7 by Umbra" in badge
         assert "RECALLED" not in badge
+
+
+def test_whom_later_records_name_is_not_said_to_be_missing_in_the_trust_file(tmp_path: Path) -> None:
+    """Only the proof has one; later records are told with the names in the company's own book."""
+    story = gated()
+    story.certify(PART, ORDER, leaf_index=7)
+    earlier = tell(story, PART, names={PART: LINK})
+    note(story, NoteKind.RECALL_NOTICE)
+    with new_store(tmp_path) as store:
+        site = StorySite(store, story, earlier)
+        with store.transaction() as connection:
+            Book(connection).set_names({})
+        badge = site.passport("en", proved=True, kept=True).partition("That this was recorded")[0]
+        assert f"participant {MAKER} calls back" in badge
+        assert "trust file" not in badge
 
 
 def test_of_two_gates_the_pass_that_fell_since_is_told_although_the_other_failed_before(tmp_path: Path) -> None:
