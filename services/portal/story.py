@@ -49,8 +49,8 @@ class Story:
 
     @property
     def is_stopped(self) -> bool:
-        """Whether it must not be used as it stands: called back, in quarantine, or failed."""
-        return self.headline is not None or any(one.code == "failed" for one in (*self.verdict, *self.since))
+        """Whether it must not be used as it stands: called back, in quarantine, failed, or without a valid verdict."""
+        return self.headline is not None or any(one.code in STOPPING for one in (*self.verdict, *self.since))
 
     @property
     def against(self) -> tuple[Statement, ...]:

@@ -225,7 +225,7 @@ def test_what_happened_after_a_kept_proof_is_told(tmp_path: Path) -> None:
         assert "Before that its certificate said:" in page
         assert page.count("certificate 7 of A-1 by Umbra: pass, revoked") == 1
         assert "A-1: made by Alder" in page.partition("Proof ¶")[2], "all that the proof tells stands there, too"
-        assert 'class="badge warn"' in site.html
+        assert 'class="badge warn stopped"' in site.html
         assert "pass, revoked" not in site.passport("en", proved=True)
         assert 'class="badge good"' in site.html
 
