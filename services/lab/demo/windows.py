@@ -13,7 +13,7 @@ from ledger.errors import InputError
 from ledger.records import Verdict
 from quality import Inspector, to_fixed
 from quality.data import Table, load_table
-from quality.forda import load_ford_a
+from quality.forda import load_ford_a_test
 from quality.labels import find_defects
 from services.inspections.statements import to_ledger_verdict
 
@@ -26,7 +26,7 @@ _SYMPTOM_EVERY = 6
 def load_windows(data: Path | None) -> Table:
     """The labelled windows of a file, or FordA's. Raises QualityError, and InputError for windows that the model cannot
     read."""
-    table = load_ford_a().test if data is None else load_table(data)
+    table = load_ford_a_test() if data is None else load_table(data)
     _check_table(table)
     return table
 

@@ -25,7 +25,7 @@ import httpx
 from ledger.chain import Deployment, write_deployment
 from ledger.errors import SettingsError, SubmitError
 from quality import to_fixed
-from quality.forda import load_ford_a
+from quality.forda import load_ford_a_test
 from services.lab.demo.consortium import found_consortium
 from services.lab.demo.plant import build_gtin, build_plant, receive
 from services.lab.faults.chains import ChainProcess, stop_process
@@ -98,7 +98,7 @@ def found_factory(folder: Path, process: ChainProcess, lots: int) -> Factory:
         f'[model]\nfile = "{models / "forda.bin"}"\nnumber = {plant.model}\nfield = "samples"\nwidth = 500\nhop = 500\n'
         f'stream = "bench"\n'
     )
-    signals = to_fixed(load_ford_a().test.values[:lots], plant.inspector.model.decimals)
+    signals = to_fixed(load_ford_a_test().values[:lots], plant.inspector.model.decimals)
     windows = tuple(tuple(int(value) for value in row) for row in signals)
     return Factory(
         home, config, consortium.chain.deployment, process.engine, plant.bench.stream, tuple(subjects), windows
