@@ -15,7 +15,8 @@ import json
 import os
 import secrets
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from ledger.chain import EmbeddedChain, RpcError
 from ledger.errors import CanonicalError, MillmarkError, SettingsError, StoreDamagedError
 from ledger.keys import LocalSigner
 
-__all__ = ["JournaledChain", "discard_journal"]
+__all__ = ["JournaledChain", "check_unused", "discard_journal"]
 
 _FORMAT = "millmark-devchain-2"
 _WRITING = ("eth_sendRawTransaction", "anvil_setBalance", "evm_mine")
@@ -37,12 +38,13 @@ class JournaledChain:
     """An embedded chain with a journal at `path`, which is created if it does not exist.
 
     A new chain has this number of `validators`, with keys of their own that seal its blocks; one that is continued has
-    those that it was made with, and a number other than 0 must be theirs. Raises StoreDamagedError, naming the last
-    good block, if the journal is damaged or its requests do not produce the blocks it lists; SettingsError if it cannot
-    be opened, another devchain is writing it, or its chain has another number of validators; InputError for too many.
+    those that it was made with, and a number other than 0 must be theirs. A new one begins at `genesis_time_s`, in
+    seconds since 1970, or now. Raises StoreDamagedError, naming the last good block, if the journal is damaged or its
+    requests do not produce the blocks it lists; SettingsError if it cannot be opened, another devchain is writing it,
+    or its chain has another number of validators; InputError for too many.
     """
 
-    def __init__(self, path: Path, validators: int = 0) -> None:
+    def __init__(self, path: Path, validators: int = 0, genesis_time_s: int | None = None) -> None:
         self._path = path
         self._lock = threading.Lock()
         self._check = b""
@@ -56,34 +58,41 @@ class JournaledChain:
         if lines:
             self._chain = self._replay(lines, validators)
         else:
-            self._chain = self._begin(validators)
+            self._chain = self._begin(validators, genesis_time_s)
 
     def request(self, method: str, params: list[Any]) -> Any:
         """The answer of the embedded chain. A request that makes a block is answered once its line is on disk.
 
         Raises RpcError. After a line could not be written, the chain makes no more blocks.
         """
+        return self._answer(self._chain.request, method, params)
+
+    def request_at(self, time_s: int, method: str, params: list[Any]) -> Any:
+        """Like `request`, but a new block gets the time `time_s` as the embedded chain gives it."""
+        return self._answer(partial(self._chain.request_at, time_s), method, params)
+
+    def close(self) -> None:
+        os.close(self._file)
+
+    def _answer(self, ask: Callable[[str, list[Any]], Any], method: str, params: list[Any]) -> Any:
         with self._lock:
             if method not in _WRITING:
-                return self._chain.request(method, params)
+                return ask(method, params)
             if self._broken is not None:
                 raise RpcError(_SERVER_ERROR, f"the journal cannot be written: {self._broken.strerror}")
             # The block's time and hash are known only after it was made, so the line is written after it. A crash
             # between the two loses a block that no caller has seen.
             before = self._chain.request(*_HEAD)
-            answer = self._chain.request(method, params)
+            answer = ask(method, params)
             head = self._chain.request(*_HEAD)
             if head["hash"] != before["hash"]:
                 self._write_block(head, method, params)
             return answer
 
-    def close(self) -> None:
-        os.close(self._file)
-
-    def _begin(self, validators: int) -> EmbeddedChain:
+    def _begin(self, validators: int, genesis_time_s: int | None) -> EmbeddedChain:
         """A new chain, and the journal's first line."""
         keys = [secrets.token_bytes(_KEY_BYTES) for _ in range(validators)]
-        chain = _open_chain(None, keys)
+        chain = _open_chain(genesis_time_s, keys)
         genesis = chain.request(*_HEAD)
         first = {"journal": _FORMAT, "genesis_time_s": int(genesis["timestamp"], 16), "hash": genesis["hash"]}
         self._append({**first, "validators": [key.hex() for key in keys]})
@@ -160,6 +169,12 @@ class JournaledChain:
             f"the journal {self._path} is damaged in line {number}; the last good block is {good}",
             hint=f"restore it from a backup, or cut it to its first {number - 1} lines to continue from that block",
         )
+
+
+def check_unused(path: Path) -> None:
+    """Returns if no devchain is using the journal, or it does not exist. Raises SettingsError."""
+    if path.exists():
+        os.close(_lock(path))
 
 
 def discard_journal(path: Path) -> None:

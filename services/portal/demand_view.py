@@ -60,6 +60,10 @@ class ShownProduct:
     whole: ShownSeries
     options: tuple[ShownOption, ...]
 
+    def share_percent(self, value: ShownSeries) -> int | None:
+        """Of what is forecast of the product, the share with one value of an option, rounded; None of nothing."""
+        return round(100 * value.total / self.whole.total) if self.whole.total else None
+
 
 @dataclass(frozen=True, slots=True)
 class Hit:

@@ -16,6 +16,7 @@ from html import unescape
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
+from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 import numpy as np
@@ -26,6 +27,7 @@ from ledger.events.evidence import StreamAnchored
 from ledger.keys import open_signer
 from ledger.store import Book, Rows
 from ledger.store.rows import CertificateRow, RecordRow
+from services.lab.processes import held_port
 from services.settings import Settings, read_settings
 from services.store import open_store
 from tests.support.patience import MAX_S
@@ -38,6 +40,7 @@ SCAN = (ROOT / "services" / "portal" / "SCAN.md").read_text()
 MILLMARK = Path(sys.executable).parent / "millmark"
 HOME = Path("millmark-demo", "nordwind-mobility")
 GOOD = "That this was recorded is proved"
+PLANNER = "\nand as the planner, "
 
 
 @dataclass(frozen=True)
@@ -61,8 +64,12 @@ class Left:
     @property
     def commands(self) -> list[str]:
         """The lines that it prints to go on with, as they are."""
-        onward = self.printed.split("\nnext, ")[1]
-        return [line.strip() for line in onward.splitlines() if re.match(r" +(/|\.|\w+/|curl|http)", line)]
+        return _typed(self.printed.split("\nnext, ")[1].split(PLANNER)[0])
+
+    @property
+    def planners(self) -> list[str]:
+        """Those for the planner."""
+        return _typed(self.printed.split(PLANNER)[1])
 
     def run(self, command: str, most_s: float = MAX_S) -> subprocess.CompletedProcess[str]:
         """As somebody types it in the folder where the demonstration was run."""
@@ -74,6 +81,10 @@ class Left:
             cwd=self.folder,
             env=self.environment,
         )
+
+
+def _typed(onward: str) -> list[str]:
+    return [line.strip() for line in onward.splitlines() if re.match(r" +(/|\.|\w+/|curl|http)", line)]
 
 
 @pytest.fixture(scope="module")
@@ -173,11 +184,43 @@ def test_what_the_demonstration_prints_leads_to_the_proof(left: Left, link: str)
     assert "Cedar Assembly" in read(portal + "/machines", Cookie=f"millmark-session={sign_in(left)}")
 
 
+def test_the_planner_sees_the_forecasts_on_their_ledger(left: Left) -> None:
+    start, page, signing = left.planners
+    [address] = re.findall(r"sign in as above with (0x[0-9a-fA-F]{40})", left.printed)
+    demand = left.report["demand"]
+    assert start.endswith(f" --home {demand['home']} gateway")
+    # Other tests may have the printed ports at the same time.
+    with held_port() as port, held_port() as chain:
+        environment = {"MILLMARK_GATEWAY_PORT": str(port), "MILLMARK_CHAIN_URL": f"http://127.0.0.1:{chain}"}
+        origin = f"http://127.0.0.1:{port}"
+        with (
+            (left.folder / "planner.log").open("w") as log,
+            subprocess.Popen(
+                shlex.split(start), cwd=left.folder, env={**left.environment, **environment}, stdout=log, stderr=log
+            ) as process,
+        ):
+            try:
+                wait(f"{origin}/ready", process)
+                shown = read(
+                    origin + urlsplit(page).path, Cookie=f"millmark-session={_enter(left, origin, address, signing)}"
+                )
+            finally:
+                process.send_signal(signal.SIGINT)
+                process.wait(MAX_S)
+    assert '<svg class="fan"' in shown
+    assert demand["coming"]["forecast"].removeprefix("0x") in shown
+    assert f"/portal/demand/{demand['earlier']['forecast'].removeprefix('0x')}" in shown
+    assert "Not scored" not in shown.split(demand["earlier"]["forecast"].removeprefix("0x"))[1].split("</tr>")[0]
+
+
 def sign_in(left: Left) -> str:
     """A session's token, had with the command that the demonstration prints, as the buyer."""
     *_, portal, signing = left.commands
     [address] = re.findall(r"sign in with (0x[0-9a-fA-F]{40})", left.printed)
-    origin = portal.removesuffix("/portal")
+    return _enter(left, portal.removesuffix("/portal"), address, signing)
+
+
+def _enter(left: Left, origin: str, address: str, signing: str) -> str:
     message = json.loads(read(f"{origin}/v1/sign-in?address={address}"))["message"]
     (left.folder / "message.txt").write_text(message)
     body = {"message": message, "signature": left.run(signing).stdout.strip()}

@@ -1,15 +1,15 @@
 """Demand in the demo: a forecast of the coming weeks, and one of earlier weeks scored by what the ledger shows since.
 
 The demo's own orders fall within minutes, and history cannot be put before them on a chain whose clock is right. So
-these orders are on a ledger of their own, in memory, whose clock is moved from week to week up to the present. Their
-quantities are drawn; forecasts, entries and score are the product's. Only naive forecasts and smoothing are compared,
-since the demo installs no package for more.
+these orders are on a ledger of their own, whose clock is moved from week to week up to the present. Their quantities
+are drawn; forecasts, entries and score are the product's. Only naive forecasts and smoothing are compared, since the
+demo installs no package for more. What is left is a home of the coordinator that forecasts, whose portal shows them.
 """
 
 from __future__ import annotations
 
-import tempfile
 import time
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -17,15 +17,16 @@ from random import Random
 from typing import Any
 
 from ledger.canonical import Json, to_hex
-from ledger.chain import EmbeddedChain
 from ledger.ids import Identity, SubjectKind
 from ledger.index import Follower
 from ledger.products import Configuration, Product, build_order_document
 from ledger.records import Anchor, OpenStream, OrderTerms, PlaceOrder
 from ledger.store import Rows
 from ledger.store.rows import StreamRow
+from services.devchain import JournaledChain
 from services.lab.demo.configured import choose_options
 from services.lab.demo.consortium import COMPANIES, NOTHING, Company, Consortium, found_consortium, hash_of
+from services.lab.demo.home import JOURNAL, clear_home, database_of, write_home
 from services.lab.demo.plant import PIECE
 from services.planning.forecast.document import ForecastDocument
 from services.planning.forecast.history import History
@@ -55,12 +56,16 @@ _CONFIGURED = 6
 """How many ways of configuring the product buyers choose among."""
 _MIDWEEK_S = 3 * 86_400
 _DUE_S = 60 * 86_400
+_PORT = 8602
+"""Of the home's gateway: beside the buyer's, and the chain's next to it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Demand:
     """What was forecast, and how well."""
 
+    home: Path
+    """Of the coordinator on the ledger of the forecasts."""
     orders: int
     earlier: ForecastDocument
     score: Score
@@ -72,6 +77,7 @@ class Demand:
         return {
             "orders": self.orders,
             "history": "drawn, on a ledger of its own whose clock was moved",
+            "home": str(self.home),
             "earlier": {
                 "forecast": to_hex(self.earlier.digest),
                 "weeks": self.score.weeks,
@@ -112,36 +118,39 @@ def _pieces(document: ForecastDocument) -> int:
     return sum(sum(one.quantities) for one in document.totals())
 
 
-def forecast_demand(product: Product) -> Demand:
-    """Records orders of past weeks and two forecasts on a ledger in memory, and scores the earlier one.
+def forecast_demand(product: Product, home: Path) -> Demand:
+    """Records orders of past weeks and two forecasts on a new ledger, scores the earlier one, and leaves the
+    coordinator's home with both in `home`.
 
-    Raises InputError if the product's constraints allow no specification, and all errors of recording.
+    Raises InputError if the product's constraints allow no specification, SettingsError if the folder is not an
+    earlier demo's or in use, and all errors of recording.
     """
     now_s = int(time.time())
     first = week_of(now_s) - timedelta(weeks=WEEKS)
     mondays = [begin_s(first) + week * WEEK_S for week in range(WEEKS)]
-    with tempfile.TemporaryDirectory(prefix="millmark-") as scratch:
-        store = open_store(f"sqlite:///{Path(scratch) / 'demand.sqlite'}")
-        with store:
-            calendar = _Calendar(EmbeddedChain(mondays[0]), mondays[0])
-            past = _Past(found_consortium(store, calendar, COMPANIES[:2]), calendar, product)
-            for monday in mondays[:-SCORED]:
-                past.place(monday + _MIDWEEK_S)
-            then = past.history()
-            earlier = past.forecast(then, 1 + SCORED)
-            for monday in mondays[-SCORED:]:
-                past.place(monday + _MIDWEEK_S)
-            past.place(now_s)
-            now = past.history()
-            coming = past.forecast(now, COMING)
-            return Demand(len(now.orders), earlier, past.score(earlier, then, now), coming)
+    clear_home(home)
+    with open_store(database_of(home)) as store, closing(JournaledChain(home / JOURNAL, 0, mondays[0])) as chain:
+        calendar = _Calendar(chain, mondays[0])
+        past = _Past(found_consortium(store, calendar, COMPANIES[:2]), calendar, product)
+        for monday in mondays[:-SCORED]:
+            past.place(monday + _MIDWEEK_S)
+        then = past.history()
+        earlier = past.forecast(then, 1 + SCORED)
+        for monday in mondays[-SCORED:]:
+            past.place(monday + _MIDWEEK_S)
+        past.place(now_s)
+        now = past.history()
+        coming = past.forecast(now, COMING)
+        past.follow()
+        write_home(home, past.consortium, past.company, _PORT)
+        return Demand(home, len(now.orders), earlier, past.score(earlier, then, now), coming)
 
 
 @dataclass(slots=True)
 class _Calendar:
     """A chain whose clock is set: its next block is made at this time, in seconds since 1970."""
 
-    chain: EmbeddedChain
+    chain: JournaledChain
     time_s: int
 
     def request(self, method: str, params: list[Any]) -> Any:
@@ -182,10 +191,14 @@ class _Past:
             [self._order(terms, pieces) for terms, pieces in zip(chosen, (part, wanted - part), strict=True)],
         )
 
+    def follow(self) -> None:
+        """Has the index take in what is on the ledger now."""
+        Follower(self.consortium.chain, self.consortium.store).follow()
+
     def history(self) -> History:
         """What the ledger shows now."""
         chain, store = self.consortium.chain, self.consortium.store
-        Follower(chain, store).follow()
+        self.follow()
         with store.reading() as connection:
             cursor = read_cursor(connection)
         cut = find_cut(chain, cursor)

@@ -1,4 +1,4 @@
-"""The demo's home folder: everything that later commands need, including the chain and the companies' keys."""
+"""A home of the demo in one database: everything that later commands need, including chain and companies' keys."""
 
 from __future__ import annotations
 
@@ -8,19 +8,18 @@ from pathlib import Path
 from ledger.chain import write_deployment
 from ledger.errors import SettingsError
 from ledger.keys import write_private
-from services.devchain import discard_journal
+from services.devchain import check_unused, discard_journal
 from services.lab.demo.consortium import Company, Consortium
 from services.lab.demo.existing import ExistingChain
-from services.lab.demo.production import Line
 from services.settings import SETTINGS_FILE
 
-__all__ = ["DISCLOSE", "JOURNAL", "clear_home", "database_of", "settings_of", "write_home"]
+__all__ = ["DISCLOSE", "FORECASTS", "JOURNAL", "clear_home", "database_of", "settings_of", "write_home"]
 
 JOURNAL = "chain.journal"
 _DATABASE = "demo.sqlite"
 _KEYS = "keys"
-_CHAIN_URL = "http://127.0.0.1:8601"
-"""Next to the gateway's own port; another chain may be using 8545."""
+FORECASTS = "forecasts"
+"""Folder, in that of the demo, of the home with the forecasts: it has a ledger of its own."""
 DISCLOSE = ("names", "/passport")
 """What the demo's passports disclose beyond the records."""
 
@@ -34,7 +33,7 @@ def clear_home(home: Path) -> None:
     """Creates the folder, or deletes chain and database of an earlier demo in it, and nothing else.
 
     Earlier keys are replaced later, by `write_home`. Raises SettingsError if the folder is not a demo's, or if a
-    gateway is still running on it.
+    gateway is still running on it or on the forecasts in it.
     """
     try:
         home.mkdir(parents=True, exist_ok=True)
@@ -45,6 +44,7 @@ def clear_home(home: Path) -> None:
             raise SettingsError(
                 f"{home} contains files that are not from a demo ({name})", hint="name another folder with --out"
             )
+    check_unused(home / FORECASTS / JOURNAL)  # it is cleared later
     # The journal first: its lock shows whether a gateway still uses this folder, before anything is deleted.
     discard_journal(home / JOURNAL)
     for leftover in home.glob(f"{_DATABASE}*"):
@@ -56,16 +56,20 @@ def settings_of(existing: ExistingChain) -> dict[str, str]:
     return {"chain_url": existing.url, "engine": existing.profile.name}
 
 
-def write_home(home: Path, line: Line, existing: ExistingChain | None = None) -> None:
-    """Writes the buyer's gateway settings, the deployment file and all keys."""
-    consortium = line.consortium
+def write_home(
+    home: Path, consortium: Consortium, company: Company, port: int, existing: ExistingChain | None = None
+) -> None:
+    """Writes the deployment file, all keys, and the settings of a company's gateway at `port`. It serves the chain at
+    the next port, unless that is an `existing` one."""
+    own = {"chain_url": f"http://127.0.0.1:{port + 1}", "devchain_journal": JOURNAL}
     settings: dict[str, str | int | list[str]] = {
         "database": f"sqlite:///{_DATABASE}",
         "passport_disclose": list(DISCLOSE),
-        **({"chain_url": _CHAIN_URL, "devchain_journal": JOURNAL} if existing is None else settings_of(existing)),
-        "gateway_participant": consortium.buyer.number,
-        "gateway_signer": f"file:{_key_file(consortium.buyer)}",
-        "gateway_name_keys": [f"file:{_name_key_file(consortium.buyer)}"],
+        **(own if existing is None else settings_of(existing)),
+        "gateway_port": port,
+        "gateway_participant": company.number,
+        "gateway_signer": f"file:{_key_file(company)}",
+        "gateway_name_keys": [f"file:{_name_key_file(company)}"],
     }
     text = "".join(f"{name} = {json.dumps(value)}\n" for name, value in settings.items())
     (home / SETTINGS_FILE).write_text(text)

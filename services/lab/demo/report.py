@@ -119,8 +119,8 @@ def _facts(result: DemoResult) -> list[str]:
 
 
 def _onward(result: DemoResult, home: Path, program: str) -> list[str]:
-    """The next steps: open the passport in a browser, check its proof, and further commands."""
-    # Commands in full, so that each can be copied from the terminal.
+    """The next steps, with commands in full so that each can be copied from the terminal: open the passport in a
+    browser, check its proof, and further ones."""
     part = result.trace.lot
     name = part.identifier or "0x" + part.subject.hex()
     settings = read_settings(home)
@@ -146,5 +146,20 @@ def _onward(result: DemoResult, home: Path, program: str) -> list[str]:
         f"  open the portal, and sign in with {to_checksum(open_signer(signer).address)}",
         f"  {settings.origin}/portal",
         "  save the message that it shows as message.txt, and paste there what this prints",
+        f"  {program} keys sign-in --signer {signer} --message message.txt",
+        "",
+        *_planners(result.demand.home, program),
+    ]
+
+
+def _planners(home: Path, program: str) -> list[str]:
+    """How to see the forecasts: on their ledger, the coordinator is the one that runs a gateway."""
+    settings = read_settings(home)
+    signer = str(settings.gateway_signer_uri)
+    return [
+        "and as the planner, whose forecasts are on the ledger of their own:",
+        f"  {program} --home {home} gateway",
+        f"  open its portal, and sign in as above with {to_checksum(open_signer(signer).address)}",
+        f"  {settings.origin}/portal/demand",
         f"  {program} keys sign-in --signer {signer} --message message.txt",
     ]

@@ -28,10 +28,11 @@ from services.lab.demo.drifting import watch_machine
 from services.lab.demo.existing import ExistingChain
 from services.lab.demo.factories import build_factories
 from services.lab.demo.given import Given, read_given
-from services.lab.demo.home import JOURNAL, clear_home, database_of, write_home
+from services.lab.demo.home import FORECASTS, JOURNAL, clear_home, database_of, write_home
 from services.lab.demo.inspection import inspect_parts, sample_components
 from services.lab.demo.life.companies import found_in_life
 from services.lab.demo.life.finish import fetch_passport, follow_to_the_end, keep_chain
+from services.lab.demo.life.homes import clear_homes
 from services.lab.demo.life.node import start_node
 from services.lab.demo.planning import Planning, call_for_offers, choose_offers
 from services.lab.demo.plant import InspectorNode, Plant, build_plant
@@ -46,6 +47,9 @@ from services.store import open_store
 __all__ = ["run_demo", "run_in_life"]
 
 T = TypeVar("T")
+_PORT = 8600
+"""Of the buyer's gateway. Next to it is the chain's; another chain may be using 8545."""
+_FORECASTING = "forecasting demand, on a ledger of its own"
 
 
 def run_in_life(
@@ -65,7 +69,8 @@ def run_in_life(
     build_factories(product)  # before an earlier demo is deleted
     given = read_given(data, product)
     table = clock("reading the measured signals", lambda: load_windows(given.windows))
-    demand = clock("forecasting demand, on a ledger of its own", lambda: forecast_demand(product))
+    clear_homes(folder)
+    demand = clock(_FORECASTING, lambda: forecast_demand(product, folder / FORECASTS))
     with ExitStack() as stack:
         life = clock(
             "deploying the contracts, and having eight companies join",
@@ -113,8 +118,8 @@ def run_demo(
     build_factories(product)  # before an earlier demo is deleted
     given = read_given(data, product)
     table = clock("reading the measured signals", lambda: load_windows(given.windows))
-    demand = clock("forecasting demand, on a ledger of its own", lambda: forecast_demand(product))
     clear_home(home)
+    demand = clock(_FORECASTING, lambda: forecast_demand(product, home / FORECASTS))
     with ExitStack() as stack:
         store = stack.enter_context(open_store(database_of(home)))
         transport = None if existing else stack.enter_context(closing(JournaledChain(home / JOURNAL, VALIDATORS)))
@@ -126,7 +131,7 @@ def run_demo(
         progress = clock("indexing", lambda: Follower(line.consortium.chain, store).follow())
         say(f"  {progress.records} records indexed")
         accuracy = clock("measuring the model on every window", lambda: measure_accuracy(line.plant.inspector, table))
-        write_home(home, line, existing)
+        write_home(home, line.consortium, line.consortium.buyer, _PORT, existing)
         part = choose_part(line)
         proof = clock("proving one part, and tampering with the proof", lambda: _prove(store, line, part, home))
         return build_result(store, line, planning, demand, table, accuracy, part, proof, home, clock.seconds)

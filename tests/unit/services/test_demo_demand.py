@@ -2,22 +2,62 @@
 
 from __future__ import annotations
 
+import re
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
+from ledger.chain import Chain, Node, find_profile
+from ledger.chain.deployment import read_deployment
+from ledger.keys import open_signer
+from services.access import CredentialKind, Scope
+from services.access.credentials import issue
+from services.access.repository import AccessRepository
+from services.devchain import JournaledChain
+from services.gateway import GatewayParts, build_policy, create_gateway
+from services.gateway.http.policy import Auth
 from services.lab.demo.demand import COMING, SCORED, WEEKS, Demand, forecast_demand
+from services.lab.demo.home import JOURNAL
 from services.planning.forecast.document import parse_forecast
-from services.planning.forecast.weeks import begin_s
+from services.planning.forecast.weeks import begin_s, week_text
+from services.portal import Proofs
 from services.products.loading import Catalogue
+from services.settings import read_settings
+from services.store import open_store
+from tests.support.gateway_client import Caller
+from tests.support.portal_site import SESSION, Browser
+from tests.support.sign_in import ORIGIN
 
 
 @pytest.fixture(scope="module")
-def demand() -> Demand:
+def demand(tmp_path_factory: pytest.TempPathFactory) -> Demand:
     with pytest.MonkeyPatch.context() as patch:
         for package in ("statsforecast", "lightgbm", "torch"):
             patch.setitem(sys.modules, package, None)  # as if it were not installed
-        return forecast_demand(Catalogue().find("appliance"))
+        return forecast_demand(Catalogue().find("appliance"), tmp_path_factory.mktemp("demand") / "forecasts")
+
+
+@pytest.fixture(scope="module")
+def browser(demand: Demand) -> Iterator[Browser]:
+    """Of somebody of the coordinator, at the gateway on the home that was left, with its chain made again."""
+    settings = read_settings(demand.home)
+    owner, now_s = settings.gateway_participant, int(time.time())
+    assert owner is not None
+    key = open_signer(str(settings.gateway_signer_uri)).address
+    with (
+        closing(JournaledChain(demand.home / JOURNAL)) as transport,
+        open_store(settings.database_url) as store,
+    ):
+        chain = Chain(Node(transport), find_profile("embedded"), read_deployment(demand.home / "deployment.json"))
+        with store.transaction() as connection:
+            desk, kind = AccessRepository(connection), CredentialKind.SESSION
+            token, _ = issue(desk, kind, owner, list(Scope), now_s=now_s, life_s=900, key=key)
+        policy = build_policy(Auth.REQUIRED, url=ORIGIN, owner=owner)
+        parts = GatewayParts(store, policy, absent_every_s=0, proofs=Proofs(store, chain, None))
+        yield Browser(Caller(create_gateway(parts)), {SESSION: token})
 
 
 def test_the_earlier_forecast_is_scored_by_all_the_weeks_that_came_after_it(demand: Demand) -> None:
@@ -50,3 +90,28 @@ def test_what_is_printed_says_where_the_past_is_from(demand: Demand) -> None:
     assert "`plan forecast make` compares more" in coming
     told = demand.to_json()
     assert told["history"] == "drawn, on a ledger of its own whose clock was moved"
+
+
+@pytest.mark.parametrize(("language", "scored"), [("en", "Weeks scored"), ("zh", "已评分的周")])
+def test_the_portal_of_the_home_that_is_left_shows_chart_score_and_options(
+    demand: Demand, browser: Browser, language: str, scored: str
+) -> None:
+    page = browser.get(f"/portal/demand?lang={language}")
+    assert page.status_code == 200
+    options = {(one.key.option, one.key.value) for one in demand.coming.series}
+    assert page.text.count('<svg class="fan"') == len(options) > 10
+    assert demand.coming.digest.hex() in page.text
+    [row] = re.findall(rf"<tr>(?:(?!</tr>).)*{demand.earlier.digest.hex()}.*?</tr>", page.text, re.DOTALL)
+    shown = re.findall(r'class="number">(?:<span[^>]*>)?([^<]+)', row)
+    score = demand.score
+    assert shown[:3] == [str(SCORED), str(score.forecast), str(score.actual)]
+    assert scored in row
+    share = {"en": "% of the product", "zh": "占该产品需求的"}[language]
+    assert page.text.count(share) == len({one for one in options if all(one)})
+
+
+def test_the_ledger_of_the_home_has_both_forecasts(demand: Demand, browser: Browser) -> None:
+    for one in (demand.coming, demand.earlier):
+        page = browser.get(f"/portal/demand/{one.digest.hex()}").text
+        assert week_text(one.first_week) in page
+        assert "The ledger does not have this forecast yet" not in page

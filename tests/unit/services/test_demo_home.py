@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from ledger.errors import SettingsError
-from services.lab.demo.home import clear_home
+from services.devchain import JournaledChain
+from services.lab.demo.home import FORECASTS, JOURNAL, clear_home
+from services.lab.demo.life.homes import clear_homes
 from tests.support.command_line import run_millmark
 
 
@@ -28,6 +32,30 @@ def test_keys_that_somebody_put_beside_a_former_demonstrations_stay(tmp_path: Pa
         (tmp_path / name).write_text("x")
     clear_home(tmp_path)
     assert [one.name for one in tmp_path.rglob("*") if one.is_file()] == ["treasury.key"]
+
+
+@pytest.mark.parametrize("clear", [clear_home, clear_homes])
+def test_nothing_is_deleted_while_a_gateway_runs_on_the_forecasts(
+    tmp_path: Path, clear: Callable[[Path], None]
+) -> None:
+    (tmp_path / FORECASTS).mkdir()
+    for name in ("demo.sqlite", "operator/millmark.toml"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("x")
+    with closing(JournaledChain(tmp_path / FORECASTS / JOURNAL)), pytest.raises(SettingsError, match="uses it"):
+        clear(tmp_path)
+    assert (tmp_path / "demo.sqlite").exists()
+    assert (tmp_path / "operator/millmark.toml").exists()
+
+
+def test_the_forecasts_of_somebody_else_stay(tmp_path: Path) -> None:
+    kept = tmp_path / FORECASTS / "millmark.toml"
+    kept.parent.mkdir()
+    kept.write_text("mine")
+    clear_homes(tmp_path)
+    assert kept.read_text() == "mine"
+    with pytest.raises(SettingsError, match="files that are not from a demo"):
+        clear_home(kept.parent)
 
 
 def test_an_unknown_setting_is_told_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,19 @@ def test_a_restarted_chain_goes_on(path: Path) -> None:
         chain = JournaledChain(path)
         assert head(chain) == before
     assert int(head(chain)["number"], 16) == 6
+
+
+def test_blocks_keep_the_times_that_were_asked_for(path: Path) -> None:
+    chain = JournaledChain(path, genesis_time_s=1_700_000_000)
+    chain.request_at(1_700_604_800, "anvil_setBalance", [ADDRESS, "0x1"])
+    before = head(chain)
+    assert int(before["timestamp"], 16) == 1_700_604_800
+    assert chain.request_at(1_800_000_000, "eth_blockNumber", []) == "0x1"
+    chain.close()
+    with closing(JournaledChain(path)) as again:
+        assert head(again) == before
+        fund(again, 1)
+        assert int(head(again)["timestamp"], 16) > 1_750_000_000, "time goes on as it does"
 
 
 def test_what_makes_no_block_leaves_no_line(path: Path) -> None:

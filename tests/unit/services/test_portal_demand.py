@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -69,6 +70,17 @@ def test_what_came_is_shown_beside_what_was_forecast(document: ForecastDocument,
     assert product.whole.weeks[0].within is not None
     assert product.whole.name == {Language.EN: "electric kettle", Language.ZH: "电水壶"}[language]
     assert len({one.key for option in product.options for one in option.values}) == 13
+
+
+def test_each_value_of_an_option_has_its_share_of_the_product(document: ForecastDocument) -> None:
+    [product] = build_products(document, None, read_catalogues()[Language.EN])
+    for option in product.options:
+        shares = [product.share_percent(one) for one in option.values]
+        assert shares == [round(100 * one.total / product.whole.total) for one in option.values]
+        if all(one.series.split == "history" for one in option.values):
+            assert 98 <= sum(share or 0 for share in shares) <= 102
+    nothing = replace(product, whole=replace(product.whole, series=replace(product.whole.series, quantities=(0, 0))))
+    assert nothing.share_percent(product.options[0].values[0]) is None
 
 
 def test_without_a_chain_neither_past_nor_hits_are_shown(document: ForecastDocument) -> None:

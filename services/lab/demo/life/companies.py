@@ -26,8 +26,8 @@ from services.home import Layout
 from services.lab import cluster
 from services.lab.demo.consortium import COMPANIES, VALIDATORS, Company, Consortium
 from services.lab.demo.existing import ExistingChain
-from services.lab.demo.home import settings_of
-from services.lab.demo.life.homes import DATABASE, JOURNAL, Home, clear_homes, make_company_home, make_operator_home
+from services.lab.demo.home import JOURNAL, settings_of
+from services.lab.demo.life.homes import DATABASE, Home, make_company_home, make_operator_home
 from services.lab.processes import attended_cluster, held_port, run_command, start_command, stop_commands, wait_for
 from services.store import open_store
 
@@ -151,11 +151,10 @@ class Life:
 @contextmanager
 def found_in_life(folder: Path, say: Callable[[str], object], existing: ExistingChain | None = None) -> Iterator[Life]:
     """Deploys the contracts, admits the companies, and runs their gateways until exit, on a chain of its own or an
-    `existing` one.
+    `existing` one. The folder has no homes yet.
 
-    Raises SettingsError if the folder has other files, and MillmarkError if a program fails.
+    Raises MillmarkError if a program fails.
     """
-    clear_homes(folder)
     with ExitStack() as stack:
         port, own, node, *ports = (
             stack.enter_context(held_port(preferred))

@@ -15,16 +15,15 @@ from ledger.chain import Deployment, write_deployment
 from ledger.errors import SettingsError
 from ledger.keys import LocalSigner, write_private
 from ledger.records import Role
-from services.devchain import discard_journal
+from services.devchain import check_unused, discard_journal
 from services.directory import DirectoryEntry, sign_statement
 from services.documents.key_files import create_recipient_key, read_recipient_key
 from services.home import AdmissionRequest, Layout
-from services.lab.demo.home import DISCLOSE
+from services.lab.demo.home import DISCLOSE, FORECASTS, JOURNAL
 from services.settings import SETTINGS_FILE
 
-__all__ = ["DATABASE", "JOURNAL", "Home", "clear_homes", "make_company_home", "make_operator_home", "write_settings"]
+__all__ = ["DATABASE", "Home", "clear_homes", "make_company_home", "make_operator_home", "write_settings"]
 
-JOURNAL = "chain.journal"
 DATABASE = "sqlite:///millmark.sqlite"
 _OPERATOR = "operator"
 _FOLLOW_S = 2.0
@@ -53,14 +52,16 @@ class Home:
 
 
 def clear_homes(folder: Path) -> None:
-    """Creates the folder, or deletes the homes of an earlier demonstration in it, and nothing else.
+    """Creates the folder, or deletes the homes of an earlier demonstration's companies in it, and nothing else: that of
+    the forecasts is cleared by itself.
 
-    Raises SettingsError if there are other files, or if a gateway still runs on the chain.
+    Raises SettingsError if there are other files, or if a gateway still runs on the chain or on that of the forecasts.
     """
+    check_unused(folder / FORECASTS / JOURNAL)
     discard_journal(folder / _OPERATOR / JOURNAL)  # first: its lock shows whether a gateway still uses the chain
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        found = sorted(path.name for path in folder.iterdir())
+        found = sorted(path.name for path in folder.iterdir() if path.name != FORECASTS)
         if found and not (folder / _OPERATOR / SETTINGS_FILE).exists():
             raise SettingsError(
                 f"{folder} contains files that are not from a demo ({found[0]})", hint="name another folder with --out"
