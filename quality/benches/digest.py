@@ -25,6 +25,7 @@ from quality.errors import QualityError
 from quality.evaluate import load_evaluator
 from quality.evaluate.scaling import verify_windows
 from quality.inspection import Inspector
+from quality.threads import PATIENT
 
 __all__ = ["ENVIRONMENTS", "run_digest"]
 
@@ -43,9 +44,6 @@ _SETTINGS = len(BATCHES) * (1 + 2 * len(THREADS))
 """Settings per process, without pure Python."""
 _TIMEOUT_S = 600
 """Limit per process."""
-_PATIENT = {"OMP_WAIT_POLICY": "PASSIVE"}
-"""Makes waiting threads sleep. By default they spin: on a busy machine, two threads at one window per batch then take
-twenty times as long as one thread."""
 
 
 def run_digest(model: Path, rows: int, inputs: Path | None, tell: Callable[[str, int, int], None]) -> Bench:
@@ -99,7 +97,7 @@ def _run_in(
     command += [] if inputs is None else [str(inputs)]
     try:
         done = subprocess.run(
-            command, env=os.environ | _PATIENT | variables, capture_output=True, timeout=_TIMEOUT_S, check=False
+            command, env=os.environ | PATIENT | variables, capture_output=True, timeout=_TIMEOUT_S, check=False
         )
     except subprocess.TimeoutExpired as stopped:
         return _parse_lines(stopped.stdout or b"")

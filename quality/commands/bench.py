@@ -11,6 +11,7 @@ from quality.commands.options import Answer, Parser, add_examples, positive
 from quality.errors import InputError
 from quality.inspection import Inspector
 from quality.progress import show_progress
+from quality.threads import let_idle_threads_sleep
 
 __all__ = ["add_options"]
 
@@ -92,6 +93,7 @@ def _bench_speed(_options: argparse.Namespace) -> Bench:
 
 
 def _bench_process(options: argparse.Namespace) -> Bench:
+    let_idle_threads_sleep()
     from quality.benches.process import PARTS, run_process  # noqa: PLC0415  likewise
 
     parts = tuple(part for part in options.parts.split(",") if part) or PARTS

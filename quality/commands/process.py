@@ -19,6 +19,7 @@ from quality.process.arrays import Simulator
 from quality.process.format import build_process_model, process_digest
 from quality.process.telemetry import Layout, Telemetry, load_telemetry, read_as
 from quality.process.terms import parse_terms
+from quality.threads import let_idle_threads_sleep
 
 __all__ = ["add_options"]
 
@@ -137,6 +138,7 @@ def _write_example(options: argparse.Namespace) -> Answer:
 
 
 def _train(options: argparse.Namespace) -> Answer:
+    let_idle_threads_sleep()
     try:
         from quality.process.training import Recipe, train_process  # noqa: PLC0415  the other commands need no torch
     except ModuleNotFoundError as missing:

