@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from html import unescape
 from pathlib import Path
@@ -105,15 +106,27 @@ def left(tmp_path_factory: pytest.TempPathFactory) -> Left:
 def link(left: Left) -> Iterator[str]:
     """The demonstration's link, at the gateway that runs as it says, until Ctrl-C."""
     [command] = [one for one in left.commands if one.endswith(" gateway")]
+    with serving(left, command, left.settings.origin):
+        yield left.report["code"]
+
+
+@contextmanager
+def serving(left: Left, command: str, origin: str, **settings: str) -> Iterator[None]:
+    """Runs a gateway as somebody types it, until Ctrl-C."""
     with (
-        (left.folder / "gateway.log").open("w") as log,
+        (left.folder / "gateway.log").open("a") as log,
         subprocess.Popen(
-            shlex.split(command), cwd=left.folder, env=left.environment, stdout=log, stderr=log, text=True
+            shlex.split(command),
+            cwd=left.folder,
+            env={**left.environment, **settings},
+            stdout=log,
+            stderr=log,
+            text=True,
         ) as process,
     ):
         try:
-            wait(f"{left.settings.origin}/ready", process)
-            yield left.report["code"]
+            wait(f"{origin}/ready", process)
+            yield
         finally:
             process.send_signal(signal.SIGINT)
             process.wait(MAX_S)
@@ -191,26 +204,15 @@ def test_the_planner_sees_the_forecasts_on_their_ledger(left: Left) -> None:
     assert start.endswith(f" --home {demand['home']} gateway")
     # Other tests may have the printed ports at the same time.
     with held_port() as port, held_port() as chain:
-        environment = {"MILLMARK_GATEWAY_PORT": str(port), "MILLMARK_CHAIN_URL": f"http://127.0.0.1:{chain}"}
         origin = f"http://127.0.0.1:{port}"
-        with (
-            (left.folder / "planner.log").open("w") as log,
-            subprocess.Popen(
-                shlex.split(start), cwd=left.folder, env={**left.environment, **environment}, stdout=log, stderr=log
-            ) as process,
-        ):
-            try:
-                wait(f"{origin}/ready", process)
-                shown = read(
-                    origin + urlsplit(page).path, Cookie=f"millmark-session={_enter(left, origin, address, signing)}"
-                )
-            finally:
-                process.send_signal(signal.SIGINT)
-                process.wait(MAX_S)
+        places = {"MILLMARK_GATEWAY_PORT": str(port), "MILLMARK_CHAIN_URL": f"http://127.0.0.1:{chain}"}
+        with serving(left, start, origin, **places):
+            session = _enter(left, origin, address, signing)
+            shown = read(origin + urlsplit(page).path, Cookie=f"millmark-session={session}")
     assert '<svg class="fan"' in shown
     assert demand["coming"]["forecast"].removeprefix("0x") in shown
-    assert f"/portal/demand/{demand['earlier']['forecast'].removeprefix('0x')}" in shown
-    assert "Not scored" not in shown.split(demand["earlier"]["forecast"].removeprefix("0x"))[1].split("</tr>")[0]
+    [scored] = re.findall(rf"{demand['earlier']['forecast'].removeprefix('0x')}.*?</tr>", shown, re.DOTALL)
+    assert f">{demand['earlier']['came']}<" in scored
 
 
 def sign_in(left: Left) -> str:
