@@ -112,6 +112,6 @@ def test_the_portal_of_the_home_that_is_left_shows_chart_score_and_options(
 
 def test_the_ledger_of_the_home_has_both_forecasts(demand: Demand, browser: Browser) -> None:
     for one in (demand.coming, demand.earlier):
-        page = browser.get(f"/portal/demand/{one.digest.hex()}").text
+        page = browser.get(f"/portal/demand/{one.digest.hex()}?lang=en").text
         assert week_text(one.first_week) in page
         assert "The ledger does not have this forecast yet" not in page
