@@ -17,7 +17,7 @@ from services.gateway.http.policy import Auth
 from services.serving.server import build_server, listen
 from tests.support.acting_site import ActingSite, open_acting_site
 from tests.support.axe import find_violations
-from tests.support.looking import CONTRAST, CUT_OFF, NAMELESS, SMALL_TARGETS, run_list
+from tests.support.looking import CONTRAST, CUT_OFF, NAMELESS, SMALL_TARGETS, looks_again, run_list
 from tests.support.loopback import running
 from tests.support.patience import MAX_S, wait_until
 from tests.support.portal_site import SESSION
@@ -86,6 +86,7 @@ def page(request: pytest.FixtureRequest, shop: Shop, chromium: Browser) -> Itera
     context.close()
 
 
+@looks_again
 def look(page: Page) -> None:
     """Nothing sticks out, is too pale, too small or without a name."""
     page.wait_for_load_state()  # a record's page loads itself again until it is final

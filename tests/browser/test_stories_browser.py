@@ -25,7 +25,7 @@ from services.home import AdmissionRequest
 from tests.browser.test_portal_browser import open_context
 from tests.support.axe import find_violations
 from tests.support.check_page import build_page
-from tests.support.looking import CONTRAST, CUT_OFF, NAMELESS, SMALL_TARGETS, run_list
+from tests.support.looking import CONTRAST, CUT_OFF, NAMELESS, SMALL_TARGETS, looks_again, run_list
 from tests.support.patience import wait_until
 from tests.support.portal_world import PortalWorld, serve_beside, serve_world
 
@@ -70,6 +70,7 @@ def enter(
     context.add_cookies([{"name": session_cookie(secure=False), "value": token, "url": origin or world.origin}])
 
 
+@looks_again
 def look(page: Page) -> None:
     """Nothing sticks out, is too pale, too small or without a name, and axe-core finds nothing."""
     page.wait_for_load_state()

@@ -3,12 +3,35 @@
 from __future__ import annotations
 
 import base64
+import functools
+from collections.abc import Callable
 
 import numpy as np
 import zxingcpp
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Error, Page
 
-__all__ = ["CONTRAST", "CUT_OFF", "NAMELESS", "SMALL_TARGETS", "read_codes", "run_list"]
+__all__ = ["CONTRAST", "CUT_OFF", "NAMELESS", "SMALL_TARGETS", "looks_again", "read_codes", "run_list"]
+
+_LOOKS = 5
+"""More often than a record's page still loads itself again once the record is final."""
+
+
+def looks_again(look: Callable[[Page], None]) -> Callable[[Page], None]:
+    """Has `look` begin anew if the page loaded itself again while it was looked at, as a record's page does until the
+    index has the record, and once after its script has shown that."""
+
+    @functools.wraps(look)
+    def whole(page: Page) -> None:
+        for left in reversed(range(_LOOKS)):
+            try:
+                look(page)
+                break
+            except Error as error:
+                if "Execution context was destroyed" not in str(error) or not left:
+                    raise
+
+    return whole
+
 
 CONTRAST = """() => {
   const channel = v => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
