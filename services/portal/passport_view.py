@@ -43,11 +43,12 @@ class PassportView:
     untold: MillmarkError | None
     """Why the index tells nothing; None if it does, or need not."""
     first: Story
-    """What the page begins with: what the proof tells, if it proves anything, else the index."""
+    """What the page begins with: what the proof tells, if it proves anything, with what a later index has against the
+    part; else the index."""
     documents: tuple[Document, ...]
     footprint: LotFootprint | None
     spotless: bool
-    """Whether the proof was accepted, and no story tells anything but that the part passed."""
+    """Whether the proof was accepted, and neither it nor a later index tells anything but that the part passed."""
     proof: Proof | None
     failure: str | None
     """Code of the error, if no proof could be built now."""
@@ -55,7 +56,7 @@ class PassportView:
     @property
     def asks(self) -> bool:
         """Whether the reader has to ask somebody before using the part."""
-        return any(one.is_stopped or one.waits for one in (self.first, self.story))
+        return self.first.is_stopped or bool(self.first.waits)
 
 
 def is_current(found: Proof | MillmarkError | None) -> bool:
@@ -75,7 +76,8 @@ def build_view(
     told = () if isinstance(recorded, MillmarkError) else proved if recorded is None else recorded
     story = build_story(told)
     first = build_story(proved or told)
-    if not proved or _block_of(proved) <= passport.trace.as_of.block_number:  # else the index is the older one
+    is_later = not proved or _block_of(proved) <= passport.trace.as_of.block_number  # otherwise it adds nothing
+    if is_later:
         first = first.told_after(story)
     accepted = proof is not None and proof.refused is None
     return PassportView(
@@ -86,7 +88,7 @@ def build_view(
         first=first,
         documents=tuple(_documents(passport)),
         footprint=passport.footprint,
-        spotless=accepted and story.is_spotless and first.is_spotless,
+        spotless=accepted and first.is_spotless and (story.is_spotless or not is_later),
         proof=proof,
         failure=None if proof or found is None else str(found.code),  # type: ignore[union-attr]  # then it is an error
     )

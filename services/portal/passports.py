@@ -181,6 +181,5 @@ def _file(content: bytes, name: str, media_type: str) -> Response:
 def _stopped(lot: bytes, view: PassportView) -> set[bytes]:
     """The lots that the picture must not show as good: what was called back, and the part itself if anything stops it
     or has it wait."""
-    stories = (view.first, view.story)
-    called_back = {one for story in stories for one in story.called_back}
-    return called_back | ({lot} if called_back or any(story.waits for story in stories) else set())
+    called_back = view.first.called_back
+    return set(called_back) | ({lot} if called_back or view.first.waits else set())

@@ -8,7 +8,7 @@ from typing import cast
 
 from ledger.verify import Section, Statement
 from ledger.verify.first import STOPPING, VERDICTS, find_recalls, find_waits
-from ledger.verify.values import Thing
+from ledger.verify.values import Party, Thing
 
 __all__ = ["Story", "build_story"]
 
@@ -49,7 +49,8 @@ class Story:
 
     @property
     def is_stopped(self) -> bool:
-        """Whether it must not be used as it stands: called back, in quarantine, failed, or without a valid verdict."""
+        """Whether it must not be used as it stands: called back, in quarantine, failed, or with a verdict that
+        is no longer valid."""
         return self.headline is not None or any(one.code in STOPPING for one in (*self.verdict, *self.since))
 
     @property
@@ -82,8 +83,8 @@ class Story:
         fallen = tuple(one for one in later.verdict if one.code in _FALLEN)
         return replace(
             self,
-            recalls=self.recalls or later.recalls,
-            waits=self.waits or later.waits,
+            recalls=(*self.recalls, *(one for one in later.recalls if _key(one) not in own)),
+            waits=(*self.waits, *(one for one in later.waits if _key(one) not in own)),
             verdict=(*apart, *self.verdict),
             since=fallen if any(_key(one) not in own for one in fallen) else (),
             # A later story without any verdict tells nothing of the part.
@@ -102,7 +103,9 @@ class Story:
 
 def _key(one: Statement) -> tuple[object, ...]:
     """The same of what two stories tell of one thing."""
-    return one.code, one.values.get("certificate"), one.records if one.code == _CALLED_BACK else ()
+    by = one.values.get("by")  # by its number: a proof and a book may have other names for it
+    apart = by.participant if one.code == "quarantined_part" and isinstance(by, Party) else None
+    return one.code, one.values.get("certificate"), apart, one.records if one.code == _CALLED_BACK else ()
 
 
 def build_story(statements: Iterable[Statement]) -> Story:

@@ -27,4 +27,6 @@ def say_written(catalogue: Catalogue, data: Callable[[object], Markup], text: st
 def _show(catalogue: Catalogue, data: Callable[[object], Markup], name: str, value: str) -> Markup:
     if name == "kind" and catalogue.knows(f"plan.cause.{value}"):
         return escape(catalogue.say(f"plan.cause.{value}"))
+    if name == "reason":
+        return data(value)
     return say_written(catalogue, data, value, error=name == "error")

@@ -39,6 +39,7 @@ _MOST_BYTES = 8 << 20
 """Of telemetry."""
 _MARK, _MOST_CAUSE = 16, 200
 """Digits by which a proposal names its cause, and most characters of all that it says of it."""
+_OPERATOR = "the operator"
 MOST_READ = 5
 """How often it is tried to read telemetry that cannot be read."""
 _UNANSWERED = {SetpointState.EXPIRED: Sentence.EXPIRED, SetpointState.SUPERSEDED: Sentence.SUPERSEDED}
@@ -113,7 +114,7 @@ class InboxDesk:
             return Answer(False, now_s, "", _UNANSWERED[state].write())
         said = find_answer(shelf.book, found)
         reason = "" if said is None else str(said[1].get("reason", ""))
-        return Answer(state is SetpointState.ACCEPTED, now_s, Sentence.OPERATOR.write(), reason)
+        return Answer(state is SetpointState.ACCEPTED, now_s, _OPERATOR, reason)
 
 
 @dataclass(frozen=True, slots=True)

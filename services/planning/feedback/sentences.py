@@ -17,7 +17,8 @@ _FORMS: Mapping[str, str] = {"d": "[0-9]+", "s": r"\S+", "": ".*"}
 
 
 class Sentence(enum.Enum):
-    """A sentence. Its value is the template, as `str.format` reads it; `error` stands for the words of an error."""
+    """A sentence. Its value is the template, as `str.format` reads it; `error` stands for the words of an error,
+    `reason` for a person's."""
 
     # Causes
     FAILED = "certificate {certificate:d} failed what it made"
@@ -40,9 +41,8 @@ class Sentence(enum.Enum):
     OLD_TELEMETRY = "its telemetry ended {minutes:d} min ago"
     LATER_MOVES = "no settings are proposed: only later moves would make it cheaper"
     NOT_PROPOSED = "no settings are proposed: {error}"
-    ACCEPTED = "{by} accepted"
-    REFUSED = "{by} refused: {reason}"
-    OPERATOR = "the operator"
+    ACCEPTED = "the operator accepted"
+    REFUSED = "the operator refused: {reason}"
     EXPIRED = "it was expired before it was answered"
     SUPERSEDED = "it was superseded before it was answered"
     # Other steps

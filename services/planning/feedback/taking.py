@@ -232,8 +232,8 @@ def find_kept_stream(shelf: Shelf, me: int, machine: int, *, captured: bool) -> 
 
 def _describe(answer: Answer) -> str:
     if answer.accepted:
-        return Sentence.ACCEPTED.write(by=answer.by)
-    return Sentence.REFUSED.write(by=answer.by, reason=answer.reason) if answer.by else answer.reason
+        return Sentence.ACCEPTED.write()
+    return Sentence.REFUSED.write(reason=answer.reason) if answer.by else answer.reason
 
 
 def _say(error: InputError) -> str:

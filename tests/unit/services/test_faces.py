@@ -277,6 +277,23 @@ def test_an_index_that_is_behind_a_kept_proof_does_not_speak_against_it(tmp_path
         badge = site.passport("en", proved=True, kept=True).partition("That this was recorded")[0]
         assert "PASSED: certificate 7 by Umbra" in badge
         assert "RECALLED" not in badge
+        assert 'class="badge warn"' in site.html, "it was called back once"
+        assert "Ask before you use it" not in badge
+
+
+def test_a_notice_is_told_although_the_one_that_a_kept_proof_knows_is_resolved(tmp_path: Path) -> None:
+    story = gated()
+    story.certify(PART, ORDER, leaf_index=7)
+    note(story, NoteKind.RECALL_NOTICE)
+    earlier = tell(story, PART, names={PART: LINK})
+    note(story, NoteKind.RESOLUTION)
+    note(story, NoteKind.RECALL_NOTICE)
+    with new_store(tmp_path) as store:
+        site = StorySite(store, story, earlier)
+        page = site.passport("en", proved=True, kept=True)
+        notices = [f"record {number}: Alder calls back A-1" for number in (8, 10)]
+        assert all(one in page.partition("That this was recorded")[0] for one in notices)
+        assert [one in page.partition(OVER["en"])[2][:200] for one in notices] == [True, False]
 
 
 def test_whom_later_records_name_is_not_said_to_be_missing_in_the_trust_file(tmp_path: Path) -> None:

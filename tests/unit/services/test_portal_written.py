@@ -44,7 +44,16 @@ def test_each_sentence_is_recognised_and_has_words(sentence: Sentence) -> None:
 def test_a_sentence_within_another_is_said_too() -> None:
     cause = Sentence.WITHDREW.write(cause=Sentence.FAILED.write(certificate=36))
     assert plain(said(cause)) == "其所有者撤回了报价：证书 36 判定其制品不合格"
-    assert plain(said(Sentence.ACCEPTED.write(by=Sentence.OPERATOR.write()))) == "操作员已接受"
+    assert plain(said(Sentence.ACCEPTED.write())) == "操作员已接受"
+
+
+@pytest.mark.parametrize(
+    "words", ["this value is not accepted", "20 °C were refused: hot", "3 offers withdrawn", "no plan is possible: hot"]
+)
+def test_a_reason_stays_as_a_person_wrote_it(words: str) -> None:
+    assert plain(said(Sentence.REFUSED.write(reason=words))) == f"操作员已拒绝：{words}"
+    assert plain(said(f"spare part: {words}")) == f"spare part: {words}"
+    assert plain(said(Sentence.IMPOSSIBLE.write(error=words))).startswith("无法制定计划：")
 
 
 def test_what_others_wrote_stays_as_it_is() -> None:
