@@ -46,7 +46,7 @@ class IndexLag:
     def look(self, chain: ChainReader, store: Store) -> int:
         """Look once, and return how many blocks the index is behind now; below 0 if it has blocks that are not final.
 
-        The index first: what comes to be final in between counts as missing. Raises ChainError.
+        The index first: what comes to be final in between counts as missing. Raises ChainError, StoreError.
         """
         status = fetch_status(store)
         indexed = chain.first_block - 1 if status is None else status.block_number

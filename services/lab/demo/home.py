@@ -13,7 +13,16 @@ from services.lab.demo.consortium import Company, Consortium
 from services.lab.demo.existing import ExistingChain
 from services.settings import SETTINGS_FILE
 
-__all__ = ["DISCLOSE", "FORECASTS", "JOURNAL", "clear_home", "database_of", "settings_of", "write_home"]
+__all__ = [
+    "DISCLOSE",
+    "FORECASTS",
+    "JOURNAL",
+    "check_forecasts",
+    "clear_home",
+    "database_of",
+    "settings_of",
+    "write_home",
+]
 
 JOURNAL = "chain.journal"
 _DATABASE = "demo.sqlite"
@@ -39,16 +48,26 @@ def clear_home(home: Path) -> None:
         home.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SettingsError(f"{home} cannot be created: {error.strerror}", hint="name another folder") from error
+    _check_ours(home)
+    check_forecasts(home)
+    # The journal first: its lock shows whether a gateway still uses this folder, before anything is deleted.
+    discard_journal(home / JOURNAL)
+    for leftover in home.glob(f"{_DATABASE}*"):
+        leftover.unlink()
+
+
+def check_forecasts(folder: Path) -> None:
+    """Returns if the home with the forecasts in a demo's folder can be cleared later. Raises SettingsError."""
+    _check_ours(folder / FORECASTS)
+    check_unused(folder / FORECASTS / JOURNAL)
+
+
+def _check_ours(home: Path) -> None:
     for name in (SETTINGS_FILE, JOURNAL, _KEYS):
         if (home / name).exists() and not (home / _DATABASE).exists():
             raise SettingsError(
                 f"{home} contains files that are not from a demo ({name})", hint="name another folder with --out"
             )
-    check_unused(home / FORECASTS / JOURNAL)  # it is cleared later
-    # The journal first: its lock shows whether a gateway still uses this folder, before anything is deleted.
-    discard_journal(home / JOURNAL)
-    for leftover in home.glob(f"{_DATABASE}*"):
-        leftover.unlink()
 
 
 def settings_of(existing: ExistingChain) -> dict[str, str]:

@@ -38,8 +38,7 @@ def test_keys_that_somebody_put_beside_a_former_demonstrations_stay(tmp_path: Pa
 def test_nothing_is_deleted_while_a_gateway_runs_on_the_forecasts(
     tmp_path: Path, clear: Callable[[Path], None]
 ) -> None:
-    (tmp_path / FORECASTS).mkdir()
-    for name in ("demo.sqlite", "operator/millmark.toml"):
+    for name in ("demo.sqlite", "operator/millmark.toml", f"{FORECASTS}/demo.sqlite"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("x")
     with closing(JournaledChain(tmp_path / FORECASTS / JOURNAL)), pytest.raises(SettingsError, match="uses it"):
@@ -48,14 +47,17 @@ def test_nothing_is_deleted_while_a_gateway_runs_on_the_forecasts(
     assert (tmp_path / "operator/millmark.toml").exists()
 
 
-def test_the_forecasts_of_somebody_else_stay(tmp_path: Path) -> None:
-    kept = tmp_path / FORECASTS / "millmark.toml"
-    kept.parent.mkdir()
-    kept.write_text("mine")
-    clear_homes(tmp_path)
-    assert kept.read_text() == "mine"
-    with pytest.raises(SettingsError, match="files that are not from a demo"):
-        clear_home(kept.parent)
+@pytest.mark.parametrize("clear", [clear_home, clear_homes])
+def test_the_forecasts_of_somebody_else_stay_and_so_does_the_demo_beside_them(
+    tmp_path: Path, clear: Callable[[Path], None]
+) -> None:
+    kept = [tmp_path / name for name in ("demo.sqlite", "operator/millmark.toml", f"{FORECASTS}/millmark.toml")]
+    for one in kept:
+        one.parent.mkdir(exist_ok=True)
+        one.write_text("mine")
+    with pytest.raises(SettingsError, match=r"forecasts contains files that are not from a demo \(millmark\.toml\)"):
+        clear(tmp_path)
+    assert [one.read_text() for one in kept] == ["mine"] * 3
 
 
 def test_an_unknown_setting_is_told_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -78,12 +78,17 @@ def test_the_work_list_and_the_case_say_who_has_not_acknowledged(
 @pytest.mark.parametrize(
     ("language", "false", "seen", "unseen"),
     [
-        ("en", "No other company has any of it.", "No other company that you may see", "There is more of it, beyond"),
+        (
+            "en",
+            "No other company has any of it.",
+            "No other company has any of it, as far",
+            "There may be more of it, beyond",
+        ),
         (
             "zh",
             "没有其他公司持有相关批次；",
-            "在贵公司可见的范围内，没有其他公司",
-            "另有相关批次不在贵公司可见的范围内",
+            "在此处查看的范围内，没有其他公司",
+            "可能另有相关批次不在贵公司可见的范围内",
         ),
     ],
 )

@@ -51,15 +51,19 @@ def measure_network_row() -> Measured:
     except NetworkError as error:
         raise MissingPeerError(str(error)) from error
     found = measure_network(program, 30, 2, warn)
+    figures = {
+        "share": Figure(100 * found.share, "% of pre-signed"),
+        "rate": Figure(found.own.per_s, "records/s"),
+        "cpu": Figure(1e3 * found.own.cpu_s / max(found.own.records, 1), "ms"),
+    }
+    if found.index.looks:
+        figures["behind"] = Figure(found.index.most, "blocks")
     return Measured(
-        {
-            "share": Figure(100 * found.share, "% of pre-signed"),
-            "rate": Figure(found.own.per_s, "records/s"),
-            "behind": Figure(found.index.most, "blocks"),
-            "cpu": Figure(1e3 * found.own.cpu_s / max(found.own.records, 1), "ms"),
-        },
+        figures,
+        {} if found.index.looks else {"behind": "the index was never looked at"},
         notes=(
             f"{found.network}, {os.cpu_count()} cores; bound by: {found.bound_by()}",
+            f"index looked at {found.index.looks} times",
             *found.errors[:3],
             *found.index.errors[:3],
         ),

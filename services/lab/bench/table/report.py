@@ -48,7 +48,7 @@ def _line(outcome: Outcome, goal: Goal) -> tuple[str, ...]:
     reached = goal.is_reached(figure)
     verdict = "" if reached is None else (_REACHED if reached else _MISSED)
     times = _slower(figure) if goal.bound is Bound.SLOWER else _number(figure.times)
-    spread = "" if figure.low is None or figure.high is None else f"{_number(figure.low)} to {_number(figure.high)}"
+    spread = _spread(figure, goal)
     own, peer = (f"{_number(cost)} {figure.unit}" if cost is not None else "" for cost in (figure.own, figure.peer))
     return (
         name,
@@ -60,6 +60,13 @@ def _line(outcome: Outcome, goal: Goal) -> tuple[str, ...]:
         _reach(goal, figure.unit),
         verdict,
     )
+
+
+def _spread(figure: Figure, goal: Goal) -> str:
+    if figure.low is None or figure.high is None:
+        return ""
+    low, high = (1 / figure.high, 1 / figure.low) if goal.bound is Bound.SLOWER else (figure.low, figure.high)
+    return f"{_number(low)} to {_number(high)}"
 
 
 def _slower(figure: Figure) -> str:

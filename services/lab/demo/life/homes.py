@@ -15,11 +15,11 @@ from ledger.chain import Deployment, write_deployment
 from ledger.errors import SettingsError
 from ledger.keys import LocalSigner, write_private
 from ledger.records import Role
-from services.devchain import check_unused, discard_journal
+from services.devchain import discard_journal
 from services.directory import DirectoryEntry, sign_statement
 from services.documents.key_files import create_recipient_key, read_recipient_key
 from services.home import AdmissionRequest, Layout
-from services.lab.demo.home import DISCLOSE, FORECASTS, JOURNAL
+from services.lab.demo.home import DISCLOSE, FORECASTS, JOURNAL, check_forecasts
 from services.settings import SETTINGS_FILE
 
 __all__ = ["DATABASE", "Home", "clear_homes", "make_company_home", "make_operator_home", "write_settings"]
@@ -57,7 +57,7 @@ def clear_homes(folder: Path) -> None:
 
     Raises SettingsError if there are other files, or if a gateway still runs on the chain or on that of the forecasts.
     """
-    check_unused(folder / FORECASTS / JOURNAL)
+    check_forecasts(folder)
     discard_journal(folder / _OPERATOR / JOURNAL)  # first: its lock shows whether a gateway still uses the chain
     try:
         folder.mkdir(parents=True, exist_ok=True)
