@@ -101,7 +101,7 @@ def test_calls_of_one_shape_are_estimated_once(world: LedgerWorld, store: Store)
     outbox = Outbox(store)
     signer = world.admit(outbox)
     world.line.passed.clear()
-    submitter = world.submitter(outbox, signer, batch_size=5)
+    submitter = Submitter(world.chain, outbox, signer, batch_size=5)  # which sends nothing again so soon
     ids = submitter.submit(world.lots(20))
     submitter.drain()
     verify_final(outbox, ids)
