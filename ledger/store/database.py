@@ -69,6 +69,15 @@ class Store:
             yield connection
 
     @contextmanager
+    def joining(self, within: Connection | None) -> Iterator[Connection]:
+        """The caller's transaction `within`, which the caller commits; for None, a `transaction` of its own."""
+        if within is not None:
+            yield within
+            return
+        with self.transaction() as connection:
+            yield connection
+
+    @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A connection that sees a single state of the database throughout. Whatever it writes is rolled back.
 

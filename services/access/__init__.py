@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from services.access.credentials import (
     CredentialKind,
-    add_api_key,
     authenticate,
     build_refusal,
     find_api_key,
@@ -33,7 +32,6 @@ __all__ = [
     "SignIn",
     "SignInError",
     "UnauthenticatedError",
-    "add_api_key",
     "authenticate",
     "build_refusal",
     "find_api_key",

@@ -33,7 +33,6 @@ __all__ = [
     "MAX_API_KEY_LIFE_S",
     "SESSION_LIFE_S",
     "CredentialKind",
-    "add_api_key",
     "authenticate",
     "build_refusal",
     "end_sessions",
@@ -101,24 +100,11 @@ def new_api_key(
     now_s: int,
     life_s: int,
     seed: bytes | None = None,
+    within: Connection | None = None,
 ) -> tuple[str, CredentialRow]:
-    """Issues an API key for an indexed participant; `seed` as of `issue`. Raises InputError for an invalid lifetime or
-    label or an empty set of scopes, and NotFoundError if the participant is unknown or suspended."""
-    with store.transaction() as connection:
-        return add_api_key(connection, participant, scopes, label, now_s=now_s, life_s=life_s, seed=seed)
-
-
-def add_api_key(
-    connection: Connection,
-    participant: int,
-    scopes: Iterable[Scope],
-    label: str,
-    *,
-    now_s: int,
-    life_s: int,
-    seed: bytes | None = None,
-) -> tuple[str, CredentialRow]:
-    """Like `new_api_key`, in a transaction of the caller's."""
+    """Issues an API key for an indexed participant; `seed` as of `issue`. `within`: a transaction of the caller's to do
+    it in. Raises InputError for an invalid lifetime or label or an empty set of scopes, and NotFoundError if the
+    participant is unknown or suspended."""
     wanted = frozenset(scopes)
     if not wanted:
         raise InputError("an API key needs at least one scope", hint=f"give one of {', '.join(Scope)}")
@@ -128,13 +114,14 @@ def add_api_key(
         raise InputError(
             f"a label has to have 1 to {MAX_LABEL_CHARACTERS} printable characters", hint="describe who uses the key"
         )
-    if Registry(connection).participant(participant) is None:
-        raise NotFoundError(
-            f"participant {participant} is suspended, or has accepted no key yet",
-            hint="see `millmark participants list`; `millmark join` accepts the company's key",
-        )
-    access, kind = AccessRepository(connection), CredentialKind.API_KEY
-    return issue(access, kind, participant, wanted, now_s=now_s, life_s=life_s, label=label.strip(), seed=seed)
+    with store.joining(within) as connection:
+        if Registry(connection).participant(participant) is None:
+            raise NotFoundError(
+                f"participant {participant} is suspended, or has accepted no key yet",
+                hint="see `millmark participants list`; `millmark join` accepts the company's key",
+            )
+        access, kind = AccessRepository(connection), CredentialKind.API_KEY
+        return issue(access, kind, participant, wanted, now_s=now_s, life_s=life_s, label=label.strip(), seed=seed)
 
 
 def find_api_key(store: Store, seed: bytes, now_s: int) -> str:

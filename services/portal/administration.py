@@ -16,7 +16,7 @@ from ledger.errors import InputError, NotFoundError
 from ledger.provenance.consortium import participants
 from ledger.provenance.listings import Page, cut_numbered
 from ledger.store import Store
-from services.access import CredentialKind, Scope, add_api_key, find_api_key, revoke
+from services.access import CredentialKind, Scope, find_api_key, new_api_key, revoke
 from services.access.people.people import People
 from services.access.repository import AccessRepository, CredentialRow
 from services.audit import read_latest
@@ -102,8 +102,8 @@ class Administration:
         try:
             with self.once.spend(request, token, once, "webhook", url, kinds) as use:
                 if not use.again:
-                    subscriptions.add_in(
-                        use.connection, subscriber, url.strip(), kinds=wanted, now_ms=now_ms, seed=use.seed
+                    subscriptions.add(
+                        subscriber, url.strip(), kinds=wanted, now_ms=now_ms, seed=use.seed, within=use.connection
                     )
         except FormRefusedError:
             raise
@@ -168,8 +168,16 @@ class Administration:
         try:
             with self.once.spend(request, token, once, "key", participant, label, days, *wanted) as use:
                 if not use.again:
-                    life_s = days * _DAY_S
-                    add_api_key(use.connection, participant, wanted, label, now_s=now_s, life_s=life_s, seed=use.seed)
+                    new_api_key(
+                        self.parts.store,
+                        participant,
+                        wanted,
+                        label,
+                        now_s=now_s,
+                        life_s=days * _DAY_S,
+                        seed=use.seed,
+                        within=use.connection,
+                    )
         except FormRefusedError:
             raise
         except (InputError, NotFoundError) as error:

@@ -293,8 +293,8 @@ class PeoplePages:
         try:
             with self.once.spend(request, token, once, "invitation", role, name, person) as use:
                 if not use.again:
-                    self.ways.people.invite_in(
-                        use.connection, name, role, now_s=now_s, invited_by=by, person=person, seed=use.seed
+                    self.ways.people.invite(
+                        name, role, now_s=now_s, invited_by=by, person=person, seed=use.seed, within=use.connection
                     )
         except FormRefusedError:
             raise

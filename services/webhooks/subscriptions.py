@@ -129,65 +129,42 @@ class Subscriptions:
         after: Position | None = None,
         now_ms: int,
         seed: bytes | None = None,
+        within: Connection | None = None,
     ) -> NewWebhook:
         """Adds a subscription that starts at `after`, by default at the next record. `seed`: 32 bytes that become the
-        secret; by default they are random. Raises InputError and TargetRefusedError."""
-        with self._store.transaction() as connection:
-            return self.add_in(
-                connection,
-                subscriber,
-                url,
-                mode=mode,
-                kinds=kinds,
-                subjects=subjects,
-                after=after,
-                now_ms=now_ms,
-                seed=seed,
-            )
-
-    def add_in(
-        self,
-        connection: Connection,
-        subscriber: Subscriber,
-        url: str,
-        *,
-        mode: Mode = Mode.STRUCTURED,
-        kinds: Iterable[str] = (),
-        subjects: Iterable[str] = (),
-        after: Position | None = None,
-        now_ms: int,
-        seed: bytes | None = None,
-    ) -> NewWebhook:
-        """Like `add`, in a transaction of the caller's."""
+        secret; by default they are random. `within`: a transaction of the caller's to do it in. Raises InputError and
+        TargetRefusedError."""
         parse_target(url, loopback=self._loopback)
         wanted = parse_filter(kinds, subjects)
-        secret, webhooks = new_secret(seed), WebhookRepository(connection)
-        # Counted in the transaction that adds, so that concurrent requests cannot exceed the limit.
-        if sum(not one.query for one in webhooks.all(subscriber.participant)) >= MAX_WEBHOOKS:
-            raise InputError(f"the participant has {MAX_WEBHOOKS} webhooks already", hint="remove one")
-        start = after or Feed(connection).end()
-        row = WebhookRow(
-            id=random.token_hex(8) if seed is None else _id_of(seed),
-            participant=subscriber.participant,
-            owner=subscriber.owner,
-            url=url,
-            mode=mode.value,
-            kinds=" ".join(sorted(wanted.kinds)),
-            subjects=" ".join(sorted(one.hex() for one in wanted.subjects)),
-            secrets=_secrets([(secret, 0)]),
-            created_ms=now_ms,
-            registry_sequence=start.registry,
-            ledger_sequence=start.ledger,
-            state=State.ACTIVE.value,
-            reason="",
-            attempts=0,
-            next_try_ms=0,
-            delivered_ms=0,
-            holder="",
-            held_until_ms=0,
-            credential=holder_of(AccessRepository(connection), subscriber),
-        )
-        webhooks.add(row)
+        secret = new_secret(seed)
+        with self._store.joining(within) as connection:
+            webhooks = WebhookRepository(connection)
+            # Counted in the transaction that adds, so that concurrent requests cannot exceed the limit.
+            if sum(not one.query for one in webhooks.all(subscriber.participant)) >= MAX_WEBHOOKS:
+                raise InputError(f"the participant has {MAX_WEBHOOKS} webhooks already", hint="remove one")
+            start = after or Feed(connection).end()
+            row = WebhookRow(
+                id=random.token_hex(8) if seed is None else _id_of(seed),
+                participant=subscriber.participant,
+                owner=subscriber.owner,
+                url=url,
+                mode=mode.value,
+                kinds=" ".join(sorted(wanted.kinds)),
+                subjects=" ".join(sorted(one.hex() for one in wanted.subjects)),
+                secrets=_secrets([(secret, 0)]),
+                created_ms=now_ms,
+                registry_sequence=start.registry,
+                ledger_sequence=start.ledger,
+                state=State.ACTIVE.value,
+                reason="",
+                attempts=0,
+                next_try_ms=0,
+                delivered_ms=0,
+                holder="",
+                held_until_ms=0,
+                credential=holder_of(AccessRepository(connection), subscriber),
+            )
+            webhooks.add(row)
         return NewWebhook(secret, describe(row))
 
     def find_made(self, subscriber: Subscriber, seed: bytes) -> str:

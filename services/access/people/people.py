@@ -91,35 +91,23 @@ class People:
         invited_by: int | None = None,
         person: int | None = None,
         seed: bytes | None = None,
+        within: Connection | None = None,
     ) -> Invitation:
         """Invites somebody new, or lets `person` in again who lost every way in. `seed`: 32 secret bytes from which
-        the code is made; by default they are random. Raises InputError, NotFoundError."""
-        with self._store.transaction() as connection:
-            return self.invite_in(connection, name, role, now_s=now_s, invited_by=invited_by, person=person, seed=seed)
-
-    def invite_in(
-        self,
-        connection: Connection,
-        name: str,
-        role: PersonRole,
-        *,
-        now_s: int,
-        invited_by: int | None = None,
-        person: int | None = None,
-        seed: bytes | None = None,
-    ) -> Invitation:
-        """Like `invite`, in a transaction of the caller's."""
+        the code is made; by default they are random. `within`: a transaction of the caller's to do it in. Raises
+        InputError, NotFoundError."""
         name = " ".join(name.split())
         if not 0 < len(name) <= MAX_NAME_CHARACTERS or not name.isprintable():
             raise InputError(f"a name has to have 1 to {MAX_NAME_CHARACTERS} printable characters", hint="shorten it")
         code, expires_at = code_of(seed or secrets.token_bytes(32)), now_s + INVITATION_LIFE_S
         row = InvitationRow(_digest(code), person or 0, name, role.value, invited_by or 0, now_s, expires_at, 0)
-        found = PeopleRepository(connection)
-        if person is not None:
-            # Somebody who comes back is who they were, whatever else was asked for.
-            known = need_person(found, person)
-            row.name, row.role = known.name, known.role
-        found.add_invitation(row, now_s)
+        with self._store.joining(within) as connection:
+            found = PeopleRepository(connection)
+            if person is not None:
+                # Somebody who comes back is who they were, whatever else was asked for.
+                known = need_person(found, person)
+                row.name, row.role = known.name, known.role
+            found.add_invitation(row, now_s)
         return Invitation(code, row.name, PersonRole(row.role), expires_at)
 
     def withdraw(self, digest: bytes) -> None:

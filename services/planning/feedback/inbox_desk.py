@@ -174,7 +174,7 @@ def _document(cause: MachineCause, found: Proposal, unit: str) -> SetpointDocume
 
 def _mark(cause: bytes) -> str:
     """How a proposal that names its cause ends."""
-    return f" (0x{cause.hex()[:_MARK]})"
+    return Sentence.BECAUSE.write(kind="", cause="", mark=cause.hex()[:_MARK]).removeprefix(": ")
 
 
 def _forecast(one: Outcome) -> Forecast:
