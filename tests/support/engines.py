@@ -26,7 +26,8 @@ from tests.support.patience import MAX_S
 def running_anvil(folder: Path) -> Iterator[HttpTransport]:
     """Runs a chain that mines each transaction immediately."""
     report = folder / "report.txt"  # a pipe that nobody reads would fill, and stop it
-    command = [str(toolchain.native_binary("anvil")), "--port", "0", "--host", "127.0.0.1"]
+    anvil = str(toolchain.native_binary("anvil"))  # which leaves old states in the home folder unless told otherwise
+    command = [anvil, "--port", "0", "--host", "127.0.0.1", "--cache-path", str(folder / "states")]
     with report.open("w") as output, subprocess.Popen(command, stdout=output, stderr=output) as process:
         try:
             yield HttpTransport(f"http://{_listening(report)}")

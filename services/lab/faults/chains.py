@@ -54,7 +54,8 @@ def running_chain(folder: Path, *, need_anvil: bool = False) -> Iterator[ChainPr
     """
     anvil = find_anvil()
     if anvil is not None:
-        arguments = [str(anvil), "--port", "0", "--host", "127.0.0.1"]
+        # Old states go to the disk, gigabytes of them in a long run, and stay in the home folder unless told otherwise.
+        arguments = [str(anvil), "--port", "0", "--host", "127.0.0.1", "--cache-path", str(folder / "states")]
     elif need_anvil:
         raise SettingsError("anvil is not installed", hint="run `npm ci --ignore-scripts` in contracts/")
     else:
