@@ -40,6 +40,14 @@ def test_parts_add_up_until_the_target_each_with_a_seed_of_its_own(tmp_path: Pat
     assert len(read_parts(kept)) == 3
 
 
+def test_parts_that_run_at_once_have_seeds_of_their_own(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    assert go_on(a_run(REPORT, target=12), float("inf"), kept, at_once=4)
+    assert sorted(part.seed for part in read_parts(kept))[:4] == [1001, 1002, 1003, 1004]
+    assert sum(part.count for part in read_parts(kept)) >= 12
+    assert len({part.seed for part in read_parts(kept)}) == len(read_parts(kept))
+
+
 @pytest.mark.parametrize(
     ("report", "code"),
     [

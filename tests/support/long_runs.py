@@ -1,4 +1,4 @@
-"""Long proofs in parts: `python -m tests.support.long_runs [NAME...] [--hours H]` (`scripts/prove long`).
+"""Long proofs in parts: `python -m tests.support.long_runs [NAME...] [--hours H] [--at-once N]` (`scripts/prove long`).
 
 Each part is a run with a seed of its own; what it counted is added to tests/long_runs.jsonl, which is committed. So a
 run of many hours can be spread over days and machines: the next call goes on where the last one stopped. Without a
@@ -8,6 +8,7 @@ name, prints how far each proof is.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import re
@@ -16,8 +17,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -192,27 +195,40 @@ def tell_state(parts: Sequence[Part]) -> Iterator[str]:
     yield "|---|---|---|---|---|---|---|"
     for run in LONG_RUNS:
         own = [part for part in parts if part.name == run.name]
-        seeds = f"{len(own)}, {own[0].seed} to {own[-1].seed}" if own else "none"
+        seeds = sorted(part.seed for part in own)
+        ran = f"{len(own)}, {seeds[0]} to {seeds[-1]}" if own else "none"
         hours = sum(part.seconds for part in own) / 3600
         wrong, failed = sum(part.violations for part in own), sum(not part.passed for part in own)
         tried = f"{sum(part.count for part in own):,} {run.unit}"
-        yield f"| {run.name} | {tried} | {run.target:,} | {seeds} | {hours:.2f} | {wrong} | {failed} |"
+        yield f"| {run.name} | {tried} | {run.target:,} | {ran} | {hours:.2f} | {wrong} | {failed} |"
 
 
-def go_on(run: LongRun, until: float, kept: Path) -> bool:
-    """Runs parts until the target is reached or the time is over. False as soon as a part fails."""
-    while True:
-        own = [part for part in read_parts(kept) if part.name == run.name]
-        if sum(part.count for part in own) >= run.target or time.monotonic() >= until:
-            return True
-        part = run_part(run, max((part.seed for part in own), default=_FIRST_SEED - 1) + 1)
-        with kept.open("a") as file:
-            file.write(json.dumps(asdict(part)) + "\n")
-        sys.stderr.write(
-            f"{part.name} {part.seed}: {part.count} {run.unit}, {part.violations} wrong, {part.seconds} s\n"
-        )
-        if not part.passed:
-            return False
+def go_on(run: LongRun, until: float, kept: Path, at_once: int = 1) -> bool:
+    """Runs parts until the target is reached or the time is over, so many at once: most of them wait most of the time.
+
+    Once a part fails, none is begun any more. False if one did.
+    """
+    own = [part for part in read_parts(kept) if part.name == run.name]
+    seeds = itertools.count(max((part.seed for part in own), default=_FIRST_SEED - 1) + 1)
+    tried, well = sum(part.count for part in own), True
+    running: set[Future[Part]] = set()
+    # A process for each, since what children used is counted for a process.
+    with ProcessPoolExecutor(at_once, get_context("spawn")) as pool:
+        while True:
+            while well and len(running) < at_once and tried < run.target and time.monotonic() < until:
+                running.add(pool.submit(run_part, run, next(seeds)))
+            if not running:
+                return well
+            ended, running = wait(running, return_when=FIRST_COMPLETED)
+            for part in (one.result() for one in ended):
+                keep(run, part, kept)
+                tried, well = tried + part.count, well and part.passed
+
+
+def keep(run: LongRun, part: Part, kept: Path) -> None:
+    with kept.open("a") as file:
+        file.write(json.dumps(asdict(part)) + "\n")
+    sys.stderr.write(f"{part.name} {part.seed}: {part.count} {run.unit}, {part.violations} wrong, {part.seconds} s\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -220,10 +236,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="scripts/prove long", description="Go on with long proofs.")
     parser.add_argument("names", nargs="*", choices=[[], *(run.name for run in LONG_RUNS)], metavar="NAME")
     parser.add_argument("--hours", type=float, default=1.0, help="begin no part after so many hours, for each name")
+    parser.add_argument("--at-once", type=int, default=1, help="parts of a name that run side by side")
     parser.add_argument("--keep", type=Path, default=KEPT, help="the file with the parts")
     given = parser.parse_args(arguments)
     chosen = [run for run in LONG_RUNS if run.name in given.names]
-    well = [go_on(run, time.monotonic() + given.hours * 3600, given.keep) for run in chosen]
+    well = [go_on(run, time.monotonic() + given.hours * 3600, given.keep, given.at_once) for run in chosen]
     sys.stdout.write("\n".join(tell_state(read_parts(given.keep))) + "\n")
     return int(not all(well))
 
