@@ -159,7 +159,9 @@ class Taker:
             own = find_kept_stream(self.shelf, self.me, row.machine, captured=self.captured)
         except InputError:
             return  # as soon as there is a stream again
-        said: dict[str, Json] = {"accepted": answer.accepted, "by": answer.by, "reason": answer.reason}
+        said: dict[str, Json] = {"accepted": answer.accepted, "reason": answer.reason}
+        if answer.by:
+            said["by"] = answer.by
         state = State.DONE if answer.accepted else State.REFUSED
         text = _describe(answer)
         self._write(own, row.cause, step, text, said, state)

@@ -96,6 +96,16 @@ def test_refused_settings_lead_to_derating_at_once_with_the_reason(world: Feedba
     assert world.condition().efficiency_per_mille == 950
 
 
+def test_settings_that_nobody_answered_are_refused_by_nobody(world: FeedbackWorld) -> None:
+    name = drift(world)
+    world.setpoints.answers[name] = Answer(False, world.now_s, "", "it was expired before it was answered")
+    world.look()
+    assert taken(world) == [("setpoint", "refused"), ("derate", "done")]
+    assert "by" not in world.entries()[1]
+    assert world.entries()[1]["reason"] == "it was expired before it was answered"
+    assert world.steps()[0].detail == "it was expired before it was answered"
+
+
 def test_where_no_settings_can_be_proposed_the_next_step_is_taken_at_once(world: FeedbackWorld) -> None:
     world.setpoints.proposes = False
     drift(world)
