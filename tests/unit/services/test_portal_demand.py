@@ -95,15 +95,19 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     return Site(new_store(tmp_path_factory.mktemp("demand")))
 
 
-@pytest.fixture(scope="module")
-def recorded(site: Site, document: ForecastDocument) -> str:
-    """The forecast's digest."""
+def record(site: Site, document: ForecastDocument) -> None:
     stream, entry, salt = b"\x2a" * 32, seal_of(document.digest), b"\1" * 32
     leaf = leaf_hash(build_leaf_data(LeafKind.EVENT, salt, entry))
     with site.store.transaction() as connection:
         Book(connection).add_evidence(stream, [EvidenceEntry(0, salt, entry, leaf)])
         cut, text = document.cut, document.to_bytes().decode()
         ForecastRepository(connection).add(ForecastRow(document.digest, stream, 0, cut.block, cut.time_s, text))
+
+
+@pytest.fixture(scope="module")
+def recorded(site: Site, document: ForecastDocument) -> str:
+    """The forecast's digest."""
+    record(site, document)
     return document.digest.hex()
 
 
@@ -143,6 +147,30 @@ def test_work_that_others_expect_is_shown_by_week_also_without_an_own_forecast(t
     assert said in page.text
     assert "1,260" in page.text
     assert "2026-W02" in page.text
+
+
+@pytest.mark.parametrize(
+    ("chosen", "english", "chinese"),
+    [
+        ("Seasonal naive", "Seasonal naive forecast", "季节性朴素预测"),
+        ("Smoothing", "Exponential smoothing", "指数平滑"),
+        (
+            "Median and Trees",
+            "Mean of the models’ median and gradient-boosted trees",
+            "多个模型的中位数与梯度提升树的平均",
+        ),
+        ("AutoETS", "AutoETS", "AutoETS"),
+    ],
+)
+def test_the_model_is_named_in_the_readers_language(
+    tmp_path: Path, document: ForecastDocument, chosen: str, english: str, chinese: str
+) -> None:
+    site = Site(new_store(tmp_path))
+    record(site, replace(document, back_test=replace(document.back_test, chosen=chosen)))
+    for language, heading, name in (("en", "Model", english), ("zh", "模型", chinese)):
+        page = site.browser(OWNER).get(f"/portal/demand?lang={language}").text
+        told = page.partition(f"<dt>{heading}</dt><dd>")[2].partition("<code")[0]
+        assert re.sub("<[^>]+>", "", told).strip() == name
 
 
 def test_before_the_first_forecast_the_command_is_named(tmp_path: Path) -> None:
