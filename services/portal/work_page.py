@@ -66,11 +66,11 @@ class WorkPage:
 
     def show(self, request: Request, page: Annotated[int, Query(ge=1, le=_MAX_PAGE)] = 1) -> Response:
         principal: Principal = request.state.principal
-        found, items, opened = self._find(principal, (page - 1) * _ITEMS)
+        found, items, opened = self._find(principal, page)
         values = {
             "work": found,
             "items": items,
-            "opened": opened if page == 1 else _NO_CASES,
+            "opened": opened,
             "own": self.acting.desk.company(principal),
             "page": page,
             "pages": max(-(-found.count // _ITEMS), 1),
@@ -81,17 +81,18 @@ class WorkPage:
         }
         return self.pages.render(request, "work_list.html", forms=self.forms, **values)  # type: ignore[arg-type]  # of the template
 
-    def _find(self, principal: Principal, first: int) -> tuple[WorkList, tuple[Item, ...], CaseList]:
-        """What waits for the company, and what it waits for itself: answers to its recall notices."""
+    def _find(self, principal: Principal, page: int) -> tuple[WorkList, tuple[Item, ...], CaseList]:
+        """What waits for the company; on the first page, also what it waits for itself: answers to its recall
+        notices."""
         company = self.acting.desk.company(principal)
         nothing: tuple[WorkList, tuple[Item, ...], CaseList] = (WorkList((), 0, truncated=False), (), _NO_CASES)
         if company is None:
             return nothing
         try:
             with open_reader(self.store, principal.viewer) as reader:
-                found = find_work(reader, company, first, _ITEMS)
+                found = find_work(reader, company, (page - 1) * _ITEMS, _ITEMS)
                 items = tuple(self._item(reader, principal, one) for one in found.items)
-                return found, items, find_opened(reader, company, _MOST_OPENED)
+                return found, items, find_opened(reader, company, _MOST_OPENED) if page == 1 else _NO_CASES
         except NotFoundError:  # nothing is indexed yet
             return nothing
 

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from ledger.provenance import open_reader
-from ledger.provenance.case_search import find_opened
+from ledger.provenance.case_search import CaseList, find_opened
+from ledger.provenance.reader import Reader
 from ledger.records import NoteKind, TransformationKind
+from services.portal import work_page
 from tests.support.fake_world import BUYER, INSPECTOR, SMITH, World, build_world
 from tests.support.portal_site import Site
 from tests.support.stores import new_store
@@ -73,6 +75,22 @@ def test_the_work_list_and_the_case_say_who_has_not_acknowledged(
         assert closes in after
         assert heard in browser.get(case).text
         assert 'id="silent"' not in browser.get(case).text
+
+
+def test_later_pages_of_the_work_list_look_for_no_cases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked = []
+
+    def look(reader: Reader, author: int, most: int) -> CaseList:
+        looked.append(author)
+        return find_opened(reader, author, most)
+
+    monkeypatch.setattr(work_page, "find_opened", look)
+    with new_store(tmp_path) as store:
+        browser = Site(store).browser(SMITH)
+        assert browser.get("/portal?page=2").status_code == 200
+        assert looked == []
+        assert browser.get("/portal").status_code == 200
+        assert looked == [SMITH]
 
 
 @pytest.mark.parametrize(
