@@ -119,9 +119,10 @@ def run_demo(
     given = read_given(data, product)
     table = clock("reading the measured signals", lambda: load_windows(given.windows))
     clear_home(home)
-    demand = clock(_FORECASTING, lambda: forecast_demand(product, home / FORECASTS))
     with ExitStack() as stack:
+        # First: by its database a folder is known as a demo's, also if this run is interrupted.
         store = stack.enter_context(open_store(database_of(home)))
+        demand = clock(_FORECASTING, lambda: forecast_demand(product, home / FORECASTS))
         transport = None if existing else stack.enter_context(closing(JournaledChain(home / JOURNAL, VALIDATORS)))
         consortium = clock(
             "deploying the contracts and admitting eight companies",

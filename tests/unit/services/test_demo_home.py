@@ -12,6 +12,8 @@ from ledger.errors import SettingsError
 from services.devchain import JournaledChain
 from services.lab.demo.home import FORECASTS, JOURNAL, clear_home
 from services.lab.demo.life.homes import clear_homes
+from services.lab.demo.run import run_demo, run_in_life
+from services.products.loading import Catalogue
 from tests.support.command_line import run_millmark
 
 
@@ -58,6 +60,26 @@ def test_the_forecasts_of_somebody_else_stay_and_so_does_the_demo_beside_them(
     with pytest.raises(SettingsError, match=r"forecasts contains files that are not from a demo \(millmark\.toml\)"):
         clear(tmp_path)
     assert [one.read_text() for one in kept] == ["mine"] * 3
+
+
+@pytest.mark.parametrize(
+    ("run", "earlier"), [(run_demo, ("demo.sqlite", "millmark.toml")), (run_in_life, ("operator/millmark.toml",))]
+)
+def test_a_run_that_is_interrupted_leaves_a_folder_that_the_next_one_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Callable[..., object], earlier: tuple[str, ...]
+) -> None:
+    for name in earlier:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("")
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("services.lab.demo.run.load_windows", lambda _: None)
+    monkeypatch.setattr("services.lab.demo.run.forecast_demand", interrupted)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path, 1, None, lambda _: None, Catalogue().find("implant"))
 
 
 def test_an_unknown_setting_is_told_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
