@@ -21,6 +21,7 @@ from ledger.submit import Submitter
 from tests.support import toolchain
 from tests.support.engines import run_demonstration, running_anvil
 from tests.support.ledger_world import LedgerWorld, build_world, submit_one_bad_record, verify_final
+from tests.support.patience import MAX_S
 from tests.support.stores import new_store
 
 pytestmark = [
@@ -101,7 +102,7 @@ def test_calls_of_one_shape_are_estimated_once(world: LedgerWorld, store: Store)
     outbox = Outbox(store)
     signer = world.admit(outbox)
     world.line.passed.clear()
-    submitter = Submitter(world.chain, outbox, signer, batch_size=5)  # which sends nothing again so soon
+    submitter = Submitter(world.chain, outbox, signer, batch_size=5, resend_s=MAX_S)
     ids = submitter.submit(world.lots(20))
     submitter.drain()
     verify_final(outbox, ids)
