@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.long_runs import LongRun, count_faults, go_on, read_parts, tell_state
+from tests.support.patience import MAX_S
 
 pytestmark = pytest.mark.integration
 REPORT = {
@@ -40,12 +41,43 @@ def test_parts_add_up_until_the_target_each_with_a_seed_of_its_own(tmp_path: Pat
     assert len(read_parts(kept)) == 3
 
 
+def a_run_that_waits(folder: Path, others: int, wrong: int = 0) -> LongRun:
+    """Each part ends once so many have begun. That with the seed `wrong` prints what nobody can count."""
+    waits = f"""
+import json, pathlib, sys, time
+folder, seed, until = pathlib.Path({str(folder)!r}), {{seed}}, time.monotonic() + {MAX_S}
+(folder / str(seed)).touch()
+while len(list(folder.iterdir())) < {others}:
+    assert time.monotonic() < until, "alone"
+    time.sleep(0.01)
+report = json.loads({json.dumps(REPORT)!r})
+print(json.dumps([report] if seed == {wrong} else report))
+"""
+    return LongRun("kill", "", 12, "kills", (sys.executable, "-c", waits), count_whole)
+
+
+def count_whole(printed: str) -> tuple[int, int]:
+    return sum(json.loads(printed)["injected"].values()), 0
+
+
 def test_parts_that_run_at_once_have_seeds_of_their_own(tmp_path: Path) -> None:
-    kept = tmp_path / "kept"
-    assert go_on(a_run(REPORT, target=12), float("inf"), kept, at_once=4)
-    assert sorted(part.seed for part in read_parts(kept))[:4] == [1001, 1002, 1003, 1004]
-    assert sum(part.count for part in read_parts(kept)) >= 12
-    assert len({part.seed for part in read_parts(kept)}) == len(read_parts(kept))
+    kept, folder = tmp_path / "kept", tmp_path / "begun"
+    folder.mkdir()
+    assert go_on(a_run_that_waits(folder, 4), float("inf"), kept, at_once=4)
+    parts = read_parts(kept)
+    assert {1001, 1002, 1003, 1004} <= {part.seed for part in parts}
+    assert len({part.seed for part in parts}) == len(parts)
+    assert all(part.passed for part in parts)
+
+
+def test_what_ran_beside_a_part_that_raised_an_error_is_kept(tmp_path: Path) -> None:
+    kept, folder = tmp_path / "kept", tmp_path / "begun"
+    folder.mkdir()
+    with pytest.raises(TypeError):
+        go_on(a_run_that_waits(folder, 3, wrong=1002), float("inf"), kept, at_once=3)
+    seeds = {part.seed for part in read_parts(kept)}
+    assert {1001, 1003} <= seeds
+    assert 1002 not in seeds
 
 
 @pytest.mark.parametrize(

@@ -206,26 +206,34 @@ def tell_state(parts: Sequence[Part]) -> Iterator[str]:
 def go_on(run: LongRun, until: float, kept: Path, at_once: int = 1) -> bool:
     """Runs parts until the target is reached or the time is over, so many at once: most of them wait most of the time.
 
-    Once a part fails, none is begun any more. False if one did.
+    Once a part fails, none is begun any more. False if one did. If one raises an error, that is raised as soon as those
+    beside it have ended and are kept.
     """
     own = [part for part in read_parts(kept) if part.name == run.name]
     seeds = itertools.count(max((part.seed for part in own), default=_FIRST_SEED - 1) + 1)
     tried, well = sum(part.count for part in own), True
     running: set[Future[Part]] = set()
+    errors: list[BaseException] = []
     # A process for each, since what children used is counted for a process.
     with ProcessPoolExecutor(at_once, get_context("spawn")) as pool:
         while True:
             while well and len(running) < at_once and tried < run.target and time.monotonic() < until:
                 running.add(pool.submit(run_part, run, next(seeds)))
             if not running:
-                return well
+                break
             ended, running = wait(running, return_when=FIRST_COMPLETED)
-            for part in (one.result() for one in ended):
-                keep(run, part, kept)
-                tried, well = tried + part.count, well and part.passed
+            failed = [error for one in ended if (error := one.exception()) is not None]
+            parts = [one.result() for one in ended if one.exception() is None]
+            for part in parts:
+                _keep(part, run, kept)
+            tried, errors = tried + sum(part.count for part in parts), errors + failed
+            well = well and not failed and all(part.passed for part in parts)
+    if errors:
+        raise errors[0]
+    return well
 
 
-def keep(run: LongRun, part: Part, kept: Path) -> None:
+def _keep(part: Part, run: LongRun, kept: Path) -> None:
     with kept.open("a") as file:
         file.write(json.dumps(asdict(part)) + "\n")
     sys.stderr.write(f"{part.name} {part.seed}: {part.count} {run.unit}, {part.violations} wrong, {part.seconds} s\n")
