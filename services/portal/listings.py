@@ -174,7 +174,9 @@ class Listings:
 
     def _tell_page(self, request: Request, template: str, told: Told, picture: str | None, **more: Any) -> Response:
         story = build_story(told.statements)
-        if isinstance(told.trace, Trace) and told.trace.downstream:
+        if isinstance(told.trace, OrderTrace):
+            story = story.without_headline()
+        elif told.trace.downstream:
             story = story.used()
         values = {"trace": told.trace, "story": story, "failure": told.failure}
         return self._show(request, template, picture=picture, **values, **more)

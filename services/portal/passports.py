@@ -181,5 +181,4 @@ def _file(content: bytes, name: str, media_type: str) -> Response:
 def _stopped(lot: bytes, view: PassportView) -> set[bytes]:
     """The lots that the picture must not show as good: what was called back, and the part itself if anything stops it
     or has it wait."""
-    called_back = view.first.called_back
-    return set(called_back) | ({lot} if called_back or view.first.waits else set())
+    return {*view.first.called_back, *([lot] if view.asks else ())}

@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 from ledger.verify import Section, Statement
-from ledger.verify.first import STOPPING, VERDICTS, find_recalls, find_waits
+from ledger.verify.first import STOPPING, VERDICTS, WAITING, find_recalls, find_waits
 from ledger.verify.values import Party, Thing
 
 __all__ = ["Story", "build_story"]
 
-_HARMLESS = ("event_passed", "event_upheld")
+_UPHELD = "event_upheld"
+_HARMLESS = ("event_passed", _UPHELD)
 """Events that leave a part beyond doubt."""
 _CALLED_BACK = "recall_notice"
 _HEADING = "part"
@@ -78,18 +79,33 @@ class Story:
     def told_after(self, later: Story) -> Story:
         """This, with what stops the part by a later one, and what of its own has been settled by then: an older proof
         does not know it yet."""
-        own, still = ({_key(one) for one in story.against} for story in (self, later))
+        own = {_key(one) for one in self.against}
         apart = tuple(one for one in later.verdict if one.code == "quarantined_part" and _key(one) not in own)
         fallen = tuple(one for one in later.verdict if one.code in _FALLEN)
+        fell = {one.values.get("certificate") for one in fallen}
+        # What became of a doubt about a certificate that fell is told with that.
+        known = replace(self, waits=tuple(one for one in self.waits if one.values.get("certificate") not in fell))
         return replace(
-            self,
+            known,
             recalls=(*self.recalls, *(one for one in later.recalls if _key(one) not in own)),
-            waits=(*self.waits, *(one for one in later.waits if _key(one) not in own)),
+            waits=(*known.waits, *(one for one in later.waits if _key(one) not in own)),
             verdict=(*apart, *self.verdict),
             since=fallen if any(_key(one) not in own for one in fallen) else (),
-            # A later story without any verdict tells nothing of the part.
-            over=tuple(one for one in self.against if _key(one) not in still) if later.verdict else (),
+            over=tuple(one for one in known.against if later._settles(one)),
         )
+
+    def _settles(self, one: Statement) -> bool:
+        """Whether what an earlier story has against the part is over by this one. A doubt is over once its certificate
+        was upheld, and not because another certificate decides by now."""
+        if one.code in WAITING:
+            about = one.values.get("certificate")
+            return any(other.code == _UPHELD and other.values.get("certificate") == about for other in self.history)
+        # A story without any verdict tells nothing of the part.
+        return bool(self.verdict) and _key(one) not in {_key(other) for other in self.against}
+
+    def without_headline(self) -> Story:
+        """This, for a page that does not begin with verdicts: what stops a lot, or has it wait, needs attention too."""
+        return replace(self, attention=(*self.recalls, *self.waits, *self.attention), recalls=(), waits=())
 
     def used(self) -> Story:
         """This, of a lot from which others were made: that nothing is left of it is no reason for concern."""

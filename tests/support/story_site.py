@@ -14,7 +14,7 @@ from ledger.ids import Identity, SubjectKind
 from ledger.index import Follower
 from ledger.provenance import Disclosing
 from ledger.provenance.answers import AsOf
-from ledger.records import ALL_ROLES
+from ledger.records import ALL_ROLES, NoteKind
 from ledger.store import Book, Rows, Store
 from ledger.store.rows import KeyRow, MachineRow, ModelRow, ParticipantRow, StreamRow
 from ledger.verify import Report, Statement
@@ -36,15 +36,29 @@ from tests.support.story import (
     STREAM,
     Story,
     key_of,
+    name,
 )
 from tests.support.told import NAMES
 
-__all__ = ["CODE", "PART", "StorySite", "as_shown"]
+__all__ = ["CODE", "ORDER", "PART", "StorySite", "as_shown", "gated", "note"]
 
 _IDENTITY = Identity(SubjectKind.LOT, MAKER, LINK, digest("salt", LINK))
 PART = _IDENTITY.subject
 """A lot of the maker that has an identifier, and so a code."""
+ORDER = name("order")
 CODE = f"/01/09506000134352/21/A-1?salt={base64.urlsafe_b64encode(_IDENTITY.salt).rstrip(b'=').decode()}"
+
+
+def gated() -> Story:
+    """A part of an order with a gate, which is not certified yet."""
+    story = Story()
+    story.commission(PART, ORDER, story.begin(ORDER))
+    return story
+
+
+def note(story: Story, kind: NoteKind) -> None:
+    """Of the part's maker."""
+    story.record("NoteRecorded", MAKER, PART, kind_=int(kind))
 
 
 @dataclass

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from ledger.records import Gate, NoteKind
-from ledger.store import Book
 from ledger.verify import Section, describe
 from ledger.verify.wording import LANGUAGES, words_of
 from tests.support.gateway_client import LINK
@@ -30,22 +28,16 @@ from tests.support.story import (
     name,
     terms_of,
 )
-from tests.support.story_site import PART, StorySite, as_shown
+from tests.support.story_site import ORDER, PART, StorySite, as_shown, gated, note
 from tests.support.told import tell
 
-ORDER, OTHER_LOT, PALLET = name("order"), name("other lot"), name("pallet")
+OTHER_LOT, PALLET = name("other lot"), name("pallet")
 TOLD = (Section.PART, Section.ATTENTION, Section.ORIGIN)
 """The sections that pages tell with or without a proof."""
 
 
 def digest(number: int) -> bytes:
     return bytes([number]) * 32
-
-
-def gated() -> Story:
-    story = Story()
-    story.commission(PART, ORDER, story.begin(ORDER))
-    return story
 
 
 def failed_then_passed_elsewhere() -> Story:
@@ -119,6 +111,13 @@ def taken_back() -> Story:
     return story
 
 
+def called_back_while_its_certificate_is_doubted() -> Story:
+    story = gated()
+    story.demand(PART, story.certify(PART, ORDER, leaf_index=7))
+    note(story, NoteKind.RECALL_NOTICE)
+    return story
+
+
 CASES: dict[Callable[[], Story], tuple[dict[str, str], ...]] = {
     failed_then_passed_elsewhere: (
         {
@@ -173,6 +172,11 @@ CASES: dict[Callable[[], Story], tuple[dict[str, str], ...]] = {
         {"en": "A-1: taken back by Alder from Zeta, who may not act", "zh": "A-1：由 Alder 从不得行事的 Zeta 处收回"},
         {"en": "NO VERDICT: it has no certificate", "zh": "没有结论：没有证书"},
     ),
+    called_back_while_its_certificate_is_doubted: (
+        {"en": "record 9: Alder calls back A-1", "zh": "记录 9：Alder 召回 A-1"},
+        {"en": "Vector doubts certificate 7 of A-1", "zh": "Vector 质疑 A-1 的证书 7"},
+        {"en": "PASSED: certificate 7 by Umbra", "zh": "合格：证书 7，由 Umbra 签发"},
+    ),
 }
 """What each story must be told with, by language."""
 
@@ -207,139 +211,6 @@ def test_every_face_tells_the_same(told: tuple[StorySite, tuple[dict[str, str], 
             assert items.count(as_shown(one, language)) == 1, (face, one.code)
     for sentence in expected:
         assert any(sentence[language] in as_shown(one, language) for one in said)
-
-
-def test_what_happened_after_a_kept_proof_is_told(tmp_path: Path) -> None:
-    """By the index, beside what the proof tells: the page is not green."""
-    story = gated()
-    passed = story.certify(PART, ORDER, leaf_index=7)
-    earlier = tell(story, PART, names={PART: LINK})
-    story.record("CertificateRevoked", INSPECTOR, PART, certificate=passed, reason_root=NONE)
-    with new_store(tmp_path) as store:
-        site = StorySite(store, story, earlier)
-        page = site.passport("en", proved=True, kept=True)
-        assert "PASSED: certificate 7 by Umbra" in page, "as the proof has it"
-        title = site.html.partition('id="badge-title"')[2].partition("</p>")[0]
-        assert "PASSED" not in title, "it passes no longer"
-        assert "revoked" in title
-        assert "Before that its certificate said:" in page
-        assert page.count("certificate 7 of A-1 by Umbra: pass, revoked") == 1
-        assert "A-1: made by Alder" in page.partition("Proof ¶")[2], "all that the proof tells stands there, too"
-        assert 'class="badge warn stopped"' in site.html
-        assert "pass, revoked" not in site.passport("en", proved=True)
-        assert 'class="badge good"' in site.html
-
-
-def note(story: Story, kind: NoteKind) -> None:
-    """Of the part's maker."""
-    story.record("NoteRecorded", MAKER, PART, kind_=int(kind))
-
-
-OVER = {
-    "en": "By this gateway’s records, these no longer hold, as of block",
-    "zh": "根据本网关的记录，以下各项已不再成立，",
-}
-
-
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_of_what_a_kept_proof_says_the_page_tells_what_is_settled_since(tmp_path: Path, language: str) -> None:
-    """The proof cannot know it: the headline stays as it is proved, and the page says that it is no longer so."""
-    story = gated()
-    story.certify(PART, ORDER, leaf_index=7)
-    note(story, NoteKind.RECALL_NOTICE)
-    recalled = tell(story, PART, names={PART: LINK})
-    [recall] = [one for one in recalled.statements if one.code == "recall_notice"]
-    with new_store(tmp_path) as store:
-        site = StorySite(store, story, recalled)
-        assert OVER[language] not in site.passport(language, proved=True, kept=True), "it stands"
-    note(story, NoteKind.RESOLUTION)
-    with new_store(tmp_path, "later.db") as store:
-        site = StorySite(store, story, recalled)
-        page = site.passport(language, proved=True, kept=True)
-        told = page.partition(OVER[language])[2].split("¶")[1:3]
-        assert as_shown(recall, language) in [one.strip() for one in told]
-        assert 'class="badge warn stopped"' in site.html
-        assert OVER[language] not in site.passport(language, proved=True), "as a proof that was made now"
-
-
-def test_an_index_that_is_behind_a_kept_proof_does_not_speak_against_it(tmp_path: Path) -> None:
-    """As where the proof was made by another gateway, and this one follows no chain any more."""
-    story = gated()
-    story.certify(PART, ORDER, leaf_index=7)
-    note(story, NoteKind.RECALL_NOTICE)
-    with new_store(tmp_path) as store:
-        site = StorySite(store, story, tell(story, PART, names={PART: LINK}))
-        note(story, NoteKind.RESOLUTION)
-        report = tell(story, PART, names={PART: LINK})
-        ahead = [replace(one, values={**one.values, "block": 99}) if one.code == "as_of" else one
-                 for one in report.statements]  # fmt: skip
-        site.report = replace(report, statements=tuple(ahead))
-        badge = site.passport("en", proved=True, kept=True).partition("That this was recorded")[0]
-        assert "PASSED: certificate 7 by Umbra" in badge
-        assert "RECALLED" not in badge
-        assert 'class="badge warn"' in site.html, "it was called back once"
-        assert "Ask before you use it" not in badge
-
-
-def test_a_notice_is_told_although_the_one_that_a_kept_proof_knows_is_resolved(tmp_path: Path) -> None:
-    story = gated()
-    story.certify(PART, ORDER, leaf_index=7)
-    note(story, NoteKind.RECALL_NOTICE)
-    earlier = tell(story, PART, names={PART: LINK})
-    note(story, NoteKind.RESOLUTION)
-    note(story, NoteKind.RECALL_NOTICE)
-    with new_store(tmp_path) as store:
-        site = StorySite(store, story, earlier)
-        page = site.passport("en", proved=True, kept=True)
-        notices = [f"record {number}: Alder calls back A-1" for number in (8, 10)]
-        assert all(one in page.partition("That this was recorded")[0] for one in notices)
-        assert [one in page.partition(OVER["en"])[2][:200] for one in notices] == [True, False]
-
-
-def test_whom_later_records_name_is_not_said_to_be_missing_in_the_trust_file(tmp_path: Path) -> None:
-    """Only the proof has one; later records are told with the names in the company's own book."""
-    story = gated()
-    story.certify(PART, ORDER, leaf_index=7)
-    earlier = tell(story, PART, names={PART: LINK})
-    note(story, NoteKind.RECALL_NOTICE)
-    with new_store(tmp_path) as store:
-        site = StorySite(store, story, earlier)
-        with store.transaction() as connection:
-            Book(connection).set_names({})
-        badge = site.passport("en", proved=True, kept=True).partition("That this was recorded")[0]
-        assert f"participant {MAKER} calls back" in badge
-        assert "trust file" not in badge
-
-
-def test_of_two_gates_the_pass_that_fell_since_is_told_although_the_other_failed_before(tmp_path: Path) -> None:
-    story = Story()
-    story.place(ORDER, 1, Gate(INSPECTOR, MODEL), Gate(OTHER, 0))
-    story.accept(ORDER)
-    assignment = story.propose(ORDER)
-    story.step("AssignmentAccepted", ORDER, assignment)
-    story.start(ORDER, assignment)
-    story.commission(PART, ORDER, assignment)
-    passed = story.certify(PART, ORDER, leaf_index=7)
-    failed = story.certify(PART, ORDER, by=OTHER, verdict=2, model=0, leaf_index=9, inference_digest=digest(2))
-    earlier = tell(story, PART, names={PART: LINK})
-    story.record("CertificateRevoked", INSPECTOR, PART, certificate=passed, reason_root=NONE)
-    with new_store(tmp_path) as store:
-        site = StorySite(store, story, earlier)
-        badge = site.passport("en", proved=True, kept=True).partition("That this was recorded")[0]
-        assert "PASSED" not in badge
-        assert f"NO VALID VERDICT: certificate {passed}" in badge
-        assert f"FAILED: certificate {failed}" in badge
-
-
-def test_a_part_without_a_certificate_is_not_said_to_have_had_one(tmp_path: Path) -> None:
-    story = gated()
-    earlier = tell(story, PART, names={PART: LINK})
-    passed = story.certify(PART, ORDER, leaf_index=7)
-    story.record("CertificateRevoked", INSPECTOR, PART, certificate=passed, reason_root=NONE)
-    with new_store(tmp_path) as store:
-        page = StorySite(store, story, earlier).passport("en", proved=True, kept=True)
-        assert "NO VALID VERDICT: certificate 7 by Umbra" in page
-        assert "its certificate said" not in page
 
 
 # Orders
@@ -394,6 +265,15 @@ def begin_with_two_gates(story: Story) -> int:
     story.step("AssignmentAccepted", ORDER, assignment)
     story.start(ORDER, assignment)
     return assignment
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_an_order_tells_what_stops_its_lots_or_has_them_wait(tmp_path: Path, language: str) -> None:
+    story = called_back_while_its_certificate_is_doubted()
+    with new_store(tmp_path) as store:
+        page = StorySite(store, story, tell(story, PART)).page_of("orders", ORDER, language)
+        for sentence in CASES[called_back_while_its_certificate_is_doubted]:
+            assert page.count(sentence[language]) == 1
 
 
 # What cannot be told
