@@ -110,10 +110,10 @@ def compare_forgeries(
     for step in steps:
         rng, before = Random(f"{seed} page {step.name}"), len(differing)  # noqa: S311  # to be had again, not secret
         for _ in range(per_step):
-            _, forged = forge(content, step, rng)
+            generator, forged = forge(content, step, rng)
             expected, found = _judge(forged), _ask(checker, forged)
             if found != expected or found[0] is not step:
-                differing.append(f"{step.name}: {found} instead of {expected}")
+                differing.append(f"{step.name}, {generator.__name__}: page {found}, command line {expected}")
         tried += per_step
         if shows is not None:
             shows.write(f"{step.name}: {per_step} tried, {len(differing) - before} differing\n")

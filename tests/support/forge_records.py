@@ -153,9 +153,16 @@ def more_than_there_is(content: Content, rng: Random) -> bool | None:
 
 
 def _unbalance(content: Content, record: RecordShown, rng: Random, amount: int) -> None:
-    side = rng.choice(["inputs", "outputs"])
-    items = list(getattr(event_in(record, LotsTransformed).transformation, side))
-    at = rng.randrange(len(items))
+    side, change = rng.choice(["inputs", "outputs"]), event_in(record, LotsTransformed).transformation
+    items = list(getattr(change, side))
+    # As much as its maker says may come out in a third unit: by-products are not conserved (ILots.sol).
+    at = rng.choice(
+        [
+            place
+            for place, item in enumerate(items)
+            if not amount or side == "inputs" or item.unit in (change.unit, change.output_unit)
+        ]
+    )
     items[at] = changed(items[at], quantity=amount)
     _put_change(content, record, {side: tuple(items)})
 
