@@ -244,7 +244,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="scripts/prove long", description="Go on with long proofs.")
     parser.add_argument("names", nargs="*", choices=[[], *(run.name for run in LONG_RUNS)], metavar="NAME")
     parser.add_argument("--hours", type=float, default=1.0, help="begin no part after so many hours, for each name")
-    parser.add_argument("--at-once", type=int, default=1, help="parts of a name that run side by side")
+    parser.add_argument(
+        "--at-once",
+        type=int,
+        choices=range(1, 65),
+        default=1,
+        metavar="N",
+        help="parts of a name that run side by side",
+    )
     parser.add_argument("--keep", type=Path, default=KEPT, help="the file with the parts")
     given = parser.parse_args(arguments)
     chosen = [run for run in LONG_RUNS if run.name in given.names]
