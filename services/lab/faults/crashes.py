@@ -33,16 +33,19 @@ class KillPoint:
 
     @contextmanager
     def around(self, name: str) -> Iterator[None]:
-        """Crashes before or after the `with` block if `name` is the step."""
+        """Crashes before or after the `with` block if `name` is the step; after it also if it failed, as a transaction
+        does that is sent a second time and known to the node: this time is the countdown's, and no other will be."""
         here = name == self.name
         self.countdown -= here
         # Looked at once: what happens may set the next point.
         due = here and self.countdown == 0
         if due and not self.after:
             self.act()
-        yield
-        if due and self.after:
-            self.act()
+        try:
+            yield
+        finally:
+            if due and self.after:
+                self.act()
 
 
 def _die() -> None:

@@ -145,7 +145,9 @@ class NodeProcess:
             if count > final:  # a slow machine may have much to catch up with
                 deadline, final = time.monotonic() + _SETTLE_S, count
             time.sleep(_PAUSE_S)
-        raise SubmitError(f"records are still queued: {told['outbox']}", hint="report this, with the seed")
+        raise SubmitError(
+            f"not everything is on the ledger: {told['streams']}, {told['outbox']}", hint="report this, with the seed"
+        )
 
 
 @contextmanager
