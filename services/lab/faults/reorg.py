@@ -11,7 +11,7 @@ from collections import Counter
 from pathlib import Path
 
 from ledger.chain import Chain
-from ledger.errors import ChainError, SubmitError
+from ledger.errors import ChainError, ChainUnreachableError, SubmitError
 from ledger.index import Follower
 from ledger.store import Store
 from ledger.store.outbox import Outbox
@@ -81,15 +81,14 @@ def _run_part(folder: Path, count: int, seed: int) -> Outcome:
 
 
 def _step(submitter: Submitter) -> None:
-    """One round of the submitter. Anvil may fail to answer during a reorganisation, or say that it does not have the
-    state of a block that it keeps; the next round asks again, and what is never recorded is found in the end."""
-    with contextlib.suppress(ChainError):
+    """One round of the submitter. Anvil may fail to answer during a reorganisation; the next round retries."""
+    with contextlib.suppress(ChainUnreachableError):
         submitter.step()
 
 
 def _follow(chain: Chain, store: Store) -> int:
     """Updates the index; returns the number of blocks that it undid."""
-    with contextlib.suppress(ChainError):
+    with contextlib.suppress(ChainUnreachableError):
         return Follower(chain, store).follow().undone
     return 0
 
