@@ -69,6 +69,9 @@ def deploy(node: Node, profile: EngineProfile, owner: Signer, *, timeout_s: floa
 
     On return their blocks are final. Raises ChainError when the node refuses a transaction, it reverts, or it is not
     mined within `timeout_s` seconds.
+
+    Each is final before the next is sent: its constructor asks the one before, and a reorganisation that took that out
+    for a block would have the next refused, or sent under a nonce that is taken.
     """
     # Before anything is paid: an answer that fails to come later must not cost the addresses of what exists.
     first_block, chain_id, genesis_hash = node.block_number(), node.chain_id(), node.header(0).hash
@@ -80,10 +83,9 @@ def deploy(node: Node, profile: EngineProfile, owner: Signer, *, timeout_s: floa
     lots = create(node, profile, owner, "LotOperations", ("0x" + registry.hex(), *after), timeout_s)
     # Each of these copies all constants from the one before, and refuses anything else.
     certificates = create(node, profile, owner, "CertificateOperations", ("0x" + lots.hex(),), timeout_s)
+    # Its block is named by its hash: another one in its place would make the deployment look like another.
     created = _create(node, profile, owner, "TraceLedger", ("0x" + certificates.hex(),), timeout_s)
-    # Named by its hash, so it must be final: another block in its place would make the deployment look like another.
-    final = _await_final(node, profile, created, timeout_s)
-    ledger = _address_of(final, "TraceLedger")
+    ledger = _address_of(created, "TraceLedger")
     return Deployment(
         chain_id=chain_id,
         registry=registry,
@@ -92,8 +94,8 @@ def deploy(node: Node, profile: EngineProfile, owner: Signer, *, timeout_s: floa
         forwarder=forwarder,
         block_number=first_block,
         genesis_hash=genesis_hash,
-        created_number=final.block_number,
-        created_hash=final.block_hash,
+        created_number=created.block_number,
+        created_hash=created.block_hash,
     )
 
 
@@ -120,10 +122,10 @@ def ask_until(ask: Callable[[], T], timeout_s: float) -> T:
         time.sleep(RECEIPT_PAUSE_S)
 
 
-def _await_final(node: Node, profile: EngineProfile, receipt: Receipt, timeout_s: float) -> Receipt:
+def _await_final(node: Node, profile: EngineProfile, receipt: Receipt, name: str, timeout_s: float) -> Receipt:
     """The receipt, once its block is final; a reorganisation may have moved the transaction to another block.
 
-    A node that does not answer meanwhile is asked again: the contracts exist, and only their addresses are missing.
+    A node that does not answer meanwhile is asked again: the contract exists, and only its address is missing.
     """
     deadline, depth = time.monotonic() + timeout_s * (1 + profile.finality_depth), FinalityDepth(node, profile)
     while True:
@@ -136,7 +138,7 @@ def _await_final(node: Node, profile: EngineProfile, receipt: Receipt, timeout_s
                 raise
         if time.monotonic() > deadline:
             raise ChainError(
-                f"TraceLedger was created, but its block {receipt.block_number} does not become final",
+                f"{name} was created, but its block {receipt.block_number} does not become final",
                 hint="check that the chain produces blocks, then deploy again",
             )
         time.sleep(RECEIPT_PAUSE_S)
@@ -164,7 +166,7 @@ def create(
     arguments: tuple[object, ...],
     timeout_s: float = 60.0,
 ) -> bytes:
-    """Deploy one contract, and return its address. Raises ChainError as `deploy` does."""
+    """Deploy one contract, and return its address once its block is final. Raises ChainError as `deploy` does."""
     return _address_of(_create(node, profile, owner, name, arguments, timeout_s), name)
 
 
@@ -172,7 +174,8 @@ def _create(
     node: Node, profile: EngineProfile, owner: Signer, name: str, arguments: tuple[object, ...], timeout_s: float
 ) -> Receipt:
     data = load_artifact(name).creation + encode_constructor(name, *arguments)
-    return send_transaction(node, profile, owner, b"", data, timeout_s=timeout_s)
+    receipt = send_transaction(node, profile, owner, b"", data, timeout_s=timeout_s)
+    return _await_final(node, profile, receipt, name, timeout_s)
 
 
 def _address_of(receipt: Receipt, name: str) -> bytes:

@@ -200,21 +200,48 @@ def test_a_chain_that_mines_nothing_is_waited_for_in_vain() -> None:
         deploy(Node(line), PROFILE, owner, timeout_s=0)
 
 
-def test_one_bad_answer_does_not_lose_contracts_that_were_created() -> None:
+@pytest.mark.parametrize("failing", [2, 6], ids=["after the first contract", "after the last"])
+def test_one_bad_answer_does_not_lose_contracts_that_were_created(failing: int) -> None:
     line, owner = Line(EmbeddedChain()), LocalSigner.generate()
     Node(line).fund(owner.address, 10**20)
     asked: list[int] = []
 
     def fail_once(params: list[Any]) -> Any:
         asked.append(1)
-        if len(asked) == 2:  # the first is before anything is created, the second after everything is
+        if len(asked) == failing:  # the first is before anything is created, each of the next five after a contract
             raise lost()
         return line.node.request("eth_blockNumber", params)
 
     line.handlers["eth_blockNumber"] = fail_once
     deployed = deploy(Node(line), PROFILE, owner)
     assert Chain(Node(line), PROFILE, deployed).ledger_id == deployed.ledger_id
-    assert len(asked) == 3
+    assert len(asked) == 7
+
+
+def test_each_contract_is_final_before_the_next_asks_it() -> None:
+    """Until then, a reorganisation may take it out for a block: the next one's constructor would refuse."""
+    line, owner = Line(EmbeddedChain()), LocalSigner.generate()
+    node, created = Node(line.node), [0][:0]
+    node.fund(owner.address, 10**20)
+
+    def mine(params: list[Any]) -> Any:
+        node.wait(1)
+        return line.node.request("eth_blockNumber", params)
+
+    def send(params: list[Any]) -> Any:
+        answer = line.node.request("eth_sendRawTransaction", params)
+        created.append(node.block_number())
+        return answer
+
+    def estimate(params: list[Any]) -> Any:
+        if created and node.block_number() < created[-1] + 2:
+            raise RpcError(3, "execution reverted", b"")
+        return line.node.request("eth_estimateGas", params)
+
+    line.handlers |= {"eth_blockNumber": mine, "eth_sendRawTransaction": send, "eth_estimateGas": estimate}
+    deployed = deploy(Node(line), dataclasses.replace(PROFILE, finality_depth=2), owner)
+    assert len(created) == 5
+    assert deployed.created_number == created[-1] <= node.block_number() - 2
 
 
 @pytest.mark.parametrize("method", ["eth_call", "eth_chainId", "eth_getBlockByNumber"])
