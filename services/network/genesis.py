@@ -26,6 +26,7 @@ _VANITY, _CLIQUE_SEAL = bytes(32), bytes(65)
 _QBFT_MARK = "0x" + b"ctical byzantine fault tolerance".hex()
 """`mixHash` of all QBFT blocks."""
 _TIMESTAMP = 1_600_000_000
+_LEAST_TIMEOUT_S, _MAX_TIMEOUT_S = 4, 60
 _FIRST_BASE_FEE_WEI = 7
 """The least base fee: it falls no lower (EIP-1559 rounds its change down)."""
 _ELECTRONEUM_CAP = 21 * 10**27
@@ -43,13 +44,18 @@ class GenesisSettings:
     validators: Sequence[Address]
     period_s: int = 1
     """Time between blocks."""
-    request_timeout_s: int = 4
-    """QBFT: time after which a round without a block is given up; it doubles with each round."""
     epoch_blocks: int = 30_000
     """Number of blocks after which votes on validators lapse."""
     gas_limit: int = GAS_LIMIT
     balances_wei: Mapping[Address, int] = field(default_factory=dict)
     """Money of the first block, for the keys that pay fees. Besu's networks have none: their base fee is zero."""
+
+    @property
+    def request_timeout_s(self) -> int:
+        """QBFT: time after which a round without a block is given up; it doubles with each round. More than the time
+        between blocks, for which electroneum-sc waits within the round: with less, every other block takes a second
+        round on a network where nothing is wrong, and half of the validators never propose."""
+        return max(_LEAST_TIMEOUT_S, 2 * self.period_s)
 
 
 def build_genesis(kind: Kind, settings: GenesisSettings) -> bytes:
@@ -107,7 +113,11 @@ def _electroneum(settings: GenesisSettings) -> dict[str, Json]:
         "londonBlock": 0,
         "genesisETN": _ELECTRONEUM_CAP,
         # "ibft" in name only: it is QBFT by Besu's rules as long as futureForkBlock is not set.
-        "ibft": {**_istanbul(settings), "maxrequesttimeoutseconds": 60, "allowedfutureblocktime": 0},
+        "ibft": {
+            **_istanbul(settings),
+            "maxrequesttimeoutseconds": max(_MAX_TIMEOUT_S, 4 * settings.request_timeout_s),
+            "allowedfutureblocktime": 0,
+        },
     }
     genesis = _genesis(settings, config, qbft_extra(settings.validators), _QBFT_MARK)
     return {**genesis, "baseFeePerGas": hex(_FIRST_BASE_FEE_WEI)}

@@ -212,8 +212,9 @@ def _unconnected(seen: Observation, own: Address | None, name: Name) -> Iterator
 def _tolerance(seen: Observation) -> Iterator[Finding]:
     count = len(seen.validators)
     if seen.consensus.tolerates(count) == 0:
-        yield Finding(Level.NOTE, f"with {count} validators, none may be down", "add validators: four tolerate one")
-    elif seen.consensus is Consensus.CLIQUE and count % 2 == 0:
+        least = "four" if _is_qbft(seen) else "five"
+        yield Finding(Level.NOTE, f"with {count} validators, none may be down", f"add validators: {least} tolerate one")
+    if seen.consensus is Consensus.CLIQUE and count % 2 == 0:
         yield Finding(
             Level.NOTE,
             f"with {count} signers, an even number, a restart of half of them can halt the chain for good",

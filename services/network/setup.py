@@ -67,9 +67,12 @@ class Agreed:
 def verify_number(consensus: Consensus, validators: int, *, allow_few: bool, allow_even: bool) -> None:
     """Raises NetworkError for a number of validators that tolerates too little, unless that is allowed."""
     if validators < _LEAST_VALIDATORS and not allow_few:
+        # Of Clique's signers, four tolerate none either, and are an even number.
+        least = _LEAST_VALIDATORS + (consensus is Consensus.CLIQUE)
+        wrong = "cheats" if consensus.tolerates(validators) else "fails or cheats"
         raise NetworkError(
-            f"{validators} validators tolerate no company that fails or cheats",
-            hint=f"take {_LEAST_VALIDATORS} or more, of as many companies, or give --allow-few",
+            f"{validators} validators tolerate no company that {wrong}",
+            hint=f"take {least} or more, of as many companies, or give --allow-few",
         )
     if consensus is Consensus.CLIQUE and validators % 2 == 0 and not allow_even:
         raise NetworkError(

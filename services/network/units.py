@@ -79,7 +79,8 @@ services:
     user: "${{NODE_USER:?set it to the user and group that own this folder, such as 1000:1000}}"
     volumes: [".:/node"]
     environment: {{NODE_PROGRAM: {command}, HOME: /node}}
-    tmpfs: ["/tmp:size=256m,mode=1777,nosuid,nodev"]
+    # Besu puts its native libraries there and loads them: Docker's default, noexec, would keep it from starting.
+    tmpfs: ["/tmp:exec,size=256m,mode=1777,nosuid,nodev"]
     read_only: true
     cap_drop: [ALL]
     security_opt: ["no-new-privileges:true"]

@@ -75,6 +75,8 @@ def test_a_company_gets_all_that_its_node_needs(tmp_path: Path, requests: list[P
     compose = yaml.safe_load((folder / "compose.yml").read_text())["services"]["chain-node"]
     assert compose["entrypoint"] == ["/bin/sh", "/node/start.sh"]
     assert compose["cap_drop"] == ["ALL"]
+    [temporary] = compose["tmpfs"]
+    assert "exec" in temporary.partition(":")[2].split(","), "Besu loads its libraries from there"
     unit = (folder / "millmark-chain-node.service").read_text()
     assert f'ExecStart=/bin/sh "{folder}/start.sh"' in unit
     assert "IPAddressDeny=any\nIPAddressAllow=localhost 10.0.0.1 10.0.0.2 10.0.0.3 10.0.0.4\n" in unit
@@ -106,7 +108,12 @@ def test_a_network_of_another_genesis_is_not_joined_in_the_same_folder(tmp_path:
 
 
 def test_too_few_and_even_numbers_are_refused_unless_allowed(tmp_path: Path, requests: list[Path]) -> None:
-    assert "give --allow-few" in _refused(tmp_path / "o", "init", *requests[:3])
+    said = _refused(tmp_path / "o", "init", *requests[:3])
+    assert said.startswith("3 validators tolerate no company that cheats; take 4 or more"), "one may be down"
+    assert said.endswith("give --allow-few")
+    for few, arguments, least in ((2, (), 4), (3, ("--kind", "geth"), 5)):
+        said = _refused(tmp_path / "o", "init", *requests[:few], *arguments)
+        assert said.startswith(f"{few} validators tolerate no company that fails or cheats; take {least} or more")
     assert "give --allow-even" in _refused(tmp_path / "o", "init", *requests[:4], "--kind", "geth")
     assert not (tmp_path / "o").exists()
     said = _ran(tmp_path / "o", "init", *requests[:4], "--kind", "geth", "--allow-even")

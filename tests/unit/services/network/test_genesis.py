@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -47,6 +48,15 @@ def test_electroneum_stays_with_the_rules_of_besu() -> None:
     assert (
         "futureForkBlock" not in _genesis("electroneum-sc")["config"]["ibft"]
     )  # with it, headers are hashed otherwise
+
+
+@pytest.mark.parametrize(("kind", "engine"), [("besu", "qbft"), ("goquorum", "qbft"), ("electroneum-sc", "ibft")])
+def test_a_round_is_not_given_up_before_its_block_may_come(kind: str, engine: str) -> None:
+    for period_s, timeout_s in ((1, 4), (6, 12), (60, 120)):
+        genesis = json.loads(build_genesis(find_kind(kind), replace(_SETTINGS, period_s=period_s)))
+        rules = genesis["config"][engine]
+        assert (rules["blockperiodseconds"], rules["requesttimeoutseconds"]) == (period_s, timeout_s)
+        assert rules.get("maxrequesttimeoutseconds", 10**9) >= 2 * timeout_s, "it cuts off later rounds, not the first"
 
 
 @pytest.mark.parametrize("validators", [(), (_VALIDATORS[0], _VALIDATORS[0])])

@@ -164,3 +164,15 @@ def test_votes_are_counted_with_the_next_step() -> None:
 def test_few_and_even_numbers_are_noted() -> None:
     assert "none may be down" in judge(healthy(2), _OWN, _name)[0].text
     assert "an even number" in judge(healthy(6, Consensus.CLIQUE), _OWN, _name)[0].text
+
+
+@pytest.mark.parametrize("consensus", list(Consensus))
+def test_the_number_that_tolerates_one_is_that_of_the_consensus(consensus: Consensus) -> None:
+    words = {"four": 4, "five": 5}
+    for count in range(2, 5):
+        few = judge(healthy(count, consensus), _OWN, _name)
+        if consensus.tolerates(count) == 0:
+            least = words[few[0].remedy.split()[2]]
+            assert (consensus.tolerates(least), consensus.may_lie(least)) >= (1, 0), few[0].remedy
+    both = judge(healthy(4, Consensus.CLIQUE), _OWN, _name)
+    assert [one.text.partition(",")[0] for one in both] == ["with 4 validators", "with 4 signers"]
