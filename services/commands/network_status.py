@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +14,7 @@ from ledger.canonical import Json
 from ledger.chain import HttpTransport, find_profile
 from ledger.errors import ChainUnreachableError, InputError, MillmarkError
 from ledger.signatures import Address, to_checksum
-from services.network import NetworkFile, find_nodes, read_network, read_node
+from services.network import NetworkError, NetworkFile, find_nodes, read_network, read_node
 from services.network.judging import Finding, Level, State, by_gravity, judge, state_of
 from services.network.observing import MAX_BLOCKS, Observation, observe
 from services.network.processes import is_running
@@ -81,14 +82,12 @@ class _Nodes:
 
     def look(self, vote_blocks: int) -> tuple[Observation, Address | None, list[Finding]]:
         """What the node with the latest block tells, which node that is, and which nodes do not answer. Raises
-        ChainUnreachableError if none answers."""
+        ChainUnreachableError if none answers, NetworkError if one of the home's is of another chain."""
         seen: list[Observation] = []
         failed: dict[str, MillmarkError] = {}
-        period_s = None if self.network is None else self.network.period_s
         for url in self.urls:
-            transport = HttpTransport(url, _ANSWER_S)
             try:
-                seen.append(observe(transport, url, time.time(), vote_blocks=vote_blocks, period_s=period_s))
+                seen.append(self._observe(url, vote_blocks))
             except ChainUnreachableError as error:
                 failed[url] = error
         if not seen:
@@ -104,6 +103,19 @@ class _Nodes:
             for url, error in failed.items()
         ]
         return best, self._own.get(best.url), [*warnings, *self._forks(seen, best)]
+
+    def _observe(self, url: str, vote_blocks: int) -> Observation:
+        seen = observe(HttpTransport(url, _ANSWER_S), url, time.time(), vote_blocks=vote_blocks)
+        if self.network is None:
+            return seen
+        if seen.chain_id == self.network.chain_id:
+            return replace(seen, period_s=self.network.period_s)
+        if url in self._own:  # that all seal there would say nothing about this network
+            raise NetworkError(
+                f"{url} answers for chain {seen.chain_id}, and this home's network is chain {self.network.chain_id}",
+                hint="another node has the port: stop it, or run `millmark network join` with another --rpc-port",
+            )
+        return seen
 
     def _forks(self, seen: Sequence[Observation], best: Observation) -> list[Finding]:
         """Nodes with another block of the same height: for a moment that is ordinary with Clique."""
@@ -154,7 +166,7 @@ def _as_text(found: Observation, own: Address | None, nodes: _Nodes, findings: S
 
 def _line(validator: Address, found: Observation, own: Address | None, name: str) -> str:
     state = state_of(validator, found, own)
-    proposed = sum(block.proposer == validator for block in found.window)
+    proposed = sum(found.is_proposed(block, validator) for block in found.window)
     sealed = sum(validator in block.sealers for block in found.window)
     last = found.last_sealed(validator)
     parts = [f"{state.value:<13}", f"proposed {proposed} of the last {len(found.window)} blocks"]
@@ -204,7 +216,7 @@ def _validator_json(
         "name": name(validator),
         "state": state_of(validator, found, own).name,
         "is_own": validator == own,
-        "proposed": sum(block.proposer == validator for block in found.window),
+        "proposed": sum(found.is_proposed(block, validator) for block in found.window),
         "sealed": sum(validator in block.sealers for block in found.window),
         "last_block": found.last_sealed(validator),
         "connected": None if found.connected is None else validator in found.connected,

@@ -78,14 +78,21 @@ class Observation:
 
     def last_sealed(self, validator: Address) -> int | None:
         """The latest block of the window that the validator proposed or sealed; None if there is none."""
-        return next((b.number for b in self.window if validator == b.proposer or validator in b.sealers), None)
+        return next((b.number for b in self.window if validator in b.sealers or self.is_proposed(b, validator)), None)
+
+    def is_proposed(self, block: SealedBy, validator: Address) -> bool:
+        """Whether the validator proposed the block. With QBFT that is the word of those who sealed it, so that a
+        quorum of them is needed."""
+        if block.proposer != validator:
+            return False
+        listed = block.validators or self.validators
+        sealed = len({*block.sealers}.intersection(listed))
+        return block.consensus is Consensus.CLIQUE or sealed >= block.consensus.quorum(len(listed))
 
 
-def observe(
-    transport: Transport, url: str, now_s: float, *, vote_blocks: int = 200, period_s: int | None = None
-) -> Observation:
+def observe(transport: Transport, url: str, now_s: float, *, vote_blocks: int = 200) -> Observation:
     """Asks a node about itself and its network. `now_s` is Unix time; `vote_blocks`, how many blocks to search for
-    votes where the node does not count them; `period_s`, the time between blocks by the genesis, where it is known.
+    votes where the node does not count them.
 
     Raises ChainUnreachableError, and NetworkError for a chain without validators.
     """
@@ -108,7 +115,6 @@ def observe(
         window=tuple(window),
         votes=votes,
         votes_since=since,
-        period_s=period_s,
     )
 
 

@@ -16,6 +16,7 @@ from services.cli import build_app
 from services.network import NetworkError, NetworkFileError, Peer, read_network, unsafe_test_key
 from services.network.files import build_request, parse_network, parse_request
 from services.network.keys import public_key_of
+from tests.support.recorded_node import recorded
 
 _APP = build_app(["services.commands.network"])
 _COMPANIES = ["alder", "birch", "cedar", "dogwood", "elm"]
@@ -173,6 +174,22 @@ def test_nobody_is_voted_in_whose_node_cannot_connect(tmp_path: Path) -> None:
 def test_an_embedded_chain_is_not_judged_as_a_network(tmp_path: Path) -> None:
     (tmp_path / "millmark.toml").write_text('chain_url = "http://127.0.0.1:1"\n')
     assert "without validators that run; see `millmark status`" in _refused(tmp_path, "status")
+
+
+def test_a_node_of_another_chain_at_the_homes_port_is_not_judged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All may seal there, and nobody here."""
+    node, _ = recorded("clique")
+    chain_id = int(node.answers["eth_chainId []"], 16)
+    monkeypatch.setattr("services.commands.network_status.HttpTransport", lambda *_: node)
+    for home, number in (("same", chain_id), ("other", chain_id + 1)):
+        _ran(tmp_path / home, "init", "--local", 5, "--kind", "geth", "--chain-id", number)
+    assert f"chain {chain_id} (Clique)" in _run(tmp_path / "same", "status").output
+    said = _refused(tmp_path / "other", "status")
+    assert f"answers for chain {chain_id}, and this home's network is chain {chain_id + 1}" in said
+    asked = _run(tmp_path / "other", "status", "--chain-url", "http://192.0.2.1:8545")
+    assert f"chain {chain_id} (Clique)" in asked.output, "that was asked for by its address"
 
 
 def _request() -> dict[str, Any]:

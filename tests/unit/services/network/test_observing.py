@@ -59,6 +59,19 @@ def test_a_changed_header_has_no_validators_seal() -> None:
     assert seen.window[0].proposer not in _ADDRESSES
 
 
+def test_a_proposer_that_no_quorum_of_seals_names_is_not_at_work() -> None:
+    """A node that puts the validator that was killed in the place of each block's proposer."""
+    node, now_s = recorded("qbft")
+    answers = copy.deepcopy(node.answers)
+    for key, block in answers.items():
+        if key.startswith("eth_getBlockByNumber"):
+            block["miner"] = "0x" + _ADDRESSES[3].hex()
+    seen = observe(RecordedNode(answers), _URL, now_s, vote_blocks=24)
+    assert all(block.proposer == _ADDRESSES[3] for block in seen.window)
+    assert seen.last_sealed(_ADDRESSES[3]) is None
+    assert not any(seen.is_proposed(block, _ADDRESSES[3]) for block in seen.window)
+
+
 def test_a_node_that_does_not_say_who_is_connected_is_asked_no_more() -> None:
     node, now_s = recorded("qbft")
     answers = {**node.answers, "admin_peers []": {"error": {"code": -32604, "message": "Method not enabled"}}}
