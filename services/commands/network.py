@@ -19,6 +19,7 @@ from services.network import (
     GAS_LIMIT,
     Agreed,
     Consensus,
+    Kind,
     NetworkError,
     NetworkFile,
     NodeFolder,
@@ -47,6 +48,7 @@ from services.settings import read_settings
 __all__ = ["register"]
 
 _FOLDER, _FILE = "network", "network.json"
+_PRODUCTION = "besu"
 _LOOPBACK = "127.0.0.1"
 _MONEY_WEI = 10**27
 _LOWEST_CHAIN_ID, _HIGHEST_CHAIN_ID = 1_000_000, (1 << 31) - 1
@@ -86,7 +88,13 @@ def run_init(
         list[Path] | None,
         typer.Argument(metavar="[REQUEST]...", dir_okay=False, help="Each company's validator.json."),
     ] = None,
-    kind: Annotated[str, typer.Option("--kind", help="Node program: " + ", ".join(KINDS))] = "besu",
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            "--kind",
+            help="Node program: " + ", ".join(KINDS) + ". If omitted, besu; with --local, the one on this machine.",
+        ),
+    ] = None,
     local: Local = None,
     chain_id: Annotated[
         int | None, typer.Option("--chain-id", min=1, max=(1 << 53) - 1, help="A random one if omitted.")
@@ -113,7 +121,7 @@ def run_init(
         raise NetworkError(f"{folder / _FILE} exists already", hint="a network begins once: move it away for another")
     if (local is None) == (not requests):
         raise InputError("name the companies' requests, or --local with a number", hint="not both")
-    program = find_kind(kind)
+    program = find_kind(kind) if kind is not None else _usual_kind(context.obj, is_local=local is not None)
     verify_number(
         program.consensus, len(requests or ()) if local is None else local, allow_few=allow_few, allow_even=allow_even
     )
@@ -128,6 +136,17 @@ def run_init(
         join_network(home, network, None)
     write_whole(folder / _FILE, network.to_bytes())
     _tell(context.obj, folder / _FILE, network, is_local=local is not None)
+
+
+def _usual_kind(home: Path, *, is_local: bool) -> Kind:
+    """The kind of the program that `start` would run on this machine; Besu for companies, or where there is none."""
+    path = read_settings(home).node_program if is_local else None
+    if path is not None:
+        return identify_program(path).kind
+    try:
+        return find_program().kind if is_local else find_kind(_PRODUCTION)
+    except NodeProgramError:
+        return find_kind(_PRODUCTION)
 
 
 def _create_here(home: NodeFolder, port: int, rpc_port: int) -> Peer:

@@ -166,6 +166,23 @@ def test_start_names_the_program_that_is_missing(tmp_path: Path) -> None:
     assert _refused(tmp_path, "start") == "there is no besu on the PATH; name the executable with --program"
 
 
+def test_a_local_network_is_of_the_program_on_this_machine(
+    tmp_path: Path, requests: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without --kind. Companies that set a network up get Besu, whatever this machine has."""
+    said = {"etn-sc": "Etn-Sc\nVersion: Aurelius-6.0.0\n", "quorum": "Geth\nVersion: 1.10.3\nQuorum Version: 24.4.1\n"}
+    for name in said:
+        (tmp_path / name).touch(mode=0o755)
+    monkeypatch.setattr("services.network.programs._ask", lambda path, _: said[path.name])
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "of goquorum, genesis" in _ran(tmp_path / "one", "init", "--local", 4), "the first that is known"
+    assert "of besu, genesis" in _ran(tmp_path / "two", "init", "--local", 4, "--kind", "besu")
+    (tmp_path / "three").mkdir()
+    (tmp_path / "three" / "millmark.toml").write_text(f'node_program = "{tmp_path / "etn-sc"}"\n')
+    assert "of electroneum-sc, genesis" in _ran(tmp_path / "three", "init", "--local", 4)
+    assert "of besu, genesis" in _ran(tmp_path / "companies", "init", *requests[:4])
+
+
 def test_nobody_is_voted_in_whose_node_cannot_connect(tmp_path: Path) -> None:
     _ran(tmp_path, "init", "--local", 4)
     assert "let it connect first" in _refused(tmp_path, "vote", "add", "0x" + "11" * 20)
