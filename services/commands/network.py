@@ -48,6 +48,8 @@ from services.settings import read_settings
 __all__ = ["register"]
 
 _FOLDER, _FILE = "network", "network.json"
+MOST_PERIOD_S = 10
+"""A node and `millmark status` take half a minute without a block for a standstill (`STALL_S`)."""
 _PRODUCTION = "besu"
 _LOOPBACK = "127.0.0.1"
 _MONEY_WEI = 10**27
@@ -99,7 +101,7 @@ def run_init(
     chain_id: Annotated[
         int | None, typer.Option("--chain-id", min=1, max=(1 << 53) - 1, help="A random one if omitted.")
     ] = None,
-    period_s: Annotated[int, typer.Option("--period-s", min=1, max=60, help="Seconds between blocks.")] = 1,
+    period_s: Annotated[int, typer.Option("--period-s", min=1, max=MOST_PERIOD_S, help="Seconds between blocks.")] = 1,
     gas_limit: Annotated[int, typer.Option("--gas-limit", min=10_000_000, help="Gas of a block.")] = GAS_LIMIT,
     fund: Fund = None,
     port: Annotated[

@@ -13,9 +13,11 @@ from typer.testing import CliRunner, Result
 
 from ledger.errors import MillmarkError
 from services.cli import build_app
+from services.commands.network import MOST_PERIOD_S
 from services.network import NetworkError, NetworkFileError, Peer, read_network, unsafe_test_key
 from services.network.files import build_request, parse_network, parse_request
 from services.network.keys import public_key_of
+from services.text.outbox import STALL_S
 from tests.support.recorded_node import recorded
 
 _APP = build_app(["services.commands.network"])
@@ -125,6 +127,12 @@ def test_too_few_and_even_numbers_are_refused_unless_allowed(tmp_path: Path, req
 def test_a_network_begins_once(tmp_path: Path, requests: list[Path]) -> None:
     _ran(tmp_path / "operator", "init", *requests[:4])
     assert "exists already" in _refused(tmp_path / "operator", "init", *requests[:4])
+
+
+def test_blocks_are_never_so_far_apart_that_waiting_for_one_is_an_alarm(tmp_path: Path, requests: list[Path]) -> None:
+    assert 3 * MOST_PERIOD_S <= STALL_S
+    assert _run(tmp_path / "slow", "init", *requests[:4], "--period-s", MOST_PERIOD_S + 1).exit_code == 2
+    _ran(tmp_path / "slow", "init", *requests[:4], "--period-s", MOST_PERIOD_S)
 
 
 def test_the_same_company_twice_is_refused(tmp_path: Path, requests: list[Path]) -> None:
