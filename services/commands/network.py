@@ -60,6 +60,13 @@ Program = Annotated[
     typer.Option("--program", help="Executable of the node program; node_program, or the PATH, if omitted."),
 ]
 
+KindName = Annotated[
+    str | None,
+    typer.Option(
+        "--kind",
+        help="Node program: " + ", ".join(KINDS) + ". If omitted, besu; with --local, the one on this machine.",
+    ),
+]
 Local = Annotated[int | None, typer.Option("--local", min=1, max=20, help="Make this many validators here, to try.")]
 Fund = Annotated[
     list[str] | None, typer.Option("--fund", help="Key that has money for fees from the start; repeatable.")
@@ -90,13 +97,7 @@ def run_init(
         list[Path] | None,
         typer.Argument(metavar="[REQUEST]...", dir_okay=False, help="Each company's validator.json."),
     ] = None,
-    kind: Annotated[
-        str | None,
-        typer.Option(
-            "--kind",
-            help="Node program: " + ", ".join(KINDS) + ". If omitted, besu; with --local, the one on this machine.",
-        ),
-    ] = None,
+    kind: KindName = None,
     local: Local = None,
     chain_id: Annotated[
         int | None, typer.Option("--chain-id", min=1, max=(1 << 53) - 1, help="A random one if omitted.")
