@@ -39,8 +39,8 @@ def run_status(
 ) -> None:
     """Say which validators seal and which are silent, whether the chain goes on, what is wrong and what to do about it.
 
-    Exit code 0: all validators seal; 1: no node answers; 3: no blocks come, or this node is not where they do; 4:
-    blocks come, but a validator is silent, or a node of this home does not answer.
+    Exit code 0: all validators seal; 1: no node answers, or one of another chain; 3: no blocks come, or this node is
+    not where they do; 4: blocks come, but a validator is silent, or a node of this home does not answer.
     """
     nodes = _Nodes(context.obj, chain_url)
     found, own, others = nodes.look(vote_blocks)
