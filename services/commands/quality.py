@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -153,21 +154,29 @@ def run_withdraw(
     model: ModelNumber,
     signer: SignerUri,
     since: Annotated[
-        int | None, typer.Option(min=0, help="Unix time in seconds from which it was defective; now by default.")
-    ] = None,
+        int,
+        typer.Option(
+            min=0, help="Unix time in seconds from which it was defective: certificates from before stand. 0: none do."
+        ),
+    ] = 0,
     passphrase_file: PassphraseFile = None,
 ) -> None:
-    """Withdraw a model: its certificates become invalid at once.
+    """Withdraw a model: its certificates become invalid at once, all of them or those issued since it was defective.
 
     By its inspector or approver; by any auditor if the approver is one no longer; by the registry's owner if the
     inspector is gone, too.
     """
     with open_context(context.obj) as opened:
-        chain = opened.chain()
-        # The chain's clock, not this machine's: the contract compares this time with block times.
-        defective = chain.node.header().timestamp if since is None else since
-        _record(opened, signer, passphrase_file, WithdrawModel(model, defective, _NOTHING))
-    print_lines(f"model {model} is withdrawn", f"list what it affected: millmark recall --model {model}")
+        _record(opened, signer, passphrase_file, WithdrawModel(model, since, _NOTHING))
+    fallen = f"those issued since {_moment(since)} are invalid, earlier ones stand" if since else "all are invalid"
+    print_lines(
+        f"model {model} is withdrawn; of its certificates, {fallen}",
+        f"list what it affected: millmark recall --model {model}",
+    )
+
+
+def _moment(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def run_extract(

@@ -308,3 +308,21 @@ def test_what_cannot_be_done_is_one_line(desk: Desk, arguments: list[str], code:
     done = desk.run(*arguments)
     assert done.returncode == code, done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_a_model_that_is_withdrawn_takes_its_certificates_with_it(desk: Desk, line: Line) -> None:
+    """All that were ever issued on it, unless a time is named since when it was defective."""
+    by_digest, published = json.loads(desk.ok("quality", "monitor", "--json"))["models"]
+    inspector = desk.sign(desk.consortium.inspector)
+
+    def status() -> str:
+        [certificate] = json.loads(desk.ok("trace", _name(line.jobs[1]), "--json"))["certificates"]
+        return str(certificate["status"])
+
+    assert status() == "valid"
+    said = desk.ok("quality", "withdraw", str(by_digest["model"]), "--since=1700000000", *inspector)
+    assert "those issued since 2023-11-14T22:13:20Z are invalid, earlier ones stand" in said
+    assert status() == "valid", "it is on the other model"
+    said = desk.ok("quality", "withdraw", str(published["model"]), *inspector)
+    assert "of its certificates, all are invalid" in said
+    assert status() == "fallen"
