@@ -12,9 +12,10 @@ import typer
 
 from ledger.canonical import Json
 from ledger.chain import HttpTransport, find_profile
-from ledger.errors import ChainUnreachableError, InputError, MillmarkError
+from ledger.errors import ChainUnreachableError, InputError
 from ledger.signatures import Address, to_checksum
 from services.network import NetworkError, NetworkFile, find_nodes, read_network, read_node
+from services.network.errors import NodeAnswerError
 from services.network.judging import Finding, Level, State, by_gravity, judge, state_of
 from services.network.observing import MAX_BLOCKS, Observation, observe
 from services.network.processes import is_running
@@ -84,25 +85,24 @@ class _Nodes:
         """What the node with the latest block tells, which node that is, and which nodes do not answer. Raises
         ChainUnreachableError if none answers, NetworkError if one of the home's is of another chain."""
         seen: list[Observation] = []
-        failed: dict[str, MillmarkError] = {}
+        failed: dict[str, ChainUnreachableError] = {}
         for url in self.urls:
             try:
                 seen.append(self._observe(url, vote_blocks))
             except ChainUnreachableError as error:
                 failed[url] = error
         if not seen:
-            first = next(iter(failed.values()))
-            raise ChainUnreachableError(
-                first.cause if len(failed) == 1 else f"none of the {len(failed)} nodes of this home answers",
-                hint="start it with `millmark network start`, systemd or compose, and read its log",
-            )
-        self.down = frozenset(self._own[url] for url in failed if url in self._own)
+            raise _none_of(list(failed.values()))
+        silent = [url for url, error in failed.items() if not isinstance(error, NodeAnswerError)]
+        self.down = frozenset(self._own[url] for url in silent if url in self._own)
         best = max(seen, key=lambda one: one.number)
-        warnings = [
-            Finding(Level.WARNING, self._labels.get(url, error.cause), "start it again, and read its log")
-            for url, error in failed.items()
-        ]
+        warnings = [self._trouble(url, error) for url, error in failed.items()]
         return best, self._own.get(best.url), [*warnings, *self._forks(seen, best)]
+
+    def _trouble(self, url: str, error: ChainUnreachableError) -> Finding:
+        if isinstance(error, NodeAnswerError):  # it runs
+            return Finding(Level.WARNING, error.cause, error.hint)
+        return Finding(Level.WARNING, self._labels.get(url, error.cause), "start it again, and read its log")
 
     def _observe(self, url: str, vote_blocks: int) -> Observation:
         seen = observe(HttpTransport(url, _ANSWER_S), url, time.time(), vote_blocks=vote_blocks)
@@ -127,6 +127,16 @@ class _Nodes:
             else ""
         )
         return [Finding(Level.NOTE, text)] if apart else []
+
+
+def _none_of(failed: Sequence[ChainUnreachableError]) -> ChainUnreachableError:
+    """Why no node of a home can be judged by."""
+    if len(failed) == 1 and isinstance(failed[0], NodeAnswerError):
+        return failed[0]
+    return ChainUnreachableError(
+        failed[0].cause if len(failed) == 1 else f"none of the {len(failed)} nodes of this home answers",
+        hint="start it with `millmark network start`, systemd or compose, and read its log",
+    )
 
 
 def _own_chain(home: Path) -> str | None:

@@ -14,9 +14,9 @@ from typing import Any, TypeVar
 
 from ledger.canonical import keccak256
 from ledger.chain import RpcError, Transport
-from ledger.errors import ChainUnreachableError, ProofError
+from ledger.errors import ProofError
 from ledger.signatures import ADDRESS_BYTES, Address
-from services.network.errors import NetworkError
+from services.network.errors import NetworkError, NodeAnswerError
 from services.network.keys import PUBLIC_KEY_BYTES
 from services.network.kinds import Consensus
 from services.network.sealed_blocks import SealedBy, parse_bytes, read_block
@@ -94,7 +94,8 @@ def observe(transport: Transport, url: str, now_s: float, *, vote_blocks: int = 
     """Asks a node about itself and its network. `now_s` is Unix time; `vote_blocks`, how many blocks to search for
     votes where the node does not count them.
 
-    Raises ChainUnreachableError, and NetworkError for a chain without validators.
+    Raises ChainUnreachableError (NodeAnswerError for answers that are none), and NetworkError for a chain without
+    validators.
     """
     ask = _Asking(transport, url)
     head = ask.block(None)
@@ -188,13 +189,13 @@ class _Asking:
         try:
             return parse(answer)
         except (ValueError, TypeError, KeyError, AttributeError, IndexError, ProofError) as error:
-            raise ChainUnreachableError(
+            raise NodeAnswerError(
                 f"{self._url} gave an answer to {method} that makes no sense ({type(error).__name__})",
                 hint="check that it is the chain node's JSON-RPC",
             ) from error
 
-    def _refused(self, method: str, error: RpcError) -> ChainUnreachableError:
-        return ChainUnreachableError(
+    def _refused(self, method: str, error: RpcError) -> NodeAnswerError:
+        return NodeAnswerError(
             f"{self._url} refuses {method}: {error.message}", hint="see the flags in the node's start.sh"
         )
 

@@ -18,7 +18,7 @@ from services.network import NetworkError, NetworkFileError, Peer, read_network,
 from services.network.files import build_request, parse_network, parse_request
 from services.network.keys import public_key_of
 from services.text.outbox import STALL_S
-from tests.support.recorded_node import recorded
+from tests.support.recorded_node import RecordedNode, recorded
 
 _APP = build_app(["services.commands.network"])
 _COMPANIES = ["alder", "birch", "cedar", "dogwood", "elm"]
@@ -215,6 +215,16 @@ def test_a_node_of_another_chain_at_the_homes_port_is_not_judged(
     assert f"answers for chain {chain_id}, and this home's network is chain {chain_id + 1}" in said
     asked = _run(tmp_path / "other", "status", "--chain-url", "http://192.0.2.1:8545")
     assert f"chain {chain_id} (Clique)" in asked.output, "that was asked for by its address"
+
+
+def test_a_node_whose_api_is_off_is_not_to_be_started_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    node, _ = recorded("clique")
+    off = {"error": {"code": -32601, "message": "the method clique_getSigners does not exist"}}
+    answers = {**node.answers, "clique_getSigners []": off}
+    monkeypatch.setattr("services.commands.network_status.HttpTransport", lambda *_: RecordedNode(answers))
+    said = _refused(tmp_path, "status", "--chain-url", "http://192.0.2.1:8545")
+    assert "refuses clique_getSigners: the method" in said
+    assert said.endswith("see the flags in the node's start.sh")
 
 
 def _request() -> dict[str, Any]:
