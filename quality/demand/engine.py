@@ -21,6 +21,7 @@ from quality.demand import intermittent, members, trees
 from quality.demand.conformal import half_widths
 from quality.demand.measures import Values, scale_of
 from quality.errors import InputError
+from quality.notes import Note
 
 __all__ = ["NAIVE", "SEASONAL", "Forecast", "Outcome", "Setting", "forecast_demand"]
 
@@ -145,9 +146,9 @@ def _plain(history: Values, setting: Setting, kind: str) -> Forecast:
     """Of a series that says too little: its mean where it is short, since its last week may be any week."""
     if kind == "short":
         weeks = len(history)
-        note = f"only {weeks} week{'' if weeks == 1 else 's'} of history: their mean, and no interval"
+        note = (Note.ONE_WEEK if weeks == 1 else Note.FEW_WEEKS).write(weeks)
         return Forecast(np.repeat(history.mean(), setting.horizon), None, None, "Mean", note)
-    note = "no demand in its history" if kind == "zero" else "the same demand in every week of its history"
+    note = (Note.ZERO if kind == "zero" else Note.CONSTANT).write()
     made = members.naive(history, setting.horizon)
     enough = len(history) >= _SHORTEST
     return Forecast(made, made if enough else None, made if enough else None, NAIVE, note)
@@ -157,11 +158,11 @@ def _sparse(history: Values, setting: Setting, choice: intermittent.Choice) -> F
     mean = intermittent.forecast_mean(history, setting.horizon, choice.mean)
     interval = intermittent.forecast_interval(history, choice.quantiles, setting.level_percent / 100)
     steps, method = setting.horizon, f"{choice.mean}; quantiles of {choice.quantiles}"
-    made, note = np.repeat(mean, steps), "demand in few of the weeks"
+    made = np.repeat(mean, steps)
     if interval is None:
-        return Forecast(made, None, None, method, f"{note}, and too few weeks for an interval")
-    low, high = interval
-    return Forecast(made, np.repeat(min(low, mean), steps), np.repeat(max(high, mean), steps), method, note)
+        return Forecast(made, None, None, method, Note.SPARSE_SHORT.write())
+    low, high = np.repeat(min(interval[0], mean), steps), np.repeat(max(interval[1], mean), steps)
+    return Forecast(made, low, high, method, Note.SPARSE.write())
 
 
 def _forecast_regular(histories: Sequence[Values], setting: Setting, known: Sequence[Values] | None) -> Outcome:

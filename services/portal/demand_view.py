@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from ledger.products import Product, name_in
+from quality.notes import read_note
 from services.pictures.fan import Fan, draw_fan
 from services.planning.forecast.document import ForecastDocument, SeriesForecast
 from services.planning.forecast.history import History, Key, count_weeks
@@ -43,6 +44,8 @@ class ShownSeries:
     picture: str
     weeks: tuple[ShownWeek, ...]
     series: SeriesForecast
+    note: str | None
+    """What the forecast notes of the series, in the reader's language; None if it notes nothing, or nothing known."""
 
     @property
     def total(self) -> int:
@@ -131,7 +134,14 @@ class _Builder:
             ),
         )
         picture = draw_fan(fan, self.catalogue.language.value)
-        return ShownSeries(key, name, picture, tuple(_weeks(series, mondays, came)), series)
+        return ShownSeries(key, name, picture, tuple(_weeks(series, mondays, came)), series, self.note(series))
+
+    def note(self, series: SeriesForecast) -> str | None:
+        found = read_note(series.note)
+        if found is None:
+            return None
+        note, weeks = found
+        return self.catalogue.say(f"demand.note.{note.name.lower()}", weeks=weeks)
 
     def name(self, key: Key) -> str:
         product = self._product(key)

@@ -12,7 +12,7 @@ from ledger.verify.values import Party, Thing
 
 __all__ = ["Story", "build_story"]
 
-_UPHELD = "event_upheld"
+_UPHELD, _REWORKED = "event_upheld", "event_reworked"
 _HARMLESS = ("event_passed", _UPHELD)
 """Events that leave a part beyond doubt."""
 _CALLED_BACK = "recall_notice"
@@ -39,6 +39,10 @@ class Story:
     """Doubts about the certificates by which it passes: the evidence was demanded, and is not shown yet."""
     since: tuple[Statement, ...] = ()
     """The verdicts of a later story by which it does not pass, if its own story lacks one of them."""
+    gone: tuple[Statement, ...] = ()
+    """Why certificates by which it passes count no more by a later story that tells of no verdict against it."""
+    anew: tuple[Statement, ...] = ()
+    """The verdicts by which it passes by that later story."""
     over: tuple[Statement, ...] = ()
     """What speaks against it by its own story, and by a later one no more."""
 
@@ -72,7 +76,8 @@ class Story:
     @property
     def is_spotless(self) -> bool:
         """Whether it passed, nothing else ever happened to it, and nobody called it or what it came from back."""
-        passed = {one.code for one in self.verdict} == {"passed"} and not (self.recalls or self.waits or self.since)
+        against = self.recalls or self.waits or self.since or self.gone
+        passed = {one.code for one in self.verdict} == {"passed"} and not against
         quiet = all(one.code in _HARMLESS for one in self.history)
         return passed and quiet and all(one.code != _CALLED_BACK for one in self.attention)
 
@@ -82,7 +87,9 @@ class Story:
         own = {_key(one) for one in self.against}
         apart = tuple(one for one in later.verdict if one.code == "quarantined_part" and _key(one) not in own)
         fallen = tuple(one for one in later.verdict if one.code in _FALLEN)
-        fell = {one.values.get("certificate") for one in fallen}
+        ends = {} if fallen else {one.values["certificate"]: later._ends(one) for one in self.verdict if _passes(one)}
+        gone = tuple(reason for reasons in ends.values() for reason in reasons)
+        fell = {one.values.get("certificate") for one in fallen} | {one for one, reasons in ends.items() if reasons}
         # What became of a doubt about a certificate that fell is told with that.
         known = replace(self, waits=tuple(one for one in self.waits if one.values.get("certificate") not in fell))
         return replace(
@@ -91,8 +98,18 @@ class Story:
             waits=(*known.waits, *(one for one in later.waits if _key(one) not in own)),
             verdict=(*apart, *self.verdict),
             since=fallen if any(_key(one) not in own for one in fallen) else (),
+            gone=gone,
+            anew=tuple(filter(_passes, later.verdict)) if gone else (),
             over=tuple(one for one in known.against if later._settles(one)),
         )
+
+    def _ends(self, passed: Statement) -> tuple[Statement, ...]:
+        """Why the certificate of a pass counts no more by this story: what became of it, or that the lot was reworked
+        after it was issued."""
+        number = passed.values["certificate"]
+        told = tuple(one for one in self.attention if one.code == "certificate" and one.values["certificate"] == number)
+        reworked = (one for one in self.history if one.code == _REWORKED and one.subject == passed.subject)
+        return told or tuple(one for one in reworked if max(one.records) > cast("int", number))
 
     def _settles(self, one: Statement) -> bool:
         """Whether what an earlier story has against the part is over by this one. A doubt is over once its certificate
@@ -115,6 +132,10 @@ class Story:
 
     def verdict_on(self, lot: bytes) -> tuple[Statement, ...]:
         return tuple(one for one in self.verdict if one.subject == lot)
+
+
+def _passes(one: Statement) -> bool:
+    return one.code == "passed"
 
 
 def _key(one: Statement) -> tuple[object, ...]:

@@ -119,11 +119,11 @@ STATES: dict[str, tuple[str, Callable[[PortalWorld], None] | None]] = {
 """In the order in which they come about. The extra `forecast` changes nothing here: no page needs it."""
 
 
-def measure(page: Page, world: PortalWorld, path: str) -> Iterator[str]:
+def measure(page: Page, origin: str, path: str) -> Iterator[str]:
     for width in (390, 1280):
         page.set_viewport_size({"width": width, "height": 844})
         for language in ("en", "zh"):
-            answer = page.goto(f"{world.origin}/portal/{path}?lang={language}")
+            answer = page.goto(f"{origin}/portal/{path}?lang={language}")
             assert answer is not None
             assert answer.status == 200
             assert page.evaluate("document.documentElement.lang").startswith(language)
@@ -147,7 +147,7 @@ def test_axe_finds_nothing_on_demand_and_process_in_any_state(page: Page, world:
     for name, (path, change) in STATES.items():
         if change is not None:
             change(world)
-        wrong += [f"{name}: {one}" for one in measure(page, world, path)]
+        wrong += [f"{name}: {one}" for one in measure(page, world.origin, path)]
         texts[name] = page.locator("main").inner_text()
     assert wrong == [], "\n".join(one[:200] for one in wrong)
     assert len(set(texts.values())) == len(STATES), "each state looks different"

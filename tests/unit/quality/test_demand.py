@@ -18,6 +18,7 @@ from quality.demand.members import naive, seasonal_naive, smoothing
 from quality.demand.reconcile import reconcile
 from quality.demand.trees import forecast_with_trees
 from quality.errors import InputError
+from quality.notes import Note, read_note
 from services.lab.bench.demand_instances import draw_intermittent, draw_series
 
 SETTING = Setting(4)
@@ -40,6 +41,12 @@ def test_one_value_is_repeated_without_an_interval() -> None:
     assert made.mean.tolist() == [7] * 4
     assert (made.low, made.high) == (None, None)
     assert made.note == "only 1 week of history: their mean, and no interval"
+
+
+@pytest.mark.parametrize("note", Note)
+def test_what_a_note_says_is_read_again(note: Note) -> None:
+    assert read_note(note.write(5)) == (note, 5 if note is Note.FEW_WEEKS else 0)
+    assert read_note(f"{note.write(5)}.") is None
 
 
 def test_a_constant_series_stays_what_it_is() -> None:

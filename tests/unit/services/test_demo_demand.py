@@ -6,27 +6,14 @@ import re
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing
 
 import pytest
 
-from ledger.chain import Chain, Node, find_profile
-from ledger.chain.deployment import read_deployment
-from ledger.keys import open_signer
-from services.access import CredentialKind, Scope
-from services.access.credentials import issue
-from services.access.repository import AccessRepository
-from services.devchain import JournaledChain
-from services.gateway import GatewayParts, build_policy, create_gateway
-from services.gateway.http.policy import Auth
 from services.lab.demo.demand import COMING, SCORED, WEEKS, Demand, forecast_demand
-from services.lab.demo.home import JOURNAL
 from services.planning.forecast.document import parse_forecast
 from services.planning.forecast.weeks import begin_s, week_text
-from services.portal import Proofs
 from services.products.loading import Catalogue
-from services.settings import read_settings
-from services.store import open_store
+from tests.support.demand_home import open_demand_home
 from tests.support.gateway_client import Caller
 from tests.support.portal_site import SESSION, Browser
 from tests.support.sign_in import ORIGIN
@@ -43,21 +30,8 @@ def demand(tmp_path_factory: pytest.TempPathFactory) -> Demand:
 @pytest.fixture(scope="module")
 def browser(demand: Demand) -> Iterator[Browser]:
     """Of somebody of the coordinator, at the gateway on the home that was left, with its chain made again."""
-    settings = read_settings(demand.home)
-    owner, now_s = settings.gateway_participant, int(time.time())
-    assert owner is not None
-    key = open_signer(str(settings.gateway_signer_uri)).address
-    with (
-        closing(JournaledChain(demand.home / JOURNAL)) as transport,
-        open_store(settings.database_url) as store,
-    ):
-        chain = Chain(Node(transport), find_profile("embedded"), read_deployment(demand.home / "deployment.json"))
-        with store.transaction() as connection:
-            desk, kind = AccessRepository(connection), CredentialKind.SESSION
-            token, _ = issue(desk, kind, owner, list(Scope), now_s=now_s, life_s=900, key=key)
-        policy = build_policy(Auth.REQUIRED, url=ORIGIN, owner=owner)
-        parts = GatewayParts(store, policy, absent_every_s=0, proofs=Proofs(store, chain, None))
-        yield Browser(Caller(create_gateway(parts)), {SESSION: token})
+    with open_demand_home(demand.home) as opened:
+        yield Browser(Caller(opened.gateway(ORIGIN)), {SESSION: opened.session(int(time.time()))})
 
 
 def test_the_earlier_forecast_is_scored_by_all_the_weeks_that_came_after_it(demand: Demand) -> None:

@@ -151,16 +151,16 @@ CASES: dict[Callable[[], Story], tuple[dict[str, str], ...]] = {
     failed_and_waived: (
         {"en": "QUARANTINED by Umbra", "zh": "已被 Umbra 隔离"},
         {"en": "FAILED: certificate 7 by Umbra", "zh": "不合格：证书 7，由 Umbra 签发"},
-        {"en": "Nordwind waived the gate of Umbra for A-1", "zh": "Nordwind 为 A-1 免除了 Umbra 的放行"},
+        {"en": "Nordwind waived the gate of Umbra for A-1", "zh": "Nordwind 让步接收 A-1，不凭 Umbra 的放行"},
         {
             "en": "Nordwind took A-1 without the gate of Umbra, whose certificate 7 is: fail",
-            "zh": "Nordwind 不凭 Umbra 的放行而接收 A-1，其证书 7 为：不合格",
+            "zh": "Nordwind 让步接收 A-1，不凭 Umbra 的放行，而后者的证书 7 结论为不合格",
         },
     ),
     waived_and_taken_in_part_on_a_pallet: (
         {
             "en": "Nordwind took A-1 without the gate of Umbra, who had not certified it",
-            "zh": "Nordwind 不凭 Umbra 的放行而接收 A-1，后者未曾为其签发证书",
+            "zh": "Nordwind 让步接收 A-1，不凭 Umbra 的放行，而后者未曾为其签发证书",
         },
         {
             "en": "A-1: handed over by Alder to Zeta, who states that only 9 pc of",

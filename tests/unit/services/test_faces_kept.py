@@ -212,6 +212,35 @@ def test_of_two_gates_the_pass_that_fell_since_is_told_although_the_other_failed
         assert f"FAILED: certificate {failed}" in badge
 
 
+def reworked(story: Story) -> None:
+    story.rework(PART, assignment=3)
+
+
+@pytest.mark.parametrize(("happens", "why"), [(refuted, "certificate 7 of A-1 by Umbra: pass, refuted"),
+                                              (reworked, "A-1 was reworked by Alder")])  # fmt: skip
+@pytest.mark.parametrize("doubted", [False, True])
+def test_a_pass_that_fell_since_is_no_headline_although_another_certificate_passes(
+    tmp_path: Path, happens: Callable[[Story], None], why: str, doubted: bool
+) -> None:
+    story = gated()
+    story.certify(PART, ORDER, leaf_index=7)
+    earlier = tell(story, PART, names={PART: LINK})
+    happens(story)
+    another = story.certify(PART, ORDER, leaf_index=9, inference_digest=b"\2" * 32)
+    if doubted:
+        story.demand(PART, another)
+    with new_store(tmp_path) as store:
+        site = StorySite(store, story, earlier)
+        badge = site.passport("en", proved=True, kept=True).partition("That this was recorded")[0]
+        title = site.html.partition('id="badge-title"')[2].partition("</p>")[0]
+        assert "PASSED" not in title
+        assert ("WAIT" in title) is doubted
+        assert why in badge
+        assert f"it passes by another certificate since: ¶ ¶ PASSED: certificate {another} by Umbra" in badge
+        assert badge.index("Before that its certificate said: ¶ ¶ PASSED: certificate 7") < badge.index("since:")
+        assert 'class="badge warn"' in site.html, "not stopped"
+
+
 def test_a_part_without_a_certificate_is_not_said_to_have_had_one(tmp_path: Path) -> None:
     story = gated()
     earlier = tell(story, PART, names={PART: LINK})

@@ -15,6 +15,7 @@ from ledger.canonical import canonical_json
 from ledger.evidence import EvidenceEntry, LeafKind, build_leaf_data
 from ledger.merkle import leaf_hash
 from ledger.store import Book
+from quality.notes import Note
 from services.pictures.fan import Fan, draw_fan
 from services.planning.forecast.document import ForecastDocument, NeededCapacity, seal_of
 from services.planning.forecast.making import make_forecast
@@ -83,6 +84,28 @@ def test_each_value_of_an_option_has_its_share_of_the_product(document: Forecast
     assert nothing.share_percent(product.options[0].values[0]) is None
 
 
+NOTES = {
+    Language.EN: "Only 3 weeks of history: their mean, and no interval.",
+    Language.ZH: "只有 3 周历史：采用其平均值，不给出区间。",
+}
+
+
+@pytest.mark.parametrize("language", Language)
+def test_what_a_forecast_notes_is_said_in_the_language_of_the_page(language: Language) -> None:
+    catalogue = read_catalogues()[language]
+    [product] = build_products(make_forecast(sample(3), IDENTITY, 8), None, catalogue)
+    assert product.whole.note == NOTES[language]
+    assert all(catalogue.knows(f"demand.note.{one.name.lower()}") for one in Note)
+
+
+def test_a_note_of_another_version_stays_as_it_is(tmp_path: Path, document: ForecastDocument) -> None:
+    series = tuple(replace(one, note="<b>no such note") for one in document.series)
+    site = Site(new_store(tmp_path))
+    record(site, replace(document, series=series))
+    page = site.browser(OWNER).get("/portal/demand?lang=zh")
+    assert '<p class="note" lang="en" translate="no">&lt;b&gt;no such note</p>' in page.text
+
+
 def test_without_a_chain_neither_past_nor_hits_are_shown(document: ForecastDocument) -> None:
     [product] = build_products(document, None, read_catalogues()[Language.EN])
     assert all(one.came is None for one in product.whole.weeks)
@@ -143,7 +166,7 @@ def test_work_that_others_expect_is_shown_by_week_also_without_an_own_forecast(t
         PlanningRepository(connection).add_leaf(LeafRow(*row))
     page = site.browser(OWNER).get(f"/portal/demand?lang={language}")
     assert page.status_code == 200
-    said = {"en": "Work that others expect of your machines", "zh": "其他公司预计需要您的机器完成的工作"}[language]
+    said = {"en": "Work that others expect of your machines", "zh": "其他公司预计需要您的设备完成的工作"}[language]
     assert said in page.text
     assert "1,260" in page.text
     assert "2026-W02" in page.text

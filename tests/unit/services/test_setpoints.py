@@ -286,7 +286,7 @@ def test_the_page_shows_machines_at_which_something_happened_and_not_those_that_
         FeedbackRepository(connection).add_cause(cause, Outcome.REFUSED, NOW, Sentence.NO_GATE.write(participant=6))
     page = read(person.get("/portal/process?lang=zh").text)
     assert "参与方 6 指出其制品出现漂移" in page
-    assert "参与方 6 不在该批次订单的检验要求中" in page
+    assert "参与方 6 不在该批次订单的任何检验关卡上检验" in page
 
 
 def test_readers_see_no_button_and_others_no_page(site: ActingSite, machine: int) -> None:

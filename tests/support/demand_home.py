@@ -1,0 +1,65 @@
+"""The home with forecasts that the demonstration leaves, opened as its gateway opens it: with its chain made again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ledger.chain import Chain, Node, find_profile
+from ledger.chain.deployment import read_deployment
+from ledger.keys import open_signer
+from ledger.store import Store
+from services.access import CredentialKind, Scope
+from services.access.credentials import issue
+from services.access.repository import AccessRepository
+from services.devchain import JournaledChain
+from services.gateway import GatewayParts, build_policy, create_gateway
+from services.gateway.http.policy import Auth
+from services.lab.demo.home import JOURNAL
+from services.portal import Proofs
+from services.settings import Settings, read_settings
+from services.store import open_store
+
+__all__ = ["DemandHome", "open_demand_home"]
+
+
+@dataclass(frozen=True, slots=True)
+class DemandHome:
+    """The coordinator's side."""
+
+    settings: Settings
+    store: Store
+    chain: Chain
+
+    @property
+    def owner(self) -> int:
+        number = self.settings.gateway_participant
+        assert number is not None
+        return number
+
+    def session(self, now_s: int) -> str:
+        """Of whoever holds the coordinator's key."""
+        key = open_signer(str(self.settings.gateway_signer_uri)).address
+        with self.store.transaction() as connection:
+            desk, kind = AccessRepository(connection), CredentialKind.SESSION
+            token, _ = issue(desk, kind, self.owner, list(Scope), now_s=now_s, life_s=900, key=key)
+        return token
+
+    def gateway(self, url: str) -> Any:
+        """The application, for browsers that reach it at this address."""
+        policy = build_policy(Auth.REQUIRED, url=url, owner=self.owner)
+        return create_gateway(
+            GatewayParts(self.store, policy, absent_every_s=0, proofs=Proofs(self.store, self.chain, None))
+        )
+
+
+@contextmanager
+def open_demand_home(home: Path) -> Iterator[DemandHome]:
+    """The home in this folder."""
+    settings = read_settings(home)
+    with closing(JournaledChain(home / JOURNAL)) as transport, open_store(settings.database_url) as store:
+        chain = Chain(Node(transport), find_profile("embedded"), read_deployment(home / "deployment.json"))
+        yield DemandHome(settings, store, chain)
