@@ -19,6 +19,7 @@ from ledger.signatures import Address
 from ledger.store import Registry, Store
 from services.access.credentials import SESSION_LIFE_S, CredentialKind, issue
 from services.access.errors import SignInError
+from services.access.grounds import Ground
 from services.access.principals import ALL_SCOPES
 from services.access.repository import AccessRepository, CredentialRow
 from services.access.siwe import SignInMessage, parse_message, recover_signer
@@ -123,9 +124,9 @@ class SignIn:
         self._verify_fresh()
         message = parse_message(text)
         if not _SIGNATURE.fullmatch(signature):
-            raise SignInError("the signature is not 0x and 130 lower-case hex digits", hint=_HINT)
+            raise SignInError(Ground.SIGNATURE.write(), hint=_HINT)
         if recover_signer(text, bytes.fromhex(signature[2:])) != message.address:
-            raise SignInError("the signature was not made with the key that the message names", hint=_HINT)
+            raise SignInError(Ground.OTHER_KEY.write(), hint=_HINT)
         # All checks that need no database come first.
         self._verify_meant(message, now_s)
         with self._store.transaction() as connection:
@@ -136,9 +137,9 @@ class SignIn:
     def _verify_meant(self, message: SignInMessage, now_s: int) -> None:
         """Verifies that the message is for this site, current, and has a nonce issued here."""
         if (message.domain, message.uri, message.statement) != (self._domain, self._uri, _STATEMENT):
-            raise SignInError("the message is for another site", hint=_HINT)
+            raise SignInError(Ground.OTHER_SITE.write(), hint=_HINT)
         if not now_s - NONCE_LIFE_S <= message.issued_at <= now_s + CLOCK_SKEW_S:
-            raise SignInError("the message is too old, or its issue time is in the future", hint=_HINT)
+            raise SignInError(Ground.OLD_MESSAGE.write(), hint=_HINT)
         if not message.issued_at <= message.expires_at <= message.issued_at + NONCE_LIFE_S:
             raise SignInError(f"the message does not expire within {NONCE_LIFE_S} s", hint=_HINT)
         self._verify_current(message, now_s)
@@ -146,19 +147,19 @@ class SignIn:
     def _verify_current(self, message: SignInMessage, now_s: int) -> None:
         expiry = self._nonces.expiry(message.nonce)
         if expiry is None or now_s >= min(expiry, message.expires_at):
-            raise SignInError("the nonce was not issued here, or has expired", hint=_HINT)
+            raise SignInError(Ground.OLD_NONCE.write(), hint=_HINT)
 
 
 def _open(registry: Registry, access: AccessRepository, message: SignInMessage, now_s: int) -> Session:
     if message.chain_id != _chain_id(registry):
-        raise SignInError("the message is for another chain", hint=_HINT)
+        raise SignInError(Ground.OTHER_CHAIN.write(), hint=_HINT)
     participant = registry.participant_of(message.address)
     if participant is None:
-        raise SignInError("the key does not sign for an active participant", hint="see `millmark participants list`")
+        raise SignInError(Ground.NO_PARTICIPANT.write(), hint="see `millmark participants list`")
     # In the transaction that issues the session: two requests with one message cannot both get one.
     # Remembered beyond its expiry, in case the clock is set back.
     if not access.spend_nonce(message.nonce, now_s + 2 * NONCE_LIFE_S, now_s):
-        raise SignInError("the nonce was used before", hint=_HINT)
+        raise SignInError(Ground.USED_NONCE.write(), hint=_HINT)
     # Deleted here, so that no background job is needed.
     access.forget_credentials(CredentialKind.SESSION.value, now_s - SESSION_LIFE_S)
     text, row = issue(

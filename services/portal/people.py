@@ -12,8 +12,9 @@ from typing import Annotated, Any
 from fastapi import Form, Request
 from starlette.responses import RedirectResponse, Response
 
-from ledger.errors import InputError, NotFoundError
+from ledger.errors import InputError, MillmarkError, NotFoundError
 from services.access import Scope, SignInError
+from services.access.grounds import Ground
 from services.access.people.openid import OpenId, ProviderError
 from services.access.people.passkeys import MAX_CREDENTIAL_CHARACTERS, Passkeys
 from services.access.people.people import Entered, People, code_of
@@ -24,6 +25,7 @@ from services.access.signin import NONCE_LIFE_S, openid_cookie, session_cookie
 from services.portal.forms import FormRefusedError, Forms
 from services.portal.once import MAX_CODE, Once
 from services.portal.pages import SCRIPTED, Pages
+from services.portal.refused import say_error
 from services.portal.routes import ANYBODY, PageRoute
 from services.portal.sign_in import safe_path
 
@@ -123,7 +125,7 @@ class PeoplePages:
 
         def finish() -> Entered:
             if error or not code:
-                raise SignInError(f"the provider refused: {error[:60]!a}", hint="sign in again")
+                raise SignInError(Ground.DECLINED.write(ascii(error[:60])), hint="sign in again")
             return openid.finish(code, state[:_MAX_TOKEN], kept, self.clock(), invitation)
 
         # A page of this site first: the session's cookie is not sent with a navigation that another site began.
@@ -149,7 +151,13 @@ class PeoplePages:
 
     def _refuse(self, request: Request, error: SignInError | ProviderError) -> Response:
         status = 401 if isinstance(error, SignInError) else 503
-        values = {"address": "", "next": "/portal", "message": None, "refused": str(error), **self.offered()}
+        values = {
+            "address": "",
+            "next": "/portal",
+            "message": None,
+            "refused": self._say(request, error),
+            **self.offered(),
+        }
         return self.pages.render(request, "sign_in.html", status, headers=SCRIPTED, forms=self.forms, **values)
 
     # Taking an invitation
@@ -176,7 +184,7 @@ class PeoplePages:
             row = self.ways.people.invitation(code, now_s)
             options = self.ways.passkeys.ask_invited(code, now_s) if self.ways.passkeys.possible else None
         except SignInError as error:
-            refused = str(error)
+            refused = self._say(request, error)
         values = {
             "row": row,
             "code": code,
@@ -199,7 +207,7 @@ class PeoplePages:
         try:
             entered = self.ways.passkeys.register(code, credential, self.clock())
         except SignInError as error:
-            return self._show_invitation(request, code, str(error))
+            return self._show_invitation(request, code, self._say(request, error))
         return self._enter(request, lambda: entered, "/portal")
 
     # One's own account
@@ -249,7 +257,7 @@ class PeoplePages:
         try:
             change()
         except (SignInError, NotFoundError) as error:
-            return self._account(request, str(error))
+            return self._account(request, self._say(request, error))
         return RedirectResponse(ACCOUNT, 303)
 
     # Everybody
@@ -288,7 +296,7 @@ class PeoplePages:
         """Shows the link of an invitation; the same one if the form is sent again. Raises FormRefusedError."""
         if role is None:
             self.forms.verify(request, token)
-            return self._list(request, "an invitation needs a role: choose what the person may do")
+            return self._list(request, self.pages.catalogue(request).say("people.no_role"))
         by, now_s = request.state.principal.person or None, self.clock()
         try:
             with self.once.spend(request, token, once, "invitation", role, name, person) as use:
@@ -299,7 +307,7 @@ class PeoplePages:
         except FormRefusedError:
             raise
         except (InputError, NotFoundError) as error:
-            return self._list(request, str(error))
+            return self._list(request, self._say(request, error))
         return self._show_invited(request, code_of(use.seed), again=use.again)
 
     def _show_invited(self, request: Request, code: str, *, again: bool) -> Response:
@@ -342,8 +350,11 @@ class PeoplePages:
         try:
             change()
         except (InputError, NotFoundError) as error:
-            return self._list(request, str(error))
+            return self._list(request, self._say(request, error))
         return RedirectResponse(PEOPLE, 303)
+
+    def _say(self, request: Request, error: MillmarkError) -> str:
+        return say_error(self.pages.catalogue(request), error)
 
     @property
     def _secure(self) -> bool:
@@ -369,4 +380,4 @@ def _id(text: str) -> bytes:
     try:
         return urlsafe_b64decode(text)
     except (Error, ValueError):
-        raise NotFoundError("there is no such passkey", hint="load the page again") from None
+        raise NotFoundError(Ground.NO_PASSKEY.write(), hint="load the page again") from None

@@ -22,6 +22,7 @@ from services.access.signin import session_cookie
 from services.access.siwe import MAX_MESSAGE_CHARACTERS
 from services.portal.forms import Forms
 from services.portal.pages import SCRIPTED, Pages
+from services.portal.refused import say_error
 from services.portal.routes import ANYBODY, PageRoute
 
 __all__ = ["SIGN_IN", "SignInPages", "ask_to_sign_in", "safe_path"]
@@ -61,9 +62,8 @@ class SignInPages:
                 ).to_text()
             except (SigningError, NotFoundError) as error:
                 refused = error
-        return self._show(
-            request, address, safe_path(next), message, str(refused or ""), 200 if refused is None else 400
-        )
+        told = "" if refused is None else say_error(self.pages.catalogue(request), refused)
+        return self._show(request, address, safe_path(next), message, told, 400 if told else 200)
 
     def accept(
         self,
@@ -79,7 +79,7 @@ class SignInPages:
         try:
             session = self.sign_in.accept(text, signature.strip().lower(), self.clock())
         except SignInError as error:
-            return self._show(request, "", safe_path(next), text, str(error), 401)
+            return self._show(request, "", safe_path(next), text, say_error(self.pages.catalogue(request), error), 401)
         # 303 makes the browser follow with GET, so that a reload does not submit the form again.
         answer = RedirectResponse(safe_path(next), 303)
         name = session_cookie(secure=self.secure)

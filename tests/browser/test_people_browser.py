@@ -71,7 +71,7 @@ def test_a_colleague_is_invited_signs_in_and_is_removed(world: PortalWorld, chro
         ada.goto(f"{world.origin}/portal/orders")
         expect(ada).to_have_url(f"{world.origin}/portal/sign-in?next=%2Fportal%2Forders")
         ada.get_by_role("button", name="Sign in with a passkey").click()
-        expect(ada.locator("#refused")).to_contain_text("the passkey is not one of this gateway's people")
+        expect(ada.locator("#refused")).to_contain_text("The passkey is not one of this gateway’s people")
 
 
 def test_a_passkey_is_added_and_the_last_one_stays(world: PortalWorld, chromium: Browser) -> None:
@@ -80,7 +80,7 @@ def test_a_passkey_is_added_and_the_last_one_stays(world: PortalWorld, chromium:
         page.get_by_role("link", name="Grace").click()
         expect(page.get_by_role("button", name="Remove")).to_have_count(1)
         page.get_by_role("button", name="Remove").click()
-        expect(page.locator("[role=alert]").first).to_contain_text("this is the last way in")
+        expect(page.locator("[role=alert]").first).to_contain_text("This is the last way in")
 
 
 def test_whoever_cancels_is_told_and_may_try_again(world: PortalWorld, chromium: Browser) -> None:

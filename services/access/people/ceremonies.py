@@ -35,6 +35,7 @@ from webauthn.helpers.structs import (
 from webauthn.registration.verify_registration_response import VerifiedRegistration
 
 from services.access.errors import SignInError
+from services.access.grounds import Ground
 from services.access.signin import NONCE_LIFE_S
 
 __all__ = ["Ceremonies"]
@@ -126,7 +127,7 @@ class Ceremonies:
             yield
         except Exception as error:
             cause = str(error) if isinstance(error, WebAuthnException) else "it is malformed"
-            raise SignInError(f"the passkey was refused: {cause}", hint=self._hint) from None
+            raise SignInError(Ground.PASSKEY.write(cause), hint=self._hint) from None
 
     def _parse(self, parse: Callable[[str], C], answer: str) -> C:
         with self._refusing():

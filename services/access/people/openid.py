@@ -28,6 +28,7 @@ from joserfc.jwk import KeySet
 from ledger.errors import Retry, SettingsError
 from ledger.store import Store
 from services.access.errors import AccessError, SignInError
+from services.access.grounds import Ground
 from services.access.people.people import Entered, People
 from services.access.people.repository import OpenIdRow, PeopleRepository
 from services.access.repository import AccessRepository
@@ -119,16 +120,16 @@ class OpenId:
             or now_s >= expiry
             or not hmac.compare_digest(state.encode(), kept.encode("utf-8", "replace"))
         ):
-            raise SignInError("the answer is not to a question of this browser, or is too old", hint=_HINT)
+            raise SignInError(Ground.FOREIGN.write(), hint=_HINT)
         subject = self._verify(self._exchange(code, state), state, now_s)
         with self._store.transaction() as connection:
             access, people = AccessRepository(connection), PeopleRepository(connection)
             if not access.spend_nonce(state, now_s + 2 * NONCE_LIFE_S, now_s):
-                raise SignInError("the answer was used before", hint=_HINT)
+                raise SignInError(Ground.REPEATED.write(), hint=_HINT)
             account = people.openid_account(self._provider.issuer, subject)
             if account is not None and invitation:
                 raise SignInError(
-                    "this account is somebody's here already",
+                    Ground.TAKEN.write(),
                     hint="sign in with it, or take the invitation with another",
                 )
             if account is not None:
@@ -140,7 +141,7 @@ class OpenId:
                 person = None
             if person is None:
                 raise SignInError(
-                    "nobody was invited with this account",
+                    Ground.UNINVITED.write(),
                     hint="ask an administrator of your company for an invitation",
                 )
             return self._people.enter(connection, person, now_s)
@@ -176,7 +177,7 @@ class OpenId:
             "it names nobody": not isinstance(subject, str) or not _SUBJECT.fullmatch(subject),
         }
         if wrong := next((cause for cause, found in faults.items() if found), None):
-            raise SignInError(f"the provider's ID token was refused: {wrong}", hint=_HINT)
+            raise SignInError(Ground.TOKEN.write(wrong), hint=_HINT)
         return str(subject)
 
     def _decode(self, text: str) -> dict[str, Any]:
@@ -188,7 +189,7 @@ class OpenId:
             except (JoseError, ValueError, TypeError, KeyError) as error:
                 if fresh:
                     cause = type(error).__name__
-                    raise SignInError(f"the provider's ID token was refused: {cause}", hint=_HINT) from None
+                    raise SignInError(Ground.TOKEN.write(cause), hint=_HINT) from None
         raise AssertionError("unreachable")
 
     def _endpoint(self, name: str) -> str:
@@ -214,7 +215,7 @@ class OpenId:
     def _ask(self, method: str, url: str, **options: Any) -> dict[str, Any]:
         """A JSON object from the provider, bounded in time and size."""
         if not self._asking.acquire(blocking=False):
-            raise ProviderError("the provider is slow, and others wait for it", hint="sign in with a passkey")
+            raise ProviderError(Ground.SLOW.write(), hint="sign in with a passkey")
         try:
             return self._ask_now(method, url, **options)
         finally:
@@ -230,7 +231,7 @@ class OpenId:
                         raise ProviderError("the provider's answer is too large or too slow", hint=_HINT)
                 status = answer.status_code
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            cause = f"the provider did not answer: {type(error).__name__}"
+            cause = Ground.SILENT.write(type(error).__name__)
             raise ProviderError(cause, hint="sign in with a passkey, or try again later") from None
         found = None
         with suppress(ValueError, RecursionError):

@@ -14,6 +14,7 @@ from ledger.errors import NotFoundError
 from ledger.store import Connection, Store
 from services.access.credentials import end_sessions
 from services.access.errors import SignInError
+from services.access.grounds import Ground
 from services.access.people.addresses import accepts_passkeys
 from services.access.people.people import Entered, People, find_invitation, handle_of, need_person
 from services.access.people.repository import PasskeyRow, PeopleRepository, PersonRow
@@ -106,9 +107,9 @@ class Passkeys:
         with self._store.transaction() as connection:
             people = PeopleRepository(connection)
             if len(people.passkeys(number)) + len(people.openid_accounts(number)) < 2:
-                raise SignInError("this is the last way in", hint="add another passkey first")
+                raise SignInError(Ground.LAST_WAY.write(), hint="add another passkey first")
             if not people.remove_passkey(id_, number):
-                raise NotFoundError("there is no such passkey", hint="load the page again")
+                raise NotFoundError(Ground.NO_PASSKEY.write(), hint="load the page again")
             # Who removes a passkey may have lost the device, on which a session is open.
             end_sessions(AccessRepository(connection), number, now_s, but=here)
 
@@ -126,7 +127,7 @@ class Passkeys:
             person = None if row is None else people.person(row.person)
             # The authenticator names the account that it signs for (WebAuthn, 7.2 step 6); it must be the key's.
             if row is None or person is None or credential.response.user_handle != person.handle:
-                raise SignInError("the passkey is not one of this gateway's people", hint=_HINT)
+                raise SignInError(Ground.UNKNOWN.write(), hint=_HINT)
             # The counter is compared with the stored one within the transaction: a copy cannot sign in beside it.
             verified = self._verify_authentication(credential, row, now_s)
             self._spend(connection, self._ceremonies.challenge_of(credential), now_s)
@@ -138,9 +139,9 @@ class Passkeys:
         if len(verified.credential_id) > _MAX_ID_BYTES:
             raise SignInError("the passkey's id is too long", hint=_HINT)
         if len(people.passkeys(person.number)) >= _MAX_PASSKEYS:
-            raise SignInError(f"a person can have {_MAX_PASSKEYS} passkeys", hint="remove one first")
+            raise SignInError(Ground.MANY.write(_MAX_PASSKEYS), hint="remove one first")
         if people.passkey(verified.credential_id) is not None:
-            raise SignInError("this passkey is registered already", hint=_HINT)
+            raise SignInError(Ground.REGISTERED.write(), hint=_HINT)
         label = "synced" if verified.credential_backed_up else "on one device"
         row = PasskeyRow(
             verified.credential_id,
@@ -166,17 +167,17 @@ class Passkeys:
     def _verify_current(self, challenge: str, now_s: int) -> None:
         expiry = self._nonces.expiry(challenge)
         if expiry is None or now_s >= expiry:
-            raise SignInError("the request was not made here, or is too old", hint=_HINT)
+            raise SignInError(Ground.STALE.write(), hint=_HINT)
 
     def _spend(self, connection: Connection, challenge: str, now_s: int) -> None:
         access = AccessRepository(connection)
         # By the newest time that any process saw, as for the messages that keys sign.
         self._verify_current(challenge, access.see_time(now_s))
         if not access.spend_nonce(challenge, now_s + 2 * NONCE_LIFE_S, now_s):
-            raise SignInError("the answer was used before", hint=_HINT)
+            raise SignInError(Ground.REPEATED.write(), hint=_HINT)
 
 
 def _bounded(answer: str) -> str:
     if len(answer) > MAX_CREDENTIAL_CHARACTERS:
-        raise SignInError("the browser's answer is too long", hint=_HINT)
+        raise SignInError(Ground.LONG.write(), hint=_HINT)
     return answer

@@ -13,6 +13,7 @@ from ledger.errors import InputError, NotFoundError
 from ledger.store import Connection, Registry, Store
 from services.access.credentials import CredentialKind, end_sessions, issue
 from services.access.errors import SignInError
+from services.access.grounds import Ground
 from services.access.people.repository import InvitationRow, PeopleRepository, PersonRow
 from services.access.people.roles import SCOPES, PersonRole
 from services.access.principals import OPERATOR, Principal
@@ -98,7 +99,7 @@ class People:
         InputError, NotFoundError."""
         name = " ".join(name.split())
         if not 0 < len(name) <= MAX_NAME_CHARACTERS or not name.isprintable():
-            raise InputError(f"a name has to have 1 to {MAX_NAME_CHARACTERS} printable characters", hint="shorten it")
+            raise InputError(Ground.NAME.write(MAX_NAME_CHARACTERS), hint="shorten it")
         code, expires_at = code_of(seed or secrets.token_bytes(32)), now_s + INVITATION_LIFE_S
         row = InvitationRow(_digest(code), person or 0, name, role.value, invited_by or 0, now_s, expires_at, 0)
         with self._store.joining(within) as connection:
@@ -114,7 +115,7 @@ class People:
         """Makes an open invitation worthless. Raises NotFoundError."""
         with self._store.transaction() as connection:
             if not PeopleRepository(connection).withdraw_invitation(digest):
-                raise NotFoundError("there is no such open invitation", hint="load the page again")
+                raise NotFoundError(Ground.NOT_OPEN.write(), hint="load the page again")
 
     def invitation(self, code: str, now_s: int) -> InvitationRow:
         """The open invitation with a code. Raises SignInError, with the same text for every cause."""
@@ -150,7 +151,7 @@ class People:
         self._verify_fresh()
         if not self._is_active(connection):
             raise SignInError(
-                "the company of this gateway is suspended, or the settings do not say which it is",
+                Ground.SUSPENDED.write(),
                 hint="set gateway_participant; see `millmark participants list`",
             )
         access = AccessRepository(connection)
@@ -207,14 +208,14 @@ def find_invitation(people: PeopleRepository, code: str, now_s: int) -> Invitati
 
 
 def _no_invitation() -> SignInError:
-    return SignInError("the invitation was used, has expired, or does not exist", hint=_HINT)
+    return SignInError(Ground.INVITATION.write(), hint=_HINT)
 
 
 def need_person(people: PeopleRepository, number: int) -> PersonRow:
     """Raises NotFoundError unless there is such a person, who was not removed."""
     row = people.person(number)
     if row is None:
-        raise NotFoundError(f"there is no person {number}", hint="see `millmark people list`")
+        raise NotFoundError(Ground.NO_PERSON.write(number), hint="see `millmark people list`")
     return row
 
 
@@ -223,7 +224,7 @@ def _keep_an_administrator(people: PeopleRepository, number: int) -> None:
     here = people.person(number)
     if here is not None and here.role == PersonRole.ADMINISTRATOR and not others:
         raise InputError(
-            "nobody could invite or remove people any more",
+            Ground.LAST_ADMINISTRATOR.write(),
             hint="make somebody else an administrator first: `millmark people invite NAME --role administrator`",
         )
 

@@ -311,7 +311,7 @@ def test_an_invitation_needs_a_role_and_comes_with_a_message_to_send(site: Site)
     sent.pop("person", "")
     refused = browser.post("/portal/people", {**sent, "role": ""})
     assert refused.status_code == 400
-    assert "an invitation needs a role" in refused.text
+    assert "An invitation needs a role" in refused.text
     made = browser.post("/portal/people", {**sent, "role": "recorder"})
     assert "script-src 'self'" in made.headers["content-security-policy"]
     message = re.search(r'<blockquote id="message">(.*?)</blockquote>', made.text, re.DOTALL)

@@ -1,0 +1,63 @@
+"""Why a gateway lets nobody in or leaves its people as they are: each ground is declared once. Errors are raised in its
+words, and pages recognise them and say them in the reader's language.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+
+__all__ = ["Ground", "read_ground"]
+
+
+class Ground(enum.Enum):
+    """A ground. Its value is the error's cause, as `str.format` reads it; `value` stands for what differs."""
+
+    # Invitations and people
+    INVITATION = "the invitation was used, has expired, or does not exist"
+    NOT_OPEN = "there is no such open invitation"
+    NAME = "a name has to have 1 to {value} printable characters"
+    NO_PERSON = "there is no person {value}"
+    LAST_ADMINISTRATOR = "nobody could invite or remove people any more"
+    SUSPENDED = "the company of this gateway is suspended, or the settings do not say which it is"
+    # Passkeys
+    PASSKEY = "the passkey was refused: {value}"
+    UNKNOWN = "the passkey is not one of this gateway's people"
+    STALE = "the request was not made here, or is too old"
+    REPEATED = "the answer was used before"
+    LONG = "the browser's answer is too long"
+    REGISTERED = "this passkey is registered already"
+    MANY = "a person can have {value} passkeys"
+    LAST_WAY = "this is the last way in"
+    NO_PASSKEY = "there is no such passkey"
+    # Accounts at the company's provider
+    FOREIGN = "the answer is not to a question of this browser, or is too old"
+    TAKEN = "this account is somebody's here already"
+    UNINVITED = "nobody was invited with this account"
+    DECLINED = "the provider refused: {value}"
+    TOKEN = "the provider's ID token was refused: {value}"  # noqa: S105  # a sentence
+    SLOW = "the provider is slow, and others wait for it"
+    SILENT = "the provider did not answer: {value}"
+    # Messages that a company's key signs
+    SIGNATURE = "the signature is not 0x and 130 lower-case hex digits"
+    OTHER_KEY = "the signature was not made with the key that the message names"
+    OTHER_SITE = "the message is for another site"
+    OTHER_CHAIN = "the message is for another chain"
+    OLD_MESSAGE = "the message is too old, or its issue time is in the future"
+    OLD_NONCE = "the nonce was not issued here, or has expired"
+    USED_NONCE = "the nonce was used before"
+    NO_PARTICIPANT = "the key does not sign for an active participant"
+
+    def write(self, value: object = "") -> str:
+        """The cause of the error."""
+        return self.value.format(value=value)
+
+
+def read_ground(cause: str) -> tuple[Ground, str] | None:
+    """The ground that an error's cause is, with what stands in it for `value`; None for any other cause."""
+    for ground in Ground:
+        pattern = re.escape(ground.value).replace(re.escape("{value}"), "(?P<value>.*)")
+        found = re.fullmatch(pattern, cause, re.DOTALL)
+        if found is not None:
+            return ground, found.groupdict().get("value", "")
+    return None
