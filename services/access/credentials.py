@@ -23,6 +23,7 @@ from ledger.records import ALL_ROLES
 from ledger.store import Connection, Registry, Store
 from ledger.store.rows import ParticipantRow
 from services.access.errors import UnauthenticatedError
+from services.access.grounds import Ground
 from services.access.people.repository import PeopleRepository
 from services.access.people.roles import SCOPES, PersonRole
 from services.access.principals import OPERATOR, Principal, Scope
@@ -107,17 +108,15 @@ def new_api_key(
     participant is unknown or suspended."""
     wanted = frozenset(scopes)
     if not wanted:
-        raise InputError("an API key needs at least one scope", hint=f"give one of {', '.join(Scope)}")
+        raise InputError(Ground.NO_SCOPE.write(), hint=f"give one of {', '.join(Scope)}")
     if not 0 < life_s <= MAX_API_KEY_LIFE_S:
-        raise InputError("an API key can be valid for 1 to 366 days", hint="create a new one before it expires")
+        raise InputError(Ground.KEY_LIFE.write(MAX_API_KEY_LIFE_S // 86_400), hint="create a new one before it expires")
     if len(label) > MAX_LABEL_CHARACTERS or not label.isprintable() or not label.strip():
-        raise InputError(
-            f"a label has to have 1 to {MAX_LABEL_CHARACTERS} printable characters", hint="describe who uses the key"
-        )
+        raise InputError(Ground.LABEL.write(MAX_LABEL_CHARACTERS), hint="describe who uses the key")
     with store.joining(within) as connection:
         if Registry(connection).participant(participant) is None:
             raise NotFoundError(
-                f"participant {participant} is suspended, or has accepted no key yet",
+                Ground.NO_COMPANY.write(participant),
                 hint="see `millmark participants list`; `millmark join` accepts the company's key",
             )
         access, kind = AccessRepository(connection), CredentialKind.API_KEY

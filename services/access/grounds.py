@@ -1,5 +1,5 @@
-"""Why a gateway lets nobody in or leaves its people as they are: each ground is declared once. Errors are raised in its
-words, and pages recognise them and say them in the reader's language.
+"""Why a gateway lets nobody in, or leaves its people and keys as they are: each ground is declared once. Errors are
+raised in its words, and pages recognise them and say them in the reader's language.
 """
 
 from __future__ import annotations
@@ -38,6 +38,11 @@ class Ground(enum.Enum):
     TOKEN = "the provider's ID token was refused: {value}"  # noqa: S105  # a sentence
     SLOW = "the provider is slow, and others wait for it"
     SILENT = "the provider did not answer: {value}"
+    # API keys
+    NO_SCOPE = "an API key needs at least one scope"
+    KEY_LIFE = "an API key can be valid for 1 to {value} days"
+    LABEL = "a label has to have 1 to {value} printable characters"
+    NO_COMPANY = "participant {value} is suspended, or has accepted no key yet"
     # Messages that a company's key signs
     SIGNATURE = "the signature is not 0x and 130 lower-case hex digits"
     OTHER_KEY = "the signature was not made with the key that the message names"

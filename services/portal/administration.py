@@ -24,6 +24,7 @@ from services.portal.forms import FormRefusedError, Forms
 from services.portal.lists import PAGE_ITEMS, Filters, Lists, principal_of
 from services.portal.once import MAX_CODE, Once
 from services.portal.pages import Pages
+from services.portal.refused import say_error
 from services.portal.routes import ADMINISTRATORS, PageRoute
 from services.webhooks.subscriptions import Subscriber, Subscriptions
 
@@ -108,7 +109,7 @@ class Administration:
         except FormRefusedError:
             raise
         except InputError as error:
-            return self._webhooks(request, str(error), url=url)
+            return self._webhooks(request, say_error(self.pages.catalogue(request), error), url=url)
         return self._webhooks(request, secret=subscriptions.find_made(subscriber, use.seed), again=use.again)
 
     def remove_webhook(self, request: Request, id: _Webhook, token: _Token) -> Response:  # name of the parameter
@@ -181,7 +182,7 @@ class Administration:
         except FormRefusedError:
             raise
         except (InputError, NotFoundError) as error:
-            return self._keys(request, str(error))
+            return self._keys(request, say_error(self.pages.catalogue(request), error))
         return self._keys(request, made=find_api_key(self.parts.store, use.seed, now_s), again=use.again)
 
     def revoke_key(self, request: Request, token: _Token, key: Annotated[str, Form(max_length=64)]) -> Response:
@@ -190,7 +191,7 @@ class Administration:
         try:
             revoke(self.parts.store, key, CredentialKind.API_KEY, now_s=self.parts.clock())
         except NotFoundError as error:
-            return self._keys(request, str(error))
+            return self._keys(request, say_error(self.pages.catalogue(request), error))
         return RedirectResponse(KEYS, 303)
 
     # The audit log

@@ -58,6 +58,14 @@ class PassportView:
         """Whether the reader has to ask somebody before using the part."""
         return self.first.is_stopped or bool(self.first.waits)
 
+    @property
+    def adds(self) -> bool:
+        """Whether the page begins with something that came after the proof, and so is not proved."""
+        proved = () if self.proof is None or self.proof.report is None else self.proof.report.statements
+        first = self.first
+        told = (*first.recalls, *first.waits, *first.verdict, *first.since, *first.gone, *first.anew)
+        return bool(proved) and any(one not in proved for one in told)
+
 
 def is_current(found: Proof | MillmarkError | None) -> bool:
     """Whether a proof tells everything that the index has: it was made from it, and proves something."""

@@ -54,16 +54,16 @@ class SignInPages:
 
     def offer(self, request: Request, address: str = "", next: str = "") -> Response:  # `next`: name of the parameter
         """The form for an address, or the message to sign with its key."""
-        message, refused = None, None
+        message, refused, catalogue = None, "", self.pages.catalogue(request)
         if address:
             try:
-                message = self.sign_in.new_message(
-                    parse_address(address[:_MAX_ADDRESS].strip()), self.clock()
-                ).to_text()
-            except (SigningError, NotFoundError) as error:
-                refused = error
-        told = "" if refused is None else say_error(self.pages.catalogue(request), refused)
-        return self._show(request, address, safe_path(next), message, told, 400 if told else 200)
+                known = parse_address(address[:_MAX_ADDRESS].strip())
+                message = self.sign_in.new_message(known, self.clock()).to_text()
+            except SigningError:
+                refused = catalogue.say("sign_in.no_address")
+            except NotFoundError as error:
+                refused = say_error(catalogue, error)
+        return self._show(request, address, safe_path(next), message, refused, 400 if refused else 200)
 
     def accept(
         self,

@@ -18,6 +18,8 @@ from tests.support.story import AUDITOR, INSPECTOR, MAKER, MODEL, NONE, OTHER, S
 from tests.support.story_site import ORDER, PART, StorySite, as_shown, gated, note
 from tests.support.told import tell
 
+ADDED = "What happened after that block is told by this gateway’s records, and not by the proof."
+
 
 def test_what_happened_after_a_kept_proof_is_told(tmp_path: Path) -> None:
     """By the index, beside what the proof tells: the page is not green."""
@@ -35,8 +37,11 @@ def test_what_happened_after_a_kept_proof_is_told(tmp_path: Path) -> None:
         assert "Before that its certificate said:" in page
         assert page.count("certificate 7 of A-1 by Umbra: pass, revoked") == 1
         assert "A-1: made by Alder" in page.partition("Proof ¶")[2], "all that the proof tells stands there, too"
+        assert ADDED in page
         assert 'class="badge warn stopped"' in site.html
-        assert "pass, revoked" not in site.passport("en", proved=True)
+        page = site.passport("en", proved=True)
+        assert "pass, revoked" not in page
+        assert ADDED not in page
         assert 'class="badge good"' in site.html
 
 
@@ -231,13 +236,14 @@ def test_a_pass_that_fell_since_is_no_headline_although_another_certificate_pass
         story.demand(PART, another)
     with new_store(tmp_path) as store:
         site = StorySite(store, story, earlier)
-        badge = site.passport("en", proved=True, kept=True).partition("That this was recorded")[0]
+        badge, _, after = site.passport("en", proved=True, kept=True).partition("That this was recorded")
         title = site.html.partition('id="badge-title"')[2].partition("</p>")[0]
         assert "PASSED" not in title
         assert ("WAIT" in title) is doubted
         assert why in badge
         assert f"it passes by another certificate since: ¶ ¶ PASSED: certificate {another} by Umbra" in badge
         assert badge.index("Before that its certificate said: ¶ ¶ PASSED: certificate 7") < badge.index("since:")
+        assert ADDED in after
         assert 'class="badge warn"' in site.html, "not stopped"
 
 
