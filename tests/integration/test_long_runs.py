@@ -26,9 +26,9 @@ REPORT = {
 }
 
 
-def a_run(report: object, code: int = 0, target: int = 6) -> LongRun:
+def a_run(report: object, code: int = 0, target: int = 6, each: int = 3) -> LongRun:
     command = (sys.executable, "-c", f"import sys; print({json.dumps(report)!r}); sys.exit({code} + 0 * {{seed}})")
-    return LongRun("kill", "", target, "kills", command, count_faults)
+    return LongRun("kill", "", target, each, "kills", command, count_faults)
 
 
 def test_parts_add_up_until_the_target_each_with_a_seed_of_its_own(tmp_path: Path) -> None:
@@ -39,6 +39,15 @@ def test_parts_add_up_until_the_target_each_with_a_seed_of_its_own(tmp_path: Pat
     assert [part.seed for part in read_parts(kept)] == [1001, 1002, 1003]
     assert go_on(a_run(REPORT, target=99), 0, kept)
     assert len(read_parts(kept)) == 3
+
+
+def test_no_part_is_begun_that_those_under_way_make_superfluous(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    assert go_on(a_run(REPORT, target=3), float("inf"), kept, at_once=4)
+    assert [part.seed for part in read_parts(kept)] == [1001]
+    # What parts counted so far says more than what they were asked to try: one of 3 is missing, not three of 1.
+    assert go_on(a_run(REPORT, target=6, each=1), float("inf"), kept, at_once=4)
+    assert [part.seed for part in read_parts(kept)] == [1001, 1002]
 
 
 def a_run_that_waits(folder: Path, others: int, wrong: int = 0) -> LongRun:
@@ -53,7 +62,7 @@ while len(list(folder.iterdir())) < {others}:
 report = json.loads({json.dumps(REPORT)!r})
 print(json.dumps([report] if seed == {wrong} else report))
 """
-    return LongRun("kill", "", 12, "kills", (sys.executable, "-c", waits), count_whole)
+    return LongRun("kill", "", 12, 3, "kills", (sys.executable, "-c", waits), count_whole)
 
 
 def count_whole(printed: str) -> tuple[int, int]:

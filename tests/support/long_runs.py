@@ -40,11 +40,12 @@ Count: TypeAlias = Callable[[str], tuple[int, int]]
 
 @dataclass(frozen=True, slots=True)
 class LongRun:
-    """`command`: `{seed}` stands for the part's seed."""
+    """`command`: `{seed}` stands for the part's seed. `each`: what a part is asked to try; what it counts may differ."""
 
     name: str
     shows: str
     target: int
+    each: int
     unit: str
     command: tuple[str, ...]
     count: Count
@@ -109,7 +110,7 @@ def count_invariants(printed: str) -> tuple[int, int]:
 
 def _faults(name: str, target: int, unit: str, each: int, shows: str, count: Count = count_faults) -> LongRun:
     command = (sys.executable, "-m", "services.cli", "faults", name, "--count", str(each), "--seed", "{seed}", "--json")
-    return LongRun(name, shows, target, unit, command, count)
+    return LongRun(name, shows, target, each, unit, command, count)
 
 
 LONG_RUNS = (
@@ -124,6 +125,7 @@ LONG_RUNS = (
         "api",
         "generated requests to a real gateway, held against its OpenAPI document",
         200_000,
+        5000,
         "requests",
         (sys.executable, "-m", "services.cli", "bench", "api", "--cases", "5000", "--seed", "{seed}", "--json"),
         count_requests,
@@ -132,6 +134,7 @@ LONG_RUNS = (
         "forgeries",
         "forged and mutated bundles: none is accepted, each is refused by the step that it is meant for",
         1_000_000,
+        30_000,
         "bundles",
         (
             *(sys.executable, "-m", "tests.support.forgeries", "tests/vectors/bundle/part.bundle"),
@@ -143,6 +146,7 @@ LONG_RUNS = (
         "invariants",
         "the ledger's invariants over random calls, 64 a run",
         10_000,
+        1000,
         "runs",
         (str(toolchain.native_binary("forge")), "test", "--match-test", "invariant", "--fuzz-seed", "{seed}"),
         count_invariants,
@@ -206,18 +210,22 @@ def tell_state(parts: Sequence[Part]) -> Iterator[str]:
 def go_on(run: LongRun, until: float, kept: Path, at_once: int = 1) -> bool:
     """Runs parts until the target is reached or the time is over, so many at once: most of them wait most of the time.
 
-    Once a part fails, none is begun any more. False if one did. If one raises an error, that is raised as soon as those
-    beside it have ended and are kept.
+    No part is begun that those under way are likely to make superfluous, nor any once a part fails. False if one did.
+    If one raises an error, that is raised as soon as those beside it have ended and are kept.
     """
     own = [part for part in read_parts(kept) if part.name == run.name]
     seeds = itertools.count(max((part.seed for part in own), default=_FIRST_SEED - 1) + 1)
     tried, well = sum(part.count for part in own), True
+    counts = [part.count for part in own if part.passed]
+    each = sum(counts) / len(counts) if counts else run.each
     running: set[Future[Part]] = set()
     errors: list[BaseException] = []
     # A process for each, since what children used is counted for a process.
     with ProcessPoolExecutor(at_once, get_context("spawn")) as pool:
         while True:
-            while well and len(running) < at_once and tried < run.target and time.monotonic() < until:
+            while well and len(running) < at_once and time.monotonic() < until:
+                if tried + len(running) * each >= run.target:
+                    break
                 running.add(pool.submit(run_part, run, next(seeds)))
             if not running:
                 break
