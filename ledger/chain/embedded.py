@@ -121,8 +121,8 @@ class _Backend(PyEVMBackend):  # type: ignore[misc]  # eth-tester ships no types
         return cast(int, super().estimate_gas(transaction, block_number))
 
     def _latest(self) -> Any:
-        """State after the latest block, without base fee: with one, a call's sender would need a balance that the call
-        then does not spend. Calls are reverted on it, so that until the next block all share what it has read."""
+        """The state after the latest block, with a base fee of 0: with another, a call's sender would need a balance to
+        pay for gas. Kept until the next block, so that calls share what was read; each is reverted after it ran."""
         head = self.chain.get_canonical_head()
         if head != self._state_of:
             self._state, self._state_of = self.chain.get_vm(head.copy(base_fee_per_gas=0)).state, head

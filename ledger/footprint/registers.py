@@ -192,6 +192,8 @@ class _Allocating:
             return self._before_reset(index, last, reading)
         if reading.wh >= last.wh:
             return reading.wh - last.wh
+        # Only a fall by more than half of the range is taken for a rollover: a smaller one is more likely a wrong
+        # reading, and would be counted as more than half of the range.
         if self.modulus_wh is not None and last.wh < self.modulus_wh and last.wh - reading.wh > self.modulus_wh // 2:
             wh = reading.wh + self.modulus_wh - last.wh
             self.notes.append(Noted(Note.ROLLOVER, index, wh))

@@ -211,7 +211,7 @@ def _attributes(query: str, elements: tuple[tuple[str, str], ...]) -> tuple[tupl
         if ai in seen:
             raise IdentifierError(f"({ai}) occurs twice", hint="leave one of them out")
         if belongs_in_path(elements, ai):
-            raise IdentifierError(f"({ai}) is a qualifier of ({key})", hint="write it in the path")
+            raise IdentifierError(f"({ai}) in the query is a qualifier of ({key})", hint="write it in the path")
         if ai not in ATTRIBUTES:
             raise IdentifierError(f"({ai}) is not a data attribute", hint="leave it out")
         if not value:

@@ -118,10 +118,12 @@ def export_index(store: Store, path: Path) -> End:
     Raises NotFoundError if nothing is indexed yet, InputError if the file exists or cannot be written.
     """
     try:
+        # One read transaction for all of it: what a follower commits meanwhile is not in the file.
         with store.reading() as connection, gzip.open(path, "xb", _LEVEL) as file:
             try:
                 return _export(connection, file)
             except BaseException:
+                # Nobody could import it without its last line, and the next attempt would refuse to overwrite it.
                 path.unlink()
                 raise
     except OSError as error:
@@ -137,6 +139,7 @@ def _export(connection: Connection, file: gzip.GzipFile) -> End:
         raise NotFoundError("nothing is indexed yet", hint="run `millmark status` with the chain at hand, then again")
     names = (identity.chain_id, identity.genesis_hash, identity.registry, identity.ledger, identity.ledger_id)
     _write(file, Start(_FORMAT, _VERSION, *names))
+    # Two scans side by side, neither of which is ever whole in memory, in place of a query for each block.
     digest, records = start_digest(identity), rows.scan(RecordRow, "block_number", "log_index")
     record = next(records, None)
     for block in rows.scan(BlockRow):
@@ -148,6 +151,7 @@ def _export(connection: Connection, file: gzip.GzipFile) -> End:
             logged.append(_logged(record))
             record = next(records, None)
         _write(file, _Block(block.number, block.hash, block.parent_hash, block.timestamp, logged))
+    # What the follower added up record by record: a damaged row must not be handed to others.
     if digest != cursor.digest:
         raise InputError("the index is damaged: its records are not those of its digest", hint="see `millmark status`")
     end = End(

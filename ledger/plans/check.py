@@ -136,6 +136,7 @@ def check_plan(file: PlanFile) -> PlanCheck:
         verify_before(plan, file.before, counted.offers)
     verify_ties(problem, plan)
     _verify_slots(call, plan.bound, offers)
+    # Before anything is expanded: a file of a few megabytes can ask for more memory than there is.
     verify_size(problem, plan.bound)
     prices = build_slot_prices(problem, plan.bound)
     value = derive_bound(problem, prices, _known_paths(problem, plan, prices))
@@ -233,6 +234,7 @@ def _verify_offers(plan: Plan, counted: Counted) -> dict[bytes, Offer]:
             reason = counted.refused.get(identifier, "not among those received")
             refuse(PlanRule.OFFERS, f"offer 0x{identifier.hex()} does not count: {reason}")
     offers = {identifier: offer for identifier, offer in counted.offers.items() if identifier not in dropped}
+    # All of the plan's offers count, and it cannot list one twice: so as many are the same ones.
     if len(offers) != len(plan.offers):
         left_out = min(offers.keys() - frozenset(plan.offers))
         offer = offers[left_out]
@@ -298,6 +300,7 @@ def _length_of_union(spans: list[tuple[int, int]]) -> int:
 
 def jain_per_mille(shares: Sequence[Share]) -> int:
     """Jain's index of used by offered slots: 1000 when all owners have the same share of what they offered."""
+    # Integers, so that everybody comes to the same per mille.
     ratios = [share.used * _SCALE // share.offered for share in shares]
     squares = sum(ratio * ratio for ratio in ratios)
     return sum(ratios) ** 2 * 1000 // (len(ratios) * squares) if squares else 1000

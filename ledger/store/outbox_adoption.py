@@ -43,6 +43,7 @@ __all__ = [
 
 ADOPTED = "ledger:"
 """How the idempotency key of a record begins that was found on the ledger."""
+# FAILED, too: after the backup was made, somebody may have had the record queued again.
 _WAITING = (OutboxState.QUEUED, OutboxState.PAUSED, OutboxState.BLOCKED, OutboxState.FAILED)
 _OPEN = (OutboxState.NONCED, OutboxState.SIGNED, OutboxState.SENT, OutboxState.MINED)
 _CLEAR = {"error_name": None, "error": None, "error_values": None, "cancelling": False}
@@ -187,6 +188,7 @@ def adopt_transaction(connection: Connection, found: AdoptedTransaction, adoptio
             adoption.waiting += 1
         attempt = {"transaction_id": transaction_id, "position": position, "record_id": record_id}
         connection.execute(outbox_attempts.insert().values(attempt))
+    # In the same transaction: a nonce that is known to be used must not be given to another transaction.
     raise_nonce(connection, found.signer, found.nonce + 1)
 
 

@@ -177,6 +177,8 @@ class Submitter:
         if not sent or self._chain.profile.timed_blocks:
             self._sender.mark_sent(writer, sent)
             return before + len(transactions), sight
+        # Settled before they are marked as sent, which saves a commit: those in a block go from SIGNED to MINED or
+        # FINAL. After a crash in between they are still SIGNED, and the next step sends the same bytes again.
         sight = self._chain.look(self.key)
         waiting = self._tracker.settle(writer, sent, sight)
         self._sender.mark_sent(writer, waiting)

@@ -85,7 +85,7 @@ def _other_windows(verified: Verified) -> Iterator[Statement]:
 
 
 def _other_kinds(verified: Verified) -> Iterator[Statement]:
-    """Finished operations, and certificates by procedure, whose shown entry is an offer, a plan or the like."""
+    """Finished operations, and certificates by procedure, that name an entry which shows no work: an offer, a plan."""
     shown = {one.record: one.shown for one in verified.bundle.evidence if one.shown and not one.shown.kind.shows_work}
     if not shown:
         return

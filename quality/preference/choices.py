@@ -82,5 +82,5 @@ def build_choices(
         )
     who = np.arange(count) if people is None else np.unique(np.asarray(people), return_inverse=True)[1]
     if who.shape != taken.shape:
-        raise InputError(f"{len(who)} people made {count} choices", hint="name one for each choice")
+        raise InputError(f"people lists {len(who)} for {count} choices", hint="give the person of each choice")
     return Choices(values.astype(np.int64), there, taken.astype(np.int64), tuple(names), divisors, who.astype(np.int64))

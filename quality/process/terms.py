@@ -112,7 +112,8 @@ def _entry(
 
 
 def _scaled(value: int | Decimal, decimals: int, what: str) -> int:
-    """A number of the sensor's unit as the column's integer, exact."""
+    """The value, given in the sensor's unit, as the column's integer: times 10 ** `decimals`. Raises InputError if that
+    is not a whole number below 2 ** 53."""
     try:
         scaled = Decimal(value).scaleb(decimals)
         whole = int(scaled)

@@ -74,7 +74,7 @@ def write_login(home: Path, login: Login) -> None:
 
 
 def read_login(home: Path) -> Login | None:
-    """None if nobody signed in. Raises SettingsError for a file that is none."""
+    """The kept session; None if nobody signed in. Raises SettingsError if the file does not contain a session."""
     path = home / LOGIN
     if not path.is_file():
         return None

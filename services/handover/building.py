@@ -103,7 +103,7 @@ def _need(rows: Rows, sequence: int, sender: int, recipient: int) -> tuple[Recor
             f"because of record {sequence}, participant {sender} hands nothing over to participant {recipient}"
         )
     if not is_standing(rows, record):
-        raise NotDueError(f"what record {sequence} began is over")
+        raise NotDueError(f"what record {sequence} began has ended since, so nothing is handed over for it any more")
     return record, allowed
 
 

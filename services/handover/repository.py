@@ -124,6 +124,7 @@ class HandoverRepository:
 
     def all(self, *states: str, most: int = 1000) -> list[DeliveryRow]:
         """The oldest first, without their texts."""
+        # A text may have 21 MiB. It is replaced by an empty one in the query, so that the rows keep their columns.
         columns = [column if column.name != "text" else func.substr(column, 1, 0) for column in deliveries.c]
         query = select(*columns).order_by(deliveries.c.sequence, deliveries.c.recipient).limit(most)
         if states:
@@ -207,6 +208,8 @@ class HandoverRepository:
     def erase(self, erasure: Erasure, now_ms: int) -> None:
         """Notes an erasure, and has every hand-over that had the document made and sent again."""
         known = self._rows.get(ErasureRow, erasure.root, erasure.path)
+        # What is signed stays. One's own gives way where another record is named, mostly because there was none when it
+        # was noted, so that it was not passed on. Noting the same again must not have everything sent once more.
         if known is not None and (known.signature or known.record == erasure.record):
             return
         row = ErasureRow(erasure.root, erasure.path, erasure.contract, erasure.record, erasure.signature)
@@ -220,6 +223,8 @@ class HandoverRepository:
         anew = {"state": "waiting", "text": b"", "digest": b"", "attempts": 0, "reason": ""}
         place = deliveries.c.sequence == sequence, deliveries.c.recipient == recipient
         changed = deliveries.c.changed_ms
+        # `changed_ms` is the row's version, by which whoever seals or settles it notices this. So it has to change even
+        # while the clock stands, or was set back.
         later = case((changed < now_ms, now_ms), else_=changed + 1)
         self._connection.execute(update(deliveries).where(*place).values(**anew, next_try_ms=now_ms, changed_ms=later))
 

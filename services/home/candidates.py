@@ -71,8 +71,8 @@ def keep_candidate(connection: Connection, candidate: Candidate) -> Admit:
 
 
 def keep_numbers(connection: Connection) -> int:
-    """Keeps the numbers and names of companies that the ledger has admitted since what the directory will say of them
-    was kept. Returns how many there were."""
+    """Completes kept admissions that wait for the ledger to give the company a number: where it has by now, keeps that
+    number, and the company's name under it. Returns how many were completed."""
     names: dict[int, str] = {}
     for row in DirectoryRepository(connection).admissions():
         number = None if row.participant else find_admitted(connection, row.address)

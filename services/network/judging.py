@@ -133,6 +133,8 @@ def _stalled(seen: Observation, own: Address | None, name: Name, down: frozenset
         return Finding(
             Level.ALARM, f"{age}: HALTED, though {reached} of {count} validators are connected", _agree(seen)
         )
+    # Those that this node does not see are enough to go on among themselves. Then it is cut off, as far as anybody can
+    # tell from here, and to start other nodes again would be the wrong advice.
     if count - max(reached, len(down.intersection(seen.validators))) >= quorum:
         return Finding(
             Level.ALARM,

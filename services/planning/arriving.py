@@ -125,7 +125,7 @@ class _Verifier:
         if (call.chain_id, call.ledger) != (self._ledger.chain_id, self._ledger.ledger):
             raise PlanningError("a call in it is for another ledger")
         if call.coordinator != self._record.participant:
-            raise PlanningError(f"a call in it is one of participant {call.coordinator}, not of its sender")
+            raise PlanningError(f"a call in it was made by participant {call.coordinator}, who is not its sender")
         for job in call.jobs:
             row = self._rows.get(OrderRow, job.order)
             if row is None or row.coordinator != call.coordinator:
@@ -142,7 +142,7 @@ class _Verifier:
         reason = why_not_lawful(call, offer, {} if machine is None else {offer.machine: machine.owner})
         stream = self._rows.get(StreamRow, self._record.subject)
         if not reason and offer.owner != self._record.participant:
-            reason = f"it is one of participant {offer.owner}, not of its sender"
+            reason = f"it was made by participant {offer.owner}, who is not its sender"
         if not reason and (stream is None or stream.machine != offer.machine):
             reason = f"it is not in a stream of machine {offer.machine}"
         if reason or machine is None:
@@ -166,6 +166,7 @@ class _Verifier:
         claims = self._documents.get(seal.claims)
         if claims is None:
             raise PlanningError("the document of a plan in it is missing")
+        # Owners get their part of the plan alone; who gets the whole of it needs no part.
         if read_plan(claims, seal) is None:
             read_part(claims, seal, self._recipient)
         self.arrival.roots.add(seal.claims)
@@ -191,6 +192,7 @@ class _Verifier:
     def _known(self, digest: bytes) -> Call:
         call = self._calls.get(digest) or find_call(self._rows, digest)
         if call is None:
+            # Call and offer come from two gateways, in either order. The sender tries again, so nothing is lost.
             raise CallUnknownError(
                 "the call that it is about has not arrived here yet", hint="its coordinator's gateway hands it over"
             )

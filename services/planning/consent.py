@@ -203,7 +203,7 @@ def _time_of(call: Call, row: Row, assignment: int) -> Taken:
 
 
 def _find_difference(assignment: AssignmentRow, row: Row, offer: Offer) -> str:
-    """What of a row is not as offered; empty if all is."""
+    """How a row of the plan differs from the offer or from the assignment on the ledger; empty if it does not."""
     price = offer.price_at(row.start)
     if price is None:
         return f"no window lets it start in slot {row.start}"

@@ -147,7 +147,7 @@ def _listed(omission: Omission) -> set[bytes]:
     except (CanonicalError, ClaimsError, ProofError) as error:
         raise OmissionRefusedError(f"the plan's document is not the one that was signed: {error.cause}") from None
     if named != (canonical_json(to_hex(seal.call)).decode(), to_hex(seal.plan)):
-        raise OmissionRefusedError("the plan's document is of another plan")
+        raise OmissionRefusedError("the document names another call or plan than the seal")
     return found
 
 
@@ -200,14 +200,14 @@ def parse_omission(data: bytes) -> Omission:
 
 def _parse_receipt(value: Json, call: bytes, offer: bytes) -> Receipt:
     if not isinstance(value, dict) or value.keys() != {"received_at", "signature"}:
-        raise PlanningError("its receipt is malformed")
+        raise PlanningError("the receipt is malformed")
     at, signature = value["received_at"], value["signature"]
     if isinstance(at, bool) or not isinstance(at, int) or not isinstance(signature, str) or len(signature) != 132:
-        raise PlanningError("its receipt is malformed")
+        raise PlanningError("the receipt is malformed")
     try:
         return Receipt(call, offer, at, bytes.fromhex(signature[2:]))
     except ValueError:
-        raise PlanningError("its receipt is malformed") from None
+        raise PlanningError("the receipt is malformed") from None
 
 
 def _parse_registry(value: Json) -> RegistryProof | None:

@@ -82,7 +82,7 @@ class CheckPage:
 
     @cached_property
     def _packed(self) -> dict[str, bytes]:
-        """What is worth packing."""
+        """Gzipped content by name, of the files that are long enough and not packed yet."""
         return {
             name: gzip.compress(content, mtime=0)
             for name, (_, content) in self._files.items()

@@ -42,6 +42,7 @@ def _certify(record: Recorded[certificates.CertificateIssued], state: State, lot
 
 def certificate_upheld(record: Recorded[certificates.CertificateUpheld], state: State) -> None:
     certificate = state.need(CertificateRow, record.event.certificate)
+    # One that was opened without a demand had not been counted.
     if certificate.state == CertificateState.DEMANDED:
         _count(state, certificate, -1)
     certificate.state, certificate.opened_at = CertificateState.UPHELD, record.block_time
@@ -52,6 +53,7 @@ def certificate_upheld(record: Recorded[certificates.CertificateUpheld], state: 
 def certificate_refuted(record: Recorded[certificates.CertificateRefuted], state: State) -> None:
     """The lot follows the execution, as in Challenges._refute of contracts/src/history."""
     certificate = state.need(CertificateRow, record.event.certificate)
+    # A demanded one has been counted since the demand, and stays so: what is upheld cannot be refuted any more.
     if not certificate.opening_deadline:
         _count(state, certificate, 1)
     certificate.state, certificate.opened_at = CertificateState.REFUTED, record.block_time

@@ -178,6 +178,7 @@ class People:
         SignInError."""
         people = PeopleRepository(connection)
         row = find_invitation(people, code, now_s)
+        # Whoever marks it as used has it: of two requests with one code that both found it open, one is refused here.
         if not people.use_invitation(row.digest, now_s):
             raise _no_invitation()
         if row.person:

@@ -1,4 +1,4 @@
-"""The methods and types of `services.client`, as Python made from the OpenAPI document.
+"""Python code of the methods and types of `services.client`, made from the OpenAPI document.
 
 `scripts/generate_client` writes them; a test holds the checked-in code equal to what this module makes.
 """

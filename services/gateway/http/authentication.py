@@ -165,7 +165,7 @@ async def require_guarded(request: Request) -> None:
     """Dependency of every route. Raises ForbiddenError for a route that the guard did not see, because it is not in the
     table: it is closed to everybody."""
     if not hasattr(request.state, "principal"):
-        raise ForbiddenError("this route is closed to everybody", hint="")
+        raise ForbiddenError("no rule says who may use this route", hint="report it as a defect of this program")
 
 
 async def _principal_of(request: Request) -> Principal:

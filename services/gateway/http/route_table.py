@@ -128,7 +128,7 @@ class RouteTable:
         row = self.get(method, path)
         # Closed by default: a route that reaches the router in another way is of no use to anybody.
         if row is None:
-            raise ForbiddenError("this route is closed to everybody", hint="")
+            raise ForbiddenError("no rule says who may use this route", hint="report it as a defect of this program")
         return row.rule
 
     def most_body_bytes(self, method: str, path: str) -> int:

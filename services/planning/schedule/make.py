@@ -203,6 +203,7 @@ class _Maker:
             held = max(held, kept, key=len)
         self._held = held
         self._problem, self._proof = self._build(), self._build_proof()
+        # CP-SAT's paths are a plan for its own rows: with others held in their place, they may collide.
         if staying is not None and held.items() >= staying.rows.items():
             self._offer([_own_path(self._problem, number, path) for number, path in enumerate(staying.paths)])
 
@@ -305,6 +306,7 @@ class _Maker:
         """Write a plan down, with equal offers as the tie hash chooses them."""
         fixed = frozenset(self._held)
         rows = build_rows(self._problem, paths)
+        # From the start after each exchange: it can make equals of two offers that were none before.
         while (tied := next(find_tied(self._proof, rows, tie, fixed, self._now), None)) is not None:
             row, choice = tied
             place = rows.index(row)

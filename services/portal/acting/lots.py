@@ -16,6 +16,7 @@ from ledger.store.rows import (
     CustodyChangeRow,
     LotRow,
     OrderRow,
+    ParticipantRow,
     StandingRow,
     gates_of,
 )
@@ -140,7 +141,9 @@ def _may_release(scene: Scene) -> bool:
 
 
 def _is_liftable(scene: Scene) -> bool:
-    """Whether what holds the lot in quarantine does not count any more: its certificate, or, by a waiver, its gate."""
+    """Whether the reason for the quarantine is gone: the order is delivered, the certificate behind it is not valid any
+    more, no certificate is behind it and who imposed it has no roles any more, or the buyer waived that inspector's
+    gate. By the rules of Verdicts._isLiftable in contracts/src/history."""
     row, order = lot_of(scene), order_of(scene)
     if order is not None and order.state == OrderState.DELIVERED:
         return True
@@ -148,6 +151,9 @@ def _is_liftable(scene: Scene) -> bool:
     number = 0 if standing is None else standing.quarantining
     certificate = scene.reader.rows.get(CertificateRow, number) if number else None
     if certificate is not None and scene.reader.status(certificate) is not CertificateStatus.VALID:
+        return True
+    imposer = scene.reader.rows.get(ParticipantRow, row.counterparty)
+    if certificate is None and imposer is not None and (imposer.inactive_since or not imposer.roles):
         return True
     waivers = build_waivers(scene.reader, row.subject)
     return any(bool(one.holds) and one.inspector.participant == row.counterparty for one in waivers)

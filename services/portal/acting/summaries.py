@@ -93,7 +93,7 @@ def _packed(reader: Reader, values: Sequence[object]) -> Iterator[object]:
 
 
 def _opened(inference: Inference) -> Iterator[Line]:
-    """What an opening publishes. A window that cannot be read is one that no model passes."""
+    """What opening an inference publishes. A window that cannot be unpacked is shown as empty."""
     try:
         window = tuple(unpack_window(inference.window))
     except QualityError:

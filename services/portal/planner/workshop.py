@@ -112,7 +112,7 @@ def find_number(names: NameReader, name: str) -> int:
 
 
 def list_companies(shelf: Shelf, role: Role) -> list[tuple[int, str | None]]:
-    """The companies with a role that may act, by number, with their names."""
+    """Numbers, ascending, and names of the companies that have this role and are not suspended."""
     names = shelf.book.names()
     rows = shelf.rows.find(ParticipantRow, suspended=False)
     return [(row.number, names.get(row.number)) for row in sorted(rows, key=_number) if Role(row.roles) & role]

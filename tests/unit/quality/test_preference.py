@@ -122,7 +122,7 @@ def test_few_choices_are_held_back_towards_equal_shares() -> None:
         ({"scales": (0,)}, "1 attributes need as many names"),
         ({"attributes": np.zeros((2, 2, 1))}, "attributes and choices must be integers"),
         ({"available": np.ones((2, 3), dtype=bool)}, "do not go with"),
-        ({"people": np.array([1])}, "1 people made 2 choices"),
+        ({"people": np.array([1])}, "people lists 1 for 2 choices"),
     ],
 )
 def test_what_is_malformed_is_refused(change: dict[str, object], cause: str) -> None:

@@ -14,18 +14,23 @@ from ledger.records import (
     AcceptOrder,
     CommissionLot,
     Disposition,
+    Gate,
     Item,
     LotState,
     NoteKind,
     OfferCustody,
     OpenStream,
     OrderState,
+    OrderTerms,
+    PlaceOrder,
     ProposeAssignment,
     ProposeRecovery,
+    QuarantineLot,
     ReceiveLot,
     RegisterMachine,
     RegisterModel,
     StartAssignment,
+    Suspend,
     Verdict,
 )
 from ledger.store import Rows
@@ -253,6 +258,29 @@ def test_an_inspector_certifies_by_a_procedure_and_takes_it_back(day: Day) -> No
     day.do("waiveGate", lot, reason="inspected here")
     day.do("releaseLot", lot, reason="set free")
     assert day.row(LotRow, bytes.fromhex(lot)).state == LotState.HELD
+
+
+def test_a_quarantine_of_an_inspector_who_was_suspended_is_lifted_by_whoever_holds_the_lot(day: Day) -> None:
+    name, gates = identifier_hash(NONE, "urn:example:xorder"), (Gate(day.other_number),)
+    day.by_other(PlaceOrder(name, OrderTerms(1, day.site.number, gates, FAR, 1, b"H87", NONE)))
+    order = subject(SubjectKind.ORDER, day.other_number, name)
+    day.do("acceptOrder", order.hex())
+    machine = day.site.final("/v1/machines", identifier="urn:example:press")["sequence"]
+    day.do("proposeAssignment", order.hex(), machine=str(machine), operation="0")
+    work = str(day.last(AssignmentRow).sequence)
+    day.do("acceptAssignment", work)
+    day.do("openStream", str(machine), identifier="urn:example:press:log")
+    day.do("startAssignment", work)
+    lot = day.do("commissionLot", work, identifier="urn:example:part", quantity="1")
+    day.by_other(QuarantineLot(lot, order, NONE))
+    assert "releaseLot" not in day.offered(f"/portal/lots/{lot.hex()}")
+    world, outbox = day.site.world, Outbox(day.site.store)
+    owner = world.submitter(outbox, world.owner)
+    owner.submit([("suspend", Suspend(day.other_number, NONE))])
+    owner.drain()
+    day.site.send()
+    day.do("releaseLot", lot.hex(), reason="who stopped it is gone")
+    assert day.row(LotRow, lot).state == LotState.HELD
 
 
 def test_an_auditor_approves_a_model_and_its_inspector_may_not(day: Day) -> None:

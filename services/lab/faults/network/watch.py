@@ -56,7 +56,7 @@ class Heads:
         return max((seen[-1][1] for seen in self._seen if seen), default=0)
 
     def shown_at(self, number: int, above: int, since: float) -> float | None:
-        """When node `number` first showed a block above that one, after that time; None if it has not."""
+        """When node `number` first showed a block above block `above`, at `since` or later; None if it has not."""
         return next((at for at, head in reversed_until(self._seen[number], since) if head > above), None)
 
 
@@ -138,7 +138,7 @@ class RunningCompany:
         return CompanyAccount(self.plan.site(), self.plan.number, self.acknowledged, self.plan.database)
 
     def finish(self) -> None:
-        """Tells it to take in no more; `await_drained` waits for the end."""
+        """Tells the process to take in no more records and to end; `await_drained` waits until it has."""
         self.process.terminate()
 
     def await_drained(self) -> bool:

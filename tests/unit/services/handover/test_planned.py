@@ -156,7 +156,7 @@ def test_a_plan_comes_with_its_document(told: Told, homes: dict[str, Home]) -> N
     ("word", "says"),
     [
         ("foreign machine", r"machine \d+ is not one of participant 3"),
-        ("foreign owner", "it is one of participant 4, not of its sender"),
+        ("foreign owner", "it was made by participant 4, who is not its sender"),
         ("not asked for", "the call does not ask for operation 8"),
         ("after the end", "a window ends after the call's last slot"),
     ],
