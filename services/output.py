@@ -104,7 +104,7 @@ def _least_width(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> int:
 
 
 def _widths(columns: Sequence[str], cells: Sequence[Sequence[str]], most: int) -> list[int]:
-    """Of each column, as wide as its longest cell if that fits, and never narrower than its longest word. Rich by
+    """The width of each column: that of its longest cell if all fit, and never less than its longest word's. Rich by
     itself narrows columns also in the middle of a word."""
     from rich.cells import cell_len  # noqa: PLC0415 - as above
 
@@ -118,7 +118,7 @@ def _widths(columns: Sequence[str], cells: Sequence[Sequence[str]], most: int) -
 
 
 def _least_widths(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> list[int]:
-    """Of each column, the width of its longest word."""
+    """The width of the longest word in each column."""
     from rich.cells import cell_len  # noqa: PLC0415 - as above
 
     return [

@@ -132,7 +132,7 @@ class Footprint:
 
     @property
     def step(self) -> Amounts:
-        """Of all that the step made."""
+        """The amounts for everything that the step made."""
         material = _sum(one.amounts.share(one.part) for one in self.shares if not one.component)
         components = _sum(one.amounts.share(one.part) for one in self.shares if one.component)
         own = _sum(map(self.amounts_of_own, self.own))

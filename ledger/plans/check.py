@@ -89,7 +89,7 @@ class PlanCheck:
     """What a file alone cannot show."""
 
     def shares(self) -> tuple[Share, ...]:
-        """Of each owner whose offers count, ascending."""
+        """The share of each owner whose offers count, by owner, ascending."""
         offers = self.counted.offers
         return _share(self.plan, {identifier: offers[identifier] for identifier in self.plan.offers})
 

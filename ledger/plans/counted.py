@@ -112,8 +112,9 @@ def _why_untimely(call: Call, opened: OpenedOffer) -> str:
 
 
 def _find_doubled(counting: Mapping[bytes, OpenedOffer]) -> list[bytes]:
-    """Of several for one operation on one machine the first in the machine's stream counts; none, where that is not
-    known. One without a place in a stream, which anybody can write, takes nothing from those that have one."""
+    """The offers that do not count beside others for the same operation on the same machine: all but the first one in
+    the machine's stream, and all where that one is not known. An offer without a place in a stream, which anybody can
+    write, takes nothing from those that have one."""
     groups: dict[tuple[bytes, int, int], list[OpenedOffer]] = defaultdict(list)
     for opened in counting.values():
         if isinstance(offer := opened.entry, Offer):

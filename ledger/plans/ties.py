@@ -16,7 +16,7 @@ __all__ = ["find_tied", "tie_rank", "verify_ties"]
 
 
 def tie_rank(tie: bytes, offer: bytes) -> bytes:
-    """Of offers that make no difference to the cost, the one with the smallest rank is taken."""
+    """The rank of an offer. Among offers that make no difference to the cost, the one of the smallest rank is taken."""
     return sha256(tie + offer)
 
 

@@ -116,7 +116,7 @@ def _find_judged(reader: Reader, lots: Collection[LotRow]) -> dict[bytes, Judged
 
 
 def _judged(reader: Reader, lot: LotRow, certificates: Iterable[CertificateRow]) -> Judged | None:
-    """Of the certificates that decide about a lot, what speaks against it: a fail before all else."""
+    """What the certificates that decide about a lot say against it: a fail before all else."""
     found = []
     for row in certificates:
         verdict, status = Verdict(row.verdict), reader.status(row, lot)

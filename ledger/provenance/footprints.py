@@ -195,7 +195,8 @@ def _factors(footprints: Iterable[Footprint]) -> Iterator[FactorOf]:
 
 
 def _recycled(footprints: Iterable[Footprint]) -> int | None:
-    """Of all material by mass that is stated in these footprints, without regard to what was taken of it."""
+    """Recycled material of all that these footprints state by mass, in per mille, however much of it was taken; None if
+    they state none."""
     whole, used = 0, 0
     for footprint in footprints:
         units = {one.key: one.amount_unit for one in footprint.used}

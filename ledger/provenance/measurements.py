@@ -16,7 +16,7 @@ __all__ = ["build_shared_measurements", "find_shared"]
 def build_shared_measurements(
     reader: Reader, assignments: Iterable[answers.Assignment], certificates: Iterable[answers.Certificate]
 ) -> tuple[answers.SharedMeasurement, ...]:
-    """Of the entries of streams that these name, those that others name as well, by stream and index.
+    """Entries of streams that these name and others name as well, by stream and index.
 
     An operation and the only certificate of a lot that it made may name one entry: that is one measurement of one lot.
     """
@@ -29,7 +29,7 @@ def build_shared_measurements(
 
 
 def find_shared(reader: Reader, named: Mapping[bytes, Collection[int]]) -> tuple[answers.SharedMeasurement, ...]:
-    """Of the entries `named`, indices by stream, those that several name, by stream and index."""
+    """Those of the entries `named` (indices by stream) that several things name, by stream and index."""
     found = (_shared(reader, stream, indices) for stream, indices in sorted(named.items()))
     return tuple(one for shared in found for one in shared)
 

@@ -204,7 +204,7 @@ def _making(batch: _Batch, row: OrderRow, whole: bool) -> Iterator[Wait]:
 def _quarantined(
     batch: _Batch, row: OrderRow, apart: Sequence[LotRow], live: Sequence[AssignmentRow], whole: bool
 ) -> Iterator[Wait]:
-    """Of a lot that its holder can rework under an assignment, or not before it has one."""
+    """What a lot in quarantine waits for that its holder can rework under an assignment, or not before it has one."""
     reader, until = batch.reader, moment(row.due_at)
     for lot in apart:
         may = any(one.owner == lot.custodian for one in live)

@@ -104,8 +104,8 @@ class Rows:
         return [kind(*row) for row in self._connection.execute(query.order_by(table.c[column].desc()).limit(most))]
 
     def latest_before(self, kind: type[R], column: str, before: Cell, **equals: Cell) -> R | None:
-        """Of the rows whose other columns have the given values, the one with the greatest value of a column that is
-        less than `before`, of several the one with the greatest key; None if there is none."""
+        """The row with the greatest value of a column that is less than `before`, among those whose other columns have
+        the given values; of several the one with the greatest key. None if there is none."""
         table = TABLES[kind]
         query = select(table).where(*(table.c[name] == value for name, value in equals.items()))
         key = (one.desc() for one in table.primary_key)
@@ -114,8 +114,8 @@ class Rows:
         return None if found is None else kind(*found)
 
     def first_after(self, kind: type[R], column: str, after: Cell, **equals: Cell) -> R | None:
-        """Of the rows whose other columns have the given values, the one with the least value of a column that is
-        greater than `after`, of several the one with the least key; None if there is none."""
+        """The row with the least value of a column that is greater than `after`, among those whose other columns have
+        the given values; of several the one with the least key. None if there is none."""
         found = self._querying.fetch(_next(kind, column, tuple(equals)), {"after": after, **equals})  # type: ignore[arg-type]  # mypy judges the class by its instances' hash
         return _build(kind, found)[0] if found else None
 

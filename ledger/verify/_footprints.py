@@ -74,7 +74,7 @@ def judge_footprints(verified: Verified) -> Footprints:
 
 
 def proved_footprints(verified: Verified) -> Iterator[Statement]:
-    """Of the parts: the footprints that follow from what is shown."""
+    """Statements with the parts' footprints, as they follow from what is shown."""
     for part in verified.bundle.parts:
         judged = verified.footprints.of.get(part, [])[-1:]
         if not judged or not judged[0].sound:

@@ -26,7 +26,7 @@ _KINDS = {
 
 
 def origin(verified: Verified) -> Iterator[Statement]:
-    """Of the parts and of every lot that they came from, oldest first."""
+    """Statements about the parts and every lot that they came from, oldest first."""
     told = {name for lot in verified.parts for name in same_material(verified.state, lot)}
     for lot in verified.line:
         yield _beginning(verified, lot)

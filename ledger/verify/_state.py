@@ -87,7 +87,7 @@ class Assignment:
 
 @dataclass(slots=True)
 class Proposal:
-    """Of a revision, or of the order's end."""
+    """A proposal to revise an order, or to end it."""
 
     sequence: int
     terms: OrderTerms | None

@@ -82,7 +82,7 @@ class Verified:
 
     @cached_property
     def ancestors(self) -> dict[bytes, set[bytes]]:
-        """Of each part, the subjects of all lots from which it was made."""
+        """The subjects of all lots from which each part was made, by part."""
         return {lot.subject: ancestors_of(self.state, lot) for lot in self.parts}
 
     @cached_property
@@ -148,7 +148,7 @@ def verify_status(verified: Verified) -> None:
 
 
 def foremost(verified: Verified, lot: Lot) -> Certificate | None:
-    """Of the certificates that decide about a lot, one that is not a valid pass if there is one, or the latest."""
+    """The certificate to name first of those that decide about a lot: one that is not a valid pass, else the latest."""
     deciding = sorted(verified.state.deciding(lot), key=lambda one: -one.sequence)
     doubtful = (
         one

@@ -32,7 +32,7 @@ def find_first(statements: Iterable[Statement]) -> tuple[Statement, ...]:
 
 
 def find_waits(statements: Iterable[Statement]) -> tuple[Statement, ...]:
-    """Of certificates by which parts pass: that somebody demanded the evidence, which is not shown yet."""
+    """The statements that evidence was demanded for a certificate by which a part passes, and is not shown yet."""
     found = tuple(statements)
     passed = {(one.subject, one.values.get("certificate")) for one in found if one.code == _PASSED}
     return tuple(

@@ -61,7 +61,7 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """Of one series."""
+    """The forecast of one series."""
 
     mean: Values
     low: Values | None
@@ -74,7 +74,7 @@ class Forecast:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Of the set."""
+    """What was found about the whole set of series."""
 
     forecasts: tuple[Forecast, ...]
     chosen: str
@@ -143,7 +143,7 @@ def _kind(history: Values, setting: Setting) -> str:
 
 
 def _plain(history: Values, setting: Setting, kind: str) -> Forecast:
-    """Of a series that says too little: its mean where it is short, since its last week may be any week."""
+    """The forecast of a series that says too little: its mean if it is short, since its last week may be any week."""
     if kind == "short":
         weeks = len(history)
         note = (Note.ONE_WEEK if weeks == 1 else Note.FEW_WEEKS).write(weeks)
@@ -237,7 +237,7 @@ def _back_test(
 
 
 def _losses(tested: Sequence[_Tested]) -> dict[str, float]:
-    """Of each candidate over all windows; where it has none, its stand-in counts."""
+    """The loss of each candidate over all windows; where it has none, its stand-in's counts."""
     names = sorted({name for one in tested for name in one.made})
     return {
         name: float(np.mean([np.abs(_pick(one.made, name) - one.actual).mean() / one.scale for one in tested]))

@@ -120,7 +120,7 @@ def intermittent_models() -> Mapping[str, Any]:
 
 
 def version() -> str:
-    """Of statsforecast. Raises InputError if it is not installed."""
+    """The version of statsforecast. Raises InputError if it is not installed."""
     _models()
     from importlib.metadata import version as find  # noqa: PLC0415 - with the line above, all that needs it
 

@@ -248,7 +248,7 @@ def _covariance(
     means: tuple[torch.Tensor, torch.Tensor],
     deviations: tuple[torch.Tensor, Sequence[int]],
 ) -> NDArray[np.float64] | None:
-    """Of the means, from the second derivatives at the maximum; None where they do not determine it."""
+    """The covariance of the means, from the second derivatives at the maximum; None where they do not determine it."""
     import torch  # noqa: PLC0415 - as above
 
     count = len(means[0])

@@ -116,7 +116,7 @@ class Slopes:
 
     @property
     def determinant(self) -> Floats:
-        """Of the two by two system I - J; contraction keeps it above 0."""
+        """The determinant of the two by two system I - J; contraction keeps it above 0."""
         found: Floats = 1 - self.by_other[:, 0] * self.by_other[:, 1]
         return found[:, np.newaxis]
 

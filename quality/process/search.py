@@ -114,8 +114,8 @@ def descend(evaluate: Callable[[Floats], tuple[Floats, Floats]], box: Box, start
 def _try(
     evaluate: Callable[[Floats], tuple[Floats, Floats]], points: Floats, ways: Floats
 ) -> tuple[Floats, Floats, Floats]:
-    """Of each point's parts of its way, the cheapest: points, costs and gradients. The set is convex, so all parts are
-    in it."""
+    """The cheapest of the points that are tried on each point's way, with costs and gradients. All of them are in the
+    set, since it is convex."""
     tried = (points + _SHARES[:, np.newaxis, np.newaxis, np.newaxis] * ways).reshape(-1, *points.shape[1:])
     costs, slopes = evaluate(tried)
     rows = costs.reshape(len(_SHARES), -1).argmin(axis=0) * len(points) + np.arange(len(points))

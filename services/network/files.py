@@ -55,13 +55,13 @@ class NetworkFile:
 
     @property
     def chain_id(self) -> int:
-        """Of the genesis. Raises NetworkFileError."""
+        """The chain id in the genesis. Raises NetworkFileError."""
         config = self._genesis().get("config")
         return _number(config.get("chainId") if isinstance(config, dict) else None, "chain id")
 
     @property
     def gas_limit(self) -> int:
-        """Of the genesis. Raises NetworkFileError."""
+        """The gas limit in the genesis. Raises NetworkFileError."""
         return _number(self._genesis().get("gasLimit"), "gas limit")
 
     @property

@@ -54,7 +54,7 @@ class Attempt:
 
     @property
     def gap_per_mille(self) -> int:
-        """Of a plan that was made."""
+        """The gap of the plan that was made; 0 if none was."""
         plan = self.plan
         return 0 if plan is None else gap_per_mille(plan.cost.total, plan.bound.value, spent=plan.cost.spent)
 

@@ -190,7 +190,7 @@ class PlanningRepository:
         return self._rows.get(PlanRow, digest)
 
     def plans(self, call: bytes) -> list[PlanRow]:
-        """Of a call, the first one first."""
+        """The plans of a call, the first one first."""
         return sorted(self._rows.find(PlanRow, call=call), key=lambda row: row.place)
 
     # Plans that are not recorded
@@ -202,7 +202,7 @@ class PlanningRepository:
         return self._rows.get(AttemptRow, call, number)
 
     def attempts(self, call: bytes) -> list[AttemptRow]:
-        """Of a call, the first one first."""
+        """The attempts to plan a call, the first one first."""
         return self._rows.find(AttemptRow, call=call)
 
     def making(self, now_ms: int) -> list[AttemptRow]:

@@ -64,7 +64,7 @@ class ShownProduct:
     options: tuple[ShownOption, ...]
 
     def share_percent(self, value: ShownSeries) -> int | None:
-        """Of what is forecast of the product, the share with one value of an option, rounded; None of nothing."""
+        """The share of the product's forecast that has one value of an option, rounded; None if nothing is forecast."""
         return round(100 * value.total / self.whole.total) if self.whole.total else None
 
 
@@ -179,6 +179,6 @@ def _has_ended(monday: date, now: History) -> bool:
 
 
 def _mean(error: int, score: Score) -> str:
-    """Of a product and week, to a tenth."""
+    """The mean error for a product and week, to a tenth."""
     tenths = round(error * 10 / max(1, score.weeks * len(score.totals)))
     return f"{tenths // 10}.{tenths % 10}"

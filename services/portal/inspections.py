@@ -84,8 +84,8 @@ class InspectionPages:
 
 
 def _models(reader: Reader, used: Collection[int | None]) -> list[tuple[int, ModelState, int, int]]:
-    """Of each model that the page shows at work: its number, state, certificates, and points at which a rule of its
-    control charts fired. Of the others, their own pages say it: a chart counts all of a model's certificates."""
+    """Number, state, certificates, and points at which a rule of its control charts fired, for each model that the page
+    shows at work. The pages of the other models say it: a chart counts all of a model's certificates."""
     found = []
     for row in sorted(reader.rows.among(ModelRow, "number", used), key=lambda one: one.number):
         charts = control(reader, row.number)

@@ -104,7 +104,7 @@ def build_csv(store: Store, found: Recall, catalogue: Catalogue, viewer: int | N
 
 
 def _entries(store: Store, found: Recall) -> Mapping[int, DirectoryEntry | None]:
-    """Of all who have a lot or had it last, by number."""
+    """The directory's entries of all who have a lot or had it last, by number; None where it has none."""
     with store.reading() as connection:
         directory = DirectoryRepository(connection)
         return {one: directory.entry(one) for one in {lot.holder.participant for lot in found.lots}}

@@ -98,7 +98,7 @@ def build_view(store: Store, found: Recall, principal: Principal, catalogue: Cat
 
 
 def find_whereabouts(reader: Reader, lots: Iterable[RelatedLot]) -> dict[bytes, Whereabouts]:
-    """Of those lots that are packed or offered, as far as what they are packed in is visible."""
+    """Where the lots are that are packed or offered, as far as what they are packed in is visible."""
     moving = {one.subject for one in lots if one.parent is not None or one.state is LotState.OFFERED}
     around = {subject: rows[-1] for subject, rows in reader.around(moving).items()}
     outermost = {row.subject for row in around.values()}

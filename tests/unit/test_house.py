@@ -49,6 +49,12 @@ def test_functions_say_few_things_twice(sources: list[Source]) -> None:
     assert len(find_duplicates(judged)) <= 5
 
 
+def test_docstrings_and_messages_have_a_subject(sources: list[Source]) -> None:
+    """One that begins with "Of" leaves it to the reader to supply what is returned or raised."""
+    found = [(source.path, text) for source in sources for text in source.docstrings if text.startswith("Of ")]
+    assert found + [(source.path, text) for source in sources for text in source.messages if text[1:4] == "Of "] == []
+
+
 def test_a_word_is_defined_once() -> None:
     """A second meaning has a qualifier: `offer` is of a lot, and there is an `offer, for an operation`."""
     rows = re.findall(r"^\| ([^|]+) \|", (ROOT / "ledger" / "WORDS.md").read_text(encoding="utf-8"), re.MULTILINE)

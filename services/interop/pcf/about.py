@@ -145,7 +145,7 @@ def _urns(found: Mapping[str, Json], name: str) -> tuple[str, ...]:
     texts = _texts(found, name)
     for one in texts:
         if not _URN.fullmatch(one):
-            raise InputError(f"{one[:80]!a} in {name} is no URN", hint="write urn:gtin:..., urn:BPNL... or the like")
+            raise InputError(f"{one[:80]!a} in {name} is not a URN", hint="write urn:gtin:..., urn:BPNL... or the like")
     return texts
 
 

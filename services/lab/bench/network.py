@@ -84,7 +84,7 @@ class NetworkRates:
 
     @property
     def all_errors(self) -> list[str]:
-        """Of submitter and index."""
+        """The errors of submitter and index."""
         return [*self.errors, *self.index.errors]
 
     @property

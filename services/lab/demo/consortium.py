@@ -210,7 +210,7 @@ class Consortium:
         self.recorded.update(outbox.record(number).kind for number in queued.ids)
 
     def _read_sequences(self, queued: _Queued) -> list[int]:
-        """Of records that are in blocks. Raises SubmitError naming what the contract refused."""
+        """The sequences of records, once they are in blocks. Raises SubmitError naming what the contract refused."""
         done = (OutboxState.FINAL, OutboxState.MINED) if self._is_timed else (OutboxState.FINAL,)
         sequences = []
         for number in queued.ids:

@@ -40,7 +40,7 @@ def _check_table(table: Table) -> None:
 
 
 def model_bytes() -> bytes:
-    """Of the quality model."""
+    """The quality model's file."""
     return (resources.files("quality") / "models" / "forda.bin").read_bytes()
 
 

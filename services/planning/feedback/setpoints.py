@@ -56,7 +56,7 @@ class SetpointDesk(Protocol):
 
 
 class NoSetpoints:
-    """Of a company without models of its machines' processes."""
+    """Stands in at a company that has no models of its machines' processes."""
 
     def search(self, causes: Sequence[MachineCause], now_s: int) -> None:
         """There is nothing to look for."""

@@ -59,7 +59,7 @@ _SERIES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class SeriesForecast:
-    """Of a product, or of one value of one of its options."""
+    """The forecast of a product, or of one value of one of its options."""
 
     key: Key
     history_weeks: int

@@ -242,7 +242,7 @@ def _product(claims: Claims, find: FindProduct) -> _Said | None:
 
 
 def _minutes(claims: Claims, product: Product) -> dict[str, int]:
-    """Of the steps of the route that the order has."""
+    """The minutes of each step of the route that the order has."""
     try:
         operations = assemble(claims, "operations")
     except PlanError:

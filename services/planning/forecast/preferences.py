@@ -57,7 +57,7 @@ word for that."""
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
-    """Of one product."""
+    """What customers prefer of one product's options."""
 
     product: str
     cut: Cut

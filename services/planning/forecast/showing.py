@@ -49,7 +49,7 @@ class ForecastListed(Printable):
 
 @dataclass(frozen=True, slots=True)
 class SeriesShown(Printable):
-    """Of a product, or of one value of one of its options: a quantity for each week."""
+    """A quantity for each week, of a product or of one value of one of its options."""
 
     product: str
     unit: str

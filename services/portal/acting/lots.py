@@ -219,7 +219,7 @@ def _rework_in_place(body: Body, scene: Scene) -> Body:
 
 
 def _transformation(scene: Scene, kind: str, **values: object) -> Body:
-    """Of lots that keep unit and quantity."""
+    """The body of a transformation of lots that keep unit and quantity."""
     row = lot_of(scene)
     order = {} if row.order is None else {"order": f"0x{row.order.hex()}"}
     same: Body = {"unit": unit(row.unit), "output_unit": unit(row.unit), "loss": 0, "yield_in": 1, "yield_out": 1}

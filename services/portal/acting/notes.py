@@ -45,7 +45,7 @@ def _lots(scene: Scene, numbers: str) -> list[LotRow]:
 
 
 def _filled_lots(filled: Filled, scene: Scene) -> list[LotRow]:
-    """Of a form; none for an entry that cannot be recorded."""
+    """The lots that a form names; none for an entry that cannot be recorded."""
     try:
         return _lots(scene, next(iter(filled.get("lots", ())), ""))
     except EntryError:

@@ -31,8 +31,8 @@ class Outcome:
 
 
 def find_outcome(reader: Reader, row: RecordRow, *, lasts: bool) -> Outcome | None:
-    """Of a record of the ledger that is in the index. Unless its sentence `lasts`: None once something else was
-    recorded about the same thing, since it may then not be so any more."""
+    """What came of a record of the ledger that is in the index. None, unless its sentence `lasts`, once something else
+    was recorded about the same thing: it may then not be so any more."""
     last = reader.rows.latest(RecordHistoryRow, "sequence", 1, subject=row.subject)
     if last and last[0].sequence > row.sequence and not lasts:
         return None

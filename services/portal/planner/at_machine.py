@@ -206,7 +206,7 @@ class AtMachine:
 
 
 def _reason(shelf: Shelf, assignment: int, cause: Mapping[str, Any]) -> dict[str, Any]:
-    """Of a row of a plan, with that plan."""
+    """The cause as claims; for an assignment that is a row of a plan, they also name that plan."""
     try:
         return dict(build_decline(shelf, assignment, CauseKind.MACHINE_DOWN, str(cause["text"])))
     except InputError:
