@@ -40,7 +40,7 @@ Count: TypeAlias = Callable[[str], tuple[int, int]]
 
 @dataclass(frozen=True, slots=True)
 class LongRun:
-    """`command`: `{seed}` stands for the part's seed. `each`: what a part is asked to try; what it counts may differ."""
+    """`command`: `{seed}` stands for the part's seed. `each`: what a part is asked to try; its count may differ."""
 
     name: str
     shows: str
