@@ -123,7 +123,7 @@ def run_init(
     if (folder / _FILE).exists():
         raise NetworkError(f"{folder / _FILE} exists already", hint="a network begins once: move it away for another")
     if (local is None) == (not requests):
-        raise InputError("give either the companies' requests, or --local NUMBER", hint="not both, and not neither")
+        raise InputError("give either the companies' requests, or --local NUMBER", hint="one of the two")
     program = find_kind(kind) if kind is not None else _usual_kind(context.obj, is_local=local is not None)
     verify_number(
         program.consensus, len(requests or ()) if local is None else local, allow_few=allow_few, allow_even=allow_even

@@ -222,6 +222,8 @@ ROWS = (
             Goal("help", "millmark --help", Bound.OWN, 0.5),
             Goal("trace", "millmark trace --help", Bound.OWN, 0.5),
             Goal("verify", "python -m ledger.verify --help", Bound.OWN, 0.2),
+            Goal("traces", "millmark trace of a lot, in a store of 100"),
+            Goal("verifies", "python -m ledger.verify of a part's bundle"),
             Goal("python", "python that does nothing"),
         ),
         240,
