@@ -71,7 +71,7 @@ class Tree:
     def __init__(self, leaf_hashes: Iterable[bytes] = ()) -> None:
         self._levels: list[list[bytes]] = [[]]
         self._edges: tuple[int, dict[int, bytes]] = (0, {})
-        """Of the size of the latest proof, roots from a leaf to the last one, which many proofs share."""
+        """Size of the tree of the latest proof, and roots from a leaf to the last one, which many proofs share."""
         self.extend(leaf_hashes)
 
     @property

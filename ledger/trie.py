@@ -50,7 +50,7 @@ class TrieNode:
 
     items: _Items
     size: int
-    """Of its encoding, in bytes."""
+    """Size of its encoding, in bytes."""
 
 
 _Take: TypeAlias = Callable[[bytes], TrieNode]

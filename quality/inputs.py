@@ -27,7 +27,7 @@ MAX_FIXED = 2**53 - 1
 MAX_WIDTH = 4096
 MAX_DECIMALS = 9
 VALUE_BYTES = 8
-"""Of a sensor value in a packed window."""
+"""Length of a sensor value in a packed window."""
 MAX_SHIFT = 62
 """The rounding term 2^shift >> 1, added to a product below 2^62, keeps the sum in int64."""
 

@@ -194,4 +194,4 @@ class Bundle:
     inferences: tuple[InferenceShown, ...] = ()
     """Ascending by record."""
     seals: SealsShown | None = None
-    """Of the last header; None if the chain has no seals. No digest of a bundle covers them."""
+    """The seals of the last header; None if the chain has no seals. No digest of a bundle covers them."""

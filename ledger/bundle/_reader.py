@@ -62,7 +62,7 @@ _IDENTITY = re.compile(
 _TO_BRACKET = re.compile(rb'(?:[^"\[\]{}]++|"[^"\\]*+(?:\\.[^"\\]*+)*+")*+([\[\]{}])', re.DOTALL)
 """Text up to the next bracket that is not in a string."""
 _VALUE_BYTES = 8
-"""Of an integer in a window."""
+"""Length of an integer in a window."""
 _LAST = {1: frozenset(b"AEIMQUYcgkosw048"), 2: frozenset(b"AQgw")}
 """Last digits of base64url whose unused bits, 2 or 4, are zero."""
 _URL_TO_STANDARD = bytes.maketrans(b"-_+/", b"+/!!")

@@ -39,7 +39,7 @@ class Receipt:
     block_hash: bytes
     gas_used: int
     contract_address: bytes | None
-    """Of the contract that it created, if any."""
+    """Address of the contract that it created, if any."""
     logs: tuple[RawLog, ...]
 
 

@@ -42,9 +42,9 @@ _Question = tuple[str, list[Any], Callable[[Any], T]]
 
 _OUT_OF_GAS = ("out of gas", "outofgas", "gas required exceeds")
 _INDEXING = "indexing is in progress"
-"""Of geth, for some seconds after its start: it will answer the same question later."""
+"""What geth says for some seconds after its start: it will answer the same question later."""
 _NO_STATE = ("missing trie node", "header not found", "unknown block", "historical state", "world state unavailable")
-"""Of nodes that do not have a block, or no longer its state."""
+"""What nodes say that do not have a block, or no longer its state."""
 _MISSING = (-32601, -32604)
 """Codes for a method that the node does not have (JSON-RPC), or whose API is switched off (Besu)."""
 _ALLOWANCE_WEI = 100 * 10**18

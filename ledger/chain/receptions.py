@@ -60,7 +60,7 @@ _RECEPTIONS = {
 """Messages of Geth, Besu, Nethermind, Erigon, anvil and eth-tester, in lower case; the first match counts."""
 _FUNDS = ("insufficient funds", "upfront cost exceeds", "enough balance")
 _SYNCING = ("pool not enabled",)
-"""Of Besu, which takes transactions once it is in sync."""
+"""What Besu says, which takes transactions once it is in sync."""
 
 
 def fee_too_low(max_fee_wei: int) -> FeeTooLowError:

@@ -38,7 +38,7 @@ class Contribution:
     amounts: Amounts
     assignment: int = 0
     what: str = ""
-    """Of material and transport: what it is."""
+    """What it is; of material and transport alone."""
 
 
 def find_contributions(lot: bytes, known: Mapping[bytes, Sequence[Footprint]]) -> tuple[Contribution, ...]:

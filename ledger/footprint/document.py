@@ -36,7 +36,7 @@ class Own:
     """The energy of an operation, or a part of it."""
 
     wh: int
-    """Of the whole operation."""
+    """Energy of the whole operation."""
     location: str
     market: str
     """Keys of the factors by which it counts."""
@@ -63,7 +63,7 @@ class Share:
     part: Part
     """What was taken of it, in its unit."""
     amounts: Amounts
-    """Of all of that lot."""
+    """The amounts for all of that lot."""
     component: bool = False
 
     def to_json(self) -> dict[str, Json]:

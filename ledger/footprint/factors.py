@@ -37,7 +37,7 @@ _UNITS: Mapping[str, tuple[str, int]] = {
     "mg/piece": ("piece", 1),
     "mg/tkm": ("kg km", 1000),
 }
-"""Of each unit: the unit of an amount, and how many of these make one of the factor's."""
+"""By a factor's unit: the unit of an amount, and how many of these make one of the factor's."""
 _OF_KIND: Mapping[FactorKind, tuple[str, ...]] = {
     FactorKind.LOCATION: ("mg/kWh",),
     FactorKind.MARKET: ("mg/kWh",),

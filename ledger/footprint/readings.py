@@ -37,15 +37,15 @@ class RegisterEntry:
 
     reading: Reading
     start: int | None = None
-    """Of a finish: index of the entry of the start, in the same stream."""
+    """At a finish: index of the entry of the start, in the same stream."""
     start_hash: bytes | None = None
-    """Of a finish: the leaf hash of that entry, 32 bytes, so that who lacks the stream's log can show it as well."""
+    """At a finish: the leaf hash of that entry, 32 bytes, so that who lacks the stream's log can show it as well."""
     quantity: int | None = None
-    """Of a finish: how much the operation made that is good, in all; None if that is what one record made."""
+    """At a finish: how much the operation made that is good, in all; None if that is what one record made."""
     resets: Sequence[tuple[int, int]] = ()
-    """Of a finish: what the register showed before and after it was set back or rolled over meanwhile, in Wh."""
+    """At a finish: what the register showed before and after it was set back or rolled over meanwhile, in Wh."""
     segments: Sequence[Segment] = ()
-    """Of a finish: the times between, if other operations ran on the machine meanwhile."""
+    """At a finish: the times between, if other operations ran on the machine meanwhile."""
 
     def __post_init__(self) -> None:
         finish = self.reading.moment is Moment.FINISH

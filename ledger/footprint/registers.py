@@ -70,7 +70,7 @@ class Reading:
     assignment: int = 0
     """The operation that starts or finishes: its assignment's number."""
     before_wh: int | None = None
-    """Of a reset: what it showed just before; None if nobody read it."""
+    """At a reset: what it showed just before; None if nobody read it."""
 
     def __post_init__(self) -> None:
         for what, value in (("time", self.time_s), ("reading", self.wh), ("reading before a reset", self.before_wh)):

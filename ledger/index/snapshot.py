@@ -38,7 +38,7 @@ _ONLY = 1
 _MAX_LINE_BYTES = 1 << 26
 """Longest line: a block of 64 MiB of records would need more gas than any chain allows."""
 _LEVEL = 1
-"""Of gzip: the next levels are slower than the rest of an export, and save a tenth."""
+"""Gzip's level: the next ones are slower than the rest of an export, and save a tenth."""
 
 
 class Start(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

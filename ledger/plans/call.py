@@ -173,7 +173,7 @@ class Transport:
     destination: int
     slots: int
     cost: int
-    """Of one order, in the call's unit."""
+    """Cost for one order, in the call's unit."""
     carrier: int
     """Participant, or 0 for none."""
 

@@ -169,7 +169,7 @@ class PlanPart:
     reworked: tuple[Row, ...] = ()
     """Those of its machines that were carried out, and whose operation is done again."""
     spent: int = 0
-    """Of `total`, what all reworked rows of the plan cost."""
+    """The part of `total` that all reworked rows of the plan cost."""
 
     def __post_init__(self) -> None:
         for name, value in (("plan", self.plan), ("call", self.call), ("tie hash", self.tie)):

@@ -199,11 +199,11 @@ class Cost:
     """What a plan costs, in the call's unit."""
 
     price: int
-    """Of the rows."""
+    """What the rows cost."""
     transport: int
     tardiness: int
     carbon: int
-    """Of the rows' greenhouse gases."""
+    """What the rows' greenhouse gases cost."""
     spent: int = 0
     """Price and carbon cost of what is reworked: the same in every plan that could take this one's place, so no gap is
     measured by it."""

@@ -45,7 +45,7 @@ class PlanRule(enum.StrEnum):
     BEFORE = "before"
     """Fixed rows are those of the plan before; what was dropped counted in it."""
     TIES = "ties"
-    """Of equal offers the one is taken that the tie hash chooses."""
+    """The tie hash chooses among equal offers."""
     BOUND = "bound"
     """The bound is the value that follows from the slot prices."""
 

@@ -43,7 +43,7 @@ MAX_STEPS: Final = 64
 MAX_VALUES: Final = 16
 MAX_TEXT: Final = 200
 MAX_PRICE: Final = 2**40
-"""Of a price, and of the most that an integer option can cost: the sum of all stays below 2^53."""
+"""The highest price, also of the most that an integer option can cost: the sum of all stays below 2^53."""
 _MAX_INTEGER: Final = 2**40
 _MAX_MINUTES: Final = 1_000_000
 _MAX_NAME: Final = 80

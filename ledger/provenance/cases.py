@@ -41,7 +41,7 @@ __all__ = [
 ]
 
 LIMITS = Limits(depth=64, lots=1_000)
-"""Of what a case lists."""
+"""Limits on what a case lists."""
 MOST_NOTED = 64
 """Most subjects of one note (Notes.MOST_SUBJECTS)."""
 
@@ -77,7 +77,7 @@ class CaseParty:
 
     party: answers.Party
     lots: int
-    """Of which something is left."""
+    """Number of those of which something is left."""
     acknowledged: int
     """How many of these it acknowledged the notice for."""
     resolved: int

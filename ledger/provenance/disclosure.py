@@ -45,7 +45,7 @@ class Disclosing:
     entries: bool = False
     """The entries of evidence logs. Without them, it is still proved that they are in their stream."""
     registers: bool = False
-    """Of the entries, those that say nothing but a register reading. They are disclosed in any case wherever all of the
+    """Those entries that say nothing but a register reading. They are disclosed in any case wherever all of the
     footprints are, which follow from them."""
     inferences: bool = False
     """Inputs and logits of the certificates' inferences."""

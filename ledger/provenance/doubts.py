@@ -23,7 +23,7 @@ from ledger.store.rows import CertificateRow, LotRow, NoteRow, RecordHistoryRow
 __all__ = ["Doubt", "Doubts", "Judged", "Notice", "find_doubts"]
 
 _INSIDE, _FAMILY = Limits(depth=64, lots=200), Limits(depth=64, lots=1_000)
-"""Of what is packed in a lot, and of what these were made from."""
+"""Limits on what is packed in a lot, and on what these were made from."""
 _MOST_NOTICES = 20
 """Recall notices that are looked at, the latest."""
 
@@ -67,9 +67,9 @@ class Doubt:
 @dataclass(frozen=True, slots=True)
 class Doubts:
     own: Doubt | None
-    """Of the lot itself."""
+    """The doubt about the lot itself."""
     inside: tuple[Doubt, ...]
-    """Of what is packed in it, by name."""
+    """Doubts about what is packed in it, by name."""
     contents: int
     """How many lots are packed in it, as far as they were looked at."""
     truncated: bool

@@ -101,7 +101,7 @@ class LotFootprint(Printable):
     first_time: int
     """Seconds since 1970: of the earliest footprint that is counted in it and known here."""
     time: int
-    """Of this one, and its factors."""
+    """Time of this footprint, and of its factors."""
     table: bytes
     """Digest of the factor table."""
     factors: tuple[FactorOf, ...]

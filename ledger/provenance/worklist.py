@@ -90,7 +90,7 @@ class WorkList:
 
     items: tuple[Todo, ...]
     count: int
-    """Of all that was found, on all pages."""
+    """Number of all that was found, on all pages."""
     truncated: bool
     """Whether there may be more than was looked at."""
 

@@ -15,7 +15,7 @@ _HINT_DAMAGED = (
 _HINT_MISSING = "stop all programs of this home, put the file back or restore a backup, and start again"
 _HINT_BUSY = "send it again in a few seconds; if it lasts, find the process that holds the lock"
 _BUSY_STATES = frozenset({"55P03", "57014", "53300"})
-"""Of PostgreSQL: lock not available, query cancelled (by a time limit), too many connections."""
+"""PostgreSQL's codes: lock not available, query cancelled (by a time limit), too many connections."""
 _READ_ONLY = "25006"
 """PostgreSQL's state for a write on a standby."""
 _HINT_STANDBY = "name the primary in the URL, or both servers and target_session_attrs=read-write"

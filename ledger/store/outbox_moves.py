@@ -48,7 +48,7 @@ class FoundTransaction:
     block_hash: bytes
     gas_used: int
     sequences: Sequence[int]
-    """Of its records, in call order."""
+    """The sequences of its records, in call order."""
     is_final: bool
     """Whether the block is final."""
 

@@ -72,7 +72,7 @@ class OutboxState(enum.StrEnum):
 
 
 UNMINED = (OutboxState.NONCED, OutboxState.SIGNED, OutboxState.SENT)
-"""Of a transaction that holds a nonce and is in no block, and of its records."""
+"""States of a transaction that holds a nonce and is in no block, and of its records."""
 OPEN = (*UNMINED, OutboxState.MINED)
 
 

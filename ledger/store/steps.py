@@ -131,11 +131,11 @@ class _State:
 
     rebuilds: int
     sequence: int
-    """Of the ledger's last record."""
+    """Sequence of the ledger's last record."""
     digest: bytes
-    """Of the index up to there: two states that differ have two."""
+    """Digest of the index up to there: two states that differ have two."""
     block_hash: bytes | None
-    """Of the block of that record; None if the index lacks the record."""
+    """Hash of the block of that record; None if the index lacks the record."""
 
 
 class KeptSteps:

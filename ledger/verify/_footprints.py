@@ -46,7 +46,7 @@ class _Judged:
     amounts: Amounts
     """As stated."""
     proved_mg: int = 0
-    """Of `amounts.metered_mg`, what follows from readings in this bundle."""
+    """The part of `amounts.metered_mg` that follows from readings in this bundle."""
     whole: bool = False
     """Whether nothing of it is only stated but what came from outside the ledger."""
     sound: bool = False

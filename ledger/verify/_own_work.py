@@ -13,7 +13,7 @@ from ledger.verify.statement import Statement, say
 __all__ = ["own_work"]
 
 _Hands = Mapping[bytes, Mapping[int, bytes]]
-"""Of each lot, the participants that had a hand in it or in what it was made from, and in which lot each had it."""
+"""By lot: the participants that had a hand in it or in what it was made from, and in which lot each had it."""
 
 
 def own_work(verified: Verified) -> Iterator[Statement]:

@@ -14,7 +14,7 @@ __all__ = ["STOPPING", "VERDICTS", "WAITING", "find_first", "find_recalls", "fin
 VERDICTS = ("quarantined_part", "passed", "failed", "no_valid_verdict", "no_gate_verdict", "no_verdict")
 """Codes of the statements that say how a part stands."""
 STOPPING = frozenset({"recall_notice", "quarantined_part", "failed", "no_valid_verdict"})
-"""Of what is told first, that which says not to use the part as it stands."""
+"""Codes among those told first that say not to use the part as it stands."""
 WAITING = frozenset({"demanded"})
 """That which says to wait."""
 _RECALL, _NOTE, _PASSED, _DEMANDED = "recall_notice", "note", "passed", "demanded"

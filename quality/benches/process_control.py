@@ -46,7 +46,7 @@ _ARRIVALS: Final = 8.0
 _WARM: Final = 30
 """Rows before the first proposal."""
 _PROPOSALS: Final = 12
-"""Of a run; each holds for `_STEP.hold` rows."""
+"""Number in a run; each holds for `_STEP.hold` rows."""
 _COMPARED, _COMPARED_RUNS = 2, 20
 """Proposals of a run that the peer answers, too, and runs of which: it takes a second or two for each."""
 _STATES: Final = 10_000

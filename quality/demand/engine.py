@@ -44,7 +44,7 @@ class Setting:
     seasons: tuple[int, ...] = (1,)
     """Lengths of the seasons in steps; 1 for none."""
     level_percent: int = 80
-    """Of the intervals."""
+    """Level of the intervals."""
     windows: int = 3
     """Most windows of the back-test."""
     counts: bool = True

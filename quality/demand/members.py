@@ -33,7 +33,7 @@ NAMES = ("AutoETS", "AutoTheta", "DynamicOptimizedTheta", "AutoCES")
 LONGEST = 24
 """ETS and Theta take no longer season; MSTL does."""
 _WEIGHTS = tuple(step / 20 for step in range(1, 20))
-"""Of the latest value in smoothing."""
+"""Weights of the latest value in smoothing."""
 _LEAST = 8
 """Shortest history, in steps, that they are fitted to."""
 

@@ -26,7 +26,7 @@ class Choices:
     chosen: NDArray[np.int64]
     """N: the place of the alternative that was taken."""
     names: tuple[str, ...]
-    """Of the attributes."""
+    """Names of the attributes."""
     scales: tuple[int, ...]
     """What each attribute is divided by before its coefficient applies."""
     people: NDArray[np.int64]

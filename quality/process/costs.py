@@ -29,12 +29,12 @@ class Prices:
     range."""
 
     rate_per_hour: int = 0
-    """Of an hour at eta = 1."""
+    """Cost of an hour at eta = 1."""
     price_per_kwh: int = 0
     co2e_mg_per_wh: int = 0
     carbon_price_per_kg: int = 0
     tardiness_per_unit_hour: int = 0
-    """Of a unit of the backlog that waits for an hour."""
+    """Cost of a unit of the backlog that waits for an hour."""
     price_per_unit: int = 0
     """What the plan pays for a unit: what is not done by the end of the horizon has not earned it."""
 

@@ -108,9 +108,9 @@ class Shares:
 @dataclass(slots=True)
 class Slopes:
     by_other: Floats
-    """Of each share by the other one, (b, 2)."""
+    """Derivative of each share by the other one, (b, 2)."""
     steep: Floats
-    """Of each share by its logit, (b, 2)."""
+    """Derivative of each share by its logit, (b, 2)."""
     active: Floats
     """1 for hidden units that are above 0, (b, k)."""
 

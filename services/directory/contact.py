@@ -28,7 +28,7 @@ class Contact:
     """At least one of `mail` and `telephone` is set."""
 
     name: str
-    """Of a person or an office."""
+    """Name of a person or an office."""
     mail: str | None
     telephone: str | None
     country: str

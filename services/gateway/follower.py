@@ -82,7 +82,7 @@ class FollowerSnapshot:
     head_since_s: float | None = None
     """Monotonic time at which the number of the head was first seen; None before the first."""
     rounds: tuple[int, ...] = ()
-    """Of the latest heads: number of rounds that ended without one; empty on engines without rounds."""
+    """For each of the latest heads, the number of rounds that ended without one; empty on engines without rounds."""
 
     @property
     def failing(self) -> Failure | None:

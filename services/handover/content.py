@@ -34,7 +34,7 @@ class Content:
     """What one company hands over to another. Not established: that any of it is true."""
 
     names: tuple[Identity, ...] = ()
-    """Of things beside those that the bundle names, ascending by subject."""
+    """Names of things beside those that the bundle names, ascending by subject."""
     documents: tuple[Claims, ...] = ()
     """Ascending by claims root. Of a field that the recipient does not get, only the leaf hash is in it."""
     erasures: tuple[Erasure, ...] = ()
@@ -42,7 +42,7 @@ class Content:
     entries: tuple[OpenedLeaf, ...] = ()
     """Entries of the stream that the record anchored, ascending by index."""
     objectives: tuple[Json, ...] = ()
-    """Of the calls among `entries`, ascending by their canonical JSON."""
+    """The objectives of the calls among `entries`, ascending by their canonical JSON."""
     bundle: bytes = b""
     """A bundle; empty if there is no lot to prove anything about."""
 

@@ -28,7 +28,7 @@ class DeliveryRow:
     text: bytes
     """The sealed hand-over, from when it was first made until it is delivered; empty otherwise."""
     digest: bytes
-    """Of `text`; empty before it was made."""
+    """Digest of `text`; empty before it was made."""
     attempts: int
     """Failed attempts since it was made."""
     reason: str

@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 ENDED = (OutboxState.FAILED, OutboxState.CANCELLED)
-"""Of records that are not on the ledger, and will not be."""
+"""States of records that are not on the ledger, and will not be."""
 
 
 def find_admissions(store: Store) -> dict[bytes, QueuedRecord]:

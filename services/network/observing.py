@@ -48,7 +48,7 @@ class Observation:
     consensus: Consensus
     number: int
     hash: bytes
-    """Of the latest block, according to the node."""
+    """Hash of the latest block, according to the node."""
     head_age_s: int
     """Age of the latest block by this machine's clock."""
     highest_block: int | None

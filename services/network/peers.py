@@ -24,7 +24,7 @@ class Peer:
     """A chain node as the others know it. Raises InputError for what cannot be one."""
 
     name: str
-    """Of the company, for people: at most 40 letters, digits, spaces, dots, hyphens and underscores."""
+    """Name of the company, for people: at most 40 letters, digits, spaces, dots, hyphens and underscores."""
     public_key: bytes
     """64 bytes."""
     host: str

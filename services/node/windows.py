@@ -112,7 +112,7 @@ class WrittenWindow:
     entry: dict[str, Json]
     """As in the evidence."""
     salt: bytes
-    """Of the commitment, 32 bytes."""
+    """Salt of the commitment, 32 bytes."""
 
     @property
     def id(self) -> str:

@@ -28,9 +28,9 @@ class Fan:
     low: tuple[int, ...] | None
     high: tuple[int, ...] | None
     came: tuple[int, ...] = ()
-    """Of the first of the forecast weeks; those that have ended."""
+    """What came in the first of the forecast weeks, those that have ended."""
     labels: tuple[str, str, str] = ("", "", "")
-    """Of the first week, the first forecast one, and the last."""
+    """Labels of the first week, the first forecast one, and the last."""
 
 
 def draw_fan(fan: Fan, language: str) -> str:

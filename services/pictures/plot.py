@@ -15,7 +15,7 @@ __all__ = ["Line", "Plot", "draw_plot"]
 _WIDTH, _HEIGHT, _LABELS, _PAD = 340, 120, 64, 8
 """In pixels; `_LABELS` is the room for the labels of lines."""
 _LEAST_APART = 11
-"""Of labels, so that they do not overlap."""
+"""Least distance of labels, so that they do not overlap."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,7 @@ class RegistryProof:
     """What the Registry stores about keys at a block, not verified."""
 
     headers: tuple[bytes, ...]
-    """Of that block, and of later ones up to the one that the checker believes."""
+    """Headers of that block and of later ones up to the one that the checker believes."""
     nodes: tuple[bytes, ...]
     """Trie nodes."""
 
@@ -85,7 +85,7 @@ class Omission:
     receipt: Receipt
     seal: PlanSeal
     disclosure: Disclosure
-    """Of the plan's document."""
+    """Disclosure of the plan's document."""
     registry: RegistryProof | None
 
 

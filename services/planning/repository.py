@@ -44,7 +44,7 @@ class LeafRow:
     entry: str
     """Canonical JSON."""
     size: int
-    """Of the tree under which it was handed over; 0 for one that was made here."""
+    """Size of the tree under which it was handed over; 0 for one that was made here."""
     proof: bytes
     """Inclusion proof in that tree, 32 bytes a hash."""
     sequence: int

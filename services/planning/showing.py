@@ -124,7 +124,7 @@ class RowShown(Printable):
 
     order: bytes
     identifier: str | None
-    """Of the order."""
+    """Identifier of the order."""
     operation: int
     """From 0."""
     machine: int
@@ -181,7 +181,7 @@ class PlanShown(Printable):
     bound: int
     """No plan on these offers costs less."""
     spent: int
-    """Of `total` and `bound`, what rows cost that are reworked."""
+    """The part of `total` and `bound` that reworked rows cost."""
     gap_per_mille: int
     """How much cheaper a plan on these offers could be at most, of the cost without what was spent."""
     offers: int
@@ -221,7 +221,7 @@ class PlanCheckShown(Printable):
     moved: int | None
     """Rows of the plan before that have another offer or start."""
     unsold: int | None
-    """Of a part: slot prices of own slots that no own row uses; at most the plan's gap."""
+    """For a part of a plan: slot prices of own slots that no own row uses; at most the plan's gap."""
     compared: tuple[str, ...]
     """What a plan file alone cannot show, and is so by this gateway's index of the ledger and its chain."""
     not_checked: tuple[str, ...]

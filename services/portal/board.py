@@ -48,14 +48,14 @@ class Work:
     assignment: int
     order: bytes
     name: str
-    """Of the order."""
+    """Name of the order."""
     operation: int
     """From 0."""
     tone: BarTone
     begin: int | None
     """Unix seconds; None where no time is known."""
     end: int | None
-    """Of work under way, when its plan has it end; None where no plan says so."""
+    """When its plan has work under way end; None where no plan says so."""
     due: int
     """When the order is due, Unix seconds."""
 

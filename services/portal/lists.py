@@ -44,7 +44,7 @@ class Filter:
     """A filter that readers choose from a list of values."""
 
     name: str
-    """Of the column and of the parameter in the address."""
+    """Name of the column, and of the parameter in the address."""
     values: tuple[enum.Enum, ...]
 
     def chosen(self, request: Request) -> enum.Enum | None:

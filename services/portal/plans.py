@@ -62,7 +62,7 @@ class _Figures:
     gap: str
     """In per cent, rounded up."""
     spent: str
-    """Of the amount, on parts that failed."""
+    """The part of the amount that was spent on parts that failed."""
     kwh: str
     co2e_kg: str
 

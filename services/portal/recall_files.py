@@ -34,7 +34,7 @@ _BOM = "\ufeff"
 _MOST_PROVED = 500
 """Most lots that are proved on request; the command proves any number."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)
-"""Of all members, so that the same bundles make the same file; the least that ZIP can say."""
+"""Date of all members, so that the same bundles make the same file; the least that ZIP can say."""
 
 
 class RecallBusyError(MillmarkError):

@@ -73,7 +73,7 @@ class RecallView:
     """As `sort_naturally` has them: A9 before A10."""
     company: int | None
     whereabouts: Mapping[bytes, Whereabouts]
-    """Of lots that are packed or offered."""
+    """Where lots are that are packed or offered."""
 
 
 def build_view(store: Store, found: Recall, principal: Principal, catalogue: Catalogue, most: int) -> RecallView:

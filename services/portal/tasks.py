@@ -49,7 +49,7 @@ class Pending:
 
     wait: Wait
     identifier: str | None
-    """Of the lot that it is about."""
+    """Identifier of the lot that it is about."""
     offers: tuple[Offer, ...]
 
 

@@ -15,7 +15,7 @@ from services.files import read_bounded
 __all__ = ["FOLDER", "Catalogue", "Entry", "read_product"]
 
 FOLDER: Final = "products"
-"""Of a company's own products, in its home."""
+"""Folder of a company's own products, in its home."""
 _MAX_FILES: Final = 1_000
 _SHIPPED: Final = "shipped"
 

@@ -11,8 +11,8 @@ from services.text.outbox import STALL_S
 __all__ = ["ROUNDS_LATE", "ROUNDS_REMEDY", "ROUNDS_SEEN", "STANDS_REMEDY", "ChainHealth", "observe_chain"]
 
 ROUNDS_SEEN, ROUNDS_LATE = 8, 2
-"""Of this number of latest blocks, so many sealed in a later round than the first are worth a word: with one validator
-of four down, every fourth one is."""
+"""Among this number of latest blocks, so many sealed in a later round than the first are worth a word: with one
+validator of four down, every fourth one is."""
 ROUNDS_REMEDY = "a validator is down, cut off or slow; which one, and how many more may fail: `millmark network status`"
 STANDS_REMEDY = (
     "compare with another company's node: if its blocks go on, mend this node's connections; if not, start the "
@@ -38,7 +38,7 @@ class ChainHealth:
     timed_blocks: bool
     """Whether blocks come by themselves on this engine."""
     rounds: tuple[int, ...] = ()
-    """Of the latest blocks: number of rounds that ended without one; empty on engines without rounds."""
+    """For each of the latest blocks, the number of rounds that ended without one; empty on engines without rounds."""
 
     @property
     def stalls(self) -> bool:

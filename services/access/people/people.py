@@ -54,7 +54,7 @@ class Entered:
     token: str
     person: PersonRow
     participant: int
-    """Of the person's company."""
+    """Number of the person's company."""
 
     @property
     def principal(self) -> Principal:

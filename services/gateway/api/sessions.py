@@ -67,7 +67,7 @@ class PersonSession(Printable):
     """Send it as `Authorization: Bearer TOKEN`."""
     participant: int
     name: str
-    """Of the person."""
+    """Name of the person."""
     expires_at: datetime | None
     """The session ends then, unless it is used before."""
 

@@ -38,7 +38,7 @@ class Resource:
     parameter: str
     """The query parameter that selects the events of a value."""
     fields: tuple[str, ...]
-    """Of events, which have such values; none if there are no others than the standard's."""
+    """Fields of events that have such values; none if there are no others than the standard's."""
     standard: tuple[str, ...] = ()
     """The standard's own values, which are listed even if no event has them."""
     prefix: str = ""

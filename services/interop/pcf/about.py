@@ -76,7 +76,7 @@ class About:
     """URNs."""
     description: str
     mass_g: int
-    """Of the whole lot as it was made, without packaging."""
+    """Mass of the whole lot as it was made, without packaging."""
     region: str
     country: str | None
     """ISO 3166-1, two letters."""
@@ -207,7 +207,7 @@ class Times:
     """RFC 3339, UTC."""
 
     first: str
-    """Of the earliest footprint that went in."""
+    """Time of the earliest footprint that went in."""
     last: str
     valid_until: str
 

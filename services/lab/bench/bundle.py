@@ -67,7 +67,7 @@ class BundleFigures:
     verify_least_cpu_ms: float
     """Least CPU time of verification: the nearest to what it takes on an idle machine."""
     salts_cpu_ms: float
-    """Of the median CPU time, what names and the proofs of their salts take: without them, it is less by this."""
+    """The part of the median CPU time that names and the proofs of their salts take."""
     decode_ms: float
     """Median wall time of `json.loads` on the same file."""
     decode_least_cpu_ms: float

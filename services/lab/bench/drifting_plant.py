@@ -58,7 +58,7 @@ OVERHAUL_COST = 900
 _OVERHAUL_WEEKS = 26
 """Machines are overhauled that often, whatever their state."""
 _CENTRE, _SPREAD = 2000, 120
-"""Of the words measured, in a machine without drift."""
+"""Mean and deviation of the words measured, in a machine without drift."""
 
 
 @dataclass(slots=True)

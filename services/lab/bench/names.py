@@ -46,13 +46,13 @@ class NameTimes:
 
     path: str
     requests: int
-    """Of each kind of name."""
+    """Number for each kind of name."""
     foreign_ms: float
     """Median for names of lots that the caller must not see."""
     unknown_ms: float
     """Median for names that nobody has."""
     auc: float
-    """Of telling the two apart by the time of one request; the better of longer and shorter."""
+    """How well the two are told apart by the time of one request; the better of longer and shorter."""
 
     def to_json(self) -> dict[str, object]:
         return {name: getattr(self, name) for name in self.__slots__}

@@ -51,9 +51,9 @@ class Side:
     records: int = 0
     wall_s: float = 0.0
     cpu_s: float = 0.0
-    """Of this process."""
+    """CPU time of this process."""
     nodes_cpu_s: float = 0.0
-    """Of all validators, meanwhile."""
+    """CPU time of all validators meanwhile."""
     blocks: int = 0
     gas: int = 0
     """Used in those blocks."""

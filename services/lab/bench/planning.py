@@ -39,12 +39,12 @@ class Compared:
     gap_per_mille: int
     cpu_s: float
     solver_cost: int | None
-    """Of CP-SAT alone; None when it found no plan."""
+    """Cost by CP-SAT alone; None when it found no plan."""
     solver_bound: int
     """Its own lower bound."""
     solver_cpu_s: float
     rule_cost: int | None
-    """Of the best list rule: earliest due date, shortest work, weight by work and slack (ATC)."""
+    """Cost by the best list rule: earliest due date, shortest work, weight by work and slack (ATC)."""
     check_ms: float
     read_ms: float
     """CPU time to read the plan file."""

@@ -36,7 +36,7 @@ SLOT_S = 1800
 DAY_SLOTS = 48
 PERIOD_SLOTS = 8
 TARIFF = (6, 8, 20, 16, 24, 12)
-"""Of a day's six periods, in the call's unit for each kWh."""
+"""Prices in a day's six periods, in the call's unit for each kWh."""
 TRANSPORT_SLOTS, TRANSPORT_COST = 2, 60
 
 

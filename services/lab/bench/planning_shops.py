@@ -26,7 +26,7 @@ class ShopCompared:
     bound: int
     cpu_s: float
     solver_makespan: int | None
-    """Of CP-SAT alone; None when it found no plan."""
+    """Makespan by CP-SAT alone; None when it found no plan."""
     solver_bound: int
     solver_cpu_s: float
 

@@ -49,7 +49,7 @@ class Judged:
     name: str
     choices: int
     log_likelihood: float
-    """Of the multinomial logit, fitted to all."""
+    """Log-likelihood of the multinomial logit, fitted to all."""
     known: float | None
     """What others print for the same model."""
     held_out: float

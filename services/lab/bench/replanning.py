@@ -39,9 +39,9 @@ class Replanned:
     accepted: int
     """Rows of the plan before."""
     open: int
-    """Of these, rows that had not started."""
+    """Those of them that had not started."""
     lost: int
-    """Of these, rows on the machine that failed: they move in any case."""
+    """Those of them on the machine that failed: they move in any case."""
     moved: int | None
     """Rows with another offer or start; None if no plan was possible on the offers that are left."""
     least: int | None

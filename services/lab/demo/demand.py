@@ -57,7 +57,7 @@ _CONFIGURED = 6
 _MIDWEEK_S = 3 * 86_400
 _DUE_S = 60 * 86_400
 _PORT = 8602
-"""Of the home's gateway: beside the buyer's, and the chain's next to it."""
+"""Port of the home's gateway: beside the buyer's, and the chain's next to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +65,11 @@ class Demand:
     """What was forecast, and how well."""
 
     home: Path
-    """Of the coordinator on the ledger of the forecasts."""
+    """Home of the coordinator on the ledger of the forecasts."""
     orders: int
     earlier: ForecastDocument
     score: Score
-    """Of the earlier forecast."""
+    """Score of the earlier forecast."""
     coming: ForecastDocument
 
     def to_json(self) -> dict[str, Json]:
@@ -166,7 +166,7 @@ class _Past:
     product: Product
     stream: Identity = field(init=False)
     _terms: list[OrderTerms] = field(init=False)
-    """Of each way of configuring the product, for one piece."""
+    """Terms for each way of configuring the product, for one piece."""
     _draw: Random = field(init=False)
     _placed: int = 0
 

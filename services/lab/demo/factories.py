@@ -58,7 +58,7 @@ class Supplies:
     """What that is, in the plural."""
     grams: int
     loss_g: int
-    """Of the grams, what the first operation loses."""
+    """Grams that the first operation loses."""
 
 
 _SUPPLIES: Final[Mapping[str, Supplies]] = {

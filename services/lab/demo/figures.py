@@ -25,7 +25,7 @@ class Schedule:
     cost: int
     wh: int
     late_slots: int
-    """Of all orders together."""
+    """Slots by which all orders together are late."""
 
     def to_json(self) -> dict[str, Json]:
         return {"cost": self.cost, "wh": self.wh, "late_slots": self.late_slots}
@@ -52,7 +52,7 @@ class Planned:
     """By naive dispatch on the same offers; None if that fits no order somewhere."""
     parts: int
     metered_wh: int
-    """Of all parts, by the meters, without idle time."""
+    """Energy of all parts, by the meters, without idle time."""
     location_mg: int
     market_mg: int
     """CO2e of the same energy."""

@@ -66,7 +66,7 @@ class Planning:
 
     line: Line
     stream: bytes
-    """Of the coordinator, with call and plans."""
+    """The coordinator's stream, with call and plans."""
     offers: dict[int, bytes]
     """The streams with the offers of each machine, by its number."""
     call: Call = field(init=False)

@@ -105,7 +105,7 @@ class Plant:
 
     product: Product
     factories: tuple[Factory, ...]
-    """Of the three makers, in the order of `Consortium.makers`."""
+    """Factories of the three makers, in the order of `Consortium.makers`."""
     machines: list[Machine]
     """Two machines per factory, in the factories' order, then the inspector's test bench."""
     model: int

@@ -58,7 +58,7 @@ class Process:
     settings: NDArray[np.float64] = field(default_factory=lambda: np.array(_SET))
     rows: list[list[int]] = field(default_factory=list)
     reference: Reference = field(init=False)
-    """Of the first rows, when it does not drift."""
+    """Reference from the first rows, when it does not drift."""
     _draw: np.random.Generator = field(default_factory=lambda: np.random.default_rng(_SEED))
 
     def __post_init__(self) -> None:

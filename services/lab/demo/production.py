@@ -41,7 +41,7 @@ from services.lab.demo.plant import GRAM, PIECE, PREFIX, Machine, Plant, build_g
 __all__ = ["Interruption", "Job", "Line", "hand_over", "make_parts", "place_orders", "rework_parts"]
 
 GTIN_OTHERWISE = build_gtin("09999")
-"""Of pieces of a product that states none."""
+"""GTIN of pieces of a product that states none."""
 ORDER_LINK = f"https://id.gs1.org/253/{with_check_digit(PREFIX + '00077')}"
 """Orders are documents of one GS1 type (GDTI); the serial number of each is appended."""
 _WH_PER_MINUTE = 180

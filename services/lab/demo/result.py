@@ -29,7 +29,7 @@ class DemoResult:
     """The content of the summary and of the JSON file."""
 
     home: Path
-    """Of the buyer."""
+    """The buyer's home."""
     orders: int
     product: Product
     """What was ordered."""

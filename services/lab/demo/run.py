@@ -48,7 +48,7 @@ __all__ = ["run_demo", "run_in_life"]
 
 T = TypeVar("T")
 _PORT = 8600
-"""Of the buyer's gateway. Next to it is the chain's; another chain may be using 8545."""
+"""Port of the buyer's gateway. Next to it is the chain's; another chain may be using 8545."""
 _FORECASTING = "forecasting demand, on a ledger of its own"
 
 

@@ -41,7 +41,7 @@ class Finding:
     machine: int
     owner: int
     coordinator: int
-    """Of the order; 0 if it has none."""
+    """Coordinator of the order; 0 if it has none."""
     since_s: int
     """When the work began."""
     at_s: int

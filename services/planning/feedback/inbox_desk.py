@@ -36,7 +36,7 @@ _OPEN_S = 8 * 3600
 """For how long a proposal can be accepted: a shift."""
 _OLD_S = 3600
 _MOST_BYTES = 8 << 20
-"""Of telemetry."""
+"""Longest telemetry that is read."""
 _MARK, _MOST_CAUSE = 16, 200
 """Digits by which a proposal names its cause, and most characters of all that it says of it."""
 _OPERATOR = "the operator"

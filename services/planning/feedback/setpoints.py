@@ -37,7 +37,7 @@ class Answer:
     by: str
     """Who, as the gateway names people; empty if nobody answered in time."""
     reason: str = ""
-    """Of a refusal."""
+    """The reason of a refusal."""
 
 
 class SetpointDesk(Protocol):

@@ -132,7 +132,7 @@ class ForecastDocument:
     """Monday of the first week that is forecast: the one of the cut, which had not ended."""
     weeks: int
     level_percent: int
-    """Of the intervals."""
+    """Level of the intervals."""
     orders: int
     """That count."""
     left_out: Mapping[str, int]

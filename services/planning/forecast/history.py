@@ -46,7 +46,7 @@ class Cut:
     block: int
     hash: bytes
     time_s: int
-    """Of the block, seconds since 1970."""
+    """Time of the block, seconds since 1970."""
 
 
 @dataclass(frozen=True, slots=True)

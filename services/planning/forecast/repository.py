@@ -20,7 +20,7 @@ class ForecastRow:
     leaf_index: int
     cut_block: int
     cut_time: int
-    """Of that block, seconds since 1970."""
+    """Time of that block, seconds since 1970."""
     document: str
     """Canonical JSON."""
 

@@ -42,7 +42,7 @@ class ForecastListed(Printable):
     block: int
     """Up to which they count."""
     level_percent: int
-    """Of the intervals."""
+    """Level of the intervals."""
     anchored: bool
     """Whether the ledger has its entry."""
 

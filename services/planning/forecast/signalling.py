@@ -51,7 +51,7 @@ class CapacitySignal:
     """Monday."""
     weeks: int
     level_percent: int
-    """Of the intervals."""
+    """Level of the intervals."""
     capacity: tuple[NeededCapacity, ...]
 
     @property

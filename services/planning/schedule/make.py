@@ -36,13 +36,13 @@ ITERATIONS = 400
 SOLVER_CPU_S = 5.0
 """Budget from which on it is worth loading CP-SAT."""
 _SEARCH_PART = 0.96
-"""Of the CPU time; the rest is for writing the plan down and checking it."""
+"""Share of the CPU time; the rest is for writing the plan down and checking it."""
 _PRICE_SHARE = 0.1
-"""Of the CPU time, for prices that guide; the best plan is not known yet, and need not be."""
+"""Share of the CPU time for prices that guide; the best plan is not known yet, and need not be."""
 _PROOF_SHARE = 0.1
-"""Of the CPU time, for prices that prove, once the best plan is known."""
+"""Share of the CPU time for prices that prove, once the best plan is known."""
 _MOVES_SHARE = 0.6
-"""Of the CPU time of a plan that replaces another at most, for as few rows as possible to move."""
+"""Largest share of the CPU time, where a plan replaces another, for as few rows as possible to move."""
 _SHUFFLES = 200
 """Orders of list scheduling that are tried until one fits."""
 

@@ -96,7 +96,7 @@ class _Keeper:
     objective: Objective
     offers: Mapping[bytes, Offer]
     legs: tuple[Leg, ...]
-    """Of the plan before."""
+    """Legs of the plan before."""
     now: int
     budget: Budget
     held: dict[Key, Row]

@@ -14,7 +14,7 @@ from services.planning.schedule.solver import run_limited
 __all__ = ["solve_shop", "solve_shop_alone"]
 
 _DISPATCH_SHARE = 0.05
-"""Of the CPU time, for plans by dispatching rules."""
+"""Share of the CPU time for plans by dispatching rules."""
 _NOISE = 0.3
 
 

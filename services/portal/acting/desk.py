@@ -46,9 +46,9 @@ class Preview:
 
     record: Record
     identifiers: tuple[str, ...]
-    """Of new things; they are stored in the company's own book."""
+    """Identifiers of new things; they are stored in the company's own book."""
     documents: tuple[Json, ...]
-    """Of which the record has only the root."""
+    """Documents of which the record has only the root."""
 
 
 class Refusal(Protocol):

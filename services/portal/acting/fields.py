@@ -58,7 +58,7 @@ class Option:
     key: str = ""
     """Catalogue key, instead of `text`."""
     values: Mapping[str, object] = field(default_factory=dict)
-    """Of the key's placeholders."""
+    """Values of the key's placeholders."""
     chosen: bool = False
     """Whether it is chosen in a form that nobody has filled in."""
 

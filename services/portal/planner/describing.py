@@ -58,7 +58,7 @@ class Owner:
     counted: int
     """Offers that count."""
     windows: int
-    """Of those."""
+    """Number of their windows."""
     lowest: int | None
     """Price of the cheapest of their windows."""
     until_at: datetime | None

@@ -76,9 +76,9 @@ class Life:
     consortium: Consortium
     operator: Home
     homes: list[Home]
-    """Of the companies, in the order of `consortium.companies`."""
+    """Homes of the companies, in the order of `consortium.companies`."""
     journal: Path | None
-    """Of the chain; None if it is not the demonstration's own."""
+    """The chain's journal; None if it is not the demonstration's own."""
     chain_settings: Mapping[str, str]
     """The settings by which a program finds the chain."""
     node_port: int

@@ -92,7 +92,7 @@ class EdgeBox:
     inspector: Company
     plant: Plant
     config: Path
-    """Of the node."""
+    """Configuration of the node."""
     key: bytes
     """Address that the node signs with."""
     _process: BaseProcess

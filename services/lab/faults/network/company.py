@@ -39,7 +39,7 @@ class CompanyPlan:
     """Configuration of one company's process."""
 
     number: int
-    """Of the company, from 0; also that of its order."""
+    """Number of the company, from 0; also that of its order."""
     url: str
     engine: str
     deployment: str

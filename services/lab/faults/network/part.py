@@ -37,7 +37,7 @@ _RECOVERY_S = 120.0
 _LATE_S = 10.0
 """Longest time from the engine's recovery until a record is final, beside the depth of finality."""
 _PERIOD_S = 1
-"""Of the network's blocks."""
+"""Time between the network's blocks."""
 _CALM_S = 4.0
 """Undisturbed work before the first fault."""
 
