@@ -1,6 +1,6 @@
-"""Ordering and planning in a real Chromium without scripts, on a phone: a buyer orders a configured product to the
-final record; a coordinator calls, has a plan made in a process of its own, and proposes it; the machine's owner offers
-and accepts; the operator sees what comes next."""
+"""Ordering and planning in a real Chromium without scripts, on a phone, and in Chinese at a desk: a buyer orders a
+configured product to the final record; a coordinator calls, has a plan made in a process of its own, and proposes it;
+the machine's owner offers and accepts; the operator sees what comes next."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from ledger.products import name_in
 from ledger.records import AssignmentState, OrderState
 from ledger.store import Rows
 from ledger.store.rows import AssignmentRow, OrderRow
@@ -22,6 +23,8 @@ from services.access.people.roles import PersonRole
 from services.access.signin import session_cookie
 from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
 from services.gateway.http.policy import Auth
+from services.portal.language import Language, read_catalogues
+from services.products import Catalogue
 from services.serving.server import build_server, listen
 from tests.support.axe import find_violations
 from tests.support.looking import CONTRAST, CUT_OFF, NAMELESS, SMALL_TARGETS, run_list
@@ -41,6 +44,9 @@ CAPABLE = {
         {"kind": "assembly", "limits": {"bearings": ["aluminium-tin"]}},
     ]
 }
+DONE = [AssignmentState.ACCEPTED] * 2 + [AssignmentState.FINISHED]
+CATALOGUES = read_catalogues()
+PRODUCT = Catalogue().find("crankshaft")
 OBJECTIVE = 'unit = "EUR/100"\ntardiness_per_day = 2400\n'
 
 
@@ -91,7 +97,19 @@ class Factory:
 
 @pytest.fixture(scope="module")
 def factory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Factory]:
-    folder = tmp_path_factory.mktemp("factory")
+    with _open_factory(tmp_path_factory.mktemp("factory")) as factory:
+        yield factory
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Factory]:
+    """Another one. Made before the browser: while that is open, no other event loop can run."""
+    with _open_factory(tmp_path_factory.mktemp("desk")) as factory:
+        yield factory
+
+
+@contextmanager
+def _open_factory(folder: Path) -> Iterator[Factory]:
     home = folder / "home"
     home.mkdir()
     with new_store(folder) as store, listen("127.0.0.1", 0) as listener:
@@ -127,123 +145,162 @@ def _equip(site: Site, home: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def at_work(factory: Factory, chromium: Browser) -> Factory:
+def at_work(factory: Factory, desk: Factory, chromium: Browser) -> Factory:
     """The factory after the story that this module tells, on a phone: all its pages have something to show."""
     with factory.phone(chromium) as page:
-        _order(factory, page)
-        _accept_order(factory, page)
-        _call(factory, page)
-        _offer(factory, page)
-        factory.pass_time(HOUR_S + 120)
-        _plan(factory, page)
-        _agree(factory, page)
-        _at_the_machine(factory, page)
+        _tell(factory, page)
     return factory
 
 
 def test_from_a_product_on_a_phone_to_work_that_is_agreed(at_work: Factory) -> None:
-    assert sorted(at_work.states()) == [AssignmentState.ACCEPTED] * 2 + [AssignmentState.FINISHED]
+    assert sorted(at_work.states()) == DONE
+
+
+def test_the_same_in_chinese_at_a_desk(desk: Factory, chromium: Browser) -> None:
+    with desk.phone(chromium, "zh-CN", 1280) as page:
+        _tell(desk, page)
+        assert page.locator("html").get_attribute("lang") == "zh"
+    assert sorted(desk.states()) == DONE
+
+
+def _say(page: Page, key: str, **values: object) -> str:
+    """A text of the page, in its language."""
+    return CATALOGUES[Language(page.locator("html").get_attribute("lang") or "")].say(key, **values)
+
+
+def _name(page: Page, english: str) -> str:
+    """The name of the product, of one of its options or of a choice, in the page's language."""
+    names = (
+        PRODUCT.names,
+        *(one.names for one in PRODUCT.options),
+        *(choice.names for one in PRODUCT.options for choice in getattr(one, "choices", ())),
+    )
+    found = next(one for one in names if name_in(one, "en").startswith(english))
+    return name_in(found, page.locator("html").get_attribute("lang") or "")
+
+
+def _tell(factory: Factory, page: Page) -> None:
+    """The story, from the product to work that is done."""
+    _order(factory, page)
+    _accept_order(factory, page)
+    _call(factory, page)
+    _offer(factory, page)
+    factory.pass_time(HOUR_S + 120)
+    _plan(factory, page)
+    _agree(factory, page)
+    _at_the_machine(factory, page)
 
 
 def _order(factory: Factory, page: Page) -> None:
     page.goto(f"{factory.origin}/portal")
-    page.get_by_role("link", name="Order a product").first.click()
-    page.get_by_role("link", name="crankshaft").click()
-    page.get_by_label("ground and polished").check()
-    page.get_by_role("group", name="hardening").get_by_label("none").check()
-    page.get_by_label("stroke").fill("92")
-    page.get_by_role("button", name="Check").click()
-    expect(page.get_by_role("alert")).to_contain_text("ground and polished needs hardening of the journals")
+    page.get_by_role("link", name=_say(page, "menu.order")).first.click()
+    page.get_by_role("link", name=_name(page, "crankshaft")).click()
+    hardening = _name(page, "hardening of the journals")
+    page.get_by_label(_name(page, "ground and polished")).check()
+    page.get_by_role("group", name=hardening).get_by_label(_name(page, "none")).check()
+    page.get_by_label(_name(page, "stroke")).fill("92")
+    page.get_by_role("button", name=_say(page, "wizard.check")).click()
+    needs = _say(page, "wizard.needs", given="|", needed="|").split("|")[1]
+    expect(page.get_by_role("alert")).to_contain_text(f"{_name(page, 'ground and polished')}{needs}{hardening}")
     _look(page)
-    page.get_by_label("ground", exact=True).check()
+    page.get_by_label(_name(page, "ground"), exact=True).check()
     page.get_by_label("42CrMo4").check()
-    page.get_by_label("aluminium-tin").check()
-    page.get_by_role("button", name="Check").click()
+    page.get_by_label(_name(page, "aluminium-tin")).check()
+    page.get_by_role("button", name=_say(page, "wizard.check")).click()
     expect(page.locator(".cost")).to_contain_text("EUR 518.00")
-    expect(page.locator(".cost")).to_contain_text("Ready at the earliest")
-    page.get_by_role("button", name="Continue to the terms").click()
-    page.get_by_label("Name of the order").fill("urn:example:crank-1")
-    page.get_by_label("Coordinator").select_option(index=1)
-    page.get_by_label("Due").fill("2100-01-01T12:00")
+    expect(page.locator(".cost")).to_contain_text(_say(page, "wizard.ready"))
+    page.get_by_role("button", name=_say(page, "wizard.go_on")).click()
+    page.get_by_label(_say(page, "act.field.order_name")).fill("urn:example:crank-1")
+    page.get_by_label(_say(page, "act.field.coordinator")).select_option(index=1)
+    page.get_by_label(_say(page, "act.field.due_at")).fill("2100-01-01T12:00")
     _look(page)
-    page.get_by_role("button", name="Go on").click()
-    expect(page.get_by_role("heading", name="On the ledger, for good")).to_be_visible()
+    page.get_by_role("button", name=_say(page, "act.go_on")).click()
+    expect(page.get_by_role("heading", name=_say(page, "act.public"))).to_be_visible()
     _look(page)
-    page.get_by_role("button", name="Place the order").click()
+    page.get_by_role("button", name=_say(page, "act.orderProduct")).click()
     _final(page)
     assert OrderState(factory.order().state) is OrderState.PLACED
 
 
 def _accept_order(factory: Factory, page: Page) -> None:
     page.goto(f"{factory.origin}/portal/orders/{factory.order().subject.hex()}")
-    page.get_by_role("link", name="Accept the order").click()
+    page.get_by_role("link", name=_say(page, "act.acceptOrder")).click()
     page.locator("main form button.primary").click()
     _final(page)
 
 
 def _call(factory: Factory, page: Page) -> None:
     page.goto(f"{factory.origin}/portal/planner")
-    expect(page.locator("main")).to_contain_text("crank-1, 3 of 3 operations open")
-    page.get_by_label("Offers until").fill(f"{datetime.fromtimestamp(factory.now_s() + HOUR_S, UTC):%Y-%m-%dT%H:%M}")
+    expect(page.locator("main")).to_contain_text(
+        f"crank-1{_say(page, 'comma')}{_say(page, 'planner.operations', open=3, all=3)}"
+    )
+    page.get_by_label(_say(page, "plans.closes")).fill(
+        f"{datetime.fromtimestamp(factory.now_s() + HOUR_S, UTC):%Y-%m-%dT%H:%M}"
+    )
     _look(page)
-    page.get_by_role("button", name="Continue to the summary").click()
+    page.get_by_role("button", name=_say(page, "planner.summarise")).click()
     _look(page)
-    page.get_by_role("button", name="Make the call").click()
+    page.get_by_role("button", name=_say(page, "planner.call_now")).click()
     _final(page)
 
 
 def _offer(factory: Factory, page: Page) -> None:
     page.goto(f"{factory.origin}/portal/offers")
-    expect(page.locator("main")).to_contain_text("waits for an offer")
+    expect(page.locator("main")).to_contain_text(_say(page, "offers.wait"))
     page.locator("tbody a").click()
-    expect(page.locator("main")).to_contain_text("Start 2")
+    expect(page.locator("main")).to_contain_text(f"{_say(page, 'offers.window')} 2")
     _look(page)
-    page.get_by_role("button", name="Make these offers").click()
+    page.get_by_role("button", name=_say(page, "offers.offer")).click()
     _final(page)
 
 
 def _plan(factory: Factory, page: Page) -> None:
     page.goto(f"{factory.origin}/portal/planner")
     page.locator("tbody a").click()
-    page.get_by_label("CPU seconds").fill("1")
-    page.get_by_role("button", name="Make the plan").click()
-    expect(page.locator("main")).to_contain_text("being made")
+    page.get_by_label(_say(page, "planner.cpu")).fill("1")
+    page.get_by_role("button", name=_say(page, "planner.make_first")).click()
+    expect(page.locator("main")).to_contain_text(_say(page, "planner.being_made"))
     # The page shows it by itself, without a script.
     expect(page.locator("#made ~ * tbody")).to_contain_text("EUR")
     _look(page)
-    page.get_by_role("button", name="Record attempt 1").click()
+    page.get_by_role("button", name=_say(page, "planner.record_this", number=1)).click()
     _final(page)
     page.goto(f"{factory.origin}/portal/planner")
     page.locator("tbody a").click()
-    page.get_by_role("button", name="Propose").click()
-    expect(page.get_by_role("heading", name="Who makes what, when")).to_be_visible()
-    expect(page.locator("main")).to_contain_text("the orders’ terms are those in force")
+    page.get_by_role("button", name=_say(page, "planner.propose_now")).click()
+    expect(page.get_by_role("heading", name=_say(page, "plan.chart"))).to_be_visible()
+    expect(page.locator("main")).to_contain_text(_say(page, "unseen.TERMS"))
     _look(page)
 
 
 def _agree(factory: Factory, page: Page) -> None:
-    _until(page, f"{factory.origin}/portal/offers", "crank-1, operation 3")
+    _until(
+        page,
+        f"{factory.origin}/portal/offers",
+        f"crank-1{_say(page, 'comma')}{_say(page, 'offers.operation', number=3)}",
+    )
     _look(page)
-    page.get_by_role("button", name="Accept the chosen rows").click()
-    _until(page, f"{factory.origin}/portal/offers", "No row waits for your answer.")
+    page.get_by_role("button", name=_say(page, "offers.accept")).click()
+    _until(page, f"{factory.origin}/portal/offers", _say(page, "offers.no_rows"))
     assert factory.states() == [AssignmentState.ACCEPTED] * 3
 
 
 def _at_the_machine(factory: Factory, page: Page) -> None:
     page.goto(f"{factory.origin}/portal/machines")
-    expect(page.get_by_role("img", name="Machine board")).to_be_visible()
-    page.get_by_text("CELL: 3 agreed").click()
+    expect(page.get_by_role("img", name=_say(page, "board.chart"))).to_be_visible()
+    agreed = _say(page, "board.count", count=3, state=_say(page, "plan.tone.agreed"))
+    page.get_by_text(f"CELL{_say(page, 'colon')}{agreed}").click()
     _look(page)
-    page.get_by_role("link", name="For the operator").click()
+    page.get_by_role("link", name=_say(page, "at_machine.link")).click()
     expect(page.locator("article.job")).to_have_count(3)
-    expect(page.locator("article.job").nth(1)).to_contain_text("crank-1, turning")
+    expect(page.locator("article.job").nth(1)).to_contain_text(f"crank-1{_say(page, 'comma')}turning")
     expect(page.locator("article.job").nth(1)).to_contain_text("92 mm")
     _look(page)
     _work(factory, page)
-    page.get_by_label("What has happened").fill("the spindle is worn")
-    page.get_by_role("button", name="Report that it is down").click()
+    page.get_by_label(_say(page, "at_machine.what")).fill("the spindle is worn")
+    page.get_by_role("button", name=_say(page, "at_machine.is_down")).click()
     _look(page)
-    page.get_by_role("button", name="Record it").click()
+    page.get_by_role("button", name=_say(page, "at_machine.record")).click()
     _final(page)
 
 
@@ -251,25 +308,25 @@ def _work(factory: Factory, page: Page) -> None:
     """The operator reads the meter, starts the first job, and when it is over reads again and finishes it."""
     here = page.url
     _read_meter(page, "start", "120000")
-    _until(page, here, "Start")
-    page.locator("article.job").first.get_by_role("link", name="Start", exact=True).click()
+    _until(page, here, _say(page, "act.startAssignment"))
+    page.locator("article.job").first.get_by_role("link", name=_say(page, "act.startAssignment"), exact=True).click()
     _look(page)
     _confirm(page)
-    _until(page, here, "Finish")
+    _until(page, here, _say(page, "act.finishAssignment"))
     _read_meter(page, "finish", "120400")
     page.goto(here)
-    page.locator("article.job").first.get_by_role("link", name="Finish", exact=True).click()
-    page.get_by_label("Measurement").select_option(index=1)
+    page.locator("article.job").first.get_by_role("link", name=_say(page, "act.finishAssignment"), exact=True).click()
+    page.get_by_label(_say(page, "act.field.measurement")).select_option(index=1)
     _confirm(page)
-    _until(page, here, "Done lately")
-    assert sorted(factory.states()) == [AssignmentState.ACCEPTED] * 2 + [AssignmentState.FINISHED]
+    _until(page, here, _say(page, "at_machine.lately"))
+    assert sorted(factory.states()) == DONE
     expect(page.locator("article.job")).to_have_count(2)
 
 
 def _read_meter(page: Page, moment: str, reading: str) -> None:
-    page.locator("article.job").first.get_by_role("link", name="Read the energy meter").click()
-    page.get_by_label("When").select_option(moment)
-    page.get_by_label("Reading in Wh").fill(reading)
+    page.locator("article.job").first.get_by_role("link", name=_say(page, "act.readRegister")).click()
+    page.get_by_label(_say(page, "act.field.moment")).select_option(moment)
+    page.get_by_label(_say(page, "act.field.register_wh")).fill(reading)
     _confirm(page)
 
 
@@ -311,7 +368,7 @@ def _measure(page: Page) -> None:
 
 def _final(page: Page) -> None:
     """The page of a record shows by itself that it is final."""
-    expect(page.locator("main")).to_contain_text("Number on the ledger")
+    expect(page.locator("main")).to_contain_text(_say(page, "record.sequence"))
 
 
 def _until(page: Page, address: str, text: str) -> None:
