@@ -37,7 +37,7 @@ _Made: TypeAlias = "dict[str, Values]"
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What is asked for."""
+    """Options of a forecast. Raises InputError for one that is out of range."""
 
     horizon: int
     """Steps to be forecast."""

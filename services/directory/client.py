@@ -58,7 +58,7 @@ def _sign_in(client: httpx.Client, url: str, signer: Signer, chain_id: int) -> s
         signer.address,
     ):
         raise DirectoryUnreachableError(
-            f"{url} asks for a signature that is not for itself, this chain and this key",
+            f"{url} asks for a signature that is meant for another address, chain or key",
             hint="check directory_url; nothing was signed",
         )
     signature = "0x" + signer.sign_digest(build_digest(text)).to_bytes().hex()

@@ -25,9 +25,9 @@ class Earliest:
 
 
 def find_earliest(calendar: Calendar | None, operations: Iterable[tuple[str, int]], now_s: int) -> Earliest:
-    """Put operations, of a kind and of so many indicative minutes, one after the other.
+    """Find when the last of some operations could end that follow each other, each a kind and indicative minutes.
 
-    By the shifts and the minutes of the calendar, if there is one. What the machines do already is not looked at.
+    With a calendar, its shifts and minutes count instead. What the machines do already is not looked at.
     """
     grid = Grid(-(-now_s // _SLOT_S) * _SLOT_S, _SLOT_S, _DAYS * 86_400 // _SLOT_S)
     days = [] if calendar is None else [calendar.on(machine, grid) for machine in calendar.machines]

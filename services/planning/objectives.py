@@ -112,9 +112,8 @@ def _ways(
     for one in file.transport:
         pair = number(one.origin), number(one.destination)
         if pair in known or pair[0] == pair[1]:
-            raise CalendarError(
-                f"{OBJECTIVE_FILE} has a transport from {pair[0]} to {pair[1]} that is not one way of two"
-            )
+            what = "to itself" if pair[0] == pair[1] else f"to participant {pair[1]} twice"
+            raise CalendarError(f"{OBJECTIVE_FILE} has a transport from participant {pair[0]} {what}")
         known[pair] = one
     listed = sorted(set(companies))
     pairs = sorted({*known, *((one, two) for one in listed for two in listed if one != two)})

@@ -58,7 +58,7 @@ class CheckPage:
         return RedirectResponse("/check/", 308)
 
     def file(self, request: Request, name: str) -> Response:
-        """Raises NotFoundError unless the folder has such a file."""
+        """Serves a file of the page. Raises NotFoundError unless the folder has it."""
         found = self._files.get(name or "index.html") if self.is_built else None
         if found is None:
             raise NotFoundError("the page is not here", hint="build it with scripts/check_page")

@@ -91,8 +91,8 @@ class PlanTable:
 
 
 def read_tones(rows: Rows, planned: Sequence[RowShown]) -> dict[_Key, BarTone]:
-    """What the ledger says became of each row: that of the latest assignment of its operation to its machine; of a
-    rework, of those since the operation was finished so many times."""
+    """What became of each row by the ledger: the state of the latest assignment of its operation to its machine. A
+    row that is a rework looks only at assignments made since the operation was finished as often as it says."""
     by_key = _by_operation(rows, {row.order for row in planned})
     latest = {
         _key(row): max(

@@ -33,7 +33,7 @@ _PAGING: Final = {"perPage", "nextPageToken"}
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """A kind of values."""
+    """One of the lists of values that EPCIS has a gateway offer, such as business steps."""
 
     parameter: str
     """The query parameter that selects the events of a value."""

@@ -130,7 +130,7 @@ class Drifting:
         self._records.append(record)
 
     def _send(self) -> None:
-        """What feedback wrote, once its transaction is over."""
+        """Queues the records that feedback wrote, once its transaction is over."""
         records, self._records = self._records, []
         if records:
             self.planning.line.consortium.queue(self.machine.owner, records)

@@ -45,7 +45,7 @@ class MachineCause:
         if self.machine < 1:
             raise PlanError(f"there is no machine {self.machine}", hint="see `millmark machines list`")
         if self.since_s > self.at_s:
-            raise PlanError("a cause became known before it began", hint="see the clock of who measured")
+            raise PlanError("a cause became known before it began", hint="check the clock of the device that measured")
 
     @property
     def id(self) -> bytes:

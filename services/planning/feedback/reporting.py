@@ -38,7 +38,7 @@ def report_event(
     show by themselves, and for a machine without a stream of the company to which this gateway writes. `captured`:
     whether a node captures the company's streams. `form`: the name of the form that says so, if one does."""
     if kind not in REPORTED:
-        raise InputError(f"{kind[:40]!r} is not reported", hint=f"report {' or '.join(REPORTED)}")
+        raise InputError(f"a cause of kind {kind[:40]!r} cannot be reported", hint=f"report {' or '.join(REPORTED)}")
     own = find_kept_stream(shelf, me, machine, captured=captured)
     entry: dict[str, Json] = {"cause": kind, "machine": machine, "text": text, "at": now_s}
     sealed = seal_event(shelf.connection, own, entry)

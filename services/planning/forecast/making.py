@@ -215,7 +215,7 @@ def spread(values: Sequence[float]) -> tuple[int, ...]:
 
 
 def _split(count: int, parts: Sequence[float]) -> list[int]:
-    """`count` in whole numbers in the ratio of the parts (largest remainders; the earlier of equal ones first)."""
+    """Divides `count` into whole numbers in the ratio of the parts: largest remainders, the earlier of equals first."""
     whole = sum(parts)
     exact = [count * part / whole for part in parts] if whole > 0 else [count / len(parts)] * len(parts)
     found = [int(one) for one in exact]
