@@ -370,6 +370,11 @@ def _tell(home: Path, path: Path, network: NetworkFile, *, is_local: bool) -> No
     lines += _tolerance(consensus, count)
     if not network.kind.is_production:
         lines.append(f"{network.kind.name} is for trials; for production take besu: see services/network/PRODUCTION.md")
+    if network.lacks_money:
+        lines.append(
+            f"{network.kind.name} charges fees, and no key has money there: to record, begin anew with --fund and the "
+            "address of a key (`millmark keys new`), from which `millmark init --treasury` pays then"
+        )
     lines.append(f"wrote {path}")
     if is_local:
         lines.append(f"next: millmark --home {home} network start")

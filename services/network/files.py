@@ -73,6 +73,13 @@ class NetworkFile:
         return _number(named[0] if named else None, "period of blocks")
 
     @property
+    def lacks_money(self) -> bool:
+        """Whether transactions cost something there, and no key had anything in the first block. Raises
+        NetworkFileError."""
+        genesis = self._genesis()
+        return "baseFeePerGas" in genesis and not genesis.get("alloc")
+
+    @property
     def digest(self) -> bytes:
         """SHA-256 of genesis.json, as sha256sum prints it."""
         return hashlib.sha256(self.genesis).digest()

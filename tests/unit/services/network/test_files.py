@@ -149,6 +149,14 @@ def test_a_local_network_is_complete(tmp_path: Path) -> None:
     assert [key.lower() for key in json.loads(network.genesis)["alloc"]] == ["0x" + "11" * 20]
 
 
+def test_a_network_on_which_nobody_could_pay_is_told(tmp_path: Path) -> None:
+    for kind, has_fees in (("besu", False), ("goquorum", False), ("geth", True), ("electroneum-sc", True)):
+        said = _ran(tmp_path / kind, "init", "--local", 5, "--kind", kind)
+        assert ("no key has money there: to record, begin anew with --fund" in said) is has_fees, kind
+    said = _ran(tmp_path / "funded", "init", "--local", 5, "--kind", "geth", "--fund", "0x" + "11" * 20)
+    assert "no key has money" not in said
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
