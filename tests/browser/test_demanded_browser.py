@@ -20,6 +20,7 @@ from tests.browser.test_portal_browser import open_context
 from tests.browser.test_stories_browser import confirm, look
 from tests.support.patience import wait_until
 from tests.support.portal_world import PortalWorld, serve_beside, serve_world
+from tests.support.views import VIEWS
 
 pytestmark = pytest.mark.browser
 
@@ -45,7 +46,7 @@ def sit(chromium: Browser, world: PortalWorld, name: str, width: int, origin: st
 # The inspector
 
 
-@pytest.mark.parametrize(("language", "width"), [("en", 390), ("zh", 1280)])
+@pytest.mark.parametrize(("language", "width"), VIEWS)
 def test_an_inspector_opens_what_is_demanded(world: PortalWorld, chromium: Browser, language: str, width: int) -> None:
     number = demand(world, failed=language == "zh")
     wait_until(lambda: state_of(world, number) is CertificateState.DEMANDED)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,6 +33,7 @@ from tests.support.patience import MAX_S
 from tests.support.planning_samples import show_calendar
 from tests.support.recording_site import FOUNDED, Site
 from tests.support.stores import new_store
+from tests.support.views import VIEWS, View
 
 pytestmark = pytest.mark.browser
 
@@ -102,10 +103,10 @@ def factory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Factory]:
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Factory]:
-    """Another one. Made before the browser: while that is open, no other event loop can run."""
-    with _open_factory(tmp_path_factory.mktemp("desk")) as factory:
-        yield factory
+def others(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[View, Factory]]:
+    """One for each further view. Made before the browser: while that is open, no other event loop can run."""
+    with ExitStack() as stack:
+        yield {view: stack.enter_context(_open_factory(tmp_path_factory.mktemp("desk"))) for view in VIEWS[1:]}
 
 
 @contextmanager
@@ -145,7 +146,7 @@ def _equip(site: Site, home: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def at_work(factory: Factory, desk: Factory, chromium: Browser) -> Factory:
+def at_work(factory: Factory, others: dict[View, Factory], chromium: Browser) -> Factory:
     """The factory after the story that this module tells, on a phone: all its pages have something to show."""
     with factory.phone(chromium) as page:
         _tell(factory, page)
@@ -156,11 +157,13 @@ def test_from_a_product_on_a_phone_to_work_that_is_agreed(at_work: Factory) -> N
     assert sorted(at_work.states()) == DONE
 
 
-def test_the_same_in_chinese_at_a_desk(desk: Factory, chromium: Browser) -> None:
-    with desk.phone(chromium, "zh-CN", 1280) as page:
-        _tell(desk, page)
-        assert page.locator("html").get_attribute("lang") == "zh"
-    assert sorted(desk.states()) == DONE
+@pytest.mark.parametrize("view", VIEWS[1:])
+def test_the_same_in_chinese_and_at_a_desk(others: dict[View, Factory], chromium: Browser, view: View) -> None:
+    language, width = view
+    with others[view].phone(chromium, {"zh": "zh-CN"}.get(language, language), width) as page:
+        _tell(others[view], page)
+        assert page.locator("html").get_attribute("lang") == language
+    assert sorted(others[view].states()) == DONE
 
 
 def _say(page: Page, key: str, **values: object) -> str:

@@ -21,6 +21,7 @@ from tests.support.looking import CONTRAST, CUT_OFF, NAMELESS, SMALL_TARGETS, lo
 from tests.support.loopback import running
 from tests.support.patience import MAX_S, wait_until
 from tests.support.portal_site import SESSION
+from tests.support.views import choose_views
 
 pytestmark = pytest.mark.browser
 
@@ -74,11 +75,12 @@ def make(site: ActingSite) -> str:
     return heat
 
 
-@pytest.fixture(params=["en", "zh"])
+@pytest.fixture(params=choose_views(("en", 390), ("zh", 390)), ids=str)
 def page(request: pytest.FixtureRequest, shop: Shop, chromium: Browser) -> Iterator[Page]:
-    """A phone of somebody who may record. The shop comes first: beside the browser, no other event loop can run."""
-    locale = {"en": "en-GB", "zh": "zh-CN"}[request.param]
-    context = chromium.new_context(locale=locale, viewport={"width": 390, "height": 844})
+    """A browser of somebody who may record. The shop comes first: beside it, no other event loop can run."""
+    language, width = request.param
+    locale = {"en": "en-GB", "zh": "zh-CN"}[language]
+    context = chromium.new_context(locale=locale, viewport={"width": width, "height": 844})
     context.set_default_timeout(MAX_S * 1000)
     token = shop.site.person(PersonRole.RECORDER).cookies[SESSION]
     context.add_cookies([{"name": COOKIE, "value": token, "url": shop.origin}])
@@ -90,7 +92,8 @@ def page(request: pytest.FixtureRequest, shop: Shop, chromium: Browser) -> Itera
 def look(page: Page) -> None:
     """Nothing sticks out, is too pale, too small or without a name."""
     page.wait_for_load_state()  # a record's page loads itself again until it is final
-    assert page.locator("html").evaluate("(root) => root.scrollWidth") <= 390, page.url
+    assert page.viewport_size is not None
+    assert page.locator("html").evaluate("(root) => root.scrollWidth") <= page.viewport_size["width"], page.url
     for name, script in (("pale", CONTRAST), ("nameless", NAMELESS), ("cut off", CUT_OFF), ("small", SMALL_TARGETS)):
         assert not run_list(page, script), (page.url, name)
     assert find_violations(page) == [], page.url

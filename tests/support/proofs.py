@@ -16,6 +16,8 @@ __all__ = ["PROOFS", "Proof", "main"]
 ROOT = Path(__file__).parents[2]
 _MILLMARK = (sys.executable, "-m", "services.cli")
 _QUALITY = (sys.executable, "-m", "quality")
+_STORIES = ("planning", "stories", "demanded", "recall")
+"""Buyer, coordinator and owner; carrier, auditor and operator; inspector; whoever recalls a lot."""
 _VECTOR = ("tests/vectors/bundle/part.bundle", "tests/vectors/bundle/trust.json")
 _WITH_HALMOS = 'source scripts/_setup; install_apart halmos; exec "$0" -m tests.support.properties "$@"'
 _ON_NETWORK = 'source scripts/_setup; PATH=$ROOT/.geth/$GETH:$PATH exec "$0" -m services.cli bench network "$@"'
@@ -79,6 +81,13 @@ PROOFS = (
         "what the contracts promise, proved by a solver within stated bounds, and refuted on a mutant each",
         "20 minutes",
         ("bash", "-euo", "pipefail", "-c", _WITH_HALMOS, sys.executable),
+    ),
+    Proof(
+        "stories",
+        "the day of each role, from its work list to the final record: in both languages, on a phone and at a desk",
+        "15 minutes",
+        (sys.executable, "-m", "pytest", "-n0", "-q", *(f"tests/browser/test_{name}_browser.py" for name in _STORIES)),
+        environment={"MILLMARK_TEST_VIEWS": "all"},
     ),
     Proof(
         "process",
