@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,8 +16,12 @@ from services.network.kinds import KINDS, Kind, find_kind
 
 __all__ = ["NodeProgram", "find_program", "identify_program", "parse_program"]
 
-_ANSWER_S = 60.0
-"""A Java program takes seconds to print its version, and much longer on a busy machine."""
+_ANSWER_S = 180.0
+"""A Java program takes seconds to print its version, and much longer on a busy machine: Besu took 69 s where it had a
+twentieth of a core."""
+_QUESTIONS = ("--version", "version")
+"""Besu knows the first alone, and needs a whole start of its virtual machine to refuse the second. The geth family
+answers or refuses the first at once, without naming the fork."""
 _LAST_CLIQUE = (1, 13)
 _HINT = "name the executable of Besu, of geth 1.13.15 or older, of GoQuorum or of electroneum-sc"
 
@@ -43,14 +48,6 @@ def find_program(kind: Kind | None = None) -> NodeProgram:
     raise NodeProgramError(f"there is no {what} on the PATH", hint="name the executable with --program")
 
 
-def identify_program(path: Path) -> NodeProgram:
-    """Asks an executable what it is. Raises NodeProgramError if it is not a node program that can be used here."""
-    for argument in ("version", "--version"):
-        if (program := parse_program(path, _ask(path, argument))) is not None:
-            return program
-    raise NodeProgramError(f"{path} is not a node program that is known here", hint=_HINT)
-
-
 def _ask(path: Path, argument: str) -> str:
     environment = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "JAVA_HOME")}
     try:
@@ -63,6 +60,14 @@ def _ask(path: Path, argument: str) -> str:
     except OSError as error:
         raise NodeProgramError(f"{path} cannot be run: {error.strerror}", hint=_HINT) from None
     return answer.stdout[:10_000]
+
+
+def identify_program(path: Path, ask: Callable[[Path, str], str] = _ask) -> NodeProgram:
+    """Asks an executable what it is. Raises NodeProgramError if it is not a node program that can be used here."""
+    for argument in _QUESTIONS:
+        if (program := parse_program(path, ask(path, argument))) is not None:
+            return program
+    raise NodeProgramError(f"{path} is not a node program that is known here", hint=_HINT)
 
 
 def parse_program(path: Path, text: str) -> NodeProgram | None:
