@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,17 @@ from services.cli import build_app
 from services.network import Consensus, NodeFolder, NodeProgram, NodeProgramError, find_program, identify_program
 from services.network.ports import PortReservation
 from services.network.processes import is_running, stop_recorded
-from tests.support.patience import wait_until
+from tests.support.patience import MAX_S, wait_until
 
 pytestmark = pytest.mark.integration
 _PROGRAM_VARIABLE = "MILLMARK_TEST_NODE"
 """Environment variable with the path of a node program, of any kind that is known here."""
 _BUILT = Path(__file__).parents[2] / ".geth"
 """Where scripts/test builds geth."""
+_HALTS = 4
+"""Longest time until QBFT makes blocks again, in lengths of the halt: each round lasts twice as long as the one
+before, a validator that was started again begins with the first, and where it meets the others may be the turn of one
+that is down."""
 _APP = build_app(["services.commands.network"])
 _NAMES = ["Alder", "Birch", "Cedar", "Dogwood", "Elm"]
 
@@ -107,6 +112,7 @@ def test_validators_are_killed_until_the_chain_halts_and_started_again(program: 
     assert _status(own)[0] == 0  # too young for anybody to be silent
     for home in gone:
         _kill(home)
+    stood = time.monotonic()
     wait_until(lambda: _status(own)[0] == 3)
     assert "HALTED" in _texts(own)
     assert all(home.name in _texts(own) for home in gone)
@@ -114,7 +120,8 @@ def test_validators_are_killed_until_the_chain_halts_and_started_again(program: 
 
     for home in gone[1:]:
         _ran(home, "start", "--program", program.path)
-    wait_until(lambda: _status(own)[0] == 4)  # they seal again, and one is silent for two turns
+    # They seal again, and one is silent for two turns.
+    wait_until(lambda: _status(own)[0] == 4, MAX_S + _HALTS * (time.monotonic() - stood))
     code, output = _run(own, "status")
     assert code == 4
     assert f"is silent for {2 * len(homes)} blocks: {gone[0].name}; with one more, the chain" in output
