@@ -21,7 +21,7 @@ from tests.support.looking import CONTRAST, CUT_OFF, NAMELESS, SMALL_TARGETS, lo
 from tests.support.loopback import running
 from tests.support.patience import MAX_S, wait_until
 from tests.support.portal_site import SESSION
-from tests.support.views import choose_views
+from tests.support.views import choose_views, name_view
 
 pytestmark = pytest.mark.browser
 
@@ -75,7 +75,7 @@ def make(site: ActingSite) -> str:
     return heat
 
 
-@pytest.fixture(params=choose_views(("en", 390), ("zh", 390)), ids=str)
+@pytest.fixture(params=choose_views(("en", 390), ("zh", 390)), ids=name_view)
 def page(request: pytest.FixtureRequest, shop: Shop, chromium: Browser) -> Iterator[Page]:
     """A browser of somebody who may record. The shop comes first: beside it, no other event loop can run."""
     language, width = request.param

@@ -28,7 +28,7 @@ from tests.support.check_page import build_page
 from tests.support.looking import CONTRAST, CUT_OFF, NAMELESS, SMALL_TARGETS, looks_again, run_list
 from tests.support.patience import wait_until
 from tests.support.portal_world import PortalWorld, serve_beside, serve_world
-from tests.support.views import VIEWS
+from tests.support.views import VIEWS, name_view
 
 pytestmark = pytest.mark.browser
 
@@ -55,7 +55,7 @@ def beside(world: PortalWorld, tmp_path_factory: pytest.TempPathFactory) -> Iter
         yield {AUDITOR: auditor, INSPECTOR: inspector, "operator": operator}
 
 
-@pytest.fixture(params=VIEWS, ids=str)
+@pytest.fixture(params=VIEWS, ids=name_view)
 def seat(request: pytest.FixtureRequest, world: PortalWorld, chromium: Browser) -> Iterator[tuple[BrowserContext, str]]:
     """Somebody's browser, and the language that they read."""
     language, width = request.param

@@ -1,23 +1,28 @@
 """Languages and widths in pixels at which the browser tests tell a role's day.
 
-Some in the suite; all four where `MILLMARK_TEST_VIEWS` is `all`, which `scripts/prove stories` sets.
+Two of the four in the suite; the other two where `MILLMARK_TEST_VIEWS` is `other`, which `scripts/prove stories` sets.
 """
 
 from __future__ import annotations
 
 import os
 
-__all__ = ["VIEWS", "View", "choose_views"]
+__all__ = ["VIEWS", "View", "choose_views", "name_view"]
 
 View = tuple[str, int]
 PHONE, DESK = 390, 1280
 
 
 def choose_views(*usual: View) -> list[View]:
-    """These, or all four, of which the first is English on a phone."""
-    if os.environ.get("MILLMARK_TEST_VIEWS") == "all":
-        return [(language, width) for language in ("en", "zh") for width in (PHONE, DESK)]
-    return list(usual)
+    """These, or all others."""
+    if os.environ.get("MILLMARK_TEST_VIEWS") != "other":
+        return list(usual)
+    return [(language, width) for language in ("en", "zh") for width in (PHONE, DESK) if (language, width) not in usual]
+
+
+def name_view(view: View) -> str:
+    """The name of a test's parameter, such as `zh-1280`."""
+    return f"{view[0]}-{view[1]}"
 
 
 VIEWS = choose_views(("en", PHONE), ("zh", DESK))
