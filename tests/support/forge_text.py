@@ -170,8 +170,13 @@ def entry_of_another_type(parsed: dict[str, Any], rng: Random) -> bool | None:
 
 
 @value
-def member_of_another_type(parsed: dict[str, Any], rng: Random) -> None:
-    parsed[rng.choice(list(parsed))] = rng.choice([None, True, {}, "x", "é", [[]], [{}], 1.5])
+def member_of_another_type(parsed: dict[str, Any], rng: Random) -> bool | None:
+    name = rng.choice(list(parsed))
+    other: Any = rng.choice([None, True, {}, "x", "é", [[]], [{}], 1.5])
+    if name == "seals" and other is None:
+        return False  # a bundle without seals, which those may believe who trust a checkpoint
+    parsed[name] = other
+    return None
 
 
 @value
