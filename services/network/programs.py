@@ -62,10 +62,10 @@ def _ask(path: Path, argument: str) -> str:
     return answer.stdout[:10_000]
 
 
-def identify_program(path: Path, ask: Callable[[Path, str], str] = _ask) -> NodeProgram:
+def identify_program(path: Path, ask: Callable[[Path, str], str] | None = None) -> NodeProgram:
     """Asks an executable what it is. Raises NodeProgramError if it is not a node program that can be used here."""
     for argument in _QUESTIONS:
-        if (program := parse_program(path, ask(path, argument))) is not None:
+        if (program := parse_program(path, (ask or _ask)(path, argument))) is not None:
             return program
     raise NodeProgramError(f"{path} is not a node program that is known here", hint=_HINT)
 

@@ -162,7 +162,7 @@ def test_both_exports_have_one_id_and_the_same_figure() -> None:
     [
         ({"mass_g": None}, "mass_g is not"),
         ({"mass_g": 4.85}, "mass_g is not"),
-        ({"product_ids": ["09506000013459"]}, "no URN"),
+        ({"product_ids": ["09506000013459"]}, "not a URN"),
         ({"company_ids": []}, "1 to 50"),
         ({"company_ids": ["urn:a:b", "urn:a:b"]}, "twice"),
         ({"region": "Germany"}, "Western Europe"),

@@ -101,9 +101,12 @@ def message(uri: str = f"{ORIGIN}/v1/sessions", domain: str = "gateway.example",
 
 
 REFUSED: list[tuple[Callable[[httpx.Request], httpx.Response], str]] = [
-    (lambda _: httpx.Response(200, json={"message": message(domain="other.example")}), "not for itself"),
-    (lambda _: httpx.Response(200, json={"message": message(uri="https://other.example/v1/sessions")}), "not for itse"),
-    (lambda _: httpx.Response(200, json={"message": message(chain_id=1)}), "not for itself"),
+    (lambda _: httpx.Response(200, json={"message": message(domain="other.example")}), "meant for another"),
+    (
+        lambda _: httpx.Response(200, json={"message": message(uri="https://other.example/v1/sessions")}),
+        "meant for another",
+    ),
+    (lambda _: httpx.Response(200, json={"message": message(chain_id=1)}), "meant for another"),
     (lambda _: httpx.Response(200, json={"message": "transfer everything"}), "not a sign-in message"),
     (lambda _: httpx.Response(200, content=b"<html>"), "its answer is malformed"),
     (lambda _: httpx.Response(200, content=b"[" * 1000), "its answer is malformed"),
