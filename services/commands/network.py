@@ -48,8 +48,9 @@ from services.settings import read_settings
 __all__ = ["register"]
 
 _FOLDER, _FILE = "network", "network.json"
-MOST_PERIOD_S = 10
-"""A node and `millmark status` take half a minute without a block for a standstill (`STALL_S`)."""
+MOST_PERIOD_S = 8
+"""A node and `millmark status` take half a minute without a block for a standstill (`STALL_S`). A silent proposer takes
+a period and a time-out, which are three periods, and a moment more."""
 _PRODUCTION = "besu"
 _LOOPBACK = "127.0.0.1"
 _MONEY_WEI = 10**27

@@ -83,7 +83,7 @@ class _Nodes:
 
     def look(self, vote_blocks: int) -> tuple[Observation, Address | None, list[Finding]]:
         """What the node with the latest block tells, which node that is, and which nodes do not answer. Raises
-        ChainUnreachableError if none answers, NetworkError if one of the home's is of another chain."""
+        ChainUnreachableError if none answers as asked, NetworkError if one of the home's is of another chain."""
         seen: list[Observation] = []
         failed: dict[str, ChainUnreachableError] = {}
         for url in self.urls:
@@ -130,9 +130,10 @@ class _Nodes:
 
 
 def _none_of(failed: Sequence[ChainUnreachableError]) -> ChainUnreachableError:
-    """Why no node of a home can be judged by."""
-    if len(failed) == 1 and isinstance(failed[0], NodeAnswerError):
-        return failed[0]
+    """Why no node of a home can be judged by. One that runs is told first: to start it would not help."""
+    answered = [one for one in failed if isinstance(one, NodeAnswerError)]
+    if answered:
+        return answered[0]
     return ChainUnreachableError(
         failed[0].cause if len(failed) == 1 else f"none of the {len(failed)} nodes of this home answers",
         hint="start it with `millmark network start`, systemd or compose, and read its log",

@@ -19,6 +19,13 @@ Name = Callable[[Address], str]
 
 _STALL_S, _STALL_BLOCKS = 15, 10
 """QBFT waits 4 s for one silent proposer and 8 s more for a second one; Clique, a second or two."""
+_HALT_ENDS = (
+    "within about twice the time that the chain stood, or four times while a validator is down: QBFT's round time-outs "
+    "double"
+)
+"""Round r lasts 2^r time-outs T. After a halt of t, those that stayed are in a round r with (2^r - 1) T <= t. Who is
+started again begins with round 0, and meets them in round r + 1, after (2^(r+1) - 1) T <= 2 t + T. If the turn there is
+that of one that is down, that takes 2^(r+1) T <= 2 t + 2 T more."""
 
 
 class Level(enum.Enum):
@@ -122,28 +129,29 @@ def _stalled(seen: Observation, own: Address | None, name: Name, down: frozenset
             f"{age}, and this node is connected to nobody (net_peerCount 0): it is cut off, or all others are down",
             "check this machine's network and firewall, and ask another company whether blocks come at its node",
         )
+    stopped = down.intersection(seen.validators)
     if seen.connected is None:
         reached, missing = min(seen.peers + (own in seen.validators), count), ""
+        known = max(reached, len(stopped))  # which ones are reached is not known: at least the larger number of them
     else:
-        there = [one for one in seen.validators if one == own or one in seen.connected]
+        there = {one for one in seen.validators if one == own or one in seen.connected}
         reached, missing = len(there), _listed((one for one in seen.validators if one not in there), name)
+        known = len(there | stopped)
     reach = f"reaches {reached} of {count} validators, {quorum} are needed"
     absent = f"; not connected: {missing}" if missing else ""
     if reached >= quorum:
         return Finding(
             Level.ALARM, f"{age}: HALTED, though {reached} of {count} validators are connected", _agree(seen)
         )
-    # Those that this node does not see are enough to go on among themselves. Then it is cut off, as far as anybody can
-    # tell from here, and to start other nodes again would be the wrong advice.
-    if count - max(reached, len(down.intersection(seen.validators))) >= quorum:
+    # Those of which nothing is known are enough to go on among themselves. Then this node is cut off, as far as anybody
+    # can tell from here, and to start other nodes again would be the wrong advice.
+    if count - known >= quorum:
         return Finding(
             Level.ALARM,
             f"{age}: HALTED as far as this node sees: it {reach}{absent}; they may go on without it",
             "ask one of them whether blocks come there: if so, mend this node's line, otherwise start their nodes",
         )
-    wait = "blocks come again by themselves" + (
-        ", about as long after as the chain stood, for QBFT's round time-outs double" if _is_qbft(seen) else ""
-    )
+    wait = "blocks come again by themselves" + (f", {_HALT_ENDS}" if _is_qbft(seen) else "")
     return Finding(
         Level.ALARM,
         f"{age}: the chain is HALTED: this node {reach}{absent}",
@@ -155,8 +163,8 @@ def _agree(seen: Observation) -> str:
     """Enough validators are connected, and still they do not agree."""
     if _is_qbft(seen):
         return (
-            "wait as long again as it stood, for round time-outs double; if it lasts over ten minutes, restart all "
-            "validators within the same few seconds, so that they begin the same round"
+            f"wait: blocks come {_HALT_ENDS}; if it lasts over ten minutes, restart all validators within the same few "
+            "seconds, so that they begin the same round"
         )
     if seen.number < FIRST_BLOCKS:
         return f"the network is new, and its signers wait for each other's first turns: {FRESH_HINT}"

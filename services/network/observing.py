@@ -1,7 +1,8 @@
 """What one chain node tells about its network: who seals, how old the head is, who is connected, which votes run.
 
 All of it is what this node knows. Who sealed a block is taken from the block's header alone, by recovering the keys of
-its seals, so that a node cannot claim that a validator is at work which is not.
+its seals, so that a node cannot claim that one of the network's validators is at work which is not. That the validators
+which it lists are the network's is its word.
 """
 
 from __future__ import annotations
@@ -82,12 +83,15 @@ class Observation:
 
     def is_proposed(self, block: SealedBy, validator: Address) -> bool:
         """Whether the validator proposed the block. With QBFT that is the word of those who sealed it, so that a
-        quorum of them is needed."""
+        quorum is needed of those whom its header lists, and of today's validators more than may lie: anybody can make
+        a header that lists its own keys."""
         if block.proposer != validator:
             return False
-        listed = block.validators or self.validators
-        sealed = len({*block.sealers}.intersection(listed))
-        return block.consensus is Consensus.CLIQUE or sealed >= block.consensus.quorum(len(listed))
+        if block.consensus is Consensus.CLIQUE:
+            return True
+        sealers, listed = {*block.sealers}, block.validators or self.validators
+        known = len(sealers.intersection(self.validators)) > block.consensus.may_lie(len(self.validators))
+        return known and len(sealers.intersection(listed)) >= block.consensus.quorum(len(listed))
 
 
 def observe(transport: Transport, url: str, now_s: float, *, vote_blocks: int = 200) -> Observation:

@@ -70,8 +70,9 @@ def verify_number(consensus: Consensus, validators: int, *, allow_few: bool, all
         # Of Clique's signers, four tolerate none either, and are an even number.
         least = _LEAST_VALIDATORS + (consensus is Consensus.CLIQUE)
         wrong = "cheats" if consensus.tolerates(validators) else "fails or cheats"
+        those = "1 validator tolerates" if validators == 1 else f"{validators} validators tolerate"
         raise NetworkError(
-            f"{validators} validators tolerate no company that {wrong}",
+            f"{those} no company that {wrong}",
             hint=f"take {least} or more, of as many companies, or give --allow-few",
         )
     if consensus is Consensus.CLIQUE and validators % 2 == 0 and not allow_even:

@@ -16,8 +16,8 @@ validator of four down, every fourth one is."""
 ROUNDS_REMEDY = "a validator is down, cut off or slow; which one, and how many more may fail: `millmark network status`"
 STANDS_REMEDY = (
     "compare with another company's node: if its blocks go on, mend this node's connections; if not, start the "
-    "validators that are down. With QBFT, blocks may then take as long again as the chain stood, for round time-outs "
-    "double; see `millmark network status`"
+    "validators that are down. With QBFT, blocks may then take twice as long as the chain stood, or four times while a "
+    "validator is down, for round time-outs double; see `millmark network status`"
 )
 
 

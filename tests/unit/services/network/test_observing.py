@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import pytest
 
@@ -70,6 +71,18 @@ def test_a_proposer_that_no_quorum_of_seals_names_is_not_at_work() -> None:
     assert all(block.proposer == _ADDRESSES[3] for block in seen.window)
     assert seen.last_sealed(_ADDRESSES[3]) is None
     assert not any(seen.is_proposed(block, _ADDRESSES[3]) for block in seen.window)
+
+
+def test_a_header_that_lists_the_keys_of_its_maker_puts_nobody_to_work() -> None:
+    """One seal is a quorum of the only one that it lists: of a stranger, or of one that would speak for another."""
+    node, now_s = recorded("qbft")
+    seen = observe(node, _URL, now_s, vote_blocks=24)
+    head = seen.window[0]
+    for maker in (_CANDIDATE, _ADDRESSES[0]):
+        made = replace(head, proposer=_ADDRESSES[3], validators=(maker,), sealers=(maker,))
+        assert replace(seen, window=(made,)).last_sealed(_ADDRESSES[3]) is None
+    before = replace(head, proposer=_ADDRESSES[2], validators=tuple(_ADDRESSES[:3]), sealers=tuple(_ADDRESSES[:2]))
+    assert seen.is_proposed(before, _ADDRESSES[2]), "a block of a smaller set, before one was voted in"
 
 
 def test_a_node_that_does_not_say_who_is_connected_is_asked_no_more() -> None:
