@@ -42,7 +42,7 @@ class Story:
     gone: tuple[Statement, ...] = ()
     """Why certificates by which it passes count no more by a later story that tells of no verdict against it."""
     anew: tuple[Statement, ...] = ()
-    """The verdicts by which it passes by that later story."""
+    """The verdicts by which it passes by a later story and not by its own, where its own is not what holds any more."""
     over: tuple[Statement, ...] = ()
     """What speaks against it by its own story, and by a later one no more."""
 
@@ -57,6 +57,15 @@ class Story:
         """Whether it must not be used as it stands: called back, in quarantine, failed, or with a verdict that
         is no longer valid."""
         return self.headline is not None or any(one.code in STOPPING for one in (*self.verdict, *self.since))
+
+    @property
+    def foremost(self) -> tuple[Statement, ...]:
+        """What a title says of the certificates: why passes count no more, and the verdicts, but for a pass that is
+        doubted, or beside one that counts no more."""
+        doubted = {one.values.get("certificate") for one in self.waits}
+        passes = (one for one in self.verdict if _passes(one) and (self.gone or one.values["certificate"] in doubted))
+        apart = (*passes, *(one for one in self.verdict if one.code == "quarantined_part"))
+        return (*self.gone, *(one for one in self.verdict if one not in apart))
 
     @property
     def against(self) -> tuple[Statement, ...]:
@@ -88,10 +97,13 @@ class Story:
         apart = tuple(one for one in later.verdict if one.code == "quarantined_part" and _key(one) not in own)
         fallen = tuple(one for one in later.verdict if one.code in _FALLEN)
         ends = {} if fallen else {one.values["certificate"]: later._ends(one) for one in self.verdict if _passes(one)}
-        gone = tuple(reason for reasons in ends.values() for reason in reasons)
+        # One rework can end several.
+        gone = tuple(one for one in (*later.attention, *later.history) if any(one in ended for ended in ends.values()))
         fell = {one.values.get("certificate") for one in fallen} | {one for one, reasons in ends.items() if reasons}
         # What became of a doubt about a certificate that fell is told with that.
         known = replace(self, waits=tuple(one for one in self.waits if one.values.get("certificate") not in fell))
+        over = tuple(one for one in known.against if later._settles(one))
+        is_other = not fallen and bool(gone or any(one.code in _FALLEN for one in over))
         return replace(
             known,
             recalls=(*self.recalls, *(one for one in later.recalls if _key(one) not in own)),
@@ -99,9 +111,14 @@ class Story:
             verdict=(*apart, *self.verdict),
             since=fallen if any(_key(one) not in own for one in fallen) else (),
             gone=gone,
-            anew=tuple(filter(_passes, later.verdict)) if gone else (),
-            over=tuple(one for one in known.against if later._settles(one)),
+            anew=self._passed_by(later) if is_other else (),
+            over=over,
         )
+
+    def _passed_by(self, later: Story) -> tuple[Statement, ...]:
+        """The verdicts by which the part passes by a later story and not by this one."""
+        own = {one.values["certificate"] for one in self.verdict if _passes(one)}
+        return tuple(one for one in later.verdict if _passes(one) and one.values["certificate"] not in own)
 
     def _ends(self, passed: Statement) -> tuple[Statement, ...]:
         """Why the certificate of a pass counts no more by this story: what became of it, or that the lot was reworked

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -198,15 +199,7 @@ def test_whom_later_records_name_is_not_said_to_be_missing_in_the_trust_file(tmp
 
 
 def test_of_two_gates_the_pass_that_fell_since_is_told_although_the_other_failed_before(tmp_path: Path) -> None:
-    story = Story()
-    story.place(ORDER, 1, Gate(INSPECTOR, MODEL), Gate(OTHER, 0))
-    story.accept(ORDER)
-    assignment = story.propose(ORDER)
-    story.step("AssignmentAccepted", ORDER, assignment)
-    story.start(ORDER, assignment)
-    story.commission(PART, ORDER, assignment)
-    passed = story.certify(PART, ORDER, leaf_index=7)
-    failed = story.certify(PART, ORDER, by=OTHER, verdict=2, model=0, leaf_index=9, inference_digest=b"\2" * 32)
+    story, passed, failed = with_two_gates(2)
     earlier = tell(story, PART, names={PART: LINK})
     story.record("CertificateRevoked", INSPECTOR, PART, certificate=passed, reason_root=NONE)
     with new_store(tmp_path) as store:
@@ -245,6 +238,113 @@ def test_a_pass_that_fell_since_is_no_headline_although_another_certificate_pass
         assert badge.index("Before that its certificate said: ¶ ¶ PASSED: certificate 7") < badge.index("since:")
         assert ADDED in after
         assert 'class="badge warn"' in site.html, "not stopped"
+
+
+def with_two_gates(verdict: int = 1) -> tuple[Story, int, int]:
+    """A part, and what the inspectors of its order's gates certified of it: a pass, and this verdict."""
+    story = Story()
+    story.place(ORDER, 1, Gate(INSPECTOR, MODEL), Gate(OTHER, 0))
+    story.accept(ORDER)
+    assignment = story.propose(ORDER)
+    story.step("AssignmentAccepted", ORDER, assignment)
+    story.start(ORDER, assignment)
+    story.commission(PART, ORDER, assignment)
+    return story, story.certify(PART, ORDER, leaf_index=7), by_other(story, 8, verdict)
+
+
+def by_other(story: Story, leaf: int, verdict: int = 1) -> int:
+    digest = bytes([leaf]) * 32
+    return story.certify(PART, ORDER, by=OTHER, verdict=verdict, model=0, leaf_index=leaf, inference_digest=digest)
+
+
+def released(story: Story, by: int) -> None:
+    """The inspector lets go what its fail had put in quarantine; the fail stands."""
+    story.on_lot("LotReleased", PART, by=by)
+
+
+def title_of(site: StorySite) -> str:
+    """What the title of the badge says, in one line."""
+    return re.sub(r"<[^>]+>", "", site.html.partition(' class="badge-title">')[2].partition("</p>")[0])
+
+
+@pytest.mark.parametrize("verdict", [1, 2])
+def test_a_rework_that_ended_what_both_gates_passed_by_is_told_once(tmp_path: Path, verdict: int) -> None:
+    """A fail of the proof stays in the title: the headline says what the file proves, but for passes that fell."""
+    story, first, second = with_two_gates(verdict)
+    if verdict == 2:
+        released(story, OTHER)
+    earlier = tell(story, PART, names={PART: LINK})
+    reworked(story)
+    anew = story.certify(PART, ORDER, leaf_index=9, inference_digest=b"\2" * 32), by_other(story, 10)
+    with new_store(tmp_path) as store:
+        site = StorySite(store, story, earlier)
+        badge = site.passport("en", proved=True, kept=True).partition("That this was recorded")[0]
+        assert title_of(site).count("A-1 was reworked") == 1
+        assert "PASSED" not in title_of(site)
+        assert (f"FAILED: certificate {second}" in title_of(site)) is (verdict == 2)
+        assert f"Before that its certificate said: ¶ ¶ PASSED: certificate {first}" in badge
+        passes = badge.partition("it passes by another certificate since:")[2].partition("¶ 2")[0]
+        assert [f"PASSED: certificate {one} by" in passes for one in (first, *anew)] == [False, True, True]
+        assert ("stopped" in site.html.partition('class="badge')[2][:20]) is (verdict == 2)
+
+
+def test_what_passed_before_is_not_said_to_pass_since(tmp_path: Path) -> None:
+    story, first, second = with_two_gates()
+    earlier = tell(story, PART, names={PART: LINK})
+    story.settle("CertificateRefuted", PART, first)
+    another = story.certify(PART, ORDER, leaf_index=9, inference_digest=b"\2" * 32)
+    with new_store(tmp_path) as store:
+        page = StorySite(store, story, earlier).passport("en", proved=True, kept=True)
+        badge = page.partition("That this was recorded")[0]
+        before, _, since = badge.partition("it passes by another certificate since:")
+        assert f"PASSED: certificate {second}" in before
+        assert f"PASSED: certificate {another}" in since
+        assert f"PASSED: certificate {second}" not in since
+
+
+def expired(story: Story) -> None:
+    story.certify(PART, ORDER, leaf_index=7, expires_at=story.now + 60)
+
+
+def failed(story: Story) -> None:
+    story.certify(PART, ORDER, leaf_index=7, verdict=2)
+    released(story, INSPECTOR)
+
+
+@pytest.mark.parametrize(
+    ("was", "title"), [(expired, "NO VALID VERDICT: certificate 7"), (failed, "FAILED: certificate 7")]
+)
+def test_a_part_that_passes_since_is_said_to_beside_what_its_proof_says_against_it(
+    tmp_path: Path, was: Callable[[Story], None], title: str
+) -> None:
+    """A proof is judged when it is read: what expired stays its headline, which is on the safe side, and is over."""
+    story = gated()
+    was(story)
+    earlier = tell(story, PART, names={PART: LINK})
+    if was is failed:
+        reworked(story)
+    certified_again(story)
+    with new_store(tmp_path) as store:
+        site = StorySite(store, story, earlier)
+        badge, _, after = site.passport("en", proved=True, kept=True).partition("That this was recorded")
+        assert title in title_of(site)
+        assert "it passes by another certificate since: ¶ ¶ PASSED: certificate" in badge
+        assert title in after.partition(OVER["en"])[2][:200]
+        assert 'class="badge warn stopped"' in site.html
+
+
+def test_a_fail_is_the_title_although_the_other_gate_is_doubted(tmp_path: Path) -> None:
+    story, doubted, second = with_two_gates(2)
+    released(story, OTHER)
+    story.demand(PART, doubted)
+    with new_store(tmp_path) as store:
+        site = StorySite(store, story, tell(story, PART, names={PART: LINK}))
+        badge = site.passport("en", proved=True).partition("That this was recorded")[0]
+        assert f"FAILED: certificate {second}" in title_of(site)
+        assert "WAIT" not in badge
+        assert "PASSED" not in title_of(site)
+        assert f"Vector doubts certificate {doubted} of A-1" in badge
+        assert f"Its certificate says: ¶ ¶ PASSED: certificate {doubted}" in badge
 
 
 def test_a_part_without_a_certificate_is_not_said_to_have_had_one(tmp_path: Path) -> None:
