@@ -125,6 +125,7 @@ class Model(Printable):
     retired_at: datetime | None
     withdrawn_at: datetime | None
     defective_since: datetime | None
+    """If the model was withdrawn: since when certificates on it have fallen; null if all have."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -223,6 +223,16 @@ def test_the_model_page_has_card_health_and_what_it_judged(site: Site) -> None:
     assert "No chart of scores yet" in page
 
 
+@pytest.mark.parametrize(("since", "said"), [(0, "the beginning: all its certificates fell"), (1, "1970-01-01 00:00")])
+def test_a_withdrawn_model_says_since_when_it_was_defective(site: Site, since: int, said: str) -> None:
+    site.world.fake.withdraw_model(AUDITOR, site.world.model, since)
+    site.world.follow()
+    for path in ("/portal/models", f"/portal/models/{site.world.model}"):
+        page = seen(site.browser(OWNER).get(path).text)
+        assert f"Defective since {said}" in page
+        assert "since never" not in page
+
+
 def test_a_recall_is_offered_only_where_it_leads_to_something(site: Site) -> None:
     path = f"/portal/models/{site.world.model}"
     recall = f"/portal/recall?model={site.world.model}"
