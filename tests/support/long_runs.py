@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from tests.support import toolchain
+from tests.support.arguments import choosing
 
 __all__ = ["LONG_RUNS", "LongRun", "Part", "main", "read_parts", "tell_state"]
 
@@ -250,7 +251,8 @@ def _keep(part: Part, run: LongRun, kept: Path) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Prints the table. Exit code 1 if a part failed."""
     parser = argparse.ArgumentParser(prog="scripts/prove long", description="Go on with long proofs.")
-    parser.add_argument("names", nargs="*", choices=[[], *(run.name for run in LONG_RUNS)], metavar="NAME")
+    names = [run.name for run in LONG_RUNS]
+    parser.add_argument("names", nargs="*", type=choosing(names), metavar="NAME", help=", ".join(names))
     parser.add_argument("--hours", type=float, default=1.0, help="begin no part after so many hours, for each name")
     parser.add_argument(
         "--at-once",

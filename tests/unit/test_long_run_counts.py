@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
+import pytest
+
 from services.lab.faults.runs import RUNS
 from tests.support import long_runs
 from tests.support.long_runs import LONG_RUNS, count_invariants, read_parts
+from tests.support.mutation import command as mutants
 
 
 def test_the_runs_of_forge_are_those_of_the_invariant_that_had_the_fewest() -> None:
@@ -21,3 +26,15 @@ def test_every_long_run_is_of_something_that_exists() -> None:
     assert {run.name for run in LONG_RUNS if "faults" in run.command} <= set(RUNS)
     assert {part.name for part in read_parts(long_runs.KEPT)} <= set(names)
     assert all(any("{seed}" in argument for argument in run.command) for run in LONG_RUNS)
+
+
+@pytest.mark.parametrize(("main", "known"), [(long_runs.main, "kill"), (mutants.main, "verify")])
+def test_a_name_that_is_none_is_refused_with_those_that_are(
+    main: Callable[[Sequence[str]], int], known: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["nosuch"])
+    said = capsys.readouterr().err
+    assert "there is no 'nosuch'" in said
+    assert known in said
+    assert "[]" not in said

@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from tests.support.arguments import choosing
 from tests.support.mutation import forge, kept
 from tests.support.mutation.covering import Covering
 from tests.support.mutation.outcomes import UNDECIDED, Outcomes
@@ -191,7 +192,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="scripts/prove mutants", description="Count the changes that no test notices."
     )
     names = ["contracts", *PACKAGES]
-    parser.add_argument("packages", nargs="*", choices=[[], *names], metavar="PACKAGE", help=", ".join(names))
+    parser.add_argument("packages", nargs="*", type=choosing(names), metavar="PACKAGE", help=", ".join(names))
     parser.add_argument("--seed", type=int, default=1, help="draws the sample")
     parser.add_argument("--sample", type=int, default=300, help="mutants of each package; 0 takes all")
     parser.add_argument("--part", default="", help="only mutants whose name contains this; these are not counted")
