@@ -21,6 +21,7 @@ from ledger.plans._fields import (
     read_object,
     read_text,
 )
+from ledger.plans.grounds import OfferGround
 
 __all__ = ["Capability", "Choices", "Need", "Range", "is_capable", "parse_capability", "parse_need", "why_not_capable"]
 
@@ -135,7 +136,7 @@ def is_capable(capability: Sequence[Capability], need: Need) -> bool:
 
 def why_not_capable(capability: Sequence[Capability], need: Need) -> str:
     """What `need` asks that no declared kind allows, in a few words; empty when the machine is capable."""
-    reason = f"does no {need.kind}"
+    reason = OfferGround.NO_SUCH_WORK.write(need=need.kind)
     for kind in capability:
         if kind.kind != need.kind:
             continue
@@ -143,7 +144,7 @@ def why_not_capable(capability: Sequence[Capability], need: Need) -> str:
         refused = [name for name, value in need.values if name not in limits or not limits[name].allows(value)]
         if not refused:
             return ""
-        reason = f"does not do {need.kind} with this {refused[0]}"
+        reason = OfferGround.NOT_WITH_THIS.write(need=need.kind, name=refused[0])
     return reason
 
 

@@ -10,6 +10,7 @@ from ledger.errors import ProofError
 from ledger.plans.call import Call, Job
 from ledger.plans.capability import Need, why_not_capable
 from ledger.plans.file import Machine
+from ledger.plans.grounds import OfferGround
 from ledger.plans.offer import Offer, OfferWithdrawal, OpenedOffer
 
 __all__ = ["Counted", "count_offers"]
@@ -44,13 +45,13 @@ def count_offers(call: Call, machines: Sequence[Machine], received: Sequence[Ope
             continue
         reason = _why_unusable(call, digest, offer, known, jobs, able) or _why_untimely(call, opened)
         if not reason and opened.id in withdrawn:
-            reason = "withdrawn"
+            reason = OfferGround.WITHDRAWN.write()
         if reason:
             refused[opened.id] = reason
         else:
             counting[opened.id] = opened
     for twin in _find_doubled(counting):
-        refused[twin] = "doubled: there is another one for this operation on this machine"
+        refused[twin] = OfferGround.DOUBLED.write()
         del counting[twin]
     offers = {key: entry for key in sorted(counting) if isinstance(entry := counting[key].entry, Offer)}
     return Counted(digest, offers, refused, sum(item.anchored is None for item in received))
@@ -80,34 +81,34 @@ def _why_unusable(
     able: dict[tuple[int, Need], str],
 ) -> str:
     if offer.call != digest:
-        return "for another call"
+        return OfferGround.OTHER_CALL.write()
     if offer.until < call.closes:
-        return "expired before the call closed"
+        return OfferGround.EXPIRED.write()
     machine = machines.get(offer.machine)
     if machine is None:
-        return f"of machine {offer.machine}, which is not known"
+        return OfferGround.MACHINE_UNKNOWN.write(machine=offer.machine)
     if machine.owner != offer.owner:
-        return f"of machine {offer.machine}, which is not the owner's"
+        return OfferGround.MACHINE_OF_OTHERS.write(machine=offer.machine)
     job = jobs.get(offer.order)
     place = -1 if job is None else offer.operation - job.operations[0].operation
     if job is None or not 0 <= place < len(job.operations):
-        return "for an operation that was not called for"
+        return OfferGround.NOT_CALLED_FOR.write()
     need = job.operations[place].need
     key = offer.machine, need
     if key not in able:
         able[key] = why_not_capable(machine.capability, need)
-    return f"of machine {offer.machine}, which {able[key]}" if able[key] else ""
+    return OfferGround.MACHINE_INCAPABLE.write(machine=offer.machine, why=able[key]) if able[key] else ""
 
 
 def _why_untimely(call: Call, opened: OpenedOffer) -> str:
     if (place := opened.anchored) is None:
         return ""
     if place.time >= call.closes:
-        return "anchored when the call had closed"
+        return OfferGround.LATE.write()
     try:
         opened.verify_anchored()
     except ProofError:
-        return "not in the tree that was anchored"
+        return OfferGround.NOT_IN_TREE.write()
     return ""
 
 

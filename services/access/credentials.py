@@ -110,13 +110,15 @@ def new_api_key(
     if not wanted:
         raise InputError(Ground.NO_SCOPE.write(), hint=f"give one of {', '.join(Scope)}")
     if not 0 < life_s <= MAX_API_KEY_LIFE_S:
-        raise InputError(Ground.KEY_LIFE.write(MAX_API_KEY_LIFE_S // 86_400), hint="create a new one before it expires")
+        raise InputError(
+            Ground.KEY_LIFE.write(value=MAX_API_KEY_LIFE_S // 86_400), hint="create a new one before it expires"
+        )
     if len(label) > MAX_LABEL_CHARACTERS or not label.isprintable() or not label.strip():
-        raise InputError(Ground.LABEL.write(MAX_LABEL_CHARACTERS), hint="describe who uses the key")
+        raise InputError(Ground.LABEL.write(value=MAX_LABEL_CHARACTERS), hint="describe who uses the key")
     with store.joining(within) as connection:
         if Registry(connection).participant(participant) is None:
             raise NotFoundError(
-                Ground.NO_COMPANY.write(participant),
+                Ground.NO_COMPANY.write(value=participant),
                 hint="see `millmark participants list`; `millmark join` accepts the company's key",
             )
         access, kind = AccessRepository(connection), CredentialKind.API_KEY

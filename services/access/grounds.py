@@ -4,45 +4,44 @@ raised in its words, and pages recognise them and say them in the reader's langu
 
 from __future__ import annotations
 
-import enum
-import re
+from ledger.phrases import Phrase
 
-__all__ = ["Ground", "read_ground"]
+__all__ = ["Ground"]
 
 
-class Ground(enum.Enum):
-    """A ground. Its value is the error's cause, as `str.format` reads it; `value` stands for what differs."""
+class Ground(Phrase):
+    """A ground. Its value is the error's cause; `error` stands for the words of another program."""
 
     # Invitations and people
     INVITATION = "the invitation was used, has expired, or does not exist"
     NOT_OPEN = "there is no such open invitation"
-    NAME = "a name has to have 1 to {value} printable characters"
-    NO_PERSON = "there is no person {value}"
+    NAME = "a name has to have 1 to {value:d} printable characters"
+    NO_PERSON = "there is no person {value:d}"
     LAST_ADMINISTRATOR = "nobody could invite or remove people any more"
     SUSPENDED = "the company of this gateway is suspended, or the settings do not say which it is"
     # Passkeys
-    PASSKEY = "the passkey was refused: {value}"
+    PASSKEY = "the passkey was refused: {error}"
     UNKNOWN = "the passkey is not one of this gateway's people"
     STALE = "the request was not made here, or is too old"
     REPEATED = "the answer was used before"
     LONG = "the browser's answer is too long"
     REGISTERED = "this passkey is registered already"
-    MANY = "a person can have {value} passkeys"
+    MANY = "a person can have {value:d} passkeys"
     LAST_WAY = "this is the last way in"
     NO_PASSKEY = "there is no such passkey"
     # Accounts at the company's provider
     FOREIGN = "the answer is not to a question of this browser, or is too old"
     TAKEN = "this account is somebody's here already"
     UNINVITED = "nobody was invited with this account"
-    DECLINED = "the provider refused: {value}"
-    TOKEN = "the provider's ID token was refused: {value}"  # noqa: S105  # a sentence
+    DECLINED = "the provider refused: {error}"
+    TOKEN = "the provider's ID token was refused: {error}"  # noqa: S105  # a sentence
     SLOW = "the provider is slow, and others wait for it"
-    SILENT = "the provider did not answer: {value}"
+    SILENT = "the provider did not answer: {error}"
     # API keys
     NO_SCOPE = "an API key needs at least one scope"
-    KEY_LIFE = "an API key can be valid for 1 to {value} days"
-    LABEL = "a label has to have 1 to {value} printable characters"
-    NO_COMPANY = "participant {value} is suspended, or has accepted no key yet"
+    KEY_LIFE = "an API key can be valid for 1 to {value:d} days"
+    LABEL = "a label has to have 1 to {value:d} printable characters"
+    NO_COMPANY = "participant {value:d} is suspended, or has accepted no key yet"
     # Messages that a company's key signs
     SIGNATURE = "the signature is not 0x and 130 lower-case hex digits"
     OTHER_KEY = "the signature was not made with the key that the message names"
@@ -52,17 +51,3 @@ class Ground(enum.Enum):
     OLD_NONCE = "the nonce was not issued here, or has expired"
     USED_NONCE = "the nonce was used before"
     NO_PARTICIPANT = "the key does not sign for an active participant"
-
-    def write(self, value: object = "") -> str:
-        """The cause of the error."""
-        return self.value.format(value=value)
-
-
-def read_ground(cause: str) -> tuple[Ground, str] | None:
-    """The ground that an error's cause is, with what stands in it for `value`; None for any other cause."""
-    for ground in Ground:
-        pattern = re.escape(ground.value).replace(re.escape("{value}"), "(?P<value>.*)")
-        found = re.fullmatch(pattern, cause, re.DOTALL)
-        if found is not None:
-            return ground, found.groupdict().get("value", "")
-    return None

@@ -15,6 +15,7 @@ from ledger.plans.check import gap_per_mille
 from ledger.plans.plan import Plan, parse_plan
 from ledger.store import Store
 from services.planning.errors import PlanningError
+from services.planning.grounds import PlanningGround
 from services.planning.making_process import Task, make_apart
 from services.planning.repository import AttemptRow, PlanningRepository
 from services.planning.schedule import Made
@@ -27,7 +28,6 @@ _MOST_CALLS = 4
 """Whose attempts are kept: a plan is some hundred kB."""
 _LEASE_S, _RENEW_S = 30, 5
 """How long a plan counts as in the making after its maker was last heard of, and how often that says so."""
-_STOPPED = "the gateway that made it was stopped; make it again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class PlanMaker:
         with self._store.transaction() as connection:
             kept = PlanningRepository(connection)
             if kept.making(now_ms):
-                raise PlanningError("another plan is being made", hint="wait until it is done")
+                raise PlanningError(PlanningGround.MAKING.write(), hint="wait until it is done")
             known = kept.attempts(call)
             number = known[-1].number + 1 if known else 1
             text = "" if entry is None else canonical_json(dict(entry)).decode()
@@ -110,7 +110,7 @@ class PlanMaker:
     def _run(self, row: AttemptRow, task: Task) -> None:
         over = Event()
         Thread(target=self._renew, args=(row, over), name="millmark-plan-lease", daemon=True).start()
-        row.problem = "the plan could not be made; the gateway's log says why"
+        row.problem = PlanningGround.NOT_MADE.write()
         try:
             made = self._make(task)
             plan = made.check.plan
@@ -157,5 +157,5 @@ def _read(row: AttemptRow, now_ms: int) -> Attempt:
         plan=parse_plan(json.loads(row.plan)) if row.plan else None,
         moved=None if row.moved < 0 else row.moved,
         steps=tuple(json.loads(row.steps)),
-        problem=_STOPPED if is_gone else row.problem if not row.until_ms else "",
+        problem=PlanningGround.MAKER_STOPPED.write() if is_gone else row.problem if not row.until_ms else "",
     )

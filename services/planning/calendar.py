@@ -21,6 +21,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from services.files import read_bounded
 from services.planning.errors import CalendarError
+from services.planning.grounds import PlanningGround
 
 __all__ = ["CALENDAR_FILE", "Calendar", "Grid", "MachineDay", "parse_calendar", "read_calendar"]
 
@@ -147,9 +148,8 @@ class Calendar:
     def on(self, plan: MachinePlan, grid: Grid) -> MachineDay:
         """A machine's slots. Raises CalendarError if there are too many of them."""
         if not 0 < grid.slots <= _MOST_SLOTS:
-            raise CalendarError(
-                f"{grid.slots} slots are more than {_MOST_SLOTS}", hint="plan fewer days, or longer slots"
-            )
+            cause = PlanningGround.MANY_SLOTS.write(slots=grid.slots, most=_MOST_SLOTS)
+            raise CalendarError(cause, hint="plan fewer days, or longer slots")
         return MachineDay(self, plan, grid)
 
     def clock_changes(self, grid: Grid) -> list[str]:
@@ -159,8 +159,8 @@ class Calendar:
         for day in _days(first, last):
             hours = (self.utc(day + timedelta(1), time()) - self.utc(day, time())) / 3600
             if hours != 24:
-                way = "forward" if hours < 24 else "back"
-                found.append(f"{day} has {hours:g} hours in {self.file.time_zone}: the clock is put {way}")
+                change = PlanningGround.CLOCK_FORWARD if hours < 24 else PlanningGround.CLOCK_BACK
+                found.append(change.write(day=str(day), hours=f"{hours:g}", zone=self.file.time_zone))
         return found
 
     def utc(self, day: date, at: time) -> int:
@@ -233,28 +233,34 @@ def read_calendar(home: Path) -> Calendar:
     """The calendar in a company's home. Raises CalendarError and InputError, naming the line of the file to correct."""
     path = home / CALENDAR_FILE
     if not path.is_file():
-        raise CalendarError(f"{path} is missing", hint="write the calendar as CALLS.md shows it")
+        raise CalendarError(
+            PlanningGround.NO_FILE.write(file=path.with_suffix("")), hint="write the calendar as CALLS.md shows it"
+        )
     return parse_calendar(read_bounded(path, _MAX_BYTES), str(path))
 
 
 def parse_calendar(data: bytes, name: str = CALENDAR_FILE) -> Calendar:
     """Raises CalendarError for what is not TOML, or has an unknown or unusable entry."""
+    file = name.removesuffix(".toml")
     try:
         found: dict[str, Any] = tomllib.loads(data.decode())
         calendar = Calendar(CalendarFile.model_validate(found))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
-        raise CalendarError(f"{name}, {place}: {first['msg']}", hint="see CALLS.md for what it may have") from None
+        cause = PlanningGround.FILE_ENTRY.write(file=file, place=place, error=first["msg"])
+        raise CalendarError(cause, hint="see CALLS.md for what it may have") from None
     except ValueError as error:  # not TOML, or not UTF-8
-        raise CalendarError(f"{name} cannot be read: {error}", hint="correct the file") from None
+        cause = PlanningGround.FILE_UNREADABLE.write(file=file, error=error)
+        raise CalendarError(cause, hint="correct the file") from None
     closures = [*calendar.file.closure, *(one for machine in calendar.machines for one in machine.closure)]
     for closure in closures:
         if closure.last < closure.first:
-            raise CalendarError(f"{name}: a closure ends on {closure.last}, before it begins", hint="correct its days")
+            cause = PlanningGround.CLOSURE.write(file=file, day=str(closure.last))
+            raise CalendarError(cause, hint="correct its days")
     named = [str(one.machine) for one in calendar.machines]
     if len(set(named)) != len(named):
-        raise CalendarError(f"{name} has a machine twice", hint="give all its shifts in one entry")
+        raise CalendarError(PlanningGround.MACHINE_TWICE.write(file=file), hint="give all its shifts in one entry")
     return calendar
 
 

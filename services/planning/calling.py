@@ -13,6 +13,7 @@ from ledger.store.rows import OrderRow
 from services.planning.calendar import Grid
 from services.planning.calls import build_job
 from services.planning.errors import CallRefusedError
+from services.planning.grounds import PlanningGround
 from services.planning.objectives import ObjectiveFile, build_objective
 from services.planning.shelf import Shelf
 
@@ -54,7 +55,7 @@ def build_call(
     """The call, and the objective to which it commits. Raises CallRefusedError, and what the look-ups raise."""
     ledger, grid = Registry(shelf.connection).identity(), asking.grid
     if ledger is None or asking.closes <= now_s:
-        raise CallRefusedError("the call would close in the past", hint="give a later time with --closes")
+        raise CallRefusedError(PlanningGround.PAST.write(), hint="give a later time with --closes")
     if len(set(asking.orders)) != len(asking.orders):
         raise CallRefusedError("an order is named twice", hint="name each once")
     wanted = [build_job(shelf.rows, shelf.book, one, me, grid) for one in sorted(asking.orders)]
@@ -88,6 +89,6 @@ def find_open_orders(shelf: Shelf, coordinator: int, now_s: int) -> list[tuple[O
                 build_job(shelf.rows, shelf.book, row.subject, coordinator, grid)
                 found.append((row, ""))
             except CallRefusedError as error:
-                if not error.cause.endswith("no open operation"):
+                if PlanningGround.NONE_OPEN.read(error.cause) is None:
                     found.append((row, error.cause))
     return sorted(found, key=lambda pair: (pair[0].due_at, pair[0].subject))

@@ -16,6 +16,7 @@ from ledger.store.rows import AssignmentRow, OperationRow, OrderRow
 from services.planning.books import find_claims
 from services.planning.calendar import Grid
 from services.planning.errors import CallRefusedError
+from services.planning.grounds import PlanningGround
 
 __all__ = ["Wanted", "build_job", "needs_of", "verify_revisions"]
 
@@ -36,10 +37,12 @@ def build_job(rows: Rows, book: Book, order: bytes, coordinator: int, grid: Grid
     does not say what it needs, or if none is open."""
     row, name = rows.get(OrderRow, order), _name(book, order)
     if row is None or row.coordinator != coordinator:
-        raise CallRefusedError(f"{name} is not coordinated by participant {coordinator}")
+        raise CallRefusedError(PlanningGround.NOT_COORDINATED.write(order=name, participant=coordinator))
     if row.state not in (OrderState.ACCEPTED, OrderState.IN_PRODUCTION):
         state = OrderState(row.state).name.lower().replace("_", " ")
-        raise CallRefusedError(f"{name} is {state}", hint="its coordinator accepts it first")
+        raise CallRefusedError(
+            PlanningGround.ORDER_STATE.write(order=name, state=state), hint="its coordinator accepts it first"
+        )
     needs = needs_of(find_claims(book, row.claims_root), row.operations, name)
     first = _first_open(rows, row, name)
     operations = tuple(Operation(number, needs[number]) for number in range(first, row.operations))
@@ -50,14 +53,14 @@ def build_job(rows: Rows, book: Book, order: bytes, coordinator: int, grid: Grid
 def needs_of(claims: Claims | None, count: int, name: str) -> dict[int, Need]:
     """What each operation needs, from the order's document. Raises CallRefusedError."""
     if claims is None:
-        raise CallRefusedError(f"the document of {name} is not here", hint="its buyer's gateway hands it over")
+        raise CallRefusedError(PlanningGround.NO_DOCUMENT.write(order=name), hint="its buyer's gateway hands it over")
     found = {}
     for number in range(count):
         try:
             found[number] = parse_need(_need(claims, number))
         except PlanError as error:
             raise CallRefusedError(
-                f"operation {number + 1} of {name} does not say what it needs: {error.cause}",
+                PlanningGround.NO_NEED.write(operation=number + 1, order=name, error=error.cause),
                 hint='its document has "operations": {"0": {"need": {"kind": "turning", "values": {}}}}',
             ) from None
     return found
@@ -70,9 +73,8 @@ def verify_revisions(rows: Rows, book: Book, call: Call, orders: Container[bytes
             continue
         row = rows.get(OrderRow, job.order)
         if row is None or row.claims_root != job.revision:
-            raise CallRefusedError(
-                f"the call is on an old revision of {_name(book, job.order)}", hint="the coordinator makes a new call"
-            )
+            cause = PlanningGround.OLD_REVISION.write(order=_name(book, job.order))
+            raise CallRefusedError(cause, hint="the coordinator makes a new call")
 
 
 def _first_open(rows: Rows, row: OrderRow, name: str) -> int:
@@ -80,11 +82,11 @@ def _first_open(rows: Rows, row: OrderRow, name: str) -> int:
     done = (AssignmentState.FINISHED, *_LIVE)
     first = next((number for number in range(row.operations) if states.get(number) not in done), None)
     if first is None:
-        raise CallRefusedError(f"{name} has no open operation")
+        raise CallRefusedError(PlanningGround.NONE_OPEN.write(order=name))
     for number in range(first, row.operations):
         if states.get(number) in done:
             raise CallRefusedError(
-                f"operation {number + 1} of {name} is assigned already, and an earlier one is open",
+                PlanningGround.ASSIGNED.write(operation=number + 1, order=name),
                 hint="cancel it: `millmark assignments cancel`",
             )
     return first
@@ -115,4 +117,4 @@ def _need(claims: Claims, number: int) -> Json:
 
 def _name(book: Book, order: bytes) -> str:
     identity = book.identity(order)
-    return f"order {to_hex(order) if identity is None else identity.identifier}"
+    return to_hex(order) if identity is None else identity.identifier

@@ -16,6 +16,7 @@ from ledger.store import Book, Rows
 from ledger.store.rows import AssignmentRow
 from services.planning.books import find_claims
 from services.planning.errors import RowRefusedError
+from services.planning.grounds import PlanningGround
 from services.planning.handing import find_call
 from services.planning.repository import LeafRow, PlanRow, What
 
@@ -23,6 +24,7 @@ __all__ = ["PlannedTimes", "ProposedRow", "Taken", "TakenTimes", "consent_to", "
 
 MAX_REWORKS = 255
 """The ledger counts no more of a lot."""
+_DECLINE = "decline it"
 _TAKEN = (AssignmentState.ACCEPTED, AssignmentState.STARTED, AssignmentState.FINISHED)
 
 
@@ -129,7 +131,8 @@ def find_row(book: Book, assignment: AssignmentRow) -> ProposedRow | None:
         plan, row = parse_hex32(str(shown["plan"])), parse_row(shown["row"])
         return ProposedRow(plan, row, assignment.claims_root, rework)
     except (CanonicalError, ClaimsError, PlanError) as error:
-        raise RowRefusedError(f"the row of assignment {assignment.sequence} is malformed: {error.cause}") from None
+        cause = PlanningGround.ROW_MALFORMED.write(assignment=assignment.sequence, error=error.cause)
+        raise RowRefusedError(cause) from None
 
 
 def verify_row(
@@ -146,25 +149,24 @@ def verify_row(
     row, number = proposed.row, assignment.sequence
     leaf = rows.get(LeafRow, row.offer)
     if leaf is None or leaf.what != What.OFFER or leaf.owner != owner:
-        raise RowRefusedError(f"assignment {number} is on an offer that this company did not make")
+        raise RowRefusedError(PlanningGround.OTHERS_OFFER.write(assignment=number))
     offer, call = parse_offer(leaf.value), find_call(rows, leaf.call)
     if call is None:
-        raise RowRefusedError(f"the call of assignment {number} is not known here")
+        raise RowRefusedError(PlanningGround.CALL_UNKNOWN.write(assignment=number))
     different = _find_difference(assignment, row, offer)
     if different:
-        raise RowRefusedError(f"assignment {number} is not what was offered: {different}", hint="decline it")
+        cause = PlanningGround.NOT_AS_OFFERED.write(assignment=number, difference=different)
+        raise RowRefusedError(cause, hint=_DECLINE)
     if offer.until < now_s:
-        raise RowRefusedError(f"the offer of assignment {number} has expired", hint="decline it")
+        raise RowRefusedError(PlanningGround.OFFER_EXPIRED.write(assignment=number), hint=_DECLINE)
     plan = rows.get(PlanRow, proposed.plan)
     if plan is not None and plan.call != leaf.call:
-        raise RowRefusedError(f"assignment {number} is of a plan for another call", hint="decline it")
+        raise RowRefusedError(PlanningGround.OTHER_PLAN.write(assignment=number), hint=_DECLINE)
     wanted = _time_of(call, row, number)
     other = (times or TakenTimes(rows, book, owner)).find_overlap(wanted)
     if other is not None:
-        raise RowRefusedError(
-            f"assignment {number} is at a time when machine {row.machine} has assignment {other.assignment}",
-            hint="decline it",
-        )
+        cause = PlanningGround.OVERLAP.write(assignment=number, machine=row.machine, other=other.assignment)
+        raise RowRefusedError(cause, hint=_DECLINE)
     return wanted
 
 
@@ -206,7 +208,7 @@ def _find_difference(assignment: AssignmentRow, row: Row, offer: Offer) -> str:
     """How a row of the plan differs from the offer or from the assignment on the ledger; empty if it does not."""
     price = offer.price_at(row.start)
     if price is None:
-        return f"no window lets it start in slot {row.start}"
+        return PlanningGround.NO_WINDOW.write(slot=row.start)
     stated = {
         "order": (to_hex(row.order), to_hex(offer.order)),
         "operation": (row.operation, offer.operation),
@@ -219,5 +221,6 @@ def _find_difference(assignment: AssignmentRow, row: Row, offer: Offer) -> str:
     }
     recorded = (assignment.order, assignment.operation, assignment.machine, assignment.owner)
     if recorded != (row.order, row.operation, row.machine, row.owner):
-        return "the ledger's record names another order, operation or machine"
-    return next((f"{name} {one} in place of {two}" for name, (one, two) in stated.items() if one != two), "")
+        return PlanningGround.OTHER_RECORD.write()
+    differences = ((name, str(one), str(two)) for name, (one, two) in stated.items() if one != two)
+    return next((PlanningGround.IN_PLACE.write(field=name, one=one, two=two) for name, one, two in differences), "")

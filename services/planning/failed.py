@@ -9,6 +9,7 @@ from ledger.plans.plan import Key
 from ledger.records import AssignmentState, CertificateState, Verdict
 from ledger.store import Rows
 from ledger.store.rows import AssignmentRow, CertificateRow, CertifiedLotRow, LotRow
+from services.planning.grounds import PlanningGround
 from services.planning.making import Standing
 
 __all__ = ["find_failed"]
@@ -26,12 +27,12 @@ def find_failed(rows: Rows, standing: Mapping[Key, Standing], certificate: int) 
     row = rows.get(CertificateRow, certificate)
     if row is None or Verdict(row.verdict) is not Verdict.FAIL or CertificateState(row.state) in _WITHOUT_FORCE:
         raise InputError(
-            f"record {certificate} is not a failing certificate that stands", hint="see `millmark certificates list`"
+            PlanningGround.NOT_FAILING.write(certificate=certificate), hint="see `millmark certificates list`"
         )
     found = list(_made_by(rows, standing, certificate))
     if not found:
         raise InputError(
-            f"certificate {certificate} is about no part of this plan, or was followed by a rework",
+            PlanningGround.NOT_IN_PLAN.write(certificate=certificate),
             hint="name the latest certificate of a part whose operation the plan has",
         )
     keys = {key for key, state in found if state is AssignmentState.FINISHED}
@@ -39,7 +40,7 @@ def find_failed(rows: Rows, standing: Mapping[Key, Standing], certificate: int) 
         later = [key for key in standing if key[0] == order and key[1] > operation]
         if any(standing[key].state in _BEGUN for key in later):
             raise InputError(
-                f"certificate {certificate} is about operation {operation + 1}, and the next one has begun",
+                PlanningGround.NEXT_BEGUN.write(certificate=certificate, operation=operation + 1),
                 hint="have the part inspected after the last operation that was done: that one is done again",
             )
     return frozenset(keys)

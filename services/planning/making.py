@@ -15,6 +15,7 @@ from ledger.store import Book, Rows
 from ledger.store.rows import AssignmentRow, OperationRow
 from services.planning.consent import find_row
 from services.planning.errors import PlanningError
+from services.planning.grounds import PlanningGround
 
 __all__ = ["Standing", "Times", "find_dropped", "find_kept", "find_standing", "find_tie", "slot_now"]
 
@@ -36,7 +37,7 @@ def find_tie(times: Times, closes: int) -> bytes:
     low, high = 0, times.last
     if times.time_of(high) < closes:
         raise PlanningError(
-            "no final block is as late as the call's closing time yet",
+            PlanningGround.NO_BLOCK.write(),
             hint="wait for one; a development chain makes one with any record",
         )
     while low < high:  # block times ascend

@@ -22,6 +22,7 @@ from ledger.plans.check import PlanCheck, check_plan
 from ledger.plans.file import PlanFile, parse_plan_file
 from ledger.plans.plan import Key, parse_cause
 from services.planning.errors import PlanningError
+from services.planning.grounds import PlanningGround
 from services.planning.schedule import Made, Replan, make_plan
 
 __all__ = ["Task", "make_apart"]
@@ -56,10 +57,11 @@ def make_apart(task: Task) -> Made:
         done = subprocess.run(command, input=_encode(task), stdout=subprocess.PIPE, timeout=task.most_s, check=False)
     except subprocess.TimeoutExpired:
         raise PlanningError(
-            f"no plan was made within {task.most_s:.0f} s", hint="call fewer orders, or allow less CPU time"
+            PlanningGround.MAKER_SLOW.write(seconds=round(task.most_s)),
+            hint="call fewer orders, or allow less CPU time",
         ) from None
     if done.returncode != 0:
-        raise PlanningError("the process that makes the plan has failed", hint="see the gateway's log")
+        raise PlanningError(PlanningGround.MAKER_FAILED.write(), hint="see the gateway's log")
     return _decode(done.stdout)
 
 

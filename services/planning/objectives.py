@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ledger.plans.call import Job, Objective, Transport
 from services.files import read_bounded
 from services.planning.errors import CalendarError
+from services.planning.grounds import PlanningGround
 
 __all__ = ["OBJECTIVE_FILE", "ObjectiveFile", "build_objective", "read_objective_file"]
 
@@ -64,16 +65,20 @@ class ObjectiveFile(BaseModel):
 def read_objective_file(home: Path) -> ObjectiveFile:
     """Raises CalendarError, naming the entry to correct."""
     path = home / OBJECTIVE_FILE
+    file = path.with_suffix("")
     if not path.is_file():
-        raise CalendarError(f"{path} is missing", hint="write what lateness and transport cost, as CALLS.md shows it")
+        cause = PlanningGround.NO_FILE.write(file=file)
+        raise CalendarError(cause, hint="write what lateness and transport cost, as CALLS.md shows it")
     try:
         return ObjectiveFile.model_validate(tomllib.loads(read_bounded(path, _MAX_BYTES).decode()))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
-        raise CalendarError(f"{path}, {place}: {first['msg']}", hint="see CALLS.md for what it may have") from None
+        cause = PlanningGround.FILE_ENTRY.write(file=file, place=place, error=first["msg"])
+        raise CalendarError(cause, hint="see CALLS.md for what it may have") from None
     except ValueError as error:
-        raise CalendarError(f"{path} cannot be read: {error}", hint="correct the file") from None
+        cause = PlanningGround.FILE_UNREADABLE.write(file=file, error=error)
+        raise CalendarError(cause, hint="correct the file") from None
 
 
 def build_objective(
@@ -112,8 +117,8 @@ def _ways(
     for one in file.transport:
         pair = number(one.origin), number(one.destination)
         if pair in known or pair[0] == pair[1]:
-            what = "to itself" if pair[0] == pair[1] else f"to participant {pair[1]} twice"
-            raise CalendarError(f"{OBJECTIVE_FILE} has a transport from participant {pair[0]} {what}")
+            wrong = PlanningGround.TRANSPORT_TO_ITSELF if pair[0] == pair[1] else PlanningGround.TRANSPORT_TWICE
+            raise CalendarError(wrong.write(origin=pair[0], destination=pair[1]))
         known[pair] = one
     listed = sorted(set(companies))
     pairs = sorted({*known, *((one, two) for one in listed for two in listed if one != two)})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from datetime import UTC, datetime
 
+from ledger.canonical import to_hex
 from ledger.errors import InputError
 from ledger.plans.call import Call
 from ledger.plans.offer import Offer, OfferWithdrawal, parse_offer, parse_offer_withdrawal
@@ -15,6 +16,7 @@ from services.planning.calls import verify_revisions
 from services.planning.consent import find_busy
 from services.planning.errors import CalendarError, CallRefusedError, OfferRefusedError
 from services.planning.feedback.repository import FeedbackRepository
+from services.planning.grounds import PlanningGround
 from services.planning.offers import Made, OwnMachine, build_offers
 from services.planning.reading import need_call
 from services.planning.repository import LeafRow, What
@@ -29,10 +31,10 @@ def need_open_call(shelf: Shelf, digest: bytes, unit: str, now_s: int) -> Call:
     call = need_call(shelf.rows, digest)
     if call.closes <= now_s:
         closed = datetime.fromtimestamp(call.closes, UTC)
-        raise CallRefusedError(f"the call closed at {closed:%Y-%m-%d %H:%M} UTC: an offer would be late")
+        raise CallRefusedError(PlanningGround.CALL_CLOSED.write(time=f"{closed:%Y-%m-%d %H:%M} UTC"))
     if unit != call.unit:
         raise CalendarError(
-            f"the calendar's prices are in {unit}, and the call is in {call.unit}",
+            PlanningGround.OTHER_UNIT.write(unit=unit, wanted=call.unit),
             hint="give all amounts of calendar.toml in the call's unit",
         )
     verify_revisions(shelf.rows, shelf.book, call)
@@ -56,14 +58,15 @@ def find_own_machines(
             continue
         row = shelf.rows.get(MachineRow, number)
         if row is None or row.owner != me or row.retired_at:
-            why = "is retired" if row is not None and row.owner == me else "is not one of this company"
-            raise OfferRefusedError(f"machine {plan.machine} of the calendar {why}", hint="correct calendar.toml")
+            is_own = row is not None and row.owner == me
+            why = PlanningGround.MACHINE_RETIRED if is_own else PlanningGround.MACHINE_NOT_OWN
+            raise OfferRefusedError(why.write(machine=plan.machine), hint="correct calendar.toml")
         capability = find_capability(shelf.book, row.claims_root)
         busy = find_busy(shelf.rows, shelf.book, call, number, me)
         efficiency = FeedbackRepository(shelf.connection).condition(number).efficiency_per_mille
         found.append(OwnMachine(number, plan, capability, tuple(busy), efficiency))
     if not found:
-        raise InputError("the calendar has none of these machines", hint="see calendar.toml")
+        raise InputError(PlanningGround.NO_MACHINES.write(), hint="see calendar.toml")
     return found
 
 
@@ -75,7 +78,7 @@ def build_new_offers(
     known = _offered(shelf, call, me)
     new = [one for one in made.offers if (one.order, one.operation, one.machine) not in known]
     if len(new) < len(made.offers):
-        made.passed.append(f"{len(made.offers) - len(new)} are offered already: withdraw them first to change them")
+        made.passed.append(PlanningGround.OFFERED.write(count=len(made.offers) - len(new)))
     return Made(new, made.passed)
 
 
@@ -86,9 +89,9 @@ def find_withdrawals(shelf: Shelf, rows: Iterable[LeafRow], me: int, now_s: int)
     found: dict[int, list[OfferWithdrawal]] = {}
     for row in rows:
         if row.owner != me:
-            raise OfferRefusedError(f"offer 0x{row.leaf.hex()} is not one of this company")
+            raise OfferRefusedError(PlanningGround.OFFER_NOT_OWN.write(offer=to_hex(row.leaf)))
         if row.call in closed:
-            raise OfferRefusedError("the call has closed: the offer stands", hint="decline the row it leads to")
+            raise OfferRefusedError(PlanningGround.OFFER_STANDS.write(), hint="decline the row it leads to")
         found.setdefault(parse_offer(row.value).machine, []).append(OfferWithdrawal(row.call, row.leaf))
     return dict(sorted(found.items()))
 

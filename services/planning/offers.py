@@ -10,6 +10,7 @@ from ledger.plans.call import Call, Job, Operation
 from ledger.plans.capability import Capability, why_not_capable
 from ledger.plans.offer import Offer
 from services.planning.calendar import Calendar, Grid, MachineDay, MachinePlan
+from services.planning.grounds import PlanningGround
 
 __all__ = ["Made", "OwnMachine", "build_offers", "count_disclosed", "grid_of", "why_not_lawful"]
 
@@ -74,10 +75,12 @@ def build_offers(
                 if offer is not None:
                     made.offers.append(offer)
                 else:
-                    reasons.append(f"machine {machine.number} {reason or _why_no_time(machine, operation)}")
+                    why = reason or _why_no_time(machine, operation)
+                    reasons.append(PlanningGround.MACHINE_UNFIT.write(machine=machine.number, why=why))
             if len(reasons) == len(machines):
-                named = f"operation {operation.operation + 1} of order {to_hex(job.order)[:18]}..."
-                made.passed.append(f"no offer for {named}: {'; '.join(reasons) or 'there is no machine'}")
+                named = {"operation": operation.operation + 1, "order": f"{to_hex(job.order)[:18]}..."}
+                why = "; ".join(reasons) or PlanningGround.NO_MACHINE.write()
+                made.passed.append(PlanningGround.NO_OFFER.write(**named, reasons=why))
     return made
 
 
@@ -212,10 +215,10 @@ def _family(plan: MachinePlan, operation: Operation) -> str:
 
 def _why_no_time(machine: OwnMachine, operation: Operation) -> str:
     if not machine.efficiency_per_mille:
-        return "is withdrawn because of what happened at it: see `millmark plan causes`"
+        return PlanningGround.MACHINE_WITHDRAWN.write()
     if operation.need.kind not in machine.plan.minutes:
-        return f"has no minutes for {operation.need.kind} in the calendar"
-    return "has no time for it"
+        return PlanningGround.NO_MINUTES.write(need=operation.need.kind)
+    return PlanningGround.BUSY.write()
 
 
 def why_not_lawful(call: Call, offer: Offer, owners: Mapping[int, int]) -> str:

@@ -25,6 +25,7 @@ from ledger.plans.plan import PLAN_FORMAT, Plan, parse_plan
 from ledger.signatures import Address, Signature, Signer, recover_address
 from services.directory.recipient_keys import typed_digest
 from services.planning.errors import PlanningError
+from services.planning.grounds import PlanningGround
 
 __all__ = ["SEAL_FORMAT", "PlanSeal", "build_seal", "dump", "list_shown", "parse_seal", "read_part", "read_plan"]
 
@@ -87,9 +88,7 @@ def build_seal(plan: Plan, chain_id: int, ledger: bytes, signer: Signer) -> tupl
     try:
         claims = build_claims(document)
     except ClaimsError as error:
-        raise PlanningError(
-            f"the plan is too large to be handed over: {error.cause}", hint="call fewer orders"
-        ) from None
+        raise PlanningError(PlanningGround.LARGE.write(error=error.cause), hint="call fewer orders") from None
     signature = signer.sign_digest(_digest(chain_id, ledger, plan.call, plan.digest, claims.root)).to_bytes()
     return PlanSeal(plan.call, plan.digest, claims.root, signature), claims
 

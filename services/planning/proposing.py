@@ -14,6 +14,7 @@ from services.planning.books import find_claims
 from services.planning.calls import verify_revisions
 from services.planning.consent import TakenTimes, find_row, verify_row
 from services.planning.errors import RowRefusedError
+from services.planning.grounds import PlanningGround
 from services.planning.making import Standing, find_standing
 from services.planning.reading import need_call
 from services.planning.shelf import Shelf
@@ -78,17 +79,19 @@ def build_decline(shelf: Shelf, assignment: int, cause: CauseKind, text: str) ->
     """Why an owner declines a row of a plan: the document behind the record. Raises InputError if it is of none."""
     proposed = find_row(shelf.book, shelf.need_assignment(assignment))
     if proposed is None:
-        raise InputError(f"assignment {assignment} is of no plan", hint="use `millmark assignments decline`")
+        ground = PlanningGround.OF_NO_PLAN.write(assignment=assignment)
+        raise InputError(ground, hint="use `millmark assignments decline`")
     return {"plan": to_hex(proposed.plan), "cause": {"kind": cause.value, "text": text}}
 
 
 def _of_no_plan(shelf: Shelf, row: AssignmentRow) -> RowRefusedError:
     if find_claims(shelf.book, row.claims_root) is None:
         return RowRefusedError(
-            f"the document of assignment {row.sequence} has not arrived here yet",
+            PlanningGround.ROW_NOT_HERE.write(assignment=row.sequence),
             hint="its coordinator's gateway hands it over",
         )
-    return RowRefusedError(f"assignment {row.sequence} is of no plan", hint="use `millmark assignments accept`")
+    ground = PlanningGround.OF_NO_PLAN.write(assignment=row.sequence)
+    return RowRefusedError(ground, hint="use `millmark assignments accept`")
 
 
 def _is_settled(standing: Standing) -> bool:
@@ -109,7 +112,7 @@ def _replaced(standing: Standing) -> int | None:
         return None
     if not standing.is_planned:
         raise InputError(
-            f"operation {row.operation + 1} is assigned without a plan, as assignment {row.sequence}",
+            PlanningGround.UNPLANNED.write(operation=row.operation + 1, assignment=row.sequence),
             hint=f"cancel it first: millmark assignments cancel {row.sequence}",
         )
     return row.sequence

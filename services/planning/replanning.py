@@ -15,6 +15,7 @@ from ledger.signatures import Signer
 from services.planning.calls import verify_revisions
 from services.planning.errors import CallRefusedError, PlanningError
 from services.planning.failed import find_failed
+from services.planning.grounds import PlanningGround
 from services.planning.making import find_dropped, find_kept, find_standing, slot_now
 from services.planning.reading import count_known, need_call, plan_file
 from services.planning.schedule import Replan
@@ -71,14 +72,15 @@ def verify_cause(happened: Happened) -> None:
     given = [name for name in ("machine", "assignment", "certificate") if getattr(happened, name) is not None]
     if given != ([need] if need else []):
         hint = f"give --{need}, and no other" if need else "give no --machine, --assignment or --certificate"
-        raise InputError(f"the cause {happened.kind.value} does not go with what is named", hint=hint)
+        raise InputError(PlanningGround.CAUSE_UNFIT.write(kind=happened.kind.value), hint=hint)
 
 
 def need_own_call(shelf: Shelf, digest: bytes, me: int) -> Call:
     """A call that the company made. Raises NotFoundError, CallRefusedError."""
     call = need_call(shelf.rows, digest)
     if call.coordinator != me:
-        raise CallRefusedError(f"the call is one of participant {call.coordinator}", hint="its coordinator plans it")
+        cause = PlanningGround.OTHERS_CALL.write(participant=call.coordinator)
+        raise CallRefusedError(cause, hint="its coordinator plans it")
     return call
 
 
@@ -109,7 +111,7 @@ def seal_made(
     """Writes a plan, and before it what led to it. Raises PlanningError if something else was written in between."""
     written = None if entry is None else seal_event(shelf.connection, own, entry).first
     if written is not None and plan.cause is not None and plan.cause.leaf != written:
-        raise PlanningError("the stream has grown meanwhile", hint="make the plan again")
+        raise PlanningError(PlanningGround.STREAM_GREW.write(), hint="make the plan again")
     return seal_plan(shelf.connection, own, call, plan, signer)
 
 
@@ -119,7 +121,8 @@ def _declined(shelf: Shelf, happened: Happened) -> int | None:
     if happened.kind is not CauseKind.DECLINED or number is None:
         return None
     if shelf.need_assignment(number).state != AssignmentState.DECLINED:
-        raise InputError(f"assignment {number} was not declined", hint="see `millmark assignments list --all`")
+        cause = PlanningGround.NOT_DECLINED.write(assignment=number)
+        raise InputError(cause, hint="see `millmark assignments list --all`")
     return number
 
 

@@ -20,6 +20,7 @@ from ledger.plans.offer import Offer, OfferWithdrawal
 from ledger.plans.plan import Plan
 from ledger.signatures import Signer
 from ledger.store import Book, Connection
+from services.planning.grounds import PlanningGround
 from services.planning.handing import KIND_OF
 from services.planning.papers import build_seal
 from services.planning.repository import CallRow, LeafRow, PlanningRepository, PlanRow, What
@@ -110,7 +111,7 @@ def verify_kept(book: Book, stream: OwnStream) -> int:
     size = book.evidence_size(stream.subject)
     if size < stream.anchored:
         raise InputError(
-            "the entries of this stream are kept by a node, not here",
+            PlanningGround.KEPT_ELSEWHERE.write(),
             hint="open a stream of its own for offers or plans",
         )
     return size

@@ -12,6 +12,7 @@ from ledger.plans.plan import Plan
 from ledger.store import Book, Connection, Rows, Store
 from ledger.store.rows import AssignmentRow, StreamRow
 from services.planning.errors import PlanningError
+from services.planning.grounds import PlanningGround
 from services.planning.reading import find_whole
 from services.planning.repository import PlanningRepository, PlanRow
 from services.planning.sealing import OwnStream, Sealed
@@ -35,14 +36,14 @@ class Shelf:
         """The latest plan for a call. Raises NotFoundError."""
         found = self.planning.plans(call)
         if not found:
-            raise NotFoundError("no plan for this call is known here", hint="its coordinator makes one")
+            raise NotFoundError(PlanningGround.NO_PLAN.write(), hint="its coordinator makes one")
         return found[-1]
 
     def latest_plan(self, call: bytes) -> Plan:
         """The latest plan for a call, whole. Raises NotFoundError, also where only a part of it is known."""
         plan, _ = self.whole_plan(self.latest_row(call).digest)
         if plan is None:
-            raise NotFoundError("only a part of the plan is known here", hint="its coordinator does this")
+            raise NotFoundError(PlanningGround.PART_ALONE.write(), hint="its coordinator does this")
         return plan
 
     def whole_plan(self, digest: bytes) -> tuple[Plan | None, Plan | None]:
@@ -57,12 +58,12 @@ class Shelf:
         found = self.rows.find(StreamRow, owner=owner, machine=machine or 0)
         if subject is not None:
             found = [row for row in found if row.subject == subject]
-        what = "for plans, without a machine" if machine is None else f"of machine {machine}"
         if len(found) > 1:
             found = [row for row in found if is_for_offers(self.book, row)] or found
         if len(found) != 1:
             hint = "name one with --stream" if found else "open one: `millmark streams open`"
-            raise InputError(f"this company has {len(found) or 'no'} streams {what}", hint=hint)
+            what = PlanningGround.STREAMS_FOR_PLANS if machine is None else PlanningGround.STREAMS_OF_MACHINE
+            raise InputError(what.write(count=str(len(found) or "no"), machine=machine), hint=hint)
         return OwnStream(found[0].subject, owner, found[0].size)
 
     def stream_of(self, subject: bytes, owner: int) -> OwnStream:
@@ -89,7 +90,8 @@ class Shelf:
         """Raises InputError."""
         found = self.rows.get(AssignmentRow, number)
         if found is None:
-            raise InputError(f"there is no assignment {number} here", hint="see `millmark assignments list`")
+            cause = PlanningGround.NO_ASSIGNMENT.write(assignment=number)
+            raise InputError(cause, hint="see `millmark assignments list`")
         return found
 
 

@@ -24,6 +24,7 @@ from ledger.provenance.answers import Party
 from ledger.provenance.jsonform import Printable
 from ledger.store import Book, Rows
 from ledger.store.rows import AnchorRow, OrderRow
+from services.planning.grounds import PlanningGround
 from services.planning.making import Standing, find_standing
 from services.planning.reading import count_known, find_part, find_plan, find_whole, need_call, open_offers, plan_file
 from services.planning.repository import LeafRow, PlanningRepository, PlanRow, What
@@ -264,7 +265,8 @@ class Reader:
         for one in sorted(opened, key=lambda one: one.id):
             if isinstance(one.entry, Offer):
                 receipt = receipts.get(one.id)
-                reason = None if one.id in counted.offers else counted.refused.get(one.id, "not anchored yet")
+                refused = counted.refused.get(one.id, PlanningGround.NOT_ANCHORED.write())
+                reason = None if one.id in counted.offers else refused
                 found.append(self._offer(one, one.entry, None if receipt is None else receipt.received_at, reason))
         return found
 

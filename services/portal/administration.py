@@ -24,8 +24,8 @@ from services.portal.forms import FormRefusedError, Forms
 from services.portal.lists import PAGE_ITEMS, Filters, Lists, principal_of
 from services.portal.once import MAX_CODE, Once
 from services.portal.pages import Pages
-from services.portal.refused import say_error
 from services.portal.routes import ADMINISTRATORS, PageRoute
+from services.portal.written import say_error
 from services.webhooks.subscriptions import Subscriber, Subscriptions
 
 __all__ = ["Administration", "AdministrationParts"]

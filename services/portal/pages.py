@@ -32,7 +32,7 @@ from services.directory.contact import Contact
 from services.portal.footprints import describe_contribution
 from services.portal.forms import Forms
 from services.portal.language import Catalogue, Language, choose_language, read_catalogues
-from services.portal.written import say_written
+from services.portal.written import say_error, say_written, show_data
 
 __all__ = ["PAGE_HEADERS", "SCRIPTED", "Pages", "Speaker"]
 
@@ -254,8 +254,9 @@ def _helpers(catalogue: Catalogue) -> dict[str, Any]:
         "moment": partial(_moment, catalogue),
         "second": lambda second_s: _moment(catalogue, datetime.fromtimestamp(second_s, UTC) if second_s else None),
         "digest": _digest,
-        "data": _data,
-        "written": partial(say_written, catalogue, _data),
+        "data": show_data,
+        "written": partial(say_written, catalogue),
+        "ground": partial(say_error, catalogue),
         "brief": _brief,
         "named": lambda names: name_in(names, catalogue.language.value),
         "called": _called,
@@ -287,7 +288,7 @@ def _party(catalogue: Catalogue, party: Party | None) -> Markup:
         return Markup("–")  # a constant
     if party.name is None:
         return escape(catalogue.say("participant.number", number=party.participant))
-    return _data(party.name)
+    return show_data(party.name)
 
 
 def _moment(catalogue: Catalogue, time: datetime | None) -> Markup:
@@ -323,7 +324,7 @@ def _stated(words: Words, name: str, value: object) -> Markup:
         return shown if len(value) <= _MAX_THINGS else shown + escape(f" … ({len(value)})")
     text = escape(words.value(value))
     translated = isinstance(value, (enum.Enum, Age, Span, Unit)) or (isinstance(value, Proved) and value.name is None)
-    return text if translated else _data(text)
+    return text if translated else show_data(text)
 
 
 def _digest(value: bytes | None) -> Markup:
@@ -350,9 +351,3 @@ def _called(identifier: str) -> Markup:
 
 def _end(identifier: str) -> str:
     return unquote(identifier.rstrip("/").rpartition("/")[2].rpartition(":")[2]) or identifier
-
-
-def _data(text: object) -> Markup:
-    """Text that must not be translated: names, identifiers, values. What strangers wrote can neither hide nor move."""
-    shown = text if isinstance(text, Markup) else printable(str(text))
-    return Markup('<span translate="no">{}</span>').format(shown)  # a constant; `format` escapes

@@ -25,9 +25,9 @@ from services.access.signin import NONCE_LIFE_S, openid_cookie, session_cookie
 from services.portal.forms import FormRefusedError, Forms
 from services.portal.once import MAX_CODE, Once
 from services.portal.pages import SCRIPTED, Pages
-from services.portal.refused import say_error
 from services.portal.routes import ANYBODY, PageRoute
 from services.portal.sign_in import safe_path
+from services.portal.written import say_error
 
 __all__ = ["PeoplePages", "WaysIn"]
 
@@ -125,7 +125,7 @@ class PeoplePages:
 
         def finish() -> Entered:
             if error or not code:
-                raise SignInError(Ground.DECLINED.write(ascii(error[:60])), hint="sign in again")
+                raise SignInError(Ground.DECLINED.write(error=ascii(error[:60])), hint="sign in again")
             return openid.finish(code, state[:_MAX_TOKEN], kept, self.clock(), invitation)
 
         # A page of this site first: the session's cookie is not sent with a navigation that another site began.

@@ -241,7 +241,8 @@ class Portal:
             status = 404  # no thing has such a number
         # 403 becomes 404, so that pages do not reveal what exists for others; 405 is of an address for forms alone.
         if status in (403, 404, 405):
-            key, status = ("nothing" if request.url.path.startswith("/portal") else "unknown"), 404
+            is_code = "route" in request.scope and not request.url.path.startswith("/portal")
+            key, status = ("unknown" if is_code else "nothing"), 404
         elif status == HTTPStatus.TOO_MANY_REQUESTS:
             key = "busy"
         elif isinstance(error, IdentifierError):

@@ -22,8 +22,8 @@ from services.access.signin import session_cookie
 from services.access.siwe import MAX_MESSAGE_CHARACTERS
 from services.portal.forms import Forms
 from services.portal.pages import SCRIPTED, Pages
-from services.portal.refused import say_error
 from services.portal.routes import ANYBODY, PageRoute
+from services.portal.written import say_error
 
 __all__ = ["SIGN_IN", "SignInPages", "ask_to_sign_in", "safe_path"]
 

@@ -1,32 +1,87 @@
-"""What this product wrote into records, entries and its database, in the reader's language."""
+"""What this product wrote itself, in the reader's language: into records, entries and its database, and as the errors
+that say why something was not done."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable, Mapping
 
 from markupsafe import Markup, escape
 
-from services.planning.feedback.sentences import read_sentence
+from ledger.errors import MillmarkError
+from ledger.phrases import Phrase
+from ledger.plans.grounds import OfferGround
+from ledger.verify.printable import printable
+from services.access.grounds import Ground
+from services.planning.feedback.sentences import Sentence
+from services.planning.grounds import PlanningGround
+from services.planning.steps import MakingStep
 from services.portal.language import Catalogue
+from services.webhooks.grounds import WebhookGround
 
-__all__ = ["say_written"]
+__all__ = ["GROUNDS", "SENTENCES", "say_error", "say_written", "show_data"]
 
-
-def say_written(catalogue: Catalogue, data: Callable[[object], Markup], text: str, *, error: bool = False) -> Markup:
-    """A text in the page's language, if it is one of the product's own sentences; any other as it was written. `data`
-    shows such words. `error`: whether it is an error's text, which is English."""
-    found = read_sentence(text)
-    if found is None:
-        # Constants; `format` escapes.
-        return Markup('<span lang="en" translate="no">{}</span>').format(text) if error else data(text)
-    sentence, values = found
-    shown = {name: _show(catalogue, data, name, value) for name, value in values.items()}
-    return escape(catalogue.say(f"written.{sentence.name.lower()}")).format(**shown)
+GROUNDS: tuple[type[Phrase], ...] = (Ground, PlanningGround, OfferGround, WebhookGround)
+SENTENCES: tuple[type[Phrase], ...] = (Sentence, MakingStep)
+"""Grounds are `ground.NAME` in the catalogue, sentences `written.NAME`: of either no two have one name."""
+_BEGINNINGS: Mapping[str, str] = {"kind": "plan.cause.", "state": "OrderState.", "field": "planner.field."}
+"""By a value's name, how the keys begin under which the catalogue has words for it."""
+_ENGLISH = Markup('<span lang="en" translate="no">{}</span>')  # a constant; `format` escapes
 
 
-def _show(catalogue: Catalogue, data: Callable[[object], Markup], name: str, value: str) -> Markup:
-    if name == "kind" and catalogue.knows(f"plan.cause.{value}"):
-        return escape(catalogue.say(f"plan.cause.{value}"))
-    if name == "reason":
-        return data(value)
-    return say_written(catalogue, data, value, error=name == "error")
+def say_written(catalogue: Catalogue, text: str) -> Markup:
+    """A text in the page's language, if it is one of the product's sentences; any other as somebody wrote it."""
+    said = _say(catalogue, text, SENTENCES)
+    return show_data(text) if said is None else said
+
+
+def say_error(catalogue: Catalogue, error: MillmarkError | str) -> Markup:
+    """An error in the page's language, or the words of one, with what to do about it. If it is none of the grounds: its
+    own words, which are English, after what its kind is if the catalogue says it."""
+    # The hint is for commands and the API; the catalogue has what helps on a page.
+    causes = (error.cause,) if isinstance(error, MillmarkError) else (error, error.partition("; ")[0])
+    for cause in causes:
+        said = _say(catalogue, cause, [*GROUNDS, *SENTENCES])
+        if said is not None:
+            return said
+    kind = "" if isinstance(error, str) else f"problem.{error.code}"
+    english = _ENGLISH.format(str(error))
+    return escape(catalogue.say(kind)) + " " + english if catalogue.knows(kind) else english
+
+
+def show_data(text: object) -> Markup:
+    """Text that must not be translated: names, identifiers, values. What strangers wrote can neither hide nor move."""
+    shown = text if isinstance(text, Markup) else printable(str(text))
+    return Markup('<span translate="no">{}</span>').format(shown)  # a constant; `format` escapes
+
+
+def _say(catalogue: Catalogue, text: str, kinds: Iterable[type[Phrase]]) -> Markup | None:
+    for kind in kinds:
+        found = kind.find(text)
+        if found is not None:
+            phrase, values = found
+            if "why" in values and all(one.find(values["why"]) is None for one in GROUNDS):
+                continue  # a sentence of others that begins alike
+            key = f"{'ground' if kind in GROUNDS else 'written'}.{phrase.name.lower()}"
+            shown = {name: _show(catalogue, name, value) for name, value in values.items()}
+            return escape(catalogue.say(key)).format(**shown)
+    return None
+
+
+def _show(catalogue: Catalogue, name: str, value: str) -> Markup:
+    key = _BEGINNINGS.get(name, "") + (value.upper().replace(" ", "_") if name == "state" else value)
+    if name in _BEGINNINGS and catalogue.knows(key):
+        return escape(catalogue.say(key))
+    match name:
+        case "error" | "why" | "difference":
+            return say_error(catalogue, value)
+        case "reasons":
+            return escape(catalogue.say("semicolon")).join(say_error(catalogue, one) for one in value.split("; "))
+        case "cause":
+            return say_written(catalogue, value)
+        case "file":
+            return show_data(f"{value}.toml")
+        case "words":
+            return _ENGLISH.format(value)
+        case "count":
+            return escape(value.replace("no", "0"))
+    return escape(value) if value.isdecimal() else show_data(value)

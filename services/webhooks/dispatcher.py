@@ -37,6 +37,7 @@ from services.access.people.roles import SCOPES, PersonRole
 from services.access.repository import AccessRepository
 from services.serving.failures import FailureLog
 from services.serving.loop import Loop
+from services.webhooks.grounds import WebhookGround
 from services.webhooks.http_post import DeliveryResult, post, resolve_host
 from services.webhooks.repository import WebhookRepository, WebhookRow
 from services.webhooks.sources import Batch, Delivery, RecordSource, Source
@@ -212,7 +213,8 @@ class Dispatcher:
                 # While the index is rebuilt, participants are missing for a while. Parking would need a person to undo.
                 return None
             # Access is checked before every batch, since nobody is there to authenticate.
-            ended = "its participant is suspended" if participant is not None and participant.suspended else ""
+            is_suspended = participant is not None and participant.suspended
+            ended = WebhookGround.PARTICIPANT_SUSPENDED.write() if is_suspended else ""
             if ended or (ended := self._access_ended(connection, row)):
                 webhooks.change(id_, state=State.PARKED.value, reason=ended)
                 return None
@@ -228,13 +230,13 @@ class Dispatcher:
         if row.credential.startswith(PERSON):
             person = PeopleRepository(connection).person(int(row.credential.removeprefix(PERSON)))
             may = person is not None and source.scope in SCOPES[PersonRole(person.role)]
-            return "" if may else "the person who had it was removed, or may no longer receive records"
+            return "" if may else WebhookGround.PERSON_GONE.write()
         found = AccessRepository(connection).credential(row.credential)
         if found is None or found.revoked_at or self._clock_ms() >= found.expires_at * 1000:
-            return f"API key {row.credential} was revoked, or has expired"
+            return WebhookGround.KEY_ENDED.write(key=row.credential)
         # It may have been resumed with a key that could not have made it.
         may = source.scope in found.scopes.split()
-        return "" if may else f"API key {row.credential} lacks the scope {source.scope}"
+        return "" if may else WebhookGround.NO_KEY_SCOPE.write(key=row.credential, scope=source.scope)
 
     def _held_until(self) -> int:
         # Twice the longest delivery and a second: a live process renews its claim before another may take over.

@@ -23,6 +23,7 @@ from ledger.provenance.permissions import Visibility
 from ledger.records import Contract
 from ledger.store import Book, Feed, Lineage, Position, Rows, Store
 from ledger.store.rows import ChainIdentityRow, RecordRow
+from services.webhooks.grounds import WebhookGround
 
 __all__ = ["FeedEntry", "Filter", "RecordFeed", "format_position", "parse_filter", "parse_position"]
 
@@ -168,11 +169,11 @@ def parse_filter(kinds: Iterable[str], subjects: Iterable[str]) -> Filter:
     kinds, subjects = list(kinds), list(subjects)
     if len(kinds) > _MAX_WORDS or len(subjects) > _MAX_WORDS:
         raise InputError(
-            f"the filter has more than {_MAX_WORDS} kinds or subjects", hint="omit the filter to receive all records"
+            WebhookGround.LONG_FILTER.write(most=_MAX_WORDS), hint="omit the filter to receive all records"
         )
     for kind in kinds:
         if not _KIND.fullmatch(kind):
-            raise InputError(f"{kind[:60]!a} is not a kind of record", hint="use a kind such as LotReceived")
+            raise InputError(WebhookGround.NO_KIND.write(text=ascii(kind[:60])), hint="use a kind such as LotReceived")
     for subject in subjects:
         if not _SUBJECT.fullmatch(subject):
             raise InputError(f"{subject[:80]!a} is not a subject", hint="give 0x and 64 lower-case hex digits")

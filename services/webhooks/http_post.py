@@ -16,6 +16,7 @@ from typing import Any, Final, cast
 import httpcore
 
 from ledger.canonical import Json
+from services.webhooks.grounds import WebhookGround
 from services.webhooks.targets import Resolve, Target, TargetRefusedError
 
 __all__ = ["DeliveryResult", "Mode", "build_request", "post", "resolve_host"]
@@ -90,11 +91,11 @@ async def post(
     except TargetRefusedError as error:
         return DeliveryResult(0, error.cause)
     except TimeoutError:
-        return DeliveryResult(0, f"no answer within {timeout_s:g} s")
+        return DeliveryResult(0, WebhookGround.NO_ANSWER.write(seconds=f"{timeout_s:g}"))
     except (OSError, httpcore.NetworkError, httpcore.TimeoutException) as error:
         return DeliveryResult(0, _explain(error))
     except (ValueError, httpcore.ProtocolError):
-        return DeliveryResult(0, "the response is not valid HTTP")
+        return DeliveryResult(0, WebhookGround.NO_HTTP.write())
 
 
 async def _exchange(target: Target, address: str, headers: Mapping[str, str], body: bytes, tls: ssl.SSLContext) -> int:
@@ -173,8 +174,8 @@ class _BoundedStream(httpcore.AsyncNetworkStream):
 
 def _judge(status: int) -> DeliveryResult:
     if 300 <= status < 400:
-        return DeliveryResult(status, f"answered {status}: redirects are not followed")
-    return DeliveryResult(status, "" if 200 <= status < 300 else f"answered {status}")
+        return DeliveryResult(status, WebhookGround.REDIRECTED.write(status=status))
+    return DeliveryResult(status, "" if 200 <= status < 300 else WebhookGround.ANSWERED.write(status=status))
 
 
 def _explain(error: BaseException) -> str:
@@ -182,5 +183,5 @@ def _explain(error: BaseException) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
     if isinstance(error, ssl.SSLError):
-        return f"no TLS: {error.reason or 'the handshake failed'}"
-    return f"no connection: {getattr(error, 'strerror', None) or type(error).__name__}"
+        return WebhookGround.NO_TLS.write(words=error.reason or "the handshake failed")
+    return WebhookGround.NO_CONNECTION.write(words=getattr(error, "strerror", None) or type(error).__name__)

@@ -17,6 +17,7 @@ from ledger.store import Connection, Feed, Position, Store
 from services.access import CredentialKind
 from services.access.repository import AccessRepository
 from services.webhooks.feed import format_position, parse_filter
+from services.webhooks.grounds import WebhookGround
 from services.webhooks.http_post import Mode
 from services.webhooks.repository import WebhookRepository, WebhookRow
 from services.webhooks.signatures import new_secret
@@ -141,7 +142,7 @@ class Subscriptions:
             webhooks = WebhookRepository(connection)
             # Counted in the transaction that adds, so that concurrent requests cannot exceed the limit.
             if sum(not one.query for one in webhooks.all(subscriber.participant)) >= MAX_WEBHOOKS:
-                raise InputError(f"the participant has {MAX_WEBHOOKS} webhooks already", hint="remove one")
+                raise InputError(WebhookGround.MANY_WEBHOOKS.write(most=MAX_WEBHOOKS), hint="remove one")
             start = after or Feed(connection).end()
             row = WebhookRow(
                 id=random.token_hex(8) if seed is None else _id_of(seed),

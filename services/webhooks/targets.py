@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from ledger.errors import InputError
+from services.webhooks.grounds import WebhookGround
 
 __all__ = ["PORTS", "Resolve", "Target", "TargetRefusedError", "parse_target", "verify_address"]
 
@@ -78,7 +79,7 @@ class Target:
         or if any of its addresses is not allowed."""
         found = [self.host] if _address(self.host) else list(await resolve(self.host, self.port))
         if not found:
-            raise TargetRefusedError(f"{self.host} does not resolve to an address", hint="check the name")
+            raise TargetRefusedError(WebhookGround.UNRESOLVED.write(host=self.host), hint="check the name")
         # A name with a single forbidden address is refused, so that nobody can rely on which one is used.
         for one in found:
             verify_address(one, secure=self.secure, loopback=loopback)
@@ -89,22 +90,23 @@ def parse_target(url: str, *, loopback: bool = False, ports: frozenset[int] = PO
     """Parses and checks a URL, without resolving its name. Raises TargetRefusedError."""
     match = _URL.fullmatch(url) if len(url) <= _MAX_CHARACTERS else None
     if match is None:
-        raise TargetRefusedError("not an https URL with a lower-case host, and without user or fragment", hint=_HINT)
+        raise TargetRefusedError(WebhookGround.NO_URL.write(), hint=_HINT)
     host, secure = match["host"].removeprefix("[").removesuffix("]"), match["scheme"] == "https"
     port = int(match["port"] or (443 if secure else 80))
     address = _address(host)
     if address is None:
         _verify_name(host)
     elif str(address) != host:
-        raise TargetRefusedError(f"{host} is not in canonical form", hint=f"write {address}")
+        raise TargetRefusedError(WebhookGround.NOT_CANONICAL.write(host=host), hint=f"write {address}")
     local = loopback and (host == "localhost" or address in _LOOPBACK)
     if not secure and not local:
-        raise TargetRefusedError("the URL is not https", hint=_HINT)
+        raise TargetRefusedError(WebhookGround.NOT_HTTPS.write(), hint=_HINT)
     # Few ports, so that webhooks cannot be used to probe other services of a host.
     if not (port in ports or (local and 1024 <= port <= 65535)):
-        raise TargetRefusedError(f"port {port} is not allowed", hint=f"use one of {', '.join(map(str, sorted(ports)))}")
+        allowed = ", ".join(map(str, sorted(ports)))
+        raise TargetRefusedError(WebhookGround.PORT.write(port=port), hint=f"use one of {allowed}")
     if host == "localhost" and not loopback:
-        raise TargetRefusedError("localhost is not allowed", hint=_HINT)
+        raise TargetRefusedError(WebhookGround.LOCALHOST.write(), hint=_HINT)
     if address is not None:
         verify_address(host, secure=secure, loopback=loopback)
     return Target(url, secure, host, port, (match["path"] or "/") + (match["query"] or ""))
@@ -115,23 +117,23 @@ def verify_address(text: str, *, secure: bool, loopback: bool) -> None:
     # A zone id (RFC 6874) does not change what kind of address it is.
     address = _address(text.partition("%")[0])
     if address is None:
-        raise TargetRefusedError(f"{text[:60]!a} is not an IP address", hint="check the name")
+        raise TargetRefusedError(WebhookGround.NO_ADDRESS.write(text=ascii(text[:60])), hint="check the name")
     if loopback and address in _LOOPBACK:
         return
     # Plain http is only allowed on the loopback, which was accepted above: hence `not secure` refuses.
     inside = any(address in one for one in (*_EMBEDDING, *_NOT_PUBLIC))
     if inside or not address.is_global or address.is_multicast or address.is_reserved or not secure:
-        raise TargetRefusedError(f"{address} is not on the public internet", hint=_HINT)
+        raise TargetRefusedError(WebhookGround.NOT_PUBLIC.write(address=str(address)), hint=_HINT)
 
 
 def _verify_name(host: str) -> None:
     labels = host.split(".")
     if not all(_LABEL.fullmatch(label) for label in labels) or _NUMERIC.fullmatch(labels[-1]):
         raise TargetRefusedError(
-            f"{host[:80]} is not a host name", hint="omit the trailing dot of a name; write addresses in full"
+            WebhookGround.NO_HOST.write(host=host[:80]), hint="omit the trailing dot of a name; write addresses in full"
         )
     if len(labels) < 2 and host != "localhost":
-        raise TargetRefusedError(f"{host} is not a public name", hint=_HINT)
+        raise TargetRefusedError(WebhookGround.NO_PUBLIC_NAME.write(host=host), hint=_HINT)
 
 
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

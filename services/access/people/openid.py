@@ -177,7 +177,7 @@ class OpenId:
             "it names nobody": not isinstance(subject, str) or not _SUBJECT.fullmatch(subject),
         }
         if wrong := next((cause for cause, found in faults.items() if found), None):
-            raise SignInError(Ground.TOKEN.write(wrong), hint=_HINT)
+            raise SignInError(Ground.TOKEN.write(error=wrong), hint=_HINT)
         return str(subject)
 
     def _decode(self, text: str) -> dict[str, Any]:
@@ -189,7 +189,7 @@ class OpenId:
             except (JoseError, ValueError, TypeError, KeyError) as error:
                 if fresh:
                     cause = type(error).__name__
-                    raise SignInError(Ground.TOKEN.write(cause), hint=_HINT) from None
+                    raise SignInError(Ground.TOKEN.write(error=cause), hint=_HINT) from None
         raise AssertionError("unreachable")
 
     def _endpoint(self, name: str) -> str:
@@ -231,7 +231,7 @@ class OpenId:
                         raise ProviderError("the provider's answer is too large or too slow", hint=_HINT)
                 status = answer.status_code
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            cause = Ground.SILENT.write(type(error).__name__)
+            cause = Ground.SILENT.write(error=type(error).__name__)
             raise ProviderError(cause, hint="sign in with a passkey, or try again later") from None
         found = None
         with suppress(ValueError, RecursionError):

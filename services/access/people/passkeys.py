@@ -139,7 +139,7 @@ class Passkeys:
         if len(verified.credential_id) > _MAX_ID_BYTES:
             raise SignInError("the passkey's id is too long", hint=_HINT)
         if len(people.passkeys(person.number)) >= _MAX_PASSKEYS:
-            raise SignInError(Ground.MANY.write(_MAX_PASSKEYS), hint="remove one first")
+            raise SignInError(Ground.MANY.write(value=_MAX_PASSKEYS), hint="remove one first")
         if people.passkey(verified.credential_id) is not None:
             raise SignInError(Ground.REGISTERED.write(), hint=_HINT)
         label = "synced" if verified.credential_backed_up else "on one device"

@@ -99,7 +99,7 @@ class People:
         InputError, NotFoundError."""
         name = " ".join(name.split())
         if not 0 < len(name) <= MAX_NAME_CHARACTERS or not name.isprintable():
-            raise InputError(Ground.NAME.write(MAX_NAME_CHARACTERS), hint="shorten it")
+            raise InputError(Ground.NAME.write(value=MAX_NAME_CHARACTERS), hint="shorten it")
         code, expires_at = code_of(seed or secrets.token_bytes(32)), now_s + INVITATION_LIFE_S
         row = InvitationRow(_digest(code), person or 0, name, role.value, invited_by or 0, now_s, expires_at, 0)
         with self._store.joining(within) as connection:
@@ -216,7 +216,7 @@ def need_person(people: PeopleRepository, number: int) -> PersonRow:
     """Raises NotFoundError unless there is such a person, who was not removed."""
     row = people.person(number)
     if row is None:
-        raise NotFoundError(Ground.NO_PERSON.write(number), hint="see `millmark people list`")
+        raise NotFoundError(Ground.NO_PERSON.write(value=number), hint="see `millmark people list`")
     return row
 
 

@@ -221,7 +221,7 @@ class ErrorHandler:
         """Whether the answer is a page: of a page's route, and to a browser that asks for what no page is."""
         if self.routes.is_page(request.method, route):
             return True
-        mistyped = request.method == "GET" and request.scope["path"].startswith("/portal/")
+        mistyped = request.method == "GET" and (not route or request.scope["path"].startswith("/portal/"))
         return mistyped and "text/html" in request.headers.get("accept", "")
 
     def respond(self, error: Exception, request_id: str, path: str, allowed: str = "") -> Response:

@@ -23,6 +23,7 @@ from services.planning.feedback.rules import Step
 from services.planning.feedback.sentences import Sentence
 from services.planning.feedback.taking import Queue
 from services.planning.feedback.touching import is_touched
+from services.planning.grounds import PlanningGround
 from services.planning.making_process import Task, make_apart
 from services.planning.proposing import find_proposals
 from services.planning.replanning import Happened, Replacing, need_own_call, prepare_replan, seal_made
@@ -100,7 +101,7 @@ class Replacer:
             with writing(self.store) as shelf:
                 call = need_own_call(shelf, plan.call, self.me)
                 if shelf.latest_row(call.digest).digest != plan.before:
-                    raise PlanningError("another plan was recorded meanwhile", hint="it is looked at anew")
+                    raise PlanningError(PlanningGround.OVERTAKEN.write(), hint="it is looked at anew")
                 own = shelf.stream_of_plans(call.digest, self.me)
                 sealed = seal_made(shelf, own, call, plan, self.signer, prepared.entry)
                 key = f"feedback/plan/{to_hex(plan.digest)}"

@@ -1,24 +1,16 @@
 """The sentences that this product itself writes about causes and steps, into its database and, for good, into records
-and entries. Each is declared once: it is written from its template and recognised by it, so that pages can say it in
-the reader's language. Whatever else stands in such a place is somebody's own words, or an error's.
+and entries. Whatever else stands in such a place is somebody's own words, or an error's.
 """
 
 from __future__ import annotations
 
-import enum
-import re
-from collections.abc import Mapping
-from string import Formatter
+from ledger.phrases import Phrase
 
-__all__ = ["Sentence", "read_sentence"]
-
-_FORMS: Mapping[str, str] = {"d": "[0-9]+", "s": r"\S+", "": ".*"}
-"""What the values of a template's formats look like: a whole number, a word, any text."""
+__all__ = ["Sentence"]
 
 
-class Sentence(enum.Enum):
-    """A sentence. Its value is the template, as `str.format` reads it; `error` stands for the words of an error,
-    `reason` for a person's."""
+class Sentence(Phrase):
+    """A sentence. `error` stands for the words of an error, `reason` for a person's."""
 
     # Causes
     FAILED = "certificate {certificate:d} failed what it made"
@@ -53,28 +45,3 @@ class Sentence(enum.Enum):
     UNCHANGED = "the plan in force needs no change"
     IMPOSSIBLE = "no plan is possible: {error}"
     PLANNED = "plan {plan:s}: {moved:d} of {rows:d} rows are proposed anew"
-
-    def write(self, **values: object) -> str:
-        """The sentence with these values. Raises KeyError if one is missing."""
-        return self.value.format(**values)
-
-
-def read_sentence(text: str) -> tuple[Sentence, dict[str, str]] | None:
-    """The sentence that a text is, with its values; None for any other text."""
-    for sentence, pattern in _PATTERNS.items():
-        found = pattern.fullmatch(text)
-        if found is not None:
-            return sentence, found.groupdict()
-    return None
-
-
-def _pattern(sentence: Sentence) -> re.Pattern[str]:
-    parts = []
-    for before, name, form, _ in Formatter().parse(sentence.value):
-        parts.append(re.escape(before))
-        if name:
-            parts.append(f"(?P<{name}>{_FORMS[form or '']})")
-    return re.compile("".join(parts), re.DOTALL)
-
-
-_PATTERNS: Mapping[Sentence, re.Pattern[str]] = {sentence: _pattern(sentence) for sentence in Sentence}

@@ -20,6 +20,7 @@ from services.planning.feedback.rules import LADDER, Condition, Step
 from services.planning.feedback.sentences import Sentence
 from services.planning.feedback.setpoints import Answer, Proposed, SetpointDesk
 from services.planning.feedback.touching import find_touched
+from services.planning.grounds import PlanningGround
 from services.planning.repository import LeafRow, What
 from services.planning.sealing import OwnStream, Sealed, seal_event, seal_offers, verify_kept
 from services.planning.shelf import Shelf, is_for_offers
@@ -225,7 +226,7 @@ def find_kept_stream(shelf: Shelf, me: int, machine: int, *, captured: bool) -> 
     # Of a company's streams a node captures all but those for offers.
     if captured and row is not None and not is_for_offers(shelf.book, row):
         raise InputError(
-            f"a node captures the stream of machine {machine}",
+            PlanningGround.CAPTURED.write(machine=machine),
             hint="open one for offers: `millmark streams open` with an identifier that ends in -offers",
         )
     verify_kept(shelf.book, own)

@@ -20,12 +20,14 @@ from ledger.plans.offer import Offer
 from ledger.plans.plan import Bound, Key, Leg, Plan, Row
 from ledger.plans.problem import Problem, build_problem
 from ledger.plans.ties import find_tied
+from services.planning.grounds import PlanningGround
 from services.planning.schedule.budget import Budget, Work
 from services.planning.schedule.prices import Priced, price_slots
 from services.planning.schedule.replan import Replan, find_staying, keep_rows, keep_started, start_paths, start_prices
 from services.planning.schedule.search import Paths, Search, cost_of, list_schedule
 from services.planning.schedule.timeline import Path
 from services.planning.schedule.writing import build_legs, build_row, build_rows, sparse
+from services.planning.steps import MakingStep
 
 if TYPE_CHECKING:
     from services.planning.schedule.moves import Staying
@@ -131,9 +133,9 @@ class _Maker:
         for route in problem.routes:
             for place, choices in enumerate(route.choices):
                 if not any(choice.windows for choice in choices):
-                    reason = "no offer that counts" if not choices else "no offer that starts in time"
+                    lacking = PlanningGround.NO_OFFER_IN_TIME if choices else PlanningGround.NO_OFFER_COUNTS
                     raise UnplannableError(
-                        f"operation {route.first + place + 1} of order {to_hex(route.order)} has {reason}",
+                        lacking.write(operation=route.first + place + 1, order=to_hex(route.order)),
                         hint="ask owners for offers, or call for more slots",
                     )
         return problem
@@ -169,12 +171,12 @@ class _Maker:
         if share:
             self._solve(self._budget.left_s - spare)
         elif self._with_solver:
-            self.steps.append("CP-SAT: not used: on so many offers, or in so little time, local search finds more")
+            self.steps.append(MakingStep.SOLVER_UNUSED.write())
         else:
-            self.steps.append("CP-SAT: not installed (pip install 'millmark[planning]'); the other steps did the work")
+            self.steps.append(MakingStep.SOLVER_MISSING.write())
         if self._best is None:
             raise UnplannableError(
-                "no plan was found on these offers",
+                PlanningGround.NOT_FOUND.write(),
                 hint="allow more CPU time, call for more slots, or ask the owners for more windows",
             )
         self._price(self._budget.left_s)
@@ -214,11 +216,8 @@ class _Maker:
         cpu_s = _MOVES_SHARE * self._budget.cpu_s
         found = stay_most(self._problem, accepted, self._budget, cpu_s, self._seed)
         if found is not None:
-            proof = "the fewest possible" if found.least == found.moved else f"no fewer than {found.least} possible"
-            able = len(accepted)
-            self.steps.append(
-                f"CP-SAT: of {able} accepted rows that can be kept by themselves {found.moved} move, {proof}"
-            )
+            step = MakingStep.MOVES_FEWEST if found.least == found.moved else MakingStep.MOVES
+            self.steps.append(step.write(able=len(accepted), moved=found.moved, least=found.least))
         return found
 
     def _start_from(self, before: Plan, replan: Replan) -> None:
@@ -268,7 +267,7 @@ class _Maker:
         except ValueError as error:
             raise UnplannableError(str(error), hint="call for more slots, or ask owners for more windows") from None
         self._prices = self._better_prices(priced)
-        self.steps.append(f"slot prices: {priced.iterations} iterations")
+        self.steps.append(MakingStep.PRICES.write(rounds=priced.iterations))
 
     def _better_prices(self, priced: Priced) -> Mapping[int, Sequence[int]]:
         found = derive_bound(self._proof, SlotPrices(self._problem.slots, priced.prices))
@@ -291,7 +290,7 @@ class _Maker:
         search = Search(self._problem, self._best, self._held_offers, self._seed)
         search.run(self._budget, cpu_s)
         self._offer(search.best)
-        self.steps.append(f"local search: {search.rounds} rounds")
+        self.steps.append(MakingStep.SEARCH.write(rounds=search.rounds))
 
     def _solve(self, cpu_s: float) -> None:
         from services.planning.schedule.solver import solve  # noqa: PLC0415 - OR-Tools is optional
@@ -299,8 +298,9 @@ class _Maker:
         known = self._best_cost if self._best is not None else None
         solved = solve(self._problem, self._budget, cpu_s, self._seed, self._best)
         self._offer(solved.paths)
-        found = "nothing better" if known is not None and self._best_cost == known else "a better plan"
-        self.steps.append(f"CP-SAT: {'the best plan possible' if solved.is_optimal else found}")
+        is_same = known is not None and self._best_cost == known
+        found = MakingStep.SOLVER_NOTHING if is_same else MakingStep.SOLVER_BETTER
+        self.steps.append((MakingStep.SOLVER_BEST if solved.is_optimal else found).write())
 
     def write(self, paths: Paths, tie: bytes) -> Plan:
         """Write a plan down, with equal offers as the tie hash chooses them."""

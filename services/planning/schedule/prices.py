@@ -14,6 +14,7 @@ from itertools import chain
 
 from ledger.plans.bound import NO_PATH, SlotPrices, path_cost, tabulate
 from ledger.plans.problem import Choice, Problem, Route
+from services.planning.grounds import PlanningGround
 from services.planning.schedule.budget import Budget
 from services.planning.schedule.timeline import Path, trace_path
 
@@ -86,7 +87,7 @@ def _cheapest(problem: Problem, prices: SlotPrices, paths: Sequence[Path], budge
         table = tabulate(problem, route, prices, limit)
         budget.charge(table)
         if table.value >= NO_PATH:
-            raise ValueError(f"order {route.order.hex()} has no path")
+            raise ValueError(PlanningGround.NO_PATH.write(order=route.order.hex()))
         value += table.value
         found.append(trace_path(problem, table))
     return found, value

@@ -13,6 +13,7 @@ from ledger.plans.call import Call, Objective
 from ledger.plans.offer import Offer
 from ledger.plans.plan import Cause, Key, Leg, Plan, Row
 from ledger.plans.problem import Problem, build_problem
+from services.planning.grounds import PlanningGround
 from services.planning.schedule.budget import Budget
 from services.planning.schedule.search import Paths
 from services.planning.schedule.timeline import TAKEN, Path, Timeline, trace_path
@@ -56,7 +57,7 @@ def keep_started(offers: Mapping[bytes, Offer], before: Plan, replan: Replan) ->
     started = {key: rows[key] for key in replan.started if rows[key].offer in offers}
     if len(started) < len(replan.started):
         order, operation = min(replan.started - started.keys())
-        raise PlanError(f"operation {operation + 1} of order {to_hex(order)} has started, and its offer was dropped")
+        raise PlanError(PlanningGround.OFFER_DROPPED.write(operation=operation + 1, order=to_hex(order)))
     return started
 
 
@@ -113,7 +114,7 @@ class _Keeper:
             blocking = self._blocking(order)
             if blocking is None:
                 raise UnplannableError(
-                    f"order {to_hex(order)} cannot be finished on these offers after what has started",
+                    PlanningGround.UNFINISHABLE.write(order=to_hex(order)),
                     hint="call for its open operations again",
                 )
             del self.held[blocking]

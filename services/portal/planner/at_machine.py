@@ -24,6 +24,7 @@ from services.access.rules import Rule
 from services.pictures.gantt import BarTone
 from services.planning.books import find_claims
 from services.planning.consent import PlannedTimes
+from services.planning.grounds import PlanningGround
 from services.planning.proposing import build_decline
 from services.planning.sealing import OwnStream, Sealed, seal_event
 from services.planning.shelf import Shelf, reading
@@ -108,10 +109,10 @@ class AtMachine:
         machine, text = self._machine(principal, number), one(sent, "text")[:_MAX_TEXT]
         try:
             if not text:
-                raise InputError("what has happened is not said", hint="write it in a line")
+                raise InputError(PlanningGround.UNSAID.write(), hint="write it in a line")
             found = self._find_down(principal, machine)
             if not found.agreed and not found.declined:
-                raise InputError("this machine has no work that is agreed or proposed", hint="there is nobody to tell")
+                raise InputError(PlanningGround.IDLE.write(), hint="there is nobody to tell")
             if one(sent, "step") == "record":
                 return self._record(principal, key, machine, found, text)
         except MillmarkError as error:

@@ -19,6 +19,7 @@ from services.access import Principal, Scope
 from services.access.rules import Rule
 from services.planning.calling import Asking, build_call, build_grid, find_open_orders
 from services.planning.errors import CallRefusedError, PlanningError
+from services.planning.grounds import PlanningGround
 from services.planning.making import find_standing
 from services.planning.making_process import Task
 from services.planning.objectives import OBJECTIVE_FILE, read_objective_file
@@ -149,7 +150,7 @@ class Coordinating:
         asked = numbers_of(sent, "to", [number for number, _ in list_companies(shelf, Role.MANUFACTURER)])
         readers = numbers_of(sent, "reader", [number for number, _ in list_companies(shelf, Role.AUDITOR | Role.BUYER)])
         if not orders or not asked:
-            raise CallRefusedError("a call is for at least one order, and to at least one company")
+            raise CallRefusedError(PlanningGround.NOBODY_CALLED.write())
         closes = moment_of(sent, "closes")
         grid = build_grid(closes, number_of(sent, "slot", 1, 1440), number_of(sent, "days", 1, 366))
         return Asking(orders, closes, grid, asked, readers)
@@ -203,8 +204,8 @@ class Coordinating:
                 need_own_call(shelf, subject_of(call), self.shop.company(principal))
                 found = find_proposals(shelf, shelf.latest_plan(subject_of(call)))
             if one(sent, "plan") != found.plan.digest.hex():
-                error = CallRefusedError("another plan was recorded meanwhile", hint="look at it before it is proposed")
-                return self._show(request, call, error, status=409)
+                overtaken = CallRefusedError(PlanningGround.OVERTAKEN.write(), hint="look at it before it is proposed")
+                return self._show(request, call, overtaken, status=409)
             self._record_all(principal, key, found)
         except MillmarkError as error:
             return self._show(request, call, error, key=key)
@@ -239,12 +240,10 @@ class Coordinating:
             self.shop.maker.start(digest, task, ready.entry)
             return
         if call.closes > now_s:
-            raise CallRefusedError("the call is still open", hint="wait until it has closed")
+            raise CallRefusedError(PlanningGround.CALL_OPEN.write(), hint="wait until it has closed")
         tie = self.shop.ties.find(call.closes)
         if tie is None:
-            raise PlanningError(
-                "no final block is as late as the call's closing time yet", hint="wait for one, and try again"
-            )
+            raise PlanningError(PlanningGround.NO_BLOCK.write(), hint="wait for one, and try again")
         with reading(self.shop.store) as shelf:
             file = prepare_plan(shelf, call)
         self.shop.maker.start(digest, Task(file, tie, None, float(cpu_s), seed))
@@ -257,12 +256,12 @@ class Coordinating:
             return shelf.stream_of_plans(digest, me), rest
         found = next((item for item in self.shop.maker.attempts(digest) if item.number == number), None)
         if found is None or found.plan is None:
-            raise CallRefusedError("this plan is no longer here", hint="make it again")
+            raise CallRefusedError(PlanningGround.PLAN_GONE.write(), hint="make it again")
         plans = shelf.planning.plans(digest)
         if (plans[-1].digest if plans else None) != found.plan.before:
-            raise CallRefusedError("another plan was recorded meanwhile", hint="make the plan again")
+            raise CallRefusedError(PlanningGround.OVERTAKEN.write(), hint="make the plan again")
         if self.shop.signer is None:
-            raise PlanningError("this gateway has no key that signs plans", hint="set gateway_signer")
+            raise PlanningError(PlanningGround.NO_PLAN_KEY.write(), hint="set gateway_signer")
         own = shelf.stream_of_plans(digest, me) if plans else shelf.stream(me, None)
         return own, seal_made(shelf, own, call, found.plan, self.shop.signer, found.entry)
 
@@ -304,19 +303,19 @@ class Coordinating:
         status = 200 if error is None else status
         return self.pages.render(request, "planner_plan.html", status, headers, forms=self.forms, **values)
 
-    def _todo(self, shelf: Shelf, digest: bytes) -> Proposals | str:
-        """What is to be proposed; a text if something stands against it."""
+    def _todo(self, shelf: Shelf, digest: bytes) -> Proposals | MillmarkError:
+        """What is to be proposed, or what stands against it."""
         try:
             return find_proposals(shelf, shelf.latest_plan(digest))
         except MillmarkError as error:
-            return str(error)
+            return error
 
 
 def _happened(sent: Filled) -> Happened:
     """The cause that a form names. Raises InputError."""
     kind = next((item for item in CauseKind if item.value == one(sent, "cause")), None)
     if kind is None:
-        raise CallRefusedError("why the plan is replaced is not said", hint="choose what happened")
+        raise CallRefusedError(PlanningGround.NO_CAUSE.write(), hint="choose what happened")
     about = {
         name: number_of(sent, name, 1, 2**40 - 1) for name, kinds in _ABOUT.items() if kind in kinds and one(sent, name)
     }

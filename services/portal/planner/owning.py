@@ -20,6 +20,7 @@ from services.access import Principal, Scope
 from services.access.rules import Rule
 from services.planning.calendar import CALENDAR_FILE, Calendar, read_calendar
 from services.planning.errors import OfferRefusedError
+from services.planning.grounds import PlanningGround
 from services.planning.offering import build_new_offers, find_own_machines, find_withdrawals, need_open_call, own_leaves
 from services.planning.offers import Made, count_disclosed, grid_of
 from services.planning.proposing import build_decline, find_waiting, judge_waiting
@@ -89,7 +90,7 @@ class Owning:
         try:
             chosen, days = set(sent.get("offer", ())), number_of(sent, "days", 1, 366)
             if not chosen:
-                raise OfferRefusedError("nothing is chosen", hint="tick what you offer")
+                raise OfferRefusedError(PlanningGround.NOTHING_CHOSEN.write(), hint="tick what you offer")
             machines = sorted({_machine_of(mark) for mark in chosen})
             number = 0
             for machine in machines:  # each has a stream of its own
@@ -110,7 +111,7 @@ class Owning:
                 rows = [row for leaf in leaves if (row := shelf.planning.leaf(leaf)) is not None]
                 by_machine = find_withdrawals(shelf, rows, me, self.shop.clock())
             if not by_machine:
-                raise OfferRefusedError("nothing is chosen", hint="tick what you take back")
+                raise OfferRefusedError(PlanningGround.NOTHING_CHOSEN.write(), hint="tick what you take back")
             number = 0
             for machine, entries in by_machine.items():
                 own = key_of(key, machine, *sorted(to_hex(leaf) for leaf in leaves))
@@ -127,7 +128,7 @@ class Owning:
         try:
             chosen = [int(text) for text in sent.get("assignment", ()) if text.isdecimal() and len(text) < 13]
             if not chosen:
-                raise InputError("nothing is chosen", hint="tick what you accept")
+                raise InputError(PlanningGround.NOTHING_CHOSEN.write(), hint="tick what you accept")
             with reading(self.shop.store) as shelf:
                 me = self.shop.company(principal)
                 roots, refused = judge_waiting(shelf, me, find_waiting(shelf, me, chosen), self.shop.clock())
@@ -241,10 +242,7 @@ class Owning:
             _, made, _ = self._build(shelf, principal, digest, me, days)
             chosen = [one for one in made.offers if _mark(one) in marks]
             if len(chosen) != len(marks):
-                raise OfferRefusedError(
-                    "the calendar or the machine's work has changed: some of it can no longer be offered",
-                    hint="look at the offers again",
-                )
+                raise OfferRefusedError(PlanningGround.OFFERS_CHANGED.write(), hint="look at the offers again")
             stream = shelf.stream(me, machine)
             return stream, seal_offers(shelf.connection, stream, chosen)
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from ledger.canonical import parse_hex32
 from ledger.errors import CanonicalError, InputError, NotFoundError
+from services.planning.grounds import PlanningGround
 from services.portal.acting.fields import Filled
 from services.portal.forms import FormRefusedError
 
@@ -35,7 +36,7 @@ def number_of(sent: Filled, name: str, least: int, most: int) -> int:
     text = one(sent, name)
     found = int(text) if text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS else -1
     if not least <= found <= most:
-        raise InputError(f"{name} is not a whole number from {least} to {most}")
+        raise InputError(PlanningGround.NO_NUMBER.write(field=name, least=least, most=most))
     return found
 
 
@@ -44,7 +45,7 @@ def numbers_of(sent: Filled, name: str, known: Collection[int]) -> list[int]:
     chosen = {text for text in sent.get(name, ()) if text}
     found = sorted(number for number in known if str(number) in chosen)
     if len(found) != len(chosen):
-        raise InputError(f"{name} has something that cannot be chosen any more", hint="load the page again")
+        raise InputError(PlanningGround.NO_CHOICE.write(field=name), hint="load the page again")
     return found
 
 
@@ -64,9 +65,10 @@ def subjects_of(sent: Filled, name: str) -> list[bytes]:
 def moment_of(sent: Filled, name: str) -> int:
     """Unix seconds of a time in UTC. Raises InputError."""
     text = one(sent, name)
-    if not _MOMENT.fullmatch(text):
-        raise InputError(f"{name} is not a time", hint="write it like 2026-12-01T12:00, in UTC")
     try:
-        return int(datetime.fromisoformat(text.removesuffix("Z")).replace(tzinfo=UTC).timestamp())
+        # `fromisoformat` reads other forms, too.
+        moment = datetime.fromisoformat(text.removesuffix("Z") if _MOMENT.fullmatch(text) else "")
+        return int(moment.replace(tzinfo=UTC).timestamp())
     except ValueError:
-        raise InputError(f"{name} is not a time", hint="write it like 2026-12-01T12:00, in UTC") from None
+        cause = PlanningGround.NO_TIME.write(field=name)
+        raise InputError(cause, hint="write it like 2026-12-01T12:00, in UTC") from None

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from ledger.merkle import Tree
@@ -69,7 +70,7 @@ def test_from_orders_that_wait_to_rows_that_both_sides_committed_to(planning: Pl
     assert "2 operations are proposed" in read(page.text)
     sent = fields_of(page.text, f"{path}/propose")
     other = person.post(f"{path}/propose", {**sent, "plan": "1a" * 32})
-    assert (other.status_code, "another plan was recorded meanwhile" in read(other.text)) == (409, True)
+    assert (other.status_code, "Another plan was recorded meanwhile" in read(other.text)) == (409, True)
     assert not Outbox(planning.site.store).unfinished(10)
     proposed = [person.post(f"{path}/propose", sent) for _ in range(2)]
     assert proposed[0].status_code == 303
@@ -98,7 +99,7 @@ def test_what_a_certificate_failed_is_done_again_as_a_row_of_the_next_plan(plann
     [first, _] = planning.assignments()
     lot = work.carry_out(first.sequence)
     passed = work.certify(lot, "pass")
-    assert f"record {passed} is not a failing certificate that stands" in _refused(planning, path, passed)
+    assert f"Record {passed} is not a failing certificate that stands" in _refused(planning, path, passed)
     failing = work.certify(lot, "fail")
     made = planning.make(path, cause="certificate", certificate=str(failing), machine="", text="out of round")
     assert "none made" not in made, made
@@ -256,7 +257,7 @@ def _fail(planning: Planning, path: str, record: int) -> None:
         answer = person.post(f"{path}/make", {**form, "machine": "", **entries})
         assert answer.status_code == 400, entries
     said = planning.make(path, cause="machine-down", machine=str(planning.machine), record=str(record), text="<b>x")
-    assert "no plan operation 1 of order" in said
+    assert "no plan Operation 1 of order" in said
     assert "<b>x" not in person.get(path).text
     drifting = planning.make(path, cause="late", assignment=str(planning.assignments()[0].sequence), machine="")
     assert "124.50 EUR" in drifting
@@ -383,6 +384,43 @@ def test_unknown_calls_and_foreign_forms_are_refused(planning: Planning) -> None
         assert person.post(path, {"token": "x", "key": "k" * 32}).status_code in (400, 403), path
     form = json.loads(json.dumps(fields_of(person.get(PLANNER).text, PLANNER)))
     assert person.post(f"{call}/record", {**form, "attempt": "7"}).status_code == 400
+
+
+def test_who_reads_chinese_is_told_in_chinese_why_nothing_was_done(planning: Planning) -> None:
+    person = planning.person
+    call = planning.make_call()
+    mine = call.replace(PLANNER, OFFERS)
+    past = datetime.fromtimestamp(planning.now_s() - HOUR_S, UTC)
+    form = fields_of(person.get(f"{mine}?lang=zh").text, mine)
+    assert "未选择任何项" in _reason(person.post(mine, {name: form[name] for name in ("token", "key", "days")}))
+    assert "“时段长度（分钟）”须为 1 至 1440 的整数" in _reason(planning.summarise(slot="0"))
+    assert "征集的截止时间已过" in _reason(planning.summarise(closes=f"{past:%Y-%m-%dT%H:%M}"))
+    (planning.home / "objective.toml").unlink()
+    assert "objective.toml" in _reason(planning.summarise())
+    sent = {**fields_of(person.get(PLANNER).text, PLANNER), "cpu_s": "1", "seed": "1"}
+    assert "征集尚未截止" in _reason(person.post(f"{call}/make", sent))
+    kept = (planning.home / "calendar.toml").read_text()
+    (planning.home / "calendar.toml").write_text(kept.replace("turning = 60, ", ""))
+    page = person.get(mine).text
+    assert re.search(r"订单 0x\w+\.\.\. 的工序 1 没有报价：设备 \d+ 在日历中没有 turning 的用时。", read(page)), read(
+        page
+    )
+    assert 'lang="en"' not in _main(page)
+    planning.pass_time(HOUR_S + 120)
+    assert "没有有效报价。请所有者提交报价" in planning.make(call)
+    assert 'lang="en"' not in _main(person.get(call).text)
+
+
+def _reason(answer: httpx.Response) -> str:
+    """What a page that refuses says, which is not in English."""
+    assert answer.status_code == 400
+    [said] = re.findall(r'<p class="error" role="alert">(.*?)</p>', answer.text)
+    assert 'lang="en"' not in said
+    return re.sub("<[^>]+>", "", said)
+
+
+def _main(page: str) -> str:
+    return page.partition("<main")[2].partition("</main>")[0]
 
 
 def test_what_was_not_compared_is_said_in_both_languages() -> None:

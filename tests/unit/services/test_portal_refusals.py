@@ -23,7 +23,10 @@ def site(tmp_path: Path) -> Iterator[ActingSite]:
     yield from open_acting_site(tmp_path)
 
 
-@pytest.mark.parametrize("path", ["/portal/nothing", "/portal/act/acceptOrder/confirm", "/portal/a/b/c"])
+@pytest.mark.parametrize(
+    "path",
+    ["/portal/nothing", "/portal/act/acceptOrder/confirm", "/portal/a/b/c", "/nothing", "/v1/nothing", "/portals"],
+)
 def test_an_address_that_leads_nowhere_has_a_page(site: ActingSite, path: str) -> None:
     person = site.person()
     answer = person.get(f"{path}?lang=zh", Accept=BROWSER)
@@ -32,9 +35,15 @@ def test_an_address_that_leads_nowhere_has_a_page(site: ActingSite, path: str) -
     assert (told.status_code in (404, 405), told.headers["content-type"]) == (True, MEDIA_TYPE)
 
 
-def test_addresses_of_the_api_have_none(site: ActingSite) -> None:
-    for path in ("/nothing", "/v1/nothing", "/portals"):
-        assert site.portal.ask(path, Accept=BROWSER, Host="gateway.example").headers["content-type"] == MEDIA_TYPE
+def test_who_is_not_signed_in_gets_one_too_and_a_program_never(site: ActingSite) -> None:
+    answer = site.portal.ask("/nothing", Accept=BROWSER, Host="gateway.example")
+    assert (answer.status_code, "Nothing found here" in read(answer.text)) == (404, True)
+    assert "Scan the code" not in answer.text, "it is no passport's address"
+    for accept in ("*/*", "application/json"):
+        answer = site.portal.ask("/nothing", Accept=accept, Host="gateway.example")
+        assert (answer.status_code, answer.headers["content-type"]) == (404, MEDIA_TYPE)
+    answer = site.portal.ask("/v1/orders", Accept=BROWSER, Host="gateway.example")
+    assert answer.headers["content-type"] == MEDIA_TYPE, "an address of the API"
 
 
 def test_too_many_requests_are_told_on_a_page_that_says_when_to_come_back(site: ActingSite) -> None:

@@ -186,7 +186,7 @@ def test_a_form_that_came_to_nothing_can_be_sent_again(site: Site, monkeypatch: 
 @pytest.mark.parametrize(
     ("path", "wrong", "right", "why"),
     [
-        ("webhooks", {"url": "http://10.0.0.1/x"}, {"url": "https://erp.example/in"}, "not https"),
+        ("webhooks", {"url": "http://10.0.0.1/x"}, {"url": "https://erp.example/in"}, "not https|不是 https"),
         ("apikeys", {"participant": str(SMITH), "label": "ERP", "days": "30"}, {"scopes": "provenance"}, "scope|权限"),
         ("people", {"name": "", "role": "reader"}, {"name": "Ada Park"}, "1 .* 80 "),
     ],

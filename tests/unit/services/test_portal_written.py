@@ -8,16 +8,29 @@ from string import Formatter
 import pytest
 from markupsafe import Markup
 
-from services.planning.feedback.sentences import Sentence, read_sentence
+from ledger.errors import InputError
+from ledger.phrases import Phrase
+from ledger.plans.grounds import OfferGround
+from ledger.plans.rules import PlanRule
+from services.access.grounds import Ground
+from services.access.people.openid import ProviderError
+from services.planning.errors import CallRefusedError
+from services.planning.feedback.sentences import Sentence
+from services.planning.grounds import PlanningGround
 from services.portal.language import Language, read_catalogues
-from services.portal.pages import _data
-from services.portal.written import say_written
+from services.portal.written import GROUNDS, SENTENCES, say_error, say_written
 
 CATALOGUES = read_catalogues()
+ZH = CATALOGUES[Language.ZH]
+PHRASES = [one for kind in (*GROUNDS, *SENTENCES) for one in kind]
 
 
-def said(text: str, language: Language = Language.ZH, *, error: bool = False) -> Markup:
-    return say_written(CATALOGUES[language], _data, text, error=error)
+def said(text: str, language: Language = Language.ZH) -> Markup:
+    return say_written(CATALOGUES[language], text)
+
+
+def refused(error: InputError | str) -> Markup:
+    return say_error(ZH, error)
 
 
 def plain(found: Markup) -> str:
@@ -29,22 +42,55 @@ def fields_of(template: str) -> dict[str, str]:
     return {name: form or "" for _, name, form, _ in Formatter().parse(template) if name}
 
 
-@pytest.mark.parametrize("sentence", Sentence, ids=lambda sentence: sentence.name)
-def test_each_sentence_is_recognised_and_has_words(sentence: Sentence) -> None:
-    fields = fields_of(sentence.value)
-    values = {name: 7 if form == "d" else "drift" if name == "kind" else "words" for name, form in fields.items()}
-    text = sentence.write(**values)
-    assert read_sentence(text) == (sentence, {name: str(value) for name, value in values.items()})
+def sample(phrase: Phrase) -> dict[str, str]:
+    """Values that a phrase may have: of text, what would be markup."""
+    nested = {"why": OfferGround.NO_SUCH_WORK.write(need="<b>"), "kind": "drift"}
+    forms = {"d": "7", "s": "<b>"}
+    return {name: nested.get(name) or forms.get(form, "<b> x") for name, form in fields_of(phrase.value).items()}
+
+
+def write(phrase: Phrase, values: dict[str, str]) -> str:
+    fields = fields_of(phrase.value)
+    return phrase.write(**{name: int(value) if fields[name] == "d" else value for name, value in values.items()})
+
+
+@pytest.mark.parametrize("phrase", PHRASES, ids=str)
+def test_each_phrase_is_recognised_and_has_words_in_both_languages(phrase: Phrase) -> None:
+    values = sample(phrase)
+    text = write(phrase, values)
+    assert type(phrase).find(text) == (phrase, values)
+    beginning = "ground" if type(phrase) in GROUNDS else "written"
     for catalogue in CATALOGUES.values():
-        assert fields_of(catalogue.say(f"written.{sentence.name.lower()}")).keys() == fields.keys()
-    assert plain(said(text, Language.EN)).replace("’", "'") == text.replace("drift:", "A drift alarm:")
-    assert re.search("[\u4e00-\u9fff]", plain(said(text)))
+        words = catalogue.say(f"{beginning}.{phrase.name.lower()}")
+        assert fields_of(words).keys() == values.keys()
+    found = refused(text)
+    assert re.search("[\u4e00-\u9fff]", plain(found))
+    assert "<b>" not in found
+
+
+def test_no_two_phrases_have_one_name_or_are_taken_for_each_other() -> None:
+    for kinds in (GROUNDS, SENTENCES):
+        names = [one.name for kind in kinds for one in kind]
+        assert len(set(names)) == len(names)
+    for one in PHRASES:
+        text = write(one, sample(one))
+        first = next(found[0] for kind in (*GROUNDS, *SENTENCES) if (found := kind.find(text)) is not None)
+        assert first is one
+
+
+@pytest.mark.parametrize("sentence", Sentence, ids=lambda sentence: sentence.name)
+def test_a_sentence_is_said_in_english_as_it_was_written(sentence: Sentence) -> None:
+    text = write(sentence, sample(sentence))
+    found = plain(said(text, Language.EN)).replace("&lt;", "<").replace("&gt;", ">")
+    assert found.replace("’", "'") == text.replace("drift:", "A drift alarm:")
 
 
 def test_a_sentence_within_another_is_said_too() -> None:
     cause = Sentence.WITHDREW.write(cause=Sentence.FAILED.write(certificate=36))
     assert plain(said(cause)) == "其所有者撤回了报价：证书 36 判定其制品不合格"
     assert plain(said(Sentence.ACCEPTED.write())) == "操作员已接受"
+    made = Sentence.IMPOSSIBLE.write(error=PlanningGround.NOT_FOUND.write())
+    assert plain(said(made)).startswith("无法制定计划：根据这些报价未找到计划")
 
 
 @pytest.mark.parametrize(
@@ -56,8 +102,57 @@ def test_a_reason_stays_as_a_person_wrote_it(words: str) -> None:
     assert plain(said(Sentence.IMPOSSIBLE.write(error=words))).startswith("无法制定计划：")
 
 
+@pytest.mark.parametrize(
+    "words", ["nothing is chosen", "calendar.toml is missing", "withdrawn", "machine 3 is withdrawn"]
+)
+def test_what_a_person_wrote_is_no_ground(words: str) -> None:
+    assert plain(said(words)) == words
+
+
 def test_what_others_wrote_stays_as_it_is() -> None:
     assert said("<b>3</b> offers") == '<span translate="no">&lt;b&gt;3&lt;/b&gt; offers</span>'
-    assert said("it is gone", error=True) == '<span lang="en" translate="no">it is gone</span>'
+    assert refused("it is gone") == '<span lang="en" translate="no">it is gone</span>'
     found = said(Sentence.IMPOSSIBLE.write(error="<no> offers"))
     assert found == '无法制定计划：<span lang="en" translate="no">&lt;no&gt; offers</span>'
+    unknown = InputError("no <such> thing", hint="look")
+    assert refused(unknown) == '<span lang="en" translate="no">no &lt;such&gt; thing; look</span>'
+    assert "lang" in refused("machine 3 has no such door"), "it begins like a ground"
+
+
+def test_what_to_do_is_said_for_pages_and_not_for_commands() -> None:
+    hint = "load the page again"
+    for ground in (Ground.STALE, PlanningGround.CALL_OPEN):
+        told = refused(InputError(ground.write(), hint=hint))
+        assert "。请" in told or "，请" in told
+        assert hint not in told
+    kept = str(CallRefusedError(PlanningGround.MAKING.write(), hint="wait until it is done"))
+    assert plain(refused(kept)) == "正在制定另一个计划，请等待完成。", "as the text that is kept of an attempt"
+
+
+def test_what_a_ground_names_is_said_too() -> None:
+    order = "urn:example:shaft"
+    placed = PlanningGround.ORDER_STATE.write(order=order, state="in production")
+    assert plain(refused(placed)).startswith(f"订单 {order} 的状态为“生产中”。")
+    assert plain(refused(PlanningGround.NO_NUMBER.write(field="slot", least=1, most=1440))) == (
+        "“时段长度（分钟）”须为 1 至 1440 的整数。"
+    )
+    reasons = "; ".join(
+        PlanningGround.MACHINE_UNFIT.write(machine=machine, why=why)
+        for machine, why in ((3, PlanningGround.BUSY.write()), (4, OfferGround.NO_SUCH_WORK.write(need="turning")))
+    )
+    line = PlanningGround.NO_OFFER.write(operation=1, order="0x11...", reasons=reasons)
+    assert plain(refused(line)) == "订单 0x11... 的工序 1 没有报价：设备 3 没有时间；设备 4 不能做 turning。"
+    price = PlanningGround.IN_PLACE.write(field="price", one="899", two="900")
+    row = PlanningGround.NOT_AS_OFFERED.write(assignment=131, difference=price)
+    assert plain(refused(row)) == "派工 131 与报价不符：价格为 899，而非 900。请拒绝。"
+
+
+def test_what_is_wrong_at_the_provider_follows_after_what_to_do() -> None:
+    told = say_error(ZH, ProviderError("the provider gave no ID token"))
+    assert told.startswith(ZH.say("problem.provider-failed"))
+    assert told.endswith('<span lang="en" translate="no">the provider gave no ID token</span>')
+
+
+@pytest.mark.parametrize("rule", PlanRule)
+def test_each_rule_of_a_plan_has_words(rule: PlanRule) -> None:
+    assert all(catalogue.knows(f"plan.rule.{rule.value}") for catalogue in CATALOGUES.values())
