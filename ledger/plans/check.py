@@ -12,12 +12,12 @@
 
 from __future__ import annotations
 
-import enum
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ledger.errors import PlanError
+from ledger.phrases import Phrase
 from ledger.plans.bound import SlotPrices, build_slot_prices, derive_bound, path_cost, verify_size
 from ledger.plans.call import Call
 from ledger.plans.counted import Counted, count_offers
@@ -53,13 +53,21 @@ __all__ = [
 _SCALE = 1_000_000
 
 
-class Unseen(enum.StrEnum):
-    """What a file alone cannot show, and whoever has the ledger can compare."""
+class Unseen(Phrase):
+    """What a file, or a part of a plan, cannot show alone. Whoever has the ledger can compare the first four."""
 
     MACHINES = "that machines, owners and capabilities are as the ledger has them"
     TERMS = "that the orders' terms are those in force"
     TIE = "that the tie hash is that of the first block when the call had closed"
     ANCHORS = "that the ledger has the anchors which the offers name"
+    BEFORE = "that the plan before is the one on the ledger, and holds"
+    NO_BEFORE = "what moved, and that fixed rows are as before: the plan before is not in the file"
+    FIXED = "that the {count:d} fixed rows were accepted or had begun"
+    REWORKED = "that the parts of {count:d} reworked rows were made and failed"
+    DROPPED = "that the cause took away the {count:d} offers set aside"
+    LEGS = "that the {count:d} legs which start before slot {slot:d} had been under way by then"
+    OTHERS = "what others offered, and so the plan's cost and bound"
+    OWN_DROPPED = "that the cause took away {count:d} own offers, which the plan sets aside"
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,13 +315,13 @@ def jain_per_mille(shares: Sequence[Share]) -> int:
 
 
 def _not_checked(file: PlanFile, plan: Plan, counted: Counted) -> tuple[str, ...]:
-    lines: list[str] = [Unseen.MACHINES, Unseen.TERMS, Unseen.TIE]
+    lines = [one.write() for one in (Unseen.MACHINES, Unseen.TERMS, Unseen.TIE)]
     if counted.unanchored:
         lines.append(
             f"that {counted.unanchored} of {len(file.offers)} offers are on the ledger: they came without proof"
         )
     if counted.unanchored < len(file.offers):
-        lines.append(Unseen.ANCHORS)
+        lines.append(Unseen.ANCHORS.write())
     return (*lines, *_not_checked_before(file, plan))
 
 
@@ -321,15 +329,12 @@ def _not_checked_before(file: PlanFile, plan: Plan) -> Iterator[str]:
     """What a plan takes over from the one that it replaces and from the cause, as given: its bound rests on it."""
     if plan.before is None:
         return
-    if file.before is None:
-        yield "what moved, and that fixed rows are as before: the plan before is not in the file"
-    else:
-        yield "that the plan before is the one on the ledger, and holds"
+    yield (Unseen.NO_BEFORE if file.before is None else Unseen.BEFORE).write()
     if plan.fixed:
-        yield f"that the {len(plan.fixed)} fixed rows were accepted or had begun"
+        yield Unseen.FIXED.write(count=len(plan.fixed))
     if plan.reworked:
-        yield f"that the parts of {len(plan.reworked)} reworked rows were made and failed"
+        yield Unseen.REWORKED.write(count=len(plan.reworked))
     if plan.dropped:
-        yield f"that the cause took away the {len(plan.dropped)} offers set aside"
+        yield Unseen.DROPPED.write(count=len(plan.dropped))
     if early := sum(leg.start < plan.now for leg in plan.legs):
-        yield f"that the {early} legs which start before slot {plan.now} had been under way by then"
+        yield Unseen.LEGS.write(count=early, slot=plan.now)

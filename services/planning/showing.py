@@ -323,15 +323,16 @@ class Reader:
         terms = {row.subject: row.claims_root for row in self._rows.among(OrderRow, "subject", orders)}
         verify_revisions(call, terms, orders)
         if tie is None:
-            return [Unseen.TERMS]
+            return [Unseen.TERMS.write()]
         verify_tie(stated, tie)
-        return [Unseen.TERMS, Unseen.TIE]
+        return [Unseen.TERMS.write(), Unseen.TIE.write()]
 
     def _check_whole(self, call: Call, plan: Plan, tie: bytes | None) -> PlanCheckShown:
         earlier = None if plan.before is None else find_whole(self._book, self._planning, plan.before)
         found = check_plan(plan_file(self._rows, self._book, self._planning, call, plan, earlier))
         # The file was written from the index, with its machines and anchors.
-        seen = [Unseen.MACHINES, Unseen.ANCHORS, *self._verify_ledger(call, _orders(plan.rows), plan.tie, tie)]
+        seen = [Unseen.MACHINES.write(), Unseen.ANCHORS.write()]
+        seen += self._verify_ledger(call, _orders(plan.rows), plan.tie, tie)
         shares = found.shares()
         shown = tuple(ShareShown(self.party(one.owner), one.offered, one.used) for one in shares)
         numbers = found.gap_per_mille, shown, jain_per_mille(shares), found.moved
@@ -346,10 +347,10 @@ class Reader:
         found = check_part(part, own)
         compared = self._verify_ledger(call, _orders(part.rows), part.tie, tie)
         gap = gap_per_mille(part.total, part.bound.value, spent=part.spent)
-        unseen = ["what others offered, and so the plan's cost and bound"]
-        unseen += [] if Unseen.TIE in compared else [Unseen.TIE]
+        unseen = [Unseen.OTHERS.write()]
+        unseen += [] if (line := Unseen.TIE.write()) in compared else [line]
         if found.dropped:
-            unseen.append(f"that the cause took away {found.dropped} own offers, which the plan sets aside")
+            unseen.append(Unseen.OWN_DROPPED.write(count=found.dropped))
         lines = tuple(compared), tuple(unseen)
         return PlanCheckShown(row.digest, True, False, None, None, gap, (), None, None, found.unsold, *lines)
 

@@ -15,7 +15,6 @@ from starlette.responses import Response
 
 from ledger.canonical import parse_hex32
 from ledger.errors import CanonicalError, NotFoundError
-from ledger.plans.check import Unseen
 from ledger.provenance.reader import Reader as NameReader
 from ledger.provenance.reader import build_reader
 from ledger.records import Role
@@ -27,7 +26,6 @@ from services.planning.repository import PlanningRepository
 from services.planning.showing import PlanShown, Reader, RowShown
 from services.planning.tying import Ties
 from services.portal.forms import Forms
-from services.portal.language import Catalogue
 from services.portal.pages import Pages
 from services.portal.plan_view import build_gantt, build_table
 from services.portal.routes import PageRoute
@@ -40,17 +38,6 @@ _CHECKED = Rule(Scope.PROVENANCE, owner=True, page=True, cost=10)
 _MOST = 20
 """Most calls listed."""
 _TENTH = Decimal("0.1")
-_UNSEEN = {
-    "before": r"that the plan before is the one on the ledger, and holds",
-    "no_before": r"what moved, and that fixed rows are as before: the plan before is not in the file",
-    "fixed": r"that the (\d+) fixed rows were accepted or had begun",
-    "reworked": r"that the parts of (\d+) reworked rows were made and failed",
-    "dropped": r"that the cause took away the (\d+) offers set aside",
-    "legs": r"that the (\d+) legs which start before slot (\d+) had been under way by then",
-    "others": r"what others offered, and so the plan's cost and bound",
-    "own_dropped": r"that the cause took away (\d+) own offers, which the plan sets aside",
-}
-"""What else a check names that was not compared, by the name of its words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +92,6 @@ class Plans:
             picture = draw_gantt(chart, catalogue.language.value)
         values: dict[str, Any] = {"table": table, "plan": plan, "checked": checked, "asked": asked}
         values |= {"coordinates": plan.coordinator.participant == _principal(request).participant}
-        values |= {"unseen": lambda line: _say_unseen(line, catalogue)}
         values |= {"figures": _figures(plan), "later": None if latest == name else latest, "picture": picture}
         return self.pages.render(request, "plan.html", forms=self.forms, **values)
 
@@ -137,18 +123,6 @@ def _rows_before(planning: PlanningRepository, reader: Reader, plan: PlanShown) 
     if plan.before is None or planning.plan(plan.before) is None:
         return ()
     return reader.plan(plan.before).rows
-
-
-def _say_unseen(line: str, catalogue: Catalogue) -> str:
-    """What was or was not compared, in the page's language; empty for what it has no words for."""
-    for one in Unseen:
-        if line == one.value:
-            return catalogue.say(f"unseen.{one.name}")
-    for name, pattern in _UNSEEN.items():
-        if (found := re.fullmatch(pattern, line)) is not None:
-            numbers = {word: int(number) for word, number in zip(("count", "slot"), found.groups(), strict=False)}
-            return catalogue.say(f"unseen.{name}", **numbers)
-    return ""
 
 
 def _figures(plan: PlanShown) -> _Figures:

@@ -9,6 +9,7 @@ from markupsafe import Markup, escape
 
 from ledger.errors import MillmarkError
 from ledger.phrases import Phrase
+from ledger.plans.check import Unseen
 from ledger.plans.grounds import OfferGround
 from ledger.verify.printable import printable
 from services.access.grounds import Ground
@@ -21,7 +22,7 @@ from services.webhooks.grounds import WebhookGround
 __all__ = ["GROUNDS", "SENTENCES", "say_error", "say_written", "show_data"]
 
 GROUNDS: tuple[type[Phrase], ...] = (Ground, PlanningGround, OfferGround, WebhookGround)
-SENTENCES: tuple[type[Phrase], ...] = (Sentence, MakingStep)
+SENTENCES: tuple[type[Phrase], ...] = (Sentence, MakingStep, Unseen)
 """Grounds are `ground.NAME` in the catalogue, sentences `written.NAME`: of either no two have one name."""
 _BEGINNINGS: Mapping[str, str] = {"kind": "plan.cause.", "state": "OrderState.", "field": "planner.field."}
 """By a value's name, how the keys begin under which the catalogue has words for it."""

@@ -274,7 +274,7 @@ def _plan(factory: Factory, page: Page) -> None:
     page.locator("tbody a").click()
     page.get_by_role("button", name=_say(page, "planner.propose_now")).click()
     expect(page.get_by_role("heading", name=_say(page, "plan.chart"))).to_be_visible()
-    expect(page.locator("main")).to_contain_text(_say(page, "unseen.TERMS"))
+    expect(page.locator("main")).to_contain_text(_say(page, "written.terms"))
     _look(page)
 
 

@@ -222,7 +222,7 @@ def _plan() -> PlanShown:
 def _check() -> PlanCheckShown:
     share = ShareShown(examples.MAKER, 46, 2)
     return PlanCheckShown(
-        _PLAN, True, True, None, None, 26, (share,), 1000, 1, None, (str(Unseen.TERMS),), ("that meters are right",)
+        _PLAN, True, True, None, None, 26, (share,), 1000, 1, None, (Unseen.TERMS.write(),), ("that meters are right",)
     )
 
 

@@ -42,11 +42,11 @@ def test_what_was_compared_is_said_and_what_was_not_too(told: Told, word: str) -
         alone, both = (_reader(home, connection).check(plan.digest, tie) for tie in (None, plan.tie))
     assert alone.holds
     assert both.holds
-    assert Unseen.TERMS in alone.compared
-    assert Unseen.TIE in alone.not_checked
-    assert {Unseen.TERMS, Unseen.TIE} <= set(both.compared)
+    assert Unseen.TERMS.write() in alone.compared
+    assert Unseen.TIE.write() in alone.not_checked
+    assert {Unseen.TERMS.write(), Unseen.TIE.write()} <= set(both.compared)
     assert not set(both.compared) & set(both.not_checked)
-    assert ({Unseen.MACHINES, Unseen.ANCHORS} <= set(both.compared)) is (word == READER)
+    assert ({Unseen.MACHINES.write(), Unseen.ANCHORS.write()} <= set(both.compared)) is (word == READER)
 
 
 @pytest.mark.parametrize("word", [READER, OWNER])
