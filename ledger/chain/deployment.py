@@ -12,11 +12,18 @@ from typing import Any, TypeVar, cast
 from ledger.canonical import Json
 from ledger.chain.artifacts import load_artifact
 from ledger.chain.codec import decode_result, encode_constructor, encode_function
+from ledger.chain.creations import build_creations
 from ledger.chain.fees import first_fees
-from ledger.chain.finality import FinalityDepth
 from ledger.chain.node import Node, Receipt
 from ledger.chain.profiles import EngineProfile
-from ledger.chain.sending import RECEIPT_PAUSE_S, await_receipt, send_transaction
+from ledger.chain.sending import (
+    RECEIPT_PAUSE_S,
+    Sending,
+    await_final,
+    await_receipt,
+    send_in_order,
+    send_transaction,
+)
 from ledger.errors import ChainError, ChainUnreachableError, FundsError, SettingsError
 from ledger.files import replace_file
 from ledger.records import Contract
@@ -40,7 +47,6 @@ T = TypeVar("T")
 
 DEPLOY_GAS = 30_000_000
 """More than all contracts take."""
-_NO_PREDECESSOR = "0x" + bytes(20).hex()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,22 +76,24 @@ def deploy(node: Node, profile: EngineProfile, owner: Signer, *, timeout_s: floa
     On return their blocks are final. Raises ChainError when the node refuses a transaction, it reverts, or it is not
     mined within `timeout_s` seconds.
 
-    Each is final before the next is sent: its constructor asks the one before, and a reorganisation that took that out
-    for a block would have the next refused, or sent under a nonce that is taken.
+    All are sent at once, with nonces in a row, from which their addresses follow: so no fork has one without those that
+    its constructor asks, and a reorganisation has nothing refused.
     """
     # Before anything is paid: an answer that fails to come later must not cost the addresses of what exists.
     first_block, chain_id, genesis_hash = node.block_number(), node.chain_id(), node.header(0).hash
     _verify_funds(node, profile, owner)
-    # The forwarder first, since the other two have its address as an immutable.
-    forwarder = create(node, profile, owner, "Forwarder", (), timeout_s)
-    after = ("0x" + forwarder.hex(), _NO_PREDECESSOR)
-    registry = create(node, profile, owner, "Registry", ("0x" + owner.address.hex(), *after), timeout_s)
-    lots = create(node, profile, owner, "LotOperations", ("0x" + registry.hex(), *after), timeout_s)
-    # Each of these copies all constants from the one before, and refuses anything else.
-    certificates = create(node, profile, owner, "CertificateOperations", ("0x" + lots.hex(),), timeout_s)
+    creations = build_creations(owner.address, nonce := node.transaction_count(owner.address))
+    # A chain that cannot run the first of them runs none; the others cannot be tried before it exists.
+    node.estimate_gas(None, creations[0].data, owner.address)
+    block_gas = node.gas_limit()
+    sendings = [Sending(b"", one.data, one.gas_limit(block_gas)) for one in creations]
+    hashes = send_in_order(node, profile, owner, sendings, nonce)
+    receipts = [await_receipt(node, sent, timeout_s) for sent in hashes]
+    for one, receipt in zip(creations, receipts, strict=True):
+        _verify_created(receipt, one.name, one.address)
     # Its block is named by its hash: another one in its place would make the deployment look like another.
-    created = _create(node, profile, owner, "TraceLedger", ("0x" + certificates.hex(),), timeout_s)
-    ledger = _address_of(created, "TraceLedger")
+    created = await_final(node, profile, receipts[-1], "the contracts were created", timeout_s)
+    forwarder, registry, _, _, ledger = (one.address for one in creations)
     return Deployment(
         chain_id=chain_id,
         registry=registry,
@@ -122,29 +130,6 @@ def ask_until(ask: Callable[[], T], timeout_s: float) -> T:
         time.sleep(RECEIPT_PAUSE_S)
 
 
-def _await_final(node: Node, profile: EngineProfile, receipt: Receipt, name: str, timeout_s: float) -> Receipt:
-    """The receipt, once its block is final; a reorganisation may have moved the transaction to another block.
-
-    A node that does not answer meanwhile is asked again: the contract exists, and only its address is missing.
-    """
-    deadline, depth = time.monotonic() + timeout_s * (1 + profile.finality_depth), FinalityDepth(node, profile)
-    while True:
-        try:
-            head = node.block_number()
-            if receipt.block_number <= head - depth.at(head):
-                return receipt
-        except ChainUnreachableError:
-            if time.monotonic() > deadline:
-                raise
-        if time.monotonic() > deadline:
-            raise ChainError(
-                f"{name} was created, but its block {receipt.block_number} does not become final",
-                hint="check that the chain produces blocks, then deploy again",
-            )
-        time.sleep(RECEIPT_PAUSE_S)
-        receipt = await_receipt(node, receipt.transaction_hash, timeout_s)
-
-
 def fetch_ledger_id(node: Node, ledger: bytes) -> bytes:
     """Return `ledgerId` of the contract at this address, 32 bytes. Not established: that the code there is right."""
     answer = node.call(ledger, encode_function(Contract.LEDGER, "ledgerId"))
@@ -167,21 +152,19 @@ def create(
     timeout_s: float = 60.0,
 ) -> bytes:
     """Deploy one contract, and return its address once its block is final. Raises ChainError as `deploy` does."""
-    return _address_of(_create(node, profile, owner, name, arguments, timeout_s), name)
-
-
-def _create(
-    node: Node, profile: EngineProfile, owner: Signer, name: str, arguments: tuple[object, ...], timeout_s: float
-) -> Receipt:
     data = load_artifact(name).creation + encode_constructor(name, *arguments)
     receipt = send_transaction(node, profile, owner, b"", data, timeout_s=timeout_s)
-    return _await_final(node, profile, receipt, name, timeout_s)
+    return _verify_created(await_final(node, profile, receipt, f"{name} was created", timeout_s), name)
 
 
-def _address_of(receipt: Receipt, name: str) -> bytes:
-    if not receipt.succeeded or receipt.contract_address is None:
+def _verify_created(receipt: Receipt, name: str, at: bytes | None = None) -> bytes:
+    """The contract's address. Raises ChainError if it was not created, or the node says that it is not `at` there."""
+    address = receipt.contract_address
+    if not receipt.succeeded or address is None:
         raise ChainError(f"the deployment of {name} reverted", hint="check the owner's balance and the chain's fork")
-    return receipt.contract_address
+    if at not in (None, address):
+        raise ChainError(f"the node names an address of {name} that no node can give it", hint="take another node")
+    return address
 
 
 def write_deployment(path: Path, deployment: Deployment) -> None:

@@ -1,24 +1,46 @@
-"""Sends single transactions that make no record, and waits until they are mined. Records go through ledger.submit."""
+"""Sends transactions that make no record, and awaits that they are mined, or final. Records go through ledger.submit."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from ledger.chain.fees import Fees, first_fees
+from ledger.chain.finality import FinalityDepth
 from ledger.chain.node import Node, Receipt, Reception
 from ledger.chain.profiles import EngineProfile
 from ledger.chain.receptions import fee_too_low
-from ledger.chain.transactions import Transaction, sign_transaction
+from ledger.chain.transactions import SignedTransaction, Transaction, sign_transaction
 from ledger.errors import ChainError, ChainUnreachableError
 from ledger.signatures import Signer
 
-__all__ = ["RECEIPT_PAUSE_S", "await_receipt", "send_call", "send_transaction", "send_values"]
+__all__ = [
+    "RECEIPT_PAUSE_S",
+    "Sending",
+    "await_final",
+    "await_receipt",
+    "send_call",
+    "send_in_order",
+    "send_transaction",
+    "send_values",
+]
 
 _TRANSFER_GAS = 21_000
 """Yellow paper, appendix G."""
 RECEIPT_PAUSE_S = 0.2
 """Time between two questions for a receipt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """What a transaction carries, to be signed with the next nonce."""
+
+    to: bytes
+    """Address; empty creates a contract."""
+    data: bytes
+    gas_limit: int
+    value_wei: int = 0
 
 
 def send_call(
@@ -45,32 +67,40 @@ def send_values(
     *,
     timeout_s: float = 60.0,
 ) -> None:
-    """Send amounts in wei to addresses, one transaction each, and wait until all are mined.
+    """Send amounts in wei to addresses, one transaction each, and wait until all are final: what a recipient pays for
+    at once would be refused if a reorganisation took its amount out.
 
     Raises FundsError if the key cannot pay for them, FeeTooLowError if the node takes none at this price, ChainError if
     they are not mined within `timeout_s` seconds, or a recipient is a contract that refused its amount. The nonces are
     the node's next ones, as for `send_call`.
     """
-    fees, chain_id, nonce = first_fees(node, profile), node.chain_id(), node.transaction_count(signer.address)
-    sent = []
-    for place, (to, amount_wei) in enumerate(amounts):
-        transaction = Transaction(
-            chain_id,
-            nonce + place,
-            fees.priority_fee_wei,
-            fees.max_fee_wei,
-            _TRANSFER_GAS,
-            to,
-            b"",
-            value_wei=amount_wei,
-            legacy=fees.legacy,
-        )
-        signed = sign_transaction(transaction, signer)
-        _send(node, signed.raw, fees)
-        sent.append((to, signed.hash))
-    for to, transaction_hash in sent:
-        if not await_receipt(node, transaction_hash, timeout_s).succeeded:
+    sendings = [Sending(to, b"", _TRANSFER_GAS, amount_wei) for to, amount_wei in amounts]
+    receipts = [await_receipt(node, sent, timeout_s) for sent in send_in_order(node, profile, signer, sendings)]
+    for (to, _), receipt in zip(amounts, receipts, strict=True):
+        if not receipt.succeeded:
             raise ChainError(f"0x{to.hex()} refused the amount", hint="name the address of a key, not of a contract")
+    if receipts:
+        await_final(node, profile, receipts[-1], "the amounts were sent", timeout_s)
+
+
+def send_in_order(
+    node: Node, profile: EngineProfile, signer: Signer, sendings: Sequence[Sending], nonce: int | None = None
+) -> list[bytes]:
+    """Send transactions with nonces in a row, and return their hashes. They are mined in this order, on every fork: so
+    none is final before those ahead of it.
+
+    All are signed before the first is sent. The first nonce is the node's next one, unless it is given. Raises as
+    `send_transaction` does until it waits.
+    """
+    fees, chain_id = first_fees(node, profile), node.chain_id()
+    first = node.transaction_count(signer.address) if nonce is None else nonce
+    signed = [
+        sign_transaction(_build(chain_id, first + place, fees, sending), signer)
+        for place, sending in enumerate(sendings)
+    ]
+    for one, sending in zip(signed, sendings, strict=True):
+        _send(node, one, sending.gas_limit, fees)
+    return [one.hash for one in signed]
 
 
 def send_transaction(
@@ -88,30 +118,36 @@ def send_transaction(
     takes none at this price, ChainError if it is not mined within `timeout_s` seconds.
     """
     estimate, fees = node.estimate_gas(to or None, data, signer.address), first_fees(node, profile)
-    transaction = Transaction(
-        chain_id=node.chain_id(),
-        nonce=node.transaction_count(signer.address),
-        max_priority_fee_wei=fees.priority_fee_wei,
-        max_fee_wei=fees.max_fee_wei,
-        gas_limit=min(estimate * (100 + profile.gas_headroom_percent) // 100, max(estimate, node.gas_limit())),
-        to=to,
-        data=data,
-        legacy=fees.legacy,
-    )
-    signed = sign_transaction(transaction, signer)
-    if _send(node, signed.raw, fees) is Reception.OVERSIZED:
-        raise ChainError(
-            f"a transaction needs {transaction.gas_limit} gas, more than the chain's blocks have",
-            hint="have the validators raise the gas limit of blocks to 30,000,000",
-        )
+    gas_limit = min(estimate * (100 + profile.gas_headroom_percent) // 100, max(estimate, node.gas_limit()))
+    nonce = node.transaction_count(signer.address)
+    signed = sign_transaction(_build(node.chain_id(), nonce, fees, Sending(to, data, gas_limit)), signer)
+    _send(node, signed, gas_limit, fees)
     return await_receipt(node, signed.hash, timeout_s)
 
 
-def _send(node: Node, raw: bytes, fees: Fees) -> Reception:
-    reception = node.send(raw)
+def _build(chain_id: int, nonce: int, fees: Fees, sending: Sending) -> Transaction:
+    return Transaction(
+        chain_id,
+        nonce,
+        fees.priority_fee_wei,
+        fees.max_fee_wei,
+        sending.gas_limit,
+        sending.to,
+        sending.data,
+        value_wei=sending.value_wei,
+        legacy=fees.legacy,
+    )
+
+
+def _send(node: Node, signed: SignedTransaction, gas_limit: int, fees: Fees) -> None:
+    reception = node.send(signed.raw)
     if reception is Reception.BELOW_MINIMUM:
         raise fee_too_low(fees.max_fee_wei)
-    return reception
+    if reception is Reception.OVERSIZED:
+        raise ChainError(
+            f"a transaction needs {gas_limit} gas, more than the chain's blocks have",
+            hint="have the validators raise the gas limit of blocks to 30,000,000",
+        )
 
 
 def await_receipt(node: Node, transaction_hash: bytes, timeout_s: float) -> Receipt:
@@ -135,3 +171,27 @@ def await_receipt(node: Node, transaction_hash: bytes, timeout_s: float) -> Rece
                 hint="check that the chain produces blocks, then try again",
             )
         time.sleep(RECEIPT_PAUSE_S)
+
+
+def await_final(node: Node, profile: EngineProfile, receipt: Receipt, done: str, timeout_s: float) -> Receipt:
+    """The receipt, once its block is final; a reorganisation may have moved the transaction to another block.
+
+    A node that does not answer meanwhile is asked again. Raises ChainError, which begins with what was `done`, if that
+    takes longer than `timeout_s` seconds for each block that it needs.
+    """
+    deadline, depth = time.monotonic() + timeout_s * (1 + profile.finality_depth), FinalityDepth(node, profile)
+    while True:
+        try:
+            head = node.block_number()
+            if receipt.block_number <= head - depth.at(head):
+                return receipt
+        except ChainUnreachableError:
+            if time.monotonic() > deadline:
+                raise
+        if time.monotonic() > deadline:
+            raise ChainError(
+                f"{done}, but block {receipt.block_number} does not become final",
+                hint="check that the chain produces blocks, then try again",
+            )
+        time.sleep(RECEIPT_PAUSE_S)
+        receipt = await_receipt(node, receipt.transaction_hash, timeout_s)

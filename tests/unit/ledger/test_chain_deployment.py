@@ -21,6 +21,8 @@ from ledger.chain import (
     read_deployment,
     write_deployment,
 )
+from ledger.chain.creations import build_creations
+from ledger.chain.deployment import DEPLOY_GAS
 from ledger.chain.proofs import fetch_checkpoint, fetch_trust, verify_seen
 from ledger.checkpoint import SignedCheckpoint, sign_checkpoint, verify_believed
 from ledger.errors import (
@@ -200,48 +202,78 @@ def test_a_chain_that_mines_nothing_is_waited_for_in_vain() -> None:
         deploy(Node(line), PROFILE, owner, timeout_s=0)
 
 
-@pytest.mark.parametrize("failing", [2, 6], ids=["after the first contract", "after the last"])
-def test_one_bad_answer_does_not_lose_contracts_that_were_created(failing: int) -> None:
+def test_one_bad_answer_does_not_lose_contracts_that_were_created() -> None:
     line, owner = Line(EmbeddedChain()), LocalSigner.generate()
     Node(line).fund(owner.address, 10**20)
     asked: list[int] = []
 
     def fail_once(params: list[Any]) -> Any:
         asked.append(1)
-        if len(asked) == failing:  # the first is before anything is created, each of the next five after a contract
+        if len(asked) == 2:  # the first is before anything is created
             raise lost()
         return line.node.request("eth_blockNumber", params)
 
     line.handlers["eth_blockNumber"] = fail_once
     deployed = deploy(Node(line), PROFILE, owner)
     assert Chain(Node(line), PROFILE, deployed).ledger_id == deployed.ledger_id
-    assert len(asked) == 7
+    assert len(asked) == 3
 
 
-def test_each_contract_is_final_before_the_next_asks_it() -> None:
-    """Until then, a reorganisation may take it out for a block: the next one's constructor would refuse."""
+def test_all_contracts_are_sent_before_one_is_mined() -> None:
+    """Mined one by one, each but the first would wait for a block, and for what a reorganisation may undo."""
     line, owner = Line(EmbeddedChain()), LocalSigner.generate()
-    node, created = Node(line.node), [0][:0]
+    Node(line).fund(owner.address, 10**20)
+    pool = [""][:0]
+
+    def send(params: list[Any]) -> Any:
+        pool.append(params[0])
+        return "0x" + keccak256(bytes.fromhex(params[0][2:])).hex()
+
+    def mine(params: list[Any]) -> Any:
+        assert len(pool) in (0, 5)
+        while pool:
+            line.node.request("eth_sendRawTransaction", [pool.pop(0)])
+        return line.node.request("eth_getTransactionReceipt", params)
+
+    line.handlers |= {"eth_sendRawTransaction": send, "eth_getTransactionReceipt": mine}
+    deployed = deploy(Node(line), PROFILE, owner)
+    assert Chain(Node(line), PROFILE, deployed).ledger_id == deployed.ledger_id
+
+
+def test_the_last_contract_is_final_and_named_by_the_block_that_stays() -> None:
+    line, owner = Line(EmbeddedChain()), LocalSigner.generate()
+    node, seen = Node(line.node), [""][:0]
     node.fund(owner.address, 10**20)
 
     def mine(params: list[Any]) -> Any:
         node.wait(1)
         return line.node.request("eth_blockNumber", params)
 
-    def send(params: list[Any]) -> Any:
-        answer = line.node.request("eth_sendRawTransaction", params)
-        created.append(node.block_number())
-        return answer
+    def moved(params: list[Any]) -> Any:
+        """The last one is seen first in a block before the one in which it stays."""
+        receipt = line.node.request("eth_getTransactionReceipt", params)
+        seen.append(params[0])
+        if len(seen) != 5:
+            return receipt
+        return {**receipt, "blockHash": "0x" + "11" * 32, "blockNumber": hex(int(receipt["blockNumber"], 16) - 1)}
 
-    def estimate(params: list[Any]) -> Any:
-        if created and node.block_number() < created[-1] + 2:
-            raise RpcError(3, "execution reverted", b"")
-        return line.node.request("eth_estimateGas", params)
+    line.handlers |= {"eth_blockNumber": mine, "eth_getTransactionReceipt": moved}
+    deployed = deploy(Node(line), dataclasses.replace(PROFILE, finality_depth=5), owner)
+    assert len(seen) > 5
+    assert deployed.created_hash == node.header(deployed.created_number).hash
+    assert deployed.created_number <= node.block_number() - 5
 
-    line.handlers |= {"eth_blockNumber": mine, "eth_sendRawTransaction": send, "eth_estimateGas": estimate}
-    deployed = deploy(Node(line), dataclasses.replace(PROFILE, finality_depth=2), owner)
-    assert len(created) == 5
-    assert deployed.created_number == created[-1] <= node.block_number() - 2
+
+def test_no_contract_needs_more_gas_than_it_is_given() -> None:
+    node, owner = Node(EmbeddedChain()), LocalSigner.generate()
+    node.fund(owner.address, 10**20)
+    first = deploy(node, PROFILE, owner).block_number
+    creations = build_creations(owner.address, 0)
+    for place, one in enumerate(creations):
+        used = node.gas_used(first + 1 + place)
+        assert one.least_gas <= used <= 0.97 * one.gas_limit(30_000_000), one.name
+        assert one.gas_limit(used) == max(used, one.least_gas)
+    assert sum(one.gas_limit(30_000_000) for one in creations) <= DEPLOY_GAS
 
 
 @pytest.mark.parametrize("method", ["eth_call", "eth_chainId", "eth_getBlockByNumber"])

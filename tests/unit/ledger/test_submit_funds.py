@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from ledger.chain import Fees, Node, find_profile, first_fees, send_values
@@ -79,6 +81,22 @@ def test_amounts_reach_several_keys_at_once(world: LedgerWorld, store: Store) ->
     found = look_at_funds(node, PROFILE, store, keys, 0.0)
     assert [one.balance_wei for one in found] == [10**15, 10**15 + 1, 10**15 + 2]
     assert node.transaction_count(treasury.address) == 3
+
+
+def test_amounts_are_final_on_return(world: LedgerWorld) -> None:
+    """What a recipient pays for at once would be refused if a reorganisation took its amount out."""
+    treasury, node = LocalSigner.generate(), world.chain.node
+    node.fund(treasury.address, 10**18)
+    before = node.block_number()
+
+    def mine(params: list[object]) -> object:
+        node.wait(1)
+        return world.line.node.request("eth_blockNumber", params)
+
+    world.line.handlers["eth_blockNumber"] = mine
+    send_values(node, dataclasses.replace(PROFILE, finality_depth=3), treasury, [(LocalSigner.generate().address, 5)])
+    del world.line.handlers["eth_blockNumber"]
+    assert node.block_number() >= before + 1 + 3
 
 
 def test_a_treasury_without_funds_is_named(world: LedgerWorld) -> None:
