@@ -86,7 +86,7 @@ def _judge(forged: Forged, step: Step) -> dict[str, object]:
 
 
 def _ask(page: Page, forged: Forged, name: str) -> dict[str, object]:
-    page.clock.set_fixed_time(forged.now_s * 1000)
+    page.clock.set_fixed_time(forged.now_s)
     for what, data in (("bundle", forged.data), ("trust", forged.trust.to_bytes())):
         given = {"name": f"{name}.{what}", "mimeType": "application/octet-stream", "buffer": data}
         page.set_input_files(f"#{what}", given)  # type: ignore[arg-type]  # a FilePayload, whose class is not public
