@@ -1,4 +1,4 @@
-"""Sends transactions that make no record, and awaits that they are mined, or final. Records go through ledger.submit."""
+"""Sends transactions that make no record, and waits until they are mined, or final. ledger.submit sends records."""
 
 from __future__ import annotations
 

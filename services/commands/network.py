@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from ledger.chain import HttpTransport
+from ledger.chain.finality import depth_of
 from ledger.errors import InputError
 from ledger.signatures import Address, parse_address, to_checksum
 from services.commands.network_status import run_status
@@ -391,7 +392,7 @@ def _tolerance(consensus: Consensus, count: int) -> Sequence[str]:
     quorum, tolerated, may_lie = consensus.quorum(count), consensus.tolerates(count), consensus.may_lie(count)
     lines = [f"{count} validators: {tolerated} may be down; with fewer than {quorum}, no block comes"]
     if consensus is Consensus.CLIQUE:
-        return [*lines, f"a block is final {count // 2 + 1} blocks later, if no signer cheats"]
+        return [*lines, f"a block is final {depth_of(count)} blocks later, if no signer cheats"]
     return [*lines, f"a block is final at once, and stays so if at most {may_lie} cheat"]
 
 

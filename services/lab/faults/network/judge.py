@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ledger.chain import Transport
+from ledger.chain import Chain, Transport
+from ledger.errors import IndexHaltedError
 from ledger.events.orders import RevisionProposed
 from ledger.index import Follower, fetch_status
 from ledger.records import Contract
@@ -63,12 +64,21 @@ def judge(folder: Path, transport: Transport, accounts: Sequence[CompanyAccount]
         equal = True
         for account in accounts:
             with open_store(account.database) as store:
-                Follower(chain, store).follow()
+                broken += _follow(account, chain, store)
                 ours, theirs = fetch_status(store), fetch_status(fresh)
                 equal = equal and ours is not None and theirs is not None and ours.digest == theirs.digest
                 broken += _compare_outbox(account, store, made)
         heads = heads_equal(chain, fresh) and len(made) + site.records == chain.sequence(Contract.LEDGER)
     return Judgement(_count(accounts, made, equal, heads), tuple(broken))
+
+
+def _follow(account: CompanyAccount, chain: Chain, store: Store) -> list[str]:
+    """Completes the company's index; what halts it, as a line."""
+    try:
+        Follower(chain, store).follow()
+    except IndexHaltedError as error:
+        return [f"company {account.number}: its index halted: {error}"]
+    return []
 
 
 def _read(site: Site, store: Store) -> list[_Made]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ledger.canonical import sha256
 from ledger.chain import Chain, EngineProfile, HttpTransport, Node, deploy, find_profile
+from ledger.chain.finality import depth_of
 from ledger.ids import SubjectKind, subject
 from ledger.keys import LocalSigner
 from ledger.records import AcceptKey, Admit, OrderTerms, PlaceOrder, Record, Role
@@ -55,10 +56,9 @@ class LinkedNetwork:
 
     @property
     def depth(self) -> int:
-        """Number of later blocks after which a block is final: with Clique, more than a side that is cut off can make,
-        since each signer seals at most one of floor(n/2)+1 blocks in a row (EIP-225)."""
+        """Number of later blocks after which a block is final."""
         consensus, count = self.network.program.kind.consensus, len(self.network.nodes)
-        return consensus.quorum(count) if consensus is Consensus.CLIQUE else 0
+        return depth_of(count) if consensus is Consensus.CLIQUE else 0
 
 
 def validators_of(program: NodeProgram) -> int:
