@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 
 import pytest
@@ -26,6 +27,14 @@ def test_every_long_run_is_of_something_that_exists() -> None:
     assert {run.name for run in LONG_RUNS if "faults" in run.command} <= set(RUNS)
     assert {part.name for part in read_parts(long_runs.KEPT)} <= set(names)
     assert all(any("{seed}" in argument for argument in run.command) for run in LONG_RUNS)
+
+
+def test_every_part_that_failed_is_told_among_the_results() -> None:
+    """A line that begins with the proof's name and the seeds says why."""
+    text = (long_runs.ROOT / "services" / "lab" / "faults" / "RESULTS.md").read_text(encoding="utf-8")
+    lines = re.findall(r"^- `(\w+)` ((?:\d{4}(?:, | and )?)+):", text, re.MULTILINE)
+    told = {(name, int(seed)) for name, seeds in lines for seed in re.findall(r"\d{4}", seeds)}
+    assert {(part.name, part.seed) for part in read_parts(long_runs.KEPT) if not part.passed} == told
 
 
 @pytest.mark.parametrize(("main", "known"), [(long_runs.main, "kill"), (mutants.main, "verify")])
