@@ -1,0 +1,61 @@
+"""What is told of a part before all else: which recall notices stand, and which doubts it waits for."""
+
+from __future__ import annotations
+
+import pytest
+
+from ledger.records import NoteKind
+from ledger.verify.first import find_recalls, find_waits
+from tests.support.story import BUYER, MAKER, Story, name
+from tests.support.told import tell
+
+ORDER, PART, OTHER_LOT = name("order"), name("part"), name("other")
+CALLED, RESOLVED = NoteKind.RECALL_NOTICE, NoteKind.RESOLUTION
+
+
+def note(story: Story, kind: NoteKind, *lots: bytes, by: int = MAKER) -> int:
+    return story.record("NoteRecorded", by, *lots, kind_=int(kind))
+
+
+def standing(story: Story) -> list[object]:
+    """The records of the notices that stand."""
+    return [one.values["record"] for one in find_recalls(tell(story, PART, OTHER_LOT).statements)]
+
+
+@pytest.fixture
+def story() -> Story:
+    story = Story()
+    assignment = story.begin(ORDER)
+    story.commission(PART, ORDER, assignment)
+    story.commission(OTHER_LOT, ORDER, assignment)
+    return story
+
+
+def test_a_notice_stands_until_its_author_has_resolved_it_for_all_that_it_names(story: Story) -> None:
+    assert standing(story) == []
+    notice = note(story, CALLED, PART, OTHER_LOT)
+    assert standing(story) == [notice]
+    note(story, RESOLVED, PART)
+    assert standing(story) == [notice], "the other lot is still called back"
+    note(story, RESOLVED, OTHER_LOT)
+    assert standing(story) == []
+
+
+def test_a_notice_is_not_resolved_by_others_by_other_notes_or_beforehand(story: Story) -> None:
+    note(story, RESOLVED, PART)
+    notice = note(story, CALLED, PART)
+    note(story, RESOLVED, PART, by=BUYER)
+    note(story, NoteKind.OBSERVATION, PART)
+    assert standing(story) == [notice]
+    again = note(story, CALLED, PART, by=BUYER)
+    note(story, RESOLVED, PART)
+    assert standing(story) == [again]
+
+
+def test_a_doubt_counts_only_about_a_certificate_by_which_the_part_passes(story: Story) -> None:
+    first = story.certify(PART, ORDER)
+    story.demand(PART, first)
+    [wait] = find_waits(tell(story, PART, OTHER_LOT).statements)
+    assert (wait.code, wait.values["certificate"]) == ("demanded", first)
+    story.certify(PART, ORDER, leaf_index=9, inference_digest=b"\2" * 32)
+    assert find_waits(tell(story, PART, OTHER_LOT).statements) == ()
