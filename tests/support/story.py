@@ -265,11 +265,12 @@ class Story:
         by: int = INSPECTOR,
         histories: Sequence[bytes] = (),
         size: int = 50,
+        root: bytes = NONE,
         **more: object,
     ) -> int:
-        """Certifies a lot. `histories`: those that the record enters, by default the lot's; `size`: that of the anchor;
-        `more`: members of the statement."""
-        return self._issue((Item(lot, order),), verdict, model, by, histories or (lot,), size, **more)
+        """Certifies a lot. `histories`: those that the record enters, by default the lot's; `size`, `root`: of the
+        anchor; `more`: members of the statement."""
+        return self._issue((Item(lot, order),), verdict, model, by, histories or (lot,), (size, root), **more)
 
     def certify_by_procedure(self, *lots: bytes, model: int = 0) -> int:
         return self._issue(tuple(Item(lot, self.order_of(lot)) for lot in lots), 1, model, INSPECTOR, lots)
@@ -281,7 +282,7 @@ class Story:
         model: int,
         by: int,
         histories: Sequence[bytes],
-        size: int = 50,
+        anchor: tuple[int, bytes] = (50, NONE),
         **more: object,
     ) -> int:
         made: dict[str, object] = {
@@ -289,7 +290,7 @@ class Story:
             "inference_digest": b"\1" * 32, "stream": BENCH_STREAM, "leaf_index": 1,
         }  # fmt: skip
         statement = build(Statement, **{**made, **more})
-        own: dict[str, object] = {"statement": statement, "anchor_size": size}
+        own: dict[str, object] = {"statement": statement, "anchor_size": anchor[0], "anchor_root": anchor[1]}
         return self.record("CertificateIssued", by, *histories, **own)
 
     def demand(self, lot: bytes, certificate: int) -> None:

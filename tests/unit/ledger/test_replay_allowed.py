@@ -190,3 +190,40 @@ def test_within_one_block_a_machine_may_be_retired_and_a_model_withdrawn() -> No
     story.machines[PRESS] = replace(story.machines[PRESS], retired_at=proposed.time)
     story.models[MODEL] = replace(story.models[MODEL], state=ModelState.WITHDRAWN, withdrawn_at=story.now)
     assert story.replay(A).lots[A].certificates
+
+
+def test_a_unit_of_two_letters_is_one() -> None:
+    def tell(story: Story) -> None:
+        unit = b"C6\0"
+        story.receive(A, 10, unit)
+        story.transform(
+            TransformationKind.SPLIT,
+            {A: 4},
+            {"one": 3, "two": 1},
+            units={"one": unit, "two": unit},
+            of=unit,
+            output_unit=unit,
+        )
+
+    assert sorted(one.quantity for one in told(tell).lots.values()) == [1, 3, 6]
+
+
+def test_what_is_built_into_a_lot_of_which_nothing_is_shown_is_used_up() -> None:
+    def tell(story: Story) -> None:
+        story.receive(B, 10)
+        story.rework(hidden(), B)
+
+    assert told(tell).lots[B].quantity == 9
+
+
+def test_of_two_doubts_a_part_that_is_split_off_has_the_one_beside_its_latest_certificate() -> None:
+    """That the latest one is open shows in itself."""
+
+    def tell(story: Story) -> None:
+        story.commission(A, ORDER, in_production(story), 2)
+        for leaf in (1, 2):
+            story.demand(A, story.certify(A, ORDER, leaf_index=leaf, inference_digest=bytes([leaf]) * 32))
+        story.transform(TransformationKind.SPLIT, {A: 2}, {"one": 1, "two": 1}, order=ORDER)
+
+    lots = [one for subject, one in told(tell).lots.items() if subject != A]
+    assert [one.standings[INSPECTOR].open for one in lots] == [1, 1]

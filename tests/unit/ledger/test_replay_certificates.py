@@ -27,6 +27,18 @@ broken = Broken()
 # Custody and certificates
 
 
+@broken("the certificate expired before it was issued")
+def certified_for_no_time(story: Story) -> None:
+    story.receive(A)
+    story.certify(A, expires_at=story.now + 1)
+
+
+@broken("the anchor has another root")
+def certified_by_the_latest_anchor_with_another_root(story: Story) -> None:
+    story.receive(A)
+    story.certify(A, size=100, root=b"\1" * 32)
+
+
 @broken("offered while offered")
 def offered_twice(story: Story) -> None:
     story.receive(A)

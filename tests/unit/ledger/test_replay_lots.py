@@ -18,6 +18,14 @@ broken = Broken()
 # Lots
 
 
+@broken("the lot joins an order")
+def reworked_for_another_order(story: Story) -> None:
+    """Only components may be of another order than what they are built into."""
+    story.commission(A, ORDER, in_production(story))
+    story.begin(SECOND)
+    story.transform(TransformationKind.REWORK, {A: 1}, {"again": 1}, order=SECOND)
+
+
 @broken("scrapped while offered")
 def scrapped_when_offered(story: Story) -> None:
     story.receive(A)

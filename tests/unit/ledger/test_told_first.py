@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ledger.records import NoteKind
-from ledger.verify.first import find_recalls, find_waits
+from ledger.verify.first import STOPPING, find_first, find_recalls, find_waits
 from tests.support.story import BUYER, MAKER, Story, name
 from tests.support.told import tell
 
@@ -50,6 +50,15 @@ def test_a_notice_is_not_resolved_by_others_by_other_notes_or_beforehand(story: 
     again = note(story, CALLED, PART, by=BUYER)
     note(story, RESOLVED, PART)
     assert standing(story) == [again]
+
+
+def test_a_quarantine_is_told_first_and_stops_the_part(story: Story) -> None:
+    story.certify(PART, ORDER)
+    assert [one.code for one in find_first(tell(story, PART, OTHER_LOT).statements)] == ["passed", "no_gate_verdict"]
+    story.on_lot("LotQuarantined", PART)
+    codes = [one.code for one in find_first(tell(story, PART, OTHER_LOT).statements)]
+    assert codes == ["quarantined_part", "passed", "no_gate_verdict"]
+    assert STOPPING.intersection(codes) == {"quarantined_part"}
 
 
 def test_a_doubt_counts_only_about_a_certificate_by_which_the_part_passes(story: Story) -> None:
