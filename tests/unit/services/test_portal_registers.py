@@ -17,6 +17,9 @@ from services.documents import Documents, KeyRing, new_version_id
 from services.documents.drafts import Draft
 from services.documents.permissions import Mode
 from services.portal import registers
+from services.webhooks.grounds import WebhookGround
+from services.webhooks.repository import WebhookRepository
+from services.webhooks.subscriptions import Subscriber, Subscriptions
 from tests.support.fake_world import BUYER, CARRIER, INSPECTOR, SMITH
 from tests.support.portal_site import BY_ROLE, OWNER, Site, hidden
 from tests.support.sign_in import NOW_S, sign, signer_of
@@ -217,6 +220,20 @@ def test_a_webhook_is_added_shown_once_and_removed(site: Site) -> None:
     assert secret[0] not in gone
     assert "https://erp.example/in" not in gone
     assert browser.post(f"/portal/webhooks/{found[1]}/remove", fields).status_code == 404
+
+
+def test_why_nothing_was_delivered_is_said_in_the_readers_language(site: Site) -> None:
+    browser = site.browser(OWNER)
+    made = Subscriptions(site.store).add(Subscriber(0, owner=True), "https://erp.example/in", now_ms=NOW_S * 1000)
+    foreign = "no connection: <Network> is unreachable"
+    for state, reason, said in (
+        ("parked", WebhookGround.ANSWERED.write(status=410), "已停止推送： 接收方应答 410。"),
+        ("active", foreign, '无法连接：<span lang="en" translate="no">&lt;Network&gt; is unreachable</span>'),
+    ):
+        with site.store.transaction() as connection:
+            WebhookRepository(connection).change(made.webhook.id, state=state, reason=reason)
+        assert said in browser.get("/portal/webhooks?lang=zh").text
+    browser.post(f"/portal/webhooks/{made.webhook.id}/remove", hidden(browser.get("/portal/webhooks").text))
 
 
 def test_an_api_key_is_shown_once_works_and_is_revoked(site: Site) -> None:
