@@ -6,14 +6,15 @@ import re
 from string import Formatter
 
 import pytest
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
-from ledger.errors import InputError
+from ledger.errors import ChainUnreachableError, InputError, MillmarkError, NotFoundError, OutboxOlderError
 from ledger.phrases import Phrase
 from ledger.plans.grounds import OfferGround
 from ledger.plans.rules import PlanRule
 from services.access.grounds import Ground
 from services.access.people.openid import ProviderError
+from services.gateway.http.errors import NoSignerError, TryLaterError
 from services.planning.errors import CallRefusedError
 from services.planning.feedback.sentences import Sentence
 from services.planning.grounds import PlanningGround
@@ -151,6 +152,22 @@ def test_what_is_wrong_at_the_provider_follows_after_what_to_do() -> None:
     told = say_error(ZH, ProviderError("the provider gave no ID token"))
     assert told.startswith(ZH.say("problem.provider-failed"))
     assert told.endswith('<span lang="en" translate="no">the provider gave no ID token</span>')
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        TryLaterError("the outbox is being compared with the ledger", retry_after_s=1),
+        NoSignerError("the gateway's key signs for participant 3"),
+        OutboxOlderError("the outbox lacks records"),
+        ChainUnreachableError("no answer"),
+        NotFoundError("no machine"),
+    ],
+    ids=lambda error: str(error.code),
+)
+def test_what_kept_a_record_from_being_made_has_words_before_its_own(error: MillmarkError) -> None:
+    told = say_error(ZH, error)
+    assert told == f'{ZH.say(f"problem.{error.code}")} <span lang="en" translate="no">{escape(str(error))}</span>'
 
 
 @pytest.mark.parametrize("rule", PlanRule)
