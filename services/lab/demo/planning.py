@@ -54,8 +54,9 @@ _DAYS, _FEW_ORDERS, _ORDERS_A_DAY = 6, 24, 8
 """How many days are planned for few orders; and for how many more orders each further day is."""
 _OPEN_S = 120
 """How long offers count, by the chain's clock, where that can be set forward."""
-_OPEN_BRIEFLY_S, _OPEN_IN_LIFE_S = 12, 60
-"""The same where the time has to pass: in one process, and from gateway to gateway."""
+_OPEN_STEPS, _LEAST_OPEN_S, _OPEN_IN_LIFE_S = 5, 5, 60
+"""The same where the time has to pass: in one process as many times as long as a step took that waits for a block,
+since call and offers are two, and not less than so many seconds; and from gateway to gateway."""
 _WAIT_S, _PAUSE_S = 300.0, 0.02
 CPU_S = 2.0
 
@@ -95,9 +96,10 @@ def call_for_offers(line: Line, calendars: Mapping[str, str]) -> Planning:
     `calendars`: text by company; those of the others are invented. Raises InputError if one lacks a machine.
     """
     consortium, coordinator = line.consortium, line.consortium.coordinator
+    began = time.monotonic()
     planning = _open_streams(line)
+    open_s = _open_s(consortium, time.monotonic() - began)
     until(line, coordinator, lambda connection: _know_orders(line, connection))
-    open_s = _open_s(consortium)
     while True:
         _seal_call(line, planning, open_s)
         batches = []
@@ -185,11 +187,11 @@ def _seal_call(line: Line, planning: Planning, open_s: int) -> None:
     planning.anchor(coordinator, planning.stream, sealed)
 
 
-def _open_s(consortium: Consortium) -> int:
-    """For how long offers are taken: briefly where that time really has to pass."""
+def _open_s(consortium: Consortium, step_s: float) -> int:
+    """For how long offers are taken: briefly where that time really has to pass. `step_s`: what a step took."""
     if not consortium.chain.profile.timed_blocks:
         return _OPEN_S
-    return _OPEN_BRIEFLY_S if consortium.one_store else _OPEN_IN_LIFE_S
+    return max(_LEAST_OPEN_S, round(_OPEN_STEPS * step_s)) if consortium.one_store else _OPEN_IN_LIFE_S
 
 
 def _slug(company: Company) -> str:
