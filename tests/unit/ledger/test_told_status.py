@@ -19,10 +19,10 @@ from ledger.verify._state import did_stand
 from ledger.verify.report import Report
 from tests.support.bundle_content import publish_bytes
 from tests.support.bundle_vector import vector_bytes, vector_content, vector_now, vector_trust
-from tests.support.story import AUDITOR, MODEL, NONE, PUBLISHED, START_S, Story, model_of, name
+from tests.support.story import AUDITOR, BUYER, CARRIER, MAKER, MODEL, NONE, PUBLISHED, START_S, Story, model_of, name
 from tests.support.told import codes, named, said, subjects, tell
 
-ORDER, PART, SCREW = name("order"), name("part"), name("screw")
+ORDER, PART, SCREW, BOX = name("order"), name("part"), name("screw"), name("box")
 
 
 @pytest.fixture
@@ -148,3 +148,30 @@ def test_what_needs_attention_is_a_list_and_what_is_said_of_parts_is_not() -> No
         told = [one for one in report.within(section) if one.code != "part"]
         assert told
         assert {f"{indent}{one}" for one in told} <= set(lines)
+
+
+def test_a_lot_changes_hands_with_the_box_that_it_is_in_and_not_before(story: Story) -> None:
+    story.receive(BOX, 1, by=CARRIER)
+    story.offer(BOX, to=MAKER, by=CARRIER)
+    story.take(BOX, by=MAKER)
+    story.receive(SCREW, 10)
+    story.pack(BOX, SCREW)
+    story.offer(BOX)
+    taken = [len(story.entries) + 1]
+    story.take(BOX)
+    story.record("LotsUnpacked", CARRIER, BOX, SCREW)
+    story.offer(SCREW, to=BUYER, by=CARRIER)
+    taken.append(len(story.entries) + 1)
+    story.take(SCREW, by=BUYER)
+    report = tell(story, SCREW, BOX, PART)
+    assert [one.records[0] for one in said(report, "handed_over") if one.subject == SCREW] == taken
+
+
+def test_a_lot_that_is_still_in_its_box_changes_hands_with_it(story: Story) -> None:
+    story.receive(BOX, 1)
+    story.receive(SCREW, 10)
+    story.pack(BOX, SCREW)
+    story.offer(BOX)
+    story.take(BOX)
+    report = tell(story, SCREW, BOX, PART)
+    assert [one.records[0] for one in said(report, "handed_over") if one.subject == SCREW] == [len(story.entries)]
