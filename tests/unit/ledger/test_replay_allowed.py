@@ -227,3 +227,11 @@ def test_of_two_doubts_a_part_that_is_split_off_has_the_one_beside_its_latest_ce
 
     lots = [one for subject, one in told(tell).lots.items() if subject != A]
     assert [one.standings[INSPECTOR].open for one in lots] == [1, 1]
+
+
+def test_what_goes_into_a_lot_of_which_nothing_is_shown_is_used_up_also_behind_such_a_lot() -> None:
+    story, unseen = Story(), next(hidden(number) for number in range(9) if hidden(number) < B)
+    story.receive(B, 10)
+    [made] = story.transform(TransformationKind.CONVERSION, {unseen: 1, B: 4}, {"unseen": 1}, yield_in=5)
+    del story.histories[made]
+    assert story.replay(B).lots[B].quantity == 6

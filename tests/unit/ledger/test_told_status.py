@@ -16,7 +16,9 @@ from ledger.records import CertificateStatus, ModelState, TransformationKind
 from ledger.verify import Section, Step, VerificationError, describe, verify_bundle
 from ledger.verify._registers import named_starts
 from ledger.verify._state import did_stand
+from ledger.verify.recorded import Measured, _with_measured
 from ledger.verify.report import Report
+from ledger.verify.statement import say
 from tests.support.bundle_content import publish_bytes
 from tests.support.bundle_vector import vector_bytes, vector_content, vector_now, vector_trust
 from tests.support.story import AUDITOR, BUYER, CARRIER, MAKER, MODEL, NONE, PUBLISHED, START_S, Story, model_of, name
@@ -175,3 +177,12 @@ def test_a_lot_that_is_still_in_its_box_changes_hands_with_it(story: Story) -> N
     story.take(BOX)
     report = tell(story, SCREW, BOX, PART)
     assert [one.records[0] for one in said(report, "handed_over") if one.subject == SCREW] == [len(story.entries)]
+
+
+def test_what_the_whole_ledger_knows_of_a_measurement_takes_the_place_of_what_its_lots_tell() -> None:
+    of_two = say("one_measurement", None, (1, 2), measured=(1, 2), stream=NONE, index=3)
+    of_another = say("one_measurement", None, (4, 5), measured=(4, 5), stream=NONE, index=4)
+    known = {(NONE, 3): Measured(NONE, 3, (1, 2, 9), 0)}
+    told = list(_with_measured([of_two, of_another], known))
+    assert [one.records for one in told] == [(4, 5), (1, 2, 9)]
+    assert [one.values["stream"] for one in told] == [NONE, NONE]
