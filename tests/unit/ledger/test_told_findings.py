@@ -9,9 +9,8 @@ from dataclasses import replace
 
 import pytest
 
-from ledger.bundle import EvidenceEntryShown, ShownEvidence, encode_bundle, parse_bundle
+from ledger.bundle import encode_bundle, parse_bundle
 from ledger.checkpoint import Checkpoint, sign_checkpoint
-from ledger.evidence import LeafKind
 from ledger.headers import parse_header
 from ledger.keys import LocalSigner
 from ledger.records import CertificateStatus, TransformationKind, Verdict
@@ -217,18 +216,6 @@ def test_v4_a_certificate_on_another_entry_than_the_lots_operation_is_told() -> 
     [told] = said(tell(story, LOT), "other_measurement")
     assert told.records == (certificate, finished)
     assert str(certificate) in str(told)
-
-
-@pytest.mark.parametrize(("first", "tells"), [(4, 0), (6, 1)])
-def test_v4_a_certificate_on_a_window_that_has_the_entry_of_the_lots_operation_is_not_told(
-    first: int, tells: int
-) -> None:
-    story, assignment = gated()
-    story.finish(ORDER, assignment, leaf=5)
-    certificate = story.certify(LOT, ORDER, stream=STREAM, leaf_index=9)
-    entry = EvidenceEntryShown(LeafKind.WINDOW, NONE, {"first": first, "last": 8})
-    report = tell(story, LOT, evidence=(ShownEvidence(certificate, (NONE,), (), entry),))
-    assert len(said(report, "other_measurement")) == tells
 
 
 def test_v4_what_nothing_dates_is_said_not_to_be_proved() -> None:

@@ -21,7 +21,20 @@ from ledger.verify.report import Report
 from ledger.verify.statement import say
 from tests.support.bundle_content import publish_bytes
 from tests.support.bundle_vector import vector_bytes, vector_content, vector_now, vector_trust
-from tests.support.story import AUDITOR, BUYER, CARRIER, MAKER, MODEL, NONE, PUBLISHED, START_S, Story, model_of, name
+from tests.support.story import (
+    AUDITOR,
+    BUYER,
+    CARRIER,
+    MAKER,
+    MODEL,
+    NONE,
+    PUBLISHED,
+    START_S,
+    STREAM,
+    Story,
+    model_of,
+    name,
+)
 from tests.support.told import codes, named, said, subjects, tell
 
 ORDER, PART, SCREW, BOX = name("order"), name("part"), name("screw"), name("box")
@@ -186,3 +199,14 @@ def test_what_the_whole_ledger_knows_of_a_measurement_takes_the_place_of_what_it
     told = list(_with_measured([of_two, of_another], known))
     assert [one.records for one in told] == [(4, 5), (1, 2, 9)]
     assert [one.values["stream"] for one in told] == [NONE, NONE]
+
+
+@pytest.mark.parametrize(("first", "tells"), [(4, 0), (6, 1)])
+def test_a_certificate_on_a_window_that_has_the_entry_of_the_lots_operation_is_on_it(
+    story: Story, first: int, tells: int
+) -> None:
+    story.finish(ORDER, 3, leaf=5)
+    certificate = story.certify(PART, ORDER, stream=STREAM, leaf_index=9)
+    entry = EvidenceEntryShown(LeafKind.WINDOW, NONE, {"first": first, "last": 8})
+    report = tell(story, PART, evidence=(ShownEvidence(certificate, (NONE,), (), entry),))
+    assert len(said(report, "other_measurement")) == tells
