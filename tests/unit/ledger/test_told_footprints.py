@@ -11,6 +11,7 @@ from ledger.bundle import EvidenceEntryShown, ShownClaims, ShownEvidence
 from ledger.claims import build_claims
 from ledger.evidence import LeafKind
 from ledger.footprint import (
+    ALL,
     PATH,
     Amounts,
     Footprint,
@@ -29,7 +30,7 @@ from ledger.records import TransformationKind
 from ledger.verify.report import Report
 from tests.support.footprints import FACTORS, TIME_S
 from tests.support.story import GRAM, NONE, Story, name
-from tests.support.told import codes, named, said, tell
+from tests.support.told import codes, named, said, subjects, tell
 
 ORDER, BARS, PINS = name("order"), name("bars"), name("pins")
 KILOGRAM = b"KGM"
@@ -171,6 +172,7 @@ def test_a_footprint_that_contradicts_what_is_shown_is_told(
 ) -> None:
     report = shafts.tell(change(shafts.footprint))
     assert doubts(report) == [code]
+    assert subjects(report, code) == [shafts.shaft]
     assert not said(report, "footprint")
 
 
@@ -240,3 +242,17 @@ def test_a_second_lot_begins_where_the_first_ended(shafts: Shafts) -> None:
         found = made_by(step, first, {BARS: (totals, Part(begin, begin + 10, 95))})
         report = tell(story, shafts.shaft, first, claims=(*shafts.claims, shown(number, found, 1)))
         assert doubts(report) == expected
+
+
+@pytest.mark.parametrize(("part", "wrong"), [(ALL, []), (Part(0, 1, 2), ["footprint_inputs"])])
+def test_a_lot_that_is_reworked_is_all_of_what_it_was(shafts: Shafts, part: Part, wrong: list[str]) -> None:
+    story, totals = shafts.story, received(PINS, 10).totals
+    again = story.propose(ORDER)
+    story.step("AssignmentAccepted", ORDER, again)
+    story.start(ORDER, again)
+    number = story.rework(shafts.shaft, PINS, assignment=again)
+    step = Step((Taken(shafts.shaft, 1), Taken(PINS, 1, component=True)))
+    sources = {shafts.shaft: (shafts.footprint.totals, part), PINS: (totals, Part(4, 5, 10))}
+    reworked = shown(number, made_by(step, shafts.shaft, sources, part=ALL))
+    claims = (*shafts.claims, shown(shafts.record, shafts.footprint, 1), reworked)
+    assert doubts(tell(story, shafts.shaft, claims=claims)) == wrong
