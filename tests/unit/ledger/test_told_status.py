@@ -14,9 +14,11 @@ from ledger.evidence import LeafKind
 from ledger.footprint import Moment, Reading, RegisterEntry, build_register_data
 from ledger.records import CertificateStatus, ModelState, TransformationKind
 from ledger.verify import Section, Step, VerificationError, describe, verify_bundle
+from ledger.verify._disclosures import verify_inferences
 from ledger.verify._registers import named_starts
 from ledger.verify._state import did_stand
 from ledger.verify.recorded import Measured, _with_measured
+from ledger.verify.refusals import InferencesRefused
 from ledger.verify.report import Report
 from ledger.verify.statement import say
 from tests.support.bundle_content import publish_bytes
@@ -210,3 +212,11 @@ def test_a_certificate_on_a_window_that_has_the_entry_of_the_lots_operation_is_o
     entry = EvidenceEntryShown(LeafKind.WINDOW, NONE, {"first": first, "last": 8})
     report = tell(story, PART, evidence=(ShownEvidence(certificate, (NONE,), (), entry),))
     assert len(said(report, "other_measurement")) == tells
+
+
+def test_an_inference_of_a_certificate_by_procedure_is_none(story: Story) -> None:
+    record = story.certify(PART, ORDER, model=0)
+    shown = next(iter(vector_content().bundle.inferences))
+    bundle = replace(story.bundle(PART), inferences=(replace(shown, record=record),))
+    with pytest.raises(InferencesRefused, match="no such certificate by inference"):
+        verify_inferences(bundle, story.replay(PART))
