@@ -198,7 +198,10 @@ def _servers(store: Store) -> list[int]:
     with store.reading() as connection:
         if connection.dialect.name != "postgresql":
             return []
-        query = "SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
+        # Not those that clean up in between, and end.
+        query = (
+            "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend'"
+        )
         return [int(pid) for (pid,) in connection.exec_driver_sql(query)]
 
 
