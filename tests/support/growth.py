@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import insert
+from sqlalchemy import Connection, insert
 
 from ledger.index import Follower
 from ledger.provenance import OrderTrace, Recall, Trace, recall, trace
@@ -47,6 +47,8 @@ _QUESTIONS = 60
 _ROUNDS = 40
 """Rounds of further records: each is one batch in the outbox, and a few blocks in the index."""
 _BATCH, _BLOCKS = 50, 2
+_COMMITTED = 1_000
+"""Records that are written to an outbox in one transaction when it is filled."""
 _MARGIN = 100
 """Parts at either end that are not asked about: a period beyond the end holds fewer parts."""
 _SPAN_S = 200
@@ -293,16 +295,12 @@ class Sender:
     def __init__(self, store: Store, records: int) -> None:
         self._outbox = Outbox(store)
         self._sent = records
+        # Not all in one transaction: PostgreSQL keeps each version of a row that it counts in until the end of one.
+        for begin in range(0, records, _COMMITTED):
+            with store.transaction() as connection:
+                for first in range(begin, min(begin + _COMMITTED, records), _BATCH):
+                    _write_final(connection, first)
         with store.transaction() as connection:
-            for first in range(0, records, _BATCH):
-                rows = [_final_record(number) for number in range(first, first + _BATCH)]
-                connection.execute(insert(outbox_records), rows)
-                connection.execute(insert(outbox_transactions), _final_transaction(first // _BATCH + 1))
-                attempts = [
-                    {"transaction_id": first // _BATCH + 1, "position": place, "record_id": first + place + 1}
-                    for place in range(_BATCH)
-                ]
-                connection.execute(insert(outbox_attempts), attempts)
             if connection.dialect.name == "postgresql":
                 for table in ("outbox_records", "outbox_transactions"):
                     last = f"(SELECT max(id) FROM {table})"  # noqa: S608 - fixed names
@@ -329,6 +327,17 @@ class Sender:
         assert not self._outbox.unfinished(1)
         assert not self._outbox.failed(1)
         assert not self._outbox.oldest_at_s()
+
+
+def _write_final(connection: Connection, first: int) -> None:
+    """One transaction of a batch of records, as it is once it is final."""
+    number = first // _BATCH + 1
+    connection.execute(insert(outbox_records), [_final_record(one) for one in range(first, first + _BATCH)])
+    connection.execute(insert(outbox_transactions), _final_transaction(number))
+    attempts = [
+        {"transaction_id": number, "position": place, "record_id": first + place + 1} for place in range(_BATCH)
+    ]
+    connection.execute(insert(outbox_attempts), attempts)
 
 
 def _final_record(number: int) -> dict[str, object]:
