@@ -9,7 +9,7 @@ from ledger.chain.artifacts import load_artifact
 from ledger.chain.codec import encode_constructor
 from ledger.rlp import encode_integer, encode_rlp
 
-__all__ = ["Creation", "build_creations"]
+__all__ = ["Creation", "build_creations", "contract_address"]
 
 _NO_PREDECESSOR = "0x" + bytes(20).hex()
 _CREATION_GAS, _ZERO_GAS, _BYTE_GAS, _CODE_BYTE_GAS = 53_000, 4, 16, 200
@@ -27,7 +27,7 @@ class Creation:
     data: bytes
     """Creation code and constructor arguments."""
     address: bytes
-    """Where it will be: it follows from the owner and the nonce (yellow paper, section 7)."""
+    """Where it will be."""
     least_gas: int
     """What it takes besides what its constructor does."""
 
@@ -43,7 +43,7 @@ def build_creations(owner: bytes, nonce: int) -> tuple[Creation, ...]:
     The forwarder comes first, since registry and ledger have its address as an immutable. Each of the last two copies
     all constants from the one before, and refuses anything else.
     """
-    forwarder, registry, lots, certificates, ledger = (_address(owner, nonce + place) for place in range(5))
+    forwarder, registry, lots, certificates, ledger = (contract_address(owner, nonce + place) for place in range(5))
     after = (_hex(forwarder), _NO_PREDECESSOR)
     return (
         _build("Forwarder", (), forwarder),
@@ -62,7 +62,8 @@ def _build(name: str, arguments: tuple[object, ...], address: bytes) -> Creation
     return Creation(name, data, address, _CREATION_GAS + data_gas + _CODE_BYTE_GAS * len(artifact.deployed))
 
 
-def _address(owner: bytes, nonce: int) -> bytes:
+def contract_address(owner: bytes, nonce: int) -> bytes:
+    """Where a contract is that this key creates with this nonce (yellow paper, section 7)."""
     return keccak256(encode_rlp([owner, encode_integer(nonce)]))[-20:]
 
 

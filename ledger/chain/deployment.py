@@ -158,12 +158,12 @@ def create(
 
 
 def _verify_created(receipt: Receipt, name: str, at: bytes | None = None) -> bytes:
-    """The contract's address. Raises ChainError if it was not created, or the node says that it is not `at` there."""
+    """The contract's address. Raises ChainError if it was not created, or is not `at` the given one."""
     address = receipt.contract_address
     if not receipt.succeeded or address is None:
         raise ChainError(f"the deployment of {name} reverted", hint="check the owner's balance and the chain's fork")
     if at not in (None, address):
-        raise ChainError(f"the node names an address of {name} that no node can give it", hint="take another node")
+        raise ChainError(f"{name} is not at the address that follows from its nonce", hint="ask another node")
     return address
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import time
 
-from ledger.canonical import keccak256
 from ledger.chain import Deployment, Node, Receipt, Transaction, load_artifact, sign_transaction
 from ledger.chain.codec import encode_constructor
+from ledger.chain.creations import contract_address
 from ledger.chain.deployment import fetch_ledger_id
 from ledger.keys import LocalSigner
-from ledger.rlp import encode_integer, encode_rlp
 from tests.support.ledger_world import LedgerWorld
 from tests.support.patience import MAX_S
 
@@ -44,9 +43,8 @@ def create_code(node: Node, owner: LocalSigner, code: bytes) -> bytes:
 
 
 def next_address(node: Node, owner: LocalSigner) -> bytes:
-    """The address of the owner's next contract (yellow paper, section 7)."""
-    count = node.transaction_count(owner.address)
-    return keccak256(encode_rlp([owner.address, encode_integer(count)]))[-20:]
+    """The address of the owner's next contract."""
+    return contract_address(owner.address, node.transaction_count(owner.address))
 
 
 def deploy_with(
