@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ledger.canonical import to_hex
-from ledger.errors import IndexHaltedError, MillmarkError, WrongChainError, WrongContractError
+from ledger.errors import IndexHaltedError, MillmarkError, StoreBusyError, WrongChainError, WrongContractError
 from ledger.events import Event, Header, Recorded
 from ledger.heads import start_of
 from ledger.index.bloom import may_contain
@@ -36,6 +36,8 @@ _AHEAD_RECORDS = 256
 _STEP = 4
 """How many times as many blocks are asked for after a success, at most, and how many times fewer after an error."""
 _HINT_CHANGED = "find out why a final block changed; if the chain is right: `millmark rebuild`, then start again"
+_OVERTAKEN = 8
+"""How often in one call another follower may be first, before it is left to do the rest."""
 _ANY = 2**63 - 1
 """Above every block number."""
 _ONLY = 1
@@ -93,8 +95,13 @@ class Progress:
     """Number of blocks that were undone first, because the chain has others in their place."""
 
 
+class _OvertakenError(Exception):
+    """Another follower has committed in between; nothing was written."""
+
+
 class Follower:
-    """The only writer of an index. If two follow into one store, the one that commits second halts."""
+    """Writes an index. Several may write one, such as a gateway's and a command's: who commits second has written
+    nothing, and goes on from where the other one is."""
 
     def __init__(self, chain: ChainReader, store: Store, ahead: int = _AHEAD) -> None:
         """`ahead`: number of blocks that are asked for at once, at most."""
@@ -109,8 +116,19 @@ class Follower:
 
         Raises WrongChainError or WrongContractError if the store belongs to another ledger, IndexHaltedError for what
         must not happen on a final chain. Then all blocks before the offending one are indexed, and nothing of that
-        one.
+        one. Raises StoreBusyError if other followers are first again and again.
         """
+        for _ in range(_OVERTAKEN):
+            try:
+                return self._follow(limit)
+            except _OvertakenError:
+                continue
+        raise StoreBusyError(
+            "another process is indexing the same blocks",
+            hint="try again when it has caught up: `millmark status` shows how far the index is",
+        )
+
+    def _follow(self, limit: int | None) -> Progress:
         cursor = self._open()
         # The final number first: a block that becomes final in between is merely logged for undoing once too often.
         final, head = self._chain.final_number(), self._chain.head_number()
@@ -141,10 +159,16 @@ class Follower:
 
     def derive(self, batches: Iterable[Sequence[Block]]) -> CursorRow:
         """Index blocks that the caller has compared with the chain, all final, each batch in one transaction; returns
-        the cursor after them. Blocks without records may be left out. Raises IndexHaltedError as `follow` does."""
+        the cursor after them. Blocks without records may be left out. Raises IndexHaltedError as `follow` does, and
+        StoreBusyError if another follower writes the index meanwhile."""
         cursor = self._open()
-        for batch in batches:
-            cursor = self._commit(cursor, batch, _ANY, are_all=False)
+        try:
+            for batch in batches:
+                cursor = self._commit(cursor, batch, _ANY, are_all=False)
+        except _OvertakenError:
+            raise StoreBusyError(
+                "another process indexes the chain into this database", hint="stop it, and try again"
+            ) from None
         return cursor
 
     def _open(self) -> CursorRow:
@@ -334,7 +358,7 @@ class Follower:
 def _verify_alone(rows: Rows, cursor: CursorRow) -> None:
     # Checked under the write lock. A lease would need renewing; the cursor itself shows that nobody else has written.
     if rows.get(CursorRow, _ONLY) != cursor:
-        raise IndexHaltedError("another follower writes this index", hint="run one follower for each store")
+        raise _OvertakenError
 
 
 def _verify_next(number: int, before: int, *, are_all: bool) -> None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import typer
 
-from ledger.errors import IndexHaltedError, InputError
+from ledger.errors import InputError
 from ledger.store import Registry
 from services.access import CredentialKind, Scope, new_api_key, revoke
 from services.access.repository import AccessRepository, CredentialRow
@@ -57,11 +57,8 @@ def _await_participant(opened: Context, participant: int) -> None:
         with opened.store.reading() as connection:
             if Registry(connection).participant(participant) is not None:
                 return
-        try:
-            if opened.catch_up() is not None:
-                return  # the chain does not answer, so the index is all that is known
-        except IndexHaltedError:  # a gateway beside this command was faster
-            pass
+        if opened.catch_up() is not None:
+            return  # the chain does not answer, so the index is all that is known
         time.sleep(_PAUSE_S)
 
 

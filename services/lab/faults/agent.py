@@ -21,7 +21,7 @@ from typing import Any
 
 from ledger.chain import HttpTransport, find_profile
 from ledger.chain.deployment import read_deployment, write_deployment
-from ledger.errors import ChainError, IndexHaltedError, LeaseHeldError, StoreError
+from ledger.errors import ChainError, LeaseHeldError, StoreError
 from ledger.index import Follower
 from ledger.store.outbox import Outbox
 from ledger.submit import Submitter
@@ -167,7 +167,7 @@ def _go_round(submitter: Submitter, follower: Follower, target: Target) -> bool:
         done = target.outbox.is_idle(submitter.key)
     except (ChainError, StoreError):
         pass  # the next round continues where this one stopped
-    with contextlib.suppress(ChainError, StoreError, IndexHaltedError):  # one of two followers is halted
+    with contextlib.suppress(ChainError, StoreError):
         follower.follow()
     target.go_on()
     time.sleep(_PAUSE_S)

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from ledger.errors import ChainError, IndexHaltedError, StoreError
+from ledger.errors import ChainError, StoreError
 from ledger.index import Follower
 from ledger.submit import Submitter
 from ledger.submit.lease import Lease
@@ -58,7 +58,7 @@ def _work(submitter: Submitter, follower: Follower, site: Site, events: Sequence
     """Submits events and goes on until all is done. A sender repeats what was not acknowledged, under the same key."""
     deadline, waiting, done = time.monotonic() + _STUCK_S, list(events), False
     while not done and time.monotonic() < deadline:
-        with contextlib.suppress(ChainError, StoreError, IndexHaltedError):
+        with contextlib.suppress(ChainError, StoreError):
             if waiting:
                 submitter.submit([(event.key, site.record(event)) for event in waiting])
                 waiting = []

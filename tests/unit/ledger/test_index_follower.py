@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 
 from ledger.chain import RawLog, decode_log
-from ledger.errors import ChainUnreachableError, IndexHaltedError, MillmarkError, WrongChainError, WrongContractError
+from ledger.errors import (
+    ChainUnreachableError,
+    IndexHaltedError,
+    MillmarkError,
+    StoreBusyError,
+    WrongChainError,
+    WrongContractError,
+)
 from ledger.events import Event, Header, LedgerEvent, Recorded
 from ledger.events.lots import LotReleased
 from ledger.ids import Identity, SubjectKind
@@ -18,7 +25,7 @@ from ledger.index.bloom import may_contain
 from ledger.index.writer import Block
 from ledger.records import TransformationKind
 from ledger.store import Book, Feed, Rows, Store
-from ledger.store.rows import BlockRow, CursorRow, HeadRow, LotRow, RecordHistoryRow, RecordRow
+from ledger.store.rows import BlockRow, HeadRow, LotRow, RecordHistoryRow, RecordRow
 from ledger.store.tables import INDEX
 from ledger.store.undo import Undo
 from tests.support.fake_chain import FakeChain
@@ -299,21 +306,28 @@ def test_waits_for_a_node_that_is_behind(fake: FakeLedger, store: Store) -> None
     assert (progress.blocks, progress.block_number, progress.final_number) == (0, reached, reached - 5)
 
 
-def test_two_followers_of_one_store_do_not_mix(fake: FakeLedger, store: Store) -> None:
-    follower = Follower(fake.chain, store)
-    recorded = fake.chain.recorded
+@pytest.mark.parametrize("times", [1, 7, 8])
+def test_two_followers_of_one_store_do_not_mix(fake: FakeLedger, store: Store, tmp_path: Path, times: int) -> None:
+    other, raced = Follower(fake.chain, store), 0
 
     class Racing(FakeChain):
-        def recorded(self, header: object) -> tuple[Recorded[Event], ...]:
-            Follower(fake.chain, store).follow(limit=4)
-            return recorded(header)  # type: ignore[arg-type]  # passed on as it came
+        def head_number(self) -> int:
+            """Asked once in each attempt, after the cursor was read."""
+            nonlocal raced
+            raced += other.follow(limit=1).blocks if raced < times else 0
+            return super().head_number()
 
-    racing = Racing(headers=fake.chain.headers, records=fake.chain.records)
-    with pytest.raises(IndexHaltedError, match="another follower"):
-        Follower(racing, store).follow()
-    follower.follow()
-    with store.reading() as connection:
-        assert Rows(connection).find(CursorRow)[0].block_number == len(fake.chain.headers) - 1
+    racing = Follower(Racing(headers=fake.chain.headers, records=fake.chain.records), store)
+    if times < 8:
+        racing.follow()
+    else:
+        with pytest.raises(StoreBusyError, match="another process is indexing"):
+            racing.follow()
+        other.follow()
+    assert raced == times
+    with new_store(tmp_path, "alone.db") as alone:
+        Follower(fake.chain, alone).follow()
+        assert dump(store) == dump(alone)
 
 
 def test_a_node_that_fails_half_way_loses_nothing(fake: FakeLedger, store: Store) -> None:
