@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from ledger.trust import parse_trust
 from ledger.verify import Report, Step, verify_bundle
 from ledger.verify.wording import LANGUAGES, words_of
 from services.check.build import MANIFEST, build_folder, folder_digest
+from tests.support import check_tests
 from tests.support.bundle_content import Content, read_content
 from tests.support.check_page import MODULES, Checker, build_page, compare_forgeries, run_checker, unpack_page
 from tests.support.figures import Tell
@@ -32,8 +34,13 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def checker(page: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checker]:
-    with run_checker(unpack_page(page, tmp_path_factory.mktemp("unpacked") / "page")) as checker:
+def unpacked(page: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return unpack_page(page, tmp_path_factory.mktemp("unpacked") / "page")
+
+
+@pytest.fixture(scope="module")
+def checker(unpacked: Path) -> Iterator[Checker]:
+    with run_checker(unpacked) as checker:
         yield checker
 
 
@@ -153,3 +160,12 @@ def test_forgeries_are_refused_by_the_same_step_for_the_same_reason(
 def _lines(report: Report, language: str) -> list[str]:
     words = words_of(language)
     return [words.text(one) for one in report.statements]
+
+
+def test_the_verifiers_tests_run_in_the_pages_python(unpacked: Path) -> None:
+    """Some of those that `scripts/prove check-tests` runs."""
+    some = [one for one in check_tests.FILES if one.endswith(("merkle.py", "rlp.py", "verify_abi.py"))]
+    code, printed = check_tests.run_tests(unpacked, some)
+    assert code == 0, printed
+    [passed] = re.findall(r"^(\d+) passed", printed, re.MULTILINE)
+    assert int(passed) > 50

@@ -12,13 +12,14 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from services.check.build import build_folder
 from tests.support.check_page import MODULES, ROOT, RUN, unpack_page
 
-__all__ = ["FILES", "main"]
+__all__ = ["FILES", "main", "run_tests"]
 
 FILES = tuple(
     f"tests/unit/ledger/test_{name}.py"
@@ -33,23 +34,28 @@ _REASONS = ("property tests need hypothesis", "signs, which the page does not", 
 """Why a test may be skipped; the last is said of data that is not part of the repository."""
 
 
+def run_tests(unpacked: Path, files: Sequence[str]) -> tuple[int, str]:
+    """Runs test files in the Python of an unpacked page. Returns 0 and what was printed if all tests passed that it can
+    run."""
+    packages = sysconfig.get_paths()["purelib"]
+    options = ("-c", _INI, "--rootdir=/root", "-q", "-rs", "-p", "no:cacheprovider", "--noconftest", *files)
+    command = ["node", str(RUN), str(unpacked), "pytest", str(MODULES), str(ROOT), packages, *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=_LIMIT_S, check=False, cwd=ROOT)
+    told = [line[:200] for line in done.stdout.splitlines()[-60:]]
+    unknown = [line for line in re.findall(r"^SKIPPED .*", done.stdout, re.MULTILINE) if not line.endswith(_REASONS)]
+    told += [f"skipped for another reason: {line[:200]}" for line in unknown]
+    return done.returncode or int(bool(unknown)), "\n".join(told)
+
+
 def main() -> int:
     """Prints pytest's report. Returns 0 if all tests passed that the page's Python can run."""
-    node = shutil.which("node")
-    if node is None or not (MODULES / "pyodide").exists():
+    if shutil.which("node") is None or not (MODULES / "pyodide").exists():
         sys.exit("check_tests: node and the packages of services/check are needed")
-    packages = sysconfig.get_paths()["purelib"]
-    options = ("-c", _INI, "--rootdir=/root", "-q", "-rs", "-p", "no:cacheprovider", "--noconftest", *FILES)
     with TemporaryDirectory() as folder:
         build_folder(MODULES, Path(folder) / "page")
-        unpacked = unpack_page(Path(folder) / "page", Path(folder) / "unpacked")
-        command = [node, str(RUN), str(unpacked), "pytest", str(MODULES), str(ROOT), packages, *options]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_LIMIT_S, check=False, cwd=ROOT)
-    sys.stdout.write("".join(f"{line[:200]}\n" for line in done.stdout.splitlines()[-60:]))
-    unknown = [line for line in re.findall(r"^SKIPPED .*", done.stdout, re.MULTILINE) if not line.endswith(_REASONS)]
-    for line in unknown:
-        sys.stdout.write(f"skipped for another reason: {line[:200]}\n")
-    return done.returncode or bool(unknown)
+        code, told = run_tests(unpack_page(Path(folder) / "page", Path(folder) / "unpacked"), FILES)
+    sys.stdout.write(told + "\n")
+    return code
 
 
 if __name__ == "__main__":
