@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 from ledger.lazy import import_on_use
 
 if TYPE_CHECKING:
+    from ledger.chain.answers import RawLog
     from ledger.chain.artifacts import load_abi, load_artifact, verify_code
     from ledger.chain.blocks import BlockTransaction
     from ledger.chain.chain import Chain, Sight
-    from ledger.chain.codec import RawLog, call_data, decode_log, decode_revert, multicall_data, read_calls, read_kinds
-    from ledger.chain.deployment import Deployment, deploy, read_deployment, write_deployment
+    from ledger.chain.codec import call_data, decode_log, decode_revert, multicall_data, read_calls, read_kinds
+    from ledger.chain.deploying import deploy
+    from ledger.chain.deployment import Deployment, read_deployment, write_deployment
     from ledger.chain.embedded import EmbeddedChain
     from ledger.chain.fees import Fees, first_fees, raised_fees
     from ledger.chain.forwarder import execute_data, read_execute
@@ -77,11 +79,11 @@ __all__ = [
 ]
 
 _HOMES = {
+    "ledger.chain.answers": ("RawLog",),
     "ledger.chain.artifacts": ("load_abi", "load_artifact", "verify_code"),
     "ledger.chain.blocks": ("BlockTransaction",),
     "ledger.chain.chain": ("Chain", "Sight"),
     "ledger.chain.codec": (
-        "RawLog",
         "call_data",
         "decode_log",
         "decode_revert",
@@ -89,7 +91,8 @@ _HOMES = {
         "read_calls",
         "read_kinds",
     ),
-    "ledger.chain.deployment": ("Deployment", "deploy", "read_deployment", "write_deployment"),
+    "ledger.chain.deploying": ("deploy",),
+    "ledger.chain.deployment": ("Deployment", "read_deployment", "write_deployment"),
     "ledger.chain.fees": ("Fees", "first_fees", "raised_fees"),
     "ledger.chain.forwarder": ("execute_data", "read_execute"),
     "ledger.chain.node": ("Head", "Node", "Receipt", "Reception"),

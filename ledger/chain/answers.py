@@ -10,11 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from ledger.chain.codec import RawLog
 from ledger.errors import ChainUnreachableError, ProofError
 
 __all__ = [
     "HINT",
+    "RawLog",
     "Receipt",
     "parse_amount",
     "parse_answer",
@@ -27,6 +27,19 @@ __all__ = [
 T = TypeVar("T")
 HINT = "check that the node is in sync; try again"
 _NUMBER = re.compile(r"0x[0-9a-fA-F]+")
+
+
+@dataclass(frozen=True, slots=True)
+class RawLog:
+    """A log as a node returns it."""
+
+    address: bytes
+    topics: tuple[bytes, ...]
+    data: bytes
+    block_number: int
+    block_hash: bytes
+    transaction_hash: bytes
+    log_index: int
 
 
 @dataclass(frozen=True, slots=True)

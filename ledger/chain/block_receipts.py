@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeVar
 
 from ledger.chain.answers import (
     HINT,
+    RawLog,
     Receipt,
     parse_answer,
     parse_bytes,
@@ -20,7 +21,6 @@ from ledger.chain.answers import (
     parse_sized,
 )
 from ledger.chain.blocks import BlockTransaction
-from ledger.chain.codec import RawLog
 from ledger.chain.receipts import EMPTY_ROOT, build_root, encode_receipt
 from ledger.errors import ChainError, ChainUnreachableError, MethodMissingError
 from ledger.events import Header

@@ -6,9 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
+from ledger.chain.answers import RawLog
 from ledger.chain.artifacts import verify_code
-from ledger.chain.codec import RawLog, decode_log, decode_result, encode_function, multicall_data
-from ledger.chain.deployment import Deployment, fetch_ledger_id
+from ledger.chain.codec import decode_log, decode_result, encode_function, multicall_data
+from ledger.chain.deploying import fetch_ledger_id
+from ledger.chain.deployment import Deployment
 from ledger.chain.finality import FinalityDepth
 from ledger.chain.forwarder import execute_data, execute_gas, fetch_nonce, is_taken, verify_domain
 from ledger.chain.node import Head, Node

@@ -11,15 +11,15 @@ from typing import Any, TypeAlias, cast
 
 from ledger import records
 from ledger.canonical import keccak256, to_hex
+from ledger.chain.answers import RawLog
 from ledger.chain.artifacts import load_abi, load_artifact
 from ledger.chain.hints import HINTS
 from ledger.errors import ChainUnreachableError, ContractRefusedError, IndexHaltedError, RecordError
 from ledger.events import Event, Recorded, decode, find_event
-from ledger.records import RECORD_TYPES, Contract, Record, Value, pack, packed_fields, snake_case
+from ledger.records import Contract, Record, Value, pack, packed_fields, snake_case
 
 __all__ = [
     "Callee",
-    "RawLog",
     "call_data",
     "decode_log",
     "decode_result",
@@ -39,19 +39,6 @@ _ERROR_STRING = bytes.fromhex("08c379a0")
 """Selector of Error(string), which a failed `require` with a reason returns."""
 _PANIC = bytes.fromhex("4e487b71")
 """Selector of Panic(uint256), which a failed check of the compiler returns."""
-
-
-@dataclass(frozen=True, slots=True)
-class RawLog:
-    """A log as a node returns it."""
-
-    address: bytes
-    topics: tuple[bytes, ...]
-    data: bytes
-    block_number: int
-    block_hash: bytes
-    transaction_hash: bytes
-    log_index: int
 
 
 class _MalformedError(ValueError):
@@ -210,7 +197,7 @@ def _read_kind(contract: Contract, call: bytes) -> str:
 def _record_calls(contract: Contract) -> dict[bytes, tuple[str, _Codec]]:
     """Kind of record and codec of the arguments, by selector."""
     functions = _functions(contract)
-    kinds = [kind.__name__ for kind in RECORD_TYPES if kind.contract is contract]
+    kinds = [kind.__name__ for kind in records.RECORD_TYPES if kind.contract is contract]
     named = {kind: functions[kind[0].lower() + kind[1:]] for kind in kinds}
     return {function.selector: (kind, function.inputs) for kind, function in named.items()}
 

@@ -14,7 +14,7 @@ from ledger.canonical import to_hex
 from ledger.chain.artifacts import load_abi, load_artifact, verify_code
 from ledger.chain.chain import Chain
 from ledger.chain.codec import decode_result, encode_function, read_function
-from ledger.chain.deployment import create
+from ledger.chain.deploying import create
 from ledger.chain.sending import send_call
 from ledger.errors import InputError, NotFoundError, WrongContractError
 from ledger.records import Contract, Value

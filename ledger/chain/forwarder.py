@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from ledger.canonical import keccak256
-from ledger.chain.codec import RawLog, decode_result, encode_function, read_function
+from ledger.chain.answers import RawLog
+from ledger.chain.codec import decode_result, encode_function, read_function
 from ledger.chain.node import Node
 from ledger.errors import RequestError, WrongContractError
 from ledger.forward_requests import ForwardRequest, SignedRequest, sign_request

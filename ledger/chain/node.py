@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from ledger.chain.answers import (
     HINT,
+    RawLog,
     Receipt,
     parse_amount,
     parse_answer,
@@ -18,7 +19,7 @@ from ledger.chain.answers import (
 )
 from ledger.chain.block_receipts import BlockReceipts
 from ledger.chain.blocks import BlockTransaction, parse_transactions
-from ledger.chain.codec import RawLog, decode_revert
+from ledger.chain.codec import decode_revert
 from ledger.chain.receptions import Reception, read_refusal
 from ledger.chain.transport import RpcError, Transport, request_each
 from ledger.errors import (

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from ledger.canonical import keccak256
 from ledger.chain.chain import Chain
-from ledger.chain.deployment import fetch_predecessor
+from ledger.chain.deploying import fetch_predecessor
 from ledger.chain.node import Node, ProofAnswer
 from ledger.checkpoint import Checkpoint
 from ledger.errors import ChainError, ChainUnreachableError, ProofError, WrongCheckpointError

@@ -4,11 +4,16 @@ ledger.events.
 A `Record` is one call of one contract function. Its class has the function's name, and its fields have the arguments'
 names, in the order of the ABI. Records are frozen and checked at construction: a value that does not fit the contract's
 type is refused, never truncated or rounded.
+
+The kinds of records are imported on first use: who only reads needs their enums and parts alone.
 """
 
 from __future__ import annotations
 
-from ledger.records import _lots, _notes, _orders, _registry
+import importlib
+from functools import cache
+from typing import TYPE_CHECKING
+
 from ledger.records._base import (
     I32,
     U8,
@@ -57,9 +62,6 @@ from ledger.records._enums import (
     TransformationKind,
     Verdict,
 )
-from ledger.records._lots import *  # noqa: F403  # its __all__ is the one list of them
-from ledger.records._notes import *  # noqa: F403  # its __all__ is the one list of them
-from ledger.records._orders import *  # noqa: F403  # its __all__ is the one list of them
 from ledger.records._parts import (
     Gate,
     Gates,
@@ -76,7 +78,16 @@ from ledger.records._parts import (
     Statement,
     Transformation,
 )
-from ledger.records._registry import *  # noqa: F403  # its __all__ is the one list of them
+
+if TYPE_CHECKING:
+    from ledger.records import _lots, _notes, _orders, _registry
+    from ledger.records._lots import *  # noqa: F403  # its __all__ is the one list of them
+    from ledger.records._notes import *  # noqa: F403  # its __all__ is the one list of them
+    from ledger.records._orders import *  # noqa: F403  # its __all__ is the one list of them
+    from ledger.records._registry import *  # noqa: F403  # its __all__ is the one list of them
+
+    RECORD_TYPES: tuple[type[Record], ...]
+    """Every kind of record, one per state-changing contract function."""
 
 __all__ = [
     "ALL_ROLES",
@@ -140,11 +151,23 @@ __all__ = [
     "snake_case",
 ]
 
-__all__ += _lots.__all__
-__all__ += _notes.__all__
-__all__ += _orders.__all__
-__all__ += _registry.__all__
+if TYPE_CHECKING:
+    __all__ += _lots.__all__
+    __all__ += _notes.__all__
+    __all__ += _orders.__all__
+    __all__ += _registry.__all__
 
-_FAMILIES = (_lots, _notes, _orders, _registry)
-RECORD_TYPES: tuple[type[Record], ...] = tuple(vars(family)[name] for family in _FAMILIES for name in family.__all__)
-"""Every kind of record, one per state-changing contract function."""
+
+@cache
+def _kinds() -> dict[str, type[Record]]:
+    families = [importlib.import_module(f"{__name__}.{name}") for name in ("_lots", "_notes", "_orders", "_registry")]
+    return {name: getattr(family, name) for family in families for name in family.__all__}
+
+
+def __getattr__(name: str) -> object:
+    if name == "RECORD_TYPES":
+        return tuple(_kinds().values())
+    # Their modules ask for each other while they are imported: no name of a module's own may lead to them.
+    if not name[0].isupper() or name not in _kinds():
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return _kinds()[name]

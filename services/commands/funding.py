@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from ledger.chain import EngineProfile, Node, find_profile, first_fees, send_values
-from ledger.chain.deployment import DEPLOY_GAS
+from ledger.chain.deploying import DEPLOY_GAS
 from ledger.errors import InputError
 from ledger.keys import Signer, parse_address, to_checksum
 from ledger.store.outbox import Outbox

@@ -7,7 +7,7 @@ import time
 from ledger.chain import Deployment, Node, Receipt, Transaction, load_artifact, sign_transaction
 from ledger.chain.codec import encode_constructor
 from ledger.chain.creations import contract_address
-from ledger.chain.deployment import fetch_ledger_id
+from ledger.chain.deploying import fetch_ledger_id
 from ledger.keys import LocalSigner
 from tests.support.ledger_world import LedgerWorld
 from tests.support.patience import MAX_S

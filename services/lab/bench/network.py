@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 
 from ledger.chain import Chain, HttpTransport, Transaction, call_data, find_profile, first_fees, sign_transaction
-from ledger.chain.deployment import ask_until
+from ledger.chain.deploying import ask_until
 from ledger.errors import ChainError, ChainUnreachableError
 from ledger.records import Contract
 from ledger.store import Store

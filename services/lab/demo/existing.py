@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ledger.chain import EngineProfile, HttpTransport, Node, first_fees, send_values
-from ledger.chain.deployment import DEPLOY_GAS
+from ledger.chain.deploying import DEPLOY_GAS
 from ledger.errors import FundsError
 from ledger.signatures import Signer
 from ledger.submit.funds import GAS_PER_RECORD

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.chain import decode_log, decode_revert, load_abi
-from ledger.chain.codec import RawLog, decode_result
+from ledger.chain.answers import RawLog
+from ledger.chain.codec import decode_result
 from ledger.errors import ChainUnreachableError, IndexHaltedError, Retry
 from ledger.records import Contract
 from tests.support.event_data import plain, written

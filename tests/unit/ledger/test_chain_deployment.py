@@ -22,7 +22,7 @@ from ledger.chain import (
     write_deployment,
 )
 from ledger.chain.creations import build_creations
-from ledger.chain.deployment import DEPLOY_GAS
+from ledger.chain.deploying import DEPLOY_GAS
 from ledger.chain.proofs import fetch_checkpoint, fetch_trust, verify_seen
 from ledger.checkpoint import SignedCheckpoint, sign_checkpoint, verify_believed
 from ledger.errors import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ledger.chain.deployment import ask_until
+from ledger.chain.deploying import ask_until
 from ledger.errors import ChainUnreachableError
 from ledger.index import Follower
 from services.lab.bench.index_lag import IndexLag
