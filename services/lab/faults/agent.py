@@ -36,8 +36,6 @@ __all__ = ["Plan", "build_plan", "main"]
 
 _GROUP = 3
 _PAUSE_S = 0.02
-_LAST_S = 600.0
-"""Time after which a process ends by itself if its work never gets done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +64,8 @@ class Plan:
     """Prefix for the keys of events that are created until SIGTERM; empty for none."""
     machine: int = 0
     """Machine of the endless events."""
+    longest_s: float = 600.0
+    """Time after which the process ends by itself if its work never gets done."""
 
     def write(self, path: Path) -> Path:
         path.write_text(json.dumps(dataclasses.asdict(self)))
@@ -129,7 +129,7 @@ def main(path: str) -> None:
 def _work(submitter: Submitter, follower: Follower, target: Target, plan: Plan) -> None:
     """Submits the planned events a few at a time, between rounds of the main loop."""
     events = [Event(*event) for event in plan.events]
-    deadline, done = time.monotonic() + _LAST_S, False
+    deadline, done = time.monotonic() + plan.longest_s, False
     while (events or not done or plan.until_killed) and time.monotonic() < deadline:
         group, events = events[:_GROUP], events[_GROUP:]
         _submit(submitter, target, group)

@@ -26,6 +26,8 @@ _GROUP = 500
 _BATCH = 50
 _LONGEST_S = 3600.0
 _POLL_S = 0.1
+_POLL_SHARE = 20
+"""How many times as long as counting took it waits before it counts again: a million rows take a while."""
 
 
 def run_offline(folder: Path, count: int, seed: int) -> Outcome:
@@ -40,7 +42,9 @@ def run_offline(folder: Path, count: int, seed: int) -> Outcome:
         for start in range(0, count, _GROUP):
             waiting.submit([(event.key, site.record(event)) for event in events[start : start + _GROUP]])
         taken_s = time.monotonic() - started
-        plan = build_plan(folder, process, site, seed, [], batch_size=_BATCH).write(folder / "plan.json")
+        plan = build_plan(folder, process, site, seed, [], batch_size=_BATCH, longest_s=_LONGEST_S).write(
+            folder / "plan.json"
+        )
         started = time.monotonic()
         # After the first tenth, so that every kill interrupts the sending of a backlog.
         marks = sorted(chance.sample(range(count // 10, count), _RESTARTS))
@@ -73,13 +77,15 @@ def _run_once(plan: Path, outbox: Outbox, mark: int | None) -> int:
         subprocess.Popen(command, stdout=errors, stderr=errors) as process,
     ):
         while process.poll() is None:
+            began = time.monotonic()
             if mark is not None and outbox.counts().get("final", 0) >= mark:
                 process.kill()
                 return 1
+            counted_s = time.monotonic() - began
             if time.monotonic() > deadline:
                 process.kill()
                 raise SubmitError("the backlog was not sent within an hour", hint="report this, with the seed")
-            time.sleep(_POLL_S)
+            time.sleep(max(_POLL_S, _POLL_SHARE * counted_s))
     if process.returncode != 0:
         raise SubmitError(f"the node ended with {process.returncode}", hint=plan.with_suffix(".txt").read_text()[-500:])
     return 0
