@@ -110,7 +110,7 @@ def measure_api(cases: int, number: int, *, postgresql: bool = False) -> FuzzRes
 def _fuzz(origin: str, known: dict[str, list[Any]], cases: int, number: int) -> FuzzResult:
     config = SchemathesisConfig.from_dict({"checks": {"negative_data_rejection": {"expected-statuses": _REFUSED}}})
     schemathesis.serializer.alias(MEDIA_TYPE, "application/octet-stream")
-    schema = schemathesis.openapi.from_url(f"{origin}/openapi.json", config=config)
+    schema = schemathesis.openapi.from_url(f"{origin}/openapi.json", config=config, timeout=_ASK_S)
     operations: list[Any] = [one.ok() for one in schema.get_all_operations() if isinstance(one, Ok)]
     found, started = FuzzResult(operations=len(operations)), time.monotonic()
     while found.cases < cases and not found.failures:  # operations without parameters run out of cases early
