@@ -191,16 +191,18 @@ def await_final(node: Node, profile: EngineProfile, receipt: Receipt, done: str,
     A node that does not answer meanwhile is asked again. Raises ChainError, which begins with what was `done`, if that
     takes longer than `timeout_s` seconds for each block that it needs.
     """
-    deadline, depth = time.monotonic() + timeout_s * (1 + profile.finality_depth), FinalityDepth(node, profile)
+    began, depth = time.monotonic(), FinalityDepth(node, profile)
     while True:
+        unreachable = None
         try:
             head = node.block_number()
             if receipt.block_number <= head - depth.at(head):
                 return receipt
-        except ChainUnreachableError:
-            if time.monotonic() > deadline:
-                raise
-        if time.monotonic() > deadline:
+        except ChainUnreachableError as error:
+            unreachable = error
+        if time.monotonic() > began + timeout_s * (1 + depth.last):
+            if unreachable is not None:
+                raise unreachable
             raise ChainError(
                 f"{done}, but block {receipt.block_number} does not become final",
                 hint="check that the chain produces blocks, then try again",
