@@ -23,12 +23,6 @@ from tests.support.stores import new_store
 from tests.unit.ledger.test_index_undo import branch, build, dump, verify_fresh
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with new_store(tmp_path, "index.db") as opened:
-        yield opened
-
-
 @dataclass
 class SlowChain(FakeChain):
     """A chain during each of whose answers something else happens."""
