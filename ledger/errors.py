@@ -46,7 +46,7 @@
         ContractRefusedError     a contract reverted; has the error's name and values
       StoreError                 the database failed
         StoreDamagedError        the database cannot be used in its present state
-        StoreBusyError           the database is locked, or all connections to it are in use
+        StoreBusyError           the database is locked, out of connections, or indexed by another process
       SubmitError                a record cannot be queued or sent
         DuplicateRecordError     an idempotency key was reused for another record
         LeaseHeldError           another submitter holds the lease on the same key
@@ -443,7 +443,8 @@ class StoreDamagedError(StoreError):
 
 
 class StoreBusyError(StoreError):
-    """The database is locked, or all connections to it are in use. Nothing was changed."""
+    """The database is locked, or all connections to it are in use: nothing was changed. Or another process indexes into
+    it, which does the rest."""
 
     code = "store-busy"
     retry = Retry.UNCHANGED

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar, cast
 
 from ledger.chain.artifacts import load_artifact
 from ledger.chain.codec import decode_result, encode_constructor, encode_function
-from ledger.chain.creations import build_creations
+from ledger.chain.creations import Creation, build_creations
 from ledger.chain.deployment import Deployment
 from ledger.chain.fees import first_fees
 from ledger.chain.node import Node, Receipt
@@ -51,11 +51,11 @@ def deploy(node: Node, profile: EngineProfile, owner: Signer, *, timeout_s: floa
     block_gas = node.gas_limit()
     sendings = [Sending(b"", one.data, one.gas_limit(block_gas)) for one in creations]
     hashes = send_in_order(node, profile, owner, sendings, nonce)
-    receipts = [await_receipt(node, sent, timeout_s) for sent in hashes]
-    for one, receipt in zip(creations, receipts, strict=True):
-        _verify_created(receipt, one.name, one.address)
+    *_, last = _await_created(node, creations, hashes, timeout_s)
     # Its block is named by its hash: another one in its place would make the deployment look like another.
-    created = await_final(node, profile, receipts[-1], "the contracts were created", timeout_s)
+    created = await_final(node, profile, last, "the contracts were created", timeout_s)
+    # Again, since a reorganisation may have moved them: to blocks before the one that was the latest at first, too.
+    first, *_ = _await_created(node, creations, hashes, timeout_s)
     forwarder, registry, _, _, ledger = (one.address for one in creations)
     return Deployment(
         chain_id=chain_id,
@@ -63,11 +63,21 @@ def deploy(node: Node, profile: EngineProfile, owner: Signer, *, timeout_s: floa
         ledger=ledger,
         ledger_id=ask_until(lambda: fetch_ledger_id(node, ledger), timeout_s),
         forwarder=forwarder,
-        block_number=first_block,
+        block_number=min(first_block, first.block_number),
         genesis_hash=genesis_hash,
         created_number=created.block_number,
         created_hash=created.block_hash,
     )
+
+
+def _await_created(
+    node: Node, creations: Sequence[Creation], hashes: Sequence[bytes], timeout_s: float
+) -> list[Receipt]:
+    """The contracts' receipts. Raises ChainError if one was not created where it was to be."""
+    receipts = [await_receipt(node, sent, timeout_s) for sent in hashes]
+    for one, receipt in zip(creations, receipts, strict=True):
+        _verify_created(receipt, one.name, one.address)
+    return receipts
 
 
 def _verify_funds(node: Node, profile: EngineProfile, owner: Signer) -> None:

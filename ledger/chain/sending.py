@@ -30,6 +30,15 @@ _TRANSFER_GAS = 21_000
 """Yellow paper, appendix G."""
 RECEIPT_PAUSE_S = 0.2
 """Time between two questions for a receipt."""
+_NOT_TAKEN = {
+    Reception.UNDERPRICED: (
+        "another one of its key waits with the same nonce, or the price of gas has risen",
+        "wait until that one is mined: the same command may have been run before",
+    ),
+    Reception.GAPPED: ("transactions of its key are missing before it", "wait a minute, then try again"),
+    Reception.FULL: ("too many wait there", "wait until they are mined, then try again"),
+}
+"""Why a node keeps no such transaction, so that none is waited for, and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +80,8 @@ def send_values(
     at once would be refused if a reorganisation took its amount out.
 
     Raises FundsError if the key cannot pay for them, FeeTooLowError if the node takes none at this price, ChainError if
-    they are not mined within `timeout_s` seconds, or a recipient is a contract that refused its amount. The nonces are
-    the node's next ones, as for `send_call`.
+    it does not keep one, they are not mined within `timeout_s` seconds, or a recipient is a contract that refused its
+    amount. The nonces are the node's next ones, as for `send_call`.
     """
     sendings = [Sending(to, b"", _TRANSFER_GAS, amount_wei) for to, amount_wei in amounts]
     receipts = [await_receipt(node, sent, timeout_s) for sent in send_in_order(node, profile, signer, sendings)]
@@ -115,7 +124,7 @@ def send_transaction(
     """Send one transaction, and return its receipt, whether it succeeded or not. An empty `to` creates a contract.
 
     Raises ContractRefusedError if it would revert, FundsError if the key cannot pay for it, FeeTooLowError if the node
-    takes none at this price, ChainError if it is not mined within `timeout_s` seconds.
+    takes none at this price, ChainError if the node does not keep it, or it is not mined within `timeout_s` seconds.
     """
     estimate, fees = node.estimate_gas(to or None, data, signer.address), first_fees(node, profile)
     gas_limit = min(estimate * (100 + profile.gas_headroom_percent) // 100, max(estimate, node.gas_limit()))
@@ -148,6 +157,9 @@ def _send(node: Node, signed: SignedTransaction, gas_limit: int, fees: Fees) -> 
             f"a transaction needs {gas_limit} gas, more than the chain's blocks have",
             hint="have the validators raise the gas limit of blocks to 30,000,000",
         )
+    if reception in _NOT_TAKEN:
+        why, hint = _NOT_TAKEN[reception]
+        raise ChainError(f"the node did not take transaction 0x{signed.hash.hex()}: {why}", hint=hint)
 
 
 def await_receipt(node: Node, transaction_hash: bytes, timeout_s: float) -> Receipt:
@@ -179,16 +191,18 @@ def await_final(node: Node, profile: EngineProfile, receipt: Receipt, done: str,
     A node that does not answer meanwhile is asked again. Raises ChainError, which begins with what was `done`, if that
     takes longer than `timeout_s` seconds for each block that it needs.
     """
-    deadline, depth = time.monotonic() + timeout_s * (1 + profile.finality_depth), FinalityDepth(node, profile)
+    began, depth = time.monotonic(), FinalityDepth(node, profile)
     while True:
+        unreachable = None
         try:
             head = node.block_number()
             if receipt.block_number <= head - depth.at(head):
                 return receipt
-        except ChainUnreachableError:
-            if time.monotonic() > deadline:
-                raise
-        if time.monotonic() > deadline:
+        except ChainUnreachableError as error:
+            unreachable = error
+        if time.monotonic() > began + timeout_s * (1 + depth.last):
+            if unreachable is not None:
+                raise unreachable
             raise ChainError(
                 f"{done}, but block {receipt.block_number} does not become final",
                 hint="check that the chain produces blocks, then try again",

@@ -9,6 +9,7 @@ there would hide the one event that an operator has to see.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -95,6 +96,15 @@ class Progress:
     """Number of blocks that were undone first, because the chain has others in their place."""
 
 
+@dataclass(slots=True)
+class _Done:
+    """The numbers of a `Progress`, over all attempts of one call."""
+
+    blocks: int = 0
+    records: int = 0
+    undone: int = 0
+
+
 class _OvertakenError(Exception):
     """Another follower has committed in between; nothing was written."""
 
@@ -118,44 +128,56 @@ class Follower:
         must not happen on a final chain. Then all blocks before the offending one are indexed, and nothing of that
         one. Raises StoreBusyError if other followers are first again and again.
         """
-        for _ in range(_OVERTAKEN):
-            try:
-                return self._follow(limit)
-            except _OvertakenError:
-                continue
-        raise StoreBusyError(
-            "another process is indexing the same blocks",
-            hint="try again when it has caught up: `millmark status` shows how far the index is",
-        )
+        progress = self._try(limit)
+        if progress is None:
+            raise StoreBusyError(
+                "another process is indexing the same blocks",
+                hint="try again when it has caught up: `millmark status` shows how far the index is",
+            )
+        return progress
 
-    def _follow(self, limit: int | None) -> Progress:
+    def _try(self, limit: int | None) -> Progress | None:
+        """What `follow` does; None if other followers were first again and again."""
+        done = _Done()
+        for _ in range(_OVERTAKEN):
+            with suppress(_OvertakenError):
+                return self._follow(limit, done)
+        return None
+
+    def _follow(self, limit: int | None, done: _Done) -> Progress:
         cursor = self._open()
         # The final number first: a block that becomes final in between is merely logged for undoing once too often.
         final, head = self._chain.final_number(), self._chain.head_number()
-        opened = cursor.block_number
-        cursor = self._take_back(cursor, head)
-        undone = opened - cursor.block_number
-        last = head if limit is None else min(head, cursor.block_number + limit)
-        blocks = records = 0
+        cursor = self._take_back(cursor, head, done)
+        last = head if limit is None else min(head, cursor.block_number + limit - done.blocks)
+        is_new = False
         while cursor.block_number < last and (batch := self._fetch(cursor, last, final)):
             cursor = self._write(cursor, batch, self._proven(batch[-1].header.number, final))
-            blocks += len(batch)
-            records += sum(len(block.records) for block in batch)
-        if not blocks and cursor.block_number <= head:
-            self._settle(self._proven(cursor.block_number, final))
-        return Progress(cursor.block_number, final, blocks, records, undone)
+            is_new = True
+            done.blocks += len(batch)
+            done.records += sum(len(block.records) for block in batch)
+        if not is_new and cursor.block_number <= head:
+            self._settle(cursor, self._proven(cursor.block_number, final))
+        return Progress(cursor.block_number, final, done.blocks, done.records, done.undone)
 
     def rebuild(self) -> Progress:
         """Delete everything that is derived from the chain, and index it again from the first block.
 
-        Readers see the index grow meanwhile. The private book and the outbox stay. Raises as `follow` does.
+        Readers see the index grow meanwhile. The private book and the outbox stay. Raises as `follow` does; after
+        StoreBusyError, another follower does the rest.
         """
         self._open()
         with self._store.transaction() as connection:
             Rows(connection).clear_index()
             # The log refers to rows that no longer exist.
             Undo(connection).forget(_ANY)
-        return self.follow()
+        progress = self._try(None)
+        if progress is None:
+            raise StoreBusyError(
+                "the index was deleted, and another process builds it",
+                hint="wait until it has: `millmark status` shows how far the index is",
+            )
+        return progress
 
     def derive(self, batches: Iterable[Sequence[Block]]) -> CursorRow:
         """Index blocks that the caller has compared with the chain, all final, each batch in one transaction; returns
@@ -191,7 +213,7 @@ class Follower:
                 rows.insert([cursor])
         return cursor
 
-    def _take_back(self, cursor: CursorRow, head: int) -> CursorRow:
+    def _take_back(self, cursor: CursorRow, head: int, done: _Done) -> CursorRow:
         """Undo blocks until the cursor is at one that the chain still has; returns that cursor.
 
         Nothing is undone while the node is behind the index.
@@ -210,6 +232,7 @@ class Follower:
                 before = rows.get(CursorRow, _ONLY)
             if before is None:
                 raise IndexHaltedError("the index lost its cursor", hint="rebuild the index")
+            done.undone += 1
             cursor = before
         return cursor
 
@@ -221,7 +244,7 @@ class Follower:
         """
         return min(final, last - self._chain.finality_depth)
 
-    def _settle(self, final: int) -> None:
+    def _settle(self, cursor: CursorRow, final: int) -> None:
         """Forget how to undo blocks that have become final since they were indexed, without waiting for another block:
         on a chain that makes one with a record alone, none may come. The cursor's block is on the chain, and so are all
         before it."""
@@ -229,6 +252,7 @@ class Follower:
             first = Undo(connection).first()
         if first is not None and first <= final:
             with self._store.transaction() as connection:
+                _verify_alone(Rows(connection), cursor)  # what another follower wrote meanwhile may be of a fork
                 Undo(connection).forget(final)
 
     def _fetch(self, cursor: CursorRow, last: int, final: int) -> list[Block]:

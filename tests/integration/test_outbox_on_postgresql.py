@@ -1,4 +1,5 @@
-"""Outbox and undo log on PostgreSQL: tests that elsewhere run on SQLite, whose SQL differs most between the two."""
+"""Outbox, undo log and two followers on PostgreSQL: tests that elsewhere run on SQLite, whose SQL differs most between
+the two."""
 
 from __future__ import annotations
 
@@ -9,6 +10,10 @@ import pytest
 from services.lab.cluster import describe_missing, running_cluster
 from tests.support.stores import on_cluster, prepare_cluster
 from tests.unit.ledger.conftest import outbox, store
+from tests.unit.ledger.test_index_two_followers import (
+    test_nothing_is_forgotten_of_blocks_that_another_follower_wrote,
+    test_progress_is_that_of_the_whole_call,
+)
 from tests.unit.ledger.test_index_undo import *  # noqa: F403  # its tests and fixtures
 from tests.unit.ledger.test_outbox import *  # noqa: F403  # as above
 
@@ -17,7 +22,12 @@ pytestmark = [
     pytest.mark.skipif(describe_missing() is not None, reason=str(describe_missing())),
 ]
 
-__all__ = ["outbox", "store"]
+__all__ = [
+    "outbox",
+    "store",
+    "test_nothing_is_forgotten_of_blocks_that_another_follower_wrote",
+    "test_progress_is_that_of_the_whole_call",
+]
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -264,6 +264,40 @@ def test_the_last_contract_is_final_and_named_by_the_block_that_stays() -> None:
     assert deployed.created_number <= node.block_number() - 5
 
 
+def test_contracts_that_a_reorganisation_moved_are_judged_where_they_stay() -> None:
+    """The chain may even be shorter then than when the first of them was sent: all their blocks are to be indexed."""
+    line, owner = Line(EmbeddedChain()), LocalSigner.generate()
+    node, hashes = Node(line.node), [""][:0]
+    node.fund(owner.address, 10**20)
+
+    def later(params: list[Any]) -> Any:
+        """At first the node has two blocks more, of a fork."""
+        return hex(int(line.node.request("eth_blockNumber", params), 16) + (0 if hashes else 2))
+
+    def send(params: list[Any]) -> Any:
+        hashes.append(params[0])
+        return line.node.request("eth_sendRawTransaction", params)
+
+    line.handlers |= {"eth_blockNumber": later, "eth_sendRawTransaction": send}
+    deployed = deploy(Node(line), PROFILE, owner)
+    assert (deployed.block_number, deployed.created_number) == (2, 6)
+
+
+def test_a_contract_that_is_reverted_in_its_final_block_is_told() -> None:
+    line, owner = Line(EmbeddedChain()), LocalSigner.generate()
+    node, asked = Node(line.node), [""][:0]
+    node.fund(owner.address, 10**20)
+
+    def revert(params: list[Any]) -> Any:
+        receipt = line.node.request("eth_getTransactionReceipt", params)
+        asked.append(params[0])
+        return receipt if len(asked) <= 5 else {**receipt, "status": "0x0", "contractAddress": None}
+
+    line.handlers["eth_getTransactionReceipt"] = revert
+    with pytest.raises(ChainError, match=r"the deployment of \w+ reverted"):
+        deploy(Node(line), PROFILE, owner)
+
+
 def test_no_contract_needs_more_gas_than_it_is_given() -> None:
     node, owner = Node(EmbeddedChain()), LocalSigner.generate()
     node.fund(owner.address, 10**20)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from ledger.chain import Node, RpcError, find_profile
+from ledger.chain.answers import parse_receipt
 from ledger.chain.finality import FinalityDepth, depth_of
+from ledger.chain.sending import await_final
 from ledger.errors import ChainUnreachableError
 from tests.support.rpc import ScriptedNode, lost
 
@@ -128,3 +131,27 @@ def test_it_is_asked_again_after_some_blocks_only() -> None:
 @pytest.mark.parametrize("engine", ["embedded", "anvil", "besu-qbft", "qbft"])
 def test_engines_whose_blocks_are_final_at_once_are_not_asked(engine: str) -> None:
     assert depths(signers(5), engine=engine) == ([0], 0)
+
+
+def test_as_many_blocks_are_waited_for_as_the_signers_ask_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of them for as long as is given: of many signers more than the profile knows of."""
+    now_s, head = [0.0], [1000]
+
+    def sleep(_: float) -> None:
+        now_s[0] += 10
+        head[0] += 1
+
+    monkeypatch.setattr(time, "monotonic", lambda: now_s[0])
+    monkeypatch.setattr(time, "sleep", sleep)
+    digest = "0x" + "11" * 32
+    receipt: dict[str, Any] = {
+        "transactionHash": digest,
+        "blockHash": digest,
+        "blockNumber": hex(1000),
+        "status": "0x1",
+    }
+    receipt |= {"gasUsed": "0x5208", "logs": []}
+    answers = {"clique_getSigners": signers(41), "eth_blockNumber": lambda: hex(head[0])}
+    node = Node(ScriptedNode({**answers, "eth_getTransactionReceipt": lambda _: receipt}))
+    found = await_final(node, find_profile("clique"), parse_receipt(receipt), "the amounts were sent", 12)
+    assert (found.block_number, head) == (1000, [1060])

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from ledger.chain import Fees, Node, find_profile, first_fees, send_values
+from ledger.chain import Fees, Node, RpcError, find_profile, first_fees, send_values
 from ledger.errors import ChainError, FundsError
 from ledger.keys import LocalSigner
 from ledger.store import Store
@@ -97,6 +97,35 @@ def test_amounts_are_final_on_return(world: LedgerWorld) -> None:
     send_values(node, dataclasses.replace(PROFILE, finality_depth=3), treasury, [(LocalSigner.generate().address, 5)])
     del world.line.handlers["eth_blockNumber"]
     assert node.block_number() >= before + 1 + 3
+
+
+@pytest.mark.parametrize(
+    ("message", "cause"),
+    [
+        (
+            "replacement transaction underpriced",
+            "another one of its key waits with the same nonce, or the price of gas",
+        ),
+        ("nonce too high", "transactions of its key are missing before it"),
+        ("txpool is full", "too many wait there"),
+    ],
+)
+def test_what_a_node_did_not_take_is_not_waited_for(world: LedgerWorld, message: str, cause: str) -> None:
+    """It is never mined: after the wait, the chain would be blamed."""
+    treasury, asked = LocalSigner.generate(), [0][:0]
+    world.fund(treasury)
+
+    def send(params: list[object]) -> object:
+        asked.append(1)
+        if len(asked) == 2:
+            raise RpcError(-32000, message)
+        return world.line.node.request("eth_sendRawTransaction", params)
+
+    world.line.handlers["eth_sendRawTransaction"] = send
+    amounts = [(LocalSigner.generate().address, 5) for _ in range(3)]
+    with pytest.raises(ChainError, match=cause):
+        send_values(world.chain.node, PROFILE, treasury, amounts, timeout_s=0)
+    assert len(asked) == 2
 
 
 def test_a_treasury_without_funds_is_named(world: LedgerWorld) -> None:

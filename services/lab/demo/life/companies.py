@@ -125,7 +125,7 @@ class Life:
 
         Raises SubmitError if none is delivered for long.
         """
-        # Of the chain: the gateways follow it, and an index has one follower.
+        # Of the chain: an index may be behind it.
         last = self.consortium.chain.sequence(Contract.LEDGER)
         deadline, before = time.monotonic() + _SETTLE_S, -1
         while True:
