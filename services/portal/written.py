@@ -3,29 +3,41 @@ that say why something was not done."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 from markupsafe import Markup, escape
 
 from ledger.errors import MillmarkError
 from ledger.phrases import Phrase
+from ledger.plans.breaches import PlanBreach, PlanRefusal
 from ledger.plans.check import Unseen
 from ledger.plans.grounds import OfferGround
 from ledger.verify.printable import printable
 from services.access.grounds import Ground
+from services.planning.entries import EntryFault
 from services.planning.feedback.sentences import Sentence
 from services.planning.grounds import PlanningGround
 from services.planning.steps import MakingStep
 from services.portal.language import Catalogue
 from services.webhooks.grounds import WebhookGround
 
-__all__ = ["GROUNDS", "SENTENCES", "say_error", "say_written", "show_data"]
+__all__ = ["GROUNDS", "SENTENCES", "say_error", "say_written", "show_data", "show_digest"]
 
-GROUNDS: tuple[type[Phrase], ...] = (Ground, PlanningGround, OfferGround, WebhookGround)
+GROUNDS: tuple[type[Phrase], ...] = (
+    Ground,
+    PlanRefusal,
+    PlanBreach,
+    PlanningGround,
+    EntryFault,
+    OfferGround,
+    WebhookGround,
+)
 SENTENCES: tuple[type[Phrase], ...] = (Sentence, MakingStep, Unseen)
 """Grounds are `ground.NAME` in the catalogue, sentences `written.NAME`: of either no two have one name."""
 _BEGINNINGS: Mapping[str, str] = {"kind": "plan.cause.", "state": "OrderState.", "field": "planner.field."}
 """By a value's name, how the keys begin under which the catalogue has words for it."""
+_DIGEST = re.compile("0x[0-9a-f]{64}")
 _ENGLISH = Markup('<span lang="en" translate="no">{}</span>')  # a constant; `format` escapes
 
 
@@ -53,6 +65,14 @@ def show_data(text: object) -> Markup:
     """Text that must not be translated: names, identifiers, values. What strangers wrote can neither hide nor move."""
     shown = text if isinstance(text, Markup) else printable(str(text))
     return Markup('<span translate="no">{}</span>').format(shown)  # a constant; `format` escapes
+
+
+def show_digest(value: bytes | None) -> Markup:
+    """Shortened; the full value is in the tooltip."""
+    if value is None:
+        return Markup("–")  # a constant
+    text = "0x" + value.hex()
+    return Markup('<code translate="no" title="{}">{}…{}</code>').format(text, text[:10], text[-6:])
 
 
 def _say(catalogue: Catalogue, text: str, kinds: Iterable[type[Phrase]]) -> Markup | None:
@@ -85,4 +105,6 @@ def _show(catalogue: Catalogue, name: str, value: str) -> Markup:
             return _ENGLISH.format(value)
         case "count":
             return escape(value.replace("no", "0"))
+    if _DIGEST.fullmatch(value):
+        return show_digest(bytes.fromhex(value[2:]))
     return escape(value) if value.isdecimal() else show_data(value)

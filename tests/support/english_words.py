@@ -1,0 +1,71 @@
+"""English that a reader of a Chinese page would come upon."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from html.parser import HTMLParser
+
+__all__ = ["find_english"]
+
+_UNSEEN = ("script", "style", "head", "template")
+_AS_IT_IS = ("code", "pre", "kbd")
+"""What is to be typed, or was."""
+_EMPTY = ("area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr")
+_SAID = ("aria-label", "alt", "title", "placeholder", "data-label")
+_COMMAND = re.compile(r"\bmillmark(?: [a-z-]+)+")
+_MAIL = re.compile(r"\S+@\S+|\S*(?:://|/)\S*|\S+:\S+")
+_RUN = re.compile(r"[A-Za-z]['’a-z]*(?:(?:[ ,;:()-]+|\. )[A-Za-z]['’a-z]*)+")
+
+
+class _Reader(HTMLParser):
+    """Collects what a reader sees or hears. `marked`: what the page itself says is English."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+        self.marked: list[str] = []
+        self._stack: list[tuple[str, bool, bool]] = []
+        """Tag, whether nothing in it counts, whether it is said to be English."""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        named = dict(attrs)
+        hidden, english = self._within()
+        hidden = hidden or tag in _UNSEEN or tag in _AS_IT_IS
+        # The other language's own name stands on every page, for whoever looks for it.
+        english = english or (named.get("lang") == "en" and "hreflang" not in named)
+        if not hidden:
+            self.seen += [named[name] or "" for name in _SAID if named.get(name)]
+        if tag not in _EMPTY:
+            self._stack.append((tag, hidden, english))
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Shapes: they have no text."""
+
+    def handle_endtag(self, tag: str) -> None:
+        while self._stack and self._stack.pop()[0] != tag:
+            pass
+
+    def handle_data(self, data: str) -> None:
+        hidden, english = self._within()
+        if english and data.strip():
+            self.marked.append(data.strip())
+        elif not hidden:
+            self.seen.append(data)
+
+    def _within(self) -> tuple[bool, bool]:
+        return (self._stack[-1][1], self._stack[-1][2]) if self._stack else (False, False)
+
+
+def find_english(page: str, names: Iterable[str] = ()) -> list[str]:
+    """What is said in English: whatever is marked so, and two or more Latin words in a row that are neither a command,
+    an address, nor one of `names`, which are the things and people of a test."""
+    reader = _Reader()
+    reader.feed(page)
+    found = list(reader.marked)
+    for text in reader.seen:
+        for name in names:
+            text = text.replace(name, "·")
+        rest = _COMMAND.sub("·", _MAIL.sub("·", text))
+        found += [run[0] for run in _RUN.finditer(rest)]
+    return found
