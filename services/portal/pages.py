@@ -32,7 +32,7 @@ from services.directory.contact import Contact
 from services.portal.footprints import describe_contribution
 from services.portal.forms import Forms
 from services.portal.language import Catalogue, Language, choose_language, read_catalogues
-from services.portal.written import say_error, say_written, show_data, show_digest
+from services.portal.written import say_error, say_failure, say_written, show_data, show_digest
 
 __all__ = ["PAGE_HEADERS", "SCRIPTED", "Pages", "Speaker"]
 
@@ -257,6 +257,7 @@ def _helpers(catalogue: Catalogue) -> dict[str, Any]:
         "data": show_data,
         "written": partial(say_written, catalogue),
         "ground": partial(say_error, catalogue),
+        "failing": partial(say_failure, catalogue),
         "brief": _brief,
         "named": lambda names: name_in(names, catalogue.language.value),
         "called": _called,

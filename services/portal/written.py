@@ -8,13 +8,18 @@ from collections.abc import Iterable, Mapping
 
 from markupsafe import Markup, escape
 
+from ledger.chain.council_grounds import CouncilGround
 from ledger.errors import MillmarkError
+from ledger.ids.grounds import IdentifierGround
 from ledger.phrases import Phrase
 from ledger.plans.breaches import PlanBreach, PlanRefusal
 from ledger.plans.check import Unseen
 from ledger.plans.grounds import OfferGround
+from ledger.provenance.grounds import LookupGround
 from ledger.verify.printable import printable
 from services.access.grounds import Ground
+from services.directory.grounds import ConsortiumGround
+from services.inspections.grounds import HealthGround
 from services.planning.entries import EntryFault
 from services.planning.feedback.sentences import Sentence
 from services.planning.grounds import PlanningGround
@@ -22,7 +27,7 @@ from services.planning.steps import MakingStep
 from services.portal.language import Catalogue
 from services.webhooks.grounds import WebhookGround
 
-__all__ = ["GROUNDS", "SENTENCES", "say_error", "say_written", "show_data", "show_digest"]
+__all__ = ["GROUNDS", "SENTENCES", "say_error", "say_failure", "say_written", "show_data", "show_digest"]
 
 GROUNDS: tuple[type[Phrase], ...] = (
     Ground,
@@ -31,12 +36,24 @@ GROUNDS: tuple[type[Phrase], ...] = (
     PlanningGround,
     EntryFault,
     OfferGround,
+    LookupGround,
+    IdentifierGround,
+    ConsortiumGround,
+    CouncilGround,
+    HealthGround,
     WebhookGround,
 )
 SENTENCES: tuple[type[Phrase], ...] = (Sentence, MakingStep, Unseen)
 """Grounds are `ground.NAME` in the catalogue, sentences `written.NAME`: of either no two have one name."""
-_BEGINNINGS: Mapping[str, str] = {"kind": "plan.cause.", "state": "OrderState.", "field": "planner.field."}
+_BEGINNINGS: Mapping[str, str] = {
+    "kind": "plan.cause.",
+    "state": "OrderState.",
+    "field": "planner.field.",
+    "what": "directory.field.",
+}
 """By a value's name, how the keys begin under which the catalogue has words for it."""
+_REFUSAL = re.compile(r"([A-Z]\w+)\(.*\)", re.DOTALL)
+"""A contract's refusal: the error's name in Solidity, and its values."""
 _DIGEST = re.compile("0x[0-9a-f]{64}")
 _ENGLISH = Markup('<span lang="en" translate="no">{}</span>')  # a constant; `format` escapes
 
@@ -49,16 +66,29 @@ def say_written(catalogue: Catalogue, text: str) -> Markup:
 
 def say_error(catalogue: Catalogue, error: MillmarkError | str) -> Markup:
     """An error in the page's language, or the words of one, with what to do about it. If it is none of the grounds: its
-    own words, which are English, after what its kind is if the catalogue says it."""
+    own words, which are English, after what the catalogue says of its kind."""
     # The hint is for commands and the API; the catalogue has what helps on a page.
     causes = (error.cause,) if isinstance(error, MillmarkError) else (error, error.partition("; ")[0])
     for cause in causes:
         said = _say(catalogue, cause, [*GROUNDS, *SENTENCES])
         if said is not None:
             return said
-    kind = "" if isinstance(error, str) else f"problem.{error.code}"
+    refusal = _REFUSAL.match(causes[-1])
+    if refusal is not None and catalogue.knows(f"refusal.{refusal[1]}"):
+        return escape(catalogue.say(f"refusal.{refusal[1]}"))
     english = _ENGLISH.format(str(error))
-    return escape(catalogue.say(kind)) + " " + english if catalogue.knows(kind) else english
+    if isinstance(error, str):
+        return english
+    kinds = (f"problem.{one.code}" for one in type(error).__mro__ if issubclass(one, MillmarkError))
+    kind = next((one for one in kinds if catalogue.knows(one)), "")
+    return escape(catalogue.say(kind)) + " " + english if kind else english
+
+
+def say_failure(catalogue: Catalogue, code: str, where: str = "") -> Markup:
+    """What does not work, and what to do about it, by its code. `where`: the part of the process."""
+    key = f"failure.{code}"
+    found = catalogue.say(key if catalogue.knows(key) else "failure")
+    return escape(found).format(where=show_data(where or code))
 
 
 def show_data(text: object) -> Markup:

@@ -11,11 +11,13 @@ __all__ = ["find_english"]
 _UNSEEN = ("script", "style", "head", "template")
 _AS_IT_IS = ("code", "pre", "kbd")
 """What is to be typed, or was."""
+_SHAPES = ("path", "rect", "circle", "line", "polyline", "use")
 _EMPTY = ("area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr")
 _SAID = ("aria-label", "alt", "title", "placeholder", "data-label")
 _COMMAND = re.compile(r"\bmillmark(?: [a-z-]+)+")
 _MAIL = re.compile(r"\S+@\S+|\S*(?:://|/)\S*|\S+:\S+")
-_RUN = re.compile(r"[A-Za-z]['’a-z]*(?:(?:[ ,;:()-]+|\. )[A-Za-z]['’a-z]*)+")
+_WORD = r"\b[A-Za-z]['’a-z]*\b"
+_RUN = re.compile(rf"{_WORD}(?:(?:[ ,;:()]+|\. ){_WORD})+")
 
 
 class _Reader(HTMLParser):
@@ -31,12 +33,13 @@ class _Reader(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         named = dict(attrs)
         hidden, english = self._within()
-        hidden = hidden or tag in _UNSEEN or tag in _AS_IT_IS
+        folded = tag == "details" and "technical" in (named.get("class") or "").split()
+        hidden = hidden or folded or tag in _UNSEEN or tag in _AS_IT_IS
         # The other language's own name stands on every page, for whoever looks for it.
-        english = english or (named.get("lang") == "en" and "hreflang" not in named)
+        english = english or (named.get("lang") == "en" and "hreflang" not in named and not hidden)
         if not hidden:
             self.seen += [named[name] or "" for name in _SAID if named.get(name)]
-        if tag not in _EMPTY:
+        if tag not in _EMPTY + _SHAPES:
             self._stack.append((tag, hidden, english))
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -59,7 +62,8 @@ class _Reader(HTMLParser):
 
 def find_english(page: str, names: Iterable[str] = ()) -> list[str]:
     """What is said in English: whatever is marked so, and two or more Latin words in a row that are neither a command,
-    an address, nor one of `names`, which are the things and people of a test."""
+    an address, nor one of `names`, which are the things and people of a test. Technical details that a page folds away,
+    and says to be in English, do not count."""
     reader = _Reader()
     reader.feed(page)
     found = list(reader.marked)

@@ -12,6 +12,7 @@ from markupsafe import Markup, escape
 
 from ledger.errors import (
     ChainUnreachableError,
+    ContractRefusedError,
     InputError,
     MillmarkError,
     NotFoundError,
@@ -23,7 +24,6 @@ from ledger.plans.breaches import PlanBreach
 from ledger.plans.grounds import OfferGround
 from ledger.plans.rules import PlanRule, refuse
 from services.access.grounds import Ground
-from services.access.people.openid import ProviderError
 from services.gateway.http.errors import NoSignerError, TryLaterError
 from services.planning.calendar import parse_calendar
 from services.planning.entries import EntryFault
@@ -31,7 +31,7 @@ from services.planning.errors import CalendarError, CallRefusedError
 from services.planning.feedback.sentences import Sentence
 from services.planning.grounds import PlanningGround
 from services.portal.language import Language, read_catalogues
-from services.portal.written import GROUNDS, SENTENCES, say_error, say_written
+from services.portal.written import GROUNDS, SENTENCES, say_error, say_failure, say_written
 from tests.support.english_words import find_english
 
 PLANS = json.loads((Path(__file__).parents[2] / "vectors" / "plans.json").read_text("utf-8"))
@@ -46,6 +46,10 @@ def said(text: str, language: Language = Language.ZH) -> Markup:
 
 def refused(error: InputError | str) -> Markup:
     return say_error(ZH, error)
+
+
+def all_errors(root: type[MillmarkError] = MillmarkError) -> list[type[MillmarkError]]:
+    return [root, *(one for kind in root.__subclasses__() for one in all_errors(kind))]
 
 
 def plain(found: Markup) -> str:
@@ -131,7 +135,7 @@ def test_what_others_wrote_stays_as_it_is() -> None:
     found = said(Sentence.IMPOSSIBLE.write(error="<no> offers"))
     assert found == '无法制定计划：<span lang="en" translate="no">&lt;no&gt; offers</span>'
     unknown = InputError("no <such> thing", hint="look")
-    assert refused(unknown) == '<span lang="en" translate="no">no &lt;such&gt; thing; look</span>'
+    assert refused(unknown) == '所填内容无法使用： <span lang="en" translate="no">no &lt;such&gt; thing; look</span>'
     assert "lang" in refused("machine 3 has no such door"), "it begins like a ground"
 
 
@@ -163,10 +167,32 @@ def test_what_a_ground_names_is_said_too() -> None:
     assert plain(refused(row)) == "派工 131 与报价不符：价格为 899，而非 900。请拒绝。"
 
 
-def test_what_is_wrong_at_the_provider_follows_after_what_to_do() -> None:
-    told = say_error(ZH, ProviderError("the provider gave no ID token"))
-    assert told.startswith(ZH.say("problem.provider-failed"))
-    assert told.endswith('<span lang="en" translate="no">the provider gave no ID token</span>')
+def test_a_contracts_refusal_is_said_by_its_name() -> None:
+    told = ContractRefusedError("LotForeign", {"lot": b"\x11" * 32}, hint="take custody first")
+    for one in (told, str(told), "LotForeign(lot=0x11)"):
+        assert say_error(ZH, one) == ZH.say("refusal.LotForeign")
+    assert plain(say_error(ZH, ContractRefusedError("Unheard", {}))) == "合约已拒绝： Unheard()"
+
+
+@pytest.mark.parametrize("kind", all_errors(), ids=lambda kind: str(kind.__name__))
+def test_what_kind_an_error_is_of_comes_before_its_english_words(kind: type[MillmarkError]) -> None:
+    error = kind.__new__(kind)
+    MillmarkError.__init__(error, "it is <so>")
+    told = say_error(ZH, error)
+    assert re.match("[\u4e00-\u9fff]", told)
+    assert told.endswith(' <span lang="en" translate="no">it is &lt;so&gt;</span>')
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        ("proofs-busy", "正在生成多份证明，请几秒后重新打开页面。"),
+        ("thread-ended", "网关的 millmark-&lt;funds&gt; 部分已终止。请重新启动网关，并报告其日志。"),
+        ("never-heard-of", "millmark-&lt;funds&gt; 发生故障，详情见网关的日志。"),
+    ],
+)
+def test_what_does_not_work_is_said_by_its_code(code: str, says: str) -> None:
+    assert plain(say_failure(ZH, code, "millmark-<funds>")) == says
 
 
 @pytest.mark.parametrize(
