@@ -108,8 +108,13 @@ def _verify_span(of_machine: bool, since: datetime | None, until: datetime | Non
         raise InputError(LookupGround.PERIOD_UNUSED.write(), hint="name a machine, or leave the period out")
     if given and given[0] > given[1]:
         raise InputError(
-            LookupGround.PERIOD_BACKWARDS.write(since=given[0], until=given[1]), hint="give the earlier time first"
+            LookupGround.PERIOD_BACKWARDS.write(since=_show(given[0]), until=_show(given[1])),
+            hint="give the earlier time first",
         )
+
+
+def _show(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _blame_model(reader: Reader, model: int) -> _Cause:
