@@ -8,7 +8,7 @@ __all__ = ["LookupGround"]
 
 
 class LookupGround(Phrase):
-    """A ground. Its value is the error's cause."""
+    """A ground. Its value is the error's cause; `words` are English, of whatever was met."""
 
     NOT_ONE_CAUSE = "a recall needs exactly one of model, lot and machine"
     PERIOD_MISSING = "a recall of a machine needs the period in which it was bad"
@@ -21,4 +21,5 @@ class LookupGround(Phrase):
     NUMBER_IMPOSSIBLE = "{number} cannot be the number of a {field:s}"
     MACHINES_NAMED_SO = "{name} is the identifier of machines {numbers}"
     SEVERAL_NAMED_SO = "{name} is the name of {count:d} things: {words}"
+    INDEX_DAMAGED = "the index is damaged: {words}"
     TOO_MANY_RECORDS = "more than {most:d} records are about it and what it came from"
