@@ -274,9 +274,7 @@ class PlanRefusedError(MillmarkError):
         self.rule = rule
         self.order = order
         self.operation = operation
-        row = "" if order is None else f" (order 0x{order.hex()}"
-        row += "" if order is None or operation is None else f", operation {operation + 1}"
-        super().__init__(f"rule {rule}: {cause}{row}{')' if row else ''}")
+        super().__init__(cause)
 
 
 class UnplannableError(MillmarkError):

@@ -13,7 +13,7 @@ from typing import Self
 
 __all__ = ["Phrase"]
 
-_FORMS: Mapping[str, str] = {"d": "[0-9]+", "s": r"\S+", "": ".*"}
+_FORMS: Mapping[str, str] = {"d": "[0-9]+", "s": r"\S+", "": ".*?"}
 """What the values of a template's formats look like: a whole number, a word, any text."""
 
 

@@ -14,6 +14,7 @@ from ledger.canonical import to_hex
 from ledger.chain.artifacts import load_abi, load_artifact, verify_code
 from ledger.chain.chain import Chain
 from ledger.chain.codec import decode_result, encode_function, read_function
+from ledger.chain.council_grounds import CouncilGround
 from ledger.chain.deploying import create
 from ledger.chain.sending import send_call
 from ledger.errors import InputError, NotFoundError, WrongContractError
@@ -223,7 +224,7 @@ def find_council(chain: Chain) -> tuple[Council, bool]:
         address = cast(bytes, chain.read(Contract.REGISTRY, view)[0])
         if address != _NOBODY and chain.node.code(address):
             return Council(chain, address), owns
-    raise NotFoundError("no council owns the registry", hint="the owner makes one with `millmark council install`")
+    raise NotFoundError(CouncilGround.NO_COUNCIL.write(), hint="the owner makes one with `millmark council install`")
 
 
 def build_call(chain: Chain, council: bytes, name: str, words: Sequence[str]) -> tuple[bytes, bytes]:
@@ -235,14 +236,14 @@ def build_call(chain: Chain, council: bytes, name: str, words: Sequence[str]) ->
     function = first + "".join(part.capitalize() for part in rest)
     if function not in CALLS:
         raise InputError(
-            f"a council has nothing to do with {name!r}", hint=f"use one of {', '.join(map(kebab, CALLS))}"
+            CouncilGround.NOT_ITS_CALL.write(call=f"{name!r}"), hint=f"use one of {', '.join(map(kebab, CALLS))}"
         )
     callee = CALLS[function]
     inputs = _inputs(callee, function)
     roots = sum(one["name"].endswith("Root") for one in inputs)
     if not len(inputs) - roots <= len(words) <= len(inputs):
         asked = " ".join(one["name"] for one in inputs)
-        raise InputError(f"{name} takes other arguments", hint=f"give {asked or 'none'}")
+        raise InputError(CouncilGround.OTHER_ARGUMENTS.write(call=name), hint=f"give {asked or 'none'}")
     values = [_parse(one["type"], word) for one, word in zip(inputs, words, strict=False)]
     values += [bytes(32)] * (len(inputs) - len(words))
     target = council if callee == _NAME else chain.address(cast(Contract, callee))
@@ -280,7 +281,8 @@ def _parse(kind: str, word: str) -> object:
         if len(raw) != (20 if kind == "address" else 32):
             raise ValueError
     except ValueError:
-        raise InputError(f"{word[:80]!r} is not of the type {kind}", hint="see the arguments of the call") from None
+        cause = CouncilGround.NOT_OF_TYPE.write(word=f"{word[:80]!r}", type=kind)
+        raise InputError(cause, hint="see the arguments of the call") from None
     return "0x" + raw.hex() if kind == "address" else raw
 
 

@@ -11,6 +11,7 @@ from functools import lru_cache
 from ledger.errors import IdentifierError
 from ledger.ids._digital_link import parse_digital_link
 from ledger.ids._epc import parse_epc
+from ledger.ids.grounds import IdentifierGround
 
 __all__ = ["MAX_IDENTIFIER_LENGTH", "canonical_identifier", "canonical_name", "is_identifier", "is_short_name"]
 
@@ -88,7 +89,7 @@ def canonical_identifier(text: str) -> str:
     that has no canonical form. Not established: that the thing exists, or whose it is.
     """
     if not isinstance(text, str) or not text:
-        raise IdentifierError("an identifier must be a string that is not empty")
+        raise IdentifierError(IdentifierGround.NO_IDENTIFIER.write())
     # Things of one kind are many, and each is named a few times: what comes before their serial numbers is kept.
     if (serial := _SERIAL.fullmatch(text)) is not None:
         return _stem(serial[1]) + serial[2]
@@ -104,11 +105,9 @@ def _stem(head: str) -> str:
 
 def _canonical(text: str) -> str:
     if len(text) > MAX_IDENTIFIER_LENGTH:
-        raise IdentifierError(f"the identifier is longer than {MAX_IDENTIFIER_LENGTH} characters")
+        raise IdentifierError(IdentifierGround.LONG_IDENTIFIER.write(most=MAX_IDENTIFIER_LENGTH))
     if not text.isascii() or not text.isprintable() or " " in text:
-        raise IdentifierError(
-            "an identifier must consist of printable ASCII characters without spaces", hint="percent-encode the others"
-        )
+        raise IdentifierError(IdentifierGround.UNPRINTABLE.write(), hint="percent-encode the others")
     scheme = text.partition(":")[0].lower()
     if scheme in ("http", "https"):
         return parse_digital_link(text).uri
@@ -117,7 +116,7 @@ def _canonical(text: str) -> str:
     if scheme == "urn":
         return parse_epc(text).uri if text.lower().startswith("urn:epc:") else canonical_urn(text)
     raise IdentifierError(
-        f"{text[:40]!a} is not a GS1 Digital Link, EPC URN, did or urn", hint="use one of these, with its scheme"
+        IdentifierGround.NO_SCHEME.write(text=f"{text[:40]!a}"), hint="use one of these, with its scheme"
     )
 
 

@@ -16,10 +16,12 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from ledger.canonical import MAX_SAFE_INTEGER, to_hex
 from ledger.errors import PlanError
 from ledger.phrases import Phrase
 from ledger.plans.bound import SlotPrices, build_slot_prices, derive_bound, path_cost, verify_size
-from ledger.plans.call import Call
+from ledger.plans.breaches import PlanBreach
+from ledger.plans.call import Call, Objective
 from ledger.plans.counted import Counted, count_offers
 from ledger.plans.feasible import (
     fixed_rows,
@@ -132,12 +134,7 @@ def check_plan(file: PlanFile) -> PlanCheck:
     )
     verify_legs(problem, plan)
     verify_machines(plan, offers)
-    try:
-        cost = sum_cost(problem, objective, plan.rows, plan.legs, plan.reworked)
-    except PlanError as error:
-        refuse(PlanRule.SUMS, error.cause)
-    if cost != plan.cost:
-        refuse(PlanRule.SUMS, f"the cost is {cost.total} ({cost}), and the plan says {plan.cost.total}")
+    _verify_cost(problem, objective, plan)
     if file.before is None:
         verify_alone(plan)
     else:
@@ -149,16 +146,16 @@ def check_plan(file: PlanFile) -> PlanCheck:
     prices = build_slot_prices(problem, plan.bound)
     value = derive_bound(problem, prices, _known_paths(problem, plan, prices))
     if value != plan.bound.value:
-        refuse(PlanRule.BOUND, f"the slot prices prove {value}, and the plan says {plan.bound.value}")
+        refuse(PlanRule.BOUND, PlanBreach.OTHER_BOUND.write(proved=value, stated=plan.bound.value))
     return _describe(file, plan, counted)
 
 
 def _verify_origin(file: PlanFile, plan: Plan, call: bytes) -> None:
     """Rules call and objective."""
     if plan.call != call:
-        refuse(PlanRule.CALL, "the plan is for another call")
+        refuse(PlanRule.CALL, PlanBreach.FOR_OTHER_CALL.write())
     if file.objective.commitment != file.call.objective:
-        refuse(PlanRule.OBJECTIVE, "the objective is not the one that the call commits to")
+        refuse(PlanRule.OBJECTIVE, PlanBreach.OTHER_OBJECTIVE.write())
 
 
 def verify_tie(stated: bytes, first: bytes) -> None:
@@ -167,7 +164,7 @@ def verify_tie(stated: bytes, first: bytes) -> None:
     Raises PlanRefusedError.
     """
     if stated != first:
-        refuse(PlanRule.TIES, f"the tie hash is not that of the first block since the call closed, 0x{first.hex()}")
+        refuse(PlanRule.TIES, PlanBreach.OTHER_TIE.write(block=to_hex(first)))
 
 
 def verify_revisions(call: Call, in_force: Mapping[bytes, bytes], orders: Collection[bytes] | None = None) -> None:
@@ -180,7 +177,8 @@ def verify_revisions(call: Call, in_force: Mapping[bytes, bytes], orders: Collec
         if orders is not None and job.order not in orders:
             continue
         if in_force.get(job.order) != job.revision:
-            refuse(PlanRule.REVISION, "its terms were changed after the call", (job.order, job.operations[0].operation))
+            key = job.order, job.operations[0].operation
+            refuse(PlanRule.REVISION, PlanBreach.TERMS_CHANGED.write(), key)
 
 
 def check_part(part: PlanPart, own: Iterable[tuple[bytes, Offer]]) -> PartCheck:
@@ -194,12 +192,13 @@ def check_part(part: PlanPart, own: Iterable[tuple[bytes, Offer]]) -> PartCheck:
     listed = frozenset(part.offers) | frozenset(part.dropped)
     for identifier, offer in offers.items():
         if identifier not in listed:
-            refuse(PlanRule.OFFERS, f"0x{identifier.hex()} was left out", (offer.order, offer.operation))
+            breach = PlanBreach.OFFER_LEFT_OUT.write(offer=to_hex(identifier))
+            refuse(PlanRule.OFFERS, breach, (offer.order, offer.operation))
     _verify_own_rows(part, offers)
     gap = part.total - part.bound.value
     unsold = _unsold(part, {offer.machine for offer in offers.values()})
     if unsold > gap:
-        refuse(PlanRule.BOUND, f"unused slots with prices add up to {unsold}, more than the gap of {gap}")
+        refuse(PlanRule.BOUND, PlanBreach.UNSOLD_BEYOND_GAP.write(unsold=unsold, gap=gap))
     return PartCheck(unsold, gap, len(frozenset(part.dropped) & offers.keys()))
 
 
@@ -207,11 +206,11 @@ def _verify_own_rows(part: PlanPart, offers: Mapping[bytes, Offer]) -> None:
     for row in part.rows:
         offer = None if row.offer in part.dropped else offers.get(row.offer)
         if offer is None or (offer.order, offer.operation) != row.key:
-            refuse(PlanRule.OFFER, "its offer is not one of this owner's for that operation", row.key)
+            refuse(PlanRule.OFFER, PlanBreach.OFFER_NOT_OWNERS.write(), row.key)
         price = offer.price_at(row.start)
         stated = (row.machine, row.owner, row.end - row.start, row.price, row.wh, row.co2e_mg)
         if stated != (offer.machine, offer.owner, offer.duration, price, offer.wh, offer.co2e_mg):
-            refuse(PlanRule.WINDOW, "is not as it was offered", row.key)
+            refuse(PlanRule.WINDOW, PlanBreach.OTHERWISE_OFFERED.write(), row.key)
 
 
 def _unsold(part: PlanPart, machines: set[int]) -> int:
@@ -239,15 +238,28 @@ def _verify_offers(plan: Plan, counted: Counted) -> dict[bytes, Offer]:
     dropped = frozenset(plan.dropped)
     for identifier in (*plan.offers, *plan.dropped):
         if identifier not in counted.offers:
-            reason = counted.refused.get(identifier, "not among those received")
-            refuse(PlanRule.OFFERS, f"offer 0x{identifier.hex()} does not count: {reason}")
+            reason = counted.refused.get(identifier, PlanBreach.NOT_RECEIVED.write())
+            refuse(PlanRule.OFFERS, PlanBreach.NOT_COUNTING.write(offer=to_hex(identifier), why=reason))
     offers = {identifier: offer for identifier, offer in counted.offers.items() if identifier not in dropped}
     # All of the plan's offers count, and it cannot list one twice: so as many are the same ones.
     if len(offers) != len(plan.offers):
         left_out = min(offers.keys() - frozenset(plan.offers))
         offer = offers[left_out]
-        refuse(PlanRule.OFFERS, f"offer 0x{left_out.hex()} was left out", (offer.order, offer.operation))
+        breach = PlanBreach.OFFER_LEFT_OUT.write(offer=to_hex(left_out))
+        refuse(PlanRule.OFFERS, breach, (offer.order, offer.operation))
     return offers
+
+
+def _verify_cost(problem: Problem, objective: Objective, plan: Plan) -> None:
+    """Rule sums."""
+    try:
+        cost = sum_cost(problem, objective, plan.rows, plan.legs, plan.reworked)
+    except PlanError:
+        refuse(PlanRule.SUMS, PlanBreach.SUM_BEYOND.write(most=MAX_SAFE_INTEGER))
+    if cost != plan.cost:
+        parts = {name: getattr(cost, name) for name in ("price", "transport", "tardiness", "carbon", "spent")}
+        breach = PlanBreach.SUM_OF_PARTS.write(cost=cost.total, stated=plan.cost.total, **parts)
+        refuse(PlanRule.SUMS, breach)
 
 
 def _verify_slots(call: Call, bound: Bound, offers: Mapping[bytes, Offer]) -> None:
@@ -255,11 +267,9 @@ def _verify_slots(call: Call, bound: Bound, offers: Mapping[bytes, Offer]) -> No
     machines = {offer.machine for offer in offers.values()}
     for machine, pairs in bound.prices:
         if machine not in machines:
-            refuse(PlanRule.BOUND, f"machine {machine} has slot prices and no offer")
+            refuse(PlanRule.BOUND, PlanBreach.PRICED_WITHOUT_OFFER.write(machine=machine))
         if pairs and pairs[-1][0] >= call.slots:
-            refuse(
-                PlanRule.BOUND, f"slot {pairs[-1][0]} of machine {machine} has a price, and the call has no such slot"
-            )
+            refuse(PlanRule.BOUND, PlanBreach.PRICED_BEYOND_CALL.write(slot=pairs[-1][0], machine=machine))
 
 
 def _known_paths(problem: Problem, plan: Plan, prices: SlotPrices) -> list[int]:

@@ -6,6 +6,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
+from ledger.canonical import to_hex
+from ledger.plans.breaches import PlanBreach
 from ledger.plans.call import Call, Objective
 from ledger.plans.offer import Offer
 from ledger.plans.plan import CauseKind, Cost, Key, Leg, Plan, Row
@@ -22,23 +24,23 @@ def verify_rows(call: Call, plan: Plan, offers: Mapping[bytes, Offer]) -> None:
     releases = {job.order: job.release for job in call.jobs}
     fixed, holders = frozenset(plan.fixed), {row.key: row.owner for row in plan.reworked}
     if unknown := fixed - {row.key for row in plan.rows}:
-        refuse(PlanRule.BEFORE, "is fixed, and has no row", min(unknown))
+        refuse(PlanRule.BEFORE, PlanBreach.FIXED_ROWLESS.write(), min(unknown))
     before: Row | None = None
     for row in plan.rows:
         offer = offers.get(row.offer)
         if offer is None:
-            refuse(PlanRule.OFFER, f"0x{row.offer.hex()} is not among the offers that count", row.key)
+            refuse(PlanRule.OFFER, PlanBreach.OFFER_NOT_LISTED.write(offer=to_hex(row.offer)), row.key)
         _verify_offer(row, offer)
         if row.end > call.slots:
-            refuse(PlanRule.SLOTS, f"ends in slot {row.end}, and the call has {call.slots}", row.key)
-        if row.start < releases[row.order]:
-            refuse(PlanRule.SLOTS, f"starts in slot {row.start}, before the order's {releases[row.order]}", row.key)
+            refuse(PlanRule.SLOTS, PlanBreach.ENDS_AFTER_CALL.write(slot=row.end, slots=call.slots), row.key)
+        if row.start < (first := releases[row.order]):
+            refuse(PlanRule.SLOTS, PlanBreach.BEFORE_RELEASE.write(slot=row.start, first=first), row.key)
         if row.start < plan.now and row.key not in fixed:
-            refuse(PlanRule.SLOTS, f"starts in slot {row.start}, before the plan's first, {plan.now}", row.key)
-        if holders.get(row.key, row.owner) != row.owner:
-            refuse(PlanRule.MACHINE, f"is reworked by {row.owner}, and {holders[row.key]} has the part", row.key)
+            refuse(PlanRule.SLOTS, PlanBreach.BEFORE_PLAN.write(slot=row.start, first=plan.now), row.key)
+        if (holder := holders.get(row.key, row.owner)) != row.owner:
+            refuse(PlanRule.MACHINE, PlanBreach.REWORKED_ELSEWHERE.write(owner=row.owner, holder=holder), row.key)
         if before is not None and before.order == row.order and before.end > row.start:
-            refuse(PlanRule.SEQUENCE, f"starts in slot {row.start}, and the one before ends in {before.end}", row.key)
+            refuse(PlanRule.SEQUENCE, PlanBreach.OUT_OF_SEQUENCE.write(slot=row.start, end=before.end), row.key)
         before = row
 
 
@@ -48,29 +50,33 @@ def _verify_keys(call: Call, plan: Plan) -> None:
     if given == wanted:
         return
     if unknown := sorted(set(given) - set(wanted)):
-        refuse(PlanRule.ORDER, "was not called for", unknown[0])
-    refuse(PlanRule.ORDER, "has no row", sorted(set(wanted) - set(given))[0])
+        refuse(PlanRule.ORDER, PlanBreach.ROW_NOT_CALLED.write(), unknown[0])
+    refuse(PlanRule.ORDER, PlanBreach.ROWLESS.write(), sorted(set(wanted) - set(given))[0])
 
 
 def _verify_offer(row: Row, offer: Offer) -> None:
     if (offer.order, offer.operation) != row.key:
-        refuse(PlanRule.OFFER, "its offer is for another operation", row.key)
+        refuse(PlanRule.OFFER, PlanBreach.OFFER_OF_OTHER_WORK.write(), row.key)
     if offer.machine != row.machine:
-        refuse(PlanRule.MACHINE, f"machine {row.machine} is not the offer's, {offer.machine}", row.key)
+        breach = PlanBreach.MACHINE_NOT_OFFERED.write(machine=row.machine, offered=offer.machine)
+        refuse(PlanRule.MACHINE, breach, row.key)
     if offer.owner != row.owner:
-        refuse(PlanRule.MACHINE, f"owner {row.owner} is not the offer's, {offer.owner}", row.key)
+        breach = PlanBreach.OWNER_NOT_OFFERED.write(owner=row.owner, offered=offer.owner)
+        refuse(PlanRule.MACHINE, breach, row.key)
     price = offer.price_at(row.start)
     if price is None:
-        refuse(PlanRule.WINDOW, f"no window of the offer has slot {row.start}", row.key)
+        refuse(PlanRule.WINDOW, PlanBreach.SLOT_NOT_OFFERED.write(slot=row.start), row.key)
     if row.end != row.start + offer.duration:
-        refuse(PlanRule.WINDOW, f"takes {row.end - row.start} slots instead of {offer.duration}", row.key)
+        breach = PlanBreach.LENGTH_NOT_OFFERED.write(slots=row.end - row.start, offered=offer.duration)
+        refuse(PlanRule.WINDOW, breach, row.key)
     for name, stated, offered in (
         ("price", row.price, price),
         ("Wh", row.wh, offer.wh),
         ("mg CO2e", row.co2e_mg, offer.co2e_mg),
     ):
         if stated != offered:
-            refuse(PlanRule.WINDOW, f"its {name} is {stated}, and the offer's {offered}", row.key)
+            breach = PlanBreach.FIGURE_NOT_OFFERED.write(field=name, stated=stated, offered=offered)
+            refuse(PlanRule.WINDOW, breach, row.key)
 
 
 def verify_legs(problem: Problem, plan: Plan) -> None:
@@ -84,27 +90,29 @@ def verify_legs(problem: Problem, plan: Plan) -> None:
         last = own[-1]
         _verify_leg(problem, last, route.destination, None, legs.pop(last.key, None))
     if legs:
-        refuse(PlanRule.TRANSPORT, "has a leg after it that leads nowhere", min(legs))
+        refuse(PlanRule.TRANSPORT, PlanBreach.LEG_TO_NOWHERE.write(), min(legs))
 
 
 def _verify_leg(problem: Problem, row: Row, destination: int | None, deadline: int | None, leg: Leg | None) -> None:
     if destination is None or destination == row.owner:
         if leg is not None:
-            refuse(PlanRule.TRANSPORT, "has a leg after it, and stays where it is", row.key)
+            refuse(PlanRule.TRANSPORT, PlanBreach.LEG_UNNEEDED.write(), row.key)
         return
     way = problem.way(row.owner, destination)
+    ends = {"origin": row.owner, "destination": destination}
     if way is None:
-        refuse(PlanRule.TRANSPORT, f"nothing leads from {row.owner} to {destination}", row.key)
+        refuse(PlanRule.TRANSPORT, PlanBreach.NO_WAY.write(**ends), row.key)
     if leg is None:
-        refuse(PlanRule.TRANSPORT, f"lacks a leg from {row.owner} to {destination}", row.key)
+        refuse(PlanRule.TRANSPORT, PlanBreach.LEG_MISSING.write(**ends), row.key)
     if (leg.origin, leg.destination, leg.carrier, leg.cost) != (row.owner, destination, way.carrier, way.cost):
-        refuse(PlanRule.TRANSPORT, "the leg after it differs from the objective in its ends, carrier or cost", row.key)
+        refuse(PlanRule.TRANSPORT, PlanBreach.LEG_OTHERWISE.write(), row.key)
     if leg.end - leg.start != way.slots:
-        refuse(PlanRule.TRANSPORT, f"the leg takes {leg.end - leg.start} slots instead of {way.slots}", row.key)
+        breach = PlanBreach.LEG_LENGTH.write(slots=leg.end - leg.start, wanted=way.slots)
+        refuse(PlanRule.TRANSPORT, breach, row.key)
     if leg.start < row.end:
-        refuse(PlanRule.TRANSPORT, f"the leg starts in slot {leg.start}, before its end in {row.end}", row.key)
+        refuse(PlanRule.TRANSPORT, PlanBreach.LEG_EARLY.write(slot=leg.start, end=row.end), row.key)
     if deadline is not None and leg.end > deadline:
-        refuse(PlanRule.TRANSPORT, f"the leg arrives in slot {leg.end}, and the next starts in {deadline}", row.key)
+        refuse(PlanRule.TRANSPORT, PlanBreach.LEG_LATE.write(slot=leg.end, start=deadline), row.key)
 
 
 def verify_machines(plan: Plan, offers: Mapping[bytes, Offer]) -> None:
@@ -112,12 +120,12 @@ def verify_machines(plan: Plan, offers: Mapping[bytes, Offer]) -> None:
     for rows in rows_by_machine(plan.rows).values():
         for row, following in pairwise(rows):
             if following.start < row.end:
-                cause = f"overlaps the row of machine {row.machine} that ends in slot {row.end}"
-                refuse(PlanRule.OVERLAP, cause, following.key)
+                breach = PlanBreach.ROWS_OVERLAP.write(machine=row.machine, end=row.end)
+                refuse(PlanRule.OVERLAP, breach, following.key)
             offer = offers[following.offer]
             if offer.family != offers[row.offer].family and following.start - row.end < offer.setup:
-                cause = f"leaves {following.start - row.end} slots for a setup of {offer.setup}"
-                refuse(PlanRule.SETUP, cause, following.key)
+                breach = PlanBreach.SETUP_SHORT.write(slots=following.start - row.end, setup=offer.setup)
+                refuse(PlanRule.SETUP, breach, following.key)
 
 
 def rows_by_machine(rows: Sequence[Row]) -> dict[int, list[Row]]:
@@ -157,31 +165,30 @@ def verify_alone(plan: Plan) -> None:
     """Rule before, where the plan before is not at hand. What is reworked decides which offers count for its operation,
     and nothing else says that there was such a row: so it is refused."""
     if plan.reworked:
-        key = plan.reworked[0].key
-        refuse(PlanRule.BEFORE, "is reworked, and the plan before, which has that row, is not in the file", key)
+        refuse(PlanRule.BEFORE, PlanBreach.REWORKED_UNSHOWN.write(), plan.reworked[0].key)
 
 
 def verify_before(plan: Plan, before: Plan, counted: Mapping[bytes, Offer]) -> None:
     """Rule before: `before` is the plan that it names. Rows must hold already; `counted` are the offers that count,
     those set aside among them."""
     if before.digest != plan.before:
-        refuse(PlanRule.BEFORE, "the plan before is not the one that it names")
+        refuse(PlanRule.BEFORE, PlanBreach.BEFORE_NOT_NAMED.write())
     if before.call != plan.call:
-        refuse(PlanRule.BEFORE, "the plan before is for another call")
+        refuse(PlanRule.BEFORE, PlanBreach.BEFORE_OF_OTHER_CALL.write())
     rows = {row.key: row for row in before.rows}
     own = {row.key: row for row in plan.rows}
     for key in plan.fixed:
         if rows.get(key) != own[key]:
-            refuse(PlanRule.BEFORE, "is fixed, and differs from the plan before", key)
+            refuse(PlanRule.BEFORE, PlanBreach.FIXED_OTHERWISE.write(), key)
     if not frozenset(plan.dropped) <= frozenset(before.offers) | frozenset(before.dropped):
-        refuse(PlanRule.BEFORE, "it drops an offer that the plan before did not have")
+        refuse(PlanRule.BEFORE, PlanBreach.DROPS_UNKNOWN.write())
     _verify_dropped(plan, before, counted)
     _verify_reworked(plan, before)
     known = frozenset(before.legs)
     for leg in plan.legs:
         if leg.start < plan.now and leg not in known:
-            cause = f"the leg after it starts in slot {leg.start}, before {plan.now}, and the plan before has none such"
-            refuse(PlanRule.BEFORE, cause, leg.key)
+            breach = PlanBreach.LEG_NOT_BEFORE.write(slot=leg.start, first=plan.now)
+            refuse(PlanRule.BEFORE, breach, leg.key)
 
 
 def _verify_dropped(plan: Plan, before: Plan, counted: Mapping[bytes, Offer]) -> None:
@@ -191,13 +198,13 @@ def _verify_dropped(plan: Plan, before: Plan, counted: Mapping[bytes, Offer]) ->
         return
     first, kind = counted[dropped[0]], plan.cause.kind
     if kind not in _TAKES_OFFERS:
-        refuse(PlanRule.BEFORE, f"an offer is dropped, and the cause {kind.value} takes none", _key_of(first))
+        refuse(PlanRule.BEFORE, PlanBreach.CAUSE_TAKES_NONE.write(kind=kind.value), _key_of(first))
     for other in (counted[name] for name in dropped[1:]):
         if other.machine != first.machine:
-            cause = f"offers of machines {first.machine} and {other.machine} are dropped by one cause {kind.value}"
-            refuse(PlanRule.BEFORE, cause, _key_of(other))
+            breach = PlanBreach.CAUSE_TAKES_ONE.write(machine=first.machine, other=other.machine, kind=kind.value)
+            refuse(PlanRule.BEFORE, breach, _key_of(other))
         if kind is CauseKind.DECLINED and _key_of(other) != _key_of(first):
-            refuse(PlanRule.BEFORE, "is not the operation that was declined, and its offer is dropped", _key_of(other))
+            refuse(PlanRule.BEFORE, PlanBreach.CAUSE_TAKES_OTHER.write(), _key_of(other))
 
 
 def _verify_reworked(plan: Plan, before: Plan) -> None:
@@ -206,17 +213,17 @@ def _verify_reworked(plan: Plan, before: Plan) -> None:
     added = list(plan.reworked)
     for row in before.reworked:
         if row not in added:
-            refuse(PlanRule.BEFORE, "was reworked by the plan before, and is not by this one", row.key)
+            refuse(PlanRule.BEFORE, PlanBreach.REWORK_FORGOTTEN.write(), row.key)
         added.remove(row)
     for place, row in enumerate(added):
         if row in added[:place]:
-            refuse(PlanRule.BEFORE, "is reworked twice, and the plan before has it once", row.key)
+            refuse(PlanRule.BEFORE, PlanBreach.REWORKED_TWICE.write(), row.key)
         if plan.cause is not None and plan.cause.kind is not CauseKind.CERTIFICATE:
-            refuse(PlanRule.BEFORE, f"is reworked, and the cause {plan.cause.kind.value} asks for none", row.key)
+            refuse(PlanRule.BEFORE, PlanBreach.CAUSE_REWORKS_NONE.write(kind=plan.cause.kind.value), row.key)
         if row not in before.rows:
-            refuse(PlanRule.BEFORE, "is reworked, and the plan before has it otherwise", row.key)
+            refuse(PlanRule.BEFORE, PlanBreach.REWORKED_OTHERWISE.write(), row.key)
         if row.key in plan.fixed:
-            refuse(PlanRule.BEFORE, "is reworked, and stays fixed", row.key)
+            refuse(PlanRule.BEFORE, PlanBreach.REWORKED_FIXED.write(), row.key)
 
 
 def _key_of(offer: Offer) -> Key:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import enum
 from typing import NoReturn
 
+from ledger.canonical import to_hex
 from ledger.errors import PlanRefusedError
+from ledger.plans.breaches import PlanRefusal
 from ledger.plans.plan import Key
 
 __all__ = ["PlanRule", "refuse"]
@@ -50,7 +52,10 @@ class PlanRule(enum.StrEnum):
     """The bound is the value that follows from the slot prices."""
 
 
-def refuse(rule: PlanRule, cause: str, key: Key | None = None) -> NoReturn:
-    """Raises PlanRefusedError for the row that `key` names."""
-    order, operation = key if key is not None else (None, None)
+def refuse(rule: PlanRule, breach: str, key: Key | None = None) -> NoReturn:
+    """Raises PlanRefusedError for the row that `key` names. `breach`: one of PlanBreach, written."""
+    if key is None:
+        raise PlanRefusedError(rule, PlanRefusal.OF_PLAN.write(rule=rule.value, why=breach))
+    order, operation = key
+    cause = PlanRefusal.AT_ROW.write(rule=rule.value, why=breach, order=to_hex(order), operation=operation + 1)
     raise PlanRefusedError(rule, cause, order=order, operation=operation)

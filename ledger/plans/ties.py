@@ -6,7 +6,8 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
-from ledger.canonical import sha256
+from ledger.canonical import sha256, to_hex
+from ledger.plans.breaches import PlanBreach
 from ledger.plans.feasible import lateness_cost, rows_by_machine
 from ledger.plans.plan import Key, Plan, Row
 from ledger.plans.problem import Choice, Problem, Route
@@ -23,7 +24,7 @@ def tie_rank(tie: bytes, offer: bytes) -> bytes:
 def verify_ties(problem: Problem, plan: Plan) -> None:
     """Raises PlanRefusedError when an equal offer that the hash prefers would do as well."""
     for row, choice in find_tied(problem, plan.rows, plan.tie, frozenset(plan.fixed), plan.now):
-        refuse(PlanRule.TIES, f"the equal offer 0x{choice.offer.hex()} comes first", row.key)
+        refuse(PlanRule.TIES, PlanBreach.OTHER_COMES_FIRST.write(offer=to_hex(choice.offer)), row.key)
 
 
 def find_tied(

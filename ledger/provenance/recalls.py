@@ -10,6 +10,7 @@ from ledger.errors import InputError, NotFoundError
 from ledger.ids import SubjectKind
 from ledger.provenance import answers
 from ledger.provenance.build_answers import build_lot, build_orders
+from ledger.provenance.grounds import LookupGround
 from ledger.provenance.limits import MAX_RECALLED, Limits
 from ledger.provenance.reader import Nearest, Reader, open_reader
 from ledger.provenance.recall_answers import Holder, Recall, RecallCounts
@@ -63,7 +64,7 @@ def recall(
     IdentifierError for a malformed name; NotFoundError if it is unknown.
     """
     if sum(one is not None for one in (model, lot, machine)) != 1:
-        raise InputError("a recall needs exactly one of model, lot and machine", hint="give one of them")
+        raise InputError(LookupGround.NOT_ONE_CAUSE.write(), hint="give one of them")
     since, until = (None if moment is None else _in_utc(moment) for moment in (since, until))
     _verify_span(machine is not None, since, until)
     if model is not None:
@@ -92,23 +93,28 @@ def recall(
 def _in_utc(moment: datetime) -> datetime:
     """Convert to UTC. Raises InputError for a time without a time zone, and for one outside the years 1 to 9999."""
     if moment.tzinfo is None:
-        raise InputError(f"{moment} has no time zone", hint="add one, such as Z or +01:00")
+        raise InputError(LookupGround.MOMENT_ZONELESS.write(moment=moment), hint="add one, such as Z or +01:00")
     try:
         return moment.astimezone(UTC)
     except OverflowError:
-        raise InputError(f"{moment} is outside the years 1 to 9999 in UTC", hint="use a time within them") from None
+        raise InputError(LookupGround.MOMENT_BEYOND.write(moment=moment), hint="use a time within them") from None
 
 
 def _verify_span(of_machine: bool, since: datetime | None, until: datetime | None) -> None:
     given = [moment for moment in (since, until) if moment is not None]
     if of_machine and len(given) < 2:
-        raise InputError(
-            "a recall of a machine needs the period in which it was bad", hint="give its first and last moment"
-        )
+        raise InputError(LookupGround.PERIOD_MISSING.write(), hint="give its first and last moment")
     if given and not of_machine:
-        raise InputError("only a recall of a machine has a period", hint="name a machine, or leave the period out")
+        raise InputError(LookupGround.PERIOD_UNUSED.write(), hint="name a machine, or leave the period out")
     if given and given[0] > given[1]:
-        raise InputError(f"{given[0]} is after {given[1]}", hint="give the earlier time first")
+        raise InputError(
+            LookupGround.PERIOD_BACKWARDS.write(since=_show(given[0]), until=_show(given[1])),
+            hint="give the earlier time first",
+        )
+
+
+def _show(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _blame_model(reader: Reader, model: int) -> _Cause:

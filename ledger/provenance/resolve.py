@@ -7,6 +7,7 @@ import re
 from ledger.canonical import to_hex
 from ledger.errors import InputError, NotFoundError
 from ledger.ids import Identity, SubjectKind, canonical_name
+from ledger.provenance.grounds import LookupGround
 from ledger.provenance.reader import Reader
 from ledger.store.rows import LotRow, MachineRow, OrderRow
 
@@ -79,7 +80,8 @@ def verify_number(kind: str, number: int) -> None:
     """Verify that a number can be a record's sequence, a positive `uint40` in the contracts. Raises InputError."""
     if not 1 <= number < 2**40:
         raise InputError(
-            f"{number} cannot be the number of a {kind}", hint="use the sequence of the record that registered it"
+            LookupGround.NUMBER_IMPOSSIBLE.write(number=number, field=kind),
+            hint="use the sequence of the record that registered it",
         )
 
 
@@ -102,7 +104,8 @@ def find_machine(reader: Reader, name: int | str | bytes) -> MachineRow:
         )
     if len(found) > 1:
         shown = ", ".join(str(row.number) for row in found)
-        raise InputError(f"{name!r} is the identifier of machines {shown}", hint="use a number instead")
+        cause = LookupGround.MACHINES_NAMED_SO.write(name=f"{name!r}", numbers=shown)
+        raise InputError(cause, hint="use a number instead")
     return found[0]
 
 
@@ -128,7 +131,7 @@ def _find_identifier(reader: Reader, name: str, kinds: tuple[SubjectKind, ...]) 
         )
     if len(recorded) > 1:
         raise InputError(
-            f"{name} is the name of {len(recorded)} things: {_shown(recorded)}",
+            LookupGround.SEVERAL_NAMED_SO.write(name=name, count=len(recorded), words=_shown(recorded)),
             hint="give more of it, or a subject instead",
         )
     return recorded[0].kind, recorded[0].subject

@@ -9,6 +9,7 @@ from ledger.bundle import HistoryShown, RecordShown, WithheldRecord
 from ledger.errors import InputError
 from ledger.events import Event
 from ledger.events.lots import LotsTransformed
+from ledger.provenance.grounds import LookupGround
 from ledger.records import Contract, Names, TransformationKind
 from ledger.store import Rows
 from ledger.store.rows import LotInputRow, LotOutputRow, RecordHistoryRow, RecordRow, StreamRow, TransformationRow
@@ -125,7 +126,7 @@ def _read(
     links = rows.among(RecordHistoryRow, "subject", subjects)
     missing = {link.sequence for link in links} - found.records.keys() - set(leaving)
     if most is not None and len(found.records) + len(missing) > most:
-        cause = f"more than {most} records are about it and what it came from"
+        cause = LookupGround.TOO_MANY_RECORDS.write(most=most)
         raise TooManyRecordsError(cause, hint="use `millmark bundle`")
     # The registry's records have the same numbers.
     for row in rows.among(RecordRow, "sequence", missing, contract=_LEDGER):

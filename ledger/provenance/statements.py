@@ -11,6 +11,7 @@ from ledger.errors import MillmarkError, StoreDamagedError
 from ledger.events import Event
 from ledger.events.orders import AssignmentFinished
 from ledger.provenance import answers
+from ledger.provenance.grounds import LookupGround
 from ledger.provenance.limits import Limits
 from ledger.provenance.measurements import find_shared
 from ledger.provenance.reader import HINT_INDEX, Direction, Reader, open_reader
@@ -87,7 +88,7 @@ def build_statements(
     try:
         return tell(_recorded(reader, found), lots, _measured(reader, found, assignments))
     except VerificationError as error:
-        raise StoreDamagedError(f"the index is damaged: {error.cause}", hint=HINT_INDEX) from error
+        raise StoreDamagedError(LookupGround.INDEX_DAMAGED.write(words=error.cause), hint=HINT_INDEX) from error
 
 
 def _measured(reader: Reader, found: Selection, assignments: Collection[answers.Assignment]) -> Iterator[Measured]:

@@ -21,6 +21,7 @@ from ledger.provenance.build_answers import (
     build_waivers,
     head_of,
 )
+from ledger.provenance.grounds import LookupGround
 from ledger.provenance.limits import Limits
 from ledger.provenance.measurements import build_shared_measurements
 from ledger.provenance.reader import HINT_INDEX, Direction, Nearest, Reader, open_reader
@@ -248,4 +249,4 @@ def _verify_acyclic(steps: Collection[answers.Transformation]) -> None:
             to_hex,
         )
     except GenealogyError as error:
-        raise StoreDamagedError(f"the index is damaged: {error.cause}", hint=HINT_INDEX) from error
+        raise StoreDamagedError(LookupGround.INDEX_DAMAGED.write(words=error.cause), hint=HINT_INDEX) from error

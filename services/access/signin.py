@@ -141,7 +141,7 @@ class SignIn:
         if not now_s - NONCE_LIFE_S <= message.issued_at <= now_s + CLOCK_SKEW_S:
             raise SignInError(Ground.OLD_MESSAGE.write(), hint=_HINT)
         if not message.issued_at <= message.expires_at <= message.issued_at + NONCE_LIFE_S:
-            raise SignInError(f"the message does not expire within {NONCE_LIFE_S} s", hint=_HINT)
+            raise SignInError(Ground.MESSAGE_LIFE.write(seconds=NONCE_LIFE_S), hint=_HINT)
         self._verify_current(message, now_s)
 
     def _verify_current(self, message: SignInMessage, now_s: int) -> None:
@@ -177,7 +177,7 @@ def _open(registry: Registry, access: AccessRepository, message: SignInMessage, 
 def _chain_id(registry: Registry) -> int:
     identity = registry.identity()
     if identity is None:
-        raise NotFoundError("nothing is indexed yet", hint="follow the chain first")
+        raise NotFoundError(Ground.UNINDEXED.write(), hint="follow the chain first")
     return identity.chain_id
 
 

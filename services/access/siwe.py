@@ -28,6 +28,7 @@ from ledger.canonical import keccak256
 from ledger.errors import SigningError
 from ledger.signatures import Address, Signature, parse_address, recover_address, to_checksum
 from services.access.errors import SignInError
+from services.access.grounds import Ground
 
 __all__ = ["MAX_MESSAGE_CHARACTERS", "SignInMessage", "build_digest", "parse_message", "recover_signer"]
 
@@ -79,7 +80,7 @@ def parse_message(text: str) -> SignInMessage:
     for this site."""
     found = _FORM.fullmatch(text) if len(text) <= MAX_MESSAGE_CHARACTERS else None
     if found is None:
-        raise SignInError("not a sign-in message in the form that this site issues", hint=_HINT)
+        raise SignInError(Ground.NO_MESSAGE.write(), hint=_HINT)
     try:
         message = SignInMessage(
             domain=found["domain"],
@@ -92,9 +93,9 @@ def parse_message(text: str) -> SignInMessage:
             expires_at=_parse_time(found["expires_at"]),
         )
     except (SigningError, ValueError):
-        raise SignInError("the message contains an invalid address or timestamp", hint=_HINT) from None
+        raise SignInError(Ground.MESSAGE_UNREADABLE.write(), hint=_HINT) from None
     if message.to_text() != text:  # for example an address without its checksum
-        raise SignInError("the message is not in canonical form", hint=_HINT)
+        raise SignInError(Ground.MESSAGE_OTHERWISE.write(), hint=_HINT)
     return message
 
 
@@ -109,12 +110,12 @@ def recover_signer(text: str, signature: bytes) -> Address:
     try:
         return recover_address(build_digest(text), Signature.from_bytes(signature))
     except SigningError as error:
-        raise SignInError(f"the signature is not valid: {error.cause}", hint=_HINT) from None
+        raise SignInError(Ground.SIGNATURE_INVALID.write(words=error.cause), hint=_HINT) from None
 
 
 def _show(moment_s: int) -> str:
     if not 0 <= moment_s <= _MAX_TIME_S:
-        raise SignInError("the message has a time outside the years 1970 to 9999")
+        raise SignInError(Ground.MESSAGE_YEARS.write())
     return datetime.fromtimestamp(moment_s, UTC).strftime(_TIME)
 
 

@@ -21,6 +21,7 @@ from ledger.trust import parse_canonical, parse_checksum, parse_hex, parse_membe
 from ledger.verify.printable import printable
 from services.directory.contact import Contact, contact_from_json
 from services.directory.errors import DirectoryError
+from services.directory.grounds import ConsortiumGround
 from services.directory.recipient_keys import KeyStatement, typed_digest
 
 __all__ = [
@@ -252,6 +253,6 @@ def verify_each_once(entries: Sequence[DirectoryEntry]) -> None:
     ):
         twice = next((one for one, count in Counter(found).items() if count > 1), None)
         if twice is not None:
-            raise TrustError(f"a company is in it twice: two entries have the same {what}, {twice}")
+            raise TrustError(ConsortiumGround.LISTED_TWICE.write(what=what, twice=twice))
     if [entry.participant for entry in entries] != sorted(entry.participant for entry in entries):
         raise TrustError("the entries are not in ascending order")

@@ -11,6 +11,7 @@ from ledger.errors import InputError
 from ledger.records import Admit, Contract
 from ledger.store import Store
 from ledger.store.outbox import Outbox, OutboxState, QueuedRecord
+from services.directory.grounds import ConsortiumGround
 from services.directory.repository import DirectoryRepository
 from services.home.requests import AdmissionRequest
 
@@ -88,7 +89,7 @@ def verify_same_admission(store: Store, record: QueuedRecord, request: Admission
     entry = None if kept is None else replace(kept.to_entry(), participant=request.entry.participant)
     if entry != request.entry or roles != int(request.roles):
         raise InputError(
-            "another request with this key is being admitted",
+            ConsortiumGround.OTHER_ADMISSION.write(),
             hint="wait until the company is listed; what the directory says of it can be changed then",
         )
 

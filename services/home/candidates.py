@@ -14,6 +14,7 @@ from ledger.signatures import Address
 from ledger.store import Book, Connection, Registry, Rows, Store
 from ledger.store.rows import KeyRow
 from services.directory import DirectoryEntry
+from services.directory.grounds import ConsortiumGround
 from services.directory.issuing import keep_admission
 from services.directory.repository import DirectoryRepository
 from services.home.admitted import find_admitted
@@ -50,13 +51,14 @@ def verify_for_this_ledger(store: Store, requests: Sequence[AdmissionRequest]) -
     for request in requests:
         if request.key in revoked:
             raise InputError(
-                f"the request of {request.entry.name} is signed with a revoked key",
+                ConsortiumGround.REQUEST_OF_REVOKED_KEY.write(name=request.entry.name),
                 hint="have the company write it again with `millmark join --renew`, with its present key",
             )
         if identity is not None and (request.chain_id, request.ledger) != (identity.chain_id, identity.ledger):
             raise InputError(
-                f"the request of {request.entry.name} is for chain {request.chain_id} and ledger "
-                f"{to_checksum(request.ledger)}",
+                ConsortiumGround.REQUEST_OF_OTHER_LEDGER.write(
+                    name=request.entry.name, chain=request.chain_id, ledger=to_checksum(request.ledger)
+                ),
                 hint="have the company join with your own consortium.json",
             )
     if len({request.key for request in requests}) != len(requests):

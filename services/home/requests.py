@@ -17,6 +17,7 @@ from ledger.signatures import Address, to_checksum
 from ledger.trust import parse_checksum, parse_members, parse_number
 from services.directory.document import DirectoryEntry, entry_from_json, entry_to_json
 from services.directory.errors import RecipientKeyError
+from services.directory.grounds import ConsortiumGround
 
 __all__ = ["MAX_REQUEST_BYTES", "AdmissionRequest", "parse_request"]
 
@@ -60,9 +61,10 @@ def parse_request(data: bytes) -> AdmissionRequest:
         request = _parse(value)
         statement = request.entry.recipient_key
         if statement is None or statement.recover_signer(request.chain_id, request.ledger) != request.key:
-            raise TrustError("its recipient key is not signed with its key, for its ledger")
+            raise InputError(ConsortiumGround.REQUEST_UNSIGNED.write(), hint=_HINT)
     except (CanonicalError, TrustError, RecipientKeyError) as error:
-        raise InputError(f"the request cannot be used: {error.cause}", hint=error.hint or _HINT) from None
+        cause = ConsortiumGround.REQUEST_UNUSABLE.write(words=error.cause)
+        raise InputError(cause, hint=error.hint or _HINT) from None
     return request
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,7 @@ from quality.errors import InputError
 from quality.inputs import unpack_window
 from quality.metrics import wilson
 from quality.model import load_family, parse_model
+from services.inspections.grounds import HealthGround
 
 __all__ = [
     "FieldFigures",
@@ -179,7 +181,9 @@ def find_health(reader: Reader, row: ModelRow) -> ModelHealth:
 def measure_drift(file: ModelFileRow | None, inferences: Sequence[InferenceRow]) -> Drift:
     """A model's inspections, in order, beside the reference in its card. Raises InputError if that is not here, or does
     not fit, and ModelError."""
-    return watch(read_reference(file), *read_statistics(file, inferences))
+    reference, statistics = read_reference(file), read_statistics(file, inferences)
+    with _telling():
+        return watch(reference, *statistics)
 
 
 def read_statistics(
@@ -199,14 +203,26 @@ def read_reference(file: ModelFileRow | None) -> Reference:
     try:
         read = json.loads(_require(file).card)
     except (ValueError, RecursionError):
-        raise InputError("the card is not JSON", hint="add it again with `millmark quality keep`") from None
-    reference: Reference = parse_reference(read.get("drift") if isinstance(read, dict) else None)
-    return reference
+        raise InputError(
+            HealthGround.CARD_UNREADABLE.write(), hint="add it again with `millmark quality keep`"
+        ) from None
+    with _telling():
+        reference: Reference = parse_reference(read.get("drift") if isinstance(read, dict) else None)
+        return reference
+
+
+@contextmanager
+def _telling() -> Iterator[None]:
+    """Whatever the quality package refuses of a card is one ground."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(HealthGround.CARD_UNFIT.write(words=error.cause), hint=error.hint) from None
 
 
 def _require(file: ModelFileRow | None) -> ModelFileRow:
     if file is None or not file.card:
-        raise InputError("model and card are not stored here", hint="add them with `millmark quality keep`")
+        raise InputError(HealthGround.NOT_STORED.write(), hint="add them with `millmark quality keep`")
     return file
 
 

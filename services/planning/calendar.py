@@ -7,19 +7,20 @@ the first of the two. So shifts that follow each other neither overlap nor leave
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 from services.files import read_bounded
+from services.planning.entries import parse_entries
 from services.planning.errors import CalendarError
 from services.planning.grounds import PlanningGround
 
@@ -38,7 +39,7 @@ def _zone(name: str) -> str:
     try:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError(f"there is no time zone {name[:60]!r}; write one such as Europe/Berlin") from None
+        raise PydanticCustomError("no_zone", "{zone} is no time zone", {"zone": f"{name[:60]!r}"}) from None
     return name
 
 
@@ -242,17 +243,7 @@ def read_calendar(home: Path) -> Calendar:
 def parse_calendar(data: bytes, name: str = CALENDAR_FILE) -> Calendar:
     """Raises CalendarError for what is not TOML, or has an unknown or unusable entry."""
     file = name.removesuffix(".toml")
-    try:
-        found: dict[str, Any] = tomllib.loads(data.decode())
-        calendar = Calendar(CalendarFile.model_validate(found))
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        cause = PlanningGround.FILE_ENTRY.write(file=file, place=place, error=first["msg"])
-        raise CalendarError(cause, hint="see CALLS.md for what it may have") from None
-    except ValueError as error:  # not TOML, or not UTF-8
-        cause = PlanningGround.FILE_UNREADABLE.write(file=file, error=error)
-        raise CalendarError(cause, hint="correct the file") from None
+    calendar = Calendar(parse_entries(data, CalendarFile, file))
     closures = [*calendar.file.closure, *(one for machine in calendar.machines for one in machine.closure)]
     for closure in closures:
         if closure.last < closure.first:

@@ -9,7 +9,7 @@ __all__ = ["PlanningGround"]
 
 class PlanningGround(Phrase):
     """A ground. Its value is the error's cause, or a line that pages and commands show. `error` stands for another
-    error's cause; `why`, `reasons` and `difference` for grounds."""
+    error's cause; `why`, `reasons` and `difference` for grounds; `words` are those of another program."""
 
     # Calls
     NOT_COORDINATED = "order {order:s} is not coordinated by participant {participant:d}"
@@ -29,8 +29,10 @@ class PlanningGround(Phrase):
     NOTHING_CHOSEN = "nothing is chosen"
     # The calendar and the objective
     NO_FILE = "{file}.toml is missing"
-    FILE_UNREADABLE = "{file}.toml cannot be read: {error}"
-    FILE_ENTRY = "{file}.toml, {place}: {error}"
+    FILE_NO_TEXT = "{file}.toml cannot be read: it is not text in UTF-8"
+    FILE_UNREADABLE = "{file}.toml cannot be read: line {line:d}, column {column:d}: {words}"
+    FILE_END_UNREADABLE = "{file}.toml cannot be read at its end: {words}"
+    FILE_ENTRY = "{file}.toml, {place}: {why}"
     CLOSURE = "{file}.toml: a closure ends on {day:s}, before it begins"
     MACHINE_TWICE = "{file}.toml has a machine twice"
     TRANSPORT_TO_ITSELF = "objective.toml has a transport from participant {origin:d} to itself"

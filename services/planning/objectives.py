@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import secrets
-import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from ledger.plans.call import Job, Objective, Transport
 from services.files import read_bounded
+from services.planning.entries import parse_entries
 from services.planning.errors import CalendarError
 from services.planning.grounds import PlanningGround
 
@@ -69,16 +69,7 @@ def read_objective_file(home: Path) -> ObjectiveFile:
     if not path.is_file():
         cause = PlanningGround.NO_FILE.write(file=file)
         raise CalendarError(cause, hint="write what lateness and transport cost, as CALLS.md shows it")
-    try:
-        return ObjectiveFile.model_validate(tomllib.loads(read_bounded(path, _MAX_BYTES).decode()))
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        cause = PlanningGround.FILE_ENTRY.write(file=file, place=place, error=first["msg"])
-        raise CalendarError(cause, hint="see CALLS.md for what it may have") from None
-    except ValueError as error:
-        cause = PlanningGround.FILE_UNREADABLE.write(file=file, error=error)
-        raise CalendarError(cause, hint="correct the file") from None
+    return parse_entries(read_bounded(path, _MAX_BYTES), ObjectiveFile, str(file))
 
 
 def build_objective(

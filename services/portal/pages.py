@@ -32,7 +32,7 @@ from services.directory.contact import Contact
 from services.portal.footprints import describe_contribution
 from services.portal.forms import Forms
 from services.portal.language import Catalogue, Language, choose_language, read_catalogues
-from services.portal.written import say_error, say_written, show_data
+from services.portal.written import say_error, say_failure, say_written, show_data, show_digest
 
 __all__ = ["PAGE_HEADERS", "SCRIPTED", "Pages", "Speaker"]
 
@@ -253,10 +253,11 @@ def _helpers(catalogue: Catalogue) -> dict[str, Any]:
         "party": partial(_party, catalogue),
         "moment": partial(_moment, catalogue),
         "second": lambda second_s: _moment(catalogue, datetime.fromtimestamp(second_s, UTC) if second_s else None),
-        "digest": _digest,
+        "digest": show_digest,
         "data": show_data,
         "written": partial(say_written, catalogue),
         "ground": partial(say_error, catalogue),
+        "failing": partial(say_failure, catalogue),
         "brief": _brief,
         "named": lambda names: name_in(names, catalogue.language.value),
         "called": _called,
@@ -314,25 +315,17 @@ def _stated(words: Words, name: str, value: object) -> Markup:
     if isinstance(value, datetime):
         return _time(value)
     if isinstance(value, Thing):
-        return _digest(value.subject) if value.identifier is None else _brief(value.identifier)
+        return show_digest(value.subject) if value.identifier is None else _brief(value.identifier)
     if isinstance(value, NamedMachine) and value.identifier is not None:
         return escape(words.phrases["machine"]).format(name=_brief(value.identifier))
     if isinstance(value, bytes):
-        return _digest(value)
+        return show_digest(value)
     if isinstance(value, tuple) and value and isinstance(value[0], Thing):
         shown = escape(words.phrases["joiner"]).join(_stated(words, name, one) for one in value[:_MAX_THINGS])
         return shown if len(value) <= _MAX_THINGS else shown + escape(f" … ({len(value)})")
     text = escape(words.value(value))
     translated = isinstance(value, (enum.Enum, Age, Span, Unit)) or (isinstance(value, Proved) and value.name is None)
     return text if translated else show_data(text)
-
-
-def _digest(value: bytes | None) -> Markup:
-    """Shortened; the full value is in the tooltip."""
-    if value is None:
-        return Markup("–")  # a constant
-    text = "0x" + value.hex()
-    return Markup('<code translate="no" title="{}">{}…{}</code>').format(text, text[:10], text[-6:])
 
 
 def _brief(identifier: str) -> Markup:

@@ -98,7 +98,7 @@ def build_view(
         footprint=passport.footprint,
         spotless=accepted and first.is_spotless and (story.is_spotless or not is_later),
         proof=proof,
-        failure=None if proof or found is None else str(found.code),  # type: ignore[union-attr]  # then it is an error
+        failure=None if found is None or isinstance(found, Proof) else found.code,
     )
 
 

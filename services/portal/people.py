@@ -125,7 +125,7 @@ class PeoplePages:
 
         def finish() -> Entered:
             if error or not code:
-                raise SignInError(Ground.DECLINED.write(error=ascii(error[:60])), hint="sign in again")
+                raise SignInError(Ground.DECLINED.write(said=ascii(error[:60])), hint="sign in again")
             return openid.finish(code, state[:_MAX_TOKEN], kept, self.clock(), invitation)
 
         # A page of this site first: the session's cookie is not sent with a navigation that another site began.

@@ -8,11 +8,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import Request
+from markupsafe import Markup, escape
 from starlette.responses import Response
 
 from ledger.errors import InputError, NotFoundError
 from ledger.provenance import MAX_RECALLED, Recall, answers, listings, open_reader, recall
 from ledger.provenance.cases import find_noteable
+from ledger.provenance.grounds import LookupGround
 from ledger.records import ALL_ROLES, Role
 from ledger.store import Store
 from services.access import Principal, Scope
@@ -26,6 +28,7 @@ from services.portal.pages import Pages
 from services.portal.recall_files import RecallFiles, build_csv
 from services.portal.recall_view import build_view
 from services.portal.routes import PageRoute
+from services.portal.written import say_error
 
 __all__ = ["Recalls"]
 
@@ -59,15 +62,15 @@ class Recalls:
     def show(self, request: Request) -> Response:
         """The choices, with the results once one is made. Things that the viewer may not see are treated as unknown."""
         principal, catalogue, asked = principal_of(request), self.pages.catalogue(request), _asked(request)
-        found, refused, status = None, "", 200
+        found, refused, status = None, Markup(), 200
         # The link on a machine's page names the machine; the period is still to be filled in.
         if asked and asked.keys() != {"machine"}:
             try:
                 found = self._recall(request, asked)
             except NotFoundError:
-                refused, status = "recall.unknown", 404
+                refused, status = escape(catalogue.say("recall.unknown")), 404
             except InputError as error:
-                refused, status = str(error), 400
+                refused, status = say_error(catalogue, error), 400
         values: dict[str, Any] = {"asked": {name: asked.get(name, "") for name in _FIELDS}, "found": found}
         values |= {"chosen": _chosen(asked), "models": self._models(principal), "may_prove": self.files.may_prove}
         if found is not None:
@@ -139,7 +142,7 @@ def _chosen(asked: dict[str, str]) -> str:
 def _number(text: str) -> int:
     if not text.isascii() or not text.isdecimal() or len(text) > 15:
         raise InputError(
-            f"{text[:40]!a} is not the number of a model", hint="use the number shown on the page of models"
+            LookupGround.NO_MODEL_NUMBER.write(text=f"{text[:40]!a}"), hint="use the number shown on the page of models"
         )
     return int(text)
 
@@ -152,5 +155,7 @@ def _moment(text: str | None) -> datetime | None:
     try:
         found = datetime.fromisoformat(_UTC.sub("", text).strip())
     except ValueError:
-        raise InputError(f"{text[:40]!a} is not a time", hint="write it like 2026-03-02 09:30") from None
+        raise InputError(
+            LookupGround.NO_MOMENT.write(text=f"{text[:40]!a}"), hint="write it like 2026-03-02 09:30"
+        ) from None
     return found if found.tzinfo else found.replace(tzinfo=UTC)

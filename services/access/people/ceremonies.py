@@ -127,7 +127,7 @@ class Ceremonies:
             yield
         except Exception as error:
             cause = str(error) if isinstance(error, WebAuthnException) else "it is malformed"
-            raise SignInError(Ground.PASSKEY.write(error=cause), hint=self._hint) from None
+            raise SignInError(Ground.PASSKEY.write(words=cause), hint=self._hint) from None
 
     def _parse(self, parse: Callable[[str], C], answer: str) -> C:
         with self._refusing():

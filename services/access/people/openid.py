@@ -158,7 +158,7 @@ class OpenId:
         answer = self._ask("POST", self._endpoint("token_endpoint"), data=body, auth=credentials)
         token = answer.get("id_token")
         if not isinstance(token, str):
-            raise ProviderError("the provider gave no ID token", hint=_HINT)
+            raise ProviderError(Ground.NO_TOKEN.write(), hint=_HINT)
         return token
 
     def _verify(self, text: str, state: str, now_s: int) -> str:
@@ -168,16 +168,16 @@ class OpenId:
         audiences = audience if isinstance(audience, list) else [audience]
         subject, expiry, issued = (claims.get(name) for name in ("sub", "exp", "iat"))
         faults = {
-            "it is by another issuer": claims.get("iss") != self._provider.issuer,
-            "it is for another program": wanted not in audiences or claims.get("azp", wanted) != wanted,
-            "it is for several programs": len(audiences) > 1 and "azp" not in claims,
-            "it answers another question": claims.get("nonce") != self._derive("nonce", state),
-            "it has expired": type(expiry) is not int or now_s > expiry + CLOCK_SKEW_S,
-            "it is from another time": type(issued) is not int or abs(now_s - issued) > NONCE_LIFE_S + CLOCK_SKEW_S,
-            "it names nobody": not isinstance(subject, str) or not _SUBJECT.fullmatch(subject),
+            Ground.TOKEN_OF_OTHER_ISSUER: claims.get("iss") != self._provider.issuer,
+            Ground.TOKEN_FOR_OTHER_PROGRAM: wanted not in audiences or claims.get("azp", wanted) != wanted,
+            Ground.TOKEN_FOR_SEVERAL: len(audiences) > 1 and "azp" not in claims,
+            Ground.TOKEN_TO_OTHER_QUESTION: claims.get("nonce") != self._derive("nonce", state),
+            Ground.TOKEN_EXPIRED: type(expiry) is not int or now_s > expiry + CLOCK_SKEW_S,
+            Ground.TOKEN_OF_OTHER_TIME: type(issued) is not int or abs(now_s - issued) > NONCE_LIFE_S + CLOCK_SKEW_S,
+            Ground.TOKEN_OF_NOBODY: not isinstance(subject, str) or not _SUBJECT.fullmatch(subject),
         }
         if wrong := next((cause for cause, found in faults.items() if found), None):
-            raise SignInError(Ground.TOKEN.write(error=wrong), hint=_HINT)
+            raise SignInError(Ground.TOKEN.write(why=wrong.write()), hint=_HINT)
         return str(subject)
 
     def _decode(self, text: str) -> dict[str, Any]:
@@ -188,8 +188,8 @@ class OpenId:
                 return dict(jwt.decode(text, keys, algorithms=_ALGORITHMS).claims)
             except (JoseError, ValueError, TypeError, KeyError) as error:
                 if fresh:
-                    cause = type(error).__name__
-                    raise SignInError(Ground.TOKEN.write(error=cause), hint=_HINT) from None
+                    why = Ground.TOKEN_UNREADABLE.write(fault=type(error).__name__)
+                    raise SignInError(Ground.TOKEN.write(why=why), hint=_HINT) from None
         raise AssertionError("unreachable")
 
     def _endpoint(self, name: str) -> str:
@@ -197,9 +197,9 @@ class OpenId:
         found = self._fetch(where)
         cause = None
         if found.get("issuer") != self._provider.issuer:
-            cause = "the provider describes another issuer"
+            cause = Ground.OTHER_PROVIDER.write()
         elif not _is_safe(found.get(name)):
-            cause = f"the provider names no {name} by https"
+            cause = Ground.NO_ENDPOINT.write(name=name)
         if cause is not None:
             self._kept.pop(where, None)  # asked again the next time: a mistake there may be corrected by then
             raise ProviderError(cause, hint="check openid_issuer")
@@ -228,18 +228,20 @@ class OpenId:
                 for chunk in answer.iter_bytes():
                     content += chunk
                     if len(content) > _MAX_BYTES or self._monotonic() > deadline:
-                        raise ProviderError("the provider's answer is too large or too slow", hint=_HINT)
+                        raise ProviderError(Ground.LARGE_ANSWER.write(), hint=_HINT)
                 status = answer.status_code
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            cause = Ground.SILENT.write(error=type(error).__name__)
+            cause = Ground.SILENT.write(fault=type(error).__name__)
             raise ProviderError(cause, hint="sign in with a passkey, or try again later") from None
         found = None
         with suppress(ValueError, RecursionError):
             found = json.loads(content)
         if status != httpx.codes.OK or not isinstance(found, dict):
             said = found.get("error") if isinstance(found, dict) else None
-            shown = f" ({str(said)[:60]!a})" if said else ""
-            raise ProviderError(f"the provider answered with status {status}{shown}", hint=_HINT)
+            cause = Ground.PROVIDER_ANSWERED.write(status=status)
+            if said:
+                cause = Ground.PROVIDER_SAID.write(status=status, said=f"{str(said)[:60]!a}")
+            raise ProviderError(cause, hint=_HINT)
         return found
 
     def _derive(self, what: str, state: str) -> str:

@@ -137,7 +137,7 @@ class Passkeys:
     def _add(self, connection: Connection, person: PersonRow, verified: VerifiedRegistration, now_s: int) -> None:
         people = PeopleRepository(connection)
         if len(verified.credential_id) > _MAX_ID_BYTES:
-            raise SignInError("the passkey's id is too long", hint=_HINT)
+            raise SignInError(Ground.PASSKEY_ID.write(), hint=_HINT)
         if len(people.passkeys(person.number)) >= _MAX_PASSKEYS:
             raise SignInError(Ground.MANY.write(value=_MAX_PASSKEYS), hint="remove one first")
         if people.passkey(verified.credential_id) is not None:

@@ -21,6 +21,7 @@ from ledger.store.outbox import Outbox, OutboxState, QueuedRecord
 from ledger.store.rows import ParticipantRow, RecordRow
 from services.directory.document import SignedDirectory
 from services.directory.following import Operators, published_digest, verify_publishable
+from services.directory.grounds import ConsortiumGround
 from services.directory.issuing import draft_entries, issue_directory, keep_admission, verify_admissible
 from services.directory.repository import DirectoryRepository
 from services.gateway.consortium.governing import MOST_MOTIONS, Governing
@@ -103,7 +104,7 @@ class GatewayConsortiumDesk:
         self._sign()
         with self._acting:
             if find_admission(self._store, key) is not None:
-                raise InputError("the admission is on its way", hint="load the page again")
+                raise InputError(ConsortiumGround.ADMISSION_UNDER_WAY.write(), hint="load the page again")
             cancel_failed(self._store, key)
             with self._store.transaction() as connection:
                 directories = DirectoryRepository(connection)
@@ -180,7 +181,7 @@ class GatewayConsortiumDesk:
         operators = Operators(signer.address)
         signed, in_force = issue_directory(connection, signer, operators, self._clock())
         if in_force and published_digest(connection) == signed.digest:
-            raise InputError("the directory in force says all of it already", hint="load the page again")
+            raise InputError(ConsortiumGround.NOTHING_NEW.write(), hint="load the page again")
         verify_publishable(connection, signed, operators)
         return signed
 
@@ -215,14 +216,14 @@ class GatewayConsortiumDesk:
         with self._vote() as (council, signer):
             motion = council.motion(number)
             if MotionView(motion, "").mark != mark:
-                raise InputError("the motion is another one than the form showed", hint="load the page again")
+                raise InputError(ConsortiumGround.OTHER_MOTION.write(), hint="load the page again")
             acts[vote](council, signer, number)
 
     @contextmanager
     def _vote(self) -> Iterator[tuple[Council, Signer]]:
         """The council and the company's key, while nothing else is sent for that key."""
         if self._company is None:
-            raise InputError("this gateway has no key of a company", hint="vote with `millmark council`")
+            raise InputError(ConsortiumGround.NO_COMPANY_KEY.write(), hint="vote with `millmark council`")
         with self._governing.council() as council, self._company.alone() as (_, signer):
             yield council, signer
 
@@ -231,7 +232,7 @@ class GatewayConsortiumDesk:
         as long as nothing may be recorded."""
         if self._operator is None or not self.operates():
             raise InputError(
-                "this gateway does not have the key that owns the registry",
+                ConsortiumGround.NO_OWNER_KEY.write(),
                 hint="use the operator's gateway; where a council owns the registry, propose a motion",
             )
         self._operator[0].verify_current()
@@ -283,5 +284,5 @@ def _need(connection: Connection, participant: int, *, suspended: bool) -> None:
     if row is None or row.departed:
         raise NotFoundError(f"no participant {participant} could be suspended or reinstated")
     if row.suspended is not suspended:
-        state = "is not suspended" if suspended else "is suspended already"
-        raise InputError(f"participant {participant} {state}", hint="load the page again")
+        ground = ConsortiumGround.NOT_SUSPENDED if suspended else ConsortiumGround.SUSPENDED_ALREADY
+        raise InputError(ground.write(participant=participant), hint="load the page again")

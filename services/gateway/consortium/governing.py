@@ -13,6 +13,7 @@ from ledger.chain import Chain
 from ledger.chain.council import Council, Motion, describe_call, find_council
 from ledger.errors import ChainError, NotFoundError, WrongContractError
 from ledger.records import Contract
+from services.directory.grounds import ConsortiumGround
 from services.portal.consortium_desk import CouncilView, Governance, MotionView
 
 __all__ = ["MOST_MOTIONS", "Governing"]
@@ -93,7 +94,7 @@ class Governing:
     def _open(self) -> Chain:
         if self._chain is None:
             if self._connect is None:
-                raise NotFoundError("this gateway has no chain", hint="set chain_url")
+                raise NotFoundError(ConsortiumGround.NO_CHAIN.write(), hint="set chain_url")
             self._chain = self._connect()
         return self._chain
 

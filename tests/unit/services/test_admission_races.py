@@ -132,7 +132,7 @@ def test_a_page_is_not_led_to_an_admission_with_other_roles(
     monkeypatch.setattr("services.gateway.consortium.desk.cancel_failed", cancel)
     answer = post(person, f"{PAGE}/admission/confirm", shown.text)
     assert answer.status_code == 400
-    assert "another request with this key is being admitted" in read(answer.text)
+    assert "Another request with this key is being admitted" in read(answer.text)
 
 
 def test_roles_stay_those_of_whoever_was_first(operator: Operator) -> None:

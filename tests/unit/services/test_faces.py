@@ -285,7 +285,7 @@ def test_a_story_that_is_too_long_to_tell_is_said_to_be(tmp_path: Path, monkeypa
     with new_store(tmp_path) as store:
         site = StorySite(store, story, tell(story, PART, names={PART: LINK}))
         for page in (site.page_of("lots", PART, "en"), site.passport("en", proved=False)):
-            assert "cannot be told here: more than 6 records are about it and what it came from" in page
+            assert "cannot be told here: There are more than 6 records about it and what it came from" in page
             assert "PASSED" not in page
         assert "PASSED" in site.passport("en", proved=True)
 
@@ -295,4 +295,5 @@ def test_an_index_that_breaks_the_rules_is_said_to_be_damaged(tmp_path: Path) ->
     story.certify(PART, ORDER, model=DRAFT)  # which nobody approved
     with new_store(tmp_path) as store:
         site = StorySite(store, story, tell(gated(), PART))
-        assert "cannot be told here: the index is damaged" in site.page_of("lots", PART, "en")
+        assert "cannot be told here: The index is damaged: " in site.page_of("lots", PART, "en")
+        assert "此处无法说明其记录： 索引已损坏，请告知网关的运营方。" in site.page_of("lots", PART, "zh")

@@ -121,7 +121,7 @@ def test_a_card_without_a_reference_is_no_reference(store: Store) -> None:
     with store.transaction() as connection:
         Book(connection).put_model(model_digest(CONTENT), CONTENT, '{"model": {}}')
     [health] = monitor(store)
-    assert health.why_not == "the card has no drift reference"
+    assert health.why_not == "the card cannot be used: the card has no drift reference"
 
 
 def test_steady_inspections_raise_no_alarm_and_shifted_ones_do(store: Store) -> None:

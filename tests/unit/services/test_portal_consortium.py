@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from services.home import candidate_of, parse_request
 from services.home.candidates import keep_candidate
 from tests.support.acting_site import fields_of, read
 from tests.support.consortium_site import PAGE, Operator, build_caller, enter, post
+from tests.support.english_words import find_english
 from tests.support.portal_site import Browser
 from tests.support.recording_site import FOUNDED
 from tests.support.sign_in import NOW_S
@@ -110,7 +112,7 @@ def test_the_page_says_what_it_knows_when_the_node_is_silent(tmp_path: Path) -> 
         caller = build_caller(store, OPERATOR, operator=(world.chain, world.owner), governing=connect)
         page = enter(store, caller, OPERATOR, PersonRole.RECORDER).get(PAGE)
     assert page.status_code == 200
-    assert "The chain does not say now who decides: no answer" in read(page.text)
+    assert "The chain does not say now who decides: The node of the chain does not answer." in read(page.text)
 
 
 # Admitting
@@ -165,6 +167,13 @@ def test_a_request_that_cannot_be_used_is_refused_in_words(operator: Operator) -
         assert answer.status_code == 400, asked
         assert cause in read(answer.text), read(answer.text)[:300]
         assert "<script>alert" not in answer.text
+    person.get(f"{PAGE}?lang=zh")
+    for asked in wrong:
+        refused = re.findall(
+            r'<p class="error" role="alert">(.*?)</p>', post(person, f"{PAGE}/admission", page, asked=asked).text
+        )
+        assert refused
+        assert find_english(refused[0]) == []
     assert person.post(f"{PAGE}/admission", {"asked": operator.request(), "token": "x"}).status_code == 400
     assert Outbox(operator.store).unfinished(5) == []
 
@@ -202,7 +211,7 @@ def test_another_request_with_a_key_that_is_being_admitted_is_refused(operator: 
         shown = post(person, f"{PAGE}/admission", person.get(PAGE).text, asked=operator.request(name, key))
         answer = post(person, f"{PAGE}/admission/confirm", shown.text)
         assert answer.status_code == status
-    assert "another request with this key is being admitted" in read(answer.text)
+    assert "Another request with this key is being admitted" in read(answer.text)
     assert len(queued(operator)) == 1
 
 

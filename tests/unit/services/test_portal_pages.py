@@ -223,7 +223,9 @@ def test_both_catalogues_have_the_same_keys_and_places() -> None:
     for key, text in english.items():
         assert text.strip(), key
         assert chinese[key].strip(), key
-        assert set(re.findall(r"{(\w+)}", text)) == set(re.findall(r"{(\w+)}", chinese[key])), key
+        # What another program says in English, the Chinese may leave out.
+        left_out = set(re.findall(r"{(\w+)}", text)) ^ set(re.findall(r"{(\w+)}", chinese[key]))
+        assert left_out <= {"words"}, key
         said = re.sub(r"{\w+}|[A-Z]", "", chinese[key])
         assert re.search(r"[\u4e00-\u9fff]", said) or not re.search(r"\w", said), key
 

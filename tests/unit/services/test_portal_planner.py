@@ -393,6 +393,8 @@ def test_who_reads_chinese_is_told_in_chinese_why_nothing_was_done(planning: Pla
     assert "未选择任何项" in _reason(person.post(mine, {name: form[name] for name in ("token", "key", "days")}))
     assert "“时段长度（分钟）”须为 1 至 1440 的整数" in _reason(planning.summarise(slot="0"))
     assert "征集的截止时间已过" in _reason(planning.summarise(closes=f"{past:%Y-%m-%dT%H:%M}"))
+    (planning.home / "objective.toml").write_text("unit = 3\n")
+    assert "objective.toml 的条目 unit 不能使用：不是文本。" in _reason(planning.summarise())
     (planning.home / "objective.toml").unlink()
     assert "objective.toml" in _reason(planning.summarise())
     sent = {**fields_of(person.get(PLANNER).text, PLANNER), "cpu_s": "1", "seed": "1"}

@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
+import json
 import re
+from pathlib import Path
 from string import Formatter
 
 import pytest
 from markupsafe import Markup, escape
 
-from ledger.errors import ChainUnreachableError, InputError, MillmarkError, NotFoundError, OutboxOlderError
+from ledger.errors import (
+    ChainUnreachableError,
+    ContractRefusedError,
+    InputError,
+    MillmarkError,
+    NotFoundError,
+    OutboxOlderError,
+    PlanRefusedError,
+)
 from ledger.phrases import Phrase
+from ledger.plans.breaches import PlanBreach
 from ledger.plans.grounds import OfferGround
-from ledger.plans.rules import PlanRule
+from ledger.plans.rules import PlanRule, refuse
 from services.access.grounds import Ground
-from services.access.people.openid import ProviderError
 from services.gateway.http.errors import NoSignerError, TryLaterError
-from services.planning.errors import CallRefusedError
+from services.planning.calendar import parse_calendar
+from services.planning.entries import EntryFault
+from services.planning.errors import CalendarError, CallRefusedError
 from services.planning.feedback.sentences import Sentence
 from services.planning.grounds import PlanningGround
 from services.portal.language import Language, read_catalogues
-from services.portal.written import GROUNDS, SENTENCES, say_error, say_written
+from services.portal.written import GROUNDS, SENTENCES, say_error, say_failure, say_written
+from tests.support.english_words import find_english
 
+PLANS = json.loads((Path(__file__).parents[2] / "vectors" / "plans.json").read_text("utf-8"))
 CATALOGUES = read_catalogues()
 ZH = CATALOGUES[Language.ZH]
 PHRASES = [one for kind in (*GROUNDS, *SENTENCES) for one in kind]
@@ -32,6 +46,10 @@ def said(text: str, language: Language = Language.ZH) -> Markup:
 
 def refused(error: InputError | str) -> Markup:
     return say_error(ZH, error)
+
+
+def all_errors(root: type[MillmarkError] = MillmarkError) -> list[type[MillmarkError]]:
+    return [root, *(one for kind in root.__subclasses__() for one in all_errors(kind))]
 
 
 def plain(found: Markup) -> str:
@@ -63,7 +81,8 @@ def test_each_phrase_is_recognised_and_has_words_in_both_languages(phrase: Phras
     beginning = "ground" if type(phrase) in GROUNDS else "written"
     for catalogue in CATALOGUES.values():
         words = catalogue.say(f"{beginning}.{phrase.name.lower()}")
-        assert fields_of(words).keys() == values.keys()
+        assert values.keys() - fields_of(words).keys() <= {"words"}, "another program's, which pages may leave out"
+        assert fields_of(words).keys() <= values.keys()
     found = refused(text)
     assert re.search("[\u4e00-\u9fff]", plain(found))
     assert "<b>" not in found
@@ -116,7 +135,7 @@ def test_what_others_wrote_stays_as_it_is() -> None:
     found = said(Sentence.IMPOSSIBLE.write(error="<no> offers"))
     assert found == '无法制定计划：<span lang="en" translate="no">&lt;no&gt; offers</span>'
     unknown = InputError("no <such> thing", hint="look")
-    assert refused(unknown) == '<span lang="en" translate="no">no &lt;such&gt; thing; look</span>'
+    assert refused(unknown) == '所填内容无法使用： <span lang="en" translate="no">no &lt;such&gt; thing; look</span>'
     assert "lang" in refused("machine 3 has no such door"), "it begins like a ground"
 
 
@@ -148,10 +167,32 @@ def test_what_a_ground_names_is_said_too() -> None:
     assert plain(refused(row)) == "派工 131 与报价不符：价格为 899，而非 900。请拒绝。"
 
 
-def test_what_is_wrong_at_the_provider_follows_after_what_to_do() -> None:
-    told = say_error(ZH, ProviderError("the provider gave no ID token"))
-    assert told.startswith(ZH.say("problem.provider-failed"))
-    assert told.endswith('<span lang="en" translate="no">the provider gave no ID token</span>')
+def test_a_contracts_refusal_is_said_by_its_name() -> None:
+    told = ContractRefusedError("LotForeign", {"lot": b"\x11" * 32}, hint="take custody first")
+    for one in (told, str(told), "LotForeign(lot=0x11)"):
+        assert say_error(ZH, one) == ZH.say("refusal.LotForeign")
+    assert plain(say_error(ZH, ContractRefusedError("Unheard", {}))) == "合约已拒绝： Unheard()"
+
+
+@pytest.mark.parametrize("kind", all_errors(), ids=lambda kind: str(kind.__name__))
+def test_what_kind_an_error_is_of_comes_before_its_english_words(kind: type[MillmarkError]) -> None:
+    error = kind.__new__(kind)
+    MillmarkError.__init__(error, "it is <so>")
+    told = say_error(ZH, error)
+    assert re.match("[\u4e00-\u9fff]", told)
+    assert told.endswith(' <span lang="en" translate="no">it is &lt;so&gt;</span>')
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        ("proofs-busy", "正在生成多份证明，请几秒后重新打开页面。"),
+        ("thread-ended", "网关的 millmark-&lt;funds&gt; 部分已终止。请重新启动网关，并报告其日志。"),
+        ("never-heard-of", "millmark-&lt;funds&gt; 发生故障，详情见网关的日志。"),
+    ],
+)
+def test_what_does_not_work_is_said_by_its_code(code: str, says: str) -> None:
+    assert plain(say_failure(ZH, code, "millmark-<funds>")) == says
 
 
 @pytest.mark.parametrize(
@@ -168,6 +209,50 @@ def test_what_is_wrong_at_the_provider_follows_after_what_to_do() -> None:
 def test_what_kept_a_record_from_being_made_has_words_before_its_own(error: MillmarkError) -> None:
     told = say_error(ZH, error)
     assert told == f'{ZH.say(f"problem.{error.code}")} <span lang="en" translate="no">{escape(str(error))}</span>'
+
+
+@pytest.mark.parametrize(
+    "line", [one["line"] for one in PLANS["refused"] if one["rule"] != "form"], ids=lambda line: str(line)[:40]
+)
+def test_whatever_a_plan_breaks_a_rule_by_is_said(line: str) -> None:
+    assert re.search("[\u4e00-\u9fff]", plain(refused(line)))
+    assert find_english(refused(line)) == []
+
+
+def test_the_row_that_breaks_a_rule_is_named_and_its_order_shortened() -> None:
+    with pytest.raises(PlanRefusedError) as caught:
+        refuse(
+            PlanRule.WINDOW, PlanBreach.FIGURE_NOT_OFFERED.write(field="Wh", stated=501, offered=500), (b"\x11" * 32, 1)
+        )
+    told = say_error(ZH, caught.value)
+    assert plain(told) == "订单 0x11111111…111111 的工序 2（规则 window）：能耗（Wh）为 501，而报价为 500。"
+    assert f'title="0x{"11" * 32}"' in told
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("time_zone = 5", "calendar.toml 的条目 time_zone 不能使用：不是文本。允许的内容见 CALLS.md。"),
+        ("windows = 0", "calendar.toml 的条目 windows 不能使用：小于 1。允许的内容见 CALLS.md。"),
+        ("most_starts = 2.5", "calendar.toml 的条目 most_starts 不能使用：不是整数。允许的内容见 CALLS.md。"),
+        ("unit =\n", "无法读取 calendar.toml：第 1 行第 7 列不是有效的 TOML。请更正该文件。"),
+        ('unit = "EUR', "无法读取 calendar.toml：其末尾不是有效的 TOML。请更正该文件。"),
+    ],
+)
+def test_an_entry_that_cannot_be_used_is_named_with_its_fault(text: str, says: str) -> None:
+    good = "" if "unit" in text else 'time_zone = "UTC"\nunit = "EUR"\n'
+    with pytest.raises(CalendarError) as caught:
+        parse_calendar((text if "zone" in text else good + text).encode())
+    told = refused(caught.value)
+    assert plain(told) == says
+    assert find_english(told) == []
+
+
+def test_whatever_else_a_model_refuses_is_said_to_be_unfit() -> None:
+    fault = EntryFault.ENTRY_UNFIT.write(words="Input should be a finite number")
+    told = refused(PlanningGround.FILE_ENTRY.write(file="objective", place="order.0", why=fault))
+    assert plain(told) == "objective.toml 的条目 order.0 不能使用：其值不符合要求。允许的内容见 CALLS.md。"
+    assert find_english(told) == []
 
 
 @pytest.mark.parametrize("rule", PlanRule)

@@ -60,6 +60,8 @@ def test_an_owner_is_told_that_an_offer_of_its_own_was_left_out(told: Told) -> N
     assert "This plan does not hold." in page
     assert "was left out" in page
     assert '<svg class="gantt"' not in page
+    page = browse(told.home("alder"), f"/portal/plans/{told.planned.plan.digest.hex()}?lang=zh")[1]
+    assert "（规则 offers）：遗漏了报价 " in re.sub("<[^>]+>", "", page)
 
 
 def test_who_was_not_called_sees_no_call_and_no_plan(told: Told) -> None:
