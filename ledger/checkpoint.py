@@ -65,6 +65,10 @@ _SIGNATURE_BYTES = 65
 _DOMAIN_TYPE = keccak256(b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)")
 _CHECKPOINT_TYPE = keccak256(b"Checkpoint(bytes32 ledgerId,uint256 blockNumber,bytes32 blockHash)")
 _NAME, _DOMAIN_VERSION = keccak256(b"Millmark"), keccak256(b"1")
+_HINT_OTHER = (
+    "use a trust file of block {0}, which `millmark trust --block {0}` takes from your own node, or a bundle made for "
+    "this checkpoint"
+)
 _HINT = "get the checkpoint again, or write one with `millmark checkpoint fetch`"
 
 
@@ -230,7 +234,7 @@ def verify_ancestry(headers: Sequence[BlockHeader], believed: BelievedBlock) -> 
     if headers[0].number > believed.number:
         raise CheckpointUnlinkedError(
             f"the proof block {headers[0].number} is later than the checkpoint {believed.number}",
-            hint="use a later checkpoint, or a bundle made for this one",
+            hint=_HINT_OTHER.format(headers[-1].number),
         )
     for parent, child in itertools.pairwise(headers):
         if child.parent_hash != parent.hash or child.number != parent.number + 1:
@@ -239,7 +243,8 @@ def verify_ancestry(headers: Sequence[BlockHeader], believed: BelievedBlock) -> 
     if (last.number, last.hash) != (believed.number, believed.hash):
         raise CheckpointUnlinkedError(
             f"the headers end at block {last.number} (0x{last.hash.hex()}), "
-            f"but the checkpoint is block {believed.number} (0x{believed.hash.hex()})"
+            f"but the checkpoint is block {believed.number} (0x{believed.hash.hex()})",
+            hint="" if last.number == believed.number else _HINT_OTHER.format(last.number),
         )
 
 

@@ -25,6 +25,8 @@ __all__ = ["ArrayRefusedError", "RpcClient"]
 MAX_BYTES = 32 * 1024 * 1024
 """Largest answer: twice the size of the logs of the largest block."""
 _CHUNK_BYTES = 1 << 16
+_LONG_FREE_S = 1.0
+"""Servers close connections that were free for some seconds, or minutes. One that breaks earlier has another reason."""
 _GZIP = 16 + zlib.MAX_WBITS
 _KINDS: dict[str, type[HTTPConnection]] = {"http": HTTPConnection, "https": HTTPSConnection}
 _ELSEWHERE = (401, 403, 407, 408, 429, 502, 503, 504)
@@ -97,11 +99,18 @@ class RpcClient:
     def _post(self, body: bytes) -> bytes:
         deadline = time.monotonic() + self._timeout_s
         url = urlsplit(self._url)
-        connection = self._connect(url)
+        connection, free_s = self._connect(url)
         try:
-            target = (url.path or "/") + (f"?{url.query}" if url.query else "")
-            connection.request("POST", target, body, _headers(url))
-            with connection.getresponse() as response:
+            try:
+                answering = _send(connection, url, body)
+            except ConnectionError:
+                if free_s < _LONG_FREE_S:
+                    raise
+                # The server closed it while the request was on its way. Nodes take every request a second time: one
+                # that asks, and one with signed bytes.
+                connection.close()
+                answering = _send(connection, url, body)
+            with answering as response:
                 if response.status != http.HTTPStatus.OK:
                     raise _StatusError(response.status)
                 answer = b"".join(_read(response, deadline))
@@ -130,19 +139,27 @@ class RpcClient:
                 return
             oldest[0].close()
 
-    def _connect(self, url: SplitResult) -> HTTPConnection:
+    def _connect(self, url: SplitResult) -> tuple[HTTPConnection, float]:
+        """A connection, and for how long it was free; 0 for a new one."""
         while self._idle:
             try:
-                connection, _ = self._idle.pop()
+                connection, used_s = self._idle.pop()
             except IndexError:  # another thread took it
                 break
             # A server may close an idle connection; a request sent into it would fail without need.
             if connection.sock is not None and not _has_ended(connection.sock):
-                return connection
+                return connection, time.monotonic() - used_s
             connection.close()
         if url.scheme not in _KINDS or not url.hostname:
             raise OSError("not an http or https URL with a host")
-        return _KINDS[url.scheme](url.hostname, url.port, timeout=self._timeout_s)
+        return _KINDS[url.scheme](url.hostname, url.port, timeout=self._timeout_s), 0.0
+
+
+def _send(connection: HTTPConnection, url: SplitResult, body: bytes) -> HTTPResponse:
+    """Sends a request, and returns once the answer begins. A connection that was closed is opened again."""
+    target = (url.path or "/") + (f"?{url.query}" if url.query else "")
+    connection.request("POST", target, body, _headers(url))
+    return connection.getresponse()
 
 
 def _encode(number: int, method: str, params: list[Any]) -> bytes:

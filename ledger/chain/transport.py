@@ -61,7 +61,8 @@ def request_each(transport: Transport, calls: Sequence[Call]) -> list[Any]:
 
 
 class HttpTransport:
-    """A node behind a URL. Does not retry: only the caller knows what may be sent again."""
+    """A node behind a URL. Does not retry, but where the server closed an unused connection: only the caller knows how
+    often something may be sent again."""
 
     def __init__(self, url: str, timeout_s: float = 10.0) -> None:
         self.url = url

@@ -322,13 +322,21 @@ class Outbox:
         with self._store.reading() as connection:
             return connection.execute(query).scalar_one_or_none()
 
-    def is_idle(self, signer: bytes) -> bool:
-        """Whether the key has no record that is queued or in a transaction that is not final."""
+    def is_idle(self, signer: bytes, upto: int | None = None) -> bool:
+        """Whether the key has no record that is queued or in a transaction that is not final; with `upto`, none with
+        this id or a lower one."""
         states = (OutboxState.QUEUED, *OPEN)
         query = select(outbox_records.c.id)
         query = query.where(outbox_records.c.signer == signer, outbox_records.c.state.in_(states)).limit(1)
+        if upto is not None:
+            query = query.where(outbox_records.c.id <= upto)
         with self._store.reading() as connection:
             return connection.execute(query).first() is None
+
+    def latest(self) -> int:
+        """The highest id of a record, of all signing keys; 0 if there is none."""
+        with self._store.reading() as connection:
+            return connection.execute(select(func.max(outbox_records.c.id))).scalar_one() or 0
 
     # The operator's actions. All take idempotency keys, and raise NotFoundError for an unknown one, SubmitError if a
     # record's state does not allow the action; then nothing is changed.

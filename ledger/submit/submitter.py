@@ -90,14 +90,15 @@ class Submitter:
         return self._outbox.enqueue(self.key, entries)
 
     def drain(self, timeout_s: float = 60.0) -> None:
-        """Run steps until no record of this key is queued or pending.
+        """Run steps until none of this key's records that are queued now is queued or pending any more. What others
+        queue for the key meanwhile is not waited for: beside a busy gateway, there would always be more.
 
         While another process submits for the key, waits for that process, and while the node does not answer or is
         behind, for the node. Raises SubmitError when that takes longer than `timeout_s`, or ChainUnreachableError if
         that was the reason. Either way, queued records stay queued.
         """
-        deadline, pauses = time.monotonic() + timeout_s, _pauses()
-        while not self._step_or_wait(deadline):
+        deadline, pauses, upto = time.monotonic() + timeout_s, _pauses(), self._outbox.latest()
+        while not (self._step_or_wait(deadline) or self._outbox.is_idle(self.key, upto)):
             if time.monotonic() > deadline:
                 raise SubmitError(
                     f"records of 0x{self.key.hex()} are still pending after {timeout_s:.0f} s",

@@ -13,6 +13,7 @@ from ledger.signatures import Address, Signer
 from ledger.store import Registry
 from services.commands.context import Context
 from services.directory import SignedDirectory, fetch_operators, take_directory
+from services.directory.errors import DirectoryError
 from services.directory.following import published_digest
 from services.directory.issuing import issue_directory, keep_admission, verify_admissible
 from services.home import Candidate, find_admitted
@@ -20,6 +21,9 @@ from services.home.admissions import cancel_failed, name_admission, verify_admit
 from services.home.candidates import add_names, keep_candidate
 
 __all__ = ["admit_all", "publish_directory"]
+
+_ROUNDS = 8
+"""How often somebody else may publish another directory meanwhile."""
 
 
 def admit_all(opened: Context, signer: Signer, candidates: Sequence[Candidate]) -> dict[Address, int]:
@@ -76,28 +80,28 @@ def _admit(opened: Context, signer: Signer, new: Sequence[Candidate]) -> bool:
 
 def publish_directory(opened: Context, signer: Signer) -> tuple[SignedDirectory, bool]:
     """Signs the directory, publishes its digest on the ledger, and puts it in force here. Returns it, and whether it is
-    another one than before.
+    another one than before. Whoever does the same at the same moment ends with the same directory.
 
     Raises SettingsError if the signer does not own the registry. A member of a council that owns it signs the directory
     only: the council publishes it by a motion, after which the command is repeated.
     """
     opened.settle(signer)
     operators = fetch_operators(opened.chain_at_hand())
-    with opened.store.transaction() as connection:
-        if not operators.may_sign(Registry(connection), signer.address):
-            raise SettingsError("the key does not own the registry", hint="sign with the operator's key")
-        signed, in_force = issue_directory(connection, signer, operators, int(time.time()))
-        is_published = published_digest(connection) == signed.digest
-    if in_force and is_published:
-        return signed, False
-    if not is_published:
+    is_other = False
+    for _ in range(_ROUNDS):
+        with opened.store.transaction() as connection:
+            if not operators.may_sign(Registry(connection), signer.address):
+                raise SettingsError("the key does not own the registry", hint="sign with the operator's key")
+            signed, _ = issue_directory(connection, signer, operators, int(time.time()))
+            is_published = published_digest(connection) == signed.digest
+            if is_published:
+                return signed, take_directory(connection, signed, operators) or is_other
         if operators.owner != signer.address:
             raise SettingsError(
                 "the directory is signed, and a council owns the registry",
                 hint=f"run `millmark council propose publish 1 0x{signed.digest.hex()}`, then this again",
             )
+        is_other = True
         opened.record(signer, [Publish(PublicationKind.DIRECTORY, signed.digest)])
-        opened.follow()
-    with opened.store.transaction() as connection:
-        take_directory(connection, signed, operators)
-    return signed, True
+        opened.follow()  # somebody else may have signed and published another one meanwhile
+    raise DirectoryError("other directories are published again and again", hint="repeat the command alone")

@@ -72,7 +72,8 @@ def run_bundle(
             f"{found['withheld_records']} more withheld",
             f"as of block {found['block_number']}, {found['bytes']} bytes, written to {output}",
             *_describe_seals(found),
-            "next: millmark trust -o trust.json, and wherever both files are: "
+            # With the block: the chain goes on, and a trust file of a later block does not lead to this one.
+            f"next: millmark trust -o trust.json --block {found['checkpoint_number']}, and wherever both files are: "
             f"millmark verify {output} --trust trust.json",
         )
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import typer
 import uvicorn
 
-from ledger.chain import EmbeddedChain, Transport, deploy, find_profile, write_deployment
+from ledger.chain import Chain, EmbeddedChain, Transport, deploy, find_profile, write_deployment
 from ledger.errors import ChainError, ChainUnreachableError, NodeBehindError, SettingsError
-from ledger.index import Follower, IndexCheck, check_book, check_rows, fetch_status
+from ledger.index import Follower, IndexCheck, IndexStatus, check_book, check_rows, fetch_status
 from ledger.keys import LocalSigner, to_checksum
 from ledger.records import Contract
 from ledger.seals import MAX_VALIDATORS
@@ -221,14 +221,7 @@ def _status(opened: Context, unreachable: ChainUnreachableError | None) -> tuple
     found: dict[str, object] = {"chain": None, "index": None, "equal": None, "outbox": Outbox(opened.store).counts()}
     found["queue"] = describe_queue(Outbox(opened.store), time.time())
     found["handovers"] = count_handovers(opened.store)
-    if index is not None:
-        found["index"] = {
-            "chain_id": index.chain_id,
-            "block_number": index.block_number,
-            "registry_sequence": index.registry_sequence,
-            "ledger_sequence": index.ledger_sequence,
-            "digest": "0x" + index.digest.hex(),
-        }
+    found["index"] = _index_json(index)
     if opened.settings.chain_url is None:
         return found, None
     if unreachable is not None:
@@ -236,16 +229,46 @@ def _status(opened: Context, unreachable: ChainUnreachableError | None) -> tuple
         return found, None
     try:
         chain = opened.chain_at_hand()
-        sequences = {f"{contract.value}_sequence": chain.sequence(contract) for contract in Contract}
+        index, sequences, equal = _compare(opened, chain, index)
         health = observe_chain(chain, Outbox(opened.store).seen_block(), time.time())
     except ChainError as error:
         found["chain"] = {"error": str(error)}
         return found, None
     found["chain"] = {"chain_id": chain.chain_id, **health.to_json(), **sequences}
-    if index is not None:
-        indexed = {"registry_sequence": index.registry_sequence, "ledger_sequence": index.ledger_sequence}
-        found["equal"] = indexed == sequences
+    found["index"], found["equal"] = _index_json(index), equal
     return found, health
+
+
+def _compare(
+    opened: Context, chain: Chain, index: IndexStatus | None
+) -> tuple[IndexStatus | None, dict[str, int], bool | None]:
+    """The index, how many records the chain has, and whether the index has them all and no more.
+
+    Records that come while one looks are in the one and not yet in the other. So where they differ, the index is
+    brought up to date again, and must then be between what the chain had before and what it has afterwards.
+    """
+    before = _sequences(chain)
+    if index is None or _counts(index) == before:
+        return index, before, None if index is None else True
+    opened.follow()
+    index, after = fetch_status(opened.store), _sequences(chain)
+    counts = {} if index is None else _counts(index)
+    return index, after, bool(counts) and all(before[name] <= counts[name] <= after[name] for name in before)
+
+
+def _sequences(chain: Chain) -> dict[str, int]:
+    return {f"{contract.value}_sequence": chain.sequence(contract) for contract in Contract}
+
+
+def _counts(index: IndexStatus) -> dict[str, int]:
+    return {"registry_sequence": index.registry_sequence, "ledger_sequence": index.ledger_sequence}
+
+
+def _index_json(index: IndexStatus | None) -> dict[str, object] | None:
+    if index is None:
+        return None
+    where = {"chain_id": index.chain_id, "block_number": index.block_number}
+    return {**where, **_counts(index), "digest": "0x" + index.digest.hex()}
 
 
 def _as_text(found: dict[str, object], alarms: Sequence[str]) -> list[str]:

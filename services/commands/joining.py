@@ -1,12 +1,13 @@
 """How a company completes its joining, once the operator has admitted it.
 
 Each step looks at the ledger first, so it can be cut off anywhere and started again: `millmark join` and
-`millmark gateway` both do what is missing, and nothing twice.
+`millmark gateway` both do what is missing, and nothing twice, also at the same moment.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from ledger.errors import MillmarkError, SettingsError
@@ -23,6 +24,7 @@ from services.directory.following import published_digest
 from services.directory.repository import DirectoryRepository
 from services.files import read_bounded, write_whole
 from services.home import Layout, find_admitted, parse_request, set_setting
+from services.home.admissions import name_act
 from services.home.requests import MAX_REQUEST_BYTES
 from services.serving.partner_tls import build_partner_tls
 from services.settings import read_settings
@@ -40,10 +42,12 @@ def complete_joining(opened: Context, say: Say) -> int:
     number = _admitted_number(opened, signer)
     missing = [*_missing_key(opened, signer, number), *_missing_name_key(opened, number)]
     if missing:
-        opened.record(signer, [record for record, _ in missing])
+        # Named: who completes it beside this one queues the same records, and neither has one that is refused.
+        names = [name_act(opened.store, f"{signer.address.hex()}:{one.act}", "join") for one in missing]
+        opened.record(signer, [one.record for one in missing], names)
         opened.follow()
-        for _, done in missing:
-            say(done)
+        for one in missing:
+            say(one.done)
     _note_number(opened, number, say)
     return number
 
@@ -100,16 +104,24 @@ def first_act(home: Path) -> str:
     return f"millmark --home {home} {act}"
 
 
-_Missing = list[tuple[Record, str]]
-"""Records that the ledger lacks, each with what to say once it has it."""
+@dataclass(frozen=True, slots=True)
+class _Missing:
+    """A record that the ledger lacks."""
+
+    act: str
+    """Names it, the same for everybody who is about to make it."""
+    record: Record
+    done: str
+    """What to say once the ledger has it."""
 
 
-def _missing_key(opened: Context, signer: Signer, number: int) -> _Missing:
+def _missing_key(opened: Context, signer: Signer, number: int) -> list[_Missing]:
     with opened.store.reading() as connection:
         known = Rows(connection).get(KeyRow, signer.address)
         may_act = Registry(connection).participant_of(signer.address) is not None
     if known is None:
-        return [(AcceptKey(number), f"accepted the key: it signs for participant {number}")]
+        done = f"accepted the key: it signs for participant {number}"
+        return [_Missing(f"accept:{number}", AcceptKey(number), done)]
     if not may_act:
         raise SettingsError(
             f"participant {number} may not act with this key: it is suspended or has left, or the key is revoked",
@@ -118,13 +130,14 @@ def _missing_key(opened: Context, signer: Signer, number: int) -> _Missing:
     return []
 
 
-def _missing_name_key(opened: Context, number: int) -> _Missing:
+def _missing_name_key(opened: Context, number: int) -> list[_Missing]:
     keys = open_name_keys(opened)
     with opened.store.reading() as connection:
         registered = Rows(connection).find(NameKeyRow, participant=number)
     if registered or not keys:  # a further one is registered on purpose, with `millmark keys name`
         return []
-    return [(SetNameKey(keys[-1].hash), "registered the name key, from which the salts of identifiers derive")]
+    done = "registered the name key, from which the salts of identifiers derive"
+    return [_Missing(f"name-key:{keys[-1].hash.hex()}", SetNameKey(keys[-1].hash), done)]
 
 
 def _note_number(opened: Context, number: int, say: Say) -> None:

@@ -9,9 +9,9 @@ from typing import Protocol
 
 from structlog.typing import FilteringBoundLogger
 
-from ledger.errors import MillmarkError, NodeBehindError
+from ledger.errors import MillmarkError, NodeBehindError, StoreError
 from ledger.events import Header
-from ledger.index import ChainReader, Follower, Progress
+from ledger.index import ChainReader, Follower, Progress, fetch_status
 from ledger.records import Contract
 from ledger.store import Store
 from services.gateway.http.errors import StaleIndexError
@@ -79,6 +79,8 @@ class FollowerSnapshot:
     looked_s: float | None = None
     """Monotonic time of the last complete look at the node: one after which the index had all blocks that are final
     there. None before the first."""
+    whole_to: int = -1
+    """The last of these blocks; -1 before the first look."""
     head_since_s: float | None = None
     """Monotonic time at which the number of the head was first seen; None before the first."""
     rounds: tuple[int, ...] = ()
@@ -99,7 +101,7 @@ class FollowerThread:
 
     def __init__(self, chain: FollowedChain, store: Store, interval_s: float, logger: FilteringBoundLogger) -> None:
         self._chain = chain
-        self._follower = Follower(chain, store)
+        self._store, self._follower = store, Follower(chain, store)
         self._interval_s = interval_s
         self._logger, self._failures = logger, FailureLog(logger, "indexing failed")
         # Replaced as a whole, never changed: readers on other threads see one consistent state without a lock.
@@ -118,7 +120,16 @@ class FollowerThread:
         """Whether the last complete look at the node was within `STALE_S`. A node whose head does not move is looked at
         all the same: behind a halted chain nobody can know more than it shows."""
         looked_s = self._seen.looked_s
-        return looked_s is not None and time.monotonic() - looked_s <= STALE_S
+        return looked_s is not None and time.monotonic() - looked_s <= STALE_S and not self.is_discarded()
+
+    def is_discarded(self) -> bool:
+        """Whether the index lacks final blocks that it had: `millmark rebuild` builds it again beside this gateway, and
+        until it has, keys, companies and lots seem not to exist. Read each time, since that begins at any moment."""
+        try:
+            index = fetch_status(self._store)
+        except StoreError:
+            return False  # the database fails, which whoever asks meets as well
+        return (-1 if index is None else index.block_number) < self._seen.whole_to
 
     def verify_fresh(self) -> None:
         """Raises StaleIndexError unless the index is fresh. Before the first look it is not, however short the start
@@ -176,7 +187,8 @@ class FollowerThread:
             self._logger.info("indexed", block_number=progress.block_number, records=progress.records)
         more = progress.block_number < progress.final_number
         if not more:
-            self._seen = replace(self._seen, looked_s=began_s)
+            whole_to = min(progress.block_number, progress.final_number)
+            self._seen = replace(self._seen, looked_s=began_s, whole_to=whole_to)
         return more
 
     def _find_behind(self, progress: Progress) -> NodeBehindError | None:

@@ -152,6 +152,9 @@ class Readiness:
         if seen.looked_s is None:
             cause = f"the index has not caught up with the chain since the start{why}"
             age_s = self._clock_s() - self._began_s
+        elif follower.is_discarded():
+            cause = f"the index is built again, and lacks blocks that it had{why}; no credential is accepted"
+            age_s = self._clock_s() - seen.looked_s
         else:
             age_s = self._clock_s() - seen.looked_s
             cause = f"the index has not followed the chain for {age_s:.0f} s{why}; no credential is accepted"

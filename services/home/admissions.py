@@ -20,6 +20,7 @@ __all__ = [
     "cancel_failed",
     "find_admission",
     "find_admissions",
+    "name_act",
     "name_admission",
     "names_of",
     "verify_admitter",
@@ -49,19 +50,25 @@ def find_admission(store: Store, key: bytes) -> QueuedRecord | None:
 def name_admission(store: Store, key: bytes) -> str:
     """The idempotency key under which the admission of a first key is queued next, by whoever is first: who admits it
     on the page at the same moment has the same one, and the outbox takes one record for it. Those before it ended."""
+    return name_act(store, f"admit:0x{key.hex()}")
+
+
+def name_act(store: Store, act: str, by: str = "operator") -> str:
+    """The idempotency key under which an act is queued next that is done once: the first one whose record has not ended
+    without being on the ledger."""
     outbox = Outbox(store)
-    for name in names_of(f"admit:0x{key.hex()}"):
+    for name in names_of(act, by):
         found = outbox.find([name]).get(name)
         if found is None or found.state not in ENDED:
             return name
     raise AssertionError("there is no last name")
 
 
-def names_of(act: str) -> Iterator[str]:
-    """The idempotency keys of an act of the operator: of the first attempt, and of each that follows one that ended."""
-    yield f"operator:{act}"
+def names_of(act: str, by: str = "operator") -> Iterator[str]:
+    """The idempotency keys of an act: of the first attempt, and of each that follows one that ended."""
+    yield f"{by}:{act}"
     for attempt in count(2):
-        yield f"operator:{act}:{attempt}"
+        yield f"{by}:{act}:{attempt}"
 
 
 def cancel_failed(store: Store, key: bytes) -> None:

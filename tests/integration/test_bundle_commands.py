@@ -97,6 +97,8 @@ def test_a_partner_with_a_node_verifies_a_bundle(office: Office) -> None:
     code, out, _ = office.run("bundle", PART, "-o", bundle)
     assert code == 0
     assert "1 more withheld" in out
+    # With the block: on a chain that goes on, a later one would not lead to the bundle's.
+    assert f"next: millmark trust -o trust.json --block {made['checkpoint_number']}, and" in out
 
 
 def test_a_partner_without_a_node_verifies_what_companies_signed(office: Office) -> None:

@@ -236,6 +236,27 @@ def test_a_joining_that_is_cut_off_anywhere_is_completed_and_nothing_is_doubled(
     assert (site.records("operator", "KeyAdded"), site.records("operator", "NameKeySet")) == (count, count)
 
 
+def test_two_joinings_at_the_same_moment_record_each_thing_once(site: Site) -> None:
+    """As when `join` is given while the gateway starts: the other one is done when the first comes to recording."""
+    site.init()
+    request = Company("elm", "Elm Cutting", LocalSigner.generate()).prepare(site)
+    site.ok("operator", "participants", "admit", request)
+    record, other = Context.record, list[str]()
+
+    def second(self: Context, *given: Any, **named: Any) -> Any:
+        if not other:
+            other.append("")
+            other[0] = site.ok("elm", "join")
+        return record(self, *given, **named)
+
+    site.monkeypatch.setattr(Context, "record", second)
+    for told in (site.ok("elm", "join"), other[0]):
+        assert "accepted the key: it signs for participant 1" in told
+    site.ok("operator", "status")
+    assert (site.records("operator", "KeyAdded"), site.records("operator", "NameKeySet")) == (1, 1)
+    assert json.loads(site.ok("elm", "outbox", "list", "--json"))["records"] == []  # none was refused
+
+
 def test_a_home_that_is_cut_off_while_it_is_made_is_completed_with_the_same_keys(site: Site) -> None:
     making = Kills(
         site.monkeypatch,

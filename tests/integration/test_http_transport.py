@@ -57,8 +57,11 @@ def test_a_result_is_given_as_it_is(result: object) -> None:
     assert ask(rpc(result=result, error=None)) == result
 
 
-def test_a_connection_is_kept_and_one_that_ended_is_not_used_again() -> None:
-    """The server closes after each third answer; no request is lost to that."""
+@contextmanager
+def closing(answers: int, *, late: bool) -> Iterator[tuple[HttpTransport, list[int], threading.Semaphore]]:
+    """A server that closes each connection after so many answers: at once or, if `late`, when it has the next request,
+    which it does not answer. Yields a transport to it, the number of requests on each connection, and a semaphore that
+    tells of each that is closed."""
     taken: list[int] = []
     closed = threading.Semaphore(0)
 
@@ -77,7 +80,9 @@ def test_a_connection_is_kept_and_one_that_ended_is_not_used_again() -> None:
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
             taken[-1] += 1
-            self.close_connection = taken[-1] == 3
+            self.close_connection = taken[-1] == answers + late
+            if taken[-1] > answers:
+                return
             self.send_response(200)
             self.send_header("Content-Length", "17")
             self.end_headers()
@@ -90,14 +95,41 @@ def test_a_connection_is_kept_and_one_that_ended_is_not_used_again() -> None:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
-            transport = HttpTransport(f"http://127.0.0.1:{server.server_port}", MAX_S)
-            for number in range(9):
-                assert transport.request("eth_chainId", []) == "0x1"
-                assert number % 3 < 2 or closed.acquire(timeout=MAX_S)
+            yield HttpTransport(f"http://127.0.0.1:{server.server_port}", MAX_S), taken, closed
         finally:
             server.shutdown()
             thread.join()
+
+
+def test_a_connection_is_kept_and_one_that_ended_is_not_used_again() -> None:
+    """The server closes after each third answer; no request is lost to that."""
+    with closing(3, late=False) as (transport, taken, closed):
+        for number in range(9):
+            assert transport.request("eth_chainId", []) == "0x1"
+            assert number % 3 < 2 or closed.acquire(timeout=MAX_S)
     assert taken == [3, 3, 3]
+
+
+def test_a_request_into_a_connection_that_the_server_closes_for_its_age_is_sent_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(provider, "_LONG_FREE_S", 0.0)
+    with closing(2, late=True) as (transport, taken, _):
+        for _ in range(6):
+            assert transport.request("eth_chainId", []) == "0x1"
+    assert taken == [3, 3, 2]
+
+
+def test_a_request_whose_connection_breaks_although_it_was_used_just_now_is_not_sent_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(provider, "_LONG_FREE_S", MAX_S)
+    with closing(2, late=True) as (transport, taken, _):
+        for _ in range(2):
+            assert transport.request("eth_chainId", []) == "0x1"
+        with pytest.raises(ChainUnreachableError):
+            transport.request("eth_chainId", [])
+    assert taken == [3]
 
 
 def test_name_and_password_of_the_url_are_sent_and_not_told() -> None:

@@ -115,7 +115,7 @@ def add_handovers(
         it again. 422: it will never be taken. The same hand-over may be sent again."""
         if receiver is None:
             raise _nothing()
-        verify_fresh()
+        await run_in_threadpool(verify_fresh)  # it reads the database
         body = request.stream()
         line, beginning = await _in_time(_read_line(body), _HEAD_S)
         try:

@@ -108,7 +108,7 @@ class Authentication:
         if not given:
             raise UnauthenticatedError("a credential is required", hint="send Authorization: Bearer TOKEN")
         if not rule.monitoring:
-            self._verify_fresh()
+            await run_in_threadpool(self._verify_fresh)  # it reads the database
         scheme, _, text = given[0].partition(" ")
         # A proxy in front might have judged another of several headers than we would.
         if len(given) > 1 or scheme.lower() != "bearer":

@@ -220,3 +220,22 @@ def test_two_keys_share_one_outbox(world: LedgerWorld, outbox: Outbox) -> None:
     assert {record.state for record in results(outbox, others)} == {OutboxState.QUEUED}
     second.drain()
     verify_final(outbox, theirs + others)
+
+
+def test_who_waits_for_own_records_does_not_wait_for_those_that_others_go_on_to_queue(
+    world: LedgerWorld, outbox: Outbox
+) -> None:
+    """As a command beside a gateway that records with the same key all day."""
+    signer = world.admit(outbox)
+    gateway = world.submitter(outbox, signer)
+
+    class Command(Submitter):
+        def step(self) -> bool:
+            super().step()
+            gateway.submit(world.lots(1))
+            return outbox.is_idle(self.key)
+
+    command = Command(world.chain, outbox, signer)
+    ids = command.submit(world.lots(3))
+    command.drain(timeout_s=10)
+    verify_final(outbox, ids)

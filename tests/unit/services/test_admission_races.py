@@ -18,8 +18,10 @@ from ledger.store.outbox import Outbox, OutboxState, QueuedRecord
 from ledger.store.rows import ParticipantRow
 from ledger.submit import build_entry
 from services.access import OPERATOR
-from services.commands.admission import admit_all
+from services.commands.admission import admit_all, publish_directory
 from services.commands.context import Context
+from services.directory.following import published_digest
+from services.directory.repository import DirectoryRepository
 from services.home import Candidate, candidate_of, parse_request
 from services.settings import Settings
 from tests.support.acting_site import read
@@ -146,3 +148,31 @@ def test_roles_stay_those_of_whoever_was_first(operator: Operator) -> None:
         row = Rows(connection).get(ParticipantRow, 2)
     assert row is not None
     assert Role(row.roles) == candidate.roles
+
+
+def test_two_directories_that_are_published_at_the_same_moment_end_as_one(operator: Operator) -> None:
+    """The second one, which has a company more, is published while the first is on its way, and so before it."""
+    asked = [operator.request(name) for name in ("Elm Cutting", "Fir Turning")]
+    owner, beside = operator.world.owner, Late(operator, [])
+    admit_all(beside, owner, candidates(asked[:1]))
+
+    class Slow(Late):
+        """What it signed is published after what somebody else signed later."""
+
+        waits = True
+
+        def record(self, signer: Signer, records: Sequence[Record], names: Sequence[str] = ()) -> list[QueuedRecord]:
+            if self.waits:
+                self.waits = False
+                admit_all(beside, owner, candidates(asked[1:]))
+                publish_directory(beside, owner)
+            return super().record(signer, records, names)
+
+    signed, is_other = publish_directory(Slow(operator, []), owner)
+    assert is_other
+    assert {"Elm Cutting", "Fir Turning"} <= {entry.name for entry in signed.directory.entries}
+    with operator.store.reading() as connection:
+        in_force = DirectoryRepository(connection).signed()
+        assert in_force is not None
+        assert in_force.digest == published_digest(connection) == signed.digest
+    assert publish_directory(beside, owner) == (signed, False)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from ledger.chain import Chain, Node, write_deployment
 from ledger.index import Follower
+from ledger.records import Contract
 from ledger.store import Feed, Position, Store
 from ledger.store.outbox import Outbox
+from services.commands import chain as chain_commands
 from services.commands.context import Context
 from services.settings import Settings
+from tests.support.command_line import Runner
 from tests.support.recording_site import Site, open_site
 
 
@@ -28,31 +32,59 @@ class Late(Chain):
         return super().final_number() - 1
 
 
+class Beside(Context):
+    """A command at a given chain, without HTTP."""
+
+    def node(self) -> Node:
+        return self.chain_at_hand().node
+
+
+def beside(site: Site, home: Path, chain: Chain) -> Beside:
+    file = home / "deployment.json"
+    write_deployment(file, site.world.chain.deployment)
+    return Beside(Settings(home=home, chain_url="http://localhost", deployment=file), site.store, _chain=chain)
+
+
+def record(site: Site, number: int) -> None:
+    """A lot is received, and is on the ledger."""
+    body = {"identifier": f"urn:example:lot-{number}", "quantity": 1, "unit": "H87", "claims": {"a": 1}}
+    answer = site.post("/v1/lots/receive", body, f"request-of-a-lot-{number}")
+    assert answer.status_code == 202, answer.text
+    site.world.submitter(Outbox(site.store), site.signer).drain()
+
+
 def sequences(store: Store) -> list[int]:
     with store.reading() as connection:
         return [record.sequence for _, record in Feed(connection).after(Position(0, 0), 1000)]
 
 
 def test_a_block_that_was_indexed_before_it_was_known_to_be_final_is_settled(site: Site, tmp_path: Path) -> None:
-    world, file = site.world, tmp_path / "deployment.json"
-    write_deployment(file, world.chain.deployment)
-    settings = Settings(home=tmp_path, chain_url="http://localhost", deployment=file)
-    body = {"identifier": "urn:example:lot", "quantity": 1, "unit": "H87", "claims": {"a": 1}}
-    answer = site.post("/v1/lots/receive", body, "request-of-a-lot-1")
-    assert answer.status_code == 202, answer.text
-    world.submitter(Outbox(site.store), site.signer).drain()
+    world = site.world
+    record(site, 1)
     late = Late(world.chain.node, world.chain.profile, world.chain.deployment)
     Follower(late, site.store).follow()
     before = sequences(site.store)
-
-    class Beside(Context):
-        """A command at the world's own node."""
-
-        def node(self) -> Node:
-            return world.chain.node
-
-        def chain(self) -> Chain:
-            return world.chain
-
-    assert Beside(settings, site.store).catch_up() is None
+    assert beside(site, tmp_path, world.chain).catch_up() is None
     assert len(sequences(site.store)) == len(before) + 1
+
+
+def test_the_status_of_an_index_that_keeps_up_is_equal_while_records_come(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Growing(Chain):
+        """A record comes before each answer about their number, and is in no index yet."""
+
+        count = 0
+
+        def sequence(self, contract: Contract) -> int:
+            if contract is Contract.LEDGER:
+                self.count += 1
+                record(site, self.count)
+            return super().sequence(contract)
+
+    world = site.world
+    opened = beside(site, tmp_path, Growing(world.chain.node, world.chain.profile, world.chain.deployment))
+    monkeypatch.setattr(chain_commands, "open_context", lambda *_, **__: nullcontext(opened))
+    code, out, err = Runner(tmp_path, monkeypatch, capsys)("status")
+    assert (code, err) == (0, "")
+    assert "index equals chain" in out

@@ -15,10 +15,11 @@ import pytest
 from ledger.errors import ChainUnreachableError
 from ledger.events.registry import ParticipantAdmitted
 from ledger.records import Contract
-from ledger.store import Store
+from ledger.store import Rows, Store
 from ledger.store.outbox import Entry, Outbox
 from services.gateway import GatewayParts, build_policy, create_gateway
 from services.gateway.follower import FollowerThread
+from services.gateway.http.errors import StaleIndexError
 from services.serving.logs import build_logger
 from tests.support.fake_ledger import FakeLedger
 from tests.support.gateway_client import Caller, ServedChain
@@ -168,6 +169,24 @@ def test_the_interval_runs_from_the_begin_of_a_step(store: Store) -> None:
     assert 0 < _pause_s(store, chain, 3600.0) < 3600.0
     chain.broken = ChainUnreachableError("the chain does not answer", hint="try again")
     assert _pause_s(store, chain, 0.01) == 0.01, "a node that fails is not asked without a pause"
+
+
+def test_while_the_index_is_built_again_beside_a_gateway_no_credential_is_judged_by_it(
+    store: Store, chain: ServedChain
+) -> None:
+    """Its participants and keys seem not to exist meanwhile, so that valid credentials would be refused as unknown."""
+    following = FollowerThread(chain, store, 1.0, build_logger())
+    while following.step():
+        pass
+    following.verify_fresh()
+    with store.transaction() as connection:
+        Rows(connection).clear_index()  # as `millmark rebuild` does before it follows
+    for _ in range(2):
+        with pytest.raises(StaleIndexError):
+            following.verify_fresh()
+        assert following.step(), "the first blocks are not enough"
+    assert not following.step()
+    following.verify_fresh()
 
 
 def test_status_without_a_chain(store: Store) -> None:
