@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from contextlib import suppress
 from datetime import UTC, datetime
 
 import typer
 
-from ledger.errors import InputError, StoreBusyError
+from ledger.errors import ChainUnreachableError, InputError
 from ledger.store import Registry
 from services.access import CredentialKind, Scope, new_api_key, revoke
 from services.access.repository import AccessRepository, CredentialRow
@@ -58,9 +57,8 @@ def _await_participant(opened: Context, participant: int) -> None:
         with opened.store.reading() as connection:
             if Registry(connection).participant(participant) is not None:
                 return
-        with suppress(StoreBusyError):  # a gateway beside this command indexes
-            if opened.catch_up() is not None:
-                return  # the chain does not answer, so the index is all that is known
+        if isinstance(opened.catch_up(), ChainUnreachableError):
+            return  # so the index is all that is known
         time.sleep(_PAUSE_S)
 
 

@@ -14,7 +14,7 @@ import typer
 import uvicorn
 
 from ledger.chain import Chain, EmbeddedChain, Transport, deploy, find_profile, write_deployment
-from ledger.errors import ChainError, ChainUnreachableError, NodeBehindError, SettingsError
+from ledger.errors import ChainError, ChainUnreachableError, NodeBehindError, SettingsError, StoreBusyError
 from ledger.index import Follower, IndexCheck, IndexStatus, check_book, check_rows, fetch_status
 from ledger.keys import LocalSigner, to_checksum
 from ledger.records import Contract
@@ -123,9 +123,10 @@ def run_status(
     the command that mends it. Exit code 1 if index and chain differ or the chain does not answer, 3 if the chain makes
     no blocks, or the node is cut off from it or behind it."""
     with open_context(context.obj, looking=True) as opened:
-        unreachable = opened.catch_up()
+        behind = opened.catch_up()
+        unreachable = behind if isinstance(behind, ChainUnreachableError) else None
         found, health = _status(opened, unreachable)
-        check = _check(opened, deep) if unreachable is None and opened.settings.chain_url is not None else None
+        check = _check(opened, deep) if behind is None and opened.settings.chain_url is not None else None
         book = check_book(opened.store) if deep else []
         models = _models(opened) if found["index"] is not None else []
         missing = _missing(opened)
@@ -242,7 +243,8 @@ def _status(opened: Context, unreachable: ChainUnreachableError | None) -> tuple
 def _compare(
     opened: Context, chain: Chain, index: IndexStatus | None
 ) -> tuple[IndexStatus | None, dict[str, int], bool | None]:
-    """The index, how many records the chain has, and whether the index has them all and no more.
+    """The index, how many records the chain has, and whether the index has them all and no more; None for that while
+    another process indexes.
 
     Records that come while one looks are in the one and not yet in the other. So where they differ, the index is
     brought up to date again, and must then be between what the chain had before and what it has afterwards.
@@ -250,8 +252,12 @@ def _compare(
     before = _sequences(chain)
     if index is None or _counts(index) == before:
         return index, before, None if index is None else True
-    opened.follow()
+    behind = opened.catch_up()
     index, after = fetch_status(opened.store), _sequences(chain)
+    if isinstance(behind, StoreBusyError):
+        return index, after, None
+    if behind is not None:
+        raise behind
     counts = {} if index is None else _counts(index)
     return index, after, bool(counts) and all(before[name] <= counts[name] <= after[name] for name in before)
 
@@ -290,7 +296,12 @@ def _as_text(found: dict[str, object], alarms: Sequence[str]) -> list[str]:
         )
     lines += alarms
     whose = "this node's state" if alarms else "chain"
-    lines.append("nothing to compare" if equal is None else f"index {'equals' if equal else 'differs from'} {whose}")
+    if equal is not None:
+        lines.append(f"index {'equals' if equal else 'differs from'} {whose}")
+    elif found["index"] is not None and "ledger_sequence" in (found["chain"] or ()):
+        lines.append("another process is indexing: the index is behind the chain, and was not compared")
+    else:
+        lines.append("nothing to compare")
     return lines
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ledger.chain import HttpTransport, Node, find_profile, read_deployment
-from ledger.errors import ChainError, ChainUnreachableError, SettingsError, SubmitError
+from ledger.errors import ChainError, ChainUnreachableError, SettingsError, StoreBusyError, SubmitError
 from ledger.index import fetch_status
 from ledger.store import Feed, Store
 from services.output import warn
@@ -97,11 +97,12 @@ class Context:
             self._chain = self.chain()
         return self._chain
 
-    def catch_up(self) -> ChainUnreachableError | None:
+    def catch_up(self) -> ChainUnreachableError | StoreBusyError | None:
         """Brings the index up to the chain's final block.
 
-        Without a configured chain the index stays as it is. When the chain does not answer, the error is returned, not
-        raised: a command can still answer from the index, which names the block that it is current to.
+        Without a configured chain the index stays as it is. When the chain does not answer, or another process is
+        indexing and far from done, the error is returned, not raised: a command can still answer from the index, which
+        names the block that it is current to.
         """
         if self.settings.chain_url is None:
             return None
@@ -110,7 +111,7 @@ class Context:
         try:
             if not self._is_at_head():
                 Follower(self.chain_at_hand(), self.store).follow()
-        except ChainUnreachableError as error:
+        except (ChainUnreachableError, StoreBusyError) as error:
             return error
         return None
 
@@ -201,10 +202,10 @@ class Context:
         self.follow()
 
     def follow(self) -> None:
-        """Like `catch_up`, but raises ChainUnreachableError when the chain does not answer."""
-        unreachable = self.catch_up()
-        if unreachable is not None:
-            raise unreachable
+        """Like `catch_up`, but raises the error that keeps the index behind."""
+        behind = self.catch_up()
+        if behind is not None:
+            raise behind
 
     def _verify_outbox(self, chain: Chain, key: bytes) -> None:
         """Verifies that the outbox is not older than the ledger. Raises OutboxOlderError, ChainError."""

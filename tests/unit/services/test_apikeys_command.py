@@ -21,11 +21,12 @@ def test_a_gateway_that_indexes_beside_the_command_is_waited_for(tmp_path: Path)
     fake.chain.mine()
     with new_store(tmp_path) as store:
 
-        def catch_up() -> None:
+        def catch_up() -> StoreBusyError | None:
             asked.append(1)
             if len(asked) < 3:
-                raise StoreBusyError("another process is indexing the same blocks")
+                return StoreBusyError("another process is indexing the same blocks")
             Follower(fake.chain, store).follow()
+            return None
 
         opened = SimpleNamespace(settings=SimpleNamespace(chain_url="http://node"), store=store, catch_up=catch_up)
         _await_participant(cast(Context, opened), 1)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ledger.chain import Chain, Node, write_deployment
+from ledger.errors import StoreBusyError
 from ledger.index import Follower
 from ledger.records import Contract
 from ledger.store import Feed, Position, Store
@@ -88,3 +89,20 @@ def test_the_status_of_an_index_that_keeps_up_is_equal_while_records_come(
     code, out, err = Runner(tmp_path, monkeypatch, capsys)("status")
     assert (code, err) == (0, "")
     assert "index equals chain" in out
+
+
+def test_the_status_while_another_process_indexes_says_so(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object) -> None:
+        raise StoreBusyError("another process is indexing the same blocks")
+
+    world = site.world
+    Follower(world.chain, site.store).follow()
+    record(site, 1)
+    opened = beside(site, tmp_path, world.chain)
+    monkeypatch.setattr(chain_commands, "open_context", lambda *_, **__: nullcontext(opened))
+    monkeypatch.setattr(Follower, "follow", refuse)
+    code, out, err = Runner(tmp_path, monkeypatch, capsys)("status")
+    assert (code, err) == (0, "")
+    assert "another process is indexing: the index is behind the chain, and was not compared" in out
