@@ -29,7 +29,7 @@ from ledger.footprint import (
 from ledger.records import TransformationKind
 from ledger.verify.report import Report
 from tests.support.footprints import FACTORS, TIME_S
-from tests.support.story import GRAM, NONE, Story, name
+from tests.support.story import CARRIER, GRAM, MAKER, NONE, Story, name
 from tests.support.told import codes, named, said, subjects, tell
 
 ORDER, BARS, PINS = name("order"), name("bars"), name("pins")
@@ -222,6 +222,7 @@ def test_material_that_is_left_over_has_no_energy_and_by_products_have_nothing(s
     assert doubts(report) == []
     located = dict(zip(("key", "chips", "rest"), named(report, "footprint", "location"), strict=True))
     assert located["chips"] == 0 < located["rest"] < located["key"]
+    assert named(report, "footprint", "metered") == [0, 0, 0]
     # Without an assignment, nothing says how much the work used; what was left over had none.
     [stated] = said(report, "footprint_stated")
     assert {one.subject for one in stated.values["lots"]} == {key, chips, rest}  # type: ignore[attr-defined]  # things
@@ -255,4 +256,32 @@ def test_a_lot_that_is_reworked_is_all_of_what_it_was(shafts: Shafts, part: Part
     sources = {shafts.shaft: (shafts.footprint.totals, part), PINS: (totals, Part(4, 5, 10))}
     reworked = shown(number, made_by(step, shafts.shaft, sources, part=ALL))
     claims = (*shafts.claims, shown(shafts.record, shafts.footprint, 1), reworked)
-    assert doubts(tell(story, shafts.shaft, claims=claims)) == wrong
+    report = tell(story, shafts.shaft, claims=claims, evidence=shafts.evidence())
+    assert doubts(report) == wrong
+    if not wrong:
+        # The latest is told; and as what the rework used is not read, it is only stated, unlike the one before.
+        assert [one.records for one in said(report, "footprint")] == [(number,)]
+        [stated] = said(report, "footprint_stated")
+        assert [one.subject for one in stated.values["lots"]] == [shafts.shaft]  # type: ignore[attr-defined]  # things
+
+
+def test_a_sister_piece_is_no_source(shafts: Shafts) -> None:
+    """Its footprint is of the same record, so it is not compared with what is said to come from it."""
+    story = shafts.story
+    made = story.transform(TransformationKind.SPLIT, {shafts.shaft: 4}, {"one": 1, "three": 3}, order=ORDER)
+    step = Step((Taken(shafts.shaft, 4),), tuple(zip(made, (1, 3), strict=True)))
+    first, second = (made_by(step, lot, {shafts.shaft: (shafts.footprint.totals, Part(0, 4, 4))}) for lot in made)
+    second = share(shafts.shaft, lot=made[0])(second)
+    number = len(story.entries)
+    claims = (*shafts.claims, shown(shafts.record, shafts.footprint, 1), shown(number, first, 1))
+    report = tell(story, *made, claims=(*claims, shown(number, second, 2)), evidence=shafts.evidence())
+    assert doubts(report) == ["footprint_inputs"]
+    assert subjects(report, "footprint") == [made[0]]
+
+
+def test_a_lot_that_only_moved_took_nothing(shafts: Shafts) -> None:
+    """So a footprint that a later record's document states for it counts what that record did not take."""
+    story = shafts.story
+    number = story.record("CustodyOffered", MAKER, shafts.shaft, to=CARRIER, claims_root=b"\1" * 32)
+    claims = (*shafts.claims, shown(shafts.record, shafts.footprint, 1), shown(number, shafts.footprint))
+    assert doubts(tell(story, shafts.shaft, claims=claims, evidence=shafts.evidence())) == ["footprint_inputs"]
