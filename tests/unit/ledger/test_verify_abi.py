@@ -74,6 +74,16 @@ def test_data_are_read_in_one_form_only(case: Logged, seed: int) -> None:
     assert data_of(found) == data
 
 
+@given(written(), st.data())
+def test_data_that_end_too_early_or_too_late_are_refused_as_such(case: Logged, drawn: st.DataObject) -> None:
+    data = data_of(case)
+    with pytest.raises(MalformedError, match="the data end too early"):
+        decode(type(case[2]), data[: drawn.draw(st.integers(0, len(data) - 1))])
+    more = drawn.draw(st.integers(1, 64))
+    with pytest.raises(MalformedError, match=f"the data have {len(data) + more} bytes, not {len(data)}"):
+        decode(type(case[2]), data + bytes(more))
+
+
 @pytest.mark.parametrize("count", range(4))
 @pytest.mark.parametrize("gate", [Gate(2**32 - 1, 2**40 - 1), Gate(1, 0), Gate(0, 1), Gate(1, 2**32)])
 def test_as_many_gates_are_read_as_there_are(gate: Gate, count: int) -> None:
