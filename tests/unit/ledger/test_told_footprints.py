@@ -108,6 +108,7 @@ def shafts() -> Shafts:
 
 
 def doubts(report: Report) -> list[str]:
+    assert all(map(str, report.statements)), "each has what its sentence needs"
     return [code for code in codes(report) if code in DOUBTS]
 
 
@@ -212,7 +213,16 @@ def test_lots_that_are_split_off_have_their_parts(shafts: Shafts) -> None:
     report = tell(story, *made, claims=(*claims, *split), evidence=shafts.evidence())
     assert doubts(report) == []
     assert named(report, "footprint", "wh") == [WH // 4, WH - WH // 4]
+    assert named(report, "footprint", "readings") == [(shafts.assignment,)] * 2
     assert "footprint_stated" not in codes(report)
+    report = tell(story, *made, claims=(*claims, *split))
+    [stated] = said(report, "footprint_stated")
+    assert {one.subject for one in stated.values["lots"]} == {shafts.shaft, *made}  # type: ignore[attr-defined]  # things
+    # Work that nobody recorded is only stated, also where none is needed.
+    more = replace(parts[0], own=(Own(1, "grid", "contract", 0),), used=shafts.footprint.used)
+    report = tell(story, *made, claims=(*claims, shown(number, more, 1), split[1]), evidence=shafts.evidence())
+    [stated] = said(report, "footprint_stated")
+    assert [one.subject for one in stated.values["lots"]] == [made[0]]  # type: ignore[attr-defined]  # things
 
 
 def test_material_that_is_left_over_has_no_energy_and_by_products_have_nothing(shafts: Shafts) -> None:
