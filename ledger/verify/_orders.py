@@ -99,9 +99,11 @@ def _revision_accepted(entry: Entry[orders.RevisionAccepted], state: State) -> N
     proposal = order.proposal
     if proposal is None or (proposal.sequence, proposal.terms) != (entry.event.proposal, terms):
         raise broken(entry, "the revision is not what was proposed last")
+    agreed_before = entry.participant in proposal.agreed
     proposal.agreed.add(entry.participant)
     missing = parties - proposal.agreed
     if awaited:
+        hold(not agreed_before, entry, "the same participant agrees again")
         hold(awaited in missing, entry, f"participant {awaited} is not missing")
         return
     # Not established: that a coordinator that did not agree to its successor could not coordinate at that time.

@@ -146,13 +146,8 @@ def _verify_balance(entry: Entry[lots.LotsTransformed]) -> None:
     gone = change.loss + sum(
         output.quantity for output in change.outputs if output.unit == change.unit != change.output_unit
     )
-    balanced = (
-        gone <= conserved
-        and made > 0
-        and change.yield_in > 0
-        and change.yield_out > 0
-        and (conserved - gone) * change.yield_out == made * change.yield_in
-    )
+    # Of no side 0: so less is gone than was taken, and `yield_out` is not 0 either.
+    balanced = made * change.yield_in > 0 and (conserved - gone) * change.yield_out == made * change.yield_in
     if change.kind is not TransformationKind.CONVERSION:
         one_unit = all(output.unit == change.unit == change.output_unit for output in change.outputs)
         balanced = balanced and one_unit and change.yield_in == change.yield_out

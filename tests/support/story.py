@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from ledger.bundle import Bundle, HistoryShown, WithheldRecord
 from ledger.canonical import sha256
@@ -84,6 +84,8 @@ class Story:
     step."""
 
     now: int = START_S
+    proved_after_s: int = DAY_S
+    """From the latest record to the proof block."""
     entries: list[Entry[Event]] = field(default_factory=list)
     histories: dict[bytes, list[int | WithheldRecord]] = field(default_factory=dict)
     offers: dict[bytes, int] = field(default_factory=dict)
@@ -97,6 +99,8 @@ class Story:
             FOREIGN: MachineSlots(OTHER, 0),
         }
     )
+    keys: dict[bytes, KeySlots] = field(default_factory=dict)
+    """In the place of those that each participant has from the start."""
     models: dict[int, ModelSlots] = field(
         default_factory=lambda: {
             MODEL: model_of(ModelState.APPROVED, AUDITOR),
@@ -119,6 +123,14 @@ class Story:
     def withhold(self, lot: bytes) -> None:
         self.histories[lot].append(WithheldRecord("LotsTransformed", NONE))
 
+    def keep(self, count: int) -> None:
+        """Drops all records but so many, from the first."""
+        del self.entries[count:]
+        for name, links in list(self.histories.items()):
+            self.histories[name] = [one for one in links if not isinstance(one, int) or one <= count]
+            if not self.histories[name]:
+                del self.histories[name]
+
     def bundle(self, *parts: bytes) -> Bundle:
         return Bundle(
             chain_id=1, registry=b"", ledger=b"", ledger_id=b"", contracts=(), headers=(), signatures=(),
@@ -127,25 +139,28 @@ class Story:
             histories=tuple(HistoryShown(one, tuple(links)) for one, links in sorted(self.histories.items())),
         )  # fmt: skip
 
-    def replay(self, *parts: bytes) -> State:
+    def replay(self, *parts: bytes, unproved: tuple[str, int | bytes] | None = None) -> State:
+        """`unproved`: kind and name of what the bundle does not prove."""
         bundle = self.bundle(*parts)
         streams = {
             STREAM: StreamSlots(1, PRESS, MAKER, 100, NONE),
             BENCH_STREAM: StreamSlots(2, BENCH, INSPECTOR, 100, NONE),
         }
-        keys = {key_of(one): KeySlots(one, ALL_ROLES, True, 0, START_S, 0, 0, 0) for one in range(1, 8)}
-        proved = Proved(
-            heads={},
-            participants=Table({}, ParticipantSlots(ALL_ROLES, 1, 1, 0, 0, False, False, 1, 0)),  # type: ignore[arg-type]  # what replay asks of it
-            keys=Table(keys),  # type: ignore[arg-type]  # as above
-            machines=Table(self.machines),  # type: ignore[arg-type]  # as above
-            models=Table(self.models),  # type: ignore[arg-type]  # as above
-            streams=Table(streams),  # type: ignore[arg-type]  # as above
-            named_machines={},
-            name_keys={},
-            taken={},
-        )
-        return replay(bundle, self.entries, proved, self.now + DAY_S)
+        participant = ParticipantSlots(ALL_ROLES, 1, 1, 0, 0, False, False, 1, 0)
+        tables: dict[str, Mapping[Any, Any]] = {
+            "participant": dict.fromkeys(range(1, 100), participant),
+            "key": {key_of(one): KeySlots(one, ALL_ROLES, True, 0, START_S, 0, 0, 0) for one in range(1, 8)}
+            | self.keys,
+            "machine": self.machines,
+            "model": self.models,
+            "stream": streams,
+        }
+        found = {
+            f"{kind}s": Table({name: one for name, one in table.items() if (kind, name) != unproved})
+            for kind, table in tables.items()
+        }
+        proved = Proved(heads={}, named_machines={}, name_keys={}, taken={}, **found)  # type: ignore[arg-type]  # what replay asks of them
+        return replay(bundle, self.entries, proved, self.now + self.proved_after_s)
 
     # What stories are made of
 

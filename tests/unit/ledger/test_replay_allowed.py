@@ -180,6 +180,7 @@ def test_sealed_records_leave_what_can_be_left_at_most() -> None:
     story.withhold(A)
     state = story.replay(made)
     assert (state.lots[A].quantity, state.lots[A].state, state.lots[A].withheld) == (0, LotState.SPENT, 2)
+    assert state.lots[A].counterparty == 0
     assert state.lots[made].quantity == 2
 
 

@@ -29,7 +29,7 @@ from ledger.footprint import (
 from ledger.records import TransformationKind
 from ledger.verify.report import Report
 from tests.support.footprints import FACTORS, TIME_S
-from tests.support.story import GRAM, NONE, Story, name
+from tests.support.story import CARRIER, GRAM, MAKER, NONE, Story, name
 from tests.support.told import codes, named, said, subjects, tell
 
 ORDER, BARS, PINS = name("order"), name("bars"), name("pins")
@@ -49,6 +49,13 @@ def made_by(step: Step, lot: bytes, sources: dict[bytes, tuple[Amounts, Part]], 
 
 def received(lot: bytes, quantity: int) -> Footprint:
     return made_by(Step(made=((lot, quantity),)), lot, {}, other=(Other("as bought", "steel", quantity),))
+
+
+def with_bought(footprint: Footprint) -> Footprint:
+    """With ten of something that was bought, by its value in the table."""
+    bought = received(PINS, 10)
+    used = tuple(sorted({*footprint.used, *bought.used}, key=lambda one: one.key))
+    return replace(footprint, other=bought.other, used=used)
 
 
 @dataclass
@@ -101,6 +108,7 @@ def shafts() -> Shafts:
 
 
 def doubts(report: Report) -> list[str]:
+    assert all(map(str, report.statements)), "each has what its sentence needs"
     return [code for code in codes(report) if code in DOUBTS]
 
 
@@ -205,7 +213,16 @@ def test_lots_that_are_split_off_have_their_parts(shafts: Shafts) -> None:
     report = tell(story, *made, claims=(*claims, *split), evidence=shafts.evidence())
     assert doubts(report) == []
     assert named(report, "footprint", "wh") == [WH // 4, WH - WH // 4]
+    assert named(report, "footprint", "readings") == [(shafts.assignment,)] * 2
     assert "footprint_stated" not in codes(report)
+    report = tell(story, *made, claims=(*claims, *split))
+    [stated] = said(report, "footprint_stated")
+    assert {one.subject for one in stated.values["lots"]} == {shafts.shaft, *made}  # type: ignore[attr-defined]  # things
+    # Work that nobody recorded is only stated, also where none is needed.
+    more = replace(parts[0], own=(Own(1, "grid", "contract", 0),), used=shafts.footprint.used)
+    report = tell(story, *made, claims=(*claims, shown(number, more, 1), split[1]), evidence=shafts.evidence())
+    [stated] = said(report, "footprint_stated")
+    assert [one.subject for one in stated.values["lots"]] == [made[0]]  # type: ignore[attr-defined]  # things
 
 
 def test_material_that_is_left_over_has_no_energy_and_by_products_have_nothing(shafts: Shafts) -> None:
@@ -222,9 +239,36 @@ def test_material_that_is_left_over_has_no_energy_and_by_products_have_nothing(s
     assert doubts(report) == []
     located = dict(zip(("key", "chips", "rest"), named(report, "footprint", "location"), strict=True))
     assert located["chips"] == 0 < located["rest"] < located["key"]
+    assert named(report, "footprint", "metered") == [0, 0, 0]
     # Without an assignment, nothing says how much the work used; what was left over had none.
     [stated] = said(report, "footprint_stated")
     assert {one.subject for one in stated.values["lots"]} == {key, chips, rest}  # type: ignore[attr-defined]  # things
+
+
+@pytest.mark.parametrize(("place", "wrong"), [(0, []), (1, ["footprint_inputs"])])
+def test_what_is_left_over_has_nothing_of_its_own(shafts: Shafts, place: int, wrong: list[str]) -> None:
+    """Unlike what was made of the rest."""
+    story, own = shafts.story, {"units": {"rest": GRAM}, "of": GRAM, "yield_in": 10, "yield_out": 1}
+    made = story.transform(TransformationKind.CONVERSION, {BARS: 30}, {"key": 2, "rest": 10}, **own)  # type: ignore[arg-type]  # its members
+    step = Step((Taken(BARS, 30),), ((made[0], 2),), ((made[1], 10),))
+    sources = {BARS: (received(BARS, 100).totals, Part(40, 70, 95))}
+    bought = with_bought(made_by(step, made[place], sources))
+    claims = (*shafts.claims, shown(len(story.entries), bought, place + 1))
+    assert doubts(tell(story, shafts.shaft, *made, claims=claims)) == wrong
+
+
+@pytest.mark.parametrize("missing", ["own", "share"])
+def test_what_is_not_all_of_the_work_or_of_what_was_taken_is_only_stated(shafts: Shafts, missing: str) -> None:
+    """The operation is left out, or a value from a table stands in the place of a lot's footprint."""
+    footprint = shafts.footprint
+    if missing == "own":
+        footprint = replace(footprint, own=(), used=())
+    else:
+        others = tuple(one for one in footprint.shares if one.lot != PINS)
+        footprint = with_bought(replace(footprint, shares=others))
+    report = shafts.tell(footprint)
+    assert doubts(report) == []
+    assert said(report, "footprint_stated")
 
 
 def test_a_second_lot_begins_where_the_first_ended(shafts: Shafts) -> None:
@@ -246,7 +290,7 @@ def test_a_second_lot_begins_where_the_first_ended(shafts: Shafts) -> None:
 
 @pytest.mark.parametrize(("part", "wrong"), [(ALL, []), (Part(0, 1, 2), ["footprint_inputs"])])
 def test_a_lot_that_is_reworked_is_all_of_what_it_was(shafts: Shafts, part: Part, wrong: list[str]) -> None:
-    story, totals = shafts.story, received(PINS, 10).totals
+    story, totals, evidence = shafts.story, received(PINS, 10).totals, shafts.evidence()
     again = story.propose(ORDER)
     story.step("AssignmentAccepted", ORDER, again)
     story.start(ORDER, again)
@@ -255,4 +299,60 @@ def test_a_lot_that_is_reworked_is_all_of_what_it_was(shafts: Shafts, part: Part
     sources = {shafts.shaft: (shafts.footprint.totals, part), PINS: (totals, Part(4, 5, 10))}
     reworked = shown(number, made_by(step, shafts.shaft, sources, part=ALL))
     claims = (*shafts.claims, shown(shafts.record, shafts.footprint, 1), reworked)
-    assert doubts(tell(story, shafts.shaft, claims=claims)) == wrong
+    report = tell(story, shafts.shaft, claims=claims, evidence=evidence)
+    assert doubts(report) == wrong
+    if not wrong:
+        # The latest is told; and as what the rework used is not read, it is only stated, unlike the one before.
+        assert [one.records for one in said(report, "footprint")] == [(number,)]
+        [stated] = said(report, "footprint_stated")
+        assert [one.subject for one in stated.values["lots"]] == [shafts.shaft]  # type: ignore[attr-defined]  # things
+
+
+def test_a_sister_piece_is_no_source(shafts: Shafts) -> None:
+    """Its footprint is of the same record, so it is not compared with what is said to come from it."""
+    story = shafts.story
+    made = story.transform(TransformationKind.SPLIT, {shafts.shaft: 4}, {"one": 1, "three": 3}, order=ORDER)
+    step = Step((Taken(shafts.shaft, 4),), tuple(zip(made, (1, 3), strict=True)))
+    first, second = (made_by(step, lot, {shafts.shaft: (shafts.footprint.totals, Part(0, 4, 4))}) for lot in made)
+    second = share(shafts.shaft, lot=made[0])(second)
+    number = len(story.entries)
+    claims = (*shafts.claims, shown(shafts.record, shafts.footprint, 1), shown(number, first, 1))
+    report = tell(story, *made, claims=(*claims, shown(number, second, 2)), evidence=shafts.evidence())
+    assert doubts(report) == ["footprint_inputs"]
+    assert subjects(report, "footprint") == [made[0]]
+
+
+def test_of_a_sister_piece_without_a_history_nothing_is_said(shafts: Shafts) -> None:
+    story = shafts.story
+    made = story.transform(TransformationKind.SPLIT, {shafts.shaft: 4}, {"one": 1, "three": 3}, order=ORDER)
+    step = Step((Taken(shafts.shaft, 4),), tuple(zip(made, (1, 3), strict=True)))
+    sources = {shafts.shaft: (shafts.footprint.totals, Part(0, 4, 4))}
+    number = len(story.entries)
+    found = [shown(number, made_by(step, lot, sources), root) for root, lot in enumerate(made, 1)]
+    del story.histories[made[1]]
+    claims = (*shafts.claims, shown(shafts.record, shafts.footprint, 1), *found)
+    report = tell(story, made[0], claims=claims, evidence=shafts.evidence())
+    assert (doubts(report), subjects(report, "footprint")) == ([], [made[0]])
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_behind_a_footprint_that_cannot_be_read_others_are_told(shafts: Shafts, whole: bool) -> None:
+    """It is malformed, or not all of it is shown."""
+    bars, pins = shafts.claims
+    stated = "none" if whole else received(BARS, 100).to_json()
+    claims = build_claims({"passport": {"footprint": stated}})
+    paths = [path for path in claims.paths if path[: len(PATH)] == PATH]
+    cut = ShownClaims(bars.record, 0, claims.disclose(paths if whole else paths[:1]))
+    shafts.claims = (cut, pins)
+    report = shafts.tell()
+    assert doubts(report) == (["footprint_malformed"] if whole else [])
+    assert subjects(report, "footprint") == [shafts.shaft]
+
+
+def test_a_lot_that_only_moved_took_nothing(shafts: Shafts) -> None:
+    """So a footprint that a later record's document states for it counts what that record did not take."""
+    story = shafts.story
+    number = story.record("CustodyOffered", MAKER, shafts.shaft, to=CARRIER, claims_root=b"\1" * 32)
+    for stated in (shafts.footprint, received(shafts.shaft, 4)):
+        claims = (*shafts.claims, shown(shafts.record, shafts.footprint, 1), shown(number, stated))
+        assert doubts(tell(story, shafts.shaft, claims=claims, evidence=shafts.evidence())) == ["footprint_inputs"]

@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 
 from ledger.events import EVENTS, HISTORY_EVENTS, Event, signature_of, struct_of
 from ledger.events.lots import LotsPacked, LotsTransformed
+from ledger.events.orders import OrderPlaced
+from ledger.records import Gate, OrderTerms
 from ledger.verify._abi import MalformedError, decode
 from tests.support.bundle_content import entry_of
 from tests.support.bundle_vector import vector_bundle
-from tests.support.event_data import damage, encode_event, logged
+from tests.support.event_data import build, damage, encode_event, logged
 
 ROOTS = {
     "LotsTransformed": 2,
@@ -70,6 +72,32 @@ def test_data_are_read_in_one_form_only(case: Logged, seed: int) -> None:
     except MalformedError:
         return
     assert data_of(found) == data
+
+
+@given(written(), st.data())
+def test_data_that_end_too_early_or_too_late_are_refused_as_such(case: Logged, drawn: st.DataObject) -> None:
+    data = data_of(case)
+    with pytest.raises(MalformedError, match="the data end too early"):
+        decode(type(case[2]), data[: drawn.draw(st.integers(0, len(data) - 1))])
+    more = drawn.draw(st.integers(1, 64))
+    with pytest.raises(MalformedError, match=f"the data have {len(data) + more} bytes, not {len(data)}"):
+        decode(type(case[2]), data + bytes(more))
+
+
+@pytest.mark.parametrize("count", range(4))
+@pytest.mark.parametrize("gate", [Gate(2**32 - 1, 2**40 - 1), Gate(1, 0), Gate(0, 1), Gate(1, 2**32)])
+def test_as_many_gates_are_read_as_there_are(gate: Gate, count: int) -> None:
+    """Whether or not they fill the bytes that they may take."""
+    terms = build(OrderTerms, gates=(gate,) * count)
+    case = (bytes(range(20)), (bytes(32),), OrderPlaced(terms))
+    assert decode(OrderPlaced, data_of(case)) == case
+
+
+def test_a_word_holds_no_more_gates_than_an_order_may_have() -> None:
+    data = data_of((bytes(range(20)), (bytes(32),), OrderPlaced(build(OrderTerms, gates=(Gate(1, 1),) * 3))))
+    [at] = [at for at in range(0, len(data), 32) if data[at : at + 32].count(1) == 6]
+    with pytest.raises(MalformedError, match="more than 3 items are packed in a word"):
+        decode(OrderPlaced, data[:at] + b"\1" + data[at + 1 :])
 
 
 @pytest.mark.parametrize(

@@ -8,18 +8,23 @@ import re
 import runpy
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 import ledger
-from ledger.trust import parse_trust
+from ledger.canonical import canonical_json, to_hex
+from ledger.records import ModelState
+from ledger.trust import BelievedBlock, parse_trust
+from ledger.verify import output
 from ledger.verify.__main__ import main
 from ledger.verify.files import Answer
 from ledger.verify.refusals import FormatRefused, ProofsRefused
 from services.cli import app
-from tests.support.bundle_vector import DATA, NEEDED, TRUST, vector_bytes, vector_now
+from tests.support.bundle_content import publish_bytes
+from tests.support.bundle_vector import DATA, NEEDED, TRUST, vector_bytes, vector_content, vector_now
 
 AGE = ["--max-age", "1000000"]
 
@@ -126,13 +131,44 @@ def test_what_cannot_be_read_is_unusable(capsys: pytest.CaptureFixture[str], tmp
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["x"], ["x", "--trust", "y", "--max-age", "-1"], ["x", "--trust", "y", "-q"]]
+    "arguments",
+    [[], ["x"], ["x", "--trust", "y", "-q"]]
+    + [["x", "--trust", "y", "--max-age", text] for text in ("-1", "1000001", "much")]
+    + [["x", "--trust", "y", "--max-behind", text] for text in ("-1", "257", "1.5")],
 )
 def test_a_wrong_call_is_unusable_input(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
         main(arguments)
     assert left.value.code == 2
     assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("limits", [("0", "0"), ("1000000", "256")])
+def test_the_least_and_the_most_are_limits(capsys: pytest.CaptureFixture[str], limits: tuple[str, str]) -> None:
+    code, _, err = run(capsys, DATA, "--trust", TRUST, "--max-age", limits[0], "--max-behind", limits[1])
+    assert (code, "Traceback" in err) in ((0, False), (1, False))
+
+
+def test_a_bundle_of_a_bad_part_is_refused_with_its_report(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    content = vector_content()
+    for number, model in content.models.items():
+        content.models[number] = replace(model, state=ModelState.WITHDRAWN, withdrawn_at=content.time)
+    data, trust = publish_bytes(content)
+    (tmp_path / "bundle").write_bytes(data)
+    assert isinstance(trust.checkpoint, BelievedBlock)
+    believed = {"block_hash": to_hex(trust.checkpoint.hash), "block_number": trust.checkpoint.number, "kind": "block"}
+    (tmp_path / "trust").write_bytes(canonical_json({**json.loads(TRUST.read_bytes()), "checkpoint": believed}))
+    code, out, err = run(capsys, tmp_path / "bundle", "--trust", tmp_path / "trust", *AGE)
+    assert (code, err.startswith("millmark: REFUSED step 11 (status)")) == (1, True)
+    assert "urn:example:hip-1" in out
+
+
+def test_on_a_terminal_how_things_stand_is_coloured(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(output, "is_coloured", lambda _: True)
+    assert "\x1b[" in run(capsys, DATA, "--trust", TRUST, *AGE)[1]
+    assert "\x1b[" not in run(capsys, DATA, "--trust", TRUST, "--json", *AGE)[1]
 
 
 def test_millmark_verify_answers_alike(tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
-"""Step 9 for register readings: the start's entry is the one that the shown finish names."""
+"""Steps 9 and 10: the start's register reading is the one that the shown finish names, and what is shown is of records
+that name such."""
 
 from __future__ import annotations
 
@@ -7,14 +8,18 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from ledger.bundle import EvidenceEntryShown, ShownEvidence
+from ledger.bundle import EvidenceEntryShown, InferenceShown, ShownEvidence
+from ledger.canonical import Json
+from ledger.events import Event
 from ledger.evidence import LeafKind, build_leaf_data
 from ledger.footprint import Moment, Reading, RegisterEntry, build_register_data
 from ledger.merkle import leaf_hash
-from ledger.verify._disclosures import verify_evidence
-from ledger.verify.refusals import EvidenceRefused
+from ledger.verify._disclosures import verify_evidence, verify_inferences
+from ledger.verify._registers import register_of
+from ledger.verify._state import Entry
+from ledger.verify.refusals import EvidenceRefused, InferencesRefused
 from tests.support.footprints import TIME_S
-from tests.support.story import MAKER, NONE, STREAM, Story, name
+from tests.support.story import MAKER, MODEL, NONE, STREAM, Story, name
 
 ORDER, LOT = name("order"), name("lot")
 ASSIGNMENT = 3
@@ -42,6 +47,9 @@ class Shown:
     """Its leaf hash, if the finish does not name that of `start`."""
     consistency: tuple[bytes, ...] = ()
 
+    inclusion: tuple[bytes, ...] = ()
+    """Of the start's entry."""
+
     def verify(self) -> None:
         story = Story()
         assignment = story.begin(ORDER)
@@ -53,7 +61,7 @@ class Shown:
         own = {"operation": 0, "assignment": assignment, "stream": STREAM, "leaf_index": FINISH_INDEX}
         finished = story.record("AssignmentFinished", MAKER, ORDER, **own, leaf_hash=hash_of(finish))
         evidence = (
-            ShownEvidence(started, (), self.consistency, self.start),
+            ShownEvidence(started, self.inclusion, self.consistency, self.start),
             ShownEvidence(finished, (), (), finish),
         )
         entries = {one.sequence: one for one in story.entries}
@@ -72,9 +80,42 @@ def test_a_start_that_the_finish_names_by_its_hash_is_accepted() -> None:
         (lambda: Shown(named_hash=bytes([7]) * 32), "is not the one that the finish names"),
         (lambda: Shown(start=entry(Moment.START, ASSIGNMENT + 1)), "is not shown as that of the assignment"),
         (lambda: Shown(consistency=(NONE,)), "must not have a consistency proof"),
+        (lambda: Shown(inclusion=(NONE,)), f"entry {START_INDEX} of stream 0x{STREAM.hex()}, the register reading"),
+        (lambda: Shown(start=entry(Moment.FINISH, start=1)), "is not shown as that of the assignment"),
     ],
 )
 def test_any_other_entry_is_refused(shown: Callable[[], Shown], cause: str) -> None:
     with pytest.raises(EvidenceRefused, match=cause) as refused:
         shown().verify()
     assert refused.value.sequence is not None
+
+
+def test_evidence_is_of_a_record_that_names_some() -> None:
+    story = Story()
+    story.receive(LOT)
+    evidence = (ShownEvidence(1, (), (), None),)
+    with pytest.raises(EvidenceRefused, match="no such record that refers to evidence") as refused:
+        verify_evidence(replace(story.bundle(LOT), evidence=evidence), story.replay(LOT), _by_sequence(story))
+    assert refused.value.sequence == 1
+
+
+def _by_sequence(story: Story) -> dict[int, Entry[Event]]:
+    return {one.sequence: one for one in story.entries}
+
+
+@pytest.mark.parametrize("model", [MODEL, 0])
+def test_an_inference_is_of_a_certificate_by_one_and_has_logits(model: int) -> None:
+    story = Story()
+    story.receive(LOT)
+    certificate = story.certify(LOT, model=model)
+    bundle = replace(story.bundle(LOT), inferences=(InferenceShown(certificate, NONE, b"", ()),))
+    cause = "the inference has no logits" if model else "no such certificate by inference"
+    with pytest.raises(InferencesRefused, match=cause) as refused:
+        verify_inferences(bundle, story.replay(LOT))
+    assert (refused.value.sequence, refused.value.subject) == (certificate, LOT if model else None)
+
+
+@pytest.mark.parametrize("data", ["text", {"register": "x"}, None])
+def test_what_is_no_register_reading_is_none(data: Json) -> None:
+    assert register_of(EvidenceEntryShown(LeafKind.EVENT, NONE, data)) is None
+    assert register_of(None) is None

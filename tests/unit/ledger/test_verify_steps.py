@@ -9,7 +9,7 @@ from typing import cast
 
 import pytest
 
-from ledger.bundle import HistoryShown, RecordShown, encode_bundle
+from ledger.bundle import HistoryShown, RecordShown, WithheldRecord, encode_bundle
 from ledger.checkpoint import Checkpoint
 from ledger.events.certificates import CertificateIssued, OpeningDemanded
 from ledger.events.lots import LotQuarantined
@@ -20,7 +20,7 @@ from ledger.keys import LocalSigner
 from ledger.records import CertificateStatus, LotState, ModelState, Verdict
 from ledger.trust import BelievedBlock, Cosigner, Cosigners
 from ledger.verify import Report, Step, VerificationError, describe, verify_bundle
-from ledger.verify._histories import _verify_names
+from ledger.verify._histories import _verify_names, verify_histories
 from ledger.verify._measurements import _same_measurements
 from ledger.verify._proofs import StateProof
 from ledger.verify._state import Entry
@@ -393,6 +393,35 @@ def test_of_several_records_that_are_left_out_of_a_history_the_oldest_is_named()
     with pytest.raises(HeadsRefused, match="the record is left out of its history") as refused:
         _verify_names(short, entries)
     assert (refused.value.sequence, refused.value.subject) == (numbers[0], lot)
+
+
+@pytest.mark.parametrize("kind", ["LotQuarantined", "LotUnheardOf"])
+def test_only_a_kind_that_may_be_is_withheld(kind: str) -> None:
+    bundle = vector_bundle()
+    first, *others = bundle.histories
+    history = replace(first, records=(*first.records, WithheldRecord(kind, bytes(32))))
+    with pytest.raises(HeadsRefused, match=f"a {kind} is withheld") as refused:
+        verify_histories(replace(bundle, histories=(history, *others)), {first.subject: bytes(32)})
+    assert (refused.value.subject, refused.value.sequence) == (first.subject, first.records[-1])
+
+
+def test_a_record_that_is_in_no_history_is_named() -> None:
+    story, lot = Story(), name("lot")
+    story.receive(lot)
+    story.receive(name("other lot"))
+    del story.histories[name("other lot")]
+    with pytest.raises(HeadsRefused, match="the record belongs to no history in the bundle") as refused:
+        _verify_names(story.bundle().histories, {one.sequence: one for one in story.entries})
+    assert refused.value.sequence == 2
+
+
+def test_a_contract_without_an_account_is_refused() -> None:
+    content = vector_content()
+    address = content.trust.registry.address
+    content.accounts[address] = b""
+    assert judge(published(content)) is Step.TRUST
+    with pytest.raises(TrustRefused, match="account of Registry: the account does not exist"):
+        report(content)
 
 
 @pytest.mark.parametrize("step", list(Step))
