@@ -109,7 +109,7 @@ def waived(story: Story) -> None:
 def opened(story: Story) -> None:
     first = certified(story, model=PUBLISHED)
     story.demand(A, first)
-    story.settle("CertificateUpheld", A, first, executed=True)  # type: ignore[arg-type]  # a flag in this kind
+    story.settle("CertificateUpheld", A, first, executed=True)
     second = story.certify(A, ORDER, model=PUBLISHED)
     story.settle("CertificateRefuted", A, second, executed=2)
     story.record("CertificateRevoked", INSPECTOR, A, certificate=first)

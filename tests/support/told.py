@@ -28,25 +28,28 @@ NAMES = {
 }
 
 
-def tell(
+def tell(story: Story, *parts: bytes, **given: Any) -> Report:
+    """The report of a bundle about `parts`; `given`: see `verified_of`."""
+    return build_report(verified_of(story, *parts, **given))
+
+
+def verified_of(
     story: Story,
     *parts: bytes,
     names: Mapping[bytes, str] | None = None,
     behind: int = 0,
     days: int = 1,
     **disclosed: object,
-) -> Report:
-    """The report of a bundle about `parts`. `names`: identifiers; `behind`: blocks before the believed one; `days`: the
-    verifier's clock, after the last record; `disclosed`: members of the bundle."""
+) -> Verified:
+    """What is verified of a bundle about `parts`. `names`: identifiers; `behind`: blocks before the believed one;
+    `days`: the verifier's clock, after the last record; `disclosed`: members of the bundle."""
     state = story.replay(*parts)
     bundle: Bundle = replace(story.bundle(*parts), **disclosed)  # type: ignore[arg-type]  # members of a bundle
     headers = [
         BlockHeader(NONE, 5 + one, NONE, NONE, NONE, story.now + DAY_S + 60 * one, b"") for one in range(behind + 1)
     ]
     now_s = story.now + days * DAY_S
-    return build_report(
-        Verified(bundle, trust_file(), headers, Reasons(()), state, story.entries, dict(names or {}), now_s)
-    )
+    return Verified(bundle, trust_file(), headers, Reasons(()), state, story.entries, dict(names or {}), now_s)
 
 
 def trust_file() -> TrustFile:

@@ -158,8 +158,8 @@ def _others(value: object, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, .
         yield path, not value
     elif isinstance(value, int):
         named = ENUMERATIONS.get(path[-1])
-        for other in {value + 1, max(value - 1, 0), 0, 99} - {int(value)}:
-            yield path, named(other) if named and other in tuple(named) else other
+        for number in {value + 1, max(value - 1, 0), 0, 99} - {int(value)}:
+            yield path, named(number) if named and number in tuple(named) else number
     elif isinstance(value, bytes):
         yield from ((path, other) for other in {bytes(len(value)), b"\7" * len(value)} - {value})
     elif isinstance(value, tuple):
@@ -200,7 +200,12 @@ def test_what_a_record_names_is_proved(number: int) -> None:
     story = begun(number, _count(HISTORIES[number]) - 1)
     first: dict[tuple[str, int | bytes], int] = {}
     for entry in story.entries:
-        for what in (("participant", entry.participant), ("key", entry.key), *_named(entry.event)):
+        named: tuple[tuple[str, int | bytes], ...] = (
+            ("participant", entry.participant),
+            ("key", entry.key),
+            *_named(entry.event),
+        )
+        for what in named:
             first.setdefault(what, entry.sequence)
     for what, sequence in first.items():
         assert refused_record(story, unproved=what) == sequence, what

@@ -66,7 +66,7 @@ def test_a_quarantine_by_hand_that_the_custodian_lifted_is_told() -> None:
 def test_a_company_that_may_not_act_is_told(member: str, code: str) -> None:
     content = vector_content()
     number = min(content.participants)
-    content.participants[number] = replace(content.participants[number], **{member: True})  # type: ignore[arg-type]  # one of its flags
+    content.participants[number] = replace(content.participants[number], **{member: True})
     data, trust = publish_bytes(content)
     report = verify_bundle(data, trust, now_s=content.time, any_status=True)
     assert [one.participant for one in named(report, code, "participant")] == [number]

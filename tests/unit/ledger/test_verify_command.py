@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 import ledger
-from ledger.canonical import canonical_json, to_hex
+from ledger.canonical import Json, canonical_json, to_hex
 from ledger.records import ModelState
 from ledger.trust import BelievedBlock, parse_trust
 from ledger.verify import output
@@ -156,7 +156,11 @@ def test_a_bundle_of_a_bad_part_is_refused_with_its_report(capsys: pytest.Captur
     data, trust = publish_bytes(content)
     (tmp_path / "bundle").write_bytes(data)
     assert isinstance(trust.checkpoint, BelievedBlock)
-    believed = {"block_hash": to_hex(trust.checkpoint.hash), "block_number": trust.checkpoint.number, "kind": "block"}
+    believed: Json = {
+        "block_hash": to_hex(trust.checkpoint.hash),
+        "block_number": trust.checkpoint.number,
+        "kind": "block",
+    }
     (tmp_path / "trust").write_bytes(canonical_json({**json.loads(TRUST.read_bytes()), "checkpoint": believed}))
     code, out, err = run(capsys, tmp_path / "bundle", "--trust", tmp_path / "trust", *AGE)
     assert (code, err.startswith("millmark: REFUSED step 11 (status)")) == (1, True)
