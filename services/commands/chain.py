@@ -298,7 +298,7 @@ def _as_text(found: dict[str, object], alarms: Sequence[str]) -> list[str]:
     whose = "this node's state" if alarms else "chain"
     if equal is not None:
         lines.append(f"index {'equals' if equal else 'differs from'} {whose}")
-    elif found["index"] is not None and "ledger_sequence" in (found["chain"] or ()):
+    elif isinstance(chain := found["chain"], Mapping) and "ledger_sequence" in chain and found["index"] is not None:
         lines.append("another process is indexing: the index is behind the chain, and was not compared")
     else:
         lines.append("nothing to compare")
