@@ -105,11 +105,18 @@ def _texts(home: Path) -> str:
     return "\n".join(finding["text"] for finding in _status(home)[1]["findings"])
 
 
+def _runs_young(home: Path) -> bool:
+    """Whether the chain has begun. Where nodes start slowly, its first block is old before the second comes: it stands
+    until then. It is too young for anybody to be silent."""
+    code, found = _status(home)
+    assert code in {0, 3}, found
+    return code == 0 and found["block_number"] > 0
+
+
 def test_validators_are_killed_until_the_chain_halts_and_started_again(program: NodeProgram, homes: list[Path]) -> None:
     consensus, own = program.kind.consensus, homes[0]
     gone = homes[-(consensus.may_stop(len(homes)) + 1) :]
-    wait_until(lambda: _status(own)[1]["block_number"] > 0)
-    assert _status(own)[0] == 0  # too young for anybody to be silent
+    wait_until(lambda: _runs_young(own))
     for home in gone:
         _kill(home)
     stood = time.monotonic()
