@@ -116,7 +116,7 @@ def fill(store: Store) -> None:
             "zh",
             "锚定证据流",
             ("排队中 1", "已暂停 1", "受阻 1", "失败 0", "已取消 1"),
-            ("排队中 0 等待轮到 key-one", "已暂停 0 由运营方暂停 held", "受阻 0 等待其他记录: held after-held"),
+            ("排队中 0 等待轮到 key-one", "已暂停 0 由运营方暂停 held", "受阻 0 等待其他记录： held after-held"),
         ),
     ],
 )  # fmt: skip
