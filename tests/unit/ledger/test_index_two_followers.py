@@ -81,7 +81,7 @@ def test_followers_on_two_forks_leave_the_index_of_one(store: Store, tmp_path: P
 def test_progress_is_that_of_the_whole_call(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also of what was done before another one was first."""
     monkeypatch.setattr(module, "_BATCH_BLOCKS", 4)
-    chance, root = random.Random(5), build()  # noqa: S311
+    chance, root = random.Random(5), build()  # noqa: S311  # as above
     one, two = branch(root, "one", 3, chance), branch(root, "two", 10, chance)
     Follower(one.chain, store).follow()
     other, raced = Follower(two.chain, store), [0][:0]
@@ -115,7 +115,7 @@ def test_a_rebuild_beside_another_follower_is_not_to_be_repeated(store: Store, m
 
 def test_nothing_is_forgotten_of_blocks_that_another_follower_wrote(store: Store) -> None:
     """They may be of a fork, although their numbers are final on this chain."""
-    chance, root = random.Random(7), build()  # noqa: S311
+    chance, root = random.Random(7), build()  # noqa: S311  # as above
     fork, chain = branch(root, "fork", 2, chance), branch(root, "chain", 2, chance)
     Follower(chain.chain, store).follow()
     ahead, asked = copy.copy(chain.chain), [0][:0]

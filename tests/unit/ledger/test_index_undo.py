@@ -104,7 +104,7 @@ def test_what_is_final_is_noted_no_longer(store: Store) -> None:
 
 
 def test_a_reorganisation_past_the_final_block_halts_with_the_index_as_it_was(store: Store) -> None:
-    chance, root = random.Random(1), build()  # noqa: S311
+    chance, root = random.Random(1), build()  # noqa: S311  # as above
     first = branch(root, "a", DEPTH + 2, chance)
     Follower(first.chain, store).follow()
     before = dump(store)
@@ -122,7 +122,7 @@ def test_a_reorganisation_past_the_final_block_halts_with_the_index_as_it_was(st
 
 
 def test_a_shorter_branch_waits_for_its_length(store: Store, tmp_path: Path) -> None:
-    chance, root = random.Random(2), build()  # noqa: S311
+    chance, root = random.Random(2), build()  # noqa: S311  # as above
     Follower(branch(root, "a", 5, chance).chain, store).follow()
     before = dump(store)
     second = branch(root, "b", 3, chance)
@@ -135,7 +135,7 @@ def test_a_shorter_branch_waits_for_its_length(store: Store, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("stored", [False, True], ids=["not stored", "but stored"])
 def test_a_crash_while_blocks_are_taken_back(store: Store, tmp_path: Path, stored: bool) -> None:
-    chance, root = random.Random(3), build()  # noqa: S311
+    chance, root = random.Random(3), build()  # noqa: S311  # as above
     first, second = (branch(root, name, 4, chance) for name in "ab")
     for at in range(1, 40):
         Follower(first.chain, store).follow()
@@ -167,7 +167,7 @@ def test_a_fork_below_the_head_of_another_node_is_taken_back(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Behind one address, the latest block may be of another node than the blocks, which may be those of a fork."""
-    chance, root = random.Random(3), build()  # noqa: S311
+    chance, root = random.Random(3), build()  # noqa: S311  # as above
     fork, chain = branch(root, "fork", 2, chance), branch(root, "chain", DEPTH + 8, chance)
     with monkeypatch.context() as mixed:
         mixed.setattr(fork.chain, "final_number", chain.chain.final_number)

@@ -119,7 +119,7 @@ def test_prices_are_of_time_depreciation_and_the_energy_of_the_hour() -> None:
 
 
 def test_no_price_is_rounded_down() -> None:
-    random = Random(5)  # noqa: S311
+    random = Random(5)  # noqa: S311  # a test is to be repeatable
     for _ in range(200):
         rate, slot, power = random.randrange(1, 9999), random.choice([60, 900, 1000, 3600]), random.randrange(9999)
         calendar = build_calendar("[energy]\nprice_per_kwh = 7\n", rate_per_hour=rate, power_w=power, shifts=ROUND)

@@ -59,7 +59,7 @@ def test_assignments_of_other_rows_keep_nothing(plan: Plan) -> None:
 
 
 def test_a_machine_that_is_out_takes_its_offers_away_but_those_that_work_rests_on(plan: Plan) -> None:
-    random = Random(3)  # noqa: S311
+    random = Random(3)  # noqa: S311  # a test is to be repeatable
     made = [build_opened(build_call(), random, machine) for machine in (17, 17, 17, 17, 18, 17)]
     offers = {bytes([place + 1]) * 32: one.entry for place, one in enumerate(made) if isinstance(one.entry, Offer)}
     gone = find_dropped(plan, offers, {(ORDERS[0], 0)}, 17)

@@ -55,7 +55,7 @@ def call() -> Call:
 
 
 def test_every_one_of_a_thousand_omitted_offers_is_proved(call: Call, tell: Tell) -> None:
-    random, proved = Random(16), 0  # noqa: S311
+    random, proved = Random(16), 0  # noqa: S311  # a test is to be repeatable
     pool = [build_opened(call, random, machine) for machine in range(17, 41)]
     for _ in range(INJECTED):
         received = random.sample(pool, random.randrange(1, 13))
@@ -68,7 +68,7 @@ def test_every_one_of_a_thousand_omitted_offers_is_proved(call: Call, tell: Tell
 
 
 def test_none_is_proved_of_an_offer_that_the_plan_lists(call: Call) -> None:
-    random = Random(17)  # noqa: S311
+    random = Random(17)  # noqa: S311  # a test is to be repeatable
     for _ in range(50):
         received = [build_opened(call, random, machine) for machine in range(17, 17 + random.randrange(1, 9))]
         one = random.choice(received)
@@ -78,13 +78,13 @@ def test_none_is_proved_of_an_offer_that_the_plan_lists(call: Call) -> None:
 
 @pytest.fixture
 def good(call: Call) -> Omission:
-    return omission_of(call, build_opened(call, Random(18)), [b"\3" * 32])  # noqa: S311
+    return omission_of(call, build_opened(call, Random(18)), [b"\3" * 32])  # noqa: S311  # a test is to be repeatable
 
 
 def test_what_does_not_prove_it_is_refused(call: Call, good: Omission) -> None:
-    offer = build_opened(call, Random(18))  # noqa: S311
+    offer = build_opened(call, Random(18))  # noqa: S311  # a test is to be repeatable
     other = build_call(readers=())
-    stranger = build_opened(call, Random(19))  # noqa: S311
+    stranger = build_opened(call, Random(19))  # noqa: S311  # a test is to be repeatable
     expired = OpenedOffer(replace(offer.entry, until=call.closes - 1), offer.salt)  # type: ignore[arg-type]
     seal, claims = build_seal(build_plan(call, []), call.chain_id, call.ledger, OTHER)
     elsewhere, theirs = build_seal(build_plan(other, []), call.chain_id, call.ledger, COORDINATOR)
