@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-__all__ = ["is_named", "replace_file", "sync_folder"]
+__all__ = ["is_named", "replace_file", "sync_folder", "write_new"]
 
 
 def replace_file(draft: Path, path: Path) -> None:
@@ -21,6 +21,20 @@ def replace_file(draft: Path, path: Path) -> None:
     draft.replace(path)
     # Without it, a power cut could bring the old file back, after something else was changed to match the new one.
     sync_folder(path.parent)
+
+
+def write_new(path: Path, content: bytes, mode: int) -> None:
+    """Writes a new file, and brings its content to the disk; its name is only after `replace_file` or `sync_folder`.
+    Raises OSError, FileExistsError also for a link of that name, and leaves no file then."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def is_named(path: Path, opened: os.stat_result) -> bool:

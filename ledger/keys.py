@@ -23,7 +23,7 @@ import coincurve
 
 from ledger.canonical import Json, parse_json
 from ledger.errors import CanonicalError, SigningError
-from ledger.files import sync_folder
+from ledger.files import sync_folder, write_new
 from ledger.names import NameKey
 from ledger.recursion import bound_recursion
 from ledger.signatures import (
@@ -273,12 +273,8 @@ def write_private(path: Path, content: bytes) -> None:
     """Write a new file, mode 0600. It appears complete or not at all, and replaces no other. Raises SigningError."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")  # in the same folder, so that it can be linked
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        write_new(temporary, content, 0o600)
         try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
             os.link(temporary, path)  # unlike a rename, this fails if the name exists
         finally:
             with contextlib.suppress(OSError):

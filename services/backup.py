@@ -24,7 +24,7 @@ from services.products import FOLDER
 from services.settings import AUTHORITY_FILES, SETTINGS_FILE, Settings
 from services.store import sqlite_path
 
-__all__ = ["PARTS", "Part", "Restored", "back_up_home", "copy_sqlite", "restore_home"]
+__all__ = ["PARTS", "Part", "Restored", "back_up_home", "copy_all", "copy_sqlite", "is_filled", "restore_home"]
 
 _MANIFEST, _FORMAT, _MAX_MANIFEST_BYTES = "backup.json", "millmark-backup", 1 << 24
 _HINT_DATABASE = "with PostgreSQL, run pg_dump first, then this command with --without-database"
@@ -68,6 +68,7 @@ PARTS: tuple[Part, ...] = (
     Part(SETTINGS_FILE, "", "the settings", True, lambda settings: [settings.home / SETTINGS_FILE]),
     _file("deployment", "the ledger's addresses", copied=True, name="deployment.json"),
     Part("millmark.sqlite", "database", "index, private book, outbox and all tables of services", True, _database),
+    _file("evidence_folder", "content of the streams' logs", copied=True, name="evidence"),
     _file("audit", "the audit log", copied=True),
     Part(FOLDER, "", "the company's own products", True, lambda one: [one.home / FOLDER], optional=True),
     _file("document_keys", "the keys that open the documents in the database"),
@@ -99,7 +100,8 @@ PARTS: tuple[Part, ...] = (
     _file("gateway_tls_crl", "their revocation lists"),
     _file("devchain_journal", "an embedded chain for development: the ledger itself, not a part of a home"),
 )
-"""In the order in which they are copied: the audit log after the database, whose anchors refer to it."""
+"""In the order in which they are copied: after the database what its rows refer to, evidence, and what has their
+anchors, the audit log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +132,7 @@ def back_up_home(settings: Settings, target: Path, *, without_database: bool = F
                     if not without_database:
                         copy_sqlite(path, target / part.name)
                 elif path.exists():
-                    _copy(path, target / part.name)
+                    copy_all(path, target / part.name)
         _write_manifest(target)
     except (OSError, sqlite3.Error) as error:
         raise InputError(
@@ -150,7 +152,7 @@ def restore_home(backup: Path, home: Path, read: Callable[[Path], Settings]) -> 
     placed = list(_places(settings, backup))
     # All of them before the first is written: what fails half-way would leave a mixture of two homes.
     for _, place in placed:
-        if place.exists():
+        if is_filled(place):
             raise InputError(f"{place} exists already", hint="move it away, or restore into an empty folder")
     for source, place in placed:
         _place(source, place)
@@ -186,11 +188,17 @@ def _places(settings: Settings, backup: Path) -> Iterator[tuple[Path, Path]]:
                 yield backup / part.name, place
 
 
-def _copy(source: Path, target: Path) -> None:
+def is_filled(place: Path) -> bool:
+    """Whether there is a file, or a folder with something in it; a disk that was mounted for it is an empty folder."""
+    return place.exists() and (not place.is_dir() or any(place.iterdir()))
+
+
+def copy_all(source: Path, target: Path) -> None:
+    """Copies a file, or a folder with all that is in it, for the owner alone. Raises OSError."""
     if source.is_dir():
-        target.mkdir(mode=0o700)
+        target.mkdir(mode=0o700, exist_ok=True)
         for path in sorted(source.iterdir()):
-            _copy(path, target / path.name)
+            copy_all(path, target / path.name)
         return
     shutil.copyfile(source, target)
     target.chmod(0o600)
@@ -199,7 +207,7 @@ def _copy(source: Path, target: Path) -> None:
 def _place(source: Path, target: Path) -> None:
     try:
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _copy(source, target)
+        copy_all(source, target)
         sync_folder(target.parent)
     except OSError as error:
         raise InputError(f"{target} cannot be written: {error.strerror}", hint="check the folder") from error

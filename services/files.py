@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from pathlib import Path
 
 from ledger.errors import InputError
-from ledger.files import replace_file
+from ledger.files import replace_file, write_new
 
 __all__ = ["read_bounded", "write_private_whole", "write_whole"]
 
@@ -44,10 +43,7 @@ def _write(path: Path, data: bytes, mode: int) -> None:
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         try:
-            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode), "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
+            write_new(draft, data, mode)
             replace_file(draft, path)
         finally:
             draft.unlink(missing_ok=True)

@@ -40,6 +40,9 @@ class Settings(BaseSettings):
     """Deployment file written by `millmark deploy`: chain id and contract addresses."""
     database: str = "sqlite:///millmark.sqlite"
     """SQLAlchemy URL of index, outbox and private book. A reader of this database can link identifiers to the chain."""
+    evidence_folder: Path | None = None
+    """Folder, for this database alone, with the content of the streams' logs, in files named by their hash; without it,
+    the content is in the database."""
     audit: Path = Path("audit")
     """Folder of the audit log."""
     audit_files: int = Field(default=64, ge=2, le=100_000)
@@ -202,6 +205,10 @@ class Settings(BaseSettings):
     @property
     def credential_key_paths(self) -> list[Path]:
         return [self.home / path for path in self.credential_keys]
+
+    @property
+    def evidence_path(self) -> Path | None:
+        return self.from_home(self.evidence_folder)
 
     @property
     def has_database(self) -> bool:

@@ -18,9 +18,9 @@ SERVICES = schema_of("services")
 """One schema for all services: they share a database, which commands, gateway and node open alike."""
 
 
-def open_store(url: str) -> Store:
+def open_store(url: str, evidence: Path | None = None) -> Store:
     """Like the library's `open_store`, with the tables of all services."""
-    return library.open_store(url, SERVICES)
+    return library.open_store(url, SERVICES, evidence=evidence)
 
 
 def sqlite_path(url: str) -> Path | None:

@@ -26,6 +26,7 @@ from ledger.evidence import LeafKind
 from ledger.records import CertificateState
 from ledger.store import Book, Connection, Rows, Store
 from ledger.store.book_rows import EvidenceRow
+from ledger.store.evidence_moves import remove_unnamed
 from ledger.store.rows import AnchorRow, AssignmentRow, CertificateRow
 
 __all__ = ["Retained", "Rule", "drop_evidence", "find_droppable"]
@@ -79,19 +80,18 @@ def drop_evidence(store: Store, rule: Rule) -> list[Retained]:
         for start in range(0, len(firsts), _AT_ONCE):
             with store.transaction() as connection:
                 # Judged again under the write lock: a certificate may name an old entry since.
-                part = Rows(connection).among(
-                    EvidenceRow, "index", firsts[start : start + _AT_ONCE], stream=retained.stream
-                )
+                part = Book(connection).runs_from(retained.stream, firsts[start : start + _AT_ONCE])
                 going = list(_Needed(connection, retained.stream, rule).spare(part))
                 Book(connection).drop(retained.stream, [row.index for row in going])
             retained.now += sum(row.count for row in going)
             retained.bytes += sum(map(_size, going))
+    remove_unnamed(store)
     return [retained for retained, _ in found]
 
 
 def _look(connection: Connection, rule: Rule) -> Iterator[tuple[Retained, list[int]]]:
     book = Book(connection)
-    for stream, (entries, dropped) in sorted(book.evidence_counts().items()):
+    for stream, (entries, dropped, _) in sorted(book.evidence_counts().items()):
         found, firsts = Retained(stream, entries, dropped), list[int]()
         needed = _Needed(connection, stream, rule)
         for row in needed.spare(book.runs(stream, needed.size)):
@@ -120,15 +120,18 @@ class _Needed:
         self._lasts = list(accumulate((last for _, last in spans), max))
 
     def spare(self, rows: Iterable[EvidenceRow]) -> Iterator[EvidenceRow]:
-        """Those of a stream's rows that can be dropped."""
+        """Those of a stream's rows that can be dropped, with their content."""
         for row in rows:
             end = row.index + row.count
-            if end > self.size or row.is_dropped or not set(row.kinds) <= _MEASURED or _REGISTER in row.entries:
+            if end > self.size or row.is_dropped or not set(row.kinds) <= _MEASURED:
                 continue
             # Of the spans that begin before the row ends, the one that ends last decides.
             place = bisect_left(self._firsts, end)
-            if not place or self._lasts[place - 1] < row.index:
-                yield row
+            if place and self._lasts[place - 1] >= row.index:
+                continue
+            full = self._book.with_content(row)
+            if _REGISTER not in full.entries:
+                yield full
 
     def _spans(self, stream: bytes) -> Iterator[tuple[int, int]]:
         """First and last index of each needed part."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from sqlalchemy import Connection, bindparam, case, delete, func, or_, select, update
+from sqlalchemy import Connection, delete, or_, select
 
 from ledger.canonical import MAX_SAFE_INTEGER, Json, canonical_json, sha256, to_hex
-from ledger.errors import StoreDamagedError
+from ledger.errors import StoreDamagedError, StoreError
 from ledger.evidence import SALT_BYTES, EvidenceEntry, EvidenceLog, LeafKind
 from ledger.ids import Identity, SubjectKind, canonical_identifier, is_short_name
 from ledger.names import NAME_PROOF_BYTES
@@ -25,8 +25,9 @@ from ledger.store.book_rows import (
     OpenedEntryRow,
     ParticipantNameRow,
 )
+from ledger.store.evidence_rows import EvidenceRows
 from ledger.store.repository import Rows
-from ledger.store.tables import evidence, identities, participant_names
+from ledger.store.tables import identities, participant_names
 
 _RUN = 256
 """Maximum number of log entries in one row: enough to make a row's overhead small, few enough to read a single one."""
@@ -38,6 +39,7 @@ class Book:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._rows = Rows(connection)
+        self._evidence = EvidenceRows(connection)
 
     def add_identity(self, identity: Identity) -> None:
         """Store a subject's identifier, salt and proofs. Idempotent: the subject is a hash of the first two, so they
@@ -124,7 +126,7 @@ class Book:
     ) -> None:
         """Like `add_evidence`, for entries from index `first` on that are canonical JSON already, as UTF-8."""
         # Canonical JSON has no line breaks, so that texts joined by them can be taken apart without parsing.
-        self._rows.insert(
+        self._evidence.insert(
             [
                 EvidenceRow(
                     stream,
@@ -141,21 +143,17 @@ class Book:
 
     def evidence_size(self, stream: bytes) -> int:
         """Number of stored entries of a stream. The log has no gaps, so it ends where its last row does."""
-        row = select(evidence.c.index + evidence.c.count).where(evidence.c.stream == stream)
-        return self._connection.execute(row.order_by(evidence.c.index.desc()).limit(1)).scalar() or 0
+        return self._evidence.size(stream)
 
     def latest_evidence(self, stream: bytes) -> Json:
         """A stream's last stored entry; None if there is none."""
-        found = self._run(stream, MAX_SAFE_INTEGER)
-        return None if found is None or found.is_dropped else _entries(found)[-1].entry
+        found = self._evidence.holding(stream, MAX_SAFE_INTEGER)
+        return None if found is None or found.is_dropped else self._entries(found)[-1].entry
 
     def leaves(self, stream: bytes, size: int) -> list[bytes]:
         """Hashes of a stream's first `size` leaves, 32 bytes each; fewer if the book does not have them all."""
-        query = select(evidence.c.index, evidence.c.leaf_hashes).where(
-            evidence.c.stream == stream, evidence.c.index < size
-        )
         leaves: list[bytes] = []
-        for index, hashes in self._connection.execute(query.order_by(evidence.c.index)):
+        for index, hashes in self._evidence.hashes(stream, size):
             # A gap: the book knows the log only in part.
             if index != len(leaves):
                 break
@@ -166,52 +164,56 @@ class Book:
         """A stream's log from its beginning, as far as it is stored. Loads all of it into memory. Ends before the first
         entry that retention has dropped."""
         log = EvidenceLog()
-        for row in self._rows.find(EvidenceRow, stream=stream):
+        for row in self._evidence.of(stream):
             if row.index != len(log.entries) or row.is_dropped:
                 break
-            for entry in _entries(row):
+            for entry in self._entries(row):
                 log.append(entry.entry, entry.salt, entry.kind)
         return log
 
     def evidence_entry(self, stream: bytes, index: int) -> EvidenceEntry | None:
         """The entry of a stream's log at an index; None if it is not stored, or was dropped."""
-        row = self._run(stream, index)
+        row = self._evidence.holding(stream, index)
         if row is None or index >= row.index + row.count or row.is_dropped:
             return None
-        return _entries(row)[index - row.index]
+        return self._entries(row)[index - row.index]
 
     def leaf(self, stream: bytes, index: int) -> bytes | None:
         """The leaf hash of an entry, which stays when the entry is dropped; None if it is not stored."""
-        row = self._run(stream, index)
+        row = self._evidence.holding(stream, index)
         return None if row is None or index >= row.index + row.count else _parts(row.leaf_hashes)[index - row.index]
 
-    def evidence_counts(self) -> dict[bytes, tuple[int, int]]:
-        """Number of entries of each stream's log, and of those among them that were dropped."""
-        dropped = case((func.length(evidence.c.salts) == 0, evidence.c.count), else_=0)
-        query = select(evidence.c.stream, func.sum(evidence.c.count), func.sum(dropped)).group_by(evidence.c.stream)
-        return {bytes(stream): (int(all_), int(gone)) for stream, all_, gone in self._connection.execute(query)}
+    def evidence_counts(self) -> dict[bytes, tuple[int, int, int]]:
+        """Number of entries of each stream's log, of those among them that were dropped, and of those whose content is
+        in files."""
+        return {stream: (entries, dropped, filed) for stream, entries, dropped, filed in self._evidence.counts()}
 
     def runs(self, stream: bytes, size: int) -> Iterator[EvidenceRow]:
-        """The rows with entries of a stream that lie within its first `size` ones, but for the log's last row."""
-        # Only some are in memory at a time: a log may have a GB a day.
-        query = select(evidence).where(evidence.c.stream == stream, evidence.c.index + evidence.c.count <= size)
-        query = query.where(evidence.c.index + evidence.c.count < self.evidence_size(stream))
-        for row in self._connection.execute(query.order_by(evidence.c.index).execution_options(yield_per=100)):
-            yield EvidenceRow(*row)
+        """The rows with entries of a stream that lie within its first `size` ones, but for the log's last row; without
+        what is in files."""
+        end = self.evidence_size(stream)
+        return (row for row in self._evidence.within(stream, size) if row.index + row.count < end)
+
+    def runs_from(self, stream: bytes, firsts: Iterable[int]) -> list[EvidenceRow]:
+        """The rows of a stream that begin at these indexes; without what is in files."""
+        return self._evidence.beginning(stream, firsts)
+
+    def with_content(self, row: EvidenceRow) -> EvidenceRow:
+        """The row with what is in its file."""
+        return self._evidence.with_content(row)
 
     def drop(self, stream: bytes, firsts: Sequence[int]) -> None:
-        """Drop salts and entries of the rows that begin at these indexes; their leaf hashes stay."""
-        that = update(evidence).where(evidence.c.stream == stream, evidence.c.index == bindparam("first"))
-        if firsts:
-            self._connection.execute(that.values(salts=b"", entries=""), [{"first": first} for first in firsts])
+        """Drop salts and entries of the rows that begin at these indexes; their leaf hashes stay. Files are removed by
+        `ledger.store.evidence_moves.remove_unnamed`."""
+        self._evidence.drop(stream, firsts)
 
     def evidence_runs(self) -> Iterator[tuple[EvidenceRow, list[EvidenceEntry] | None]]:
         """All rows of all logs with the entries in them; None for a row that cannot be read. A row whose entries were
         dropped has none."""
-        for row in self._rows.scan(EvidenceRow):
+        for row in self._evidence.every():
             try:
-                yield row, _dropped(row) if row.is_dropped else _entries(row)
-            except (StoreDamagedError, ValueError):
+                yield row, _dropped(row) if row.is_dropped else self._entries(row)
+            except (StoreError, ValueError):
                 yield row, None
 
     def evidence_texts(self, stream: bytes, indexes: Iterable[int]) -> dict[int, str]:
@@ -220,8 +222,9 @@ class Book:
         first, texts = 0, list[str]()
         for index in sorted(set(indexes)):  # ascending, so that each row is read once
             if index >= first + len(texts):
-                row = self._run(stream, index)
-                first, texts = (0, []) if row is None or row.is_dropped else (row.index, row.entries.split("\n"))
+                row = self._evidence.holding(stream, index)
+                kept = None if row is None or row.is_dropped else self._evidence.with_content(row)
+                first, texts = (0, []) if kept is None else (kept.index, kept.entries.split("\n"))
             if index < first + len(texts):
                 found[index] = texts[index - first]
         return found
@@ -232,13 +235,8 @@ class Book:
         Reads the text of those entries, since ids are not indexed: the log keeps them, and asks are rare.
         """
         text = f'"id":{canonical_json(identity).decode()}'
-        query = select(evidence.c.index, evidence.c.entries).where(
-            evidence.c.stream == stream,
-            evidence.c.index + evidence.c.count > first,
-            evidence.c.entries.contains(text, autoescape=True),
-        )
-        for start, entries in self._connection.execute(query.order_by(evidence.c.index)):
-            for index, entry in enumerate(entries.split("\n"), start):
+        for row in self._evidence.containing(stream, text, first):
+            for index, entry in enumerate(row.entries.split("\n"), row.index):
                 # Parsed as well: an event's data may have members of that name, too.
                 if index >= first and text in entry and _names(json.loads(entry), identity):
                     return index
@@ -247,19 +245,13 @@ class Book:
     def entries_with(self, stream: bytes, text: str) -> Iterator[tuple[int, str, bytes]]:
         """The entries of a stream whose canonical JSON contains a text: index, JSON and leaf hash, in the stream's
         order. Reads the text of all entries."""
-        query = select(evidence.c.index, evidence.c.entries, evidence.c.leaf_hashes).where(
-            evidence.c.stream == stream, evidence.c.entries.contains(text, autoescape=True)
-        )
-        for start, entries, leaves in self._connection.execute(query.order_by(evidence.c.index)):
-            for place, entry in enumerate(entries.split("\n")):
+        for row in self._evidence.containing(stream, text):
+            for place, entry in enumerate(row.entries.split("\n")):
                 if text in entry:
-                    yield start + place, entry, leaves[32 * place : 32 * place + 32]
+                    yield row.index + place, entry, row.leaf_hashes[32 * place : 32 * place + 32]
 
-    def _run(self, stream: bytes, index: int) -> EvidenceRow | None:
-        """The last row that begins at or before an index, so the only one that can hold that entry."""
-        query = select(evidence).where(evidence.c.stream == stream, evidence.c.index <= index)
-        found = self._connection.execute(query.order_by(evidence.c.index.desc()).limit(1)).one_or_none()
-        return None if found is None else EvidenceRow(*found)
+    def _entries(self, row: EvidenceRow) -> list[EvidenceEntry]:
+        return _entries(self._evidence.with_content(row))
 
     def put_opened(self, stream: bytes, entry: EvidenceEntry) -> None:
         """Store an entry of a stream whose log is kept elsewhere, as its owner showed it. The caller has compared it

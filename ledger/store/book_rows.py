@@ -90,10 +90,22 @@ class EvidenceRow:
     """32 bytes each."""
     kinds: bytes
     """One byte each: `ledger.evidence.LeafKind`."""
+    file: str = ""
+    """Name of the file with salts and entries, which are empty here then (ledger.store.evidence_files)."""
 
     @property
     def is_dropped(self) -> bool:
-        return not self.salts
+        return not self.salts and not self.file
+
+
+@dataclass(slots=True)
+class EvidenceFolderRow:
+    """Which folder the files of EvidenceRow are in."""
+
+    id: int
+    """1: there is only one."""
+    name: bytes
+    """16 random bytes, which are in the folder, too."""
 
 
 @dataclass(slots=True)

@@ -16,6 +16,8 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from ledger.errors import SettingsError, StoreDamagedError, StoreError
 from ledger.store import postgresql
+from ledger.store.evidence_files import OPTION as EVIDENCE
+from ledger.store.evidence_files import EvidenceFiles
 from ledger.store.failures import damaged, explain, explain_exhausted
 from ledger.store.schema import Schema, migrate, read_revisions
 from ledger.store.sqlite_file import DatabaseFile, give_identity
@@ -42,9 +44,11 @@ class Store:
     damaged_at_s = 0.0
     """When it was met, in seconds since 1970."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, evidence: Path | None = None) -> None:
         self._engine = engine
-        engine.update_execution_options(**{KEPT_STEPS: KeptSteps()})
+        self.evidence = None if evidence is None else EvidenceFiles(evidence)
+        """Files with the content of streams' logs; None if it is in the database."""
+        engine.update_execution_options(**{KEPT_STEPS: KeptSteps(), EVIDENCE: self.evidence})
         self.url = engine.url.render_as_string(hide_password=True)
         self.failure: type[Exception] = engine.dialect.loaded_dbapi.Error
         """Base class of the database driver's exceptions."""
@@ -145,12 +149,13 @@ class Store:
         self.close()
 
 
-def open_store(url: str, *schemas: Schema) -> Store:
+def open_store(url: str, *schemas: Schema, evidence: Path | None = None) -> Store:
     """Open a database by SQLAlchemy URL, check it, and create or migrate the library's tables and those of `schemas`.
 
-    Tables of schemas that are not passed stay as they are. Raises SettingsError if the URL names no usable driver,
-    StoreDamagedError if the file is damaged or not a database, StoreError if the database was written by a newer
-    version, belongs to another program, or cannot be reached.
+    Tables of schemas that are not passed stay as they are. `evidence`: a folder for the content of streams' logs, which
+    is in the database without one. Raises SettingsError if the URL names no usable driver or the folder is not this
+    database's, StoreDamagedError if the file is damaged or not a database, StoreError if the database was written by a
+    newer version, belongs to another program, or cannot be reached.
     """
     try:
         engine = build_engine(url)
@@ -162,10 +167,12 @@ def open_store(url: str, *schemas: Schema) -> Store:
         raise StoreError(
             f"{error.filename} cannot be opened: {error.strerror}", hint="check its path and permissions"
         ) from error
-    store = Store(engine)
+    store = Store(engine, evidence)
     try:
         _check_sound(store)
         _migrate(store, (LEDGER, *schemas))
+        if store.evidence is not None:
+            store.evidence.claim(store)
     # Also for KeyboardInterrupt: nobody else would close the pool.
     except BaseException as error:
         store.close()

@@ -87,6 +87,7 @@ anchors = _table("anchors", rows.AnchorRow, "sequence", "stream size", "stream a
 identities = _table("identities", book_rows.IdentityRow, "subject", "identifier")
 documents = _table("documents", book_rows.DocumentRow, "root")
 evidence = _table("evidence", book_rows.EvidenceRow, "stream index")
+evidence_folders = _table("evidence_folders", book_rows.EvidenceFolderRow, "id")
 opened_entries = _table("opened_entries", book_rows.OpenedEntryRow, "stream index")
 certified_entries = _table("certified_entries", book_rows.CertifiedEntryRow, "certificate")
 inferences = _table("inferences", book_rows.InferenceRow, "certificate")
@@ -100,6 +101,7 @@ PRIVATE: frozenset[type] = frozenset(
         book_rows.IdentityRow,
         book_rows.DocumentRow,
         book_rows.EvidenceRow,
+        book_rows.EvidenceFolderRow,
         book_rows.OpenedEntryRow,
         book_rows.CertifiedEntryRow,
         book_rows.InferenceRow,

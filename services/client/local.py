@@ -66,7 +66,7 @@ def _key(settings: Settings) -> str | None:
         )
     if settings.gateway_participant is None or _is_young(path, int(time.time())):
         return read_passphrase(path) if path.is_file() else None
-    with open_store(settings.database_url) as store:
+    with open_store(settings.database_url, settings.evidence_path) as store:
         try:
             return ensure_gateway_key(settings, store, settings.gateway_participant)
         except NotFoundError:  # the gateway has not indexed its company yet, and will say so

@@ -235,8 +235,9 @@ def open_context(home: Path, *, looking: bool = False) -> Iterator[Context]:
             hint="make it with `millmark init` or `millmark join`, or name another with --home",
         )
     _verify_database(settings)
-    url = "sqlite://" if looking and not settings.has_database else settings.database_url
-    with open_store(url) as store:
+    stand_in = looking and not settings.has_database
+    place = ("sqlite://", None) if stand_in else (settings.database_url, settings.evidence_path)
+    with open_store(*place) as store:
         yield Context(settings, store)
 
 

@@ -1,9 +1,10 @@
-"""`millmark evidence`: how much is kept of the logs behind the company's streams, and what is dropped."""
+"""`millmark evidence`: how much is kept of the logs behind the company's streams, where, and what is dropped."""
 
 from __future__ import annotations
 
+import enum
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import typer
@@ -11,6 +12,7 @@ import typer
 from ledger.canonical import to_hex
 from ledger.provenance.retention import Retained, Rule, drop_evidence, find_droppable
 from ledger.store import Book, Store
+from ledger.store.evidence_moves import move_content
 from services.commands.audit import audited
 from services.commands.context import Context, open_context
 from services.interop.epcis.repository import EpcisRepository
@@ -19,14 +21,25 @@ from services.output import print_json, print_lines
 
 __all__ = ["register"]
 
+_NONE_FILED: Mapping[bytes, int] = {}
 _DAY_S = 86_400
 _LEAST_DAYS = 7
 """What is younger may be named by a certificate that is still in the outbox."""
 
 
+class Place(enum.Enum):
+    """Where the content of logs is."""
+
+    FILES = "files"
+    DATABASE = "database"
+
+
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(no_args_is_help=True, help="Show how much is kept of the streams' logs, and drop what is old.")
+    group = typer.Typer(
+        no_args_is_help=True, help="Show how much is kept of the streams' logs, move it, and drop what is old."
+    )
     group.command("status", epilog="Example: millmark evidence status")(run_status)
+    group.command("move", epilog="Example: millmark evidence move files")(run_move)
     group.command("drop", epilog="Example: millmark evidence drop --older-than 365 --dry-run")(run_drop)
     app.add_typer(group, name="evidence")
 
@@ -36,8 +49,24 @@ def run_status(context: typer.Context, as_json: AsJson = False) -> None:
     all are there, so that every entry can still be proved."""
     with open_context(context.obj, looking=True) as opened, opened.store.reading() as connection:
         counts = Book(connection).evidence_counts()
-        found = [Retained(stream, *counted) for stream, counted in sorted(counts.items())]
-        _print(context, found, Book(connection).identifiers(counts), as_json, "")
+        found = [Retained(stream, entries, dropped) for stream, (entries, dropped, _) in counts.items()]
+        filed = {stream: in_files for stream, (*_, in_files) in counts.items()}
+        _print(context, found, Book(connection).identifiers(counts), as_json, "", filed)
+
+
+def run_move(
+    context: typer.Context,
+    place: Annotated[Place, typer.Argument(help="Where to: files in `evidence_folder`, or the database.")],
+    as_json: AsJson = False,
+) -> None:
+    """Move the content of the streams' logs that is there into files, or back into the database. New entries go into
+    files while `evidence_folder` is set. It can be stopped at any time, and goes on when it is called again."""
+    with open_context(context.obj) as opened, audited(opened.settings, "evidence move", f"into {place.value}"):
+        moved = move_content(opened.store, into_files=place is Place.FILES)
+    if as_json:
+        print_json(context, {"entries": moved})
+        return
+    print_lines(f"{moved} entries moved into {'files' if place is Place.FILES else 'the database'}")
 
 
 def run_drop(
@@ -76,13 +105,21 @@ def _of_epcis(store: Store) -> frozenset[bytes]:
         return frozenset(EpcisRepository(connection).streams())
 
 
-def _print(context: typer.Context, found: Sequence[Retained], names: dict[bytes, str], as_json: bool, now: str) -> None:
+def _print(
+    context: typer.Context,
+    found: Sequence[Retained],
+    names: dict[bytes, str],
+    as_json: bool,
+    now: str,
+    filed: Mapping[bytes, int] = _NONE_FILED,
+) -> None:
     rows = [
         {
             "stream": to_hex(one.stream),
             "identifier": names.get(one.stream),
             "entries": one.entries,
             "dropped_before": one.dropped,
+            **({"in_files": filed[one.stream]} if one.stream in filed else {}),
             "now": one.now,
             "bytes": one.bytes,
         }
@@ -92,9 +129,9 @@ def _print(context: typer.Context, found: Sequence[Retained], names: dict[bytes,
         print_json(context, {"streams": rows})
         return
     for row in rows:
-        shown = (
-            f"{row['identifier'] or row['stream']}: {row['entries']} entries, {row['dropped_before']} without content"
-        )
+        shown = f"{row['identifier'] or row['stream']}: {row['entries']} entries"
+        shown += f", {row['in_files']} in files" if row.get("in_files") else ""
+        shown += f", {row['dropped_before']} without content"
         print_lines(f"{shown}, {row['now']} {now} ({row['bytes']} bytes)" if now else shown)
     if not rows:
         print_lines("no stream's log is in this database")

@@ -59,7 +59,7 @@ def run_status(context: typer.Context, as_json: AsJson = False) -> None:
     config: NodeConfig = context.obj
     found = _ask(config)
     if found is None:
-        with open_store(config.database_url) as store:
+        with open_store(config.database_url, config.evidence_folder) as store:
             found = {"status": "not running", "outbox": describe_outbox(Outbox(store))}
     if as_json:
         print_json(context, found)
@@ -95,7 +95,7 @@ def run_leaf(
     subjects = {one.name: bytes.fromhex(one.subject[2:]) for one in config.streams if stream in ("", one.name)}
     if not subjects:
         raise InputError(f"stream {stream[:80]!r} is not defined", hint="use a name from the configuration")
-    with open_store(config.database_url) as store, store.reading() as connection:
+    with open_store(config.database_url, config.evidence_folder) as store, store.reading() as connection:
         book = Book(connection)
         places = {name: (subject, book.find_event(subject, event)) for name, subject in subjects.items()}
         found = {

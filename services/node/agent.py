@@ -204,7 +204,7 @@ def open_agent(config: NodeConfig, logger: FilteringBoundLogger | None = None) -
         signer = open_signer(config.signer.uri, passphrase_file=config.signer.passphrase_file)
         inspector = None if config.model is None else _open_model(config.model)
         deployment = read_deployment(config.chain.deployment)
-        store = stack.enter_context(open_store(config.database_url))
+        store = stack.enter_context(open_store(config.database_url, config.evidence_folder))
 
         parts = _Parts(config, store, signer, inspector, (deployment.chain_id, deployment.ledger), logger)
         streams = [parts.open_stream(stack, stream) for stream in config.streams]

@@ -1,7 +1,7 @@
 """Backup of a node, running or not, and restoring it.
 
-Logs are copied after the database: then the copied logs hold at least every entry that the copied database refers to,
-which a node requires when it opens them.
+Logs and evidence files are copied after the database: then the copies hold at least every entry that the copied
+database refers to, which a node requires when it opens them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from contextlib import closing
 from pathlib import Path
 
 from ledger.errors import InputError, SettingsError
-from services.backup import copy_sqlite
+from services.backup import copy_all, copy_sqlite, is_filled
 from services.node.agent import lock_folder
 from services.node.config import NodeConfig
 from services.node.streamlog import StreamLog
@@ -21,7 +21,7 @@ from services.store import sqlite_path
 
 __all__ = ["back_up", "restore"]
 
-_DATABASE = "millmark.sqlite"
+_DATABASE, _EVIDENCE = "millmark.sqlite", "evidence"
 
 
 def back_up(config: NodeConfig, target: Path) -> None:
@@ -38,6 +38,8 @@ def back_up(config: NodeConfig, target: Path) -> None:
         _copy_some(source, target, "drafts/*.json")
         copy_sqlite(database, target / _DATABASE)
         _copy_some(source, target, "drafts/*.json")
+        if config.evidence_folder is not None:
+            copy_all(config.evidence_folder, target / _EVIDENCE)
         for pattern in ("streams/*/failed-lots.json", "streams/*/log", "folder-*.json", "dead-letters.jsonl*"):
             _copy_some(source, target, pattern)
     except (OSError, sqlite3.Error) as error:
@@ -56,6 +58,8 @@ def restore(config: NodeConfig, backup: Path) -> Mapping[str, int]:
     database, folder = _database(config), config.data_folder
     if folder.exists() or database.exists():
         raise InputError(f"{folder} or {database} already exists", hint="move it away first")
+    if config.evidence_folder is not None and is_filled(config.evidence_folder):
+        raise InputError(f"{config.evidence_folder} is not empty", hint="move what is in it away first")
     if not (backup / _DATABASE).is_file():
         raise InputError(f"{backup} is not a node backup", hint="name the folder that `millmark node backup` wrote")
     found = {}
@@ -63,6 +67,8 @@ def restore(config: NodeConfig, backup: Path) -> Mapping[str, int]:
         for pattern in ("drafts/*.json", "streams/*/*", "folder-*.json", "dead-letters.jsonl*"):
             _copy_some(backup, folder, pattern)
         shutil.copyfile(backup / _DATABASE, database)
+        if config.evidence_folder is not None and (backup / _EVIDENCE).is_dir():
+            copy_all(backup / _EVIDENCE, config.evidence_folder)
         for stream in config.streams:
             path = folder / "streams" / stream.name / "log"
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

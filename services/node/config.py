@@ -237,6 +237,9 @@ class NodeConfig(_Part):
     """Holds logs, drafts and, by default, the database: everything that was measured, unencrypted."""
     database: str | None = None
     """SQLAlchemy URL of outbox and book; by default `millmark.sqlite` in the data folder."""
+    evidence_folder: ConfigPath | None = None
+    """Folder, for this database alone, with the content of the streams' logs, in files named by their hash; without it,
+    the content is in the database."""
     record: Literal["evidence", "certificates"] = "evidence"
     """`certificates`: events that name a lot are inspected, and certified. `evidence`: anchors alone."""
     chain: ChainConfig

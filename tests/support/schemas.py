@@ -8,7 +8,7 @@ from pathlib import Path
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from ledger.store import Schema, Store
+from ledger.store import Connection, Schema, Store
 
 _REVISION = """
 from ledger.store.migrations.create import create_table
@@ -22,12 +22,28 @@ def upgrade() -> None:
 """
 
 
+def list_partition_names(connection: Connection) -> set[str]:
+    """Tables that are parts of another, on PostgreSQL."""
+    if connection.dialect.name != "postgresql":
+        return set()
+    return set(connection.exec_driver_sql("SELECT relname FROM pg_class WHERE relispartition").scalars())
+
+
+def list_partitioned(connection: Connection) -> set[str]:
+    """Tables that have parts, on PostgreSQL."""
+    if connection.dialect.name != "postgresql":
+        return set()
+    return set(connection.exec_driver_sql("SELECT relname FROM pg_class WHERE relkind = 'p'").scalars())
+
+
 def find_differences(store: Store, *schemas: Schema) -> list[object]:
     """Differences between a database's tables and those of the schemas, which must be all that it has."""
     found: list[object] = []
     versions = {schema.version_table for schema in schemas}
     for schema in schemas:
-        elsewhere = versions.union(*(other.metadata.tables for other in schemas if other is not schema))
+        with store.reading() as connection:
+            parts = list_partition_names(connection)
+        elsewhere = versions.union(parts, *(other.metadata.tables for other in schemas if other is not schema))
         options = {
             "compare_type": True,
             "include_name": lambda name, kind, _, elsewhere=elsewhere: kind != "table" or name not in elsewhere,

@@ -51,15 +51,24 @@ def cluster() -> str | None:
     return _clusters[0] if _clusters else None
 
 
-def new_store(folder: Path, name: str = "ledger.db") -> Store:
-    """An empty store with the current schema; the caller closes it."""
+def new_store(folder: Path, name: str = "ledger.db", evidence: Path | None = None) -> Store:
+    """An empty store with the current schema, and with a new folder for evidence if one is named; the caller closes
+    it."""
+    made = _new_store(folder, name, evidence)
+    if made.evidence is not None:
+        made.evidence.folder.mkdir()
+        made.evidence.claim(made)
+    return made
+
+
+def _new_store(folder: Path, name: str, evidence: Path | None) -> Store:
     if _clusters:
         database = f"test_{secrets.token_hex(6)}"
         _create(_clusters[0], database, _TEMPLATE)
-        return Store(build_engine(_of(_clusters[0], database)))
+        return Store(build_engine(_of(_clusters[0], database)), evidence)
     path = folder / name
     path.write_bytes(_migrated())
-    return Store(build_engine(f"sqlite:///{path}"))
+    return Store(build_engine(f"sqlite:///{path}"), evidence)
 
 
 def copy_database(source: Store, target: Store) -> None:

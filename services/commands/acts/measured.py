@@ -47,7 +47,8 @@ def keep_event(home: Path, stream: bytes, anchored: int, event: Mapping[str, Jso
     """
     if (home / CAPTURED).is_dir():
         raise InputError("a node captures the streams of this home", hint="send the event to the node")
-    with open_store(read_settings(home).database_url) as store, store.transaction() as connection:
+    settings = read_settings(home)
+    with open_store(settings.database_url, settings.evidence_path) as store, store.transaction() as connection:
         size = _keep(connection, stream, anchored, event)
         return size, Tree(Book(connection).leaves(stream, size)).root()
 

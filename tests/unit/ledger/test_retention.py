@@ -48,8 +48,10 @@ class Site:
             return Book(connection).leaves(self.stream, _ALL)
 
     def rows(self) -> dict[int, EvidenceRow]:
+        """With their content, wherever it is."""
         with self.store.reading() as connection:
-            return {row.index: row for row in Rows(connection).find(EvidenceRow, stream=self.stream)}
+            rows = Rows(connection).find(EvidenceRow, stream=self.stream)
+            return {row.index: Book(connection).with_content(row) for row in rows}
 
     def dropped(self) -> set[int]:
         return {index for index, row in self.rows().items() if row.is_dropped}
@@ -59,9 +61,9 @@ class Site:
             return sorted(Rows(connection).find(AnchorRow, stream=self.stream), key=lambda row: row.size)
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with new_store(tmp_path) as made:
+@pytest.fixture(params=["rows", "files"])
+def store(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Store]:
+    with new_store(tmp_path, evidence=tmp_path / "evidence" if request.param == "files" else None) as made:
         yield made
 
 
@@ -200,7 +202,7 @@ def test_no_piece_of_what_was_dropped_is_in_the_database_file(site: Site, tmp_pa
     salt = site.rows()[4].salts[:32]
     drop_evidence(site.store, Rule(site.before_s))
     site.store.scrub()
-    assert not any(salt in path.read_bytes() for path in tmp_path.iterdir())
+    assert not any(salt in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
 
 
 def test_a_reader_hashes_each_leaf_of_a_stream_once(site: Site) -> None:

@@ -1,0 +1,95 @@
+"""Partitions of the table `evidence` on PostgreSQL: by stream, and each stream's by month.
+
+A month's partition ends at the index where the next month began, so that stream and index stay the table's key, and a
+lookup by index reads one partition. The last one is open. A stream's first partition is made with its first row, and
+the next with the first row of each further month.
+
+    evidence
+      evidence_<stream, first 32 digits>            stream = ...
+        evidence_<stream, first 32 digits>_202611   index < 4096
+        evidence_<stream, first 32 digits>_202612   4096 <= index
+
+Months that are over get no more rows: their vacuum, and a backup of their files (ledger.store.evidence_files), can be
+done once. Rows stay when their content is dropped, since hashes of leaves are needed for as long as the stream.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
+
+__all__ = ["Partition", "list_partitions", "prepare_partition"]
+
+_BOUNDS = re.compile(r"FROM \('?(MINVALUE|-?\d+)'?\) TO \('?(MAXVALUE|-?\d+)'?\)")
+_WAIT = "200ms"
+"""How long a new month waits for readers of its stream, who wait for it in turn. After that, its rows go into the
+partition of the month before, and the next write tries again."""
+_LIST = """
+SELECT child.relname, pg_get_expr(child.relpartbound, child.oid)
+FROM pg_inherits JOIN pg_class AS child ON child.oid = inhrelid
+WHERE inhparent = to_regclass(%s) ORDER BY child.relname"""
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """A month of a stream's log."""
+
+    name: str
+    first: str
+    """Index with which it begins, or MINVALUE."""
+    end: str
+    """Index before which it ends, or MAXVALUE."""
+
+
+def list_partitions(connection: Connection, stream: bytes) -> list[Partition]:
+    """The partitions of a stream's log, oldest first."""
+    found = connection.exec_driver_sql(_LIST, (_table_of(stream),))
+    return [Partition(name, *_bounds(text)) for name, text in found]
+
+
+def prepare_partition(connection: Connection, stream: bytes, first: int, month: str) -> None:
+    """Makes the partition for rows from index `first` on that are written in `month` (2026-11), if there is none.
+
+    The transaction holds the write lock, so that nobody else does so at the same time.
+    """
+    table, partitions = _table_of(stream), list_partitions(connection, stream)
+    name = f"{table}_{month.replace('-', '')}"
+    if not partitions:
+        # Made apart and then attached: that waits for no reader of other streams, as PARTITION OF would.
+        connection.exec_driver_sql(f'CREATE TABLE {table} (LIKE evidence INCLUDING ALL) PARTITION BY RANGE ("index")')
+        connection.exec_driver_sql(f"CREATE TABLE {name} PARTITION OF {table} FOR VALUES FROM (MINVALUE) TO (MAXVALUE)")
+        connection.exec_driver_sql(f"ALTER TABLE evidence ATTACH PARTITION {table} FOR VALUES IN ('\\x{stream.hex()}')")
+    # Not `!=`: a clock that was set back begins no month anew, nor does a row that is not at the log's end.
+    elif (last := partitions[-1]).name < name and (last.first == "MINVALUE" or int(last.first) < first):
+        _begin_month(connection, table, last, name, first)
+
+
+def _begin_month(connection: Connection, table: str, last: Partition, name: str, first: int) -> None:
+    bounds = f"FROM ({last.first}) TO ({first})"
+    usual = connection.exec_driver_sql("SHOW lock_timeout").scalar_one()
+    try:
+        with connection.begin_nested():
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_WAIT}'")
+            connection.exec_driver_sql(f"ALTER TABLE {table} DETACH PARTITION {last.name}")
+            connection.exec_driver_sql(f"ALTER TABLE {table} ATTACH PARTITION {last.name} FOR VALUES {bounds}")
+            connection.exec_driver_sql(
+                f"CREATE TABLE {name} PARTITION OF {table} FOR VALUES FROM ({first}) TO (MAXVALUE)"
+            )
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{usual}'")
+    except OperationalError as error:
+        if getattr(error.orig, "sqlstate", None) != "55P03":  # lock_not_available
+            raise
+
+
+def _table_of(stream: bytes) -> str:
+    return f"evidence_{stream[:16].hex()}"
+
+
+def _bounds(text: str) -> tuple[str, str]:
+    found = _BOUNDS.search(text)
+    if found is None:
+        raise AssertionError(text)
+    return found[1], found[2]

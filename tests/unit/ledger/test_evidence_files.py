@@ -1,0 +1,205 @@
+"""Content of logs in files: written before the row that names it, read back whole, moved, and removed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ledger.errors import SettingsError, StoreDamagedError, StoreError
+from ledger.evidence import LeafKind
+from ledger.index import check_book
+from ledger.store import Book, Rows, Store, open_store
+from ledger.store.book_rows import EvidenceRow
+from ledger.store.evidence_moves import move_content, remove_unnamed
+from tests.support.fake_chain import digest
+from tests.support.stores import new_store
+
+_STREAM, _OTHER = digest("stream"), digest("other stream")
+_ENTRIES = 600
+"""Three rows."""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "evidence"
+
+
+@pytest.fixture
+def store(tmp_path: Path, folder: Path) -> Iterator[Store]:
+    with new_store(tmp_path, evidence=folder) as made:
+        yield made
+
+
+def add(store: Store, stream: bytes = _STREAM, first: int = 0, count: int = _ENTRIES) -> None:
+    salts = [digest("salt", index) for index in range(first, first + count)]
+    texts = [f'{{"data":{{"value":{index}}},"id":"event {index}"}}'.encode() for index in range(first, first + count)]
+    leaves = [digest("leaf", index) for index in range(first, first + count)]
+    with store.transaction() as connection:
+        Book(connection).add_evidence_run(stream, first, salts, texts, leaves, bytes([LeafKind.EVENT] * count))
+
+
+def files_in(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*/*/*/*") if path.is_file())
+
+
+def rows_of(store: Store) -> list[EvidenceRow]:
+    with store.reading() as connection:
+        return list(Rows(connection).scan(EvidenceRow))
+
+
+def read_all(store: Store, stream: bytes = _STREAM) -> list[tuple[bytes, object]]:
+    with store.reading() as connection:
+        book = Book(connection)
+        found = [book.evidence_entry(stream, index) for index in range(book.evidence_size(stream))]
+    return [(one.salt, one.entry) for one in found if one is not None]
+
+
+def expected(count: int = _ENTRIES) -> list[tuple[bytes, object]]:
+    return [(digest("salt", index), {"data": {"value": index}, "id": f"event {index}"}) for index in range(count)]
+
+
+def test_rows_name_files_and_have_no_content(store: Store, folder: Path) -> None:
+    add(store)
+    rows = rows_of(store)
+    assert [(row.index, row.count, row.salts, row.entries) for row in rows] == [
+        (0, 256, b"", ""),
+        (256, 256, b"", ""),
+        (512, 88, b"", ""),
+    ]
+    assert sorted(folder / _STREAM.hex() / row.file for row in rows) == files_in(folder)
+    for path in files_in(folder):
+        assert (path.stat().st_mode & 0o077, path.parent.stat().st_mode & 0o077) == (0, 0)
+    assert read_all(store) == expected()
+    with store.reading() as connection:
+        book = Book(connection)
+        assert book.find_event(_STREAM, "event 300") == 300
+        assert book.find_event(_STREAM, "event 300", 301) is None
+        assert [index for index, *_ in book.entries_with(_STREAM, '"value":59')] == [59, *range(590, 600)]
+        assert book.latest_evidence(_STREAM) == expected()[-1][1]
+        assert book.evidence_counts() == {_STREAM: (_ENTRIES, 0, _ENTRIES)}
+
+
+def test_a_file_is_there_before_the_row_that_names_it(
+    store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the order in which they reach the disk: content, name, and only then the commit."""
+    seen = []
+    for name in ("fsync", "replace"):
+        kept = getattr(os, name)
+        monkeypatch.setattr(os, name, lambda *arguments, name=name, kept=kept: (seen.append(name), kept(*arguments))[1])
+    monkeypatch.setattr("ledger.store.repository.Rows.insert", lambda *_: seen.append(f"rows {len(files_in(folder))}"))
+    add(store, count=1)
+    assert seen[-1] == "rows 1"
+    assert seen.count("fsync") >= 2
+
+
+def test_a_transaction_that_fails_leaves_files_that_are_removed(store: Store, folder: Path) -> None:
+    add(store)
+    with pytest.raises(StoreError, match="exists already"):
+        add(store, count=1)
+    kept = {folder / _STREAM.hex() / row.file for row in rows_of(store)}
+    assert len(files_in(folder)) == 4
+    (files_in(folder)[0].parent / ".3f9a.half").write_bytes(b"a crash left this")
+    assert remove_unnamed(store) == 2
+    assert set(files_in(folder)) == kept
+    assert remove_unnamed(store) == 0
+
+
+def test_content_moves_out_of_the_database_and_back(tmp_path: Path, folder: Path) -> None:
+    with new_store(tmp_path) as plain:
+        add(plain)
+        add(plain, _OTHER, count=10)
+        with pytest.raises(SettingsError, match="no folder"):
+            move_content(plain, into_files=True)
+    folder.mkdir()
+    with open_store(f"sqlite:///{tmp_path / 'ledger.db'}", evidence=folder) as store:
+        assert read_all(store) == expected(), "rows from before are read as they were"
+        assert move_content(store, into_files=True) == _ENTRIES + 10
+        assert move_content(store, into_files=True) == 0
+        assert (len(files_in(folder)), read_all(store)) == (4, expected())
+        assert not any(row.entries or row.salts for row in rows_of(store))
+        assert move_content(store, into_files=False) == _ENTRIES + 10
+        assert (files_in(folder), read_all(store), read_all(store, _OTHER)) == ([], expected(), expected(10))
+
+
+def test_a_move_that_was_stopped_goes_on(store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    add(store)
+    monkeypatch.setattr("ledger.store.evidence_moves._ROWS_AT_ONCE", 1)
+    kept = [row.file for row in rows_of(store)]
+    (folder / _STREAM.hex() / kept[1]).rename(folder / "away")
+    with pytest.raises(StoreError, match="cannot be read"):
+        move_content(store, into_files=False)
+    assert [bool(row.file) for row in rows_of(store)] == [False, True, True]
+    (folder / "away").rename(folder / _STREAM.hex() / kept[1])
+    assert move_content(store, into_files=False) == _ENTRIES - 256
+    assert read_all(store) == expected()
+
+
+def test_a_file_that_was_changed_is_damage_and_one_that_is_missing_is_said(store: Store, folder: Path) -> None:
+    add(store, count=1)
+    [path] = files_in(folder)
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + b" ")
+    with pytest.raises(StoreDamagedError, match="was changed"):
+        read_all(store)
+    path.unlink()
+    with pytest.raises(StoreError, match="cannot be read") as missing:
+        read_all(store)
+    assert not isinstance(missing.value, StoreDamagedError)
+    assert any("cannot be read from entry 0 on" in one for one in check_book(store))
+    path.write_bytes(content)
+    assert read_all(store) == expected(1)
+
+
+def test_a_store_without_the_folder_says_so(tmp_path: Path, store: Store) -> None:
+    add(store, count=1)
+    with open_store(f"sqlite:///{tmp_path / 'ledger.db'}") as plain:
+        with pytest.raises(SettingsError, match="are in files"):
+            read_all(plain)
+        with plain.reading() as connection:
+            assert Book(connection).leaves(_STREAM, 1) == [digest("leaf", 0)], "proofs of others need no file"
+
+
+def test_another_databases_folder_is_refused(tmp_path: Path, store: Store, folder: Path) -> None:
+    for name in ("new.db", "with a folder of its own.db"):
+        url = f"sqlite:///{tmp_path / name}"
+        if name != "new.db":
+            (tmp_path / "own").mkdir()
+            open_store(url, evidence=tmp_path / "own").close()
+        with pytest.raises(SettingsError, match="belongs to another database"):
+            open_store(url, evidence=folder)
+    open_store(f"sqlite:///{tmp_path / 'ledger.db'}", evidence=folder).close()
+
+
+def test_the_empty_place_of_a_disk_is_not_taken_for_the_folder(tmp_path: Path, store: Store, folder: Path) -> None:
+    add(store, count=1)
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    folder.rename(tmp_path / "away")
+    with pytest.raises(SettingsError, match="is not a folder"):
+        open_store(url, evidence=folder)
+    folder.mkdir()
+    with pytest.raises(SettingsError, match="not the one with this database's files"):
+        open_store(url, evidence=folder)
+    with pytest.raises(StoreError, match="unmounted"):
+        add(store, first=1, count=1)
+    assert list(folder.iterdir()) == []
+
+
+def test_a_crash_between_name_and_marker_is_made_good(tmp_path: Path, store: Store, folder: Path) -> None:
+    (folder / ".millmark-evidence").unlink()
+    with open_store(f"sqlite:///{tmp_path / 'ledger.db'}", evidence=folder) as again:
+        add(again, count=1)
+        assert read_all(again) == expected(1)
+
+
+def test_a_disk_that_is_full_is_said_and_nothing_is_recorded(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("ledger.store.evidence_files.write_new", full)
+    with pytest.raises(StoreError, match="No space left"):
+        add(store, count=1)
+    assert rows_of(store) == []
