@@ -117,8 +117,14 @@ class EvidenceFiles:
         return content
 
     def streams(self) -> Iterator[bytes]:
-        """The streams of which there are files."""
-        for path in sorted(self.folder.iterdir()):
+        """The streams of which there are files. Raises StoreError if the folder cannot be read."""
+        try:
+            paths = sorted(self.folder.iterdir())
+        except OSError as error:
+            raise StoreError(
+                f"{self.folder} cannot be read: {error.strerror}", hint="mount the disk of evidence_folder"
+            ) from error
+        for path in paths:
             if re.fullmatch("[0-9a-f]{64}", path.name) and path.is_dir():
                 yield bytes.fromhex(path.name)
 

@@ -19,6 +19,9 @@ from ledger.store.tables import evidence
 
 __all__ = ["EvidenceRows"]
 
+_FILES_AT_ONCE = 16
+"""Files that are written between two statements: PostgreSQL ends the session of a writer that pauses for long."""
+
 
 class EvidenceRows:
     """The rows of evidence within one transaction. Raises StoreError if database or disk fails, StoreDamagedError for
@@ -36,7 +39,11 @@ class EvidenceRows:
             return
         if self._connection.dialect.name == "postgresql":
             prepare_partition(self._connection, rows[0].stream, rows[0].index, month_of(datetime.now(UTC)))
-        self._rows.insert([self.moved_out(row) for row in rows] if self._files else rows)
+        if self._files is None:
+            self._rows.insert(rows)
+            return
+        for start in range(0, len(rows), _FILES_AT_ONCE):
+            self._rows.insert([self.moved_out(row) for row in rows[start : start + _FILES_AT_ONCE]])
 
     def size(self, stream: bytes) -> int:
         """Number of stored entries of a stream. The log has no gaps, so it ends where its last row does."""

@@ -20,9 +20,11 @@ from ledger.store.database import build_engine
 from ledger.store.outbox import Outbox, OutboxState
 from services.backup import PARTS
 from services.devchain import create_devchain
+from services.store import open_store
 from tests.support.command_line import Runner
 from tests.support.loopback import serving
 from tests.support.recording_site import Site, open_site
+from tests.unit.ledger.test_evidence_files import add, expected, read_all
 
 pytestmark = pytest.mark.integration
 
@@ -43,7 +45,8 @@ class Office:
         self.site, self.folder, self.run = site, folder, run
         self.home, self.places = folder / "home", {"BACKUP": str(folder / "monday"), "ADDRESS": ""}
         settings = f'chain_url = "{url}"\ndatabase = "sqlite:///ledger.db"\ngateway_passphrase_file = "secret"\n'
-        settings += 'gateway_name_passphrase_file = "secret"\n'
+        settings += 'gateway_name_passphrase_file = "secret"\nevidence_folder = "evidence"\n'
+        (self.home / "evidence").mkdir()
         (self.home / "secret").write_text("of both keys")
         (self.home / "millmark.toml").write_text(settings)
         write_deployment(self.home / "deployment.json", site.world.chain.deployment)
@@ -81,6 +84,8 @@ def receive(site: Site, kind: str, count: int) -> None:
 def test_the_commands_of_the_page_as_printed(office: Office) -> None:
     site = office.site
     receive(site, "waiting", 2)
+    with open_store(f"sqlite:///{office.home / 'ledger.db'}", office.home / "evidence") as store:
+        add(store, count=300)
     (office.home / "products").mkdir()
     (office.home / "products" / "own.json").write_text("{}")
     said = office("backup BACKUP")
@@ -97,6 +102,10 @@ def test_the_commands_of_the_page_as_printed(office: Office) -> None:
     said = office("restore BACKUP")
     assert f"{office.folder / 'restored' / 'secret'}: its passphrase" in said
     assert (office.folder / "restored" / "products" / "own.json").read_text() == "{}"
+    with open_store(
+        f"sqlite:///{office.folder / 'restored' / 'ledger.db'}", office.folder / "restored/evidence"
+    ) as kept:
+        assert read_all(kept) == expected(300)
     code, err = office.run.refused("restore", str(backup))
     assert code == 2
     assert "exists already" in err

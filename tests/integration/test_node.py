@@ -19,6 +19,7 @@ from ledger.keys import LocalSigner, create_keystore, open_signer
 from ledger.merkle import Tree, leaf_hash
 from ledger.records import Anchor
 from ledger.store import Book, Rows, Store
+from ledger.store.book_rows import EvidenceRow
 from ledger.store.outbox import Outbox
 from ledger.store.rows import AnchorRow, CertificateRow
 from ledger.submit import build_entry
@@ -62,7 +63,9 @@ stream = "bench"
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NodeSite]:
     folder = tmp_path_factory.mktemp("site")
     with running_devchain() as url, new_store(folder) as store:
-        yield build_site(folder, url, store, lots=3)
+        made = build_site(folder, url, store, lots=3)
+        made.evidence.mkdir()
+        yield made
 
 
 def _event(number: int, **members: object) -> dict[str, object]:
@@ -103,7 +106,8 @@ def test_what_is_acknowledged_comes_to_the_ledger_whatever_kills_the_node(site: 
         wait_until(lambda: site.anchored() == len(events) + len(site.lots))  # and a window of each lot
         assert node.send(events)["duplicates"] == len(events)
     assert len(acknowledged) == len(events)
-    with _indexed(site, tmp_path) as index, open_store(f"sqlite:///{site.folder}/data/millmark.sqlite") as own:
+    own_url = f"sqlite:///{site.folder}/data/millmark.sqlite"
+    with _indexed(site, tmp_path) as index, open_store(own_url, site.evidence) as own:
         with own.reading() as connection:
             log = Book(connection).evidence(site.stream)
         sent = [entry.entry for entry in log.entries if entry.kind is LeafKind.EVENT]
@@ -139,10 +143,14 @@ def test_a_backup_of_a_running_node_goes_on_where_it_was(site: NodeSite, tmp_pat
         millmark("--config", str(site.config), "backup", str(tmp_path / "second"))
     data = site.folder / "data"
     data.rename(tmp_path / "old")
+    assert "is not empty" in millmark("--config", str(site.config), "restore", str(tmp_path / "first"), fails=True)
+    site.evidence.rename(tmp_path / "old evidence")
+    site.evidence.mkdir()  # as a disk that is mounted for it
     millmark("--config", str(site.config), "restore", str(tmp_path / "first"))
     refused = millmark("--config", str(site.config), fails=True)
     assert f"has {size + 1} entries anchored on the ledger but {size} in the outbox" in refused
     data.rename(tmp_path / "older")
+    site.evidence.rename(tmp_path / "older evidence")
     assert f"stream bench: {size + 1} entries" in millmark(
         "--config", str(site.config), "restore", str(tmp_path / "second")
     )
@@ -150,6 +158,9 @@ def test_a_backup_of_a_running_node_goes_on_where_it_was(site: NodeSite, tmp_pat
         assert node.send([_event(0, id="after")])["duplicates"] == 1
         node.send([_event(0, id="later")])
         wait_until(lambda: site.anchored() == size + 2)
+    with open_store(f"sqlite:///{data}/millmark.sqlite", site.evidence) as store, store.reading() as connection:
+        assert len(Book(connection).evidence(site.stream).entries) == size + 2
+        assert {bool(row.file) for row in Rows(connection).find(EvidenceRow, stream=site.stream)} == {True}
 
 
 def test_a_log_that_is_not_the_anchored_one_is_refused(site: NodeSite, tmp_path: Path) -> None:

@@ -45,10 +45,15 @@ class NodeSite:
     def config(self) -> Path:
         return self.folder / "node.toml"
 
+    @property
+    def evidence(self) -> Path:
+        return self.folder / "evidence"
+
     def write_config(self, *, more: str = "", anchor: str = "count = 50\nseconds = 0.5", record: str = "") -> None:
-        """Writes the node's configuration. `more`: additional TOML."""
+        """Writes the node's configuration. `more`: additional TOML. Evidence goes into files if their folder exists."""
+        evidence = 'evidence_folder = "evidence"\n' if self.evidence.is_dir() else ""
         self.config.write_text(
-            f'data_folder = "data"\n{record}\n'
+            f'data_folder = "data"\n{evidence}{record}\n'
             f'[chain]\nurl = "{self.url}"\n'
             f'[signer]\nuri = "keystore:{self.folder / "key.json"}"\npassphrase_file = "secret"\n'
             f'[[streams]]\nname = "bench"\nmachine = {self.plant.bench.number}\nsubject = "0x{self.stream.hex()}"\n'
