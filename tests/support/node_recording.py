@@ -78,7 +78,7 @@ class _Store(Store):
     """Dies around the transaction in which an anchor is queued, or in it."""
 
     def __init__(self, store: Store, die: str) -> None:
-        super().__init__(store._engine)
+        super().__init__(store._engine, None if store.evidence is None else store.evidence.folder)
         self.die = die
 
     @contextmanager
@@ -96,9 +96,9 @@ class _Store(Store):
 class Site:
     """A log and a store; recorders come and go."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, evidence: Path | None = None) -> None:
         self.folder = folder
-        self.store: Store = new_store(folder)
+        self.store: Store = new_store(folder, evidence=evidence)
         self.log = StreamLog(folder / "log", STREAM)
         (folder / "drafts").mkdir()
         self.resume_path = folder / "resume"

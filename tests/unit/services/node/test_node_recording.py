@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 
 from ledger.canonical import Json, canonical_json
 from ledger.chain import call_data
-from ledger.errors import SettingsError, StoreDamagedError
+from ledger.errors import SettingsError, StoreDamagedError, StoreError
 from ledger.evidence import LeafKind, build_leaf_data
 from ledger.merkle import EMPTY_ROOT, Tree, leaf_hash
 from ledger.records import Anchor
-from ledger.store import Book
+from ledger.store import Book, Rows
+from ledger.store.book_rows import EvidenceRow
+from ledger.store.evidence_moves import remove_unnamed
 from ledger.store.outbox import Entry, Outbox
 from services.node.config import AnchorRule
 from services.node.drafts import Draft, Drafts
@@ -41,6 +43,14 @@ from tests.support.node_recording import (
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
     made = Site(tmp_path)
+    with made.store, closing(made.log):
+        yield made
+
+
+@pytest.fixture(params=["rows", "files"])
+def either(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Site]:
+    """With the content of the log in the database, and in files."""
+    made = Site(tmp_path, tmp_path / "evidence" if request.param == "files" else None)
     with made.store, closing(made.log):
         yield made
 
@@ -73,10 +83,10 @@ def test_anchors_come_by_time(site: Site, monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.parametrize(
     "die", ["before drafts", "after drafts", "before queueing", "while queueing", "after queueing"]
 )
-def test_a_death_at_any_step_leaves_nothing_out_and_doubles_nothing(site: Site, die: str) -> None:
+def test_a_death_at_any_step_leaves_nothing_out_and_doubles_nothing(either: Site, die: str) -> None:
     """The recorder dies at each anchor, again and again; the next one goes on from the disk alone. The three windows
     come after all events, in the last anchor."""
-    rule = AnchorRule(count=4, seconds=1000)
+    rule, site = AnchorRule(count=4, seconds=1000), either
     for number, lot in enumerate(LOTS):
         site.add(*[plain(10 * number + place) for place in range(3)], part(number, lot))
     site.add(plain(99))
@@ -92,6 +102,27 @@ def test_a_death_at_any_step_leaves_nothing_out_and_doubles_nothing(site: Site, 
     drafts = [draft.key for _, found in Drafts(site.folder / "drafts", site.store)._all() for draft in found]
     certificates = [record.idempotency_key for record in site.queued() if record.kind == "IssueCertificate"]
     assert sorted(drafts) == sorted(certificates)
+    if site.store.evidence is not None:
+        with site.store.reading() as connection:
+            named = {row.file for row in Rows(connection).find(EvidenceRow, stream=STREAM)}
+        remove_unnamed(site.store)
+        assert set(site.store.evidence.names(STREAM)) == named, "what the deaths left is gone, and nothing else"
+
+
+def test_a_disk_that_cannot_take_files_delays_records_and_loses_none(tmp_path: Path) -> None:
+    site = Site(tmp_path, tmp_path / "evidence")
+    with site.store, closing(site.log):
+        assert site.store.evidence is not None
+        site.add(*[plain(number) for number in range(9)])
+        recorder = site.recorder(AnchorRule(count=4, seconds=1000))
+        site.store.evidence.folder.rename(tmp_path / "away")
+        for _ in range(2):
+            with pytest.raises(StoreError, match="unmounted"):
+                recorder.step()
+            site.add(plain(99))  # captured all the same
+        (tmp_path / "away").rename(site.store.evidence.folder)
+        recorder.step()
+        assert site.anchors() == site.expected_anchors(4, 8)
 
 
 def test_a_step_that_failed_is_made_up_for_by_the_same_recorder(site: Site) -> None:
