@@ -38,7 +38,7 @@ def move_content(store: Store, *, into_files: bool) -> int:
             for stream, some in firsts.items():
                 # Read again under the write lock: they may have been dropped since.
                 going = [row for row in rows.beginning(stream, some) if _is_elsewhere(row, into_files)]
-                rows.replace([rows.moved_out(row) if into_files else rows.with_content(row) for row in going])
+                rows.update([rows.moved_out(row) if into_files else rows.with_content(row) for row in going])
                 moved += sum(row.count for row in going)
     remove_unnamed(store)
     return moved

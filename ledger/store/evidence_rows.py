@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, case, func, or_, select, update
 
@@ -51,7 +52,7 @@ class EvidenceRows:
         return self._connection.execute(row.order_by(evidence.c.index.desc()).limit(1)).scalar() or 0
 
     def counts(self) -> Iterator[tuple[bytes, int, int, int]]:
-        """Of each stream: the number of entries, of those that were dropped, and of those whose content is in files."""
+        """Each stream, with the number of its entries, of those that were dropped, and of those with content in files."""
         in_file = evidence.c.file != ""
         gone = and_(func.length(evidence.c.salts) == 0, evidence.c.file == "")
         sums = (func.sum(case((which, evidence.c.count), else_=0)) for which in (gone, in_file))
@@ -126,7 +127,7 @@ class EvidenceRows:
         removed with `remove_unnamed`."""
         self._change(stream, [{"first": first, "salts": b"", "entries": "", "file": ""} for first in firsts])
 
-    def replace(self, rows: Sequence[EvidenceRow]) -> None:
+    def update(self, rows: Sequence[EvidenceRow]) -> None:
         """Put the content of a stream's rows elsewhere: into the row, or into its file."""
         changed = [{"first": row.index, "salts": row.salts, "entries": row.entries, "file": row.file} for row in rows]
         self._change(rows[0].stream, changed) if rows else None
@@ -143,6 +144,6 @@ class EvidenceRows:
         if changed:
             self._connection.execute(statement, list(changed))
 
-    def _each(self, query: Select[tuple[object, ...]]) -> Iterator[EvidenceRow]:
+    def _each(self, query: Select[Any]) -> Iterator[EvidenceRow]:
         for row in self._connection.execute(query.execution_options(yield_per=100)):
             yield EvidenceRow(*row)

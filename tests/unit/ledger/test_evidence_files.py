@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from ledger.errors import SettingsError, StoreDamagedError, StoreError
-from ledger.evidence import LeafKind
+from ledger.evidence import LeafKind, build_leaf_data_of
 from ledger.index import check_book
+from ledger.merkle import leaf_hash
 from ledger.store import Book, Rows, Store, open_store
 from ledger.store.book_rows import EvidenceRow
 from ledger.store.evidence_moves import move_content, remove_unnamed
@@ -33,10 +34,18 @@ def store(tmp_path: Path, folder: Path) -> Iterator[Store]:
         yield made
 
 
+def text_of(index: int) -> bytes:
+    return f'{{"data":{{"value":{index}}},"id":"event {index}"}}'.encode()
+
+
+def leaf_of(index: int) -> bytes:
+    return leaf_hash(build_leaf_data_of(LeafKind.EVENT, digest("salt", index), text_of(index)))
+
+
 def add(store: Store, stream: bytes = _STREAM, first: int = 0, count: int = _ENTRIES) -> None:
     salts = [digest("salt", index) for index in range(first, first + count)]
-    texts = [f'{{"data":{{"value":{index}}},"id":"event {index}"}}'.encode() for index in range(first, first + count)]
-    leaves = [digest("leaf", index) for index in range(first, first + count)]
+    texts = [text_of(index) for index in range(first, first + count)]
+    leaves = [leaf_of(index) for index in range(first, first + count)]
     with store.transaction() as connection:
         Book(connection).add_evidence_run(stream, first, salts, texts, leaves, bytes([LeafKind.EVENT] * count))
 
@@ -63,6 +72,7 @@ def expected(count: int = _ENTRIES) -> list[tuple[bytes, object]]:
 
 def test_rows_name_files_and_have_no_content(store: Store, folder: Path) -> None:
     add(store)
+    assert check_book(store) == []
     rows = rows_of(store)
     assert [(row.index, row.count, row.salts, row.entries) for row in rows] == [
         (0, 256, b"", ""),
@@ -86,10 +96,14 @@ def test_a_file_is_there_before_the_row_that_names_it(
     store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In the order in which they reach the disk: content, name, and only then the commit."""
-    seen = []
-    for name in ("fsync", "replace"):
-        kept = getattr(os, name)
-        monkeypatch.setattr(os, name, lambda *arguments, name=name, kept=kept: (seen.append(name), kept(*arguments))[1])
+    seen: list[str] = []
+    synchronise = os.fsync
+
+    def note(descriptor: int) -> None:
+        seen.append("fsync")
+        synchronise(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
     monkeypatch.setattr("ledger.store.repository.Rows.insert", lambda *_: seen.append(f"rows {len(files_in(folder))}"))
     add(store, count=1)
     assert seen[-1] == "rows 1"
@@ -160,7 +174,7 @@ def test_a_store_without_the_folder_says_so(tmp_path: Path, store: Store) -> Non
         with pytest.raises(SettingsError, match="are in files"):
             read_all(plain)
         with plain.reading() as connection:
-            assert Book(connection).leaves(_STREAM, 1) == [digest("leaf", 0)], "proofs of others need no file"
+            assert Book(connection).leaves(_STREAM, 1) == [leaf_of(0)], "proofs of others need no file"
 
 
 def test_another_databases_folder_is_refused(tmp_path: Path, store: Store, folder: Path) -> None:
