@@ -19,13 +19,25 @@ from pathlib import Path
 from ledger.errors import InputError, SettingsError, StoreDamagedError
 from ledger.files import sync_folder
 from ledger.store.sqlite_file import give_identity
+from services.evidence_copies import DATABASE, EVIDENCE, copy_evidence, verify_evidence
 from services.files import read_bounded, write_private_whole
 from services.products import FOLDER
 from services.settings import AUTHORITY_FILES, SETTINGS_FILE, Settings
 from services.store import sqlite_path
 
-__all__ = ["PARTS", "Part", "Restored", "back_up_home", "copy_all", "copy_sqlite", "is_filled", "restore_home"]
+__all__ = [
+    "PARTS",
+    "Part",
+    "Restored",
+    "back_up_home",
+    "copy_all",
+    "copy_sqlite",
+    "is_filled",
+    "restore_home",
+]
 
+_IGNORED = frozenset({"lost+found"})
+"""What a new file system has."""
 _MANIFEST, _FORMAT, _MAX_MANIFEST_BYTES = "backup.json", "millmark-backup", 1 << 24
 _HINT_DATABASE = "with PostgreSQL, run pg_dump first, then this command with --without-database"
 
@@ -67,8 +79,8 @@ def _database(settings: Settings) -> Sequence[Path]:
 PARTS: tuple[Part, ...] = (
     Part(SETTINGS_FILE, "", "the settings", True, lambda settings: [settings.home / SETTINGS_FILE]),
     _file("deployment", "the ledger's addresses", copied=True, name="deployment.json"),
-    Part("millmark.sqlite", "database", "index, private book, outbox and all tables of services", True, _database),
-    _file("evidence_folder", "content of the streams' logs", copied=True, name="evidence"),
+    Part(DATABASE, "database", "index, private book, outbox and all tables of services", True, _database),
+    _file("evidence_folder", "content of the streams' logs", copied=True, name=EVIDENCE),
     _file("audit", "the audit log", copied=True),
     Part(FOLDER, "", "the company's own products", True, lambda one: [one.home / FOLDER], optional=True),
     _file("document_keys", "the keys that open the documents in the database"),
@@ -131,8 +143,11 @@ def back_up_home(settings: Settings, target: Path, *, without_database: bool = F
                 if path == database:
                     if not without_database:
                         copy_sqlite(path, target / part.name)
+                elif part.name == EVIDENCE:
+                    copy_evidence(path, target / EVIDENCE)
                 elif path.exists():
                     copy_all(path, target / part.name)
+        verify_evidence(target)
         _write_manifest(target)
     except (OSError, sqlite3.Error) as error:
         raise InputError(
@@ -190,7 +205,7 @@ def _places(settings: Settings, backup: Path) -> Iterator[tuple[Path, Path]]:
 
 def is_filled(place: Path) -> bool:
     """Whether there is a file, or a folder with something in it; a disk that was mounted for it is an empty folder."""
-    return place.exists() and (not place.is_dir() or any(place.iterdir()))
+    return place.exists() and (not place.is_dir() or any(path.name not in _IGNORED for path in place.iterdir()))
 
 
 def copy_all(source: Path, target: Path) -> None:
@@ -214,7 +229,9 @@ def _place(source: Path, target: Path) -> None:
 
 
 def _write_manifest(target: Path) -> None:
-    files = {str(path.relative_to(target)): _digest(path) for path in sorted(target.rglob("*")) if path.is_file()}
+    # Files of evidence are left out: they are many, and each has its digest for a name.
+    paths = (path for path in sorted(target.rglob("*")) if path.is_file() and target / EVIDENCE not in path.parents)
+    files = {str(path.relative_to(target)): _digest(path) for path in paths}
     text = {"format": _FORMAT, "version": 1, "made_at": int(time.time()), "files": files}
     # Written last: a backup without it was not finished.
     write_private_whole(target / _MANIFEST, json.dumps(text, indent=1).encode() + b"\n")
@@ -235,6 +252,7 @@ def _read_manifest(backup: Path) -> Mapping[str, object]:
         raise InputError(f"{path} does not describe this backup", hint="take another backup") from None
     if wrong:
         raise InputError(f"{backup / wrong[0]} was changed since the backup", hint="take another backup")
+    verify_evidence(backup)
     return dict(found)
 
 

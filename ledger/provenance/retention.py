@@ -22,11 +22,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import accumulate
 
+from ledger.errors import StoreError
 from ledger.evidence import LeafKind
 from ledger.records import CertificateState
 from ledger.store import Book, Connection, Rows, Store
 from ledger.store.book_rows import EvidenceRow
-from ledger.store.evidence_moves import remove_unnamed
+from ledger.store.evidence_moves import remove_files
 from ledger.store.rows import AnchorRow, AssignmentRow, CertificateRow
 
 __all__ = ["Retained", "Rule", "drop_evidence", "find_droppable"]
@@ -63,6 +64,8 @@ class Retained:
     """Entries that were dropped now, or can be."""
     bytes: int = 0
     """Size of what was dropped now: salts and content."""
+    unreadable: int = 0
+    """Old entries whose file cannot be read, so that nobody can tell whether they are needed: they stay."""
 
 
 def find_droppable(store: Store, rule: Rule) -> list[Retained]:
@@ -81,11 +84,12 @@ def drop_evidence(store: Store, rule: Rule) -> list[Retained]:
             with store.transaction() as connection:
                 # Judged again under the write lock: a certificate may name an old entry since.
                 part = Book(connection).runs_from(retained.stream, firsts[start : start + _AT_ONCE])
+                files = {row.index: row.file for row in part}
                 going = list(_Needed(connection, retained.stream, rule).spare(part))
                 Book(connection).drop(retained.stream, [row.index for row in going])
+            remove_files(store, retained.stream, {row.index: files[row.index] for row in going})
             retained.now += sum(row.count for row in going)
             retained.bytes += sum(map(_size, going))
-    remove_unnamed(store)
     return [retained for retained, _ in found]
 
 
@@ -98,6 +102,7 @@ def _look(connection: Connection, rule: Rule) -> Iterator[tuple[Retained, list[i
             firsts.append(row.index)
             found.now += row.count
             found.bytes += _size(row)
+        found.unreadable = needed.unreadable
         yield found, firsts
 
 
@@ -118,6 +123,8 @@ class _Needed:
         spans = sorted(self._spans(stream)) if self.size else []
         self._firsts = [first for first, _ in spans]
         self._lasts = list(accumulate((last for _, last in spans), max))
+        self.unreadable = 0
+        """Entries in rows that `spare` could not judge."""
 
     def spare(self, rows: Iterable[EvidenceRow]) -> Iterator[EvidenceRow]:
         """Those of a stream's rows that can be dropped, with their content."""
@@ -129,7 +136,11 @@ class _Needed:
             place = bisect_left(self._firsts, end)
             if place and self._lasts[place - 1] >= row.index:
                 continue
-            full = self._book.with_content(row)
+            try:
+                full = self._book.with_content(row)
+            except StoreError:  # a file that is missing or was changed; the database itself would fail elsewhere, too
+                self.unreadable += row.count
+                continue
             if _REGISTER not in full.entries:
                 yield full
 

@@ -203,8 +203,8 @@ class Book:
         return self._evidence.with_content(row)
 
     def drop(self, stream: bytes, firsts: Sequence[int]) -> None:
-        """Drop salts and entries of the rows that begin at these indexes; their leaf hashes stay. Files are removed by
-        `ledger.store.evidence_moves.remove_unnamed`."""
+        """Drop salts and entries of the rows that begin at these indexes; their leaf hashes stay. Their files are to be
+        removed after the commit, with `ledger.store.evidence_moves.remove_files`."""
         self._evidence.drop(stream, firsts)
 
     def evidence_runs(self) -> Iterator[tuple[EvidenceRow, list[EvidenceEntry] | None]]:

@@ -1,6 +1,6 @@
 """Content of evidence rows in files, for a company whose measurements outgrow its database.
 
-    FOLDER/.millmark-evidence                        which database the folder belongs to
+    FOLDER/millmark-evidence                         which database the folder belongs to
     FOLDER/<stream, 64 digits>/2026-11/3f/3f9a...    salts of a row's entries (32 bytes each), then the entries
 
 A file's name is the SHA-256 of its content, and its month that in which it was written: a month that is over gets no
@@ -8,12 +8,13 @@ further file. Rows name their file; hashes of leaves stay in the database, so th
 the entry that they show.
 
 A file is on the disk before the transaction commits in which a row names it. Whoever writes files or removes them
-holds the database's write lock: so a file that no row names, as a crash leaves it, can be told from one that is being
-written.
+holds the database's write lock, so that nobody removes what another is writing.
 """
 
 from __future__ import annotations
 
+import math
+import os
 import re
 import secrets
 from collections.abc import Iterable, Iterator
@@ -33,11 +34,15 @@ from ledger.store.tables import evidence
 if TYPE_CHECKING:
     from ledger.store.database import Store
 
-__all__ = ["OPTION", "EvidenceFiles", "files_of", "month_of"]
+__all__ = ["MARKER", "OPTION", "EvidenceFiles", "files_of", "month_of"]
 
 OPTION = "millmark_evidence"
 """Execution option of a connection: the EvidenceFiles of its store, if it has a folder for them."""
-_MARKER = ".millmark-evidence"
+MARKER = "millmark-evidence"
+"""File in the folder with the name that its database gave it (EvidenceFolderRow)."""
+_NOT_OURS = frozenset({"lost+found"})
+"""What a new file system has."""
+_NAME = re.compile(r"\d{4}-\d{2}/[0-9a-f]{2}/[0-9a-f]{64}")
 
 
 class EvidenceFiles:
@@ -45,48 +50,77 @@ class EvidenceFiles:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._name = ""
+        self._ready: set[Path] = set()
+        """Folders whose names this process has brought to the disk: that they exist does not say so."""
 
     def claim(self, store: Store) -> None:
-        """Makes an empty folder this database's, once.
+        """Makes an empty folder this database's, once; to be called before any other.
 
         Raises SettingsError if the folder is missing, or is not the one that this database keeps its files in: one of
         another database, or the empty place of a disk that is not mounted. Raises StoreError.
         """
-        marker = self._read_marker()
         with store.reading() as connection:
             row = Rows(connection).get(EvidenceFolderRow, 1)
-        if row is not None and marker == row.name.hex():
-            return
+            if row is not None and self._read_marker() == row.name.hex():
+                self._name = row.name.hex()
+                return
+            is_used = connection.execute(select(evidence.c.stream).where(evidence.c.file != "").limit(1)).first()
         with store.transaction() as connection:
-            row = Rows(connection).get(EvidenceFolderRow, 1)
-            if marker and (row is None or marker != row.name.hex()):
-                raise SettingsError(
-                    f"evidence_folder {self.folder} belongs to another database",
-                    hint="name a folder for this one alone",
-                )
-            if connection.execute(select(evidence.c.file).where(evidence.c.file != "").limit(1)).first() is not None:
-                raise SettingsError(
-                    f"evidence_folder {self.folder} is not the one with this database's files",
-                    hint="mount its disk, or name the folder that has them",
-                )
-            row = row or EvidenceFolderRow(1, secrets.token_bytes(16))
-            Rows(connection).put(row)
-        # After the commit: a marker without its row would be that of another database.
-        self._put(self.folder / _MARKER, row.name.hex().encode())
+            row, marker = Rows(connection).get(EvidenceFolderRow, 1), self._read_marker()
+            if row is None or marker != row.name.hex():
+                self._verify_new(marker, is_used is not None)
+                # A new name for each folder: an earlier one is refused from then on, as files would be in both.
+                row = EvidenceFolderRow(1, secrets.token_bytes(16))
+                Rows(connection).put(row)
+                self._write_marker(row.name.hex())
+            self._name = row.name.hex()
+
+    def _verify_new(self, marker: str, is_used: bool) -> None:
+        if marker:
+            raise SettingsError(
+                f"evidence_folder {self.folder} belongs to another database",
+                hint=f"name a folder for this one alone; if a first start was cut off here, remove {MARKER} from it",
+            )
+        if is_used:
+            raise SettingsError(
+                f"evidence_folder {self.folder} is not the one with this database's files: it has no {MARKER}",
+                hint="mount its disk, or name the folder that has them",
+            )
+        if any(one.name not in _NOT_OURS and not one.name.startswith(f".{MARKER}") for one in self.folder.iterdir()):
+            raise SettingsError(f"evidence_folder {self.folder} is not empty", hint="name a new folder: mkdir -m 700")
 
     def _read_marker(self) -> str:
-        if not self.folder.is_dir():
-            raise SettingsError(
-                f"evidence_folder {self.folder} is not a folder", hint="mount its disk, or make it: mkdir -m 700"
-            )
+        """What the marker says; empty if there is none."""
         try:
-            return (self.folder / _MARKER).read_text()
+            if not self.folder.is_dir():
+                raise SettingsError(
+                    f"evidence_folder {self.folder} is not a folder", hint="mount its disk, or make it: mkdir -m 700"
+                )
+            return (self.folder / MARKER).read_text()
         except FileNotFoundError:
             return ""
         except (OSError, ValueError) as error:
             raise SettingsError(
-                f"{self.folder / _MARKER} cannot be read: {error}", hint="check the folder's permissions"
+                f"{self.folder / MARKER} cannot be read: {getattr(error, 'strerror', None) or 'it is no text'}",
+                hint="check the folder's permissions",
             ) from None
+
+    def _write_marker(self, name: str) -> None:
+        draft = self.folder / f".{MARKER}.{secrets.token_hex(8)}"
+        try:
+            write_new(draft, name.encode(), 0o600)
+            try:
+                os.link(draft, self.folder / MARKER)  # unlike a rename, this fails if another database has just done so
+            finally:
+                draft.unlink()
+            sync_folder(self.folder)
+        except FileExistsError:
+            raise SettingsError(
+                f"evidence_folder {self.folder} belongs to another database", hint="name a folder for this one alone"
+            ) from None
+        except OSError as error:
+            raise _cannot("written", self.folder / MARKER, error) from error
 
     def write(self, stream: bytes, content: bytes) -> str:
         """Writes a file and brings it to the disk, within a transaction that holds the write lock; returns its name.
@@ -95,14 +129,35 @@ class EvidenceFiles:
         """
         digest = sha256(content).hex()
         name = f"{month_of(datetime.now(UTC))}/{digest[:2]}/{digest}"
-        if not (self.folder / _MARKER).exists():
-            raise StoreError(f"{self.folder} was unmounted or emptied", hint="mount the disk of evidence_folder")
-        self._put(self._path(stream, name), content)
+        self._verify_mounted()
+        path = self._path(stream, name)
+        draft = path.with_name(f".{digest}.{secrets.token_hex(8)}")
+        try:
+            self._make(path.parent)
+            write_new(draft, content, 0o600)
+            try:
+                replace_file(draft, path)
+            finally:
+                draft.unlink(missing_ok=True)
+        except OSError as error:
+            raise _cannot("written", path, error) from error
         return name
+
+    def _verify_mounted(self) -> None:
+        try:
+            marker = self._read_marker()
+        except SettingsError as error:
+            raise StoreError(str(error), hint=error.hint) from None
+        if not self._name or marker != self._name:
+            raise StoreError(
+                f"evidence_folder {self.folder} was unmounted or replaced", hint="mount its disk; nothing is recorded"
+            )
 
     def read(self, stream: bytes, name: str) -> bytes:
         """The content of a file. Raises StoreError if it is missing, StoreDamagedError if it is not what was
         written."""
+        if not _NAME.fullmatch(name):
+            raise StoreDamagedError(f"{name[:80]!r} is no file of evidence", hint="restore the database from a backup")
         path = self._path(stream, name)
         try:
             content = path.read_bytes()
@@ -119,49 +174,50 @@ class EvidenceFiles:
     def streams(self) -> Iterator[bytes]:
         """The streams of which there are files. Raises StoreError if the folder cannot be read."""
         try:
-            paths = sorted(self.folder.iterdir())
+            names = sorted(one.name for one in self.folder.iterdir())
         except OSError as error:
-            raise StoreError(
-                f"{self.folder} cannot be read: {error.strerror}", hint="mount the disk of evidence_folder"
-            ) from error
-        for path in paths:
-            if re.fullmatch("[0-9a-f]{64}", path.name) and path.is_dir():
-                yield bytes.fromhex(path.name)
+            raise _cannot("read", self.folder, error) from error
+        for name in names:
+            if re.fullmatch("[0-9a-f]{64}", name):
+                yield bytes.fromhex(name)
 
-    def names(self, stream: bytes) -> Iterator[str]:
-        """All files of a stream, drafts that a crash left among them."""
+    def names(self, stream: bytes, before_s: float = math.inf) -> Iterator[str]:
+        """The files of a stream that were written before a moment, in seconds since 1970, with drafts that a crash
+        left."""
         folder = self.folder / stream.hex()
         for path in folder.glob("*/*/*"):
-            yield path.relative_to(folder).as_posix()
+            if path.stat().st_mtime < before_s:
+                yield path.relative_to(folder).as_posix()
 
-    def remove(self, stream: bytes, names: Iterable[str]) -> None:
-        """Removes files, if they are there. The caller holds the write lock, and has made sure that no row names
-        them. Raises StoreError."""
+    def remove(self, stream: bytes, names: Iterable[str], before_s: float | None = None) -> int:
+        """Removes files, if they are there and were written before a moment; returns their number. The caller holds the
+        write lock, and has made sure that no row names them. Raises StoreError."""
+        self._verify_mounted()
+        removed = 0
         for path in (self._path(stream, name) for name in names):
             try:
-                path.unlink(missing_ok=True)
+                if before_s is None or path.stat().st_mtime < before_s:
+                    path.unlink()
+                    removed += 1
+            except FileNotFoundError:
+                continue
             except OSError as error:
-                raise StoreError(f"{path} cannot be removed: {error.strerror}", hint="check its permissions") from error
+                raise _cannot("removed", path, error) from error
+        return removed
 
     def _path(self, stream: bytes, name: str) -> Path:
         return self.folder / stream.hex() / name
 
     def _make(self, folder: Path) -> None:
-        if not folder.exists():
+        if folder not in self._ready and folder != self.folder:
             self._make(folder.parent)
-            folder.mkdir(mode=0o700)
+            folder.mkdir(mode=0o700, exist_ok=True)
             sync_folder(folder.parent)
+            self._ready.add(folder)
 
-    def _put(self, path: Path, content: bytes) -> None:
-        draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-        try:
-            self._make(path.parent)
-            write_new(draft, content, 0o600)
-            replace_file(draft, path)
-        except OSError as error:
-            raise StoreError(
-                f"{path} cannot be written: {error.strerror}", hint="check the disk of evidence_folder"
-            ) from error
+
+def _cannot(done: str, path: Path, error: OSError) -> StoreError:
+    return StoreError(f"{path} cannot be {done}: {error.strerror}", hint="check the disk of evidence_folder")
 
 
 def files_of(connection: Connection) -> EvidenceFiles | None:

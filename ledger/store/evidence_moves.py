@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ledger.errors import SettingsError
-from ledger.store.book_rows import EvidenceRow
 from ledger.store.database import Store
-from ledger.store.evidence_files import EvidenceFiles
 from ledger.store.evidence_rows import EvidenceRows
 
-__all__ = ["move_content", "remove_unnamed"]
+__all__ = ["move_content", "prune_files", "remove_files"]
 
-_ROWS_AT_ONCE = 64
+_ROWS_AT_ONCE = 16
+"""Rows that are moved in one transaction, so that other writers get their turn, and a slow disk is not taken for a
+process that hangs."""
 _FILES_AT_ONCE = 1000
-"""What is done under one write lock, so that other writers get their turn."""
+_AGE_S = 86_400
+"""Files that no row names are left for so long."""
 
 
 def move_content(store: Store, *, into_files: bool) -> int:
@@ -26,50 +28,51 @@ def move_content(store: Store, *, into_files: bool) -> int:
     if store.evidence is None:
         raise SettingsError("there is no folder for evidence", hint="set evidence_folder")
     with store.reading() as connection:
-        rows = EvidenceRows(connection)
-        found = [(row.stream, row.index) for row in rows.every() if _is_elsewhere(row, into_files)]
+        found = EvidenceRows(connection).elsewhere(into_files=into_files)
     moved = 0
-    for start in range(0, len(found), _ROWS_AT_ONCE):
-        firsts: dict[bytes, list[int]] = defaultdict(list)
-        for stream, first in found[start : start + _ROWS_AT_ONCE]:
-            firsts[stream].append(first)
-        with store.transaction() as connection:
-            rows = EvidenceRows(connection)
-            for stream, some in firsts.items():
-                # Read again under the write lock: they may have been dropped since.
-                going = [row for row in rows.beginning(stream, some) if _is_elsewhere(row, into_files)]
-                rows.update([rows.moved_out(row) if into_files else rows.with_content(row) for row in going])
-                moved += sum(row.count for row in going)
-    remove_unnamed(store)
+    for stream, firsts in found.items():
+        for start in range(0, len(firsts), _ROWS_AT_ONCE):
+            moved += _move(store, stream, firsts[start : start + _ROWS_AT_ONCE], into_files=into_files)
     return moved
 
 
-def _is_elsewhere(row: EvidenceRow, into_files: bool) -> bool:
-    return not row.is_dropped and bool(row.file) != into_files
+def _move(store: Store, stream: bytes, firsts: Sequence[int], *, into_files: bool) -> int:
+    with store.transaction() as connection:
+        rows = EvidenceRows(connection)
+        # Read again under the write lock: they may have been dropped since.
+        going = [one for one in rows.beginning(stream, firsts) if not one.is_dropped and bool(one.file) != into_files]
+        rows.update([rows.moved_out(row) if into_files else rows.with_content(row) for row in going])
+    if not into_files:
+        remove_files(store, stream, {row.index: row.file for row in going})
+    return sum(row.count for row in going)
 
 
-def remove_unnamed(store: Store) -> int:
-    """Remove the files that no row names: of content that was dropped or moved, and what crashes left. Returns their
-    number. Does nothing without a folder. Raises StoreError."""
-    files, removed = store.evidence, 0
+def remove_files(store: Store, stream: bytes, named: Mapping[int, str]) -> None:
+    """Remove the files that rows of a stream named, by the rows' first index, unless they name them again. To be called
+    after the commit: a crash in between leaves files that no row names. Raises StoreError."""
+    if store.evidence is None or not any(named.values()):
+        return
+    with store.transaction() as connection:
+        kept = {row.file for row in EvidenceRows(connection).beginning(stream, named)}
+        store.evidence.remove(stream, set(named.values()) - kept - {""})
+
+
+def prune_files(store: Store) -> int:
+    """Remove files that were written more than a day ago and that no row names, as crashes leave them; returns their
+    number. Files of rows that another copy of the database has are among them. Raises SettingsError if the store has no
+    folder, StoreError."""
+    files, before_s, removed = store.evidence, time.time() - _AGE_S, 0
     if files is None:
-        return removed
+        raise SettingsError("there is no folder for evidence", hint="set evidence_folder")
     for stream in files.streams():
         months: dict[str, list[str]] = defaultdict(list)
-        for name in files.names(stream):
+        for name in files.names(stream, before_s):
             months[name.partition("/")[0]].append(name)
         for month, names in months.items():
-            removed += _remove(store, files, stream, month, names)
+            with store.reading() as connection:
+                unnamed = sorted(set(names) - EvidenceRows(connection).named(stream, month))
+            for start in range(0, len(unnamed), _FILES_AT_ONCE):
+                # Under the write lock: what a row names since was written since, so that it is younger now.
+                with store.transaction():
+                    removed += files.remove(stream, unnamed[start : start + _FILES_AT_ONCE], before_s)
     return removed
-
-
-def _remove(store: Store, files: EvidenceFiles, stream: bytes, month: str, names: Sequence[str]) -> int:
-    with store.reading() as connection:
-        unnamed = sorted(set(names) - EvidenceRows(connection).named(stream, month))
-    for start in range(0, len(unnamed), _FILES_AT_ONCE):
-        some = unnamed[start : start + _FILES_AT_ONCE]
-        # Again under the write lock: the same content may have been written once more since.
-        with store.transaction() as connection:
-            gone = set(some) - EvidenceRows(connection).named(stream, month)
-            files.remove(stream, gone)
-    return len(unnamed)

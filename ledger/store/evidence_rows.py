@@ -32,6 +32,7 @@ class EvidenceRows:
         self._connection = connection
         self._rows = Rows(connection)
         self._files = files_of(connection)
+        self._is_planned = connection.dialect.name != "postgresql"
 
     def insert(self, rows: Sequence[EvidenceRow]) -> None:
         """Add consecutive rows of a stream, with their content; it goes into files if the store has a folder for them.
@@ -49,27 +50,27 @@ class EvidenceRows:
     def size(self, stream: bytes) -> int:
         """Number of stored entries of a stream. The log has no gaps, so it ends where its last row does."""
         row = select(evidence.c.index + evidence.c.count).where(evidence.c.stream == stream)
-        return self._connection.execute(row.order_by(evidence.c.index.desc()).limit(1)).scalar() or 0
+        return self._planned().execute(row.order_by(evidence.c.index.desc()).limit(1)).scalar() or 0
 
     def counts(self) -> Iterator[tuple[bytes, int, int, int]]:
-        """Each stream, with the number of its entries, of those that were dropped, and of those with content in files."""
+        """Each stream, with the number of its entries, of those that were dropped, and of those in files."""
         in_file = evidence.c.file != ""
         gone = and_(func.length(evidence.c.salts) == 0, evidence.c.file == "")
         sums = (func.sum(case((which, evidence.c.count), else_=0)) for which in (gone, in_file))
         query = select(evidence.c.stream, func.sum(evidence.c.count), *sums).group_by(evidence.c.stream)
-        for stream, entries, dropped, filed in self._connection.execute(query.order_by(evidence.c.stream)):
+        for stream, entries, dropped, filed in self._planned().execute(query.order_by(evidence.c.stream)):
             yield bytes(stream), int(entries), int(dropped), int(filed)
 
     def hashes(self, stream: bytes, size: int) -> Iterator[tuple[int, bytes]]:
         """Index of the first entry and joined leaf hashes of each row that begins below index `size`, in order."""
         query = select(evidence.c.index, evidence.c.leaf_hashes)
         query = query.where(evidence.c.stream == stream, evidence.c.index < size).order_by(evidence.c.index)
-        yield from map(tuple, self._connection.execute(query))
+        yield from map(tuple, self._planned().execute(query))
 
     def holding(self, stream: bytes, index: int) -> EvidenceRow | None:
         """The row that has the entry at an index, or, beyond the log's end, its last one; without what is in a file."""
         query = select(evidence).where(evidence.c.stream == stream, evidence.c.index <= index)
-        found = self._connection.execute(query.order_by(evidence.c.index.desc()).limit(1)).one_or_none()
+        found = self._planned().execute(query.order_by(evidence.c.index.desc()).limit(1)).one_or_none()
         return None if found is None else EvidenceRow(*found)
 
     def of(self, stream: bytes) -> Iterator[EvidenceRow]:
@@ -81,6 +82,18 @@ class EvidenceRows:
         """Like `of`, the rows with entries that lie within a stream's first `size` ones."""
         end = evidence.c.index + evidence.c.count
         return self._each(select(evidence).where(evidence.c.stream == stream, end <= size).order_by(evidence.c.index))
+
+    def elsewhere(self, *, into_files: bool) -> dict[bytes, list[int]]:
+        """First index of each row whose content is not in files or, with False, not in the row, by stream; rows without
+        content are left out."""
+        outside = evidence.c.file == "" if into_files else evidence.c.file != ""
+        query = select(evidence.c.stream, evidence.c.index).where(outside)
+        if into_files:
+            query = query.where(func.length(evidence.c.salts) > 0)
+        found: dict[bytes, list[int]] = {}
+        for stream, index in self._planned().execute(query.order_by(evidence.c.stream, evidence.c.index)):
+            found.setdefault(bytes(stream), []).append(index)
+        return found
 
     def every(self) -> Iterator[EvidenceRow]:
         """The rows of all streams, without what is in files."""
@@ -96,6 +109,7 @@ class EvidenceRows:
 
     def beginning(self, stream: bytes, firsts: Iterable[int]) -> list[EvidenceRow]:
         """The rows of a stream that begin at these indexes, without what is in files."""
+        self._planned()
         return self._rows.among(EvidenceRow, "index", firsts, stream=stream)
 
     def with_content(self, row: EvidenceRow) -> EvidenceRow:
@@ -123,8 +137,8 @@ class EvidenceRows:
         return replace(row, salts=b"", entries="", file=name)
 
     def drop(self, stream: bytes, firsts: Sequence[int]) -> None:
-        """Drop salts and entries of the rows that begin at these indexes; their leaf hashes stay. Their files are
-        removed with `remove_unnamed`."""
+        """Drop salts and entries of the rows that begin at these indexes; their leaf hashes stay. Their files are to be
+        removed after the commit, with `ledger.store.evidence_moves.remove_files`."""
         self._change(stream, [{"first": first, "salts": b"", "entries": "", "file": ""} for first in firsts])
 
     def update(self, rows: Sequence[EvidenceRow]) -> None:
@@ -135,15 +149,23 @@ class EvidenceRows:
     def named(self, stream: bytes, month: str) -> set[str]:
         """The files of a month that rows of a stream name."""
         query = select(evidence.c.file).where(evidence.c.stream == stream, evidence.c.file.startswith(month))
-        return set(self._connection.execute(query).scalars())
+        return set(self._planned().execute(query).scalars())
+
+    def _planned(self) -> Connection:
+        """The connection; PostgreSQL plans its statements for their values from now on. A plan that fits every stream,
+        which it makes of a statement that comes often, would lock the partitions of all of them."""
+        if not self._is_planned:
+            self._connection.exec_driver_sql("SET LOCAL plan_cache_mode = force_custom_plan")
+            self._is_planned = True
+        return self._connection
 
     def _change(self, stream: bytes, changed: Sequence[dict[str, object]]) -> None:
         that: ColumnElement[bool] = and_(evidence.c.stream == stream, evidence.c.index == bindparam("first"))
         names = ("salts", "entries", "file")
         statement = update(evidence).where(that).values({name: bindparam(name) for name in names})
         if changed:
-            self._connection.execute(statement, list(changed))
+            self._planned().execute(statement, list(changed))
 
     def _each(self, query: Select[Any]) -> Iterator[EvidenceRow]:
-        for row in self._connection.execute(query.execution_options(yield_per=100)):
+        for row in self._planned().execute(query.execution_options(yield_per=100)):
             yield EvidenceRow(*row)

@@ -16,6 +16,7 @@ done once. Rows stay when their content is dropped, since hashes of leaves are n
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
@@ -24,9 +25,14 @@ from sqlalchemy.exc import OperationalError
 __all__ = ["Partition", "list_partitions", "prepare_partition"]
 
 _BOUNDS = re.compile(r"FROM \('?(MINVALUE|-?\d+)'?\) TO \('?(MAXVALUE|-?\d+)'?\)")
-_WAIT = "200ms"
-"""How long a new month waits for readers of its stream, who wait for it in turn. After that, its rows go into the
-partition of the month before, and the next write tries again."""
+_WAIT, _SCAN, _AGAIN_S = "200ms", "5s", 60.0
+"""How long a new month waits for readers of its stream, who wait for it in turn, and may take to look through the rows
+of the month before. After that, its rows go there, and a write tries again after a minute: a dump or a vacuum may take
+hours."""
+_REFUSED = frozenset({"55P03", "57014"})
+"""SQLSTATE of a lock that was not to be had, and of a statement that took too long."""
+_tried_s: dict[tuple[str, str], float] = {}
+"""When this process last tried in vain to begin a month, by database and table."""
 _LIST = """
 SELECT child.relname, pg_get_expr(child.relpartbound, child.oid)
 FROM pg_inherits JOIN pg_class AS child ON child.oid = inhrelid
@@ -68,20 +74,28 @@ def prepare_partition(connection: Connection, stream: bytes, first: int, month: 
 
 
 def _begin_month(connection: Connection, table: str, last: Partition, name: str, first: int) -> None:
+    place, now_s = (str(connection.engine.url), table), time.monotonic()
+    if now_s - _tried_s.get(place, -_AGAIN_S) < _AGAIN_S:
+        return
     bounds = f"FROM ({last.first}) TO ({first})"
-    usual = connection.exec_driver_sql("SHOW lock_timeout").scalar_one()
+    usual = connection.exec_driver_sql(
+        "SELECT current_setting('lock_timeout'), current_setting('statement_timeout')"
+    ).one()
     try:
         with connection.begin_nested():
             connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_WAIT}'")
+            connection.exec_driver_sql(f"SET LOCAL statement_timeout = '{_SCAN}'")
             connection.exec_driver_sql(f"ALTER TABLE {table} DETACH PARTITION {last.name}")
             connection.exec_driver_sql(f"ALTER TABLE {table} ATTACH PARTITION {last.name} FOR VALUES {bounds}")
             connection.exec_driver_sql(
                 f"CREATE TABLE {name} PARTITION OF {table} FOR VALUES FROM ({first}) TO (MAXVALUE)"
             )
-            connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{usual}'")
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{usual[0]}'")
+            connection.exec_driver_sql(f"SET LOCAL statement_timeout = '{usual[1]}'")
     except OperationalError as error:
-        if getattr(error.orig, "sqlstate", None) != "55P03":  # lock_not_available
+        if getattr(error.orig, "sqlstate", None) not in _REFUSED:
             raise
+        _tried_s[place] = now_s
 
 
 def _table_of(stream: bytes) -> str:

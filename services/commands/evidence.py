@@ -12,7 +12,7 @@ import typer
 from ledger.canonical import to_hex
 from ledger.provenance.retention import Retained, Rule, drop_evidence, find_droppable
 from ledger.store import Book, Store
-from ledger.store.evidence_moves import move_content
+from ledger.store.evidence_moves import move_content, prune_files
 from services.commands.audit import audited
 from services.commands.context import Context, open_context
 from services.interop.epcis.repository import EpcisRepository
@@ -40,6 +40,7 @@ def register(app: typer.Typer) -> None:
     )
     group.command("status", epilog="Example: millmark evidence status")(run_status)
     group.command("move", epilog="Example: millmark evidence move files")(run_move)
+    group.command("prune", epilog="Example: millmark evidence prune")(run_prune)
     group.command("drop", epilog="Example: millmark evidence drop --older-than 365 --dry-run")(run_drop)
     app.add_typer(group, name="evidence")
 
@@ -67,6 +68,17 @@ def run_move(
         print_json(context, {"entries": moved})
         return
     print_lines(f"{moved} entries moved into {'files' if place is Place.FILES else 'the database'}")
+
+
+def run_prune(context: typer.Context, as_json: AsJson = False) -> None:
+    """Remove files of evidence_folder that were written more than a day ago and that no row of this database names, as
+    crashes leave them. Not to be used with a copy of the database, for which the newer files of the other are such."""
+    with open_context(context.obj) as opened, audited(opened.settings, "evidence prune", ""):
+        removed = prune_files(opened.store)
+    if as_json:
+        print_json(context, {"files": removed})
+        return
+    print_lines(f"{removed} files removed")
 
 
 def run_drop(
@@ -121,6 +133,7 @@ def _print(
             "dropped_before": one.dropped,
             **({"in_files": filed[one.stream]} if one.stream in filed else {}),
             "now": one.now,
+            "unreadable": one.unreadable,
             "bytes": one.bytes,
         }
         for one in found
@@ -132,6 +145,7 @@ def _print(
         shown = f"{row['identifier'] or row['stream']}: {row['entries']} entries"
         shown += f", {row['in_files']} in files" if row.get("in_files") else ""
         shown += f", {row['dropped_before']} without content"
-        print_lines(f"{shown}, {row['now']} {now} ({row['bytes']} bytes)" if now else shown)
+        shown += f", {row['now']} {now} ({row['bytes']} bytes)" if now else ""
+        print_lines(f"{shown}, {row['unreadable']} in files that cannot be read" if row["unreadable"] else shown)
     if not rows:
         print_lines("no stream's log is in this database")

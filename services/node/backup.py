@@ -14,14 +14,13 @@ from pathlib import Path
 
 from ledger.errors import InputError, SettingsError
 from services.backup import copy_all, copy_sqlite, is_filled
+from services.evidence_copies import DATABASE, EVIDENCE, copy_evidence, verify_evidence
 from services.node.agent import lock_folder
 from services.node.config import NodeConfig
 from services.node.streamlog import StreamLog
 from services.store import sqlite_path
 
 __all__ = ["back_up", "restore"]
-
-_DATABASE, _EVIDENCE = "millmark.sqlite", "evidence"
 
 
 def back_up(config: NodeConfig, target: Path) -> None:
@@ -36,10 +35,11 @@ def back_up(config: NodeConfig, target: Path) -> None:
         # Drafts are copied before and after the database. The first pass catches those that are settled, and removed,
         # once the database is copied; the second those written meanwhile, whose records the copy may already hold.
         _copy_some(source, target, "drafts/*.json")
-        copy_sqlite(database, target / _DATABASE)
+        copy_sqlite(database, target / DATABASE)
         _copy_some(source, target, "drafts/*.json")
         if config.evidence_folder is not None:
-            copy_all(config.evidence_folder, target / _EVIDENCE)
+            copy_evidence(config.evidence_folder, target / EVIDENCE)
+        verify_evidence(target)
         for pattern in ("streams/*/failed-lots.json", "streams/*/log", "folder-*.json", "dead-letters.jsonl*"):
             _copy_some(source, target, pattern)
     except (OSError, sqlite3.Error) as error:
@@ -56,19 +56,22 @@ def restore(config: NodeConfig, backup: Path) -> Mapping[str, int]:
     a log belongs to another stream or the database is not SQLite.
     """
     database, folder = _database(config), config.data_folder
+    if not (backup / DATABASE).is_file():
+        raise InputError(f"{backup} is not a node backup", hint="name the folder that `millmark node backup` wrote")
     if folder.exists() or database.exists():
         raise InputError(f"{folder} or {database} already exists", hint="move it away first")
+    if config.evidence_folder is None and (backup / EVIDENCE).is_dir():
+        raise SettingsError(f"{backup} has files of evidence", hint="set evidence_folder to where they go")
+    verify_evidence(backup)
     if config.evidence_folder is not None and is_filled(config.evidence_folder):
         raise InputError(f"{config.evidence_folder} is not empty", hint="move what is in it away first")
-    if not (backup / _DATABASE).is_file():
-        raise InputError(f"{backup} is not a node backup", hint="name the folder that `millmark node backup` wrote")
     found = {}
     with lock_folder(folder):
         for pattern in ("drafts/*.json", "streams/*/*", "folder-*.json", "dead-letters.jsonl*"):
             _copy_some(backup, folder, pattern)
-        shutil.copyfile(backup / _DATABASE, database)
-        if config.evidence_folder is not None and (backup / _EVIDENCE).is_dir():
-            copy_all(backup / _EVIDENCE, config.evidence_folder)
+        shutil.copyfile(backup / DATABASE, database)
+        if config.evidence_folder is not None and (backup / EVIDENCE).is_dir():
+            copy_all(backup / EVIDENCE, config.evidence_folder)
         for stream in config.streams:
             path = folder / "streams" / stream.name / "log"
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

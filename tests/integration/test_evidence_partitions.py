@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,17 +10,19 @@ import pytest
 from sqlalchemy import text
 
 from ledger.errors import StoreError
-from ledger.store import Book, Store, open_store
+from ledger.store import Book, Store, open_store, partitions
 from ledger.store.evidence_moves import move_content
 from ledger.store.partitions import Partition, list_partitions
 from services.lab import cluster
 from tests.integration.test_postgresql import drop_everything
+from tests.support.fake_chain import digest
 from tests.unit.ledger.test_evidence_files import _OTHER, _STREAM, add, expected, files_in, read_all
 
 pytestmark = [
     pytest.mark.integration,
     pytest.mark.skipif(cluster.describe_missing() is not None, reason=str(cluster.describe_missing())),
 ]
+LIMITS = ("lock_timeout", "statement_timeout")
 _TABLE = f"evidence_{_STREAM[:16].hex()}"
 
 
@@ -99,11 +102,56 @@ def test_a_month_waits_for_a_reader_only_briefly_and_begins_with_a_later_write(
         assert Book(connection).evidence_size(_STREAM) == 10
         add(store, _OTHER, count=10)  # a new stream waits for no reader
     assert [one.end for one in partitions_of(store)] == ["MAXVALUE"]
-    add_in(store, "2026-11", monkeypatch, 20, 10)
-    assert [(one.first, one.end) for one in partitions_of(store)] == [("MINVALUE", "20"), ("20", "MAXVALUE")]
+    began_s = time.monotonic()
+    add_in(store, "2026-11", monkeypatch, 20, 5)
+    assert len(partitions_of(store)) == 1, "tried again after a minute only"
+    assert time.monotonic() - began_s < 30
+    partitions._tried_s.clear()
+    add_in(store, "2026-11", monkeypatch, 25, 5)
+    assert [(one.first, one.end) for one in partitions_of(store)] == [("MINVALUE", "25"), ("25", "MAXVALUE")]
     assert read_all(store) == expected(30)
     with store.transaction() as connection:
-        assert connection.exec_driver_sql("SHOW lock_timeout").scalar_one() == "10s"
+        add_in_month = [connection.exec_driver_sql(f"SHOW {name}").scalar_one() for name in LIMITS]
+    assert add_in_month == ["10s", "5min"]
+
+
+def test_limits_in_time_are_as_before_after_a_month_began(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_in(store, "2026-10", monkeypatch, 0, 10)
+    with store.transaction() as connection:
+        partitions.prepare_partition(connection, _STREAM, 10, "2026-11")
+        assert [connection.exec_driver_sql(f"SHOW {name}").scalar_one() for name in LIMITS] == ["10s", "5min"]
+    assert len(partitions_of(store)) == 2
+
+
+def test_a_month_that_takes_long_to_end_does_not_begin_and_stops_nothing(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(partitions, "_SCAN", "1ms")
+    add_in(store, "2026-10", monkeypatch, 0, 10)
+    with store.transaction() as connection:
+        connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+        values = "SELECT stream, 10 + n, 1, salts, entries, leaf_hashes, kinds, file"
+        values += " FROM evidence, generate_series(1, 200000) AS n"
+        connection.exec_driver_sql(f"INSERT INTO evidence {values}")
+    add_in(store, "2026-11", monkeypatch, 300_000, 5)
+    assert len(partitions_of(store)) == 1
+    with store.reading() as connection:
+        assert Book(connection).evidence_size(_STREAM) == 300_005
+
+
+def test_no_plan_locks_the_partitions_of_other_streams(store: Store) -> None:
+    """PostgreSQL makes a plan for all values of a statement that comes often: its locks would not suffice for years of
+    many machines."""
+    add(store, count=10)
+    for number in range(20):
+        add(store, digest("machine", number), count=10)
+    for _ in range(3):
+        with store.reading() as connection:
+            for index in range(10):
+                Book(connection).evidence_entry(_STREAM, index)
+            query = "SELECT count(DISTINCT relation) FROM pg_locks WHERE pid = pg_backend_pid()"
+            query += " AND relation::regclass::text LIKE 'evidence%%'"
+            assert connection.exec_driver_sql(query).scalar_one() <= 6
 
 
 def test_content_moves_between_partitions_and_files(

@@ -17,6 +17,7 @@ from ledger.chain import write_deployment
 from ledger.index import Follower
 from ledger.store import Store
 from ledger.store.database import build_engine
+from ledger.store.evidence_files import MARKER
 from ledger.store.outbox import Outbox, OutboxState
 from services.backup import PARTS
 from services.devchain import create_devchain
@@ -24,7 +25,7 @@ from services.store import open_store
 from tests.support.command_line import Runner
 from tests.support.loopback import serving
 from tests.support.recording_site import Site, open_site
-from tests.unit.ledger.test_evidence_files import add, expected, read_all
+from tests.unit.ledger.test_evidence_files import add, expected, files_in, read_all
 
 pytestmark = pytest.mark.integration
 
@@ -86,6 +87,22 @@ def test_the_commands_of_the_page_as_printed(office: Office) -> None:
     receive(site, "waiting", 2)
     with open_store(f"sqlite:///{office.home / 'ledger.db'}", office.home / "evidence") as store:
         add(store, count=300)
+    away = office.folder / "away"
+    for end in ("away", "empty"):
+        (office.home / "evidence").rename(away)
+        if end == "empty":
+            (office.home / "evidence").mkdir()
+        office.run.home = office.home
+        assert "is missing; mount the disk" in office.run.refused("backup", str(office.folder / f"{end} backup"))[1]
+        refused = office.run.refused("backup", str(office.folder / f"{end} alone"), "--without-database")[1]
+        assert f"has no {MARKER}; mount its disk" in refused
+        if end == "empty":
+            (office.home / "evidence").rmdir()
+        away.rename(office.home / "evidence")
+    lost, *_ = files_in(office.home / "evidence")
+    lost.rename(away)
+    assert "is missing; mount the disk" in office.run.refused("backup", str(office.folder / "lost"))[1]
+    away.rename(lost)
     (office.home / "products").mkdir()
     (office.home / "products" / "own.json").write_text("{}")
     said = office("backup BACKUP")
@@ -117,6 +134,23 @@ def test_the_commands_of_the_page_as_printed(office: Office) -> None:
     with Store(build_engine(f"sqlite:///{office.folder / 'restored' / 'ledger.db'}")) as store:
         assert Outbox(store).counts() == {OutboxState.FINAL: len(Outbox(site.store).page(None, 99, None))}
         Follower(site.world.chain, store).follow()
+
+
+def test_evidence_of_a_backup_that_was_changed_or_taken_is_refused(office: Office) -> None:
+    with open_store(f"sqlite:///{office.home / 'ledger.db'}", office.home / "evidence") as store:
+        add(store, count=1)
+    office("backup BACKUP")
+    backup = Path(office.places["BACKUP"])
+    office.run.home = office.folder / "restored"
+    [file] = files_in(backup / "evidence")
+    content = file.read_bytes()
+    file.write_bytes(content + b" ")
+    assert "is not what was written" in office.run.refused("restore", str(backup))[1]
+    file.unlink()
+    assert "is missing" in office.run.refused("restore", str(backup))[1]
+    assert not office.run.home.exists()
+    file.write_bytes(content)
+    assert office.run("restore", str(backup))[0] == 0
 
 
 def test_a_backup_that_was_changed_or_not_finished_is_refused(office: Office) -> None:

@@ -145,7 +145,13 @@ def test_a_backup_of_a_running_node_goes_on_where_it_was(site: NodeSite, tmp_pat
     data.rename(tmp_path / "old")
     assert "is not empty" in millmark("--config", str(site.config), "restore", str(tmp_path / "first"), fails=True)
     site.evidence.rename(tmp_path / "old evidence")
-    site.evidence.mkdir()  # as a disk that is mounted for it
+    text = site.config.read_text()
+    site.config.write_text(text.replace('evidence_folder = "evidence"\n', ""))
+    assert "has files of evidence; set evidence_folder" in millmark(
+        "--config", str(site.config), "restore", str(tmp_path / "first"), fails=True
+    )
+    site.config.write_text(text)
+    (site.evidence / "lost+found").mkdir(parents=True)  # as a disk that is mounted for it
     millmark("--config", str(site.config), "restore", str(tmp_path / "first"))
     refused = millmark("--config", str(site.config), fails=True)
     assert f"has {size + 1} entries anchored on the ledger but {size} in the outbox" in refused

@@ -17,9 +17,10 @@ __all__ = ["BROKEN", "KILLED", "SURVIVED", "in_fork", "quieten"]
 
 SURVIVED, KILLED, BROKEN = 0, 1, 3
 """Exit codes. `BROKEN`: it cannot be run so."""
-_TIMES, _SPARE_CPU_S, _STUCK_S = 4, 8, 60
+_TIMES, _SPARE_CPU_S, _STUCK_S = 4, 60, 60
 """A mutant may take so many times the processor time of its tests, and so much more, before it counts as endless; or it
-does if it takes none at all for so long."""
+does if it takes none at all for so long. The spare time is for fixtures that many tests share: the first to be measured
+was charged with them, and here it may be another."""
 _MEMORY = 3 << 30
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,9 @@ from ledger.index import check_book
 from ledger.merkle import leaf_hash
 from ledger.store import Book, Rows, Store, open_store
 from ledger.store.book_rows import EvidenceRow
-from ledger.store.evidence_moves import move_content, remove_unnamed
+from ledger.store.evidence_files import EvidenceFiles
+from ledger.store.evidence_moves import move_content, prune_files, remove_files
+from ledger.store.evidence_rows import EvidenceRows
 from tests.support.fake_chain import digest
 from tests.support.stores import new_store
 
@@ -110,16 +113,46 @@ def test_a_file_is_there_before_the_row_that_names_it(
     assert seen.count("fsync") >= 2
 
 
-def test_a_transaction_that_fails_leaves_files_that_are_removed(store: Store, folder: Path) -> None:
+def test_a_transaction_that_fails_leaves_files_that_are_removed_after_a_day(
+    store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     add(store)
     with pytest.raises(StoreError, match="exists already"):
         add(store, count=1)
     kept = {folder / _STREAM.hex() / row.file for row in rows_of(store)}
     assert len(files_in(folder)) == 4
     (files_in(folder)[0].parent / ".3f9a.half").write_bytes(b"a crash left this")
-    assert remove_unnamed(store) == 2
+    assert prune_files(store) == 0
+    for path in files_in(folder):
+        os.utime(path, (1, 1))
+    assert prune_files(store) == 2
     assert set(files_in(folder)) == kept
-    assert remove_unnamed(store) == 0
+    assert prune_files(store) == 0
+
+
+def test_what_is_written_anew_while_it_is_looked_for_stays(
+    store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Content that was moved back, whose file a crash left, and that moves out again."""
+    add(store, count=1)
+    monkeypatch.setattr("ledger.store.evidence_moves.remove_files", lambda *_: None)
+    move_content(store, into_files=False)
+    [path] = files_in(folder)
+    os.utime(path, (1, 1))
+    named = "ledger.store.evidence_rows.EvidenceRows.named"
+    monkeypatch.setattr(named, lambda *_: (move_content(store, into_files=True), set())[1])
+    assert prune_files(store) == 0
+    assert read_all(store) == expected(1)
+
+
+def test_dropping_removes_the_files_of_what_is_dropped_and_no_other(store: Store, folder: Path) -> None:
+    add(store)
+    (folder / _STREAM.hex() / "2026-01").mkdir()
+    first, *rest = rows_of(store)
+    with store.transaction() as connection:
+        Book(connection).drop(_STREAM, [0])
+    remove_files(store, _STREAM, {row.index: row.file for row in (first, rest[0])})
+    assert files_in(folder) == sorted(folder / _STREAM.hex() / row.file for row in rest)
 
 
 def test_content_moves_out_of_the_database_and_back(tmp_path: Path, folder: Path) -> None:
@@ -177,6 +210,45 @@ def test_a_store_without_the_folder_says_so(tmp_path: Path, store: Store) -> Non
             assert Book(connection).leaves(_STREAM, 1) == [leaf_of(0)], "proofs of others need no file"
 
 
+def test_a_folder_with_other_things_in_it_is_refused(tmp_path: Path) -> None:
+    """A home, for instance, whose keys a backup would then copy."""
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    with pytest.raises(SettingsError, match="is not empty"):
+        open_store(url, evidence=tmp_path)
+    (tmp_path / "disk" / "lost+found").mkdir(parents=True)
+    open_store(url, evidence=tmp_path / "disk").close()
+
+
+def test_of_two_databases_that_take_a_folder_at_once_one_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "evidence"
+    folder.mkdir()
+    verify, urls = EvidenceFiles._verify_new, [f"sqlite:///{tmp_path / name}.db" for name in "ab"]
+
+    def late(*arguments: Any) -> None:
+        verify(*arguments)
+        monkeypatch.setattr(EvidenceFiles, "_verify_new", verify)
+        open_store(urls[1], evidence=folder).close()
+
+    monkeypatch.setattr(EvidenceFiles, "_verify_new", late)
+    with pytest.raises(SettingsError, match="belongs to another database"):
+        open_store(urls[0], evidence=folder)
+    open_store(urls[1], evidence=folder).close()
+
+
+def test_a_folder_that_was_left_for_another_is_refused(tmp_path: Path, store: Store, folder: Path) -> None:
+    """Files would be in both. The same keeps what was written while a disk was not mounted from being lost unseen."""
+    url, other = f"sqlite:///{tmp_path / 'ledger.db'}", tmp_path / "other"
+    other.mkdir()
+    with open_store(url, evidence=other) as later:
+        add(later, count=1)
+        add(store, _OTHER, count=1)  # a process that still has the earlier one
+        assert read_all(later) == expected(1)
+    with pytest.raises(SettingsError, match="belongs to another database"):
+        open_store(url, evidence=folder)
+
+
 def test_another_databases_folder_is_refused(tmp_path: Path, store: Store, folder: Path) -> None:
     for name in ("new.db", "with a folder of its own.db"):
         url = f"sqlite:///{tmp_path / name}"
@@ -192,6 +264,8 @@ def test_the_empty_place_of_a_disk_is_not_taken_for_the_folder(tmp_path: Path, s
     add(store, count=1)
     url = f"sqlite:///{tmp_path / 'ledger.db'}"
     folder.rename(tmp_path / "away")
+    with pytest.raises(StoreError, match="is not a folder"):
+        add(store, first=1, count=1)
     with pytest.raises(SettingsError, match="is not a folder"):
         open_store(url, evidence=folder)
     folder.mkdir()
@@ -202,11 +276,40 @@ def test_the_empty_place_of_a_disk_is_not_taken_for_the_folder(tmp_path: Path, s
     assert list(folder.iterdir()) == []
 
 
-def test_a_crash_between_name_and_marker_is_made_good(tmp_path: Path, store: Store, folder: Path) -> None:
-    (folder / ".millmark-evidence").unlink()
-    with open_store(f"sqlite:///{tmp_path / 'ledger.db'}", evidence=folder) as again:
-        add(again, count=1)
-        assert read_all(again) == expected(1)
+def test_a_folder_that_may_not_be_looked_into_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, is_dir = tmp_path / "evidence", Path.is_dir
+
+    def refuse(path: Path) -> bool:
+        if path == folder:
+            raise PermissionError(13, "Permission denied")
+        return is_dir(path)
+
+    monkeypatch.setattr(Path, "is_dir", refuse)
+    with pytest.raises(SettingsError, match="cannot be read: Permission denied"):
+        open_store(f"sqlite:///{tmp_path / 'ledger.db'}", evidence=folder)
+
+
+def test_a_name_that_is_none_is_not_followed(store: Store, folder: Path) -> None:
+    add(store, count=1)
+    [row] = rows_of(store)
+    row.file = "../../../../etc/passwd"
+    with store.transaction() as connection:
+        Rows(connection).update([row])
+    with pytest.raises(StoreDamagedError, match="is no file of evidence"):
+        read_all(store)
+
+
+def test_what_is_moved_while_the_book_is_checked_is_no_damage(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    add(store, count=1)
+    every = EvidenceRows.every
+
+    def moving(rows: EvidenceRows) -> Iterator[EvidenceRow]:
+        for row in every(rows):
+            move_content(store, into_files=False)
+            yield row
+
+    monkeypatch.setattr(EvidenceRows, "every", moving)
+    assert check_book(store) == []
 
 
 def test_a_disk_that_is_full_is_said_and_nothing_is_recorded(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -181,6 +181,22 @@ def test_an_entry_that_was_dropped_reads_as_not_there(site: Site) -> None:
         assert Tree(book.leaves(site.stream, _OLD)).root() == site.fake.logs[site.stream].tree.root(_OLD)
 
 
+@pytest.mark.parametrize("store", ["files"], indirect=True)
+def test_an_old_file_that_is_missing_stops_nothing_and_is_counted(site: Site) -> None:
+    """As after a restored database that names files which were dropped since."""
+    assert site.store.evidence is not None
+    with site.store.reading() as connection:
+        [row] = Book(connection).runs_from(site.stream, [0])
+    site.store.evidence.remove(site.stream, [row.file])
+    for find in (find_droppable, drop_evidence):
+        [found] = find(site.store, Rule(site.before_s))
+        assert (found.unreadable, found.now > 0) == (_ROW, True)
+    with site.store.reading() as connection:
+        rows = {one.index: one for one in Rows(connection).find(EvidenceRow, stream=site.stream)}
+    assert rows[0].file
+    assert rows[4].is_dropped
+
+
 def test_streams_that_are_left_out_and_those_without_an_old_anchor_stay(site: Site) -> None:
     drop_evidence(site.store, Rule(site.before_s, frozenset({site.stream})))
     drop_evidence(site.store, Rule(0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,19 @@ def test_content_is_moved_into_files_and_back(run: Runner, tmp_path: Path) -> No
     assert files_in(folder) == []
     run.settings("")
     assert run("evidence", "status")[1] == f"{_NAME}: 300 entries, 0 without content\n"
+
+
+def test_files_that_no_row_names_are_removed_by_a_command_of_its_own(run: Runner, tmp_path: Path) -> None:
+    folder = tmp_path / "measured"
+    folder.mkdir()
+    run.settings('evidence_folder = "measured"\n')
+    run("evidence", "move", "files")
+    kept = files_in(folder)
+    (kept[0].parent / ("0" * 64)).write_text("left")
+    os.utime(kept[0].parent / ("0" * 64), (1, 1))
+    assert run("evidence", "prune")[1] == "1 files removed\n"
+    assert json.loads(run("evidence", "prune", "--json")[1])["files"] == 0
+    assert files_in(folder) == kept
 
 
 def test_a_move_is_in_the_audit_log(run: Runner, tmp_path: Path) -> None:

@@ -26,7 +26,8 @@ def _partition(connection: sa.Connection, month: str) -> None:
     run = connection.exec_driver_sql
     run("ALTER TABLE evidence RENAME TO evidence_before")
     run("ALTER INDEX pk_evidence RENAME TO pk_evidence_before")
-    run("CREATE TABLE evidence (LIKE evidence_before INCLUDING DEFAULTS) PARTITION BY LIST (stream)")
+    kept = "INCLUDING DEFAULTS INCLUDING STORAGE INCLUDING COMPRESSION"
+    run(f"CREATE TABLE evidence (LIKE evidence_before {kept}) PARTITION BY LIST (stream)")
     run('ALTER TABLE evidence ADD CONSTRAINT pk_evidence PRIMARY KEY (stream, "index")')
     for stream in run("SELECT DISTINCT stream FROM evidence_before").scalars().all():
         table = f"evidence_{bytes(stream)[:16].hex()}"
