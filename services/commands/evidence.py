@@ -60,8 +60,8 @@ def run_move(
     place: Annotated[Place, typer.Argument(help="Where to: files in `evidence_folder`, or the database.")],
     as_json: AsJson = False,
 ) -> None:
-    """Move the content of the streams' logs that is there into files, or back into the database. New entries go into
-    files while `evidence_folder` is set. It can be stopped at any time, and goes on when it is called again."""
+    """Move the content of the streams' logs into files of evidence_folder, or back into the database. New entries go
+    into files while that is set. The command can be stopped at any time, and goes on when it is called again."""
     with open_context(context.obj) as opened, audited(opened.settings, "evidence move", f"into {place.value}"):
         moved = move_content(opened.store, into_files=place is Place.FILES)
     if as_json:
@@ -71,8 +71,8 @@ def run_move(
 
 
 def run_prune(context: typer.Context, as_json: AsJson = False) -> None:
-    """Remove files of evidence_folder that were written more than a day ago and that no row of this database names, as
-    crashes leave them. Not to be used with a copy of the database, for which the newer files of the other are such."""
+    """Remove files in evidence_folder that are more than a day old and that no row of this database names, as crashes
+    leave them. Not for a copy of a database: it would remove newer files of the original."""
     with open_context(context.obj) as opened, audited(opened.settings, "evidence prune", ""):
         removed = prune_files(opened.store)
     if as_json:
