@@ -62,5 +62,5 @@ def verify_evidence(backup: Path) -> None:
             if not (folder / bytes(stream).hex() / name).is_file():
                 raise InputError(
                     f"{folder / bytes(stream).hex() / name} is missing",
-                    hint="mount the disk of evidence_folder; if it was dropped or moved meanwhile, back up again",
+                    hint="set evidence_folder, and mount its disk; if it was dropped or moved meanwhile, back up again",
                 )

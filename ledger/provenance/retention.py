@@ -120,11 +120,14 @@ class _Needed:
         left_out = anchor is None or stream in rule.keep
         self.size = 0 if anchor is None or left_out else anchor.size
         """Number of entries that are old enough."""
-        spans = sorted(self._spans(stream)) if self.size else []
+        self.unreadable = 0
+        """Entries that could not be judged."""
+        try:
+            spans = sorted(self._spans(stream)) if self.size else []
+        except StoreError:  # what a certificate names cannot be read, nor from what it was cut: all stays
+            self.unreadable, self.size, spans = self.size, 0, []
         self._firsts = [first for first, _ in spans]
         self._lasts = list(accumulate((last for _, last in spans), max))
-        self.unreadable = 0
-        """Entries in rows that `spare` could not judge."""
 
     def spare(self, rows: Iterable[EvidenceRow]) -> Iterator[EvidenceRow]:
         """Those of a stream's rows that can be dropped, with their content."""

@@ -57,8 +57,8 @@ class EvidenceFiles:
     def claim(self, store: Store) -> None:
         """Makes an empty folder this database's, once; to be called before any other.
 
-        Raises SettingsError if the folder is missing, or is not the one that this database keeps its files in: one of
-        another database, or the empty place of a disk that is not mounted. Raises StoreError.
+        Raises SettingsError if it is another database's folder or has other things in it, and StoreError if it is
+        missing, or the empty place of a disk that is not mounted: that may be over when the program is started again.
         """
         with store.reading() as connection:
             row = Rows(connection).get(EvidenceFolderRow, 1)
@@ -69,21 +69,36 @@ class EvidenceFiles:
         with store.transaction() as connection:
             row, marker = Rows(connection).get(EvidenceFolderRow, 1), self._read_marker()
             if row is None or marker != row.name.hex():
-                self._verify_new(marker, is_used is not None)
+                self._verify_new(marker, is_known=row is not None, is_used=is_used is not None)
                 # A new name for each folder: an earlier one is refused from then on, as files would be in both.
                 row = EvidenceFolderRow(1, secrets.token_bytes(16))
                 Rows(connection).put(row)
                 self._write_marker(row.name.hex())
             self._name = row.name.hex()
 
-    def _verify_new(self, marker: str, is_used: bool) -> None:
+    def verify_named(self, connection: Connection) -> None:
+        """Raises StoreError if the database has another folder by now, as another program with other settings gives it
+        one."""
+        row = Rows(connection).get(EvidenceFolderRow, 1)
+        if row is None or row.name.hex() != self._name:
+            raise StoreError(
+                f"evidence_folder {self.folder} is no longer that of the database",
+                hint="name one folder, as an absolute path, in the settings of all programs with this database",
+            )
+
+    def _verify_new(self, marker: str, *, is_known: bool, is_used: bool) -> None:
+        if marker and is_known:
+            raise SettingsError(
+                f"evidence_folder {self.folder} belongs to another database, or is one that this one left",
+                hint="name that one, as an absolute path, in the settings of all programs with this database",
+            )
         if marker:
             raise SettingsError(
                 f"evidence_folder {self.folder} belongs to another database",
                 hint=f"name a folder for this one alone; if a first start was cut off here, remove {MARKER} from it",
             )
         if is_used:
-            raise SettingsError(
+            raise StoreError(
                 f"evidence_folder {self.folder} is not the one with this database's files: it has no {MARKER}",
                 hint="mount its disk, or name the folder that has them",
             )
@@ -94,14 +109,14 @@ class EvidenceFiles:
         """What the marker says; empty if there is none."""
         try:
             if not self.folder.is_dir():
-                raise SettingsError(
+                raise StoreError(
                     f"evidence_folder {self.folder} is not a folder", hint="mount its disk, or make it: mkdir -m 700"
                 )
             return (self.folder / MARKER).read_text()
         except FileNotFoundError:
             return ""
         except (OSError, ValueError) as error:
-            raise SettingsError(
+            raise StoreError(
                 f"{self.folder / MARKER} cannot be read: {getattr(error, 'strerror', None) or 'it is no text'}",
                 hint="check the folder's permissions",
             ) from None
@@ -131,24 +146,27 @@ class EvidenceFiles:
         name = f"{month_of(datetime.now(UTC))}/{digest[:2]}/{digest}"
         self._verify_mounted()
         path = self._path(stream, name)
-        draft = path.with_name(f".{digest}.{secrets.token_hex(8)}")
         try:
-            self._make(path.parent)
-            write_new(draft, content, 0o600)
             try:
-                replace_file(draft, path)
-            finally:
-                draft.unlink(missing_ok=True)
+                self._put(path, content)
+            except FileNotFoundError:  # somebody removed an empty folder
+                self._ready.clear()
+                self._put(path, content)
         except OSError as error:
             raise _cannot("written", path, error) from error
         return name
 
-    def _verify_mounted(self) -> None:
+    def _put(self, path: Path, content: bytes) -> None:
+        self._make(path.parent)
+        draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+        write_new(draft, content, 0o600)
         try:
-            marker = self._read_marker()
-        except SettingsError as error:
-            raise StoreError(str(error), hint=error.hint) from None
-        if not self._name or marker != self._name:
+            replace_file(draft, path)
+        finally:
+            draft.unlink(missing_ok=True)
+
+    def _verify_mounted(self) -> None:
+        if not self._name or self._read_marker() != self._name:
             raise StoreError(
                 f"evidence_folder {self.folder} was unmounted or replaced", hint="mount its disk; nothing is recorded"
             )
@@ -186,8 +204,13 @@ class EvidenceFiles:
         left."""
         folder = self.folder / stream.hex()
         for path in folder.glob("*/*/*"):
-            if path.stat().st_mtime < before_s:
-                yield path.relative_to(folder).as_posix()
+            try:
+                if path.stat().st_mtime < before_s:
+                    yield path.relative_to(folder).as_posix()
+            except FileNotFoundError:
+                continue  # removed, or a draft that has its name by now
+            except OSError as error:
+                raise _cannot("read", path, error) from error
 
     def remove(self, stream: bytes, names: Iterable[str], before_s: float | None = None) -> int:
         """Removes files, if they are there and were written before a moment; returns their number. The caller holds the

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 
-from ledger.errors import SettingsError
+from ledger.errors import SettingsError, StoreError
+from ledger.store.book_rows import EvidenceRow
 from ledger.store.database import Store
 from ledger.store.evidence_rows import EvidenceRows
 
@@ -15,7 +17,7 @@ __all__ = ["move_content", "prune_files", "remove_files"]
 _ROWS_AT_ONCE = 16
 """Rows that are moved in one transaction, so that other writers get their turn, and a slow disk is not taken for a
 process that hangs."""
-_FILES_AT_ONCE = 1000
+_FILES_AT_ONCE = 64
 _AGE_S = 86_400
 """Files that no row names are left for so long."""
 
@@ -23,28 +25,45 @@ _AGE_S = 86_400
 def move_content(store: Store, *, into_files: bool) -> int:
     """Move the content of all rows into files, or back into the database; returns the number of entries moved.
 
-    Idempotent; goes on where an earlier call was stopped. Raises SettingsError if the store has no folder, StoreError.
+    Idempotent; goes on where an earlier call was stopped. Raises SettingsError if the store has no folder, StoreError;
+    also at the end, if there are files that cannot be read, whose rows stay as they are.
     """
     if store.evidence is None:
         raise SettingsError("there is no folder for evidence", hint="set evidence_folder")
     with store.reading() as connection:
         found = EvidenceRows(connection).elsewhere(into_files=into_files)
-    moved = 0
+    moved = unreadable = 0
     for stream, firsts in found.items():
         for start in range(0, len(firsts), _ROWS_AT_ONCE):
-            moved += _move(store, stream, firsts[start : start + _ROWS_AT_ONCE], into_files=into_files)
+            now, not_now = _move(store, stream, firsts[start : start + _ROWS_AT_ONCE], into_files=into_files)
+            moved, unreadable = moved + now, unreadable + not_now
+    if unreadable:
+        raise StoreError(
+            f"{moved} entries were moved, and {unreadable} are in files that cannot be read",
+            hint="see `millmark status --deep`; restore evidence_folder from a backup",
+        )
     return moved
 
 
-def _move(store: Store, stream: bytes, firsts: Sequence[int], *, into_files: bool) -> int:
+def _move(store: Store, stream: bytes, firsts: Sequence[int], *, into_files: bool) -> tuple[int, int]:
+    """The numbers of entries that were moved, and of those that could not be read."""
     with store.transaction() as connection:
         rows = EvidenceRows(connection)
         # Read again under the write lock: they may have been dropped since.
         going = [one for one in rows.beginning(stream, firsts) if not one.is_dropped and bool(one.file) != into_files]
-        rows.update([rows.moved_out(row) if into_files else rows.with_content(row) for row in going])
+        moved = [rows.moved_out(row) for row in going] if into_files else list(_read(rows, going))
+        rows.update(moved)
     if not into_files:
-        remove_files(store, stream, {row.index: row.file for row in going})
-    return sum(row.count for row in going)
+        indexes = {row.index for row in moved}
+        remove_files(store, stream, {row.index: row.file for row in going if row.index in indexes})
+    count = sum(row.count for row in moved)
+    return count, sum(row.count for row in going) - count
+
+
+def _read(rows: EvidenceRows, going: Sequence[EvidenceRow]) -> Iterator[EvidenceRow]:
+    for row in going:
+        with suppress(StoreError):
+            yield rows.with_content(row)
 
 
 def remove_files(store: Store, stream: bytes, named: Mapping[int, str]) -> None:
@@ -53,8 +72,11 @@ def remove_files(store: Store, stream: bytes, named: Mapping[int, str]) -> None:
     if store.evidence is None or not any(named.values()):
         return
     with store.transaction() as connection:
+        # PostgreSQL ends the session of a process that stands still here, and with it its lock: what another one writes
+        # then is younger than this moment.
+        now_s = time.time()
         kept = {row.file for row in EvidenceRows(connection).beginning(stream, named)}
-        store.evidence.remove(stream, set(named.values()) - kept - {""})
+        store.evidence.remove(stream, set(named.values()) - kept - {""}, now_s)
 
 
 def prune_files(store: Store) -> int:

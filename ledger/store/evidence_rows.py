@@ -44,6 +44,7 @@ class EvidenceRows:
         if self._files is None:
             self._rows.insert(rows)
             return
+        self._files.verify_named(self._connection)
         for start in range(0, len(rows), _FILES_AT_ONCE):
             self._rows.insert([self.moved_out(row) for row in rows[start : start + _FILES_AT_ONCE]])
 
@@ -143,6 +144,8 @@ class EvidenceRows:
 
     def update(self, rows: Sequence[EvidenceRow]) -> None:
         """Put the content of a stream's rows elsewhere: into the row, or into its file."""
+        if self._files is not None:
+            self._files.verify_named(self._connection)
         changed = [{"first": row.index, "salts": row.salts, "entries": row.entries, "file": row.file} for row in rows]
         self._change(rows[0].stream, changed) if rows else None
 

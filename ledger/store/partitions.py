@@ -20,7 +20,7 @@ import time
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 
 __all__ = ["Partition", "list_partitions", "prepare_partition"]
 
@@ -29,10 +29,13 @@ _WAIT, _SCAN, _AGAIN_S = "200ms", "5s", 60.0
 """How long a new month waits for readers of its stream, who wait for it in turn, and may take to look through the rows
 of the month before. After that, its rows go there, and a write tries again after a minute: a dump or a vacuum may take
 hours."""
-_REFUSED = frozenset({"55P03", "57014"})
-"""SQLSTATE of a lock that was not to be had, and of a statement that took too long."""
-_tried_s: dict[tuple[str, str], float] = {}
-"""When this process last tried in vain to begin a month, by database and table."""
+_LONG, _LONG_AGAIN_S = "57014", 3600.0
+"""SQLSTATE of a statement that took too long; it will again."""
+_REFUSED = frozenset({"55P03", _LONG, "42501", "23514"})
+"""Also of a lock that was not to be had, of a role that does not own the tables, and of rows that are not at the log's
+end."""
+_again_s: dict[tuple[str, str], float] = {}
+"""When this process tries again to begin a month, by database and table; monotonic."""
 _LIST = """
 SELECT child.relname, pg_get_expr(child.relpartbound, child.oid)
 FROM pg_inherits JOIN pg_class AS child ON child.oid = inhrelid
@@ -75,7 +78,7 @@ def prepare_partition(connection: Connection, stream: bytes, first: int, month: 
 
 def _begin_month(connection: Connection, table: str, last: Partition, name: str, first: int) -> None:
     place, now_s = (str(connection.engine.url), table), time.monotonic()
-    if now_s - _tried_s.get(place, -_AGAIN_S) < _AGAIN_S:
+    if now_s < _again_s.get(place, 0.0):
         return
     bounds = f"FROM ({last.first}) TO ({first})"
     usual = connection.exec_driver_sql(
@@ -92,10 +95,11 @@ def _begin_month(connection: Connection, table: str, last: Partition, name: str,
             )
             connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{usual[0]}'")
             connection.exec_driver_sql(f"SET LOCAL statement_timeout = '{usual[1]}'")
-    except OperationalError as error:
-        if getattr(error.orig, "sqlstate", None) not in _REFUSED:
+    except DBAPIError as error:
+        state = getattr(error.orig, "sqlstate", None)
+        if state not in _REFUSED:
             raise
-        _tried_s[place] = now_s
+        _again_s[place] = now_s + (_LONG_AGAIN_S if state == _LONG else _AGAIN_S)
 
 
 def _table_of(stream: bytes) -> str:

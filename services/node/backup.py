@@ -71,6 +71,7 @@ def restore(config: NodeConfig, backup: Path) -> Mapping[str, int]:
             _copy_some(backup, folder, pattern)
         shutil.copyfile(backup / DATABASE, database)
         if config.evidence_folder is not None and (backup / EVIDENCE).is_dir():
+            config.evidence_folder.parent.mkdir(parents=True, exist_ok=True)
             copy_all(backup / EVIDENCE, config.evidence_folder)
         for stream in config.streams:
             path = folder / "streams" / stream.name / "log"
@@ -84,7 +85,8 @@ def _database(config: NodeConfig) -> Path:
     database = sqlite_path(config.database_url)
     if database is None:
         raise SettingsError(
-            "the database is not SQLite", hint="use the database's own backup tools, then copy the logs"
+            "the database is not SQLite",
+            hint="use the database's own backup tools, then copy evidence_folder and the data folder",
         )
     return database
 

@@ -93,7 +93,10 @@ def test_the_commands_of_the_page_as_printed(office: Office) -> None:
         if end == "empty":
             (office.home / "evidence").mkdir()
         office.run.home = office.home
-        assert "is missing; mount the disk" in office.run.refused("backup", str(office.folder / f"{end} backup"))[1]
+        assert (
+            "is missing; set evidence_folder, and mount its disk"
+            in office.run.refused("backup", str(office.folder / f"{end} backup"))[1]
+        )
         refused = office.run.refused("backup", str(office.folder / f"{end} alone"), "--without-database")[1]
         assert f"has no {MARKER}; mount its disk" in refused
         if end == "empty":
@@ -101,7 +104,10 @@ def test_the_commands_of_the_page_as_printed(office: Office) -> None:
         away.rename(office.home / "evidence")
     lost, *_ = files_in(office.home / "evidence")
     lost.rename(away)
-    assert "is missing; mount the disk" in office.run.refused("backup", str(office.folder / "lost"))[1]
+    assert (
+        "is missing; set evidence_folder, and mount its disk"
+        in office.run.refused("backup", str(office.folder / "lost"))[1]
+    )
     away.rename(lost)
     (office.home / "products").mkdir()
     (office.home / "products" / "own.json").write_text("{}")

@@ -172,17 +172,40 @@ def test_content_moves_out_of_the_database_and_back(tmp_path: Path, folder: Path
         assert (files_in(folder), read_all(store), read_all(store, _OTHER)) == ([], expected(), expected(10))
 
 
-def test_a_move_that_was_stopped_goes_on(store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_read_stays_where_it_is_and_is_counted(
+    store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     add(store)
     monkeypatch.setattr("ledger.store.evidence_moves._ROWS_AT_ONCE", 1)
     kept = [row.file for row in rows_of(store)]
     (folder / _STREAM.hex() / kept[1]).rename(folder / "away")
-    with pytest.raises(StoreError, match="cannot be read"):
+    with pytest.raises(StoreError, match="344 entries were moved, and 256 are in files that cannot be read"):
         move_content(store, into_files=False)
-    assert [bool(row.file) for row in rows_of(store)] == [False, True, True]
+    assert [bool(row.file) for row in rows_of(store)] == [False, True, False]
     (folder / "away").rename(folder / _STREAM.hex() / kept[1])
-    assert move_content(store, into_files=False) == _ENTRIES - 256
+    assert move_content(store, into_files=False) == 256
     assert read_all(store) == expected()
+
+
+def test_a_file_that_was_written_since_is_not_removed(store: Store, folder: Path) -> None:
+    """Another process had the lock while this one stood still in its transaction, and moved the same row out again."""
+    add(store, count=1)
+    [path] = files_in(folder)
+    [row] = rows_of(store)
+    move_content(store, into_files=False)
+    path.write_bytes(b"as if written by the other")
+    os.utime(path, (2e9, 2e9))
+    remove_files(store, _STREAM, {0: row.file})
+    assert files_in(folder) == [path]
+
+
+def test_a_folder_that_was_removed_by_hand_is_made_again(store: Store, folder: Path) -> None:
+    add(store, count=1)
+    move_content(store, into_files=False)
+    for path in sorted((folder / _STREAM.hex()).rglob("*"), reverse=True):
+        path.rmdir()
+    assert move_content(store, into_files=True) == 1
+    assert read_all(store) == expected(1)
 
 
 def test_a_file_that_was_changed_is_damage_and_one_that_is_missing_is_said(store: Store, folder: Path) -> None:
@@ -226,8 +249,8 @@ def test_of_two_databases_that_take_a_folder_at_once_one_is_refused(
     folder.mkdir()
     verify, urls = EvidenceFiles._verify_new, [f"sqlite:///{tmp_path / name}.db" for name in "ab"]
 
-    def late(*arguments: Any) -> None:
-        verify(*arguments)
+    def late(*arguments: Any, **more: Any) -> None:
+        verify(*arguments, **more)
         monkeypatch.setattr(EvidenceFiles, "_verify_new", verify)
         open_store(urls[1], evidence=folder).close()
 
@@ -243,9 +266,10 @@ def test_a_folder_that_was_left_for_another_is_refused(tmp_path: Path, store: St
     other.mkdir()
     with open_store(url, evidence=other) as later:
         add(later, count=1)
-        add(store, _OTHER, count=1)  # a process that still has the earlier one
+        with pytest.raises(StoreError, match="no longer that of the database"):
+            add(store, _OTHER, count=1)  # a process that still has the earlier one
         assert read_all(later) == expected(1)
-    with pytest.raises(SettingsError, match="belongs to another database"):
+    with pytest.raises(SettingsError, match="or is one that this one left"):
         open_store(url, evidence=folder)
 
 
@@ -266,10 +290,10 @@ def test_the_empty_place_of_a_disk_is_not_taken_for_the_folder(tmp_path: Path, s
     folder.rename(tmp_path / "away")
     with pytest.raises(StoreError, match="is not a folder"):
         add(store, first=1, count=1)
-    with pytest.raises(SettingsError, match="is not a folder"):
+    with pytest.raises(StoreError, match="is not a folder"):
         open_store(url, evidence=folder)
     folder.mkdir()
-    with pytest.raises(SettingsError, match="not the one with this database's files"):
+    with pytest.raises(StoreError, match="not the one with this database's files"):
         open_store(url, evidence=folder)
     with pytest.raises(StoreError, match="unmounted"):
         add(store, first=1, count=1)
@@ -285,7 +309,7 @@ def test_a_folder_that_may_not_be_looked_into_is_said(tmp_path: Path, monkeypatc
         return is_dir(path)
 
     monkeypatch.setattr(Path, "is_dir", refuse)
-    with pytest.raises(SettingsError, match="cannot be read: Permission denied"):
+    with pytest.raises(StoreError, match="cannot be read: Permission denied"):
         open_store(f"sqlite:///{tmp_path / 'ledger.db'}", evidence=folder)
 
 
