@@ -8,26 +8,34 @@ from pathlib import Path
 
 import pytest
 
+from ledger.chain import Chain, Node, read_deployment
 from ledger.errors import SubmitError
 from ledger.ids import SubjectKind
 from ledger.index import Follower
 from ledger.records import Contract, Item, ReceiveLot, Record
-from ledger.store import Rows, Store
+from ledger.store import Book, Connection, Rows, Store
 from ledger.store.outbox import Outbox, OutboxState
-from ledger.store.rows import LotRow
+from ledger.store.rows import CertificateRow, LotRow
+from services.lab.demo import existing
 from services.lab.demo.consortium import NOTHING, Company, Consortium, found_consortium, hash_of
+from services.lab.demo.home import database_of
 from services.lab.demo.plant import PIECE, receive
 from services.lab.demo.production import hand_over
 from services.lab.demo.run import run_demo
+from services.planning.making import find_tie
+from services.planning.reading import find_whole
+from services.planning.repository import PlanningRepository
+from services.planning.tying import times_of
 from services.products import Catalogue
-from tests.support.forking import DEPTH, Forking, ForkingChain
+from services.store import open_store
+from tests.support.forking import DEPTH, FORKING, Forking, ForkingChain
 from tests.support.stores import new_store
 from tests.support.windows import write_windows
 
 pytestmark = pytest.mark.integration
 _GTIN = "09506000134352"
 _ALL = 1000
-_ORDERS, _EVERY, _FOUNDED = 7, 6, 20
+_ORDERS, _SEED, _EVERY, _FOUNDED = 7, 2, 4, 20
 
 
 @pytest.fixture
@@ -138,20 +146,42 @@ def test_a_refusal_is_still_told(consortium: Consortium) -> None:
         consortium.record(maker, records)
 
 
-def test_the_demonstration(tmp_path: Path, chain: ForkingChain) -> None:
+def test_the_demonstration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every few blocks, some are replaced: from the first record on, and not while contracts are deployed."""
+    monkeypatch.setattr(existing, "_PAUSE_S", 0.005)
+    chain = ForkingChain(_SEED)
 
     def look(chain: ForkingChain) -> None:
         if chain.chance.randrange(_EVERY) == 0 and chain.height > _FOUNDED:
-            chain.reorganise(chain.chance.randint(1, 3))
+            chain.reorganise(chain.chance.randint(1, DEPTH - 1))
 
     chain.on_block = look
-    told: list[str] = []
-    data = tmp_path / "windows.tsv"
+    home, data = tmp_path / "home", tmp_path / "windows.tsv"
     write_windows(data)
-    result = run_demo(
-        tmp_path / "home", _ORDERS, data, told.append, Catalogue().find("crankshaft"), Forking(chain=chain)
-    )
+    product = Catalogue().find("crankshaft")
+    result = run_demo(home, _ORDERS, data, lambda _: None, product, Forking(chain=chain))
     assert chain.reorganised > 0
     assert result.delivered > 0
     assert result.index_sequences == result.chain_sequences
+    with open_store(database_of(home)) as store, store.reading() as connection:
+        _verify_plans(Chain(Node(chain), FORKING, read_deployment(home / "deployment.json")), connection)
+        inspected = [row.sequence for row in Rows(connection).find(CertificateRow) if row.model]
+        assert set(Book(connection).inferences(inspected)) == set(inspected)
+        assert any(event.startswith(f"certificate {_by_procedure(connection)}:") for event in result.events)
+
+
+def _verify_plans(chain: Chain, connection: Connection) -> None:
+    """The tie hash of each plan is of the chain as it is in the end."""
+    planning, book = PlanningRepository(connection), Book(connection)
+    found = [
+        (find_whole(book, planning, row.digest), find_tie(times_of(chain), call.closes))
+        for call in planning.calls()
+        for row in planning.plans(call.digest)
+    ]
+    assert found
+    assert all(plan is not None and plan.tie == tie for plan, tie in found)
+
+
+def _by_procedure(connection: Connection) -> int:
+    [found] = [row.sequence for row in Rows(connection).find(CertificateRow) if not row.model]
+    return found

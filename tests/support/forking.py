@@ -4,7 +4,6 @@ to others, with the same transactions in another order. Contracts and states are
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -21,12 +20,13 @@ DEPTH = 6
 """Later blocks after which a block is final, as with five signers."""
 FORKING = replace(find_profile("clique"), finality_depth=DEPTH, depth_by_signers=False, faucet=True)
 _MONEY_WEI = 10**24
-_REST_S = 0.05
+_PATIENCE = 3
 
 
 class ForkingChain(EmbeddedChain):
-    """Makes a block, if nothing happened for a moment, before it answers a request. `on_block` is called after each
-    that is not made by a reorganisation, with the chain, and may reorganise it."""
+    """Makes a block when it was asked for news a few times, and was sent nothing meanwhile: so blocks come while
+    somebody waits, however fast the machine is. `on_block` is called with the chain after each
+    that is not made by a reorganisation, and may reorganise it."""
 
     def __init__(self, seed: int = 0) -> None:
         super().__init__()
@@ -38,13 +38,14 @@ class ForkingChain(EmbeddedChain):
         """Raw transactions by sender and nonce."""
         self._waiting: set[str] = set()
         """Hashes of those in the pool."""
-        self._rested_at = time.monotonic()
+        self._asked = 0
         self._receipt_of = self._build_receipt_in_block  # type: ignore[assignment]  # none is kept: blocks change
 
     def request(self, method: str, params: list[Any]) -> Any:
         with self._lock:
-            if time.monotonic() - self._rested_at >= _REST_S:
-                self._rested_at = time.monotonic()
+            self._asked += method == "eth_blockNumber" or params[:1] in (["latest"], *([one] for one in self._waiting))
+            if self._asked >= _PATIENCE:
+                self._asked = 0
                 self._make(self.chance.choice)
                 self.on_block(self)
         return super().request(method, params)
@@ -95,7 +96,7 @@ class ForkingChain(EmbeddedChain):
 
     def _keep(self, raw: bytes) -> str:
         one = PragueTransactionBuilder.decode(raw)
-        self._rested_at = time.monotonic()  # what is sent together comes into the same block
+        self._asked = 0  # what is sent together comes into the same block
         self._pool[one.sender, one.nonce] = raw
         self._waiting.add(_hash(raw))
         return _hash(raw)

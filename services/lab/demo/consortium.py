@@ -103,9 +103,7 @@ class Consortium:
         if after_others:
             self._await_others([company for company, _ in batches])
         queued = [self._queue(company, records) for company, records in batches]
-        self.await_mined()
-        if self._may_move:
-            self._finish(queued)
+        self.finish(queued)
         return [one.sequences() for one in queued]
 
     def queue(self, company: Company, records: Sequence[Record], *, after_others: bool = True) -> Queued:
@@ -144,6 +142,13 @@ class Consortium:
         for one in waiting:
             one.sequences()
             self.recorded.update(record.kind for record in one.records())
+
+    def finish(self, queued: Sequence[Queued]) -> None:
+        """Returns when all that was queued is in blocks, and these are in final ones. Raises SubmitError as
+        `await_mined` does."""
+        self.await_mined()
+        if self._may_move:
+            self._finish(queued)
 
     def when_final(self, queued: Queued, act: Callable[[list[int]], None]) -> None:
         """Has `act` called with the sequences of what was queued, once they are final: at once where blocks are so,

@@ -65,9 +65,11 @@ def go_on_without_coordinator(line: Line, passed: Sequence[Job]) -> Job | None:
     job, consortium = ordinary[-1], line.consortium
     buyer, gone, successor = consortium.buyer, consortium.coordinator, consortium.carrier
     reason = consortium.document(buyer, {"reason": "does not answer any more"})
-    consortium.queue(consortium.owner, [Suspend(gone.number, reason)], after_others=False)
+    suspended = consortium.queue(consortium.owner, [Suspend(gone.number, reason)], after_others=False)
     terms = dataclasses.replace(job.terms, coordinator=successor.number)
     proposal = consortium.queue(buyer, [ProposeRevision(job.order.subject, terms)], after_others=False)
+    # In a block before that one, the acceptance would be recorded as well, and wait for the coordinator to agree.
+    consortium.finish([suspended])
     consortium.queue_naming(
         successor, [proposal], lambda: [AcceptRevision(job.order.subject, terms, proposal.sequences()[0])]
     )
