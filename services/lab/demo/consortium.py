@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import itertools
 import json
-import secrets
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from ledger.canonical import Json
 from ledger.chain import Chain, Deployment, EmbeddedChain, Node, Transport, deploy, find_profile
 from ledger.claims import build_claims
-from ledger.errors import SubmitError
 from ledger.ids import Identity, SubjectKind, identifier_hash
 from ledger.keys import LocalSigner
-from ledger.names import NameKey, derive_identity
+from ledger.names import derive_identity
 from ledger.records import AcceptKey, Admit, Record, Role, SetNameKey
 from ledger.store import Book, Store
-from ledger.store.outbox import Outbox, OutboxState
+from ledger.store.outbox import Outbox
 from ledger.submit import Submitter
+from services.lab.demo.company import Company, Desk
 from services.lab.demo.existing import ExistingChain
+from services.lab.demo.queued import Queued
 
 __all__ = ["COMPANIES", "VALIDATORS", "Company", "Consortium", "Desk", "found_consortium"]
 
@@ -42,43 +41,6 @@ VALIDATORS = 4
 """How many keys seal the embedded chain's blocks: one for each of the first companies, all of them in one process."""
 
 
-class Desk(Protocol):
-    """Where a company's records are queued, and how to wait for them."""
-
-    def submit(self, records: Sequence[tuple[str, Record]]) -> list[int]: ...
-    def begin(self) -> None: ...
-    def await_mined(self, ids: Sequence[int]) -> None: ...
-    def drain(self) -> None: ...
-
-
-@dataclass(slots=True)
-class Company:
-    """A participant, with its key, its store and its submitter."""
-
-    name: str
-    number: int
-    signer: LocalSigner
-    submitter: Desk
-    store: Store
-    """Its outbox and its private book."""
-    name_seed: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
-
-    @property
-    def name_key(self) -> NameKey:
-        return NameKey(self.name_seed)
-
-
-@dataclass(slots=True)
-class _Queued:
-    """Records that were queued together."""
-
-    company: Company
-    ids: list[int] = field(default_factory=list)
-    """In the company's outbox."""
-    sequences: list[int] = field(default_factory=list)
-    """On the chain, as soon as all are in a block."""
-
-
 @dataclass(slots=True)
 class Consortium:
     """All participants on one chain. `store` is the owner's, which the others may share."""
@@ -92,9 +54,11 @@ class Consortium:
     recorded: Counter[str] = field(default_factory=Counter)
     """Number of records by kind."""
     _keys: itertools.count[int] = field(default_factory=itertools.count)
-    _waiting: list[_Queued] = field(default_factory=list)
-    _made: list[_Queued] = field(default_factory=list)
-    """What is in blocks, perhaps not in final ones."""
+    _waiting: list[Queued] = field(default_factory=list)
+    _made: list[Queued] = field(default_factory=list)
+    """What is in blocks, perhaps not in final ones, in the order in which it was queued."""
+    _acts: list[Callable[[], None]] = field(default_factory=list)
+    """What is done once all of it is final."""
 
     @property
     def outbox(self) -> Outbox:
@@ -126,65 +90,104 @@ class Consortium:
         return self.companies[7]
 
     def record(self, company: Company, records: Sequence[Record]) -> list[int]:
-        """Makes the given records for `company`, in order; returns their sequences on the chain.
+        """Makes the given records for `company`, in order; returns their sequences on the chain, which are final.
 
-        They are in a block then; `settle` awaits that it is final, where that takes more blocks. Raises SubmitError
-        naming the first one that the contract refused.
+        Raises SubmitError naming the first one that the contract refused.
         """
         return self.record_all([(company, records)])[0]
 
-    def record_all(self, batches: Sequence[tuple[Company, Sequence[Record]]]) -> list[list[int]]:
-        """Like `record` for several companies, side by side."""
-        self._await_others([company for company, _ in batches])
+    def record_all(
+        self, batches: Sequence[tuple[Company, Sequence[Record]]], *, after_others: bool = True
+    ) -> list[list[int]]:
+        """Like `record` for several companies, side by side. `after_others`: as of `queue`."""
+        if after_others:
+            self._await_others([company for company, _ in batches])
         queued = [self._queue(company, records) for company, records in batches]
-        companies = {one.company.number: one.company for one in self._waiting}
-        self.await_mined()
-        if self.chain.finality_depth and len(companies) > 1:
-            # A block in the place of theirs may have them in another order, and so with other sequences.
-            for company in companies.values():
-                company.submitter.drain()
-            for one in queued:
-                one.sequences = self._read_sequences(one)
-        return [one.sequences for one in queued]
+        self.finish(queued)
+        return [one.sequences() for one in queued]
 
-    def queue(self, company: Company, records: Sequence[Record], *, after_others: bool = True) -> None:
-        """Has `company` make records whose sequences nobody needs, without waiting for them.
+    def queue(self, company: Company, records: Sequence[Record], *, after_others: bool = True) -> Queued:
+        """Has `company` make records, without waiting for them.
 
         They go onto the ledger after all that `company` queued before, and after what others queued is in blocks unless
         `after_others` says that they need none of it.
         """
         if after_others:
             self._await_others([company])
-        self._queue(company, records)
+        return self._queue(company, records)
+
+    def queue_naming(self, company: Company, named: Sequence[Queued], build: Callable[[], Sequence[Record]]) -> Queued:
+        """Like `queue`, for records that name others by their sequences: `build` is called when all that was queued
+        before is in blocks, and again if what is `named` moved in a reorganisation. Each can be made without the
+        others."""
+        self.await_mined()
+        if self._may_move:
+            self._await_again(named)
+        return self._queue(company, build(), build)
+
+    def send(self) -> None:
+        """Sends what is queued, without waiting until it is in blocks; to be called before something takes long. What
+        is queued later comes in other transactions. What a reorganisation took out of blocks is sent again, too."""
+        if self._is_timed:
+            self._begin([*self._made, *self._waiting] if self._may_move else self._waiting)
+            self._mend(self._made)
 
     def await_mined(self) -> None:
         """Returns when all that was queued is in blocks. Raises SubmitError naming what the contract refused."""
         waiting, self._waiting = self._waiting, []
         # All are sent before one is awaited, so that they come into the same block.
-        for company in {one.company.number: one.company for one in waiting}.values():
-            company.submitter.begin()
+        self._begin(waiting)
+        self._made += waiting
+        self._await_again(waiting)
         for one in waiting:
-            one.company.submitter.await_mined(one.ids)
-            self._collect(one)
-            self._made.append(one)
+            one.sequences()
+            self.recorded.update(record.kind for record in one.records())
+
+    def finish(self, queued: Sequence[Queued]) -> None:
+        """Returns when all that was queued is in blocks, and these are in final ones. Raises SubmitError as
+        `await_mined` does."""
+        self.await_mined()
+        if self._may_move:
+            self._finish(queued)
+
+    def when_final(self, queued: Queued, act: Callable[[list[int]], None]) -> None:
+        """Has `act` called with the sequences of what was queued, once they are final: at once where blocks are so,
+        else when all that was queued so far is `settle`d."""
+        if self._may_move:
+            self._acts.append(lambda: act(queued.sequences()))
+        else:
+            self.await_mined()
+            act(queued.sequences())
 
     def settle(self) -> None:
-        """Returns when all records are final. Raises SubmitError if one has another sequence than was returned, as a
-        reorganisation can give it."""
+        """Returns when all records are final, and all that waited for it is done. Raises SubmitError naming what the
+        contract refused."""
         self.await_mined()
-        for company in {one.company.number: one.company for one in self._made}.values():
-            company.submitter.drain()
-        for one in self._made:
-            found = Outbox(one.company.store).among(one.ids)
-            if [found[number].sequence for number in one.ids] != one.sequences:
-                raise SubmitError(
-                    f"records of {one.company.name} moved in a reorganisation", hint="run the demonstration again"
-                )
+        self._finish(self._made)
+        if self._may_move:
+            for one in self._made:
+                one.verify_names()
         self._made.clear()
+        acts, self._acts = self._acts, []
+        for act in acts:
+            act()
+
+    def latest_time(self, queued: Sequence[Queued]) -> int:
+        """The time of the latest block that has one of these records, in seconds since 1970."""
+        numbers = set()
+        for one in queued:
+            outbox = Outbox(one.company.store)
+            numbers |= {sent.block_number for number in one.ids if (sent := outbox.latest_transaction(number))}
+        return max(self.chain.header(number).timestamp for number in numbers if number is not None)
 
     @property
     def _is_timed(self) -> bool:
         return self.chain.profile.timed_blocks
+
+    @property
+    def _may_move(self) -> bool:
+        """Whether another block may take the place of one, with its records in another order."""
+        return self.chain.finality_depth > 0
 
     def _await_others(self, companies: Sequence[Company]) -> None:
         """One key's records keep their order by themselves; those of others may be needed."""
@@ -192,33 +195,59 @@ class Consortium:
         if len(numbers) > 1 or any(one.company.number not in numbers for one in self._waiting):
             self.await_mined()
 
-    def _queue(self, company: Company, records: Sequence[Record]) -> _Queued:
-        queued = _Queued(company)
+    def _queue(
+        self, company: Company, records: Sequence[Record], build: Callable[[], Sequence[Record]] | None = None
+    ) -> Queued:
+        queued = Queued(company, [], build)
         self._waiting.append(queued)
         # One kind in each transaction, so that its gas can be attributed; everything where a transaction takes a
         # block's or a gateway's time.
         alike = self.one_store and not self._is_timed
         for _, group in itertools.groupby(records, type if alike else lambda _: None):
-            queued.ids += company.submitter.submit([(f"demo-{next(self._keys)}", record) for record in group])
+            queued.ids += company.submitter.submit([(self._next_key(), record) for record in group])
             if alike:
                 company.submitter.drain()
         return queued
 
-    def _collect(self, queued: _Queued) -> None:
-        queued.sequences = self._read_sequences(queued)
-        outbox = Outbox(queued.company.store)
-        self.recorded.update(outbox.record(number).kind for number in queued.ids)
+    def _next_key(self) -> str:
+        return f"demo-{next(self._keys)}"
 
-    def _read_sequences(self, queued: _Queued) -> list[int]:
-        """The sequences of records, once they are in blocks. Raises SubmitError naming what the contract refused."""
-        done = (OutboxState.FINAL, OutboxState.MINED) if self._is_timed else (OutboxState.FINAL,)
-        sequences = []
-        for number in queued.ids:
-            result = Outbox(queued.company.store).record(number)
-            if result.state not in done or result.sequence is None:
-                raise SubmitError(f"{queued.company.name}: {result.kind} is {result.state}: {result.error}")
-            sequences.append(result.sequence)
-        return sequences
+    def _begin(self, queued: Sequence[Queued]) -> None:
+        for company in _companies_of(queued):
+            company.submitter.begin()
+
+    def _await_again(self, queued: Sequence[Queued]) -> None:
+        """Returns when these are in blocks."""
+        left = queued
+        while left:
+            for one in left:
+                one.company.submitter.await_mined(one.ids)
+            # While one was awaited, another one may have come out of its block.
+            left = [one for one in queued if self._may_move and one.is_waiting()]
+        self._mend(queued)
+
+    def _finish(self, queued: Sequence[Queued]) -> None:
+        """Returns when these are final."""
+        for company in _companies_of(queued):
+            company.submitter.drain()
+        self._mend(queued)
+
+    def _mend(self, queued: Sequence[Queued]) -> None:
+        """Makes again what a reorganisation had refused, if that is so for one of these.
+
+        A record that needs another one may come into a block before it, and be refused for good by the time when that
+        one is back. So all is made again that was refused, in its order, each when all before it is final. Raises
+        SubmitError if something is refused then.
+        """
+        if not self._may_move or not any(one.has_failed() for one in queued):
+            return
+        for company in _companies_of(self._made):
+            company.submitter.drain()
+        for one in self._made:
+            if one.has_failed():
+                one.queue_again(self._next_key)
+                one.company.submitter.drain()
+                one.sequences()
 
     def gas_by_kind(self) -> dict[str, tuple[int, int]]:
         """(number of records, gas) by kind, of the transactions with records of one kind only."""
@@ -242,6 +271,11 @@ class Consortium:
         with company.store.transaction() as connection:
             Book(connection).put_document(claims.root, json.dumps(claims.to_json()))
         return claims.root
+
+
+def _companies_of(queued: Sequence[Queued]) -> Collection[Company]:
+    """Each once."""
+    return {one.company.number: one.company for one in queued}.values()
 
 
 def hash_of(identity: Identity) -> bytes:
@@ -279,13 +313,15 @@ def _admit(consortium: Consortium, companies: Sequence[tuple[str, Role]], signer
         consortium.chain.fund(signer.address)
         root = consortium.document(consortium.owner, {"legal_name": name})
         admissions.append(Admit(int(role), signer.address, root))
-    consortium.record(consortium.owner, admissions)
-    # The registry numbers participants in the order of admission, from 1.
+    consortium.queue(consortium.owner, admissions)
+    consortium.await_mined()
+    # The registry numbers participants in the order of admission, from 1: the order of one key's nonces, in any block.
     for number, ((name, _), signer) in enumerate(zip(companies, signers, strict=True), start=1):
         submitter = Submitter(consortium.chain, consortium.outbox, signer)
         consortium.companies.append(Company(name, number, signer, submitter, consortium.store))
-    consortium.record_all(
-        [(one, [AcceptKey(one.number), SetNameKey(one.name_key.hash)]) for one in consortium.companies]
-    )
+    for one in consortium.companies:
+        consortium.queue(one, [AcceptKey(one.number), SetNameKey(one.name_key.hash)], after_others=False)
+    if not consortium.chain.profile.timed_blocks:  # else they share a block with what the companies record first
+        consortium.await_mined()
     with consortium.store.transaction() as connection:
         Book(connection).set_names({company.number: company.name for company in consortium.companies})

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ledger.chain import EngineProfile, HttpTransport, Node, first_fees, send_values
+from ledger.chain import Chain, EngineProfile, HttpTransport, Node, first_fees, send_values
 from ledger.chain.deploying import DEPLOY_GAS
 from ledger.errors import FundsError
 from ledger.signatures import Signer
@@ -43,12 +43,11 @@ class ExistingChain:
         send_values(node, self.profile, self.treasury, [(key, gas * fees.max_fee_wei) for key in keys])
 
 
-def pass_time(node: Node, profile: EngineProfile, until_s: int) -> None:
-    """Return when the latest block is at this Unix time or later: at once where the engine can be told to, else by
-    waiting for it."""
-    left_s = until_s - node.header().timestamp
-    if profile.timed_blocks:
-        while node.header().timestamp < until_s:
+def pass_time(chain: Chain, until_s: int) -> None:
+    """Return when the latest final block is at this Unix time or later: at once where the engine can be told to, else
+    by waiting for it."""
+    while (left_s := until_s - chain.header(chain.final_number()).timestamp) > 0:
+        if chain.profile.timed_blocks:
             time.sleep(_PAUSE_S)
-    else:
-        node.wait(max(left_s, 1))
+        else:
+            chain.node.wait(left_s)  # of the clock, which blocks may be ahead of: then not for the last time

@@ -15,6 +15,7 @@ from ledger.records import IssueCertificate, Item, Statement, Verdict
 from ledger.store import Book
 from quality import Inference
 from services.inspections.statements import InspectedEntry, to_ledger_verdict
+from services.lab.demo.company import Company
 from services.lab.demo.consortium import NOTHING
 from services.lab.demo.factories import find_supplies
 from services.lab.demo.production import PER_LOT, Job, Line
@@ -50,11 +51,12 @@ def sample_components(line: Line, now: int) -> None:
         leaf_index=index,
         leaf_hash=leaf,
     )
-    [certificate] = line.consortium.record(inspector, [IssueCertificate(statement)])
-    line.events.append(
-        f"certificate {certificate}: {pieces} {components} passed on a sample of {size} "
-        f"(ISO 2859-1, AQL {AQL}, letter {letter}); lots: {len(boxes)}"
+    told = (
+        f"{pieces} {components} passed on a sample of {size} (ISO 2859-1, AQL {AQL}, letter {letter}); "
+        f"lots: {len(boxes)}"
     )
+    issued = line.consortium.queue(inspector, [IssueCertificate(statement)])
+    line.consortium.when_final(issued, lambda made: line.events.append(f"certificate {made[0]}: {told}"))
 
 
 def _note(line: Line, kind: str, values: dict[str, int | str | list[int]]) -> tuple[int, bytes]:
@@ -91,6 +93,7 @@ def _certify(line: Line, jobs: Sequence[Job], windows: Sequence[Sequence[int]], 
     measured = list(zip(jobs, windows, salts, strict=True))
     entries = [bench.cut(job.lot, window, salt) for job, window, salt in measured]
     line.consortium.queue(inspector, [bench.anchor()], after_others=False)  # a certificate must name an anchored leaf
+    line.consortium.send()  # the model takes its time
     inferences = [
         _infer(line, _inspected(line, job, entry), window, salt)
         for (job, window, salt), entry in zip(measured, entries, strict=True)
@@ -99,13 +102,17 @@ def _certify(line: Line, jobs: Sequence[Job], windows: Sequence[Sequence[int]], 
         IssueCertificate(_state(line, job, entry, inference, now))
         for job, entry, inference in zip(jobs, entries, inferences, strict=True)
     ]
-    certificates = line.consortium.record(inspector, records)
+    issued = line.consortium.queue(inspector, records)
     # Stored afterwards, because the book keeps inferences by the certificate's sequence.
+    line.consortium.when_final(issued, lambda made: _keep(inspector, made, inferences))
+    return [to_ledger_verdict(inference.verdict) for inference in inferences]
+
+
+def _keep(inspector: Company, certificates: Sequence[int], inferences: Sequence[Inference]) -> None:
     with inspector.store.transaction() as connection:
         book = Book(connection)
         for certificate, inference in zip(certificates, inferences, strict=True):
             book.put_inference(certificate, inference.salt, inference.window, inference.logits)
-    return [to_ledger_verdict(inference.verdict) for inference in inferences]
 
 
 def _infer(line: Line, inspected: InspectedEntry, window: Sequence[int], salt: bytes) -> Inference:

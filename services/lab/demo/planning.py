@@ -27,14 +27,17 @@ from services.lab.demo.consortium import NOTHING, Company, Consortium, hash_of
 from services.lab.demo.existing import pass_time
 from services.lab.demo.plant import PREFIX
 from services.lab.demo.production import Line
+from services.lab.demo.queued import Queued
 from services.planning.calendar import Grid, parse_calendar
 from services.planning.calls import build_job
+from services.planning.making import find_tie as find_first
 from services.planning.objectives import ObjectiveFile, build_objective
 from services.planning.offers import OwnMachine, build_offers
 from services.planning.reading import plan_file
 from services.planning.repository import PlanningRepository, What
 from services.planning.schedule import Made, make_plan
 from services.planning.sealing import OwnStream, Sealed, seal_call, seal_offers, seal_plan
+from services.planning.tying import times_of
 
 __all__ = [
     "CPU_S",
@@ -70,7 +73,13 @@ class Planning:
     """The coordinator's stream, with call and plans."""
     offers: dict[int, bytes]
     """The streams with the offers of each machine, by its number."""
+    calendars: Mapping[str, str]
+    """Text by company; those of the others are invented."""
+    open_s: int
+    """For how long offers are taken."""
     call: Call = field(init=False)
+    offered: list[Queued] = field(default_factory=list)
+    """The anchors of the offers for the call."""
     plans: list[Plan] = field(default_factory=list)
     """The latest one last."""
     checks: list[PlanCheck] = field(default_factory=list)
@@ -95,23 +104,23 @@ def call_for_offers(line: Line, calendars: Mapping[str, str]) -> Planning:
 
     `calendars`: text by company; those of the others are invented. Raises InputError if one lacks a machine.
     """
-    consortium, coordinator = line.consortium, line.consortium.coordinator
     began = time.monotonic()
-    planning = _open_streams(line)
-    open_s = _open_s(consortium, time.monotonic() - began)
-    until(line, coordinator, lambda connection: _know_orders(line, connection))
-    while True:
-        _seal_call(line, planning, open_s)
-        batches = []
-        for maker in consortium.makers:
-            until(line, maker, lambda known: PlanningRepository(known).call(planning.call.digest) is not None)
-            batches.append((maker, _offer(line, planning, maker, calendars.get(_slug(maker)))))
-        for maker, anchors in batches:
-            consortium.queue(maker, anchors, after_others=False)
-        consortium.await_mined()
-        if consortium.chain.node.header().timestamp < planning.call.closes:
-            return planning
-        open_s *= 4  # the network was too slow for the first call: what came after its closing time does not count
+    stream, offers = _open_streams(line)
+    planning = Planning(line, stream, offers, calendars, _open_s(line.consortium, time.monotonic() - began))
+    until(line, line.consortium.coordinator, lambda connection: _know_orders(line, connection))
+    _call(planning)
+    return planning
+
+
+def _call(planning: Planning) -> None:
+    line, consortium = planning.line, planning.line.consortium
+    _seal_call(line, planning)
+    batches = []
+    for maker in consortium.makers:
+        until(line, maker, lambda known: PlanningRepository(known).call(planning.call.digest) is not None)
+        batches.append((maker, _offer(line, planning, maker, planning.calendars.get(_slug(maker)))))
+    planning.offered = [consortium.queue(maker, anchors, after_others=False) for maker, anchors in batches]
+    consortium.await_mined()
 
 
 def until(line: Line, company: Company, holds: Callable[[Connection], bool]) -> None:
@@ -129,6 +138,7 @@ def until(line: Line, company: Company, holds: Callable[[Connection], bool]) -> 
                 return
         if time.monotonic() > deadline:
             raise SubmitError(f"{company.name} did not get what it needs for planning", hint="see its gateway.log")
+        line.consortium.send()
         time.sleep(_PAUSE_S)
 
 
@@ -139,7 +149,8 @@ def _know_orders(line: Line, connection: Connection) -> bool:
     return len(accepted) == len(line.jobs) and all(Book(connection).document(row.claims_root) for row in accepted)
 
 
-def _open_streams(line: Line) -> Planning:
+def _open_streams(line: Line) -> tuple[bytes, dict[int, bytes]]:
+    """The coordinator's stream, and those of the machines with their offers."""
     consortium = line.consortium
     wanted: list[tuple[Company, str, int]] = [(consortium.coordinator, "PLANS", 0)]
     machines = line.plant.machines[:-1]  # the last one is the inspector's
@@ -152,11 +163,11 @@ def _open_streams(line: Line) -> Planning:
         consortium.queue(owner, [OpenStream(hash_of(identity), machine, NOTHING)], after_others=False)
     consortium.await_mined()
     offers = {machine: identity.subject for (_, _, machine), identity in zip(wanted, names, strict=True) if machine}
-    return Planning(line, names[0].subject, offers)
+    return names[0].subject, offers
 
 
-def _seal_call(line: Line, planning: Planning, open_s: int) -> None:
-    consortium, coordinator = line.consortium, line.consortium.coordinator
+def _seal_call(line: Line, planning: Planning) -> None:
+    consortium, coordinator, open_s = line.consortium, line.consortium.coordinator, planning.open_s
     now = consortium.chain.node.header().timestamp
     grid = Grid(-(-(now + open_s) // SLOT_S) * SLOT_S, SLOT_S, _horizon_s(line) // SLOT_S)
     asked = [maker.number for maker in consortium.makers]
@@ -221,12 +232,26 @@ def _offer(line: Line, planning: Planning, maker: Company, text: str | None) -> 
 
 def choose_offers(planning: Planning) -> None:
     """Has the coordinator wait for the offers and for the closing time, make the plan, and record it."""
-    line, coordinator = planning.line, planning.line.consortium.coordinator
-    until(line, coordinator, lambda connection: _all_arrived(planning, PlanningRepository(connection)))
-    pass_time(line.consortium.chain.node, line.consortium.chain.profile, planning.call.closes)
+    while not _closes_in_time(planning):
+        planning.open_s *= 4  # the network was too slow: what came after the closing time does not count
+        _call(planning)
     file = read_file(planning, None)
     record_plan(planning, make_plan(file, tie=find_tie(planning), cpu_s=CPU_S))
     agree(planning, planning.plan.rows)
+
+
+def _closes_in_time(planning: Planning) -> bool:
+    """Returns once the call is closed, in final blocks; whether all offers came before."""
+    line, consortium = planning.line, planning.line.consortium
+
+    def arrived(connection: Connection) -> bool:
+        return _all_arrived(planning, PlanningRepository(connection))
+
+    until(line, consortium.coordinator, arrived)
+    pass_time(consortium.chain, planning.call.closes)
+    consortium.settle()
+    until(line, consortium.coordinator, arrived)  # again: other blocks may have taken the place of those read before
+    return consortium.latest_time(planning.offered) < planning.call.closes
 
 
 def _horizon_s(line: Line) -> int:
@@ -259,12 +284,8 @@ def agree(planning: Planning, rows: Sequence[Row], cancelled: Sequence[Key] = ()
 
 
 def find_tie(planning: Planning) -> bytes:
-    """The hash of the first block at or after the time when the call closed."""
-    node = planning.line.consortium.chain.node
-    header = node.header()
-    while (before := node.header(header.number - 1)).timestamp >= planning.call.closes:
-        header = before
-    return header.hash
+    """The hash of the first final block at or after the time when the call closed."""
+    return find_first(times_of(planning.line.consortium.chain), planning.call.closes)
 
 
 def read_file(planning: Planning, before: Plan | None) -> PlanFile:

@@ -194,9 +194,12 @@ def _by_owner(owners: Sequence[Company]) -> list[tuple[Company, list[int]]]:
 
 
 def _record_each(consortium: Consortium, owners: Sequence[Company], records: Sequence[Record]) -> list[int]:
-    """Records one for each owner, who may come several times; returns the sequences."""
+    """Records one for each owner, who may come several times; returns the sequences. They need nothing of each other,
+    nor of what others queued."""
     batches = _by_owner(owners)
-    found = consortium.record_all([(owner, [records[place] for place in places]) for owner, places in batches])
+    found = consortium.record_all(
+        [(owner, [records[place] for place in places]) for owner, places in batches], after_others=False
+    )
     pairs = zip(batches, found, strict=True)
     by_place = {place: number for (_, places), made in pairs for place, number in zip(places, made, strict=True)}
     return [by_place[place] for place in range(len(records))]

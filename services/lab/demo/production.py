@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -210,7 +211,7 @@ def rework_parts(line: Line, jobs: Sequence[Job]) -> None:
 
 
 def hand_over(consortium: Consortium, giver: Company, taker: Company, consignments: Sequence[tuple[Item, ...]]) -> None:
-    """Transfers custody: the giver offers, the taker accepts."""
+    """Transfers custody: the giver offers, the taker accepts. The offer needs nothing that others queued."""
     hand_over_all(consortium, [(giver, consignments)], taker)
 
 
@@ -218,18 +219,19 @@ def hand_over_all(
     consortium: Consortium, given: Sequence[tuple[Company, Sequence[tuple[Item, ...]]]], taker: Company
 ) -> None:
     """Like `hand_over`, from several givers."""
-    offers = consortium.record_all(
-        [
-            (giver, [OfferCustody(items, taker.number, NOTHING) for items in consignments])
-            for giver, consignments in given
-        ]
-    )
-    taken = [
-        AcceptCustody(items, offer, NOTHING)
-        for (_, consignments), made in zip(given, offers, strict=True)
-        for items, offer in zip(consignments, made, strict=True)
+    taken = [items for _, consignments in given for items in consignments]
+    offers = [
+        consortium.queue(
+            giver, [OfferCustody(items, taker.number, NOTHING) for items in consignments], after_others=False
+        )
+        for giver, consignments in given
     ]
-    consortium.queue(taker, taken, after_others=False)
+
+    def accept() -> list[AcceptCustody]:
+        made = itertools.chain.from_iterable(one.sequences() for one in offers)
+        return [AcceptCustody(items, offer, NOTHING) for items, offer in zip(taken, made, strict=True)]
+
+    consortium.queue_naming(taker, offers, accept)
 
 
 def _bring(line: Line, jobs: Sequence[Job], factory: int) -> None:
@@ -253,7 +255,8 @@ def _machine(line: Line, job: Job, step: Step) -> Machine:
 
 
 def _assign(line: Line, jobs: Sequence[Job], step: Step) -> list[int]:
-    """Has the coordinator propose and the machines' owner accept; returns the assignments' sequences."""
+    """Has the coordinator propose and the machines' owner accept; returns the assignments' sequences. They are final:
+    meters are read under them."""
     consortium = line.consortium
     proposals = [
         ProposeAssignment(job.order.subject, job.number(step), _machine(line, job, step).number, NOTHING)

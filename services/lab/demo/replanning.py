@@ -57,6 +57,7 @@ def _fail_machine(planning: Planning, step: Step) -> None:
     accepted = frozenset(row.key for row in planning.plan.rows if row.offer not in lost) - done
     cause = _record_failure(planning, machine)
     replan = Replan(cause, now, done, accepted, lost)
+    line.consortium.send()  # the plan takes its time
     made = make_plan(read_file(planning, planning.plan), tie=find_tie(planning), replan=replan, cpu_s=CPU_S)
     before = {row.key: row for row in planning.plan.rows}
     record_plan(planning, made)

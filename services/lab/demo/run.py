@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from importlib import resources
 from pathlib import Path
@@ -122,12 +123,15 @@ def run_demo(
     with ExitStack() as stack:
         # First: by its database a folder is known as a demo's, also if this run is interrupted.
         store = stack.enter_context(open_store(database_of(home)))
+
+        def found() -> Consortium:
+            transport = None if existing else stack.enter_context(closing(JournaledChain(home / JOURNAL, VALIDATORS)))
+            return found_consortium(store, transport, existing=existing)
+
+        # A network takes its time, most of it between blocks.
+        founded = found if existing is None else stack.enter_context(_begun(found))
         demand = clock(_FORECASTING, lambda: forecast_demand(product, home / FORECASTS))
-        transport = None if existing else stack.enter_context(closing(JournaledChain(home / JOURNAL, VALIDATORS)))
-        consortium = clock(
-            "deploying the contracts and admitting eight companies",
-            lambda: found_consortium(store, transport, existing=existing),
-        )
+        consortium = clock("deploying the contracts and admitting eight companies", founded)
         line, planning = _produce(consortium, orders, given, table, clock, product)
         progress = clock("indexing", lambda: Follower(line.consortium.chain, store).follow())
         say(f"  {progress.records} records indexed")
@@ -151,6 +155,13 @@ class _Clock:
         result = work()
         self.seconds[step] = time.monotonic() - start
         return result
+
+
+@contextmanager
+def _begun(work: Callable[[], T]) -> Iterator[Callable[[], T]]:
+    """Has some work go on beside; yields what awaits its result."""
+    with ThreadPoolExecutor(1) as threads:
+        yield threads.submit(work).result
 
 
 def _produce(

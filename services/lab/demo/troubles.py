@@ -44,8 +44,9 @@ def send_back(line: Line, pallet: bytes, load: Sequence[Job], row: int, window: 
     maker, carrier = consortium.makers[-1], consortium.carrier
     reason = consortium.document(carrier, {"reason": "failed on arrival at the carrier"})
     consortium.queue(carrier, [UnpackLots(pallet, (job.lot,))])
-    [offer] = consortium.record(carrier, [ReturnLot(job.lot, maker.number, hash_of(job.part), reason)])
-    consortium.queue(maker, [AcceptCustody((Item(job.lot, job.order.subject),), offer, NOTHING)])
+    offer = consortium.queue(carrier, [ReturnLot(job.lot, maker.number, hash_of(job.part), reason)])
+    items = (Item(job.lot, job.order.subject),)
+    consortium.queue_naming(maker, [offer], lambda: [AcceptCustody(items, offer.sequences()[0], NOTHING)])
     line.events.append(
         f"{job.part.identifier} failed on its pallet: {carrier.name} unpacked it and sent it back to {maker.name}, "
         f"where it is quarantined; the other {len(load) - 1} went on"
@@ -64,10 +65,14 @@ def go_on_without_coordinator(line: Line, passed: Sequence[Job]) -> Job | None:
     job, consortium = ordinary[-1], line.consortium
     buyer, gone, successor = consortium.buyer, consortium.coordinator, consortium.carrier
     reason = consortium.document(buyer, {"reason": "does not answer any more"})
-    consortium.queue(consortium.owner, [Suspend(gone.number, reason)], after_others=False)
+    suspended = consortium.queue(consortium.owner, [Suspend(gone.number, reason)], after_others=False)
     terms = dataclasses.replace(job.terms, coordinator=successor.number)
-    [proposal] = consortium.record(buyer, [ProposeRevision(job.order.subject, terms)])
-    consortium.queue(successor, [AcceptRevision(job.order.subject, terms, proposal)])
+    proposal = consortium.queue(buyer, [ProposeRevision(job.order.subject, terms)], after_others=False)
+    # In a block before that one, the acceptance would be recorded as well, and wait for the coordinator to agree.
+    consortium.finish([suspended])
+    consortium.queue_naming(
+        successor, [proposal], lambda: [AcceptRevision(job.order.subject, terms, proposal.sequences()[0])]
+    )
     consortium.queue(successor, [CompleteOrder(job.order.subject, NOTHING)])
     consortium.queue(consortium.owner, [Reinstate(gone.number)])  # it was found again
     line.events.append(
