@@ -287,8 +287,9 @@ class Story:
         anchor; `more`: members of the statement."""
         return self._issue((Item(lot, order),), verdict, model, by, histories or (lot,), (size, root), **more)
 
-    def certify_by_procedure(self, *lots: bytes, model: int = 0) -> int:
-        return self._issue(tuple(Item(lot, self.order_of(lot)) for lot in lots), 1, model, INSPECTOR, lots)
+    def certify_by_procedure(self, *lots: bytes, model: int = 0, **more: object) -> int:
+        """`more`: members of the statement."""
+        return self._issue(tuple(Item(lot, self.order_of(lot)) for lot in lots), 1, model, INSPECTOR, lots, **more)
 
     def _issue(
         self,
