@@ -48,6 +48,7 @@ _BESIDE: Mapping[str, frozenset[str]] = {
         "nameless": "nameless",
         "no_valid_verdict": "until",
         "odd_register": "record",
+        "packed": "packed",
         "passed": "status verdict",
         "recall_notice": "note",
         "received": "inputs",
