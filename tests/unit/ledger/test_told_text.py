@@ -285,5 +285,10 @@ def test_two_accents_on_a_letter_are_shown_and_a_third_is_escaped(mark: str) -> 
     assert all(text.startswith("e") and text.endswith("x") for text in shown)
 
 
+def test_at_the_beginning_of_a_text_a_space_and_two_accents_are_shown() -> None:
+    assert printable(" é") == " é"
+    assert printable("\u0301\u0301\u0301") == "\u0301\u0301\\u0301"
+
+
 def test_an_accent_that_is_escaped_does_not_make_room_for_more() -> None:
     assert printable("e\u0301\u20dd\u0301x") == "e\u0301\\u20dd\\u0301x"
