@@ -116,6 +116,20 @@ def test_behind_a_conversion_of_another_measure_an_odd_one_is_told() -> None:
 # Measurements
 
 
+@pytest.mark.parametrize(
+    ("model", "lots", "tells"), [(MODEL, (PART, BAR), 1), (MODEL, (PART, PART), 0), (0, (PART, BAR), 0)]
+)
+def test_one_inference_for_two_lots_is_told(story: Story, model: int, lots: tuple[bytes, ...], tells: int) -> None:
+    """Twice of one lot, it may be issued again; a procedure has none."""
+    story.receive(BAR)
+    numbers = tuple(
+        story.certify(lot, story.order_of(lot), model=model, leaf_index=index + 7) for index, lot in enumerate(lots)
+    )
+    report = tell(story, PART, BAR)
+    assert [one.records for one in said(report, "one_inference")] == [numbers] * tells
+    assert not said(report, "one_measurement")
+
+
 def window(record: int, entry: Json, kind: LeafKind = LeafKind.WINDOW) -> tuple[ShownEvidence, ...]:
     return (ShownEvidence(record, (NONE,), (), EvidenceEntryShown(kind, NONE, entry)),)
 
