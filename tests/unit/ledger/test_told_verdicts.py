@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ledger.records import Gate, TransformationKind
+from ledger.records import CertificateStatus, Gate, TransformationKind, Verdict
 from ledger.verify._status import foremost, verify_status
 from ledger.verify.refusals import StatusRefused
 from ledger.verify.statement import Section
@@ -105,6 +105,8 @@ def test_of_a_component_of_a_rework_nothing_is_told_as_of_the_part() -> None:
     report = tell(story, part)
     told = [(one.code, one.subject) for one in report.within(Section.PART) if one.code.startswith("event_")]
     assert told == [("event_passed", A), ("event_reworked_into", A)]
+    told = [(one.code, one.subject) for one in report.within(Section.ORIGIN) if one.code.startswith("event_")]
+    assert told == [("event_passed", B)]
 
 
 def test_what_became_of_a_part_is_told_oldest_first_with_what_it_was_split_off() -> None:
@@ -148,3 +150,15 @@ def test_a_part_is_told_with_its_unit_and_the_gates_of_its_order() -> None:
         Party(INSPECTOR, "Umbra"),
         Model(MODEL),
     )
+
+
+def test_lots_of_one_assignment_are_told_and_one_alone_is_not() -> None:
+    story = Story()
+    assignment = in_production(story)
+    story.commission(A, ORDER, assignment)
+    assert not said(tell(story, A), "same_assignment")
+    story.commission(B, ORDER, assignment)
+    story.certify(B, ORDER)
+    report = tell(story, A, B)
+    told = {one.subject: (one.values["verdict"], one.values["status"]) for one in said(report, "same_assignment")}
+    assert told == {A: (Verdict.NONE, CertificateStatus.NONE), B: (Verdict.PASS, CertificateStatus.VALID)}
