@@ -19,6 +19,7 @@ from tests.support.story import (
     EXPIRY_S,
     GRAM,
     INSPECTOR,
+    MAKER,
     MODEL,
     NONE,
     OTHER,
@@ -290,3 +291,14 @@ def test_behind_a_measurement_that_is_not_shown_other_windows_are_compared(story
         assert [one.records for one in said(report, "inputs")] == ([] if code == "other_window" else [(second,)])
     without = tell(story, PART, evidence=window(second, {**own, "commitment": to_hex(NONE)}))
     assert not said(without, "other_window"), "no inference is shown"
+
+
+def test_of_several_works_of_an_inspector_on_a_lot_the_first_is_named() -> None:
+    story, kind = Story(), TransformationKind.CONVERSION
+    story.receive(BAR, by=BUYER)
+    story.offer(BAR, to=MAKER, by=BUYER)
+    story.take(BAR, by=MAKER)
+    [bulk] = story.transform(kind, {BAR: 10}, {"bulk": 10})
+    [made] = story.transform(kind, {bulk: 10}, {"made": 10})
+    story.certify(made, by=MAKER)
+    assert [one.subject for one in named(tell(story, made), "own_work", "work")] == [bulk]
