@@ -11,6 +11,9 @@ from ledger.canonical import Json, to_hex
 from ledger.evidence import LeafKind, build_window_commitment
 from ledger.records import ALL_ROLES, CertificateStatus, Gate, TransformationKind
 from ledger.slots import KeySlots
+from ledger.trust import Cosigner, Cosigners
+from ledger.verify._checkpoint import Reasons
+from ledger.verify._reporting import build_report
 from ledger.verify.report import moment
 from ledger.verify.values import Span
 from tests.support.bundle_vector import vector_content
@@ -29,7 +32,7 @@ from tests.support.story import (
     key_of,
     name,
 )
-from tests.support.told import named, said, subjects, tell
+from tests.support.told import named, said, subjects, tell, verified_of
 
 ORDER, PART, BAR = name("order"), name("part"), name("bar")
 
@@ -302,3 +305,26 @@ def test_of_several_works_of_an_inspector_on_a_lot_the_first_is_named() -> None:
     [made] = story.transform(kind, {bulk: 10}, {"made": 10})
     story.certify(made, by=MAKER)
     assert [one.subject for one in named(tell(story, made), "own_work", "work")] == [bulk]
+
+
+@pytest.mark.parametrize(
+    ("generation", "revoked_at", "owner", "told"),
+    [
+        (0, 0, MAKER, []),
+        (1, 0, MAKER, ["checkpoint_revoked"]),
+        (0, 9, MAKER, ["checkpoint_revoked"]),
+        (0, 0, 200, ["checkpoint_foreign"]),
+        (1, 0, 200, ["checkpoint_foreign"]),
+    ],
+)
+def test_a_key_of_a_co_signer_counts_as_replaced_where_the_bundle_proves_its_owner(
+    story: Story, generation: int, revoked_at: int, owner: int, told: list[str]
+) -> None:
+    """Of participant 200 it proves nothing: nobody can say which of its keys are of now."""
+    address = b"\x09" * 20
+    story.keys[address] = KeySlots(owner, ALL_ROLES, True, generation, START_S, revoked_at, 0, 0)
+    verified = verified_of(story, PART)
+    trust = replace(verified.trust, checkpoint=Cosigners(1, (Cosigner(MAKER, address),)))
+    report = build_report(replace(verified, trust=trust, reasons=Reasons((address,))))
+    codes = ("checkpoint_revoked", "checkpoint_foreign")
+    assert [one.code for one in report.statements if one.code in codes] == told
