@@ -133,8 +133,8 @@ def test_behind_an_operation_without_readings_another_is_metered() -> None:
         started = len(story.entries)
         if not operation:
             story.commission(LOT, ORDER, assignment)
-        own = {"stream": STREAM, "leaf_index": FINISH_INDEX + operation, "leaf_hash": NONE}
-        story.step("AssignmentFinished", ORDER, assignment, operation, **own)
+        leaf = FINISH_INDEX + operation
+        story.step("AssignmentFinished", ORDER, assignment, operation, stream=STREAM, leaf_index=leaf, leaf_hash=NONE)
     start = entry(Moment.START, assignment)
     finish = entry(Moment.FINISH, assignment, start=START_INDEX, quantity=8)
     evidence = [ShownEvidence(started, (), (), start)]
