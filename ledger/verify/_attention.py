@@ -228,7 +228,7 @@ def _odd_yields(verified: Verified) -> Iterator[Statement]:
                 (number,),
                 record=number,
                 given=change.yield_in,
-                unit=Unit(change.unit.rstrip(b"\0").decode()),
+                unit=Unit(change.unit.decode()),
                 made=change.yield_out,
-                output_unit=Unit(change.output_unit.rstrip(b"\0").decode()),
+                output_unit=Unit(change.output_unit.decode()),
             )

@@ -47,9 +47,9 @@ class _Judged:
     """As stated."""
     proved_mg: int = 0
     """The part of `amounts.metered_mg` that follows from readings in this bundle."""
-    whole: bool = False
+    whole: bool = True
     """Whether nothing of it is only stated but what came from outside the ledger."""
-    sound: bool = False
+    sound: bool = True
     """Whether nothing that it follows from is contradicted here."""
     readings: frozenset[int] = frozenset()
     """Assignments whose readings it follows from."""
@@ -141,7 +141,7 @@ class _Judging:
     def _judge(self, entry: Entry[Event], lot: bytes, footprint: Footprint) -> _Judged:
         step = _step_of(entry)
         named = {"lot": self.verified.thing(lot)}
-        judged = _Judged(entry.sequence, footprint.totals, whole=True, sound=True)
+        judged = _Judged(entry.sequence, footprint.totals)
         if not self._fits(entry, lot, step, footprint):
             self._say("footprint_inputs", entry.sequence, **named)
             judged.sound = judged.whole = False

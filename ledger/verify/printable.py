@@ -16,9 +16,8 @@ __all__ = ["printable", "quoted"]
 
 _PLAIN = re.compile(r"(?:[!-\[\]-~]| (?! ))*+")
 """Text in which nothing needs to be escaped: most."""
-_FROM_THE_RIGHT = frozenset(
-    {"R", "AL", "AN", "RLE", "RLO", "RLI", "LRE", "LRO", "LRI", "PDF", "PDI", "FSI", "BN", "NSM"}
-)
+_FROM_THE_RIGHT = frozenset({"R", "AL", "AN"})
+"""Directions of letters and digits. What changes the direction of others is a format character, and not printable."""
 _INVISIBLE = frozenset("\u00ad\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 """Letters and symbols, by their category, that are blank; those in no such category are not printable anyway."""
 _MOST_MARKS = 2
@@ -44,9 +43,7 @@ def _is_seen(letter: str) -> bool:
         return False
     if 0x180B <= ord(letter) <= 0x180F or 0xE0100 <= ord(letter) <= 0xE01EF:  # variation selectors, like those above
         return False
-    direction = unicodedata.bidirectional(letter)
-    # Accents are of no direction ("NSM"), and belong to their letters.
-    return unicodedata.category(letter) != "Me" and (direction == "NSM" or direction not in _FROM_THE_RIGHT)
+    return unicodedata.category(letter) != "Me" and unicodedata.bidirectional(letter) not in _FROM_THE_RIGHT
 
 
 def _escape(letter: str) -> str:

@@ -287,8 +287,10 @@ class Story:
         anchor; `more`: members of the statement."""
         return self._issue((Item(lot, order),), verdict, model, by, histories or (lot,), (size, root), **more)
 
-    def certify_by_procedure(self, *lots: bytes, model: int = 0) -> int:
-        return self._issue(tuple(Item(lot, self.order_of(lot)) for lot in lots), 1, model, INSPECTOR, lots)
+    def certify_by_procedure(self, *lots: bytes, model: int = 0, **more: object) -> int:
+        """`more`: members of the statement."""
+        items = tuple(Item(lot, self.order_of(lot)) for lot in lots)
+        return self._issue(items, 1, model, INSPECTOR, lots, (50, NONE), **more)
 
     def _issue(
         self,
@@ -297,7 +299,7 @@ class Story:
         model: int,
         by: int,
         histories: Sequence[bytes],
-        anchor: tuple[int, bytes] = (50, NONE),
+        anchor: tuple[int, bytes],
         **more: object,
     ) -> int:
         made: dict[str, object] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from string import Formatter
 from typing import Any, cast
 
 from ledger.bundle import Bundle
@@ -15,6 +16,7 @@ from ledger.verify._status import Verified
 from ledger.verify.report import Report
 from ledger.verify.statement import Section, Statement
 from ledger.verify.values import Thing
+from ledger.verify.wording import words_of
 from tests.support.story import AUDITOR, BUYER, CARRIER, COORDINATOR, DAY_S, INSPECTOR, MAKER, NONE, OTHER, Story
 
 NAMES = {
@@ -30,7 +32,40 @@ NAMES = {
 
 def tell(story: Story, *parts: bytes, **given: Any) -> Report:
     """The report of a bundle about `parts`; `given`: see `verified_of`."""
-    return build_report(verified_of(story, *parts, **given))
+    report = build_report(verified_of(story, *parts, **given))
+    check_values(report)
+    return report
+
+
+_BESIDE: Mapping[str, frozenset[str]] = {
+    code: frozenset(names.split())
+    for code, names in {
+        "as_of": "block_hash",
+        "entry": "entry",
+        "failed": "status until verdict",
+        "made": "inputs",
+        "made_of": "made",
+        "nameless": "nameless",
+        "no_valid_verdict": "until",
+        "odd_register": "record",
+        "packed": "packed",
+        "passed": "status verdict",
+        "recall_notice": "note",
+        "received": "inputs",
+        "received_lots": "received",
+        "unmet": "until",
+        "withheld": "lots",
+    }.items()
+}
+"""What statements have beside what their sentences name, by code: pages and other programs read it."""
+
+
+def check_values(report: Report) -> None:
+    """Each statement has what its sentence names, and what is listed beside it, and nothing else."""
+    for one in report.statements:
+        named = {name for _, name, _, _ in Formatter().parse(words_of("en").templates[one.code]) if name}
+        assert one.values.keys() == named | _BESIDE.get(one.code, frozenset()), one.code
+        assert str(one)
 
 
 def verified_of(

@@ -9,12 +9,16 @@ from pathlib import Path
 import pytest
 
 import ledger.verify
+from ledger.records import LotState
 from ledger.verify import Kind, Section, describe, verify_bundle
 from ledger.verify.first import find_first, find_waits
-from ledger.verify.statement import SECTIONS
+from ledger.verify.report import moment
+from ledger.verify.statement import SECTIONS, plain, say
+from ledger.verify.values import Fields, Party, Thing
 from ledger.verify.wording import LANGUAGES, words_of
 from ledger.verify.words import chinese, english
 from tests.support.bundle_vector import vector_bytes, vector_now, vector_trust
+from tests.support.told import check_values
 
 FOLDER = Path(ledger.verify.__file__).parent
 
@@ -107,3 +111,31 @@ def test_a_statement_is_json() -> None:
     passed = next(one for one in said if one["code"] == "passed")
     assert passed["values"]["verdict"] == "pass"
     assert passed["records"] == [passed["values"]["certificate"]]
+
+
+def test_statements_have_what_their_sentences_name() -> None:
+    check_values(verify_bundle(vector_bytes(), vector_trust(), now_s=vector_now()))
+
+
+def test_values_in_json_keep_what_they_are_made_of() -> None:
+    told = say(
+        "made",
+        b"\1" * 32,
+        (7,),
+        lot=Thing(b"\1" * 32, "urn:example:lot"),
+        inputs=(Thing(b"\2" * 32, None),),
+        by=Party(3, "Alder"),
+        time=moment(1_767_225_600),
+        state=LotState.HELD,
+        fields=Fields(((("heats", 0), ["A1", None, True]),)),
+        number=5,
+    )
+    assert plain(told.values) == {
+        "lot": {"subject": "0x" + "01" * 32, "identifier": "urn:example:lot"},
+        "inputs": [{"subject": "0x" + "02" * 32, "identifier": None}],
+        "by": {"participant": 3, "name": "Alder"},
+        "time": "2026-01-01T00:00:00Z",
+        "state": "held",
+        "fields": {"fields": [[["heats", 0], ["A1", None, True]]]},
+        "number": 5,
+    }

@@ -15,7 +15,7 @@ from tests.support.story import CARRIER, MAKER, OTHER, Story, name
 from tests.support.told import NAMES, named, said, subjects, tell
 
 CUSTODY = ("handed_over_in_part", "handed_over", "reclaimed")
-LOT, BOX, HALVES = name("lot"), name("box"), b"C6\0"
+LOT, BOX, CASES = name("lot"), name("box"), b"CX\0"
 
 
 def party(number: int) -> Party:
@@ -36,7 +36,7 @@ def test_each_change_of_custody_is_told_with_its_giver() -> None:
 def test_of_what_was_packed_the_box_is_accepted_in_part() -> None:
     """Its own unit and name are told; on its way out of the box, and before it was packed, it is not handed over."""
     story = Story()
-    for lot, unit in ((LOT, b"H87"), (BOX, HALVES)):
+    for lot, unit in ((LOT, b"H87"), (BOX, CASES)):
         story.receive(lot, unit=unit)
     story.offer(BOX)
     story.take(BOX)
@@ -48,7 +48,7 @@ def test_of_what_was_packed_the_box_is_accepted_in_part() -> None:
     report = tell(story, LOT)
     [told] = said(report, "handed_over_in_part")
     assert told.subject == LOT
-    assert (told.values["accepted"], told.values["unit"], told.values["whole"]) == (9, Unit("C6"), Thing(BOX, None))
+    assert (told.values["accepted"], told.values["unit"], told.values["whole"]) == (9, Unit("CX"), Thing(BOX, None))
     assert LOT not in subjects(report, "handed_over")
 
 

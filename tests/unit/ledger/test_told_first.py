@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from ledger.records import NoteKind
-from ledger.verify.first import STOPPING, find_first, find_recalls, find_waits
-from tests.support.story import BUYER, MAKER, Story, name
+from ledger.verify.first import STOPPING, WAITING, find_first, find_recalls, find_waits
+from tests.support.story import BUYER, INSPECTOR, MAKER, Story, name
 from tests.support.told import tell
 
 ORDER, PART, OTHER_LOT = name("order"), name("part"), name("other")
@@ -59,6 +59,32 @@ def test_a_quarantine_is_told_first_and_stops_the_part(story: Story) -> None:
     codes = [one.code for one in find_first(tell(story, PART, OTHER_LOT).statements)]
     assert codes == ["quarantined_part", "passed", "no_gate_verdict"]
     assert STOPPING.intersection(codes) == {"quarantined_part"}
+
+
+@pytest.mark.parametrize(
+    ("what", "told"),
+    [
+        ("passed", set()),
+        ("failed", {"failed", "quarantined_part"}),
+        ("refuted", {"no_valid_verdict", "quarantined_part"}),
+        ("revoked", {"no_valid_verdict"}),
+        ("called back", {"recall_notice"}),
+        ("demanded", {"demanded"}),
+    ],
+)
+def test_what_is_told_first_says_to_stop_to_wait_or_neither(story: Story, what: str, told: set[str]) -> None:
+    certificate = story.certify(PART, ORDER, verdict=2 if what == "failed" else 1)
+    if what == "refuted":
+        story.settle("CertificateRefuted", PART, certificate)
+    elif what == "revoked":
+        story.record("CertificateRevoked", INSPECTOR, PART, certificate=certificate)
+    elif what == "called back":
+        note(story, CALLED, PART)
+    elif what == "demanded":
+        story.demand(PART, certificate)
+    codes = {one.code for one in find_first(tell(story, PART, OTHER_LOT).statements)}
+    assert codes & (STOPPING | WAITING) == told
+    assert codes & WAITING == ({"demanded"} if what == "demanded" else set())
 
 
 def test_a_doubt_counts_only_about_a_certificate_by_which_the_part_passes(story: Story) -> None:

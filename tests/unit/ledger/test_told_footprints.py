@@ -32,7 +32,7 @@ from tests.support.footprints import FACTORS, TIME_S
 from tests.support.story import CARRIER, GRAM, MAKER, NONE, Story, name
 from tests.support.told import codes, named, said, subjects, tell
 
-ORDER, BARS, PINS = name("order"), name("bars"), name("pins")
+ORDER, BARS, PINS, GEAR = name("order"), name("bars"), name("pins"), name("gear")
 KILOGRAM = b"KGM"
 WH = 500
 DOUBTS = {"footprint_inputs", "footprint_source", "footprint_reading", "footprint_malformed", "odd_register"}
@@ -356,3 +356,67 @@ def test_a_lot_that_only_moved_took_nothing(shafts: Shafts) -> None:
     for stated in (shafts.footprint, received(shafts.shaft, 4)):
         claims = (*shafts.claims, shown(shafts.record, shafts.footprint, 1), shown(number, stated))
         assert doubts(tell(story, shafts.shaft, claims=claims, evidence=shafts.evidence())) == ["footprint_inputs"]
+
+
+def test_a_rework_takes_its_components_and_nothing_of_the_lot_itself(shafts: Shafts) -> None:
+    """So what is split off it begins at its first piece, and who takes components later begins behind the rework."""
+    story, bars, pins = shafts.story, received(BARS, 100).totals, received(PINS, 10).totals
+    story.receive(GEAR, 4)
+    bought = received(GEAR, 4)
+    claims = [*shafts.claims, shown(len(story.entries), bought)]
+    number = story.rework(GEAR, PINS)
+    step = Step((Taken(GEAR, 1), Taken(PINS, 1, component=True)))
+    reworked = made_by(step, GEAR, {GEAR: (bought.totals, ALL), PINS: (pins, Part(4, 5, 10))}, part=ALL)
+    claims.append(shown(number, reworked))
+    split = story.transform(TransformationKind.SPLIT, {GEAR: 4}, {"one": 1, "three": 3})
+    step = Step((Taken(GEAR, 4),), tuple(zip(split, (1, 3), strict=True)))
+    number = len(story.entries)
+    for root, lot in enumerate(split, 1):
+        claims.append(shown(number, made_by(step, lot, {GEAR: (reworked.totals, Part(0, 4, 4))}), root))
+    taken = dict(sorted({BARS: 10, PINS: 1}.items()))
+    own = {"used": (PINS,), "of": GRAM, "yield_in": 10, "yield_out": 1}
+    [bolt] = story.transform(TransformationKind.CONVERSION, taken, {"bolt": 1}, **own)  # type: ignore[arg-type]  # its members
+    step = Step(tuple(Taken(one, many, one == PINS) for one, many in taken.items()), ((bolt, 1),))
+    for begin, expected in ((5, []), (4, ["footprint_inputs"]), (6, ["footprint_inputs"])):
+        sources = {BARS: (bars, Part(40, 50, 95)), PINS: (pins, Part(begin, begin + 1, 10))}
+        last = shown(len(story.entries), made_by(step, bolt, sources), 1)
+        report = tell(story, shafts.shaft, GEAR, *split, bolt, claims=(*claims, last))
+        assert doubts(report) == expected
+    # Nothing says how much the rework used, as no assignment was of it; splitting uses nothing more.
+    [stated] = said(report, "footprint_stated")
+    assert {one.subject for one in stated.values["lots"]} == {GEAR, *split}  # type: ignore[attr-defined]  # things
+
+
+def test_of_a_lot_whose_own_footprint_is_not_shown_nothing_counts_as_metered() -> None:
+    """Whatever is stated of it: here, that all is."""
+    story = Story()
+    story.receive(GEAR, 4)
+    number = story.rework(GEAR)
+    sources = {GEAR: (Amounts(3, 5, 5, 5), ALL)}
+    reworked = made_by(Step((Taken(GEAR, 1),)), GEAR, sources, part=ALL)
+    assert reworked.totals == Amounts(3, 5, 5, 5)
+    report = tell(story, GEAR, claims=(shown(number, reworked),))
+    assert (doubts(report), named(report, "footprint", "metered")) == ([], [0])
+
+
+@pytest.mark.parametrize(("size", "wrong"), [(4, []), (2, ["footprint_reading"]), (3, ["footprint_reading"])])
+def test_of_an_operation_that_made_several_lots_their_quantities_together_are_its_part(
+    shafts: Shafts, size: int, wrong: list[str]
+) -> None:
+    """Each has its own part of that by what it is of the step."""
+    story = Story()
+    assignment = story.begin(ORDER)
+    story.receive(BARS, 40, GRAM)
+    own = {"of": GRAM, "yield_in": 10, "yield_out": 1, "order": ORDER}
+    made = story.transform(TransformationKind.CONVERSION, {BARS: 40}, {"first": 1, "second": 3}, **own)  # type: ignore[arg-type]  # its members
+    record = len(story.entries)
+    story.finish(ORDER, assignment)
+    bars = received(BARS, 40)
+    step = Step((Taken(BARS, 40),), tuple(zip(made, (1, 3), strict=True)))
+    work = Own(WH, "grid", "contract", assignment, Part(0, size, 8))
+    found = [made_by(step, lot, {BARS: (bars.totals, Part(0, 40, 40))}, work) for lot in made]
+    claims = (shown(record - 1, bars), *(shown(record, one, root) for root, one in enumerate(found, 1)))
+    evidence = replace(shafts, story=story, assignment=assignment).evidence(quantity=8)
+    report = tell(story, *made, claims=claims, evidence=evidence)
+    assert doubts(report) == wrong * 2
+    assert named(report, "footprint", "wh") == ([] if wrong else [WH // 8, WH // 2 - WH // 8])

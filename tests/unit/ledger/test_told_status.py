@@ -9,16 +9,17 @@ from dataclasses import replace
 
 import pytest
 
-from ledger.bundle import EvidenceEntryShown, ShownEvidence
+from ledger.bundle import EvidenceEntryShown, ShownClaims, ShownEvidence
+from ledger.claims import build_claims
 from ledger.evidence import LeafKind
 from ledger.footprint import Moment, Reading, RegisterEntry, build_register_data
 from ledger.records import CertificateStatus, ModelState, TransformationKind
 from ledger.verify import Section, Step, VerificationError, describe, verify_bundle
-from ledger.verify._disclosures import verify_inferences
+from ledger.verify._disclosures import verify_claims, verify_inferences
 from ledger.verify._registers import named_starts
 from ledger.verify._state import did_stand
 from ledger.verify.recorded import Measured, _with_measured
-from ledger.verify.refusals import InferencesRefused
+from ledger.verify.refusals import ClaimsRefused, InferencesRefused
 from ledger.verify.report import Report
 from ledger.verify.statement import say
 from tests.support.bundle_content import publish_bytes
@@ -150,6 +151,19 @@ def test_the_place_of_a_shown_entry_of_an_operation_is_proved_wherever_a_proof_i
     assert refused.value.step is Step.EVIDENCE
 
 
+def test_evidence_of_an_operation_has_no_proof_that_its_stream_only_grew() -> None:
+    """It would be bytes that prove nothing, and the same bundle could have many texts."""
+    content = vector_content()
+    finished = {one.sequence for one in content.bundle.records if one.kind == "AssignmentFinished"}
+    first = next(one for one in content.bundle.evidence if one.record in finished)
+    wrong = replace(first, consistency=(b"\1" * 32,))
+    content.change(evidence=tuple(wrong if one is first else one for one in content.bundle.evidence))
+    data, trust = publish_bytes(content)
+    with pytest.raises(VerificationError, match="must not have a consistency proof") as refused:
+        verify_bundle(data, trust, now_s=content.time)
+    assert refused.value.step is Step.EVIDENCE
+
+
 def test_of_a_certificate_by_procedure_no_window_is_asked(story: Story) -> None:
     shown = EvidenceEntryShown(LeafKind.WINDOW, NONE, {"lot": "0x00"})
     for model, missing in ((MODEL, 1), (0, 0)):
@@ -220,3 +234,20 @@ def test_an_inference_of_a_certificate_by_procedure_is_none(story: Story) -> Non
     bundle = replace(story.bundle(PART), inferences=(replace(shown, record=record),))
     with pytest.raises(InferencesRefused, match="no such certificate by inference"):
         verify_inferences(bundle, story.replay(PART))
+
+
+def test_a_document_that_its_record_does_not_have_is_refused(story: Story) -> None:
+    """Behind the last, or one that the record leaves out."""
+    claims = build_claims({"name": "crank"})
+    story.on_lot("CustodyOffered", PART, to=CARRIER, claims_root=claims.root)
+    offered = len(story.entries)
+    begun = entries(story)["LotCommissioned"]
+    by_number = {one.sequence: one for one in story.entries}
+    for record, root, refused in ((offered, 0, False), (offered, 1, True), (begun, 0, True), (99, 0, True)):
+        bundle = replace(story.bundle(PART), claims=(ShownClaims(record, root, claims.disclose([("name",)])),))
+        if not refused:
+            verify_claims(bundle, by_number)
+            continue
+        with pytest.raises(ClaimsRefused, match="has no") as caught:
+            verify_claims(bundle, by_number)
+        assert caught.value.sequence == record

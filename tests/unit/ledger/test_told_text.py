@@ -8,6 +8,7 @@ import io
 import json
 import re
 import sys
+import unicodedata
 from dataclasses import replace
 
 import pytest
@@ -20,7 +21,7 @@ from ledger.records import Contract
 from ledger.terminal import NO_ANSWER, write
 from ledger.verify import Step, VerificationError, describe, verify_bundle
 from ledger.verify.__main__ import main
-from ledger.verify.printable import printable, quoted
+from ledger.verify.printable import _is_seen, printable, quoted
 from ledger.verify.statement import say
 from ledger.verify.values import Fields, Party, Thing, Unit
 from ledger.verify.wording import words_of
@@ -39,10 +40,16 @@ HOSTILE = {
     "a blank of Braille": "a\u2800b",
     "a zero-width space": "a\u200bb",
     "a soft hyphen": "a\u00adb",
-    "a variation selector": "a\ufe0fb",
+    "the first variation selector": "a\ufe00b",
+    "the last of the first": "a\ufe0fb",
+    "the first selector of Mongolian": "a\u180bb",
+    "the last of Mongolian": "a\u180fb",
+    "the first selector of ideographs": "a\U000e0100b",
+    "the last of ideographs": "a\U000e01efb",
     "a tag": "a\U000e0041b",
     "Hebrew": "a\u05d0b",
     "Arabic": "a\u0627b",
+    "an Arabic digit": "a\u0661b",
     "a run of spaces": "a    b",
     "a no-break space": "a\u00a0b",
     "an enclosing circle": "a\u20ddb",
@@ -61,9 +68,27 @@ def test_v16_what_hides_or_moves_is_escaped(what: str) -> None:
     assert shown.isprintable()
 
 
-@pytest.mark.parametrize("text", ["für Mara", "曲轴", "crank 7", "Ærø", "e\u0301", "Ελλάδα", "😀"])
+@pytest.mark.parametrize(
+    "text",
+    # The last two stand behind the selectors of Mongolian and the first ones.
+    ["für Mara", "曲轴", "crank 7", "Ærø", "e\u0301", "Ελλάδα", "😀", "XXL für X", "\u1810", "\ufe10"],
+)
 def test_v16_text_of_people_stays_as_it_is(text: str) -> None:
     assert printable(text) == text
+
+
+def test_v16_no_letter_of_unicode_that_is_shown_is_from_the_right_or_has_no_form_of_its_own() -> None:
+    seen = list(filter(_is_seen, map(chr, range(sys.maxunicode + 1))))
+    # Of no direction are accents ("NSM"), which belong to their letters, and signs; the only blank is a space.
+    assert {unicodedata.bidirectional(one) for one in seen} == {"L", "EN", "ES", "ET", "CS", "ON", "NSM", "WS"}
+    assert [one for one in seen if unicodedata.category(one)[0] in "CZ"] == [" "]
+    assert not [one for one in seen if "VARIATION SELECTOR" in unicodedata.name(one, "")]
+
+
+def test_v16_an_escape_has_as_many_digits_as_its_letter_needs() -> None:
+    assert [printable(one) for one in ("\\é", "\x9b", "\u0600", "\uffff", "\U000e0100")] == [
+        "\\\\é", "\\x9b", "\\u0600", "\\uffff", "\\U000e0100",
+    ]  # fmt: skip
 
 
 def test_v16_a_name_of_a_field_cannot_forge_more_fields() -> None:
@@ -251,9 +276,19 @@ def test_v12_too_little_memory_is_no_refusal(
     assert capsys.readouterr().err.count("\n") == 1
 
 
-@pytest.mark.parametrize("mark", ["\u0301", "\u20dd"])
+@pytest.mark.parametrize("mark", ["\u0301", "\u20dd", "\u0e34", "\u1b44"])
 def test_two_accents_on_a_letter_are_shown_and_a_third_is_escaped(mark: str) -> None:
+    """Of Latin, around a letter, and of Thai and Balinese, where Unicode counts what stands on a letter otherwise."""
     shown = [printable("e" + mark * count + "x") for count in (1, 2, 3)]
-    allowed = 2 if mark == "\u0301" else 0  # what encloses a letter is never shown
+    allowed = 0 if mark == "\u20dd" else 2  # what encloses a letter is never shown
     assert [text.count(mark) for text in shown] == [min(count, allowed) for count in (1, 2, 3)]
     assert all(text.startswith("e") and text.endswith("x") for text in shown)
+
+
+def test_at_the_beginning_of_a_text_a_space_and_two_accents_are_shown() -> None:
+    assert printable(" é") == " é"
+    assert printable("\u0301\u0301\u0301") == "\u0301\u0301\\u0301"
+
+
+def test_an_accent_that_is_escaped_does_not_make_room_for_more() -> None:
+    assert printable("e\u0301\u20dd\u0301x") == "e\u0301\\u20dd\\u0301x"

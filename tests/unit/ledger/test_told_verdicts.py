@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from ledger.records import Gate
+from ledger.records import CertificateStatus, Gate, TransformationKind, Verdict
 from ledger.verify._status import foremost, verify_status
 from ledger.verify.refusals import StatusRefused
-from ledger.verify.values import Thing
+from ledger.verify.statement import Section
+from ledger.verify.values import Model, Party, Thing, Unit
 from ledger.verify.wording import words_of
 from tests.support.broken import ORDER, A, B, in_production
-from tests.support.story import INSPECTOR, MODEL, OTHER, STREAM, Story
+from tests.support.story import INSPECTOR, MODEL, NONE, OTHER, STREAM, Story, name
 from tests.support.told import named, said, tell, verified_of
 
 
@@ -68,3 +69,96 @@ def test_a_note_of_an_unknown_kind_is_told_by_its_number() -> None:
     words = words_of("en")
     assert words.note_kind(99) == "kind 99"
     assert "kind" not in words.note_kind(1)
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_a_part_that_nobody_judged_has_no_verdict(ordered: bool) -> None:
+    """Or none at the gate of its order."""
+    story = Story()
+    if ordered:
+        story.commission(A, ORDER, in_production(story))
+    else:
+        story.receive(A)
+    codes = ("no_gate_verdict", "no_verdict")
+    assert [one.code for one in tell(story, A).statements if one.code in codes] == [codes[not ordered]]
+    story.certify(A, ORDER if ordered else NONE)
+    assert [one.code for one in tell(story, A).statements if one.code in codes] == []
+
+
+def test_a_rework_is_told_of_what_was_reworked_and_not_of_what_went_into_it() -> None:
+    story = Story()
+    for lot in (A, B):
+        story.receive(lot)
+    reworked = story.rework(A, B)
+    [told] = said(tell(story, A, B), "event_reworked")
+    assert (told.subject, told.records) == (A, (reworked,))
+
+
+def test_of_a_component_of_a_rework_nothing_is_told_as_of_the_part() -> None:
+    """It was built in, and not reworked: its own verdicts are not those of the part."""
+    story = Story()
+    for lot in (A, B):
+        story.receive(lot)
+        story.certify(lot, inference_digest=lot)
+    taken = dict(sorted({A: 10, B: 1}.items()))
+    [part] = story.transform(TransformationKind.REWORK, taken, {"part": 10}, used=(B,))
+    report = tell(story, part)
+    told = [(one.code, one.subject) for one in report.within(Section.PART) if one.code.startswith("event_")]
+    assert told == [("event_passed", A), ("event_reworked_into", A)]
+    told = [(one.code, one.subject) for one in report.within(Section.ORIGIN) if one.code.startswith("event_")]
+    assert told == [("event_passed", B)]
+
+
+def test_what_became_of_a_part_is_told_oldest_first_with_what_it_was_split_off() -> None:
+    story = Story()
+    story.receive(A)
+    story.certify(A, verdict=2)
+    [part] = story.transform(TransformationKind.REWORK, {A: 10}, {"part": 10})
+    story.certify(part, verdict=2, inference_digest=bytes([2]) * 32)
+    story.on_lot("LotQuarantined", part)
+    story.on_lot("LotReleased", part)
+    story.certify(part, inference_digest=bytes([3]) * 32)
+    told = [one for one in tell(story, part).statements if one.code.startswith("event_")]
+    assert [(one.code, one.subject) for one in told] == [
+        ("event_failed", A), ("event_reworked_into", A), ("event_failed", part), ("event_quarantined", part),
+        ("event_released", part), ("event_passed", part),
+    ]  # fmt: skip
+    assert [one.records[0] for one in told] == list(range(2, 8))
+
+
+def test_what_one_record_did_to_several_lots_is_told_in_the_order_of_their_subjects() -> None:
+    """Not in that of a set of them, which is another one in each run."""
+    story = Story()
+    lots = sorted(name(f"lot {number}") for number in range(6))
+    for lot in lots:
+        story.receive(lot)
+    story.certify_by_procedure(*lots)
+    [part] = story.transform(TransformationKind.MERGE, dict.fromkeys(lots, 10), {"all": 60})
+    assert [one.subject for one in said(tell(story, part), "event_passed")] == lots
+
+
+def test_a_part_is_told_with_its_unit_and_the_gates_of_its_order() -> None:
+    story = Story()
+    story.commission(A, ORDER, in_production(story))
+    for lot, unit in ((B, b"BX\0"), (name("other"), b"X\0\0")):
+        story.receive(lot, unit=unit)
+    report = tell(story, A, B, name("other"))
+    assert named(report, "stands", "unit") == [Unit("H87"), Unit("BX"), Unit("X")]
+    [gate] = said(report, "gate")
+    assert (gate.subject, gate.values["inspector"], gate.values["model"]) == (
+        A,
+        Party(INSPECTOR, "Umbra"),
+        Model(MODEL),
+    )
+
+
+def test_lots_of_one_assignment_are_told_and_one_alone_is_not() -> None:
+    story = Story()
+    assignment = in_production(story)
+    story.commission(A, ORDER, assignment)
+    assert not said(tell(story, A), "same_assignment")
+    story.commission(B, ORDER, assignment)
+    story.certify(B, ORDER)
+    report = tell(story, A, B)
+    told = {one.subject: (one.values["verdict"], one.values["status"]) for one in said(report, "same_assignment")}
+    assert told == {A: (Verdict.NONE, CertificateStatus.NONE), B: (Verdict.PASS, CertificateStatus.VALID)}

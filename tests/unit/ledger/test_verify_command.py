@@ -20,8 +20,8 @@ from ledger.records import ModelState
 from ledger.trust import BelievedBlock, parse_trust
 from ledger.verify import output
 from ledger.verify.__main__ import main
-from ledger.verify.files import Answer
-from ledger.verify.refusals import FormatRefused, ProofsRefused
+from ledger.verify.files import Answer, verify_files
+from ledger.verify.refusals import FormatRefused, ProofsRefused, StatusRefused
 from services.cli import app
 from tests.support.bundle_content import publish_bytes
 from tests.support.bundle_vector import DATA, NEEDED, TRUST, vector_bytes, vector_content, vector_now
@@ -165,6 +165,10 @@ def test_a_bundle_of_a_bad_part_is_refused_with_its_report(capsys: pytest.Captur
     code, out, err = run(capsys, tmp_path / "bundle", "--trust", tmp_path / "trust", *AGE)
     assert (code, err.startswith("millmark: REFUSED step 11 (status)")) == (1, True)
     assert "urn:example:hip-1" in out
+    code, out, err = run(capsys, tmp_path / "bundle", "--trust", tmp_path / "trust", "--any-status", *AGE)
+    assert (code, out.startswith("VERIFIED"), err) == (0, True, "")
+    unless_asked = verify_files(tmp_path / "bundle", tmp_path / "trust", now_s=content.time, max_age_days=1)
+    assert isinstance(unless_asked.refusal, StatusRefused)
 
 
 def test_on_a_terminal_how_things_stand_is_coloured(

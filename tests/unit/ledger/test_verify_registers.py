@@ -15,11 +15,12 @@ from ledger.evidence import LeafKind, build_leaf_data
 from ledger.footprint import Moment, Reading, RegisterEntry, build_register_data
 from ledger.merkle import leaf_hash
 from ledger.verify._disclosures import verify_evidence, verify_inferences
-from ledger.verify._registers import register_of
+from ledger.verify._registers import Metered, metered, register_of
 from ledger.verify._state import Entry
 from ledger.verify.refusals import EvidenceRefused, InferencesRefused
 from tests.support.footprints import TIME_S
 from tests.support.story import MAKER, MODEL, NONE, STREAM, Story, name
+from tests.support.told import verified_of
 
 ORDER, LOT = name("order"), name("lot")
 ASSIGNMENT = 3
@@ -119,3 +120,35 @@ def test_an_inference_is_of_a_certificate_by_one_and_has_logits(model: int) -> N
 def test_what_is_no_register_reading_is_none(data: Json) -> None:
     assert register_of(EvidenceEntryShown(LeafKind.EVENT, NONE, data)) is None
     assert register_of(None) is None
+
+
+def test_behind_an_operation_without_readings_another_is_metered() -> None:
+    story = Story()
+    story.place(ORDER, operations=2)
+    story.accept(ORDER)
+    for operation in (0, 1):
+        assignment = story.propose(ORDER, operation)
+        story.step("AssignmentAccepted", ORDER, assignment, operation)
+        story.start(ORDER, assignment, operation)
+        started = len(story.entries)
+        if not operation:
+            story.commission(LOT, ORDER, assignment)
+        leaf = FINISH_INDEX + operation
+        story.step("AssignmentFinished", ORDER, assignment, operation, stream=STREAM, leaf_index=leaf, leaf_hash=NONE)
+    start = entry(Moment.START, assignment)
+    finish = entry(Moment.FINISH, assignment, start=START_INDEX, quantity=8)
+    evidence = [ShownEvidence(started, (), (), start)]
+    evidence.append(ShownEvidence(len(story.entries), (), (), finish))
+    found = metered(verified_of(story, LOT, evidence=tuple(evidence)))
+    assert found == {
+        assignment: Metered(
+            assignment,
+            started,
+            len(story.entries),
+            STREAM,
+            START_INDEX,
+            FINISH_INDEX + 1,
+            quantity=8,
+            wh=0,
+        )
+    }

@@ -8,13 +8,15 @@ from random import Random
 import pytest
 
 from ledger.bundle import Bundle, SealsShown, digest_of, encode_bundle, parse_bundle
-from ledger.checkpoint import Checkpoint, verify_believed
-from ledger.errors import BundleError, TrustError, WrongCheckpointError
+from ledger.checkpoint import Checkpoint, SignedCheckpoint, verify_believed
+from ledger.errors import BundleError, CheckpointTooOldError, TrustError, WrongCheckpointError
 from ledger.headers import parse_header
 from ledger.keys import LocalSigner
-from ledger.seals import SealedHeader, quorum_of
+from ledger.seals import SealedBlock, SealedHeader, quorum_of
 from ledger.trust import BelievedBlock, Cosigner, Cosigners, TrustFile, Validator, Validators, parse_trust
 from ledger.verify import Report, VerificationError, describe, verify_bundle
+from ledger.verify._checkpoint import _verify_changes_age, verify_distance
+from ledger.verify.refusals import CheckpointRefused
 from tests.support.bundle_vector import SEALED, vector_bytes, vector_content, vector_now, vector_trust
 from tests.support.forge_seals import SealedWorld, believing, build_changed, build_sealed
 from tests.support.forgeries import judge, run_seal_forgeries
@@ -209,3 +211,29 @@ def test_seals_in_a_file_have_one_text(world: SealedWorld) -> None:
         assert text.count(before, at)
         with pytest.raises(BundleError):
             parse_bundle(text[:at] + text[at:].replace(before, after, 1))
+
+
+@pytest.mark.parametrize(
+    ("ages_s", "good"),
+    [((), True), ((30 * DAY_S,), True), ((30 * DAY_S + 1,), False), ((31 * DAY_S, DAY_S), False), ((9, 8), True)],
+)
+def test_the_oldest_set_change_decides_whether_co_signers_are_needed(
+    world: SealedWorld, ages_s: tuple[int, ...], good: bool
+) -> None:
+    header = parse_header(world.header)
+    changes = [SealedBlock(replace(header, timestamp=world.now_s - age_s), (), 0, ()) for age_s in ages_s]
+    point = Checkpoint(world.bundle.chain_id, world.bundle.ledger, world.bundle.ledger_id, header.number, header.hash)
+    given = (changes, world.trust, SignedCheckpoint(point, ()), world.now_s, 30 * DAY_S)
+    if good:
+        _verify_changes_age(*given)
+        return
+    with pytest.raises(CheckpointTooOldError, match=rf"changed {ages_s[0] // DAY_S} days ago; at most 30 days"):
+        _verify_changes_age(*given)
+
+
+def test_a_proof_may_be_as_far_behind_as_is_asked_and_no_farther(world: SealedWorld) -> None:
+    last = parse_header(world.header)
+    headers = (replace(last, number=last.number - 2), last)
+    verify_distance(headers, 2)
+    with pytest.raises(CheckpointRefused, match="2 blocks before the one that is believed; 1 are allowed"):
+        verify_distance(headers, 1)

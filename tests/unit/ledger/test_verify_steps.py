@@ -28,6 +28,7 @@ from ledger.verify._status import Verified
 from ledger.verify.refusals import (
     CheckpointRefused,
     HeadsRefused,
+    ProofsRefused,
     ReplayRefused,
     StatusRefused,
     TrustRefused,
@@ -183,6 +184,34 @@ def test_a_bundle_is_too_old_beyond_the_age_and_not_at_it(age_s: int, good: bool
     else:
         with pytest.raises(CheckpointRefused, match="days old"):
             verify_bundle(vector_bytes(), vector_trust(), now_s=time + age_s, max_age_s=60, any_status=True)
+
+
+# Step 4: what the contracts store
+
+
+@pytest.mark.parametrize(
+    ("table", "member", "least"),
+    [
+        ("participants", "sequence", 1),
+        ("keys", "participant", 1),
+        ("machines", "owner", 1),
+        ("models", "state", ModelState.REGISTERED),
+        ("streams", "sequence", 1),
+    ],
+)
+def test_what_has_a_first_number_exists_and_what_has_none_does_not(table: str, member: str, least: int) -> None:
+    for number in (least, type(least)(0)):
+        content = vector_content()
+        found = getattr(content, table)
+        found |= {name: replace(one, **{member: number}) for name, one in found.items()}
+        bundle, trust = publish(content)
+        proof = StateProof(bundle, parse_header(bundle.headers[0]))
+        proof.verify_contracts(bundle, trust)
+        if number:
+            assert {getattr(one, member) for one in getattr(proof.read(bundle), table).values()} == {least}
+        else:
+            with pytest.raises(ProofsRefused, match="does not exist"):
+                proof.read(bundle)
 
 
 # Steps 5 and 6: nothing is left out
