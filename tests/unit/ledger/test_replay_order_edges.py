@@ -244,6 +244,15 @@ def started_without_acceptance(story: Story) -> None:
     story.start(ORDER, story.propose(ORDER))
 
 
+@broken("an assignment moves while the order is cancelled")
+def started_after_the_order_was_cancelled(story: Story) -> None:
+    _accepted(story)
+    assignment = story.propose(ORDER)
+    story.step("AssignmentAccepted", ORDER, assignment)
+    story.record("OrderCancelled", COORDINATOR, ORDER)
+    story.start(ORDER, assignment)
+
+
 @broken("the assignment is cancelled while finished")
 def cancelled_when_finished(story: Story) -> None:
     assignment = in_production(story)
