@@ -28,6 +28,8 @@ def migrate(store: Store, revision: str, *, down: bool = False) -> None:
             for trigger in connection.exec_driver_sql(later).scalars().all():
                 connection.exec_driver_sql(f"DROP TRIGGER {trigger}")
             connection.exec_driver_sql("DROP TABLE outbox_done")
+            connection.exec_driver_sql("DROP TABLE evidence_folders")
+            connection.exec_driver_sql("ALTER TABLE evidence DROP COLUMN file")
             connection.exec_driver_sql("DROP TABLE notes")
             connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0007'")
         else:
