@@ -19,6 +19,7 @@ from services.portal.forms import Forms
 from services.portal.lists import PAGE_ITEMS, Filters, Lists, principal_of
 from services.portal.pages import Pages
 from services.portal.routes import PageRoute
+from services.serving.parameters import WholeNumber
 
 __all__ = ["DocumentPages"]
 
@@ -28,7 +29,7 @@ _FETCH = Rule(Scope.DOCUMENTS, page=True, cost=10)
 _SEALED = "application/vnd.millmark.sealed-document"
 _MAX_ABOUT = 200
 _Id = Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
-_Version = Annotated[int, Path(ge=1, le=2**31)]
+_Version = Annotated[WholeNumber, Path(ge=1, le=2**31)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from services.portal.forms import Forms
 from services.portal.lists import principal_of
 from services.portal.pages import Pages
 from services.portal.routes import PageRoute
+from services.serving.parameters import WholeNumber
 
 __all__ = ["PairingPages"]
 
@@ -40,7 +41,7 @@ class PairingPages:
         self,
         request: Request,
         challenge: Annotated[str, Query(pattern=f"^{CHALLENGE}$")],
-        port: Annotated[int, Query(ge=0, le=_MOST_PORT)] = 0,
+        port: Annotated[WholeNumber, Query(ge=0, le=_MOST_PORT)] = 0,
     ) -> Response:
         values: dict[str, Any] = {"challenge": challenge, "port": port, "digits": digits_of(challenge)}
         return self.pages.render(request, "pairing.html", forms=self.forms, code="", address="", **values)

@@ -11,6 +11,7 @@ from fastapi import Path
 from ledger.records import ALL_ROLES, Role
 from services.access import Principal, Scope
 from services.access.rules import Rule
+from services.serving.parameters import WholeNumber
 
 __all__ = ["ADMINISTRATORS", "ANYBODY", "CODE_HOLDERS", "MEMBERS", "OWNER", "Number", "PageRoute"]
 
@@ -21,7 +22,7 @@ MEMBERS = Rule(Scope.PROVENANCE, page=True)
 OWNER = Rule(Scope.STATUS, owner=True, page=True)
 
 ADMINISTRATORS = Rule(Scope.PEOPLE, owner=True, page=True)
-Number = Annotated[int, Path(ge=1, lt=2**40)]
+Number = Annotated[WholeNumber, Path(ge=1, lt=2**40)]
 """The number of a record in a path. Others have the page of what does not exist."""
 
 

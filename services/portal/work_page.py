@@ -26,6 +26,7 @@ from services.portal.forms import Forms
 from services.portal.pages import Pages
 from services.portal.routes import ADMINISTRATORS, OWNER, PageRoute
 from services.portal.tasks import find_doing
+from services.serving.parameters import WholeNumber
 from services.serving.troubles import Trouble
 
 __all__ = ["WorkPage"]
@@ -64,7 +65,7 @@ class WorkPage:
     def routes(self) -> tuple[PageRoute, ...]:
         return (PageRoute("/portal", self.show, _RULE),)
 
-    def show(self, request: Request, page: Annotated[int, Query(ge=1, le=_MAX_PAGE)] = 1) -> Response:
+    def show(self, request: Request, page: Annotated[WholeNumber, Query(ge=1, le=_MAX_PAGE)] = 1) -> Response:
         principal: Principal = request.state.principal
         found, items, opened = self._find(principal, page)
         values = {

@@ -19,6 +19,7 @@ from services.gateway.http.route_table import RouteTable
 from services.gateway.http.routes import Routes
 from services.planning.feedback.repository import CauseRow, FeedbackRepository
 from services.planning.feedback.showing import CauseFound, StepShown, show_cause, show_page
+from services.serving.parameters import WholeNumber
 
 __all__ = ["CauseDesk", "add_causes"]
 
@@ -29,7 +30,7 @@ CauseName = Annotated[
     str,
     Path(alias="id", pattern="^0x[0-9a-f]{64}$", description="What names the cause.", examples=["0x" + _CAUSE.hex()]),
 ]
-MachineNumber = Annotated[int, Path(ge=1, lt=2**40, description="Number of the machine.", examples=[17])]
+MachineNumber = Annotated[WholeNumber, Path(ge=1, lt=2**40, description="Number of the machine.", examples=[17])]
 _TEXT = Field(min_length=1, max_length=200, description="One line for people.")
 
 

@@ -24,6 +24,7 @@ from services.interop.credentials.keys import Ed25519Key
 from services.interop.credentials.proofs import add_proof
 from services.interop.credentials.status_list import build_status_list, status_bits
 from services.interop.inspection.document import build_from_claims
+from services.serving.parameters import WholeNumber
 
 __all__ = ["CREDENTIAL_MEDIA", "DID_MEDIA", "EXAMPLE_CLAIMS", "add_credentials"]
 
@@ -32,7 +33,7 @@ DID_MEDIA: Final = "application/did"
 _FRESH_S: Final = 60
 _OBJECT: Final[dict[str, Any]] = {"type": "object"}
 ListNumber = Annotated[
-    int,
+    WholeNumber,
     Path(ge=0, le=MAX_SEQUENCE, description="Number of the list, from the credential's status entry.", examples=[0]),
 ]
 

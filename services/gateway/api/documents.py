@@ -39,6 +39,7 @@ from services.gateway.http.responses import (
 )
 from services.gateway.http.route_table import Examples, RouteTable
 from services.gateway.http.routes import Routes
+from services.serving.parameters import WholeNumber
 
 __all__ = ["SEALED_MEDIA_TYPE", "ParticipantNumber", "add_documents"]
 
@@ -51,8 +52,10 @@ _ERASE = Rule(Scope.DOCUMENT_CHANGES, owner=True, cost=50)
 DocumentId = Annotated[
     str, Path(alias="id", pattern="^[0-9a-f]{32}$", description="Id of a document.", examples=[_EXAMPLE_ID])
 ]
-VersionNumber = Annotated[int, Path(ge=1, le=2**31, description="Number of a version, from 1.", examples=[1])]
-ParticipantNumber = Annotated[int, Path(ge=1, le=2**32 - 1, description="Number of a participant.", examples=[5])]
+VersionNumber = Annotated[WholeNumber, Path(ge=1, le=2**31, description="Number of a version, from 1.", examples=[1])]
+ParticipantNumber = Annotated[
+    WholeNumber, Path(ge=1, le=2**32 - 1, description="Number of a participant.", examples=[5])
+]
 Name = Annotated[
     str,
     Query(min_length=1, max_length=MAX_NAME_CHARACTERS, description="File name.", examples=["drawing.pdf"]),

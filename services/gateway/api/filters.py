@@ -13,6 +13,7 @@ from ledger.provenance.jsonform import Printable
 from services.gateway.http.example_values import IDENTIFIER
 from services.gateway.http.paging import Paging
 from services.gateway.http.responses import MAX_SEQUENCE
+from services.serving.parameters import WholeNumber
 
 __all__ = [
     "Called",
@@ -33,7 +34,7 @@ _MAX_PARTICIPANT: Final = 2**32 - 1
 _Filters: TypeAlias = "dict[str, int | bytes]"
 
 ParticipantNumber = Annotated[
-    int, Path(ge=1, le=_MAX_PARTICIPANT, description="Number of a participant.", examples=[5])
+    WholeNumber, Path(ge=1, le=_MAX_PARTICIPANT, description="Number of a participant.", examples=[5])
 ]
 OfOrder = Annotated[
     str | None,
@@ -44,13 +45,14 @@ OfLot = Annotated[
     Query(pattern="^0x[0-9a-f]{64}$", description="Only those of this lot (subject).", examples=["0x" + "1a" * 32]),
 ]
 OfParticipant = Annotated[
-    int | None, Query(ge=1, le=_MAX_PARTICIPANT, description="Only those of this participant.", examples=[5])
+    WholeNumber | None, Query(ge=1, le=_MAX_PARTICIPANT, description="Only those of this participant.", examples=[5])
 ]
 OfMachine = Annotated[
-    int | None, Query(ge=1, le=MAX_SEQUENCE, description="Only those of this machine (number).", examples=[17])
+    WholeNumber | None, Query(ge=1, le=MAX_SEQUENCE, description="Only those of this machine (number).", examples=[17])
 ]
 OfModel = Annotated[
-    int | None, Query(ge=1, le=MAX_SEQUENCE, description="Only those based on this model (number).", examples=[9])
+    WholeNumber | None,
+    Query(ge=1, le=MAX_SEQUENCE, description="Only those based on this model (number).", examples=[9]),
 ]
 Called = Annotated[
     str | None,

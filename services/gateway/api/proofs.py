@@ -30,14 +30,15 @@ from services.gateway.http.responses import (
 )
 from services.gateway.http.route_table import Examples, RouteTable
 from services.gateway.http.routes import Routes
+from services.serving.parameters import WholeNumber
 
 __all__ = ["add_proofs"]
 
 AnchorNumber = Annotated[
-    int, Query(ge=1, le=MAX_SEQUENCE, description="Sequence of the anchoring record.", examples=[377])
+    WholeNumber, Query(ge=1, le=MAX_SEQUENCE, description="Sequence of the anchoring record.", examples=[377])
 ]
 LeafIndex = Annotated[
-    int, Query(ge=0, le=MAX_SEQUENCE, description="Index of the entry in the stream, from 0.", examples=[3])
+    WholeNumber, Query(ge=0, le=MAX_SEQUENCE, description="Index of the entry in the stream, from 0.", examples=[3])
 ]
 
 

@@ -32,6 +32,7 @@ from services.gateway.http.responses import (
 )
 from services.gateway.http.route_table import RouteTable
 from services.gateway.http.routes import Routes
+from services.serving.parameters import WholeNumber
 
 __all__ = ["CachedTraces", "add_provenance"]
 
@@ -51,7 +52,7 @@ Identifier = Annotated[
     ),
 ]
 ModelNumber = Annotated[
-    int | None, Query(ge=1, le=MAX_SEQUENCE, description="Number of a quality model.", examples=[9])
+    WholeNumber | None, Query(ge=1, le=MAX_SEQUENCE, description="Number of a quality model.", examples=[9])
 ]
 LotName = Annotated[
     str | None,
@@ -77,14 +78,15 @@ Way = Annotated[
     Query(description="`up`: what the lot was made from. `down`: what was made from it.", examples=["up"]),
 ]
 Depth = Annotated[
-    int, Query(ge=1, le=MAX_TRACED.depth, description="Maximum number of steps from the start.", examples=[8])
+    WholeNumber, Query(ge=1, le=MAX_TRACED.depth, description="Maximum number of steps from the start.", examples=[8])
 ]
 Lots = Annotated[
-    int,
+    WholeNumber,
     Query(ge=1, le=MAX_TRACED.lots, description="Maximum number of lots per list, nearest first.", examples=[100]),
 ]
 RecalledLots = Annotated[
-    int, Query(ge=1, le=MAX_RECALLED.lots, description="Maximum number of lots, nearest first.", examples=[1000])
+    WholeNumber,
+    Query(ge=1, le=MAX_RECALLED.lots, description="Maximum number of lots, nearest first.", examples=[1000]),
 ]
 
 

@@ -32,6 +32,7 @@ from services.gateway.http.authentication import CurrentPrincipal
 from services.gateway.http.errors import CursorError
 from services.gateway.http.repository import SecretRepository
 from services.gateway.http.schemas import model_of
+from services.serving.parameters import WholeNumber
 
 __all__ = ["MAX_ITEMS", "Key", "Pager", "Paging", "page_of"]
 
@@ -43,7 +44,9 @@ _KEPT_AS = "cursors"
 
 Key: TypeAlias = "tuple[int | str | bytes, ...]"
 """A position in a list: the values of the columns that order it."""
-_Limit = Annotated[int, Query(ge=1, le=MAX_ITEMS, description="Maximum number of items in the page.", examples=[50])]
+_Limit = Annotated[
+    WholeNumber, Query(ge=1, le=MAX_ITEMS, description="Maximum number of items in the page.", examples=[50])
+]
 _Cursor = Annotated[
     str | None,
     Query(

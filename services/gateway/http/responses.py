@@ -13,6 +13,7 @@ from ledger.provenance.jsonform import Printable
 from services.gateway.http.errors import PreconditionError
 from services.gateway.http.problems import Problem
 from services.gateway.http.schemas import model_of
+from services.serving.parameters import WholeNumber
 
 __all__ = [
     "ETAG_EXAMPLE",
@@ -77,7 +78,8 @@ Subject = Annotated[
     ),
 ]
 Number = Annotated[
-    int, Path(alias="id", ge=1, le=MAX_SEQUENCE, description="Sequence of the record that created it.", examples=[412])
+    WholeNumber,
+    Path(alias="id", ge=1, le=MAX_SEQUENCE, description="Sequence of the record that created it.", examples=[412]),
 ]
 
 

@@ -31,6 +31,7 @@ from services.gateway.recording.name_endpoints import add_names
 from services.gateway.recording.service import RecordingService, Wanted
 from services.gateway.recording.views import RecordStatus, Refusal
 from services.gateway.recording.writes import WRITES, Write
+from services.serving.parameters import WholeNumber
 
 __all__ = ["add_recording"]
 
@@ -40,7 +41,7 @@ _ABOUT = (
     "there contains the contract's error."
 )
 Proposal = Annotated[
-    int,
+    WholeNumber,
     Path(
         alias="id",
         ge=0,
@@ -50,7 +51,7 @@ Proposal = Annotated[
     ),
 ]
 RecordNumber = Annotated[
-    int, Path(alias="id", ge=1, le=2**31 - 1, description="`id` of the record's status.", examples=[17])
+    WholeNumber, Path(alias="id", ge=1, le=2**31 - 1, description="`id` of the record's status.", examples=[17])
 ]
 _State: TypeAlias = Literal[
     "queued", "paused", "blocked", "nonced", "signed", "sent", "mined", "final", "failed", "cancelled"

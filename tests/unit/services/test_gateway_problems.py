@@ -37,6 +37,9 @@ from services.store import open_store
 from tests.support.fake_world import World
 from tests.support.gateway_client import Caller
 
+_NO_NUMBERS = ("01", "%2B1", "1.0", "1_0", "%201", "1%0A", "-0", "1e0", "0x1", "%EF%BC%91")
+"""Which pydantic alone reads as numbers, mostly."""
+
 
 @pytest.fixture(scope="module")
 def caller(world: World) -> Caller:
@@ -56,6 +59,8 @@ def caller(world: World) -> Caller:
         ("/v1/trace/", 422, "request-malformed"),
         (f"/v1/trace/urn:example:{'a' * 2048}", 422, "request-malformed"),
         ("/v1/trace/urn:example:hip-1?depth=0", 422, "request-malformed"),
+        *((f"/v1/participants/{number}", 422, "request-malformed") for number in _NO_NUMBERS),
+        *((f"/v1/trace/urn:example:hip-1?depth={number}", 422, "request-malformed") for number in _NO_NUMBERS),
         ("/v1/trace/urn:example:hip-1?depth=257", 422, "request-malformed"),
         ("/v1/trace/urn:example:hip-1?lots=10001", 422, "request-malformed"),
         ("/v1/trace/urn:example:hip-1?lots=many", 422, "request-malformed"),
