@@ -88,12 +88,13 @@ def test_an_absent_account_is_proved_without_an_entry_for_its_slots(world: Ledge
 
 
 def test_the_slots_of_an_account_that_exists_cannot_be_left_out(world: LedgerWorld, besu: Besu) -> None:
+    """Where it has any: an account without storage needs no proof of a slot, such as a ledger without records."""
     number = Node(besu).block_number()
-    shown = besu.request("eth_getProof", ["0x" + world.chain.ledger.hex(), ["0x" + SLOT.hex()], hex(number)])
+    shown = besu.request("eth_getProof", ["0x" + world.chain.registry.hex(), ["0x" + SLOT.hex()], hex(number)])
     assert shown["storageProof"][0]["key"] == "0x0", "a quantity"
     world.line.handlers["eth_getProof"] = lambda _: {**shown, "storageProof": []}
     with pytest.raises(ChainUnreachableError, match="proof at block"):
-        fetch_proofs(Node(world.line), {world.chain.ledger: [SLOT]}, number)
+        fetch_proofs(Node(world.line), {world.chain.registry: [SLOT]}, number)
 
 
 def test_slots_are_proved_whatever_form_their_keys_come_back_in(world: LedgerWorld, besu: Besu) -> None:
