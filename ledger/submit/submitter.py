@@ -15,7 +15,7 @@ from ledger.chain import Chain, Sight, call_data
 from ledger.errors import ChainUnreachableError, LeaseHeldError, SubmitError
 from ledger.keys import Signer
 from ledger.records import Record
-from ledger.store.outbox import UNMINED, Entry, Outbox, OutboxState, OutboxWriter, SentTransaction
+from ledger.store.outbox import OPEN, UNMINED, Entry, Outbox, OutboxState, OutboxWriter, SentTransaction
 from ledger.submit.batches import Batches
 from ledger.submit.calls import ChainCalls
 from ledger.submit.gaps import Gaps
@@ -116,12 +116,22 @@ class Submitter:
 
         Raises as `drain` does.
         """
+        self._await(ids, (OutboxState.QUEUED, *UNMINED), "in no block", timeout_s)
+
+    def await_final(self, ids: Sequence[int], timeout_s: float = 60.0) -> None:
+        """Run steps until these records are in final blocks, or will be in none by themselves.
+
+        Raises as `drain` does.
+        """
+        self._await(ids, (OutboxState.QUEUED, *OPEN), "in no final block", timeout_s)
+
+    def _await(self, ids: Sequence[int], states: Sequence[OutboxState], left: str, timeout_s: float) -> None:
         deadline, pauses = time.monotonic() + timeout_s, _pauses()
-        while any(record.state in (OutboxState.QUEUED, *UNMINED) for record in self._outbox.among(ids).values()):
+        while any(record.state in states for record in self._outbox.among(ids).values()):
             self._step_or_wait(deadline)
             if time.monotonic() > deadline:
                 raise SubmitError(
-                    f"records of 0x{self.key.hex()} are in no block after {timeout_s:.0f} s",
+                    f"records of 0x{self.key.hex()} are {left} after {timeout_s:.0f} s",
                     hint="check that the chain produces blocks; nothing was lost",
                 )
             time.sleep(next(pauses))

@@ -138,6 +138,21 @@ def test_what_waits_for_a_final_sequence_gets_that(consortium: Consortium, chain
     assert told == [1]  # before the other one's, since that block was replaced
 
 
+def test_what_must_come_after_waits_until_that_is_final(consortium: Consortium, chain: ForkingChain) -> None:
+    """A blocks' replacement would put it first."""
+    maker, other, _ = consortium.makers
+    _replace(chain, other)
+    needed = consortium.queue(other, _unrelated(consortium, other, "A"))
+    consortium.queue_after(needed, maker, _unrelated(consortium, maker, "B"))
+    consortium.await_mined()
+    [newest] = Outbox(consortium.store).page(None, 1, None)
+    assert newest.id == needed.ids[0]
+    consortium.settle()
+    assert chain.reorganised == 1
+    last, first = Outbox(consortium.store).page(None, 2, None)
+    assert (first.id, first.sequence, last.sequence) == (needed.ids[0], 1, 2)
+
+
 def test_a_refusal_is_still_told(consortium: Consortium) -> None:
     maker = consortium.makers[0]
     records = _unrelated(consortium, maker, "A")

@@ -59,6 +59,8 @@ class Consortium:
     """What is in blocks, perhaps not in final ones, in the order in which it was queued."""
     _acts: list[Callable[[], None]] = field(default_factory=list)
     """What is done once all of it is final."""
+    _held: list[tuple[Queued, Company, Sequence[Record]]] = field(default_factory=list)
+    """What is needed, and what a company queues once that is final."""
 
     @property
     def outbox(self) -> Outbox:
@@ -125,6 +127,22 @@ class Consortium:
             self._await_again(named)
         return self._queue(company, build(), build)
 
+    def queue_after(self, needed: Queued, company: Company, records: Sequence[Record]) -> None:
+        """Has `company` make records that must not come before what is `needed`: the contracts would take them, and
+        refuse that for good. Where blocks may move, they are queued by the next `release`, else at once."""
+        if self._may_move:
+            self._held.append((needed, company, records))
+        else:
+            self._queue(company, records)
+
+    def release(self) -> None:
+        """Queues what `queue_after` holds, once what it needs is final. Raises SubmitError as `await_mined` does."""
+        held, self._held = self._held, []
+        if held:
+            self.finish([needed for needed, _, _ in held])
+        for _, company, records in held:
+            self._queue(company, records)
+
     def send(self) -> None:
         """Sends what is queued, without waiting until it is in blocks; to be called before something takes long. What
         is queued later comes in other transactions. What a reorganisation took out of blocks is sent again, too."""
@@ -162,6 +180,7 @@ class Consortium:
     def settle(self) -> None:
         """Returns when all records are final, and all that waited for it is done. Raises SubmitError naming what the
         contract refused."""
+        self.release()
         self.await_mined()
         self._finish(self._made)
         if self._may_move:
@@ -228,8 +247,8 @@ class Consortium:
 
     def _finish(self, queued: Sequence[Queued]) -> None:
         """Returns when these are final."""
-        for company in _companies_of(queued):
-            company.submitter.drain()
+        for one in queued:
+            one.company.submitter.await_final(one.ids)
         self._mend(queued)
 
     def _mend(self, queued: Sequence[Queued]) -> None:

@@ -10,6 +10,7 @@ from ledger.records import CompleteOrder, ConfirmDelivery, Item, PackLots, Recei
 from services.lab.demo.consortium import NOTHING, hash_of
 from services.lab.demo.plant import PIECE, PREFIX, with_check_digit
 from services.lab.demo.production import Job, Line, hand_over
+from services.lab.demo.troubles import suspend_coordinator
 
 __all__ = ["deliver_parts"]
 
@@ -18,14 +19,10 @@ LookAgain: TypeAlias = Callable[[bytes, Sequence[Job]], Job | None]
 """Takes a pallet and what was packed on it; returns the job of a part that failed there and was sent back."""
 
 
-Close: TypeAlias = Callable[[Sequence[Job]], Job | None]
-"""Takes the jobs whose parts arrived; returns the one whose order it completed otherwise."""
-
-
-def deliver_parts(line: Line, look_again: LookAgain | None = None, close_one: Close | None = None) -> None:
+def deliver_parts(line: Line, look_again: LookAgain | None = None) -> None:
     """Packs the passed parts, transfers custody twice, unpacks; then coordinator and buyer close the orders.
 
-    `look_again` may fail a part of the first pallet on the way, and send it back; `close_one` may complete an order.
+    The coordinator of one vanishes on the way. `look_again` may fail a part of the first pallet, and send it back.
     """
     consortium = line.consortium
     passed = [job for job in line.jobs if job.verdict is Verdict.PASS]
@@ -36,19 +33,26 @@ def deliver_parts(line: Line, look_again: LookAgain | None = None, close_one: Cl
         items = sorted((Item(job.lot, job.order.subject) for job in load), key=lambda item: item.lot)
         packings.append(PackLots(pallet, tuple(item.lot for item in items)))
         consignments.append((Item(pallet, NOTHING), *items))  # a lot is followed by its content, in ascending order
+    absence = suspend_coordinator(line, passed)
     consortium.queue(consortium.makers[-1], packings)
-    hand_over(consortium, consortium.makers[-1], consortium.carrier, consignments)
+    arrived = hand_over(consortium, consortium.makers[-1], consortium.carrier, consignments)
+    # What fails is not taken over any more.
+    consortium.finish([arrived, absence.suspended] if absence else [arrived])
+    consortium.release()
+    if absence:
+        absence.succeed()
     if loads and look_again and (failed := look_again(consignments[0][0].lot, loads[0])):
         passed.remove(failed)
         consignments[0] = tuple(item for item in consignments[0] if item.lot != failed.lot)
     hand_over(consortium, consortium.carrier, consortium.buyer, consignments)
     unpacked = [UnpackLots(pallet.lot, tuple(item.lot for item in items)) for pallet, *items in consignments]
     consortium.queue(consortium.buyer, unpacked)
-    _close(line, passed, close_one(passed) if close_one else None)
+    _close(line, passed, absence.job if absence else None)
 
 
 def _close(line: Line, passed: list[Job], completed: Job | None) -> None:
     consortium = line.consortium
+    consortium.release()
     open_orders = [job for job in passed if job is not completed]
     consortium.queue(consortium.coordinator, [CompleteOrder(job.order.subject, NOTHING) for job in open_orders])
     consortium.queue(consortium.buyer, [ConfirmDelivery(job.order.subject, (job.lot,), NOTHING) for job in passed])

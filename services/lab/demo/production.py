@@ -38,6 +38,7 @@ from services.lab.demo.given import Wanted
 from services.lab.demo.marking import build_marks, find_letter, find_material
 from services.lab.demo.meters import Footprints, Measured, build_table
 from services.lab.demo.plant import GRAM, PIECE, PREFIX, Machine, Plant, build_gtin, receive, with_check_digit
+from services.lab.demo.queued import Queued
 
 __all__ = ["Interruption", "Job", "Line", "hand_over", "make_parts", "place_orders", "rework_parts"]
 
@@ -204,20 +205,24 @@ def rework_parts(line: Line, jobs: Sequence[Job]) -> None:
     """Reworks failed parts under a new assignment of the last operation, on the same machine. The new part stays
     quarantined until it passes."""
     last = line.plant.product.route[-1]
+    line.consortium.release()  # an operation is given to nobody else before it is finished
     assignments = _assign(line, jobs, last)
     _operate(line, jobs, last, assignments, partial(_rework, line, last))
     for job in jobs:
         job.reworked = True
 
 
-def hand_over(consortium: Consortium, giver: Company, taker: Company, consignments: Sequence[tuple[Item, ...]]) -> None:
-    """Transfers custody: the giver offers, the taker accepts. The offer needs nothing that others queued."""
-    hand_over_all(consortium, [(giver, consignments)], taker)
+def hand_over(
+    consortium: Consortium, giver: Company, taker: Company, consignments: Sequence[tuple[Item, ...]]
+) -> Queued:
+    """Transfers custody: the giver offers, the taker accepts. The offer needs nothing that others queued. Returns the
+    acceptances."""
+    return hand_over_all(consortium, [(giver, consignments)], taker)
 
 
 def hand_over_all(
     consortium: Consortium, given: Sequence[tuple[Company, Sequence[tuple[Item, ...]]]], taker: Company
-) -> None:
+) -> Queued:
     """Like `hand_over`, from several givers."""
     taken = [items for _, consignments in given for items in consignments]
     offers = [
@@ -231,7 +236,7 @@ def hand_over_all(
         made = itertools.chain.from_iterable(one.sequences() for one in offers)
         return [AcceptCustody(items, offer, NOTHING) for items, offer in zip(taken, made, strict=True)]
 
-    consortium.queue_naming(taker, offers, accept)
+    return consortium.queue_naming(taker, offers, accept)
 
 
 def _bring(line: Line, jobs: Sequence[Job], factory: int) -> None:
@@ -296,7 +301,9 @@ def _operate(
     anchors = [machine.anchor() for machine in used.values()]
     maker = line.consortium.makers[line.plant.factory(step.need.kind)]
     # They need what this maker accepted, which goes before them, and proposals and offers that are in blocks.
-    line.consortium.queue(maker, [*starts, *work, *anchors, *finishes], after_others=False)
+    made = line.consortium.queue(maker, [*starts, *work, *anchors], after_others=False)
+    # Nothing is made under a finished assignment any more.
+    line.consortium.queue_after(made, maker, finishes)
 
 
 def _finish(line: Line, job: Job, step: Step, measured: Measured) -> FinishAssignment:

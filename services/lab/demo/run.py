@@ -41,7 +41,7 @@ from services.lab.demo.production import Interruption, Job, Line, make_parts, pl
 from services.lab.demo.proof import Proof, prove_part
 from services.lab.demo.replanning import Failure
 from services.lab.demo.result import DemoResult, build_code, build_result, choose_part
-from services.lab.demo.troubles import go_on_without_coordinator, send_back
+from services.lab.demo.troubles import send_back
 from services.lab.demo.windows import find_failing, load_windows, measure_accuracy, model_bytes, pick_windows
 from services.store import open_store
 
@@ -200,8 +200,7 @@ def _produce(
         clock("looking at what the verdicts say of the machine", drifting.finish)
     again = find_failing(plant.inspector, table, windows)
     look = None if again is None else partial(send_back, line, row=again, window=windows[again].tolist(), now=now)
-    close_one = partial(go_on_without_coordinator, line)
-    clock("delivering through the orders' gates", lambda: deliver_parts(line, look, close_one))
+    clock("delivering through the orders' gates", lambda: deliver_parts(line, look))
     consortium.settle()
     return line, planning
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from ledger.records import (
     AcceptCustody,
     AcceptRevision,
     CompleteOrder,
     Item,
+    OrderTerms,
     ProposeRevision,
     Reinstate,
     ReturnLot,
@@ -20,8 +22,9 @@ from ledger.records import (
 from services.lab.demo.consortium import NOTHING, hash_of
 from services.lab.demo.inspection import inspect_parts
 from services.lab.demo.production import Job, Line
+from services.lab.demo.queued import Queued
 
-__all__ = ["go_on_without_coordinator", "send_back"]
+__all__ = ["Absence", "send_back", "suspend_coordinator"]
 
 _MIN_ORDERS = 3
 """With fewer, everything goes well, so that something is delivered in the ordinary way."""
@@ -54,29 +57,44 @@ def send_back(line: Line, pallet: bytes, load: Sequence[Job], row: int, window: 
     return job
 
 
-def go_on_without_coordinator(line: Line, passed: Sequence[Job]) -> Job | None:
-    """Has the coordinator vanish before one order is completed: the buyer names another one, which completes it.
+@dataclass(frozen=True, slots=True)
+class Absence:
+    """The coordinator of an order is gone, and the buyer names another one."""
 
-    Returns the order's job; None if there are too few.
-    """
+    line: Line
+    job: Job
+    terms: OrderTerms
+    """With the other one."""
+    suspended: Queued
+    proposal: Queued
+
+    def succeed(self) -> None:
+        """The other one agrees, and completes the order; then the coordinator is found again. The suspension is final:
+        in a block before it, the agreement would be recorded as well, and wait for the coordinator to agree."""
+        consortium, order = self.line.consortium, self.job.order
+        gone, successor = consortium.coordinator, consortium.carrier
+        consortium.queue_naming(successor, [self.proposal], self._agree)
+        completed = consortium.queue(successor, [CompleteOrder(order.subject, NOTHING)])
+        consortium.queue_after(completed, consortium.owner, [Reinstate(gone.number)])
+        self.line.events.append(
+            f"{gone.name} vanished: {consortium.buyer.name} and {successor.name} agreed that the latter coordinates "
+            f"{order.identifier}, which was completed and delivered without it"
+        )
+
+    def _agree(self) -> list[AcceptRevision]:
+        return [AcceptRevision(self.job.order.subject, self.terms, self.proposal.sequences()[0])]
+
+
+def suspend_coordinator(line: Line, passed: Sequence[Job]) -> Absence | None:
+    """Has the coordinator vanish before the orders are completed. Returns what becomes of one of them; None if there
+    are too few."""
     ordinary = [job for job in passed if not job.reworked]
     if len(ordinary) < _MIN_ORDERS:
         return None
     job, consortium = ordinary[-1], line.consortium
-    buyer, gone, successor = consortium.buyer, consortium.coordinator, consortium.carrier
+    buyer, gone = consortium.buyer, consortium.coordinator
     reason = consortium.document(buyer, {"reason": "does not answer any more"})
     suspended = consortium.queue(consortium.owner, [Suspend(gone.number, reason)], after_others=False)
-    terms = dataclasses.replace(job.terms, coordinator=successor.number)
+    terms = dataclasses.replace(job.terms, coordinator=consortium.carrier.number)
     proposal = consortium.queue(buyer, [ProposeRevision(job.order.subject, terms)], after_others=False)
-    # In a block before that one, the acceptance would be recorded as well, and wait for the coordinator to agree.
-    consortium.finish([suspended])
-    consortium.queue_naming(
-        successor, [proposal], lambda: [AcceptRevision(job.order.subject, terms, proposal.sequences()[0])]
-    )
-    consortium.queue(successor, [CompleteOrder(job.order.subject, NOTHING)])
-    consortium.queue(consortium.owner, [Reinstate(gone.number)])  # it was found again
-    line.events.append(
-        f"{gone.name} vanished: {buyer.name} and {successor.name} agreed that the latter coordinates "
-        f"{job.order.identifier}, which was completed and delivered without it"
-    )
-    return job
+    return Absence(line, job, terms, suspended, proposal)

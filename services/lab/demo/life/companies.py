@@ -56,6 +56,10 @@ class _OwnGateway:
         """Like `drain`: blocks are final at once."""
         self.drain()
 
+    def await_final(self, _: Sequence[int]) -> None:
+        """Like `drain`."""
+        self.drain()
+
     def drain(self) -> None:
         """Returns when the gateway has got them all onto the ledger, or been refused. Raises SubmitError if it takes
         too long."""
