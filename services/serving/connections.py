@@ -38,7 +38,7 @@ class ConnectionLimits:
     reader_s: float = 3.0
     """The same, when another connection needs the room."""
     linger_s: float = 2.0
-    """For the rest of a body that was answered before it was read."""
+    """For the rest of what was answered before it was read."""
 
 
 class Waiting(enum.IntEnum):

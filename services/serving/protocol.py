@@ -8,9 +8,13 @@ for another request (request smuggling).
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import re
-from typing import Any
+import uuid
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, Final
 
 import h11
 from h11._receivebuffer import ReceiveBuffer
@@ -25,6 +29,27 @@ __all__ = ["LimitedProtocol"]
 
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 _END = b"\r\n\r\n"
+_REFUSALS: Final[Mapping[HTTPStatus, tuple[str, str, str, str]]] = {
+    HTTPStatus.BAD_REQUEST: (
+        "not-http",
+        "It is not an HTTP request",
+        "this server reads requests as RFC 9112 has them, and nothing that a proxy may read otherwise",
+        "send it with an HTTP library",
+    ),
+    HTTPStatus.REQUEST_URI_TOO_LONG: (
+        "uri-too-long",
+        "The URI is too long",
+        "path and query together are too long",
+        "request fewer things",
+    ),
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: (
+        "head-too-long",
+        "The header fields are too long",
+        "the head of the request is too long",
+        "send fewer or shorter header fields",
+    ),
+}
+"""Code, title, detail and hint of the problem."""
 
 
 class _StrictBuffer(ReceiveBuffer):
@@ -51,14 +76,37 @@ class _StrictConnection(h11.Connection):
     def __init__(self, most_head_bytes: int) -> None:
         super().__init__(h11.SERVER, most_head_bytes)
         self._receive_buffer = _StrictBuffer()
+        self._status = HTTPStatus.BAD_REQUEST
 
     def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
-        event = super().next_event()
+        try:
+            event = super().next_event()
+        except h11.RemoteProtocolError as error:
+            if error.error_status_hint == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE:
+                has_line = b"\r\n" in bytes(self._receive_buffer)
+                self._status = HTTPStatus(431 if has_line else 414)
+            raise
         if isinstance(event, h11.Request):
             names = {name for name, _ in event.headers}
             if {b"transfer-encoding", b"content-length"} <= names:
                 raise h11.RemoteProtocolError("both Transfer-Encoding and Content-Length", error_status_hint=400)
         return event
+
+    def refuse(self) -> tuple[h11.Event, ...]:
+        """The answer to what is no request, a problem (RFC 9457). No log has it: anybody could fill that."""
+        code, title, detail, hint = _REFUSALS[self._status]
+        problem = {"type": f"urn:millmark:problem:{code}", "title": title, "status": self._status, "detail": detail}
+        request_id = uuid.uuid4().hex
+        body = json.dumps({**problem, "hint": hint, "request_id": request_id}).encode()
+        headers = [
+            (b"content-type", b"application/problem+json"),
+            (b"content-length", b"%d" % len(body)),
+            (b"cache-control", b"no-store"),
+            (b"x-request-id", request_id.encode()),
+            (b"connection", b"close"),
+        ]
+        head = h11.Response(status_code=self._status, headers=headers, reason=self._status.phrase)
+        return head, h11.Data(data=body), h11.EndOfMessage()
 
 
 class LimitedProtocol(CertificateProtocol):
@@ -75,10 +123,11 @@ class LimitedProtocol(CertificateProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self.logger = logging.getLogger(CLIENTS)
-        self.conn = _StrictConnection(config.h11_max_incomplete_event_size or 16 * 1024)
+        self.conn = self._strict = _StrictConnection(config.h11_max_incomplete_event_size or 16 * 1024)
         self._table, self._limits = table, table.limits
         self._entry: Connection | None = None
         self._body_since_s, self._body_bytes = 0.0, 0
+        self._is_refused = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         super().connection_made(transport)
@@ -88,10 +137,12 @@ class LimitedProtocol(CertificateProtocol):
             self._entry.reading_paused = lambda: self.flow.read_paused
 
     def data_received(self, data: bytes) -> None:
+        if self._is_refused:
+            return
         before = self.conn.their_state
         super().data_received(data)
         entry, now_s = self._entry, self.loop.time()
-        if entry is None or self.transport.is_closing():
+        if entry is None or self._is_refused or self.transport.is_closing():
             return
         state = self.conn.their_state
         if state is h11.IDLE:
@@ -112,6 +163,20 @@ class LimitedProtocol(CertificateProtocol):
             return  # answered already: the deadline that the answer set stays
         entry.wait(Waiting.BODY, self._body_since_s, None)
         entry.until_s = until_s
+
+    def send_400_response(self, msg: str) -> None:
+        """Answers what this server does not take as a request. The connection is not closed at once, unless another
+        request is being answered: the rest of a head would be unread then, and the system reset the connection before
+        the client sees the answer."""
+        if self._entry is None or not (self.cycle is None or self.cycle.response_complete):
+            super().send_400_response(msg)
+            return
+        self._is_refused = True
+        for event in self._strict.refuse():
+            self.transport.write(self.conn.send(event) or b"")
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self._entry.wait(Waiting.BODY, self.loop.time(), self._limits.linger_s)
 
     def on_response_complete(self) -> None:
         entry, now_s = self._entry, self.loop.time()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from http.client import HTTPResponse
 from pathlib import Path
 
 import httpx
@@ -166,6 +168,34 @@ def test_what_proxies_read_otherwise_is_refused_and_ends_the_connection(
     assert answer.startswith(b"HTTP/1.1 400")
     assert answer.count(b"HTTP/1.1") == 1
     assert not told, "strangers do not fill the log"
+
+
+@pytest.mark.parametrize(
+    ("begin", "status", "code"),
+    [
+        (b"GET /", 414, "uri-too-long"),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nX: ", 431, "head-too-long"),
+        (b"GET / HTTP/1.1\nHost: localhost\nX: ", 400, "not-http"),
+    ],
+)
+def test_who_sends_too_much_for_a_head_gets_the_answer(
+    address: tuple[str, int], begin: bytes, status: int, code: str
+) -> None:
+    """More than what arrives at once. A connection with unread data would be reset, and the answer be lost."""
+    with connect(address, begin + b"a" * (1 << 20)) as one, HTTPResponse(one) as answer:
+        answer.begin()
+        problem = json.loads(answer.read())
+        assert one.recv(1) == b"", "no more requests are taken from this connection"
+    assert answer.status == status
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert (problem["status"], problem["type"]) == (status, f"urn:millmark:problem:{code}")
+    assert problem["request_id"] == answer.headers["X-Request-ID"]
+    assert is_served(address)
+
+
+def test_who_never_ends_a_head_that_is_too_large_is_cut_off(address: tuple[str, int]) -> None:
+    with connect(address, b"GET /" + b"a" * (1 << 20)) as one:
+        assert is_cut_off(one, b"a" * 1000)
 
 
 async def swallow(request: Request) -> Response:

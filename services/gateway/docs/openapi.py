@@ -37,7 +37,8 @@ _BEARER = {
 }
 
 _REQUEST_ID = {
-    "description": "Identifies this request in the operator's log. A valid X-Request-ID in the request is kept.",
+    "description": "Identifies this request in the operator's log, unless its head was refused: as too long, or as no "
+    "HTTP. A valid X-Request-ID in the request is kept.",
     "required": True,
     "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$"},
 }
