@@ -68,6 +68,20 @@ def _give_other_tests(path: Path, otherwise: PythonMutant, uncovered: PythonMuta
     path.write_text(json.dumps(covering))
 
 
+def test_what_is_imported_beforehand_works_as_ever() -> None:
+    """Imported before asyncio, its part in C keeps the current task where asyncio does not look."""
+    script = (
+        "from tests.support.mutation.forks import load\n"
+        "load(['_asyncio'])\n"
+        "import asyncio\n"
+        "async def find():\n"
+        "    return asyncio.current_task().get_name()\n"
+        "print(asyncio.run(find()))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.startswith("Task-")
+
+
 @pytest.mark.contracts
 def test_mutants_of_the_contracts_are_found_in_the_compilers_syntax_tree() -> None:
     mutants = find_solidity_mutants()

@@ -31,7 +31,7 @@ from tests.support.mutation.outcomes import APART, OPEN, UNDECIDED, UNFIT, Outco
 from tests.support.mutation.python_mutants import UNCHANGED, PythonMutant
 from tests.support.mutation.runs import in_fork
 
-__all__ = ["FAILED", "Job", "main"]
+__all__ = ["FAILED", "Job", "load", "main"]
 
 ROOT = Path(__file__).parents[3]
 FAILED = 9
@@ -65,7 +65,7 @@ _TestsOf = Callable[[Job], list[str]]
 def main(folder: Path, apart: Sequence[str] = ()) -> int:
     """Raises nothing for a mutant that breaks: that is what it is for."""
     covering = Covering.read(folder)
-    _load(covering.foreign)
+    load(covering.foreign)
     for way in Way:
         jobs = [job for job in _left(folder) if job.way is way]
         if not jobs:
@@ -89,10 +89,14 @@ def _left(folder: Path) -> Iterator[Job]:
             yield Job(mutant, one["row"], way, state == APART)
 
 
-def _load(names: Sequence[str]) -> None:
+def load(names: Sequence[str]) -> None:
+    """Imports what is not Millmark's. Parts in C are left to whom they belong to: imported before asyncio, `_asyncio`
+    keeps the current task where asyncio does not look."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for name in names:
+            if name.startswith("_"):
+                continue
             try:
                 importlib.import_module(name)
             except Exception:  # noqa: S112  # what cannot be imported by itself is imported by whoever needs it
