@@ -57,7 +57,7 @@ class Window:
         """How many transactions may be started now."""
         if head.number > self._seen:
             # One more with each block, so that a pool that was full for a moment is used again.
-            self._allowed = min(self._allowed + (self._seen >= 0 and not self.is_full(head)), self._most)
+            self._allowed = min(self._allowed + (not self.is_full(head)), self._most)
             self._seen = head.number
         if self.is_full(head):
             return 0

@@ -11,7 +11,8 @@ from ledger.chain import Chain
 from ledger.chain.codec import encode_function
 from ledger.errors import ChainError, SubmitError
 from ledger.records import Contract, Role
-from ledger.store.outbox import Outbox, OutboxState
+from ledger.store.outbox import Outbox, OutboxState, SentTransaction
+from ledger.submit import Submitter
 from tests.support.ledger_world import LedgerWorld, results, verify_final
 
 
@@ -48,8 +49,12 @@ def with_gas_limit(world: LedgerWorld, gas_limit: int) -> Chain:
 
 def test_a_transaction_that_reverts_in_its_block_gives_its_records_back(world: LedgerWorld, outbox: Outbox) -> None:
     """The simulation, of an earlier state, still accepts an identifier that is taken: the next one names it."""
-    signer = world.admit(outbox)
-    submitter = world.submitter(outbox, signer)
+    signer, reasons = world.admit(outbox), list[str | None]()
+
+    def report(event: str, _: SentTransaction, reason: str | None) -> None:
+        reasons.extend([reason] if event == "returned" else [])
+
+    submitter = Submitter(world.chain, outbox, signer, resend_s=0, report=report)
     [rival, *_] = lots = world.lots(3)
     submitter.submit([rival])
     submitter.drain()
@@ -66,6 +71,7 @@ def test_a_transaction_that_reverts_in_its_block_gives_its_records_back(world: L
     assert [record.state.value for record in found] == ["failed", "final", "final"]
     assert found[0].error_name == "HistorySubjectTaken"
     assert world.nonces(signer) == 4, "the rival, the reverted one, and the rest one by one"
+    assert reasons == ["mined without its records"]
 
 
 def test_a_record_that_reverts_again_and_again_does_not_spend_gas_for_ever(world: LedgerWorld, outbox: Outbox) -> None:

@@ -9,8 +9,9 @@ import pytest
 
 from ledger.chain import Chain, EmbeddedChain, RpcError
 from ledger.errors import ChainError, ChainUnreachableError
+from ledger.keys import LocalSigner
 from ledger.store import Store
-from ledger.store.outbox import Outbox, OutboxState
+from ledger.store.outbox import Outbox, OutboxState, SentTransaction
 from ledger.submit import Submitter
 from tests.support.copies import copy_chain
 from tests.support.ledger_world import LedgerWorld, build_world, results, transactions, verify_final
@@ -96,6 +97,42 @@ def test_a_block_that_is_there_answers_for_its_transactions(world: LedgerWorld, 
     submitter.step()
     assert "eth_getTransactionReceipt" not in world.line.passed
     assert [one.state for one in results(outbox, ids)] == [OutboxState.MINED]
+
+
+def test_each_state_of_a_transaction_is_told(world: LedgerWorld, outbox: Outbox) -> None:
+    signer, told = world.admit(outbox), list[str]()
+
+    def report(event: str, _: SentTransaction, __: str | None) -> None:
+        told.append(event)
+
+    submitter = Submitter(chain_of(world, finality_depth=2), outbox, signer, report=report)
+    submitter.submit(world.lots(1))
+    submitter.step()
+    for _ in range(2):
+        world.fund(LocalSigner.generate())
+    submitter.drain()
+    assert told == ["sent", "mined", "final"]
+
+
+def test_what_uses_a_nonce_is_looked_for_while_another_transaction_moves(world: LedgerWorld, outbox: Outbox) -> None:
+    signer, chain = world.admit(outbox), chain_of(world, finality_depth=2)
+    submitter = Submitter(chain, outbox, signer, batch_size=1, receipt_grace_s=0, resend_s=HOUR_S)
+    [first, second] = submitter.submit(world.lots(2))
+    send = world.line.node.request
+    world.line.handlers["eth_sendRawTransaction"] = lambda params: (
+        "0x" + "00" * 32 if outbox.record(first).state is OutboxState.MINED else send("eth_sendRawTransaction", params)
+    )
+    for _ in range(2):
+        submitter.step()
+    assert [one.state for one in results(outbox, [first, second])] == [OutboxState.MINED, OutboxState.SENT]
+    [mined, _] = outbox.open_transactions(signer.address)
+    assert mined.block_number is not None
+    world.chain.node.wait(1)  # where the head is the same, so are the blocks
+    world.line.hide_receipts(1)
+    world.line.hide_block(mined.block_number)
+    world.line.handlers["eth_getTransactionCount"] = lambda _: "0x2"
+    with pytest.raises(ChainUnreachableError, match=r"nonce 1 of 0x[0-9a-f]{40} is used, and its records wait"):
+        submitter.step()
 
 
 def test_a_nonce_that_no_final_block_uses_any_more_needs_no_explanation(world: LedgerWorld, outbox: Outbox) -> None:

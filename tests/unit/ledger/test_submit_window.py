@@ -71,6 +71,21 @@ def test_a_full_pool_halves_the_window_which_grows_with_each_block() -> None:
     assert window.room(head(4), 0) == 12, "halved once for each block"
 
 
+def test_it_grows_with_the_first_blocks_of_a_chain_too() -> None:
+    window = Window()
+    window.note_started(GAS // 30, 50)
+    assert window.room(head(0), 0) == 60
+    window.note_full(head(0), 40)
+    assert window.room(head(1), 0) == 21
+
+
+def test_no_more_are_pending_than_geth_keeps_of_a_sender() -> None:
+    """Its setting `txpool.accountqueue`."""
+    window = Window()
+    window.note_started(21_000, 1)
+    assert window.room(head(), 0) == 64
+
+
 @given(st.lists(st.tuples(st.integers(0, 3), st.booleans(), st.integers(0, 64)), max_size=60))
 def test_there_is_always_room_for_one_in_the_end(moves: list[tuple[int, bool, int]]) -> None:
     window, number = Window(), 0
