@@ -10,17 +10,18 @@ import pytest
 
 from ledger.canonical import sha256
 from ledger.errors import PlanError, PlanRefusedError
-from ledger.plans.bound import SlotPrices, derive_bound
+from ledger.plans.bound import NO_PATH, SlotPrices, derive_bound, path_cost
 from ledger.plans.call import Job, Objective, Operation, Transport
 from ledger.plans.capability import Need
 from ledger.plans.check import _length_of_union, check_plan
-from ledger.plans.feasible import verify_legs
+from ledger.plans.feasible import verify_before, verify_legs
 from ledger.plans.file import build_part
 from ledger.plans.offer import Offer, OfferWithdrawal, parse_offer_withdrawal
 from ledger.plans.plan import Bound, Cause, CauseKind, Leg, Plan, Row
 from ledger.plans.problem import Problem, build_problem
+from ledger.plans.report import check_to_json
 from ledger.plans.ties import find_tied, tie_rank
-from tests.support.plan_world import made_file
+from tests.support.plan_world import made_file, replanned_file
 
 CALL, ORDER = bytes(32), b"\1" * 32
 HOME, AWAY = 11, 12
@@ -191,3 +192,94 @@ def test_who_declines_one_operation_declines_no_other() -> None:
         plan = replace(before, before=before.digest, cause=Cause(kind, "", record=1), dropped=dropped, offers=kept)
         with pytest.raises(PlanRefusedError, match=cause):
             check_plan(replace(file, plan=replace(plan, bound=Bound(0, ())), before=before))
+
+
+def test_what_stays_fixed_hides_no_tie_of_what_follows() -> None:
+    named = _named(_offer(HOME, 0, 1), _offer(HOME, 1, 3), _offer(HOME, 1, 4))
+    rows, problem = [_row(named, 0, 1), _row(named, 1, 5)], _build(named)
+    tie = next(tie for number in range(40) if _prefers(tie := sha256(bytes([number])), named[2][0], named[1][0]))
+    assert [choice.machine for _, choice in find_tied(problem, rows, tie, frozenset([rows[0].key]))] == [4]
+
+
+def _prefers(tie: bytes, one: bytes, other: bytes) -> bool:
+    return tie_rank(tie, one) < tie_rank(tie, other)
+
+
+@pytest.mark.parametrize(
+    ("second", "start", "cost"),
+    [
+        (1, 2, 5 + 5),  # two slots before it is due
+        (1, 8, 5 + 5),
+        (1, 9, 5 + 5 + 1),  # a slot late
+        (2, 4, 5 + 5 + 7),  # by the way to AWAY
+        (2, 10, 5 + 5 + 7 + 2),
+        (3, 4, NO_PATH),  # there is no way to it
+        (1, 11, NO_PATH),  # it is not offered then
+    ],
+)
+def test_a_path_costs_prices_ways_and_lateness(second: int, start: int, cost: int) -> None:
+    elsewhere = 13
+    windows = ((0, 10, 5),)
+    offers = (_offer(HOME, 0, 1), *(_offer(owner, 1, owner, windows) for owner in (HOME, AWAY, elsewhere)))
+    named = _named(*offers)
+    problem = _build(named)
+    problem = replace(problem, transport={(HOME, AWAY): Transport(HOME, AWAY, 2, 7, 0)})
+    [route] = problem.routes
+    first = route.choices[0][0]
+    owners = {choice.owner: choice for choice in route.choices[1]}
+    chosen = owners[(HOME, AWAY, elsewhere)[second - 1]]
+    assert path_cost(problem, route, [(first, 0), (chosen, start)], SlotPrices(12, {})) == cost
+    priced = SlotPrices(12, {1: [3] + [0] * 11})
+    assert path_cost(problem, route, [(first, 0), (chosen, start)], priced) == min(cost + 3, NO_PATH)
+
+
+def test_what_moved_leaves_out_what_is_made_again() -> None:
+    reworked = 0
+    for seed in range(16):
+        file = replanned_file(seed)
+        assert file.plan is not None
+        assert file.before is not None
+        now = {row.key: row for row in file.plan.rows}
+        made_again = {row.key for row in file.plan.reworked}
+        moved = 0
+        for row in file.before.rows:
+            same = row.key in now and (now[row.key].offer, now[row.key].start) == (row.offer, row.start)
+            moved += row.key not in made_again and not same
+        assert check_plan(file).moved == moved
+        reworked += bool(made_again)
+    assert reworked > 1
+
+
+def test_a_cause_may_be_said_to_take_all_offers_that_there_were() -> None:
+    """More than one cause can: that is another rule."""
+    before = made_file(3).plan
+    assert before is not None
+    offers = {item.id: item.entry for item in made_file(3).offers if isinstance(item.entry, Offer)}
+    cause = Cause(CauseKind.DECLINED, "", record=1)
+    plan = replace(before, before=before.digest, cause=cause, dropped=before.offers, offers=(), fixed=())
+    with pytest.raises(PlanRefusedError, match="are dropped by one cause declined"):
+        verify_before(plan, before, offers)
+    with pytest.raises(PlanRefusedError, match="that the plan before"):
+        verify_before(replace(plan, dropped=tuple(sorted((*before.offers, bytes(32))))), before, offers)
+
+
+def test_causes_are_written_as_they_ever_were() -> None:
+    """They are part of what a plan's digest is about."""
+    assert [kind.value for kind in CauseKind] == [
+        "machine-down",
+        "drift",
+        "certificate",
+        "late",
+        "energy",
+        "declined",
+        "call",
+    ]
+
+
+def test_a_check_says_the_same_to_programs() -> None:
+    file = made_file(3)
+    told = check_to_json(file, check_plan(file))
+    assert list(told) == [
+        *("holds", "plan", "call", "unit", "cost", "bound", "gap_per_mille", "rows", "offers", "not_counted"),
+        *("shares", "jain_per_mille", "moved", "not_checked"),
+    ]
