@@ -81,7 +81,7 @@ def test_a_change_is_built_alone_and_keeps_the_lines(folder: Path) -> None:
 
 def test_the_quickest_tests_of_a_line_come_first_within_the_budget() -> None:
     covering = Covering(
-        {"a.py": {3: ["slow", "quick", "endless"], 4: ["other"]}}, {"slow": 2, "quick": 1, "endless": 20}, []
+        {"a.py": {3: ["slow", "quick", "endless"], 4: ["other"]}}, {"slow": 20, "quick": 1, "endless": 50}, []
     )
     assert covering.tests_of("a.py", (3,), in_function=True) == ["quick", "slow"]
     assert covering.tests_of("a.py", (5,), in_function=True) == []
@@ -116,7 +116,7 @@ def test_tests_of_files_that_changed_take_the_place_of_what_they_covered_before(
 
 
 def test_other_tests_of_the_same_files_follow_within_what_is_left() -> None:
-    covering = Covering({}, {"a::1": 3, "a::2": 4, "a::3": 1, "a::4": 9, "b::1": 1}, [])
+    covering = Covering({}, {"a::1": 30, "a::2": 40, "a::3": 1, "a::4": 90, "b::1": 1}, [])
     assert covering.with_more(["a::1"]) == ["a::1", "a::3"]
     assert covering.with_more(["a::1", "a::2", "a::4"]) == ["a::1", "a::2", "a::4"]
 
