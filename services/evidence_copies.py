@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import quote
 
 from ledger.errors import InputError, SettingsError
 from ledger.store.evidence_files import MARKER
@@ -54,7 +55,8 @@ def verify_evidence(backup: Path) -> None:
     if not (backup / DATABASE).is_file():
         return
     # Immutable: nobody writes a backup, and SQLite would put files of its own beside the copy.
-    with closing(sqlite3.connect(f"file:{backup / DATABASE}?mode=ro&immutable=1", uri=True)) as database:
+    place = quote(str(backup / DATABASE))
+    with closing(sqlite3.connect(f"file:{place}?mode=ro&immutable=1", uri=True)) as database:
         columns = {row[1] for row in database.execute("PRAGMA table_info(evidence)")}
         if "file" not in columns:
             return  # of an earlier version
