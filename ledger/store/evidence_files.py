@@ -112,7 +112,8 @@ class EvidenceFiles:
                 raise StoreError(
                     f"evidence_folder {self.folder} is not a folder", hint="mount its disk, or make it: mkdir -m 700"
                 )
-            return (self.folder / MARKER).read_text()
+            # As people write it, too, who make the folder again: databases print hexadecimal digits in either case.
+            return (self.folder / MARKER).read_text().strip().lower()
         except FileNotFoundError:
             return ""
         except (OSError, ValueError) as error:
