@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import re
 import shutil
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
@@ -16,22 +19,24 @@ __all__ = ["DATABASE", "EVIDENCE", "copy_evidence", "verify_evidence"]
 
 DATABASE, EVIDENCE = "millmark.sqlite", "evidence"
 """Names in a backup: the copy of a SQLite database, and that of `evidence_folder`."""
-_FILES = "*/*/*/*"
+_FILES, _DEPTH = "*/*/*/*", 3
+"""Where files are in the folder: in folders of streams, months and digits."""
+_STREAM = re.compile("[0-9a-f]{64}")
 
 
 def copy_evidence(source: Path, target: Path) -> None:
     """Copies the folder, after the database was copied: it then has at least what the copy refers to, unless something
     was removed meanwhile, or its disk is not mounted, which `verify_evidence` finds.
 
-    Raises SettingsError if nothing can be found so, since the database is not copied, and the folder is not there;
-    OSError.
+    Raises SettingsError if nothing can be found so, since the database is not copied, and the folder is not there, or
+    if a folder in it cannot be read; OSError.
     """
     if not (source / MARKER).is_file():
         if not (target.parent / DATABASE).exists():
             raise SettingsError(f"evidence_folder {source} has no {MARKER}", hint="mount its disk")
         return
     target.mkdir(mode=0o700)
-    for path in [source / MARKER, *source.glob(_FILES)]:
+    for path in [source / MARKER, *_files_in(source)]:
         if path.name.startswith("."):
             continue  # a draft
         copy = target / path.relative_to(source)
@@ -43,6 +48,25 @@ def copy_evidence(source: Path, target: Path) -> None:
         except FileNotFoundError:
             continue  # removed since the folder was listed
         copy.chmod(0o600)
+
+
+def _files_in(source: Path) -> Iterator[Path]:
+    # `glob` would leave out what another user's command made, and that is not found where the database is not copied.
+    for place, folders, names in os.walk(source, onerror=_refuse):
+        depth = len(Path(place).relative_to(source).parts)
+        if depth == 0:
+            folders[:] = [name for name in folders if _STREAM.fullmatch(name)]
+        elif depth == _DEPTH:
+            folders.clear()
+            yield from (Path(place) / name for name in names)
+
+
+def _refuse(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):  # removed since the folder around it was listed
+        raise SettingsError(
+            f"{error.filename} cannot be read: {error.strerror}",
+            hint="let the user of gateway and node own all of evidence_folder, and back up as that user",
+        ) from error
 
 
 def verify_evidence(backup: Path) -> None:
