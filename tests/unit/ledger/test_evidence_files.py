@@ -274,6 +274,26 @@ def test_a_folder_that_was_left_for_another_is_refused(tmp_path: Path, store: St
         open_store(url, evidence=folder)
 
 
+def test_a_folder_is_not_left_that_gets_its_first_file_meanwhile(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While another program waits for the write lock, to give the database the folder of its own settings."""
+    other, transaction = tmp_path / "other", Store.transaction
+    other.mkdir()
+
+    def late(waiting: Store) -> Any:
+        if waiting is not store and not rows_of(store):
+            add(store, count=1)
+        return transaction(waiting)
+
+    monkeypatch.setattr(Store, "transaction", late)
+    with pytest.raises(StoreError, match="not the one with this database's files"):
+        open_store(f"sqlite:///{tmp_path / 'ledger.db'}", evidence=other)
+    add(store, first=1, count=1)
+    assert read_all(store) == expected(2)
+    assert list(other.iterdir()) == []
+
+
 def test_another_databases_folder_is_refused(tmp_path: Path, store: Store, folder: Path) -> None:
     for name in ("new.db", "with a folder of its own.db"):
         url = f"sqlite:///{tmp_path / name}"
