@@ -169,6 +169,10 @@ class LimitedProtocol(CertificateProtocol):
         connection is not closed at once, unless another request is being answered: the rest of a head would be unread
         then, and the system reset the connection before the client sees the answer."""
         may_answer = self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE)
+        if self.cycle is not None and not self.cycle.response_complete:
+            # What the application answers from now on is dropped; uvicorn would fail to send it, and log that.
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
         if self._entry is None or not self._is_answered:
             super().send_400_response(msg) if may_answer else self.transport.close()
             return

@@ -8,7 +8,7 @@ import logging
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from http.client import HTTPResponse
 from pathlib import Path
@@ -236,6 +236,41 @@ def test_a_body_that_goes_wrong_after_its_answer_was_begun_ends_the_connection(
         found = begun + read_to_end(one)
     assert found.count(b"HTTP/1.1") == 1
     assert not caplog.records
+
+
+@contextmanager
+def open_gateway(folder: Path) -> Iterator[Starlette]:
+    with new_store(folder) as store:
+        yield create_gateway(GatewayParts(store, build_policy(Auth.LOOPBACK_OPEN)))
+
+
+@pytest.mark.parametrize(
+    ("build", "path"),
+    [(open_gateway, b"/epcis/v2/capture"), (open_gateway, b"/portal/sign-in"), (node, b"/v1/events")],
+    ids=["capture", "portal", "node"],
+)
+@pytest.mark.parametrize(
+    "length",
+    [b"Content-Length: 9\r\n\r\n{", b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\nno\r\n"],
+    ids=["no more", "no chunk"],
+)
+def test_a_body_that_ends_too_soon_is_no_failure_of_the_server(
+    tmp_path: Path,
+    build: Callable[[Path], AbstractContextManager[Starlette]],
+    path: bytes,
+    length: bytes,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """It is the client's, whose every try would else be an error in the log. In the second case the head and what is no
+    chunk arrive together."""
+    head = b"POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    shown = f"Authorization: Bearer {TOKEN}\r\n".encode() if build is node else b""
+    with build(tmp_path) as app, serving(app, PATIENT) as address:
+        with connect(address, head % path + shown + length) as one:
+            if length.endswith(b"no\r\n"):
+                assert read_to_end(one).startswith(b"HTTP/1.1 400")
+        assert is_served(address)
+    assert '"level": "error"' not in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(
