@@ -165,15 +165,15 @@ class LimitedProtocol(CertificateProtocol):
         entry.until_s = until_s
 
     def send_400_response(self, msg: str) -> None:
-        """Answers what this server does not take as a request, unless it is the rest of one whose answer was begun. The
-        connection is not closed at once, unless another request is being answered: the rest of a head would be unread
-        then, and the system reset the connection before the client sees the answer."""
+        """Answers what this server does not take as a request, or as the rest of one, unless the answer to that was
+        begun. The connection is not closed at once, unless that answer cannot be ended: the rest would be unread then,
+        and the system reset the connection before the client sees the answer."""
         may_answer = self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE)
         if self.cycle is not None and not self.cycle.response_complete:
             # What the application answers from now on is dropped; uvicorn would fail to send it, and log that.
             self.cycle.disconnected = True
             self.cycle.message_event.set()
-        if self._entry is None or not self._is_answered:
+        if self._entry is None or not (may_answer or self._is_answered):
             super().send_400_response(msg) if may_answer else self.transport.close()
             return
         self._is_refused = True
@@ -215,7 +215,7 @@ class LimitedProtocol(CertificateProtocol):
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        if self._is_answered:
+        if self._is_answered or self._is_refused:
             self._wait_after_answer()  # the client has taken the last of an answer: without a deadline, it could stay
         elif self._entry is not None:
             self._entry.wait(Waiting.SERVER, self.loop.time(), None)

@@ -193,6 +193,16 @@ def test_who_sends_too_much_for_a_head_gets_the_answer(
     assert is_served(address)
 
 
+def test_who_sends_no_chunk_within_a_body_gets_the_answer() -> None:
+    sent = b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n" + b"no chunk\r\n" * (
+        1 << 17
+    )
+    with serving(endpoint("/", swallow)) as address, connect(address, sent) as one, HTTPResponse(one) as answer:
+        answer.begin()
+        assert json.loads(answer.read())["type"] == "urn:millmark:problem:not-http"
+        assert one.recv(1) == b""
+
+
 def test_who_never_ends_a_head_that_is_too_large_is_cut_off(address: tuple[str, int]) -> None:
     with connect(address, b"GET /" + b"a" * (1 << 20)) as one:
         assert is_cut_off(one, b"a" * 1000)
