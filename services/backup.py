@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from ledger.errors import InputError, SettingsError, StoreDamagedError
 from ledger.files import sync_folder
@@ -183,7 +184,7 @@ def copy_sqlite(database: Path, target: Path) -> None:
     """Copies a database that may be in use, as of one moment, and checks the copy. Raises sqlite3.Error, or
     StoreDamagedError."""
     with (
-        closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as old,
+        closing(sqlite3.connect(f"file:{quote(str(database))}?mode=ro", uri=True)) as old,
         closing(sqlite3.connect(target)) as new,
     ):
         old.backup(new)

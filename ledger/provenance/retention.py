@@ -35,8 +35,9 @@ __all__ = ["Retained", "Rule", "drop_evidence", "find_droppable"]
 _MEASURED = frozenset({int(LeafKind.EVENT), int(LeafKind.WINDOW)})
 _REGISTER = '"register":'
 """How canonical JSON has a register reading; an event with such a member of another meaning is kept as well."""
-_AT_ONCE = 64
-"""Rows that are dropped in one transaction, so that other writers get their turn."""
+_AT_ONCE = 16
+"""Rows that are dropped in one transaction, so that other writers get their turn, and a slow disk, from which their
+files are read, is not taken for a process that hangs."""
 
 
 @dataclass(frozen=True, slots=True)

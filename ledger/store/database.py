@@ -155,7 +155,7 @@ def open_store(url: str, *schemas: Schema, evidence: Path | None = None) -> Stor
     Tables of schemas that are not passed stay as they are. `evidence`: a folder for the content of streams' logs, which
     is in the database without one. Raises SettingsError if the URL names no usable driver or the folder is not this
     database's, StoreDamagedError if the file is damaged or not a database, StoreError if the database was written by a
-    newer version, belongs to another program, or cannot be reached.
+    newer version, belongs to another program, or cannot be reached, or the folder is missing or not mounted.
     """
     try:
         engine = build_engine(url)

@@ -65,11 +65,14 @@ class EvidenceFiles:
             if row is not None and self._read_marker() == row.name.hex():
                 self._name = row.name.hex()
                 return
-            is_used = connection.execute(select(evidence.c.stream).where(evidence.c.file != "").limit(1)).first()
+            is_used = _is_used(connection)
         with store.transaction() as connection:
             row, marker = Rows(connection).get(EvidenceFolderRow, 1), self._read_marker()
             if row is None or marker != row.name.hex():
-                self._verify_new(marker, is_known=row is not None, is_used=is_used is not None)
+                # Again, under the write lock: another program may have written since to the folder that the database
+                # has. Not if it has none, since reading all rows may take long.
+                is_used = is_used or (row is not None and _is_used(connection))
+                self._verify_new(marker, is_known=row is not None, is_used=is_used)
                 # A new name for each folder: an earlier one is refused from then on, as files would be in both.
                 row = EvidenceFolderRow(1, secrets.token_bytes(16))
                 Rows(connection).put(row)
@@ -112,7 +115,8 @@ class EvidenceFiles:
                 raise StoreError(
                     f"evidence_folder {self.folder} is not a folder", hint="mount its disk, or make it: mkdir -m 700"
                 )
-            return (self.folder / MARKER).read_text()
+            # As people write it, too, who make the folder again: databases print hexadecimal digits in either case.
+            return (self.folder / MARKER).read_text().strip().lower()
         except FileNotFoundError:
             return ""
         except (OSError, ValueError) as error:
@@ -237,6 +241,11 @@ class EvidenceFiles:
             folder.mkdir(mode=0o700, exist_ok=True)
             sync_folder(folder.parent)
             self._ready.add(folder)
+
+
+def _is_used(connection: Connection) -> bool:
+    """Whether a row names a file."""
+    return connection.execute(select(evidence.c.stream).where(evidence.c.file != "").limit(1)).first() is not None
 
 
 def _cannot(done: str, path: Path, error: OSError) -> StoreError:

@@ -194,7 +194,8 @@ def open_agent(config: NodeConfig, logger: FilteringBoundLogger | None = None) -
     """Opens the node and starts its threads. On exit every acknowledged event is durable; unsent records stay queued.
 
     Raises SettingsError, SigningError, StoreDamagedError, WrongChainError or WrongContractError, before any event is
-    accepted, if the configuration is unsafe or does not match the ledger. An unreachable chain does not prevent the
+    accepted, if the configuration is unsafe or does not match the ledger, and StoreError if the database or the folder
+    of evidence cannot be used yet. An unreachable chain does not prevent the
     start: events are accepted and records are queued until it answers.
     """
     logger = logger or build_logger()

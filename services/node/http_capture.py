@@ -12,7 +12,7 @@ import msgspec
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from structlog.typing import FilteringBoundLogger
@@ -215,12 +215,15 @@ def _is_lines(request: Request) -> bool:
 
 
 async def _read_body(request: Request) -> bytes:
-    """Reads the body, and raises _RequestError once it exceeds `MAX_BATCH_BYTES`."""
+    """Reads the body, and raises _RequestError once it exceeds `MAX_BATCH_BYTES`, or if it does not come whole."""
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BATCH_BYTES:
-            raise _RequestError(413, "batch-too-large", f"a batch may have at most {MAX_BATCH_BYTES} bytes")
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MAX_BATCH_BYTES:
+                raise _RequestError(413, "batch-too-large", f"a batch may have at most {MAX_BATCH_BYTES} bytes")
+    except ClientDisconnect:
+        raise _RequestError(400, "batch-incomplete", "the connection ended before the batch did") from None
     return bytes(body)
 
 

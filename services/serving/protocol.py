@@ -165,14 +165,19 @@ class LimitedProtocol(CertificateProtocol):
         entry.until_s = until_s
 
     def send_400_response(self, msg: str) -> None:
-        """Answers what this server does not take as a request. The connection is not closed at once, unless another
-        request is being answered: the rest of a head would be unread then, and the system reset the connection before
-        the client sees the answer."""
-        if self._entry is None or not (self.cycle is None or self.cycle.response_complete):
-            super().send_400_response(msg)
+        """Answers what this server does not take as a request, or as the rest of one, unless the answer to that was
+        begun. The connection is not closed at once, unless that answer cannot be ended: the rest would be unread then,
+        and the system reset the connection before the client sees the answer."""
+        may_answer = self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE)
+        if self.cycle is not None and not self.cycle.response_complete:
+            # What the application answers from now on is dropped; uvicorn would fail to send it, and log that.
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        if self._entry is None or not (may_answer or self._is_answered):
+            super().send_400_response(msg) if may_answer else self.transport.close()
             return
         self._is_refused = True
-        for event in self._strict.refuse():
+        for event in self._strict.refuse() if may_answer else ():
             self.transport.write(self.conn.send(event) or b"")
         if self.transport.can_write_eof():
             self.transport.write_eof()
@@ -180,18 +185,28 @@ class LimitedProtocol(CertificateProtocol):
 
     def on_response_complete(self) -> None:
         entry, now_s = self._entry, self.loop.time()
-        if entry is not None:
-            if self.conn.their_state is h11.SEND_BODY:
-                # Closed at once, the client might never see the answer: the system would reset the connection.
-                entry.wait(Waiting.BODY, now_s, self._limits.linger_s)
-            else:
-                entry.wait(Waiting.NEXT_REQUEST, now_s, self._limits.idle_s + 1.0)
+        self._wait_after_answer()
         super().on_response_complete()
         # A request that was sent ahead is being worked on by now.
-        if entry is not None and self.cycle is not None and not self.cycle.response_complete:
+        if entry is not None and not self._is_answered:
             pending = self.conn.their_state is h11.SEND_BODY
             self._body_since_s, self._body_bytes = now_s, 0
             entry.wait(Waiting.BODY if pending else Waiting.SERVER, now_s, self._limits.body_s if pending else None)
+
+    @property
+    def _is_answered(self) -> bool:
+        """Whether no request is being answered."""
+        return self.cycle is None or self.cycle.response_complete
+
+    def _wait_after_answer(self) -> None:
+        entry, now_s = self._entry, self.loop.time()
+        if entry is None:
+            return
+        if self._is_refused or self.conn.their_state is h11.SEND_BODY:
+            # Closed at once, the client might never see the answer: the system would reset the connection.
+            entry.wait(Waiting.BODY, now_s, self._limits.linger_s)
+        else:
+            entry.wait(Waiting.NEXT_REQUEST, now_s, self._limits.idle_s + 1.0)
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -200,5 +215,7 @@ class LimitedProtocol(CertificateProtocol):
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        if self._entry is not None:
+        if self._is_answered or self._is_refused:
+            self._wait_after_answer()  # the client has taken the last of an answer: without a deadline, it could stay
+        elif self._entry is not None:
             self._entry.wait(Waiting.SERVER, self.loop.time(), None)

@@ -7,8 +7,8 @@ import json
 import logging
 import socket
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from http.client import HTTPResponse
 from pathlib import Path
@@ -193,6 +193,16 @@ def test_who_sends_too_much_for_a_head_gets_the_answer(
     assert is_served(address)
 
 
+def test_who_sends_no_chunk_within_a_body_gets_the_answer() -> None:
+    sent = b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n" + b"no chunk\r\n" * (
+        1 << 17
+    )
+    with serving(endpoint("/", swallow)) as address, connect(address, sent) as one, HTTPResponse(one) as answer:
+        answer.begin()
+        assert json.loads(answer.read())["type"] == "urn:millmark:problem:not-http"
+        assert one.recv(1) == b""
+
+
 def test_who_never_ends_a_head_that_is_too_large_is_cut_off(address: tuple[str, int]) -> None:
     with connect(address, b"GET /" + b"a" * (1 << 20)) as one:
         assert is_cut_off(one, b"a" * 1000)
@@ -208,6 +218,94 @@ async def pour(_: Request) -> Response:
 
 def endpoint(path: str, answer: Callable[..., object]) -> Starlette:
     return Starlette(routes=[Route(path, answer, methods=["GET", "POST"])])
+
+
+async def drip(_: Request) -> Response:
+    async def drops() -> AsyncIterator[bytes]:
+        while True:
+            yield b"x"
+            await asyncio.sleep(0.05)
+
+    return StreamingResponse(drops())
+
+
+async def refuse(_: Request) -> Response:
+    return PlainTextResponse("", 404)
+
+
+@pytest.mark.parametrize("answer", [refuse, drip])
+@pytest.mark.parametrize("rest", [b"no length\r\n", b"1" * (1 << 18)], ids=["no chunk", "no end"])
+def test_a_body_that_goes_wrong_after_its_answer_was_begun_ends_the_connection(
+    answer: Callable[..., object], rest: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No other answer follows, and strangers do not fill the log."""
+    begin = b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n"
+    with serving(endpoint("/", answer), replace(PATIENT, linger_s=0.3)) as address, connect(address, begin) as one:
+        begun = one.recv(1)
+        one.sendall(rest)
+        found = begun + read_to_end(one)
+    assert found.count(b"HTTP/1.1") == 1
+    assert not caplog.records
+
+
+@contextmanager
+def open_gateway(folder: Path) -> Iterator[Starlette]:
+    with new_store(folder) as store:
+        yield create_gateway(GatewayParts(store, build_policy(Auth.LOOPBACK_OPEN)))
+
+
+@pytest.mark.parametrize(
+    ("build", "path"),
+    [(open_gateway, b"/epcis/v2/capture"), (open_gateway, b"/portal/sign-in"), (node, b"/v1/events")],
+    ids=["capture", "portal", "node"],
+)
+@pytest.mark.parametrize(
+    "length",
+    [b"Content-Length: 9\r\n\r\n{", b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\nno\r\n"],
+    ids=["no more", "no chunk"],
+)
+def test_a_body_that_ends_too_soon_is_no_failure_of_the_server(
+    tmp_path: Path,
+    build: Callable[[Path], AbstractContextManager[Starlette]],
+    path: bytes,
+    length: bytes,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """It is the client's, whose every try would else be an error in the log. In the second case the head and what is no
+    chunk arrive together."""
+    head = b"POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    shown = f"Authorization: Bearer {TOKEN}\r\n".encode() if build is node else b""
+    with build(tmp_path) as app, serving(app, PATIENT) as address:
+        with connect(address, head % path + shown + length) as one:
+            if length.endswith(b"no\r\n"):
+                assert read_to_end(one).startswith(b"HTTP/1.1 400")
+        assert is_served(address)
+    assert '"level": "error"' not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("begin", "then"),
+    [
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", b"no request\r\n\r\n"),
+        (b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n", b"half a body"),
+    ],
+    ids=["no request", "half a body"],
+)
+def test_who_reads_an_answer_late_is_cut_off_all_the_same(begin: bytes, then: bytes) -> None:
+    async def much(_: Request) -> Response:
+        return Response(bytes(8 << 20))
+
+    limits = replace(PATIENT, linger_s=1.0, stalled_s=MAX_S)
+    server = build_server(endpoint("/", much), "127.0.0.1", 8600, limits=limits)
+    with listen("127.0.0.1", 0) as listener, running(server, listener), connect(listener.getsockname()) as one:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        one.sendall(begin)
+        left = (8 << 20) - len(one.recv(1))
+        one.sendall(then)
+        time.sleep(0.2)  # it is read meanwhile, and the answer not
+        while left > 0:
+            left -= len(one.recv(1 << 16))
+        wait_until(lambda: listener.table is not None and len(listener.table) == 0)
 
 
 def test_a_body_in_drops_ends_the_connection_and_one_that_flows_does_not() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -151,6 +152,18 @@ def test_what_must_come_after_waits_until_that_is_final(consortium: Consortium, 
     assert chain.reorganised == 1
     last, first = Outbox(consortium.store).page(None, 2, None)
     assert (first.id, first.sequence, last.sequence) == (needed.ids[0], 1, 2)
+
+
+def test_what_must_come_after_is_queued_once_that_is_in_a_block_where_blocks_are_final(store: Store) -> None:
+    """Sent together, they could come into one block in any order, or through gateways in any."""
+    final = Forking(profile=replace(FORKING, finality_depth=0), chain=ForkingChain())
+    consortium = found_consortium(store, existing=final)
+    consortium.settle()
+    maker, other, _ = consortium.makers
+    needed = consortium.queue(other, _unrelated(consortium, other, "A"))
+    consortium.queue_after(needed, maker, _unrelated(consortium, maker, "B"))
+    assert needed.sequences() == [1]
+    consortium.settle()
 
 
 def test_a_refusal_is_still_told(consortium: Consortium) -> None:

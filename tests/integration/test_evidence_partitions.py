@@ -10,9 +10,12 @@ import pytest
 from sqlalchemy import text
 
 from ledger.errors import StoreError
-from ledger.store import Book, Store, open_store, partitions
+from ledger.provenance.retention import Rule, drop_evidence
+from ledger.store import Book, Rows, Store, open_store, partitions, postgresql
+from ledger.store.evidence_files import EvidenceFiles
 from ledger.store.evidence_moves import move_content
 from ledger.store.partitions import Partition, list_partitions
+from ledger.store.rows import AnchorRow
 from services.lab import cluster
 from tests.integration.test_postgresql import drop_everything
 from tests.support.fake_chain import digest
@@ -152,6 +155,24 @@ def test_no_plan_locks_the_partitions_of_other_streams(store: Store) -> None:
             query = "SELECT count(DISTINCT relation) FROM pg_locks WHERE pid = pg_backend_pid()"
             query += " AND relation::regclass::text LIKE 'evidence%%'"
             assert connection.exec_driver_sql(query).scalar_one() <= 6
+
+
+def test_a_slow_disk_is_not_taken_for_a_process_that_hangs(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While files are read within a write, whose session PostgreSQL ends when it pauses for too long: here after 2 s
+    instead of 10 s, and a file takes 0.04 s instead of 0.2 s."""
+    monkeypatch.setattr("ledger.store.book._RUN", 1)
+    add(store, count=65)
+    with store.transaction() as connection:
+        Rows(connection).insert([AnchorRow(1, _STREAM, 65, bytes(32), 1)])
+    monkeypatch.setattr(postgresql, "_WRITER_IDLE_S", 2)
+    read = EvidenceFiles.read
+
+    def slowly(files: EvidenceFiles, stream: bytes, name: str) -> bytes:
+        time.sleep(0.04)
+        return read(files, stream, name)
+
+    monkeypatch.setattr(EvidenceFiles, "read", slowly)
+    assert [one.now for one in drop_evidence(store, Rule(before_s=2))] == [64]
 
 
 def test_content_moves_between_partitions_and_files(

@@ -24,6 +24,7 @@ from services.gateway.http.responses import PROBLEMS_400_404, IfNoneMatch, with_
 from services.gateway.http.route_table import RouteTable
 from services.gateway.http.routes import Routes
 from services.serving.bounded_work import BoundedWork
+from services.serving.parameters import WholeNumber
 
 __all__ = ["add_bundles"]
 
@@ -63,7 +64,7 @@ Disclosed = Annotated[
     ),
 ]
 Quorum = Annotated[
-    int | None,
+    WholeNumber | None,
     Query(
         ge=1,
         le=1000,

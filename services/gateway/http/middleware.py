@@ -14,7 +14,7 @@ from contextlib import suppress
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.typing import FilteringBoundLogger
 
@@ -94,6 +94,10 @@ class GatewayMiddleware:
             else:
                 most = self._routes.most_body_bytes(scope["method"], scope["path"])
                 await self._app(scope, _bounded(scope, receive, most), sender.send)
+        except ClientDisconnect:  # before the end of the body: nothing failed here, and nobody reads the answer
+            if not sender.status:
+                response = self._errors.respond(HTTPException(400), sender.request_id, scope["path"])
+                await response(scope, receive, sender.send)
         except Exception as raised:
             # The audit's own failure is what the operator has to see, not the wrapper around it.
             error = sender.audit_failure or raised

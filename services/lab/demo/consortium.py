@@ -129,11 +129,12 @@ class Consortium:
 
     def queue_after(self, needed: Queued, company: Company, records: Sequence[Record]) -> None:
         """Has `company` make records that must not come before what is `needed`: the contracts would take them, and
-        refuse that for good. Where blocks may move, they are queued by the next `release`, else at once."""
+        refuse that for good. Where blocks may move, they are queued by the next `release`, else once that is in a
+        block, or at once after what the same company queued."""
         if self._may_move:
             self._held.append((needed, company, records))
         else:
-            self._queue(company, records)
+            self.queue(company, records, after_others=needed.company is not company)
 
     def release(self) -> None:
         """Queues what `queue_after` holds, once what it needs is final. Raises SubmitError as `await_mined` does."""

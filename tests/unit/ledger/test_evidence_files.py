@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from ledger.index import check_book
 from ledger.merkle import leaf_hash
 from ledger.store import Book, Rows, Store, open_store
 from ledger.store.book_rows import EvidenceRow
-from ledger.store.evidence_files import EvidenceFiles
+from ledger.store.evidence_files import MARKER, EvidenceFiles
 from ledger.store.evidence_moves import move_content, prune_files, remove_files
 from ledger.store.evidence_rows import EvidenceRows
 from tests.support.fake_chain import digest
@@ -273,6 +274,26 @@ def test_a_folder_that_was_left_for_another_is_refused(tmp_path: Path, store: St
         open_store(url, evidence=folder)
 
 
+def test_a_folder_is_not_left_that_gets_its_first_file_meanwhile(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While another program waits for the write lock, to give the database the folder of its own settings."""
+    other, transaction = tmp_path / "other", Store.transaction
+    other.mkdir()
+
+    def late(waiting: Store) -> Any:
+        if waiting is not store and not rows_of(store):
+            add(store, count=1)
+        return transaction(waiting)
+
+    monkeypatch.setattr(Store, "transaction", late)
+    with pytest.raises(StoreError, match="not the one with this database's files"):
+        open_store(f"sqlite:///{tmp_path / 'ledger.db'}", evidence=other)
+    add(store, first=1, count=1)
+    assert read_all(store) == expected(2)
+    assert list(other.iterdir()) == []
+
+
 def test_another_databases_folder_is_refused(tmp_path: Path, store: Store, folder: Path) -> None:
     for name in ("new.db", "with a folder of its own.db"):
         url = f"sqlite:///{tmp_path / name}"
@@ -298,6 +319,23 @@ def test_the_empty_place_of_a_disk_is_not_taken_for_the_folder(tmp_path: Path, s
     with pytest.raises(StoreError, match="unmounted"):
         add(store, first=1, count=1)
     assert list(folder.iterdir()) == []
+
+
+def test_a_folder_whose_files_are_lost_is_made_again_with_the_name_that_the_database_prints(
+    tmp_path: Path, store: Store, folder: Path
+) -> None:
+    add(store, count=1)
+    shutil.rmtree(folder)
+    folder.mkdir()
+    with store.reading() as connection:
+        name = connection.exec_driver_sql("SELECT hex(name) FROM evidence_folders").scalar_one()
+    (folder / MARKER).write_text(f"{name}\n")
+    with open_store(f"sqlite:///{tmp_path / 'ledger.db'}", evidence=folder) as again:
+        add(again, first=1, count=1)
+        with again.reading() as connection:
+            assert Book(connection).leaves(_STREAM, 2) == [leaf_of(0), leaf_of(1)]
+    with pytest.raises(StoreError, match="cannot be read: No such file"):
+        read_all(store)
 
 
 def test_a_folder_that_may_not_be_looked_into_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -84,6 +85,19 @@ def test_a_backup_copied_over_the_file_is_noticed(store: Store, path: Path, tmp_
     path.write_bytes(own)
     with store.transaction(), store.reading():
         pass
+
+
+@pytest.mark.parametrize("name", ["plant #2", "100%25", "what?"])
+def test_a_backup_is_of_the_file_whatever_its_name(tmp_path: Path, name: str) -> None:
+    """SQLite has it in a URI. With `#` as it is, an empty file beside it was copied."""
+    folder = tmp_path / name
+    folder.mkdir()
+    with closing(sqlite3.connect(folder / "ledger.db")) as database:
+        database.execute("CREATE TABLE kept (number)")
+    copy_sqlite(folder / "ledger.db", folder / "copy")
+    with closing(sqlite3.connect(folder / "copy")) as database:
+        assert database.execute("SELECT name FROM sqlite_master").fetchall() == [("kept",)]
+    assert list(tmp_path.iterdir()) == [folder]
 
 
 def test_an_earlier_copy_over_the_file_is_noticed(store: Store, path: Path) -> None:

@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
+from fastapi.dependencies.utils import get_flat_params
+from fastapi.params import Param
+from fastapi.routing import APIRoute
 
 import ledger.errors
 from ledger.errors import (
@@ -99,6 +102,15 @@ def test_refusals(caller: Caller, path: str, status: int, code: str) -> None:
     assert (found["status"], found["type"]) == (status, f"urn:millmark:problem:{code}")
     assert found["title"]
     assert found["detail"]
+
+
+def test_numbers_in_paths_and_queries_are_digits_alone(caller: Caller) -> None:
+    """Of every route, also of those that not everybody may use."""
+    routes = [route for route in caller.app.routes if isinstance(route, APIRoute)]
+    fields = [one for route in routes for one in get_flat_params(route.dependant) if isinstance(one.field_info, Param)]
+    numbers = [one for one in fields if type(one.validate("1", {}, loc=())[0]) is int]
+    assert {"id", "limit", "quorum", "depth"} <= {one.alias for one in numbers}
+    assert not [one.alias for one in numbers for text in ("01", "+1", "1_0") if not one.validate(text, {}, loc=())[1]]
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "TRACE", "MADE-UP"])
