@@ -161,7 +161,7 @@ def test_contracts_take_turns_in_order(world: LedgerWorld, outbox: Outbox) -> No
     signer = world.admit(outbox)
     submitter = world.submitter(outbox, signer)
     [one, two] = world.lots(2)
-    ids = submitter.submit([one, ("machine", RegisterMachine(sha256(b"turn"), NOTHING)), two])
+    ids = submitter.submit([one, ("machine", RegisterMachine(sha256(b"turn" + one[0].encode()), NOTHING)), two])
     submitter.drain()
     verify_final(outbox, ids)
     assert world.nonces(signer) == 3
