@@ -50,6 +50,19 @@ def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=5 * MAX_S)
 
 
+def test_companies_with_homes_and_gateways_of_their_own(
+    demo: tuple[Path, dict[str, object], str], tmp_path: Path
+) -> None:
+    """The first command that people try, small. Nothing but gateways brings names and documents to others."""
+    files = (f"--out={tmp_path / 'out'}", f"--data={demo[0].parent / 'windows.tsv'}", f"--json={tmp_path / 'out.json'}")
+    done = _run("demo", "--orders=4", *files)
+    assert done.returncode == 0, done.stderr
+    report = json.loads((tmp_path / "out.json").read_text())
+    assert report["sequences_equal"] is True
+    assert report["delivered"] == 3, "one failed on its pallet"
+    assert {"Suspend", "Reinstate", "ReturnLot"} <= report["records"].keys()
+
+
 def test_another_product_is_made_by_its_own_routes(demo: tuple[Path, dict[str, object], str], tmp_path: Path) -> None:
     windows = demo[0].parent / "windows.tsv"
     files = (f"--out={tmp_path / 'home'}", f"--data={windows}", f"--json={tmp_path / 'out.json'}")
@@ -93,7 +106,7 @@ def test_a_sample_a_part_sent_back_and_a_coordinator_that_vanished_are_told(
     _, report, printed = demo
     events = report["events"]
     assert isinstance(events, list)
-    sampled, failed, sent_back, vanished = events
+    sampled, failed, vanished, sent_back = events
     assert all(event in printed for event in events)
     assert "8 bearings passed on a sample of 5 (ISO 2859-1, AQL 2.5, letter C); lots: 1" in sampled
     assert re.search(r"failed during turning: [1-9]\d* of 21 operations moved, all agreed", failed)
