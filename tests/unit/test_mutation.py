@@ -94,6 +94,13 @@ def test_what_runs_on_import_alone_is_tried_with_all_tests() -> None:
     assert covering.tests_of("b.py", (7,), in_function=True) == []
 
 
+def test_what_runs_on_import_is_tried_with_tests_that_import_it() -> None:
+    here = "tests/unit/test_mutation.py"
+    covering = Covering({"tests/support/mutation/covering.py": {3: ["one"]}}, {"one": 2, f"{here}::two": 1}, [])
+    tests = covering.tests_of("tests/support/mutation/covering.py", (7,), in_function=False)
+    assert tests == [f"{here}::two", "one"]
+
+
 def test_times_that_were_measured_since_take_the_place_of_those_of_the_first_run() -> None:
     covering = Covering({"a.py": {3: ["slow", "quick"]}}, {"slow": 9, "quick": 2}, [])
     now = {"slow": 1.0, "quick": 2.0}

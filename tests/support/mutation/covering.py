@@ -72,14 +72,23 @@ class Covering:
         budget_s: float | None = None,
     ) -> list[str]:
         """Those that run one of the lines, the quickest first, within a budget of processor time. What stands outside
-        functions runs when it is imported, for all tests of the file; of a file in which nothing else runs, for all
-        tests. `cpu_s` takes the place of the times of here."""
+        functions runs when it is imported, for all tests of the file, and those in files that import it; of a file in
+        which nothing else runs, for all tests. `cpu_s` takes the place of the times of here."""
         own = self.by_line.get(path, {})
         lines = lines if in_function else tuple(own)
         found = {test for line in lines for test in own.get(line, ())}
+        if not in_function:
+            found |= self._importing(path)
         if not found and not in_function:
             found = set(self.cpu_s)
         return _choose(found, self.cpu_s if cpu_s is None else cpu_s, _BUDGET_CPU_S if budget_s is None else budget_s)
+
+    def _importing(self, path: str) -> set[str]:
+        """The tests of files that import a module by its own name."""
+        told = f"from {path.removesuffix('.py').replace('/', '.')} import "
+        files = {ROOT / test.split("::")[0] for test in self.cpu_s}
+        named = {str(one.relative_to(ROOT)) for one in files if one.is_file() and told in one.read_text()}
+        return {test for test in self.cpu_s if test.split("::")[0] in named}
 
     def with_more(self, tests: Sequence[str]) -> list[str]:
         """The tests, then others of the same files within what is left of the budget."""
