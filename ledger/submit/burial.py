@@ -21,7 +21,7 @@ def find_buried(chain: Chain, blocks: Collection[tuple[int, bytes]], sight: Sigh
 
     All in one question. A header that the node fails to show makes none of the blocks below it final.
     """
-    depth = sight.head.number - sight.final if sight.final >= 0 else 0
+    depth = sight.head.number - sight.final
     candidates = {(number, block_hash) for number, block_hash in blocks if number <= sight.final}
     if depth == 0 or not candidates:
         return {block_hash for _, block_hash in candidates}

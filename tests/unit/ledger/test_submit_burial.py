@@ -74,3 +74,7 @@ def test_where_blocks_are_final_at_once_nothing_is_asked(shown: Shown) -> None:
     assert find(shown, [(13, hash_of(13)), (14, hash_of(14))], depth=0) == {hash_of(13)}
     assert find(shown, [(12, hash_of(12))]) == set()
     assert shown.asked == []
+
+
+def test_where_one_block_on_top_suffices_it_has_to_name_the_one_below(shown: Shown) -> None:
+    assert find(shown, [(12, hash_of(12, "fork")), (11, hash_of(11))], depth=1) == {hash_of(11)}

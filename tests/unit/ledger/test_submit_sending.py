@@ -67,6 +67,29 @@ def test_nothing_is_started_behind_a_transaction_that_the_node_refuses(
     verify_final(outbox, ids)
 
 
+def test_what_a_full_pool_did_not_take_is_not_sent(world: LedgerWorld, store: Store, outbox: Outbox) -> None:
+    signer = world.admit(outbox)
+    refuse(world, "txpool is full")
+    submitter = world.submitter(outbox, signer)
+    submitter.submit(world.lots(1))
+    submitter.step()
+    assert transactions(store, signer) == [(0, "signed")]
+
+
+def test_what_was_sent_before_a_restart_is_looked_for_before_it_is_sent_again(
+    world: LedgerWorld, outbox: Outbox
+) -> None:
+    signer, chain = world.admit(outbox), chain_of(world, timed_blocks=True)
+    world.line.handlers["eth_sendRawTransaction"] = lambda _: "0x" + "00" * 32
+    first, second = (Submitter(chain, outbox, signer, resend_s=0) for _ in range(2))
+    first.submit(world.lots(1))
+    first.step()
+    world.line.passed.clear()
+    second.step()
+    asked = [one for one in world.line.passed if one in ("eth_getTransactionReceipt", "eth_sendRawTransaction")]
+    assert asked == ["eth_getTransactionReceipt", "eth_sendRawTransaction"]
+
+
 def test_what_a_reorganisation_took_out_of_its_block_is_sent_at_once(world: LedgerWorld, outbox: Outbox) -> None:
     signer, chain = world.admit(outbox), chain_of(world, finality_depth=2)
     earlier, before = copy_chain(embedded(world)), world.count()

@@ -16,7 +16,7 @@ from ledger.keys import LocalSigner
 from ledger.store import Store
 from ledger.store.outbox import Outbox, OutboxState
 from ledger.submit import Submitter, adopt_records, reopen_records
-from ledger.submit.standing import Standing, compare_outbox
+from ledger.submit.standing import Standing, compare_outbox, forward_key
 from tests.support.copies import copy_chain
 from tests.support.ledger_world import LedgerWorld, build_world, transactions, verify_once
 from tests.support.stores import new_store
@@ -122,6 +122,22 @@ def test_a_relays_transaction_in_another_form_is_known_without_records(
     assert transactions(store, payer) == [(0, "final")]
 
 
+def test_a_relays_request_is_known_by_its_digest(world: LedgerWorld, store: Store, outbox: Outbox) -> None:
+    signer, payer, chain = world.admit(outbox), world.fund(LocalSigner.generate()), world.chain
+    deadline = chain.node.header().timestamp + 86_400
+    [(_, lot)] = world.lots(1)
+    nonce, before = chain.forward_nonce(signer.address), world.count()
+    request = ForwardRequest(
+        chain.chain_id, chain.forwarder, signer.address, chain.ledger, 300_000, nonce, deadline, call_data(lot)
+    )
+    world._send(payer, chain.forwarder, execute_data(sign_request(request, signer)))
+    Follower(chain, store).follow()
+    adopted = adopt_records(chain, store, payer.address, relay=True)
+    assert (adopted.transactions, adopted.unknown) == (1, 1)
+    [known] = outbox.find([forward_key(request.digest)]).values()
+    assert (known.kind, known.sequence, known.state) == ("Forward", before + 1, OutboxState.FINAL)
+
+
 # A chain that was set back
 
 
@@ -140,3 +156,24 @@ def test_the_only_record_of_a_key_goes_out_again_if_the_chain_lost_it(
     assert reopen_records(world.chain, store, signer.address) == 1
     world.submitter(outbox, signer).drain()
     verify_once(world, store, signer, ids, before)
+
+
+def test_a_nonce_that_made_no_record_is_used_again_on_a_chain_that_lost_it(
+    world: LedgerWorld, store: Store, outbox: Outbox
+) -> None:
+    signer = world.admit(outbox)
+    assert isinstance(world.line.node, EmbeddedChain)
+    earlier = copy_chain(world.line.node)
+    number = lose_one(world, world.chain, outbox, signer)
+    outbox.cancel([outbox.record(number).idempotency_key])
+    world.submitter(outbox, signer).drain()
+    assert transactions(store, signer) == [(0, "replaced")]
+    [kept] = record(world, outbox, signer)
+    world.line.node = earlier
+    world.__dict__.pop("unfaulty", None)  # a cached connection to the chain as it was
+    while world.chain.head_number() <= outbox.seen_block():
+        world.chain.node.wait(1)
+    assert reopen_records(world.chain, store, signer.address) == 1
+    world.submitter(outbox, signer).drain()
+    assert outbox.record(kept).state is OutboxState.FINAL
+    assert world.nonces(signer) == 2

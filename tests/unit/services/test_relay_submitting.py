@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from ledger.canonical import sha256
-from ledger.errors import ChainError, ContractRefusedError
-from ledger.forward_requests import MAX_REQUEST_BYTES
+from ledger.errors import ChainError, ContractRefusedError, SubmitError
+from ledger.forward_requests import MAX_REQUEST_BYTES, parse_request
 from ledger.keys import LocalSigner
 from ledger.records import Contract, ReceiveLot
 from ledger.store import Store
@@ -69,16 +69,21 @@ class _Told(RelayAtHand):
     """What it tells of each request, instead of sending it."""
     gas: int | None = None
     """What each call needs."""
+    unsettled_s = 0
+    """How much earlier the last final block is than the clock."""
+    sent = 0
+    """How many requests it was given."""
 
     def terms(self, key: bytes) -> Terms:
         found = super().terms(key)
-        later = {name: getattr(found, name) + self.passed_s for name in ("final_time_s", "now_s")}
-        return replace(found, **later)
+        final_time_s = found.final_time_s + self.passed_s - self.unsettled_s
+        return replace(found, final_time_s=final_time_s, now_s=found.now_s + self.passed_s)
 
     def simulate(self, contract: Contract, data: bytes, key: bytes) -> int:
         return super().simulate(contract, data, key) if self.gas is None else self.gas
 
     def send(self, raw: bytes) -> None:
+        self.sent += 1
         if self.failed is None:
             super().send(raw)
 
@@ -103,6 +108,9 @@ def test_a_record_is_final_once_the_relay_tells_its_block(site: Site) -> None:
         site.submitter.step()
     assert site.submitter.step() is True
     assert verify_final(site.outbox, [first, second]) == [before + 1, before + 2]
+    with site.own.reading() as connection:
+        gas = connection.exec_driver_sql("SELECT gas_used FROM outbox_transactions").scalars().all()
+    assert all(used > 21_000 for used in gas)
 
 
 def test_what_was_recorded_is_not_signed_again_if_the_relay_has_forgotten_it(site: Site) -> None:
@@ -123,10 +131,47 @@ def test_what_the_ledger_refused_waits_again_once_it_has_run_out(site: Site, tol
     for _ in range(2):
         site.submitter.step()
     assert site.requests() == [(0, "sent", None)], "it could still be executed"
+    assert site.relay.sent == 1
     site.relay.passed_s = 2 * VALIDITY_S
     site.submitter.step()
     assert site.requests() == [(0, "failed", kept), (0, "sent", None)], "the same nonce, for another request"
     assert site.state(number) is OutboxState.SENT
+
+
+def test_a_request_that_the_relay_lacks_is_sent_again_as_long_as_it_can_be_executed(site: Site) -> None:
+    site.submit("lot")
+    site.relay.lost = True
+    for times in (1, 2, 3):
+        site.submitter.step()
+        assert site.relay.sent == times
+    site.relay.passed_s = site.relay.unsettled_s = 2 * VALIDITY_S
+    before = site.open()
+    site.submitter.step()
+    assert (site.relay.sent, site.open()) == (3, before), "no final block shows that it was not executed"
+
+
+def test_a_request_that_ran_out_is_signed_again_for_the_same_nonce(site: Site) -> None:
+    site.submit("lot")
+    site.relay.lost = True
+    site.submitter.step()
+    before = site.open()
+    site.relay.passed_s = 2 * VALIDITY_S
+    site.submitter.step()
+    now = site.open()
+    assert before.raw is not None
+    assert now.raw is not None
+    old, new = (parse_request(one.raw).request for one in (before, now) if one.raw)
+    assert replace(new, deadline=old.deadline) == old
+    assert new.deadline >= old.deadline + VALIDITY_S
+    assert (now.nonce, now.state, [one.hash for one in now.replaced]) == (0, OutboxState.SIGNED, [before.hash])
+    assert (now.max_fee_wei, now.priority_fee_wei) == (0, 0), "whoever relays it pays"
+
+
+def test_who_waits_for_a_relay_is_told_after_a_time(site: Site) -> None:
+    site.submit("lot")
+    hint = "are still pending after 0 s; ask the operator of the relay; nothing was lost"
+    with pytest.raises(SubmitError, match=hint):
+        site.submitter.drain(timeout_s=0.0)
 
 
 def test_a_request_may_be_as_long_as_requests_may_be(site: Site) -> None:
