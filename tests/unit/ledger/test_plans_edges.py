@@ -19,7 +19,7 @@ from ledger.plans.file import build_part
 from ledger.plans.offer import Offer, OfferWithdrawal, parse_offer_withdrawal
 from ledger.plans.plan import Bound, Cause, CauseKind, Leg, Plan, Row
 from ledger.plans.problem import Problem, build_problem
-from ledger.plans.report import check_to_json
+from ledger.plans.report import check_lines, check_to_json
 from ledger.plans.ties import find_tied, tie_rank
 from tests.support.plan_world import made_file, replanned_file
 
@@ -276,9 +276,14 @@ def test_causes_are_written_as_they_ever_were() -> None:
     ]
 
 
-def test_a_check_says_the_same_to_programs() -> None:
+def test_a_check_says_the_same_to_people_and_to_programs() -> None:
     file = made_file(3)
-    told = check_to_json(file, check_plan(file))
+    found = check_plan(file)
+    lines = list(check_lines(file, found))
+    assert found.plan.rows
+    shares = ", ".join(f"company {one.owner} {one.used} of {one.offered}" for one in found.shares())
+    assert f"used of the slots offered: {shares}" in lines
+    told = check_to_json(file, found)
     assert list(told) == [
         *("holds", "plan", "call", "unit", "cost", "bound", "gap_per_mille", "rows", "offers", "not_counted"),
         *("shares", "jain_per_mille", "moved", "not_checked"),

@@ -135,6 +135,12 @@ def test_a_part_says_what_was_spent_before() -> None:
     assert "spent" not in part().to_json()
 
 
+@pytest.mark.parametrize(("name", "told"), [("plan", "plan"), ("call", "call"), ("tie", "tie hash")])
+def test_a_part_names_the_hash_that_is_none(name: str, told: str) -> None:
+    with pytest.raises(PlanError, match=f"the {told} of a plan's part"):
+        replace(part(), **{name: bytes(31)})  # type: ignore[arg-type]  # each is one of bytes
+
+
 def test_the_page_says_how_large_a_plan_file_may_be() -> None:
     page = (Path(str(ledger.plans.__file__)).parent / "PLANS.md").read_text(encoding="utf-8")
     assert f"at most {MAX_PLAN_FILE_BYTES >> 20} MiB" in page
