@@ -184,6 +184,23 @@ contract AccountabilityTest is ChallengeFixture {
     }
 
     function test_H10_compromisedKeyOpensNoGate() public check {
+        _certifyWithKeyCompromised(uint40(START + 5));
+        _refuseOutOfStanding();
+    }
+
+    /// @dev Since then: what was signed in that second does not count.
+    function test_H10_keyCompromisedWhenItSignedOpensNoGate() public check {
+        _certifyWithKeyCompromised(uint40(START + 10));
+        _refuseOutOfStanding();
+    }
+
+    function test_H10_keyCompromisedAfterItSignedOpensTheGate() public check {
+        _certifyWithKeyCompromised(uint40(START + 11));
+        _move(maker, _item(_lot, _order), buyer);
+    }
+
+    /// @dev It certifies 10 seconds after the start, and is revoked as compromised since the given time.
+    function _certifyWithKeyCompromised(uint40 since) private {
         (address spare,) = makeKey("spare");
         _as(inspector);
         registry.proposeKey(spare, Roles.ANY, true);
@@ -193,8 +210,7 @@ contract AccountabilityTest is ChallengeFixture {
         _certify(_lot, _order, _infer(GOOD));
         _warp(START + 20);
         vm.prank(spare);
-        registry.revokeKey(inspector.key, uint40(START + 5));
-        _refuseOutOfStanding();
+        registry.revokeKey(inspector.key, since);
     }
 
     /// @dev Verdicts from before the defect stand.
