@@ -1,0 +1,90 @@
+"""Waiting for records: until they are in blocks, or until these are final."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from ledger.chain import Chain, EmbeddedChain
+from ledger.errors import ChainUnreachableError, SubmitError
+from ledger.keys import LocalSigner
+from ledger.store.outbox import Outbox, OutboxState, SentTransaction
+from ledger.submit import Submitter
+from tests.support.copies import copy_chain
+from tests.support.ledger_world import LedgerWorld, build_world, results
+from tests.support.rpc import lost
+
+DEPTH = 2
+
+
+@pytest.fixture
+def world() -> LedgerWorld:
+    """A chain for each test, since one puts another one in its place."""
+    return build_world()
+
+
+def chain_of(world: LedgerWorld) -> Chain:
+    profile = dataclasses.replace(world.chain.profile, finality_depth=DEPTH)
+    return Chain(world.chain.node, profile, world.chain.deployment)
+
+
+def states(outbox: Outbox, ids: list[int]) -> list[OutboxState]:
+    return [one.state for one in results(outbox, ids)]
+
+
+def test_records_are_awaited_until_they_are_in_blocks_or_final(world: LedgerWorld, outbox: Outbox) -> None:
+    submitter = Submitter(chain_of(world), outbox, world.admit(outbox), batch_size=1)
+    ids = submitter.submit(world.lots(2))
+    submitter.await_mined(ids)
+    assert states(outbox, ids) == [OutboxState.MINED] * 2
+    with pytest.raises(SubmitError, match="are in no final block after 0 s; check that the chain produces blocks"):
+        submitter.await_final(ids, timeout_s=0.0)
+    for _ in range(DEPTH):
+        world.fund(LocalSigner.generate())
+    submitter.await_final(ids[:1])
+    assert states(outbox, ids)[0] is OutboxState.FINAL
+
+
+def test_records_that_come_into_no_block_are_told(world: LedgerWorld, outbox: Outbox) -> None:
+    submitter = Submitter(chain_of(world), outbox, world.admit(outbox))
+    world.line.handlers["eth_sendRawTransaction"] = lambda _: "0x" + "00" * 32
+    ids = submitter.submit(world.lots(1))
+    with pytest.raises(SubmitError, match="are in no block after 0 s; check that the chain produces blocks"):
+        submitter.await_mined(ids, timeout_s=0.0)
+    with pytest.raises(SubmitError, match="are in no final block after 0 s"):
+        submitter.await_final(ids, timeout_s=0.0)
+
+
+def test_a_node_that_does_not_answer_is_told_in_the_end(world: LedgerWorld, outbox: Outbox) -> None:
+    submitter = Submitter(chain_of(world), outbox, world.admit(outbox))
+    ids = submitter.submit(world.lots(1))
+
+    def fail(_: object) -> object:
+        raise lost()
+
+    world.line.handlers["eth_sendRawTransaction"] = fail
+    with pytest.raises(ChainUnreachableError):
+        submitter.await_mined(ids, timeout_s=0.0)
+    world.line.handlers.clear()
+    submitter.await_mined(ids)
+    assert states(outbox, ids) == [OutboxState.MINED]
+
+
+def test_a_block_that_gave_way_is_told(world: LedgerWorld, outbox: Outbox) -> None:
+    signer, told = world.admit(outbox), list[str]()
+
+    def report(event: str, _: SentTransaction, __: str | None) -> None:
+        told.append(event)
+
+    submitter = Submitter(chain_of(world), outbox, signer, receipt_grace_s=0, resend_s=0, report=report)
+    assert isinstance(world.line.node, EmbeddedChain)
+    earlier = copy_chain(world.line.node)
+    ids = submitter.submit(world.lots(1))
+    submitter.await_mined(ids)
+    world.line.node = earlier
+    world.__dict__.pop("unfaulty", None)  # a cached connection to the chain as it was
+    world.chain.node.wait(1)
+    submitter.step()
+    submitter.await_mined(ids)
+    assert told == ["sent", "mined", "reorganised", "sent", "mined"]
