@@ -1,8 +1,10 @@
-"""What a builder of batches remembers of refusals."""
+"""What a builder of batches puts into one, and what it remembers of refusals."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+
+import pytest
 
 from ledger.errors import ContractRefusedError
 from ledger.store.outbox import Entry, Outbox, OutboxState, QueuedRecord
@@ -13,15 +15,18 @@ KEY = b"\5" * 20
 
 
 class _Contract:
-    """Takes each record in a call of its own, while it takes any."""
+    """Takes up to `most` records in a call, while it takes any."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = 1) -> None:
+        self.most = most
         self.refuses = False
+        self.looked = 0
 
     def together(self, records: Sequence[QueuedRecord]) -> int:
-        return min(len(records), 1)
+        return min(len(records), self.most)
 
     def prepare(self, records: Sequence[QueuedRecord], sender: bytes, known_limit: int | None) -> tuple[bytes, int]:  # noqa: ARG002  # the protocol's signature
+        self.looked += 1
         if self.refuses:
             raise ContractRefusedError("OrderUnknown", {})
         return records[0].payload, 60_000
@@ -61,3 +66,27 @@ def test_a_refusal_from_before_a_record_was_accepted_does_not_count(outbox: Outb
         contract.refuses = refuses
         assert (batches.build(writer, 50) is None) is refuses
         assert outbox.record(number).state is state
+
+
+def test_what_is_refused_on_its_own_is_looked_at_once(outbox: Outbox) -> None:
+    contract, writer = _Contract(), outbox.take_lease(KEY, None, "holder", 60)
+    [number] = outbox.enqueue(KEY, [Entry("lot", "ledger", "ReceiveLot", b"x")])
+    contract.refuses = True
+    assert Batches(contract, outbox, KEY, AtOnce()).build(writer, 50) is None
+    assert (contract.looked, outbox.record(number).state) == (1, OutboxState.FAILED)
+
+
+@pytest.mark.parametrize(
+    ("contracts", "payload"),
+    [(("ledger", "ledger", "registry"), b"x"), (("ledger", "ledger", "ledger"), bytes(40 * 1024))],
+    ids=["of another contract", "too long"],
+)
+def test_a_batch_ends_before_a_record_that_does_not_go_with_it(
+    outbox: Outbox, contracts: Sequence[str], payload: bytes
+) -> None:
+    writer = outbox.take_lease(KEY, None, "holder", 60)
+    entries = [Entry(str(place), one, "ReceiveLot", payload) for place, one in enumerate(contracts)]
+    ids = outbox.enqueue(KEY, entries)
+    batch = Batches(_Contract(most=50), outbox, KEY, AtOnce()).build(writer, 50)
+    assert batch is not None
+    assert [record.id for record in batch.records] == ids[:2]

@@ -188,19 +188,36 @@ def test_a_node_whose_pool_is_closed_is_awaited(world: LedgerWorld, store: Store
     verify_once(world, store, signer, ids, before)
 
 
-def test_before_london_transactions_are_legacy(world: LedgerWorld, store: Store, outbox: Outbox) -> None:
-    signer, before = world.admit(outbox), world.count()
-    sent: list[bytes] = []
-
+def _before_london(world: LedgerWorld) -> None:
     def without_base_fee(params: list[Any]) -> Any:
         found = world.line.node.request("eth_getBlockByNumber", params)
         return found if params[0] != "latest" else {key: found[key] for key in found if key != "baseFeePerGas"}
+
+    world.line.handlers["eth_getBlockByNumber"] = without_base_fee
+
+
+def test_before_london_a_raised_offer_is_legacy_as_well(world: LedgerWorld, outbox: Outbox) -> None:
+    signer, sent = world.admit(outbox), list[bytes]()
+    _before_london(world)
+    world.line.handlers["eth_sendRawTransaction"] = lambda params: sent.append(bytes.fromhex(params[0][2:]))
+    submitter = Submitter(world.chain, outbox, signer, resend_s=0, raise_s=0)
+    submitter.submit(world.lots(1))
+    for _ in range(3):
+        submitter.step()
+    assert len(set(sent)) == 3
+    assert all(is_legacy(raw) for raw in sent)
+
+
+def test_before_london_transactions_are_legacy(world: LedgerWorld, store: Store, outbox: Outbox) -> None:
+    signer, before = world.admit(outbox), world.count()
+    sent: list[bytes] = []
 
     def keep(params: list[Any]) -> Any:
         sent.append(bytes.fromhex(params[0][2:]))
         return world.line.node.request("eth_sendRawTransaction", params)
 
-    world.line.handlers |= {"eth_getBlockByNumber": without_base_fee, "eth_sendRawTransaction": keep}
+    _before_london(world)
+    world.line.handlers["eth_sendRawTransaction"] = keep
     submitter = world.submitter(outbox, signer)
     ids = submitter.submit(world.lots(3))
     submitter.drain()

@@ -7,24 +7,46 @@ import dataclasses
 import pytest
 
 from ledger.chain import Chain
-from ledger.errors import NodeBehindError
+from ledger.errors import NodeBehindError, WrongChainError
 from ledger.store import Store
 from ledger.store.outbox import Entry, Outbox, OutboxState
 from ledger.submit import Submitter, lookout
+from ledger.submit.lookout import Lookout, describe_chain
 from tests.support.ledger_world import LedgerWorld
+
+KEY = b"\5" * 20
 
 
 def test_a_relay_does_not_say_how_far_the_chain_was_seen(store: Store, outbox: Outbox) -> None:
     """One that names a block far ahead would stop the submitter of the same database."""
-    key = b"\5" * 20
     relayed = Outbox(store, relayed=True)
-    [number] = relayed.enqueue(key, [Entry("lot", "ledger", "ReceiveLot", b"x")])
-    writer = relayed.take_lease(key, None, "holder", 1)
-    sent = writer.allocate(0, [relayed.record(number)], key, b"x", 1)
+    [number] = relayed.enqueue(KEY, [Entry("lot", "ledger", "ReceiveLot", b"x")])
+    writer = relayed.take_lease(KEY, None, "holder", 1)
+    sent = writer.allocate(0, [relayed.record(number)], KEY, b"x", 1)
     writer.store_signed(sent.id, b"x", b"\1" * 32, 0, 0)
     writer.mark_sent(sent.id)
     writer.mark_mined(sent.id, 2**40, b"\2" * 32, 1, [1])
     assert outbox.seen_block() == -1
+
+
+def test_an_outbox_is_for_the_ledger_that_was_looked_at_first(world: LedgerWorld, outbox: Outbox) -> None:
+    Lookout(world.chain, outbox).look(KEY)
+    ours = describe_chain(world.chain.deployment)
+    outbox.bind(ours)
+    with pytest.raises(
+        WrongChainError, match=f"the outbox's records are for the ledger with the id 0x{ours.ledger_id.hex()}"
+    ):
+        outbox.bind(dataclasses.replace(ours, ledger_id=b"\x99" * 32))
+
+
+def test_nothing_is_looked_at_for_an_outbox_of_another_ledger(world: LedgerWorld, outbox: Outbox) -> None:
+    outbox.bind(dataclasses.replace(describe_chain(world.chain.deployment), ledger_id=b"\x99" * 32))
+    seen = Lookout(world.chain, outbox)
+    world.line.passed.clear()
+    for _ in range(2):
+        with pytest.raises(WrongChainError, match=f"the outbox's records are for the ledger with the id 0x{'99' * 32}"):
+            seen.look(KEY)
+    assert world.line.passed == []
 
 
 def test_no_trouble_is_left_of_a_record_that_waits_no_more(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ledger.chain import Chain, EmbeddedChain, RpcError
-from ledger.errors import ChainError, ChainUnreachableError
+from ledger.errors import ChainError, ChainUnreachableError, FeeTooLowError
 from ledger.keys import LocalSigner
 from ledger.store import Store
 from ledger.store.outbox import Outbox, OutboxState, SentTransaction
@@ -105,6 +105,23 @@ def test_what_a_reorganisation_took_out_of_its_block_is_sent_at_once(world: Ledg
     assert world.count() == before + 1
 
 
+def test_an_offer_below_the_nodes_minimum_is_raised_as_soon_as_it_may_be_sent_again(
+    world: LedgerWorld, outbox: Outbox
+) -> None:
+    """Not after the time that a pending one is given: this one is in no pool."""
+    signer = world.admit(outbox)
+    refuse(world, "transaction gas price below configured minimum")
+    submitter = Submitter(world.chain, outbox, signer, resend_s=0, raise_s=HOUR_S)
+    submitter.submit(world.lots(1))
+    offers = []
+    for _ in range(3):
+        with pytest.raises(FeeTooLowError):
+            submitter.step()
+        [found] = outbox.open_transactions(signer.address)
+        offers.append(found.max_fee_wei or 0)
+    assert offers[0] < offers[1] < offers[2]
+
+
 # What a tracker knows of a transaction
 
 
@@ -120,6 +137,44 @@ def test_a_block_that_is_there_answers_for_its_transactions(world: LedgerWorld, 
     submitter.step()
     assert "eth_getTransactionReceipt" not in world.line.passed
     assert [one.state for one in results(outbox, ids)] == [OutboxState.MINED]
+
+
+def test_that_the_block_of_a_transaction_is_not_shown_for_an_error_is_told(world: LedgerWorld, outbox: Outbox) -> None:
+    """And the transaction does not count as taken out of it."""
+    signer = world.admit(outbox)
+    submitter = Submitter(chain_of(world, finality_depth=2), outbox, signer, receipt_grace_s=HOUR_S, resend_s=HOUR_S)
+    ids = submitter.submit(world.lots(1))
+    submitter.step()
+    [mined] = outbox.open_transactions(signer.address)
+    assert mined.block_number is not None
+    block = hex(mined.block_number)
+    world.chain.node.wait(1)
+
+    def answer(params: list[Any]) -> Any:
+        if params[0] == block:
+            raise RpcError(-32000, "the database is closed")
+        return world.line.node.request("eth_getBlockByNumber", params)
+
+    world.line.handlers["eth_getBlockByNumber"] = answer
+    with pytest.raises(ChainError, match="the database is closed"):
+        submitter.step()
+    assert [one.state for one in results(outbox, ids)] == [OutboxState.MINED]
+
+
+def test_records_whose_nonce_something_else_used_go_out_in_the_same_step(
+    world: LedgerWorld, store: Store, outbox: Outbox
+) -> None:
+    """Where one transaction may be open at a time: theirs is not open any more."""
+    signer = world.admit(outbox)
+    submitter = Submitter(world.chain, outbox, signer, pending=1, receipt_grace_s=0, resend_s=HOUR_S)
+    world.line.handlers["eth_sendRawTransaction"] = lambda _: "0x" + "00" * 32
+    submitter.submit(world.lots(1))
+    submitter.step()
+    assert transactions(store, signer) == [(0, "sent")]
+    world.line.handlers.clear()
+    world.transfer(signer)
+    submitter.step()
+    assert transactions(store, signer) == [(0, "failed"), (1, "final")]
 
 
 def test_each_state_of_a_transaction_is_told(world: LedgerWorld, outbox: Outbox) -> None:

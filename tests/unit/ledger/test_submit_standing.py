@@ -15,6 +15,8 @@ from ledger.index import Follower
 from ledger.keys import LocalSigner
 from ledger.store import Store
 from ledger.store.outbox import Outbox, OutboxState
+from ledger.store.rows import RecordRow
+from ledger.store.schema import TABLES
 from ledger.submit import Submitter, adopt_records, reopen_records
 from ledger.submit.standing import Standing, compare_outbox, forward_key
 from tests.support.copies import copy_chain
@@ -120,6 +122,24 @@ def test_a_relays_transaction_in_another_form_is_known_without_records(
     assert (adopted.transactions, adopted.unknown, adopted.waiting) == (1, 0, 0)
     assert compare_outbox(chain, store, payer.address, relay=True) is Standing.CURRENT
     assert transactions(store, payer) == [(0, "final")]
+
+
+def test_a_transaction_of_which_the_index_lacks_a_record_is_known_without_records(
+    world: LedgerWorld, store: Store, outbox: Outbox, elsewhere: Store
+) -> None:
+    """Which of its calls made which of the others cannot be told."""
+    signer = world.admit(outbox)
+    other = world.submitter(Outbox(elsewhere), signer)
+    ids = other.submit(world.lots(2))
+    other.drain()
+    Follower(world.chain, store).follow()
+    rows, sequence = TABLES[RecordRow], Outbox(elsewhere).record(ids[0]).sequence
+    with store.transaction() as connection:
+        connection.execute(rows.delete().where(rows.c.contract == "ledger", rows.c.sequence == sequence))
+    adopted = adopt_records(world.chain, store, signer.address)
+    assert (adopted.transactions, adopted.unknown, adopted.waiting) == (1, 0, 0)
+    assert compare_outbox(world.chain, store, signer.address) is Standing.CURRENT
+    assert transactions(store, signer) == [(0, "final")]
 
 
 def test_a_relays_request_is_known_by_its_digest(world: LedgerWorld, store: Store, outbox: Outbox) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import pytest
 
@@ -15,7 +17,7 @@ from ledger.keys import LocalSigner
 from ledger.records import Contract, ReceiveLot
 from ledger.store import Store
 from ledger.store.outbox import Outbox, OutboxState, SentTransaction
-from ledger.submit import Outcome, RelaySubmitter, Terms
+from ledger.submit import Outcome, RelaySubmitter, Terms, relay
 from ledger.submit.relay import _RelayCalls
 from services.gateway.relay import Relay
 from tests.support.ledger_world import NOTHING, LedgerWorld, build_world, verify_final
@@ -23,6 +25,7 @@ from tests.support.relay_at_hand import RelayAtHand
 from tests.support.stores import new_store
 
 VALIDITY_S = 60
+HOUR_S = 3600
 
 
 class Site:
@@ -71,6 +74,10 @@ class _Told(RelayAtHand):
     """What each call needs."""
     unsettled_s = 0
     """How much earlier the last final block is than the clock."""
+    otherwise: Mapping[str, Any] = MappingProxyType({})
+    """What it tells otherwise of each request."""
+    works = False
+    """Whether it goes on whenever it is asked for a request."""
     sent = 0
     """How many requests it was given."""
 
@@ -88,7 +95,10 @@ class _Told(RelayAtHand):
             super().send(raw)
 
     def look(self, digest: bytes) -> Outcome | None:
-        return None if self.lost else self.failed or super().look(digest)
+        if self.works:
+            self.relay.step()
+        found = None if self.lost else self.failed or super().look(digest)
+        return found and replace(found, **self.otherwise)
 
 
 @pytest.fixture
@@ -111,6 +121,42 @@ def test_a_record_is_final_once_the_relay_tells_its_block(site: Site) -> None:
     with site.own.reading() as connection:
         gas = connection.exec_driver_sql("SELECT gas_used FROM outbox_transactions").scalars().all()
     assert all(used > 21_000 for used in gas)
+
+
+def test_a_record_that_the_relay_tells_in_another_block_is_settled_anew(site: Site) -> None:
+    number, [first, second] = site.submit("lot"), [bytes([filling]) * 32 for filling in (1, 2)]
+    site.submitter.step()
+    site.sending.step()
+
+    def told(block_hash: bytes) -> tuple[OutboxState, bytes | None]:
+        site.relay.otherwise = {"state": OutboxState.MINED, "block_hash": block_hash}
+        site.submitter.step()
+        found = site.open()
+        return found.state, found.block_hash
+
+    assert [told(first) for _ in range(2)] == [(OutboxState.MINED, first)] * 2
+    assert [told(second) for _ in range(2)] == [(OutboxState.SENT, None), (OutboxState.MINED, second)]
+    site.relay.otherwise = {}
+    site.submitter.step()
+    assert site.state(number) is OutboxState.SENT, "it is not final in the block that it was in before"
+    assert site.submitter.step() is True
+    verify_final(site.outbox, [number])
+    assert [(nonce, state) for nonce, state, _ in site.requests()] == [(0, "final")]
+
+
+@pytest.mark.parametrize(
+    ("passed_s", "unsettled_s"), [(2 * HOUR_S, 2 * HOUR_S), (0, -2 * HOUR_S)], ids=["clock", "final block"]
+)
+def test_nothing_is_signed_by_a_clock_that_is_far_ahead(site: Site, passed_s: int, unsettled_s: int) -> None:
+    """The request could be executed until then."""
+    number = site.submit("lot")
+    site.relay.passed_s, site.relay.unsettled_s = passed_s, unsettled_s
+    with pytest.raises(ChainError, match="the relay's clock is far ahead of this machine's; set this machine's clock"):
+        site.submitter.step()
+    assert (site.state(number), site.requests(), site.relay.sent) == (OutboxState.QUEUED, [], 0)
+    site.relay.passed_s = site.relay.unsettled_s = 0
+    site.submitter.step()
+    assert site.state(number) is OutboxState.SENT
 
 
 def test_what_was_recorded_is_not_signed_again_if_the_relay_has_forgotten_it(site: Site) -> None:
@@ -136,6 +182,19 @@ def test_what_the_ledger_refused_waits_again_once_it_has_run_out(site: Site, tol
     site.submitter.step()
     assert site.requests() == [(0, "failed", kept), (0, "sent", None)], "the same nonce, for another request"
     assert site.state(number) is OutboxState.SENT
+
+
+def test_a_record_that_is_refused_again_and_again_although_it_is_simulated_fails(site: Site) -> None:
+    number, times = site.submit("lot"), 3
+    site.relay.failed = Outcome(OutboxState.FAILED, None, "OrderUnknown()", None, None, None, ())
+    for ran_out in range(times + 1):
+        assert site.state(number) is (OutboxState.SENT if ran_out else OutboxState.QUEUED)
+        site.relay.passed_s = 2 * VALIDITY_S * ran_out
+        site.submitter.step()
+    assert site.requests() == [(0, "failed", "OrderUnknown()")] * times
+    found = site.outbox.record(number)
+    assert (found.state, found.error_name) == (OutboxState.FAILED, "Reverted")
+    assert found.error == "reverted in 3 transactions, although every simulation accepted it"
 
 
 def test_a_request_that_the_relay_lacks_is_sent_again_as_long_as_it_can_be_executed(site: Site) -> None:
@@ -165,6 +224,13 @@ def test_a_request_that_ran_out_is_signed_again_for_the_same_nonce(site: Site) -
     assert new.deadline >= old.deadline + VALIDITY_S
     assert (now.nonce, now.state, [one.hash for one in now.replaced]) == (0, OutboxState.SIGNED, [before.hash])
     assert (now.max_fee_wei, now.priority_fee_wei) == (0, 0), "whoever relays it pays"
+
+
+def test_who_waits_for_a_relay_waits_until_it_has_recorded_all(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relay, "_PAUSE_S", 0.0)
+    site.relay.works, numbers = True, [site.submit(name) for name in ("first", "second")]
+    site.submitter.drain(timeout_s=600.0)
+    verify_final(site.outbox, numbers)
 
 
 def test_who_waits_for_a_relay_is_told_after_a_time(site: Site) -> None:
