@@ -15,15 +15,25 @@ from ledger.canonical import canonical_json, sha256, to_hex
 from ledger.errors import PlanError, PlanRefusedError
 from ledger.plans.call import Job, Objective, Operation, Transport
 from ledger.plans.capability import Need
-from ledger.plans.check import _not_checked_before, _verify_cost, check_plan, verify_tie
+from ledger.plans.check import (
+    Share,
+    Unseen,
+    _not_checked_before,
+    _verify_cost,
+    check_plan,
+    jain_per_mille,
+    verify_revisions,
+    verify_tie,
+)
 from ledger.plans.counted import count_offers
 from ledger.plans.feasible import verify_legs, verify_rows
 from ledger.plans.file import PlanFile, parse_plan_file
 from ledger.plans.offer import Offer, OpenedOffer
 from ledger.plans.plan import Cost, Leg, Plan, Row
 from ledger.plans.problem import Problem, build_problem
-from ledger.plans.report import check_lines, tell_check
+from ledger.plans.report import check_lines, check_to_json, tell_check
 from ledger.plans.ties import find_tied, tie_rank
+from ledger.terminal import NO_ANSWER
 from tests.support.plan_world import draw_file
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "plans.json"
@@ -140,6 +150,108 @@ def test_programs_are_told_which_row_is_refused(tmp_path: Path, capsys: pytest.C
         shown = capsys.readouterr()
         assert json.loads(shown.out) == {"format": "millmark.plan.check/1", "holds": False, **told}
         assert shown.err == f"millmark: REFUSED {told['cause']}\n"
+
+
+def test_programs_are_told_all_that_was_found() -> None:
+    """The same as people are."""
+    found = check_plan(_file(DOWN))
+    told = check_to_json(_file(DOWN), found)
+    refused = told.pop("not_counted")
+    unchecked = [line.removeprefix("not checked: ") for line in LINES[DOWN] if line.startswith("not checked: ")]
+    assert told == {
+        "holds": True,
+        "plan": "0xc89f21a45c5067bc0ea65bcb9b46aec493c30aaca60242a88b72776b17b16ae9",
+        "call": to_hex(_file(DOWN).call.digest),
+        "unit": "EUR/100",
+        "cost": {"price": 51, "transport": 7, "tardiness": 60, "carbon": 0, "total": 118},
+        "bound": 106,
+        "gap_per_mille": 102,
+        "rows": 6,
+        "offers": 11,
+        "shares": [{"owner": 11, "offered": 24, "used": 4}, {"owner": 12, "offered": 48, "used": 11}],
+        "jain_per_mille": 975,
+        "moved": 1,
+        "not_checked": unchecked,
+    }
+    assert isinstance(refused, dict)
+    assert sorted(map(str, refused.values())) == ["expired before the call closed", "withdrawn"]
+    assert refused.keys() == {to_hex(name) for name in found.counted.refused}
+    assert check_to_json(_file(PLAIN), check_plan(_file(PLAIN)))["moved"] is None
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("none.json", "No such file or directory"), ("", "Is a directory"), ("\0", "not a path")],
+)
+def test_a_file_that_cannot_be_read_is_named_with_the_cause(
+    name: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / name
+    assert tell_check(path, as_json=False) == 2
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err) == ("", f"millmark: cannot read {path}: {told}; name a plan file\n")
+
+
+def test_an_answer_that_cannot_be_written_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "plan.json"
+    path.write_bytes(_file(TIED).to_bytes())
+    for as_json in (False, True):
+        with monkeypatch.context() as patched:
+            patched.setattr("sys.stdout", None)
+            assert tell_check(path, as_json=as_json) == NO_ANSWER == 3
+        assert capsys.readouterr().err == "millmark: the answer cannot be written; check the output and its disk\n"
+
+
+def test_grounds_on_which_offers_do_not_count_are_told_in_order() -> None:
+    found = check_plan(_file(PLAIN))
+    refused = dict(sorted(found.counted.refused.items(), key=lambda item: item[1], reverse=True))
+    turned = replace(found, counted=replace(found.counted, refused=refused))
+    assert list(check_lines(_file(PLAIN), turned)) == list(check_lines(_file(PLAIN), found))
+
+
+def test_of_some_offers_it_is_said_that_they_came_without_proof() -> None:
+    """The first of 15: it has no place in a stream, and the others have theirs."""
+    file = _file(ANCHORED)
+    bare = replace(file.offers[0], anchored=None)
+    lines = check_plan(replace(file, offers=(bare, *file.offers[1:]))).not_checked
+    assert lines[-2:] == (
+        "that 1 of 15 offers are on the ledger: they came without proof",
+        "that the ledger has the anchors which the offers name",
+    )
+
+
+def test_of_offers_left_out_the_first_one_is_named() -> None:
+    file, plan = _file(PLAIN), _plan(PLAIN)
+    for kept in (plan.offers[2:], plan.offers[:-2]):
+        left_out = min(set(plan.offers) - set(kept))
+        with pytest.raises(PlanRefusedError, match=f"^rule offers: offer {to_hex(left_out)} was left out"):
+            check_plan(replace(file, plan=replace(plan, offers=kept)))
+
+
+def test_terms_that_were_changed_are_told_of_the_first_open_operation() -> None:
+    """Of the orders that are asked about."""
+    call = _file(PLAIN).call
+    assert [item.operation for item in call.jobs[1].operations] == [1, 2]
+    in_force = {job.order: job.revision for job in call.jobs} | {call.jobs[1].order: bytes(32)}
+    verify_revisions(call, in_force, {call.jobs[0].order, call.jobs[2].order})
+    for orders in (None, {call.jobs[1].order}):
+        with pytest.raises(PlanRefusedError) as caught:
+            verify_revisions(call, in_force, orders)
+        told = "rule revision: its terms were changed after the call"
+        assert (caught.value.order, *_refused(caught)) == (call.jobs[1].order, "revision", 1, told)
+
+
+def test_shares_of_nothing_are_even() -> None:
+    """And small ones are told apart."""
+    assert jain_per_mille([Share(11, 24, 0), Share(12, 48, 0)]) == 1000
+    assert jain_per_mille([Share(11, 100_000, 3), Share(12, 100_000, 1)]) == 800
+
+
+def test_what_parts_do_not_show_is_said_in_these_words() -> None:
+    assert Unseen.OTHERS.write() == "what others offered, and so the plan's cost and bound"
+    assert Unseen.OWN_DROPPED.write(count=2) == "that the cause took away 2 own offers, which the plan sets aside"
 
 
 # Offers, and what is offered alike
