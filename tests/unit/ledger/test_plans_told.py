@@ -13,6 +13,7 @@ import pytest
 
 from ledger.canonical import canonical_json, sha256, to_hex
 from ledger.errors import PlanError, PlanRefusedError
+from ledger.plans import bound
 from ledger.plans.call import Job, Objective, Operation, Transport
 from ledger.plans.capability import Need
 from ledger.plans.check import (
@@ -252,6 +253,21 @@ def test_shares_of_nothing_are_even() -> None:
 def test_what_parts_do_not_show_is_said_in_these_words() -> None:
     assert Unseen.OTHERS.write() == "what others offered, and so the plan's cost and bound"
     assert Unseen.OWN_DROPPED.write(count=2) == "that the cause took away 2 own offers, which the plan sets aside"
+
+
+def test_a_machine_without_a_price_may_be_listed() -> None:
+    """It proves the same."""
+    file, plan = _file(PLAIN), _plan(PLAIN)
+    prices = dict.fromkeys((1, 2, 3), ()) | dict(plan.bound.prices)
+    assert () in prices.values()
+    listed = replace(plan, bound=replace(plan.bound, prices=tuple(sorted(prices.items()))))
+    assert check_plan(replace(file, plan=listed)).plan.bound.value == plan.bound.value
+
+
+def test_what_is_too_large_is_not_expanded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bound, "MAX_STARTS", 10)
+    with pytest.raises(PlanError, match=r"starts of offers are too many to check, more than 10; use longer slots$"):
+        check_plan(_file(PLAIN))
 
 
 # Offers, and what is offered alike
