@@ -74,7 +74,7 @@ class Problem:
     routes: tuple[Route, ...]
     """Ascending by order."""
     transport: Mapping[tuple[int, int], Transport]
-    spent: int = 0
+    spent: int
     """Price and carbon cost of what is reworked: part of what every plan costs."""
 
     def way(self, origin: int, destination: int | None) -> Transport | None:
@@ -194,7 +194,7 @@ def _least(operations: Sequence[Sequence[Choice]]) -> tuple[tuple[int, ...], tup
 
 
 def _clip(windows: tuple[tuple[int, int, int], ...], low: int, high: int) -> tuple[tuple[int, int, int], ...]:
-    if not windows or (windows[0][0] >= low and windows[-1][1] <= high):
+    if windows[0][0] >= low and windows[-1][1] <= high:
         return windows  # nearly always: copying would take a tenth of the time of a check
     return tuple(
         (max(first, low), min(last, high), price) for first, last, price in windows if first <= high and last >= low
