@@ -87,12 +87,24 @@ def check_lines(file: PlanFile, found: PlanCheck) -> Iterator[str]:
             f"reworked: {len({row.key for row in plan.reworked})} operations, on which {cost.spent} {unit} were spent: "
             "part of cost and bound, and left out of the percentage"
         )
-    if plan.dropped and plan.cause is not None:
-        yield f"set aside: {len(plan.dropped)} offers, by the cause {plan.cause.kind.value}"
+    yield from _set_aside(plan, file.before)
     for reason, count in sorted(Counter(found.counted.refused.values()).items()):
         yield f"not counted: {count} offers, {reason}"
     for line in found.not_checked:
         yield f"not checked: {line}"
+
+
+def _set_aside(plan: Plan, before: Plan | None) -> Iterator[str]:
+    """A plan names what earlier ones set aside, too, of which its cause took nothing away."""
+    if before is None:
+        if plan.dropped:
+            yield f"set aside: {len(plan.dropped)} offers, by this plan or those before"
+        return
+    earlier = frozenset(plan.dropped) & frozenset(before.dropped)
+    if plan.cause is not None and len(plan.dropped) > len(earlier):
+        yield f"set aside: {len(plan.dropped) - len(earlier)} offers, by the cause {plan.cause.kind.value}"
+    if earlier:
+        yield f"set aside by earlier plans: {len(earlier)} offers"
 
 
 def check_to_json(file: PlanFile, found: PlanCheck) -> dict[str, Json]:

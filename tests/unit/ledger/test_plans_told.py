@@ -30,9 +30,9 @@ from ledger.plans.counted import count_offers
 from ledger.plans.feasible import verify_legs, verify_rows
 from ledger.plans.file import PlanFile, parse_plan_file
 from ledger.plans.offer import Offer, OpenedOffer
-from ledger.plans.plan import Cost, Leg, Plan, Row
+from ledger.plans.plan import Cause, CauseKind, Cost, Leg, Plan, Row
 from ledger.plans.problem import Problem, build_problem
-from ledger.plans.report import check_lines, check_to_json, tell_check
+from ledger.plans.report import _set_aside, check_lines, check_to_json, tell_check
 from ledger.plans.ties import find_tied, tie_rank
 from ledger.terminal import NO_ANSWER
 from tests.support.plan_world import draw_file
@@ -427,3 +427,18 @@ def test_a_tie_hash_is_that_of_the_first_block() -> None:
         verify_tie(CALL, ORDER)
     told = f"rule ties: the tie hash is not that of the first block since the call closed, {to_hex(ORDER)}"
     assert _refused(caught) == ("ties", None, told)
+
+
+def test_what_earlier_plans_set_aside_is_not_said_to_be_by_this_cause() -> None:
+    file = _file(DOWN)
+    assert file.plan is not None
+    assert file.before is not None
+    [dropped] = file.plan.dropped
+    earlier = cast("Plan", SimpleNamespace(dropped=(dropped,)))
+    late = replace(file.plan, cause=Cause(CauseKind.LATE, "", record=1))
+    assert list(_set_aside(file.plan, file.before)) == ["set aside: 1 offers, by the cause machine-down"]
+    assert list(_set_aside(late, earlier)) == ["set aside by earlier plans: 1 offers"]
+    both = replace(late, dropped=tuple(sorted((dropped, bytes(32)))))
+    told = ["set aside: 1 offers, by the cause late", "set aside by earlier plans: 1 offers"]
+    assert list(_set_aside(both, earlier)) == told
+    assert list(_set_aside(late, None)) == ["set aside: 1 offers, by this plan or those before"]
