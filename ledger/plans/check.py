@@ -66,10 +66,10 @@ class Unseen(Phrase):
     NO_BEFORE = "what moved, and that fixed rows are as before: the plan before is not in the file"
     FIXED = "that the {count:d} fixed rows were accepted or had begun"
     REWORKED = "that the parts of {count:d} reworked rows were made and failed"
-    DROPPED = "that the cause took away the {count:d} offers set aside"
+    DROPPED = "that a cause took away each of the {count:d} offers set aside"
     LEGS = "that the {count:d} legs which start before slot {slot:d} had been under way by then"
     OTHERS = "what others offered, and so the plan's cost and bound"
-    OWN_DROPPED = "that the cause took away {count:d} own offers, which the plan sets aside"
+    OWN_DROPPED = "that a cause took away each of the {count:d} own offers that the plan sets aside"
 
 
 @dataclass(frozen=True, slots=True)

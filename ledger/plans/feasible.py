@@ -193,7 +193,7 @@ def verify_before(plan: Plan, before: Plan, counted: Mapping[bytes, Offer]) -> N
 
 def _verify_dropped(plan: Plan, before: Plan, counted: Mapping[bytes, Offer]) -> None:
     """What is newly set aside is no more than a cause of that kind can take away."""
-    dropped = sorted(frozenset(plan.dropped) - frozenset(before.dropped))
+    dropped = sorted(plan.newly_dropped(before))
     if not dropped or plan.cause is None:
         return
     first, kind = counted[dropped[0]], plan.cause.kind

@@ -284,7 +284,8 @@ class Plan:
     now: int = 0
     """Slot from which rows that are not fixed may start."""
     dropped: tuple[bytes, ...] = ()
-    """Leaf hashes of offers that the cause took away, ascending: they are not among `offers`."""
+    """Leaf hashes of offers that the cause took away, or those of earlier plans, ascending: they are not among
+    `offers`."""
     fixed: tuple[Key, ...] = ()
     """Rows of the plan before that stay, ascending."""
     reworked: tuple[Row, ...] = ()
@@ -314,6 +315,10 @@ class Plan:
         check_ascending([row.key for row in self.rows], "the rows of a plan")
         check_ascending([leg.key for leg in self.legs], "the legs of a plan")
         _check_reworked(self)
+
+    def newly_dropped(self, before: Plan) -> frozenset[bytes]:
+        """What this plan's own cause took away, and not that of the plan `before` or of an earlier one."""
+        return frozenset(self.dropped) - frozenset(before.dropped)
 
     def to_json(self) -> dict[str, Json]:
         """Without `reworked` if that is empty: plans were first written without it, and their digests stay."""

@@ -100,11 +100,11 @@ def _set_aside(plan: Plan, before: Plan | None) -> Iterator[str]:
         if plan.dropped:
             yield f"set aside: {len(plan.dropped)} offers, by this plan or those before"
         return
-    earlier = frozenset(plan.dropped) & frozenset(before.dropped)
-    if plan.cause is not None and len(plan.dropped) > len(earlier):
-        yield f"set aside: {len(plan.dropped) - len(earlier)} offers, by the cause {plan.cause.kind.value}"
-    if earlier:
-        yield f"set aside by earlier plans: {len(earlier)} offers"
+    new = len(plan.newly_dropped(before))
+    if new and plan.cause is not None:
+        yield f"set aside: {new} offers, by the cause {plan.cause.kind.value}"
+    if earlier := len(plan.dropped) - new:
+        yield f"set aside by earlier plans: {earlier} offers"
 
 
 def check_to_json(file: PlanFile, found: PlanCheck) -> dict[str, Json]:

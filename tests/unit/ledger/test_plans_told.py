@@ -75,7 +75,7 @@ LINES: dict[int, list[str]] = {
         UNPROVEN,
         "not checked: that the plan before is the one on the ledger, and holds",
         "not checked: that the 1 fixed rows were accepted or had begun",
-        "not checked: that the cause took away the 1 offers set aside",
+        "not checked: that a cause took away each of the 1 offers set aside",
     ],
     REWORKED: [
         "plan 0x6fa5d7f9eea5a6431311282c38b6d9227d59d751b02dcd219086ace4080c5cb2",
@@ -120,7 +120,7 @@ def test_what_no_other_plan_shows_is_said_not_to_be_checked() -> None:
     assert lines[-3:] == [
         "not checked: what moved, and that fixed rows are as before: the plan before is not in the file",
         "not checked: that the 1 fixed rows were accepted or had begun",
-        "not checked: that the cause took away the 1 offers set aside",
+        "not checked: that a cause took away each of the 1 offers set aside",
     ]
 
 
@@ -252,7 +252,9 @@ def test_shares_of_nothing_are_even() -> None:
 
 def test_what_parts_do_not_show_is_said_in_these_words() -> None:
     assert Unseen.OTHERS.write() == "what others offered, and so the plan's cost and bound"
-    assert Unseen.OWN_DROPPED.write(count=2) == "that the cause took away 2 own offers, which the plan sets aside"
+    assert (
+        Unseen.OWN_DROPPED.write(count=2) == "that a cause took away each of the 2 own offers that the plan sets aside"
+    )
 
 
 def test_a_machine_without_a_price_may_be_listed() -> None:
