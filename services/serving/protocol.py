@@ -12,9 +12,8 @@ import json
 import logging
 import re
 import uuid
-from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any
 
 import h11
 from h11._receivebuffer import ReceiveBuffer
@@ -23,33 +22,13 @@ from uvicorn.server import ServerState
 
 from services.serving.connections import Connection, Connections, Waiting, name_connection
 from services.serving.logs import CLIENTS
+from services.serving.refusals import REFUSALS
 from services.serving.tls import CertificateProtocol
 
 __all__ = ["LimitedProtocol"]
 
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 _END = b"\r\n\r\n"
-_REFUSALS: Final[Mapping[HTTPStatus, tuple[str, str, str, str]]] = {
-    HTTPStatus.BAD_REQUEST: (
-        "not-http",
-        "It is not an HTTP request",
-        "this server reads requests as RFC 9112 has them, and nothing that a proxy may read otherwise",
-        "send it with an HTTP library",
-    ),
-    HTTPStatus.REQUEST_URI_TOO_LONG: (
-        "uri-too-long",
-        "The URI is too long",
-        "path and query together are too long",
-        "request fewer things",
-    ),
-    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: (
-        "head-too-long",
-        "The header fields are too long",
-        "the head of the request is too long",
-        "send fewer or shorter header fields",
-    ),
-}
-"""Code, title, detail and hint of the problem."""
 
 
 class _StrictBuffer(ReceiveBuffer):
@@ -94,7 +73,7 @@ class _StrictConnection(h11.Connection):
 
     def refuse(self) -> tuple[h11.Event, ...]:
         """The answer to what is no request, a problem (RFC 9457). No log has it: anybody could fill that."""
-        code, title, detail, hint = _REFUSALS[self._status]
+        code, title, detail, hint = REFUSALS[self._status]
         problem = {"type": f"urn:millmark:problem:{code}", "title": title, "status": self._status, "detail": detail}
         request_id = uuid.uuid4().hex
         body = json.dumps({**problem, "hint": hint, "request_id": request_id}).encode()

@@ -52,6 +52,7 @@ from services.gateway.http.route_table import RouteTable
 from services.handover.errors import HandoverError, HandoverRefusedError
 from services.planning.errors import PlanningError
 from services.serving.failures import public_cause
+from services.serving.refusals import URI_TOO_LONG
 
 __all__ = ["MEDIA_TYPE", "ErrorHandler", "Problem", "build_problem"]
 
@@ -165,7 +166,7 @@ def _of_http(status: int, request_id: str) -> Problem:
             "send Content-Type: application/json",
         ),
         413: ("body-too-long", "The body is too long", "the body exceeds the limit of this path", "send less"),
-        414: ("uri-too-long", "The URI is too long", "path and query together are too long", "request fewer things"),
+        414: URI_TOO_LONG,
         421: (
             "host-refused",
             "The request is for another host",
