@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import itertools
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from ledger.canonical import sha256
 from ledger.chain import (
@@ -20,7 +21,7 @@ from ledger.chain import (
     find_profile,
     sign_transaction,
 )
-from ledger.forward_requests import ForwardRequest, sign_request
+from ledger.forward_requests import ForwardRequest, SignedRequest, sign_request
 from ledger.keys import LocalSigner, Signer
 from ledger.names import NameKey
 from ledger.records import AcceptKey, Admit, Contract, ReceiveLot, Record, Role, SetNameKey
@@ -99,6 +100,22 @@ class LedgerWorld:
     def unfaulty(self) -> Chain:
         """The chain without `line` and its faults."""
         return Chain(Node(self.line.node), self.chain.profile, self.chain.deployment)
+
+    def chain_with(self, **profile: Any) -> Chain:
+        """The same, as if its engine had another profile."""
+        changed = replace(self.chain.profile, **profile)
+        return Chain(self.chain.node, changed, self.chain.deployment)
+
+    def sign_request(self, signer: LocalSigner) -> SignedRequest:
+        """A forward request for one lot."""
+        chain, [(_, lot)] = self.chain, self.lots(1)
+        nonce, deadline = chain.forward_nonce(signer.address), chain.node.header().timestamp + 86_400
+        return sign_request(
+            ForwardRequest(
+                chain.chain_id, chain.forwarder, signer.address, chain.ledger, 300_000, nonce, deadline, call_data(lot)
+            ),
+            signer,
+        )
 
     def fund(self, signer: LocalSigner) -> LocalSigner:
         Node(self.line.node).fund(signer.address, _MONEY_WEI)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
 
-from ledger.chain import Chain, EmbeddedChain
+from ledger.chain import EmbeddedChain
 from ledger.errors import ChainUnreachableError, SubmitError
 from ledger.keys import LocalSigner
 from ledger.store.outbox import Outbox, OutboxState, SentTransaction
@@ -24,17 +22,12 @@ def world() -> LedgerWorld:
     return build_world()
 
 
-def chain_of(world: LedgerWorld) -> Chain:
-    profile = dataclasses.replace(world.chain.profile, finality_depth=DEPTH)
-    return Chain(world.chain.node, profile, world.chain.deployment)
-
-
 def states(outbox: Outbox, ids: list[int]) -> list[OutboxState]:
     return [one.state for one in results(outbox, ids)]
 
 
 def test_records_are_awaited_until_they_are_in_blocks_or_final(world: LedgerWorld, outbox: Outbox) -> None:
-    submitter = Submitter(chain_of(world), outbox, world.admit(outbox), batch_size=1)
+    submitter = Submitter(world.chain_with(finality_depth=DEPTH), outbox, world.admit(outbox), batch_size=1)
     ids = submitter.submit(world.lots(2))
     submitter.await_mined(ids)
     assert states(outbox, ids) == [OutboxState.MINED] * 2
@@ -47,7 +40,7 @@ def test_records_are_awaited_until_they_are_in_blocks_or_final(world: LedgerWorl
 
 
 def test_records_that_come_into_no_block_are_told(world: LedgerWorld, outbox: Outbox) -> None:
-    submitter = Submitter(chain_of(world), outbox, world.admit(outbox))
+    submitter = Submitter(world.chain_with(finality_depth=DEPTH), outbox, world.admit(outbox))
     world.line.handlers["eth_sendRawTransaction"] = lambda _: "0x" + "00" * 32
     ids = submitter.submit(world.lots(1))
     with pytest.raises(SubmitError, match="are in no block after 0 s; check that the chain produces blocks"):
@@ -57,7 +50,7 @@ def test_records_that_come_into_no_block_are_told(world: LedgerWorld, outbox: Ou
 
 
 def test_a_node_that_does_not_answer_is_told_in_the_end(world: LedgerWorld, outbox: Outbox) -> None:
-    submitter = Submitter(chain_of(world), outbox, world.admit(outbox))
+    submitter = Submitter(world.chain_with(finality_depth=DEPTH), outbox, world.admit(outbox))
     ids = submitter.submit(world.lots(1))
 
     def fail(_: object) -> object:
@@ -77,7 +70,9 @@ def test_a_block_that_gave_way_is_told(world: LedgerWorld, outbox: Outbox) -> No
     def report(event: str, _: SentTransaction, __: str | None) -> None:
         told.append(event)
 
-    submitter = Submitter(chain_of(world), outbox, signer, receipt_grace_s=0, resend_s=0, report=report)
+    submitter = Submitter(
+        world.chain_with(finality_depth=DEPTH), outbox, signer, receipt_grace_s=0, resend_s=0, report=report
+    )
     assert isinstance(world.line.node, EmbeddedChain)
     earlier = copy_chain(world.line.node)
     ids = submitter.submit(world.lots(1))

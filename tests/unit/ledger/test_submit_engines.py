@@ -3,12 +3,11 @@ networks without a base fee."""
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import pytest
 
-from ledger.chain import Chain, Fees, Node, RpcError, find_profile, first_fees, is_legacy, raised_fees, send_values
+from ledger.chain import Fees, Node, RpcError, find_profile, first_fees, is_legacy, raised_fees, send_values
 from ledger.errors import FeeTooLowError, FundsError
 from ledger.store import Store
 from ledger.store.outbox import Outbox, OutboxState
@@ -55,8 +54,7 @@ def test_of_two_with_the_same_price_either_may_be_mined(
         return "0x" + "00" * 32
 
     world.line.handlers["eth_sendRawTransaction"] = keep
-    free = dataclasses.replace(world.chain.profile, bump_percent=0)
-    chain = Chain(world.chain.node, free, world.chain.deployment)
+    chain = world.chain_with(bump_percent=0)
     submitter = Submitter(chain, outbox, signer, receipt_grace_s=0.2, resend_s=0, raise_s=0)
     [number] = submitter.submit([("victim", world.lots(1)[0][1])])
     submitter.step()

@@ -6,7 +6,6 @@ import dataclasses
 
 import pytest
 
-from ledger.chain import Chain
 from ledger.errors import NodeBehindError, WrongChainError
 from ledger.store import Store
 from ledger.store.outbox import Entry, Outbox, OutboxState
@@ -55,8 +54,7 @@ def test_no_trouble_is_left_of_a_record_that_waits_no_more(
     """Another one is under way all the time, so that the submitter has work."""
     monkeypatch.setattr(lookout, "_PATIENCE_S", 0.0)
     signer = world.admit(outbox)
-    profile = dataclasses.replace(world.chain.profile, timed_blocks=True)
-    chain = Chain(world.chain.node, profile, world.chain.deployment)
+    chain = world.chain_with(timed_blocks=True)
     submitter = Submitter(chain, outbox, signer, receipt_grace_s=60, resend_s=60)
     monkeypatch.setitem(world.line.handlers, "eth_sendRawTransaction", lambda params: params[0])
     [first, second] = world.lots(2)

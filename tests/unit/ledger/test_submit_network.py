@@ -49,8 +49,7 @@ def world() -> LedgerWorld:
 
 def timed(world: LedgerWorld) -> LedgerWorld:
     """The same, as on an engine where blocks come by themselves."""
-    profile = dataclasses.replace(world.chain.profile, timed_blocks=True)
-    return dataclasses.replace(world, chain=Chain(world.chain.node, profile, world.chain.deployment))
+    return dataclasses.replace(world, chain=world.chain_with(timed_blocks=True))
 
 
 def submitter_of(world: LedgerWorld, outbox: Outbox, signer: LocalSigner, batch_size: int = 50) -> Submitter:
@@ -421,11 +420,6 @@ def test_a_refusal_that_passes_is_forgotten(world: LedgerWorld, store: Store, ou
     verify_once(world, store, signer, ids, before)
 
 
-def estimating(world: LedgerWorld) -> Chain:
-    profile = dataclasses.replace(world.chain.profile, fixed_gas_limit=None)
-    return Chain(world.chain.node, profile, world.chain.deployment)
-
-
 @pytest.mark.parametrize("has_code", [False, True], ids=["call and estimate", "estimate"])
 def test_no_gas_is_estimated_on_a_state_without_the_ledger(
     world: LedgerWorld, store: Store, outbox: Outbox, has_code: bool
@@ -436,7 +430,7 @@ def test_no_gas_is_estimated_on_a_state_without_the_ledger(
     for method in ("eth_estimateGas",) if has_code else ("eth_estimateGas", "eth_call"):
         world.line.handlers[method] = partial(empty.request, method)
     line, world.line.handlers = world.line.handlers, {}
-    chain = estimating(world)
+    chain = world.chain_with(fixed_gas_limit=None)
     world.line.handlers = line
     submitter = Submitter(chain, outbox, signer, batch_size=2, receipt_grace_s=0.1, resend_s=0.1)
     ids = submitter.submit(world.lots(2))

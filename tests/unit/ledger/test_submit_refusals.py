@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
 import pytest
 
-from ledger.chain import Chain, EmbeddedChain, RpcError
+from ledger.chain import EmbeddedChain, RpcError
 from ledger.errors import ChainUnreachableError
 from ledger.keys import LocalSigner
 from ledger.store import Store
@@ -29,8 +28,7 @@ def world() -> LedgerWorld:
 def submitter_of(
     world: LedgerWorld, outbox: Outbox, signer: LocalSigner, lease: Lease | None = None, depth: int = 0
 ) -> Submitter:
-    profile = dataclasses.replace(world.chain.profile, timed_blocks=True, finality_depth=depth)
-    chain = Chain(world.chain.node, profile, world.chain.deployment)
+    chain = world.chain_with(timed_blocks=True, finality_depth=depth)
     return Submitter(chain, outbox, signer, receipt_grace_s=0, resend_s=0.1, lease=lease)
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import pytest
 
-from ledger.chain import Chain
 from ledger.chain.codec import encode_function
 from ledger.errors import ChainError, SubmitError
 from ledger.records import Contract, Role
@@ -21,7 +19,7 @@ def test_a_batch_that_is_too_large_goes_in_parts(world: LedgerWorld, outbox: Out
     signer = world.admit(outbox)
     lots = world.lots(20)
     submitter = world.submitter(outbox, signer)
-    small = LedgerWorld(world.line, with_gas_limit(world, 400_000), world.owner)
+    small = LedgerWorld(world.line, world.chain_with(fixed_gas_limit=400_000), world.owner)
     ids = small.submitter(outbox, signer).submit(lots)
     small.submitter(outbox, signer).drain()
     verify_final(outbox, ids)
@@ -31,17 +29,12 @@ def test_a_batch_that_is_too_large_goes_in_parts(world: LedgerWorld, outbox: Out
 
 def test_a_record_that_is_too_large_by_itself_fails(world: LedgerWorld, outbox: Outbox) -> None:
     signer = world.admit(outbox)
-    tiny = LedgerWorld(world.line, with_gas_limit(world, 50_000), world.owner)
+    tiny = LedgerWorld(world.line, world.chain_with(fixed_gas_limit=50_000), world.owner)
     submitter = tiny.submitter(outbox, signer)
     ids = submitter.submit(world.lots(2))
     submitter.drain()
     assert [record.state for record in results(outbox, ids)] == [OutboxState.FAILED] * 2
     assert world.nonces(signer) == 0
-
-
-def with_gas_limit(world: LedgerWorld, gas_limit: int) -> Chain:
-    profile = dataclasses.replace(world.chain.profile, fixed_gas_limit=gas_limit)
-    return Chain(world.chain.node, profile, world.chain.deployment)
 
 
 # Reverted in a block
@@ -96,8 +89,7 @@ def test_a_key_without_money_keeps_its_records(world: LedgerWorld, outbox: Outbo
     signer = world.admit(outbox)
     # Other tests' blocks on this chain may have lowered the base fee to a few wei.
     dear_wei, base_wei = 10**18, world.chain.node.base_fee_wei() or 1
-    poor = dataclasses.replace(world.chain.profile, fee_headroom_percent=100 * dear_wei // base_wei)
-    chain = Chain(world.chain.node, poor, world.chain.deployment)
+    chain = world.chain_with(fee_headroom_percent=100 * dear_wei // base_wei)
     submitter = LedgerWorld(world.line, chain, world.owner).submitter(outbox, signer)
     ids = submitter.submit(world.lots(2))
     with pytest.raises(ChainError, match=r"the node refuses the transaction: .*insufficient funds"):

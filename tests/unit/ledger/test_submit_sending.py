@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import pytest
 
-from ledger.chain import Chain, EmbeddedChain, RpcError
+from ledger.chain import EmbeddedChain, RpcError
 from ledger.errors import ChainError, ChainUnreachableError, FeeTooLowError
 from ledger.keys import LocalSigner
 from ledger.store import Store
@@ -25,11 +24,6 @@ def world() -> LedgerWorld:
     return build_world()
 
 
-def chain_of(world: LedgerWorld, **profile: Any) -> Chain:
-    changed = dataclasses.replace(world.chain.profile, **profile)
-    return Chain(world.chain.node, changed, world.chain.deployment)
-
-
 def refuse(world: LedgerWorld, reason: str) -> None:
     def handle(_: list[Any]) -> Any:
         raise RpcError(-32000, reason)
@@ -42,7 +36,7 @@ def test_two_blocks_worth_are_pending_as_soon_as_the_gas_of_one_is_known(
 ) -> None:
     signer = world.admit(outbox)
     world.line.handlers["eth_sendRawTransaction"] = lambda _: "0x" + "00" * 32  # a pool, and no block
-    chain = chain_of(world, timed_blocks=True, fixed_gas_limit=None)
+    chain = world.chain_with(timed_blocks=True, fixed_gas_limit=None)
     submitter = Submitter(chain, outbox, signer, batch_size=1, pending=20, resend_s=HOUR_S)
     submitter.submit(world.lots(21))
     for _ in range(4):
@@ -79,7 +73,7 @@ def test_what_a_full_pool_did_not_take_is_not_sent(world: LedgerWorld, store: St
 def test_what_was_sent_before_a_restart_is_looked_for_before_it_is_sent_again(
     world: LedgerWorld, outbox: Outbox
 ) -> None:
-    signer, chain = world.admit(outbox), chain_of(world, timed_blocks=True)
+    signer, chain = world.admit(outbox), world.chain_with(timed_blocks=True)
     world.line.handlers["eth_sendRawTransaction"] = lambda _: "0x" + "00" * 32
     first, second = (Submitter(chain, outbox, signer, resend_s=0) for _ in range(2))
     first.submit(world.lots(1))
@@ -91,7 +85,7 @@ def test_what_was_sent_before_a_restart_is_looked_for_before_it_is_sent_again(
 
 
 def test_what_a_reorganisation_took_out_of_its_block_is_sent_at_once(world: LedgerWorld, outbox: Outbox) -> None:
-    signer, chain = world.admit(outbox), chain_of(world, finality_depth=2)
+    signer, chain = world.admit(outbox), world.chain_with(finality_depth=2)
     earlier, before = copy_chain(embedded(world)), world.count()
     submitter = Submitter(chain, outbox, signer, receipt_grace_s=HOUR_S, resend_s=HOUR_S)
     ids = submitter.submit(world.lots(1))
@@ -128,7 +122,7 @@ def test_an_offer_below_the_nodes_minimum_is_raised_as_soon_as_it_may_be_sent_ag
 def test_a_block_that_is_there_answers_for_its_transactions(world: LedgerWorld, outbox: Outbox) -> None:
     """No receipt is asked for, so none can be missing."""
     signer = world.admit(outbox)
-    submitter = Submitter(chain_of(world, finality_depth=2), outbox, signer, receipt_grace_s=HOUR_S, resend_s=HOUR_S)
+    submitter = Submitter(world.chain_with(finality_depth=2), outbox, signer, receipt_grace_s=HOUR_S, resend_s=HOUR_S)
     ids = submitter.submit(world.lots(1))
     submitter.step()
     world.line.hide_receipts(9)
@@ -142,7 +136,7 @@ def test_a_block_that_is_there_answers_for_its_transactions(world: LedgerWorld, 
 def test_that_the_block_of_a_transaction_is_not_shown_for_an_error_is_told(world: LedgerWorld, outbox: Outbox) -> None:
     """And the transaction does not count as taken out of it."""
     signer = world.admit(outbox)
-    submitter = Submitter(chain_of(world, finality_depth=2), outbox, signer, receipt_grace_s=HOUR_S, resend_s=HOUR_S)
+    submitter = Submitter(world.chain_with(finality_depth=2), outbox, signer, receipt_grace_s=HOUR_S, resend_s=HOUR_S)
     ids = submitter.submit(world.lots(1))
     submitter.step()
     [mined] = outbox.open_transactions(signer.address)
@@ -183,7 +177,7 @@ def test_each_state_of_a_transaction_is_told(world: LedgerWorld, outbox: Outbox)
     def report(event: str, _: SentTransaction, __: str | None) -> None:
         told.append(event)
 
-    submitter = Submitter(chain_of(world, finality_depth=2), outbox, signer, report=report)
+    submitter = Submitter(world.chain_with(finality_depth=2), outbox, signer, report=report)
     submitter.submit(world.lots(1))
     submitter.step()
     for _ in range(2):
@@ -193,7 +187,7 @@ def test_each_state_of_a_transaction_is_told(world: LedgerWorld, outbox: Outbox)
 
 
 def test_what_uses_a_nonce_is_looked_for_while_another_transaction_moves(world: LedgerWorld, outbox: Outbox) -> None:
-    signer, chain = world.admit(outbox), chain_of(world, finality_depth=2)
+    signer, chain = world.admit(outbox), world.chain_with(finality_depth=2)
     submitter = Submitter(chain, outbox, signer, batch_size=1, receipt_grace_s=0, resend_s=HOUR_S)
     [first, second] = submitter.submit(world.lots(2))
     send = world.line.node.request
@@ -215,7 +209,7 @@ def test_what_uses_a_nonce_is_looked_for_while_another_transaction_moves(world: 
 
 def test_a_nonce_that_no_final_block_uses_any_more_needs_no_explanation(world: LedgerWorld, outbox: Outbox) -> None:
     signer = world.admit(outbox)
-    chain = chain_of(world, finality_depth=2)
+    chain = world.chain_with(finality_depth=2)
     submitter = Submitter(chain, outbox, signer, receipt_grace_s=0, resend_s=HOUR_S)
     world.line.handlers["eth_sendRawTransaction"] = lambda _: "0x" + "00" * 32
     submitter.submit(world.lots(1))

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from ledger.chain import Chain, EmbeddedChain, call_data, execute_data
+from ledger.chain import Chain, EmbeddedChain, execute_data
 from ledger.errors import ChainUnreachableError
-from ledger.forward_requests import ForwardRequest, sign_request
 from ledger.index import Follower
 from ledger.keys import LocalSigner
 from ledger.store import Store
@@ -38,11 +36,6 @@ def elsewhere(tmp_path: Path) -> Iterator[Store]:
     (tmp_path / "elsewhere").mkdir()
     with new_store(tmp_path / "elsewhere") as opened:
         yield opened
-
-
-def deep(world: LedgerWorld) -> Chain:
-    profile = dataclasses.replace(world.chain.profile, finality_depth=DEPTH)
-    return Chain(world.chain.node, profile, world.chain.deployment)
 
 
 def record(world: LedgerWorld, outbox: Outbox, signer: LocalSigner) -> list[int]:
@@ -78,7 +71,7 @@ def test_records_of_a_key_that_its_outbox_never_used_make_it_older_once_they_are
 
 
 def test_records_wait_until_a_final_block_used_their_nonce(world: LedgerWorld, store: Store, outbox: Outbox) -> None:
-    signer, chain = world.admit(outbox), deep(world)
+    signer, chain = world.admit(outbox), world.chain_with(finality_depth=DEPTH)
     number = lose_one(world, chain, outbox, signer)
     world.transfer(signer)
     Follower(chain, store).follow()
@@ -108,13 +101,8 @@ def test_a_relays_transaction_in_another_form_is_known_without_records(
 ) -> None:
     """Somebody used its key by hand, and did not end the call with zeros, which the forwarder does not mind."""
     signer, payer, chain = world.admit(outbox), world.fund(LocalSigner.generate()), world.chain
-    deadline = chain.node.header().timestamp + 86_400
-    [(_, lot)] = world.lots(1)
-    nonce, before = chain.forward_nonce(signer.address), world.count()
-    request = ForwardRequest(
-        chain.chain_id, chain.forwarder, signer.address, chain.ledger, 300_000, nonce, deadline, call_data(lot)
-    )
-    world._send(payer, chain.forwarder, execute_data(sign_request(request, signer))[:-1] + b"\1")
+    signed, before = world.sign_request(signer), world.count()
+    world._send(payer, chain.forwarder, execute_data(signed)[:-1] + b"\1")
     assert world.count() == before + 1
     Follower(chain, store).follow()
     assert compare_outbox(chain, store, payer.address, relay=True) is Standing.OLDER
@@ -144,17 +132,12 @@ def test_a_transaction_of_which_the_index_lacks_a_record_is_known_without_record
 
 def test_a_relays_request_is_known_by_its_digest(world: LedgerWorld, store: Store, outbox: Outbox) -> None:
     signer, payer, chain = world.admit(outbox), world.fund(LocalSigner.generate()), world.chain
-    deadline = chain.node.header().timestamp + 86_400
-    [(_, lot)] = world.lots(1)
-    nonce, before = chain.forward_nonce(signer.address), world.count()
-    request = ForwardRequest(
-        chain.chain_id, chain.forwarder, signer.address, chain.ledger, 300_000, nonce, deadline, call_data(lot)
-    )
-    world._send(payer, chain.forwarder, execute_data(sign_request(request, signer)))
+    signed, before = world.sign_request(signer), world.count()
+    world._send(payer, chain.forwarder, execute_data(signed))
     Follower(chain, store).follow()
     adopted = adopt_records(chain, store, payer.address, relay=True)
     assert (adopted.transactions, adopted.unknown) == (1, 1)
-    [known] = outbox.find([forward_key(request.digest)]).values()
+    [known] = outbox.find([forward_key(signed.request.digest)]).values()
     assert (known.kind, known.sequence, known.state) == ("Forward", before + 1, OutboxState.FINAL)
 
 

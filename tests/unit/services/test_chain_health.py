@@ -79,8 +79,7 @@ def test_the_rounds_of_a_sealed_chain_are_read_from_its_latest_blocks() -> None:
 
 def test_a_node_is_asked_about_itself() -> None:
     world = build_world()
-    profile = dataclasses.replace(world.chain.profile, timed_blocks=True)
-    chain = Chain(world.chain.node, profile, world.chain.deployment)
+    chain = world.chain_with(timed_blocks=True)
     time_s = chain.node.header().timestamp
     assert observe_chain(chain, 4, time_s + 7) == ChainHealth(6, 7, None, None, 4, timed_blocks=True)
     assert observe_chain(chain, 4, time_s - 7).head_age_s == 0, "this machine's clock is wrong"
