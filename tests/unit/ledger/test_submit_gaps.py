@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -11,8 +12,11 @@ from ledger.chain import Chain
 from ledger.store import Store
 from ledger.store.outbox import Outbox, OutboxState, OutboxWriter
 from ledger.store.outbox_tables import outbox_transactions
+from ledger.submit import Submitter
+from ledger.submit import gaps as gaps_module
 from ledger.submit.gaps import Gaps
 from ledger.submit.sender import NOOP_GAS
+from tests.support.ledger_world import LedgerWorld
 
 KEY = b"\x01" * 20
 PATIENCE_S = 10.0
@@ -125,3 +129,20 @@ def test_below_a_final_nonce_the_node_is_behind(
     assert not gaps.fill(writer, outbox.open_transactions(KEY), 5)
     assert gaps.trouble is None, "its patience begins anew"
     assert nonces(outbox) == [9]
+
+
+def test_a_submitter_fills_a_gap_that_is_half_as_old_as_what_it_sends_again(
+    world: LedgerWorld, store: Store, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, signer = [100.0], world.admit(outbox)
+    monkeypatch.setattr(gaps_module, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    before, submitter = (Submitter(world.chain, outbox, signer, resend_s=2 * PATIENCE_S) for _ in range(2))
+    before.submit(world.lots(1))
+    world.line.handlers["eth_sendRawTransaction"] = lambda _: "0x" + "00" * 32
+    before.step()
+    with store.transaction() as connection:
+        connection.execute(update(outbox_transactions).values(nonce=1))
+    for elapsed, filled in ((0.0, [1]), (PATIENCE_S - 0.5, [1]), (0.5, [0, 1])):
+        now[0] += elapsed
+        submitter.step()
+        assert [one.nonce for one in outbox.open_transactions(signer.address)] == filled

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ledger.chain import Head, find_profile
+from ledger.chain import Head, RpcError, find_profile
 from ledger.errors import ChainError, ChainUnreachableError
 from ledger.keys import LocalSigner
 from ledger.signatures import Signature
@@ -108,6 +108,20 @@ def test_a_full_pool_is_told_with_all_that_is_pending(outbox: Outbox, monkeypatc
     submitter.submit([(f"then-{number}", record_of(10 + number, 0)) for number in range(3)])
     submitter.step()
     assert told == [8]
+
+
+def test_nothing_is_started_once_a_pool_that_mines_at_once_is_full(world: LedgerWorld, outbox: Outbox) -> None:
+    signer = world.admit(outbox)
+
+    def refuse(_: list[Any]) -> Any:
+        raise RpcError(-32000, "txpool is full")
+
+    world.line.handlers["eth_sendRawTransaction"] = refuse
+    submitter = world.submitter(outbox, signer, batch_size=1)
+    submitter.submit(world.lots(3))
+    for _ in range(3):
+        submitter.step()
+        assert len(outbox.open_transactions(signer.address)) == 1
 
 
 class _Watching:

@@ -11,7 +11,15 @@ from typing import Any
 import pytest
 
 from ledger.canonical import sha256
-from ledger.errors import ChainError, ContractRefusedError, SubmitError
+from ledger.errors import (
+    ChainError,
+    ChainUnreachableError,
+    ContractRefusedError,
+    LeaseHeldError,
+    RequestError,
+    SubmitError,
+    WrongChainError,
+)
 from ledger.forward_requests import MAX_REQUEST_BYTES, parse_request
 from ledger.keys import LocalSigner
 from ledger.records import Contract, ReceiveLot
@@ -31,8 +39,8 @@ HOUR_S = 3600
 class Site:
     """A relay on the embedded chain, and a factory that reaches the chain only through it."""
 
-    def __init__(self, world: LedgerWorld, store: Store, own: Store) -> None:
-        self.world, self.own, self.outbox = world, own, Outbox(own, relayed=True)
+    def __init__(self, world: LedgerWorld, store: Store, own: Store, folder: Path) -> None:
+        self.world, self.own, self.outbox, self.folder = world, own, Outbox(own, relayed=True), folder
         self.factory = world.admit(Outbox(store), by_request=False)
         payer = world.fund(LocalSigner.generate())
         self.sending = Relay(world.chain, world.chain, store, payer)
@@ -80,8 +88,14 @@ class _Told(RelayAtHand):
     """Whether it goes on whenever it is asked for a request."""
     sent = 0
     """How many requests it was given."""
+    refusal: Exception | None = None
+    """What it raises for a request, once it was given it."""
+    silence: Exception | None = None
+    """What it raises for any question about terms."""
 
     def terms(self, key: bytes) -> Terms:
+        if self.silence is not None:
+            raise self.silence
         found = super().terms(key)
         final_time_s = found.final_time_s + self.passed_s - self.unsettled_s
         return replace(found, final_time_s=final_time_s, now_s=found.now_s + self.passed_s)
@@ -91,6 +105,8 @@ class _Told(RelayAtHand):
 
     def send(self, raw: bytes) -> None:
         self.sent += 1
+        if self.refusal is not None:
+            raise self.refusal
         if self.failed is None:
             super().send(raw)
 
@@ -104,7 +120,7 @@ class _Told(RelayAtHand):
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
     with new_store(tmp_path, "gateway.db") as store, new_store(tmp_path, "factory.db") as own:
-        yield Site(build_world(), store, own)
+        yield Site(build_world(), store, own, tmp_path)
 
 
 def test_a_record_is_final_once_the_relay_tells_its_block(site: Site) -> None:
@@ -119,8 +135,9 @@ def test_a_record_is_final_once_the_relay_tells_its_block(site: Site) -> None:
     assert site.submitter.step() is True
     assert verify_final(site.outbox, [first, second]) == [before + 1, before + 2]
     with site.own.reading() as connection:
-        gas = connection.exec_driver_sql("SELECT gas_used FROM outbox_transactions").scalars().all()
-    assert all(used > 21_000 for used in gas)
+        told = connection.exec_driver_sql("SELECT gas_used, block_number FROM outbox_transactions ORDER BY id").all()
+    head = site.world.chain.head_number()
+    assert [(row.gas_used > 21_000, row.block_number) for row in told] == [(True, head - 1), (True, head)]
 
 
 def test_a_record_that_the_relay_tells_in_another_block_is_settled_anew(site: Site) -> None:
@@ -251,5 +268,57 @@ def test_a_request_may_be_as_long_as_requests_may_be(site: Site) -> None:
 
     most = (MAX_REQUEST_BYTES - 1024) // 2
     assert prepare(most) == (bytes(most), 60_000)
-    with pytest.raises(ContractRefusedError, match="RequestTooLarge"):
+    with pytest.raises(ContractRefusedError) as refused:
         prepare(most + 1)
+    assert refused.value.name == "RequestTooLarge"
+
+
+def test_an_outbox_serves_one_ledger_through_whatever_relay(site: Site) -> None:
+    submit, deployment = site.submit, site.world.chain.deployment
+    site.submitter.step()
+    other = RelaySubmitter(site.relay, replace(deployment, chain_id=deployment.chain_id + 1), site.own, site.factory)
+    number = submit("lot")
+    with pytest.raises(WrongChainError):
+        other.step()
+    assert (site.state(number), site.requests()) == (OutboxState.QUEUED, [])
+
+
+def test_a_relay_of_another_ledger_is_refused(site: Site) -> None:
+    number, deployment = site.submit("lot"), site.world.chain.deployment
+    for otherwise in ({"forwarder": bytes(20)}, {"chain_id": deployment.chain_id + 1}):
+        with new_store(site.folder, f"{len(site.requests())}{next(iter(otherwise))}.db") as store:
+            elsewhere = RelaySubmitter(site.relay, replace(deployment, **otherwise), store, site.factory)
+            elsewhere.submit([("lot", ReceiveLot(sha256(b"lot"), 5, b"H87", NOTHING))])
+            with pytest.raises(ChainError, match="the relay serves another ledger; correct its address"):
+                elsewhere.step()
+    assert (site.state(number), site.relay.sent) == (OutboxState.QUEUED, 0)
+
+
+def test_a_request_that_must_not_be_relayed_says_so_while_it_could_be_executed(site: Site) -> None:
+    site.submit("lot")
+    site.relay.refusal = RequestError("the data are no call", hint="report this")
+    for times in (1, 2):
+        with pytest.raises(RequestError, match="the data are no call"):
+            site.submitter.step()
+        assert (site.relay.sent, site.open().state) == (times, OutboxState.SENT)
+    before = site.open()
+    site.relay.passed_s = 2 * VALIDITY_S
+    site.submitter.step()
+    assert site.open().hash != before.hash, "that one ran out, and is signed again"
+
+
+def test_who_waits_for_a_relay_that_does_not_answer_is_told_so(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relay, "_PAUSE_S", 0.0)
+    site.submit("lot")
+    site.relay.silence = ChainUnreachableError("the gateway does not answer", hint="try again")
+    with pytest.raises(ChainUnreachableError, match="the gateway does not answer"):
+        site.submitter.drain(timeout_s=0.05)
+
+
+def test_another_submitter_of_the_key_keeps_this_one_out(site: Site) -> None:
+    number = site.submit("lot")
+    site.outbox.take_lease(site.factory.address, None, "other-host/1/1", 1)
+    for _ in range(2):
+        with pytest.raises(LeaseHeldError, match="other-host/1/1"):
+            site.submitter.step()
+    assert (site.state(number), site.relay.sent) == (OutboxState.QUEUED, 0)

@@ -1,0 +1,107 @@
+"""What the answers about a transaction's versions come to, and when a nonce counts as used for good."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import pytest
+
+from ledger.chain import Chain, Receipt
+from ledger.errors import ChainError, ChainUnreachableError
+from ledger.keys import LocalSigner
+from ledger.store.outbox import Outbox, OutboxState, SentTransaction, Version
+from ledger.submit import Submitter
+from ledger.submit.batches import Batches
+from ledger.submit.reports import ignore
+from ledger.submit.sender import Sender
+from ledger.submit.tracker import Tracker
+from tests.support.ledger_world import LedgerWorld, results, verify_final
+
+KEY = b"\x01" * 20
+CURRENT, BEFORE = b"\xc0" * 32, b"\xb0" * 32
+"""Hashes of a transaction's two versions."""
+TROUBLE = ChainUnreachableError("the node does not answer", hint="try again")
+
+
+class Answering:
+    """A node that has an answer for each hash; in place of a chain, since nothing else of it is asked."""
+
+    def __init__(self, answers: dict[bytes, Receipt | ChainError | None]) -> None:
+        self.answers = answers
+
+    @property
+    def node(self) -> Answering:
+        return self
+
+    def find_receipts(self, hashes: Sequence[bytes]) -> list[Receipt | ChainError | None]:
+        return [self.answers[one] for one in hashes]
+
+
+def receipt(of: bytes) -> Receipt:
+    return Receipt(of, True, 7, b"\x07" * 32, 60_000, None, ())
+
+
+def sent() -> SentTransaction:
+    return SentTransaction(
+        id=5,
+        signer=KEY,
+        nonce=3,
+        recipient=KEY,
+        data=b"",
+        gas_limit=60_000,
+        max_fee_wei=None,
+        priority_fee_wei=None,
+        noop=True,
+        raw=b"raw",
+        hash=CURRENT,
+        state=OutboxState.SENT,
+        block_number=None,
+        block_hash=None,
+        gas_used=None,
+        records=(),
+        replaced=(Version(BEFORE, noop=False),),
+    )
+
+
+@pytest.mark.parametrize(
+    ("current", "before", "found", "trouble"),
+    [
+        (None, None, {5: None}, None),
+        (receipt(CURRENT), None, {5: (receipt(CURRENT), True)}, None),
+        (None, receipt(BEFORE), {5: (receipt(BEFORE), False)}, None),
+        (TROUBLE, receipt(BEFORE), {5: (receipt(BEFORE), False)}, TROUBLE),
+        (receipt(CURRENT), TROUBLE, {5: (receipt(CURRENT), True)}, TROUBLE),
+        (TROUBLE, None, {}, TROUBLE),
+        (None, TROUBLE, {}, TROUBLE),
+        (TROUBLE, TROUBLE, {}, TROUBLE),
+    ],
+    ids=["none", "current", "before", "failed, before", "current, failed", "failed, none", "none, failed", "failed"],
+)
+def test_a_transaction_is_in_no_block_only_if_the_node_says_so_of_each_version(
+    current: Receipt | ChainError | None,
+    before: Receipt | ChainError | None,
+    found: dict[int, object],
+    trouble: ChainError | None,
+) -> None:
+    chain = cast("Chain", Answering({CURRENT: current, BEFORE: before}))
+    tracker = Tracker(chain, KEY, cast("Batches", None), cast("Sender", None), 0.0, ignore)
+    assert tracker._find_receipts([sent()]) == found
+    assert tracker.trouble is trouble
+
+
+def test_where_blocks_may_be_replaced_a_nonce_in_the_latest_one_is_not_used_for_good(
+    world: LedgerWorld, outbox: Outbox
+) -> None:
+    """Who used it is looked for once no other block can: until then the node shows its receipt or it does not."""
+    signer = world.admit(outbox)
+    submitter = Submitter(world.chain_with(finality_depth=1), outbox, signer, receipt_grace_s=0, resend_s=0)
+    ids = submitter.submit(world.lots(1))
+    world.line.handlers["eth_getTransactionReceipt"] = lambda _: None
+    for _ in range(3):
+        submitter.step()
+    assert {record.state for record in results(outbox, ids)} == {OutboxState.SENT}
+    world.line.handlers.clear()
+    world.fund(LocalSigner.generate())
+    submitter.drain()
+    verify_final(outbox, ids)
