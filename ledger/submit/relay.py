@@ -286,7 +286,9 @@ class RelaySubmitter:
             contract = Contract(transaction.records[0].contract)
             sequences = read_sequences(contract, transaction.recipient, transaction.data, self.key, outcome)
             number, block_hash, gas = outcome.block_number, outcome.block_hash, outcome.gas_used
-            writer.mark_mined(transaction.id, number or 0, block_hash or b"", gas or 0, sequences)
+            if number is None or block_hash is None or gas is None:
+                raise ChainError("the relay reports a block without saying which one", hint="use another relay")
+            writer.mark_mined(transaction.id, number, block_hash, gas, sequences)
         elif outcome.block_hash != transaction.block_hash:
             writer.mark_reorganised(transaction.id)
             return

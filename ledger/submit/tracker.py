@@ -204,12 +204,10 @@ class Tracker:
         )
         self._tell("final" if is_final else "mined", transaction)
 
-    def _settle_final(self, writer: OutboxWriter, transaction: SentTransaction, block_hash: bytes | None) -> bool:
-        if block_hash not in self._buried:
-            return False
-        writer.mark_final(transaction.id)
-        self._tell("final", transaction)
-        return True
+    def _settle_final(self, writer: OutboxWriter, transaction: SentTransaction, block_hash: bytes | None) -> None:
+        if block_hash in self._buried:
+            writer.mark_final(transaction.id)
+            self._tell("final", transaction)
 
     def _settle_without(self, writer: OutboxWriter, transaction: SentTransaction, receipt: Receipt, noop: bool) -> None:
         """Queue the records of a transaction again that was mined without making them, once its block is final.

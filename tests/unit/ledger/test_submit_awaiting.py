@@ -83,3 +83,53 @@ def test_a_block_that_gave_way_is_told(world: LedgerWorld, outbox: Outbox) -> No
     submitter.step()
     submitter.await_mined(ids)
     assert told == ["sent", "mined", "reorganised", "sent", "mined"]
+
+
+def test_a_block_that_gave_way_to_one_in_which_the_transaction_failed_is_told(
+    world: LedgerWorld, outbox: Outbox
+) -> None:
+    """Its records wait until that block is final: another one may still make them."""
+    signer, told = world.admit(outbox), list[str]()
+
+    def report(event: str, _: SentTransaction, __: str | None) -> None:
+        told.append(event)
+
+    def failed(params: list[object]) -> object:
+        receipt = world.line.node.request("eth_getTransactionReceipt", params)
+        return receipt and {**receipt, "status": "0x0", "logs": [], "blockHash": "0x" + "ee" * 32}
+
+    submitter = Submitter(
+        world.chain_with(finality_depth=DEPTH), outbox, signer, receipt_grace_s=60, resend_s=60, report=report
+    )
+    ids = submitter.submit(world.lots(1))
+    submitter.await_mined(ids)
+    [mined] = outbox.open_transactions(signer.address)
+    assert mined.block_number is not None
+    world.line.hide_block(mined.block_number)
+    world.line.handlers["eth_getTransactionReceipt"] = failed
+    submitter.step()
+    [now] = outbox.open_transactions(signer.address)
+    assert (now.state, now.block_number, told) == (OutboxState.SENT, None, ["sent", "mined", "reorganised"])
+    submitter.step()
+    assert states(outbox, ids) == [OutboxState.SENT]
+    world.line.handlers.clear()
+    submitter.await_mined(ids)
+    assert told == ["sent", "mined", "reorganised", "mined"]
+
+
+def test_what_was_begun_is_sent_without_waiting(world: LedgerWorld, outbox: Outbox) -> None:
+    submitter = Submitter(world.chain_with(finality_depth=DEPTH), outbox, world.admit(outbox))
+    ids = submitter.submit(world.lots(1))
+
+    def fail(_: object) -> object:
+        raise lost()
+
+    world.line.handlers["eth_sendRawTransaction"] = fail
+    submitter.begin()
+    assert states(outbox, ids) == [OutboxState.SIGNED], "a failure shows when it is awaited"
+    world.line.handlers.clear()
+    submitter.begin()
+    assert states(outbox, ids) == [OutboxState.MINED]
+    outbox.take_lease(submitter.key, outbox.lease(submitter.key), "other-host/1/1", 9)
+    submitter._lease.drop()
+    submitter.begin()

@@ -17,8 +17,12 @@ KEY = b"\5" * 20
 class _Contract:
     """Takes up to `most` records in a call, while it takes any."""
 
-    def __init__(self, most: int = 1) -> None:
+    def __init__(self, most: int = 1, refused: bytes = b"") -> None:
         self.most = most
+        self.refused = refused
+        """Payload of a record that it refuses in whatever company."""
+        self.limits = list[int | None]()
+        """The gas limits that were known of what it looked at."""
         self.refuses = False
         self.looked = 0
 
@@ -27,7 +31,8 @@ class _Contract:
 
     def prepare(self, records: Sequence[QueuedRecord], sender: bytes, known_limit: int | None) -> tuple[bytes, int]:  # noqa: ARG002  # the protocol's signature
         self.looked += 1
-        if self.refuses:
+        self.limits.append(known_limit)
+        if self.refuses or any(record.payload == self.refused for record in records):
             raise ContractRefusedError("OrderUnknown", {})
         return records[0].payload, 60_000
 
@@ -90,3 +95,34 @@ def test_a_batch_ends_before_a_record_that_does_not_go_with_it(
     batch = Batches(_Contract(most=50), outbox, KEY, AtOnce()).build(writer, 50)
     assert batch is not None
     assert [record.id for record in batch.records] == ids[:2]
+
+
+@pytest.mark.parametrize(("count", "accepted"), [(count, one) for count in range(2, 9) for one in range(1, count)])
+def test_a_batch_is_the_longest_that_the_contract_takes(outbox: Outbox, count: int, accepted: int) -> None:
+    writer = outbox.take_lease(KEY, None, "holder", 60)
+    payloads = [b"x" if place != accepted else b"y" for place in range(count)]
+    ids = outbox.enqueue(KEY, [Entry(str(place), "ledger", "ReceiveLot", one) for place, one in enumerate(payloads)])
+    batch = Batches(_Contract(most=50, refused=b"y"), outbox, KEY, AtOnce()).build(writer, 50)
+    assert batch is not None
+    assert [record.id for record in batch.records] == ids[:accepted]
+
+
+def test_no_more_batches_are_built_than_were_asked_for(outbox: Outbox) -> None:
+    """Although more are queued, and their gas is known."""
+    contract, writer = _Contract(), outbox.take_lease(KEY, None, "holder", 60)
+    outbox.enqueue(KEY, [Entry(str(place), "ledger", "ReceiveLot", b"x") for place in range(8)])
+    batches = Batches(contract, outbox, KEY, AtOnce())
+    assert len(batches.build_all(writer, 2, 3)) == 1, "its gas was not known"
+    for most in (1, 2, 3):
+        assert len(batches.build_all(writer, 2, most)) == most
+
+
+def test_gas_limits_that_hold_no_longer_are_found_anew(outbox: Outbox) -> None:
+    contract, writer = _Contract(), outbox.take_lease(KEY, None, "holder", 60)
+    outbox.enqueue(KEY, [Entry("lot", "ledger", "ReceiveLot", b"x")])
+    batches = Batches(contract, outbox, KEY, AtOnce())
+    for _ in range(2):
+        batches.build(writer, 1)
+    batches.forget_limits()
+    batches.build(writer, 1)
+    assert contract.limits == [None, 60_000, None]

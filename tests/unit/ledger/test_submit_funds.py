@@ -51,6 +51,17 @@ def test_words_name_the_balance_and_how_long_it_lasts() -> None:
     assert funds(0, None, 0, fee_wei=0).describe() == "the network takes no fees: no balance is needed"
 
 
+def test_programs_are_told_the_same() -> None:
+    assert funds(10**10, 50_000, 1000).to_json() == {
+        "key": "0x" + "00" * 20,
+        "balance_wei": 10**10,
+        "fee_per_gas_wei": 10,
+        "records_left": 20_000,
+        "days_left": 20,
+        "is_low": False,
+    }
+
+
 def test_what_is_missing_is_for_a_number_of_records() -> None:
     assert funds(100, 50_000, 0).missing_wei(10) == 10 * 50_000 * 10 - 100
     assert funds(10**10, 50_000, 0).missing_wei(10) == 0

@@ -36,6 +36,17 @@ def test_a_lease_that_lasts_is_not_written_with_every_step(outbox: Outbox) -> No
     assert row(outbox).beat == 0
 
 
+def test_a_lease_is_renewed_three_times_while_it_lasts(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [100.0]
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+    lease = Lease(outbox, KEY, lease_s=15)
+    lease.hold()
+    for elapsed_s, beat in ((4.9, 0), (0.1, 1), (4.9, 1), (0.1, 2)):
+        clock[0] += elapsed_s
+        lease.hold()
+        assert row(outbox).beat == beat
+
+
 def test_submitters_of_one_process_take_turns(outbox: Outbox) -> None:
     first, second = Lease(outbox, KEY, lease_s=0), Lease(outbox, KEY, lease_s=0)
     assert [first.hold().fence, second.hold().fence] == [1, 2]

@@ -2,14 +2,66 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from itertools import accumulate
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from ledger.chain import BlockTransaction, Node, Receipt
 from ledger.errors import ChainUnreachableError
 from ledger.store.outbox import Outbox
-from ledger.submit.spender import find_spender
+from ledger.submit.spender import _find_block, find_spender
 from tests.support.ledger_world import LedgerWorld
+
+KEY, OTHER = b"\1" * 20, b"\2" * 20
+
+
+class Counting:
+    """A node that counts a key's nonces in `counts` by block, and shows transactions in the last one."""
+
+    def __init__(self, counts: Sequence[int], transactions: Sequence[BlockTransaction] = ()) -> None:
+        self.counts, self.shown = counts, tuple(transactions)
+        self.asked = list[int]()
+
+    def transaction_count(self, key: bytes, number: int) -> int:
+        assert key == KEY
+        self.asked.append(number)
+        return self.counts[number]
+
+    def transactions(self, number: int) -> tuple[None, tuple[BlockTransaction, ...]]:
+        assert number == len(self.counts) - 1
+        return None, self.shown
+
+    def receipts(self, _: None) -> tuple[Receipt, ...]:
+        return tuple(Receipt(one.hash, True, 1, bytes(32), 21_000, None, ()) for one in self.shown)
+
+
+@given(st.lists(st.integers(0, 2), min_size=1, max_size=40), st.integers(0, 12))
+def test_the_block_that_used_a_nonce_is_the_first_that_counts_it(made: list[int], nonce: int) -> None:
+    counts = list(accumulate(made, initial=0))
+    for last in range(-1, len(counts)):
+        node = Counting(counts)
+        used = [number for number in range(last + 1) if counts[number] > nonce]
+        assert _find_block(cast("Node", node), KEY, nonce, last) == (used[0] if used else None)
+        near = last - used[0] if used else 0
+        assert len(node.asked) <= 2 + 2 * (near + 1).bit_length(), "few blocks back, few questions"
+
+
+def test_of_the_transactions_of_a_block_that_of_the_key_with_the_nonce_counts() -> None:
+    made = [(KEY, 6), (OTHER, 7), (OTHER, 6), (KEY, 7), (KEY, 8)]
+    shown = [
+        cast("BlockTransaction", SimpleNamespace(hash=bytes([place]) * 32, sender=sender, nonce=nonce))
+        for place, (sender, nonce) in enumerate(made)
+    ]
+    found = find_spender(cast("Node", Counting([0, 9], shown)), KEY, 7, 1)
+    assert found is not None
+    assert found.transaction is shown[3]
+    assert found.receipt.transaction_hash == shown[3].hash
+    assert find_spender(cast("Node", Counting([0, 9], shown[:3])), KEY, 7, 1) is None
 
 
 def test_the_receipt_of_another_transaction_does_not_count(world: LedgerWorld, outbox: Outbox) -> None:

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from ledger.chain import Chain, EmbeddedChain, execute_data
+from ledger.chain import Chain, EmbeddedChain, call_data, execute_data, multicall_data
+from ledger.chain.codec import encode_function
 from ledger.errors import ChainUnreachableError
 from ledger.index import Follower
 from ledger.keys import LocalSigner
+from ledger.records import Contract
 from ledger.store import Store
 from ledger.store.outbox import Outbox, OutboxState
 from ledger.store.rows import RecordRow
@@ -139,6 +141,50 @@ def test_a_relays_request_is_known_by_its_digest(world: LedgerWorld, store: Stor
     assert (adopted.transactions, adopted.unknown) == (1, 1)
     [known] = outbox.find([forward_key(signed.request.digest)]).values()
     assert (known.kind, known.sequence, known.state) == ("Forward", before + 1, OutboxState.FINAL)
+
+
+def test_a_call_that_also_asks_something_is_known_without_records(
+    world: LedgerWorld, store: Store, outbox: Outbox
+) -> None:
+    """Somebody used the key by hand: which of the calls made the record is not told."""
+    signer, [(_, lot)] = world.admit(outbox), world.lots(1)
+    before = world.count()
+    calls = [encode_function(Contract.LEDGER, "ledgerId"), call_data(lot)]
+    world._send(signer, world.chain.ledger, multicall_data(Contract.LEDGER, calls))
+    assert world.count() == before + 1
+    Follower(world.chain, store).follow()
+    adopted = adopt_records(world.chain, store, signer.address)
+    assert (adopted.transactions, adopted.unknown, adopted.waiting) == (1, 0, 0)
+    assert transactions(store, signer) == [(0, "final")]
+
+
+def test_nothing_is_taken_in_while_the_node_has_another_block_than_the_index(
+    world: LedgerWorld, store: Store, outbox: Outbox, elsewhere: Store
+) -> None:
+    signer = world.admit(outbox)
+    record(world, Outbox(elsewhere), signer)
+    Follower(world.chain, store).follow()
+    rows, last = TABLES[RecordRow], world.chain.head_number()
+    with store.transaction() as connection:
+        connection.execute(rows.update().where(rows.c.block_number == last).values(block_hash=b"\xee" * 32))
+    for ask in (adopt_records, compare_outbox):
+        with pytest.raises(ChainUnreachableError, match=f"the node has another block {last} than the index; try again"):
+            ask(world.chain, store, signer.address)
+    assert transactions(store, signer) == []
+
+
+def test_nothing_is_taken_in_from_a_node_without_receipts(
+    world: LedgerWorld, store: Store, outbox: Outbox, elsewhere: Store
+) -> None:
+    signer = world.admit(outbox)
+    record(world, Outbox(elsewhere), signer)
+    Follower(world.chain, store).follow()
+    world.line.handlers["eth_getTransactionReceipt"] = lambda _: None
+    with pytest.raises(
+        ChainUnreachableError, match=r"no receipt of transaction 0x[0-9a-f]{64}; use a node that keeps them"
+    ):
+        adopt_records(world.chain, store, signer.address)
+    assert transactions(store, signer) == []
 
 
 # A chain that was set back

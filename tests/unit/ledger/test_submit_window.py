@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -37,6 +38,15 @@ def test_where_the_window_does_not_suffice_batches_grow(gas_limit: int, gas_of_r
     assert 1 <= size <= 250
     assert size == 1 or size * gas_of_record <= gas_limit // 4
     assert size == 250 or size * gas_of_record > gas_limit // 4 - gas_of_record or size >= 50
+
+
+@pytest.mark.parametrize(
+    ("gas_of_record", "size"), [(40_000, 50), (10_000, 93), (9_374, 100), (4_000, 234), (3_000, 250), (240_000, 31)]
+)
+def test_a_batch_has_the_records_with_which_all_pending_ones_fill_two_blocks(gas_of_record: int, size: int) -> None:
+    window = Window()
+    window.note_started(50 * gas_of_record, 50)
+    assert window.batch_size(head()) == size
 
 
 def test_a_record_takes_some_gas_at_least() -> None:

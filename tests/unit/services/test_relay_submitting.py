@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any
 
 import pytest
 
@@ -21,109 +19,22 @@ from ledger.errors import (
     WrongChainError,
 )
 from ledger.forward_requests import MAX_REQUEST_BYTES, parse_request
-from ledger.keys import LocalSigner
-from ledger.records import Contract, ReceiveLot
-from ledger.store import Store
-from ledger.store.outbox import Outbox, OutboxState, SentTransaction
-from ledger.submit import Outcome, RelaySubmitter, Terms, relay
+from ledger.records import ReceiveLot
+from ledger.store.outbox import OutboxState
+from ledger.submit import Outcome, RelaySubmitter, relay
 from ledger.submit.relay import _RelayCalls
-from services.gateway.relay import Relay
-from tests.support.ledger_world import NOTHING, LedgerWorld, build_world, verify_final
-from tests.support.relay_at_hand import RelayAtHand
+from tests.support.ledger_world import NOTHING, build_world, verify_final
+from tests.support.relay_site import HOUR_S, VALIDITY_S, RelaySite
 from tests.support.stores import new_store
-
-VALIDITY_S = 60
-HOUR_S = 3600
-
-
-class Site:
-    """A relay on the embedded chain, and a factory that reaches the chain only through it."""
-
-    def __init__(self, world: LedgerWorld, store: Store, own: Store, folder: Path) -> None:
-        self.world, self.own, self.outbox, self.folder = world, own, Outbox(own, relayed=True), folder
-        self.factory = world.admit(Outbox(store), by_request=False)
-        payer = world.fund(LocalSigner.generate())
-        self.sending = Relay(world.chain, world.chain, store, payer)
-        number = world.chain.read(Contract.REGISTRY, "actorOf", self.factory.address)[0]
-        assert isinstance(number, int)
-        self.relay = _Told(self.sending, number)
-        self.submitter = RelaySubmitter(
-            self.relay, world.chain.deployment, own, self.factory, validity_s=VALIDITY_S, resend_s=0.0
-        )
-
-    def submit(self, name: str) -> int:
-        [number] = self.submitter.submit([(name, ReceiveLot(sha256(name.encode()), 5, b"H87", NOTHING))])
-        return number
-
-    def open(self) -> SentTransaction:
-        [found] = self.outbox.open_transactions(self.factory.address)
-        return found
-
-    def requests(self) -> list[tuple[int, str, str | None]]:
-        """Nonce, state and error of every request that the factory signed."""
-        with self.own.reading() as connection:
-            found = connection.exec_driver_sql("SELECT nonce, state, error FROM outbox_transactions ORDER BY id")
-            return [(row.nonce, row.state, row.error) for row in found]
-
-    def state(self, number: int) -> OutboxState:
-        return self.outbox.record(number).state
-
-
-class _Told(RelayAtHand):
-    """Tells what a test puts in place of the truth."""
-
-    passed_s = 0
-    """How much later it is, as the relay and its chain tell."""
-    lost = False
-    """Whether it has forgotten all requests."""
-    failed: Outcome | None = None
-    """What it tells of each request, instead of sending it."""
-    gas: int | None = None
-    """What each call needs."""
-    unsettled_s = 0
-    """How much earlier the last final block is than the clock."""
-    otherwise: Mapping[str, Any] = MappingProxyType({})
-    """What it tells otherwise of each request."""
-    works = False
-    """Whether it goes on whenever it is asked for a request."""
-    sent = 0
-    """How many requests it was given."""
-    refusal: Exception | None = None
-    """What it raises for a request, once it was given it."""
-    silence: Exception | None = None
-    """What it raises for any question about terms."""
-
-    def terms(self, key: bytes) -> Terms:
-        if self.silence is not None:
-            raise self.silence
-        found = super().terms(key)
-        final_time_s = found.final_time_s + self.passed_s - self.unsettled_s
-        return replace(found, final_time_s=final_time_s, now_s=found.now_s + self.passed_s)
-
-    def simulate(self, contract: Contract, data: bytes, key: bytes) -> int:
-        return super().simulate(contract, data, key) if self.gas is None else self.gas
-
-    def send(self, raw: bytes) -> None:
-        self.sent += 1
-        if self.refusal is not None:
-            raise self.refusal
-        if self.failed is None:
-            super().send(raw)
-
-    def look(self, digest: bytes) -> Outcome | None:
-        if self.works:
-            self.relay.step()
-        found = None if self.lost else self.failed or super().look(digest)
-        return found and replace(found, **self.otherwise)
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
+def site(tmp_path: Path) -> Iterator[RelaySite]:
     with new_store(tmp_path, "gateway.db") as store, new_store(tmp_path, "factory.db") as own:
-        yield Site(build_world(), store, own, tmp_path)
+        yield RelaySite(build_world(), store, own, tmp_path)
 
 
-def test_a_record_is_final_once_the_relay_tells_its_block(site: Site) -> None:
+def test_a_record_is_final_once_the_relay_tells_its_block(site: RelaySite) -> None:
     first, before = site.submit("first"), site.world.count()
     assert site.submitter.step() is False
     second = site.submit("second")
@@ -140,7 +51,7 @@ def test_a_record_is_final_once_the_relay_tells_its_block(site: Site) -> None:
     assert [(row.gas_used > 21_000, row.block_number) for row in told] == [(True, head - 1), (True, head)]
 
 
-def test_a_record_that_the_relay_tells_in_another_block_is_settled_anew(site: Site) -> None:
+def test_a_record_that_the_relay_tells_in_another_block_is_settled_anew(site: RelaySite) -> None:
     number, [first, second] = site.submit("lot"), [bytes([filling]) * 32 for filling in (1, 2)]
     site.submitter.step()
     site.sending.step()
@@ -164,7 +75,7 @@ def test_a_record_that_the_relay_tells_in_another_block_is_settled_anew(site: Si
 @pytest.mark.parametrize(
     ("passed_s", "unsettled_s"), [(2 * HOUR_S, 2 * HOUR_S), (0, -2 * HOUR_S)], ids=["clock", "final block"]
 )
-def test_nothing_is_signed_by_a_clock_that_is_far_ahead(site: Site, passed_s: int, unsettled_s: int) -> None:
+def test_nothing_is_signed_by_a_clock_that_is_far_ahead(site: RelaySite, passed_s: int, unsettled_s: int) -> None:
     """The request could be executed until then."""
     number = site.submit("lot")
     site.relay.passed_s, site.relay.unsettled_s = passed_s, unsettled_s
@@ -176,7 +87,7 @@ def test_nothing_is_signed_by_a_clock_that_is_far_ahead(site: Site, passed_s: in
     assert site.state(number) is OutboxState.SENT
 
 
-def test_what_was_recorded_is_not_signed_again_if_the_relay_has_forgotten_it(site: Site) -> None:
+def test_what_was_recorded_is_not_signed_again_if_the_relay_has_forgotten_it(site: RelaySite) -> None:
     number = site.submit("lot")
     site.submitter.step()
     site.sending.step()
@@ -188,7 +99,7 @@ def test_what_was_recorded_is_not_signed_again_if_the_relay_has_forgotten_it(sit
 
 
 @pytest.mark.parametrize(("told", "kept"), [("OrderUnknown()", "OrderUnknown()"), (None, "")])
-def test_what_the_ledger_refused_waits_again_once_it_has_run_out(site: Site, told: str | None, kept: str) -> None:
+def test_what_the_ledger_refused_waits_again_once_it_has_run_out(site: RelaySite, told: str | None, kept: str) -> None:
     number = site.submit("lot")
     site.relay.failed = Outcome(OutboxState.FAILED, None, told, None, None, None, ())
     for _ in range(2):
@@ -201,7 +112,7 @@ def test_what_the_ledger_refused_waits_again_once_it_has_run_out(site: Site, tol
     assert site.state(number) is OutboxState.SENT
 
 
-def test_a_record_that_is_refused_again_and_again_although_it_is_simulated_fails(site: Site) -> None:
+def test_a_record_that_is_refused_again_and_again_although_it_is_simulated_fails(site: RelaySite) -> None:
     number, times = site.submit("lot"), 3
     site.relay.failed = Outcome(OutboxState.FAILED, None, "OrderUnknown()", None, None, None, ())
     for ran_out in range(times + 1):
@@ -214,7 +125,7 @@ def test_a_record_that_is_refused_again_and_again_although_it_is_simulated_fails
     assert found.error == "reverted in 3 transactions, although every simulation accepted it"
 
 
-def test_a_request_that_the_relay_lacks_is_sent_again_as_long_as_it_can_be_executed(site: Site) -> None:
+def test_a_request_that_the_relay_lacks_is_sent_again_as_long_as_it_can_be_executed(site: RelaySite) -> None:
     site.submit("lot")
     site.relay.lost = True
     for times in (1, 2, 3):
@@ -226,7 +137,7 @@ def test_a_request_that_the_relay_lacks_is_sent_again_as_long_as_it_can_be_execu
     assert (site.relay.sent, site.open()) == (3, before), "no final block shows that it was not executed"
 
 
-def test_a_request_that_ran_out_is_signed_again_for_the_same_nonce(site: Site) -> None:
+def test_a_request_that_ran_out_is_signed_again_for_the_same_nonce(site: RelaySite) -> None:
     site.submit("lot")
     site.relay.lost = True
     site.submitter.step()
@@ -236,6 +147,7 @@ def test_a_request_that_ran_out_is_signed_again_for_the_same_nonce(site: Site) -
     now = site.open()
     assert before.raw is not None
     assert now.raw is not None
+    assert (before.max_fee_wei, before.priority_fee_wei) == (0, 0)
     old, new = (parse_request(one.raw).request for one in (before, now) if one.raw)
     assert replace(new, deadline=old.deadline) == old
     assert new.deadline >= old.deadline + VALIDITY_S
@@ -243,21 +155,23 @@ def test_a_request_that_ran_out_is_signed_again_for_the_same_nonce(site: Site) -
     assert (now.max_fee_wei, now.priority_fee_wei) == (0, 0), "whoever relays it pays"
 
 
-def test_who_waits_for_a_relay_waits_until_it_has_recorded_all(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_waits_for_a_relay_waits_until_it_has_recorded_all(
+    site: RelaySite, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(relay, "_PAUSE_S", 0.0)
     site.relay.works, numbers = True, [site.submit(name) for name in ("first", "second")]
     site.submitter.drain(timeout_s=600.0)
     verify_final(site.outbox, numbers)
 
 
-def test_who_waits_for_a_relay_is_told_after_a_time(site: Site) -> None:
+def test_who_waits_for_a_relay_is_told_after_a_time(site: RelaySite) -> None:
     site.submit("lot")
     hint = "are still pending after 0 s; ask the operator of the relay; nothing was lost"
     with pytest.raises(SubmitError, match=hint):
         site.submitter.drain(timeout_s=0.0)
 
 
-def test_a_request_may_be_as_long_as_requests_may_be(site: Site) -> None:
+def test_a_request_may_be_as_long_as_requests_may_be(site: RelaySite) -> None:
     """The data are in it as hexadecimal digits."""
     site.relay.gas, key = 60_000, site.factory.address
     calls = _RelayCalls(site.relay)
@@ -267,13 +181,14 @@ def test_a_request_may_be_as_long_as_requests_may_be(site: Site) -> None:
         return calls.prepare([replace(record, payload=bytes(length))], key, None)
 
     most = (MAX_REQUEST_BYTES - 1024) // 2
+    assert calls.prepare_all([([record], 50_000)] * 2, key) == [(record.payload, 60_000)] * 2, "each is estimated"
     assert prepare(most) == (bytes(most), 60_000)
     with pytest.raises(ContractRefusedError) as refused:
         prepare(most + 1)
-    assert refused.value.name == "RequestTooLarge"
+    assert (refused.value.name, dict(refused.value.values)) == ("RequestTooLarge", {"bytes": most + 1})
 
 
-def test_an_outbox_serves_one_ledger_through_whatever_relay(site: Site) -> None:
+def test_an_outbox_serves_one_ledger_through_whatever_relay(site: RelaySite) -> None:
     submit, deployment = site.submit, site.world.chain.deployment
     site.submitter.step()
     other = RelaySubmitter(site.relay, replace(deployment, chain_id=deployment.chain_id + 1), site.own, site.factory)
@@ -283,7 +198,7 @@ def test_an_outbox_serves_one_ledger_through_whatever_relay(site: Site) -> None:
     assert (site.state(number), site.requests()) == (OutboxState.QUEUED, [])
 
 
-def test_a_relay_of_another_ledger_is_refused(site: Site) -> None:
+def test_a_relay_of_another_ledger_is_refused(site: RelaySite) -> None:
     number, deployment = site.submit("lot"), site.world.chain.deployment
     for otherwise in ({"forwarder": bytes(20)}, {"chain_id": deployment.chain_id + 1}):
         with new_store(site.folder, f"{len(site.requests())}{next(iter(otherwise))}.db") as store:
@@ -294,7 +209,7 @@ def test_a_relay_of_another_ledger_is_refused(site: Site) -> None:
     assert (site.state(number), site.relay.sent) == (OutboxState.QUEUED, 0)
 
 
-def test_a_request_that_must_not_be_relayed_says_so_while_it_could_be_executed(site: Site) -> None:
+def test_a_request_that_must_not_be_relayed_says_so_while_it_could_be_executed(site: RelaySite) -> None:
     site.submit("lot")
     site.relay.refusal = RequestError("the data are no call", hint="report this")
     for times in (1, 2):
@@ -307,7 +222,9 @@ def test_a_request_that_must_not_be_relayed_says_so_while_it_could_be_executed(s
     assert site.open().hash != before.hash, "that one ran out, and is signed again"
 
 
-def test_who_waits_for_a_relay_that_does_not_answer_is_told_so(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_waits_for_a_relay_that_does_not_answer_is_told_so(
+    site: RelaySite, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(relay, "_PAUSE_S", 0.0)
     site.submit("lot")
     site.relay.silence = ChainUnreachableError("the gateway does not answer", hint="try again")
@@ -315,10 +232,26 @@ def test_who_waits_for_a_relay_that_does_not_answer_is_told_so(site: Site, monke
         site.submitter.drain(timeout_s=0.05)
 
 
-def test_another_submitter_of_the_key_keeps_this_one_out(site: Site) -> None:
+def test_another_submitter_of_the_key_keeps_this_one_out(site: RelaySite) -> None:
     number = site.submit("lot")
     site.outbox.take_lease(site.factory.address, None, "other-host/1/1", 1)
     for _ in range(2):
         with pytest.raises(LeaseHeldError, match="other-host/1/1"):
             site.submitter.step()
     assert (site.state(number), site.relay.sent) == (OutboxState.QUEUED, 0)
+
+
+def test_submitters_of_one_process_take_turns(site: RelaySite) -> None:
+    """One that was too late knows it from its first write, and takes the lease again with the next step."""
+    other = RelaySubmitter(site.relay, site.world.chain.deployment, site.own, site.factory, resend_s=0.0)
+    site.submit("first")
+    site.submitter.step()
+    site.relay.works = True
+    while not other.step():
+        pass
+    second = site.submit("second")
+    with pytest.raises(LeaseHeldError):
+        site.submitter.step()
+    while not site.submitter.step():
+        pass
+    verify_final(site.outbox, [second])

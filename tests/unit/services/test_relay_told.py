@@ -1,0 +1,155 @@
+"""What a submitter makes of a relay's clocks, and of reports that cannot be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ledger.canonical import sha256
+from ledger.chain import RawLog, call_data, multicall_data
+from ledger.errors import ChainError, RequestError
+from ledger.ids import SubjectKind, subject
+from ledger.keys import LocalSigner
+from ledger.records import Contract, Disposition, ReceiveLot, Record, ScrapLot
+from ledger.store.outbox import OutboxState
+from ledger.submit import Outcome, RelaySubmitter, relay
+from ledger.submit.relay import read_sequences
+from tests.support.ledger_world import NOTHING, LedgerWorld, build_world
+from tests.support.relay_site import HOUR_S, VALIDITY_S, RelaySite
+from tests.support.stores import new_store
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[RelaySite]:
+    with new_store(tmp_path, "gateway.db") as store, new_store(tmp_path, "factory.db") as own:
+        yield RelaySite(build_world(), store, own, tmp_path)
+
+
+# Times
+
+
+class Clock:
+    """The clocks of the machine that submits."""
+
+    def __init__(self) -> None:
+        self.elapsed_s, self.now_s = 100.0, 0.0
+
+    def monotonic(self) -> float:
+        return self.elapsed_s
+
+    def time(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    found = Clock()
+    monkeypatch.setattr(relay, "time", found)
+    return found
+
+
+def test_a_request_that_the_relay_lacks_is_not_sent_with_every_step(site: RelaySite, clock: Clock) -> None:
+    resend_s, key = 10.0, site.factory
+    submitter = RelaySubmitter(site.relay, site.world.chain.deployment, site.own, key, resend_s=resend_s)
+    clock.now_s = site.relay.terms(key.address).now_s
+    site.submit("lot")
+    submitter.step()
+    site.relay.lost = True
+    for elapsed_s, sent in ((0.0, 1), (resend_s - 0.5, 1), (0.5, 2), (resend_s - 0.5, 2), (0.5, 3)):
+        clock.elapsed_s += elapsed_s
+        submitter.step()
+        assert site.relay.sent == sent
+
+
+def test_what_the_ledger_refused_does_not_wait_to_be_sent_again(site: RelaySite, clock: Clock) -> None:
+    key = site.factory
+    submitter = RelaySubmitter(site.relay, site.world.chain.deployment, site.own, key, validity_s=60, resend_s=3600.0)
+    clock.now_s = site.relay.terms(key.address).now_s
+    site.submit("lot")
+    site.relay.failed = Outcome(OutboxState.FAILED, None, "OrderUnknown()", None, None, None, ())
+    submitter.step()
+    site.relay.passed_s = 2 * 60
+    submitter.step()
+    assert [state for _, state, _ in site.requests()] == ["failed", "sent"]
+
+
+def test_the_clock_of_a_relay_may_be_an_hour_ahead(site: RelaySite, clock: Clock) -> None:
+    number, clock.now_s = site.submit("lot"), 1_000_000.0
+    site.relay.at_s = 1_000_000 + HOUR_S + 1
+    with pytest.raises(ChainError, match="the relay's clock is far ahead"):
+        site.submitter.step()
+    site.relay.at_s -= 1
+    site.relay.failed = Outcome(OutboxState.SENT, None, None, None, None, None, ())
+    site.submitter.step()
+    assert site.state(number) is OutboxState.SENT
+
+
+def test_a_request_cannot_be_executed_any_more_from_its_deadline_on(site: RelaySite, clock: Clock) -> None:
+    """By the relay's clock; by the chain's, whose blocks in the deadline's second execute it, only after that."""
+    site.submit("lot")
+    clock.now_s = site.relay.at_s = 1_000_000
+    site.relay.refusal = RequestError("its deadline has passed", hint="sign it again")
+    for at_s, is_told in ((1_000_000, True), (1_000_000 + VALIDITY_S - 1, True), (1_000_000 + VALIDITY_S, False)):
+        site.relay.at_s = at_s
+        if is_told:
+            with pytest.raises(RequestError, match="its deadline has passed"):
+                site.submitter.step()
+        else:
+            site.submitter.step()
+    assert site.requests() == [(0, "sent", None)]
+
+
+def test_nothing_is_kept_of_a_request_that_is_final(site: RelaySite) -> None:
+    site.submit("lot")
+    site.relay.works = True
+    while not site.submitter.step():
+        assert len(site.submitter._sent_at) <= 1
+    assert site.submitter._sent_at == {}
+
+
+# Reports that cannot be
+
+
+@pytest.mark.parametrize("member", ["block_number", "block_hash", "gas_used"])
+def test_a_block_without_a_name_is_none(site: RelaySite, member: str) -> None:
+    site.submit("lot")
+    site.submitter.step()
+    site.sending.step()
+    site.relay.otherwise = {member: None}
+    with pytest.raises(ChainError, match="the relay reports a block without saying which one; use another relay"):
+        site.submitter.step()
+    assert site.open().state is OutboxState.SENT
+
+
+@pytest.mark.parametrize("made", [["ReceiveLot"], ["ReceiveLot"] * 3, ["ReceiveLot", "ScrapLot"], ["ScrapLot"] * 2])
+def test_the_records_that_a_relay_reports_are_those_that_were_signed(site: RelaySite, made: list[str]) -> None:
+    world, key = site.world, site.factory
+    names = iter("abcdef")
+    lots = [ReceiveLot(sha256(next(names).encode()), 5, b"H87", NOTHING) for _ in range(4)]
+    participant = site.relay.participant
+    scraps = [
+        ScrapLot(subject(SubjectKind.LOT, participant, lot.identifier_hash), 1, Disposition.SCRAPPED, bytes(32))
+        for lot in lots[2:]
+    ]
+    logs = {"ReceiveLot": _logs(world, key, [*lots]), "ScrapLot": _logs(world, key, [*scraps])}
+    told = tuple(logs[kind][place] for place, kind in enumerate(made))
+    data = multicall_data(Contract.LEDGER, [call_data(lot) for lot in lots[:2]])
+
+    def read(logs: tuple[RawLog, ...]) -> list[int]:
+        outcome = Outcome(OutboxState.MINED, None, None, 1, bytes(32), 1, logs)
+        return read_sequences(Contract.LEDGER, world.chain.ledger, data, key.address, outcome)
+
+    with pytest.raises(ChainError, match="records other than those that were signed; use another relay"):
+        read(told)
+    right = read(tuple(logs["ReceiveLot"][:2]))
+    assert right == list(range(right[0], right[0] + 2))
+
+
+def _logs(world: LedgerWorld, key: LocalSigner, records: list[Record]) -> list[RawLog]:
+    """What the ledger emits for these, made by the key itself."""
+    world.fund(key)
+    world._send(key, world.chain.ledger, multicall_data(Contract.LEDGER, [call_data(one) for one in records]))
+    [receipt] = world.chain.node.receipts(world.chain.node.header())
+    return list(receipt.logs)
