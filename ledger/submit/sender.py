@@ -201,7 +201,7 @@ class Sender:
         if times is None or times.offered_at is None or len(transaction.replaced) >= _MAX_REPLACED:
             return False
         patience_s = self._patience.resend_s if times.underpriced else self._patience.raise_s
-        return self._chain.profile.bump_percent > 0 and time.monotonic() - times.offered_at >= patience_s
+        return time.monotonic() - times.offered_at >= patience_s
 
     def _is_mined(self, transaction: SentTransaction) -> bool:
         return any(self._chain.node.receipt(version.hash) is not None for version in versions_of(transaction))

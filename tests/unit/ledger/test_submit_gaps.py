@@ -145,4 +145,6 @@ def test_a_submitter_fills_a_gap_that_is_half_as_old_as_what_it_sends_again(
     for elapsed, filled in ((0.0, [1]), (PATIENCE_S - 0.5, [1]), (0.5, [0, 1])):
         now[0] += elapsed
         submitter.step()
-        assert [one.nonce for one in outbox.open_transactions(signer.address)] == filled
+        found = outbox.open_transactions(signer.address)
+        assert [one.nonce for one in found] == filled
+        assert {one.state for one in found} == {OutboxState.SENT}, "what fills it is sent at once"

@@ -48,6 +48,35 @@ def test_nothing_is_looked_at_for_an_outbox_of_another_ledger(world: LedgerWorld
     assert world.line.passed == []
 
 
+def test_a_node_at_the_latest_known_block_is_not_behind(
+    world: LedgerWorld, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lookout, "_PATIENCE_S", 0.0)
+    head, found = world.chain.look(KEY).head, Lookout(world.chain_with(timed_blocks=True), outbox)
+    for seen, caught_up in ((head.number - 1, True), (head.number, True), (head.number + 1, False)):
+        monkeypatch.setattr(outbox, "seen_block", lambda seen=seen: seen)
+        assert found.is_caught_up(head) is caught_up
+        assert (found.trouble is None) is caught_up
+
+
+def test_a_refusal_is_final_by_a_later_block_and_not_by_one_from_before_it_was_forgotten(
+    world: LedgerWorld, outbox: Outbox
+) -> None:
+    depth, record = 2, 7
+    found = Lookout(world.chain_with(timed_blocks=True, finality_depth=depth), outbox)
+    head = dataclasses.replace(world.chain.look(KEY).head, number=100)
+
+    def after(number: int) -> bool:
+        assert found.is_caught_up(dataclasses.replace(head, number=number))
+        return found.is_final(record)
+
+    for first, forget in ((100, found.forget_all), (110, lambda: found.forget(record)), (120, found.forget_all)):
+        forget()
+        assert after(first) is False
+        found.note(record)
+        assert [after(first + more) for more in (0, depth, depth + 1)] == [False, False, True]
+
+
 def test_no_trouble_is_left_of_a_record_that_waits_no_more(
     world: LedgerWorld, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from ledger.errors import ChainError, ChainUnreachableError, FeeTooLowError
 from ledger.keys import LocalSigner
 from ledger.store import Store
 from ledger.store.outbox import Outbox, OutboxState, SentTransaction
-from ledger.submit import Submitter
+from ledger.submit import Submitter, sender
 from tests.support.copies import copy_chain
 from tests.support.ledger_world import LedgerWorld, build_world, results, transactions, verify_final
 
@@ -59,6 +60,47 @@ def test_nothing_is_started_behind_a_transaction_that_the_node_refuses(
     world.line.handlers.clear()
     submitter.drain()
     verify_final(outbox, ids)
+
+
+def test_nothing_is_started_behind_a_transaction_that_waits_for_others(
+    world: LedgerWorld, store: Store, outbox: Outbox
+) -> None:
+    """The node lacks one of a lower nonce."""
+    signer = world.admit(outbox)
+    refuse(world, "nonce too high")
+    submitter = world.submitter(outbox, signer, batch_size=1)
+    submitter.submit(world.lots(3))
+    submitter.step()
+    assert [nonce for nonce, _ in transactions(store, signer)] == [0]
+
+
+def test_nothing_is_outbid_where_engines_replace_nothing(world: LedgerWorld, outbox: Outbox) -> None:
+    signer, sent = world.admit(outbox), set[str]()
+    world.line.handlers["eth_sendRawTransaction"] = lambda params: sent.add(params[0])
+    submitter = Submitter(world.chain_with(bump_percent=0), outbox, signer, resend_s=0, raise_s=0)
+    submitter.submit(world.lots(1))
+    for _ in range(3):
+        submitter.step()
+    assert len(sent) == 1
+
+
+def test_what_was_sent_is_looked_for_when_it_may_be_sent_again(
+    world: LedgerWorld, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not before, where blocks come by themselves: the node's count of the key's nonces tells."""
+    now, resend_s = [1000.0], 10.0
+    monkeypatch.setattr(sender, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    signer, chain = world.admit(outbox), world.chain_with(timed_blocks=True)
+    world.line.handlers["eth_sendRawTransaction"] = lambda _: "0x" + "00" * 32
+    submitter = Submitter(chain, outbox, signer, resend_s=resend_s)
+    submitter.submit(world.lots(1))
+    submitter.step()
+    watched = ("eth_getTransactionReceipt", "eth_sendRawTransaction")
+    for elapsed_s, asked in ((resend_s - 0.5, []), (0.5, [*watched]), (resend_s - 0.5, []), (0.5, [*watched])):
+        now[0] += elapsed_s
+        world.line.passed.clear()
+        submitter.step()
+        assert [one for one in world.line.passed if one in watched] == asked
 
 
 def test_what_a_full_pool_did_not_take_is_not_sent(world: LedgerWorld, store: Store, outbox: Outbox) -> None:

@@ -10,7 +10,7 @@ import pytest
 from ledger.chain import Chain, Receipt
 from ledger.errors import ChainError, ChainUnreachableError
 from ledger.keys import LocalSigner
-from ledger.store.outbox import Outbox, OutboxState, SentTransaction, Version
+from ledger.store.outbox import Outbox, OutboxState, OutboxWriter, SentTransaction, Version
 from ledger.submit import Submitter
 from ledger.submit.batches import Batches
 from ledger.submit.reports import ignore
@@ -88,6 +88,30 @@ def test_a_transaction_is_in_no_block_only_if_the_node_says_so_of_each_version(
     tracker = Tracker(chain, KEY, cast("Batches", None), cast("Sender", None), 0.0, ignore)
     assert tracker._find_receipts([sent()]) == found
     assert tracker.trouble is trouble
+
+
+def tracker() -> Tracker:
+    """One that knows something of the open transaction 5, and of 6, which another submitter has settled."""
+    made = Tracker(cast("Chain", None), KEY, cast("Batches", None), cast("Sender", None), 0.0, ignore)
+    made._missing_since = {5: 1.0, 6: 1.0}
+    made._seen_at = {5: bytes(32), 6: bytes(32)}
+    made._unexplained = {5: TROUBLE, 6: TROUBLE}
+    made._unsettled = {5}
+    return made
+
+
+def test_with_each_step_what_is_open_no_more_is_forgotten() -> None:
+    found = tracker()
+    found.begin([sent()])
+    assert [set(one) for one in (found._missing_since, found._seen_at, found._unexplained)] == [{5}] * 3
+    assert (found.trouble, found.unsettled) == (TROUBLE, 0)
+
+
+def test_a_transaction_that_was_found_is_missing_no_more() -> None:
+    """Should it be missing again, its time begins anew. In a block that is not final, it still makes no records."""
+    found = tracker()
+    found._settle_found(cast("OutboxWriter", None), sent(), receipt(CURRENT), noop=True)
+    assert [set(one) for one in (found._missing_since, found._unexplained, found._unsettled)] == [{6}, {6}, set()]
 
 
 def test_where_blocks_may_be_replaced_a_nonce_in_the_latest_one_is_not_used_for_good(
