@@ -23,8 +23,6 @@ from tests.support.copies import copy_chain
 from tests.support.ledger_world import LedgerWorld, build_world, transactions, verify_once
 from tests.support.stores import new_store
 
-DEPTH = 2
-
 
 @pytest.fixture
 def world() -> LedgerWorld:
@@ -70,19 +68,6 @@ def test_records_of_a_key_that_its_outbox_never_used_make_it_older_once_they_are
 
 
 # Transactions whose nonces something else used
-
-
-def test_records_wait_until_a_final_block_used_their_nonce(world: LedgerWorld, store: Store, outbox: Outbox) -> None:
-    signer, chain = world.admit(outbox), world.chain_with(finality_depth=DEPTH)
-    number = lose_one(world, chain, outbox, signer)
-    world.transfer(signer)
-    Follower(chain, store).follow()
-    adopt_records(chain, store, signer.address)
-    assert outbox.record(number).state is OutboxState.SENT
-    for _ in range(DEPTH):
-        world.chain.node.wait(1)
-    adopt_records(chain, store, signer.address)
-    assert outbox.record(number).state is OutboxState.QUEUED
 
 
 def test_nothing_goes_out_again_while_the_node_hides_what_used_a_nonce(
