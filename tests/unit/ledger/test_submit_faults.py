@@ -13,7 +13,7 @@ from ledger.ids import SubjectKind, subject
 from ledger.keys import LocalSigner
 from ledger.records import Contract, Disposition, ReceiveLot, Record, ScrapLot
 from ledger.store import Store
-from ledger.store.outbox import Outbox, OutboxState
+from ledger.store.outbox import Outbox, OutboxState, SentTransaction
 from ledger.submit import Submitter
 from tests.support.ledger_world import LedgerWorld, results, transactions, verify_final, verify_once
 
@@ -209,9 +209,13 @@ def test_a_mined_transaction_is_watched_until_it_is_final(world: LedgerWorld, st
 def test_a_transaction_in_another_block_than_before_is_settled_anew(
     world: LedgerWorld, store: Store, outbox: Outbox
 ) -> None:
-    chain = Chain(world.chain.node, DEEP, world.chain.deployment)
+    chain, told = Chain(world.chain.node, DEEP, world.chain.deployment), list[str]()
     signer, before = world.admit(outbox), world.count()
-    submitter = Submitter(chain, outbox, signer, receipt_grace_s=0.2, resend_s=0)
+
+    def report(event: str, _: SentTransaction, __: str | None) -> None:
+        told.append(event)
+
+    submitter = Submitter(chain, outbox, signer, receipt_grace_s=0.2, resend_s=0, report=report)
     ids = submitter.submit(world.lots(1))
 
     def elsewhere(params: list[Any]) -> Any:
@@ -230,6 +234,30 @@ def test_a_transaction_in_another_block_than_before_is_settled_anew(
     for _ in range(2):
         world.fund(LocalSigner.generate())
     submitter.drain()
+    verify_once(world, store, signer, ids, before)
+    assert told == ["sent", "mined", "reorganised", "mined", "final"]
+
+
+def test_a_block_that_the_node_showed_otherwise_once_is_final_by_its_receipts(
+    world: LedgerWorld, store: Store, outbox: Outbox
+) -> None:
+    """Nodes behind one address: that one shows another block does not take the transaction out of its own."""
+    chain, told = Chain(world.chain.node, DEEP, world.chain.deployment), list[str]()
+    signer, before = world.admit(outbox), world.count()
+
+    def report(event: str, _: SentTransaction, __: str | None) -> None:
+        told.append(event)
+
+    submitter = Submitter(chain, outbox, signer, receipt_grace_s=60, resend_s=60, report=report)
+    ids = submitter.submit(world.lots(1))
+    submitter.step()
+    [mined] = outbox.open_transactions(signer.address)
+    assert mined.block_number is not None
+    for _ in range(2):
+        world.fund(LocalSigner.generate())
+    world.line.hide_block(mined.block_number)
+    assert submitter.step() is True
+    assert told == ["sent", "mined", "final"]
     verify_once(world, store, signer, ids, before)
 
 

@@ -1,0 +1,60 @@
+"""What goes into one call, and what is looked at by itself: forward requests, which are calls already."""
+
+from __future__ import annotations
+
+import pytest
+
+from ledger.errors import ContractRefusedError
+from ledger.keys import LocalSigner
+from ledger.store.outbox import FORWARDER, Entry, Outbox, QueuedRecord
+from ledger.submit import build_entry
+from ledger.submit.calls import ChainCalls, recipient_of
+from tests.support.ledger_world import LedgerWorld
+
+PAYER = LocalSigner.from_bytes(b"\1" * 32)
+
+
+def queued(outbox: Outbox, *entries: Entry) -> list[QueuedRecord]:
+    ids = outbox.enqueue(PAYER.address, list(entries))
+    found = outbox.among(ids)
+    return [found[one] for one in ids]
+
+
+def request(world: LedgerWorld, outbox: Outbox, signer: LocalSigner) -> QueuedRecord:
+    signed = world.sign_request(signer)
+    [found] = queued(outbox, Entry(signed.request.digest.hex(), FORWARDER, "Forward", signed.to_bytes()))
+    return found
+
+
+def test_records_go_together_and_forward_requests_alone(world: LedgerWorld, outbox: Outbox) -> None:
+    calls = ChainCalls(world.chain)
+    records = queued(outbox, *(build_entry(key, lot) for key, lot in world.lots(3)))
+    forward = request(world, outbox, world.admit(outbox))
+    assert [calls.together(records[:count]) for count in (1, 2, 3)] == [1, 2, 3]
+    assert [calls.together([forward] * count) for count in (1, 2, 3)] == [1, 1, 1]
+    assert recipient_of(world.chain, records) == world.chain.ledger
+    assert recipient_of(world.chain, [forward]) == world.chain.forwarder
+
+
+def test_calls_are_looked_at_up_to_the_first_forward_request(world: LedgerWorld, outbox: Outbox) -> None:
+    signer, calls = world.admit(outbox), ChainCalls(world.chain)
+    [first, second] = queued(outbox, *(build_entry(key, lot) for key, lot in world.lots(2)))
+    forward = request(world, outbox, signer)
+    known = [([first], 300_000), ([forward], 300_000), ([second], 300_000)]
+    assert calls.prepare_all(known, signer.address) == [(first.payload, 300_000), None, None]
+    assert calls.prepare_all(known[1:], signer.address) == [None, None]
+    assert calls.prepare_all(known[::2], PAYER.address) == [None, None], "by a key that nobody knows"
+
+
+def test_a_forward_request_is_refused_once_it_was_executed(world: LedgerWorld, outbox: Outbox) -> None:
+    calls, payer = ChainCalls(world.chain), world.fund(LocalSigner.generate())
+    forward = request(world, outbox, world.admit(outbox))
+    before = world.chain.look(payer.address).head
+    data, gas = calls.prepare([forward], payer.address)
+    assert calls.find_refusal(forward, payer.address, before) is None
+    world._send(payer, world.chain.forwarder, data)
+    found = calls.find_refusal(forward, payer.address, world.chain.look(payer.address).head)
+    assert isinstance(found, ContractRefusedError)
+    assert gas > 21_000
+    with pytest.raises(ContractRefusedError):
+        calls.prepare([forward], payer.address)
