@@ -21,6 +21,8 @@ class _Contract:
         self.most = most
         self.refused = refused
         """Payload of a record that it refuses in whatever company."""
+        self.unsure: bytes | None = None
+        """Payload of a record that needs another look."""
         self.limits = list[int | None]()
         """The gas limits that were known of what it looked at."""
         self.refuses = False
@@ -39,7 +41,12 @@ class _Contract:
     def prepare_all(
         self, known: Sequence[tuple[Sequence[QueuedRecord], int]], sender: bytes
     ) -> list[tuple[bytes, int] | None]:
-        return [self.prepare(records, sender, limit) for records, limit in known]
+        return [
+            None
+            if self.refuses or any(record.payload == self.unsure for record in records)
+            else self.prepare(records, sender, limit)
+            for records, limit in known
+        ]
 
 
 class _Second(AtOnce):
@@ -58,10 +65,15 @@ class _Second(AtOnce):
         self.noted.clear()
 
 
-def test_a_refusal_from_before_a_record_was_accepted_does_not_count(outbox: Outbox) -> None:
+@pytest.mark.parametrize("one_at_a_time", [True, False])
+def test_a_refusal_from_before_a_record_was_accepted_does_not_count(outbox: Outbox, one_at_a_time: bool) -> None:
     contract, writer = _Contract(), outbox.take_lease(KEY, None, "holder", 60)
     [number] = outbox.enqueue(KEY, [Entry("lot", "ledger", "ReceiveLot", b"x")])
     batches = Batches(contract, outbox, KEY, _Second())
+
+    def build() -> bool:
+        return batches.build(writer, 50) is None if one_at_a_time else not batches.build_all(writer, 50, 3)
+
     for refuses, state in (
         (True, OutboxState.QUEUED),
         (False, OutboxState.QUEUED),
@@ -69,7 +81,7 @@ def test_a_refusal_from_before_a_record_was_accepted_does_not_count(outbox: Outb
         (True, OutboxState.FAILED),
     ):
         contract.refuses = refuses
-        assert (batches.build(writer, 50) is None) is refuses
+        assert build() is refuses
         assert outbox.record(number).state is state
 
 
@@ -126,3 +138,45 @@ def test_gas_limits_that_hold_no_longer_are_found_anew(outbox: Outbox) -> None:
     batches.forget_limits()
     batches.build(writer, 1)
     assert contract.limits == [None, 60_000, None]
+
+
+@pytest.mark.parametrize(
+    ("payloads", "built"),
+    [
+        (b"xxx", [0, 1, 2]),
+        (b"xyx", [0]),
+        (b"yxx", [0]),
+        (b"xxy", [0, 1]),
+    ],
+    ids=["all", "before the second", "the first by itself", "before the last"],
+)
+def test_nothing_overtakes_what_needs_another_look(outbox: Outbox, payloads: bytes, built: list[int]) -> None:
+    contract, writer = _Contract(), outbox.take_lease(KEY, None, "holder", 60)
+    batches = Batches(contract, outbox, KEY, AtOnce())
+    ids = outbox.enqueue(
+        KEY, [Entry(str(place), "ledger", "ReceiveLot", bytes([one])) for place, one in enumerate(payloads)]
+    )
+    batches.build(writer, 1)  # so that the gas of one is known
+    contract.unsure = b"y"
+    found = batches.build_all(writer, 1, 3)
+    assert [record.id for one in found for record in one.records] == [ids[place] for place in built]
+
+
+def test_nothing_overtakes_a_call_whose_gas_is_not_known(outbox: Outbox) -> None:
+    contract, writer = _Contract(), outbox.take_lease(KEY, None, "holder", 60)
+    batches = Batches(contract, outbox, KEY, AtOnce())
+    kinds = ("ReceiveLot", "ReceiveLot", "ScrapLot", "ReceiveLot")
+    ids = outbox.enqueue(KEY, [Entry(str(place), "ledger", kind, b"x") for place, kind in enumerate(kinds)])
+    batches.build(writer, 1)
+    found = batches.build_all(writer, 1, 4)
+    assert [record.id for one in found for record in one.records] == ids[:2]
+
+
+@pytest.mark.parametrize(("last", "count"), [(0, 3), (1, 2)])
+def test_a_batch_may_have_96_kibibytes(outbox: Outbox, last: int, count: int) -> None:
+    writer = outbox.take_lease(KEY, None, "holder", 60)
+    sizes = (32 * 1024, 32 * 1024, 32 * 1024 + last)
+    outbox.enqueue(KEY, [Entry(str(place), "ledger", "ReceiveLot", bytes(size)) for place, size in enumerate(sizes)])
+    batch = Batches(_Contract(most=50), outbox, KEY, AtOnce()).build(writer, 50)
+    assert batch is not None
+    assert len(batch.records) == count

@@ -12,6 +12,7 @@ from ledger.errors import FeeTooLowError, FundsError
 from ledger.store import Store
 from ledger.store.outbox import Outbox, OutboxState
 from ledger.submit import Submitter
+from ledger.submit.batches import Batches
 from tests.support.blocks import block
 from tests.support.ledger_world import LedgerWorld, transactions, verify_final, verify_once
 from tests.support.rpc import ScriptedNode
@@ -69,7 +70,7 @@ def test_of_two_with_the_same_price_either_may_be_mined(
 
 
 def test_what_no_block_can_have_any_more_goes_out_in_smaller_ones(
-    world: LedgerWorld, store: Store, outbox: Outbox
+    world: LedgerWorld, store: Store, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The validators lowered the gas limit of blocks between signing and sending."""
     signer, before = world.admit(outbox), world.count()
@@ -81,11 +82,14 @@ def test_what_no_block_can_have_any_more_goes_out_in_smaller_ones(
             raise RpcError(-32005, "Transaction gas limit exceeds block gas limit")
         return world.line.node.request("eth_sendRawTransaction", params)
 
+    forgotten = list[Batches]()
+    monkeypatch.setattr(Batches, "forget_limits", lambda one: forgotten.append(one))
     world.line.handlers["eth_sendRawTransaction"] = refuse
     submitter = world.submitter(outbox, signer)
     ids = submitter.submit(world.lots(3))
     submitter.drain()
     assert set(refused) == {refused[0]}
+    assert forgotten, "what was estimated for larger blocks"
     verify_final(outbox, ids)
     assert world.count() == before + len(ids)
     assert transactions(store, signer) == [(0, "replaced"), (1, "final")]

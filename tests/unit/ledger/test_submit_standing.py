@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from ledger.chain import Chain, EmbeddedChain, call_data, execute_data, multicall_data
 from ledger.chain.codec import encode_function
-from ledger.errors import ChainUnreachableError
+from ledger.errors import ChainUnreachableError, LedgerSetBackError, WrongChainError
 from ledger.index import Follower
 from ledger.keys import LocalSigner
 from ledger.records import Contract
@@ -18,7 +19,7 @@ from ledger.store.outbox import Outbox, OutboxState
 from ledger.store.rows import RecordRow
 from ledger.store.schema import TABLES
 from ledger.submit import Submitter, adopt_records, reopen_records
-from ledger.submit.standing import Standing, compare_outbox, forward_key
+from ledger.submit.standing import Standing, compare_outbox, forward_key, verify_outbox
 from tests.support.copies import copy_chain
 from tests.support.ledger_world import LedgerWorld, build_world, transactions, verify_once
 from tests.support.stores import new_store
@@ -176,7 +177,7 @@ def test_nothing_is_taken_in_from_a_node_without_receipts(
 
 
 def test_the_only_record_of_a_key_goes_out_again_if_the_chain_lost_it(
-    world: LedgerWorld, store: Store, outbox: Outbox
+    world: LedgerWorld, store: Store, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     signer = world.admit(outbox)
     assert isinstance(world.line.node, EmbeddedChain)
@@ -187,6 +188,16 @@ def test_the_only_record_of_a_key_goes_out_again_if_the_chain_lost_it(
     while world.chain.head_number() <= outbox.seen_block():
         world.chain.node.wait(1)
     assert compare_outbox(world.chain, store, signer.address) is Standing.SET_BACK
+    with pytest.raises(
+        LedgerSetBackError, match=f"records of key 0x{signer.address.hex()}, .*`millmark outbox reopen 0x"
+    ):
+        verify_outbox(world.chain, store, signer.address)
+    named = dataclasses.replace(world.chain.deployment, created_hash=b"\xee" * 32, genesis_hash=b"\xee" * 32)
+    for ask in (compare_outbox, reopen_records):
+        with monkeypatch.context() as other:
+            other.setattr(world.chain, "deployment", named)
+            with pytest.raises(WrongChainError):
+                ask(world.chain, store, signer.address)
     assert reopen_records(world.chain, store, signer.address) == 1
     world.submitter(outbox, signer).drain()
     verify_once(world, store, signer, ids, before)

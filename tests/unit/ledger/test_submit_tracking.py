@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -10,13 +11,15 @@ import pytest
 from ledger.chain import Chain, Receipt
 from ledger.errors import ChainError, ChainUnreachableError
 from ledger.keys import LocalSigner
+from ledger.store import Store
 from ledger.store.outbox import Outbox, OutboxState, OutboxWriter, SentTransaction, Version
 from ledger.submit import Submitter
+from ledger.submit import tracker as tracker_module
 from ledger.submit.batches import Batches
 from ledger.submit.reports import ignore
 from ledger.submit.sender import Sender
 from ledger.submit.tracker import Tracker
-from tests.support.ledger_world import LedgerWorld, results, verify_final
+from tests.support.ledger_world import LedgerWorld, results, transactions, verify_final
 
 KEY = b"\x01" * 20
 CURRENT, BEFORE = b"\xc0" * 32, b"\xb0" * 32
@@ -114,12 +117,13 @@ def test_a_transaction_that_was_found_is_missing_no_more() -> None:
     assert [set(one) for one in (found._missing_since, found._unexplained, found._unsettled)] == [{6}, {6}, set()]
 
 
+@pytest.mark.parametrize("depth", [1, 10**6], ids=["latest", "none is final"])
 def test_where_blocks_may_be_replaced_a_nonce_in_the_latest_one_is_not_used_for_good(
-    world: LedgerWorld, outbox: Outbox
+    world: LedgerWorld, outbox: Outbox, depth: int
 ) -> None:
     """Who used it is looked for once no other block can: until then the node shows its receipt or it does not."""
     signer = world.admit(outbox)
-    submitter = Submitter(world.chain_with(finality_depth=1), outbox, signer, receipt_grace_s=0, resend_s=0)
+    submitter = Submitter(world.chain_with(finality_depth=depth), outbox, signer, receipt_grace_s=0, resend_s=0)
     ids = submitter.submit(world.lots(1))
     world.line.handlers["eth_getTransactionReceipt"] = lambda _: None
     for _ in range(3):
@@ -127,5 +131,42 @@ def test_where_blocks_may_be_replaced_a_nonce_in_the_latest_one_is_not_used_for_
     assert {record.state for record in results(outbox, ids)} == {OutboxState.SENT}
     world.line.handlers.clear()
     world.fund(LocalSigner.generate())
-    submitter.drain()
+    world.submitter(outbox, signer).drain()
     verify_final(outbox, ids)
+
+
+def test_the_time_for_a_receipt_begins_anew_when_no_final_block_uses_the_nonce_any_more(
+    world: LedgerWorld, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, grace_s, used = [100.0], 10.0, [1]
+    monkeypatch.setattr(tracker_module, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    signer = world.admit(outbox)
+    submitter = Submitter(world.chain_with(finality_depth=2), outbox, signer, receipt_grace_s=grace_s, resend_s=3600)
+    world.line.handlers["eth_sendRawTransaction"] = lambda _: "0x" + "00" * 32
+    submitter.submit(world.lots(1))
+    submitter.step()
+    world.line.handlers["eth_getTransactionCount"] = lambda params: hex(
+        1 if params[1] in ("latest", "pending") else used[0]
+    )
+    for elapsed_s, used[0] in ((0.0, 1), (grace_s - 1, 0), (0.5, 1), (grace_s - 0.5, 1)):
+        now[0] += elapsed_s
+        submitter.step()
+    now[0] += 0.5
+    with pytest.raises(ChainUnreachableError, match="is used, and its records wait"):
+        submitter.step()
+
+
+def test_once_it_is_known_what_used_a_nonce_nothing_waits(world: LedgerWorld, store: Store, outbox: Outbox) -> None:
+    signer = world.admit(outbox)
+    submitter = Submitter(world.chain, outbox, signer, receipt_grace_s=0, resend_s=3600)
+    world.line.handlers["eth_sendRawTransaction"] = lambda _: "0x" + "00" * 32
+    submitter.submit(world.lots(1))
+    submitter.step()
+    world.line.handlers.clear()
+    world.transfer(signer)
+    world.line.handlers["eth_getTransactionCount"] = lambda params: "0x1" if params[1] == "latest" else "0x0"
+    with pytest.raises(ChainUnreachableError, match="is used, and its records wait"):
+        submitter.step()
+    world.line.handlers.clear()
+    submitter.step()
+    assert transactions(store, signer) == [(0, "failed"), (1, "final")]
