@@ -9,7 +9,7 @@ from typing import TypeAlias
 from ledger.canonical import Json, to_hex
 from ledger.errors import PlanError
 from ledger.evidence import SALT_BYTES, LeafKind, build_leaf_data
-from ledger.merkle import Tree, leaf_hash, verify_inclusion
+from ledger.merkle import leaf_hash, verify_inclusion
 from ledger.plans._fields import (
     MAX_AMOUNT,
     MAX_ID,
@@ -37,7 +37,6 @@ __all__ = [
     "Offer",
     "OfferWithdrawal",
     "OpenedOffer",
-    "build_offers_root",
     "parse_offer",
     "parse_offer_withdrawal",
     "parse_opened_offer",
@@ -216,11 +215,6 @@ class OpenedOffer:
             "salt": to_hex(self.salt),
             "anchored": None if self.anchored is None else self.anchored.to_json(),
         }
-
-
-def build_offers_root(ids: Sequence[bytes]) -> bytes:
-    """Return the RFC 9162 root over the offers' leaf hashes, which must be strictly ascending."""
-    return Tree(ids).root()
 
 
 def parse_offer(value: Json) -> Offer:
