@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ledger.canonical import Json, canonical_json, sha256, to_hex
@@ -265,9 +266,9 @@ def parse_objective(value: Json) -> Objective:
     transport = read_array(members["transport"], "the transports of an objective")
     return Objective(
         salt=read_bytes(members["salt"], "the salt of an objective"),
-        tardiness=_parse_pairs(members["tardiness"], "tardiness"),
+        tardiness=_parse_pairs(members, "tardiness"),
         transport=tuple(Transport(*read_integers(item, "a transport of an objective", 5)) for item in transport),
-        destination=_parse_pairs(members["destination"], "destination"),
+        destination=_parse_pairs(members, "destination"),
         carbon_price=read_integer(members["carbon_price"], "the carbon price of an objective"),
     )
 
@@ -288,9 +289,9 @@ def _parse_operation(value: Json) -> Operation:
     return Operation(read_integer(members["operation"], "the number of an operation"), parse_need(members["need"]))
 
 
-def _parse_pairs(value: Json, name: str) -> tuple[tuple[bytes, int], ...]:
+def _parse_pairs(members: Mapping[str, Json], name: str) -> tuple[tuple[bytes, int], ...]:
     pairs = []
-    for item in read_array(value, f"the {name} of an objective"):
+    for item in read_array(members[name], f"the {name} of an objective"):
         order, number = read_array(item, f"an item of an objective's {name}", 2)
         what = f"in the {name} of an objective"
         pairs.append((read_bytes(order, f"an order {what}"), read_integer(number, f"a number {what}")))

@@ -310,9 +310,8 @@ def _share(plan: Plan, offers: Mapping[bytes, Offer]) -> tuple[Share, ...]:
 def _length_of_union(spans: list[tuple[int, int]]) -> int:
     length = at = 0
     for low, high in sorted(spans):
-        if high > at:
-            length += high - max(low, at)
-            at = high
+        length += max(0, high - max(low, at))
+        at = max(high, at)
     return length
 
 

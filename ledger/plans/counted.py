@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ledger.errors import ProofError
-from ledger.plans.call import Call, Job
+from ledger.plans.call import Call
 from ledger.plans.capability import Need, why_not_capable
 from ledger.plans.file import Machine
 from ledger.plans.grounds import OfferGround
 from ledger.plans.offer import Offer, OfferWithdrawal, OpenedOffer
+from ledger.plans.plan import Key
 
 __all__ = ["Counted", "count_offers"]
 
@@ -34,7 +35,7 @@ def count_offers(call: Call, machines: Sequence[Machine], received: Sequence[Ope
     """Sort offers and withdrawals, in any order and number, into those that count and those that do not."""
     digest = call.digest
     known = {item.machine: item for item in machines}
-    jobs = {job.order: job for job in call.jobs}
+    needs = {(job.order, item.operation): item.need for job in call.jobs for item in job.operations}
     withdrawn = _withdrawn(call, digest, received)
     able: dict[tuple[int, Need], str] = {}
     counting: dict[bytes, OpenedOffer] = {}
@@ -43,7 +44,7 @@ def count_offers(call: Call, machines: Sequence[Machine], received: Sequence[Ope
         offer = opened.entry
         if isinstance(offer, OfferWithdrawal):
             continue
-        reason = _why_unusable(call, digest, offer, known, jobs, able) or _why_untimely(call, opened)
+        reason = _why_unusable(call, digest, offer, known, needs, able) or _why_untimely(call, opened)
         if not reason and opened.id in withdrawn:
             reason = OfferGround.WITHDRAWN.write()
         if reason:
@@ -77,7 +78,7 @@ def _why_unusable(
     digest: bytes,
     offer: Offer,
     machines: Mapping[int, Machine],
-    jobs: Mapping[bytes, Job],
+    needs: Mapping[Key, Need],
     able: dict[tuple[int, Need], str],
 ) -> str:
     if offer.call != digest:
@@ -89,11 +90,9 @@ def _why_unusable(
         return OfferGround.MACHINE_UNKNOWN.write(machine=offer.machine)
     if machine.owner != offer.owner:
         return OfferGround.MACHINE_OF_OTHERS.write(machine=offer.machine)
-    job = jobs.get(offer.order)
-    place = -1 if job is None else offer.operation - job.operations[0].operation
-    if job is None or not 0 <= place < len(job.operations):
+    need = needs.get((offer.order, offer.operation))
+    if need is None:
         return OfferGround.NOT_CALLED_FOR.write()
-    need = job.operations[place].need
     key = offer.machine, need
     if key not in able:
         able[key] = why_not_capable(machine.capability, need)

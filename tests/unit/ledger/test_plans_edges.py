@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import cast
@@ -14,14 +15,15 @@ from ledger.plans.bound import NO_PATH, SlotPrices, derive_bound, path_cost
 from ledger.plans.call import Job, Objective, Operation, Transport
 from ledger.plans.capability import Need
 from ledger.plans.check import _length_of_union, check_plan
+from ledger.plans.counted import count_offers
 from ledger.plans.feasible import verify_before, verify_legs
 from ledger.plans.file import build_part
-from ledger.plans.offer import Offer, OfferWithdrawal, parse_offer_withdrawal
+from ledger.plans.offer import Offer, OfferWithdrawal, OpenedOffer, parse_offer_withdrawal
 from ledger.plans.plan import Bound, Cause, CauseKind, Leg, Plan, Row
 from ledger.plans.problem import Problem, build_problem
 from ledger.plans.report import check_lines, check_to_json
 from ledger.plans.ties import find_tied, tie_rank
-from tests.support.plan_world import made_file, replanned_file
+from tests.support.plan_world import draw_file, made_file, replanned_file
 
 CALL, ORDER = bytes(32), b"\1" * 32
 HOME, AWAY = 11, 12
@@ -155,6 +157,20 @@ def test_what_is_offered_twice_counts_once() -> None:
     assert _length_of_union([]) == 0
     assert _length_of_union([(6, 10), (5, 8), (12, 13), (6, 7)]) == 6
     assert _length_of_union([(0, 2), (2, 3)]) == 3
+    draw = random.Random(1)  # noqa: S311 - reproducible
+    for _ in range(200):
+        spans = [(low, low + draw.randint(1, 5)) for low in draw.choices(range(20), k=draw.randint(1, 6))]
+        assert _length_of_union(spans) == len({slot for low, high in spans for slot in range(low, high)})
+
+
+@pytest.mark.parametrize(("early", "counts"), [(1, False), (0, True), (-1, True)])
+def test_an_offer_counts_that_is_valid_until_the_call_closes(early: int, counts: bool) -> None:
+    file = draw_file(1)
+    [first, *_] = [item.entry for item in file.offers if isinstance(item.entry, Offer)]
+    opened = OpenedOffer(replace(first, until=file.call.closes - early), bytes(32))
+    found = count_offers(file.call, file.machines, [opened])
+    assert found.offers == ({opened.id: opened.entry} if counts else {})
+    assert found.refused == ({} if counts else {opened.id: "expired before the call closed"})
 
 
 def test_a_withdrawal_says_its_cause() -> None:
