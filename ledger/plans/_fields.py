@@ -123,8 +123,7 @@ def check_count(values: Sequence[object], what: str, low: int, high: int) -> Non
         raise PlanError(f"{what}: {len(values)} of them, and there must be {low} to {high}")
 
 
-def check_sum(value: int, what: str) -> int:
-    """Return `value`. Raises PlanError when a JSON reader could not represent it."""
+def check_sum(value: int, what: str) -> None:
+    """Raises PlanError when a JSON reader could not represent `value`."""
     if not -MAX_SAFE_INTEGER <= value <= MAX_SAFE_INTEGER:
         raise PlanError(f"{what} is beyond 2^53 - 1", hint="use a larger unit of money")
-    return value

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
-from ledger.canonical import Json, canonical_json, sha256, to_hex
+from ledger.canonical import MAX_SAFE_INTEGER, Json, canonical_json, sha256, to_hex
 from ledger.errors import PlanError
 from ledger.plans._fields import (
     MAX_AMOUNT,
@@ -217,8 +217,8 @@ class Cost:
             ("amount spent", self.spent),
             ("total", self.total),
         ):
-            check_range(value, f"the {name} in a plan's cost", 0, 2**62)
             check_sum(value, f"the {name} in a plan's cost")
+            check_range(value, f"the {name} in a plan's cost", 0, MAX_SAFE_INTEGER)
 
     @property
     def total(self) -> int:
@@ -456,7 +456,7 @@ def read_spent(members: Mapping[str, Json], what: str) -> int:
     if "spent" not in members:
         return 0
     spent = read_integer(members["spent"], f"the amount spent in {what}")
-    check_range(spent, f"the amount spent in {what}", 1, 2**62)
+    check_range(spent, f"the amount spent in {what}", 1, MAX_SAFE_INTEGER)
     return spent
 
 
