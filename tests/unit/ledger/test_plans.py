@@ -287,6 +287,12 @@ def test_a_need_matches_a_capability(capability: Json, need: Json, is_match: boo
     assert is_capable(kinds, parse_need({"kind": "turning", "values": need})) is is_match
 
 
+def test_a_capability_is_read_as_it_was_written() -> None:
+    limits: Json = {"diameter_mm": [10, 400], "material": ["aluminium", "steel"], "surface": ["raw"]}
+    whole: Json = [{"kind": "turning", "limits": limits}, {"kind": "milling", "limits": {}}]
+    assert [kind.to_json() for kind in parse_capability(whole)] == whole
+
+
 @pytest.mark.parametrize("limit", [[1], [1, 2, 3], [2, 1], [1, "a"], [True, 2], "steel", {}])
 def test_a_limit_that_is_neither_range_nor_choices_is_refused(limit: Json) -> None:
     with pytest.raises(PlanError):

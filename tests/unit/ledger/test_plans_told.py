@@ -132,6 +132,18 @@ def test_of_legs_only_those_under_way_are_said_not_to_be_checked() -> None:
     assert list(_not_checked_before(_file(PLAIN), _plan(PLAIN))) == []
 
 
+def test_each_finding_is_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of JSON, each member."""
+    path = tmp_path / "plan.json"
+    path.write_bytes(_file(DOWN).to_bytes())
+    assert tell_check(path, as_json=False) == 0
+    assert capsys.readouterr().out == "".join(f"{line}\n" for line in LINES[DOWN])
+    assert tell_check(path, as_json=True) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith('{\n  "format": "millmark.plan.check/1",\n  "holds": true,\n')
+    assert shown.endswith("\n  ]\n}\n")
+
+
 def test_programs_are_told_which_row_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path, plan = tmp_path / "plan.json", _plan(PLAIN)
     last = plan.rows[-1]
@@ -357,6 +369,13 @@ LEG = Leg(ORDER, 0, HOME, AWAY, 0, 1, 3, 7)
         ((HOME, HOME), None, (replace(LEG, after=1, start=6, end=8),), 1, "has a leg after it, and stays where it is"),
         ((HOME, HOME), HOME, (replace(LEG, after=1, start=6, end=8),), 1, "has a leg after it, and stays where it is"),
         ((HOME, AWAY), None, (LEG, replace(LEG, after=7)), 7, "has a leg after it that leads nowhere"),
+        (
+            (HOME, HOME),
+            None,
+            tuple(replace(LEG, after=one) for one in (7, 8)),
+            7,
+            "has a leg after it that leads nowhere",
+        ),
         ((HOME, FAR), None, (), 0, "nothing leads from 11 to 13"),
         ((HOME, HOME), FAR, (), 1, "nothing leads from 11 to 13"),
         ((HOME, AWAY), None, (), 0, "lacks a leg from 11 to 12"),
@@ -405,6 +424,17 @@ def test_a_row_ends_with_the_slots_of_the_call() -> None:
         verify_rows(replace(file.call, slots=12), plan, offers)
     assert _refused(caught) == ("slots", last.operation, "rule slots: ends in slot 13, and the call has 12")
     assert caught.value.order == last.order
+
+
+def test_of_fixed_rows_that_the_plan_lacks_the_first_one_is_named() -> None:
+    file, plan = _file(PLAIN), _plan(PLAIN)
+    offers = count_offers(file.call, file.machines, file.offers).offers
+    order = plan.rows[0].order
+    cause = Cause(CauseKind.LATE, "", record=1)
+    fixed = (plan.rows[0].key, (order, 7), (order, 8))
+    with pytest.raises(PlanRefusedError) as caught:
+        verify_rows(file.call, replace(plan, before=bytes(32), cause=cause, fixed=fixed), offers)
+    assert (caught.value.order, *_refused(caught)) == (order, "before", 7, "rule before: is fixed, and has no row")
 
 
 def test_a_cost_that_json_cannot_represent_is_refused() -> None:
