@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -14,15 +15,16 @@ from hypothesis import strategies as st
 
 from ledger.canonical import Json, canonical_json, sha256
 from ledger.errors import PlanError, PlanRefusedError
+from ledger.plans import check
 from ledger.plans.bound import SlotPrices, derive_bound, tabulate, verify_size
 from ledger.plans.call import Job, Operation
 from ledger.plans.capability import Need, is_capable, parse_capability, parse_need
-from ledger.plans.check import check_part, check_plan, gap_per_mille, jain_per_mille, verify_revisions
+from ledger.plans.check import Share, check_part, check_plan, gap_per_mille, jain_per_mille, verify_revisions
 from ledger.plans.counted import count_offers
 from ledger.plans.file import PlanFile, build_part, parse_part, parse_plan_file
 from ledger.plans.offer import Offer, OfferWithdrawal, OpenedOffer
 from ledger.plans.plan import Bound, Cause, CauseKind, Plan, Row, parse_plan
-from ledger.plans.problem import build_problem
+from ledger.plans.problem import Problem, build_problem
 from ledger.plans.rules import PlanRule
 from ledger.plans.ties import find_tied, tie_rank
 from tests.support.plan_forgeries import forge
@@ -116,6 +118,19 @@ def test_a_known_path_only_saves_time() -> None:
     least = [tabulate(problem, route, prices).value for route in problem.routes]
     for slack in (0, 1, 5, 1000):
         assert derive_bound(problem, prices, [value + slack for value in least]) == free
+
+
+def test_a_check_leaves_out_what_is_dearer_than_the_paths_of_the_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    file, told = made_file(2), list[Sequence[int]]()
+
+    def derive(problem: Problem, prices: SlotPrices, known: Sequence[int]) -> int | None:
+        told.append(known)
+        return derive_bound(problem, prices, known)
+
+    monkeypatch.setattr(check, "derive_bound", derive)
+    check_plan(file)
+    [known] = told
+    assert (len(known), sum(known)) == (len(file.call.jobs), _plan(file).cost.total), "there are no slot prices"
 
 
 def _plan(file: PlanFile) -> Plan:
@@ -319,3 +334,4 @@ def test_gap_and_evenness_do_not_flatter() -> None:
     assert gap_per_mille(2**40 + 1500, 2**40 + 1000, spent=2**40) == 334  # what was spent makes it no smaller
     assert gap_per_mille(700, 700, spent=700) == 0
     assert jain_per_mille(check_plan(made_file(0)).shares()) <= 1000
+    assert jain_per_mille([Share(1, 12, 6), Share(2, 1, 1)]) == 900, "a half and a whole: 2.25 of 2 x 1.25"

@@ -10,16 +10,17 @@ from pathlib import Path
 import pytest
 
 import ledger.plans
-from ledger.canonical import canonical_json
+from ledger.canonical import Json, canonical_json
 from ledger.errors import PlanError
 from ledger.plans import file as plan_files
 from ledger.plans import report
 from ledger.plans.__main__ import main
-from ledger.plans._fields import MAX_AMOUNT, MAX_ID, MAX_SLOTS, MAX_TIME
-from ledger.plans.capability import MAX_CHOICES, MAX_VALUES, Choices, Need
-from ledger.plans.file import MAX_PLAN_FILE_BYTES, Machine, PlanFile, PlanPart, build_part, parse_part
-from ledger.plans.offer import Anchored, Offer
-from ledger.plans.plan import Cost
+from ledger.plans._fields import MAX_AMOUNT, MAX_ID, MAX_JOBS, MAX_OFFERS, MAX_SLOTS, MAX_TIME
+from ledger.plans.bound import MAX_STARTS
+from ledger.plans.capability import MAX_CHOICES, MAX_KINDS, MAX_VALUES, Choices, Need, Range, parse_capability
+from ledger.plans.file import MAX_PLAN_FILE_BYTES, Machine, PlanFile, PlanPart, build_part, parse_part, parse_plan_file
+from ledger.plans.offer import MAX_WINDOWS, Anchored, Offer
+from ledger.plans.plan import Bound, Cost
 from ledger.plans.report import read_plan_file
 from tests.support.plan_world import made_file
 
@@ -105,6 +106,36 @@ def test_a_list_is_no_longer_than_its_limit() -> None:
         Choices(texts)
 
 
+def test_a_plan_has_at_most_so_many_jobs_offers_windows_and_kinds() -> None:
+    assert (MAX_JOBS, MAX_OFFERS, MAX_WINDOWS, MAX_KINDS) == (10_000, 200_000, 100_000, 64)
+    kinds: list[Json] = [{"kind": f"{number:04}", "limits": {}} for number in range(MAX_KINDS + 1)]
+    assert len(parse_capability(kinds[1:])) == MAX_KINDS
+    with pytest.raises(PlanError, match="kinds of a capability: 65 of them"):
+        parse_capability(kinds)
+    unpriced = tuple((number, ()) for number in range(1, MAX_OFFERS + 2))
+    assert len(Bound(0, unpriced[1:]).prices) == MAX_OFFERS
+    with pytest.raises(PlanError, match="machines with slot prices: 200001 of them"):
+        Bound(0, unpriced)
+
+
+def test_a_range_has_both_its_ends() -> None:
+    allowed = Range(-3, 4)
+    assert [value for value in range(-6, 7) if allowed.allows(value)] == list(range(-3, 5))
+    assert not allowed.allows("0")
+
+
+def test_a_plan_file_is_nested_at_most_12_deep() -> None:
+    """Before its members are looked at, so that a reader needs no more of its stack for what somebody sends."""
+    for depth, told in ((12, "a plan file"), (13, "nested more than 12 levels deep")):
+        with pytest.raises(PlanError, match=told) as refused:
+            parse_plan_file(b"[" * depth + b"]" * depth)
+        assert ("nested" in str(refused.value)) is (depth > 12)
+
+
+def test_a_part_is_named_as_such() -> None:
+    assert part().to_json()["format"] == "millmark.plan-part"
+
+
 @pytest.mark.parametrize(
     "windows",
     [
@@ -144,6 +175,7 @@ def test_a_part_names_the_hash_that_is_none(name: str, told: str) -> None:
 def test_the_page_says_how_large_a_plan_file_may_be() -> None:
     page = (Path(str(ledger.plans.__file__)).parent / "PLANS.md").read_text(encoding="utf-8")
     assert f"at most {MAX_PLAN_FILE_BYTES >> 20} MiB" in page
+    assert f"A bound over more than {MAX_STARTS:,} starts of offers" in page
     assert MAX_PLAN_FILE_BYTES % 2**20 == 0
 
 
