@@ -18,10 +18,15 @@ from services.gateway.relay import Relay
 from tests.support.ledger_world import NOTHING, LedgerWorld
 from tests.support.relay_at_hand import RelayAtHand
 
-__all__ = ["HOUR_S", "VALIDITY_S", "RelaySite"]
+__all__ = ["HOUR_S", "VALIDITY_S", "RelaySite", "lot"]
 
 VALIDITY_S = 60
 HOUR_S = 3600
+
+
+def lot(name: str) -> ReceiveLot:
+    """A record that the ledger takes."""
+    return ReceiveLot(sha256(name.encode()), 5, b"H87", NOTHING)
 
 
 class RelaySite:
@@ -40,7 +45,7 @@ class RelaySite:
         )
 
     def submit(self, name: str) -> int:
-        [number] = self.submitter.submit([(name, ReceiveLot(sha256(name.encode()), 5, b"H87", NOTHING))])
+        [number] = self.submitter.submit([(name, lot(name))])
         return number
 
     def open(self) -> SentTransaction:

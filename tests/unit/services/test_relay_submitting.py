@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -24,7 +26,7 @@ from ledger.store.outbox import OutboxState
 from ledger.submit import Outcome, RelaySubmitter, relay
 from ledger.submit.relay import _RelayCalls
 from tests.support.ledger_world import NOTHING, build_world, verify_final
-from tests.support.relay_site import HOUR_S, VALIDITY_S, RelaySite
+from tests.support.relay_site import HOUR_S, VALIDITY_S, RelaySite, lot
 from tests.support.stores import new_store
 
 
@@ -153,15 +155,42 @@ def test_a_request_that_ran_out_is_signed_again_for_the_same_nonce(site: RelaySi
     assert new.deadline >= old.deadline + VALIDITY_S
     assert (now.nonce, now.state, [one.hash for one in now.replaced]) == (0, OutboxState.SIGNED, [before.hash])
     assert (now.max_fee_wei, now.priority_fee_wei) == (0, 0), "whoever relays it pays"
+    assert now.noop is False
+
+
+def test_a_cancelled_record_goes_out_no_more_once_its_request_ran_out(site: RelaySite) -> None:
+    """The others of its request go out without it."""
+    [first, second] = site.submitter.submit([(name, lot(name)) for name in ("first", "second")])
+    site.relay.lost = True
+    site.relay.failed = Outcome(OutboxState.SENT, None, None, None, None, None, ())
+    site.submitter.step()
+    assert {one.id for one in site.open().records} == {first, second}
+    site.outbox.cancel(["first"])
+    assert site.state(first) is OutboxState.SENT, "it could still be executed"
+    site.relay.passed_s = 2 * VALIDITY_S
+    site.submitter.step()
+    assert (site.state(first), [one.id for one in site.open().records]) == (OutboxState.CANCELLED, [second])
+    assert site.requests()[0] == (0, "failed", "cancelled, and its deadline has passed")
 
 
 def test_who_waits_for_a_relay_waits_until_it_has_recorded_all(
     site: RelaySite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(relay, "_PAUSE_S", 0.0)
+    """However often it does not answer in between."""
+    paused = list[float]()
+
+    def pause(seconds: float) -> None:
+        paused.append(seconds)
+        site.relay.silence = ChainUnreachableError("no answer", hint="try again") if len(paused) % 2 else None
+
+    clock = SimpleNamespace(monotonic=time.monotonic, time=time.time, sleep=pause)
+    monkeypatch.setattr(relay, "time", clock)
     site.relay.works, numbers = True, [site.submit(name) for name in ("first", "second")]
+    pause(0.0)
     site.submitter.drain(timeout_s=600.0)
     verify_final(site.outbox, numbers)
+    assert len(paused) > 2
+    assert set(paused[1:]) == {0.2}
 
 
 def test_who_waits_for_a_relay_is_told_after_a_time(site: RelaySite) -> None:
@@ -181,6 +210,7 @@ def test_a_request_may_be_as_long_as_requests_may_be(site: RelaySite) -> None:
         return calls.prepare([replace(record, payload=bytes(length))], key, None)
 
     most = (MAX_REQUEST_BYTES - 1024) // 2
+    assert [calls.together([record] * count) for count in (1, 3)] == [1, 3]
     assert calls.prepare_all([([record], 50_000)] * 2, key) == [(record.payload, 60_000)] * 2, "each is estimated"
     assert prepare(most) == (bytes(most), 60_000)
     with pytest.raises(ContractRefusedError) as refused:
