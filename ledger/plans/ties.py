@@ -83,8 +83,8 @@ def _can_leave(rows: Sequence[Row], chosen: Mapping[bytes, Choice], row: Row) ->
     if place == 0 or place + 1 == len(rows):
         return True
     before, after = rows[place - 1], rows[place + 1]
-    setup = chosen[after.offer].setup if chosen[after.offer].family != chosen[before.offer].family else 0
-    return before.end + setup <= after.start
+    following = chosen[after.offer]
+    return following.family == chosen[before.offer].family or before.end + following.setup <= after.start
 
 
 def _fits(rows: Sequence[Row], chosen: Mapping[bytes, Choice], row: Row, choice: Choice) -> bool:

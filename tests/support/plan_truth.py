@@ -16,7 +16,17 @@ from ledger.plans.file import PlanFile
 from ledger.plans.offer import Offer, OpenedOffer
 from ledger.plans.plan import Plan, Row
 
-__all__ = ["brute_bound", "brute_optimum", "is_true", "most_that_stay"]
+__all__ = [
+    "Path",
+    "brute_bound",
+    "brute_optimum",
+    "counting",
+    "is_feasible",
+    "is_true",
+    "most_that_stay",
+    "paths",
+    "tied",
+]
 
 Path = tuple[tuple[Offer, int], ...]
 
@@ -60,7 +70,7 @@ def is_true(file: PlanFile) -> bool:
         return False
     fixed = {row.key: row for row in plan.rows if row.key in plan.fixed}
     bound = brute_bound(file, offers, prices, plan.now, fixed)
-    return bound is not None and plan.bound.value == bound + spent and not _has_tie(file, plan, offers)
+    return bound is not None and plan.bound.value == bound + spent and not any(tied(file, plan, offers))
 
 
 def _reworks_hold(plan: Plan, before: Plan | None) -> bool:
@@ -353,8 +363,8 @@ def most_that_stay(file: PlanFile, before: Plan, lost: bytes) -> int:
     raise AssertionError("there is no plan")
 
 
-def _has_tie(file: PlanFile, plan: Plan, offers: dict[bytes, Offer]) -> bool:
-    """Whether some row could take an equal offer that the tie hash puts first."""
+def tied(file: PlanFile, plan: Plan, offers: dict[bytes, Offer]) -> Iterator[tuple[tuple[bytes, int], bytes]]:
+    """Rows that could take an equal offer that the tie hash puts first, and these offers."""
     path = {row.key: (offers[row.offer], row.start) for row in plan.rows}
     total = _total(file, path)
     for row in plan.rows:
@@ -372,8 +382,7 @@ def _has_tie(file: PlanFile, plan: Plan, offers: dict[bytes, Offer]) -> bool:
                 continue
             rank = hashlib.sha256(plan.tie + key).digest()
             if _total(file, other) == total and rank < hashlib.sha256(plan.tie + row.offer).digest():
-                return True
-    return False
+                yield row.key, key
 
 
 def _can_still_leave(file: PlanFile, plan: Plan, row: Row, owner: int) -> bool:
