@@ -141,15 +141,16 @@ def tabulate(problem: Problem, route: Route, prices: Occupation, limit: int | No
         if not stage:
             return PathTable(NO_PATH, stages, [])
         if number + 1 < len(route.choices):
-            reached = 0 if limit is None else min(min(costs) for _, _, costs in stage)
-            latest = _latest_end(problem, route, number + 1, reached, limit)
+            if limit is not None:
+                reached = min(min(costs) for _, _, costs in stage)
+                latest = _latest_end(problem, route, number + 1, reached, limit)
             earliest = min(first + choice.duration for choice, first, _ in stage)
             following = route.choices[number + 1]
-            last = latest - min((choice.duration for choice in following), default=0)
+            last = latest - min((choice.duration for choice in following), default=latest)
             if last < earliest:
                 return PathTable(NO_PATH, stages, [])
             owners = {choice.owner for choice in following}
-            ready = _cost_by_arrival(problem, stage, owners, earliest, last + 1 - earliest)
+            ready = _cost_by_arrival(problem, stage, owners, range(earliest, last + 1))
     late = [_with_end(problem, route, *item) for item in stages[-1]]
     return PathTable(min(map(min, late)), stages, late)
 
@@ -175,7 +176,7 @@ def _latest_end(problem: Problem, route: Route, number: int, reached: int, limit
     if limit is None or not route.weight:
         return problem.slots
     slots_late = (limit - reached - route.least_cost[number]) // route.weight
-    return min(problem.slots, route.due + slots_late - route.least_slots[number]) if slots_late >= 0 else -1
+    return min(problem.slots, route.due + slots_late - route.least_slots[number]) if slots_late >= 0 else 0
 
 
 def _cost_by_start(
@@ -204,7 +205,7 @@ def _cost_by_start(
         end = (high if high < last else last) + 1
         costs += [price + choice.carbon] * (end - at)
         at = end
-    if at <= first:
+    if not costs:
         return None
     occupied = prices.occupied(choice)
     if occupied is not None:
@@ -214,15 +215,14 @@ def _cost_by_start(
     return choice, first, costs
 
 
-def _cost_by_arrival(
-    problem: Problem, stage: Stage, owners: set[int], earliest: int, length: int
-) -> dict[int, list[int]]:
-    """By owner, the cost of being ready there by slot `earliest`, the next one, and so on for `length` slots."""
+def _cost_by_arrival(problem: Problem, stage: Stage, owners: set[int], slots: range) -> dict[int, list[int]]:
+    """By owner, the cost of being ready there by each of these slots."""
+    length = len(slots)
     settled = []
     for choice, first, costs in stage:
         best = NO_PATH  # by end instead of start: the cheapest so far
         falling = [best := cost if cost < best else best for cost in costs]
-        settled.append((choice.owner, first + choice.duration - earliest, falling))
+        settled.append((choice.owner, first + choice.duration - slots.start, falling))
     ready = {}
     for owner in owners:
         merged = None
@@ -248,8 +248,8 @@ def _with_end(problem: Problem, route: Route, choice: Choice, first: int, costs:
     if way.cost:
         costs = [cost + way.cost for cost in costs]
     # The number of starts that are in time; from then on each slot adds the weight once more.
-    in_time = min(max(route.due - choice.duration - way.slots - first + 1, 0), len(costs))
-    if route.weight and in_time < len(costs):
+    in_time = max(route.due - choice.duration - way.slots - first + 1, 0)
+    if route.weight:
         late = first + in_time + choice.duration + way.slots - route.due
         lateness = range(late * route.weight, (late + len(costs)) * route.weight, route.weight)
         costs = costs[:in_time] + list(map(add, costs[in_time:], lateness))
