@@ -61,6 +61,9 @@ class _Second(AtOnce):
     def is_final(self, record_id: int) -> bool:
         return record_id in self.noted
 
+    def forget(self, record_id: int) -> None:
+        self.noted.discard(record_id)
+
     def forget_all(self) -> None:
         self.noted.clear()
 
@@ -83,6 +86,17 @@ def test_a_refusal_from_before_a_record_was_accepted_does_not_count(outbox: Outb
         contract.refuses = refuses
         assert build() is refuses
         assert outbox.record(number).state is state
+
+
+def test_a_record_that_is_tried_anew_has_its_time_anew(outbox: Outbox) -> None:
+    contract, writer = _Contract(), outbox.take_lease(KEY, None, "holder", 60)
+    [number] = outbox.enqueue(KEY, [Entry("lot", "ledger", "ReceiveLot", b"x")])
+    batches, contract.refuses = Batches(contract, outbox, KEY, _Second()), True
+    for _ in range(2):
+        for state in (OutboxState.QUEUED, OutboxState.FAILED):
+            assert batches.build(writer, 50) is None
+            assert outbox.record(number).state is state
+        outbox.resume(["lot"])
 
 
 def test_what_is_refused_on_its_own_is_looked_at_once(outbox: Outbox) -> None:

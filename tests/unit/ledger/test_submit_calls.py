@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import cast
+
 import pytest
 
-from ledger.errors import ContractRefusedError
+from ledger.chain import RawLog, Receipt, call_data, multicall_data
+from ledger.errors import ChainError, ContractRefusedError
+from ledger.ids import SubjectKind, subject
 from ledger.keys import LocalSigner
-from ledger.store.outbox import FORWARDER, Entry, Outbox, QueuedRecord
+from ledger.records import Contract, Disposition, ReceiveLot, Record, ScrapLot
+from ledger.store.outbox import FORWARDER, Entry, Outbox, QueuedRecord, SentTransaction
 from ledger.submit import build_entry
-from ledger.submit.calls import ChainCalls, recipient_of
+from ledger.submit.calls import ChainCalls, read_sequences, recipient_of
 from tests.support.ledger_world import LedgerWorld
 
 PAYER = LocalSigner.from_bytes(b"\1" * 32)
@@ -58,3 +64,37 @@ def test_a_forward_request_is_refused_once_it_was_executed(world: LedgerWorld, o
     assert gas > 21_000
     with pytest.raises(ContractRefusedError):
         calls.prepare([forward], payer.address)
+
+
+@pytest.mark.parametrize("made", [["ReceiveLot"], ["ReceiveLot"] * 3, ["ReceiveLot", "ScrapLot"], ["ScrapLot"] * 2])
+def test_the_events_of_a_transaction_are_those_of_its_records(
+    world: LedgerWorld, outbox: Outbox, made: list[str]
+) -> None:
+    signer = world.admit(outbox)
+    lots = [lot for _, lot in world.lots(4) if isinstance(lot, ReceiveLot)]
+    participant = world.participants()
+    scraps = [
+        ScrapLot(subject(SubjectKind.LOT, participant, lot.identifier_hash), 1, Disposition.SCRAPPED, bytes(32))
+        for lot in lots[2:]
+    ]
+    emitted = {"ReceiveLot": logs(world, signer, [*lots]), "ScrapLot": logs(world, signer, [*scraps])}
+    records = queued(outbox, *(build_entry(str(place), lot) for place, lot in enumerate(lots[:2])))
+    sent = cast("SentTransaction", SimpleNamespace(records=records, signer=signer.address))
+
+    def read(shown: list[RawLog]) -> list[int] | None:
+        receipt = Receipt(bytes(32), True, 1, bytes(32), 1, None, tuple(shown))
+        return read_sequences(world.chain, sent, receipt)
+
+    with pytest.raises(ChainError, match="emitted events other than those of its records"):
+        read([emitted[kind][place] for place, kind in enumerate(made)])
+    found = read(emitted["ReceiveLot"][:2])
+    assert found is not None
+    assert found == [found[0], found[0] + 1]
+
+
+def logs(world: LedgerWorld, signer: LocalSigner, records: list[Record]) -> list[RawLog]:
+    """What the ledger emits for these."""
+    world.fund(signer)
+    world._send(signer, world.chain.ledger, multicall_data(Contract.LEDGER, [call_data(one) for one in records]))
+    [receipt] = world.chain.node.receipts(world.chain.node.header())
+    return list(receipt.logs)

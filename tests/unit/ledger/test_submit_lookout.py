@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from types import SimpleNamespace
 
 import pytest
 
@@ -96,3 +97,45 @@ def test_no_trouble_is_left_of_a_record_that_waits_no_more(
         submitter.step()
     outbox.pause([second[0]])
     submitter.step()
+
+
+def test_a_node_may_be_behind_for_five_seconds_each_time(
+    world: LedgerWorld, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr(lookout, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    head, found = world.chain.look(KEY).head, Lookout(world.chain_with(timed_blocks=True), outbox)
+    monkeypatch.setattr(outbox, "seen_block", lambda: head.number + 1)
+    for _ in range(2):
+        for elapsed_s, is_told in ((0.0, False), (4.9, False), (0.1, True), (60.0, True)):
+            now[0] += elapsed_s
+            assert found.is_caught_up(head) is False
+            assert (found.trouble is not None) is is_told
+        found.rest()
+        assert found.trouble is None
+
+
+@pytest.mark.parametrize("is_other_open", [True, False])
+def test_how_long_a_node_was_behind_counts_from_when_something_waits(
+    world: LedgerWorld, outbox: Outbox, monkeypatch: pytest.MonkeyPatch, is_other_open: bool
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr(lookout, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    signer = world.admit(outbox)
+    submitter = Submitter(world.chain_with(timed_blocks=True), outbox, signer, receipt_grace_s=60, resend_s=60)
+    monkeypatch.setitem(world.line.handlers, "eth_sendRawTransaction", lambda params: params[0])
+    first, second, third = world.lots(3)
+    if is_other_open:
+        submitter.submit([first])
+        submitter.step()
+    monkeypatch.setattr(submitter._lookout._outbox, "seen_block", lambda: 2**40)
+    submitter.submit([second])
+    submitter.step()
+    outbox.cancel([second[0]])
+    submitter.step()  # nothing waits
+    now[0] += 60.0
+    submitter.submit([third])
+    submitter.step()
+    now[0] += 5.0
+    with pytest.raises(NodeBehindError, match="the node is behind"):
+        submitter.step()

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from ledger.chain import EmbeddedChain, RpcError
-from ledger.errors import ChainError, ChainUnreachableError, FeeTooLowError
+from ledger.errors import ChainError, ChainUnreachableError, FeeTooLowError, SubmitError
 from ledger.keys import LocalSigner
 from ledger.store import Store
 from ledger.store.outbox import Outbox, OutboxState, SentTransaction
-from ledger.submit import Submitter, sender
+from ledger.submit import Submitter, relay, sender
 from tests.support.copies import copy_chain
 from tests.support.ledger_world import LedgerWorld, build_world, results, transactions, verify_final
 
@@ -156,6 +156,70 @@ def test_an_offer_below_the_nodes_minimum_is_raised_as_soon_as_it_may_be_sent_ag
         [found] = outbox.open_transactions(signer.address)
         offers.append(found.max_fee_wei or 0)
     assert offers[0] < offers[1] < offers[2]
+
+
+def test_an_offer_below_the_nodes_minimum_is_told_with_its_price(world: LedgerWorld, outbox: Outbox) -> None:
+    signer = world.admit(outbox)
+    refuse(world, "transaction gas price below configured minimum")
+    submitter = Submitter(world.chain, outbox, signer, resend_s=HOUR_S)
+    submitter.submit(world.lots(1))
+    with pytest.raises(FeeTooLowError) as told:
+        submitter.step()
+    [found] = outbox.open_transactions(signer.address)
+    assert f"takes no transaction that offers {found.max_fee_wei} wei per gas or less" in str(told.value)
+
+
+def test_what_a_full_pool_did_not_take_is_offered_again_with_the_next_block(world: LedgerWorld, outbox: Outbox) -> None:
+    """What it took before is sent again meanwhile, as ever."""
+    signer, offered = world.admit(outbox), list[str]()
+    chain = world.chain_with(timed_blocks=True)
+
+    def take_one(params: list[Any]) -> Any:
+        offered.append(params[0])
+        if params[0] != offered[0]:
+            raise RpcError(-32000, "txpool is full")
+        return "0x" + "00" * 32
+
+    world.line.handlers["eth_sendRawTransaction"] = take_one
+    submitter = Submitter(chain, outbox, signer, batch_size=1, resend_s=0)
+    for _ in range(2):
+        submitter.submit(world.lots(1))
+        submitter.step()
+    first, second = offered[0], offered[-1]
+    assert first != second
+    for sent in ([first], [first]):
+        offered[1:] = []
+        submitter.step()
+        assert offered[1:] == sent
+    world.chain.node.wait(1)
+    offered[1:] = []
+    submitter.step()
+    assert offered[1:] == [first, second]
+
+
+def test_a_transaction_is_given_up_if_one_of_its_records_is_cancelled(
+    world: LedgerWorld, store: Store, outbox: Outbox
+) -> None:
+    """The others go out again without it."""
+    signer = world.admit(outbox)
+    world.line.handlers["eth_sendRawTransaction"] = lambda _: "0x" + "00" * 32
+    submitter = world.submitter(outbox, signer)
+    [first, *others] = submitter.submit(world.lots(3))
+    submitter.step()
+    outbox.cancel([outbox.record(first).idempotency_key])
+    world.line.handlers.clear()
+    submitter.drain()
+    assert outbox.record(first).state is OutboxState.CANCELLED
+    verify_final(outbox, others)
+    assert transactions(store, signer) == [(0, "replaced"), (1, "final")]
+
+
+def test_what_was_never_signed_is_not_sent() -> None:
+    unsigned = cast("SentTransaction", SimpleNamespace(id=7, raw=None))
+    with pytest.raises(SubmitError, match="transaction 7 was never signed; report this"):
+        sender._raw(unsigned)
+    with pytest.raises(SubmitError, match="request 7 was never signed; report this"):
+        relay._raw(unsigned)
 
 
 # What a tracker knows of a transaction

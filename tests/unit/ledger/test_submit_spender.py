@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from ledger.chain import BlockTransaction, Node, Receipt
 from ledger.errors import ChainUnreachableError
-from ledger.store.outbox import Outbox
-from ledger.submit.spender import _find_block, find_spender
+from ledger.store.outbox import Outbox, SentTransaction, Version
+from ledger.submit.spender import Spender, _find_block, find_spender, version_of
 from tests.support.ledger_world import LedgerWorld
 
 KEY, OTHER = b"\1" * 20, b"\2" * 20
@@ -62,6 +62,39 @@ def test_of_the_transactions_of_a_block_that_of_the_key_with_the_nonce_counts() 
     assert found.transaction is shown[3]
     assert found.receipt.transaction_hash == shown[3].hash
     assert find_spender(cast("Node", Counting([0, 9], shown[:3])), KEY, 7, 1) is None
+
+
+CALL, EARLIER, SPENT = b"\xc0" * 32, b"\xb0" * 32, b"\xa0" * 32
+"""Hashes: of the current version, of the one before it, of another transaction."""
+
+
+@pytest.mark.parametrize("noop", [True, False])
+@pytest.mark.parametrize(
+    ("name", "to", "data", "records", "found"),
+    [
+        (CALL, KEY, b"other", 1, "current"),
+        (EARLIER, KEY, b"other", 1, "earlier"),
+        (SPENT, OTHER, b"call", 1, "call"),
+        (SPENT, OTHER, b"call", 0, "other"),
+        (SPENT, OTHER, b"other", 1, "other"),
+        (SPENT, KEY, b"call", 1, "other"),
+    ],
+)
+def test_what_used_a_nonce_is_a_version_of_a_transaction_by_its_hash_or_its_call(
+    noop: bool, name: bytes, to: bytes, data: bytes, records: int, found: str
+) -> None:
+    """Whether one that makes no records: as that version is, and never a call."""
+    sent = SimpleNamespace(
+        hash=CALL,
+        noop=noop,
+        replaced=(Version(EARLIER, noop=not noop),),
+        recipient=OTHER,
+        data=b"call",
+        records=(None,) * records,
+    )
+    used = Spender(cast("BlockTransaction", SimpleNamespace(hash=name, to=to, data=data)), cast("Receipt", None))
+    expected = {"current": noop, "earlier": not noop, "call": False, "other": None}[found]
+    assert version_of(cast("SentTransaction", sent), used) is expected
 
 
 def test_the_receipt_of_another_transaction_does_not_count(world: LedgerWorld, outbox: Outbox) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from ledger.chain import Chain, EmbeddedChain, call_data, execute_data, multicall_data
 from ledger.chain.codec import encode_function
-from ledger.errors import ChainUnreachableError, LedgerSetBackError, WrongChainError
+from ledger.errors import ChainUnreachableError, LedgerSetBackError, NodeBehindError, WrongChainError
 from ledger.index import Follower
 from ledger.keys import LocalSigner
 from ledger.records import Contract
@@ -18,10 +18,10 @@ from ledger.store import Store
 from ledger.store.outbox import Outbox, OutboxState
 from ledger.store.rows import RecordRow
 from ledger.store.schema import TABLES
-from ledger.submit import Submitter, adopt_records, reopen_records
+from ledger.submit import Submitter, adopt_records, reopen_records, setback
 from ledger.submit.standing import Standing, compare_outbox, forward_key, verify_outbox
 from tests.support.copies import copy_chain
-from tests.support.ledger_world import LedgerWorld, build_world, transactions, verify_once
+from tests.support.ledger_world import LedgerWorld, build_world, transactions, verify_final, verify_once
 from tests.support.stores import new_store
 
 
@@ -201,6 +201,29 @@ def test_the_only_record_of_a_key_goes_out_again_if_the_chain_lost_it(
     assert reopen_records(world.chain, store, signer.address) == 1
     world.submitter(outbox, signer).drain()
     verify_once(world, store, signer, ids, before)
+
+
+def test_all_records_that_the_chain_lost_go_out_again(
+    world: LedgerWorld, store: Store, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many there are."""
+    monkeypatch.setattr(setback, "_PAGE", 1)
+    signer = world.admit(outbox)
+    kept = record(world, outbox, signer)
+    assert isinstance(world.line.node, EmbeddedChain)
+    earlier = copy_chain(world.line.node)
+    lost = [*record(world, outbox, signer), *record(world, outbox, signer), *record(world, outbox, signer)]
+    world.line.node = earlier
+    world.__dict__.pop("unfaulty", None)  # a cached connection to the chain as it was
+    with pytest.raises(
+        NodeBehindError, match=rf"the node has no block \d+, in which 0x{signer.address.hex()} used nonce 3; wait until"
+    ):
+        reopen_records(world.chain, store, signer.address)
+    while world.chain.head_number() <= outbox.seen_block():
+        world.chain.node.wait(1)
+    assert reopen_records(world.chain, store, signer.address) == len(lost)
+    world.submitter(outbox, signer).drain()
+    verify_final(outbox, [*kept, *lost])
 
 
 def test_a_nonce_that_made_no_record_is_used_again_on_a_chain_that_lost_it(

@@ -81,6 +81,12 @@ def test_a_full_pool_halves_the_window_which_grows_with_each_block() -> None:
     assert window.room(head(4), 0) == 12, "halved once for each block"
 
 
+def test_a_pool_that_has_room_for_none_is_asked_for_one_in_the_next_block() -> None:
+    window = Window()
+    window.note_full(head(1), 1)
+    assert [window.room(head(number), 0) for number in (1, 2, 3)] == [0, 2, 3]
+
+
 def test_it_grows_with_the_first_blocks_of_a_chain_too() -> None:
     window = Window()
     window.note_started(GAS // 30, 50)
