@@ -18,10 +18,15 @@ from services.gateway.relay import Relay
 from tests.support.ledger_world import NOTHING, LedgerWorld
 from tests.support.relay_at_hand import RelayAtHand
 
-__all__ = ["HOUR_S", "VALIDITY_S", "RelaySite", "lot"]
+__all__ = ["HOUR_S", "VALIDITY_S", "RelaySite", "finish", "lot"]
 
 VALIDITY_S = 60
 HOUR_S = 3600
+
+
+def finish(submitter: RelaySubmitter) -> None:
+    """Steps until nothing is left to do."""
+    assert any(submitter.step() for _ in range(20))
 
 
 def lot(name: str) -> ReceiveLot:

@@ -26,7 +26,7 @@ from ledger.store.outbox import OutboxState
 from ledger.submit import Outcome, RelaySubmitter, relay
 from ledger.submit.relay import _RelayCalls
 from tests.support.ledger_world import NOTHING, build_world, verify_final
-from tests.support.relay_site import HOUR_S, VALIDITY_S, RelaySite, lot
+from tests.support.relay_site import HOUR_S, VALIDITY_S, RelaySite, finish, lot
 from tests.support.stores import new_store
 
 
@@ -277,11 +277,9 @@ def test_submitters_of_one_process_take_turns(site: RelaySite) -> None:
     site.submit("first")
     site.submitter.step()
     site.relay.works = True
-    while not other.step():
-        pass
+    finish(other)
     second = site.submit("second")
     with pytest.raises(LeaseHeldError):
         site.submitter.step()
-    while not site.submitter.step():
-        pass
+    finish(site.submitter)
     verify_final(site.outbox, [second])
