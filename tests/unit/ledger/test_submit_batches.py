@@ -8,6 +8,7 @@ import pytest
 
 from ledger.errors import ContractRefusedError
 from ledger.store.outbox import Entry, Outbox, OutboxState, QueuedRecord
+from ledger.submit import batches
 from ledger.submit.batches import Batches
 from ledger.submit.lookout import AtOnce
 
@@ -194,3 +195,16 @@ def test_a_batch_may_have_96_kibibytes(outbox: Outbox, last: int, count: int) ->
     batch = Batches(_Contract(most=50), outbox, KEY, AtOnce()).build(writer, 50)
     assert batch is not None
     assert len(batch.records) == count
+
+
+def test_few_gas_limits_are_remembered(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many shapes calls have; each of the others is estimated again."""
+    monkeypatch.setattr(batches, "_MAX_SHAPES", 2)
+    contract, writer = _Contract(), outbox.take_lease(KEY, None, "holder", 60)
+    built = Batches(contract, outbox, KEY, AtOnce())
+    for size in range(1, 7):
+        outbox.enqueue(KEY, [Entry(str(size), "ledger", "ReceiveLot", bytes(size))])
+        assert built.build(writer, 50) is not None
+        assert len(built._limits) <= 2
+        outbox.cancel([str(size)])
+    assert contract.limits == [None] * 6
