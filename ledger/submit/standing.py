@@ -50,13 +50,13 @@ _SPARE = 2
 class Standing(enum.Enum):
     """The result of a comparison."""
 
-    CURRENT = "current"
+    CURRENT = enum.auto()
     """The outbox knows all records that its key made."""
-    UNDECIDED = "undecided"
+    UNDECIDED = enum.auto()
     """The index has to reach the chain's head first."""
-    OLDER = "older"
+    OLDER = enum.auto()
     """The key made records that the outbox does not know."""
-    SET_BACK = "set back"
+    SET_BACK = enum.auto()
     """The chain lost blocks that were final, with records of the outbox."""
 
 

@@ -12,12 +12,13 @@ from ledger.errors import ChainError, ContractRefusedError
 from ledger.ids import SubjectKind, subject
 from ledger.keys import LocalSigner
 from ledger.records import Contract, Disposition, ReceiveLot, Record, ScrapLot
-from ledger.store.outbox import FORWARDER, Entry, Outbox, QueuedRecord, SentTransaction
-from ledger.submit import build_entry
+from ledger.store.outbox import FORWARDER, Entry, Outbox, OutboxState, QueuedRecord, SentTransaction
+from ledger.submit import Outcome, build_entry, relay
+from ledger.submit import calls as calls_module
 from ledger.submit.calls import ChainCalls, read_sequences, recipient_of
 from tests.support.ledger_world import LedgerWorld
 
-PAYER = LocalSigner.from_bytes(b"\1" * 32)
+PAYER, OTHER = LocalSigner.from_bytes(b"\1" * 32), b"\2" * 20
 
 
 def queued(outbox: Outbox, *entries: Entry) -> list[QueuedRecord]:
@@ -98,3 +99,45 @@ def logs(world: LedgerWorld, signer: LocalSigner, records: list[Record]) -> list
     world._send(signer, world.chain.ledger, multicall_data(Contract.LEDGER, [call_data(one) for one in records]))
     [receipt] = world.chain.node.receipts(world.chain.node.header())
     return list(receipt.logs)
+
+
+SHOWN: list[tuple[list[tuple[str, bytes]], list[int] | None]] = [
+    ([("CertificateUpheld", PAYER.address)], [0]),
+    ([("CertificateRefuted", PAYER.address)], [0]),
+    ([("CertificateRefuted", OTHER), ("CertificateUpheld", PAYER.address)], [1]),
+    ([("CertificateRevoked", PAYER.address)], None),
+    ([("CertificateUpheld", OTHER)], None),
+]
+"""Events by key, and the sequence of a challenge that they show; None if they show none."""
+
+
+@pytest.mark.parametrize(("shown", "sequences"), SHOWN)
+def test_what_the_contract_says_of_a_challenge_is_its_event_either_way(
+    world: LedgerWorld,
+    monkeypatch: pytest.MonkeyPatch,
+    shown: list[tuple[str, bytes]],
+    sequences: list[int] | None,
+) -> None:
+    """By a submitter's own receipt, and by what a relay reports; events of other keys are not looked at."""
+    ledger, key = world.chain.ledger, PAYER.address
+    logs = tuple(
+        cast("RawLog", SimpleNamespace(address=ledger, kind=kind, key=by, sequence=place))
+        for place, (kind, by) in enumerate(shown)
+    )
+    for module in (calls_module, relay):
+        monkeypatch.setattr(module, "decode_log", lambda _, log, __: log)
+    monkeypatch.setattr(relay, "read_kinds", lambda _, __: ["Challenge"])
+    challenge = SimpleNamespace(contract="ledger", kind="Challenge")
+    sent = cast("SentTransaction", SimpleNamespace(records=[challenge], signer=key))
+    receipt = Receipt(bytes(32), True, 1, bytes(32), 1, None, logs)
+    outcome = Outcome(OutboxState.MINED, None, None, 1, bytes(32), 1, logs)
+    readings = (
+        lambda: read_sequences(world.chain, sent, receipt),
+        lambda: relay.read_sequences(Contract.LEDGER, ledger, b"", key, outcome),
+    )
+    for read in readings:
+        if sequences is None:
+            with pytest.raises(ChainError):
+                read()
+        else:
+            assert read() == sequences

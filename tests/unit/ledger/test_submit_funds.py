@@ -13,7 +13,6 @@ from ledger.store import Store
 from ledger.store.outbox import Outbox
 from ledger.store.outbox_spending import Spending, find_spending, known_signers
 from ledger.submit import Funds, look_at_funds
-from ledger.submit.funds import GAS_PER_RECORD
 from tests.support.blocks import block
 from tests.support.ledger_world import LedgerWorld
 from tests.support.rpc import ScriptedNode
@@ -36,7 +35,7 @@ def funds(balance_wei: int, gas: int | None, per_day: int, fee_wei: int = 10) ->
         (funds(499_999_999, 50_000, 0), 999, None, True),
         (funds(0, 50_000, 5), 0, 0, True),
         (funds(0, 50_000, 5, fee_wei=0), None, None, False),
-        (funds(GAS_PER_RECORD * 10 * 1000, None, 0), 1000, None, False),
+        (funds(150_000 * 10 * 1000, None, 0), 1000, None, False),
     ],
 )
 def test_a_key_is_low_before_it_is_empty(found: Funds, left: int | None, days: int | None, low: bool) -> None:

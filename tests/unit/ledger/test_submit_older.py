@@ -106,6 +106,8 @@ def test_an_outbox_that_is_older_is_named_with_its_way_out(
         name = f"0x{key.address.hex()}"
         assert f"key {name} {did} records that it does not know; " in str(told.value)
         assert str(told.value).endswith(f"`millmark outbox {command} {name}`")
+    with pytest.raises(OutboxOlderError, match="made records that it does not know"):
+        verify_outbox(world.chain, elsewhere, signer.address)
 
 
 # Taking in

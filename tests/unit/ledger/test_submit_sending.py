@@ -7,12 +7,15 @@ from typing import Any, cast
 
 import pytest
 
-from ledger.chain import EmbeddedChain, RpcError
+from ledger.chain import Chain, EmbeddedChain, RpcError
 from ledger.errors import ChainError, ChainUnreachableError, FeeTooLowError, SubmitError
 from ledger.keys import LocalSigner
 from ledger.store import Store
-from ledger.store.outbox import Outbox, OutboxState, SentTransaction
+from ledger.store.outbox import Outbox, OutboxState, SentTransaction, Version
 from ledger.submit import Submitter, relay, sender
+from ledger.submit.batches import Batches
+from ledger.submit.reports import ignore
+from ledger.submit.window import Window
 from tests.support.copies import copy_chain
 from tests.support.ledger_world import LedgerWorld, build_world, results, transactions, verify_final
 
@@ -212,6 +215,42 @@ def test_a_transaction_is_given_up_if_one_of_its_records_is_cancelled(
     assert outbox.record(first).state is OutboxState.CANCELLED
     verify_final(outbox, others)
     assert transactions(store, signer) == [(0, "replaced"), (1, "final")]
+
+
+def test_fees_are_raised_once_a_transaction_has_waited_for_its_time(
+    world: LedgerWorld, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, raise_s = [1000.0], 60.0
+    monkeypatch.setattr(sender, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    signer = world.admit(outbox)
+    world.line.handlers["eth_sendRawTransaction"] = lambda _: "0x" + "00" * 32
+    submitter = Submitter(world.chain, outbox, signer, resend_s=0, raise_s=raise_s)
+    submitter.submit(world.lots(1))
+    submitter.step()
+    for elapsed_s, versions in ((raise_s - 0.5, 0), (0.5, 1), (raise_s - 0.5, 1), (0.5, 2)):
+        now[0] += elapsed_s
+        submitter.step()
+        [found] = outbox.open_transactions(signer.address)
+        assert len(found.replaced) == versions
+
+
+@pytest.mark.parametrize("mined", [0, 1, 2])
+def test_no_version_is_signed_beside_one_that_is_in_a_block(mined: int) -> None:
+    hashes = [bytes([number]) * 32 for number in range(3)]
+    node = SimpleNamespace(receipt=lambda name: "a receipt" if name == hashes[mined] else None)
+    found = sender.Sender(
+        cast("Chain", SimpleNamespace(node=node)),
+        LocalSigner.from_bytes(b"\1" * 32),
+        cast("Batches", None),
+        sender.Patience(),
+        Window(),
+        ignore,
+    )
+    versions = tuple(Version(name, noop=False) for name in hashes[1:])
+    sent = cast("SentTransaction", SimpleNamespace(hash=hashes[0], noop=False, replaced=versions))
+    assert found._is_mined(sent) is True
+    node.receipt = lambda _: None
+    assert found._is_mined(sent) is False
 
 
 def test_what_was_never_signed_is_not_sent() -> None:

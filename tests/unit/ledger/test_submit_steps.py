@@ -10,8 +10,8 @@ import pytest
 from ledger.errors import LeaseHeldError
 from ledger.keys import LocalSigner
 from ledger.store import Store
-from ledger.store.outbox import Outbox, OutboxState, SentTransaction
-from ledger.submit import Submitter, submitter
+from ledger.store.outbox import Outbox, OutboxState, OutboxWriter, SentTransaction
+from ledger.submit import Submitter, relay, submitter
 from tests.support.ledger_world import LedgerWorld, results, transactions, verify_final
 
 HOUR_S = 3600.0
@@ -129,6 +129,15 @@ def test_who_waits_beside_another_submitter_waits_until_that_one_has_recorded_al
     found.drain()
     assert asked == 3
     verify_final(outbox, ids)
+
+
+def test_a_submitter_knows_the_latest_block(world: LedgerWorld, outbox: Outbox) -> None:
+    found = Submitter(world.chain, outbox, world.admit(outbox))
+    assert found.head_number() == world.chain.head_number() > 0
+
+
+def test_fault_runs_stop_a_relays_user_at_moves_that_there_are() -> None:
+    assert {callable(getattr(OutboxWriter, name)) for name in relay.CRASH_POINTS} == {True}
 
 
 # Reports

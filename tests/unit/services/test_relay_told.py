@@ -10,6 +10,7 @@ import pytest
 from ledger.canonical import sha256
 from ledger.chain import RawLog, call_data, multicall_data
 from ledger.errors import ChainError, RequestError
+from ledger.forward_requests import parse_request
 from ledger.ids import SubjectKind, subject
 from ledger.keys import LocalSigner
 from ledger.records import Contract, Disposition, ReceiveLot, Record, ScrapLot
@@ -17,7 +18,7 @@ from ledger.store.outbox import OutboxState
 from ledger.submit import Outcome, RelaySubmitter, relay
 from ledger.submit.relay import read_sequences
 from tests.support.ledger_world import NOTHING, LedgerWorld, build_world
-from tests.support.relay_site import HOUR_S, VALIDITY_S, RelaySite, finish
+from tests.support.relay_site import HOUR_S, VALIDITY_S, RelaySite, finish, lot
 from tests.support.stores import new_store
 
 
@@ -101,6 +102,30 @@ def test_a_request_cannot_be_executed_any_more_from_its_deadline_on(site: RelayS
     assert site.requests() == [(0, "sent", None)]
 
 
+def test_a_request_is_sent_again_before_its_deadline_only(site: RelaySite, clock: Clock) -> None:
+    site.submit("lot")
+    clock.now_s = site.relay.at_s = 1_000_000
+    site.relay.failed = Outcome(OutboxState.SENT, None, None, None, None, None, ())
+    site.submitter.step()
+    site.relay.lost = True
+    for at_s, sent in ((1_000_000 + VALIDITY_S - 1, 2), (1_000_000 + VALIDITY_S, 2)):
+        site.relay.at_s = at_s
+        site.submitter.step()
+        assert site.relay.sent == sent
+
+
+def test_fifty_records_go_into_a_request_that_holds_for_five_minutes(site: RelaySite, clock: Clock) -> None:
+    clock.now_s = site.relay.at_s = 1_000_000
+    site.relay.gas = 10_000_000
+    site.relay.failed = Outcome(OutboxState.SENT, None, None, None, None, None, ())
+    submitter = RelaySubmitter(site.relay, site.world.chain.deployment, site.own, site.factory)
+    submitter.submit([(str(number), lot(str(number))) for number in range(51)])
+    submitter.step()
+    found = site.open()
+    assert found.raw is not None
+    assert (len(found.records), parse_request(found.raw).request.deadline) == (50, 1_000_000 + 300)
+
+
 def test_nothing_is_kept_of_a_request_that_is_final(site: RelaySite) -> None:
     site.submit("lot")
     site.relay.works = True
@@ -111,6 +136,21 @@ def test_nothing_is_kept_of_a_request_that_is_final(site: RelaySite) -> None:
 
 
 # Reports that cannot be
+
+
+def test_a_request_that_is_in_no_block_any_more_is_sent_again(site: RelaySite) -> None:
+    site.submit("lot")
+    site.submitter.step()
+    site.sending.step()
+    site.relay.otherwise = {"state": OutboxState.MINED}
+    site.submitter.step()
+    assert site.open().state is OutboxState.MINED
+    site.relay.lost = True
+    site.submitter.step()
+    assert (site.open().state, site.open().block_hash) == (OutboxState.SENT, None)
+    site.relay.lost, site.relay.otherwise = False, {}
+    finish(site.submitter)
+    assert [state for _, state, _ in site.requests()] == ["final"]
 
 
 @pytest.mark.parametrize("member", ["block_number", "block_hash", "gas_used"])
