@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import cast
 
@@ -131,7 +132,7 @@ def test_what_the_contract_says_of_a_challenge_is_its_event_either_way(
     sent = cast("SentTransaction", SimpleNamespace(records=[challenge], signer=key))
     receipt = Receipt(bytes(32), True, 1, bytes(32), 1, None, logs)
     outcome = Outcome(OutboxState.MINED, None, None, 1, bytes(32), 1, logs)
-    readings = (
+    readings: tuple[Callable[[], list[int] | None], ...] = (
         lambda: read_sequences(world.chain, sent, receipt),
         lambda: relay.read_sequences(Contract.LEDGER, ledger, b"", key, outcome),
     )
