@@ -179,13 +179,9 @@ class Sender:
         given_up = not transaction.noop and (oversized or any(record.cancelling for record in transaction.records))
         if not given_up and not self._is_outbid(transaction):
             return transaction
-        profile = self._chain.profile
-        before = Fees(
-            transaction.max_fee_wei or 0,
-            transaction.priority_fee_wei or profile.priority_fee_wei,
-            is_legacy(transaction.raw or b""),
-        )
-        fees = raised_fees(self._chain.node, profile, before)
+        legacy = is_legacy(transaction.raw or b"")
+        before = Fees(transaction.max_fee_wei or 0, transaction.priority_fee_wei or 0, legacy)
+        fees = raised_fees(self._chain.node, self._chain.profile, before)
         noop = transaction.noop or given_up
         # A version that is already in a block cannot be replaced any more.
         if (fees == before and noop == transaction.noop) or self._is_mined(transaction):

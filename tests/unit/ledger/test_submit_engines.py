@@ -163,6 +163,24 @@ def test_a_minimum_price_on_a_network_without_fees_is_told_in_every_step(
     verify_once(world, store, signer, ids, before)
 
 
+def test_where_there_are_no_fees_what_takes_the_place_of_a_cancelled_record_offers_none_either(
+    world: LedgerWorld, outbox: Outbox
+) -> None:
+    """Although the profile has one for the block's producer: no node takes a transaction that offers more for that than
+    in all."""
+    signer, [(name, lot)] = world.admit(outbox), world.lots(1)
+    assert world.chain.profile.priority_fee_wei > 0
+    _free_of_charge(world)
+    world.line.handlers["eth_sendRawTransaction"] = lambda _: "0x" + "00" * 32
+    submitter = world.submitter(outbox, signer)
+    submitter.submit([(name, lot)])
+    submitter.step()
+    outbox.cancel([name])
+    submitter.step()
+    [found] = outbox.open_transactions(signer.address)
+    assert (found.noop, found.max_fee_wei, found.priority_fee_wei) == (True, 0, 0)
+
+
 def test_a_minimum_price_is_told_where_a_single_transaction_is_awaited(world: LedgerWorld) -> None:
     def refuse(_: list[Any]) -> Any:
         raise RpcError(-32009, "Gas price below configured minimum gas price")
