@@ -49,6 +49,7 @@ def test_the_block_that_used_a_nonce_is_the_first_that_counts_it(made: list[int]
         assert _find_block(cast("Node", node), KEY, nonce, last) == (used[0] if used else None)
         near = last - used[0] if used else 0
         assert len(node.asked) <= 2 + 2 * (near + 1).bit_length(), "few blocks back, few questions"
+        assert used == [] or last - min(node.asked) <= max(1, 2 * near), "nodes keep the states of the latest blocks"
 
 
 def test_of_the_transactions_of_a_block_that_of_the_key_with_the_nonce_counts() -> None:
