@@ -110,6 +110,17 @@ def test_an_outbox_that_is_older_is_named_with_its_way_out(
         verify_outbox(world.chain, elsewhere, signer.address)
 
 
+def test_what_a_key_sent_for_others_is_looked_at_only_if_it_is_a_relays(
+    world: LedgerWorld, store: Store, outbox: Outbox
+) -> None:
+    signer, payer = world.admit(outbox), world.fund(LocalSigner.generate())
+    world._send(payer, world.chain.forwarder, execute_data(world.sign_request(signer)))
+    Follower(world.chain, store).follow()
+    assert compare_outbox(world.chain, store, payer.address, relay=True) is Standing.OLDER
+    assert adopt_records(world.chain, store, payer.address).transactions == 0
+    assert compare_outbox(world.chain, store, payer.address) is Standing.CURRENT
+
+
 # Taking in
 
 
