@@ -7,12 +7,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from ledger.errors import LeaseHeldError
+from ledger.errors import ChainUnreachableError, LeaseHeldError, SubmitError
 from ledger.keys import LocalSigner
 from ledger.store import Store
 from ledger.store.outbox import Outbox, OutboxState, OutboxWriter, SentTransaction
 from ledger.submit import Submitter, relay, submitter
 from tests.support.ledger_world import LedgerWorld, results, transactions, verify_final
+from tests.support.rpc import lost
 
 HOUR_S = 3600.0
 
@@ -102,6 +103,30 @@ def test_what_the_last_step_did_is_not_called_late(world: LedgerWorld, outbox: O
         ids = found.submit(world.lots(1))
         wait(ids, timeout_s=0.0)
         verify_final(outbox, ids)
+
+
+@pytest.mark.parametrize("silent", [True, False], ids=["no answer", "no block"])
+@pytest.mark.parametrize("wait", ["drain", "await_mined"])
+def test_who_waits_is_told_once_it_takes_longer_than_the_time_given(
+    world: LedgerWorld, outbox: Outbox, monkeypatch: pytest.MonkeyPatch, wait: str, silent: bool
+) -> None:
+    now = [100.0]
+
+    def pause(_: float) -> None:
+        now[0] += 2.5
+
+    def fail(_: object) -> object:
+        raise lost()
+
+    found = Submitter(world.chain, outbox, world.admit(outbox), resend_s=HOUR_S)
+    keep(world)
+    if silent:
+        world.line.handlers["eth_sendRawTransaction"] = fail
+    monkeypatch.setattr(submitter, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=pause))
+    ids = found.submit(world.lots(1))
+    with pytest.raises(ChainUnreachableError if silent else SubmitError):
+        found.drain(timeout_s=5.0) if wait == "drain" else found.await_mined(ids, timeout_s=5.0)
+    assert now == [107.5]
 
 
 def test_who_waits_beside_another_submitter_waits_until_that_one_has_recorded_all(

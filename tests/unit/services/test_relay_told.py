@@ -9,7 +9,7 @@ import pytest
 
 from ledger.canonical import sha256
 from ledger.chain import RawLog, call_data, multicall_data
-from ledger.errors import ChainError, RequestError
+from ledger.errors import ChainError, ChainUnreachableError, RequestError, SubmitError
 from ledger.forward_requests import parse_request
 from ledger.ids import SubjectKind, subject
 from ledger.keys import LocalSigner
@@ -42,6 +42,9 @@ class Clock:
 
     def time(self) -> float:
         return self.now_s
+
+    def sleep(self, seconds: float) -> None:
+        self.elapsed_s += seconds
 
 
 @pytest.fixture
@@ -124,6 +127,20 @@ def test_fifty_records_go_into_a_request_that_holds_for_five_minutes(site: Relay
     found = site.open()
     assert found.raw is not None
     assert (len(found.records), parse_request(found.raw).request.deadline) == (50, 1_000_000 + 300)
+
+
+@pytest.mark.parametrize("silent", [True, False], ids=["no answer", "no block"])
+def test_who_waits_for_a_relay_is_told_once_it_takes_longer_than_the_time_given(
+    site: RelaySite, clock: Clock, monkeypatch: pytest.MonkeyPatch, silent: bool
+) -> None:
+    monkeypatch.setattr(relay, "_PAUSE_S", 2.5)
+    clock.now_s = site.relay.terms(site.factory.address).now_s
+    site.submit("lot")
+    site.relay.silence = ChainUnreachableError("no answer", hint="try again") if silent else None
+    told = (ChainUnreachableError, "^no answer; try again$") if silent else (SubmitError, "still pending after 5 s")
+    with pytest.raises(told[0], match=told[1]):
+        site.submitter.drain(timeout_s=5.0)
+    assert clock.elapsed_s == 107.5
 
 
 def test_nothing_is_kept_of_a_request_that_is_final(site: RelaySite) -> None:
