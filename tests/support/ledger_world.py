@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,12 +14,14 @@ from ledger.chain import (
     Chain,
     EmbeddedChain,
     Node,
+    RawLog,
     Transaction,
     Transport,
     call_data,
     deploy,
     execute_data,
     find_profile,
+    multicall_data,
     sign_transaction,
 )
 from ledger.forward_requests import ForwardRequest, SignedRequest, sign_request
@@ -84,6 +87,15 @@ class LedgerWorld:
         chain.node.send(sent.raw)
         wait_until(lambda: chain.node.receipt(sent.hash) is not None)
 
+    def emit(self, signer: LocalSigner, records: Sequence[Record]) -> list[RawLog]:
+        """What the ledger emits for these, made by the key in a single transaction."""
+        chain = self.unfaulty
+        self._send(
+            self.fund(signer), chain.ledger, multicall_data(Contract.LEDGER, [call_data(one) for one in records])
+        )
+        [receipt] = chain.node.receipts(chain.node.header())
+        return list(receipt.logs)
+
     def transfer(self, sender: Signer) -> None:
         """Uses up a nonce of the key without a record."""
         self._send(sender, sender.address, b"")
@@ -123,6 +135,13 @@ class LedgerWorld:
 
     def submitter(self, outbox: Outbox, signer: LocalSigner, batch_size: int = 50) -> Submitter:
         return Submitter(self.chain, outbox, signer, batch_size=batch_size, receipt_grace_s=0.2, resend_s=0.0)
+
+    def record(self, outbox: Outbox, signer: LocalSigner, count: int = 1) -> list[int]:
+        """Has this many lots recorded for the key, until they are final. Returns their ids in the outbox."""
+        submitter = self.submitter(outbox, signer)
+        ids = submitter.submit(self.lots(count))
+        submitter.drain()
+        return ids
 
     def lots(self, count: int) -> list[tuple[str, Record]]:
         """Records that the contract will accept, each with its own idempotency key."""

@@ -24,6 +24,13 @@ def outbox(store: Store) -> Outbox:
     return Outbox(store)
 
 
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Iterator[Store]:
+    """Another store for the same keys, whose outbox has never been used."""
+    with new_store(tmp_path, "elsewhere.db") as opened:
+        yield opened
+
+
 @pytest.fixture(scope="module")
 def shared_ledger_world() -> LedgerWorld:
     return build_world()

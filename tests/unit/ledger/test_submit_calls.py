@@ -8,11 +8,11 @@ from typing import cast
 
 import pytest
 
-from ledger.chain import RawLog, Receipt, call_data, multicall_data
+from ledger.chain import RawLog, Receipt
 from ledger.errors import ChainError, ContractRefusedError
 from ledger.ids import SubjectKind, subject
 from ledger.keys import LocalSigner
-from ledger.records import Contract, Disposition, ReceiveLot, Record, ScrapLot
+from ledger.records import Contract, Disposition, ReceiveLot, ScrapLot
 from ledger.store.outbox import FORWARDER, Entry, Outbox, OutboxState, QueuedRecord, SentTransaction
 from ledger.submit import Outcome, build_entry, relay
 from ledger.submit import calls as calls_module
@@ -79,7 +79,7 @@ def test_the_events_of_a_transaction_are_those_of_its_records(
         ScrapLot(subject(SubjectKind.LOT, participant, lot.identifier_hash), 1, Disposition.SCRAPPED, bytes(32))
         for lot in lots[2:]
     ]
-    emitted = {"ReceiveLot": logs(world, signer, [*lots]), "ScrapLot": logs(world, signer, [*scraps])}
+    emitted = {"ReceiveLot": world.emit(signer, lots), "ScrapLot": world.emit(signer, scraps)}
     records = queued(outbox, *(build_entry(str(place), lot) for place, lot in enumerate(lots[:2])))
     sent = cast("SentTransaction", SimpleNamespace(records=records, signer=signer.address))
 
@@ -92,14 +92,6 @@ def test_the_events_of_a_transaction_are_those_of_its_records(
     found = read(emitted["ReceiveLot"][:2])
     assert found is not None
     assert found == [found[0], found[0] + 1]
-
-
-def logs(world: LedgerWorld, signer: LocalSigner, records: list[Record]) -> list[RawLog]:
-    """What the ledger emits for these."""
-    world.fund(signer)
-    world._send(signer, world.chain.ledger, multicall_data(Contract.LEDGER, [call_data(one) for one in records]))
-    [receipt] = world.chain.node.receipts(world.chain.node.header())
-    return list(receipt.logs)
 
 
 SHOWN: list[tuple[list[tuple[str, bytes]], list[int] | None]] = [

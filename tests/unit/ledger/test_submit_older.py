@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import cast
 
@@ -28,25 +27,9 @@ from ledger.submit.standing import (
     verify_outbox,
 )
 from tests.support.ledger_world import LedgerWorld, transactions, verify_final
-from tests.support.stores import new_store
 
 KEY, OTHER = b"\1" * 20, b"\2" * 20
 DEPTH = 2
-
-
-@pytest.fixture
-def elsewhere(tmp_path: Path) -> Iterator[Store]:
-    """A store whose outbox has never been used."""
-    (tmp_path / "elsewhere").mkdir()
-    with new_store(tmp_path / "elsewhere") as opened:
-        yield opened
-
-
-def record(world: LedgerWorld, outbox: Outbox, signer: LocalSigner, count: int = 1) -> list[int]:
-    submitter = world.submitter(outbox, signer)
-    ids = submitter.submit(world.lots(count))
-    submitter.drain()
-    return ids
 
 
 def allocates(store: Store, signer: LocalSigner) -> int | None:
@@ -61,11 +44,11 @@ def test_what_a_key_did_before_its_outbox_was_first_used_does_not_concern_that_o
     world: LedgerWorld, outbox: Outbox, elsewhere: Store
 ) -> None:
     signer = world.admit(outbox)
-    record(world, outbox, signer)
+    world.record(outbox, signer)
     for _ in range(2):
         assert compare_outbox(world.chain, elsewhere, signer.address) is Standing.CURRENT
         assert allocates(elsewhere, signer) == world.nonces(signer)
-    verify_final(Outbox(elsewhere), record(world, Outbox(elsewhere), signer))
+    verify_final(Outbox(elsewhere), world.record(Outbox(elsewhere), signer))
 
 
 def test_an_outbox_that_was_current_without_a_record_is_older_once_there_is_one(
@@ -75,7 +58,7 @@ def test_an_outbox_that_was_current_without_a_record_is_older_once_there_is_one(
     signer = world.admit(outbox)
     assert compare_outbox(world.chain, elsewhere, signer.address) is Standing.CURRENT
     assert allocates(elsewhere, signer) == 0
-    record(world, outbox, signer)
+    world.record(outbox, signer)
     assert compare_outbox(world.chain, elsewhere, signer.address) is Standing.UNDECIDED
     Follower(world.chain, elsewhere).follow()
     assert compare_outbox(world.chain, elsewhere, signer.address) is Standing.OLDER
@@ -83,7 +66,7 @@ def test_an_outbox_that_was_current_without_a_record_is_older_once_there_is_one(
 
 def test_nonces_that_made_no_records_are_taken_note_of(world: LedgerWorld, store: Store, outbox: Outbox) -> None:
     signer = world.admit(outbox)
-    record(world, outbox, signer)
+    world.record(outbox, signer)
     world.transfer(signer)
     Follower(world.chain, store).follow()
     assert compare_outbox(world.chain, store, signer.address) is Standing.CURRENT
@@ -96,7 +79,7 @@ def test_an_outbox_that_is_older_is_named_with_its_way_out(
     signer, payer = world.admit(outbox), world.fund(LocalSigner.generate())
     for key in (signer, payer):
         assert verify_outbox(world.chain, elsewhere, key.address) is True
-    record(world, outbox, signer)
+    world.record(outbox, signer)
     world._send(payer, world.chain.forwarder, execute_data(world.sign_request(signer)))
     assert verify_outbox(world.chain, elsewhere, signer.address) is False, "the index lacks blocks"
     Follower(world.chain, elsewhere).follow()
@@ -129,7 +112,7 @@ def test_nothing_is_taken_in_before_the_last_of_it_is_final(
 ) -> None:
     signer, chain = world.admit(outbox), world.chain_with(finality_depth=DEPTH)
     for _ in range(2):
-        record(world, Outbox(elsewhere), signer)
+        world.record(Outbox(elsewhere), signer)
     last = world.chain.head_number()
     world.chain.node.wait(1)
     Follower(chain, store).follow()
@@ -150,7 +133,7 @@ def test_what_is_taken_in_may_use_twice_the_gas_should_it_have_to_be_sent_again(
     world: LedgerWorld, store: Store, outbox: Outbox, elsewhere: Store
 ) -> None:
     signer = world.admit(outbox)
-    record(world, Outbox(elsewhere), signer)
+    world.record(Outbox(elsewhere), signer)
     Follower(world.chain, store).follow()
     adopt_records(world.chain, store, signer.address)
     with store.reading() as connection:
@@ -182,7 +165,7 @@ def test_records_wait_until_a_final_block_used_their_nonce(
     world: LedgerWorld, store: Store, outbox: Outbox, depth: int
 ) -> None:
     signer, chain = world.admit(outbox), world.chain_with(finality_depth=depth)
-    world.line.handlers["eth_sendRawTransaction"] = lambda _: "0x" + "00" * 32
+    world.line.hold_transactions()
     submitter = Submitter(chain, outbox, signer, resend_s=3600)
     [number] = submitter.submit(world.lots(1))
     submitter.step()

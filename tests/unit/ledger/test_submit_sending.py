@@ -39,7 +39,7 @@ def test_two_blocks_worth_are_pending_as_soon_as_the_gas_of_one_is_known(
     world: LedgerWorld, store: Store, outbox: Outbox
 ) -> None:
     signer = world.admit(outbox)
-    world.line.handlers["eth_sendRawTransaction"] = lambda _: "0x" + "00" * 32  # a pool, and no block
+    world.line.hold_transactions()
     chain = world.chain_with(timed_blocks=True, fixed_gas_limit=None)
     submitter = Submitter(chain, outbox, signer, batch_size=1, pending=20, resend_s=HOUR_S)
     submitter.submit(world.lots(21))
@@ -94,7 +94,7 @@ def test_what_was_sent_is_looked_for_when_it_may_be_sent_again(
     now, resend_s = [1000.0], 10.0
     monkeypatch.setattr(sender, "time", SimpleNamespace(monotonic=lambda: now[0]))
     signer, chain = world.admit(outbox), world.chain_with(timed_blocks=True)
-    world.line.handlers["eth_sendRawTransaction"] = lambda _: "0x" + "00" * 32
+    world.line.hold_transactions()
     submitter = Submitter(chain, outbox, signer, resend_s=resend_s)
     submitter.submit(world.lots(1))
     submitter.step()
@@ -119,7 +119,7 @@ def test_what_was_sent_before_a_restart_is_looked_for_before_it_is_sent_again(
     world: LedgerWorld, outbox: Outbox
 ) -> None:
     signer, chain = world.admit(outbox), world.chain_with(timed_blocks=True)
-    world.line.handlers["eth_sendRawTransaction"] = lambda _: "0x" + "00" * 32
+    world.line.hold_transactions()
     first, second = (Submitter(chain, outbox, signer, resend_s=0) for _ in range(2))
     first.submit(world.lots(1))
     first.step()
@@ -205,7 +205,7 @@ def test_a_transaction_is_given_up_if_one_of_its_records_is_cancelled(
 ) -> None:
     """The others go out again without it."""
     signer = world.admit(outbox)
-    world.line.handlers["eth_sendRawTransaction"] = lambda _: "0x" + "00" * 32
+    world.line.hold_transactions()
     submitter = world.submitter(outbox, signer)
     [first, *others] = submitter.submit(world.lots(3))
     submitter.step()
@@ -223,7 +223,7 @@ def test_fees_are_raised_once_a_transaction_has_waited_for_its_time(
     now, raise_s = [1000.0], 60.0
     monkeypatch.setattr(sender, "time", SimpleNamespace(monotonic=lambda: now[0]))
     signer = world.admit(outbox)
-    world.line.handlers["eth_sendRawTransaction"] = lambda _: "0x" + "00" * 32
+    world.line.hold_transactions()
     submitter = Submitter(world.chain, outbox, signer, resend_s=0, raise_s=raise_s)
     submitter.submit(world.lots(1))
     submitter.step()
@@ -306,7 +306,7 @@ def test_records_whose_nonce_something_else_used_go_out_in_the_same_step(
     """Where one transaction may be open at a time: theirs is not open any more."""
     signer = world.admit(outbox)
     submitter = Submitter(world.chain, outbox, signer, pending=1, receipt_grace_s=0, resend_s=HOUR_S)
-    world.line.handlers["eth_sendRawTransaction"] = lambda _: "0x" + "00" * 32
+    world.line.hold_transactions()
     submitter.submit(world.lots(1))
     submitter.step()
     assert transactions(store, signer) == [(0, "sent")]
@@ -356,7 +356,7 @@ def test_a_nonce_that_no_final_block_uses_any_more_needs_no_explanation(world: L
     signer = world.admit(outbox)
     chain = world.chain_with(finality_depth=2)
     submitter = Submitter(chain, outbox, signer, receipt_grace_s=0, resend_s=HOUR_S)
-    world.line.handlers["eth_sendRawTransaction"] = lambda _: "0x" + "00" * 32
+    world.line.hold_transactions()
     submitter.submit(world.lots(1))
     submitter.step()
     used_in_final = ["0x1", "0x0"]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -22,7 +20,6 @@ from ledger.submit import Submitter, adopt_records, reopen_records, setback
 from ledger.submit.standing import Standing, compare_outbox, forward_key, verify_outbox
 from tests.support.copies import copy_chain
 from tests.support.ledger_world import LedgerWorld, build_world, transactions, verify_final, verify_once
-from tests.support.stores import new_store
 
 
 @pytest.fixture
@@ -31,24 +28,9 @@ def world() -> LedgerWorld:
     return build_world()
 
 
-@pytest.fixture
-def elsewhere(tmp_path: Path) -> Iterator[Store]:
-    """Another store for the same key."""
-    (tmp_path / "elsewhere").mkdir()
-    with new_store(tmp_path / "elsewhere") as opened:
-        yield opened
-
-
-def record(world: LedgerWorld, outbox: Outbox, signer: LocalSigner) -> list[int]:
-    submitter = world.submitter(outbox, signer)
-    ids = submitter.submit(world.lots(1))
-    submitter.drain()
-    return ids
-
-
 def lose_one(world: LedgerWorld, chain: Chain, outbox: Outbox, signer: LocalSigner) -> int:
     """Queues a record whose transaction never reaches the node, and returns its id."""
-    world.line.handlers["eth_sendRawTransaction"] = lambda _: "0x" + "00" * 32
+    world.line.hold_transactions()
     submitter = Submitter(chain, outbox, signer, resend_s=3600)
     [number] = submitter.submit(world.lots(1))
     submitter.step()
@@ -60,7 +42,7 @@ def test_records_of_a_key_that_its_outbox_never_used_make_it_older_once_they_are
     world: LedgerWorld, store: Store, outbox: Outbox, elsewhere: Store
 ) -> None:
     signer = world.admit(outbox)
-    record(world, Outbox(elsewhere), signer)
+    world.record(Outbox(elsewhere), signer)
     assert compare_outbox(world.chain, store, signer.address) is Standing.UNDECIDED
     Follower(world.chain, store).follow()
     assert compare_outbox(world.chain, store, signer.address) is Standing.OLDER
@@ -148,7 +130,7 @@ def test_nothing_is_taken_in_while_the_node_has_another_block_than_the_index(
     world: LedgerWorld, store: Store, outbox: Outbox, elsewhere: Store
 ) -> None:
     signer = world.admit(outbox)
-    record(world, Outbox(elsewhere), signer)
+    world.record(Outbox(elsewhere), signer)
     Follower(world.chain, store).follow()
     rows, last = TABLES[RecordRow], world.chain.head_number()
     with store.transaction() as connection:
@@ -163,7 +145,7 @@ def test_nothing_is_taken_in_from_a_node_without_receipts(
     world: LedgerWorld, store: Store, outbox: Outbox, elsewhere: Store
 ) -> None:
     signer = world.admit(outbox)
-    record(world, Outbox(elsewhere), signer)
+    world.record(Outbox(elsewhere), signer)
     Follower(world.chain, store).follow()
     world.line.handlers["eth_getTransactionReceipt"] = lambda _: None
     with pytest.raises(
@@ -182,7 +164,7 @@ def test_the_only_record_of_a_key_goes_out_again_if_the_chain_lost_it(
     signer = world.admit(outbox)
     assert isinstance(world.line.node, EmbeddedChain)
     earlier, before = copy_chain(world.line.node), world.count()
-    ids = record(world, outbox, signer)
+    ids = world.record(outbox, signer)
     world.line.node = earlier
     world.__dict__.pop("unfaulty", None)  # a cached connection to the chain as it was
     while world.chain.head_number() <= outbox.seen_block():
@@ -209,10 +191,10 @@ def test_all_records_that_the_chain_lost_go_out_again(
     """However many there are."""
     monkeypatch.setattr(setback, "_PAGE", 1)
     signer = world.admit(outbox)
-    kept = record(world, outbox, signer)
+    kept = world.record(outbox, signer)
     assert isinstance(world.line.node, EmbeddedChain)
     earlier = copy_chain(world.line.node)
-    lost = [*record(world, outbox, signer), *record(world, outbox, signer), *record(world, outbox, signer)]
+    lost = [*world.record(outbox, signer), *world.record(outbox, signer), *world.record(outbox, signer)]
     world.line.node = earlier
     world.__dict__.pop("unfaulty", None)  # a cached connection to the chain as it was
     with pytest.raises(
@@ -236,7 +218,7 @@ def test_a_nonce_that_made_no_record_is_used_again_on_a_chain_that_lost_it(
     outbox.cancel([outbox.record(number).idempotency_key])
     world.submitter(outbox, signer).drain()
     assert transactions(store, signer) == [(0, "replaced")]
-    [kept] = record(world, outbox, signer)
+    [kept] = world.record(outbox, signer)
     world.line.node = earlier
     world.__dict__.pop("unfaulty", None)  # a cached connection to the chain as it was
     while world.chain.head_number() <= outbox.seen_block():

@@ -18,11 +18,6 @@ from tests.support.rpc import lost
 HOUR_S = 3600.0
 
 
-def keep(world: LedgerWorld) -> None:
-    """The node takes transactions, and mines none."""
-    world.line.handlers["eth_sendRawTransaction"] = lambda _: "0x" + "00" * 32
-
-
 def test_a_step_starts_as_many_transactions_as_may_be_pending(world: LedgerWorld, store: Store, outbox: Outbox) -> None:
     """Also where each is in a block at once, so that the lease can be renewed in between."""
     signer = world.admit(outbox)
@@ -38,7 +33,7 @@ def test_what_comes_into_a_block_in_a_step_makes_room_in_the_same_one(
 ) -> None:
     signer = world.admit(outbox)
     found = Submitter(world.chain, outbox, signer, batch_size=1, pending=3, resend_s=0)
-    keep(world)
+    world.line.hold_transactions()
     found.submit(world.lots(3))
     for _ in range(2):  # of the first one, the gas is not known
         found.step()
@@ -54,7 +49,7 @@ def test_where_blocks_come_by_themselves_what_follows_waits_for_the_next_step(
 ) -> None:
     """The contract may say something else to it then."""
     signer = world.admit(outbox)
-    keep(world)
+    world.line.hold_transactions()
     found = Submitter(world.chain_with(timed_blocks=True), outbox, signer, batch_size=1, resend_s=HOUR_S)
     found.submit(world.lots(3))
     found.step()
@@ -119,7 +114,7 @@ def test_who_waits_is_told_once_it_takes_longer_than_the_time_given(
         raise lost()
 
     found = Submitter(world.chain, outbox, world.admit(outbox), resend_s=HOUR_S)
-    keep(world)
+    world.line.hold_transactions()
     if silent:
         world.line.handlers["eth_sendRawTransaction"] = fail
     monkeypatch.setattr(submitter, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=pause))

@@ -142,7 +142,7 @@ def test_the_time_for_a_receipt_begins_anew_when_no_final_block_uses_the_nonce_a
     monkeypatch.setattr(tracker_module, "time", SimpleNamespace(monotonic=lambda: now[0]))
     signer = world.admit(outbox)
     submitter = Submitter(world.chain_with(finality_depth=2), outbox, signer, receipt_grace_s=grace_s, resend_s=3600)
-    world.line.handlers["eth_sendRawTransaction"] = lambda _: "0x" + "00" * 32
+    world.line.hold_transactions()
     submitter.submit(world.lots(1))
     submitter.step()
     world.line.handlers["eth_getTransactionCount"] = lambda params: hex(
@@ -159,7 +159,7 @@ def test_the_time_for_a_receipt_begins_anew_when_no_final_block_uses_the_nonce_a
 def test_once_it_is_known_what_used_a_nonce_nothing_waits(world: LedgerWorld, store: Store, outbox: Outbox) -> None:
     signer = world.admit(outbox)
     submitter = Submitter(world.chain, outbox, signer, receipt_grace_s=0, resend_s=3600)
-    world.line.handlers["eth_sendRawTransaction"] = lambda _: "0x" + "00" * 32
+    world.line.hold_transactions()
     submitter.submit(world.lots(1))
     submitter.step()
     world.line.handlers.clear()

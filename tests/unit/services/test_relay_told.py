@@ -7,17 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from ledger.canonical import sha256
 from ledger.chain import RawLog, call_data, multicall_data
 from ledger.errors import ChainError, ChainUnreachableError, RequestError, SubmitError
 from ledger.forward_requests import parse_request
 from ledger.ids import SubjectKind, subject
-from ledger.keys import LocalSigner
-from ledger.records import Contract, Disposition, ReceiveLot, Record, ScrapLot
+from ledger.records import Contract, Disposition, ScrapLot
 from ledger.store.outbox import OutboxState
 from ledger.submit import Outcome, RelaySubmitter, relay
 from ledger.submit.relay import read_sequences
-from tests.support.ledger_world import NOTHING, LedgerWorld, build_world
+from tests.support.ledger_world import build_world
 from tests.support.relay_site import HOUR_S, VALIDITY_S, RelaySite, finish, lot
 from tests.support.stores import new_store
 
@@ -184,16 +182,15 @@ def test_a_block_without_a_name_is_none(site: RelaySite, member: str) -> None:
 @pytest.mark.parametrize("made", [["ReceiveLot"], ["ReceiveLot"] * 3, ["ReceiveLot", "ScrapLot"], ["ScrapLot"] * 2])
 def test_the_records_that_a_relay_reports_are_those_that_were_signed(site: RelaySite, made: list[str]) -> None:
     world, key = site.world, site.factory
-    names = iter("abcdef")
-    lots = [ReceiveLot(sha256(next(names).encode()), 5, b"H87", NOTHING) for _ in range(4)]
+    lots = [lot(name) for name in "abcd"]
     participant = site.relay.participant
     scraps = [
-        ScrapLot(subject(SubjectKind.LOT, participant, lot.identifier_hash), 1, Disposition.SCRAPPED, bytes(32))
-        for lot in lots[2:]
+        ScrapLot(subject(SubjectKind.LOT, participant, one.identifier_hash), 1, Disposition.SCRAPPED, bytes(32))
+        for one in lots[2:]
     ]
-    logs = {"ReceiveLot": _logs(world, key, [*lots]), "ScrapLot": _logs(world, key, [*scraps])}
+    logs = {"ReceiveLot": world.emit(key, lots), "ScrapLot": world.emit(key, scraps)}
     told = tuple(logs[kind][place] for place, kind in enumerate(made))
-    data = multicall_data(Contract.LEDGER, [call_data(lot) for lot in lots[:2]])
+    data = multicall_data(Contract.LEDGER, [call_data(one) for one in lots[:2]])
 
     def read(logs: tuple[RawLog, ...]) -> list[int]:
         outcome = Outcome(OutboxState.MINED, None, None, 1, bytes(32), 1, logs)
@@ -203,11 +200,3 @@ def test_the_records_that_a_relay_reports_are_those_that_were_signed(site: Relay
         read(told)
     right = read(tuple(logs["ReceiveLot"][:2]))
     assert right == list(range(right[0], right[0] + 2))
-
-
-def _logs(world: LedgerWorld, key: LocalSigner, records: list[Record]) -> list[RawLog]:
-    """What the ledger emits for these, made by the key itself."""
-    world.fund(key)
-    world._send(key, world.chain.ledger, multicall_data(Contract.LEDGER, [call_data(one) for one in records]))
-    [receipt] = world.chain.node.receipts(world.chain.node.header())
-    return list(receipt.logs)
