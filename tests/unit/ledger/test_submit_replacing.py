@@ -164,6 +164,7 @@ def test_nothing_is_sent_above_what_the_node_lacks(world: LedgerWorld, store: St
     ids = submitter.submit(world.lots(3))
     submitter.step()
     assert len(asked) == 1
+    assert [nonce for nonce, _ in transactions(store, signer)] == [0]
     world.line.handlers.clear()
     submitter.drain()
     verify_once(world, store, signer, ids, before)

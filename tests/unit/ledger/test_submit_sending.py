@@ -65,28 +65,6 @@ def test_nothing_is_started_behind_a_transaction_that_the_node_refuses(
     verify_final(outbox, ids)
 
 
-def test_nothing_is_started_behind_a_transaction_that_waits_for_others(
-    world: LedgerWorld, store: Store, outbox: Outbox
-) -> None:
-    """The node lacks one of a lower nonce."""
-    signer = world.admit(outbox)
-    refuse(world, "nonce too high")
-    submitter = world.submitter(outbox, signer, batch_size=1)
-    submitter.submit(world.lots(3))
-    submitter.step()
-    assert [nonce for nonce, _ in transactions(store, signer)] == [0]
-
-
-def test_nothing_is_outbid_where_engines_replace_nothing(world: LedgerWorld, outbox: Outbox) -> None:
-    signer, sent = world.admit(outbox), set[str]()
-    world.line.handlers["eth_sendRawTransaction"] = lambda params: sent.add(params[0])
-    submitter = Submitter(world.chain_with(bump_percent=0), outbox, signer, resend_s=0, raise_s=0)
-    submitter.submit(world.lots(1))
-    for _ in range(3):
-        submitter.step()
-    assert len(sent) == 1
-
-
 def test_what_was_sent_is_looked_for_when_it_may_be_sent_again(
     world: LedgerWorld, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -198,23 +176,6 @@ def test_what_a_full_pool_did_not_take_is_offered_again_with_the_next_block(worl
     offered[1:] = []
     submitter.step()
     assert offered[1:] == [first, second]
-
-
-def test_a_transaction_is_given_up_if_one_of_its_records_is_cancelled(
-    world: LedgerWorld, store: Store, outbox: Outbox
-) -> None:
-    """The others go out again without it."""
-    signer = world.admit(outbox)
-    world.line.hold_transactions()
-    submitter = world.submitter(outbox, signer)
-    [first, *others] = submitter.submit(world.lots(3))
-    submitter.step()
-    outbox.cancel([outbox.record(first).idempotency_key])
-    world.line.handlers.clear()
-    submitter.drain()
-    assert outbox.record(first).state is OutboxState.CANCELLED
-    verify_final(outbox, others)
-    assert transactions(store, signer) == [(0, "replaced"), (1, "final")]
 
 
 def test_fees_are_raised_once_a_transaction_has_waited_for_its_time(
