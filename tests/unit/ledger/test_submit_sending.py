@@ -7,15 +7,12 @@ from typing import Any, cast
 
 import pytest
 
-from ledger.chain import Chain, EmbeddedChain, RpcError
+from ledger.chain import EmbeddedChain, RpcError
 from ledger.errors import ChainError, ChainUnreachableError, FeeTooLowError, SubmitError
 from ledger.keys import LocalSigner
 from ledger.store import Store
-from ledger.store.outbox import Outbox, OutboxState, SentTransaction, Version
+from ledger.store.outbox import Outbox, OutboxState, SentTransaction
 from ledger.submit import Submitter, relay, sender
-from ledger.submit.batches import Batches
-from ledger.submit.reports import ignore
-from ledger.submit.window import Window
 from tests.support.copies import copy_chain
 from tests.support.ledger_world import LedgerWorld, build_world, results, transactions, verify_final
 
@@ -196,22 +193,20 @@ def test_fees_are_raised_once_a_transaction_has_waited_for_its_time(
 
 
 @pytest.mark.parametrize("mined", [0, 1, 2])
-def test_no_version_is_signed_beside_one_that_is_in_a_block(mined: int) -> None:
-    hashes = [bytes([number]) * 32 for number in range(3)]
-    node = SimpleNamespace(receipt=lambda name: "a receipt" if name == hashes[mined] else None)
-    found = sender.Sender(
-        cast("Chain", SimpleNamespace(node=node)),
-        LocalSigner.from_bytes(b"\1" * 32),
-        cast("Batches", None),
-        sender.Patience(),
-        Window(),
-        ignore,
-    )
-    versions = tuple(Version(name, noop=False) for name in hashes[1:])
-    sent = cast("SentTransaction", SimpleNamespace(hash=hashes[0], noop=False, replaced=versions))
-    assert found._is_mined(sent) is True
-    node.receipt = lambda _: None
-    assert found._is_mined(sent) is False
+def test_no_version_is_signed_beside_one_that_is_in_a_block(world: LedgerWorld, outbox: Outbox, mined: int) -> None:
+    """Although the node did not show it a moment before, and does not count its nonce yet."""
+    signer, sent, versions = world.admit(outbox), list[str](), 3
+    world.line.handlers["eth_sendRawTransaction"] = lambda params: sent.append(params[0])
+    world.line.handlers["eth_getTransactionCount"] = lambda _: "0x0"
+    submitter = Submitter(world.chain, outbox, signer, resend_s=0, raise_s=0)
+    ids = submitter.submit(world.lots(1))
+    for _ in range(versions):
+        submitter.step()
+    world.line.node.request("eth_sendRawTransaction", [sent[mined]])
+    world.line.hide_receipts(versions)
+    submitter.step()
+    assert len(set(sent)) == versions
+    verify_final(outbox, ids)
 
 
 def test_what_was_never_signed_is_not_sent() -> None:
