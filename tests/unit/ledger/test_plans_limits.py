@@ -106,12 +106,21 @@ def test_a_list_is_no_longer_than_its_limit() -> None:
         Choices(texts)
 
 
-def test_a_plan_has_at_most_so_many_jobs_offers_windows_and_kinds() -> None:
+def test_there_are_at_most_so_many_kinds_jobs_windows_and_offers() -> None:
     assert (MAX_JOBS, MAX_OFFERS, MAX_WINDOWS, MAX_KINDS) == (10_000, 200_000, 100_000, 64)
     kinds: list[Json] = [{"kind": f"{number:04}", "limits": {}} for number in range(MAX_KINDS + 1)]
     assert len(parse_capability(kinds[1:])) == MAX_KINDS
     with pytest.raises(PlanError, match="kinds of a capability: 65 of them"):
         parse_capability(kinds)
+    call = made_file(3).call
+    jobs = tuple(replace(call.jobs[0], order=number.to_bytes(32)) for number in range(MAX_JOBS + 1))
+    assert len(replace(call, jobs=jobs[1:]).jobs) == MAX_JOBS
+    with pytest.raises(PlanError, match="jobs of a call: 10001 of them"):
+        replace(call, jobs=jobs)
+    windows = tuple((slot, slot, 1) for slot in range(MAX_WINDOWS + 1))
+    assert len(offer(*windows[1:]).windows) == MAX_WINDOWS
+    with pytest.raises(PlanError, match="windows of an offer: 100001 of them"):
+        offer(*windows)
     unpriced = tuple((number, ()) for number in range(1, MAX_OFFERS + 2))
     assert len(Bound(0, unpriced[1:]).prices) == MAX_OFFERS
     with pytest.raises(PlanError, match="machines with slot prices: 200001 of them"):
