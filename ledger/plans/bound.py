@@ -146,6 +146,7 @@ def tabulate(problem: Problem, route: Route, prices: Occupation, limit: int | No
                 latest = _latest_end(problem, route, number + 1, reached, limit)
             earliest = min(first + choice.duration for choice, first, _ in stage)
             following = route.choices[number + 1]
+            # Where nobody offers what follows, that is 0, and so before any operation has ended.
             last = latest - min((choice.duration for choice in following), default=latest)
             if last < earliest:
                 return PathTable(NO_PATH, stages, [])
@@ -247,7 +248,7 @@ def _with_end(problem: Problem, route: Route, choice: Choice, first: int, costs:
         return [NO_PATH] * len(costs)
     if way.cost:
         costs = [cost + way.cost for cost in costs]
-    # The number of starts that are in time; from then on each slot adds the weight once more.
+    # How many starts are in time, if there are so many; from then on each slot adds the weight once more.
     in_time = max(route.due - choice.duration - way.slots - first + 1, 0)
     if route.weight:
         late = first + in_time + choice.duration + way.slots - route.due

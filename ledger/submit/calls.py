@@ -100,8 +100,7 @@ def read_sequences(chain: Chain, transaction: SentTransaction, receipt: Receipt)
     """Return the sequence of each of the transaction's records, in call order; None if the transaction reverted.
 
     For a forward request, which may make several records, it is the first of their sequences. Raises ChainError when
-    the transaction emitted events other than those of its
-        records.
+    the transaction emitted events other than those of its records.
     """
     if not receipt.succeeded:
         return None

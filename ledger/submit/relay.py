@@ -182,8 +182,8 @@ class RelaySubmitter:
         """Advance all open requests, and start new ones. Returns whether nothing is left to do.
 
         Raises LeaseHeldError when another submitter is active for the key, WrongChainError when the outbox is for
-        another ledger, ChainError and its kinds when the relay
-        fails, RequestError when it refuses a request. The next step continues where this one stopped.
+        another ledger, ChainError and its kinds when the relay fails, RequestError when it refuses a request. The next
+        step continues where this one stopped.
         """
         try:
             writer = self._lease.hold()

@@ -74,7 +74,7 @@ class _Told(RelayAtHand):
     """How much later it is, as the relay and its chain tell."""
     lost = False
     """Whether it has forgotten all requests."""
-    failed: Outcome | None = None
+    outcome: Outcome | None = None
     """What it tells of each request, instead of sending it."""
     gas: int | None = None
     """What each call needs."""
@@ -83,7 +83,7 @@ class _Told(RelayAtHand):
     otherwise: Mapping[str, Any] = MappingProxyType({})
     """What it tells otherwise of each request."""
     works = False
-    """Whether it goes on whenever it is asked for a request."""
+    """Whether it makes a step whenever it is asked for a request."""
     sent = 0
     """How many requests it was given."""
     refusal: Exception | None = None
@@ -109,11 +109,11 @@ class _Told(RelayAtHand):
         self.sent += 1
         if self.refusal is not None:
             raise self.refusal
-        if self.failed is None:
+        if self.outcome is None:
             super().send(raw)
 
     def look(self, digest: bytes) -> Outcome | None:
         if self.works:
             self.relay.step()
-        found = None if self.lost else self.failed or super().look(digest)
+        found = None if self.lost else self.outcome or super().look(digest)
         return found and replace(found, **self.otherwise)

@@ -105,7 +105,7 @@ SHOWN: list[tuple[list[tuple[str, bytes]], list[int] | None]] = [
 
 
 @pytest.mark.parametrize(("shown", "sequences"), SHOWN)
-def test_what_the_contract_says_of_a_challenge_is_its_event_either_way(
+def test_a_challenge_is_recorded_by_its_event_whether_upheld_or_refuted(
     world: LedgerWorld,
     monkeypatch: pytest.MonkeyPatch,
     shown: list[tuple[str, bytes]],

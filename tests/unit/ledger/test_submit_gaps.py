@@ -131,7 +131,7 @@ def test_below_a_final_nonce_the_node_is_behind(
     assert nonces(outbox) == [9]
 
 
-def test_a_submitter_fills_a_gap_that_is_half_as_old_as_what_it_sends_again(
+def test_a_submitter_fills_a_gap_after_half_of_the_time_after_which_it_sends_again(
     world: LedgerWorld, store: Store, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now, signer = [100.0], world.admit(outbox)

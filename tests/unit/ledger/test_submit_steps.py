@@ -156,7 +156,7 @@ def test_a_submitter_knows_the_latest_block(world: LedgerWorld, outbox: Outbox) 
     assert found.head_number() == world.chain.head_number() > 0
 
 
-def test_fault_runs_stop_a_relays_user_at_moves_that_there_are() -> None:
+def test_the_crash_points_of_a_relays_user_are_moves_of_the_outbox_writer() -> None:
     assert {callable(getattr(OutboxWriter, name)) for name in relay.CRASH_POINTS} == {True}
 
 

@@ -111,7 +111,7 @@ def test_with_each_step_what_is_open_no_more_is_forgotten() -> None:
 
 
 def test_a_transaction_that_was_found_is_missing_no_more() -> None:
-    """Should it be missing again, its time begins anew. In a block that is not final, it still makes no records."""
+    """Should it be missing again, its time begins anew. Of a transfer, nothing is stored before its block is final."""
     found = tracker()
     found._settle_found(cast("OutboxWriter", None), sent(), receipt(CURRENT), noop=True)
     assert [set(one) for one in (found._missing_since, found._unexplained, found._unsettled)] == [{6}, {6}, set()]
@@ -121,7 +121,7 @@ def test_a_transaction_that_was_found_is_missing_no_more() -> None:
 def test_where_blocks_may_be_replaced_a_nonce_in_the_latest_one_is_not_used_for_good(
     world: LedgerWorld, outbox: Outbox, depth: int
 ) -> None:
-    """Who used it is looked for once no other block can: until then the node shows its receipt or it does not."""
+    """What used it is looked for only once no other block can: until then its receipt may still appear."""
     signer = world.admit(outbox)
     submitter = Submitter(world.chain_with(finality_depth=depth), outbox, signer, receipt_grace_s=0, resend_s=0)
     ids = submitter.submit(world.lots(1))

@@ -101,7 +101,7 @@ def test_what_was_recorded_is_not_signed_again_if_the_relay_has_forgotten_it(sit
 @pytest.mark.parametrize(("told", "kept"), [("OrderUnknown()", "OrderUnknown()"), (None, "")])
 def test_what_the_ledger_refused_waits_again_once_it_has_run_out(site: RelaySite, told: str | None, kept: str) -> None:
     number = site.submit("lot")
-    site.relay.failed = Outcome(OutboxState.FAILED, None, told, None, None, None, ())
+    site.relay.outcome = Outcome(OutboxState.FAILED, None, told, None, None, None, ())
     for _ in range(2):
         site.submitter.step()
     assert site.requests() == [(0, "sent", None)], "it could still be executed"
@@ -114,7 +114,7 @@ def test_what_the_ledger_refused_waits_again_once_it_has_run_out(site: RelaySite
 
 def test_a_record_that_is_refused_again_and_again_although_it_is_simulated_fails(site: RelaySite) -> None:
     number, times = site.submit("lot"), 3
-    site.relay.failed = Outcome(OutboxState.FAILED, None, "OrderUnknown()", None, None, None, ())
+    site.relay.outcome = Outcome(OutboxState.FAILED, None, "OrderUnknown()", None, None, None, ())
     for ran_out in range(times + 1):
         assert site.state(number) is (OutboxState.SENT if ran_out else OutboxState.QUEUED)
         site.relay.passed_s = 2 * VALIDITY_S * ran_out
@@ -160,7 +160,7 @@ def test_a_cancelled_record_goes_out_no_more_once_its_request_ran_out(site: Rela
     """The others of its request go out without it."""
     [first, second] = site.submitter.submit([(name, lot(name)) for name in ("first", "second")])
     site.relay.lost = True
-    site.relay.failed = Outcome(OutboxState.SENT, None, None, None, None, None, ())
+    site.relay.outcome = Outcome(OutboxState.SENT, None, None, None, None, None, ())
     site.submitter.step()
     assert {one.id for one in site.open().records} == {first, second}
     site.outbox.cancel(["first"])

@@ -70,7 +70,7 @@ def test_what_the_ledger_refused_does_not_wait_to_be_sent_again(site: RelaySite,
     submitter = RelaySubmitter(site.relay, site.world.chain.deployment, site.own, key, validity_s=60, resend_s=3600.0)
     clock.now_s = site.relay.terms(key.address).now_s
     site.submit("lot")
-    site.relay.failed = Outcome(OutboxState.FAILED, None, "OrderUnknown()", None, None, None, ())
+    site.relay.outcome = Outcome(OutboxState.FAILED, None, "OrderUnknown()", None, None, None, ())
     submitter.step()
     site.relay.passed_s = 2 * 60
     submitter.step()
@@ -83,7 +83,7 @@ def test_the_clock_of_a_relay_may_be_an_hour_ahead(site: RelaySite, clock: Clock
     with pytest.raises(ChainError, match="the relay's clock is far ahead"):
         site.submitter.step()
     site.relay.at_s -= 1
-    site.relay.failed = Outcome(OutboxState.SENT, None, None, None, None, None, ())
+    site.relay.outcome = Outcome(OutboxState.SENT, None, None, None, None, None, ())
     site.submitter.step()
     assert site.state(number) is OutboxState.SENT
 
@@ -106,7 +106,7 @@ def test_a_request_cannot_be_executed_any_more_from_its_deadline_on(site: RelayS
 def test_a_request_is_sent_again_before_its_deadline_only(site: RelaySite, clock: Clock) -> None:
     site.submit("lot")
     clock.now_s = site.relay.at_s = 1_000_000
-    site.relay.failed = Outcome(OutboxState.SENT, None, None, None, None, None, ())
+    site.relay.outcome = Outcome(OutboxState.SENT, None, None, None, None, None, ())
     site.submitter.step()
     site.relay.lost = True
     for at_s, sent in ((1_000_000 + VALIDITY_S - 1, 2), (1_000_000 + VALIDITY_S, 2)):
@@ -118,7 +118,7 @@ def test_a_request_is_sent_again_before_its_deadline_only(site: RelaySite, clock
 def test_fifty_records_go_into_a_request_that_holds_for_five_minutes(site: RelaySite, clock: Clock) -> None:
     clock.now_s = site.relay.at_s = 1_000_000
     site.relay.gas = 10_000_000
-    site.relay.failed = Outcome(OutboxState.SENT, None, None, None, None, None, ())
+    site.relay.outcome = Outcome(OutboxState.SENT, None, None, None, None, None, ())
     submitter = RelaySubmitter(site.relay, site.world.chain.deployment, site.own, site.factory)
     submitter.submit([(str(number), lot(str(number))) for number in range(51)])
     submitter.step()
@@ -169,7 +169,7 @@ def test_a_request_that_is_in_no_block_any_more_is_sent_again(site: RelaySite) -
 
 
 @pytest.mark.parametrize("member", ["block_number", "block_hash", "gas_used"])
-def test_a_block_without_a_name_is_none(site: RelaySite, member: str) -> None:
+def test_a_report_of_a_block_that_lacks_its_number_hash_or_gas_is_refused(site: RelaySite, member: str) -> None:
     site.submit("lot")
     site.submitter.step()
     site.sending.step()
