@@ -29,7 +29,7 @@ from ledger.keys import LocalSigner, Signer
 from ledger.names import NameKey
 from ledger.records import AcceptKey, Admit, Contract, ReceiveLot, Record, Role, SetNameKey
 from ledger.store import Store
-from ledger.store.outbox import Outbox, OutboxState, QueuedRecord
+from ledger.store.outbox import Outbox, OutboxState, QueuedRecord, SentTransaction
 from ledger.submit import Submitter
 from tests.support.copies import copy_chain
 from tests.support.patience import wait_until
@@ -37,6 +37,13 @@ from tests.support.rpc import Line
 
 NOTHING = bytes(32)
 _MONEY_WEI = 10**20
+
+
+class Told(list[str]):
+    """The events that a submitter reports, one after the other. To be given to it as its `report`."""
+
+    def __call__(self, event: str, _: SentTransaction, __: str | None) -> None:
+        self.append(event)
 
 
 @dataclass

@@ -7,10 +7,10 @@ import pytest
 from ledger.chain import EmbeddedChain
 from ledger.errors import ChainUnreachableError, SubmitError
 from ledger.keys import LocalSigner
-from ledger.store.outbox import Outbox, OutboxState, SentTransaction
+from ledger.store.outbox import Outbox, OutboxState
 from ledger.submit import Submitter
 from tests.support.copies import copy_chain
-from tests.support.ledger_world import LedgerWorld, build_world, results
+from tests.support.ledger_world import LedgerWorld, Told, build_world, results
 from tests.support.rpc import lost
 
 DEPTH = 2
@@ -65,13 +65,9 @@ def test_a_node_that_does_not_answer_is_told_in_the_end(world: LedgerWorld, outb
 
 
 def test_a_block_that_gave_way_is_told(world: LedgerWorld, outbox: Outbox) -> None:
-    signer, told = world.admit(outbox), list[str]()
-
-    def report(event: str, _: SentTransaction, __: str | None) -> None:
-        told.append(event)
-
+    signer, told = world.admit(outbox), Told()
     submitter = Submitter(
-        world.chain_with(finality_depth=DEPTH), outbox, signer, receipt_grace_s=0, resend_s=0, report=report
+        world.chain_with(finality_depth=DEPTH), outbox, signer, receipt_grace_s=0, resend_s=0, report=told
     )
     assert isinstance(world.line.node, EmbeddedChain)
     earlier = copy_chain(world.line.node)
@@ -89,17 +85,14 @@ def test_a_block_that_gave_way_to_one_in_which_the_transaction_failed_is_told(
     world: LedgerWorld, outbox: Outbox
 ) -> None:
     """Its records wait until that block is final: another one may still make them."""
-    signer, told = world.admit(outbox), list[str]()
-
-    def report(event: str, _: SentTransaction, __: str | None) -> None:
-        told.append(event)
+    signer, told = world.admit(outbox), Told()
 
     def failed(params: list[object]) -> object:
         receipt = world.line.node.request("eth_getTransactionReceipt", params)
         return receipt and {**receipt, "status": "0x0", "logs": [], "blockHash": "0x" + "ee" * 32}
 
     submitter = Submitter(
-        world.chain_with(finality_depth=DEPTH), outbox, signer, receipt_grace_s=60, resend_s=60, report=report
+        world.chain_with(finality_depth=DEPTH), outbox, signer, receipt_grace_s=60, resend_s=60, report=told
     )
     ids = submitter.submit(world.lots(1))
     submitter.await_mined(ids)

@@ -13,9 +13,9 @@ from ledger.ids import SubjectKind, subject
 from ledger.keys import LocalSigner
 from ledger.records import Contract, Disposition, ReceiveLot, Record, ScrapLot
 from ledger.store import Store
-from ledger.store.outbox import Outbox, OutboxState, SentTransaction
+from ledger.store.outbox import Outbox, OutboxState
 from ledger.submit import Submitter
-from tests.support.ledger_world import LedgerWorld, results, transactions, verify_final, verify_once
+from tests.support.ledger_world import LedgerWorld, Told, results, transactions, verify_final, verify_once
 
 # Receipts and nonces
 
@@ -209,13 +209,9 @@ def test_a_mined_transaction_is_watched_until_it_is_final(world: LedgerWorld, st
 def test_a_transaction_in_another_block_than_before_is_settled_anew(
     world: LedgerWorld, store: Store, outbox: Outbox
 ) -> None:
-    chain, told = Chain(world.chain.node, DEEP, world.chain.deployment), list[str]()
+    chain, told = Chain(world.chain.node, DEEP, world.chain.deployment), Told()
     signer, before = world.admit(outbox), world.count()
-
-    def report(event: str, _: SentTransaction, __: str | None) -> None:
-        told.append(event)
-
-    submitter = Submitter(chain, outbox, signer, receipt_grace_s=0.2, resend_s=0, report=report)
+    submitter = Submitter(chain, outbox, signer, receipt_grace_s=0.2, resend_s=0, report=told)
     ids = submitter.submit(world.lots(1))
 
     def elsewhere(params: list[Any]) -> Any:
@@ -242,13 +238,9 @@ def test_a_block_that_the_node_showed_otherwise_once_is_final_by_its_receipts(
     world: LedgerWorld, store: Store, outbox: Outbox
 ) -> None:
     """Nodes behind one address: that one shows another block does not take the transaction out of its own."""
-    chain, told = Chain(world.chain.node, DEEP, world.chain.deployment), list[str]()
+    chain, told = Chain(world.chain.node, DEEP, world.chain.deployment), Told()
     signer, before = world.admit(outbox), world.count()
-
-    def report(event: str, _: SentTransaction, __: str | None) -> None:
-        told.append(event)
-
-    submitter = Submitter(chain, outbox, signer, receipt_grace_s=60, resend_s=60, report=report)
+    submitter = Submitter(chain, outbox, signer, receipt_grace_s=60, resend_s=60, report=told)
     ids = submitter.submit(world.lots(1))
     submitter.step()
     [mined] = outbox.open_transactions(signer.address)

@@ -14,7 +14,7 @@ from ledger.store import Store
 from ledger.store.outbox import Outbox, OutboxState, SentTransaction
 from ledger.submit import Submitter, relay, sender
 from tests.support.copies import copy_chain
-from tests.support.ledger_world import LedgerWorld, build_world, results, transactions, verify_final
+from tests.support.ledger_world import LedgerWorld, Told, build_world, results, transactions, verify_final
 
 HOUR_S = 3600.0
 
@@ -273,12 +273,8 @@ def test_records_whose_nonce_something_else_used_go_out_in_the_same_step(
 
 
 def test_each_state_of_a_transaction_is_told(world: LedgerWorld, outbox: Outbox) -> None:
-    signer, told = world.admit(outbox), list[str]()
-
-    def report(event: str, _: SentTransaction, __: str | None) -> None:
-        told.append(event)
-
-    submitter = Submitter(world.chain_with(finality_depth=2), outbox, signer, report=report)
+    signer, told = world.admit(outbox), Told()
+    submitter = Submitter(world.chain_with(finality_depth=2), outbox, signer, report=told)
     submitter.submit(world.lots(1))
     submitter.step()
     for _ in range(2):
