@@ -282,14 +282,14 @@ class RelaySubmitter:
             self._send(writer, transaction)
 
     def _settle_done(self, writer: OutboxWriter, transaction: SentTransaction, outcome: Outcome) -> None:
+        number, block_hash, gas = outcome.block_number, outcome.block_hash, outcome.gas_used
+        if number is None or block_hash is None or gas is None:
+            raise ChainError("the relay reports a block without its number, hash or gas", hint="use another relay")
         if transaction.state is not OutboxState.MINED:
             contract = Contract(transaction.records[0].contract)
             sequences = read_sequences(contract, transaction.recipient, transaction.data, self.key, outcome)
-            number, block_hash, gas = outcome.block_number, outcome.block_hash, outcome.gas_used
-            if number is None or block_hash is None or gas is None:
-                raise ChainError("the relay reports a block without saying which one", hint="use another relay")
             writer.mark_mined(transaction.id, number, block_hash, gas, sequences)
-        elif outcome.block_hash != transaction.block_hash:
+        elif block_hash != transaction.block_hash:
             writer.mark_reorganised(transaction.id)
             return
         if outcome.state is OutboxState.FINAL:

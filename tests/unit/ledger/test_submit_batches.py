@@ -79,6 +79,7 @@ def test_a_refusal_from_before_a_record_was_accepted_does_not_count(outbox: Outb
         return batches.build(writer, 50) is None if one_at_a_time else not batches.build_all(writer, 50, 3)
 
     for refuses, state in (
+        (False, OutboxState.QUEUED),  # so that its gas is known
         (True, OutboxState.QUEUED),
         (False, OutboxState.QUEUED),
         (True, OutboxState.QUEUED),

@@ -169,14 +169,24 @@ def test_a_request_that_is_in_no_block_any_more_is_sent_again(site: RelaySite) -
 
 
 @pytest.mark.parametrize("member", ["block_number", "block_hash", "gas_used"])
-def test_a_report_of_a_block_that_lacks_its_number_hash_or_gas_is_refused(site: RelaySite, member: str) -> None:
+@pytest.mark.parametrize("is_known", [False, True])
+def test_a_report_of_a_block_that_lacks_its_number_hash_or_gas_is_refused(
+    site: RelaySite, member: str, is_known: bool
+) -> None:
+    """Nor does such a report take a request out of the block that it was in."""
     site.submit("lot")
     site.submitter.step()
     site.sending.step()
-    site.relay.otherwise = {member: None}
-    with pytest.raises(ChainError, match="the relay reports a block without saying which one; use another relay"):
+    site.relay.otherwise = {"state": OutboxState.MINED}
+    if is_known:
         site.submitter.step()
-    assert site.open().state is OutboxState.SENT
+    before = site.open()
+    site.relay.otherwise = {"state": OutboxState.MINED, member: None}
+    with pytest.raises(
+        ChainError, match="the relay reports a block without its number, hash or gas; use another relay"
+    ):
+        site.submitter.step()
+    assert site.open() == before
 
 
 @pytest.mark.parametrize("made", [["ReceiveLot"], ["ReceiveLot"] * 3, ["ReceiveLot", "ScrapLot"], ["ScrapLot"] * 2])
