@@ -127,9 +127,11 @@ class Submitter:
 
     def _await(self, ids: Sequence[int], states: Sequence[OutboxState], left: str, timeout_s: float) -> None:
         deadline, pauses = time.monotonic() + timeout_s, _pauses()
-        while self._is_any(ids, states):
+        if not self._is_any_in(ids, states):
+            return
+        while True:
             self._step_or_wait(deadline)
-            if not self._is_any(ids, states):
+            if not self._is_any_in(ids, states):
                 return  # however late it is
             if time.monotonic() > deadline:
                 raise SubmitError(
@@ -138,7 +140,7 @@ class Submitter:
                 )
             time.sleep(next(pauses))
 
-    def _is_any(self, ids: Sequence[int], states: Sequence[OutboxState]) -> bool:
+    def _is_any_in(self, ids: Sequence[int], states: Sequence[OutboxState]) -> bool:
         return any(record.state in states for record in self._outbox.among(ids).values())
 
     def _step_or_wait(self, deadline: float) -> bool:

@@ -8,7 +8,7 @@ from typing import cast
 
 import pytest
 
-from ledger.chain import RawLog, Receipt
+from ledger.chain import RawLog, Receipt, multicall_data
 from ledger.errors import ChainError, ContractRefusedError
 from ledger.ids import SubjectKind, subject
 from ledger.keys import LocalSigner
@@ -72,7 +72,8 @@ def test_a_forward_request_is_refused_once_it_was_executed(world: LedgerWorld, o
 def test_the_events_of_a_transaction_are_those_of_its_records(
     world: LedgerWorld, outbox: Outbox, made: list[str]
 ) -> None:
-    signer = world.admit(outbox)
+    """By a submitter's own receipt, and by what a relay reports."""
+    signer, ledger = world.admit(outbox), world.chain.ledger
     lots = [lot for _, lot in world.lots(4) if isinstance(lot, ReceiveLot)]
     participant = world.participants()
     scraps = [
@@ -83,15 +84,22 @@ def test_the_events_of_a_transaction_are_those_of_its_records(
     records = queued(outbox, *(build_entry(str(place), lot) for place, lot in enumerate(lots[:2])))
     sent = cast("SentTransaction", SimpleNamespace(records=records, signer=signer.address))
 
+    data = multicall_data(Contract.LEDGER, [record.payload for record in records])
+
     def read(shown: list[RawLog]) -> list[int] | None:
-        receipt = Receipt(bytes(32), True, 1, bytes(32), 1, None, tuple(shown))
-        return read_sequences(world.chain, sent, receipt)
+        return read_sequences(world.chain, sent, Receipt(bytes(32), True, 1, bytes(32), 1, None, tuple(shown)))
+
+    def read_reported(shown: list[RawLog]) -> list[int]:
+        outcome = Outcome(OutboxState.MINED, None, None, 1, bytes(32), 1, tuple(shown))
+        return relay.read_sequences(Contract.LEDGER, ledger, data, signer.address, outcome)
 
     with pytest.raises(ChainError, match="emitted events other than those of its records"):
         read([emitted[kind][place] for place, kind in enumerate(made)])
-    found = read(emitted["ReceiveLot"][:2])
-    assert found is not None
-    assert found == [found[0], found[0] + 1]
+    with pytest.raises(ChainError, match="records other than those that were signed; use another relay"):
+        read_reported([emitted[kind][place] for place, kind in enumerate(made)])
+    last = world.count() - len(lots) - len(scraps)
+    for found in (read(emitted["ReceiveLot"][:2]), read_reported(emitted["ReceiveLot"][:2])):
+        assert found == [last + 1, last + 2]
 
 
 SHOWN: list[tuple[list[tuple[str, bytes]], list[int] | None]] = [

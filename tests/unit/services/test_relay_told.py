@@ -7,14 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from ledger.chain import RawLog, call_data, multicall_data
 from ledger.errors import ChainError, ChainUnreachableError, RequestError, SubmitError
 from ledger.forward_requests import parse_request
-from ledger.ids import SubjectKind, subject
-from ledger.records import Contract, Disposition, ScrapLot
 from ledger.store.outbox import OutboxState
 from ledger.submit import Outcome, RelaySubmitter, relay
-from ledger.submit.relay import read_sequences
 from tests.support.ledger_world import build_world
 from tests.support.relay_site import HOUR_S, VALIDITY_S, RelaySite, finish, lot
 from tests.support.stores import new_store
@@ -187,26 +183,3 @@ def test_a_report_of_a_block_that_lacks_its_number_hash_or_gas_is_refused(
     ):
         site.submitter.step()
     assert site.open() == before
-
-
-@pytest.mark.parametrize("made", [["ReceiveLot"], ["ReceiveLot"] * 3, ["ReceiveLot", "ScrapLot"], ["ScrapLot"] * 2])
-def test_the_records_that_a_relay_reports_are_those_that_were_signed(site: RelaySite, made: list[str]) -> None:
-    world, key = site.world, site.factory
-    lots = [lot(name) for name in "abcd"]
-    participant = site.relay.participant
-    scraps = [
-        ScrapLot(subject(SubjectKind.LOT, participant, one.identifier_hash), 1, Disposition.SCRAPPED, bytes(32))
-        for one in lots[2:]
-    ]
-    logs = {"ReceiveLot": world.emit(key, lots), "ScrapLot": world.emit(key, scraps)}
-    told = tuple(logs[kind][place] for place, kind in enumerate(made))
-    data = multicall_data(Contract.LEDGER, [call_data(one) for one in lots[:2]])
-
-    def read(logs: tuple[RawLog, ...]) -> list[int]:
-        outcome = Outcome(OutboxState.MINED, None, None, 1, bytes(32), 1, logs)
-        return read_sequences(Contract.LEDGER, world.chain.ledger, data, key.address, outcome)
-
-    with pytest.raises(ChainError, match="records other than those that were signed; use another relay"):
-        read(told)
-    right = read(tuple(logs["ReceiveLot"][:2]))
-    assert right == list(range(right[0], right[0] + 2))
