@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from ledger.errors import SettingsError
 
-__all__ = ["AUTHORITY_FILES", "SETTINGS_FILE", "Settings", "check_environment", "read_settings"]
+__all__ = ["AUTHORITY_FILES", "SETTINGS_FILE", "Settings", "build_origin", "check_environment", "read_settings"]
 
 SETTINGS_FILE = "millmark.toml"
 AUTHORITY_FILES = "authority.pem", "authority-key.pem"
@@ -63,6 +63,7 @@ class Settings(BaseSettings):
     """Absolute path of the PKCS #11 library for signers `pkcs11:...`. Its code runs in every command that opens such a
     signer."""
     gateway_host: str = "127.0.0.1"
+    """Address that the gateway listens on. On the loopback, it listens on 127.0.0.1 and ::1, as `localhost`."""
     gateway_port: int = Field(default=8600, ge=1, le=65535)
     gateway_auth: Literal["required", "loopback-open", "loopback-open-signing"] = "required"
     """Whether callers need a credential. `loopback-open` grants every caller full access; it is refused unless the
@@ -76,7 +77,7 @@ class Settings(BaseSettings):
     gateway_tls_crl: Path | None = None
     """PEM file of the revocation lists of `gateway_tls_client_ca`; reread when it changes."""
     gateway_url: str | None = None
-    """Public URL of the gateway, if it differs from the address that it listens on."""
+    """Public URL of the gateway. Without it, the gateway must listen on the loopback: `http://localhost:PORT`."""
     gateway_participant: int | None = Field(default=None, ge=1, le=2**32 - 1)
     """Number of the participant that runs this gateway. It may see everything in index and private book."""
     gateway_signer: str | None = None
@@ -160,9 +161,8 @@ class Settings(BaseSettings):
     @property
     def origin(self) -> str:
         """Scheme, host and port under which callers reach the gateway."""
-        host = f"[{self.gateway_host}]" if ":" in self.gateway_host else self.gateway_host
-        scheme = "http" if self.gateway_tls_certificate is None else "https"
-        return self.gateway_url or f"{scheme}://{host}:{self.gateway_port}"
+        tls = self.gateway_tls_certificate is not None
+        return self.gateway_url or build_origin(self.gateway_host, self.gateway_port, tls=tls)
 
     def from_home(self, path: Path | None) -> Path | None:
         """Resolves a path of these settings; relative paths start at the home folder."""
@@ -224,6 +224,13 @@ class Settings(BaseSettings):
         if not self.database.startswith(prefix) or path.is_absolute():
             return self.database
         return f"{prefix}{self.home / path}"
+
+
+def build_origin(host: str, port: int, *, tls: bool) -> str:
+    """The origin of a gateway that listens on `host`, where the settings give none. On the loopback, it is at
+    `localhost`, since browsers offer passkeys at names alone."""
+    name = "localhost" if host in ("localhost", "127.0.0.1", "::1") else f"[{host}]" if ":" in host else host
+    return f"{'https' if tls else 'http'}://{name}:{port}"
 
 
 def check_environment() -> None:

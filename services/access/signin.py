@@ -32,6 +32,7 @@ __all__ = [
     "Session",
     "SignIn",
     "form_cookie",
+    "is_secure",
     "openid_cookie",
     "session_cookie",
 ]
@@ -181,17 +182,30 @@ def _chain_id(registry: Registry) -> int:
     return identity.chain_id
 
 
-def session_cookie(*, secure: bool) -> str:
-    """Name of the cookie that holds a session's token. With the prefix `__Host-`, browsers accept it only over https
-    and only from this host, so that no sibling domain can plant one (RFC 6265bis, section 4.1.3.2)."""
-    return "__Host-millmark-session" if secure else "millmark-session"
+def session_cookie(origin: str) -> str:
+    """Name of the cookie that holds a session's token at the gateway with this public URL."""
+    return _cookie("session", origin)
 
 
-def openid_cookie(*, secure: bool) -> str:
+def openid_cookie(origin: str) -> str:
     """Name of the cookie that ties the answer of the company's provider to the browser that asked for it."""
-    return "__Host-millmark-openid" if secure else "millmark-openid"
+    return _cookie("openid", origin)
 
 
-def form_cookie(*, secure: bool) -> str:
+def form_cookie(origin: str) -> str:
     """Name of the cookie to which the tokens of forms are bound (CSRF protection)."""
-    return "__Host-millmark-form" if secure else "millmark-form"
+    return _cookie("form", origin)
+
+
+def is_secure(origin: str) -> bool:
+    """Whether browsers reach this origin over https, and so may be told to send its cookies over nothing else."""
+    return origin.startswith("https:")
+
+
+def _cookie(what: str, origin: str) -> str:
+    """Browsers tell the cookies of one host's ports apart by their names alone (RFC 6265, section 8.5), and several
+    companies' gateways may run on one host. With the prefix `__Host-`, they accept a cookie only over https and only
+    from this host, so that no sibling domain can plant one (RFC 6265bis, section 4.1.3.2)."""
+    secure = is_secure(origin)
+    port = urlsplit(origin).port or (443 if secure else 80)
+    return f"{'__Host-' if secure else ''}millmark-{what}-{port}"

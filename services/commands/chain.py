@@ -75,7 +75,7 @@ def run_devchain(
         print_lines(f"its blocks are sealed by {validators} validators, whose keys this one process holds")
     sys.stdout.flush()  # programs that start a devchain read its URL from this line
     app = create_devchain(chain, choose_hosts(host, name or ()))
-    serve_on(listener, uvicorn.Server(uvicorn.Config(app, log_level="warning")))
+    serve_on([listener], uvicorn.Server(uvicorn.Config(app, log_level="warning")))
 
 
 def _open_chain(journal: Path | None, validators: int) -> Transport:

@@ -46,7 +46,7 @@ ChainUrl = Annotated[str | None, typer.Option("--chain-url", help="JSON-RPC of a
 Port = Annotated[int | None, typer.Option("--port", min=1, max=65_535, help="Port of the gateway.")]
 GatewayUrl = Annotated[
     str | None,
-    typer.Option("--gateway-url", help="URL under which others reach the gateway; http://127.0.0.1:PORT if omitted."),
+    typer.Option("--gateway-url", help="URL under which others reach the gateway; http://localhost:PORT if omitted."),
 ]
 HostName = Annotated[
     str | None,

@@ -10,12 +10,14 @@ import typer
 
 from ledger.errors import SettingsError
 from services.access import OPERATOR
+from services.access.people.addresses import accepts_passkeys
 from services.access.people.people import INVITATION_LIFE_S, People
 from services.access.people.roles import PersonRole
 from services.commands.audit import audited
 from services.commands.context import Context, open_context
 from services.options import AsJson
 from services.output import print_json, print_lines, print_table
+from services.settings import Settings
 
 __all__ = ["register"]
 
@@ -47,6 +49,7 @@ def run_invite(
         open_context(context.obj) as opened,
         audited(opened.settings, f"people invite {role}", name if again is None else str(again)),
     ):
+        _verify_way_in(opened.settings)
         found = _people(opened).invite(name, role, now_s=int(time.time()), person=again)
         link = f"{opened.settings.origin}{_INVITED}#{found.code}"
     if as_json:
@@ -88,6 +91,15 @@ def run_remove(context: typer.Context, person: Number) -> None:
     with open_context(context.obj) as opened, audited(opened.settings, "people remove", str(person)):
         _people(opened).remove(person, int(time.time()))
     print_lines(f"person {person} can no longer sign in; what was recorded stays, and so does the audit log")
+
+
+def _verify_way_in(settings: Settings) -> None:
+    """Raises SettingsError if nobody could take an invitation."""
+    if settings.openid_issuer is None and not accepts_passkeys(settings.origin):
+        raise SettingsError(
+            f"nobody could sign in at {settings.origin}: browsers offer passkeys at a name over https, or at localhost",
+            hint=f"run `millmark --home {settings.home} tls new NAME`, or set gateway_url or openid_issuer",
+        )
 
 
 def _people(opened: Context) -> People:

@@ -15,7 +15,7 @@ from services.files import read_bounded, write_whole
 from services.home import Layout, parse_consortium, set_tls
 from services.home.consortium import MAX_CONSORTIUM_BYTES
 from services.output import print_lines
-from services.settings import Settings, read_settings
+from services.settings import Settings, build_origin, read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -106,7 +106,7 @@ def choose_place(port: str, hostname: str | None, gateway_url: str | None) -> Pl
     """From what was answered when asked for the port, and flags. Raises InputError for what does not fit together."""
     name, number = parse_place(port, hostname)
     if name is None:
-        return Place(None, number, gateway_url or f"http://127.0.0.1:{number}")
+        return Place(None, number, gateway_url or build_origin("localhost", number, tls=False))
     if gateway_url is not None:
         raise InputError(
             f"the gateway's address is both {name} and {gateway_url[:80]!a}",

@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from ledger.errors import MillmarkError
 from ledger.store import Book, Store
-from services.access import SignIn
+from services.access import OPERATOR, SignIn
 from services.access.people.openid import OpenId
 from services.access.people.pairing import Pairing
 from services.access.people.passkeys import Passkeys
@@ -272,13 +272,18 @@ def _find_speaker(parts: GatewayParts) -> Speaker:
         return Speaker(None, parts.contact)
 
 
+def _find_company(parts: GatewayParts) -> str | None:
+    return "operator" if parts.policy.owner == OPERATOR else _find_speaker(parts).name
+
+
 def _build_ways_in(parts: GatewayParts, verify_fresh: Callable[[], None]) -> WaysIn:
     store, origin = parts.store, parts.policy.origin
     people = People(store, parts.policy.owner, verify_fresh)
     openid = None
     if parts.provider is not None:
         openid = OpenId(store, people, parts.provider, origin, StoredSecret(store, "openid"))
-    return WaysIn(people, Passkeys(store, people, origin, StoredSecret(store, "passkeys")), openid)
+    passkeys = Passkeys(store, people, origin, StoredSecret(store, "passkeys"), partial(_find_company, parts))
+    return WaysIn(people, passkeys, openid)
 
 
 def _open(parts: GatewayParts, background: Background) -> _Gateway:

@@ -15,15 +15,17 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from ledger.errors import ChainError, MillmarkError, StoreError
+from ledger.errors import ChainError, MillmarkError, SettingsError, StoreError
 from services.cli import main
 from services.lab.cluster import running_cluster
 from services.lab.ending import end_with_parent
+from services.serving.hosts import ABSENT
 
 __all__ = ["attended_cluster", "held_port", "run_command", "start_command", "stop_commands", "wait_for"]
 
 _READY_S = 180.0
 _STOP_S = 20.0
+_TRIES = 20
 _PRELOADED = (
     "services.commands.gateway",
     "services.gateway",
@@ -42,20 +44,39 @@ def held_port(preferred: int = 0) -> Iterator[int]:
     """A port that no other program gets until exit, and that a program of ours may listen on: the preferred one, unless
     it is in use or was within the last minute, else one that the system chooses."""
     with ExitStack() as stack:
+        for port in (preferred, *[0] * _TRIES):
+            try:
+                holders = _hold(port)
+                break
+            except OSError:
+                continue
+        else:
+            raise SettingsError("no port is free at both addresses of the loopback", hint="stop other programs")
+        for holder in holders:
+            stack.enter_context(holder)
+            # Only now: whoever binds first without it has the port alone, and our servers, which set it, may share it
+            # as long as nobody else listens (ip(7)).
+            holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        yield int(holders[0].getsockname()[1])
+
+
+def _hold(port: int) -> list[socket.socket]:
+    """Sockets bound to the port at all addresses of `localhost`, or to one that the system chooses. Raises OSError."""
+    with ExitStack() as stack:
+        found = [stack.enter_context(_bound(socket.AF_INET, "127.0.0.1", port))]
         try:
-            holder = stack.enter_context(_bound(preferred))
-        except OSError:
-            holder = stack.enter_context(_bound(0))
-        # Only now: whoever binds first without it has the port alone, and our servers, which set it, may share it as
-        # long as nobody else listens (ip(7)).
-        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        yield int(holder.getsockname()[1])
+            found.append(stack.enter_context(_bound(socket.AF_INET6, "::1", found[0].getsockname()[1])))
+        except OSError as error:
+            if error.errno not in ABSENT:
+                raise
+        stack.pop_all()
+        return found
 
 
-def _bound(port: int) -> socket.socket:
-    holder = socket.socket()
+def _bound(family: socket.AddressFamily, address: str, port: int) -> socket.socket:
+    holder = socket.socket(family)
     try:
-        holder.bind(("127.0.0.1", port))
+        holder.bind((address, port))
     except OSError:
         holder.close()
         raise

@@ -33,7 +33,7 @@ def run_node(config: NodeConfig) -> None:
         sys.stdout.flush()
         with agent.capturing():
             checked = HostCheck(app, choose_hosts(config.http.host, config.http.hosts))
-            serve_on(listener, build_server(checked, config.http.host, config.http.port))
+            serve_on([listener], build_server(checked, config.http.host, config.http.port))
 
 
 def tune_interpreter() -> None:

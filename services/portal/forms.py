@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ledger.errors import InputError
-from services.access.signin import form_cookie, session_cookie
+from services.access.signin import form_cookie, is_secure, session_cookie
 
 __all__ = ["FormRefusedError", "Forms"]
 
@@ -29,10 +29,10 @@ class FormRefusedError(InputError):
 class Forms:
     """Issues and verifies tokens. `key` returns the key that all processes behind one URL share."""
 
-    def __init__(self, key: Callable[[], bytes], *, secure: bool) -> None:
+    def __init__(self, key: Callable[[], bytes], origin: str) -> None:
         self._key = key
-        self._secure = secure
-        self._form, self._session = form_cookie(secure=secure), session_cookie(secure=secure)
+        self._secure = is_secure(origin)
+        self._form, self._session = form_cookie(origin), session_cookie(origin)
 
     def cookie_of(self, request: Request) -> str:
         """The browser's form cookie, or a new one if it has none."""

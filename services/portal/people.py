@@ -21,7 +21,7 @@ from services.access.people.people import Entered, People, code_of
 from services.access.people.roles import PersonRole
 from services.access.rules import Rule
 from services.access.sessions import PERSON_LIFE_S
-from services.access.signin import NONCE_LIFE_S, openid_cookie, session_cookie
+from services.access.signin import NONCE_LIFE_S, is_secure, openid_cookie, session_cookie
 from services.portal.forms import FormRefusedError, Forms
 from services.portal.once import MAX_CODE, Once
 from services.portal.pages import SCRIPTED, Pages
@@ -109,10 +109,10 @@ class PeoplePages:
         answer = self.pages.render(request, "leaving.html", headers={"Refresh": f"0; url={address}"}, address=address)
         # Lax, since the browser comes back from another site.
         answer.set_cookie(
-            openid_cookie(secure=self._secure),
+            openid_cookie(self.origin),
             f"{state}.{code}",
             max_age=NONCE_LIFE_S,
-            secure=self._secure,
+            secure=is_secure(self.origin),
             httponly=True,
             samesite="lax",
         )
@@ -120,7 +120,7 @@ class PeoplePages:
 
     def come_back(self, request: Request, code: str = "", state: str = "", error: str = "") -> Response:
         """Where the provider sends the browser back to. Raises NotFoundError."""
-        openid, name = self._openid(), openid_cookie(secure=self._secure)
+        openid, name = self._openid(), openid_cookie(self.origin)
         kept, _, invitation = request.cookies.get(name, "").partition(".")
 
         def finish() -> Entered:
@@ -130,7 +130,7 @@ class PeoplePages:
 
         # A page of this site first: the session's cookie is not sent with a navigation that another site began.
         answer = self._enter(request, finish, None)
-        answer.delete_cookie(name, secure=self._secure, httponly=True, samesite="lax")
+        answer.delete_cookie(name, secure=is_secure(self.origin), httponly=True, samesite="lax")
         return answer
 
     def _enter(self, request: Request, prove: Callable[[], Entered], after: str | None) -> Response:
@@ -142,9 +142,9 @@ class PeoplePages:
             answer = self.pages.render(request, "entered.html", headers={"Refresh": "0; url=/portal"})
         else:
             answer = RedirectResponse(after, 303)
-        name = session_cookie(secure=self._secure)
+        name = session_cookie(self.origin)
         answer.set_cookie(
-            name, entered.token, max_age=PERSON_LIFE_S, secure=self._secure, httponly=True, samesite="strict"
+            name, entered.token, max_age=PERSON_LIFE_S, secure=is_secure(self.origin), httponly=True, samesite="strict"
         )
         request.state.principal = entered.principal  # now that it is known, for the audit log
         return answer
@@ -294,9 +294,10 @@ class PeoplePages:
         person: Annotated[int | None, Form(ge=1, le=2**31)] = None,
     ) -> Response:
         """Shows the link of an invitation; the same one if the form is sent again. Raises FormRefusedError."""
-        if role is None:
+        lacking = "people.no_role" if role is None else "" if self._has_way_in else "passkey.address"
+        if role is None or lacking:
             self.forms.verify(request, token)
-            return self._list(request, self.pages.catalogue(request).say("people.no_role"))
+            return self._list(request, self.pages.catalogue(request).say(lacking))
         by, now_s = request.state.principal.person or None, self.clock()
         try:
             with self.once.spend(request, token, once, "invitation", role, name, person) as use:
@@ -309,6 +310,11 @@ class PeoplePages:
         except (InputError, NotFoundError) as error:
             return self._list(request, self._say(request, error))
         return self._show_invited(request, code_of(use.seed), again=use.again)
+
+    @property
+    def _has_way_in(self) -> bool:
+        """Whether an invitation could be taken at this gateway's address."""
+        return self.ways.passkeys.possible or self.ways.openid is not None
 
     def _show_invited(self, request: Request, code: str, *, again: bool) -> Response:
         try:
@@ -355,10 +361,6 @@ class PeoplePages:
 
     def _say(self, request: Request, error: MillmarkError) -> str:
         return say_error(self.pages.catalogue(request), error)
-
-    @property
-    def _secure(self) -> bool:
-        return self.origin.startswith("https:")
 
     def _openid(self) -> OpenId:
         if self.ways.openid is None:

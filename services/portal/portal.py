@@ -21,6 +21,7 @@ from ledger.store.outbox import Outbox, OutboxState
 from services.access import Principal, SignIn, UnauthenticatedError
 from services.access.people.pairing import Pairing
 from services.access.rules import Rule
+from services.access.signin import is_secure
 from services.documents import Documents
 from services.planning.attempts import PlanMaker
 from services.planning.forecast.making import Shares
@@ -131,16 +132,15 @@ class Portal:
         office: Office,
         read_troubles: Callable[[], Sequence[Trouble]],
     ) -> None:
-        secure = origin.startswith("https:")
         self._store, self._read_status = store, read_status
         self.pages = Pages(
-            secure=secure,
+            secure=is_secure(origin),
             build_menu=self._build_menu,
             speaker=speaker,
             find_folded=self._find_folded,
             find_place=office.find_place,
         )
-        self.forms = Forms(form_key, secure=secure)
+        self.forms = Forms(form_key, origin)
         self.acting = Acting(store, desk, Acts((*ACTS, build_order_act(office.home))))
         self.workshop = Workshop(store, desk, office.home, office.signer, ties, clock, PlanMaker(store))
         once = Once(store, self.forms, form_key, clock)
@@ -152,7 +152,7 @@ class Portal:
             PageRoute("/portal/assets/{tag}/{name}", self.asset, _ASSET),
             *PairingPages(office.pairing, self.pages, self.forms, clock).routes(),
             PageRoute("/portal/events", office.follow, _FOLLOWING),
-            *SignInPages(store, self.pages, self.forms, sign_in, secure, clock, people.offered).routes(),
+            *SignInPages(store, self.pages, self.forms, sign_in, origin, clock, people.offered).routes(),
             *SearchPage(store, self.pages, self.forms).routes(),
             *self._build_orders(office, ties),
             *self._build_quality(office, proofs),

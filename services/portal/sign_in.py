@@ -18,7 +18,7 @@ from ledger.store import Store
 from services.access import CredentialKind, Principal, SignIn, SignInError, revoke
 from services.access.credentials import SESSION_LIFE_S
 from services.access.rules import Rule
-from services.access.signin import session_cookie
+from services.access.signin import is_secure, session_cookie
 from services.access.siwe import MAX_MESSAGE_CHARACTERS
 from services.portal.forms import Forms
 from services.portal.pages import SCRIPTED, Pages
@@ -40,7 +40,7 @@ class SignInPages:
     pages: Pages
     forms: Forms
     sign_in: SignIn
-    secure: bool
+    origin: str
     clock: Callable[[], int]
     offered: Callable[[], dict[str, Any]]
     """What else there is to sign in with (services.portal.people)."""
@@ -82,9 +82,9 @@ class SignInPages:
             return self._show(request, "", safe_path(next), text, say_error(self.pages.catalogue(request), error), 401)
         # 303 makes the browser follow with GET, so that a reload does not submit the form again.
         answer = RedirectResponse(safe_path(next), 303)
-        name = session_cookie(secure=self.secure)
+        name = session_cookie(self.origin)
         answer.set_cookie(
-            name, session.token, max_age=SESSION_LIFE_S, secure=self.secure, httponly=True, samesite="strict"
+            name, session.token, max_age=SESSION_LIFE_S, secure=is_secure(self.origin), httponly=True, samesite="strict"
         )
         # Who signed in is known now, for the audit log; the request itself may still do nothing else.
         request.state.principal = Principal(session.row.participant, 0, frozenset(), session.row.id, False, 0)
@@ -97,7 +97,9 @@ class SignInPages:
         if credential:
             revoke(self.store, credential, CredentialKind.SESSION, now_s=self.clock())
         answer = RedirectResponse("/", 303)
-        answer.delete_cookie(session_cookie(secure=self.secure), secure=self.secure, httponly=True, samesite="strict")
+        answer.delete_cookie(
+            session_cookie(self.origin), secure=is_secure(self.origin), httponly=True, samesite="strict"
+        )
         return answer
 
     def _show(

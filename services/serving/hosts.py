@@ -6,6 +6,7 @@ anything: for the browser, the page and the server are the same site.
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import json
 import re
@@ -13,10 +14,13 @@ from collections.abc import Iterable
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-__all__ = ["LOOPBACK_HOSTS", "HostCheck", "choose_hosts", "is_own_host"]
+__all__ = ["ABSENT", "LOOPBACK_HOSTS", "HostCheck", "choose_addresses", "choose_hosts", "is_own_host"]
 
+ABSENT = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
+"""What the system says of an address that this machine does not have, as where IPv6 is switched off."""
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
 """As they stand in a Host header."""
+_LOOPBACK = ("127.0.0.1", "::1")
 _PORT = re.compile(r":[0-9]{1,5}$")
 _BODY = json.dumps(
     {
@@ -47,6 +51,12 @@ def choose_hosts(host: str, more: Iterable[str] = ()) -> frozenset[str] | None:
     if address.is_unspecified and not names:
         return None
     return LOOPBACK_HOSTS | names | {f"[{address}]" if address.version == 6 else str(address)}
+
+
+def choose_addresses(host: str) -> tuple[str, ...]:
+    """The addresses on which a server listens that is to listen on `host`: at `localhost`, browsers try one of the two
+    of the loopback first, and which one differs (RFC 6761, section 6.3)."""
+    return _LOOPBACK if host in (*_LOOPBACK, "localhost") else (host,)
 
 
 class HostCheck:

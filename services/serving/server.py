@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import socket
 import ssl
+from collections.abc import Sequence
+from contextlib import ExitStack
 from functools import partial
 from typing import Any, cast
 
@@ -17,10 +19,11 @@ from starlette.types import ASGIApp
 from ledger.errors import SettingsError
 from services.serving.collecting import collect_rarely
 from services.serving.connections import ConnectionLimits, Connections, Listener
+from services.serving.hosts import ABSENT, choose_addresses
 from services.serving.logs import build_server_log
 from services.serving.protocol import LimitedProtocol
 
-__all__ = ["build_server", "listen", "serve", "serve_on"]
+__all__ = ["build_server", "listen", "listen_at_all", "serve", "serve_on"]
 
 
 def listen(host: str, port: int) -> Listener:
@@ -28,7 +31,10 @@ def listen(host: str, port: int) -> Listener:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # With an explicit protocol, because asyncio disables Nagle's algorithm only then. With Nagle, a response sent in
     # two parts waits 40 ms for an ACK.
-    listener = Listener(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener = Listener(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    except OSError as error:
+        raise SettingsError(f"cannot listen on {host}:{port}: {error.strerror}", hint="use another address") from error
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
@@ -41,11 +47,31 @@ def listen(host: str, port: int) -> Listener:
     return listener
 
 
-def serve_on(listener: socket.socket, server: uvicorn.Server) -> None:
+def listen_at_all(host: str, port: int) -> list[Listener]:
+    """Opens a listening socket at each address that `host` stands for, but for one that this machine does not have, as
+    where IPv6 is switched off. Raises SettingsError if one of them cannot be used, or there is none."""
+    with ExitStack() as opened:
+        found, absent = [], None
+        for address in choose_addresses(host):
+            try:
+                found.append(opened.enter_context(listen(address, port)))
+            except SettingsError as error:
+                if not isinstance(error.__cause__, OSError) or error.__cause__.errno not in ABSENT:
+                    raise
+                absent = error
+        if absent is not None and not found:
+            raise absent
+        opened.pop_all()
+        return found
+
+
+def serve_on(listeners: Sequence[socket.socket], server: uvicorn.Server) -> None:
     """Serves until the server is stopped. Exempts all existing objects from garbage collection."""
     collect_rarely()
-    with listener:
-        server.run(sockets=[listener])
+    with ExitStack() as opened:
+        for one in listeners:
+            opened.enter_context(one)
+        server.run(sockets=list(listeners))
 
 
 _MAX_HEAD_BYTES = 32 * 1024
@@ -111,4 +137,4 @@ def serve(
     the address cannot be used."""
     server = build_server(app, host, port, tls, limits)
     app.state.connections.stopping = lambda: server.should_exit
-    serve_on(listen(host, port), server)
+    serve_on(listen_at_all(host, port), server)

@@ -43,7 +43,7 @@ class Served:
         )
         context.set_default_timeout(MAX_S * 1000)
         token = self.site.person().cookies[SESSION]
-        context.add_cookies([{"name": session_cookie(secure=False), "value": token, "url": self.origin}])
+        context.add_cookies([{"name": session_cookie(self.origin), "value": token, "url": self.origin}])
         try:
             yield context.new_page()
         finally:

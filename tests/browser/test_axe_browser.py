@@ -150,7 +150,7 @@ def walk(chromium: Browser, world: PortalWorld, who: str, language: str, width: 
     page = context.new_page()
     if who == OWNER:
         token = world.session(world.company(OWNER), "Mei", PersonRole.ADMINISTRATOR)
-        context.add_cookies([{"name": session_cookie(secure=False), "value": token, "url": world.origin}])
+        context.add_cookies([{"name": session_cookie(world.origin), "value": token, "url": world.origin}])
     else:
         page.goto(f"{world.origin}/portal/orders")
         sign_in(page, world, who)

@@ -137,7 +137,7 @@ def page(chromium: Browser, world: PortalWorld) -> Iterator[Page]:
     context = open_context(chromium, locale="en-GB")
     context.add_init_script(read_axe())
     token = world.session(world.company(MAKER), "Mei", PersonRole.ADMINISTRATOR)
-    context.add_cookies([{"name": session_cookie(secure=False), "value": token, "url": world.origin}])
+    context.add_cookies([{"name": session_cookie(world.origin), "value": token, "url": world.origin}])
     yield context.new_page()
     context.close()
 

@@ -31,7 +31,7 @@ def test_axe_finds_nothing_on_the_demand_of_the_demonstration(
         with running(build_server(opened.gateway(origin), "127.0.0.1", port), listening):
             context = open_context(chromium, locale="en-GB")
             context.add_init_script(read_axe())
-            cookie = session_cookie(secure=False), opened.session(int(time.time()))
+            cookie = session_cookie(origin), opened.session(int(time.time()))
             context.add_cookies([{"name": cookie[0], "value": cookie[1], "url": origin}])
             page = context.new_page()
             wrong = [*measure(page, origin, "demand"), *measure(page, origin, f"demand/{made.earlier.digest.hex()}")]

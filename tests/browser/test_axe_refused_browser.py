@@ -26,7 +26,7 @@ BUSY = Rates(participant=0.2, anonymous=1e6)
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PortalWorld]:
-    with serve_world(tmp_path_factory.mktemp("refused"), host="localhost", owner=OWNER, acting=True) as world:
+    with serve_world(tmp_path_factory.mktemp("refused"), owner=OWNER, acting=True) as world:
         yield world
 
 
@@ -47,7 +47,7 @@ def seat(request: pytest.FixtureRequest, chromium: Browser) -> Iterator[tuple[Br
 
 def enter(context: BrowserContext, world: PortalWorld, role: PersonRole, origin: str) -> None:
     token = world.session(world.company(OWNER), f"Mei {role}", role)
-    context.add_cookies([{"name": session_cookie(secure=False), "value": token, "url": origin}])
+    context.add_cookies([{"name": session_cookie(origin), "value": token, "url": origin}])
 
 
 def look_twice(page: Page) -> None:

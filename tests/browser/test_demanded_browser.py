@@ -31,7 +31,7 @@ DAY_S = 86_400
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PortalWorld]:
     """The inspector's gateway."""
-    with serve_world(tmp_path_factory.mktemp("inspector"), host="localhost", owner=INSPECTOR, acting=True) as world:
+    with serve_world(tmp_path_factory.mktemp("inspector"), owner=INSPECTOR, acting=True) as world:
         yield world
 
 
@@ -39,7 +39,7 @@ def sit(chromium: Browser, world: PortalWorld, name: str, width: int, origin: st
     """The browser of somebody who may do everything for a company. Of its own: a cookie is for all ports of a host."""
     context = open_context(chromium, locale="en-GB", viewport={"width": width, "height": 844})
     token = world.session(world.company(name), f"Mei of {name}", PersonRole.ADMINISTRATOR)
-    context.add_cookies([{"name": session_cookie(secure=False), "value": token, "url": origin}])
+    context.add_cookies([{"name": session_cookie(origin), "value": token, "url": origin}])
     return context
 
 

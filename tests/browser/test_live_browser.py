@@ -114,7 +114,9 @@ def test_a_session_that_ended_says_so_and_leads_back(
 ) -> None:
     with page.expect_response(re.compile("/portal/events")):
         page.reload()
-    credential = next(one["value"] for one in page.context.cookies() if one.get("name") == "millmark-session")
+    credential = next(
+        one["value"] for one in page.context.cookies() if str(one.get("name")).startswith("millmark-session-")
+    )
     with world.store.transaction() as connection:
         AccessRepository(connection).revoke_credential(credential.split("_")[1], "session", 1)
     receive(world, f"ENDED-{request.node.callspec.id}")

@@ -32,7 +32,7 @@ def server() -> Iterator[OpenIdServer]:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory, server: OpenIdServer) -> Iterator[PortalWorld]:
-    with serve_world(tmp_path_factory.mktemp("portal"), host="localhost", provider=server.provider) as world:
+    with serve_world(tmp_path_factory.mktemp("portal"), provider=server.provider) as world:
         server.serve(world.origin)
         yield world
 

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PortalWorld]:
-    with serve_world(tmp_path_factory.mktemp("portal"), host="localhost") as world:
+    with serve_world(tmp_path_factory.mktemp("portal")) as world:
         yield world
 
 

@@ -76,7 +76,7 @@ class Factory:
         size = {"width": width, "height": 844}
         context = chromium.new_context(viewport=size, locale=language, java_script_enabled=scripts)  # type: ignore[arg-type]  # a dict
         context.set_default_timeout(MAX_S * 1000)
-        context.add_cookies([{"name": session_cookie(secure=False), "value": self._session(), "url": self.origin}])
+        context.add_cookies([{"name": session_cookie(self.origin), "value": self._session(), "url": self.origin}])
         try:
             yield context.new_page()
         finally:

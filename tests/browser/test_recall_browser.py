@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from ledger.store.outbox import Outbox, OutboxState
 from services.access.people.roles import PersonRole
+from services.access.signin import session_cookie
 from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
 from services.gateway.http.policy import Auth
 from services.serving.server import build_server, listen
@@ -24,8 +25,6 @@ from tests.support.portal_site import SESSION
 from tests.support.views import choose_views, name_view
 
 pytestmark = pytest.mark.browser
-
-COOKIE = "millmark-session"
 
 
 @dataclass
@@ -83,7 +82,7 @@ def page(request: pytest.FixtureRequest, shop: Shop, chromium: Browser) -> Itera
     context = chromium.new_context(locale=locale, viewport={"width": width, "height": 844})
     context.set_default_timeout(MAX_S * 1000)
     token = shop.site.person(PersonRole.RECORDER).cookies[SESSION]
-    context.add_cookies([{"name": COOKIE, "value": token, "url": shop.origin}])
+    context.add_cookies([{"name": session_cookie(shop.origin), "value": token, "url": shop.origin}])
     yield context.new_page()
     context.close()
 
@@ -164,7 +163,7 @@ def test_the_inspectors_pages_and_the_choices_fit(shop: Shop, chromium: Browser,
     context = chromium.new_context(viewport={"width": width, "height": 844})
     context.set_default_timeout(MAX_S * 1000)
     token = shop.site.person(PersonRole.READER).cookies[SESSION]
-    context.add_cookies([{"name": COOKIE, "value": token, "url": shop.origin}])
+    context.add_cookies([{"name": session_cookie(shop.origin), "value": token, "url": shop.origin}])
     page = context.new_page()
     for path in ("recall", "cases", "inspections", "models"):
         page.goto(f"{shop.origin}/portal/{path}?lang={language}")

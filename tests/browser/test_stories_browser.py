@@ -38,7 +38,7 @@ CARRIER, AUDITOR, INSPECTOR = "Swift Freight", "Vector Auditing", "Umbra Inspect
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PortalWorld]:
     """The carrier's gateway; passkeys need this host."""
-    with serve_world(tmp_path_factory.mktemp("carrier"), host="localhost", owner=CARRIER, acting=True) as world:
+    with serve_world(tmp_path_factory.mktemp("carrier"), owner=CARRIER, acting=True) as world:
         yield world
 
 
@@ -68,7 +68,9 @@ def enter(
     context: BrowserContext, world: PortalWorld, role: PersonRole, name: str | None = CARRIER, origin: str = ""
 ) -> None:
     token = world.session(None if name is None else world.company(name), f"Mei {role}", role)
-    context.add_cookies([{"name": session_cookie(secure=False), "value": token, "url": origin or world.origin}])
+    context.add_cookies(
+        [{"name": session_cookie(origin or world.origin), "value": token, "url": origin or world.origin}]
+    )
 
 
 @looks_again

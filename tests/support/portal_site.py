@@ -24,7 +24,7 @@ from tests.support.gateway_client import Caller
 from tests.support.sign_in import NOW_S, ORIGIN, add_keys, signer_of
 
 HOST = "gateway.example"
-SESSION, FORM = "__Host-millmark-session", "__Host-millmark-form"
+SESSION, FORM = "__Host-millmark-session-443", "__Host-millmark-form-443"
 OWNER, STRANGER, NO_ROLE, SUSPENDED = 50, 99, 51, 52
 BY_ROLE = {str(role.name): 60 + place for place, role in enumerate(Role)}
 """For each role, a participant that has only that role and takes part in nothing."""

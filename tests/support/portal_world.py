@@ -116,21 +116,19 @@ class PortalWorld:
 def serve_world(
     folder: Path,
     check_page: Path | None = None,
-    host: str = "127.0.0.1",
     owner: str = "Cedar Assembly",
     *,
     acting: bool = False,
     provider: Provider | None = None,
 ) -> Iterator[PortalWorld]:
-    """`check_page`: the built page that verifies in a browser; without it, the gateway has none. `host`: the name under
-    which browsers reach the gateway; passkeys need `localhost`. `owner`: whose gateway it is. `acting`: whether it
-    follows the chain, records for its company, keeps an audit log, and has a folder for planning. `provider`: where its
-    people may sign in."""
+    """`check_page`: the built page that verifies in a browser; without it, the gateway has none. `owner`: whose gateway it is.
+    `acting`: whether it follows the chain, records for its company, keeps an audit log, and has a folder for planning.
+    `provider`: where its people may sign in."""
     with open_store(f"sqlite:///{folder / 'ledger.db'}") as store, listen("127.0.0.1", 0) as listening:
         line = _produce(store)
         port = listening.getsockname()[1]
         company = next(one for one in line.consortium.companies if one.name == owner)
-        policy = build_policy(Auth.REQUIRED, host=host, port=port, owner=company.number)
+        policy = build_policy(Auth.REQUIRED, port=port, owner=company.number)
         chain = line.consortium.chain
         proofs = Proofs(store, chain, None, parse_disclosing(_DISCLOSED))
         limiter, page = Limiter(_FREE), check_page or folder / "no page"
@@ -150,9 +148,7 @@ def serve_beside(
     with listen("127.0.0.1", 0) as listening:
         port, consortium = listening.getsockname()[1], world.line.consortium
         company, chain = None if owner is None else world.company(owner), consortium.chain
-        policy = build_policy(
-            Auth.REQUIRED, host="localhost", port=port, owner=OPERATOR if company is None else company.number
-        )
+        policy = build_policy(Auth.REQUIRED, port=port, owner=OPERATOR if company is None else company.number)
         more: dict[str, Any] = {"governing": lambda: chain}
         if company is None:
             more["operator"] = chain, consortium.owner.signer

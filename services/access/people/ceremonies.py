@@ -60,12 +60,13 @@ class Ceremonies:
         )
         return options_to_json(options)
 
-    def build_registration_options(self, challenge: str, name: str, handle: bytes, known: Sequence[bytes]) -> str:
-        """The options of `navigator.credentials.create`, as JSON, for a person who has the passkeys `known` already."""
+    def build_registration_options(self, challenge: str, label: str, handle: bytes, known: Sequence[bytes]) -> str:
+        """The options of `navigator.credentials.create`, as JSON, for a person who has the passkeys `known` already.
+        `label`: what the person chooses the new one by."""
         options = generate_registration_options(
             rp_id=self._host,
             rp_name="Millmark",
-            user_name=name,
+            user_name=label,
             user_id=handle,
             challenge=challenge.encode(),
             timeout=_TIMEOUT_MS,

@@ -6,6 +6,7 @@ It is spent by the sign-in, in the transaction that opens the session.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -38,10 +39,18 @@ _HINT = "load the page again, and use a passkey of this gateway"
 
 
 class Passkeys:
-    """The passkeys of one gateway's people. `origin` is its public URL: passkeys work at that host alone."""
+    """The passkeys of one gateway's people. `origin` is its public URL: passkeys work at that host alone. `company`:
+    whose gateway it is, by which people tell its passkey from those of other gateways at the same host."""
 
-    def __init__(self, store: Store, people: People, origin: str, key: Key | None = None) -> None:
-        self._store, self._people, self._origin = store, people, origin
+    def __init__(
+        self,
+        store: Store,
+        people: People,
+        origin: str,
+        key: Key | None = None,
+        company: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        self._store, self._people, self._origin, self._company = store, people, origin, company
         self._host = urlsplit(origin).hostname or ""
         self._nonces = Nonces(key)
 
@@ -78,8 +87,9 @@ class Passkeys:
             return self._ask(person.name, person.handle, people.passkeys(number), now_s)
 
     def _ask(self, name: str, handle: bytes, known: list[PasskeyRow], now_s: int) -> str:
-        ids = [one.id for one in known]
-        return self._ceremonies.build_registration_options(self._nonces.issue(now_s), name, handle, ids)
+        ids, company = [one.id for one in known], self._company()
+        label = name if company is None else f"{name}, {company}"
+        return self._ceremonies.build_registration_options(self._nonces.issue(now_s), label, handle, ids)
 
     # Accepting
 

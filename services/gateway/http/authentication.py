@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
 from starlette.concurrency import run_in_threadpool
+from starlette.responses import RedirectResponse, Response
 
 from ledger.records import ALL_ROLES
 from ledger.store import Store
@@ -46,6 +49,7 @@ _FORWARDED = (
     "x-forwarded-proto",
     "x-real-ip",
 )
+_PORT = re.compile(r":[0-9]{1,5}$")
 LIVE_HEADER = "x-millmark-live"
 """Sent by a page that loads itself again: nobody used it meanwhile."""
 _MAX_WORKED = 10_000
@@ -91,6 +95,23 @@ class Authentication:
             self._limiter.take(principal.participant or OPERATOR, cost)
         request.state.principal = principal  # before the rule is checked: the audit log names refused callers too
         rule.verify(principal)
+
+    def find_elsewhere(self, request: Request) -> Response | None:
+        """A redirect to the gateway's own name, for a browser that asks for a page at another name of this machine,
+        where neither cookies nor passkeys are. None for all others. Raises RateLimitedError."""
+        host, page = request.headers.get("host", ""), self._routes.is_page("GET", request.scope["route"].path)
+        own = urlsplit(self._policy.origin)
+        name, _, port = host.rpartition(":") if _PORT.search(host) else (host, "", "")
+        if self._policy.named or not page or name.lower() == own.hostname or request.method != "GET":
+            return None
+        # Programs that ask for data, such as what a part's code links to, get it at any name.
+        accepted = request.headers.get("accept", "*/*")
+        if "text/html" not in accepted and "*/*" not in accepted:
+            return None
+        self._charge_address(request, 1)
+        path = request.scope["raw_path"].decode("latin-1") + (f"?{request.url.query}" if request.url.query else "")
+        # At the port of the request: a tunnel may end at another one than ours.
+        return RedirectResponse(f"{own.scheme}://{own.hostname}{f':{port}' if port else ''}{path}", 307)
 
     async def refuse(self, request: Request) -> None:
         """Charges a request that no route serves to its address. Raises RateLimitedError."""
@@ -145,7 +166,7 @@ class Authentication:
         Only pages accept the cookie, and they accept nothing else. So a page of another site cannot make a browser call
         the API with it (CSRF).
         """
-        token = request.cookies.get(session_cookie(secure=self._policy.origin.startswith("https:")))
+        token = request.cookies.get(session_cookie(self._policy.origin))
         # Only session tokens: an API key pasted into a cookie must not open pages.
         return [] if not token else [f"Bearer {token}"] if token.startswith("mms_") else ["none"]
 

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from ledger.errors import SettingsError
 from services.serving.hosts import LOOPBACK_HOSTS
+from services.settings import build_origin
 
 __all__ = ["Auth", "Policy", "build_policy"]
 
@@ -36,6 +37,9 @@ class Policy:
     page whose domain was pointed at this gateway (DNS rebinding)."""
     owner: int | None
     """The participant that the gateway belongs to. It sees everything in the index and the book."""
+    named: bool = True
+    """Whether the settings give the origin. Otherwise nothing but a browser on this machine asks for pages, and one
+    that asks at another name of the machine is sent to the origin, where its cookies and passkeys are."""
 
     @property
     def needs_credential(self) -> bool:
@@ -60,7 +64,7 @@ def build_policy(
     local = _is_loopback(host)
     if url is None and not local:
         raise SettingsError(f"the gateway listens on {host}, but gateway_url is not set", hint="set gateway_url")
-    origin = _origin(url or f"{'https' if tls else 'http'}://{_bracketed(host)}:{port}")
+    origin = _origin(url or build_origin(host, port, tls=tls))
     name = _host_of(origin)
     far = name not in LOOPBACK_HOSTS
     # A public URL means that a proxy forwards other machines' requests to the loopback address.
@@ -81,7 +85,7 @@ def build_policy(
             hint="set gateway_tls_certificate, or put a TLS proxy in front of the gateway; set its https:// address",
         )
     # On loopback, a local proxy or tool may name the loopback address instead of the public name.
-    return Policy(Auth(auth), origin, LOOPBACK_HOSTS | {name} if local else frozenset({name}), owner)
+    return Policy(Auth(auth), origin, LOOPBACK_HOSTS | {name} if local else frozenset({name}), owner, url is not None)
 
 
 def _origin(url: str) -> str:

@@ -66,6 +66,10 @@ class _LazyRoute(APIRoute):
             await state.guard.refuse(Request(scope))
             await super().handle(scope, receive, send)
             return
+        elsewhere = state.guard.find_elsewhere(Request(scope))
+        if elsewhere is not None:
+            await elsewhere(scope, receive, send)
+            return
         await state.guard(Request(scope))
         if state.routes.find_rule(scope["method"], self.path).limits is None:
             await super().handle(scope, receive, send)

@@ -101,7 +101,7 @@ def main(name: str, folder: Path) -> None:
     listener = listen("127.0.0.1", 0)
     sys.stdout.write(f"{listener.getsockname()[1]}\n")
     sys.stdout.flush()
-    serve_on(listener, uvicorn.Server(uvicorn.Config(_app(name, folder), log_level="warning", access_log=False)))
+    serve_on([listener], uvicorn.Server(uvicorn.Config(_app(name, folder), log_level="warning", access_log=False)))
 
 
 if __name__ == "__main__":

@@ -125,7 +125,7 @@ def served(world: World, *, required: bool = False) -> Iterator[str]:
     port = listener.getsockname()[1]
     server = build_server(create_gateway(GatewayParts(world.store, policy)), "127.0.0.1", port)
     server.config.app.state.connections.stopping = lambda: server.should_exit  # type: ignore[union-attr]
-    thread = threading.Thread(target=serve_on, args=(listener, server), daemon=True)
+    thread = threading.Thread(target=serve_on, args=([listener], server), daemon=True)
     thread.start()
     try:
         yield f"http://127.0.0.1:{port}/v1/events"

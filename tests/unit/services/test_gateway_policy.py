@@ -49,8 +49,10 @@ def test_a_credential_is_needed_unless_the_settings_say_otherwise() -> None:
 
 
 def test_safe_settings_are_not() -> None:
-    assert build_policy().origin == "http://127.0.0.1:8600"
-    assert build_policy(host="::1", port=1).origin == "http://[::1]:1"
+    assert build_policy().origin == "http://localhost:8600"
+    assert build_policy(host="::1", port=1).origin == "http://localhost:1", "browsers offer passkeys at names alone"
+    assert build_policy(host="127.0.0.2", port=1, tls=True).origin == "https://127.0.0.2:1", "where no name leads"
+    assert build_policy(tls=True).origin == "https://localhost:8600"
     behind = build_policy(Auth.REQUIRED, url=ORIGIN)
     assert (behind.origin, HOST in behind.hosts) == (ORIGIN, True)
     far = build_policy(Auth.REQUIRED, host="0.0.0.0", url=ORIGIN)  # noqa: S104  # behind TLS

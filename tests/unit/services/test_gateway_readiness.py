@@ -78,7 +78,7 @@ def test_a_suspended_company_is_kept_out_although_the_index_stands(
             ask("/v1/session", OTHER),
             ask("/v1/lots", OWNER),
             ask("/v1/session", Authorization=FORGED),
-            ask("/portal", Authorization="", Cookie="__Host-millmark-session=mms_0123456789ab_" + "A" * 43),
+            ask("/portal", Authorization="", Cookie="__Host-millmark-session-443=mms_0123456789ab_" + "A" * 43),
         ):
             assert answer.status_code == 503
             assert int(answer.headers["retry-after"]) > 0

@@ -11,6 +11,7 @@ from services.access import CredentialKind, Scope, new_api_key
 from services.access.credentials import issue
 from services.access.repository import AccessRepository
 from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
+from services.gateway.http.policy import Policy
 from tests.support.fake_world import (
     AUDITOR,
     BUYER,
@@ -47,7 +48,7 @@ NOBODY: dict[str, Shown] = {
     "expired": lambda site: site.browser(OWNER, age_s=900),
     "suspended": lambda site: site.browser(SUSPENDED),
     "an API key": lambda site: with_token(site, api_key(site)),
-    "under the name without a host": lambda site: Browser(site.caller, {"millmark-session": site.session(OWNER)}),
+    "under the name without a host": lambda site: Browser(site.caller, {"millmark-session-443": site.session(OWNER)}),
 }
 SOMEBODY: dict[str, Shown] = {
     **{role: lambda site, number=number: site.browser(number) for role, number in BY_ROLE.items()},  # type: ignore[misc]  # bound early
@@ -226,8 +227,58 @@ def test_on_the_loopback_cookies_go_without_https(site: Site) -> None:
         GatewayParts(site.store, build_policy("loopback-open"), clock=lambda: NOW_S, limiter=Limiter(Rates(1e9, 1e9)))
     )
     line = Browser(Caller(app), host="localhost").get("/portal/sign-in").headers["set-cookie"]
-    assert line.startswith("millmark-form=")
+    assert line.startswith("millmark-form-8600=")
     assert "secure" not in line.lower()
+
+
+def test_cookies_of_two_gateways_on_one_host_have_different_names(site: Site) -> None:
+    names = {port: _names_of_cookies(site, build_policy(port=port)) for port in (8600, 8700)}
+    assert len(names[8600]) == len(names[8700]) == 2
+    assert not names[8600] & names[8700], "browsers send a cookie to every port of its host"
+
+
+def _names_of_cookies(site: Site, policy: Policy) -> set[str]:
+    """Of a form and of a session at a gateway."""
+    app = create_gateway(GatewayParts(site.store, policy, clock=lambda: NOW_S))
+    browser = Browser(Caller(app), host="localhost")
+    browser.get("/portal/sign-in")
+    browser.post("/portal/sign-in", signed(site, browser, BUYER))
+    return set(browser.cookies)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize(
+    "path", ["/portal/lots?state=a%20b", "/portal/sign-in", "/01/09506000134352/21/A-1?salt=x", "/check/"]
+)
+@pytest.mark.parametrize("host", ["127.0.0.1:8600", "[::1]:8600", "127.0.0.1:9999"])
+def test_a_page_is_at_one_name_of_this_machine(site: Site, method: str, path: str, host: str) -> None:
+    answer = _on_loopback(site).ask(path, method, Host=host)
+    port = host.rpartition(":")[2]  # that of a tunnel, perhaps
+    assert (answer.status_code, answer.headers["location"]) == (307, f"http://localhost:{port}{path}")
+    assert "set-cookie" not in answer.headers
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8600", "[::1]:8600", "localhost:8600"])
+@pytest.mark.parametrize("path", ["/v1/status", "/health", "/metrics", "/ready", "/openapi.json", "/docs"])
+def test_what_programs_ask_for_is_at_every_name(site: Site, path: str, host: str) -> None:
+    assert _on_loopback(site).ask(path, Host=host).status_code not in (307, 404, 421)
+
+
+def test_who_asks_for_data_or_sends_a_form_is_not_sent_elsewhere(site: Site) -> None:
+    caller = _on_loopback(site)
+    assert caller.ask("/.well-known/gs1resolver", Host="127.0.0.1", Accept="application/json").status_code == 200
+    assert caller.ask("/portal/sign-out", "POST", Host="127.0.0.1").status_code not in (307, 308)
+    assert caller.ask("/portal/sign-in", Host="localhost:8600").status_code == 200
+
+
+def test_a_gateway_with_a_public_url_sends_nobody_elsewhere(site: Site) -> None:
+    """Its proxy may name the loopback, and would be asked for ever."""
+    app = create_gateway(GatewayParts(site.store, build_policy(url="https://gateway.example"), clock=lambda: NOW_S))
+    assert Caller(app).ask("/portal/sign-in", Host="127.0.0.1:8600").status_code == 200
+
+
+def _on_loopback(site: Site) -> Caller:
+    return Caller(create_gateway(GatewayParts(site.store, build_policy(), clock=lambda: NOW_S)))
 
 
 @pytest.mark.parametrize(
