@@ -51,8 +51,8 @@ def test_nobody_else_may_be_at_one_of_them() -> None:
 
 
 def test_a_machine_without_one_of_them_serves_at_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hosts, "_LOOPBACK", ("127.0.0.1", "192.0.2.1"))
+    monkeypatch.setattr(hosts, "_LOOPBACK", ("127.0.0.1", "2001:db8::1"))
     with held_port() as port, ExitStack() as stack:
         assert [stack.enter_context(one).getsockname()[0] for one in listen_at_all("127.0.0.1", port)] == ["127.0.0.1"]
-        with pytest.raises(SettingsError, match="192"):
-            listen_at_all("192.0.2.2", port)
+        with pytest.raises(SettingsError, match="2001"):
+            listen_at_all("2001:db8::2", port)

@@ -121,9 +121,9 @@ def serve_world(
     acting: bool = False,
     provider: Provider | None = None,
 ) -> Iterator[PortalWorld]:
-    """`check_page`: the built page that verifies in a browser; without it, the gateway has none. `owner`: whose gateway it is.
-    `acting`: whether it follows the chain, records for its company, keeps an audit log, and has a folder for planning.
-    `provider`: where its people may sign in."""
+    """`check_page`: the built page that verifies in a browser; without it, the gateway has none. `owner`: whose gateway
+    it is. `acting`: whether it follows the chain, records for its company, keeps an audit log, and has a folder for
+    planning. `provider`: where its people may sign in."""
     with open_store(f"sqlite:///{folder / 'ledger.db'}") as store, listen("127.0.0.1", 0) as listening:
         line = _produce(store)
         port = listening.getsockname()[1]
