@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from multiprocessing.connection import Connection
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from ledger.errors import ChainError, MillmarkError, SettingsError, StoreError
+from ledger.errors import ChainError, MillmarkError, SettingsError
 from services.cli import main
-from services.lab.cluster import running_cluster
 from services.lab.ending import end_with_parent
 from services.serving.hosts import ABSENT
 
-__all__ = ["attended_cluster", "held_port", "run_command", "start_command", "stop_commands", "wait_for"]
+__all__ = ["held_port", "run_command", "start_command", "stop_commands", "wait_for"]
 
 _READY_S = 180.0
 _STOP_S = 20.0
@@ -102,15 +99,11 @@ def _is_running(process: subprocess.Popen[bytes] | BaseProcess) -> bool:
 def start_command(arguments: Sequence[str], log: Path) -> BaseProcess:
     """Starts `millmark` with the arguments, as a process of its own, which ends with this one even if that is killed.
     What it prints goes to the file `log`."""
-    return _start(_run, list(arguments), log)
-
-
-def _start(target: Callable[..., None], *arguments: object) -> BaseProcess:
-    """All are forked off one process that has imported the gateway: ten of them would take twenty seconds of processor
-    for that alone."""
+    # All are forked off one process that has imported the gateway: ten of them would take twenty seconds of processor
+    # for that alone.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(_PRELOADED))
-    process = context.Process(target=target, args=arguments, daemon=True)
+    process = context.Process(target=_run, args=(list(arguments), log), daemon=True)
     process.start()
     return process
 
@@ -124,43 +117,6 @@ def _run(arguments: list[str], log: Path) -> None:
         del os.environ[name]  # each of them has settings of its own
     sys.argv = ["millmark", *arguments]
     main()
-
-
-@contextmanager
-def attended_cluster() -> Iterator[str]:
-    """As `running_cluster`, kept by a process of its own, which stops it even if this one is killed: the server is no
-    child of whoever starts it. Raises StoreError."""
-    here, there = multiprocessing.Pipe()
-    process = _start(_attend, there)
-    there.close()
-    try:
-        yield _told(here)
-    finally:
-        here.close()
-        process.join()
-
-
-def _told(pipe: Connection) -> str:
-    """The URL that the attendant tells. Raises StoreError."""
-    try:
-        url, failure = pipe.recv()
-    except EOFError:
-        raise StoreError("PostgreSQL was stopped before it served") from None
-    if failure:
-        raise StoreError(failure)
-    return str(url)
-
-
-def _attend(pipe: Connection) -> None:
-    for one in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(one, signal.SIG_IGN)  # only the other end of the pipe ends it, after the gateways
-    try:
-        with running_cluster() as url:
-            pipe.send((url, ""))
-            with suppress(EOFError, OSError):
-                pipe.recv()
-    except StoreError as error:
-        pipe.send(("", error.cause))
 
 
 def stop_commands(processes: Sequence[BaseProcess]) -> None:

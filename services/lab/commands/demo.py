@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from getpass import getpass
 from pathlib import Path
-from typing import TextIO
+from typing import Annotated, TextIO
 
 import typer
 
@@ -22,17 +22,38 @@ from services.settings import check_environment
 
 __all__ = ["register"]
 
+_OUT = Path("millmark-demo")
+Output = Annotated[Path, typer.Option("--out", help="Folder of the demonstration.", file_okay=False)]
+
 
 def register(app: typer.Typer) -> None:
-    app.command("demo", epilog="Example: millmark demo --orders 12 --json out.json")(run)
+    group = typer.Typer(invoke_without_command=True, epilog="Example: millmark demo --orders 12 --json out.json")
+    group.callback()(run)
+    group.command("open", epilog="Example: millmark demo open")(run_open)
+    app.add_typer(group, name="demo")
+
+
+def run_open(output: Output = _OUT) -> None:
+    """Start the chain and all gateways of a finished demonstration, and print a link for each role, until Ctrl-C."""
+    from services.lab.demo.opening import open_demo  # noqa: PLC0415 - a web framework, used here only
+    from services.lab.demo.report import describe_links  # noqa: PLC0415 - as above
+    from services.lab.ending import leaving_on_signals  # noqa: PLC0415 - as above
+
+    check_environment()
+    with leaving_on_signals(), open_demo(output, warn) as opened:
+        print_lines(*describe_links(opened.finished), "", "open until Ctrl-C, which stops the chain and all gateways")
+        sys.stdout.flush()
+        opened.attend()
+        warn("stopping the chain and all gateways ...")
 
 
 def run(
+    context: typer.Context,
     orders: int = typer.Option(24, min=1, max=500, help="Number of orders, each configured differently."),
     product: str = typer.Option(
         "crankshaft", help="What is made: crankshaft, implant, appliance, garment, or the file of a product."
     ),
-    output: Path = typer.Option(Path("millmark-demo"), "--out", help="Folder for the results."),
+    output: Output = _OUT,
     fast: bool = typer.Option(
         False, "--fast", help="In one process and one database, instead of a home and a gateway for each company."
     ),
@@ -53,8 +74,14 @@ def run(
         None, "--treasury-passphrase-file", help="File (mode 0600) with its passphrase.", dir_okay=False
     ),
 ) -> None:
-    """Run the main job on real signals: orders, assignments, evidence, inspection, certificates, custody, trace."""
+    """Run the main job on real signals: orders, assignments, evidence, inspection, certificates, custody, trace.
+
+    Then `millmark demo open` opens its pages.
+    """
+    if context.invoked_subcommand is not None:
+        return
     from services.lab.demo.existing import ExistingChain  # noqa: PLC0415  # as below
+    from services.lab.demo.gateways import read_finished  # noqa: PLC0415  # as below
     from services.lab.demo.report import build_json, print_summary  # noqa: PLC0415 - numpy is optional
     from services.lab.demo.run import run_demo, run_in_life  # noqa: PLC0415  # the import takes a second
     from services.lab.ending import leaving_on_signals  # noqa: PLC0415  # as above
@@ -74,7 +101,7 @@ def run(
         if file is not None:
             file.write(json.dumps(build_json(result), indent=2) + "\n")
     print_lines("")
-    print_summary(result, _program())
+    print_summary(result, read_finished(output), _program())
 
 
 @contextmanager

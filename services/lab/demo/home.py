@@ -15,6 +15,7 @@ from services.settings import SETTINGS_FILE
 
 __all__ = [
     "DISCLOSE",
+    "FINISHED",
     "FORECASTS",
     "JOURNAL",
     "check_forecasts",
@@ -27,6 +28,8 @@ __all__ = [
 JOURNAL = "chain.journal"
 _DATABASE = "demo.sqlite"
 _KEYS = "keys"
+FINISHED = "demonstration.json"
+"""Written last, so that a demonstration that was interrupted has none (services.lab.demo.gateways)."""
 FORECASTS = "forecasts"
 """Folder, in that of the demo, of the home with the forecasts: it has a ledger of its own."""
 DISCLOSE = ("names", "/passport")
@@ -52,7 +55,7 @@ def clear_home(home: Path) -> None:
     check_forecasts(home)
     # The journal first: its lock shows whether a gateway still uses this folder, before anything is deleted.
     discard_journal(home / JOURNAL)
-    for leftover in home.glob(f"{_DATABASE}*"):
+    for leftover in (*home.glob(f"{_DATABASE}*"), *home.glob(FINISHED)):
         leftover.unlink()
 
 

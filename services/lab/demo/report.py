@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import shlex
 
-from ledger.keys import open_signer
 from ledger.products import money, name_in
-from ledger.signatures import to_checksum
 from ledger.verify import describe
 from services.interop.digital_link import build_qr_text
 from services.lab.demo.figures import describe_plan
+from services.lab.demo.gateways import Finished, make_link
 from services.lab.demo.proof import BUNDLE, TRUST
 from services.lab.demo.result import DemoResult
 from services.output import json_format, print_lines, print_table
-from services.settings import read_settings
 from services.text.trace import describe_trace
 
-__all__ = ["build_json", "print_summary"]
+__all__ = ["build_json", "describe_links", "print_summary"]
 
 
-def print_summary(result: DemoResult, program: str) -> None:
-    """Prints what was recorded and its gas, one part's trace and proof, and the next steps."""
+def print_summary(result: DemoResult, finished: Finished, program: str) -> None:
+    """Prints what was recorded and its gas, one part's trace and proof, and the next steps, which end with a link for
+    each role. Raises StoreError, SettingsError."""
     rows = [[kind, count, *_gas(result, kind)] for kind, count in sorted(result.records.items())]
     print_table("records", ["kind", "count", "gas each"], rows)
     joining = sum(result.chain_sequences.values()) - sum(result.records.values())
@@ -38,7 +37,7 @@ def print_summary(result: DemoResult, program: str) -> None:
         *(f"  {refusal.tampering}\n    {refusal.reason}" for refusal in result.proof.refusals),
         "",
     )
-    print_lines(*_onward(result, result.home, program))
+    print_lines(*_onward(result, finished, program))
 
 
 def build_json(result: DemoResult) -> dict[str, object]:
@@ -118,18 +117,30 @@ def _facts(result: DemoResult) -> list[str]:
     ]
 
 
-def _onward(result: DemoResult, home: Path, program: str) -> list[str]:
-    """The next steps, with commands in full so that each can be copied from the terminal: open the passport in a
-    browser, check its proof, and further ones."""
-    part = result.trace.lot
-    name = part.identifier or "0x" + part.subject.hex()
-    settings = read_settings(home)
-    signer = str(settings.gateway_signer_uri)
+def describe_links(finished: Finished) -> list[str]:
+    """A link for each role, and what else there is to open. Makes the invitations among them. Raises StoreError,
+    SettingsError."""
+    shown = [(one, make_link(finished, one)) for one in finished.places if one.role]
     return [
-        "next, as anyone who scans the code on the part:",
-        "  1. start the buyer's gateway, which also restarts the chain, and leave it running",
-        f"     {program} --home {home} gateway",
-        "  2. open the passport in a browser, or scan it",
+        "a link for each role; an invitation makes a passkey in your browser, and works once:",
+        *(f"  {place.role:18}{place.company:22}{link}" for place, link in shown),
+        f"  {'anybody':18}{'with the part':22}{finished.code}",
+    ]
+
+
+def _onward(result: DemoResult, finished: Finished, program: str) -> list[str]:
+    """The next steps, with commands in full so that each can be copied from the terminal."""
+    part, home = result.trace.lot, result.home
+    name, where = part.identifier or "0x" + part.subject.hex(), shlex.quote(str(finished.folder))
+    return [
+        "from the command line, as a company:",
+        f"  {program} --home {home} trace {name}",
+        f"  {program} --home {home} recall --model {result.model}",
+        "",
+        "next, in a browser:",
+        "  1. start the chain and all gateways, and leave them running; Ctrl-C stops them",
+        f"     {program} demo open --out {where}",
+        "  2. as anyone who scans the code on the part, open its passport, and check its proof there",
         f"     {result.code}",
         "",
         *build_qr_text(result.code).splitlines(),
@@ -139,27 +150,6 @@ def _onward(result: DemoResult, home: Path, program: str) -> list[str]:
         f"     curl -so trust.json '{result.code.replace('/01/', '/passport/trust/01/', 1)}'",
         "  4. check them offline, without any server",
         f"     {program} verify part.bundle --trust trust.json",
-        "",
-        "and as a company:",
-        f"  {program} --home {home} trace {name}",
-        f"  {program} --home {home} recall --model {result.model}",
-        f"  open the portal, and sign in with {to_checksum(open_signer(signer).address)}",
-        f"  {settings.origin}/portal",
-        "  save the message that it shows as message.txt, and paste there what this prints",
-        f"  {program} keys sign-in --signer {signer} --message message.txt",
-        "",
-        *_planners(result.demand.home, program),
-    ]
-
-
-def _planners(home: Path, program: str) -> list[str]:
-    """How to see the forecasts: on their ledger, the coordinator is the one that runs a gateway."""
-    settings = read_settings(home)
-    signer = str(settings.gateway_signer_uri)
-    return [
-        "and as the planner, whose forecasts are on the ledger of their own:",
-        f"  {program} --home {home} gateway",
-        f"  open its portal, and sign in as above with {to_checksum(open_signer(signer).address)}",
-        f"  {settings.origin}/portal/demand",
-        f"  {program} keys sign-in --signer {signer} --message message.txt",
+        "  5. sign in, as one of these or, in one browser, as all of them",
+        *describe_links(finished),
     ]

@@ -28,11 +28,12 @@ from services.lab.demo.demand import forecast_demand
 from services.lab.demo.drifting import watch_machine
 from services.lab.demo.existing import ExistingChain
 from services.lab.demo.factories import build_factories
+from services.lab.demo.gateways import FORECASTING, Place, write_finished
 from services.lab.demo.given import Given, read_given
 from services.lab.demo.home import FORECASTS, JOURNAL, clear_home, database_of, write_home
 from services.lab.demo.inspection import inspect_parts, sample_components
 from services.lab.demo.life.companies import found_in_life
-from services.lab.demo.life.finish import fetch_passport, follow_to_the_end, keep_chain
+from services.lab.demo.life.finish import fetch_passport, follow_to_the_end, leave_homes
 from services.lab.demo.life.homes import clear_homes
 from services.lab.demo.life.node import start_node
 from services.lab.demo.planning import Planning, call_for_offers, choose_offers
@@ -94,11 +95,13 @@ def run_in_life(
         say(f"  {size:,} bytes")
         store = life.consortium.buyer.store
         proof = clock("proving one part, and tampering with the proof", lambda: _prove(store, line, part, home))
-        keep_chain(life)
+        places = leave_homes(life)
         line.events.append(
             f"{delivered} hand-overs: names, salts, documents and evidence, encrypted, from gateway to gateway"
         )
-        return build_result(store, line, planning, demand, table, accuracy, part, proof, home, clock.seconds)
+        result = build_result(store, line, planning, demand, table, accuracy, part, proof, home, clock.seconds)
+    write_finished(folder, result.code, places)
+    return result
 
 
 def run_demo(
@@ -139,7 +142,9 @@ def run_demo(
         write_home(home, line.consortium, line.consortium.buyer, _PORT, existing)
         part = choose_part(line)
         proof = clock("proving one part, and tampering with the proof", lambda: _prove(store, line, part, home))
-        return build_result(store, line, planning, demand, table, accuracy, part, proof, home, clock.seconds)
+        result = build_result(store, line, planning, demand, table, accuracy, part, proof, home, clock.seconds)
+    write_finished(home, result.code, (Place(".", line.consortium.buyer.name, "buyer"), FORECASTING))
+    return result
 
 
 class _Clock:

@@ -23,18 +23,18 @@ from ledger.submit import Submitter, build_entry
 from services.directory import DirectoryRepository
 from services.handover.repository import HandoverRepository, count_handovers
 from services.home import Layout
-from services.lab import cluster
 from services.lab.demo.consortium import COMPANIES, VALIDATORS, Company, Consortium
 from services.lab.demo.existing import ExistingChain
 from services.lab.demo.home import JOURNAL, settings_of
-from services.lab.demo.life.homes import DATABASE, Home, make_company_home, make_operator_home
-from services.lab.processes import attended_cluster, held_port, run_command, start_command, stop_commands, wait_for
+from services.lab.demo.life.homes import Home, make_company_home, make_operator_home
+from services.lab.processes import held_port, run_command, start_command, stop_commands, wait_for
 from services.store import open_store
 
 __all__ = ["Life", "found_in_life"]
 
 _PAUSE_S = 0.05
-_CHAIN_PORT, _BUYER_PORT = 8601, 8600
+_CHAIN_PORT, _BUYER_PORT, _OTHER_PORTS = 8601, 8600, range(8610, 8620)
+"""Where they are free; 8602 and 8603 are those of the forecasts."""
 _SETTLE_S = 120.0
 _JOIN_S = 90.0
 LOG = "gateway.log"
@@ -162,20 +162,16 @@ def found_in_life(folder: Path, say: Callable[[str], object], existing: Existing
     with ExitStack() as stack:
         port, own, node, *ports = (
             stack.enter_context(held_port(preferred))
-            for preferred in (_CHAIN_PORT, 0, 0, _BUYER_PORT, *(0 for _ in COMPANIES[1:]))
+            for preferred in (_CHAIN_PORT, _OTHER_PORTS[0], 0, _BUYER_PORT, *_OTHER_PORTS[1 : len(COMPANIES)])
         )
         url = {"chain_url": f"http://127.0.0.1:{port}"} if existing is None else settings_of(existing)
         operator = make_operator_home(folder, own, url)
         journal = operator.folder / JOURNAL if existing is None else None
         chain_process = None if journal is None else _start_chain(stack, operator, port, journal)
         chain = _deploy(url["chain_url"], operator, existing)
-        databases = [DATABASE] * len(COMPANIES)
-        if cluster.describe_missing() is None:
-            databases[-1] = stack.enter_context(attended_cluster())
-            say(f"  {COMPANIES[-1][0]} keeps its data in PostgreSQL, the others in SQLite")
         homes = [
-            make_company_home(folder, name, roles, port, url, chain.deployment, operator, database)
-            for (name, roles), port, database in zip(COMPANIES, ports, databases, strict=True)
+            make_company_home(folder, name, roles, port, url, chain.deployment, operator)
+            for (name, roles), port in zip(COMPANIES, ports, strict=True)
         ]
         if existing is not None:
             existing.endow([home.signer.address for home in homes])

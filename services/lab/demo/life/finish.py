@@ -8,10 +8,12 @@ import httpx
 
 from ledger.errors import MillmarkError
 from ledger.index import Follower
+from services.lab.demo.gateways import FORECASTING, ROLES, Place
 from services.lab.demo.life.companies import Life
+from services.lab.demo.life.homes import Home
 from services.settings import SETTINGS_FILE
 
-__all__ = ["fetch_passport", "follow_to_the_end", "keep_chain"]
+__all__ = ["fetch_passport", "follow_to_the_end", "leave_homes"]
 
 _TIMEOUT_S = 30.0
 
@@ -36,11 +38,21 @@ def fetch_passport(life: Life, code: str) -> int:
     return len(answer.content)
 
 
-def keep_chain(life: Life) -> None:
-    """Lets the buyer's gateway run the chain from now on, so that it can be started by itself; if the chain is the
-    demonstration's own."""
-    if life.journal is None:
-        return
-    path = life.buyer_home.folder / SETTINGS_FILE
-    journal = f"../{life.operator.folder.name}/{life.journal.name}"
-    path.write_text(f"{path.read_text()}devchain_journal = {json.dumps(journal)}\n")
+def leave_homes(life: Life) -> tuple[Place, ...]:
+    """Prepares the homes to be opened later, without this process, and returns the gateways that can be started.
+
+    The buyer's runs the chain from now on, if that is the demonstration's own; people act as the operator at the
+    operator's.
+    """
+    if life.journal is not None:
+        journal = f"../{life.operator.folder.name}/{life.journal.name}"
+        _add_setting(life.buyer_home, "devchain_journal", journal)
+    # Not before: this process recorded with the operator's key itself, and a key has one sender.
+    _add_setting(life.operator, "gateway_operates", True)
+    homes = *life.homes, life.operator
+    return (*(Place(one.folder.name, one.name, ROLES.get(one.folder.name, "")) for one in homes), FORECASTING)
+
+
+def _add_setting(home: Home, name: str, value: str | bool) -> None:
+    path = home.folder / SETTINGS_FILE
+    path.write_text(f"{path.read_text()}{name} = {json.dumps(value)}\n")

@@ -19,12 +19,12 @@ from services.devchain import discard_journal
 from services.directory import DirectoryEntry, sign_statement
 from services.documents.key_files import create_recipient_key, read_recipient_key
 from services.home import AdmissionRequest, Layout
-from services.lab.demo.home import DISCLOSE, FORECASTS, JOURNAL, check_forecasts
-from services.settings import SETTINGS_FILE
+from services.lab.demo.home import DISCLOSE, FINISHED, FORECASTS, JOURNAL, check_forecasts
+from services.settings import SETTINGS_FILE, build_origin
 
-__all__ = ["DATABASE", "Home", "clear_homes", "make_company_home", "make_operator_home", "write_settings"]
+__all__ = ["Home", "clear_homes", "make_company_home", "make_operator_home", "write_settings"]
 
-DATABASE = "sqlite:///millmark.sqlite"
+_DATABASE = "sqlite:///millmark.sqlite"
 _OPERATOR = "operator"
 _FOLLOW_S = 2.0
 """How often a gateway looks for new blocks: others wait for what it shows."""
@@ -39,16 +39,14 @@ class Home:
     port: int
     signer: LocalSigner
     name_seed: bytes
-    database: str
-    """SQLAlchemy URL as the settings have it."""
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return build_origin("localhost", self.port, tls=False)
 
     @property
     def database_url(self) -> str:
-        return self.database.replace("sqlite:///", f"sqlite:///{self.folder}/")
+        return _DATABASE.replace("sqlite:///", f"sqlite:///{self.folder}/")
 
 
 def clear_homes(folder: Path) -> None:
@@ -66,6 +64,7 @@ def clear_homes(folder: Path) -> None:
             raise SettingsError(
                 f"{folder} contains files that are not from a demo ({found[0]})", hint="name another folder with --out"
             )
+        (folder / FINISHED).unlink(missing_ok=True)
         for name in found:
             if (folder / name / SETTINGS_FILE).exists():
                 shutil.rmtree(folder / name)
@@ -89,10 +88,9 @@ def make_company_home(
     chain: Mapping[str, str],
     deployment: Deployment,
     operator: Home,
-    database: str,
 ) -> Home:
     """A company's home, with the request that the operator admits it by."""
-    home = _make(folder / name.lower().replace(" ", "-"), name, port, database)
+    home = _make(folder / name.lower().replace(" ", "-"), name, port)
     layout = Layout(home.folder)
     write_private(home.folder / "company.key", home.signer.unsafe_secret().hex().encode())
     write_private(home.folder / "names.key", home.name_seed.hex().encode())
@@ -119,15 +117,15 @@ def make_company_home(
     return home
 
 
-def _make(folder: Path, name: str, port: int, database: str = DATABASE) -> Home:
+def _make(folder: Path, name: str, port: int) -> Home:
     Layout(folder).create_folder()
-    return Home(name, folder, port, LocalSigner.generate(), secrets.token_bytes(32), database)
+    return Home(name, folder, port, LocalSigner.generate(), secrets.token_bytes(32))
 
 
 def write_settings(home: Home, more: Mapping[str, str | int | Sequence[str]]) -> None:
     """Writes the settings file of a home."""
     common: dict[str, str | int | float] = {
-        "database": home.database,
+        "database": _DATABASE,
         "gateway_port": home.port,
         "follow_interval_s": _FOLLOW_S,
     }
