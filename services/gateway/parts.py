@@ -15,6 +15,7 @@ from ledger.products import FindProduct
 from ledger.store import Store
 from services.access.people.openid import Provider
 from services.audit import AuditLog
+from services.check.build import BUILT
 from services.documents import KeyRing
 from services.gateway.audit_anchors import AnchorRule
 from services.gateway.directory_follower import DirectorySource
@@ -28,7 +29,6 @@ from services.handover.receiving import Receiver
 from services.interop.credentials.keys import CredentialKey
 from services.planning.feedback.setpoints import SetpointDesk
 from services.portal import Proofs
-from services.portal.check_page import BUILT
 from services.products import Catalogue
 from services.webhooks.dispatcher import DeliveryPolicy
 
