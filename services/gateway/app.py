@@ -98,7 +98,12 @@ def create_gateway(parts: GatewayParts) -> FastAPI:
     app.state.idempotency, app.state.pager = IdempotencyStore(parts.store, parts.clock), Pager(parts.store)
     desk = FormDesk(recording, app.state.idempotency)
     portal = _build_portal(
-        parts, api, desk, _build_consortium(parts, background), partial(_read_troubles, background.readiness)
+        parts,
+        api,
+        desk,
+        _build_consortium(parts, background),
+        partial(_read_troubles, background.readiness),
+        CheckPage(parts.check_page, lambda: background.copies.seen),
     )
     app.state.connections, app.state.routes, app.state.portal = api.connections, table, portal
     errors = ErrorHandler(table, portal.refuse, reword_problem)
@@ -195,10 +200,10 @@ def _build_portal(
     desk: FormDesk,
     consortium: GatewayConsortiumDesk,
     read_troubles: Callable[[], Sequence[Trouble]],
+    check: CheckPage,
 ) -> Portal:
     proofs = parts.proofs or Proofs(parts.store, None, None)
     form_key = StoredSecret(parts.store, "forms")
-    check = CheckPage(parts.check_page)
     ways_in = _build_ways_in(parts, api.verify_fresh)
     return Portal(
         parts.store,

@@ -89,7 +89,7 @@ class GatewayParts:
     deliveries: Deliveries | None = None
     """With it, a thread hands over to other companies what its own company owes them."""
     partner_tls: ssl.SSLContext | None = None
-    """For hand-overs; by default, the machine's authorities are believed."""
+    """For what is asked of the gateways of other companies; by default, the machine's authorities are believed."""
     directory: DirectorySource | None = None
     """With it, a thread keeps the directory up to date."""
     delivery_policy: DeliveryPolicy | None = None

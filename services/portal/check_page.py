@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -53,12 +54,21 @@ class _File:
 class CheckPage:
     """The files of the folder's manifest, and no others; read at the first request, and kept in memory: 7 MB."""
 
-    def __init__(self, folder: Path = BUILT) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path = BUILT, find_copies: Callable[[], Container[str]] = frozenset) -> None:
+        """`find_copies` tells which gateways of other companies had the same page at the last look."""
+        self._folder, self.find_copies = folder, find_copies
 
     @property
     def is_built(self) -> bool:
-        return (self._folder / MANIFEST).is_file()
+        return self.manifest is not None
+
+    @cached_property
+    def manifest(self) -> bytes | None:
+        """The list of the page's files; None without one."""
+        try:
+            return (self._folder / MANIFEST).read_bytes()
+        except OSError:
+            return None
 
     def routes(self) -> tuple[PageRoute, ...]:
         return (PageRoute("/check", self.enter, _FILE), PageRoute("/check/{name:path}", self.file, _FILE))
@@ -68,7 +78,7 @@ class CheckPage:
 
     def file(self, request: Request, name: str) -> Response:
         """Serves a file of the page. Raises NotFoundError unless the folder has it."""
-        found = self._files.get(name or "index.html") if self.is_built else None
+        found = self._files.get(name or "index.html")
         if found is None:
             raise NotFoundError("the page is not here", hint="pack it with scripts/check_page")
         media = _MEDIA.get(name.rpartition(".")[2], "text/plain; charset=utf-8") if name else _MEDIA["html"]
@@ -83,7 +93,9 @@ class CheckPage:
 
     @cached_property
     def _files(self) -> dict[str, _File]:
-        manifest = (self._folder / MANIFEST).read_bytes()
+        manifest = self.manifest
+        if manifest is None:
+            return {}
         lines = [line.split("  ", 1) for line in manifest.decode().splitlines()]
         found = {name: _keep(digest, (self._folder / name).read_bytes(), name) for digest, name in lines}
         return {**found, MANIFEST: _keep(hashlib.sha256(manifest).hexdigest(), manifest, MANIFEST)}

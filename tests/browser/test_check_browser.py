@@ -144,13 +144,12 @@ def test_the_code_on_a_part_is_looked_up_at_this_server_only(world: PortalWorld,
     assert {urlsplit(one.url).netloc for one in asked} == {urlsplit(world.origin).netloc}
 
 
-def test_a_company_without_the_part_says_what_to_bring(world: PortalWorld, page: Page) -> None:
-    """The link of a passport at another company leads here."""
+def test_where_the_part_is_not_known_the_page_says_so(world: PortalWorld, page: Page) -> None:
     asked: list[str] = []
     page.on("request", lambda one: asked.append(urlsplit(one.url).path))  # playwright marks the function
     paths = {one: f"/passport/{one}/01/09506000013459/21/ELSEWHERE?salt={'A' * 43}" for one in ("bundle", "trust")}
     page.goto(f"{world.origin}/check/#{urlencode(paths)}")
-    expect(page.locator("#state")).to_contain_text("This company has no proof of that part. Download the proof")
+    expect(page.locator("#state")).to_have_text("The proof could not be loaded: this server has no proof of that part.")
     assert [one for one in asked if one.startswith("/passport/")] == ["/passport/bundle/01/09506000013459/21/ELSEWHERE"]
     expect(page.get_by_role("button", name="Verify")).to_be_enabled()
 
