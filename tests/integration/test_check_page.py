@@ -67,7 +67,7 @@ def test_the_folder_has_the_same_bytes_each_time(memory: bool, tmp_path: Path) -
     """By another program, elsewhere, for somebody with other habits."""
     digest = build_page(tmp_path / "page", memory=memory)
     habits = {"TZ": "Asia/Kathmandu", "LC_ALL": "tr_TR.ISO-8859-9", "PYTHONHASHSEED": "7", "PYTHONUTF8": "0"}
-    command = [sys.executable, "-m", "services.check.build", tmp_path / "far" / "away", *["--memory"][:memory]]
+    command = [sys.executable, "-m", "services.check.build", str(tmp_path / "far" / "away"), *["--memory"][:memory]]
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **habits}
     built = subprocess.run(
         command, cwd=tmp_path, env=environment, umask=0o077, check=True, capture_output=True, text=True, timeout=MAX_S
