@@ -157,14 +157,15 @@ class Passports:
         view = build_view(found, proof, recorded)
         family = build_family(found.trace, PictureWords(catalogue), _stopped(lot, view))
         opened = proof.inferences if isinstance(proof, Proof) else ()
+        copies = find_copies(self.store, found.trace, self.check.find_copies())
         values: dict[str, Any] = {
             "view": view,
             "trace": found.trace,
             "code": code,
             "address": code.address(self.origin) if code.salt else self.origin,
             "checks_here": self.check.is_built,
-            "copies": find_copies(self.store, found.trace, self.check.find_copies()) if view.proof else (),
-            "vouched": _vouched(proof) if isinstance(proof, Proof) else "",
+            "copies": copies,
+            "vouched": _vouched(proof) if copies and isinstance(proof, Proof) else "",
             "name": describe_name(catalogue, code.link),
             "picture": draw_upright(family, catalogue.language.value),
             "windows": build_opened_windows(self.store, lot, opened, catalogue),
