@@ -113,9 +113,6 @@ class Settings(BaseSettings):
     """What the provider calls this gateway."""
     openid_secret_file: Path | None = None
     """File (mode 0600) with the secret that the provider gave this gateway."""
-    check_page: Path | None = None
-    """Folder of the page that verifies in a browser, as `scripts/check_page` builds it; by default, where that builds
-    it. Without one, passports do not offer it."""
     passport_disclose: tuple[str, ...] = ("/passport",)
     """What passports and their proofs disclose beyond the records: names, evidence, inferences, JSON pointers."""
     recipient_key: Path | None = None

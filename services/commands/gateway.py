@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from services.gateway.http.policy import Policy
     from services.planning.feedback.setpoints import SetpointDesk
     from services.portal import Proofs
+    from services.portal.check_page import CheckPage
 
 __all__ = ["register"]
 
@@ -49,6 +50,7 @@ def run(
 ) -> None:
     """Serve the partner HTTP API and the portal; the API's documentation is under /docs."""
     from services.gateway import create_gateway  # noqa: PLC0415 - a web framework, used here only
+    from services.portal.check_page import CheckPage  # noqa: PLC0415 - as above
     from services.serving.connections import ConnectionLimits  # noqa: PLC0415 - as above
     from services.serving.server import serve  # noqa: PLC0415 - as above
 
@@ -59,11 +61,20 @@ def run(
         policy = _policy(settings, tls)
         if settings.chain_url is None:
             warn("no chain is configured: the index is served without updates")
+        _warn_without_page(CheckPage())
         relay = _build_relay(opened, relay_signer, passphrase_file)
         app = create_gateway(_build_parts(opened, policy, relay))
         print_lines(f"gateway on {policy.origin}/docs; stop with Ctrl-C")
         limits = ConnectionLimits(settings.gateway_connections, settings.gateway_connections_per_address)
         serve(app, settings.gateway_host, settings.gateway_port, tls, limits)
+
+
+def _warn_without_page(page: CheckPage) -> None:
+    if not page.is_built:
+        warn(
+            "passports offer no check in the browser, since its page is not packed in this installation; run "
+            "scripts/check_page in the checkout, install from there, and start again"
+        )
 
 
 def _complete_home(opened: Context) -> None:
@@ -120,7 +131,6 @@ def _build_parts(opened: Context, policy: Policy, relay: Relay | None) -> Gatewa
     from services.gateway import GatewayParts, Limiter, Rates  # noqa: PLC0415 - as above
     from services.handover.deliveries import Deliveries  # noqa: PLC0415 - as above
     from services.interop.credentials.keys import read_credential_key  # noqa: PLC0415 - as above
-    from services.portal.check_page import BUILT  # noqa: PLC0415 - as above
     from services.products import Catalogue  # noqa: PLC0415 - as above
     from services.serving.partner_tls import build_partner_tls  # noqa: PLC0415 - as above
     from services.webhooks.dispatcher import DeliveryPolicy  # noqa: PLC0415 - as above
@@ -152,7 +162,6 @@ def _build_parts(opened: Context, policy: Policy, relay: Relay | None) -> Gatewa
         home=settings.home,
         contact=settings.contact,
         provider=_provider(settings),
-        check_page=settings.from_home(settings.check_page) or BUILT,
         delivery_policy=DeliveryPolicy(loopback=settings.webhook_loopback),
         setpoints=_setpoints(settings),
         drift_notes=_notes_drift(settings),

@@ -97,9 +97,7 @@ def create_gateway(parts: GatewayParts) -> FastAPI:
     recording = RecordingService(parts.store, background.recorder, parts.find_product, captured=parts.captured)
     app.state.idempotency, app.state.pager = IdempotencyStore(parts.store, parts.clock), Pager(parts.store)
     desk = FormDesk(recording, app.state.idempotency)
-    portal = _build_portal(
-        parts, api, desk, _build_consortium(parts, background), partial(_read_troubles, background.readiness)
-    )
+    portal = _build_portal(parts, api, desk, background)
     app.state.connections, app.state.routes, app.state.portal = api.connections, table, portal
     errors = ErrorHandler(table, portal.refuse, reword_problem)
     # FastAPI has handlers of its own for the last two, which would answer in another form.
@@ -189,16 +187,9 @@ def _read_troubles(readiness: Readiness) -> Sequence[Trouble]:
     return () if seen.looked_s is None else (*seen.troubles, *seen.alarms)
 
 
-def _build_portal(
-    parts: GatewayParts,
-    api: ApiParts,
-    desk: FormDesk,
-    consortium: GatewayConsortiumDesk,
-    read_troubles: Callable[[], Sequence[Trouble]],
-) -> Portal:
+def _build_portal(parts: GatewayParts, api: ApiParts, desk: FormDesk, background: Background) -> Portal:
     proofs = parts.proofs or Proofs(parts.store, None, None)
     form_key = StoredSecret(parts.store, "forms")
-    check = CheckPage(parts.check_page)
     ways_in = _build_ways_in(parts, api.verify_fresh)
     return Portal(
         parts.store,
@@ -209,12 +200,12 @@ def _build_portal(
         api.read_status,
         parts.clock,
         form_key,
-        check,
+        CheckPage(parts.check_page, lambda: background.copies.seen),
         partial(_find_speaker, parts),
         api.ties,
         desk,
-        _build_office(parts, api, ways_in.people, consortium),
-        read_troubles,
+        _build_office(parts, api, ways_in.people, _build_consortium(parts, background)),
+        partial(_read_troubles, background.readiness),
     )
 
 

@@ -16,6 +16,7 @@ from ledger.store.outbox import Outbox
 from services.access import OPERATOR
 from services.gateway.audit_anchors import AuditAnchors, verify_audit_stream
 from services.gateway.consortium import Upkeep
+from services.gateway.copies_watch import CopiesWatch
 from services.gateway.directory_follower import DirectoryFollower
 from services.gateway.epcis import QuerySource
 from services.gateway.feedback import Feedback
@@ -24,6 +25,7 @@ from services.gateway.parts import GatewayParts
 from services.gateway.readiness import Readiness
 from services.gateway.recording import Recorder
 from services.handover.dispatcher import HandoverDispatcher
+from services.portal.check_page import CheckPage
 from services.serving.failed_records import FailedRecords
 from services.serving.funds_watch import FundsWatch
 from services.serving.loop import Loop
@@ -48,6 +50,7 @@ class Background:
     operator: Recorder | None
     """Records with the key of the consortium's operator."""
     feedback: Feedback | None
+    copies: CopiesWatch
     readiness: Readiness
     """Watches the others."""
     threads: tuple[_Thread, ...]
@@ -80,6 +83,7 @@ def build_background(
     feedback = _build_feedback(parts, recorder, logger)
     handovers = _build_handovers(parts, logger, follower)
     directory = None if parts.directory is None else DirectoryFollower(store, parts.directory, logger)
+    copies = CopiesWatch(store, CheckPage(parts.check_page), parts.policy.owner, logger, tls=parts.partner_tls)
     signers = [one.key for one in (recorder, operator, parts.relay) if one is not None]
     funds = _build_funds(parts, signers, logger)
     every: tuple[_Thread | None, ...] = (
@@ -87,6 +91,7 @@ def build_background(
         directory,
         dispatcher,
         handovers,
+        copies,
         funds,
         parts.relay,
         anchors,
@@ -101,7 +106,7 @@ def build_background(
     readiness = Readiness(
         store, follower, [one.loop for one in threads], failed, logger, audit=parts.audit, watched=watched
     )
-    return Background(follower, recorder, operator, feedback, readiness, (readiness, *threads))
+    return Background(follower, recorder, operator, feedback, copies, readiness, (readiness, *threads))
 
 
 def _build_funds(parts: GatewayParts, signers: Sequence[bytes], logger: FilteringBoundLogger) -> FundsWatch | None:

@@ -15,6 +15,7 @@ from ledger.products import FindProduct
 from ledger.store import Store
 from services.access.people.openid import Provider
 from services.audit import AuditLog
+from services.check.build import BUILT
 from services.documents import KeyRing
 from services.gateway.audit_anchors import AnchorRule
 from services.gateway.directory_follower import DirectorySource
@@ -28,7 +29,6 @@ from services.handover.receiving import Receiver
 from services.interop.credentials.keys import CredentialKey
 from services.planning.feedback.setpoints import SetpointDesk
 from services.portal import Proofs
-from services.portal.check_page import BUILT
 from services.products import Catalogue
 from services.webhooks.dispatcher import DeliveryPolicy
 
@@ -89,7 +89,7 @@ class GatewayParts:
     deliveries: Deliveries | None = None
     """With it, a thread hands over to other companies what its own company owes them."""
     partner_tls: ssl.SSLContext | None = None
-    """For hand-overs; by default, the machine's authorities are believed."""
+    """For what is asked of the gateways of other companies; by default, the machine's authorities are believed."""
     directory: DirectorySource | None = None
     """With it, a thread keeps the directory up to date."""
     delivery_policy: DeliveryPolicy | None = None

@@ -1,9 +1,11 @@
-"""Serves the page that verifies bundles in a browser (services/check), if its folder was built."""
+"""Serves the page that verifies bundles in a browser (services/check), if its folder was packed."""
 
 from __future__ import annotations
 
 import gzip
 import hashlib
+from collections.abc import Callable, Container
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -12,13 +14,11 @@ from starlette.responses import RedirectResponse, Response
 
 from ledger.errors import NotFoundError
 from services.access.rules import Rule
-from services.check.build import MANIFEST
+from services.check.build import BUILT, MANIFEST
 from services.portal.routes import PageRoute
 
-__all__ = ["BUILT", "CHECK_HEADERS", "CheckPage"]
+__all__ = ["CHECK_HEADERS", "CheckPage"]
 
-BUILT = Path(__file__).parents[1] / "check" / "built"
-"""Where `scripts/check_page` builds it."""
 CHECK_HEADERS = {
     # The same as in the page itself, which other hosts serve without headers. A worker has only what a header says.
     "Content-Security-Policy": "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; "
@@ -36,20 +36,39 @@ _MEDIA = {
     "json": "application/json",
     "mjs": "text/javascript; charset=utf-8",
     "svg": "image/svg+xml",
+    "zip": "application/zip",
 }
 _FILE = Rule(public=True, page=True, audited=False)
 _LEAST_PACKED = 1024
 
 
+@dataclass(frozen=True, slots=True)
+class _File:
+    digest: str
+    """SHA-256 as in the manifest."""
+    content: bytes
+    packed: bool
+    """Whether it has to be unpacked for who does not take gzip."""
+
+
 class CheckPage:
     """The files of the folder's manifest, and no others; read at the first request, and kept in memory: 7 MB."""
 
-    def __init__(self, folder: Path = BUILT) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path = BUILT, find_copies: Callable[[], Container[str]] = frozenset) -> None:
+        """`find_copies` tells which gateways of other companies had the same page at the last look."""
+        self._folder, self.find_copies = folder, find_copies
 
     @property
     def is_built(self) -> bool:
-        return (self._folder / MANIFEST).is_file()
+        return self.manifest is not None
+
+    @cached_property
+    def manifest(self) -> bytes | None:
+        """The list of the page's files; None without one."""
+        try:
+            return (self._folder / MANIFEST).read_bytes()
+        except OSError:
+            return None
 
     def routes(self) -> tuple[PageRoute, ...]:
         return (PageRoute("/check", self.enter, _FILE), PageRoute("/check/{name:path}", self.file, _FILE))
@@ -59,32 +78,31 @@ class CheckPage:
 
     def file(self, request: Request, name: str) -> Response:
         """Serves a file of the page. Raises NotFoundError unless the folder has it."""
-        found = self._files.get(name or "index.html") if self.is_built else None
+        found = self._files.get(name or "index.html")
         if found is None:
-            raise NotFoundError("the page is not here", hint="build it with scripts/check_page")
-        tag, content = found
+            raise NotFoundError("the page is not here", hint="pack it with scripts/check_page")
         media = _MEDIA.get(name.rpartition(".")[2], "text/plain; charset=utf-8") if name else _MEDIA["html"]
-        headers = {**CHECK_HEADERS, "ETag": f'"{tag}"', "Vary": "Accept-Encoding"}
-        if f'"{tag}"' in request.headers.get("if-none-match", ""):
+        headers = {**CHECK_HEADERS, "ETag": f'"{found.digest}"', "Vary": "Accept-Encoding"}
+        if f'"{found.digest}"' in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=headers)
-        packed = self._packed.get(name or "index.html")
-        if packed is not None and "gzip" in request.headers.get("accept-encoding", ""):
-            return Response(packed, media_type=media, headers={**headers, "Content-Encoding": "gzip"})
-        return Response(content, media_type=media, headers=headers)
+        if not found.packed:
+            return Response(found.content, media_type=media, headers=headers)
+        if "gzip" in request.headers.get("accept-encoding", ""):
+            return Response(found.content, media_type=media, headers={**headers, "Content-Encoding": "gzip"})
+        return Response(gzip.decompress(found.content), media_type=media, headers=headers)
 
     @cached_property
-    def _files(self) -> dict[str, tuple[str, bytes]]:
-        """Content by name, with its SHA-256 as in the manifest."""
-        lines = [line.split("  ", 1) for line in (self._folder / MANIFEST).read_text().splitlines()]
-        found = {name: (digest, (self._folder / name).read_bytes()) for digest, name in lines}
-        manifest = (self._folder / MANIFEST).read_bytes()
-        return {**found, MANIFEST: (hashlib.sha256(manifest).hexdigest(), manifest)}
+    def _files(self) -> dict[str, _File]:
+        manifest = self.manifest
+        if manifest is None:
+            return {}
+        lines = [line.split("  ", 1) for line in manifest.decode().splitlines()]
+        found = {name: _keep(digest, (self._folder / name).read_bytes(), name) for digest, name in lines}
+        return {**found, MANIFEST: _keep(hashlib.sha256(manifest).hexdigest(), manifest, MANIFEST)}
 
-    @cached_property
-    def _packed(self) -> dict[str, bytes]:
-        """Gzipped content by name, of the files that are long enough and not packed yet."""
-        return {
-            name: gzip.compress(content, mtime=0)
-            for name, (_, content) in self._files.items()
-            if not name.endswith(".gz") and len(content) > _LEAST_PACKED
-        }
+
+def _keep(digest: str, content: bytes, name: str) -> _File:
+    """Compressed, if that is worth it and was not done yet."""
+    if name.endswith((".bin", ".gz")) or len(content) <= _LEAST_PACKED:
+        return _File(digest, content, packed=False)
+    return _File(digest, gzip.compress(content, 6, mtime=0), packed=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,7 +13,9 @@ from fastapi import Request
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.responses import RedirectResponse, Response
 
+from ledger.bundle import parse_bundle
 from ledger.errors import MillmarkError, NotFoundError
+from ledger.headers import parse_header
 from ledger.provenance import Limits, find_coded_lot, passport, passport_statements
 from ledger.store import Store
 from ledger.verify import Statement
@@ -58,10 +61,12 @@ class _KeyConvertor(Convertor[str]):
 
 register_url_convertor("gs1key", _KeyConvertor())
 CODE_PATH = "/{key:gs1key}/{rest:path}"
+TRUST_PATH = "/passport/trust"
 PART_PATH = "/passport/{what}/{key:gs1key}/{rest:path}"
 _ANY_ORIGIN = {"Access-Control-Allow-Origin": "*"}
 """Pages of other companies may read what a code resolves to (GS1-Conformant Resolver). Browsers send no cookies then,
 and the salt in the link is what permits the access."""
+_BLOCK = re.compile(r"([0-9]{1,15}) ([0-9a-f]{64})")
 _LIMITS = Limits(depth=64, lots=400)
 
 
@@ -79,6 +84,7 @@ class Passports:
     def routes(self) -> tuple[PageRoute, ...]:
         return (
             PageRoute("/.well-known/gs1resolver", self.describe, PUBLIC),
+            PageRoute(TRUST_PATH, self.trust, CODE_HOLDERS),
             PageRoute(CODE_PATH, self.resolve, CODE_HOLDERS),
             PageRoute(PART_PATH, self.part, CODE_HOLDERS),
         )
@@ -117,6 +123,16 @@ class Passports:
             return self.pages.render(request, "label.html", code=code, name=name)
         raise NotFoundError("no passport found", hint="scan the code on the part again")
 
+    def trust(self, block: str = "", hash: str = "") -> Response:
+        """This company's own trust file for a block that somebody else's proof ends at, for the copy of the page here.
+        It names the consortium's members, so the hash is the credential: it is in every proof, and cannot be guessed.
+        Raises NotFoundError, which does not tell whether there is such a block."""
+        wanted = _BLOCK.fullmatch(f"{block} {hash}")
+        found = None if wanted is None else self.proofs.vouch(int(wanted[1]), bytes.fromhex(wanted[2]))
+        if found is None:
+            raise NotFoundError("this company's node has no such block", hint="choose another trust file")
+        return _file(found, "trust.json", "application/json")
+
     def _find(self, request: Request) -> tuple[Code, bytes]:
         code = read_code(request)
         *longer, last = code.names()
@@ -141,13 +157,15 @@ class Passports:
         view = build_view(found, proof, recorded)
         family = build_family(found.trace, PictureWords(catalogue), _stopped(lot, view))
         opened = proof.inferences if isinstance(proof, Proof) else ()
+        copies = find_copies(self.store, found.trace, self.check.find_copies())
         values: dict[str, Any] = {
             "view": view,
             "trace": found.trace,
             "code": code,
             "address": code.address(self.origin) if code.salt else self.origin,
             "checks_here": self.check.is_built,
-            "copies": find_copies(self.store, found.trace, self.origin),
+            "copies": copies,
+            "vouched": _vouched(proof) if copies and isinstance(proof, Proof) else "",
             "name": describe_name(catalogue, code.link),
             "picture": draw_upright(family, catalogue.language.value),
             "windows": build_opened_windows(self.store, lot, opened, catalogue),
@@ -170,6 +188,12 @@ class Passports:
         if not isinstance(found, Proof):
             raise NotFoundError("no proof can be built now", hint="ask the company that runs this gateway for a bundle")
         return found
+
+
+def _vouched(proof: Proof) -> str:
+    """The path of a trust file for this proof, at whichever company it is asked for."""
+    block = parse_header(parse_bundle(proof.bundle).headers[-1])
+    return f"{TRUST_PATH}?block={block.number}&hash={block.hash.hex()}"
 
 
 def _file(content: bytes, name: str, media_type: str) -> Response:

@@ -132,7 +132,7 @@ class Portal:
         office: Office,
         read_troubles: Callable[[], Sequence[Trouble]],
     ) -> None:
-        self._store, self._read_status = store, read_status
+        self._store, self._read_status, self._check = store, read_status, check
         self.pages = Pages(
             secure=is_secure(origin),
             build_menu=self._build_menu,
@@ -241,10 +241,16 @@ class Portal:
             status = 404  # no thing has such a number
         # 403 becomes 404, so that pages do not reveal what exists for others; 405 is of an address for forms alone.
         if status in (403, 404, 405):
-            is_code = "route" in request.scope and not request.url.path.startswith("/portal")
-            key, status = ("unknown" if is_code else "nothing"), 404
+            key, status = self._choose_missing(request), 404
         elif status == HTTPStatus.TOO_MANY_REQUESTS:
             key = "busy"
         elif isinstance(error, IdentifierError):
             key, reason = "malformed", str(error)
         return self.pages.render(request, "message.html", status, key=key, reason=reason)
+
+    def _choose_missing(self, request: Request) -> str:
+        """What is said where nothing is found. Only of an address that may be a part's code, that the code is wrong."""
+        path = request.url.path
+        if path.startswith("/check/"):
+            return "check.nothing" if self._check.is_built else "check.none"
+        return "unknown" if "route" in request.scope and not path.startswith("/portal") else "nothing"

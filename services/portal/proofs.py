@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ledger.bundle import MAX_BUNDLE_BYTES, InferenceShown, parse_bundle
 from ledger.canonical import sha256
-from ledger.chain import Chain
+from ledger.chain import Chain, fetch_checkpoint
 from ledger.errors import InputError, MillmarkError, Retry
 from ledger.headers import parse_header
 from ledger.provenance import Disclosing, build_bundle, build_trust_file
@@ -120,6 +120,18 @@ class Proofs:
             return failure if kept is None else self._verify(*kept, now_s, kept=True)
         except InputError as error:  # the file is unreadable, or a trust file of an unsupported version
             return failure or error
+
+    def vouch(self, number: int, block_hash: bytes) -> bytes | None:
+        """A trust file that names this block, with what the own node says of chain, contracts and participants; None if
+        the block is not final there, has another hash, or there is no node. Raises ChainError, ProofsBusyError."""
+        if self.chain is None:
+            return None
+        with self._work.take() as mine:
+            if not mine:
+                raise ProofsBusyError("too many proofs are being built", hint="try again in a few seconds")
+            if number > self.chain.final_number() or fetch_checkpoint(self.chain, number).block_hash != block_hash:
+                return None
+            return build_trust_file(self._store, self.chain, number).to_bytes()
 
     def _kept(self, lot: bytes) -> tuple[bytes, bytes] | None:
         if self._folder is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
@@ -15,7 +16,7 @@ from ledger.canonical import canonical_json
 from tests.support.axe import find_violations
 from tests.support.check_page import build_page
 from tests.support.looking import CONTRAST, NAMELESS, SMALL_TARGETS, run_list
-from tests.support.portal_world import PortalWorld, serve_world
+from tests.support.portal_world import PortalWorld, serve_beside, serve_world
 
 pytestmark = pytest.mark.browser
 STEPS = 11
@@ -23,7 +24,7 @@ STEPS = 11
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PortalWorld]:
-    """A gateway that offers the page."""
+    """A gateway that offers the page; with its memory, where Node is installed."""
     folder = tmp_path_factory.mktemp("portal")
     build_page(folder / "page")
     with serve_world(folder, folder / "page") as world:
@@ -66,13 +67,15 @@ def test_from_the_passport_a_phone_verifies_alone(world: PortalWorld, page: Page
 def test_python_starts_from_its_memory_and_without_it_from_its_sources(
     world: PortalWorld, page: Page, tmp_path: Path
 ) -> None:
+    if shutil.which("node") is None:
+        pytest.skip("node is not installed")
     bundle, trust = _download(world, page, tmp_path)
     asked: list[Request] = []
     page.on("request", lambda one: asked.append(one))  # playwright marks the function
     page.goto(f"{world.origin}/check/")
     _choose(page, "bundle", bundle)
     expect(page.locator("#state")).to_have_text(re.compile(r"The verifier is ready \(Python [\d.]+\)\.$"))
-    assert not [one.url for one in asked if one.url.endswith(("code.json.gz", "python_stdlib.zip.gz"))]
+    assert not [one.url for one in asked if one.url.endswith(("code.json", "python_stdlib.zip"))]
     page.context.route("**/memory.bin", lambda route: route.fulfill(status=404))
     page.goto(f"{world.origin}/check/")
     _choose(page, "bundle", bundle)
@@ -80,6 +83,27 @@ def test_python_starts_from_its_memory_and_without_it_from_its_sources(
     expect(page.locator("#state")).to_contain_text("quick start failed, so it started the slow way: Error: memory.bin")
     page.get_by_role("button", name="Verify").click()
     expect(page.locator("#result")).to_contain_text("all eleven steps of the check passed")
+
+
+def test_a_page_without_a_memory_starts_from_its_sources_and_asks_for_none(
+    world: PortalWorld, page: Page, tmp_path: Path
+) -> None:
+    bundle, trust = _download(world, page, tmp_path)
+    build_page(tmp_path / "page", memory=False)
+    asked: list[str] = []
+    told: list[str] = []
+    page.on("response", lambda one: asked.append(f"{one.status} {urlsplit(one.url).path}"))
+    page.on("console", lambda one: told.append(one.text))
+    with serve_beside(world, None, tmp_path / "page") as origin:
+        page.goto(f"{origin}/check/")
+        _choose(page, "bundle", bundle)
+        expect(page.locator("#state")).to_have_text(re.compile(r"The verifier is ready \(Python [\d.]+\)\.$"))
+        _choose(page, "trust", trust)
+        page.get_by_role("button", name="Verify").click()
+        expect(page.locator("#result")).to_contain_text("all eleven steps of the check passed")
+    assert "200 /check/code.json" in asked
+    assert [one for one in asked if "memory" in one or not one.startswith("200 ")] == []
+    assert told == []
 
 
 def test_files_are_verified_and_a_forgery_is_refused(world: PortalWorld, page: Page, tmp_path: Path) -> None:
@@ -120,13 +144,12 @@ def test_the_code_on_a_part_is_looked_up_at_this_server_only(world: PortalWorld,
     assert {urlsplit(one.url).netloc for one in asked} == {urlsplit(world.origin).netloc}
 
 
-def test_a_company_without_the_part_says_what_to_bring(world: PortalWorld, page: Page) -> None:
-    """The link of a passport at another company leads here."""
+def test_where_the_part_is_not_known_the_page_says_so(world: PortalWorld, page: Page) -> None:
     asked: list[str] = []
     page.on("request", lambda one: asked.append(urlsplit(one.url).path))  # playwright marks the function
     paths = {one: f"/passport/{one}/01/09506000013459/21/ELSEWHERE?salt={'A' * 43}" for one in ("bundle", "trust")}
     page.goto(f"{world.origin}/check/#{urlencode(paths)}")
-    expect(page.locator("#state")).to_contain_text("This company has no proof of that part. Download the proof")
+    expect(page.locator("#state")).to_have_text("The proof could not be loaded: this server has no proof of that part.")
     assert [one for one in asked if one.startswith("/passport/")] == ["/passport/bundle/01/09506000013459/21/ELSEWHERE"]
     expect(page.get_by_role("button", name="Verify")).to_be_enabled()
 

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import gzip
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ledger.bundle import parse_bundle
+from ledger.canonical import sha256
 from ledger.errors import InputError
 from ledger.headers import parse_header
 from ledger.trust import parse_trust
 from ledger.verify import Report, Step, verify_bundle
 from ledger.verify.wording import LANGUAGES, words_of
 from services.check.build import MANIFEST, build_folder, folder_digest
+from services.check.fixed import collect_fixed, read_fixed
 from tests.support import check_tests
 from tests.support.bundle_content import Content, read_content
-from tests.support.check_page import MODULES, Checker, build_page, compare_forgeries, run_checker, unpack_page
+from tests.support.check_page import MODULES, ROOT, Checker, build_page, compare_forgeries, run_checker, unpack_page
 from tests.support.figures import Tell
+from tests.support.patience import MAX_S
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "bundle"
 PER_STEP = 3
@@ -29,7 +35,7 @@ MOST_BYTES = 6_000_000
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("check") / "page"
-    build_page(folder)
+    build_page(folder, memory=True)
     return folder
 
 
@@ -56,9 +62,34 @@ def now_s() -> int:
     return parse_header(parse_bundle((VECTORS / "part.bundle").read_bytes()).headers[0]).timestamp + 100
 
 
-def test_the_folder_has_the_same_bytes_each_time(page: Path, tmp_path: Path) -> None:
-    assert build_folder(MODULES, tmp_path / "again") == folder_digest(page)
-    assert (tmp_path / "again" / MANIFEST).read_bytes() == (page / MANIFEST).read_bytes()
+@pytest.mark.parametrize("memory", [False, True], ids=["sources", "memory"])
+def test_the_folder_has_the_same_bytes_each_time(memory: bool, tmp_path: Path) -> None:
+    """By another program, elsewhere, for somebody with other habits."""
+    digest = build_page(tmp_path / "page", memory=memory)
+    habits = {"TZ": "Asia/Kathmandu", "LC_ALL": "tr_TR.ISO-8859-9", "PYTHONHASHSEED": "7", "PYTHONUTF8": "0"}
+    command = [sys.executable, "-m", "services.check.build", str(tmp_path / "far" / "away"), *["--memory"][:memory]]
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **habits}
+    built = subprocess.run(
+        command, cwd=tmp_path, env=environment, umask=0o077, check=True, capture_output=True, text=True, timeout=MAX_S
+    )
+    assert built.stdout.split() == [digest] == [folder_digest(tmp_path / "far" / "away")]
+    assert (tmp_path / "far" / "away" / MANIFEST).read_bytes() == (tmp_path / "page" / MANIFEST).read_bytes()
+
+
+def test_the_manifest_lists_every_file_as_sha256sum_does(page: Path) -> None:
+    lines = [line.split("  ") for line in (page / MANIFEST).read_text().splitlines()]
+    found = {path.relative_to(page).as_posix() for path in page.rglob("*") if path.is_file()} - {MANIFEST}
+    assert [name for _, name in lines] == sorted(found)
+    assert [digest for digest, _ in lines] == [sha256((page / name).read_bytes()).hex() for _, name in lines]
+
+
+def test_the_packed_files_are_those_of_the_packages() -> None:
+    if not (MODULES / "pyodide").exists():
+        pytest.skip("the packages of services/check are not installed: npm is needed")
+    packed, published = read_fixed(), dict(collect_fixed(MODULES))
+    name = "pyodide/pyodide.asm.wasm.gz"  # by this machine's compressor
+    assert gzip.decompress(packed.pop(name)) == gzip.decompress(published.pop(name))
+    assert packed == published, "run scripts/check_page --renew"
 
 
 def test_a_changed_file_changes_the_digest(tmp_path: Path) -> None:
@@ -87,7 +118,7 @@ def test_the_page_names_no_other_host(page: Path) -> None:
 
 def test_what_a_browser_loads_for_a_check_is_small(page: Path, tell: Tell) -> None:
     """Packed, as gateways serve it. The sources are for where the memory fails."""
-    unused = ("code.json.gz", "pyodide/python_stdlib.zip.gz", MANIFEST)
+    unused = ("code.json", "pyodide/python_stdlib.zip", MANIFEST)
     names = {path.relative_to(page).as_posix() for path in page.rglob("*") if path.is_file()} - {*unused}
     loaded = [page / name for name in names if not name.startswith("licences/")]
     size = sum(min(path.stat().st_size, len(gzip.compress(path.read_bytes()))) for path in loaded)
@@ -111,6 +142,16 @@ def test_where_the_memory_is_not_as_it_was_kept_python_starts_from_its_sources_a
         assert slow.slow is not None
         assert "cannot be unpacked" in slow.slow
         assert slow.check(bundle, trust, now_s) == checker.check(bundle, trust, now_s)
+
+
+def test_without_a_memory_python_starts_from_its_sources_without_a_word_and_answers_alike(
+    checker: Checker, now_s: int, tmp_path: Path
+) -> None:
+    bundle, trust = ((VECTORS / name).read_bytes() for name in ("part.bundle", "trust.json"))
+    build_page(tmp_path / "page", memory=False)
+    with run_checker(unpack_page(tmp_path / "page", tmp_path / "unpacked")) as plain:
+        assert plain.slow is None
+        assert plain.check(bundle, trust, now_s) == checker.check(bundle, trust, now_s)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -145,7 +186,7 @@ def test_a_step_that_was_not_tried_is_not_called_passed(checker: Checker, now_s:
 def test_a_folder_with_other_files_is_not_deleted(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(InputError, match="has other files"):
-        build_folder(MODULES, tmp_path)
+        build_folder(tmp_path, memory=False)
     assert (tmp_path / "thesis.txt").exists()
 
 

@@ -1,4 +1,4 @@
-"""The page that verifies in a browser: built from the packages that scripts/test installs, and run under Node."""
+"""The page that verifies in a browser: packed as gateways serve it, and run under Node."""
 
 from __future__ import annotations
 
@@ -32,27 +32,29 @@ __all__ = ["Checker", "build_page", "compare_forgeries", "run_checker", "unpack_
 
 ROOT = Path(__file__).parents[2]
 MODULES = ROOT / "services" / "check" / "node_modules"
+"""What the packed files come from, if npm is here."""
 RUN = Path(__file__).parent / "pyodide" / "run.mjs"
 
 
-def build_page(folder: Path) -> str:
-    """The page in a folder, built once in each process. Returns its digest. Skips where its packages are not
-    installed."""
-    if not (MODULES / "pyodide").exists():
-        pytest.skip("the packages of services/check are not installed: npm is needed")
-    shutil.copytree(Path(_built().name) / "page", folder)
+def build_page(folder: Path, *, memory: bool | None = None) -> str:
+    """The page in a folder, built once in each process; by default with its memory where Node is installed. Returns its
+    digest. Skips where the memory is asked for, and Node is not installed."""
+    has_node = shutil.which("node") is not None
+    if memory and not has_node:
+        pytest.skip("node is not installed")
+    shutil.copytree(Path(_built(has_node if memory is None else memory).name) / "page", folder)
     return folder_digest(folder)
 
 
 @functools.cache
-def _built() -> TemporaryDirectory[str]:
+def _built(memory: bool) -> TemporaryDirectory[str]:
     folder = TemporaryDirectory()  # deleted when the process ends
-    build_folder(MODULES, Path(folder.name) / "page")
+    build_folder(Path(folder.name) / "page", memory=memory)
     return folder
 
 
 def unpack_page(page: Path, folder: Path) -> Path:
-    """The page's folder as Node needs it."""
+    """The page's folder as Node needs it. Node starts it from its memory, if it has one."""
     files = {path.relative_to(page).as_posix(): path.read_bytes() for path in page.rglob("*") if path.is_file()}
     unpack_files(files, folder)
     return folder

@@ -12,6 +12,7 @@ ANYBODY: frozenset[str] | None = None
 PAGES: dict[tuple[str, str], frozenset[str] | None] = {
     ("GET", "/.well-known/gs1resolver"): ANYBODY,
     ("GET", "/{key:gs1key}/{rest:path}"): ANYBODY,
+    ("GET", "/passport/trust"): ANYBODY,
     ("GET", "/passport/{what}/{key:gs1key}/{rest:path}"): ANYBODY,
     ("GET", "/portal/assets/{tag}/{name}"): ANYBODY,
     ("GET", "/check"): ANYBODY,

@@ -14,6 +14,7 @@ let shown = null;
 let reading = Promise.resolve();
 let turn = 0;
 let asked = 0;
+let picking = false;
 
 async function chosenWords() {
   const words = await (await fetch(new URL("words.json", import.meta.url))).json();
@@ -97,7 +98,7 @@ async function read(what, name, blob, key, own) {
 
 async function load(what, path, own) {
   const answer = await fetch(path, { credentials: "omit", redirect: "error", referrerPolicy: "no-referrer" });
-  if (!answer.ok) throw new Error(answer.status === 404 ? say("fetch.none") : String(answer.status));
+  if (!answer.ok) throw new Error(answer.status === 404 ? say(`fetch.none.${what}`) : String(answer.status));
   await keep(what, path.pathname.split("/").slice(-1)[0], await answer.blob(), "loaded", own);
 }
 
@@ -293,7 +294,7 @@ async function begin() {
   for (const what of ["bundle", "trust"]) {
     $(what).onchange = ({ target }) => {
       const [file] = target.files;
-      if (file) keep(what, file.name, file, "chosen", false);
+      if (file) keep(what, file.name, file, "chosen", false).then(() => picking && verifyOnce());
       // Browsers report no change when the same name is chosen again, although the file may be another by then.
       target.value = "";
     };
@@ -313,22 +314,33 @@ async function begin() {
       translate();
       if (shown) verify();
     };
-  // From a passport: its own proof and trust file, in the fragment, which is sent to no server.
+  // From a passport, in the fragment, which is sent to no server: its own proof and trust file; or, from that of another
+  // company, only where the trust file of this page's company is, and that the proof was saved.
   const from = new URLSearchParams(location.hash.slice(1));
+  picking = from.get("pick") === "bundle";
+  if (picking) {
+    $("pick").hidden = false;
+    $("proof").classList.add("pick");
+    $("bundle").focus();
+  }
   for (const what of ["bundle", "trust"]) {
     const path = from.get(what);
     if (!path?.startsWith("/passport/") || given[what]) continue;
     try {
-      await load(what, new URL(path, location.origin), true);
+      await load(what, new URL(path, location.origin), !picking);
     } catch (error) {
-      const none = error.message === say("fetch.none");
-      state(none ? say("fetch.elsewhere") : say("fetch.failed", { reason: error.message }), "failed");
+      state(say(what === "trust" ? "fetch.no_trust" : "fetch.failed", { reason: error.message }), "failed");
       break; // a trust file alone verifies nothing, and would begin to load the verifier
     }
   }
   // Disabled until now: a button that does nothing yet would mislead.
   $("go").disabled = $("fetch").disabled = false;
-  if (given.bundle && given.trust) verify();
+  verifyOnce();
+}
+
+// As soon as both files are there, unless that is being done.
+function verifyOnce() {
+  if (given.bundle && given.trust && !$("go").disabled) verify();
 }
 
 begin();

@@ -1,5 +1,6 @@
-// Starts Python with the verifier in it. The build kept the memory of a Python that had just started (memory.bin): put
-// back into a new one, nothing has to be read, compiled or run again. Where that fails, Python starts from its sources.
+// Starts Python with the verifier in it. The build may have kept the memory of a Python that had just started
+// (memory.bin): put back into a new one, nothing has to be read, compiled or run again. Where there is none, or that
+// fails, Python starts from its sources.
 import { loadPyodide } from "./pyodide/pyodide.mjs";
 import createModule from "./pyodide/pyodide.asm.mjs";
 import { hashing } from "./hashing.js";
@@ -84,8 +85,8 @@ async function startFromSources(options, code) {
   return python;
 }
 
-// `indexURL`: the runtime's folder; `memory` and `code` read the two files. Returns Python, and why it had to start from
-// its sources, if it had to. `more` is for the build.
+// `indexURL`: the runtime's folder; `memory` and `code` read the two files; without `memory` there is none. Returns
+// Python, and why its memory could not be used, if it could not. `more` is for the build.
 export async function startPython(indexURL, memory, code, more = {}) {
   const options = { indexURL, packages: [], checkAPIVersion: true, ...more };
   let slow = null;

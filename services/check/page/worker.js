@@ -1,9 +1,10 @@
 // Runs the verifier apart from the page: Python and Millmark's own code, loaded from this folder and from nowhere else.
+import { memory } from "./kept.js";
 import { startPython } from "./python.js";
 
 const HERE = new URL("./", import.meta.url);
 const load = globalThis.fetch.bind(globalThis);
-const MEDIA = { wasm: "application/wasm", json: "application/json", zip: "application/zip" };
+const WASM = "pyodide/pyodide.asm.wasm";
 
 async function loaded(name) {
   const answer = await load(new URL(name, HERE), { credentials: "omit" });
@@ -11,19 +12,22 @@ async function loaded(name) {
   return answer;
 }
 
-// Large files lie packed in the folder, so that any host serves them in their small form.
-async function unpacked(name) {
-  const answer = await loaded(`${name}.gz`);
-  const media = MEDIA[name.split(".").pop()] ?? "application/octet-stream";
-  return new Response(answer.body.pipeThrough(new DecompressionStream("gzip")), { headers: { "Content-Type": media } });
+// The runtime lies packed in the folder, so that any host serves it in its small form.
+async function runtime() {
+  const answer = await loaded(`${WASM}.gz`);
+  const headers = { "Content-Type": "application/wasm" };
+  return new Response(answer.body.pipeThrough(new DecompressionStream("gzip")), { headers });
 }
 
 async function start() {
-  globalThis.fetch = (url) => unpacked(new URL(url, HERE).href.slice(HERE.href.length));
+  globalThis.fetch = (url) => {
+    const name = new URL(url, HERE).href.slice(HERE.href.length);
+    return name === WASM ? runtime() : loaded(name);
+  };
   const found = await startPython(
     new URL("pyodide/", HERE).href,
-    () => loaded("memory.bin").then((answer) => answer.arrayBuffer()),
-    () => unpacked("code.json").then((answer) => answer.text()),
+    memory ? () => loaded("memory.bin").then((answer) => answer.arrayBuffer()) : null,
+    () => loaded("code.json").then((answer) => answer.text()),
   );
   // From here on nothing can be asked of any server.
   globalThis.fetch = () => Promise.reject(new Error("the verifier loads nothing"));

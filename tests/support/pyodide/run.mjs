@@ -1,7 +1,7 @@
 // The page's Python under Node: `node run.mjs FOLDER check` answers lines of JSON with the page's answers, after one
-// that says why it started from its sources, if it did; `check-sources` starts from them at once;
-// `node run.mjs FOLDER pytest MODULES ROOT PACKAGES ARGUMENT...` runs tests of the repository at ROOT.
-// FOLDER is the page's folder, unpacked; MODULES the node_modules that it was built from; PACKAGES Python's packages.
+// that says why it could not start from its memory, if it could not;
+// `node run.mjs FOLDER pytest WHOLE ROOT PACKAGES ARGUMENT...` runs tests of the repository at ROOT.
+// FOLDER is the page's folder, unpacked; WHOLE the packed files as published; PACKAGES Python's packages.
 import { createInterface } from "node:readline";
 import { readFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";
@@ -12,7 +12,8 @@ const { startPython } = await import(pathToFileURL(`${folder}/python.js`).href);
 const runtime = what === "pytest" ? `${rest.shift()}/pyodide/` : `${folder}/pyodide/`;
 const memory = async () => new Uint8Array(readFileSync(`${folder}/memory.bin`)).buffer;
 const code = async () => readFileSync(`${folder}/code.json`, "utf8");
-const { python, slow } = await startPython(runtime, what === "check" ? memory : null, code);
+const kept = await import(pathToFileURL(`${folder}/kept.js`).href);
+const { python, slow } = await startPython(runtime, what === "check" && kept.memory ? memory : null, code);
 
 async function check() {
   const entry = python.pyimport("entry");

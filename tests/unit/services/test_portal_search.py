@@ -147,7 +147,8 @@ def test_copies_of_the_check_page_are_at_companies_that_took_part(site: Site) ->
             Rows(connection).put(DirectoryEntryRow(number, f"company {number}", "", gateway, b"", 0, b""))
     trace = lot_trace(site.world, "hip 1")
     assert {one.owner.participant for one in trace.assignments} == {SMITH}
-    assert find_copies(site.store, trace, "https://gateway.example") == (
+    everywhere = {"https://smith.example/", "https://hall.example", ""}
+    assert find_copies(site.store, trace, everywhere) == (
         CheckCopy(f"company {SMITH}", "https://smith.example/check/"),
     )
-    assert find_copies(site.store, trace, "https://smith.example") == ()
+    assert find_copies(site.store, trace, {"https://hall.example"}) == ()
