@@ -117,6 +117,30 @@ def _value(text: str) -> object:
     return int(text) if text.isdecimal() else text
 
 
+def test_prices_are_of_what_can_be_bought(site: ActingSite) -> None:
+    person = site.person()
+    listed = read(person.get("/portal/order").text)
+    for price in ("from EUR 34.50", "from EUR 476.00", "from EUR 69.00", "from EUR 1,500.00"):
+        assert price in listed, price
+    page = person.get("/portal/order/crankshaft")
+    assert "Price so far EUR 476.00" in read(page.text)
+    sent = {name: value for name, value in fields_of(page.text, "/portal/order/crankshaft").items() if "." not in name}
+    longer = person.post("/portal/order/crankshaft", {**sent, "option.stroke_mm": "65", "step": "check"})
+    assert "Price so far EUR 477.50 With the cheapest of what you have not chosen yet." in read(longer.text)
+
+
+def test_a_product_that_nobody_can_buy_says_so(site: ActingSite, home: Path) -> None:
+    product = Catalogue().find("garment").to_json()
+    assert isinstance(product, dict)
+    never = [{"if": {"cuff": ["button", "french"]}, "then": {"care": [care]}} for care in ("none", "easy-iron")]
+    (home / "products" / "garment.json").write_text(json.dumps({**product, "constraints": never}))
+    person = site.person()
+    assert "Cannot be ordered: its options exclude each other." in read(person.get("/portal/order").text)
+    page = read(person.get(PATH).text)
+    assert "Nothing can be ordered that has all of this." in page
+    assert "Price so far" not in page
+
+
 def test_options_that_exclude_each_other_say_why_and_lead_no_further(site: ActingSite) -> None:
     person = site.person()
     for step in ("check", "terms"):
