@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import copy
-import itertools
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,22 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.canonical import Json, canonical_json, parse_json
+from ledger.canonical import canonical_json, parse_json
 from ledger.errors import IdentifierError, ProductError, SpecificationError
 from ledger.products import (
     MAX_BYTES,
-    ChoiceOption,
-    IntegerOption,
-    Option,
     Product,
     TextOption,
-    Value,
     build_mark,
     build_order_document,
     complete,
     configure,
     element_string,
-    find_cheapest,
     find_possible,
     find_unreachable,
     money,
@@ -37,7 +31,7 @@ from ledger.products import (
     verify_order_document,
     verify_specification,
 )
-from services.products import Catalogue
+from tests.support.made_up_products import choices, has, plainly_holds, products, values_of
 
 VECTORS: Mapping[str, list[dict[str, Any]]] = json.loads(
     (Path(__file__).parents[2] / "vectors" / "products.json").read_text(encoding="utf-8")
@@ -133,109 +127,6 @@ def test_a_product_that_is_too_large_for_an_order_is_refused() -> None:
 
 # Properties over products that nobody designed
 
-KEYS = ("a", "b", "c", "d")
-
-
-@st.composite
-def conditions(draw: st.DrawFn, options: list[dict[str, Any]]) -> dict[str, Any]:
-    chosen = draw(st.lists(st.sampled_from(options), min_size=1, max_size=2, unique_by=lambda one: str(one["key"])))
-    return {one["key"]: draw(_allowed(one)) for one in chosen}
-
-
-def _allowed(option: dict[str, Any]) -> st.SearchStrategy[list[Any]]:
-    if "choices" in option:
-        values = [choice["value"] for choice in option["choices"]]
-        return st.lists(st.sampled_from(values), min_size=1, unique=True)
-    low, high = option["integer"] if "integer" in option else option["text"]
-    return st.lists(st.integers(low, high), min_size=2, max_size=2).map(sorted)
-
-
-@st.composite
-def options(draw: st.DrawFn, key: str) -> dict[str, Any]:
-    names, price = {"en": key}, draw(st.integers(0, 9))
-    kind = draw(st.sampled_from(["choices", "choices", "integer", "text"]))
-    low = draw(st.integers(0, 2))
-    if kind == "choices":
-        values = draw(st.lists(st.sampled_from("xyz"), min_size=1, unique=True))
-        prices = [draw(st.integers(0, 9)) for _ in values]
-        priced = [{"value": one, "names": names, "price": adds} for one, adds in zip(values, prices, strict=True)]
-        return {"key": key, "names": names, kind: priced}
-    span = [low, low + draw(st.integers(0, 4))]
-    if kind == "integer":
-        return {"key": key, "names": names, kind: span, "unit": "mm", "price_per": price}
-    return {"key": key, "names": names, kind: span, "price": price}
-
-
-@st.composite
-def products(draw: st.DrawFn) -> Product:
-    made = [draw(options(key)) for key in KEYS[: draw(st.integers(1, len(KEYS)))]]
-    rule = conditions(made)
-    constraints = st.one_of(
-        st.fixed_dictionaries({"if": rule, "then": rule}),
-        st.fixed_dictionaries({"excludes": st.lists(rule, min_size=2, max_size=3)}),
-    )
-    needed = [{"option": one["key"]} for one in made if "text" not in one] + [1, "steel"]
-    step = st.fixed_dictionaries(
-        {
-            "need": st.fixed_dictionaries(
-                {"kind": st.just("work"), "values": st.dictionaries(st.sampled_from("pq"), st.sampled_from(needed))}
-            ),
-            "minutes": st.integers(1, 99),
-        },
-        optional={"when": rule},
-    )
-    steps: list[Any] = draw(st.lists(step, max_size=3))
-    route: list[Json] = [{"name": "first", "need": {"kind": "begin", "values": {}}, "minutes": 1}]
-    route += [{"name": f"step {number}", **one} for number, one in enumerate(steps)]
-    document: Json = {
-        "format": "millmark.product",
-        "version": 1,
-        "product": "thing",
-        "names": {"en": "thing"},
-        "currency": "EUR/100",
-        "price": draw(st.integers(0, 2**40)),
-        "options": made,
-        "constraints": draw(st.lists(constraints, max_size=4)),
-        "route": route,
-    }
-    return parse_product(canonical_json(document))
-
-
-def values_of(option: Option) -> st.SearchStrategy[Value]:
-    if isinstance(option, ChoiceOption):
-        return st.sampled_from(option.values)
-    if isinstance(option, IntegerOption):
-        return st.integers(option.least, option.most)
-    return st.text("AB", min_size=option.least, max_size=option.most)
-
-
-@st.composite
-def choices(draw: st.DrawFn, product: Product) -> dict[str, Value]:
-    """Some of a product's options, each with a value that it allows."""
-    return {option.key: draw(values_of(option)) for option in product.options if draw(st.booleans())}
-
-
-def plainly_holds(product: Product, chosen: Mapping[str, Value]) -> bool:
-    """The constraints, read from the document by a few lines that know nothing of sets of values."""
-
-    def condition(one: Mapping[str, Any]) -> bool:
-        return all(_has(chosen[key], allowed) for key, allowed in one.items())
-
-    document: Any = product.to_json()
-    return not any(
-        all(map(condition, one["excludes"]))
-        if "excludes" in one
-        else condition(one["if"]) and not condition(one["then"])
-        for one in document["constraints"]
-    )
-
-
-def _has(value: Value, allowed: list[Any]) -> bool:
-    if isinstance(allowed[0], str):
-        return value in allowed
-    size = value if isinstance(value, int) else len(value)
-    return bool(allowed[0] <= size <= allowed[1])
-
 
 @given(products())
 def test_a_document_is_read_as_it_was_written(product: Product) -> None:
@@ -288,107 +179,8 @@ def test_nothing_that_could_still_be_chosen_is_taken_away(data: st.DataObject) -
     possible = find_possible(product, part)
     for option in product.options:
         value, domain = made.options[option.key], possible[option.key]
-        assert _has(value, domain.to_json())  # type: ignore[arg-type]  # a list
+        assert has(value, domain.to_json())  # type: ignore[arg-type]  # a list
     assert complete(product, part) is not None
-
-
-# The cheapest
-
-
-def everything(option: Option, edges: Collection[int] = ()) -> list[Value]:
-    """All values of an option; of more than 20 numbers or lengths, only `edges`."""
-    if isinstance(option, ChoiceOption):
-        return list(option.values)
-    span = range(option.least, option.most + 1)
-    sizes = span if len(span) <= 20 else sorted(set(edges) & set(span))
-    return (
-        list(sizes) if isinstance(option, IntegerOption) else [(option.characters or "A")[0] * size for size in sizes]
-    )
-
-
-def edges_of(product: Product) -> dict[str, set[int]]:
-    """By option, the numbers or lengths beside which a constraint, or the option itself, changes."""
-    document: Any = product.to_json()
-    found = {one["key"]: set(one.get("integer", one.get("text", []))) for one in document["options"]}
-    for one in document["constraints"]:
-        for condition in one.get("excludes", [one.get("if", {}), one.get("then", {})]):
-            for key, allowed in condition.items():
-                found[key] |= {size + by for size in allowed if isinstance(size, int) for by in (-1, 0, 1)}
-    return found
-
-
-def acceptable(product: Product, chosen: Mapping[str, Value]) -> list[tuple[dict[str, Value], int]]:
-    """All specifications with what is chosen that the constraints allow, and their prices."""
-    edges, keys = edges_of(product), [option.key for option in product.options]
-    every = ([chosen[one.key]] if one.key in chosen else everything(one, edges[one.key]) for one in product.options)
-    tried = (dict(zip(keys, values, strict=True)) for values in itertools.product(*every))
-    return [(one, plain_price(product, one)) for one in tried if plainly_holds(product, one)]
-
-
-def plain_price(product: Product, chosen: Mapping[str, Value]) -> int:
-    document: Any = product.to_json()
-    price = int(document["price"])
-    for one in document["options"]:
-        value = chosen[one["key"]]
-        adds = {choice["value"]: choice["price"] for choice in one.get("choices", ())}
-        price += adds[value] if adds else one["price_per"] * value if "integer" in one else one["price"] * bool(value)
-    return price
-
-
-@given(st.data())
-def test_the_cheapest_that_goes_with_what_is_chosen_is_found(data: st.DataObject) -> None:
-    product = data.draw(products())
-    chosen = data.draw(choices(product))
-    made = find_cheapest(product, chosen)
-    prices = [price for _, price in acceptable(product, chosen)]
-    assert (None if made is None else made.price) == min(prices, default=None)
-    assert made is None or {**made.options, **chosen} == made.options
-
-
-@pytest.mark.parametrize(
-    ("name", "price"), [("appliance", 3450), ("crankshaft", 47_600), ("garment", 6900), ("implant", 150_000)]
-)
-def test_the_cheapest_of_each_shipped_product(name: str, price: int) -> None:
-    """And beside each value of each option."""
-    product = Catalogue().find(name)
-    made = find_cheapest(product, {})
-    assert made is not None
-    assert made.price == price
-    found, edges = acceptable(product, {}), edges_of(product)
-    for key, value in ((one.key, value) for one in product.options for value in everything(one, edges[one.key])):
-        beside = find_cheapest(product, {key: value})
-        least = min((price for one, price in found if one[key] == value), default=None)
-        assert (None if beside is None else beside.price) == least, (key, value)
-
-
-def test_options_that_no_constraint_links_are_priced_apart() -> None:
-    """Of 30 pairs, the cheapest values of each exclude each other: together these are 3 to the 30th ways."""
-    prices = {"0": 0, "1": 1, "2": 2}
-    values = [{"value": value, "names": {"en": value}, "price": adds} for value, adds in prices.items()]
-    document = _plain([{"key": f"o{number}", "names": {"en": "o"}, "choices": values} for number in range(60)])
-    document["constraints"] = [{"excludes": [{f"o{one}": ["0"]}, {f"o{one + 1}": ["0"]}]} for one in range(0, 60, 2)]
-    made = find_cheapest(parse_product(canonical_json(document)), {})
-    assert made is not None
-    assert made.price == document["price"] + 30
-
-
-def test_a_price_that_takes_too_long_to_find_is_not_guessed() -> None:
-    """Each of 7 has to differ from each other, of 6 values: no price shows that this cannot be."""
-    values = [{"value": str(one), "names": {"en": "v"}, "price": 0} for one in range(6)]
-    document = _plain([{"key": f"o{number}", "names": {"en": "o"}, "choices": values} for number in range(7)])
-    document["constraints"] = [
-        {"excludes": [{f"o{a}": [str(one)]}, {f"o{b}": [str(one)]}]}
-        for a, b in itertools.combinations(range(7), 2)
-        for one in range(6)
-    ]
-    with pytest.raises(SpecificationError, match="not known after 500 looks"):
-        find_cheapest(parse_product(canonical_json(document)), {})
-
-
-def _plain(made: list[dict[str, Any]]) -> Any:
-    """The first document, with other options and one step."""
-    route = [{"name": "work", "need": {"kind": "work", "values": {}}, "minutes": 1}]
-    return {**copy.deepcopy(DOCUMENTS[0]["document"]), "options": made, "constraints": [], "route": route}
 
 
 # Marks
