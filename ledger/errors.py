@@ -241,8 +241,8 @@ class ProductError(InputError):
 
 
 class SpecificationError(InputError):
-    """A specification does not fit its product: an option is unknown, missing or out of range, or a constraint does not
-    hold."""
+    """A specification does not fit its product, or its order: an option is unknown, missing or out of range, a
+    constraint does not hold, or no quantity is agreed."""
 
     code = "specification-refused"
 

@@ -37,7 +37,7 @@ from ledger.products._model import (
 )
 from ledger.products._order import FindProduct, build_order_document, verify_order_document
 from ledger.products._parse import parse_product
-from ledger.products._search import complete, find_unreachable
+from ledger.products._search import complete, find_cheapest, find_unreachable
 from ledger.products._values import Value, money
 
 __all__ = [
@@ -65,6 +65,7 @@ __all__ = [
     "complete",
     "configure",
     "element_string",
+    "find_cheapest",
     "find_possible",
     "find_unreachable",
     "money",

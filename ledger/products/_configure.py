@@ -27,6 +27,7 @@ __all__ = [
     "configure",
     "find_possible",
     "parse_choices",
+    "price_of",
     "verify_specification",
 ]
 
@@ -103,7 +104,7 @@ def configure(product: Product, chosen: Mapping[str, object]) -> Configuration:
         product=product,
         options=options,
         implied=tuple(key for key in options if key not in given),
-        price=product.price + sum(_price(option, options[option.key]) for option in product.options),
+        price=product.price + sum(price_of(option, options[option.key]) for option in product.options),
         operations=tuple(_operation(step, options) for step in product.route if _is_done(step, domains)),
     )
 
@@ -185,7 +186,7 @@ def _how(option: Option, domain: Domain) -> str:
     return f"give {describe(option, domain)}" + (f" ({option.unit})" if isinstance(option, IntegerOption) else "")
 
 
-def _price(option: Option, value: Value) -> int:
+def price_of(option: Option, value: Value) -> int:
     if isinstance(option, ChoiceOption):
         return next(choice.price for choice in option.choices if choice.value == value)
     if isinstance(option, IntegerOption):

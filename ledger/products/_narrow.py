@@ -11,13 +11,13 @@ from ledger.products._domains import Domain
 from ledger.products._model import Condition, Constraint, Product
 from ledger.products._values import Value, describe, domain_of, full_domain
 
-__all__ = ["Domains", "holds", "narrow", "narrow_from"]
+__all__ = ["Domains", "Part", "find_broken", "holds", "narrow", "narrow_from"]
 
 Domains: TypeAlias = dict[str, Domain]
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
+class Part:
     """Whether an option has one of some values, or, not `wanted`, none of them."""
 
     key: str
@@ -31,8 +31,12 @@ class _Part:
         """What is left of the option if this must not be so."""
         return domain.drop(self.allowed) if self.wanted else domain.keep(self.allowed)
 
+    def grant(self, domain: Domain) -> Domain:
+        """What is left of the option if this must be so."""
+        return domain.keep(self.allowed) if self.wanted else domain.drop(self.allowed)
 
-_Clause: TypeAlias = tuple[_Part, ...]
+
+_Clause: TypeAlias = tuple[Part, ...]
 """Parts that must not all be so."""
 
 
@@ -76,15 +80,19 @@ def narrow_from(product: Product, domains: Domains) -> Domains:
     return domains
 
 
+def find_broken(product: Product, domains: Domains) -> _Clause:
+    """Parts that must not all be so, and certainly are; empty if the constraints leave none such."""
+    clauses = (clause for constraint in product.constraints for clause in _clauses(constraint))
+    return next((one for one in clauses if all(part.is_sure(domains[part.key]) for part in one)), ())
+
+
 def _clauses(constraint: Constraint) -> Iterator[_Clause]:
-    given = tuple(
-        _Part(key, allowed, True) for condition in constraint.conditions for key, allowed in condition.items()
-    )
+    given = tuple(Part(key, allowed, True) for condition in constraint.conditions for key, allowed in condition.items())
     if constraint.then is None:
         yield given
         return
     for key, allowed in constraint.then.items():
-        yield (*given, _Part(key, allowed, False))
+        yield (*given, Part(key, allowed, False))
 
 
 def _violation(product: Product, constraint: Constraint, domains: Domains) -> SpecificationError:

@@ -3,13 +3,14 @@ then how it stands."""
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Iterable, Sequence
 
 from ledger.records import NoteKind
 from ledger.verify.statement import Statement
 from ledger.verify.values import Thing
 
-__all__ = ["STOPPING", "VERDICTS", "WAITING", "find_first", "find_recalls", "find_waits"]
+__all__ = ["STOPPING", "VERDICTS", "WAITING", "Worth", "find_first", "find_recalls", "find_waits", "find_worth"]
 
 VERDICTS = ("quarantined_part", "passed", "failed", "no_valid_verdict", "no_gate_verdict", "no_verdict")
 """Codes of the statements that say how a part stands."""
@@ -17,6 +18,21 @@ STOPPING = frozenset({"recall_notice", "quarantined_part", "failed", "no_valid_v
 """Codes among those told first that say not to use the part as it stands."""
 WAITING = frozenset({"demanded"})
 """That which says to wait."""
+
+
+class Worth(enum.Enum):
+    """What a part is worth by what is told of it first: the colour of its headline on every page."""
+
+    GOOD = "good"
+    """It passes, and nothing is open, whatever it failed by before."""
+    OPEN = "open"
+    """Something has still to be settled: a doubt, a certificate that is missing, or one that fell."""
+    BAD = "bad"
+    """It must not be used as it stands."""
+    NONE = "none"
+    """Nothing is told of a part."""
+
+
 _RECALL, _NOTE, _PASSED, _DEMANDED = "recall_notice", "note", "passed", "demanded"
 
 
@@ -29,6 +45,17 @@ def find_first(statements: Iterable[Statement]) -> tuple[Statement, ...]:
     verdicts = (one for one in found if one.code in VERDICTS)
     kept = (one for one in verdicts if (one.subject, one.values.get("certificate")) not in doubted)
     return (*find_recalls(found), *waits, *kept)
+
+
+def find_worth(told: Iterable[Statement], *, refused: bool = False) -> Worth:
+    """What a part is worth by the statements that are told first. `refused`: whether its proof was refused, which also
+    is so of a part that is used up."""
+    codes = {one.code for one in told}
+    if refused or codes & STOPPING:
+        return Worth.BAD
+    if not codes:
+        return Worth.NONE
+    return Worth.GOOD if codes == {_PASSED} else Worth.OPEN
 
 
 def find_waits(statements: Iterable[Statement]) -> tuple[Statement, ...]:

@@ -10,7 +10,7 @@ from ledger.errors import MillmarkError
 from ledger.slots import load_layouts
 from ledger.trust import parse_trust
 from ledger.verify import Report, VerificationError, verify_bundle
-from ledger.verify.first import STOPPING, WAITING, find_first
+from ledger.verify.first import WAITING, Worth, find_first, find_worth
 from ledger.verify.wording import LANGUAGES, words_of
 
 __all__ = ["check", "prepare"]
@@ -35,12 +35,13 @@ def check(bundle: bytes, trust: bytes, now_s: int, language: str, max_age_days: 
             bundle, parse_trust(trust), now_s=now_s, max_age_s=max_age_days * _DAY_S, any_status=any_status
         )
     except VerificationError as error:
+        refused = error.exit_code == 1
         answer |= {
-            "outcome": "refused" if error.exit_code == 1 else "unusable",
+            "outcome": "refused" if refused else "unusable",
             "step": error.step.value,
             "name": error.step.name,
             "cause": str(error),
-            **_told(getattr(error, "report", None), language),
+            **_told(getattr(error, "report", None), language, refused=refused),
         }
     except MillmarkError as error:
         answer |= {"outcome": "unusable", "step": 0, "cause": str(error), **_told(None, language)}
@@ -50,15 +51,15 @@ def check(bundle: bytes, trust: bytes, now_s: int, language: str, max_age_days: 
     return json.dumps(answer)
 
 
-def _told(report: Report | None, language: str) -> dict[str, object]:
-    """What a reader is told: first, and then all. `worth`: what is told first is `good`, `bad`, or neither, `none`.
-    `waits`: whether the certificate of a part is doubted, and nothing worse is so."""
+def _told(report: Report | None, language: str, *, refused: bool = False) -> dict[str, object]:
+    """What a reader is told: first, and then all. `worth`: a value of Worth, which gives the colour. `waits`: whether
+    the certificate of a part is doubted, and nothing worse is so."""
     first = () if report is None else find_first(report.statements)
-    words, codes = words_of(language), {one.code for one in first}
+    words, worth = words_of(language), find_worth(first, refused=refused)
     return {
-        "waits": bool(codes & WAITING) and not codes & STOPPING,
+        "waits": worth is Worth.OPEN and any(one.code in WAITING for one in first),
         "first": [words.text(one) for one in first],
-        "worth": "bad" if codes & STOPPING else "good" if codes == {"passed"} else "none",
+        "worth": worth.value,
         "sections": _sections(report, language),
     }
 

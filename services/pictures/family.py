@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from ledger.error_values import show_member
@@ -16,21 +16,15 @@ __all__ = ["Family", "Link", "Node", "Tone", "Words", "build_family", "build_rea
 
 
 class Tone(enum.Enum):
-    """Kind of a node, which determines its appearance."""
+    """Kind of a node, which determines its border."""
 
     ASKED = "asked"
     LOT = "lot"
-    STOPPED = "stopped"
-    """A quarantined lot, or one whose latest certificate failed or is no longer valid."""
-    ASKED_STOPPED = "asked bad"
-    """Such a lot that is asked about."""
     STEP = "step"
     OWN = "own"
     """In a recall: a lot that the company itself has."""
     AWAY = "away"
     """In a recall: a lot that another company has."""
-    SPENT = "spent"
-    """In a recall: a lot of which nothing is left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +35,15 @@ class Node:
     lines: tuple[str, ...]
     """Name, followed by the description."""
     tone: Tone
+    bad: bool = False
+    """Whether it failed, or must not be used as it stands: drawn in red, with a cross, in every picture."""
+    spent: bool = False
+    """Whether nothing is left of it: drawn with a dashed border."""
+
+    @property
+    def classes(self) -> str:
+        """The classes of its box."""
+        return self.tone.value + " bad" * self.bad + " spent" * self.spent
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +114,14 @@ class Words:
 _ENGLISH = Words()
 
 
-_STOPPED: Mapping[Tone, Tone] = {Tone.LOT: Tone.STOPPED, Tone.ASKED: Tone.ASKED_STOPPED}
-"""The tones of what must not be used as it stands."""
+_WITHDRAWN = (
+    CertificateStatus.REVOKED,
+    CertificateStatus.FALLEN,
+    CertificateStatus.REFUTED,
+    CertificateStatus.UNOPENED,
+)
+"""What also counts against a lot that is used up: it never should have passed. To expire, or to be voided by a rework,
+does not."""
 
 
 def build_family(
@@ -124,7 +133,7 @@ def build_family(
     nodes = {node.key: node for node in [*asked, *lots]}
     for key in map(_key, stopped):
         if key in nodes:
-            nodes[key] = replace(nodes[key], tone=_STOPPED.get(nodes[key].tone, nodes[key].tone))
+            nodes[key] = replace(nodes[key], bad=True)
     steps, links = _steps(trace.transformations, nodes, words)
     nodes.update(steps)
     links.extend(_packings(trace, nodes))
@@ -160,7 +169,7 @@ def build_reach(
 
 def _reached(lot: RelatedLot, company: int | None, words: Words) -> Node:
     tone = Tone.OWN if lot.holder.participant == company else Tone.AWAY
-    return _related(lot, Tone.SPENT if lot.state is LotState.SPENT else tone, words)
+    return _related(lot, Tone.LOT if lot.state is LotState.SPENT else tone, words)
 
 
 def describe_cut(cut: Cut) -> str:
@@ -215,11 +224,12 @@ def _asked(trace: Trace, words: Words) -> Node:
     what = words.state(lot.quantity, lot.unit, lot.state)
     latest = [one for one in trace.certificates if one.latest]
     what += "".join(words.judged(one.verdict, one.status) for one in latest)
-    stopped = lot.state.is_quarantined or any(_is_bad(one.verdict, one.status) for one in latest)
     return Node(
         _key(lot.subject),
         (words.name(lot.identifier, lot.subject), *what.split("\n"), words.held(lot.holder)),
-        Tone.ASKED_STOPPED if stopped and lot.state is not LotState.SPENT else Tone.ASKED,
+        Tone.ASKED,
+        bad=lot.state.is_quarantined or any(_is_bad(one.verdict, one.status, lot.state) for one in latest),
+        spent=lot.state is LotState.SPENT,
     )
 
 
@@ -229,17 +239,16 @@ def _related(lot: RelatedLot, tone: Tone, words: Words) -> Node:
         what += words.judged(lot.verdict, lot.status)
     made = () if lot.machine is None else (words.made_on(lot.machine),)
     lines = (words.name(lot.identifier, lot.subject), *what.split("\n"), words.held(lot.holder), *made)
-    return Node(_key(lot.subject), lines, _tone(lot, tone))
+    bad = lot.quarantined or _is_bad(lot.verdict, lot.status, lot.state)
+    return Node(_key(lot.subject), lines, tone, bad=bad, spent=lot.state is LotState.SPENT)
 
 
-def _tone(lot: RelatedLot, tone: Tone) -> Tone:
-    # A bad certificate of a spent lot stops nothing any more.
-    stopped = lot.quarantined or (_is_bad(lot.verdict, lot.status) and lot.state is not LotState.SPENT)
-    return _STOPPED.get(tone, tone) if stopped else tone
-
-
-def _is_bad(verdict: Verdict, status: CertificateStatus) -> bool:
-    return verdict is Verdict.FAIL or status not in (CertificateStatus.NONE, CertificateStatus.VALID)
+def _is_bad(verdict: Verdict, status: CertificateStatus, state: LotState) -> bool:
+    """Whether a lot's latest certificate is against it: a fail, used up or not; of what is left, also a pass that does
+    not count any more for whatever reason."""
+    if verdict is Verdict.FAIL or status in _WITHDRAWN:
+        return True
+    return state is not LotState.SPENT and status not in (CertificateStatus.NONE, CertificateStatus.VALID)
 
 
 def _key(subject: bytes) -> str:

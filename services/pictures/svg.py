@@ -1,7 +1,7 @@
 """Draws a genealogy as one self-contained SVG file: no scripts, fonts or external resources.
 
-Screen readers get the title, the summary and the full text of every box. Nothing is conveyed by colour alone: words and
-line styles say the same.
+Screen readers get the title, the summary and the full text of every box. Nothing is conveyed by colour alone: words,
+line styles and a cross say the same.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ _Columns: TypeAlias = "list[tuple[int, int]]"
 _STYLE = (
     "text{font:12px system-ui,sans-serif;fill:#1c2733}.n{font-weight:600}.h{font-size:16px;font-weight:600}"
     "rect{stroke:#5b6b7c;fill:#fff}.asked rect{fill:#dbe9ff;stroke:#1f4e9c;stroke-width:2.5}"
-    ".bad rect{fill:#ffe3dc;stroke:#a3240c}"
-    ".stopped rect{fill:#ffe3dc;stroke:#a3240c;stroke-width:2;stroke-dasharray:6 3}.step rect{fill:#eef1f4}"
+    ".bad rect{fill:#ffe3dc;stroke:#a3240c}.x{fill:#a3240c;font-weight:600}"
+    ".spent rect{stroke-dasharray:6 3}.step rect{fill:#eef1f4}"
     "path{fill:none;stroke:#5b6b7c;stroke-width:1.3}.packed{stroke-dasharray:3 4}"
 )
 
@@ -103,15 +103,16 @@ def _box(node: Node, columns: _Columns, at: tuple[int, float], height: float) ->
     edge, column = columns[at[0]]
     x, y = edge + (column - width) / 2, at[1] - height / 2
     curve = height / 2 if node.tone is Tone.STEP else 4
-    room = width - 2 * _PAD
+    room = width - 2 * _PAD - (_LINE if node.bad else 0)
+    mark = f'<text class="x" x="{x + width - _PAD - 8:.1f}" y="{y + _PAD + 12:.1f}">✕</text>' if node.bad else ""
     lines = "".join(
         f'<text{"" if number else _BOLD} x="{x + _PAD:.1f}" y="{y + _PAD + 12 + number * _LINE:.1f}">'
         f"{_text(_shorten(line, int(room / (_SIGN_WIDTH if number else _BOLD_SIGN_WIDTH))))}</text>"
         for number, line in enumerate(node.lines)
     )
     return (
-        f'<g class="{node.tone.value}"><title>{_text(", ".join(node.lines))}</title><rect x="{x:.1f}" y="{y:.1f}" '
-        f'width="{width}" height="{height:.0f}" rx="{curve:.0f}"/>{lines}</g>'
+        f'<g class="{node.classes}"><title>{_text(", ".join(node.lines))}</title><rect x="{x:.1f}" y="{y:.1f}" '
+        f'width="{width}" height="{height:.0f}" rx="{curve:.0f}"/>{mark}{lines}</g>'
     )
 
 

@@ -80,16 +80,8 @@ def _label(family: Family, key: str, how: str) -> str:
     return f"{name}: {said} [{how}]" if how else f"{name}: {said}"
 
 
-_LOOKS = {
-    Tone.ASKED: 'style="filled,bold", fillcolor="#dbe9ff"',
-    Tone.LOT: 'style="filled", fillcolor="#ffffff"',
-    Tone.STOPPED: 'style="filled,dashed,bold", fillcolor="#ffe3dc"',
-    Tone.ASKED_STOPPED: 'style="filled,bold", fillcolor="#ffe3dc"',
-    Tone.STEP: 'style="filled,rounded", fillcolor="#eef1f4"',
-    Tone.OWN: 'style="filled,bold", fillcolor="#fdf0d5"',
-    Tone.AWAY: 'style="filled,dashed,bold", fillcolor="#ffe3dc"',
-    Tone.SPENT: 'style="filled", fillcolor="#eef1f4"',
-}
+_FILLS = {Tone.ASKED: "#dbe9ff", Tone.STEP: "#eef1f4"}
+_STYLES = {Tone.ASKED: ",bold", Tone.STEP: ",rounded", Tone.OWN: ",bold"}
 
 
 def draw_dot(family: Family) -> str:
@@ -105,7 +97,10 @@ def draw_dot(family: Family) -> str:
 
 
 def _node(node: Node) -> str:
-    return f"{_quote(node.key)} [label={_quote(*node.lines)}, {_LOOKS[node.tone]}];"
+    fill = "#ffe3dc" if node.bad else _FILLS.get(node.tone, "#ffffff")
+    style = "filled" + _STYLES.get(node.tone, "") + (",dashed" if node.spent else "")
+    looks = f'style="{style}", fillcolor="{fill}"' + (", peripheries=2" if node.bad else "")
+    return f"{_quote(node.key)} [label={_quote(*node.lines)}, {looks}];"
 
 
 def _link(link: Link) -> str:

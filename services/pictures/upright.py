@@ -83,14 +83,16 @@ def _box(node: Node, row: tuple[float, float], middle: float) -> str:
     width, height = _width(node), _height(node)
     x, y = middle + _MARGIN - width / 2, row[0] + (row[1] - height) / 2
     curve = height / 2 if node.tone is Tone.STEP else 6
+    mark = f'<text class="mark" x="{x + width - 9:.1f}" y="{y + 14:.1f}">✕</text>' if node.bad else ""
+    rooms = (width - (4 if node.bad else 2) * _PAD, width - 2 * _PAD)  # for the name, and for what follows
     lines = "".join(
         f'<text class="{"line" if number else "name"}" x="{x + width / 2:.1f}" '
-        f'y="{y + _PAD + 11 + number * _LINE:.1f}">{escape(_cut(line, width - 2 * _PAD, name=not number))}</text>'
+        f'y="{y + _PAD + 11 + number * _LINE:.1f}">{escape(_cut(line, rooms[number > 0], name=not number))}</text>'
         for number, line in enumerate(node.lines)
     )
     return (
-        f'<g class="{node.tone.value}"><title>{escape(", ".join(node.lines))}</title><rect x="{x:.1f}" y="{y:.1f}" '
-        f'width="{width}" height="{height:.0f}" rx="{curve:.0f}"/>{lines}</g>'
+        f'<g class="{node.classes}"><title>{escape(", ".join(node.lines))}</title><rect x="{x:.1f}" y="{y:.1f}" '
+        f'width="{width}" height="{height:.0f}" rx="{curve:.0f}"/>{mark}{lines}</g>'
     )
 
 

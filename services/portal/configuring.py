@@ -22,12 +22,21 @@ from ledger.products import (
     Value,
     ValueSet,
     configure,
+    find_cheapest,
     find_possible,
     parse_choices,
 )
 from services.planning.forecast.preferences import order_options
 
-__all__ = ["ChoiceShown", "Configuring", "OptionShown", "build_configuring", "show_wanted_first"]
+__all__ = [
+    "ChoiceShown",
+    "Configuring",
+    "Least",
+    "OptionShown",
+    "build_configuring",
+    "find_least",
+    "show_wanted_first",
+]
 
 _MOST_REASONS = 40
 """Most values that are explained on one page; of others it says that they do not go with what is chosen."""
@@ -74,6 +83,16 @@ class OptionShown:
 
 
 @dataclass(frozen=True, slots=True)
+class Least:
+    """What a piece costs at least."""
+
+    price: int | None
+    """None if nothing can be ordered, or what it costs was not found out."""
+    is_possible: bool
+    """False if nothing can be ordered that has what is chosen."""
+
+
+@dataclass(frozen=True, slots=True)
 class Configuring:
     """Where a choice of options stands."""
 
@@ -81,8 +100,8 @@ class Configuring:
     options: tuple[OptionShown, ...]
     conflict: tuple[Constraint, ...]
     """The constraints that what is chosen breaks together."""
-    price: int
-    """For one piece, with what is chosen so far."""
+    least: Least
+    """For one piece with what is chosen, and the cheapest that goes with it."""
     made: Configuration | None
     """Once every option is chosen or follows."""
 
@@ -104,8 +123,17 @@ def build_configuring(product: Product, filled: Mapping[str, str]) -> Configurin
     made = None
     if not conflict and not problems and not any(one.is_missing for one in options):
         made = _configure(product, chosen)
-    price = made.price if made is not None else product.price + sum(_adds(product, key, chosen[key]) for key in chosen)
-    return Configuring(product, options, conflict, price, made)
+    least = find_least(product, chosen) if made is None else Least(made.price, is_possible=True)
+    return Configuring(product, options, conflict, least, made)
+
+
+def find_least(product: Product, chosen: Mapping[str, Value]) -> Least:
+    """What a piece with the chosen values costs at least."""
+    try:
+        made = find_cheapest(product, chosen)
+    except SpecificationError:
+        return Least(None, is_possible=True)
+    return Least(None, is_possible=False) if made is None else Least(made.price, is_possible=True)
 
 
 def _read(product: Product, texts: Mapping[str, str]) -> tuple[dict[str, Value], dict[str, str]]:
@@ -229,10 +257,3 @@ def _configure(product: Product, chosen: Mapping[str, Value]) -> Configuration |
         return configure(product, chosen)
     except SpecificationError:
         return None
-
-
-def _adds(product: Product, key: str, value: Value) -> int:
-    option = product.by_key[key]
-    if isinstance(option, ChoiceOption):
-        return next((one.price for one in option.choices if one.value == value), 0)
-    return option.price_per * int(value) if isinstance(option, IntegerOption) else option.price

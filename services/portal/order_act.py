@@ -6,15 +6,18 @@ import json
 import re
 import uuid
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
+from ledger import claims
 from ledger.canonical import Json
 from ledger.errors import SpecificationError
-from ledger.products import Configuration, build_order_document, money, verify_specification
+from ledger.products import Configuration, Product, build_order_document, money, verify_specification
 from ledger.records import ModelState, Role
-from ledger.store.rows import ModelRow, OrderRow, ParticipantRow
+from ledger.store.rows import ModelRow, OrderRow, ParticipantRow, gates_of
 from ledger.verify.printable import printable
+from services.planning.books import find_claims
 from services.portal.acting.acts import Act
 from services.portal.acting.fields import Body, EntryError, Field, FieldKind, Filled, Option
 from services.portal.acting.summaries import Line, Value
@@ -29,6 +32,8 @@ _MAX_OPTIONS = 64 * 1024
 _COUNTED = re.compile(r"(.*?)([0-9]{1,9})")
 _NUMBER = re.compile(r"[0-9]{1,12}")
 _PIECE = "H87"
+_MOST_LOOKED = 50
+"""Most orders among which the last of the product is looked for: the document of each is read."""
 
 
 def build_order_act(home: Path | None) -> Act:
@@ -42,8 +47,8 @@ def build_order_act(home: Path | None) -> Act:
             Field("identifier", initial=_suggest_name, label="order_name"),
             Field("coordinator", FieldKind.CHOICE, "terms.coordinator", options=_coordinators, numeric=True),
             Field("due_at", FieldKind.MOMENT, "terms.due_at"),
-            Field("pieces", FieldKind.NUMBER, required=False),
-            Field("gates", FieldKind.MANY, required=False, options=_gates),
+            Field("pieces", FieldKind.NUMBER, "terms.quantity", initial=lambda _: "1", least=1),
+            Field("gates", FieldKind.MANY, required=False, options=lambda scene: _gates(home, scene)),
         ),
         complete=lambda body, _: _complete(home, body),
         tells=lambda filled, _: _tell(home, filled),
@@ -54,11 +59,10 @@ def build_order_act(home: Path | None) -> Act:
 def _complete(home: Path | None, body: Body) -> Body:
     """The body of the order. Raises EntryError if the product or its options are not what they were."""
     made = _configured(home, str(body.pop("product")), str(body.pop("options")))
-    gates, pieces = body.pop("gates", []), body.pop("pieces", 0)
-    terms = body.setdefault("terms", {})
-    terms |= {"operations": len(made.operations), "claims": build_order_document(made), "gates": _read_gates(gates)}
-    if pieces:
-        terms |= {"quantity": pieces, "unit": _PIECE}
+    gates, terms = _read_gates(body.pop("gates", [])), body["terms"]
+    if any(gate["inspector"] == terms["coordinator"] for gate in gates):
+        raise EntryError("entry.gate_coordinator")
+    terms |= {"operations": len(made.operations), "claims": build_order_document(made), "gates": gates, "unit": _PIECE}
     return body
 
 
@@ -90,6 +94,8 @@ def _tell(home: Path | None, filled: Filled) -> Sequence[Line]:
         Line("options", tuple(_options(made))),
         Line("price", (Value("text", money(made.price, product.currency)),)),
     ]
+    if not filled.get("gates"):
+        lines.append(Line("gates", (Value("said", "act.gates.none"),)))
     return (*lines, *_arrival(earliest_of(home, made)))
 
 
@@ -118,16 +124,50 @@ def _companies(scene: Scene, role: Role) -> Sequence[Option]:
     return [Option(str(one.participant), one.name or f"{one.participant}", chosen=len(found) == 1) for one in found]
 
 
-def _gates(scene: Scene) -> Sequence[Option]:
-    """Inspectors, each by procedure, and on each of its approved models."""
+def _gates(home: Path | None, scene: Scene) -> Sequence[Option]:
+    """Inspectors, each by procedure, and on each of its approved models. Chosen are those of the company's last order
+    of the product; without one, the only inspector there is, on its newest model."""
     found = []
-    for one in _companies(scene, Role.INSPECTOR):
+    inspectors = _companies(scene, Role.INSPECTOR)
+    for one in inspectors:
         found.append(Option(one.value, one.text))
         models = scene.reader.rows.find(ModelRow, inspector=int(one.value), state=int(ModelState.APPROVED))
-        for row in models[:20]:
+        for row in models[-20:]:
             values = {"name": printable(one.text), "model": row.number}
             found.append(Option(f"{one.value}:{row.number}", key="act.gate.model", values=values))
-    return found
+    last = _last_order(home, scene)
+    if last is not None:
+        usual = {f"{gate.inspector}:{gate.model}" if gate.model else str(gate.inspector) for gate in gates_of(last)}
+    else:
+        # The only coordinator cannot be a gate's inspector as well.
+        busy = {one.value for one in _coordinators(scene) if one.chosen}
+        usual = {found[-1].value} if len(inspectors) == 1 and inspectors[0].value not in busy else set()
+    return [replace(one, chosen=one.value in usual) for one in found]
+
+
+def _last_order(home: Path | None, scene: Scene) -> OrderRow | None:
+    """The company's latest order of the product that the form is about, at whatever price; None if it has none among
+    its latest."""
+    digest = _one(scene.filled, "product")
+    product = Catalogue(home).find_digest(bytes.fromhex(digest)) if re.fullmatch("[0-9a-f]{64}", digest) else None
+    if product is None:
+        return None
+    rows = scene.reader.rows.latest(OrderRow, "sequence", _MOST_LOOKED, buyer=scene.company)
+    return next((row for row in rows if _orders(scene, row, product)), None)
+
+
+def _orders(scene: Scene, row: OrderRow, product: Product) -> bool:
+    """Whether the document of an order names the product, or one of its name with other options or prices."""
+    document = find_claims(scene.reader.book, row.claims_root)
+    fields = () if document is None else document.fields
+    shown = {path: field.value for path, field in fields if isinstance(field, claims.Field)}
+    if shown.get(("specification", "product")) == f"0x{product.digest.hex()}":
+        return True
+    try:
+        ordered = json.loads(str(shown.get(("product",), "")))
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(ordered, dict) and ordered.get("product") == product.product
 
 
 def _read_gates(gates: Iterable[str]) -> list[dict[str, Json]]:

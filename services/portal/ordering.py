@@ -24,7 +24,7 @@ from services.planning.calendar import CALENDAR_FILE, read_calendar
 from services.planning.earliest import find_earliest
 from services.planning.forecast.making import Shares
 from services.portal.acting.form_data import Sent
-from services.portal.configuring import build_configuring, show_wanted_first
+from services.portal.configuring import build_configuring, find_least, show_wanted_first
 from services.portal.forms import Forms
 from services.portal.language import Catalogue
 from services.portal.pages import Pages
@@ -79,7 +79,8 @@ class Ordering:
         # Of several with one name the company's own counts, as it does when it is ordered.
         products = list({one.product: one for one in reversed(found)}.values())[::-1]
         values: dict[str, Any] = {
-            "products": [(one, name_in(one.names, language), money(one.price, one.currency)) for one in products],
+            "products": [(one, name_in(one.names, language), find_least(one, {})) for one in products],
+            "money": money,
             "unusable": [(Path(one.source).name, one.problem) for one in entries if one.problem],
         }
         return self.pages.render(request, "order_products.html", forms=self.forms, **values)
@@ -122,7 +123,6 @@ class Ordering:
             "problem": problem,
             "words": words,
             "title": name_in(product.names, language),
-            "price": money(state.price, product.currency),
             "arrival": None if state.made is None else earliest_of(self.home, state.made),
             "sent": bool(filled) or request.method == "POST",
         }

@@ -15,6 +15,7 @@ from ledger.ids import DigitalLink
 from ledger.provenance import Fact, Passport
 from ledger.provenance.footprints import LotFootprint
 from ledger.verify import Statement
+from ledger.verify.first import Worth, find_worth
 from services.portal.language import Catalogue
 from services.portal.proofs import Proof
 from services.portal.story import Story, build_story
@@ -47,8 +48,8 @@ class PassportView:
     part; else the index."""
     documents: tuple[Document, ...]
     footprint: LotFootprint | None
-    spotless: bool
-    """Whether the proof was accepted, and neither it nor a later index tells anything but that the part passed."""
+    worth: Worth
+    """Good only if the proof was accepted, and neither it nor a later index tells that something is open."""
     proof: Proof | None
     failure: str | None
     """Code of the error, if no proof could be built now."""
@@ -87,7 +88,7 @@ def build_view(
     is_later = not proved or _block_of(proved) <= passport.trace.as_of.block_number  # otherwise it adds nothing
     if is_later:
         first = first.told_after(story)
-    accepted = proof is not None and proof.refused is None
+    worth = find_worth(first.told_first, refused=proof is not None and proof.refused is not None)
     return PassportView(
         product=_product(passport),
         story=story,
@@ -96,7 +97,7 @@ def build_view(
         first=first,
         documents=tuple(_documents(passport)),
         footprint=passport.footprint,
-        spotless=accepted and first.is_spotless and (story.is_spotless or not is_later),
+        worth=Worth.OPEN if worth is Worth.GOOD and is_later and story.worth is not Worth.GOOD else worth,
         proof=proof,
         failure=None if found is None or isinstance(found, Proof) else found.code,
     )

@@ -7,15 +7,14 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 from ledger.verify import Section, Statement
-from ledger.verify.first import STOPPING, VERDICTS, WAITING, find_recalls, find_waits
+from ledger.verify.first import STOPPING, VERDICTS, WAITING, Worth, find_recalls, find_waits, find_worth
 from ledger.verify.values import Party, Thing
 
 __all__ = ["Story", "build_story"]
 
 _UPHELD, _REWORKED = "event_upheld", "event_reworked"
-_HARMLESS = ("event_passed", _UPHELD)
-"""Events that leave a part beyond doubt."""
 _CALLED_BACK = "recall_notice"
+_PAST = {"failed": ("event_failed",), "reworked": (_REWORKED, "event_reworked_into"), "recalled": (_CALLED_BACK,)}
 _HEADING = "part"
 _FALLEN = ("failed", "no_valid_verdict")
 _SPENT = "spent"
@@ -53,10 +52,26 @@ class Story:
         return next(iter(stops), None)
 
     @property
+    def worth(self) -> Worth:
+        """As the page that checks proofs has it of the same statements."""
+        return find_worth(self.told_first)
+
+    @property
+    def told_first(self) -> tuple[Statement, ...]:
+        return (*self.recalls, *self.waits, *self.since, *self.gone, *self.verdict)
+
+    @property
     def is_stopped(self) -> bool:
         """Whether it must not be used as it stands: called back, in quarantine, failed, or with a verdict that
         is no longer valid."""
-        return self.headline is not None or any(one.code in STOPPING for one in (*self.verdict, *self.since))
+        return self.worth is Worth.BAD
+
+    @property
+    def past(self) -> tuple[tuple[str, int], ...]:
+        """What was settled before it passed, and how often: `failed`, `reworked`, `recalled`."""
+        told = [*(one.code for one in self.history), *(one.code for one in self.attention)]
+        counts = ((name, sum(one in codes for one in told)) for name, codes in _PAST.items())
+        return tuple((name, count) for name, count in counts if count)
 
     @property
     def foremost(self) -> tuple[Statement, ...]:
@@ -81,14 +96,6 @@ class Story:
             for one in cast("tuple[object, ...]", notice.values.get("about", ()))
             if isinstance(one, Thing)
         )
-
-    @property
-    def is_spotless(self) -> bool:
-        """Whether it passed, nothing else ever happened to it, and nobody called it or what it came from back."""
-        against = self.recalls or self.waits or self.since or self.gone
-        passed = {one.code for one in self.verdict} == {"passed"} and not against
-        quiet = all(one.code in _HARMLESS for one in self.history)
-        return passed and quiet and all(one.code != _CALLED_BACK for one in self.attention)
 
     def told_after(self, later: Story) -> Story:
         """This, with what stops the part by a later one, and what of its own has been settled by then: an older proof

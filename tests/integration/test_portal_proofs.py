@@ -29,7 +29,7 @@ from tests.support.story_site import as_shown
 from tests.support.told import named, said
 
 pytestmark = pytest.mark.integration
-GOOD, STANDING = 'class="badge good"', 'class="badge warn stopped"'
+GOOD, STANDING = 'class="badge good"', 'class="badge bad"'
 
 
 @pytest.fixture(scope="module")

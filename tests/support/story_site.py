@@ -18,6 +18,7 @@ from ledger.records import ALL_ROLES, NoteKind
 from ledger.store import Book, Rows, Store
 from ledger.store.rows import KeyRow, MachineRow, ModelRow, ParticipantRow, StreamRow
 from ledger.verify import Report, Statement
+from ledger.verify.refusals import StatusRefused
 from ledger.verify.wording import words_of
 from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
 from services.portal import Proofs
@@ -76,11 +77,17 @@ class _Proved(Proofs):
     """Has the report of a story for its proof, or no proof."""
 
     def __init__(
-        self, store: Store, report: Report | None, opened: tuple[InferenceShown, ...] = (), *, kept: bool
+        self,
+        store: Store,
+        report: Report | None,
+        opened: tuple[InferenceShown, ...] = (),
+        refused: StatusRefused | None = None,
+        *,
+        kept: bool,
     ) -> None:
         super().__init__(store, None, None, Disclosing(names=True))
         known = report is not None
-        self._found = Proof(b"", b"", kept=kept, report=report, refused=None, inferences=opened) if known else None
+        self._found = Proof(b"", b"", kept=kept, report=report, refused=refused, inferences=opened) if known else None
 
     def fetch(self, lot: bytes, as_of: AsOf | None, now_s: int) -> Proof | MillmarkError | None:  # noqa: ARG002  # as in Proofs
         return self._found
@@ -95,6 +102,8 @@ class StorySite:
     report: Report
     opened: tuple[InferenceShown, ...] = ()
     """What its proof opens."""
+    refused: StatusRefused | None = None
+    """Why its proof is refused, if its last step fails."""
     chain: _StoryChain = field(default_factory=_StoryChain)
     callers: dict[str, Caller] = field(default_factory=dict)
     """Of gateways with a proof that they made or kept, and of one without."""
@@ -128,7 +137,8 @@ class StorySite:
     def _page(self, path: str, language: str, proof: str) -> str:
         """What is read on a page, in one line, with a pilcrow between its items."""
         if proof not in self.callers:
-            proofs = _Proved(self.store, None if proof == "none" else self.report, self.opened, kept=proof == "kept")
+            report, is_kept = None if proof == "none" else self.report, proof == "kept"
+            proofs = _Proved(self.store, report, self.opened, self.refused, kept=is_kept)
             parts = GatewayParts(
                 self.store, build_policy("loopback-open"), limiter=Limiter(Rates(1e6, 1e6)), proofs=proofs
             )

@@ -188,12 +188,11 @@ function fill(result) {
   const { answer } = shown;
   const verified = shown.any ? "any.text" : "verified.text";
   const told = answer.outcome === "refused" ? (answer.name === "STATUS" ? "status.text" : "refused.text") : verified;
-  const kind = { verified: answer.worth, refused: "bad", unusable: "none" }[answer.outcome];
   // A genuine proof is not a good part: how the part stands comes first, then what was found of the proof.
   const text = answer.outcome === "unusable" ? "" : say(told, { step: answer.step });
   const genuine = answer.outcome === "verified" || answer.name === "STATUS";
   const title = genuine && answer.first.length ? (answer.waits ? `${say("waits")} ` : "") + answer.first.join(" · ") : say(answer.outcome);
-  result.append(badge(kind, title, text));
+  result.append(badge(answer.worth, title, text));
   if (answer.cause) result.append(reason(answer.cause));
   if (shown.own) result.append(element("p", "warn", say("trust.own")));
   for (const section of answer.sections) result.append(said(section));
@@ -210,7 +209,7 @@ function badge(kind, title, text) {
   const verdict = withTimes(element("h2", "badge-title"), title);
   verdict.tabIndex = -1;
   words.append(verdict, element("p", "", text));
-  const mark = element("span", "mark", { good: "✓", bad: "✕" }[kind] ?? "?");
+  const mark = element("span", "mark", { good: "✓", open: "!", bad: "✕" }[kind] ?? "?");
   mark.setAttribute("aria-hidden", "true");
   made.append(mark, words);
   return made;

@@ -81,7 +81,7 @@ def place(
         int | None, typer.Option(min=1, help="How many operations it takes: 1, or what the product's route says.")
     ] = None,
     gate: Gates = None,
-    quantity: Annotated[int, typer.Option(min=0, help="Agreed quantity; 0: none is agreed.")] = 0,
+    quantity: Annotated[int, typer.Option(min=0, help="Agreed quantity; 0: none is agreed.")] = 1,
     unit: Unit = "H87",
     claims: Claims = None,
 ) -> Done:

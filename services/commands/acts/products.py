@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ledger.errors import SpecificationError
 from services.commands.acts.options import Options, ProductName
 from services.options import AsJson
 from services.output import print_json, print_lines, print_table
@@ -35,7 +36,7 @@ def register(app: typer.Typer) -> None:
 @_APP.command("list", epilog="Example: millmark products list")
 def list_products(context: typer.Context, as_json: AsJson = False) -> None:
     """List the products: your company's own, in the home's folder `products`, and those that are shipped."""
-    from ledger.products import money, name_in  # noqa: PLC0415 - help parses no product
+    from ledger.products import name_in  # noqa: PLC0415 - help parses no product
     from services.products import Catalogue  # noqa: PLC0415 - as above
 
     entries = Catalogue(context.obj).entries()
@@ -48,7 +49,7 @@ def list_products(context: typer.Context, as_json: AsJson = False) -> None:
         [
             product.product,
             *(name_in(product.names, language) for language in _LANGUAGES),
-            money(product.price, product.currency),
+            _from(product),
             f"0x{product.digest.hex()[:8]}",
             source,
         ]
@@ -187,6 +188,17 @@ def _flags(made: Configuration) -> str:
 
 def _title(product: Product) -> str:
     return f"{product.product} {_digest(product)}"
+
+
+def _from(product: Product) -> str:
+    """What a piece costs at least; a dash if nothing can be ordered, or that is not found out."""
+    from ledger.products import find_cheapest, money  # noqa: PLC0415 - help parses no product
+
+    try:
+        made = find_cheapest(product, {})
+    except SpecificationError:
+        made = None
+    return "-" if made is None else money(made.price, product.currency)
 
 
 def _digest(product: Product) -> str:

@@ -8,7 +8,7 @@ A body has the fields of the record, with these changes:
     unit               is the UN/ECE code as text
     component          is false unless stated, and `components` empty, as are the lots of a delivery
     gates              of terms is a list of inspectors and models; without a model, a gate is by a procedure
-    quantity, unit     of terms are optional: without them, no quantity is agreed
+    quantity, unit     of terms are optional: without them, no quantity is agreed, which an order of a product needs
     enumerations       are lower-case words, bytes 0x-hex
     consignment, items becomes `lots`, only subjects: the index knows the order of each
     order of a lot     is optional, for the same reason

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 from ledger.canonical import Json
 from ledger.claims import Field, parse_claims
+from ledger.errors import SpecificationError
 from ledger.products import FindProduct, verify_order_document
 from ledger.provenance.reader import Reader
 
@@ -19,13 +20,18 @@ Verify: TypeAlias = "Callable[[Reader, Mapping[str, Any], FindProduct], None]"
 def verify_terms(reader: Reader, body: Mapping[str, Any], find: FindProduct) -> None:
     """Check the terms of an order, placed or revised, whose document is in the request or in the book.
 
-    Raises SpecificationError or ProductError. Nothing is established for a document that is neither, one of which
-    fields are erased or were never handed over, and one without the specification of a known product.
+    Raises SpecificationError or ProductError, also for a product of which no quantity is agreed. Nothing is established
+    for a document that is neither, one of which fields are erased or were never handed over, and one without the
+    specification of a known product.
     """
     terms = body["terms"]
     document = terms["claims"] if terms["claims"] is not None else _kept(reader, terms["claims_root"])
-    if document is not None:
-        verify_order_document(document, terms["operations"], find)
+    made = None if document is None else verify_order_document(document, terms["operations"], find)
+    if made is not None and not terms["quantity"]:
+        raise SpecificationError(
+            f"the order does not say how many pieces of {made.product.product}",
+            hint='such as "quantity": 1, "unit": "H87"',
+        )
 
 
 def _kept(reader: Reader, root: str | None) -> Mapping[str, Json] | None:

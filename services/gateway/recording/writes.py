@@ -124,7 +124,8 @@ def _model(kind: type[Record], verb: str, summary: str, roles: Role, example: Bo
 _SPECIFIED = (
     "If `terms.claims` has the specification of a product (`specification.product` is its digest), and the product is "
     "in `terms.claims.product` or known to the gateway, it is refused (400, `specification-refused`) unless all "
-    "options are allowed, all constraints hold, and the operations are those of the product's route."
+    "options are allowed, all constraints hold, the operations are those of the product's route, and a quantity is "
+    "agreed."
 )
 _PLACED: Body = {"identifier": "urn:example:order-1", "terms": TERMS}
 _PARTIES = _BUYER | _COORDINATOR

@@ -113,7 +113,7 @@ class Acting:
         `filled` has only what its link says. Raises NotFoundError."""
         with open_reader(self.store) as reader:
             thing = find_thing(reader, act.about, named.get("subject", ""), named.get("id", ""))
-            scene = self.scene(reader, principal, thing)
+            scene = replace(self.scene(reader, principal, thing), filled=filled)
             if act.proposal is not None:
                 thing = replace(thing, proposal=act.proposal(scene))
                 scene = replace(scene, thing=thing)

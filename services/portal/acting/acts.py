@@ -143,7 +143,7 @@ def enter(act: Act, scene: Scene, filled: Filled, desk: Desk) -> Entered:
         try:
             value = field.parse(filled.get(field.name, ()))
         except EntryError as error:
-            wrong[field.name] = (error.key, {})
+            wrong[field.name] = (error.key, error.values)
             continue
         if value is not None:
             set_member(body, field.target, value)
@@ -153,7 +153,7 @@ def enter(act: Act, scene: Scene, filled: Filled, desk: Desk) -> Entered:
         made = body if act.complete is None else act.complete(body, scene)
         return Entered(desk.body(act.operation).model_validate({**act.follows(scene), **made}), {})
     except EntryError as error:
-        return Entered(None, {"": (error.key, {})})
+        return Entered(None, {"": (error.key, error.values)})
     except ValidationError as error:
         return Entered(None, dict(_told(act, one) for one in error.errors(include_url=False, include_input=False)))
 

@@ -22,10 +22,10 @@ _MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2})?"
 
 
 class EntryError(ValueError):
-    """An entry cannot be used; `key` is that of the catalogue's text."""
+    """An entry cannot be used; `key` is that of the catalogue's text, in which `values` stand."""
 
-    def __init__(self, key: str) -> None:
-        self.key = key
+    def __init__(self, key: str, **values: object) -> None:
+        self.key, self.values = key, values
         super().__init__(key)
 
 
@@ -35,7 +35,7 @@ class FieldKind(enum.Enum):
     LONG = "long"
     """Several lines."""
     NUMBER = "number"
-    """A whole number from 0."""
+    """A whole number, of the field's `least` or more."""
     MOMENT = "moment"
     """A date and time, UTC."""
     CHOICE = "choice"
@@ -82,6 +82,8 @@ class Field:
     """Whether the options' values are numbers in the body."""
     initial: Callable[[Scene], str] | None = None
     """What a form has that nobody has filled in."""
+    least: int = 0
+    """The least that a number can be."""
     label: str = ""
     """Name by which the catalogue has the label, if not that of the field."""
 
@@ -116,6 +118,8 @@ class Field:
         if self.kind is FieldKind.NUMBER or self.numeric:
             if not _NUMBER.fullmatch(text):
                 raise EntryError("entry.number")
+            if int(text) < self.least:
+                raise EntryError("entry.least", ge=self.least)
             return int(text)
         if self.kind is FieldKind.MOMENT:
             if not _MOMENT.fullmatch(text):

@@ -31,7 +31,7 @@ class Value:
     """One value, with how it is shown: party, thing, machine, moment, word, unit, number, amount, quantity, gate,
     packed (a thing, and the one in which it is packed), judged (a lot with its verdict), hash, yes (or no), names (in
     several languages), option (two of them), values (a row of numbers), written (perhaps one of the product's own
-    sentences), text, none (template act_values.html)."""
+    sentences), said (a key of the catalogue), text, none (template act_values.html)."""
 
     shown: str
     of: object

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeAlias
 
@@ -19,6 +19,7 @@ from ledger.records import (
     OrderState,
 )
 from ledger.store.rows import AssignmentRow, CertificateRow, LotRow, MachineRow, ModelRow, OrderRow
+from services.portal.acting.fields import Filled
 from services.setpoints.repository import SetpointRow
 
 __all__ = ["MAX_SEEN", "STATES", "About", "Changed", "Row", "Scene", "Thing", "find_thing", "parse_seen"]
@@ -160,6 +161,8 @@ class Scene:
     thing: Thing
     company: int
     """The participant that records; 0 if there is none."""
+    filled: Filled = field(default_factory=dict)
+    """What the form has: what was sent; of a new one, what its link says."""
 
 
 def parse_seen(seen: str) -> dict[str, str] | None:

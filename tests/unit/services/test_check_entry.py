@@ -17,7 +17,7 @@ def test_a_part_that_is_called_back_is_not_said_to_wait() -> None:
     [doubt] = find_waits(found.statements)
     found = replace(found, statements=tuple(one for one in found.statements if one.subject == doubt.subject))
     told = _told(found, "en")
-    assert (told["waits"], told["worth"]) == (True, "none")
+    assert (told["waits"], told["worth"]) == (True, "open")
     part = next(one.values["lot"] for one in found.statements if one.code == "part" and one.subject == doubt.subject)
     assert isinstance(part, Thing)
     by = Party(1, "Alder")

@@ -195,7 +195,7 @@ def _ordered(site: Site, **options: object) -> dict[str, Any]:
     """Terms of an order for a crankshaft."""
     chosen = {"stroke_mm": 100, "finish": "polished", "bearings": "sputtered", **options}
     document = build_order_document(configure(Catalogue().find("crankshaft"), chosen))
-    return {**_terms(site), "operations": 3, "claims": document}
+    return {**_terms(site), "operations": 3, "claims": document, "quantity": 1, "unit": "H87"}
 
 
 def test_an_order_for_a_product_is_placed_and_revised_as_its_route_says(site: Site) -> None:
@@ -203,12 +203,20 @@ def test_an_order_for_a_product_is_placed_and_revised_as_its_route_says(site: Si
     order = site.final("/v1/orders", identifier="urn:example:shaft", terms=terms)["subjects"][0]
     site.final(f"/v1/orders/{order}/accept")
     root = site.caller.ask(f"/v1/orders/{order}").json()["claims_root"]
-    later = {**_terms(site), "operations": 3, "claims_root": root, "due_at": "2101-01-01T00:00:00Z"}
+    agreed = {"quantity": 1, "unit": "H87"}
+    later = {**_terms(site), "operations": 3, "claims_root": root, "due_at": "2101-01-01T00:00:00Z", **agreed}
     site.final(f"/v1/orders/{order}/revisions", terms=later)
     for wrong in ({**later, "operations": 2}, {**_ordered(site), "operations": 4}):
         answer = site.post(f"/v1/orders/{order}/revisions", {"terms": wrong})
         assert (answer.status_code, answer.json()["type"]) == (400, "urn:millmark:problem:specification-refused")
         assert f"this crankshaft takes 3 operations, not {wrong['operations']}" in answer.json()["detail"]
+    for path, terms in (("/v1/orders", _ordered(site)), (f"/v1/orders/{order}/revisions", later)):
+        none = {name: value for name, value in terms.items() if name not in agreed}
+        answer = site.post(
+            path, {"terms": none, **({"identifier": "urn:example:none"} if path == "/v1/orders" else {})}
+        )
+        assert (answer.status_code, answer.json()["type"]) == (400, "urn:millmark:problem:specification-refused")
+        assert "does not say how many pieces of crankshaft" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize(

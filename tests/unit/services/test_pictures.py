@@ -12,12 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.provenance import Direction, Limits, OrderTrace, Trace, trace, trace_order
-from ledger.records import LotState
-from services.pictures import Family, build_family, draw_dot, draw_svg, draw_tree
+from ledger.provenance import Direction, Limits, OrderTrace, Trace, recall, trace, trace_order
+from ledger.provenance.answers import RelatedLot
+from ledger.records import CertificateStatus, LotState, Verdict
+from services.pictures import Family, build_family, build_reach, draw_dot, draw_svg, draw_tree, draw_upright
 from services.pictures.family import Link, Node, Tone
 from services.pictures.layout import place
-from tests.support.fake_world import World, build_world, lot_trace
+from tests.support.fake_world import SMITH, World, build_world, lot_trace
 from tests.support.stores import new_store
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -106,18 +107,82 @@ def test_what_goes_nowhere_looks_and_reads_different(built: World) -> None:
     found = lot_trace(built, "hip 3 again")
     stopped = replace(found, upstream=tuple(replace(lot, quarantined=True) for lot in found.upstream))
     family = build_family(stopped)
-    assert {node.tone for node in family.nodes.values()} == {Tone.ASKED, Tone.STOPPED, Tone.STEP}
-    assert all("in quarantine" in node.lines[1] for node in family.nodes.values() if node.tone is Tone.STOPPED)
+    assert {(node.tone, node.bad) for node in family.nodes.values()} == {
+        (Tone.ASKED, False),
+        (Tone.LOT, True),
+        (Tone.STEP, False),
+    }
+    assert all("in quarantine" in node.lines[1] for node in family.nodes.values() if node.bad)
 
 
 def test_what_is_asked_about_is_not_shown_as_good_when_it_is_stopped(built: World) -> None:
     found = lot_trace(built, "hip 3 again")
     stopped = build_family(replace(found, lot=replace(found.lot, state=LotState.QUARANTINED)))
-    assert [stopped.nodes[root].tone for root in stopped.roots] == [Tone.ASKED_STOPPED]
+    assert [stopped.nodes[root].classes for root in stopped.roots] == ["asked bad"]
     assert '<g class="asked bad">' in draw_svg(stopped)
-    assert draw_dot(stopped).count("#ffe3dc") == 1
+    assert draw_dot(stopped).count("#ffe3dc") == 2, "it was made of one that failed"
     spent = build_family(replace(found, lot=replace(found.lot, state=LotState.SPENT)))
-    assert [spent.nodes[root].tone for root in spent.roots] == [Tone.ASKED]
+    assert [spent.nodes[root].classes for root in spent.roots] == ["asked spent"]
+
+
+PASSED, FAILED = Verdict.PASS, Verdict.FAIL
+STANDINGS = [
+    (Verdict.NONE, CertificateStatus.NONE, False, False),
+    (PASSED, CertificateStatus.VALID, False, False),
+    (FAILED, CertificateStatus.VALID, True, True),
+    (FAILED, CertificateStatus.EXPIRED, True, True),
+    (FAILED, CertificateStatus.REVOKED, True, True),
+    (PASSED, CertificateStatus.EXPIRED, True, False),
+    (PASSED, CertificateStatus.VOIDED, True, False),
+    (PASSED, CertificateStatus.REVOKED, True, True),
+    (PASSED, CertificateStatus.FALLEN, True, True),
+    (PASSED, CertificateStatus.REFUTED, True, True),
+    (PASSED, CertificateStatus.UNOPENED, True, True),
+]
+
+
+@pytest.mark.parametrize(("verdict", "status", "left", "used"), STANDINGS)
+def test_one_rule_says_in_every_picture_what_is_red(
+    built: World, verdict: Verdict, status: CertificateStatus, left: bool, used: bool
+) -> None:
+    """Of a lot of which something is left, and of one that is used up: as the lot that is asked about, as one that it
+    came from, and in what a recall reached, at whichever company."""
+    found, reached = lot_trace(built, "hip 3 again"), recall(built.store, lot=built.lots["bar"])
+    [certificate, *_] = lot_trace(built, "hip 1").certificates
+    given = replace(certificate, verdict=verdict, status=status, latest=True)
+    for state, is_red in ((LotState.HELD, left), (LotState.SPENT, used)):
+        own = replace(found.lot, state=state)
+        around = tuple(_judged(lot, verdict, status, state) for lot in found.upstream)
+        asked = build_family(replace(found, lot=own, certificates=(given,) if verdict else (), upstream=around))
+        lots = [_judged(lot, verdict, status, state) for lot in reached.lots]
+        for family in (asked, *(build_reach(lots, reached.as_of, (), company) for company in (SMITH, None))):
+            boxes = [node for node in family.nodes.values() if node.tone is not Tone.STEP]
+            assert {(node.bad, node.spent) for node in boxes} == {(is_red, state is LotState.SPENT)}
+            for drawn in (draw_svg(family), draw_upright(family, "en")):
+                assert drawn.count(">✕</text>") == len(boxes) * is_red
+                assert len(re.findall('<g class="[a-z]+ bad', drawn)) == len(boxes) * is_red
+                assert drawn.count(' spent">') == len(boxes) * (state is LotState.SPENT)
+            dot = draw_dot(family)
+            assert dot.count("#ffe3dc") == dot.count("peripheries=2") == len(boxes) * is_red
+            assert dot.count(',dashed"') == len(boxes) * (state is LotState.SPENT)
+
+
+def _judged(lot: RelatedLot, verdict: Verdict, status: CertificateStatus, state: LotState) -> RelatedLot:
+    return replace(lot, verdict=verdict, status=status, state=state, quarantined=False)
+
+
+def test_what_others_have_is_not_red(built: World) -> None:
+    reached = recall(built.store, lot=built.lots["bar"])
+    lots = [_judged(lot, Verdict.NONE, CertificateStatus.NONE, LotState.HELD) for lot in reached.lots]
+    tones = {node.tone: node.bad for node in build_reach(lots, reached.as_of, (), SMITH).nodes.values()}
+    assert tones == {Tone.OWN: False, Tone.AWAY: False}
+
+
+def test_a_lot_that_was_called_back_is_red_in_the_passport(built: World) -> None:
+    found = lot_trace(built, "hip 3 again")
+    called = {lot.subject for lot in found.upstream}
+    family = build_family(found, stopped=called)
+    assert {key for key, node in family.nodes.items() if node.bad} == {"0x" + one.hex() for one in called}
 
 
 @pytest.mark.parametrize(

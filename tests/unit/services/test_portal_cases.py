@@ -22,6 +22,7 @@ from ledger.provenance.worklist import find_work
 from ledger.records import NoteKind, TransformationKind
 from ledger.store import Book
 from ledger.store.rows import NoteRow
+from ledger.verify.first import Worth
 from ledger.verify.statement import say
 from services.access.people.roles import PersonRole
 from services.handover.deliveries import State
@@ -291,8 +292,8 @@ def test_a_notice_that_awaits_an_answer_is_the_first_thing_to_do(world: World) -
 
 def test_a_part_that_was_called_back_has_no_green_badge() -> None:
     passed, notice, other = (say(code, bytes(32)) for code in ("passed", "recall_notice", "note"))
-    assert build_story([passed, other]).is_spotless
-    assert not build_story([passed, notice]).is_spotless
+    assert build_story([passed, other]).worth is Worth.GOOD
+    assert build_story([passed, notice]).worth is Worth.BAD
 
 
 # From the lot to the closed case, on the real contracts

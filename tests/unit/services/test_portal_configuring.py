@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ledger.errors import SpecificationError
 from ledger.products import ChoiceOption, IntegerOption, Product, configure, find_possible, parse_choices
-from services.portal.configuring import Configuring, build_configuring, show_wanted_first
+from services.portal.configuring import Configuring, Least, build_configuring, find_least, show_wanted_first
 from services.portal.language import Language, read_catalogues
 from services.portal.ordering import Wording
 from services.products import Catalogue
@@ -36,7 +36,7 @@ def test_nothing_chosen_is_neither_wrong_nor_made() -> None:
     state = build_configuring(product("crankshaft"), {})
     assert not state.is_wrong
     assert state.made is None
-    assert state.price == product("crankshaft").price
+    assert state.least == Least(47_600, is_possible=True), "a stroke of 64 mm is the shortest"
     assert [one.option.key for one in state.options if not one.is_missing] == ["engraving"]
     assert all(choice.is_possible for one in state.options for choice in one.choices)
 
@@ -96,7 +96,22 @@ def test_choices_that_exclude_each_other_are_a_conflict_and_not_made() -> None:
     assert len(state.conflict) == 1
     better = build_configuring(product("crankshaft"), {**filled, "bearings": "aluminium-tin", "stroke_mm": "92"})
     assert better.made is not None
-    assert better.price == better.made.price
+    assert better.least.price == better.made.price
+
+
+def test_the_price_so_far_is_of_what_is_chosen_and_the_cheapest_that_goes_with_it() -> None:
+    """Polished journals need hardening: the choice costs more than what it adds itself."""
+    crankshaft = product("crankshaft")
+    polished = build_configuring(crankshaft, {"finish": "polished"})
+    adds = {choice.value: choice.price for one in polished.options for choice in one.choices}
+    assert polished.least.price == 47_600 + adds["polished"] + min(adds["induction"], adds["nitrided"])
+    wrong = build_configuring(crankshaft, {"finish": "polished", "hardening": "none"})
+    assert wrong.least == Least(None, is_possible=False)
+
+
+def test_a_price_that_is_not_found_out_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ledger.products._search._MAX_PRICED", 0)
+    assert find_least(product("crankshaft"), {}) == Least(None, is_possible=True)
 
 
 @pytest.mark.parametrize(
@@ -150,7 +165,7 @@ def test_it_agrees_with_the_check_of_the_order(data: st.DataObject, name: str) -
     usable = {one.option.key: one.text for one in state.options if one.text and not one.problem}
     chosen = parse_choices(found, [f"{key}={text}" for key, text in usable.items()])
     if state.made is not None:
-        assert configure(found, chosen).price == state.price
+        assert configure(found, chosen).price == state.least.price
     if state.conflict:
         with pytest.raises(SpecificationError):
             find_possible(replace(found, constraints=state.conflict), chosen)
@@ -180,4 +195,4 @@ def test_the_most_wanted_value_comes_first_and_nothing_else_changes() -> None:
     assert [one.value for one in after.choices] == ["red", "white", "graphite"]
     assert sorted(after.choices, key=lambda one: one.value) == sorted(before.choices, key=lambda one: one.value)
     assert show_wanted_first(state, {}) == state
-    assert (shown.price, shown.made, shown.conflict) == (state.price, state.made, state.conflict)
+    assert (shown.least, shown.made, shown.conflict) == (state.least, state.made, state.conflict)

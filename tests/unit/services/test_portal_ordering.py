@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 
@@ -13,11 +14,12 @@ import httpx
 import pytest
 
 from ledger.claims import Field, parse_claims
+from ledger.index import Follower
 from ledger.products import verify_order_document
-from ledger.records import ModelState
+from ledger.records import ALL_ROLES, ModelState, Role
 from ledger.store import Book, Rows
 from ledger.store.outbox import Outbox
-from ledger.store.rows import ModelRow, OrderRow
+from ledger.store.rows import ModelRow, OrderRow, ParticipantRow
 from services.access.people.roles import PersonRole
 from services.products import Catalogue
 from tests.support.acting_site import ActingSite, fields_of, open_acting_site, read
@@ -117,6 +119,30 @@ def _value(text: str) -> object:
     return int(text) if text.isdecimal() else text
 
 
+def test_prices_are_of_what_can_be_bought(site: ActingSite) -> None:
+    person = site.person()
+    listed = read(person.get("/portal/order").text)
+    for price in ("from EUR 34.50", "from EUR 476.00", "from EUR 69.00", "from EUR 1,500.00"):
+        assert price in listed, price
+    page = person.get("/portal/order/crankshaft")
+    assert "Price so far EUR 476.00" in read(page.text)
+    sent = {name: value for name, value in fields_of(page.text, "/portal/order/crankshaft").items() if "." not in name}
+    longer = person.post("/portal/order/crankshaft", {**sent, "option.stroke_mm": "65", "step": "check"})
+    assert "Price so far EUR 477.50 With the cheapest of what you have not chosen yet." in read(longer.text)
+
+
+def test_a_product_that_nobody_can_buy_says_so(site: ActingSite, home: Path) -> None:
+    product = Catalogue().find("garment").to_json()
+    assert isinstance(product, dict)
+    never = [{"if": {"cuff": ["button", "french"]}, "then": {"care": [care]}} for care in ("none", "easy-iron")]
+    (home / "products" / "garment.json").write_text(json.dumps({**product, "constraints": never}))
+    person = site.person()
+    assert "Cannot be ordered: its options exclude each other." in read(person.get("/portal/order").text)
+    page = read(person.get(PATH).text)
+    assert "Nothing can be ordered that has all of this." in page
+    assert "Price so far" not in page
+
+
 def test_options_that_exclude_each_other_say_why_and_lead_no_further(site: ActingSite) -> None:
     person = site.person()
     for step in ("check", "terms"):
@@ -189,6 +215,115 @@ def test_a_gate_on_a_model_is_named_in_the_pages_language(site: ActingSite, lang
 def test_gates_that_no_page_sent_are_refused(site: ActingSite, gate: str) -> None:
     assert terms(site, site.person(), gates=gate).status_code == 400
     assert nothing_recorded(site)
+
+
+def test_one_piece_is_ordered_unless_another_number_is_given(site: ActingSite) -> None:
+    person = site.person()
+    form = fields_of(choose(person, "terms").text)
+    assert form["pieces"] == "1"
+    sent = {**form, "coordinator": str(site.number), "due_at": TERMS["due_at"]}
+    for pieces, said in (("", "Please fill this in."), ("0", "Please give at least 1.")):
+        answer = person.post("/portal/act/orderProduct", {**sent, "pieces": pieces})
+        assert answer.status_code == 400
+        assert said in read(answer.text)
+        assert re.search('id="pieces-wrong"', answer.text), "said beside the field"
+    assert confirm(person, person.post("/portal/act/orderProduct", sent)).status_code == 303
+    site.send()
+    with site.store.reading() as connection:
+        [order] = Rows(connection).find(OrderRow, buyer=site.number)
+    assert (order.quantity, order.unit) == (1, b"H87")
+
+
+def inspectors(site: ActingSite, count: int) -> list[int]:
+    """So many companies that inspect; the company itself does not, by the index."""
+    for _ in range(count):
+        site.world.admit(Outbox(site.store), Role.INSPECTOR)
+    Follower(site.world.chain, site.store).follow()
+    with site.store.transaction() as connection:
+        own = Rows(connection).get(ParticipantRow, site.number)
+        assert own is not None
+        Rows(connection).put(replace(own, roles=int(ALL_ROLES & ~Role.INSPECTOR)))
+        return [one.number for one in Rows(connection).find(ParticipantRow) if one.roles == int(Role.INSPECTOR)]
+
+
+def model(site: ActingSite, number: int, inspector: int) -> None:
+    with site.store.transaction() as connection:
+        times = (0, 0, 0, 0, 0)
+        own = inspector, inspector, int(ModelState.APPROVED), False
+        digest = bytes([number]) * 32
+        Rows(connection).insert([ModelRow(number, digest, *own, *times, digest, None, *[bytes(32)] * 3)])
+
+
+def ticked(page: str) -> set[str]:
+    return set(re.findall(r'name="gates" value="([^"]*)" checked', page))
+
+
+def test_the_only_inspector_is_ticked_on_its_newest_model(site: ActingSite) -> None:
+    [inspector] = inspectors(site, 1)
+    person = site.person()
+    assert ticked(choose(person, "terms").text) == {str(inspector)}, "it has no model"
+    model(site, 3, inspector)
+    model(site, 4, inspector)
+    assert ticked(choose(person, "terms").text) == {f"{inspector}:4"}
+
+
+def test_of_several_inspectors_none_is_ticked_for_a_first_order(site: ActingSite) -> None:
+    inspectors(site, 2)
+    assert ticked(choose(site.person(), "terms").text) == set()
+
+
+def test_the_only_inspector_is_not_ticked_where_it_alone_could_coordinate(site: ActingSite) -> None:
+    """The contract wants another company for that: here the company is both, and alone."""
+    person = site.person()
+    assert ticked(choose(person, "terms").text) == set()
+    both = terms(site, person, gates=str(site.number))
+    assert both.status_code == 400
+    assert "The order’s coordinator cannot be one of its inspectors as well." in read(both.text)
+
+
+def test_the_gates_of_the_last_order_of_the_product_are_ticked(site: ActingSite, home: Path) -> None:
+    """At whatever price it was ordered; another product has its own."""
+    _, second = inspectors(site, 2)
+    person = site.person()
+    assert confirm(person, terms(site, person, gates=str(second))).status_code == 303
+    site.send()
+    own_shirt(home, price=7900)
+    assert ticked(choose(person, "terms").text) == {str(second)}
+    other = person.get("/portal/order/appliance").text
+    kettle = {"size": "1.0-l", "colour": "white", "supply": "120-V", "plug": "type-B", "control": "switch"}
+    chosen = {f"option.{key}": value for key, value in {**kettle, "cable_mm": "600", "lettering": ""}.items()}
+    sent = {**fields_of(other, "/portal/order/appliance"), **chosen, "step": "terms"}
+    assert ticked(person.post("/portal/order/appliance", sent).text) == set()
+    without = {**fields_of(choose(person, "terms").text), **TERMS, "coordinator": str(site.number)}
+    del without["gates"]
+    again = person.post("/portal/act/orderProduct", {**without, "identifier": "urn:example:shirt-8"})
+    assert confirm(person, again).status_code == 303
+    site.send()
+    assert ticked(choose(person, "terms").text) == set(), "the last order had none"
+
+
+@pytest.mark.parametrize(
+    ("language", "hint", "nobody", "by"),
+    [
+        ("en", "they can reach you without its passing certificate", "Nobody: no inspector is ticked", "by procedure"),
+        ("zh", "即使没有该检验方的合格证书，产品也可能移交给您", "无：未勾选任何检验方", "按检验规程"),
+    ],
+)
+def test_what_unticking_an_inspector_loses_is_said(
+    site: ActingSite, language: str, hint: str, nobody: str, by: str
+) -> None:
+    [inspector] = inspectors(site, 1)
+    person = site.person()
+    person.get(f"{PATH}?lang={language}")
+    form = choose(person, "terms")
+    assert hint in read(form.text)
+    assert nobody not in read(form.text)
+    gated = read(terms(site, person).text)
+    assert by in gated
+    assert nobody not in gated
+    sent = {**fields_of(form.text), **TERMS, "coordinator": str(site.number)}
+    assert sent.pop("gates") == str(inspector)
+    assert nobody in read(person.post("/portal/act/orderProduct", sent).text)
 
 
 def test_a_coordinator_that_is_none_and_a_day_that_is_past_are_refused(site: ActingSite) -> None:

@@ -58,12 +58,12 @@ def test_a_lot_is_recalled_by_any_of_its_names(site: Site, name: str) -> None:
 
 
 def test_boxes_tell_who_has_what(site: Site) -> None:
-    """The caller here is the smith, who has what is not delivered."""
+    """The caller here is the smith, who has what is not delivered. What is used up failed before."""
     page = site.browser(SMITH).get("/portal/recall?lot=bar").text
     found = recall(site.store, lot=site.world.lots["bar"])
     places = [where_of(lot, SMITH) for lot in found.lots]
-    for tone in ("own", "away", "spent"):
-        assert page.count(f'<g class="{tone}"') == places.count(tone) > 0, tone
+    for tone, classes in (("own", '"own'), ("away", '"away'), ("spent", '"lot bad spent')):
+        assert page.count(f"<g class={classes}") == places.count(tone) > 0, tone
     other = site.browser(INSPECTOR).get(f"/portal/recall?model={site.world.model}").text
     assert '<g class="own"' not in other
 

@@ -238,7 +238,9 @@ def test_an_order_for_a_product_has_its_operations_and_a_machine_its_capability(
     extra.write_text('{"po": "4711"}')
     ok(run, f"{place} {options} --claims {extra}")
     [order] = site.caller.ask("/v1/orders?identifier=shirt").json()["items"]
-    assert order["operations"] == 4
+    assert (order["operations"], order["quantity"], order["unit"]) == (4, 1, "H87")
+    none = f"{place.replace('shirt', 'none')} {options} --quantity 0"
+    assert "does not say how many pieces of garment" in run.refused(*none.split())[1]
     with site.store.reading() as connection:
         stored = Book(connection).document(bytes.fromhex(order["claims_root"][2:]))
     document: Any = parse_claims(json.loads(stored or "")).document
