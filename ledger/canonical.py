@@ -7,7 +7,6 @@ import json
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from functools import partial
 from typing import NoReturn, TypeAlias, cast
 
 import rfc8785
@@ -148,12 +147,11 @@ def _is_plain_number(item: Json) -> bool:
     return type(item) is float and not item.is_integer() and 1e-4 <= abs(item) < 1e16
 
 
-def parse_json(data: bytes, *, max_bytes: int, max_depth: int, repeatable: Collection[str] = frozenset()) -> Json:
+def parse_json(data: bytes, *, max_bytes: int, max_depth: int) -> Json:
     """Parse a UTF-8 JSON text of at most `max_bytes` bytes and at most `max_depth` nested arrays and objects.
 
     Refuses everything that two readers could interpret differently: a byte order mark, duplicate keys, NaN and
-    infinities (also by overflow), integers beyond 2^53 - 1, lone surrogates. Keys in `repeatable` may occur several
-    times, and the last value counts: for members that third parties' documents repeat and that nothing depends on.
+    infinities (also by overflow), integers beyond 2^53 - 1, lone surrogates.
     Raises CanonicalError. Not established: that `data` is in canonical form.
     """
     if not isinstance(data, bytes):  # a str has no definite size in bytes, and may contain surrogates unescaped
@@ -164,17 +162,18 @@ def parse_json(data: bytes, *, max_bytes: int, max_depth: int, repeatable: Colle
     try:
         value: Json = json.loads(
             data.decode("utf-8"),  # json.loads would also accept UTF-16 and UTF-32
-            object_pairs_hook=partial(_object_without_duplicates, repeatable),
+            object_pairs_hook=_object_without_duplicates,
             parse_constant=_refuse_number,
             parse_int=_small_integer,
             parse_float=_finite_float,
         )
     except RecursionError:
-        raise CanonicalError("the JSON is nested too deeply for this reader") from None
+        raise CanonicalError("the JSON is nested too deeply for this reader", hint="flatten it") from None
     except UnicodeDecodeError as error:
-        raise CanonicalError(f"the JSON is not UTF-8 at byte {error.start}") from None
+        raise CanonicalError(f"the JSON is not UTF-8 at byte {error.start}", hint="encode it as UTF-8") from None
     except json.JSONDecodeError as error:
-        raise CanonicalError(f"not JSON: {error.msg} at character {error.pos}") from None
+        cause = f"not JSON: {error.msg} at character {error.pos}"
+        raise CanonicalError(cause, hint="give one value as RFC 8259 has it") from None
     if rb"\u" in data:  # only an escape can bring in a surrogate
         _check_surrogates(value)
     return value
@@ -188,7 +187,7 @@ def _check_depth(data: bytes, max_depth: int) -> None:
         if bracket in b"[{":
             depth += 1
             if depth > max_depth:
-                raise CanonicalError(f"the JSON is nested more than {max_depth} levels deep")
+                raise CanonicalError(f"the JSON is nested more than {max_depth} levels deep", hint="flatten it")
         else:
             depth -= 1
 
@@ -198,7 +197,9 @@ def _check_surrogates(value: Json) -> None:
         try:
             text.encode("utf-8")
         except UnicodeEncodeError:
-            raise CanonicalError("a JSON string contains a lone surrogate") from None
+            raise CanonicalError(
+                "a JSON string contains a lone surrogate", hint="escape both halves of a character"
+            ) from None
 
 
 def _strings(value: Json) -> Iterator[str]:
@@ -214,12 +215,11 @@ def _strings(value: Json) -> Iterator[str]:
             waiting.extend(item)
 
 
-def _object_without_duplicates(repeatable: Collection[str], pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+def _object_without_duplicates(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
     result = dict(pairs)
     if len(result) != len(pairs):
-        for key, times in Counter(key for key, _ in pairs).items():
-            if times > 1 and key not in repeatable:
-                raise CanonicalError(f"a JSON object has the key {key[:80]!a} more than once")
+        [(key, _)] = Counter(key for key, _ in pairs).most_common(1)
+        raise CanonicalError(f"a JSON object has the key {key[:80]!a} more than once", hint="give each member once")
     return result
 
 

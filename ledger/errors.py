@@ -151,7 +151,10 @@ class IdentifierError(InputError):
 
 
 class CanonicalError(InputError):
-    """A value is not representable as canonical JSON (RFC 8785), or a text is not JSON as `parse_json` accepts it."""
+    """A value or text is not JSON that every reader reads alike.
+
+    Canonical JSON (RFC 8785) cannot represent the value, or `parse_json` refuses the text.
+    """
 
     code = "json-not-canonical"
 

@@ -1,4 +1,4 @@
-"""Fast JSON for captured events: msgspec where its result is certain to be right, else the strict `ledger.canonical`.
+"""Fast JSON for captured events and requests: msgspec where its result is certain to be right, else the strict reader.
 
 msgspec accepts only what RFC 8259 allows, but keeps the last of duplicate members, and bounds neither integers nor
 depth. So every value is checked after parsing, and when in doubt parsed again by the strict reader, which decides.
@@ -6,7 +6,7 @@ depth. So every value is checked after parsing, and when in doubt parsed again b
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import msgspec
@@ -31,14 +31,14 @@ class _DoubtError(Exception):
     """The value may have to be refused: the strict reader decides."""
 
 
-def parse_value(data: bytes, *, max_bytes: int, max_depth: int, repeatable: Collection[str] = frozenset()) -> Parsed:
+def parse_value(data: bytes, *, max_bytes: int, max_depth: int) -> Parsed:
     """Parse a value, with the same result as `parse_json`. Raises CanonicalError."""
     try:
         value = _decode(data, max_bytes)
         strings, plain = _look(value, max_depth)
         _verify_strings(data, strings)
     except _DoubtError:
-        return Parsed(parse_json(data, max_bytes=max_bytes, max_depth=max_depth, repeatable=repeatable))
+        return Parsed(parse_json(data, max_bytes=max_bytes, max_depth=max_depth))
     return Parsed(value, plain)
 
 

@@ -360,11 +360,12 @@ class Anchor(Printable):
 
 @dataclass(frozen=True, slots=True)
 class Stream(Printable):
-    """A machine's log of evidence."""
+    """A log of evidence."""
 
     subject: bytes
     identifier: str | None
-    machine: Machine
+    machine: Machine | None
+    """None for plans and logs that belong to no machine."""
     size: int
     root: bytes
     opened_at: datetime | None

@@ -231,7 +231,7 @@ def _build_streams(
         answers.Stream(
             subject=row.subject,
             identifier=reader.identifier(row.subject),
-            machine=reader.machine(row.machine),
+            machine=reader.some_machine(row.machine),
             size=row.size,
             root=row.root,
             opened_at=moment(row.opened_at),

@@ -411,7 +411,7 @@ def _streams(reader: Reader, rows: Sequence[StreamRow]) -> tuple[OpenedStream, .
             identifier=reader.identifier(row.subject),
             sequence=row.sequence,
             owner=reader.party(row.owner),
-            machine=reader.machine(row.machine) if row.machine else None,
+            machine=reader.some_machine(row.machine),
             size=row.size,
             opened_at=moment(row.opened_at),
         )

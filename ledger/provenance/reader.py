@@ -137,6 +137,10 @@ class Reader:
             self._machines[number] = answers.Machine(number, self.identifier(row.subject), self.party(row.owner))
         return self._machines[number]
 
+    def some_machine(self, number: int) -> answers.Machine | None:
+        """Like `machine`; None for 0, which means "none" in the contracts."""
+        return self.machine(number) if number else None
+
     def model(self, number: int) -> answers.Model:
         if number not in self._models:
             row = self.need(ModelRow, number)
@@ -225,13 +229,11 @@ class Reader:
         made = {row.assignment for row in rows if row.assignment}
         machines = {row.sequence: row.machine for row in self.rows.among(AssignmentRow, "sequence", made)}
         return tuple(
-            self._related(row, depth, latest.get(row.certificate), machines.get(row.assignment))
+            self._related(row, depth, latest.get(row.certificate), machines.get(row.assignment, 0))
             for row, (_, depth) in zip(rows, lots, strict=True)
         )
 
-    def _related(
-        self, row: LotRow, depth: int, certificate: CertificateRow | None, machine: int | None
-    ) -> answers.RelatedLot:
+    def _related(self, row: LotRow, depth: int, certificate: CertificateRow | None, machine: int) -> answers.RelatedLot:
         around = [row, *(self.lot(carrier) for carrier, _ in self.carriers(row.subject))]
         return answers.RelatedLot(
             subject=row.subject,
@@ -245,7 +247,7 @@ class Reader:
             parent=row.parent,
             order=row.order,
             assignment=row.assignment or None,
-            machine=None if machine is None else self.machine(machine),
+            machine=self.some_machine(machine),
             certificate=row.certificate or None,
             verdict=Verdict(certificate.verdict) if certificate else Verdict.NONE,
             status=self.status(certificate, row) if certificate else CertificateStatus.NONE,

@@ -73,10 +73,13 @@ def forward_key(digest: bytes) -> str:
     return f"relay/{digest.hex()}"
 
 
-def compare_outbox(chain: Chain, store: Store, signer: bytes, *, relay: bool = False) -> Standing:
+def compare_outbox(
+    chain: Chain, store: Store, signer: bytes, *, relay: bool = False, remember: bool = True
+) -> Standing:
     """Compare the outbox with what the key did on the ledger, for others if it is a `relay`'s. Raises ChainError.
 
-    The first comparison of an empty outbox is remembered: what the key did before does not concern that outbox.
+    The first comparison of an empty outbox is remembered: what the key did before does not concern that outbox. Unless
+    `remember`, nothing is stored.
     """
     if is_set_back(chain, store, signer):
         return Standing.SET_BACK
@@ -85,7 +88,7 @@ def compare_outbox(chain: Chain, store: Store, signer: bytes, *, relay: bool = F
     with store.reading() as connection:
         known, is_used, indexed = next_nonce(connection, signer), has_records(connection), indexed_block(connection)
     if used <= (known or 0):
-        if known is None:
+        if known is None and remember:
             # Stored although it is zero: a backup from before the first record then shows what was made after it.
             with store.transaction() as connection:
                 raise_nonce(connection, signer, used)
@@ -98,15 +101,16 @@ def compare_outbox(chain: Chain, store: Store, signer: bytes, *, relay: bool = F
         if next(_find_unknown(chain, rows, signer, known or 0), None) is not None:
             return Standing.OLDER
     # The key was used elsewhere, for nothing that is a record, or before this outbox was made.
-    with store.transaction() as connection:
-        raise_nonce(connection, signer, used)
+    if remember:
+        with store.transaction() as connection:
+            raise_nonce(connection, signer, used)
     return Standing.CURRENT
 
 
-def verify_outbox(chain: Chain, store: Store, signer: bytes, *, relay: bool = False) -> bool:
-    """Returns whether the outbox is current; False while that is undecided. Raises OutboxOlderError,
-    LedgerSetBackError, ChainError."""
-    found = compare_outbox(chain, store, signer, relay=relay)
+def verify_outbox(chain: Chain, store: Store, signer: bytes, *, relay: bool = False, remember: bool = True) -> bool:
+    """Returns whether the outbox is current; False while that is undecided. `remember`: as in `compare_outbox`. Raises
+    OutboxOlderError, LedgerSetBackError, ChainError."""
+    found = compare_outbox(chain, store, signer, relay=relay, remember=remember)
     if found is Standing.OLDER:
         did, command = ("relayed", "adopt --relay") if relay else ("made", "adopt")
         raise OutboxOlderError(

@@ -1039,7 +1039,7 @@ class StepShown(TypedDict):
 class Stream(TypedDict):
     subject: str
     identifier: str | None
-    machine: Machine
+    machine: Machine | None
     size: int
     root: str
     opened_at: str | None

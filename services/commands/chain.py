@@ -14,13 +14,21 @@ import typer
 import uvicorn
 
 from ledger.chain import Chain, EmbeddedChain, Transport, deploy, find_profile, write_deployment
-from ledger.errors import ChainError, ChainUnreachableError, NodeBehindError, SettingsError, StoreBusyError
+from ledger.errors import (
+    ChainError,
+    ChainUnreachableError,
+    LedgerSetBackError,
+    NodeBehindError,
+    OutboxOlderError,
+    SettingsError,
+    StoreBusyError,
+)
 from ledger.index import Follower, IndexCheck, IndexStatus, check_book, check_rows, fetch_status
 from ledger.keys import LocalSigner, to_checksum
 from ledger.records import Contract
 from ledger.seals import MAX_VALIDATORS
 from ledger.store.outbox import Outbox
-from ledger.submit import Funds, look_at_funds
+from ledger.submit import Funds, look_at_funds, verify_outbox
 from services.commands.context import Context, open_context
 from services.handover.repository import count_handovers
 from services.home import Missing, find_missing, find_missing_files, find_paying_keys
@@ -120,8 +128,8 @@ def run_status(
     as_json: AsJson = False,
 ) -> None:
     """Print the state of chain, index and outbox, compare the index with the chain, and say what the home lacks, with
-    the command that mends it. Exit code 1 if index and chain differ or the chain does not answer, 3 if the chain makes
-    no blocks, or the node is cut off from it or behind it."""
+    the command that mends it. Exit code 1 if index and chain differ, nothing is recorded, or the chain does not answer,
+    3 if the chain makes no blocks, or the node is cut off from it or behind it."""
     with open_context(context.obj, looking=True) as opened:
         behind = opened.catch_up()
         unreachable = behind if isinstance(behind, ChainUnreachableError) else None
@@ -131,6 +139,7 @@ def run_status(
         models = _models(opened) if found["index"] is not None else []
         missing = _missing(opened)
         funds = [] if health is None else _funds(opened)
+        found["stopped"] = stopped = [] if health is None else _stopped(opened)
     alarms = [] if health is None else health.alarms()
     found["alarms"] = alarms
     found["warnings"] = warnings = [] if health is None else health.warnings()
@@ -148,7 +157,8 @@ def run_status(
         print_lines(*(f"missing {one.what}; {one.hint}" for one in missing))
     if unreachable is not None:
         raise typer.Exit(unreachable.exit_code)
-    if book or (health is None and found["chain"] is not None):  # the chain was followed, and then gave no answer
+    # With a chain but no health, the chain was followed, and then gave no answer.
+    if stopped or book or (health is None and found["chain"] is not None):
         raise typer.Exit(1)
     # A node that is behind differs from the index, and that is not the index's fault.
     if (found["equal"] is False and not alarms) or (check is not None and check.differences):
@@ -160,6 +170,24 @@ def run_status(
 def _missing(opened: Context) -> list[Missing]:
     with opened.store.reading() as connection:
         return [*find_missing_files(opened.settings), *find_missing(connection, opened.settings)]
+
+
+def _stopped(opened: Context) -> list[str]:
+    """Why nothing is recorded with keys of the home, with the remedy, by the comparison after which the gateway stops;
+    empty if it does record, or the node does not answer."""
+    chain, found = opened.chain_at_hand(), []
+    with opened.store.reading() as connection:
+        keys = find_paying_keys(connection, opened.settings)
+    for key in keys:
+        try:
+            for relay in (False, True):
+                # Not remembered: what one of the two finds current, the other may not.
+                verify_outbox(chain, opened.store, key, relay=relay, remember=False)
+        except (OutboxOlderError, LedgerSetBackError) as error:
+            found.append(str(error))
+        except ChainError as error:
+            warn(f"millmark: the outbox was not compared with the ledger: {error}")
+    return found
 
 
 def _funds(opened: Context) -> list[Funds]:
@@ -284,8 +312,10 @@ def _as_text(found: dict[str, object], alarms: Sequence[str]) -> list[str]:
         told = values.items() if isinstance(values, dict) else ()
         shown = ", ".join(f"{name} {value}" for name, value in told if value is not None)
         lines.append(f"{part:<7} {shown or 'none'}")
-    outbox, queue, equal = found["outbox"], found["queue"], found["equal"]
-    if isinstance(outbox, Mapping) and isinstance(queue, Mapping):
+    outbox, queue, equal, stopped = found["outbox"], found["queue"], found["equal"], found["stopped"]
+    if isinstance(stopped, list) and stopped:
+        lines += [f"nothing is recorded: {why}" for why in stopped]  # in place of what the queue waits for
+    elif isinstance(outbox, Mapping) and isinstance(queue, Mapping):
         lines += [f"        {line}" for line in queue_lines(outbox, queue)]
     handovers = found["handovers"]
     if isinstance(handovers, Mapping) and handovers.get("waiting"):

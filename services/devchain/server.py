@@ -18,7 +18,8 @@ from fastapi import FastAPI, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from ledger.chain import EmbeddedChain, RpcError, Transport
-from ledger.errors import ChainError, SettingsError
+from ledger.errors import CanonicalError, ChainError, SettingsError
+from ledger.event_json import parse_value
 from services.devchain.journal import JournaledChain
 from services.serving.hosts import LOOPBACK_HOSTS, HostCheck
 from services.serving.server import listen
@@ -26,6 +27,7 @@ from services.serving.server import listen
 __all__ = ["create_devchain", "host_journal"]
 
 _MAX_BYTES = 4 * 1024 * 1024
+_MAX_DEPTH = 64
 _MAX_REQUESTS = 1000
 _PARSE_ERROR, _INVALID_REQUEST, _TOO_LARGE, _SERVER_ERROR = -32700, -32600, -32600, -32000
 
@@ -66,9 +68,9 @@ async def _read(request: Request) -> bytes | None:
 
 def _answer(chain: Transport, body: bytes) -> Any:
     try:
-        asked = json.loads(body)
-    except (ValueError, RecursionError):
-        return _failure(None, _PARSE_ERROR, "the request is not JSON")
+        asked = parse_value(body, max_bytes=_MAX_BYTES, max_depth=_MAX_DEPTH).value
+    except CanonicalError as error:
+        return _failure(None, _PARSE_ERROR, str(error))
     if not isinstance(asked, list):
         return _answer_one(chain, asked)
     if not 0 < len(asked) <= _MAX_REQUESTS:

@@ -15,7 +15,7 @@ from ledger.records import ModelState, Verdict
 from ledger.store import Store
 from ledger.store.book_rows import InferenceRow, ModelFileRow
 from ledger.store.rows import CertificateRow, ModelRow
-from quality.drift import ALARM_PSI, GROUP, Drift, Reference, parse_reference, watch
+from quality.drift import ACTING_ROWS, ALARM_PSI, GROUP, Drift, Reference, parse_reference, watch
 from quality.errors import InputError
 from quality.inputs import unpack_window
 from quality.metrics import wilson
@@ -111,7 +111,10 @@ class ModelHealth:
         if drift is None:
             return f"unknown: {self.why_not}"
         if drift.alarms:
-            return f"ALARM: {', '.join(drift.alarms)}"
+            alarm = f"ALARM: {', '.join(drift.alarms)}"
+            rows = drift.reference.rows
+            small = f"; informs only: its reference has {rows} rows of the {ACTING_ROWS} on which anything acts"
+            return alarm if drift.reference.is_acting else alarm + small
         if not drift.latest:
             return f"too few inspections yet ({drift.inspections})"
         name, value = max(drift.latest.items(), key=lambda item: item[1])
@@ -132,6 +135,8 @@ class ModelHealth:
                 "groups": drift.groups,
                 "group": GROUP,
                 "alarm_above": ALARM_PSI,
+                "reference_rows": drift.reference.rows,
+                "acting_rows": ACTING_ROWS,
                 "stability_index": {name: round(value, 4) for name, value in drift.latest.items()},
                 "alarms": list(drift.alarms),
             },

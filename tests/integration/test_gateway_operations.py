@@ -132,11 +132,13 @@ def test_the_commands_of_the_page_as_printed(office: Office) -> None:
     code, err = office.run.refused("restore", str(backup))
     assert code == 2
     assert "exists already" in err
-    office("status --deep")
     office.places["ADDRESS"] = "0x" + site.signer.address.hex()
+    code, told, _ = office.run("status", "--deep")
+    assert (code, f"`millmark outbox adopt {office.places['ADDRESS']}`" in told) == (1, True)
     said = office("outbox adopt ADDRESS")
     assert "2 waiting records are final, 2 records were not known here" in said
     assert "0 transactions" in office("outbox adopt --relay ADDRESS")
+    office("status --deep")
     with Store(build_engine(f"sqlite:///{office.folder / 'restored' / 'ledger.db'}")) as store:
         assert Outbox(store).counts() == {OutboxState.FINAL: len(Outbox(site.store).page(None, 99, None))}
         Follower(site.world.chain, store).follow()

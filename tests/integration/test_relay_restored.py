@@ -121,7 +121,7 @@ def test_an_older_relay_says_so_while_it_runs(world: RelayWorld, tmp_path: Path)
             wait_until(lambda: bool(troubles()))
             [trouble] = troubles()
         assert (trouble["where"], trouble["code"]) == ("millmark-relay", OutboxOlderError.code)
-        assert "`millmark outbox adopt`" in trouble["hint"]
+        assert f"`millmark outbox adopt --relay 0x{world.relayer.address.hex()}`" in trouble["hint"]
 
 
 def test_a_relay_that_is_current_stays_so(world: RelayWorld) -> None:

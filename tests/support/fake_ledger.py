@@ -186,11 +186,15 @@ class FakeLedger:
     # Evidence
 
     def open_stream(self, machine: int, name: str) -> bytes:
-        owner = self.owners[machine]
+        stream = self.open_log(self.owners[machine], name, machine)
+        self.gauges.setdefault(machine, stream)
+        return stream
+
+    def open_log(self, owner: int, name: str, machine: int = 0) -> bytes:
+        """Opens a stream, by default without a machine, as coordinators and auditors do for plans and logs."""
         stream = self._name(SubjectKind.STREAM, owner, name)
         self.chain.record(event_of("StreamOpened", machine=machine), owner, stream)
         self.streams[stream] = (0, EMPTY_ROOT)
-        self.gauges.setdefault(machine, stream)
         self.anchor(stream, owner, 1)
         return stream
 

@@ -29,6 +29,9 @@ class World:
     model: int = 0
     spare_model: int = 0
     stream: bytes = b""
+    """The machine's."""
+    logs: dict[str, bytes] = field(default_factory=dict)
+    """Streams without a machine, by name."""
 
     def follow(self) -> None:
         self.fake.chain.mine()
@@ -121,10 +124,17 @@ def _turn_bad(world: World) -> None:
     fake.withdraw_model(AUDITOR, world.model, 1)
 
 
+def _logs(world: World) -> None:
+    """Streams without a machine."""
+    for name, owner in (("plans", COORDINATOR), ("audit log", AUDITOR)):
+        world.logs[name] = world.fake.open_log(owner, name)
+        world.fake.anchor(world.logs[name], owner, 2)
+
+
 def build_world(store: Store) -> World:
     """The world up to the delivery, indexed, with all names in the book."""
     world = World(store)
-    for chapter in (_registry, _orders, _steel, _hips, _delivery):
+    for chapter in (_registry, _orders, _steel, _hips, _delivery, _logs):
         chapter(world)
     world.follow()
     with store.transaction() as connection:

@@ -24,6 +24,7 @@ __all__ = [
     "DID",
     "ED25519",
     "FACTS",
+    "GS1_TWICE",
     "KEYS",
     "LISTS",
     "MINIMAL",
@@ -36,6 +37,8 @@ __all__ = [
 
 CORPUS = Path(__file__).parents[2].parent / "shared" / "corpus"
 """Folder of public test data, if it is on this machine. Tests are collected from its content."""
+GS1_TWICE = "AssociationEvent-h"
+"""The one document of GS1's whose event has the member `eventID` twice, with two values: it has no single meaning."""
 
 NOW = datetime(2027, 1, 1, tzinfo=UTC)
 SECRET = bytes(range(32))

@@ -119,17 +119,8 @@ def add_monitoring(
         return Response(shown, media_type=CONTENT_TYPE_LATEST)
 
 
-_REMEDIES = {
-    OutboxOlderError.code: (
-        "the database is older than the ledger, so nothing is recorded or relayed",
-        "restore a newer backup, or take in what it lacks: `millmark outbox adopt`, with the key that the log names",
-    ),
-    LedgerSetBackError.code: (
-        "the chain lost final blocks with records of this database, so nothing is recorded or relayed",
-        "if it stays so: `millmark rebuild`, then `millmark outbox reopen`, with the key that the log names",
-    ),
-}
-"""What may be told of what a thread raised, by code: the cause and the remedy, without the values in them."""
+_TOLD = (OutboxOlderError.code, LedgerSetBackError.code)
+"""Codes of what a thread raised that is told in its own words: they name a key's address alone, which is public."""
 
 
 def _view(report: ReadinessReport) -> Ready:
@@ -141,9 +132,8 @@ def _state(one: Trouble) -> TroubleState:
     since = datetime.fromtimestamp(one.since_s, UTC)
     # What a thread raised may name addresses of the node or the database; the route is public, and the log has it all.
     detail, hint = one.cause, one.hint
-    if one.where.startswith("millmark-"):
-        unnamed = f"the thread does not do its work ({one.code})", "see the gateway's log"
-        detail, hint = _REMEDIES.get(one.code, unnamed)
+    if one.where.startswith("millmark-") and one.code not in _TOLD:
+        detail, hint = f"the thread does not do its work ({one.code})", "see the gateway's log"
     return TroubleState(one.where, one.code, detail, hint or None, since)
 
 

@@ -110,8 +110,6 @@ def _canonical(node: Node, owner: str) -> Node:
 
 MAX_BYTES: Final = 64 << 20
 MAX_DEPTH: Final = 64
-_REPEATABLE: Final = frozenset({"eventID"})
-"""Keys that may occur twice in an object: one of GS1's own examples repeats this one, and the hash omits it."""
 _BOM: Final = b"\xef\xbb\xbf"
 _LISTS: Final = (("eventList",), ("queryResults", "resultsBody", "eventList"))
 
@@ -195,9 +193,7 @@ def parse_document(data: bytes) -> Document:
 
     A leading byte order mark is ignored, as RFC 8259 section 8.1 allows.
     """
-    value, plain = parse_value(
-        data.removeprefix(_BOM), max_bytes=MAX_BYTES, max_depth=MAX_DEPTH, repeatable=_REPEATABLE
-    )
+    value, plain = parse_value(data.removeprefix(_BOM), max_bytes=MAX_BYTES, max_depth=MAX_DEPTH)
     if not isinstance(value, dict):
         raise InputError("an EPCIS document is a JSON object", hint="give a document or a single event")
     namespaces = namespaces_of(value.get("@context"))

@@ -24,6 +24,8 @@ class Change:
     """The index of each statistic that changed, in the later group, in thousandths; empty if none did."""
     unusual: tuple[str, ...]
     """Those of them that are above the limit beside what is usual, in one of the groups at least."""
+    is_acting: bool
+    """Whether what is usual rests on enough rows for anything to follow without a person."""
     state: str
     """Reference made of the two groups, as JSON; empty if nothing changed."""
 
@@ -40,8 +42,8 @@ def find_change(file: ModelFileRow | None, inferences: Sequence[InferenceRow], u
     beside = watch(reference, words, margins)
     found = watch(parse_reference(json.loads(latest)), words, margins) if latest else beside
     if not found.alarms:
-        return Change({}, (), "")
+        return Change({}, (), reference.is_acting, "")
     # A machine that is again as it usually is has changed, but does not drift.
     unusual = tuple(sorted(name for name in found.alarms if any(one[name] > ALARM_PSI for one in beside.history)))
     index = {name: round(1000 * found.latest[name]) for name in found.alarms}
-    return Change(index, unusual, json.dumps(build_reference(words, margins).describe()))
+    return Change(index, unusual, reference.is_acting, json.dumps(build_reference(words, margins).describe()))

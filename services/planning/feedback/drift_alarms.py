@@ -5,7 +5,8 @@ statistic above its limit in two groups in a row. Every inspection counts once, 
 change, the groups that showed it are what later ones are compared with, so that each change is noted once, however
 long it lasts. The model's reference is what is usual, unless the machine's first two groups already differ from it:
 then they are, since a machine that makes one variant of several has changed nothing. So a model that inspects for many
-machines blames the one that drifts.
+machines blames the one that drifts. A change beside fewer than `quality.drift.ACTING_ROWS` rows of reference is not
+noted: a person sees the alarm on the model's page, and may note it.
 
 Only what can be a cause counts: certificates of this company on what one machine made, at a gate of the lot's order.
 """
@@ -108,8 +109,11 @@ class DriftAlarms:
             return replace(left, before="", usual=found.state) if found.index else replace(left, usual=MODELS)
         if not found.index:
             return left
-        if found.unusual:
+        if found.unusual and found.is_acting:
             self._note(row, found, both, self._find_ends(both))
+        elif found.unusual and self.logger is not None:
+            place = {"model": row.model, "machine": row.machine, "last_certificate": group[-1]}
+            self.logger.warning("drift is not noted: the reference is small", **place, statistics=list(found.unusual))
         return replace(left, before="", latest=found.state)
 
     def _measure(self, row: InspectionRow, group: Sequence[int]) -> Change | None:

@@ -177,6 +177,7 @@ def test_status_without_a_chain_compares_nothing(run: Runner) -> None:
         "book": None,
         "alarms": [],
         "warnings": [],
+        "stopped": [],
         "models": [],
         "funds": [],
         "missing": [

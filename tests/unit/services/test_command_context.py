@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -14,11 +15,14 @@ from ledger.index import Follower
 from ledger.records import Contract
 from ledger.store import Feed, Position, Store
 from ledger.store.outbox import Outbox
+from ledger.store.outbox_adoption import next_nonce
+from ledger.submit import adopt_records
 from services.commands import chain as chain_commands
 from services.commands.context import Context
 from services.settings import Settings
 from tests.support.command_line import Runner
 from tests.support.recording_site import Site, open_site
+from tests.support.stores import copy_database, new_store
 
 
 @pytest.fixture
@@ -106,3 +110,42 @@ def test_the_status_while_another_process_indexes_says_so(
     code, out, err = Runner(tmp_path, monkeypatch, capsys)("status")
     assert (code, err) == (0, "")
     assert "another process is indexing: the index is behind the chain, and was not compared" in out
+
+
+def test_the_status_says_that_nothing_is_recorded_with_the_whole_remedy(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The database is a backup from before the latest record."""
+    record(site, 1)
+    key = f"0x{site.signer.address.hex()}"
+    with new_store(tmp_path, "backup.db") as backup:
+        copy_database(site.store, backup)
+        record(site, 2)
+        opened = beside(site, tmp_path, site.world.chain)
+        opened.store = backup
+        monkeypatch.setattr(chain_commands, "open_context", lambda *_, **__: nullcontext(opened))
+        run = Runner(tmp_path, monkeypatch, capsys)
+        with backup.reading() as connection:
+            before = next_nonce(connection, site.signer.address)
+        code, out, _ = run("status")
+        assert (code, "waits for its turn" in out) == (1, False)
+        assert f"nothing is recorded: the outbox is older than the ledger: key {key}" in out
+        assert f"`millmark outbox adopt {key}`" in out
+        code, out, _ = run("status", "--json")
+        assert (code, len(json.loads(out)["stopped"])) == (1, 1)
+        with backup.reading() as connection:
+            assert next_nonce(connection, site.signer.address) == before, "looking decides nothing"
+        adopt_records(site.world.chain, backup, site.signer.address)
+        assert run("status")[0] == 0
+
+
+def test_the_status_says_that_the_ledger_was_set_back(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record(site, 1)
+    opened = beside(site, tmp_path, site.world.chain)
+    monkeypatch.setattr(chain_commands, "open_context", lambda *_, **__: nullcontext(opened))
+    monkeypatch.setattr("ledger.submit.standing.is_set_back", lambda *_: True)
+    code, out, _ = Runner(tmp_path, monkeypatch, capsys)("status")
+    assert code == 1
+    assert f"`millmark outbox reopen 0x{site.signer.address.hex()}`" in out

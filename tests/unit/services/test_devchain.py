@@ -79,7 +79,13 @@ def test_it_is_well(client: Client) -> None:
     assert client.request("GET", "/docs").status_code == 404
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"\xff\xfe", b"nope", b"[" * 100_000, b'{"id":' + b"9" * 5000 + b"}"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"", b"{", b"\xff\xfe", b"nope", b"[" * 100_000, b'{"id":' + b"9" * 5000 + b"}"),
+        b'{"id": 1, "method": "eth_chainId", "method": "eth_chainId"}',
+    ],
+)
 def test_what_is_not_json_is_told(client: Client, body: bytes) -> None:
     answer = post(client, body)
     assert answer["error"]["code"] == -32700

@@ -14,7 +14,7 @@ import pytest
 
 from ledger.merkle import verify_consistency, verify_inclusion
 from ledger.store import Rows, Store
-from ledger.store.rows import AnchorRow, AssignmentRow, ParticipantRow
+from ledger.store.rows import AnchorRow, AssignmentRow, ParticipantRow, StreamRow
 from services.access import Scope, new_api_key
 from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
 from services.gateway.http.policy import Auth
@@ -76,7 +76,10 @@ class Site:
             assert known is not None
             rows.insert([replace(known, number=one, sequence=one, keys=0) for one in (OWNER, STRANGER)])
             self.assignments = {row.sequence: row.order for row in rows.find(AssignmentRow)}
-            self.anchors = [row.sequence for row in rows.find(AnchorRow, stream=self.world.stream)]
+            streams = rows.find(StreamRow)
+            self.anchors = {
+                row.subject: [one.sequence for one in rows.find(AnchorRow, stream=row.subject)] for row in streams
+            }
         policy = build_policy(Auth.REQUIRED, url=ORIGIN, owner=OWNER)
         limiter = Limiter(Rates(1e9, 1e9))
         self.caller = Caller(
@@ -111,11 +114,16 @@ class Site:
         for model in (world.model, world.spare_model):
             yield _number("/v1/models/{id}", model, set(EVERYONE))
         yield _number("/v1/participants/{number}", SMITH, set(EVERYONE))
-        yield _subject("/v1/streams/{subject}", "telemetry", world.stream, {SMITH})
-        yield _subject("/v1/streams/{subject}/anchors", "telemetry", world.stream, {SMITH})
-        first, second = self.anchors
-        for route in (f"inclusion?index=0&anchor={first}", f"consistency?first={first}&second={second}"):
-            yield _subject("/v1/streams/{subject}/" + route, "telemetry", world.stream, {SMITH})
+        streams = {"telemetry": world.stream, **world.logs}
+        for name, owner in (("telemetry", SMITH), ("plans", COORDINATOR), ("audit log", AUDITOR)):
+            first, second = self.anchors[streams[name]]
+            for route in (
+                "",
+                "/anchors",
+                f"/inclusion?index=0&anchor={first}",
+                f"/consistency?first={first}&second={second}",
+            ):
+                yield _subject("/v1/streams/{subject}" + route, name, streams[name], {owner})
 
 
 def _subject(route: str, name: str, subject: bytes, seers: set[int]) -> Thing:
@@ -293,6 +301,14 @@ def walk(site: Site, path: str, tenant: int | None) -> list[dict[str, object]]:
 )
 def test_filters(site: Site, path: str, count: int) -> None:
     assert len(walk(site, path, OWNER)) == count
+
+
+def test_one_stream_and_the_list_tell_the_same_machine(site: Site) -> None:
+    listed = {one["subject"]: one["machine"] for one in walk(site, "/v1/streams", OWNER)}
+    assert listed.keys() == {"0x" + one.hex() for one in (site.world.stream, *site.world.logs.values())}
+    for subject, machine in listed.items():
+        assert site.ask(f"/v1/streams/{subject}", OWNER).json()["machine"] == machine
+        assert (machine is None) is (subject != "0x" + site.world.stream.hex())
 
 
 def test_a_filter_finds_nothing_foreign(site: Site) -> None:

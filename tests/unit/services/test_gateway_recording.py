@@ -408,7 +408,7 @@ RECEIVE: dict[str, Any] = {"identifier": "urn:example:x", "quantity": 1, "unit":
     ("body", "status"),
     [
         (b"", 422),
-        (b"{", 422),
+        (b"{", 400),
         ([], 422),
         ({}, 422),
         ({**RECEIVE, "participant": 3}, 422),

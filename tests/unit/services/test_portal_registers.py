@@ -20,7 +20,7 @@ from services.portal import registers
 from services.webhooks.grounds import WebhookGround
 from services.webhooks.repository import WebhookRepository
 from services.webhooks.subscriptions import Subscriber, Subscriptions
-from tests.support.fake_world import BUYER, CARRIER, INSPECTOR, SMITH
+from tests.support.fake_world import BUYER, CARRIER, COORDINATOR, INSPECTOR, SMITH
 from tests.support.portal_site import BY_ROLE, OWNER, Site, hidden
 from tests.support.sign_in import NOW_S, sign, signer_of
 from tests.support.stores import new_store
@@ -97,6 +97,12 @@ def test_a_stream_shows_its_anchors_to_its_owner_alone(site: Site) -> None:
     assert site.browser(BUYER).get(path).status_code == 404
     assert path in site.browser(OWNER).get("/portal/streams").text
     assert path not in site.browser(BUYER).get("/portal/streams").text
+
+
+def test_a_stream_without_a_machine_has_a_page_without_one(site: Site) -> None:
+    page = site.browser(COORDINATOR).get(f"/portal/streams/{site.world.logs['plans'].hex()}")
+    assert page.status_code == 200
+    assert "/portal/machines/" not in page.text
 
 
 @pytest.mark.parametrize("number", ["0", "x", "9" * 30, "1099511627776", "123456"])

@@ -42,9 +42,9 @@ def logit(words: Window) -> int:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[FeedbackWorld]:
-    """The inspector's database, with the model and its reference."""
-    inputs = draw(1, STEADY, 700)
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FeedbackWorld]:
+    """The inspector's database, with the model and its reference, of as many rows as a test's parameter says."""
+    inputs = draw(1, STEADY, getattr(request, "param", 700))
     reference = build_reference(np.array(inputs, dtype=np.int8), np.array([*map(logit, inputs)], dtype=np.int64))
     with new_store(tmp_path) as store:
         with store.transaction() as connection:
@@ -184,6 +184,20 @@ def test_nothing_is_noted_unless_it_is_asked_for(world: FeedbackWorld) -> None:
     inspect(world, [world.make()], draw(2, STEADY, GROUP) + draw(3, SHIFTED, 2 * GROUP))
     assert look(world) == []
     assert waiting(world) == []
+
+
+@pytest.mark.parametrize(("world", "notes"), [(399, 0), (400, 1)], indirect=["world"])
+def test_an_alarm_beside_a_small_reference_informs_and_nothing_acts_on_it(world: FeedbackWorld, notes: int) -> None:
+    inspect(world, [world.make()], draw(2, STEADY, 2 * GROUP) + draw(3, SHIFTED, 2 * GROUP))
+    logged: list[dict[str, object]] = []
+
+    def keep(_logger: object, _level: str, entry: EventDict) -> str:
+        logged.append(dict(entry))
+        raise DropEvent
+
+    world.logger = structlog.wrap_logger(None, [keep], structlog.make_filtering_bound_logger(0))
+    assert len(look(world)) == notes
+    assert [entry["event"] for entry in logged] == ["drift is not noted: the reference is small"] * (1 - notes)
 
 
 def test_one_group_above_the_limit_is_chance_and_steady_ones_are_none(world: FeedbackWorld) -> None:
