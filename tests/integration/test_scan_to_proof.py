@@ -5,19 +5,16 @@ from __future__ import annotations
 import json
 import os
 import re
-import shlex
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from html import unescape
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
-from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 import numpy as np
@@ -28,9 +25,11 @@ from ledger.events.evidence import StreamAnchored
 from ledger.keys import open_signer
 from ledger.store import Book, Rows
 from ledger.store.rows import CertificateRow, RecordRow
-from services.lab.processes import held_port
+from services.access.signin import session_cookie
+from services.lab.demo.gateways import make_link, read_finished
 from services.settings import Settings, read_settings
 from services.store import open_store
+from tests.support.opened import Link, enter, opened, read_links
 from tests.support.patience import MAX_S
 
 pytestmark = pytest.mark.integration
@@ -40,8 +39,10 @@ README = (ROOT / "README.md").read_text()
 SCAN = (ROOT / "services" / "portal" / "SCAN.md").read_text()
 MILLMARK = Path(sys.executable).parent / "millmark"
 HOME = Path("millmark-demo", "nordwind-mobility")
+SIX = ("buyer", "planner", "machine operator", "inspector", "auditor", "operator")
 GOOD = "That this was recorded is proved"
-PLANNER = "\nand as the planner, "
+NEXT = "\nnext, in a browser:"
+KEY = f"{MILLMARK} keys sign-in --signer file:{HOME}/company.key --message message.txt"
 
 
 @dataclass(frozen=True)
@@ -63,14 +64,14 @@ class Left:
         return read_settings(self.folder / HOME)
 
     @property
-    def commands(self) -> list[str]:
-        """The lines that it prints to go on with, as they are."""
-        return _typed(self.printed.split("\nnext, ")[1].split(PLANNER)[0])
+    def before(self) -> list[str]:
+        """The commands that it prints for a company, as they are."""
+        return _typed(self.printed.split("\nfrom the command line, ")[1].split(NEXT)[0])
 
     @property
-    def planners(self) -> list[str]:
-        """Those for the planner."""
-        return _typed(self.printed.split(PLANNER)[1])
+    def commands(self) -> list[str]:
+        """The lines that it prints to go on with, but for the links of the roles."""
+        return _typed(self.printed.split(NEXT)[1].split("\n  5. ")[0])
 
     def run(self, command: str, most_s: float = MAX_S) -> subprocess.CompletedProcess[str]:
         """As somebody types it in the folder where the demonstration was run."""
@@ -103,45 +104,16 @@ def left(tmp_path_factory: pytest.TempPathFactory) -> Left:
 
 
 @pytest.fixture(scope="module")
-def link(left: Left) -> Iterator[str]:
-    """The demonstration's link, at the gateway that runs as it says, until Ctrl-C."""
-    [command] = [one for one in left.commands if one.endswith(" gateway")]
-    with serving(left, command, left.settings.origin):
-        yield left.report["code"]
+def links(left: Left) -> Iterator[dict[str, Link]]:
+    """The links of the roles, while the demonstration is open."""
+    with opened(left.folder / "millmark-demo", left.folder / "open.log") as links:
+        yield links
 
 
-@contextmanager
-def serving(left: Left, command: str, origin: str, **settings: str) -> Iterator[None]:
-    """Runs a gateway as somebody types it, until Ctrl-C."""
-    with (
-        (left.folder / "gateway.log").open("a") as log,
-        subprocess.Popen(
-            shlex.split(command),
-            cwd=left.folder,
-            env={**left.environment, **settings},
-            stdout=log,
-            stderr=log,
-            text=True,
-        ) as process,
-    ):
-        try:
-            wait(f"{origin}/ready", process)
-            yield
-        finally:
-            process.send_signal(signal.SIGINT)
-            process.wait(MAX_S)
-
-
-def wait(address: str, process: subprocess.Popen[str]) -> None:
-    end = time.monotonic() + MAX_S
-    while True:
-        try:
-            with urlopen(address):  # noqa: S310  # our own gateway
-                return
-        except OSError:
-            assert time.monotonic() < end
-            assert process.poll() is None
-            time.sleep(0.1)
+@pytest.fixture(scope="module")
+def link(left: Left, links: dict[str, Link]) -> str:
+    """The passport's, at the gateway that runs."""
+    return links["anybody"].url
 
 
 def read(address: str, **headers: str) -> str:
@@ -171,15 +143,15 @@ def test_the_transcript_is_what_happens(left: Left, link: str, tmp_path: Path) -
 
 
 def test_what_the_demonstration_prints_leads_to_the_proof(left: Left, link: str) -> None:
-    """Every line as it stands: the gateway runs already, the link is opened, the rest is typed."""
-    start, opened, *typed, portal, signing = left.commands
-    assert start == f"{MILLMARK} --home {HOME} gateway"
-    assert opened == link
+    """Every line as it stands: the demonstration is open already, the link is opened, the rest is typed."""
+    start, shown, *typed = left.commands
+    assert start == f"{MILLMARK} demo open --out millmark-demo"
+    assert shown == link == left.report["code"]
     assert "▀" in left.printed, "the code itself is shown"
-    assert GOOD in read(opened)
-    outputs = [left.run(command) for command in typed]
-    assert [done.returncode for done in outputs] == [0] * len(typed), outputs
-    assert [re.findall(r" (curl|verify|trace|recall) ", f" {command} ") for command in typed] == [
+    assert GOOD in read(shown)
+    outputs = [left.run(command) for command in (*typed, *left.before)]
+    assert [done.returncode for done in outputs] == [0] * len(outputs), outputs
+    assert [re.findall(r" (curl|verify|trace|recall) ", f" {command} ") for command in (*typed, *left.before)] == [
         ["curl"],
         ["curl"],
         ["verify"],
@@ -190,42 +162,74 @@ def test_what_the_demonstration_prints_leads_to_the_proof(left: Left, link: str)
     assert left.report["trace"]["lot"]["identifier"] in outputs[2].stdout
     assert left.report["trace"]["upstream"]
     assert all(one["identifier"] for one in left.report["trace"]["upstream"]), "names came with the hand-overs"
-    assert signing.endswith(f" keys sign-in --signer file:{HOME}/company.key --message message.txt")
-    with pytest.raises(HTTPError, match="401"):
-        read(portal.replace("portal", "v1/machines"))
-    assert "Cedar Assembly" not in read(portal + "/machines")
-    assert "Cedar Assembly" in read(portal + "/machines", Cookie=f"millmark-session={sign_in(left)}")
 
 
-def test_the_planner_sees_the_forecasts_on_their_ledger(left: Left) -> None:
-    start, page, signing = left.planners
-    [address] = re.findall(r"sign in as above with (0x[0-9a-fA-F]{40})", left.printed)
+def test_it_ends_with_a_link_for_each_role(left: Left, links: dict[str, Link]) -> None:
+    told = read_links(left.printed)
+    assert list(told) == list(links) == [*SIX, "forecasts", "anybody"]
+    assert left.printed.rstrip().endswith(told["anybody"].url)
+    assert {role: one.origin for role, one in told.items()} == {role: one.origin for role, one in links.items()}
+    assert all(one.url.startswith("http://localhost:") for one in told.values())
+
+
+def test_a_link_that_was_printed_before_it_was_opened_lets_in(left: Left, links: dict[str, Link]) -> None:
+    with closing(enter(read_links(left.printed)["forecasts"])) as planner:
+        shown = planner.get("/portal/demand").text
     demand = left.report["demand"]
-    assert start.endswith(f" --home {demand['home']} gateway")
-    # Other tests may have the printed ports at the same time.
-    with held_port() as port, held_port() as chain:
-        origin = f"http://127.0.0.1:{port}"
-        places = {"MILLMARK_GATEWAY_PORT": str(port), "MILLMARK_CHAIN_URL": f"http://127.0.0.1:{chain}"}
-        with serving(left, start, origin, **places):
-            session = _enter(left, origin, address, signing)
-            shown = read(origin + urlsplit(page).path, Cookie=f"millmark-session={session}")
     assert '<svg class="fan"' in shown
     assert demand["coming"]["forecast"].removeprefix("0x") in shown
     [scored] = re.findall(rf"{demand['earlier']['forecast'].removeprefix('0x')}.*?</tr>", shown, re.DOTALL)
     assert f">{demand['earlier']['came']}<" in scored
 
 
-def sign_in(left: Left) -> str:
-    """A session's token, had with the command that the demonstration prints, as the buyer."""
-    *_, portal, signing = left.commands
-    [address] = re.findall(r"sign in with (0x[0-9a-fA-F]{40})", left.printed)
-    return _enter(left, portal.removesuffix("/portal"), address, signing)
+def test_who_has_signed_in_before_gets_no_second_invitation(left: Left, links: dict[str, Link]) -> None:
+    finished = read_finished(left.folder / "millmark-demo")
+    place = next(one for one in finished.places if one.role == "forecasts")
+    assert make_link(finished, place) == f"{links['forecasts'].origin}/portal/sign-in"
 
 
-def _enter(left: Left, origin: str, address: str, signing: str) -> str:
-    message = json.loads(read(f"{origin}/v1/sign-in?address={address}"))["message"]
+def test_a_page_needs_a_session(left: Left, links: dict[str, Link]) -> None:
+    origin = links["buyer"].origin
+    with pytest.raises(HTTPError, match="401"):
+        read(f"{origin}/v1/machines")
+    assert "Cedar Assembly" not in read(f"{origin}/portal/machines")
+    cookie = f"{session_cookie(origin)}={sign_in(left, origin)}"
+    assert "Cedar Assembly" in read(f"{origin}/portal/machines", Cookie=cookie)
+
+
+@pytest.mark.parametrize(
+    ("folder", "cause"),
+    [
+        ("millmark-demo", "the chain in .* runs already, or cannot be opened; stop the gateway"),
+        ("nowhere", "the demonstration in nowhere is not there; run it with `millmark demo --out nowhere`"),
+        ("begun", "the demonstration in begun was not finished; run it with `millmark demo --out begun`"),
+        ("gone", "the home gone/nordwind-mobility is gone; run the demonstration again: `millmark demo --out gone`"),
+        ("garbled", "garbled/demonstration.json cannot be read: .*; run the demonstration again"),
+        ("taken", "port {port} of the gateway of Cedar Assembly is taken; stop what listens there"),
+    ],
+)
+def test_what_cannot_be_opened_is_said_in_a_line(left: Left, links: dict[str, Link], folder: str, cause: str) -> None:
+    for name in ("begun/operator", "gone", "garbled", "taken/cedar"):
+        (left.folder / name).mkdir(parents=True, exist_ok=True)
+    place = '{"home": "nordwind-mobility", "company": "Nordwind Mobility"}'
+    (left.folder / "gone" / "demonstration.json").write_text(f'{{"code": "", "places": [{place}]}}')
+    (left.folder / "garbled" / "demonstration.json").write_text("{")
+    place = '{"home": "cedar", "company": "Cedar Assembly"}'
+    (left.folder / "taken" / "demonstration.json").write_text(f'{{"code": "", "places": [{place}]}}')
+    port, chain = links["buyer"].origin.rpartition(":")[2], left.settings.chain_url
+    (left.folder / "taken" / "cedar" / "millmark.toml").write_text(f'gateway_port = {port}\nchain_url = "{chain}"\n')
+    done = left.run(f"{MILLMARK} demo open --out {folder}")
+    assert done.returncode == 2, done.stderr
+    [line] = done.stderr.splitlines()
+    assert re.match(f"millmark: {cause.format(port=port)}", line), line
+
+
+def sign_in(left: Left, origin: str) -> str:
+    """A session's token, had with the company's key, as the buyer."""
+    address = open_signer(f"file:{left.folder / HOME / 'company.key'}").address
+    message = json.loads(read(f"{origin}/v1/sign-in?address=0x{address.hex()}"))["message"]
     (left.folder / "message.txt").write_text(message)
-    body = {"message": message, "signature": left.run(signing).stdout.strip()}
+    body = {"message": message, "signature": left.run(KEY).stdout.strip()}
     headers = {"Content-Type": "application/json"}
     request = Request(f"{origin}/v1/sessions", json.dumps(body).encode(), headers)  # noqa: S310  # our own gateway
     with urlopen(request) as answer:  # noqa: S310  # our own gateway
@@ -236,7 +240,7 @@ def _enter(left: Left, origin: str, address: str, signing: str) -> str:
 def test_a_browser_finds_both_files_behind_the_passports_links(left: Left, link: str, tmp_path: Path) -> None:
     page, origin = read(link), link.partition("/01/")[0]
     for name in ("part.bundle", "trust.json"):
-        [target] = re.findall(rf'href="([^"]+)" download="{name}"', page)
+        [target] = set(re.findall(rf'href="([^"]+)" download="{name}"', page))
         (tmp_path / name).write_text(read(origin + unescape(target)))
     done = left.run(f"{MILLMARK} verify {tmp_path / 'part.bundle'} --trust {tmp_path / 'trust.json'}")
     assert done.returncode == 0, done.stderr
@@ -251,7 +255,7 @@ def test_its_gateway_takes_writes_and_trust_files(left: Left, link: str) -> None
         "due_at": "2099-12-01T12:00:00Z",
     }
     order = {"identifier": "urn:example:first-order", "terms": terms}
-    bearer = f"Bearer {sign_in(left)}"
+    bearer = f"Bearer {sign_in(left, origin)}"
     headers = {"Idempotency-Key": "first-order-1", "Content-Type": "application/json", "Authorization": bearer}
     with urlopen(Request(f"{origin}/v1/orders", json.dumps(order).encode(), headers)) as answer:  # noqa: S310  # ours
         assert answer.status == 202
