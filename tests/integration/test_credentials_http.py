@@ -30,7 +30,7 @@ from tests.support.stores import new_store
 pytestmark = pytest.mark.integration
 
 WEEK_S = 7 * 86_400
-DID = "did:web:127.0.0.1%3A8600"
+DID = "did:web:localhost%3A8600"
 
 
 class Line:
@@ -73,7 +73,7 @@ class Line:
         credential = self.fetch(f"/v1/certificates/{certificate}/credential", CREDENTIAL_MEDIA)
         resolver = Resolver({DID: self.fetch("/.well-known/did.json", DID_MEDIA)})
         url = credential["credentialStatus"]["statusListCredential"]
-        listed = self.fetch(url.removeprefix("http://127.0.0.1:8600"), CREDENTIAL_MEDIA)
+        listed = self.fetch(url.removeprefix("http://localhost:8600"), CREDENTIAL_MEDIA)
         at = datetime.fromtimestamp(self.world.now(), UTC)
         return verify_credential(credential, resolver, at=at, lists={url: listed})
 

@@ -266,7 +266,7 @@ def test_the_linkset(caller: Caller, query: str, accept: str) -> None:
     assert default == {"href": page["href"], "title": default["title"]}
     for (one,) in links.values():
         assert f"salt={salt_of(LINK)}" in one["href"]
-        path = one["href"].removeprefix("http://127.0.0.1:8600")
+        path = one["href"].removeprefix("http://localhost:8600")
         assert caller.ask(path).status_code == (404 if one.get("type") == BUNDLE_TYPE else 200)  # no proof here
 
 
@@ -292,7 +292,7 @@ def test_the_context_of_a_linkset_is_told_and_served(caller: Caller) -> None:
     assert relation == 'rel="http://www.w3.org/ns/json-ld#context"'
     assert answer.headers["access-control-expose-headers"] == "Link"
     assert url == f"<{caller.ask('/.well-known/gs1resolver').json()['jsonLdContextLocation']}>"
-    served = caller.ask(url[1:-1].removeprefix("http://127.0.0.1:8600"))
+    served = caller.ask(url[1:-1].removeprefix("http://localhost:8600"))
     assert (served.headers["content-type"], served.json()) == ("application/ld+json", build_linkset_context())
 
 
@@ -334,7 +334,7 @@ def test_head_and_options_are_answered_as_a_resolver_must(caller: Caller) -> Non
 
 def test_the_resolver_describes_itself(caller: Caller) -> None:
     found = caller.ask("/.well-known/gs1resolver").json()
-    assert found["resolverRoot"] == "http://127.0.0.1:8600"
+    assert found["resolverRoot"] == "http://localhost:8600"
     assert found["supportedPrimaryKeys"] == ["all"]
     assert found["supportedLinkType"] == [{"namespace": "https://ref.gs1.org/voc/", "prefix": "gs1:"}]
 
