@@ -136,6 +136,15 @@ def test_steady_inspections_raise_no_alarm_and_shifted_ones_do(store: Store) -> 
     assert shifted.drift is not None
     assert set(shifted.drift.alarms) == {"column 0", "column 1", "margin"}
     assert "ALARM" in shifted.describe()[1]
+    assert "informs only" not in shifted.describe()[1]
+
+
+def test_an_alarm_beside_a_small_reference_says_that_it_only_informs(store: Store) -> None:
+    rng = np.random.default_rng(1)
+    keep_card(store, draw(rng, 399))
+    certify(store, draw(rng, 2 * GROUP, shift=40))
+    [health] = monitor(store)
+    assert "informs only: its reference has 399 rows of the 400 on which anything acts" in health.describe()[1]
 
 
 def test_field_figures_count_what_became_of_parts(store: Store) -> None:

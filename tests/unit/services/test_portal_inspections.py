@@ -18,6 +18,7 @@ from ledger.records import Gate, ModelState, Verdict
 from ledger.store import Book, Rows
 from ledger.store.rows import CertificateRow, ModelRow
 from quality import model_digest
+from quality.drift import ACTING_ROWS, Drift, Reference
 from quality.inputs import pack_window
 from services.inspections.control import GROUP, REFERENCE, REFERENCE_GROUPS, control
 from services.inspections.windows import find_latest_windows
@@ -221,6 +222,22 @@ def test_the_model_page_has_card_health_and_what_it_judged(site: Site) -> None:
     ):
         assert words in page, words
     assert "No chart of scores yet" in page
+
+
+@pytest.mark.parametrize(
+    ("language", "alarm", "informs"), [("en", "Alarm:", "has 399 rows"), ("zh", "警报：", "只有 399 行")]
+)
+def test_an_alarm_beside_a_small_reference_is_shown_as_one_that_only_informs(
+    site: Site, monkeypatch: pytest.MonkeyPatch, language: str, alarm: str, informs: str
+) -> None:
+    keep_model(site)
+    for rows in (399, 400):
+        drift = Drift(Reference(rows, {}), 400, 2, {"margin": 9.0}, ("margin",))
+        monkeypatch.setattr("services.inspections.model_health.measure_drift", lambda *_, found=drift: found)
+        for path in ("/portal/models", f"/portal/models/{site.world.model}"):
+            page = site.browser(OWNER).get(f"{path}?lang={language}").text
+            assert alarm in page
+            assert (informs in page) is (rows < ACTING_ROWS), (path, rows)
 
 
 @pytest.mark.parametrize(("since", "said"), [(0, "the beginning: all its certificates fell"), (1, "1970-01-01 00:00")])
