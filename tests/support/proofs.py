@@ -90,6 +90,13 @@ PROOFS = (
         environment={"MILLMARK_TEST_VIEWS": "other"},
     ),
     Proof(
+        "links",
+        "every link of every page of the finished demonstration leads somewhere, for each role; --folder DIR opens one "
+        "that is there, whose invitations nobody took",
+        "an hour",
+        (sys.executable, "-m", "tests.support.links"),
+    ),
+    Proof(
         "process",
         "models of production state on disturbances that they have not seen, and on tool wear; 100 disturbed runs of "
         "setpoints. Append --data FOLDER --peers PYTHON, or what needs them is left out",

@@ -129,7 +129,7 @@ def test_the_shown_run_is_one_of_this_program() -> None:
     assert shown[0].endswith("orders delivered; the others are quarantined")
     assert any(line.startswith("model: accuracy 0.") for line in shown)
     assert any(line.endswith("in the index: equal") for line in shown)
-    onward = shown[shown.index("next, as anyone who scans the code on the part:") :]
+    onward = shown[shown.index("from the command line, as a company:") :]
     called = [re.findall(r"millmark(?: --home \S+)? (\w+)", line) for line in onward if line.startswith("  ")]
     commands = " ".join(name for names in called for name in names)
-    assert commands == "gateway verify trace recall keys gateway keys"
+    assert commands == "trace recall demo verify"

@@ -19,6 +19,7 @@ from urllib.request import Request, urlopen
 
 import numpy as np
 import pytest
+from playwright.sync_api import Browser, expect
 
 from ledger.events.certificates import CertificateIssued
 from ledger.events.evidence import StreamAnchored
@@ -32,7 +33,7 @@ from services.store import open_store
 from tests.support.opened import Link, enter, opened, read_links
 from tests.support.patience import MAX_S
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.browser]
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -338,3 +339,36 @@ def test_the_contract_objects_of_the_readme_answer(left: Left, link: str) -> Non
     [shown] = [row for row in issued if row[1] == left.report["trace"]["lot"]["subject"]]
     assert int(shown[0]) == left.report["trace"]["certificates"][-1]["certificate"]
     assert len(issued) == sum(left.report["certificates"].values()) + 1, "and that of the sampled bearings"
+
+
+def test_all_roles_are_signed_in_at_once_in_one_browser(left: Left, links: dict[str, Link], chromium: Browser) -> None:
+    """By passkeys for one host, and by cookies that differ by port alone."""
+    context = chromium.new_context(locale="en-GB")
+    page = context.new_page()
+    session = context.new_cdp_session(page)
+    session.send("WebAuthn.enable")
+    options = {"protocol": "ctap2", "transport": "internal", "hasResidentKey": True, "hasUserVerification": True}
+    options |= {"isUserVerified": True, "automaticPresenceSimulation": True}
+    for role in SIX:
+        # One for each: a virtual authenticator stores three passkeys at most.
+        kept = session.send("WebAuthn.addVirtualAuthenticator", {"options": options})
+        page.goto(links[role].url)
+        page.get_by_role("button", name="Create a passkey").click()
+        page.wait_for_url(f"{links[role].origin}/portal")
+        [passkey] = session.send("WebAuthn.getCredentials", kept)["credentials"]
+        company = "operator" if role == "operator" else links[role].company
+        assert passkey["userName"].endswith(f", {company}"), "by which it is told from the others of this host"
+        session.send("WebAuthn.removeVirtualAuthenticator", kept)
+    for role in SIX:
+        answer = page.goto(f"{links[role].origin}/portal/orders")
+        assert answer is not None
+        assert (answer.status, page.url) == (200, f"{links[role].origin}/portal/orders"), f"the {role} is signed out"
+    context.close()
+
+
+def test_the_proof_is_checked_on_the_device_from_the_passport(link: str, chromium: Browser) -> None:
+    page = chromium.new_page(locale="en-GB")
+    page.goto(link)
+    page.get_by_role("link", name="Check it on this device").click()
+    expect(page.locator("#result .badge.good .badge-title")).to_contain_text("PASSED")
+    page.close()
