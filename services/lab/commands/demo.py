@@ -15,7 +15,7 @@ import typer
 
 from ledger.chain import find_profile
 from ledger.errors import InputError
-from ledger.keys import open_signer
+from ledger.keys import Signer, open_signer
 from services.output import print_lines, warn
 from services.products import Catalogue
 from services.settings import check_environment
@@ -90,11 +90,7 @@ def run(
     made = Catalogue().find(product)
     existing = None
     if chain_url is not None:
-        payer = (
-            None
-            if treasury is None
-            else open_signer(treasury, passphrase_file=treasury_passphrase_file, prompt=getpass)
-        )
+        payer = None if treasury is None else _open_treasury(treasury, treasury_passphrase_file)
         existing = ExistingChain(chain_url, find_profile(engine), payer)
     with leaving_on_signals(), _opened(report) as file:  # before the work, which takes a while
         result = (run_demo if fast else run_in_life)(output, orders, data, warn, made, existing)
@@ -102,6 +98,10 @@ def run(
             file.write(json.dumps(build_json(result), indent=2) + "\n")
     print_lines("")
     print_summary(result, read_finished(output), _program())
+
+
+def _open_treasury(uri: str, passphrase_file: Path | None) -> Signer:
+    return open_signer(uri, passphrase_file=passphrase_file, prompt=getpass)
 
 
 @contextmanager

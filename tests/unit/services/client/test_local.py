@@ -38,7 +38,7 @@ def test_a_gateway_that_does_not_run_is_told_with_the_command_that_starts_it(tmp
     (tmp_path / "millmark.toml").write_text(f'gateway_port = {port}\ngateway_auth = "loopback-open"\n')
     with open_gateway(tmp_path) as gateway:
         gateway.retries = Retries(attempts=1)
-        told = f"no gateway answers at http://127.0.0.1:{port}; start it with `millmark --home {tmp_path} gateway`"
+        told = f"no gateway answers at http://localhost:{port}; start it with `millmark --home {tmp_path} gateway`"
         with pytest.raises(GatewayUnreachableError) as refused:
             gateway.get_session()
     assert str(refused.value) == told

@@ -88,7 +88,7 @@ class Inspected:
             loop.look(home)
 
     def _train(self) -> None:
-        words = np.random.default_rng(1).integers(-20, 20, (200, 2))
+        words = np.random.default_rng(1).integers(-20, 20, (400, 2))
         reference = build_reference(words.astype(np.int8), (2 * words[:, 0] - words[:, 1] + 3).astype(np.int64))
         with self.inspector.store.transaction() as connection:
             card = json.dumps({"drift": reference.describe()})
