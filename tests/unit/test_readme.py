@@ -35,10 +35,10 @@ def _links(text: str) -> list[str]:
     return re.findall(r"\]\(([^)#]+)\)", text)
 
 
-def test_the_first_screen_has_a_picture_a_clone_and_two_commands() -> None:
+def test_the_first_screen_has_a_picture_a_clone_and_three_commands() -> None:
     first = README.split("\n## ")[0]
     shown = re.findall(r"^    (\S+ ?\S*)", first, re.MULTILINE)
-    assert [command.split()[0] for command in shown] == ["git", "scripts/demo", "scripts/test"]
+    assert [command.split()[0] for command in shown] == ["git", "scripts/demo", "scripts/demo", "scripts/test"]
     assert len(re.findall(r"!\[[^]]+\]\([^)]+\.svg\)", first)) == 1
     assert len(re.findall(r"!\[[^]]+\]\([^)]+\.webp\)", first)) == 3
     assert len(first.splitlines()) <= 30

@@ -88,10 +88,8 @@ def run(
 
     check_environment()  # its last step reads settings, after minutes of work
     made = Catalogue().find(product)
-    existing = None
-    if chain_url is not None:
-        payer = None if treasury is None else _open_treasury(treasury, treasury_passphrase_file)
-        existing = ExistingChain(chain_url, find_profile(engine), payer)
+    payer = None if treasury is None else _open_treasury(treasury, treasury_passphrase_file)
+    existing = None if chain_url is None else ExistingChain(chain_url, find_profile(engine), payer)
     with leaving_on_signals(), _opened(report) as file:  # before the work, which takes a while
         result = (run_demo if fast else run_in_life)(output, orders, data, warn, made, existing)
         if file is not None:

@@ -88,7 +88,7 @@ class Inspected:
             loop.look(home)
 
     def _train(self) -> None:
-        words = np.random.default_rng(1).integers(-20, 20, (400, 2))
+        words = np.random.default_rng(1).integers(-20, 20, (200, 2))
         reference = build_reference(words.astype(np.int8), (2 * words[:, 0] - words[:, 1] + 3).astype(np.int64))
         with self.inspector.store.transaction() as connection:
             card = json.dumps({"drift": reference.describe()})
@@ -160,6 +160,7 @@ class Inspected:
 def inspected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Inspected]:
     monkeypatch.setattr("quality.drift.GROUP", GROUP)
     monkeypatch.setattr("quality.drift.BINS", 2)  # as many as a reference of two such groups can have
+    monkeypatch.setattr("quality.drift.ACTING_ROWS", 2 * GROUP)  # as those of two groups are, where groups have 200
     apart = found_apart(tmp_path)
     made = Inspected(Loop(Planned(apart)))
     made.begin()
