@@ -159,8 +159,10 @@ def test_the_traced_part_names_everything(demo: tuple[Path, dict[str, object], s
 def test_the_commands_of_companies_work_without_the_gateway(demo: tuple[Path, dict[str, object], str]) -> None:
     """They answer from the index, and say that the chain does not."""
     _, report, printed = demo
-    lines = printed.split("and as a company:")[1].split("and as the planner")[0].strip().splitlines()
-    suggested = [line.split() for line in lines if ("millmark" in line or "cli" in line) and "sign-in" not in line]
+    lines = (
+        printed.split("from the command line, as a company:")[1].split("next, in a browser:")[0].strip().splitlines()
+    )
+    suggested = [line.split() for line in lines]
     for line, name in zip(suggested, ("trace", "recall"), strict=True):
         assert name in line
         done = _run(*line[1:], "--json")
