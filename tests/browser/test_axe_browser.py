@@ -37,6 +37,7 @@ OWNER, STRANGER = "Cedar Assembly", "Nordwind Mobility"
 LEFT_OUT = {
     **NO_PAGES,
     "/check": "test_check_browser.py",
+    "/passport/trust": "a file, see test_check_copies_browser.py",
     "/portal/order": "test_planning_browser.py",
     "/portal/order/{name}": "test_planning_browser.py",
     "/portal/planner": "test_planning_browser.py",
