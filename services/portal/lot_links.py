@@ -47,7 +47,8 @@ def _of_code(store: Store, lot: Lot, principal: Principal) -> Iterator[LotLink]:
     except IdentifierError:
         return  # other identifiers have no code that a browser opens
     yield LotLink("passport", code.path())
-    for what in ("proof", "label", "bundle"):
+    yield LotLink("proof", f"{code.path()}#proof")
+    for what in ("label", "bundle"):
         yield LotLink(what, code.path(what), download=what == "bundle")
 
 

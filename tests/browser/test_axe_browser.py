@@ -103,6 +103,8 @@ class Walk:
     left: list[str]
     dark: bool = False
     seen: set[str] = field(default_factory=set)
+    linked: set[str] = field(default_factory=set)
+    """On this gateway, but for the page that verifies, which is not built here."""
     visits: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
 
@@ -129,7 +131,7 @@ class Walk:
         )
 
     def _visit(self, address: str) -> None:
-        self.page.goto(address)
+        answer = self.page.goto(address)
         if self.page.locator(".menu details").count() and len(self.seen) < 2:
             self.wrong += find_violations(self.page, where=".menu")
             self.page.locator(".menu details").evaluate("one => { one.open = false; }")
@@ -139,7 +141,15 @@ class Walk:
             self._measure(f"{address} in the dark", "color-contrast")
             self.page.emulate_media(color_scheme="light")
         links: list[str] = self.page.evaluate("[...document.links].map(one => one.href.split('#')[0])")
-        self.left += [one for one in links if one.startswith(self.origin + "/")]
+        own = [one for one in links if one.startswith(self.origin + "/")]
+        self.left += own
+        if answer is not None and answer.ok:  # one that refuses links to itself, in the other language
+            self.linked |= {one for one in own if urlsplit(one).path != "/check/"}
+
+    def find_dead(self) -> list[str]:
+        """What the visited pages link to, and is not there. A file that its reader lacks a key for is (409)."""
+        asked = ((one, self.page.request.get(one).status) for one in sorted(self.linked))
+        return [f"{one} answers {status}" for one, status in asked if status not in (200, 409)]
 
     def _measure(self, what: str, *rules: str) -> None:
         self.wrong += [f"{what}: {one}" for one in find_violations(self.page, *rules)]
@@ -159,6 +169,7 @@ def walk(chromium: Browser, world: PortalWorld, who: str, language: str, width: 
     first = [f"{world.origin}/portal/{name}" for name in ("", "records/1", "invitation", "pairing")]
     walk = Walk(page, world.origin, [*first, *pages(world).values()], dark=dark)
     walk.go()
+    walk.wrong += walk.find_dead()
     context.close()
     return walk
 
