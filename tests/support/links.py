@@ -28,6 +28,8 @@ __all__ = ["Visit", "main", "visit"]
 _TOO_MANY, _WAIT_S = 429, 2.0
 _STREAM = "/portal/events"
 """Never ends."""
+_GROWS = "/portal/audit"
+"""By each request: its further pages have no end for who follows them, and are asked for once each."""
 _ENDS_SESSION = "/portal/sign-out"
 _MOST_PAGES = 20_000
 
@@ -77,7 +79,7 @@ def visit(role: str, start: str, client: httpx.Client, origins: frozenset[str], 
         address, source = waiting.popleft()
         page = _ask(found, client, address, source, signed_in and _origin(address) == own)
         found.places[address] = None if page is None else page.places
-        if page is None or _origin(address) != own or _is_translated(address):
+        if page is None or _origin(address) != own or _is_asked_once(address):
             continue
         found.pages += 1
         for link in page.links:
@@ -124,8 +126,11 @@ def _origin(address: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
-def _is_translated(address: str) -> bool:
-    return any(name == "lang" for name, _ in parse_qsl(urlsplit(address).query))
+def _is_asked_once(address: str) -> bool:
+    """Whether it is another page's translation, or a further page of what has no end."""
+    parts = urlsplit(address)
+    asked = {name for name, _ in parse_qsl(parts.query)}
+    return "lang" in asked or (parts.path == _GROWS and "cursor" in asked)
 
 
 def _visit_all(links: dict[str, Link]) -> Iterator[Visit]:
