@@ -5,6 +5,8 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
+from ledger.records import Role
+
 __all__ = ["ALL_SCOPES", "OPERATOR", "Principal", "Scope"]
 
 OPERATOR = 0
@@ -61,6 +63,10 @@ class Principal:
     def acting(self) -> str:
         """What the audit log says of who acts: the credential's public part, and the person's number."""
         return f"{self.credential}/person-{self.person}" if self.person else self.credential
+
+    @property
+    def manufactures(self) -> bool:
+        return bool(self.roles & Role.MANUFACTURER)
 
     @property
     def viewer(self) -> int | None:

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
@@ -61,8 +61,18 @@ class Visit:
     elsewhere: int = 0
     """Links to other machines, which are not followed."""
     dead: list[str] = field(default_factory=list)
+    lists: set[tuple[str, frozenset[str]]] = field(default_factory=set)
     places: dict[str, set[str] | None] = field(default_factory=dict)
     """Of what was asked for, by its address; None for what is no page, or answers with an error."""
+
+    def has_shown(self, address: str, links: Sequence[str]) -> bool:
+        """Whether it is a part of a list that was seen: each link to one has another cursor, which is sealed anew."""
+        if "cursor" not in _asked(address):
+            return False
+        rows = urlsplit(address).path, frozenset(one for one in links if "cursor" not in _asked(one))
+        seen = rows in self.lists
+        self.lists.add(rows)
+        return seen
 
     def describe(self) -> str:
         counts = (
@@ -79,7 +89,7 @@ def visit(role: str, start: str, client: httpx.Client, origins: frozenset[str], 
         address, source = waiting.popleft()
         page = _ask(found, client, address, source, signed_in and _origin(address) == own)
         found.places[address] = None if page is None else page.places
-        if page is None or _origin(address) != own or _is_asked_once(address):
+        if page is None or _origin(address) != own or _is_asked_once(address) or found.has_shown(address, page.links):
             continue
         found.pages += 1
         for link in page.links:
@@ -93,6 +103,8 @@ def visit(role: str, start: str, client: httpx.Client, origins: frozenset[str], 
             if target not in seen and urlsplit(target).path not in (_STREAM, _ENDS_SESSION):
                 seen.add(target)
                 waiting.append((target, address))
+    if waiting:
+        found.dead.append(f"{len(waiting)} links were not followed: there are more than {_MOST_PAGES} pages")
     for target, fragment, source in places:
         there = found.places.get(target)
         if there is not None and fragment not in there:
@@ -128,9 +140,12 @@ def _origin(address: str) -> str:
 
 def _is_asked_once(address: str) -> bool:
     """Whether it is another page's translation, or a further page of what has no end."""
-    parts = urlsplit(address)
-    asked = {name for name, _ in parse_qsl(parts.query)}
-    return "lang" in asked or (parts.path == _GROWS and "cursor" in asked)
+    asked = _asked(address)
+    return "lang" in asked or (urlsplit(address).path == _GROWS and "cursor" in asked)
+
+
+def _asked(address: str) -> set[str]:
+    return {name for name, _ in parse_qsl(urlsplit(address).query)}
 
 
 def _visit_all(links: dict[str, Link]) -> Iterator[Visit]:
