@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,15 +49,24 @@ _MOST = 6
 
 class DemandPages:
     """`chain` says which blocks are final; None where no chain is configured. `home`: the folder with the company's own
-    products, whose options have to be counted as `millmark plan forecast` counts them."""
+    products, whose options have to be counted as `millmark plan forecast` counts them. `find_company` says for which
+    company a caller stands, if any."""
 
-    def __init__(self, store: Store, pages: Pages, forms: Forms, chain: Chain | None, home: Path | None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        pages: Pages,
+        forms: Forms,
+        chain: Chain | None,
+        home: Path | None,
+        find_company: Callable[[Principal], int | None],
+    ) -> None:
         self._store, self._pages, self._forms, self._chain = store, pages, forms, chain
-        self._products = Products(home)
+        self._products, self._find_company = Products(home), find_company
 
     def routes(self) -> tuple[PageRoute, ...]:
         return (
-            PageRoute("/portal/demand", self.latest, _READ, menu="demand", used_by=Role.COORDINATOR),
+            PageRoute("/portal/demand", self.latest, _READ, menu="demand", used_by=Role.COORDINATOR, of_company=True),
             PageRoute("/portal/demand/{digest}", self.show, _READ),
         )
 
@@ -75,14 +85,15 @@ class DemandPages:
 
     def _render(self, request: Request, digest: bytes | None) -> Response:
         principal: Principal = request.state.principal
-        if principal.participant is None:
+        company = self._find_company(principal)
+        if company is None:
             raise NotFoundError("forecasts are shown to participants alone")
         values: dict[str, Any] = {"document": None, "products": [], "hits": [], "cut": None}
         with open_reader(self._store, principal.viewer) as reader, reading(self._store) as shelf:
-            received = read_received(shelf, principal.participant)
+            received = read_received(shelf, company)
             values["received"] = [(reader.party(one.sender), _weekly(one)) for one in received]
         if digest is not None:
-            values |= self._values(request, digest, principal.participant)
+            values |= self._values(request, digest, company)
         return self._pages.render(request, "demand.html", forms=self._forms, **values)
 
     def _values(self, request: Request, digest: bytes, participant: int) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -33,6 +33,7 @@ from services.portal.routes import PageRoute
 __all__ = ["Plans"]
 
 _MEMBERS = Rule(Scope.PROVENANCE, owner=True, page=True)
+_USED_BY = Role.COORDINATOR | Role.MANUFACTURER
 _CHECKED = Rule(Scope.PROVENANCE, owner=True, page=True, cost=10)
 """Every visit checks the plan anew: what the page says about it is true now."""
 _MOST = 20
@@ -60,10 +61,12 @@ class Plans:
     pages: Pages
     forms: Forms
     ties: Ties
+    find_company: Callable[[Principal], int | None]
+    """The company that a caller stands for; None if there is none."""
 
     def routes(self) -> tuple[PageRoute, ...]:
         return (
-            PageRoute("/portal/plans", self.list, _MEMBERS, menu="plans", used_by=Role.COORDINATOR | Role.MANUFACTURER),
+            PageRoute("/portal/plans", self.list, _MEMBERS, menu="plans", used_by=_USED_BY, of_company=True),
             PageRoute("/portal/plans/{digest}", self.show, _CHECKED),
         )
 
@@ -91,19 +94,20 @@ class Plans:
             chart = build_gantt(table, catalogue.say("plan.chart"), catalogue, int(time.time()))
             picture = draw_gantt(chart, catalogue.language.value)
         values: dict[str, Any] = {"table": table, "plan": plan, "checked": checked, "asked": asked}
-        values |= {"coordinates": plan.coordinator.participant == _principal(request).participant}
+        values |= {"coordinates": plan.coordinator.participant == self.find_company(_principal(request))}
         values |= {"figures": _figures(plan), "later": None if latest == name else latest, "picture": picture}
         return self.pages.render(request, "plan.html", forms=self.forms, **values)
 
     @contextmanager
     def _open(self, principal: Principal) -> Iterator[tuple[NameReader, PlanningRepository, Reader]]:
         """All on one state of the store."""
-        if principal.participant is None:
+        company = self.find_company(principal)
+        if company is None:
             raise NotFoundError("plans are shown to participants alone")
         with self.store.reading() as connection:
             rows, book, planning = Rows(connection), Book(connection), PlanningRepository(connection)
             names = build_reader(rows, book, Lineage(connection), principal.viewer)
-            yield names, planning, Reader(rows, book, planning, principal.participant)
+            yield names, planning, Reader(rows, book, planning, company)
 
 
 def _principal(request: Request) -> Principal:

@@ -133,6 +133,7 @@ class Portal:
         read_troubles: Callable[[], Sequence[Trouble]],
     ) -> None:
         self._store, self._read_status, self._check = store, read_status, check
+        self._find_company = desk.company
         self.pages = Pages(
             secure=is_secure(origin),
             build_menu=self._build_menu,
@@ -174,13 +175,13 @@ class Portal:
         yield from acting.routes()
         yield from AtMachine(self.workshop, self.acting, pages, forms, office.causes).routes()
         yield from Coordinating(self.workshop, pages, forms).routes()
-        yield from Plans(store, pages, forms, ties).routes()
+        yield from Plans(store, pages, forms, ties, self._find_company).routes()
         yield from Owning(self.workshop, pages, forms).routes()
 
     def _build_quality(self, office: Office, proofs: Proofs) -> Iterator[PageRoute]:
         """What is expected, how machines do, what was inspected, and what went wrong."""
         store, pages, forms, acting = self._store, self.pages, self.forms, self.acting
-        yield from DemandPages(store, pages, forms, proofs.chain, office.home).routes()
+        yield from DemandPages(store, pages, forms, proofs.chain, office.home, self._find_company).routes()
         yield from ProcessPages(store, pages, forms, acting).routes()
         yield from InspectionPages(store, pages, forms).routes()
         yield from ModelPages(store, pages, forms, acting).routes()
@@ -203,8 +204,10 @@ class Portal:
         yield from Passports(self._store, self.pages, proofs, origin, clock, check).routes()
 
     def _build_menu(self, principal: Principal) -> list[str]:
-        """Menu entries of the pages that the principal may see."""
-        return [page.menu for page in self.routes if page.menu and page.rule.is_met_by(principal)]
+        """Menu entries of the pages that the principal may see and that exist."""
+        found = [page for page in self.routes if page.menu and page.rule.is_met_by(principal)]
+        acts = any(page.of_company for page in found) and self._find_company(principal) is not None
+        return [page.menu for page in found if page.menu and (acts or not page.of_company)]
 
     def _find_folded(self, principal: Principal) -> frozenset[str]:
         return frozenset(page.menu for page in self.routes if page.menu and page.is_folded_for(principal))

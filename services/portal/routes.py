@@ -40,6 +40,8 @@ class PageRoute:
     """Whether its menu entry is among those that the menu folds away."""
     used_by: Role = ALL_ROLES
     """Companies with other roles alone have little use for it: for them, its entry is folded away, too."""
+    of_company: bool = False
+    """Whether it does not exist where the gateway acts for no company, as the consortium operator's own."""
     live: bool = True
     """Whether the page follows records, for those who signed in. Not where it would change what somebody is about to
     confirm."""

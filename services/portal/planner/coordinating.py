@@ -69,7 +69,7 @@ class Coordinating:
 
     def routes(self) -> tuple[PageRoute, ...]:
         return (
-            PageRoute(_PATH, self.overview, _RULE, menu="planner"),
+            PageRoute(_PATH, self.overview, _RULE, menu="planner", of_company=True),
             PageRoute(_PATH, self.call, _RULE, method="POST"),
             PageRoute(f"{_PATH}/{{call}}", self.show, _RULE),
             PageRoute(f"{_PATH}/{{call}}/make", self.make, _RULE, method="POST"),

@@ -67,7 +67,7 @@ class Owning:
 
     def routes(self) -> tuple[PageRoute, ...]:
         return (
-            PageRoute(_PATH, self.overview, _RULE, menu="offers"),
+            PageRoute(_PATH, self.overview, _RULE, menu="offers", of_company=True),
             PageRoute(f"{_PATH}/{{call}}", self.show, _RULE),
             PageRoute(f"{_PATH}/{{call}}", self.offer, _RULE, method="POST"),
             PageRoute(f"{_PATH}/{{call}}/withdraw", self.withdraw, _RULE, method="POST"),

@@ -66,6 +66,16 @@ def test_the_page_says_who_decides_and_who_belongs_to_it(operator: Operator, lan
     assert f'href="{PAGE}/{operator.number}/suspend"' in page
 
 
+def test_the_operators_menu_leads_to_pages_that_are_there(operator: Operator) -> None:
+    browser = operator.person()
+    menu = re.search(r'<nav class="menu".*?</nav>', browser.get("/portal").text, re.DOTALL)
+    assert menu
+    links = re.findall(r'href="(/portal[^"]*)"', menu[0])
+    assert "/portal/consortium" in links
+    assert not {"/portal/planner", "/portal/offers", "/portal/plans", "/portal/demand"} & set(links)
+    assert [one for one in links if browser.get(one).status_code != 200] == []
+
+
 def test_a_reader_and_a_company_have_no_forms(operator: Operator) -> None:
     company = build_caller(
         operator.store,
