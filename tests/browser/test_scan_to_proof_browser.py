@@ -19,7 +19,7 @@ from urllib.request import Request, urlopen
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser
 
 from ledger.events.certificates import CertificateIssued
 from ledger.events.evidence import StreamAnchored
@@ -30,6 +30,7 @@ from services.access.signin import session_cookie
 from services.lab.demo.gateways import make_link, read_finished
 from services.settings import Settings, read_settings
 from services.store import open_store
+from tests.support.first_use import SIX, check_proof, sign_in_all
 from tests.support.opened import Link, enter, opened, read_links
 from tests.support.patience import MAX_S
 
@@ -40,7 +41,6 @@ README = (ROOT / "README.md").read_text()
 SCAN = (ROOT / "services" / "portal" / "SCAN.md").read_text()
 MILLMARK = Path(sys.executable).parent / "millmark"
 HOME = Path("millmark-demo", "nordwind-mobility")
-SIX = ("buyer", "planner", "machine operator", "inspector", "auditor", "operator")
 GOOD = "That this was recorded is proved"
 NEXT = "\nnext, in a browser:"
 KEY = f"{MILLMARK} keys sign-in --signer file:{HOME}/company.key --message message.txt"
@@ -344,21 +344,10 @@ def test_the_contract_objects_of_the_readme_answer(left: Left, link: str) -> Non
 def test_all_roles_are_signed_in_at_once_in_one_browser(left: Left, links: dict[str, Link], chromium: Browser) -> None:
     """By passkeys for one host, and by cookies that differ by port alone."""
     context = chromium.new_context(locale="en-GB")
-    page = context.new_page()
-    session = context.new_cdp_session(page)
-    session.send("WebAuthn.enable")
-    options = {"protocol": "ctap2", "transport": "internal", "hasResidentKey": True, "hasUserVerification": True}
-    options |= {"isUserVerified": True, "automaticPresenceSimulation": True}
-    for role in SIX:
-        # One for each: a virtual authenticator stores three passkeys at most.
-        kept = session.send("WebAuthn.addVirtualAuthenticator", {"options": options})
-        page.goto(links[role].url)
-        page.get_by_role("button", name="Create a passkey").click()
-        page.wait_for_url(f"{links[role].origin}/portal")
-        [passkey] = session.send("WebAuthn.getCredentials", kept)["credentials"]
+    for role, _, name in sign_in_all(context, links):
         company = "operator" if role == "operator" else links[role].company
-        assert passkey["userName"].endswith(f", {company}"), "by which it is told from the others of this host"
-        session.send("WebAuthn.removeVirtualAuthenticator", kept)
+        assert name.endswith(f", {company}"), "by which it is told from the others of this host"
+    page = context.new_page()
     for role in SIX:
         answer = page.goto(f"{links[role].origin}/portal/orders")
         assert answer is not None
@@ -368,7 +357,5 @@ def test_all_roles_are_signed_in_at_once_in_one_browser(left: Left, links: dict[
 
 def test_the_proof_is_checked_on_the_device_from_the_passport(link: str, chromium: Browser) -> None:
     page = chromium.new_page(locale="en-GB")
-    page.goto(link)
-    page.get_by_role("link", name="Check it on this device").click()
-    expect(page.locator("#result .badge.good .badge-title")).to_contain_text("PASSED")
+    check_proof(page, link)
     page.close()

@@ -97,6 +97,14 @@ PROOFS = (
         (sys.executable, "-m", "tests.support.links"),
     ),
     Proof(
+        "first-use",
+        "from `millmark demo open` to six people signed in by passkey in one Chromium profile, and to the first proof "
+        "checked in it, at most 90 s each. Append DIR, a finished demonstration whose invitations nobody took, and "
+        "--pictures FOLDER for the six pages",
+        "1 minute",
+        (sys.executable, "-m", "tests.support.first_use"),
+    ),
+    Proof(
         "process",
         "models of production state on disturbances that they have not seen, and on tool wear; 100 disturbed runs of "
         "setpoints. Append --data FOLDER --peers PYTHON, or what needs them is left out",
