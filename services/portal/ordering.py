@@ -66,7 +66,7 @@ class Ordering:
 
     def routes(self) -> tuple[PageRoute, ...]:
         return (
-            PageRoute("/portal/order", self.list, _RULE, menu="order"),
+            PageRoute("/portal/order", self.list, _RULE, menu="order", of_company=True),
             PageRoute("/portal/order/{name}", self.show, _CHECKED),
             PageRoute("/portal/order/{name}", self.check, _CHECKED, method="POST"),
         )
