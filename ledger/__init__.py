@@ -14,10 +14,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ledger.lazy import import_on_use
+from millmark.ledger.lazy import import_on_use
 
 if TYPE_CHECKING:
-    from ledger.chain import (
+    from millmark.ledger.chain import (
         Chain,
         Deployment,
         EmbeddedChain,
@@ -27,18 +27,18 @@ if TYPE_CHECKING:
         find_profile,
         read_deployment,
     )
-    from ledger.claims import Claims, Disclosure, build_claims, verify_disclosure
-    from ledger.errors import MillmarkError
-    from ledger.evidence import EvidenceLog, build_inference_context
-    from ledger.ids import Identity, SubjectKind, canonical_identifier
-    from ledger.index import Follower
-    from ledger.keys import LocalSigner, Signer, create_keystore, open_signer
-    from ledger.provenance import build_bundle, recall, trace
-    from ledger.store import Store, open_store
-    from ledger.store.outbox import Outbox
-    from ledger.submit import Submitter
-    from ledger.trust import parse_trust
-    from ledger.verify import verify_bundle
+    from millmark.ledger.claims import Claims, Disclosure, build_claims, verify_disclosure
+    from millmark.ledger.errors import MillmarkError
+    from millmark.ledger.evidence import EvidenceLog, build_inference_context
+    from millmark.ledger.ids import Identity, SubjectKind, canonical_identifier
+    from millmark.ledger.index import Follower
+    from millmark.ledger.keys import LocalSigner, Signer, create_keystore, open_signer
+    from millmark.ledger.provenance import build_bundle, recall, trace
+    from millmark.ledger.store import Store, open_store
+    from millmark.ledger.store.outbox import Outbox
+    from millmark.ledger.submit import Submitter
+    from millmark.ledger.trust import parse_trust
+    from millmark.ledger.verify import verify_bundle
 
 __all__ = [
     "Chain",
@@ -76,7 +76,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "ledger.chain": (
+    "millmark.ledger.chain": (
         "Chain",
         "Deployment",
         "EmbeddedChain",
@@ -86,18 +86,18 @@ _HOMES = {
         "find_profile",
         "read_deployment",
     ),
-    "ledger.claims": ("Claims", "Disclosure", "build_claims", "verify_disclosure"),
-    "ledger.errors": ("MillmarkError",),
-    "ledger.evidence": ("EvidenceLog", "build_inference_context"),
-    "ledger.ids": ("Identity", "SubjectKind", "canonical_identifier"),
-    "ledger.index": ("Follower",),
-    "ledger.keys": ("LocalSigner", "Signer", "create_keystore", "open_signer"),
-    "ledger.provenance": ("build_bundle", "recall", "trace"),
-    "ledger.store": ("Store", "open_store"),
-    "ledger.store.outbox": ("Outbox",),
-    "ledger.submit": ("Submitter",),
-    "ledger.trust": ("parse_trust",),
-    "ledger.verify": ("verify_bundle",),
+    "millmark.ledger.claims": ("Claims", "Disclosure", "build_claims", "verify_disclosure"),
+    "millmark.ledger.errors": ("MillmarkError",),
+    "millmark.ledger.evidence": ("EvidenceLog", "build_inference_context"),
+    "millmark.ledger.ids": ("Identity", "SubjectKind", "canonical_identifier"),
+    "millmark.ledger.index": ("Follower",),
+    "millmark.ledger.keys": ("LocalSigner", "Signer", "create_keystore", "open_signer"),
+    "millmark.ledger.provenance": ("build_bundle", "recall", "trace"),
+    "millmark.ledger.store": ("Store", "open_store"),
+    "millmark.ledger.store.outbox": ("Outbox",),
+    "millmark.ledger.submit": ("Submitter",),
+    "millmark.ledger.trust": ("parse_trust",),
+    "millmark.ledger.verify": ("verify_bundle",),
 }
 
 __getattr__ = import_on_use(__name__, _HOMES)

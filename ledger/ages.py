@@ -1,6 +1,7 @@
 """How old a proof block may be, and how far behind the block that a verifier believes.
 
-Apart from the checks (ledger.checkpoint), so that a command can name the bounds in its help without loading them.
+Apart from the checks (millmark.ledger.checkpoint), so that a command can name the bounds in its help without loading
+them.
 """
 
 from __future__ import annotations

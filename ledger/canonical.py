@@ -12,7 +12,7 @@ from typing import NoReturn, TypeAlias, cast
 import rfc8785
 import sha3  # type: ignore[import-untyped]  # safe-pysha3 ships no types
 
-from ledger.errors import CanonicalError
+from millmark.ledger.errors import CanonicalError
 
 __all__ = [
     "MAX_SAFE_INTEGER",

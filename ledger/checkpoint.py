@@ -16,9 +16,9 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ledger.ages import DAY_S, DEFAULT_MAX_AGE_S, MAX_ANCESTRY
-from ledger.canonical import MAX_SAFE_INTEGER, canonical_json, keccak256
-from ledger.errors import (
+from millmark.ledger.ages import DAY_S, DEFAULT_MAX_AGE_S, MAX_ANCESTRY
+from millmark.ledger.canonical import MAX_SAFE_INTEGER, canonical_json, keccak256
+from millmark.ledger.errors import (
     CheckpointTooOldError,
     CheckpointUnlinkedError,
     QuorumMissedError,
@@ -29,9 +29,9 @@ from ledger.errors import (
     TrustError,
     WrongCheckpointError,
 )
-from ledger.headers import BlockHeader
-from ledger.signatures import Signature, Signer, recover_address, to_checksum
-from ledger.trust import (
+from millmark.ledger.headers import BlockHeader
+from millmark.ledger.signatures import Signature, Signer, recover_address, to_checksum
+from millmark.ledger.trust import (
     MAX_COSIGNERS,
     BelievedBlock,
     Cosigners,
@@ -148,7 +148,7 @@ def parse_checkpoint(data: bytes) -> SignedCheckpoint:
 def sign_checkpoint(checkpoint: Checkpoint, signer: Signer) -> SignedCheckpoint:
     """Return the checkpoint with this signer's signature only. Raises SigningError.
 
-    The caller must have seen that block on its own node: `ledger.chain.verify_seen` checks this.
+    The caller must have seen that block on its own node: `millmark.ledger.chain.verify_seen` checks this.
     """
     return SignedCheckpoint(checkpoint, (signer.sign_digest(checkpoint.digest).to_bytes(),))
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
-from ledger.canonical import Json, canonical_json, quoted
-from ledger.errors import CanonicalError, ClaimsError
+from millmark.ledger.canonical import Json, canonical_json, quoted
+from millmark.ledger.errors import CanonicalError, ClaimsError
 
 __all__ = [
     "MAX_BYTES",

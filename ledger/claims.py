@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from ledger.canonical import MAX_SAFE_INTEGER, Json, canonical_json, quoted, sha256
-from ledger.claim_paths import (
+from millmark.ledger.canonical import MAX_SAFE_INTEGER, Json, canonical_json, quoted, sha256
+from millmark.ledger.claim_paths import (
     MAX_BYTES,
     MAX_DEPTH,
     MAX_FIELDS,
@@ -27,8 +27,8 @@ from ledger.claim_paths import (
     paths_json,
     show_path,
 )
-from ledger.errors import ClaimsError, ProofError
-from ledger.merkle import HASH_BYTES, Tree, leaf_hash, root_from_multiproof
+from millmark.ledger.errors import ClaimsError, ProofError
+from millmark.ledger.merkle import HASH_BYTES, Tree, leaf_hash, root_from_multiproof
 
 __all__ = [
     "MAX_BYTES",

@@ -63,8 +63,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from ledger.error_values import show_value
-from ledger.retry import Retry
+from millmark.ledger.error_values import show_value
+from millmark.ledger.retry import Retry
 
 __all__ = [
     "BundleError",

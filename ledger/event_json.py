@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ledger.canonical import MAX_SAFE_INTEGER, Json, canonical_json, parse_json
+from millmark.ledger.canonical import MAX_SAFE_INTEGER, Json, canonical_json, parse_json
 
 __all__ = ["Parsed", "parse_value", "parse_values", "write_canonical"]
 

@@ -21,9 +21,9 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ledger.canonical import Json, canonical_json, sha256, to_hex
-from ledger.errors import RecordError
-from ledger.merkle import Tree, leaf_hash
+from millmark.ledger.canonical import Json, canonical_json, sha256, to_hex
+from millmark.ledger.errors import RecordError
+from millmark.ledger.merkle import Tree, leaf_hash
 
 __all__ = [
     "EVIDENCE_TAG",

@@ -19,10 +19,10 @@ from typing import cast
 
 import sha3  # type: ignore[import-untyped]  # safe-pysha3 ships no types
 
-from ledger.canonical import MAX_SAFE_INTEGER, canonical_json, keccak256
-from ledger.errors import RequestError, SigningError, TrustError
-from ledger.signatures import ADDRESS_BYTES, Signature, Signer, to_checksum, verify_signature
-from ledger.trust import parse_canonical, parse_checksum, parse_hex, parse_members, parse_number
+from millmark.ledger.canonical import MAX_SAFE_INTEGER, canonical_json, keccak256
+from millmark.ledger.errors import RequestError, SigningError, TrustError
+from millmark.ledger.signatures import ADDRESS_BYTES, Signature, Signer, to_checksum, verify_signature
+from millmark.ledger.trust import parse_canonical, parse_checksum, parse_hex, parse_members, parse_number
 
 __all__ = ["MAX_REQUEST_BYTES", "SIGNATURE_BYTES", "ForwardRequest", "SignedRequest", "parse_request", "sign_request"]
 

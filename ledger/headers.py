@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ledger.canonical import keccak256
-from ledger.errors import ProofError
-from ledger.rlp import RlpItem, decode_integer, decode_rlp, encode_rlp
+from millmark.ledger.canonical import keccak256
+from millmark.ledger.errors import ProofError
+from millmark.ledger.rlp import RlpItem, decode_integer, decode_rlp, encode_rlp
 
 __all__ = [
     "FIELDS",

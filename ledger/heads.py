@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from ledger.canonical import keccak256
+from millmark.ledger.canonical import keccak256
 
 __all__ = ["HEAD_TAG", "inner_of", "link", "start_of"]
 

@@ -2,7 +2,7 @@
 
     keystore:PATH   an encrypted key file, "Web3 Secret Storage" version 3
     file:PATH       64 hexadecimal digits, unencrypted: for development
-    pkcs11:...      a key in a token, which never reveals it (ledger.tokens)
+    pkcs11:...      a key in a token, which never reveals it (millmark.ledger.tokens)
 
 All files, also those with a passphrase or PIN, must be owned by the user that runs the program and be accessible to
 nobody else (mode 0600).
@@ -21,12 +21,12 @@ from typing import Any, NoReturn, TypeAlias, cast
 
 import coincurve
 
-from ledger.canonical import Json, parse_json
-from ledger.errors import CanonicalError, SigningError
-from ledger.files import sync_folder, write_new
-from ledger.names import NameKey
-from ledger.recursion import bound_recursion
-from ledger.signatures import (
+from millmark.ledger.canonical import Json, parse_json
+from millmark.ledger.errors import CanonicalError, SigningError
+from millmark.ledger.files import sync_folder, write_new
+from millmark.ledger.names import NameKey
+from millmark.ledger.recursion import bound_recursion
+from millmark.ledger.signatures import (
     ADDRESS_BYTES,
     ORDER,
     Address,
@@ -39,7 +39,7 @@ from ledger.signatures import (
     to_checksum,
     verify_signature,
 )
-from ledger.tokens import TOKEN_SCHEME, create_token_key, open_token_signer
+from millmark.ledger.tokens import TOKEN_SCHEME, create_token_key, open_token_signer
 
 __all__ = [
     "ADDRESS_BYTES",

@@ -10,7 +10,7 @@ import hashlib
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from ledger.errors import ProofError
+from millmark.ledger.errors import ProofError
 
 __all__ = [
     "EMPTY_ROOT",

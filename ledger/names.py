@@ -10,9 +10,9 @@ import hashlib
 from collections.abc import Sequence
 from typing import NoReturn, Protocol
 
-from ledger.errors import ProofError, SigningError
-from ledger.ids import Identity, SubjectKind, canonical_identifier, subject
-from ledger.vrf import PROOF_BYTES, PUBLIC_KEY_BYTES, SecretKey, proof_to_hash, verify_proof
+from millmark.ledger.errors import ProofError, SigningError
+from millmark.ledger.ids import Identity, SubjectKind, canonical_identifier, subject
+from millmark.ledger.vrf import PROOF_BYTES, PUBLIC_KEY_BYTES, SecretKey, proof_to_hash, verify_proof
 
 __all__ = [
     "MAX_NAME_KEYS",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
-from ledger.errors import ProofError
+from millmark.ledger.errors import ProofError
 
 __all__ = ["RlpItem", "decode_integer", "decode_rlp", "encode_integer", "encode_list", "encode_rlp"]
 

@@ -14,8 +14,8 @@ import itertools
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from ledger.canonical import keccak256
-from ledger.errors import (
+from millmark.ledger.canonical import keccak256
+from millmark.ledger.errors import (
     ProofError,
     QuorumMissedError,
     SealsError,
@@ -25,9 +25,9 @@ from ledger.errors import (
     SigningError,
     WrongValidatorsError,
 )
-from ledger.headers import BlockHeader, parse_header, replace_extra
-from ledger.rlp import RlpItem, decode_integer, decode_rlp, encode_integer, encode_rlp
-from ledger.signatures import ADDRESS_BYTES, Signature, recover_address, to_checksum
+from millmark.ledger.headers import BlockHeader, parse_header, replace_extra
+from millmark.ledger.rlp import RlpItem, decode_integer, decode_rlp, encode_integer, encode_rlp
+from millmark.ledger.signatures import ADDRESS_BYTES, Signature, recover_address, to_checksum
 
 __all__ = [
     "MAX_CHANGES",

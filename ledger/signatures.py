@@ -8,8 +8,8 @@ from typing import Protocol, TypeAlias
 
 import coincurve
 
-from ledger.canonical import keccak256
-from ledger.errors import SigningError
+from millmark.ledger.canonical import keccak256
+from millmark.ledger.errors import SigningError
 
 __all__ = [
     "ADDRESS_BYTES",

@@ -33,9 +33,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ledger.canonical import keccak256
-from ledger.errors import ProofError
-from ledger.records import (
+from millmark.ledger.canonical import keccak256
+from millmark.ledger.errors import ProofError
+from millmark.ledger.records import (
     AssignmentState,
     CertificateState,
     Contract,

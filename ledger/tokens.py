@@ -22,8 +22,8 @@ from urllib.parse import unquote
 
 import coincurve
 
-from ledger.errors import SigningError
-from ledger.signatures import (
+from millmark.ledger.errors import SigningError
+from millmark.ledger.signatures import (
     ORDER,
     Address,
     Signature,

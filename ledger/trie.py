@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from ledger.canonical import keccak256
-from ledger.errors import ProofError
-from ledger.rlp import RlpItem, decode_integer, decode_rlp, encode_rlp
+from millmark.ledger.canonical import keccak256
+from millmark.ledger.errors import ProofError
+from millmark.ledger.rlp import RlpItem, decode_integer, decode_rlp, encode_rlp
 
 __all__ = [
     "EMPTY_ROOT",

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias, cast
 
-from ledger.canonical import MAX_SAFE_INTEGER, Json, canonical_json, parse_json
-from ledger.errors import CanonicalError, SealsError, SigningError, TrustError
-from ledger.seals import verify_order
-from ledger.signatures import ADDRESS_BYTES, parse_address, to_checksum
+from millmark.ledger.canonical import MAX_SAFE_INTEGER, Json, canonical_json, parse_json
+from millmark.ledger.errors import CanonicalError, SealsError, SigningError, TrustError
+from millmark.ledger.seals import verify_order
+from millmark.ledger.signatures import ADDRESS_BYTES, parse_address, to_checksum
 
 __all__ = [
     "CONTRACTS",

@@ -18,8 +18,8 @@ from typing import NoReturn
 
 import coincurve
 
-from ledger.errors import ProofError, SigningError
-from ledger.signatures import ORDER
+from millmark.ledger.errors import ProofError, SigningError
+from millmark.ledger.signatures import ORDER
 
 __all__ = ["OUTPUT_BYTES", "PROOF_BYTES", "PUBLIC_KEY_BYTES", "SecretKey", "proof_to_hash", "verify_proof"]
 

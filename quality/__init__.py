@@ -13,15 +13,15 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from quality.data import to_fixed
-    from quality.decision import Decision, Verdict
-    from quality.digest import Inference, build_input_commitment, combine_digests
-    from quality.errors import DataError, ExportError, InferenceError, InputError, ModelError, QualityError
-    from quality.header import FORMAT_VERSION
-    from quality.inputs import Scale
-    from quality.inspection import Inspector, verify_inference
-    from quality.model import Model, build_model, model_digest, parse_model
-    from quality.network import Conv, Dense, Network, SumPool
+    from millmark.quality.data import to_fixed
+    from millmark.quality.decision import Decision, Verdict
+    from millmark.quality.digest import Inference, build_input_commitment, combine_digests
+    from millmark.quality.errors import DataError, ExportError, InferenceError, InputError, ModelError, QualityError
+    from millmark.quality.header import FORMAT_VERSION
+    from millmark.quality.inputs import Scale
+    from millmark.quality.inspection import Inspector, verify_inference
+    from millmark.quality.model import Model, build_model, model_digest, parse_model
+    from millmark.quality.network import Conv, Dense, Network, SumPool
 
 __all__ = [
     "FORMAT_VERSION",
@@ -51,15 +51,22 @@ __all__ = [
 ]
 
 _HOMES = {
-    "quality.data": ("to_fixed",),
-    "quality.decision": ("Decision", "Verdict"),
-    "quality.digest": ("Inference", "build_input_commitment", "combine_digests"),
-    "quality.errors": ("DataError", "ExportError", "InferenceError", "InputError", "ModelError", "QualityError"),
-    "quality.header": ("FORMAT_VERSION",),
-    "quality.inputs": ("Scale",),
-    "quality.inspection": ("Inspector", "verify_inference"),
-    "quality.model": ("Model", "build_model", "model_digest", "parse_model"),
-    "quality.network": ("Conv", "Dense", "Network", "SumPool"),
+    "millmark.quality.data": ("to_fixed",),
+    "millmark.quality.decision": ("Decision", "Verdict"),
+    "millmark.quality.digest": ("Inference", "build_input_commitment", "combine_digests"),
+    "millmark.quality.errors": (
+        "DataError",
+        "ExportError",
+        "InferenceError",
+        "InputError",
+        "ModelError",
+        "QualityError",
+    ),
+    "millmark.quality.header": ("FORMAT_VERSION",),
+    "millmark.quality.inputs": ("Scale",),
+    "millmark.quality.inspection": ("Inspector", "verify_inference"),
+    "millmark.quality.model": ("Model", "build_model", "model_digest", "parse_model"),
+    "millmark.quality.network": ("Conv", "Dense", "Network", "SumPool"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -1,4 +1,4 @@
-"""`python -m quality`: train, evaluate, export and audit models, run benchmarks.
+"""`python -m millmark.quality`: train, evaluate, export and audit models, run benchmarks.
 
 Results are JSON on stdout; an error is one line on stderr. Only the module of the requested command is imported, so a
 command needs no more packages than it uses itself: `audit` runs on Python alone.
@@ -13,8 +13,8 @@ import sys
 from collections.abc import Callable, Sequence
 from types import ModuleType
 
-from quality.commands.options import Answer, Parser
-from quality.errors import InputError, QualityError
+from millmark.quality.commands.options import Answer, Parser
+from millmark.quality.errors import InputError, QualityError
 
 _COMMANDS = {
     "train": "train a model and write it together with its card",
@@ -24,7 +24,7 @@ _COMMANDS = {
     "process": "model the state of a machine over time from its telemetry, and propose setpoints",
     "bench": "measure accuracy, speed or reproducibility; exit with code 1 if a bar is missed",
 }
-"""Command name, which is also its module's name in `quality.commands`, and its help text."""
+"""Command name, which is also its module's name in `millmark.quality.commands`, and its help text."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,7 +51,7 @@ def _build_parser(given: Sequence[str]) -> Parser:
 
     Raises InputError if a package that this command needs is not installed.
     """
-    parser = Parser(prog="python -m quality", description="Quality models that anybody can re-execute.")
+    parser = Parser(prog="python -m millmark.quality", description="Quality models that anybody can re-execute.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, text in _COMMANDS.items():
         command = commands.add_parser(name, help=text, description=text)
@@ -63,7 +63,7 @@ def _build_parser(given: Sequence[str]) -> Parser:
 
 def _load_command(name: str) -> ModuleType:
     try:
-        return importlib.import_module(f"quality.commands.{name}")
+        return importlib.import_module(f"millmark.quality.commands.{name}")
     except ModuleNotFoundError as missing:
         raise InputError(f"{name} needs {missing.name}", hint="install millmark[quality]") from missing
 

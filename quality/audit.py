@@ -13,11 +13,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from quality.decision import Verdict
-from quality.digest import Inference, build_input_commitment
-from quality.errors import AuditError, InputError, ModelError
-from quality.inputs import MAX_FIXED, MAX_WIDTH, pack_window
-from quality.model import Model, load_family, model_digest, parse_model
+from millmark.quality.decision import Verdict
+from millmark.quality.digest import Inference, build_input_commitment
+from millmark.quality.errors import AuditError, InputError, ModelError
+from millmark.quality.inputs import MAX_FIXED, MAX_WIDTH, pack_window
+from millmark.quality.model import Model, load_family, model_digest, parse_model
 
 __all__ = [
     "EXTRACT_FORMAT",

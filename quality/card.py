@@ -17,18 +17,18 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from quality.choice import FOLDS, Trial, repeats_for
-from quality.data import Table, to_fixed
-from quality.drift import build_reference
-from quality.errors import InputError
-from quality.fitting import Problem
-from quality.header import FORMAT_VERSION
-from quality.labels import Classes
-from quality.metrics import margins
-from quality.model import build_model, load_family, model_digest
-from quality.network import FLOAT32_EXACT
-from quality.report import Report, build_report
-from quality.train import Trained, score_rows
+from millmark.quality.choice import FOLDS, Trial, repeats_for
+from millmark.quality.data import Table, to_fixed
+from millmark.quality.drift import build_reference
+from millmark.quality.errors import InputError
+from millmark.quality.fitting import Problem
+from millmark.quality.header import FORMAT_VERSION
+from millmark.quality.labels import Classes
+from millmark.quality.metrics import margins
+from millmark.quality.model import build_model, load_family, model_digest
+from millmark.quality.network import FLOAT32_EXACT
+from millmark.quality.report import Report, build_report
+from millmark.quality.train import Trained, score_rows
 
 __all__ = ["Card", "CardValue", "Sources", "build_card", "list_versions", "ppm"]
 

@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from quality.errors import InputError
+from millmark.quality.errors import InputError
 
 __all__ = [
     "D2",

@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from quality.errors import InputError
-from quality.inputs import MAX_DECIMALS, MAX_FIXED, MAX_WIDTH
-from quality.text import drop_row_names, is_number, parse_text, split_rows
+from millmark.quality.errors import InputError
+from millmark.quality.inputs import MAX_DECIMALS, MAX_FIXED, MAX_WIDTH
+from millmark.quality.text import drop_row_names, is_number, parse_text, split_rows
 
 __all__ = [
     "DECIMALS",
@@ -56,7 +56,7 @@ class Table:
     values: Floats
     """(n, width), in the sensor's unit."""
     labels: NDArray[np.str_]
-    """(n,), as people write them: see `quality.labels`."""
+    """(n,), as people write them: see `millmark.quality.labels`."""
     sha256s: tuple[str, ...]
     """SHA-256, in hex, of each file that the table was read from."""
 

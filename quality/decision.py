@@ -6,7 +6,7 @@ import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from quality.errors import ModelError
+from millmark.quality.errors import ModelError
 
 __all__ = ["LOGIT_LIMIT", "MAX_OUTPUTS", "Decision", "Verdict"]
 

@@ -10,15 +10,16 @@ import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from quality.decision import LOGIT_LIMIT, MAX_OUTPUTS, Verdict
-from quality.errors import InputError
-from quality.header import FORMAT_VERSION
-from quality.inputs import MAX_WIDTH, VALUE_BYTES
+from millmark.quality.decision import LOGIT_LIMIT, MAX_OUTPUTS, Verdict
+from millmark.quality.errors import InputError
+from millmark.quality.header import FORMAT_VERSION
+from millmark.quality.inputs import MAX_WIDTH, VALUE_BYTES
 
 __all__ = ["ZERO", "Inference", "build_input_commitment", "combine_digests"]
 
 ZERO = bytes(32)
-"""Context and salt of an inference that is bound to nothing and hides nothing, as in `python -m quality evaluate`."""
+"""Context and salt of an inference that is bound to nothing and hides nothing, as in `python -m millmark.quality
+evaluate`."""
 INPUT_TAG = b"millmark/input/1"
 INFERENCE_TAG = b"millmark/infer/1"
 MAX_WINDOW_BYTES = VALUE_BYTES * MAX_WIDTH
@@ -51,7 +52,7 @@ class Inference:
     """One execution of a model on one input.
 
     Raises InputError if a field has the wrong size or range. Not established: that logits and verdict follow from
-    model and input; `quality.inspection.verify_inference` checks that.
+    model and input; `millmark.quality.inspection.verify_inference` checks that.
     """
 
     context: bytes
@@ -61,7 +62,7 @@ class Inference:
     salt: bytes
     """32 random bytes; zero if the window need not be hidden."""
     window: bytes
-    """The measured window, packed (`quality.inputs.pack_window`); the model's scales quantise it."""
+    """The measured window, packed (`millmark.quality.inputs.pack_window`); the model's scales quantise it."""
     logits: tuple[int, ...]
     """int32 each: a single one, or one per class."""
     verdict: Verdict

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from quality.errors import InputError
+from millmark.quality.errors import InputError
 
 __all__ = [
     "ACTING_ROWS",

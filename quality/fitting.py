@@ -1,7 +1,8 @@
 """The interface between training and a model family: `Problem` in, `Fitted` out. Needs numpy, not torch.
 
-A family's module `train` has functions of type `Fit`, which `quality.train` lists in `KINDS`. A fit sees training data
-only. It holds out rows of its own for early stopping, and to score rows that the scoring model was not fitted to.
+A family's module `train` has functions of type `Fit`, which `millmark.quality.train` lists in `KINDS`. A fit sees
+training data only. It holds out rows of its own for early stopping, and to score rows that the scoring model was not
+fitted to.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from typing import Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from quality.data import DECIMALS, to_fixed
-from quality.decision import Decision
-from quality.model import Model
+from millmark.quality.data import DECIMALS, to_fixed
+from millmark.quality.decision import Decision
+from millmark.quality.model import Model
 
 __all__ = ["Fit", "Fitted", "Problem", "Progress", "silent", "undecided"]
 

@@ -19,9 +19,9 @@ from pathlib import Path
 
 import numpy as np
 
-from quality.data import Table, name_labels
-from quality.errors import DataError
-from quality.text import parse_text
+from millmark.quality.data import Table, name_labels
+from millmark.quality.errors import DataError
+from millmark.quality.text import parse_text
 
 __all__ = ["FordA", "default_cache", "load_ford_a", "load_ford_a_test"]
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from quality.decision import Decision
-from quality.errors import ModelError
-from quality.inputs import MAX_DECIMALS, MAX_WIDTH, Scale, require_range
+from millmark.quality.decision import Decision
+from millmark.quality.errors import ModelError
+from millmark.quality.inputs import MAX_DECIMALS, MAX_WIDTH, Scale, require_range
 
 __all__ = ["FORMAT_VERSION", "MAGIC_SIZE", "Header", "Reader", "build_header", "parse_header", "require_scales"]
 

@@ -9,7 +9,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from quality.errors import InputError, ModelError
+from millmark.quality.errors import InputError, ModelError
 
 __all__ = [
     "MAX_FIXED",

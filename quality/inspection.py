@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from quality.digest import ZERO, Inference
-from quality.errors import InferenceError, InputError
-from quality.evaluate import Infer, load_evaluator
-from quality.evaluate.scaling import pack_windows
-from quality.inputs import unpack_window
-from quality.model import Model, load_family, model_digest, parse_model
+from millmark.quality.digest import ZERO, Inference
+from millmark.quality.errors import InferenceError, InputError
+from millmark.quality.evaluate import Infer, load_evaluator
+from millmark.quality.evaluate.scaling import pack_windows
+from millmark.quality.inputs import unpack_window
+from millmark.quality.model import Model, load_family, model_digest, parse_model
 
 __all__ = ["Inspector", "verify_inference"]
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from quality.decision import MAX_OUTPUTS
-from quality.errors import InputError
+from millmark.quality.decision import MAX_OUTPUTS
+from millmark.quality.errors import InputError
 
 __all__ = ["Classes", "build_classes", "find_defects", "sort_labels"]
 

@@ -9,7 +9,7 @@ from math import sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from quality.decision import Decision
+from millmark.quality.decision import Decision
 
 __all__ = [
     "Counts",

@@ -20,10 +20,10 @@ from dataclasses import replace
 from types import ModuleType
 from typing import Any, Protocol, cast
 
-from quality.decision import Decision
-from quality.errors import ModelError
-from quality.header import MAGIC_SIZE, Header, Reader, build_header, parse_header
-from quality.inputs import Scale
+from millmark.quality.decision import Decision
+from millmark.quality.errors import ModelError
+from millmark.quality.header import MAGIC_SIZE, Header, Reader, build_header, parse_header
+from millmark.quality.inputs import Scale
 
 __all__ = [
     "FAMILIES",

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from quality.errors import InputError
-from quality.fitting import Progress
+from millmark.quality.errors import InputError
+from millmark.quality.fitting import Progress
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -72,7 +72,7 @@ class Lines:
         """Step and text of the latest report; None once a line has shown it."""
 
     def report(self, name: str, done: int, planned: int, figures: Mapping[str, float]) -> None:
-        """A `quality.fitting.Progress`."""
+        """A `millmark.quality.fitting.Progress`."""
         # Steps run one after another: another name is the only sign that a step ended early.
         if self._latest is not None and self._latest[0] != name:
             self.finish()

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from quality.calibration import probabilities
-from quality.metrics import (
+from millmark.quality.calibration import probabilities
+from millmark.quality.metrics import (
     Counts,
     Interval,
     bootstrap,
@@ -20,7 +20,7 @@ from quality.metrics import (
     margins,
     wilson,
 )
-from quality.train import Trained
+from millmark.quality.train import Trained
 
 __all__ = ["Report", "build_report"]
 

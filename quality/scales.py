@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from quality.inputs import MAX_SHIFT, Scale
+from millmark.quality.inputs import MAX_SHIFT, Scale
 
 __all__ = ["fit_scales"]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from quality.errors import InputError
+from millmark.quality.errors import InputError
 
 __all__ = ["require_rows", "split_folds", "split_rows", "take_sample"]
 

@@ -8,7 +8,7 @@ import io
 import numpy as np
 from numpy.typing import NDArray
 
-from quality.errors import InputError
+from millmark.quality.errors import InputError
 
 __all__ = ["drop_row_names", "is_number", "parse_text", "split_rows"]
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from quality.calibration import fit_log_odds, probabilities
-from quality.decision import LOGIT_LIMIT
-from quality.errors import InputError
+from millmark.quality.calibration import fit_log_odds, probabilities
+from millmark.quality.decision import LOGIT_LIMIT
+from millmark.quality.errors import InputError
 
 __all__ = ["Goal", "choose_threshold"]
 

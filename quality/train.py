@@ -13,17 +13,17 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from quality.choice import FOLDS, SAMPLE_ROWS, Columns, Trial, choose, guess_columns, repeats_for
-from quality.decision import Decision
-from quality.drift import MAX_TABLE_COLUMNS
-from quality.errors import InputError, QualityError
-from quality.evaluate import load_evaluator
-from quality.fitting import Fit, Fitted, Problem, Progress, silent
-from quality.labels import Classes
-from quality.metrics import Counts, classify_all, confusion, macro_f1, margins
-from quality.model import Model, decide, load_family
-from quality.splits import require_rows, split_folds, take_sample
-from quality.thresholds import Goal, choose_threshold
+from millmark.quality.choice import FOLDS, SAMPLE_ROWS, Columns, Trial, choose, guess_columns, repeats_for
+from millmark.quality.decision import Decision
+from millmark.quality.drift import MAX_TABLE_COLUMNS
+from millmark.quality.errors import InputError, QualityError
+from millmark.quality.evaluate import load_evaluator
+from millmark.quality.fitting import Fit, Fitted, Problem, Progress, silent
+from millmark.quality.labels import Classes
+from millmark.quality.metrics import Counts, classify_all, confusion, macro_f1, margins
+from millmark.quality.model import Model, decide, load_family
+from millmark.quality.splits import require_rows, split_folds, take_sample
+from millmark.quality.thresholds import Goal, choose_threshold
 
 __all__ = ["KINDS", "Trained", "score_rows", "train", "verify_columns"]
 
@@ -56,10 +56,10 @@ def verify_columns(values: NDArray[np.float64] | NDArray[np.int64], classes: NDA
 
 
 KINDS = {
-    "mlp": ("quality.network.train", "fit_mlp"),
-    "cnn": ("quality.network.train", "fit_cnn"),
-    "rocket": ("quality.rocket.train", "fit"),
-    "trees": ("quality.trees.train", "fit"),
+    "mlp": ("millmark.quality.network.train", "fit_mlp"),
+    "cnn": ("millmark.quality.network.train", "fit_cnn"),
+    "rocket": ("millmark.quality.rocket.train", "fit"),
+    "trees": ("millmark.quality.trees.train", "fit"),
 }
 """Kind of model, and the module and name of its `Fit`. Imported by name, so that one kind does not need another's
 packages."""

@@ -17,14 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from ledger.errors import InputError, SettingsError, StoreDamagedError
-from ledger.files import sync_folder
-from ledger.store.sqlite_file import give_identity
-from services.evidence_copies import DATABASE, EVIDENCE, copy_evidence, verify_evidence
-from services.files import read_bounded, write_private_whole
-from services.products import FOLDER
-from services.settings import AUTHORITY_FILES, SETTINGS_FILE, Settings
-from services.store import sqlite_path
+from millmark.ledger.errors import InputError, SettingsError, StoreDamagedError
+from millmark.ledger.files import sync_folder
+from millmark.ledger.store.sqlite_file import give_identity
+from millmark.services.evidence_copies import DATABASE, EVIDENCE, copy_evidence, verify_evidence
+from millmark.services.files import read_bounded, write_private_whole
+from millmark.services.products import FOLDER
+from millmark.services.settings import AUTHORITY_FILES, SETTINGS_FILE, Settings
+from millmark.services.store import sqlite_path
 
 __all__ = [
     "PARTS",

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 import typer
 from typer.core import TyperGroup
 
-from ledger.errors import MillmarkError, NotInstalledError
-from ledger.terminal import write
-from quality.errors import QualityError
+from millmark.ledger.errors import MillmarkError, NotInstalledError
+from millmark.ledger.terminal import write
+from millmark.quality.errors import QualityError
 
 if TYPE_CHECKING:
     app: typer.Typer
@@ -28,58 +28,58 @@ __all__ = ["COMMANDS", "COMPLETING", "PANELS", "app", "build_app", "main"]
 
 PANELS: Mapping[str, Mapping[str, Sequence[str]]] = {
     "Look": {
-        "services.commands.chain": ["status"],
-        "services.commands.provenance": ["find", "trace", "recall"],
-        "services.commands.footprint": ["footprint"],
-        "services.commands.participants": ["participants"],
+        "millmark.services.commands.chain": ["status"],
+        "millmark.services.commands.provenance": ["find", "trace", "recall"],
+        "millmark.services.commands.footprint": ["footprint"],
+        "millmark.services.commands.participants": ["participants"],
     },
     "Record": {
-        "services.commands.acts.products": ["products"],
-        "services.commands.acts.orders": ["orders"],
-        "services.commands.plan": ["plan"],
-        "services.commands.acts.assignments": ["assignments"],
-        "services.commands.acts.lots": ["lots"],
-        "services.commands.acts.custody": ["custody"],
-        "services.commands.acts.certificates": ["certificates"],
-        "services.commands.acts.machines": ["machines", "streams", "models"],
-        "services.commands.acts.setpoints": ["setpoints"],
-        "services.commands.acts.notes": ["note"],
-        "services.commands.documents": ["documents"],
-        "services.commands.handovers": ["handovers", "import"],
+        "millmark.services.commands.acts.products": ["products"],
+        "millmark.services.commands.acts.orders": ["orders"],
+        "millmark.services.commands.plan": ["plan"],
+        "millmark.services.commands.acts.assignments": ["assignments"],
+        "millmark.services.commands.acts.lots": ["lots"],
+        "millmark.services.commands.acts.custody": ["custody"],
+        "millmark.services.commands.acts.certificates": ["certificates"],
+        "millmark.services.commands.acts.machines": ["machines", "streams", "models"],
+        "millmark.services.commands.acts.setpoints": ["setpoints"],
+        "millmark.services.commands.acts.notes": ["note"],
+        "millmark.services.commands.documents": ["documents"],
+        "millmark.services.commands.handovers": ["handovers", "import"],
     },
     "Prove": {
-        "services.commands.bundle": ["bundle"],
-        "services.commands.verify": ["verify"],
-        "services.commands.trust": ["checkpoint", "trust"],
-        "services.commands.quality": ["quality"],
-        "services.commands.interop": ["digital-link", "epcis"],
+        "millmark.services.commands.bundle": ["bundle"],
+        "millmark.services.commands.verify": ["verify"],
+        "millmark.services.commands.trust": ["checkpoint", "trust"],
+        "millmark.services.commands.quality": ["quality"],
+        "millmark.services.commands.interop": ["digital-link", "epcis"],
     },
     "Run": {
-        "services.commands.home": ["init", "join"],
-        "services.commands.directory": ["directory"],
-        "services.commands.chain": ["deploy", "rebuild"],
-        "services.commands.network": ["network"],
-        "services.commands.gateway": ["gateway"],
-        "services.commands.node": ["node"],
-        "services.commands.login": ["login", "logout"],
-        "services.commands.tls": ["tls"],
-        "services.commands.people": ["people"],
-        "services.commands.apikeys": ["apikeys"],
-        "services.commands.webhooks": ["webhooks"],
-        "services.commands.audit": ["audit"],
-        "services.commands.keys": ["keys"],
-        "services.commands.council": ["council"],
-        "services.commands.outbox": ["outbox"],
-        "services.commands.relay": ["relay"],
-        "services.commands.evidence": ["evidence"],
-        "services.commands.index": ["index"],
-        "services.commands.backup": ["backup", "restore"],
+        "millmark.services.commands.home": ["init", "join"],
+        "millmark.services.commands.directory": ["directory"],
+        "millmark.services.commands.chain": ["deploy", "rebuild"],
+        "millmark.services.commands.network": ["network"],
+        "millmark.services.commands.gateway": ["gateway"],
+        "millmark.services.commands.node": ["node"],
+        "millmark.services.commands.login": ["login", "logout"],
+        "millmark.services.commands.tls": ["tls"],
+        "millmark.services.commands.people": ["people"],
+        "millmark.services.commands.apikeys": ["apikeys"],
+        "millmark.services.commands.webhooks": ["webhooks"],
+        "millmark.services.commands.audit": ["audit"],
+        "millmark.services.commands.keys": ["keys"],
+        "millmark.services.commands.council": ["council"],
+        "millmark.services.commands.outbox": ["outbox"],
+        "millmark.services.commands.relay": ["relay"],
+        "millmark.services.commands.evidence": ["evidence"],
+        "millmark.services.commands.index": ["index"],
+        "millmark.services.commands.backup": ["backup", "restore"],
     },
     "Develop": {
-        "services.lab.commands.demo": ["demo"],
-        "services.commands.chain": ["devchain"],
-        "services.lab.commands.bench": ["bench"],
-        "services.lab.commands.faults": ["faults"],
+        "millmark.services.lab.commands.demo": ["demo"],
+        "millmark.services.commands.chain": ["devchain"],
+        "millmark.services.lab.commands.bench": ["bench"],
+        "millmark.services.lab.commands.faults": ["faults"],
     },
 }
 """The commands that each module registers, by what they are for, as the help shows them. Running one command imports
@@ -247,4 +247,4 @@ def _explain(error: typer.TyperException) -> str:
 if __name__ == "__main__":
     import runpy  # the way in that the console script has stands above this module: help from texts
 
-    runpy.run_module("services.entry", run_name="__main__")
+    runpy.run_module("millmark.services.entry", run_name="__main__")

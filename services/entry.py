@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from importlib.util import find_spec
 
-from services.help import print_help
+from millmark.services.help import print_help
 
 __all__ = ["main"]
 
 _USAGE = 2
 _COMPLETING = "_MILLMARK_COMPLETE"
-"""As in services.cli, which is not imported to print help."""
+"""As in millmark.services.cli, which is not imported to print help."""
 
 
 def main() -> None:
@@ -34,7 +34,7 @@ def main() -> None:
         sys.exit(0 if sys.argv[1:] else _USAGE)
     if _COMPLETING not in os.environ and _is_verify(sys.argv[1:]):
         sys.exit(_run_alone(sys.argv[1:]))
-    from services.cli import main as run_any  # noqa: PLC0415 - see the module's docstring
+    from millmark.services.cli import main as run_any  # noqa: PLC0415 - see the module's docstring
 
     run_any()
 
@@ -53,7 +53,7 @@ def _run_alone(arguments: Sequence[str]) -> int:
     if arguments[:1] != ["verify"]:
         sys.stderr.write("millmark: only `verify` works with the packages installed here; pip install millmark\n")
         return _USAGE
-    from ledger.verify.__main__ import main as verify  # noqa: PLC0415 - the other commands need not load it
+    from millmark.ledger.verify.__main__ import main as verify  # noqa: PLC0415 - the other commands need not load it
 
     try:
         return verify(list(arguments[1:]), program="millmark verify")

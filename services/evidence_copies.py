@@ -12,8 +12,8 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
-from ledger.errors import InputError, SettingsError
-from ledger.store.evidence_files import MARKER
+from millmark.ledger.errors import InputError, SettingsError
+from millmark.ledger.store.evidence_files import MARKER
 
 __all__ = ["DATABASE", "EVIDENCE", "copy_evidence", "verify_evidence"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import secrets
 from pathlib import Path
 
-from ledger.errors import InputError
-from ledger.files import replace_file, write_new
+from millmark.ledger.errors import InputError
+from millmark.ledger.files import replace_file, write_new
 
 __all__ = ["read_bounded", "write_private_whole", "write_whole"]
 

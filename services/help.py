@@ -27,7 +27,7 @@ def print_help(arguments: Sequence[str]) -> bool:
     text = find_help(words[:-1])
     if text is None:
         return False
-    from ledger.terminal import NO_ANSWER, write  # noqa: PLC0415 - other commands load it themselves
+    from millmark.ledger.terminal import NO_ANSWER, write  # noqa: PLC0415 - other commands load it themselves
 
     if not write(sys.stdout, text):
         sys.exit(NO_ANSWER)

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from ledger.errors import InputError
-from ledger.records import Role
+from millmark.ledger.errors import InputError
+from millmark.ledger.records import Role
 
 __all__ = [
     "AsJson",

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from ledger.errors import InputError
-from ledger.terminal import NO_ANSWER, is_coloured, paint, write
+from millmark.ledger.errors import InputError
+from millmark.ledger.terminal import NO_ANSWER, is_coloured, paint, write
 
 if TYPE_CHECKING:
     import typer

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
-from ledger.errors import SettingsError
+from millmark.ledger.errors import SettingsError
 
 __all__ = ["AUTHORITY_FILES", "SETTINGS_FILE", "Settings", "build_origin", "check_environment", "read_settings"]
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ledger import store as library
-from ledger.store import Store, schema_of
+from millmark.ledger import store as library
+from millmark.ledger.store import Store, schema_of
 
 __all__ = ["SERVICES", "open_store", "sqlite_path"]
 

@@ -1,11 +1,11 @@
 """Reads and writes bundles, the provenance files that partners receive. See BUNDLE.md.
 
-Parsing is bounded and strict, but does not establish that the content is true; `ledger.verify` does.
+Parsing is bounded and strict, but does not establish that the content is true; `millmark.ledger.verify` does.
 """
 
 from __future__ import annotations
 
-from ledger.bundle._model import (
+from millmark.ledger.bundle._model import (
     BUNDLE_VERSION,
     MAX_BUNDLE_BYTES,
     MAX_DATA_BYTES,
@@ -22,8 +22,8 @@ from ledger.bundle._model import (
     ShownEvidence,
     WithheldRecord,
 )
-from ledger.bundle._reader import OpenBundle, open_bundle, parse_bundle, read_bundle
-from ledger.bundle._writer import digest_of, encode_bundle
+from millmark.ledger.bundle._reader import OpenBundle, open_bundle, parse_bundle, read_bundle
+from millmark.ledger.bundle._writer import digest_of, encode_bundle
 
 __all__ = [
     "BUNDLE_VERSION",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ledger.canonical import Json
-from ledger.claims import Disclosure
-from ledger.evidence import LeafKind
-from ledger.ids import SubjectKind
-from ledger.names import MAX_NAME_KEYS, salt_of
-from ledger.seals import SealedHeader, Seals
+from millmark.ledger.canonical import Json
+from millmark.ledger.claims import Disclosure
+from millmark.ledger.evidence import LeafKind
+from millmark.ledger.ids import SubjectKind
+from millmark.ledger.names import MAX_NAME_KEYS, salt_of
+from millmark.ledger.seals import SealedHeader, Seals
 
 MEDIA_TYPE = "application/vnd.millmark.bundle+json"
 BUNDLE_VERSION = 1
@@ -63,7 +63,7 @@ class WithheldRecord:
     kind: str
     """Name of the event."""
     inner: bytes
-    """Inner hash (`ledger.heads.inner_of`), 32 bytes."""
+    """Inner hash (`millmark.ledger.heads.inner_of`), 32 bytes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
-from ledger.bundle import _model as limits
-from ledger.bundle._model import (
+from millmark.ledger.bundle import _model as limits
+from millmark.ledger.bundle._model import (
     BUNDLE_VERSION,
     MAX_BUNDLE_BYTES,
     Bundle,
@@ -35,14 +35,14 @@ from ledger.bundle._model import (
     ShownEvidence,
     WithheldRecord,
 )
-from ledger.bundle._writer import encode_disclosed
-from ledger.canonical import MAX_SAFE_INTEGER, Json, parse_json
-from ledger.claims import Disclosure, parse_disclosure
-from ledger.errors import BundleError, CanonicalError, ClaimsError, NotABundleError
-from ledger.evidence import LeafKind
-from ledger.ids import SubjectKind
-from ledger.names import NAME_PROOF_BYTES
-from ledger.seals import MAX_CHANGES, MAX_VALIDATORS, SEAL_BYTES, SealedHeader, Seals
+from millmark.ledger.bundle._writer import encode_disclosed
+from millmark.ledger.canonical import MAX_SAFE_INTEGER, Json, parse_json
+from millmark.ledger.claims import Disclosure, parse_disclosure
+from millmark.ledger.errors import BundleError, CanonicalError, ClaimsError, NotABundleError
+from millmark.ledger.evidence import LeafKind
+from millmark.ledger.ids import SubjectKind
+from millmark.ledger.names import NAME_PROOF_BYTES
+from millmark.ledger.seals import MAX_CHANGES, MAX_VALIDATORS, SEAL_BYTES, SealedHeader, Seals
 
 T = TypeVar("T")
 

@@ -6,7 +6,7 @@ import binascii
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from ledger.bundle._model import (
+from millmark.ledger.bundle._model import (
     BUNDLE_VERSION,
     Bundle,
     HistoryShown,
@@ -18,8 +18,8 @@ from ledger.bundle._model import (
     ShownEvidence,
     WithheldRecord,
 )
-from ledger.canonical import Json, canonical_json, sha256
-from ledger.seals import Seals
+from millmark.ledger.canonical import Json, canonical_json, sha256
+from millmark.ledger.seals import Seals
 
 _STANDARD_TO_URL = bytes.maketrans(b"+/", b"-_")
 

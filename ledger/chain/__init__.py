@@ -4,28 +4,35 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ledger.lazy import import_on_use
+from millmark.ledger.lazy import import_on_use
 
 if TYPE_CHECKING:
-    from ledger.chain.answers import RawLog
-    from ledger.chain.artifacts import load_abi, load_artifact, verify_code
-    from ledger.chain.blocks import BlockTransaction
-    from ledger.chain.chain import Chain, Sight
-    from ledger.chain.codec import call_data, decode_log, decode_revert, multicall_data, read_calls, read_kinds
-    from ledger.chain.deploying import deploy
-    from ledger.chain.deployment import Deployment, read_deployment, write_deployment
-    from ledger.chain.embedded import EmbeddedChain
-    from ledger.chain.fees import Fees, first_fees, raised_fees
-    from ledger.chain.forwarder import execute_data, read_execute
-    from ledger.chain.node import Head, Node, Receipt, Reception
-    from ledger.chain.profiles import PROFILES, EngineProfile, find_profile
-    from ledger.chain.proofs import StateProofs, fetch_checkpoint, fetch_headers, fetch_proofs, fetch_trust, verify_seen
-    from ledger.chain.receptions import fee_too_low
-    from ledger.chain.seals import fetch_seals, fetch_validators
-    from ledger.chain.sending import await_receipt, send_values
-    from ledger.chain.transactions import SignedTransaction, Transaction, is_legacy, sign_transaction
-    from ledger.chain.transport import HttpTransport, RpcError, Transport
-from ledger.errors import NotInstalledError
+    from millmark.ledger.chain.answers import RawLog
+    from millmark.ledger.chain.artifacts import load_abi, load_artifact, verify_code
+    from millmark.ledger.chain.blocks import BlockTransaction
+    from millmark.ledger.chain.chain import Chain, Sight
+    from millmark.ledger.chain.codec import call_data, decode_log, decode_revert, multicall_data, read_calls, read_kinds
+    from millmark.ledger.chain.deploying import deploy
+    from millmark.ledger.chain.deployment import Deployment, read_deployment, write_deployment
+    from millmark.ledger.chain.embedded import EmbeddedChain
+    from millmark.ledger.chain.fees import Fees, first_fees, raised_fees
+    from millmark.ledger.chain.forwarder import execute_data, read_execute
+    from millmark.ledger.chain.node import Head, Node, Receipt, Reception
+    from millmark.ledger.chain.profiles import PROFILES, EngineProfile, find_profile
+    from millmark.ledger.chain.proofs import (
+        StateProofs,
+        fetch_checkpoint,
+        fetch_headers,
+        fetch_proofs,
+        fetch_trust,
+        verify_seen,
+    )
+    from millmark.ledger.chain.receptions import fee_too_low
+    from millmark.ledger.chain.seals import fetch_seals, fetch_validators
+    from millmark.ledger.chain.sending import await_receipt, send_values
+    from millmark.ledger.chain.transactions import SignedTransaction, Transaction, is_legacy, sign_transaction
+    from millmark.ledger.chain.transport import HttpTransport, RpcError, Transport
+from millmark.ledger.errors import NotInstalledError
 
 __all__ = [
     "PROFILES",
@@ -79,11 +86,11 @@ __all__ = [
 ]
 
 _HOMES = {
-    "ledger.chain.answers": ("RawLog",),
-    "ledger.chain.artifacts": ("load_abi", "load_artifact", "verify_code"),
-    "ledger.chain.blocks": ("BlockTransaction",),
-    "ledger.chain.chain": ("Chain", "Sight"),
-    "ledger.chain.codec": (
+    "millmark.ledger.chain.answers": ("RawLog",),
+    "millmark.ledger.chain.artifacts": ("load_abi", "load_artifact", "verify_code"),
+    "millmark.ledger.chain.blocks": ("BlockTransaction",),
+    "millmark.ledger.chain.chain": ("Chain", "Sight"),
+    "millmark.ledger.chain.codec": (
         "call_data",
         "decode_log",
         "decode_revert",
@@ -91,13 +98,13 @@ _HOMES = {
         "read_calls",
         "read_kinds",
     ),
-    "ledger.chain.deploying": ("deploy",),
-    "ledger.chain.deployment": ("Deployment", "read_deployment", "write_deployment"),
-    "ledger.chain.fees": ("Fees", "first_fees", "raised_fees"),
-    "ledger.chain.forwarder": ("execute_data", "read_execute"),
-    "ledger.chain.node": ("Head", "Node", "Receipt", "Reception"),
-    "ledger.chain.profiles": ("PROFILES", "EngineProfile", "find_profile"),
-    "ledger.chain.proofs": (
+    "millmark.ledger.chain.deploying": ("deploy",),
+    "millmark.ledger.chain.deployment": ("Deployment", "read_deployment", "write_deployment"),
+    "millmark.ledger.chain.fees": ("Fees", "first_fees", "raised_fees"),
+    "millmark.ledger.chain.forwarder": ("execute_data", "read_execute"),
+    "millmark.ledger.chain.node": ("Head", "Node", "Receipt", "Reception"),
+    "millmark.ledger.chain.profiles": ("PROFILES", "EngineProfile", "find_profile"),
+    "millmark.ledger.chain.proofs": (
         "StateProofs",
         "fetch_checkpoint",
         "fetch_headers",
@@ -105,11 +112,11 @@ _HOMES = {
         "fetch_trust",
         "verify_seen",
     ),
-    "ledger.chain.receptions": ("fee_too_low",),
-    "ledger.chain.seals": ("fetch_seals", "fetch_validators"),
-    "ledger.chain.sending": ("await_receipt", "send_values"),
-    "ledger.chain.transactions": ("SignedTransaction", "Transaction", "is_legacy", "sign_transaction"),
-    "ledger.chain.transport": ("HttpTransport", "RpcError", "Transport"),
+    "millmark.ledger.chain.receptions": ("fee_too_low",),
+    "millmark.ledger.chain.seals": ("fetch_seals", "fetch_validators"),
+    "millmark.ledger.chain.sending": ("await_receipt", "send_values"),
+    "millmark.ledger.chain.transactions": ("SignedTransaction", "Transaction", "is_legacy", "sign_transaction"),
+    "millmark.ledger.chain.transport": ("HttpTransport", "RpcError", "Transport"),
 }
 
 _import_name = import_on_use(__name__, _HOMES)
@@ -120,7 +127,7 @@ def __getattr__(name: str) -> object:
     if name != "EmbeddedChain":
         return _import_name(name)
     try:
-        from ledger.chain.embedded import EmbeddedChain  # noqa: PLC0415  # as the docstring says
+        from millmark.ledger.chain.embedded import EmbeddedChain  # noqa: PLC0415  # as the docstring says
     except ModuleNotFoundError as missing:
         raise NotInstalledError("the embedded chain", "eth-tester", "devchain") from missing
     return EmbeddedChain

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from ledger.errors import ChainUnreachableError, ProofError
+from millmark.ledger.errors import ChainUnreachableError, ProofError
 
 __all__ = [
     "HINT",

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ledger.chain.http import ArrayRefusedError, RpcClient
+from millmark.ledger.chain.http import ArrayRefusedError, RpcClient
 
 __all__ = ["Arrays", "Call"]
 

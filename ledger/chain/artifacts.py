@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
-from ledger.errors import WrongContractError
-from ledger.records import Contract
+from millmark.ledger.errors import WrongContractError
+from millmark.ledger.records import Contract
 
 __all__ = ["ABI_FILES", "Artifact", "load_abi", "load_artifact", "verify_code"]
 
@@ -51,7 +51,7 @@ def load_abi(contract: Contract) -> tuple[dict[str, Any], ...]:
 
 
 def _read(name: str) -> dict[str, Any]:
-    raw: dict[str, Any] = json.loads((resources.files("ledger") / "artifacts" / f"{name}.json").read_text())
+    raw: dict[str, Any] = json.loads((resources.files("millmark.ledger") / "artifacts" / f"{name}.json").read_text())
     return raw
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, TypeVar
 
-from ledger.chain.answers import (
+from millmark.ledger.chain.answers import (
     HINT,
     RawLog,
     Receipt,
@@ -20,11 +20,11 @@ from ledger.chain.answers import (
     parse_receipt,
     parse_sized,
 )
-from ledger.chain.blocks import BlockTransaction
-from ledger.chain.receipts import EMPTY_ROOT, build_root, encode_receipt
-from ledger.errors import ChainError, ChainUnreachableError, MethodMissingError
-from ledger.events import Header
-from ledger.rlp import decode_integer, decode_rlp
+from millmark.ledger.chain.blocks import BlockTransaction
+from millmark.ledger.chain.receipts import EMPTY_ROOT, build_root, encode_receipt
+from millmark.ledger.errors import ChainError, ChainUnreachableError, MethodMissingError
+from millmark.ledger.events import Header
+from millmark.ledger.rlp import decode_integer, decode_rlp
 
 __all__ = ["BlockReceipts"]
 
@@ -37,13 +37,13 @@ _UINT64 = 8
 
 
 class Ask(Protocol):
-    """Sends a request, as `ledger.chain.node.Node` does."""
+    """Sends a request, as `millmark.ledger.chain.node.Node` does."""
 
     def __call__(self, method: str, params: list[Any], parse: Callable[[Any], T]) -> T: ...
 
 
 class AskAll(Protocol):
-    """Sends several requests at once, as `ledger.chain.node.Node` does."""
+    """Sends several requests at once, as `millmark.ledger.chain.node.Node` does."""
 
     def __call__(self, questions: Sequence[tuple[str, list[Any], Callable[[Any], T]]]) -> list[T | ChainError]: ...
 

@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ledger.canonical import keccak256
-from ledger.chain.receipts import build_root
-from ledger.errors import SigningError
-from ledger.rlp import RlpItem, encode_integer, encode_rlp
-from ledger.signatures import Signature, recover_address
+from millmark.ledger.canonical import keccak256
+from millmark.ledger.chain.receipts import build_root
+from millmark.ledger.errors import SigningError
+from millmark.ledger.rlp import RlpItem, encode_integer, encode_rlp
+from millmark.ledger.signatures import Signature, recover_address
 
 __all__ = ["BlockTransaction", "parse_transactions"]
 

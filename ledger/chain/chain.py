@@ -6,27 +6,27 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from ledger.chain.answers import RawLog
-from ledger.chain.artifacts import verify_code
-from ledger.chain.codec import decode_log, decode_result, encode_function, multicall_data
-from ledger.chain.deploying import fetch_ledger_id
-from ledger.chain.deployment import Deployment
-from ledger.chain.finality import FinalityDepth
-from ledger.chain.forwarder import execute_data, execute_gas, fetch_nonce, is_taken, verify_domain
-from ledger.chain.node import Head, Node
-from ledger.chain.profiles import EngineProfile
-from ledger.errors import (
+from millmark.ledger.chain.answers import RawLog
+from millmark.ledger.chain.artifacts import verify_code
+from millmark.ledger.chain.codec import decode_log, decode_result, encode_function, multicall_data
+from millmark.ledger.chain.deploying import fetch_ledger_id
+from millmark.ledger.chain.deployment import Deployment
+from millmark.ledger.chain.finality import FinalityDepth
+from millmark.ledger.chain.forwarder import execute_data, execute_gas, fetch_nonce, is_taken, verify_domain
+from millmark.ledger.chain.node import Head, Node
+from millmark.ledger.chain.profiles import EngineProfile
+from millmark.ledger.errors import (
     ChainUnreachableError,
     NodeBehindError,
     WrongChainError,
     WrongContractError,
 )
-from ledger.events import Event, Header, Recorded
-from ledger.forward_requests import SignedRequest
-from ledger.records import Contract, Value
+from millmark.ledger.events import Event, Header, Recorded
+from millmark.ledger.forward_requests import SignedRequest
+from millmark.ledger.records import Contract, Value
 
 if TYPE_CHECKING:
-    from ledger.trust import TrustedContract
+    from millmark.ledger.trust import TrustedContract
 
 __all__ = ["Chain", "Sight"]
 

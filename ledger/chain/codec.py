@@ -9,14 +9,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
 
-from ledger import records
-from ledger.canonical import keccak256, to_hex
-from ledger.chain.answers import RawLog
-from ledger.chain.artifacts import load_abi, load_artifact
-from ledger.chain.hints import HINTS
-from ledger.errors import ChainUnreachableError, ContractRefusedError, IndexHaltedError, RecordError
-from ledger.events import Event, Recorded, decode, find_event
-from ledger.records import Contract, Record, Value, pack, packed_fields, snake_case
+from millmark.ledger import records
+from millmark.ledger.canonical import keccak256, to_hex
+from millmark.ledger.chain.answers import RawLog
+from millmark.ledger.chain.artifacts import load_abi, load_artifact
+from millmark.ledger.chain.hints import HINTS
+from millmark.ledger.errors import ChainUnreachableError, ContractRefusedError, IndexHaltedError, RecordError
+from millmark.ledger.events import Event, Recorded, decode, find_event
+from millmark.ledger.records import Contract, Record, Value, pack, packed_fields, snake_case
 
 __all__ = [
     "Callee",
@@ -266,7 +266,8 @@ def _decode_revert(data: bytes) -> ContractRefusedError:
 
 
 def _member(parameter: dict[str, Any], value: object) -> object:
-    """The member of an enumeration of ledger.records, for a parameter of one: people do not know states by number."""
+    """The member of an enumeration of millmark.ledger.records, for a parameter of one: people do not know states by
+    number."""
     kind, _, place = str(parameter.get("internalType", "")).partition(" ")
     found = getattr(records, place.rpartition(".")[2], None) if kind == "enum" else None
     return value if found is None or value not in list(found) else found(value)

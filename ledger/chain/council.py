@@ -10,16 +10,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from ledger.canonical import to_hex
-from ledger.chain.artifacts import load_abi, load_artifact, verify_code
-from ledger.chain.chain import Chain
-from ledger.chain.codec import decode_result, encode_function, read_function
-from ledger.chain.council_grounds import CouncilGround
-from ledger.chain.deploying import create
-from ledger.chain.sending import send_call
-from ledger.errors import InputError, NotFoundError, WrongContractError
-from ledger.records import Contract, Value
-from ledger.signatures import Signer
+from millmark.ledger.canonical import to_hex
+from millmark.ledger.chain.artifacts import load_abi, load_artifact, verify_code
+from millmark.ledger.chain.chain import Chain
+from millmark.ledger.chain.codec import decode_result, encode_function, read_function
+from millmark.ledger.chain.council_grounds import CouncilGround
+from millmark.ledger.chain.deploying import create
+from millmark.ledger.chain.sending import send_call
+from millmark.ledger.errors import InputError, NotFoundError, WrongContractError
+from millmark.ledger.records import Contract, Value
+from millmark.ledger.signatures import Signer
 
 __all__ = [
     "CALLS",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ledger.canonical import keccak256
-from ledger.chain.artifacts import load_artifact
-from ledger.chain.codec import encode_constructor
-from ledger.rlp import encode_integer, encode_rlp
+from millmark.ledger.canonical import keccak256
+from millmark.ledger.chain.artifacts import load_artifact
+from millmark.ledger.chain.codec import encode_constructor
+from millmark.ledger.rlp import encode_integer, encode_rlp
 
 __all__ = ["Creation", "build_creations", "contract_address"]
 

@@ -6,14 +6,14 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar, cast
 
-from ledger.chain.artifacts import load_artifact
-from ledger.chain.codec import decode_result, encode_constructor, encode_function
-from ledger.chain.creations import Creation, build_creations
-from ledger.chain.deployment import Deployment
-from ledger.chain.fees import first_fees
-from ledger.chain.node import Node, Receipt
-from ledger.chain.profiles import EngineProfile
-from ledger.chain.sending import (
+from millmark.ledger.chain.artifacts import load_artifact
+from millmark.ledger.chain.codec import decode_result, encode_constructor, encode_function
+from millmark.ledger.chain.creations import Creation, build_creations
+from millmark.ledger.chain.deployment import Deployment
+from millmark.ledger.chain.fees import first_fees
+from millmark.ledger.chain.node import Node, Receipt
+from millmark.ledger.chain.profiles import EngineProfile
+from millmark.ledger.chain.sending import (
     RECEIPT_PAUSE_S,
     Sending,
     await_final,
@@ -21,9 +21,9 @@ from ledger.chain.sending import (
     send_in_order,
     send_transaction,
 )
-from ledger.errors import ChainError, ChainUnreachableError, FundsError
-from ledger.records import Contract
-from ledger.signatures import Signer, to_checksum
+from millmark.ledger.errors import ChainError, ChainUnreachableError, FundsError
+from millmark.ledger.records import Contract
+from millmark.ledger.signatures import Signer, to_checksum
 
 __all__ = ["DEPLOY_GAS", "ask_until", "create", "deploy", "fetch_ledger_id", "fetch_predecessor"]
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ledger.canonical import Json
-from ledger.errors import SettingsError
-from ledger.files import replace_file
+from millmark.ledger.canonical import Json
+from millmark.ledger.errors import SettingsError
+from millmark.ledger.files import replace_file
 
 __all__ = ["Deployment", "deployment_to_json", "parse_deployment", "read_deployment", "write_deployment"]
 

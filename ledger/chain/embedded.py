@@ -1,7 +1,7 @@
 """The embedded chain: eth-tester with py-evm, answering JSON-RPC requests in process.
 
-`services.devchain` serves the same object over HTTP, so that clients cannot tell the two apart. Each transaction is
-mined at once, in a block of its own.
+`millmark.services.devchain` serves the same object over HTTP, so that clients cannot tell the two apart. Each
+transaction is mined at once, in a block of its own.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from eth_tester.exceptions import BlockNotFound, TransactionFailed, TransactionN
 from eth_utils.exceptions import ValidationError as EvmValidationError
 from rlp import RLPException
 
-from ledger.chain.embedded_rpc import LogQuery, prove, transaction_json
-from ledger.chain.sealing import QBFT_MIX_HASH, Sealing
-from ledger.chain.transport import RpcError
-from ledger.chain.vm import FastVM, SealedVM
-from ledger.headers import FIELDS
-from ledger.recursion import bound_recursion
-from ledger.signatures import Signer
+from millmark.ledger.chain.embedded_rpc import LogQuery, prove, transaction_json
+from millmark.ledger.chain.sealing import QBFT_MIX_HASH, Sealing
+from millmark.ledger.chain.transport import RpcError
+from millmark.ledger.chain.vm import FastVM, SealedVM
+from millmark.ledger.headers import FIELDS
+from millmark.ledger.recursion import bound_recursion
+from millmark.ledger.signatures import Signer
 
 __all__ = ["CHAIN_ID", "EmbeddedChain"]
 

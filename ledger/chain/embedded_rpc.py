@@ -16,9 +16,9 @@ from eth.vm.forks.berlin.transactions import TypedTransaction
 from eth_bloom.bloom import BloomFilter
 from trie.hexary import HexaryTrie
 
-from ledger.canonical import keccak256
-from ledger.rlp import encode_rlp
-from ledger.trie import EMPTY_ROOT, parse_account, parse_word
+from millmark.ledger.canonical import keccak256
+from millmark.ledger.rlp import encode_rlp
+from millmark.ledger.trie import EMPTY_ROOT, parse_account, parse_word
 
 __all__ = ["LogQuery", "prove", "transaction_json"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ledger.chain.node import Node
-from ledger.chain.profiles import EngineProfile
+from millmark.ledger.chain.node import Node
+from millmark.ledger.chain.profiles import EngineProfile
 
 __all__ = ["Fees", "first_fees", "raised_fees"]
 

@@ -15,8 +15,8 @@ signers that lie, each of which can seal on every fork. For those, take an engin
 
 from __future__ import annotations
 
-from ledger.chain.node import Node
-from ledger.chain.profiles import EngineProfile
+from millmark.ledger.chain.node import Node
+from millmark.ledger.chain.profiles import EngineProfile
 
 __all__ = ["FinalityDepth", "depth_of"]
 

@@ -1,16 +1,17 @@
-"""The forwarder: the contract through which a participant sends calls signed by another (ledger.forward_requests)."""
+"""The forwarder: the contract through which a participant sends calls signed by another
+(millmark.ledger.forward_requests)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
-from ledger.canonical import keccak256
-from ledger.chain.answers import RawLog
-from ledger.chain.codec import decode_result, encode_function, read_function
-from ledger.chain.node import Node
-from ledger.errors import RequestError, WrongContractError
-from ledger.forward_requests import ForwardRequest, SignedRequest, sign_request
+from millmark.ledger.canonical import keccak256
+from millmark.ledger.chain.answers import RawLog
+from millmark.ledger.chain.codec import decode_result, encode_function, read_function
+from millmark.ledger.chain.node import Node
+from millmark.ledger.errors import RequestError, WrongContractError
+from millmark.ledger.forward_requests import ForwardRequest, SignedRequest, sign_request
 
 __all__ = ["execute_data", "execute_gas", "fetch_nonce", "is_taken", "read_execute", "verify_domain"]
 
@@ -79,7 +80,7 @@ def verify_domain(node: Node, chain_id: int, forwarder: bytes, target: bytes) ->
     With another domain, it would accept requests that were signed for other ledgers. The domain is an immutable, which
     `verify_code` does not compare.
     """
-    from ledger.keys import LocalSigner  # noqa: PLC0415  # commands that only read need no key
+    from millmark.ledger.keys import LocalSigner  # noqa: PLC0415  # commands that only read need no key
 
     # The forwarder has only one domain, so it is enough to ask about a single request, signed for the right one.
     signer = LocalSigner.generate()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from ledger.chain.chain import Chain
-from ledger.chain.deployment import Deployment
-from ledger.chain.node import Node
-from ledger.chain.profiles import EngineProfile
-from ledger.errors import ChainUnreachableError
+from millmark.ledger.chain.chain import Chain
+from millmark.ledger.chain.deployment import Deployment
+from millmark.ledger.chain.node import Node
+from millmark.ledger.chain.profiles import EngineProfile
+from millmark.ledger.errors import ChainUnreachableError
 
 __all__ = ["LateChain", "connect_or_wait"]
 

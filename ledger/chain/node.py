@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from ledger.chain.answers import (
+from millmark.ledger.chain.answers import (
     HINT,
     RawLog,
     Receipt,
@@ -17,22 +17,22 @@ from ledger.chain.answers import (
     parse_receipt,
     parse_sized,
 )
-from ledger.chain.block_receipts import BlockReceipts
-from ledger.chain.blocks import BlockTransaction, parse_transactions
-from ledger.chain.codec import decode_revert
-from ledger.chain.receptions import Reception, read_refusal
-from ledger.chain.transport import RpcError, Transport, request_each
-from ledger.errors import (
+from millmark.ledger.chain.block_receipts import BlockReceipts
+from millmark.ledger.chain.blocks import BlockTransaction, parse_transactions
+from millmark.ledger.chain.codec import decode_revert
+from millmark.ledger.chain.receptions import Reception, read_refusal
+from millmark.ledger.chain.transport import RpcError, Transport, request_each
+from millmark.ledger.errors import (
     ChainError,
     ChainUnreachableError,
     ContractRefusedError,
     MethodMissingError,
     SealsError,
 )
-from ledger.events import Header
-from ledger.headers import FIELDS, encode_header, hashed_header
-from ledger.rlp import encode_integer
-from ledger.seals import parse_extra
+from millmark.ledger.events import Header
+from millmark.ledger.headers import FIELDS, encode_header, hashed_header
+from millmark.ledger.rlp import encode_integer
+from millmark.ledger.seals import parse_extra
 
 __all__ = ["Head", "Node", "ProofAnswer", "Receipt", "Reception"]
 
@@ -244,7 +244,7 @@ class Node:
         )
 
     def header_fields(self, number: int) -> tuple[bytes, tuple[bytes, ...]]:
-        """The block's hash according to the node, and its header's fields in the order of ledger.headers."""
+        """The block's hash according to the node, and its header's fields in the order of millmark.ledger.headers."""
         return self._ask("eth_getBlockByNumber", [hex(number), False], _header_fields)
 
     def proof(self, address: bytes, slots: Sequence[bytes], number: int) -> ProofAnswer:

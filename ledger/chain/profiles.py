@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ledger.errors import SettingsError
+from millmark.ledger.errors import SettingsError
 
 __all__ = ["PROFILES", "EngineProfile", "find_profile"]
 

@@ -9,15 +9,15 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ledger.canonical import keccak256
-from ledger.chain.chain import Chain
-from ledger.chain.deploying import fetch_predecessor
-from ledger.chain.node import Node, ProofAnswer
-from ledger.checkpoint import Checkpoint
-from ledger.errors import ChainError, ChainUnreachableError, ProofError, WrongCheckpointError
-from ledger.headers import BlockHeader, encode_header, hashed_header, parse_header
-from ledger.trie import EMPTY_ROOT, Account, parse_account, parse_word, verify_proof
-from ledger.trust import Trusted, TrustedContract, TrustFile
+from millmark.ledger.canonical import keccak256
+from millmark.ledger.chain.chain import Chain
+from millmark.ledger.chain.deploying import fetch_predecessor
+from millmark.ledger.chain.node import Node, ProofAnswer
+from millmark.ledger.checkpoint import Checkpoint
+from millmark.ledger.errors import ChainError, ChainUnreachableError, ProofError, WrongCheckpointError
+from millmark.ledger.headers import BlockHeader, encode_header, hashed_header, parse_header
+from millmark.ledger.trie import EMPTY_ROOT, Account, parse_account, parse_word, verify_proof
+from millmark.ledger.trust import Trusted, TrustedContract, TrustFile
 
 __all__ = ["StateProofs", "fetch_checkpoint", "fetch_headers", "fetch_proofs", "fetch_trust", "verify_seen"]
 
@@ -31,7 +31,7 @@ class StateProofs:
 
     header: BlockHeader
     header_bytes: bytes
-    """The bytes whose Keccak-256 is the block's hash (ledger.headers)."""
+    """The bytes whose Keccak-256 is the block's hash (millmark.ledger.headers)."""
     accounts: Mapping[bytes, Account | None]
     """By address; None if the chain has no such account."""
     words: Mapping[tuple[bytes, bytes], bytes]

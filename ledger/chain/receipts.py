@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ledger.canonical import keccak256
-from ledger.rlp import RlpItem, encode_integer, encode_list, encode_rlp
+from millmark.ledger.canonical import keccak256
+from millmark.ledger.rlp import RlpItem, encode_integer, encode_list, encode_rlp
 
 __all__ = ["EMPTY_ROOT", "build_root", "encode_receipt"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import enum
 
-from ledger.chain.transport import RpcError
-from ledger.errors import ChainError, FeeTooLowError, FundsError, NodeBehindError
+from millmark.ledger.chain.transport import RpcError
+from millmark.ledger.errors import ChainError, FeeTooLowError, FundsError, NodeBehindError
 
 __all__ = ["Reception", "fee_too_low", "read_refusal"]
 

@@ -9,9 +9,9 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ledger.errors import InputError, SealsError
-from ledger.seals import QbftExtra, encode_seal, verify_order
-from ledger.signatures import Signer
+from millmark.ledger.errors import InputError, SealsError
+from millmark.ledger.seals import QbftExtra, encode_seal, verify_order
+from millmark.ledger.signatures import Signer
 
 __all__ = ["QBFT_MIX_HASH", "Sealing"]
 

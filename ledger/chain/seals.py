@@ -8,11 +8,11 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator
 
-from ledger.bundle import SealsShown
-from ledger.chain.chain import Chain
-from ledger.errors import ChainUnreachableError, CheckpointError, InputError, ProofError, SealsError
-from ledger.headers import build_qbft_preimage, encode_header, hashed_header, parse_header
-from ledger.seals import (
+from millmark.ledger.bundle import SealsShown
+from millmark.ledger.chain.chain import Chain
+from millmark.ledger.errors import ChainUnreachableError, CheckpointError, InputError, ProofError, SealsError
+from millmark.ledger.headers import build_qbft_preimage, encode_header, hashed_header, parse_header
+from millmark.ledger.seals import (
     MAX_CHANGES,
     SealedHeader,
     collect_seals,

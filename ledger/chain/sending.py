@@ -1,4 +1,5 @@
-"""Sends transactions that make no record, and waits until they are mined, or final. ledger.submit sends records."""
+"""Sends transactions that make no record, and waits until they are mined, or final. millmark.ledger.submit sends
+records."""
 
 from __future__ import annotations
 
@@ -6,14 +7,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ledger.chain.fees import Fees, first_fees
-from ledger.chain.finality import FinalityDepth
-from ledger.chain.node import Node, Receipt, Reception
-from ledger.chain.profiles import EngineProfile
-from ledger.chain.receptions import fee_too_low
-from ledger.chain.transactions import SignedTransaction, Transaction, sign_transaction
-from ledger.errors import ChainError, ChainUnreachableError
-from ledger.signatures import Signer
+from millmark.ledger.chain.fees import Fees, first_fees
+from millmark.ledger.chain.finality import FinalityDepth
+from millmark.ledger.chain.node import Node, Receipt, Reception
+from millmark.ledger.chain.profiles import EngineProfile
+from millmark.ledger.chain.receptions import fee_too_low
+from millmark.ledger.chain.transactions import SignedTransaction, Transaction, sign_transaction
+from millmark.ledger.errors import ChainError, ChainUnreachableError
+from millmark.ledger.signatures import Signer
 
 __all__ = [
     "RECEIPT_PAUSE_S",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ledger.canonical import keccak256
-from ledger.signatures import Signer
+from millmark.ledger.canonical import keccak256
+from millmark.ledger.signatures import Signer
 
 __all__ = ["SignedTransaction", "Transaction", "is_legacy", "sign_transaction"]
 

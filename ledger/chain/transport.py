@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
-from ledger.chain.arrays import Arrays, Call
-from ledger.chain.http import RpcClient
-from ledger.errors import ChainUnreachableError
+from millmark.ledger.chain.arrays import Arrays, Call
+from millmark.ledger.chain.http import RpcClient
+from millmark.ledger.errors import ChainUnreachableError
 
 __all__ = ["ArrayTransport", "HttpTransport", "RpcError", "Transport", "request_each"]
 

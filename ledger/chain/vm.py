@@ -18,8 +18,8 @@ from trie.constants import BLANK_NODE_HASH
 from trie.hexary import HexaryTrie
 from trie.utils.nodes import decode_node
 
-from ledger.chain.interpreter import FastComputation
-from ledger.headers import MAX_HEADER_BYTES
+from millmark.ledger.chain.interpreter import FastComputation
+from millmark.ledger.headers import MAX_HEADER_BYTES
 
 __all__ = ["FastVM", "SealedVM"]
 

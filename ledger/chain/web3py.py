@@ -12,12 +12,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from ledger.chain.artifacts import load_abi
-from ledger.chain.deployment import Deployment
-from ledger.chain.transport import RpcError, Transport
-from ledger.errors import NotInstalledError
-from ledger.records import Contract
-from ledger.recursion import bound_recursion
+from millmark.ledger.chain.artifacts import load_abi
+from millmark.ledger.chain.deployment import Deployment
+from millmark.ledger.chain.transport import RpcError, Transport
+from millmark.ledger.errors import NotInstalledError
+from millmark.ledger.records import Contract
+from millmark.ledger.recursion import bound_recursion
 
 try:
     from eth_typing import URI
@@ -26,7 +26,7 @@ try:
     from web3.providers import JSONBaseProvider
     from web3.types import RPCEndpoint, RPCResponse
 except ModuleNotFoundError as missing:
-    raise NotInstalledError("ledger.chain.web3py", "web3", "web3") from missing
+    raise NotInstalledError("millmark.ledger.chain.web3py", "web3", "web3") from missing
 
 __all__ = ["open_contract"]
 

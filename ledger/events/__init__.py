@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from types import ModuleType
 
-from ledger.events import certificates, custody, evidence, lots, notes, orders, registry
-from ledger.events._base import (
+from millmark.ledger.events import certificates, custody, evidence, lots, notes, orders, registry
+from millmark.ledger.events._base import (
     Event,
     Header,
     Leaf,
@@ -24,9 +24,19 @@ from ledger.events._base import (
     signature_of,
     topic_of,
 )
-from ledger.events._data import decode
-from ledger.events._layout import ArrayOf, PackedOf, Struct, Type, Word, abi_type, once, struct_of, unsafe_builder
-from ledger.records import Contract
+from millmark.ledger.events._data import decode
+from millmark.ledger.events._layout import (
+    ArrayOf,
+    PackedOf,
+    Struct,
+    Type,
+    Word,
+    abi_type,
+    once,
+    struct_of,
+    unsafe_builder,
+)
+from millmark.ledger.records import Contract
 
 __all__ = [
     "EVENTS",

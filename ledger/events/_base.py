@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, ClassVar, Generic, TypeAlias, TypeVar, cast
 
-from ledger.canonical import Json, keccak256, to_hex
-from ledger.events._layout import (
+from millmark.ledger.canonical import Json, keccak256, to_hex
+from millmark.ledger.events._layout import (
     ArrayOf,
     PackedOf,
     Struct,
@@ -20,7 +20,7 @@ from ledger.events._layout import (
     paths_to,
     struct_of,
 )
-from ledger.records import Checked, Contract, Names
+from millmark.ledger.records import Checked, Contract, Names
 
 __all__ = [
     "Event",

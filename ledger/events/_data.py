@@ -1,8 +1,8 @@
 """Decodes an event's data (Solidity ABI specification, "Formal Specification of the Encoding").
 
 Only the canonical encoding is accepted, as `abi.encode` writes it; decoders that follow offsets also accept others. A
-decoder is built once per class, from nested functions. The verifier has its own decoder (ledger.verify._abi), so that
-one bug does not affect both.
+decoder is built once per class, from nested functions. The verifier has its own decoder (millmark.ledger.verify._abi),
+so that one bug does not affect both.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias, TypeVar, cast
 
-from ledger.errors import RecordError
-from ledger.events._base import Event, header_of
-from ledger.events._layout import ArrayOf, PackedOf, Struct, Type, Word, once, struct_of, unsafe_builder
-from ledger.records import Contract
+from millmark.ledger.errors import RecordError
+from millmark.ledger.events._base import Event, header_of
+from millmark.ledger.events._layout import ArrayOf, PackedOf, Struct, Type, Word, once, struct_of, unsafe_builder
+from millmark.ledger.records import Contract
 
 __all__ = ["decode"]
 

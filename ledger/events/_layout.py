@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ParamSpec, TypeAlias, TypeVar, cast, get_args, get_origin, get_type_hints
 
-from ledger.records import Names, Packed
+from millmark.ledger.records import Names, Packed
 
 __all__ = [
     "ArrayOf",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ledger.events._base import Leaf, LedgerEvent
-from ledger.records import U40, Bytes32, CertificateNumber, ClaimsRoot, Statement, Verdict
+from millmark.ledger.events._base import Leaf, LedgerEvent
+from millmark.ledger.records import U40, Bytes32, CertificateNumber, ClaimsRoot, Statement, Verdict
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ledger.events._base import LedgerEvent
-from ledger.records import U40, CertificateNumber, ClaimsRoot, ParticipantNumber, RecordNumber
+from millmark.ledger.events._base import LedgerEvent
+from millmark.ledger.records import U40, CertificateNumber, ClaimsRoot, ParticipantNumber, RecordNumber
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ledger.events._base import LedgerEvent
-from ledger.records import U40, Bytes32, ClaimsRoot, MachineNumber
+from millmark.ledger.events._base import LedgerEvent
+from millmark.ledger.records import U40, Bytes32, ClaimsRoot, MachineNumber
 
 
 @dataclass(frozen=True, slots=True)

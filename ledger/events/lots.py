@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ledger.events._base import LedgerEvent
-from ledger.records import (
+from millmark.ledger.events._base import LedgerEvent
+from millmark.ledger.records import (
     U40,
     AssignmentNumber,
     Bytes3,

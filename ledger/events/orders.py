@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from ledger.events._base import Leaf, LedgerEvent
-from ledger.records import (
+from millmark.ledger.events._base import Leaf, LedgerEvent
+from millmark.ledger.records import (
     U16,
     U40,
     AssignmentNumber,

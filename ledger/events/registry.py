@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ledger.events._base import RegistryEvent
-from ledger.records import U16, U40, Address, Bytes32, ClaimsRoot, MachineNumber, ModelNumber, ParticipantNumber
+from millmark.ledger.events._base import RegistryEvent
+from millmark.ledger.records import (
+    U16,
+    U40,
+    Address,
+    Bytes32,
+    ClaimsRoot,
+    MachineNumber,
+    ModelNumber,
+    ParticipantNumber,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,11 @@
 Pure arithmetic in integers: Wh and mg CO2e. Nothing here reads a database, a clock or a chain; the verifier uses it.
 """
 
-from ledger.footprint.amounts import ALL, NOTHING, Amounts, Part, share_of
-from ledger.footprint.contributions import Contribution, Source, find_contributions
-from ledger.footprint.document import PATH, Footprint, Other, Own, Share, parse_footprint
-from ledger.footprint.factors import Factor, FactorKind, FactorTable, parse_factors
-from ledger.footprint.readings import (
+from millmark.ledger.footprint.amounts import ALL, NOTHING, Amounts, Part, share_of
+from millmark.ledger.footprint.contributions import Contribution, Source, find_contributions
+from millmark.ledger.footprint.document import PATH, Footprint, Other, Own, Share, parse_footprint
+from millmark.ledger.footprint.factors import Factor, FactorKind, FactorTable, parse_factors
+from millmark.ledger.footprint.readings import (
     RegisterEntry,
     build_register_data,
     is_register_alone,
@@ -17,8 +17,8 @@ from ledger.footprint.readings import (
     verify_pair,
     wh_between,
 )
-from ledger.footprint.registers import MAX_POWER_W, Allocation, Moment, Note, Noted, Reading, Segment, allocate
-from ledger.footprint.steps import Step, Taken, build_footprint, expected_kept, expected_part
+from millmark.ledger.footprint.registers import MAX_POWER_W, Allocation, Moment, Note, Noted, Reading, Segment, allocate
+from millmark.ledger.footprint.steps import Step, Taken, build_footprint, expected_kept, expected_part
 
 __all__ = [
     "ALL",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 
-from ledger.canonical import MAX_SAFE_INTEGER, Json
-from ledger.errors import FootprintError
+from millmark.ledger.canonical import MAX_SAFE_INTEGER, Json
+from millmark.ledger.errors import FootprintError
 
 __all__ = ["digest_of", "items_of", "members_of", "number_of", "text_of"]
 

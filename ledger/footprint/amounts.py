@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from ledger.canonical import MAX_SAFE_INTEGER, Json
-from ledger.errors import FootprintError
-from ledger.footprint._json import members_of, number_of
+from millmark.ledger.canonical import MAX_SAFE_INTEGER, Json
+from millmark.ledger.errors import FootprintError
+from millmark.ledger.footprint._json import members_of, number_of
 
 __all__ = ["ALL", "NOTHING", "Amounts", "Part", "parse_amounts", "parse_part", "share_of"]
 

@@ -6,9 +6,9 @@ import enum
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 
-from ledger.footprint.amounts import NOTHING, Amounts, Part
-from ledger.footprint.document import Footprint
-from ledger.footprint.factors import FactorKind
+from millmark.ledger.footprint.amounts import NOTHING, Amounts, Part
+from millmark.ledger.footprint.document import Footprint
+from millmark.ledger.footprint.factors import FactorKind
 
 __all__ = ["Contribution", "Source", "find_contributions"]
 

@@ -13,11 +13,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import cast
 
-from ledger.canonical import Json, to_hex
-from ledger.errors import FactorError, FootprintError
-from ledger.footprint._json import digest_of, items_of, members_of, number_of, text_of
-from ledger.footprint.amounts import ALL, NOTHING, Amounts, Part, parse_amounts, parse_part
-from ledger.footprint.factors import Factor, FactorKind, parse_factor
+from millmark.ledger.canonical import Json, to_hex
+from millmark.ledger.errors import FactorError, FootprintError
+from millmark.ledger.footprint._json import digest_of, items_of, members_of, number_of, text_of
+from millmark.ledger.footprint.amounts import ALL, NOTHING, Amounts, Part, parse_amounts, parse_part
+from millmark.ledger.footprint.factors import Factor, FactorKind, parse_factor
 
 __all__ = ["PATH", "Footprint", "Other", "Own", "Share", "parse_footprint"]
 

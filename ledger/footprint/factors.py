@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
-from ledger.canonical import MAX_SAFE_INTEGER, Json, canonical_json, parse_json, sha256
-from ledger.errors import FactorError, FactorExpiredError, FootprintError
-from ledger.footprint._json import items_of, members_of, number_of, text_of
+from millmark.ledger.canonical import MAX_SAFE_INTEGER, Json, canonical_json, parse_json, sha256
+from millmark.ledger.errors import FactorError, FactorExpiredError, FootprintError
+from millmark.ledger.footprint._json import items_of, members_of, number_of, text_of
 
 __all__ = ["FORMAT", "MAX_TABLE_BYTES", "Factor", "FactorKind", "FactorTable", "parse_factor", "parse_factors"]
 

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from ledger.canonical import Json, to_hex
-from ledger.errors import FootprintError, RegisterError
-from ledger.footprint._json import digest_of, items_of, members_of, number_of
-from ledger.footprint.registers import MAX_POWER_W, Moment, Reading, Segment
+from millmark.ledger.canonical import Json, to_hex
+from millmark.ledger.errors import FootprintError, RegisterError
+from millmark.ledger.footprint._json import digest_of, items_of, members_of, number_of
+from millmark.ledger.footprint.registers import MAX_POWER_W, Moment, Reading, Segment
 
 __all__ = [
     "MAX_SEGMENTS",

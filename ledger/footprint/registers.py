@@ -11,8 +11,8 @@ import enum
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ledger.canonical import MAX_SAFE_INTEGER
-from ledger.errors import RegisterError
+from millmark.ledger.canonical import MAX_SAFE_INTEGER
+from millmark.ledger.errors import RegisterError
 
 __all__ = ["MAX_POWER_W", "Allocation", "Moment", "Note", "Noted", "Reading", "Segment", "allocate", "divide"]
 

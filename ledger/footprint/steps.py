@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ledger.errors import FootprintError
-from ledger.footprint.amounts import ALL, Amounts, Part
-from ledger.footprint.document import Footprint, Other, Own, Share
-from ledger.footprint.factors import FactorTable
+from millmark.ledger.errors import FootprintError
+from millmark.ledger.footprint.amounts import ALL, Amounts, Part
+from millmark.ledger.footprint.document import Footprint, Other, Own, Share
+from millmark.ledger.footprint.factors import FactorTable
 
 __all__ = ["Step", "Taken", "build_footprint", "expected_kept", "expected_part", "use_factors"]
 

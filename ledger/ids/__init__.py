@@ -5,17 +5,17 @@ See IDENTIFIERS.md.
 
 from __future__ import annotations
 
-from ledger.ids._canonical import (
+from millmark.ledger.ids._canonical import (
     MAX_IDENTIFIER_LENGTH,
     canonical_identifier,
     canonical_name,
     is_identifier,
     is_short_name,
 )
-from ledger.ids._digital_link import DigitalLink, link_uri, parse_digital_link, split_digital_link
-from ledger.ids._epc import parse_epc
-from ledger.ids._gs1 import ATTRIBUTES, excluded_by
-from ledger.ids._subjects import SALT_BYTES, Identity, SubjectKind, identifier_hash, subject
+from millmark.ledger.ids._digital_link import DigitalLink, link_uri, parse_digital_link, split_digital_link
+from millmark.ledger.ids._epc import parse_epc
+from millmark.ledger.ids._gs1 import ATTRIBUTES, excluded_by
+from millmark.ledger.ids._subjects import SALT_BYTES, Identity, SubjectKind, identifier_hash, subject
 
 __all__ = [
     "ATTRIBUTES",

@@ -1,13 +1,14 @@
 """The application identifiers (AIs) that a GS1 Digital Link can contain, as a table.
 
-Source: the facts of the GS1 Barcode Syntax Dictionary; `ledger.ids.dictionary` tells which edition.
+Source: the facts of the GS1 Barcode Syntax Dictionary; `millmark.ledger.ids.dictionary` tells which edition.
 
 A row is (identifiers, where, value, qualifiers, requires, excludes, name):
 
 - identifiers: an AI, or a range of AIs that share the row;
 - where: "query" if the AI may be a data attribute in a query, else "";
 - value: components in order, each a letter for the characters (n digits, x set 82, y set 39, z base64url), a length or
-  a range of lengths, "?" if it may be absent, and ":check" for each check of its content (`ledger.ids._checks`);
+  a range of lengths, "?" if it may be absent, and ":check" for each check of its content
+  (`millmark.ledger.ids._checks`);
 - qualifiers: "" if the AI is not a primary key, "-" for a key without qualifiers, otherwise the alternatives ("|"),
   each a list of qualifiers (",") in their order;
 - requires: at least one of the alternatives (",") must be on the item, with all of its members ("+");

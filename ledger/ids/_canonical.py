@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from ledger.errors import IdentifierError
-from ledger.ids._digital_link import parse_digital_link
-from ledger.ids._epc import parse_epc
-from ledger.ids.grounds import IdentifierGround
+from millmark.ledger.errors import IdentifierError
+from millmark.ledger.ids._digital_link import parse_digital_link
+from millmark.ledger.ids._epc import parse_epc
+from millmark.ledger.ids.grounds import IdentifierGround
 
 __all__ = ["MAX_IDENTIFIER_LENGTH", "canonical_identifier", "canonical_name", "is_identifier", "is_short_name"]
 

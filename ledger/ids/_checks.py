@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Final
 
-from ledger.ids._coupons import is_coupon, is_positive_offer
+from millmark.ledger.ids._coupons import is_coupon, is_positive_offer
 
 __all__ = ["CHECKS", "CSET82", "check_digit"]
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
 
-from ledger.errors import IdentifierError
-from ledger.ids._gs1 import (
+from millmark.ledger.errors import IdentifierError
+from millmark.ledger.ids._gs1 import (
     ATTRIBUTES,
     KEYS,
     belongs_in_path,

@@ -11,9 +11,9 @@ import re
 from collections.abc import Callable
 from typing import TypeAlias
 
-from ledger.errors import IdentifierError
-from ledger.ids._digital_link import DigitalLink, unescape
-from ledger.ids._gs1 import check_digit
+from millmark.ledger.errors import IdentifierError
+from millmark.ledger.ids._digital_link import DigitalLink, unescape
+from millmark.ledger.ids._gs1 import check_digit
 
 __all__ = ["parse_epc"]
 

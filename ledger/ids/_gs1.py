@@ -6,9 +6,9 @@ import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from ledger.errors import IdentifierError
-from ledger.ids._ai_table import ROWS
-from ledger.ids._checks import CHECKS, CSET82, check_digit
+from millmark.ledger.errors import IdentifierError
+from millmark.ledger.ids._ai_table import ROWS
+from millmark.ledger.ids._checks import CHECKS, CSET82, check_digit
 
 __all__ = [
     "ATTRIBUTES",
@@ -37,7 +37,7 @@ class _Component:
     """Matches as many characters as the part can have."""
     optional: bool
     checks: tuple[str, ...]
-    """Names in `ledger.ids._checks`."""
+    """Names in `millmark.ledger.ids._checks`."""
 
 
 @dataclass(frozen=True, slots=True)

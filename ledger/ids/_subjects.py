@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import sha3  # type: ignore[import-untyped]  # safe-pysha3 ships no types
 
-from ledger.errors import RecordError
-from ledger.ids._canonical import canonical_identifier
+from millmark.ledger.errors import RecordError
+from millmark.ledger.ids._canonical import canonical_identifier
 
 __all__ = ["SALT_BYTES", "Identity", "SubjectKind", "identifier_hash", "subject"]
 
@@ -66,7 +66,8 @@ class Identity:
     salt: bytes = field(repr=False)
     """32 bytes. With them, one can test guesses of the identifier, so they are not part of the repr."""
     proofs: tuple[bytes, ...] = field(default=(), repr=False)
-    """Why the salt is that of the creator's name key (`ledger.names`); without them, no bundle can show the name."""
+    """Why the salt is that of the creator's name key (`millmark.ledger.names`); without them, no bundle can show the
+    name."""
     subject: bytes = field(init=False, compare=False)
     """The on-chain name, 32 bytes."""
 

@@ -1,10 +1,10 @@
-"""The edition of the GS1 application identifiers on which `ledger.ids` is based."""
+"""The edition of the GS1 application identifiers on which `millmark.ledger.ids` is based."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from ledger.ids._ai_table import ROWS
+from millmark.ledger.ids._ai_table import ROWS
 
 __all__ = ["EDITION", "LICENCE", "ROWS", "SOURCE"]
 

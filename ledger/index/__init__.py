@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ledger.lazy import import_on_use
+from millmark.ledger.lazy import import_on_use
 
 if TYPE_CHECKING:
-    from ledger.index.book_check import check_book
-    from ledger.index.follower import ChainReader, Follower, Progress
-    from ledger.index.integrity import IndexCheck, check_index, check_rows, compare_rows
-    from ledger.index.snapshot import Snapshot, export_index, read_snapshot
-    from ledger.index.snapshot_import import Imported, import_index
-    from ledger.index.status import IndexStatus, fetch_status
+    from millmark.ledger.index.book_check import check_book
+    from millmark.ledger.index.follower import ChainReader, Follower, Progress
+    from millmark.ledger.index.integrity import IndexCheck, check_index, check_rows, compare_rows
+    from millmark.ledger.index.snapshot import Snapshot, export_index, read_snapshot
+    from millmark.ledger.index.snapshot_import import Imported, import_index
+    from millmark.ledger.index.status import IndexStatus, fetch_status
 
 __all__ = [
     "ChainReader",
@@ -38,12 +38,12 @@ __all__ = [
 ]
 
 _HOMES = {
-    "ledger.index.book_check": ("check_book",),
-    "ledger.index.follower": ("ChainReader", "Follower", "Progress"),
-    "ledger.index.integrity": ("IndexCheck", "check_index", "check_rows", "compare_rows"),
-    "ledger.index.snapshot": ("Snapshot", "export_index", "read_snapshot"),
-    "ledger.index.snapshot_import": ("Imported", "import_index"),
-    "ledger.index.status": ("IndexStatus", "fetch_status"),
+    "millmark.ledger.index.book_check": ("check_book",),
+    "millmark.ledger.index.follower": ("ChainReader", "Follower", "Progress"),
+    "millmark.ledger.index.integrity": ("IndexCheck", "check_index", "check_rows", "compare_rows"),
+    "millmark.ledger.index.snapshot": ("Snapshot", "export_index", "read_snapshot"),
+    "millmark.ledger.index.snapshot_import": ("Imported", "import_index"),
+    "millmark.ledger.index.status": ("IndexStatus", "fetch_status"),
 }
 
 __getattr__ = import_on_use(__name__, _HOMES)

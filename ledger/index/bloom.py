@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ledger.canonical import keccak256
+from millmark.ledger.canonical import keccak256
 
 
 def may_contain(bloom: bytes, value: bytes) -> bool:

@@ -11,14 +11,14 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator
 
-from ledger.canonical import sha256, to_hex
-from ledger.claims import parse_claims
-from ledger.errors import MillmarkError
-from ledger.evidence import EvidenceEntry, LeafKind, build_leaf_data
-from ledger.ids import SubjectKind, identifier_hash, subject
-from ledger.merkle import Tree, leaf_hash, verify_inclusion
-from ledger.store import Book, Connection, Rows, Store
-from ledger.store.book_rows import (
+from millmark.ledger.canonical import sha256, to_hex
+from millmark.ledger.claims import parse_claims
+from millmark.ledger.errors import MillmarkError
+from millmark.ledger.evidence import EvidenceEntry, LeafKind, build_leaf_data
+from millmark.ledger.ids import SubjectKind, identifier_hash, subject
+from millmark.ledger.merkle import Tree, leaf_hash, verify_inclusion
+from millmark.ledger.store import Book, Connection, Rows, Store
+from millmark.ledger.store.book_rows import (
     CertifiedEntryRow,
     DocumentRow,
     EvidenceRow,
@@ -26,7 +26,7 @@ from ledger.store.book_rows import (
     ModelFileRow,
     OpenedEntryRow,
 )
-from ledger.store.rows import AnchorRow, CertificateRow
+from millmark.ledger.store.rows import AnchorRow, CertificateRow
 
 __all__ = ["check_book"]
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ledger.canonical import keccak256, sha256
-from ledger.events import Event, Recorded
-from ledger.records import Contract
-from ledger.store.rows import ChainIdentityRow, RecordRow
+from millmark.ledger.canonical import keccak256, sha256
+from millmark.ledger.events import Event, Recorded
+from millmark.ledger.records import Contract
+from millmark.ledger.store.rows import ChainIdentityRow, RecordRow
 
 _DIGEST_TAG = b"millmark.index.v1"
 _CONTRACTS = {Contract.REGISTRY: b"\x01", Contract.LEDGER: b"\x02"}

@@ -13,17 +13,17 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
-from ledger.canonical import to_hex
-from ledger.errors import IndexHaltedError, MillmarkError, StoreBusyError, WrongChainError, WrongContractError
-from ledger.events import Event, Header, Recorded
-from ledger.heads import start_of
-from ledger.index.bloom import may_contain
-from ledger.index.digest import start_digest
-from ledger.index.state import State
-from ledger.index.writer import Block, write_block
-from ledger.store import Rows, Store, values_of
-from ledger.store.rows import ChainIdentityRow, CursorRow
-from ledger.store.undo import Change, Undo
+from millmark.ledger.canonical import to_hex
+from millmark.ledger.errors import IndexHaltedError, MillmarkError, StoreBusyError, WrongChainError, WrongContractError
+from millmark.ledger.events import Event, Header, Recorded
+from millmark.ledger.heads import start_of
+from millmark.ledger.index.bloom import may_contain
+from millmark.ledger.index.digest import start_digest
+from millmark.ledger.index.state import State
+from millmark.ledger.index.writer import Block, write_block
+from millmark.ledger.store import Rows, Store, values_of
+from millmark.ledger.store.rows import ChainIdentityRow, CursorRow
+from millmark.ledger.store.undo import Change, Undo
 
 CRASH_POINTS = ("index",)
 """Where the fault tests kill the process: before and after a batch of blocks is committed."""

@@ -16,17 +16,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from ledger.canonical import to_hex
-from ledger.chain import Chain, fetch_proofs
-from ledger.heads import inner_of, link, start_of
-from ledger.index.digest import extend_digest, start_digest
-from ledger.index.follower import Follower
-from ledger.index.status import fetch_status
-from ledger.records import Contract
-from ledger.slots import decode_sequence, head_slot, sequence_slot
-from ledger.store import Rows, Store, key_of
-from ledger.store.rows import ChainIdentityRow, CursorRow, HeadRow, RecordHistoryRow, RecordRow
-from ledger.store.tables import INDEX
+from millmark.ledger.canonical import to_hex
+from millmark.ledger.chain import Chain, fetch_proofs
+from millmark.ledger.heads import inner_of, link, start_of
+from millmark.ledger.index.digest import extend_digest, start_digest
+from millmark.ledger.index.follower import Follower
+from millmark.ledger.index.status import fetch_status
+from millmark.ledger.records import Contract
+from millmark.ledger.slots import decode_sequence, head_slot, sequence_slot
+from millmark.ledger.store import Rows, Store, key_of
+from millmark.ledger.store.rows import ChainIdentityRow, CursorRow, HeadRow, RecordHistoryRow, RecordRow
+from millmark.ledger.store.tables import INDEX
 
 __all__ = ["IndexCheck", "check_index", "check_rows", "compare_rows"]
 

@@ -1,7 +1,8 @@
 """Snapshot of an index: its records, from which another index is derived without asking the chain for every block.
 
 A file has what the chain has logged, and nothing else: no derived row, no name, no salt. Whoever imports it derives the
-rows itself, so that only records can be forged in it; ledger.index.snapshot_import holds those against the chain.
+rows itself, so that only records can be forged in it; millmark.ledger.index.snapshot_import holds those against the
+chain.
 
 Format: lines of JSON, compressed with gzip; bytes are in base64. The first line names the ledger. Each block with
 records has a line: number, hash, parent's hash, time, and its records in log order. The last line has the last block,
@@ -20,14 +21,14 @@ from typing import TypeVar
 
 import msgspec
 
-from ledger.errors import InputError, NotFoundError
-from ledger.events import Event, Header, Recorded, decode, find_event
-from ledger.index.digest import extend_digest, start_digest
-from ledger.index.writer import Block
-from ledger.records import Contract
-from ledger.store import Connection, Rows, Store
-from ledger.store.rows import BlockRow, ChainIdentityRow, CursorRow, RecordRow
-from ledger.store.undo import Undo
+from millmark.ledger.errors import InputError, NotFoundError
+from millmark.ledger.events import Event, Header, Recorded, decode, find_event
+from millmark.ledger.index.digest import extend_digest, start_digest
+from millmark.ledger.index.writer import Block
+from millmark.ledger.records import Contract
+from millmark.ledger.store import Connection, Rows, Store
+from millmark.ledger.store.rows import BlockRow, ChainIdentityRow, CursorRow, RecordRow
+from millmark.ledger.store.undo import Undo
 
 __all__ = ["End", "Snapshot", "Start", "export_index", "read_snapshot"]
 

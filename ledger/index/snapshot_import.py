@@ -18,20 +18,20 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from ledger.canonical import to_hex
-from ledger.chain import Chain, fetch_proofs
-from ledger.errors import ChainError, ChainUnreachableError, InputError, StoreError
-from ledger.events import Event, Header, Recorded
-from ledger.heads import inner_of, link, start_of
-from ledger.index.bloom import may_contain
-from ledger.index.digest import extend_digest, start_digest
-from ledger.index.follower import Follower, verify_identity
-from ledger.index.snapshot import End, Snapshot
-from ledger.index.writer import Block
-from ledger.records import Contract
-from ledger.slots import decode_sequence, head_slot, sequence_slot
-from ledger.store import Rows, Store
-from ledger.store.rows import ChainIdentityRow, CursorRow
+from millmark.ledger.canonical import to_hex
+from millmark.ledger.chain import Chain, fetch_proofs
+from millmark.ledger.errors import ChainError, ChainUnreachableError, InputError, StoreError
+from millmark.ledger.events import Event, Header, Recorded
+from millmark.ledger.heads import inner_of, link, start_of
+from millmark.ledger.index.bloom import may_contain
+from millmark.ledger.index.digest import extend_digest, start_digest
+from millmark.ledger.index.follower import Follower, verify_identity
+from millmark.ledger.index.snapshot import End, Snapshot
+from millmark.ledger.index.writer import Block
+from millmark.ledger.records import Contract
+from millmark.ledger.slots import decode_sequence, head_slot, sequence_slot
+from millmark.ledger.store import Rows, Store
+from millmark.ledger.store.rows import ChainIdentityRow, CursorRow
 
 __all__ = ["Imported", "import_index"]
 

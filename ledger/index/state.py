@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeAlias, TypeVar
 
-from ledger.canonical import to_hex
-from ledger.errors import IndexHaltedError, StoreError
-from ledger.events import Event, Recorded
-from ledger.store import Cell, Rows, key_of, values_of
-from ledger.store.undo import Change
+from millmark.ledger.canonical import to_hex
+from millmark.ledger.errors import IndexHaltedError, StoreError
+from millmark.ledger.events import Event, Recorded
+from millmark.ledger.store import Cell, Rows, key_of, values_of
+from millmark.ledger.store.undo import Change
 
 R = TypeVar("R")
 E = TypeVar("E", bound=Event)

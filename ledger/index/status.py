@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ledger.store import Rows, Store
-from ledger.store.rows import ChainIdentityRow, CursorRow
+from millmark.ledger.store import Rows, Store
+from millmark.ledger.store.rows import ChainIdentityRow, CursorRow
 
 __all__ = ["IndexStatus", "fetch_status"]
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from ledger.errors import IndexHaltedError
-from ledger.events import Event, Header, Recorded
-from ledger.heads import inner_of, link
-from ledger.index.digest import extend_digest
-from ledger.index.projections import apply
-from ledger.index.state import State
-from ledger.records import Contract
-from ledger.store.rows import BlockRow, CursorRow, HeadRow, RecordHistoryRow, RecordRow
+from millmark.ledger.errors import IndexHaltedError
+from millmark.ledger.events import Event, Header, Recorded
+from millmark.ledger.heads import inner_of, link
+from millmark.ledger.index.digest import extend_digest
+from millmark.ledger.index.projections import apply
+from millmark.ledger.index.state import State
+from millmark.ledger.records import Contract
+from millmark.ledger.store.rows import BlockRow, CursorRow, HeadRow, RecordHistoryRow, RecordRow
 
 
 @dataclass(frozen=True, slots=True)

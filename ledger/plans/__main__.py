@@ -1,4 +1,4 @@
-"""`python -m ledger.plans FILE`: the same as `millmark plan check`, without the rest of Millmark.
+"""`python -m millmark.ledger.plans FILE`: the same as `millmark plan check`, without the rest of Millmark.
 
 Needs no more packages than the verifier: safe-pysha3, coincurve and rfc8785. Exit code 0 the plan holds, 1 refused (the
 line names rule and row), 2 unusable input, 3 nothing could be printed.
@@ -10,7 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from ledger.plans.report import tell_check
+from millmark.ledger.plans.report import tell_check
 
 __all__ = ["main"]
 
@@ -18,7 +18,7 @@ __all__ = ["main"]
 def main(arguments: list[str] | None = None) -> int:
     """Run the command and return its exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m ledger.plans",
+        prog="python -m millmark.ledger.plans",
         description="Check a plan file offline. Exit code 0: the plan holds, 1: refused, 2: unusable input.",
     )
     parser.add_argument("file", type=Path, help="the plan file")

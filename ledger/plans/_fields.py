@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
-from ledger.canonical import MAX_SAFE_INTEGER, Json
-from ledger.errors import PlanError
+from millmark.ledger.canonical import MAX_SAFE_INTEGER, Json
+from millmark.ledger.errors import PlanError
 
 MAX_ID = 2**48 - 1
 """Largest number of a participant, machine or record."""

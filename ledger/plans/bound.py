@@ -18,9 +18,9 @@ from itertools import accumulate
 from operator import add, sub
 from typing import Protocol
 
-from ledger.errors import PlanError
-from ledger.plans.plan import Bound
-from ledger.plans.problem import Choice, Problem, Route
+from millmark.ledger.errors import PlanError
+from millmark.ledger.plans.plan import Bound
+from millmark.ledger.plans.problem import Choice, Problem, Route
 
 __all__ = [
     "NO_PATH",

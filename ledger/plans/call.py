@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ledger.canonical import Json, canonical_json, sha256, to_hex
-from ledger.errors import PlanError
-from ledger.plans._fields import (
+from millmark.ledger.canonical import Json, canonical_json, sha256, to_hex
+from millmark.ledger.errors import PlanError
+from millmark.ledger.plans._fields import (
     MAX_AMOUNT,
     MAX_ID,
     MAX_JOBS,
@@ -27,7 +27,7 @@ from ledger.plans._fields import (
     read_object,
     read_text,
 )
-from ledger.plans.capability import Need, parse_need
+from millmark.ledger.plans.capability import Need, parse_need
 
 __all__ = [
     "CALL_FORMAT",

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ledger.canonical import MAX_SAFE_INTEGER, Json
-from ledger.errors import PlanError
-from ledger.plans._fields import (
+from millmark.ledger.canonical import MAX_SAFE_INTEGER, Json
+from millmark.ledger.errors import PlanError
+from millmark.ledger.plans._fields import (
     check_ascending,
     check_count,
     check_range,
@@ -21,7 +21,7 @@ from ledger.plans._fields import (
     read_object,
     read_text,
 )
-from ledger.plans.grounds import OfferGround
+from millmark.ledger.plans.grounds import OfferGround
 
 __all__ = ["Capability", "Choices", "Need", "Range", "is_capable", "parse_capability", "parse_need", "why_not_capable"]
 

@@ -16,14 +16,14 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ledger.canonical import MAX_SAFE_INTEGER, to_hex
-from ledger.errors import PlanError
-from ledger.phrases import Phrase
-from ledger.plans.bound import SlotPrices, build_slot_prices, derive_bound, path_cost, verify_size
-from ledger.plans.breaches import PlanBreach
-from ledger.plans.call import Call, Objective
-from ledger.plans.counted import Counted, count_offers
-from ledger.plans.feasible import (
+from millmark.ledger.canonical import MAX_SAFE_INTEGER, to_hex
+from millmark.ledger.errors import PlanError
+from millmark.ledger.phrases import Phrase
+from millmark.ledger.plans.bound import SlotPrices, build_slot_prices, derive_bound, path_cost, verify_size
+from millmark.ledger.plans.breaches import PlanBreach
+from millmark.ledger.plans.call import Call, Objective
+from millmark.ledger.plans.counted import Counted, count_offers
+from millmark.ledger.plans.feasible import (
     fixed_rows,
     sum_cost,
     verify_alone,
@@ -32,12 +32,12 @@ from ledger.plans.feasible import (
     verify_machines,
     verify_rows,
 )
-from ledger.plans.file import PlanFile, PlanPart
-from ledger.plans.offer import Offer
-from ledger.plans.plan import Bound, Plan
-from ledger.plans.problem import Problem, build_problem
-from ledger.plans.rules import PlanRule, refuse
-from ledger.plans.ties import verify_ties
+from millmark.ledger.plans.file import PlanFile, PlanPart
+from millmark.ledger.plans.offer import Offer
+from millmark.ledger.plans.plan import Bound, Plan
+from millmark.ledger.plans.problem import Problem, build_problem
+from millmark.ledger.plans.rules import PlanRule, refuse
+from millmark.ledger.plans.ties import verify_ties
 
 __all__ = [
     "PartCheck",

@@ -6,13 +6,13 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ledger.errors import ProofError
-from ledger.plans.call import Call
-from ledger.plans.capability import Need, why_not_capable
-from ledger.plans.file import Machine
-from ledger.plans.grounds import OfferGround
-from ledger.plans.offer import Offer, OfferWithdrawal, OpenedOffer
-from ledger.plans.plan import Key
+from millmark.ledger.errors import ProofError
+from millmark.ledger.plans.call import Call
+from millmark.ledger.plans.capability import Need, why_not_capable
+from millmark.ledger.plans.file import Machine
+from millmark.ledger.plans.grounds import OfferGround
+from millmark.ledger.plans.offer import Offer, OfferWithdrawal, OpenedOffer
+from millmark.ledger.plans.plan import Key
 
 __all__ = ["Counted", "count_offers"]
 

@@ -6,13 +6,13 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
-from ledger.canonical import to_hex
-from ledger.plans.breaches import PlanBreach
-from ledger.plans.call import Call, Objective
-from ledger.plans.offer import Offer
-from ledger.plans.plan import CauseKind, Cost, Key, Leg, Plan, Row
-from ledger.plans.problem import Problem, Route, carbon_cost, spent_on
-from ledger.plans.rules import PlanRule, refuse
+from millmark.ledger.canonical import to_hex
+from millmark.ledger.plans.breaches import PlanBreach
+from millmark.ledger.plans.call import Call, Objective
+from millmark.ledger.plans.offer import Offer
+from millmark.ledger.plans.plan import CauseKind, Cost, Key, Leg, Plan, Row
+from millmark.ledger.plans.problem import Problem, Route, carbon_cost, spent_on
+from millmark.ledger.plans.rules import PlanRule, refuse
 
 _TAKES_OFFERS = (CauseKind.MACHINE_DOWN, CauseKind.DRIFT, CauseKind.DECLINED)
 """Causes that take offers away: those of one machine, or of one row."""

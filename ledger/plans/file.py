@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ledger.canonical import Json, canonical_json, parse_json, to_hex
-from ledger.errors import CanonicalError, PlanError
-from ledger.plans._fields import (
+from millmark.ledger.canonical import Json, canonical_json, parse_json, to_hex
+from millmark.ledger.errors import CanonicalError, PlanError
+from millmark.ledger.plans._fields import (
     MAX_ID,
     check_ascending,
     check_count,
@@ -19,10 +19,10 @@ from ledger.plans._fields import (
     read_object,
     read_optional_array,
 )
-from ledger.plans.call import Call, Objective, parse_call, parse_objective
-from ledger.plans.capability import MAX_KINDS, Capability, parse_capability
-from ledger.plans.offer import OpenedOffer, parse_opened_offer
-from ledger.plans.plan import (
+from millmark.ledger.plans.call import Call, Objective, parse_call, parse_objective
+from millmark.ledger.plans.capability import MAX_KINDS, Capability, parse_capability
+from millmark.ledger.plans.offer import OpenedOffer, parse_opened_offer
+from millmark.ledger.plans.plan import (
     Bound,
     Cause,
     Leg,

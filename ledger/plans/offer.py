@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from ledger.canonical import Json, to_hex
-from ledger.errors import PlanError
-from ledger.evidence import SALT_BYTES, LeafKind, build_leaf_data
-from ledger.merkle import leaf_hash, verify_inclusion
-from ledger.plans._fields import (
+from millmark.ledger.canonical import Json, to_hex
+from millmark.ledger.errors import PlanError
+from millmark.ledger.evidence import SALT_BYTES, LeafKind, build_leaf_data
+from millmark.ledger.merkle import leaf_hash, verify_inclusion
+from millmark.ledger.plans._fields import (
     MAX_AMOUNT,
     MAX_ID,
     MAX_OPERATIONS,
@@ -28,7 +28,7 @@ from ledger.plans._fields import (
     read_object,
     read_text,
 )
-from ledger.plans.plan import Cause, parse_cause
+from millmark.ledger.plans.plan import Cause, parse_cause
 
 __all__ = [
     "OFFER_FORMAT",

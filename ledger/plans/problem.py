@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 
-from ledger.plans.call import Call, Job, Objective, Transport
-from ledger.plans.offer import Offer
-from ledger.plans.plan import Key, Leg, Row
+from millmark.ledger.plans.call import Call, Job, Objective, Transport
+from millmark.ledger.plans.offer import Offer
+from millmark.ledger.plans.plan import Key, Leg, Row
 
 __all__ = ["Choice", "Problem", "Route", "build_problem"]
 

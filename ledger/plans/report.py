@@ -12,17 +12,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from ledger.canonical import Json, to_hex
-from ledger.errors import MillmarkError, PlanError, PlanRefusedError
-from ledger.plans.check import PlanCheck, check_plan, jain_per_mille
-from ledger.plans.file import MAX_PLAN_FILE_BYTES, PlanFile, parse_plan_file
-from ledger.plans.plan import Plan
-from ledger.terminal import NO_ANSWER, write
+from millmark.ledger.canonical import Json, to_hex
+from millmark.ledger.errors import MillmarkError, PlanError, PlanRefusedError
+from millmark.ledger.plans.check import PlanCheck, check_plan, jain_per_mille
+from millmark.ledger.plans.file import MAX_PLAN_FILE_BYTES, PlanFile, parse_plan_file
+from millmark.ledger.plans.plan import Plan
+from millmark.ledger.terminal import NO_ANSWER, write
 
 __all__ = ["FORMAT", "check_lines", "check_to_json", "per_cent", "read_plan_file", "tell_check"]
 
 FORMAT: Final = "millmark.plan.check/1"
-"""As of all commands that print JSON; services.output, which names theirs, may not be there."""
+"""As of all commands that print JSON; millmark.services.output, which names theirs, may not be there."""
 
 
 def read_plan_file(path: Path) -> PlanFile:

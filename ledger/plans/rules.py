@@ -5,10 +5,10 @@ from __future__ import annotations
 import enum
 from typing import NoReturn
 
-from ledger.canonical import to_hex
-from ledger.errors import PlanRefusedError
-from ledger.plans.breaches import PlanRefusal
-from ledger.plans.plan import Key
+from millmark.ledger.canonical import to_hex
+from millmark.ledger.errors import PlanRefusedError
+from millmark.ledger.plans.breaches import PlanRefusal
+from millmark.ledger.plans.plan import Key
 
 __all__ = ["PlanRule", "refuse"]
 

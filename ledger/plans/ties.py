@@ -6,12 +6,12 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
-from ledger.canonical import sha256, to_hex
-from ledger.plans.breaches import PlanBreach
-from ledger.plans.feasible import lateness_cost, rows_by_machine
-from ledger.plans.plan import Key, Plan, Row
-from ledger.plans.problem import Choice, Problem, Route
-from ledger.plans.rules import PlanRule, refuse
+from millmark.ledger.canonical import sha256, to_hex
+from millmark.ledger.plans.breaches import PlanBreach
+from millmark.ledger.plans.feasible import lateness_cost, rows_by_machine
+from millmark.ledger.plans.plan import Key, Plan, Row
+from millmark.ledger.plans.problem import Choice, Problem, Route
+from millmark.ledger.plans.rules import PlanRule, refuse
 
 __all__ = ["find_tied", "tie_rank", "verify_ties"]
 

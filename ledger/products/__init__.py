@@ -10,7 +10,7 @@ Pure: integers and text, no clock, no file, no socket.
 
 from __future__ import annotations
 
-from ledger.products._configure import (
+from millmark.ledger.products._configure import (
     Configuration,
     Operation,
     configure,
@@ -18,9 +18,9 @@ from ledger.products._configure import (
     parse_choices,
     verify_specification,
 )
-from ledger.products._domains import Domain, Span, ValueSet
-from ledger.products._marks import build_mark, element_string
-from ledger.products._model import (
+from millmark.ledger.products._domains import Domain, Span, ValueSet
+from millmark.ledger.products._marks import build_mark, element_string
+from millmark.ledger.products._model import (
     MAX_BYTES,
     MAX_FILE_BYTES,
     Choice,
@@ -35,10 +35,10 @@ from ledger.products._model import (
     TextOption,
     name_in,
 )
-from ledger.products._order import FindProduct, build_order_document, verify_order_document
-from ledger.products._parse import parse_product
-from ledger.products._search import complete, find_cheapest, find_unreachable
-from ledger.products._values import Value, money
+from millmark.ledger.products._order import FindProduct, build_order_document, verify_order_document
+from millmark.ledger.products._parse import parse_product
+from millmark.ledger.products._search import complete, find_cheapest, find_unreachable
+from millmark.ledger.products._values import Value, money
 
 __all__ = [
     "MAX_BYTES",

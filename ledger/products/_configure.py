@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ledger.canonical import Json
-from ledger.errors import SpecificationError
-from ledger.products._domains import Domain, Span
-from ledger.products._model import (
+from millmark.ledger.canonical import Json
+from millmark.ledger.errors import SpecificationError
+from millmark.ledger.products._domains import Domain, Span
+from millmark.ledger.products._model import (
     Choice,
     ChoiceOption,
     FromOption,
@@ -18,8 +18,8 @@ from ledger.products._model import (
     Step,
     TextOption,
 )
-from ledger.products._narrow import Domains, holds, narrow
-from ledger.products._values import Value, check_value, describe, read_value
+from millmark.ledger.products._narrow import Domains, holds, narrow
+from millmark.ledger.products._values import Value, check_value, describe, read_value
 
 __all__ = [
     "Configuration",

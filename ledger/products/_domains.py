@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from ledger.canonical import Json
+from millmark.ledger.canonical import Json
 
 __all__ = ["Domain", "Span", "ValueSet"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ledger.errors import IdentifierError
-from ledger.ids import ATTRIBUTES, DigitalLink, excluded_by
-from ledger.products._model import Product
+from millmark.ledger.errors import IdentifierError
+from millmark.ledger.ids import ATTRIBUTES, DigitalLink, excluded_by
+from millmark.ledger.products._model import Product
 
 __all__ = ["build_mark", "element_string", "verify_marks"]
 

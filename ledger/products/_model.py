@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
 
-from ledger.canonical import Json, canonical_json, sha256
-from ledger.products._domains import Domain
+from millmark.ledger.canonical import Json, canonical_json, sha256
+from millmark.ledger.products._domains import Domain
 
 __all__ = [
     "FORMAT",

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from ledger.errors import SpecificationError
-from ledger.products._domains import Domain
-from ledger.products._model import Condition, Constraint, Product
-from ledger.products._values import Value, describe, domain_of, full_domain
+from millmark.ledger.errors import SpecificationError
+from millmark.ledger.products._domains import Domain
+from millmark.ledger.products._model import Condition, Constraint, Product
+from millmark.ledger.products._values import Value, describe, domain_of, full_domain
 
 __all__ = ["Domains", "Part", "find_broken", "holds", "narrow", "narrow_from"]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
-from ledger.canonical import Json, canonical_json, parse_hex32
-from ledger.errors import CanonicalError, SpecificationError
-from ledger.products._configure import Configuration, Operation, verify_specification
-from ledger.products._model import Product, name_in
-from ledger.products._parse import parse_product
+from millmark.ledger.canonical import Json, canonical_json, parse_hex32
+from millmark.ledger.errors import CanonicalError, SpecificationError
+from millmark.ledger.products._configure import Configuration, Operation, verify_specification
+from millmark.ledger.products._model import Product, name_in
+from millmark.ledger.products._parse import parse_product
 
 __all__ = ["FindProduct", "build_order_document", "verify_order_document"]
 

@@ -6,11 +6,11 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeVar
 
-from ledger.canonical import Json, parse_json
-from ledger.errors import CanonicalError, IdentifierError, ProductError
-from ledger.products._domains import Domain, Span, ValueSet
-from ledger.products._marks import verify_marks
-from ledger.products._model import (
+from millmark.ledger.canonical import Json, parse_json
+from millmark.ledger.errors import CanonicalError, IdentifierError, ProductError
+from millmark.ledger.products._domains import Domain, Span, ValueSet
+from millmark.ledger.products._marks import verify_marks
+from millmark.ledger.products._model import (
     FORMAT,
     MAX_BYTES,
     MAX_FILE_BYTES,
@@ -28,7 +28,7 @@ from ledger.products._model import (
     Step,
     TextOption,
 )
-from ledger.products._values import is_plain
+from millmark.ledger.products._values import is_plain
 
 __all__ = ["parse_product"]
 

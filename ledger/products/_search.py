@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, TypeAlias
 
-from ledger.errors import SpecificationError
-from ledger.products._configure import Configuration, configure, find_possible, price_of
-from ledger.products._domains import Domain, Span
-from ledger.products._model import ChoiceOption, Constraint, Option, Product, TextOption
-from ledger.products._narrow import Domains, find_broken, narrow_from
-from ledger.products._values import Value, domain_of
+from millmark.ledger.errors import SpecificationError
+from millmark.ledger.products._configure import Configuration, configure, find_possible, price_of
+from millmark.ledger.products._domains import Domain, Span
+from millmark.ledger.products._model import ChoiceOption, Constraint, Option, Product, TextOption
+from millmark.ledger.products._narrow import Domains, find_broken, narrow_from
+from millmark.ledger.products._values import Value, domain_of
 
 __all__ = ["complete", "find_cheapest", "find_unreachable"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import TypeAlias
 
-from ledger.errors import SpecificationError
-from ledger.products._domains import Domain, Span, ValueSet
-from ledger.products._model import ChoiceOption, IntegerOption, Option, TextOption
+from millmark.ledger.errors import SpecificationError
+from millmark.ledger.products._domains import Domain, Span, ValueSet
+from millmark.ledger.products._model import ChoiceOption, IntegerOption, Option, TextOption
 
 __all__ = ["Value", "check_value", "describe", "domain_of", "full_domain", "is_plain", "money", "read_value"]
 

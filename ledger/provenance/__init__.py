@@ -11,24 +11,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ledger.lazy import import_on_use
+from millmark.ledger.lazy import import_on_use
 
 if TYPE_CHECKING:
-    from ledger.provenance.answers import Certificate, OrderTrace, Participant, Trace
-    from ledger.provenance.bundles import build_bundle
-    from ledger.provenance.consortium import build_trust_file, participants
-    from ledger.provenance.disclosure import Disclosing, parse_disclosing
-    from ledger.provenance.limits import MAX_RECALLED, MAX_TRACED, Limits
-    from ledger.provenance.measurements import build_shared_measurements
-    from ledger.provenance.openings import find_certificate, find_certified_lots, find_issue, find_opening
-    from ledger.provenance.passports import Fact, Passport, find_coded_lot, passport, passport_statements
-    from ledger.provenance.reader import Direction, Reader, open_reader
-    from ledger.provenance.recall_answers import Recall
-    from ledger.provenance.recall_proofs import RecallBundle, build_recall_bundles
-    from ledger.provenance.recalls import recall
-    from ledger.provenance.resolve import verify_name
-    from ledger.provenance.statements import Told, build_statements, tell_trace
-    from ledger.provenance.traces import build_trace, certificate, sort_lots, trace, trace_lot, trace_order
+    from millmark.ledger.provenance.answers import Certificate, OrderTrace, Participant, Trace
+    from millmark.ledger.provenance.bundles import build_bundle
+    from millmark.ledger.provenance.consortium import build_trust_file, participants
+    from millmark.ledger.provenance.disclosure import Disclosing, parse_disclosing
+    from millmark.ledger.provenance.limits import MAX_RECALLED, MAX_TRACED, Limits
+    from millmark.ledger.provenance.measurements import build_shared_measurements
+    from millmark.ledger.provenance.openings import find_certificate, find_certified_lots, find_issue, find_opening
+    from millmark.ledger.provenance.passports import Fact, Passport, find_coded_lot, passport, passport_statements
+    from millmark.ledger.provenance.reader import Direction, Reader, open_reader
+    from millmark.ledger.provenance.recall_answers import Recall
+    from millmark.ledger.provenance.recall_proofs import RecallBundle, build_recall_bundles
+    from millmark.ledger.provenance.recalls import recall
+    from millmark.ledger.provenance.resolve import verify_name
+    from millmark.ledger.provenance.statements import Told, build_statements, tell_trace
+    from millmark.ledger.provenance.traces import build_trace, certificate, sort_lots, trace, trace_lot, trace_order
 
 __all__ = [
     "MAX_RECALLED",
@@ -73,21 +73,28 @@ __all__ = [
 ]
 
 _HOMES = {
-    "ledger.provenance.answers": ("Certificate", "OrderTrace", "Participant", "Trace"),
-    "ledger.provenance.bundles": ("build_bundle",),
-    "ledger.provenance.consortium": ("build_trust_file", "participants"),
-    "ledger.provenance.disclosure": ("Disclosing", "parse_disclosing"),
-    "ledger.provenance.limits": ("MAX_RECALLED", "MAX_TRACED", "Limits"),
-    "ledger.provenance.measurements": ("build_shared_measurements",),
-    "ledger.provenance.openings": ("find_certificate", "find_certified_lots", "find_issue", "find_opening"),
-    "ledger.provenance.passports": ("Fact", "Passport", "find_coded_lot", "passport", "passport_statements"),
-    "ledger.provenance.reader": ("Direction", "Reader", "open_reader"),
-    "ledger.provenance.recall_answers": ("Recall",),
-    "ledger.provenance.recall_proofs": ("RecallBundle", "build_recall_bundles"),
-    "ledger.provenance.recalls": ("recall",),
-    "ledger.provenance.resolve": ("verify_name",),
-    "ledger.provenance.statements": ("Told", "build_statements", "tell_trace"),
-    "ledger.provenance.traces": ("build_trace", "certificate", "sort_lots", "trace", "trace_lot", "trace_order"),
+    "millmark.ledger.provenance.answers": ("Certificate", "OrderTrace", "Participant", "Trace"),
+    "millmark.ledger.provenance.bundles": ("build_bundle",),
+    "millmark.ledger.provenance.consortium": ("build_trust_file", "participants"),
+    "millmark.ledger.provenance.disclosure": ("Disclosing", "parse_disclosing"),
+    "millmark.ledger.provenance.limits": ("MAX_RECALLED", "MAX_TRACED", "Limits"),
+    "millmark.ledger.provenance.measurements": ("build_shared_measurements",),
+    "millmark.ledger.provenance.openings": ("find_certificate", "find_certified_lots", "find_issue", "find_opening"),
+    "millmark.ledger.provenance.passports": ("Fact", "Passport", "find_coded_lot", "passport", "passport_statements"),
+    "millmark.ledger.provenance.reader": ("Direction", "Reader", "open_reader"),
+    "millmark.ledger.provenance.recall_answers": ("Recall",),
+    "millmark.ledger.provenance.recall_proofs": ("RecallBundle", "build_recall_bundles"),
+    "millmark.ledger.provenance.recalls": ("recall",),
+    "millmark.ledger.provenance.resolve": ("verify_name",),
+    "millmark.ledger.provenance.statements": ("Told", "build_statements", "tell_trace"),
+    "millmark.ledger.provenance.traces": (
+        "build_trace",
+        "certificate",
+        "sort_lots",
+        "trace",
+        "trace_lot",
+        "trace_order",
+    ),
 }
 
 __getattr__ = import_on_use(__name__, _HOMES)

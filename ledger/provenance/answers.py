@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from ledger.events import Event
-from ledger.provenance.jsonform import Printable
-from ledger.records import (
+from millmark.ledger.events import Event
+from millmark.ledger.provenance.jsonform import Printable
+from millmark.ledger.records import (
     AssignmentState,
     CertificateStatus,
     LotState,

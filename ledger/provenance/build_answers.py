@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable
 
-from ledger.provenance import answers
-from ledger.provenance.jsonform import moment
-from ledger.provenance.limits import Limits
-from ledger.provenance.reader import Reader, unit
-from ledger.records import AssignmentState, Contract, LotState, OrderState, TransformationKind
-from ledger.store.rows import (
+from millmark.ledger.provenance import answers
+from millmark.ledger.provenance.jsonform import moment
+from millmark.ledger.provenance.limits import Limits
+from millmark.ledger.provenance.reader import Reader, unit
+from millmark.ledger.records import AssignmentState, Contract, LotState, OrderState, TransformationKind
+from millmark.ledger.store.rows import (
     AnchorRow,
     AssignmentRow,
     HeadRow,

@@ -6,26 +6,26 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from ledger.ages import MAX_ANCESTRY
-from ledger.bundle import Bundle, IdentityShown, encode_bundle
-from ledger.canonical import to_hex
-from ledger.chain import Chain, StateProofs, fetch_headers, fetch_proofs, fetch_seals, fetch_trust, verify_seen
-from ledger.checkpoint import SignedCheckpoint
-from ledger.errors import ChainError, NotFoundError
-from ledger.headers import parse_header
-from ledger.ids import SubjectKind
-from ledger.names import subjects_of
-from ledger.provenance.disclosure import (
+from millmark.ledger.ages import MAX_ANCESTRY
+from millmark.ledger.bundle import Bundle, IdentityShown, encode_bundle
+from millmark.ledger.canonical import to_hex
+from millmark.ledger.chain import Chain, StateProofs, fetch_headers, fetch_proofs, fetch_seals, fetch_trust, verify_seen
+from millmark.ledger.checkpoint import SignedCheckpoint
+from millmark.ledger.errors import ChainError, NotFoundError
+from millmark.ledger.headers import parse_header
+from millmark.ledger.ids import SubjectKind
+from millmark.ledger.names import subjects_of
+from millmark.ledger.provenance.disclosure import (
     Disclosing,
     disclose_claims,
     disclose_evidence,
     disclose_identities,
     disclose_inferences,
 )
-from ledger.provenance.reader import Reader, open_reader
-from ledger.provenance.resolve import find_subject, verify_name
-from ledger.provenance.selection import Selection, select_records
-from ledger.slots import (
+from millmark.ledger.provenance.reader import Reader, open_reader
+from millmark.ledger.provenance.resolve import find_subject, verify_name
+from millmark.ledger.provenance.selection import Selection, select_records
+from millmark.ledger.slots import (
     KeySlots,
     MachineSlots,
     ModelSlots,
@@ -37,8 +37,8 @@ from ledger.slots import (
     machine_slot,
     slots_of,
 )
-from ledger.store import Store
-from ledger.trust import BelievedBlock
+from millmark.ledger.store import Store
+from millmark.ledger.trust import BelievedBlock
 
 __all__ = ["build_bundle"]
 
@@ -189,7 +189,7 @@ def _verify(chain: Chain, bundle: Bundle, data: bytes) -> None:
 
     Any status of certificates is accepted: a bundle about a failed lot is correct, too.
     """
-    from ledger.verify import verify_bundle  # noqa: PLC0415  # for bundles alone
+    from millmark.ledger.verify import verify_bundle  # noqa: PLC0415  # for bundles alone
 
     proof_block, believed = parse_header(bundle.headers[0]), parse_header(bundle.headers[-1])
     trust = fetch_trust(chain, {}, BelievedBlock(believed.number, believed.hash))

@@ -1,8 +1,8 @@
 """Finds the quality cases that concern a reader, among the recall notices of the whole network.
 
 Most notices concern others alone, or were answered or closed long ago. They are passed over with a few questions for
-many of them; only what is left is built (ledger.provenance.cases), since that is a walk for each. A search is bounded
-in notices and in lots. The newest notices are looked at first, and `CaseList.truncated` says that not all were.
+many of them; only what is left is built (millmark.ledger.provenance.cases), since that is a walk for each. A search is
+bounded in notices and in lots. The newest notices are looked at first, and `CaseList.truncated` says that not all were.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from ledger.provenance import cases
-from ledger.provenance.cases import Case, build_case, reach
-from ledger.provenance.limits import Limits
-from ledger.provenance.reader import Reader
-from ledger.records import LotState, NoteKind
-from ledger.store.rows import LotRow, NoteRow, PackingRow, RecordHistoryRow
+from millmark.ledger.provenance import cases
+from millmark.ledger.provenance.cases import Case, build_case, reach
+from millmark.ledger.provenance.limits import Limits
+from millmark.ledger.provenance.reader import Reader
+from millmark.ledger.records import LotState, NoteKind
+from millmark.ledger.store.rows import LotRow, NoteRow, PackingRow, RecordHistoryRow
 
 __all__ = ["CaseList", "find_cases", "find_opened"]
 

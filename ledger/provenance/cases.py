@@ -15,16 +15,16 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from ledger.canonical import Json
-from ledger.errors import NotFoundError
-from ledger.ids import SubjectKind
-from ledger.provenance import answers
-from ledger.provenance.jsonform import moment
-from ledger.provenance.limits import Limits
-from ledger.provenance.reader import Nearest, Reader
-from ledger.provenance.words import find_written
-from ledger.records import LotState, NoteKind
-from ledger.store.rows import LotRow, NoteRow, OrderRow, RecordHistoryRow, gates_of
+from millmark.ledger.canonical import Json
+from millmark.ledger.errors import NotFoundError
+from millmark.ledger.ids import SubjectKind
+from millmark.ledger.provenance import answers
+from millmark.ledger.provenance.jsonform import moment
+from millmark.ledger.provenance.limits import Limits
+from millmark.ledger.provenance.reader import Nearest, Reader
+from millmark.ledger.provenance.words import find_written
+from millmark.ledger.records import LotState, NoteKind
+from millmark.ledger.store.rows import LotRow, NoteRow, OrderRow, RecordHistoryRow, gates_of
 
 __all__ = [
     "LIMITS",

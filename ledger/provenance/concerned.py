@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
-from ledger.records import Contract
-from ledger.store import Rows
-from ledger.store.rows import CustodyChangeRow, LotInputRow, LotOutputRow, LotRow, PackingRow, RecordRow
+from millmark.ledger.records import Contract
+from millmark.ledger.store import Rows
+from millmark.ledger.store.rows import CustodyChangeRow, LotInputRow, LotOutputRow, LotRow, PackingRow, RecordRow
 
 __all__ = ["carried_in", "find_concerned", "packed_in", "walk"]
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ledger.chain import Chain, fetch_checkpoint, fetch_trust
-from ledger.errors import InputError, NotFoundError
-from ledger.provenance import answers
-from ledger.provenance.jsonform import moment
-from ledger.provenance.reader import open_reader
-from ledger.records import Role
-from ledger.store import Store
-from ledger.store.rows import KeyRow, ParticipantRow, RecoveryRow
-from ledger.trust import BelievedBlock, Cosigner, Cosigners, TrustFile, Validator, Validators
+from millmark.ledger.chain import Chain, fetch_checkpoint, fetch_trust
+from millmark.ledger.errors import InputError, NotFoundError
+from millmark.ledger.provenance import answers
+from millmark.ledger.provenance.jsonform import moment
+from millmark.ledger.provenance.reader import open_reader
+from millmark.ledger.records import Role
+from millmark.ledger.store import Store
+from millmark.ledger.store.rows import KeyRow, ParticipantRow, RecoveryRow
+from millmark.ledger.trust import BelievedBlock, Cosigner, Cosigners, TrustFile, Validator, Validators
 
 __all__ = ["build_trust_file", "participant", "participants"]
 

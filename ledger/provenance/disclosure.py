@@ -11,21 +11,21 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
 
-from ledger.bundle import EvidenceEntryShown, IdentityShown, InferenceShown, ShownClaims, ShownEvidence
-from ledger.canonical import MAX_SAFE_INTEGER, Json, to_hex
-from ledger.claims import Claims, Path, parse_claims
-from ledger.errors import InputError, ProofError, RegisterError
-from ledger.events.certificates import CertificateIssued
-from ledger.events.orders import AssignmentFinished, AssignmentStarted
-from ledger.evidence import EvidenceEntry, build_leaf_data
-from ledger.footprint import PATH, Moment, RegisterEntry, is_register_alone, parse_register_entry
-from ledger.ids import Identity, SubjectKind
-from ledger.merkle import Tree, leaf_hash
-from ledger.provenance.permissions import Visibility
-from ledger.provenance.selection import Selection
-from ledger.slots import StreamSlots
-from ledger.store import Book, Rows
-from ledger.store.rows import CertificateRow, MachineRow
+from millmark.ledger.bundle import EvidenceEntryShown, IdentityShown, InferenceShown, ShownClaims, ShownEvidence
+from millmark.ledger.canonical import MAX_SAFE_INTEGER, Json, to_hex
+from millmark.ledger.claims import Claims, Path, parse_claims
+from millmark.ledger.errors import InputError, ProofError, RegisterError
+from millmark.ledger.events.certificates import CertificateIssued
+from millmark.ledger.events.orders import AssignmentFinished, AssignmentStarted
+from millmark.ledger.evidence import EvidenceEntry, build_leaf_data
+from millmark.ledger.footprint import PATH, Moment, RegisterEntry, is_register_alone, parse_register_entry
+from millmark.ledger.ids import Identity, SubjectKind
+from millmark.ledger.merkle import Tree, leaf_hash
+from millmark.ledger.provenance.permissions import Visibility
+from millmark.ledger.provenance.selection import Selection
+from millmark.ledger.slots import StreamSlots
+from millmark.ledger.store import Book, Rows
+from millmark.ledger.store.rows import CertificateRow, MachineRow
 
 __all__ = ["Disclosing", "choose_fields", "parse_disclosing"]
 

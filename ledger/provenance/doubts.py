@@ -11,14 +11,14 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from ledger.provenance import answers
-from ledger.provenance.cases import build_case
-from ledger.provenance.jsonform import moment
-from ledger.provenance.limits import Limits
-from ledger.provenance.reader import Reader
-from ledger.provenance.words import text_of
-from ledger.records import CertificateState, CertificateStatus, LotState, NoteKind, Verdict
-from ledger.store.rows import CertificateRow, LotRow, NoteRow, RecordHistoryRow
+from millmark.ledger.provenance import answers
+from millmark.ledger.provenance.cases import build_case
+from millmark.ledger.provenance.jsonform import moment
+from millmark.ledger.provenance.limits import Limits
+from millmark.ledger.provenance.reader import Reader
+from millmark.ledger.provenance.words import text_of
+from millmark.ledger.records import CertificateState, CertificateStatus, LotState, NoteKind, Verdict
+from millmark.ledger.store.rows import CertificateRow, LotRow, NoteRow, RecordHistoryRow
 
 __all__ = ["Doubt", "Doubts", "Judged", "Notice", "find_doubts"]
 

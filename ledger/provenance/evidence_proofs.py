@@ -5,19 +5,19 @@ They need the leaf hashes of the whole stream, which only the company that captu
 
 from __future__ import annotations
 
-from ledger.canonical import to_hex
-from ledger.errors import InputError, NotFoundError, ProofError
-from ledger.merkle import Tree
-from ledger.provenance import answers
-from ledger.provenance.build_answers import build_stream
-from ledger.provenance.jsonform import moment
-from ledger.provenance.listings import Page, find_assignment
-from ledger.provenance.reader import HINT_INDEX, Reader, open_reader
-from ledger.provenance.resolve import build_unknown
-from ledger.provenance.resource_answers import ConsistencyProof, InclusionProof, ShownEntry
-from ledger.provenance.traces import find_certificate_row
-from ledger.store import Store
-from ledger.store.rows import AnchorRow, StreamRow
+from millmark.ledger.canonical import to_hex
+from millmark.ledger.errors import InputError, NotFoundError, ProofError
+from millmark.ledger.merkle import Tree
+from millmark.ledger.provenance import answers
+from millmark.ledger.provenance.build_answers import build_stream
+from millmark.ledger.provenance.jsonform import moment
+from millmark.ledger.provenance.listings import Page, find_assignment
+from millmark.ledger.provenance.reader import HINT_INDEX, Reader, open_reader
+from millmark.ledger.provenance.resolve import build_unknown
+from millmark.ledger.provenance.resource_answers import ConsistencyProof, InclusionProof, ShownEntry
+from millmark.ledger.provenance.traces import find_certificate_row
+from millmark.ledger.store import Store
+from millmark.ledger.store.rows import AnchorRow, StreamRow
 
 __all__ = ["anchors", "assignment_evidence", "certificate_evidence", "prove_consistency", "prove_inclusion", "stream"]
 

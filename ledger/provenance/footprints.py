@@ -10,10 +10,10 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ledger.claims import parse_claims
-from ledger.errors import ClaimsError, FootprintError, NotFoundError, RegisterError
-from ledger.evidence import EvidenceEntry
-from ledger.footprint import (
+from millmark.ledger.claims import parse_claims
+from millmark.ledger.errors import ClaimsError, FootprintError, NotFoundError, RegisterError
+from millmark.ledger.evidence import EvidenceEntry
+from millmark.ledger.footprint import (
     PATH,
     Amounts,
     Contribution,
@@ -27,12 +27,12 @@ from ledger.footprint import (
     register_event_id,
     wh_between,
 )
-from ledger.provenance.jsonform import Printable
-from ledger.provenance.listings import find_assignment
-from ledger.provenance.reader import Reader, open_reader
-from ledger.provenance.resolve import build_unknown
-from ledger.store import Store
-from ledger.store.rows import LotInputRow, LotOutputRow, LotRow, StreamRow, TransformationRow
+from millmark.ledger.provenance.jsonform import Printable
+from millmark.ledger.provenance.listings import find_assignment
+from millmark.ledger.provenance.reader import Reader, open_reader
+from millmark.ledger.provenance.resolve import build_unknown
+from millmark.ledger.store import Store
+from millmark.ledger.store.rows import LotInputRow, LotOutputRow, LotRow, StreamRow, TransformationRow
 
 __all__ = [
     "AssignmentEnergy",

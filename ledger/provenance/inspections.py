@@ -6,13 +6,13 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from ledger.ids import SubjectKind
-from ledger.provenance import answers
-from ledger.provenance.build_answers import build_lot, build_waivers
-from ledger.provenance.jsonform import moment
-from ledger.provenance.reader import Reader
-from ledger.records import CertificateState, CertificateStatus, Contract, Gate, LotState, OrderState
-from ledger.store.rows import (
+from millmark.ledger.ids import SubjectKind
+from millmark.ledger.provenance import answers
+from millmark.ledger.provenance.build_answers import build_lot, build_waivers
+from millmark.ledger.provenance.jsonform import moment
+from millmark.ledger.provenance.reader import Reader
+from millmark.ledger.records import CertificateState, CertificateStatus, Contract, Gate, LotState, OrderState
+from millmark.ledger.store.rows import (
     AssignmentRow,
     CertificateRow,
     LotRow,

@@ -13,8 +13,8 @@ from typing import Any, TypeAlias, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from ledger.canonical import to_hex
-from ledger.events import Event
+from millmark.ledger.canonical import to_hex
+from millmark.ledger.events import Event
 
 _LATEST_S = 253_402_300_799
 """9999-12-31T23:59:59Z, the latest time in RFC 3339; contracts can have later ones."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection
 
-from ledger.ids import SubjectKind
-from ledger.provenance.permissions import Visibility
-from ledger.provenance.reader import open_reader
-from ledger.records import Item
-from ledger.store import Lineage, Rows, Store
-from ledger.store.book_rows import IdentityRow
-from ledger.store.rows import LotRow
+from millmark.ledger.ids import SubjectKind
+from millmark.ledger.provenance.permissions import Visibility
+from millmark.ledger.provenance.reader import open_reader
+from millmark.ledger.records import Item
+from millmark.ledger.store import Lineage, Rows, Store
+from millmark.ledger.store.book_rows import IdentityRow
+from millmark.ledger.store.rows import LotRow
 
 __all__ = ["Named", "find_items", "find_names"]
 

@@ -11,18 +11,18 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeAlias, TypeVar
 
-from ledger.errors import NotFoundError
-from ledger.ids import SubjectKind, canonical_name
-from ledger.provenance import answers
-from ledger.provenance.build_answers import build_assignment, build_custody, build_lot, build_orders
-from ledger.provenance.jsonform import moment
-from ledger.provenance.limits import Limits
-from ledger.provenance.reader import Reader, open_reader
-from ledger.provenance.resolve import build_unknown
-from ledger.provenance.resource_answers import OpenedStream, RegisteredMachine
-from ledger.records import AssignmentState
-from ledger.store import Store
-from ledger.store.rows import (
+from millmark.ledger.errors import NotFoundError
+from millmark.ledger.ids import SubjectKind, canonical_name
+from millmark.ledger.provenance import answers
+from millmark.ledger.provenance.build_answers import build_assignment, build_custody, build_lot, build_orders
+from millmark.ledger.provenance.jsonform import moment
+from millmark.ledger.provenance.limits import Limits
+from millmark.ledger.provenance.reader import Reader, open_reader
+from millmark.ledger.provenance.resolve import build_unknown
+from millmark.ledger.provenance.resource_answers import OpenedStream, RegisteredMachine
+from millmark.ledger.records import AssignmentState
+from millmark.ledger.store import Store
+from millmark.ledger.store.rows import (
     AnchorRow,
     AssignmentRow,
     CertificateRow,
@@ -34,7 +34,7 @@ from ledger.store.rows import (
     OrderRow,
     StreamRow,
 )
-from ledger.store.statements import Cell
+from millmark.ledger.store.statements import Cell
 
 __all__ = [
     "Page",

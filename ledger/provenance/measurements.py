@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 
-from ledger.ids import SubjectKind
-from ledger.provenance import answers
-from ledger.provenance.reader import Reader
-from ledger.store.rows import AssignmentRow, CertificateRow, CertifiedLotRow
+from millmark.ledger.ids import SubjectKind
+from millmark.ledger.provenance import answers
+from millmark.ledger.provenance.reader import Reader
+from millmark.ledger.store.rows import AssignmentRow, CertificateRow, CertifiedLotRow
 
 __all__ = ["build_shared_measurements", "find_shared"]
 

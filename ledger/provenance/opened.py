@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ledger.bundle import Bundle, EvidenceEntryShown
-from ledger.errors import RegisterError
-from ledger.events import HISTORY_EVENTS, Event, decode
-from ledger.events.orders import AssignmentFinished, AssignmentStarted
-from ledger.evidence import EvidenceEntry, build_leaf_data
-from ledger.footprint import is_register_alone, parse_register_entry
-from ledger.merkle import leaf_hash
+from millmark.ledger.bundle import Bundle, EvidenceEntryShown
+from millmark.ledger.errors import RegisterError
+from millmark.ledger.events import HISTORY_EVENTS, Event, decode
+from millmark.ledger.events.orders import AssignmentFinished, AssignmentStarted
+from millmark.ledger.evidence import EvidenceEntry, build_leaf_data
+from millmark.ledger.footprint import is_register_alone, parse_register_entry
+from millmark.ledger.merkle import leaf_hash
 
 __all__ = ["find_opened"]
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from ledger.canonical import keccak256, to_hex
-from ledger.errors import InputError, NotFoundError
-from ledger.heads import start_of
-from ledger.ids import SubjectKind
-from ledger.provenance.reader import HINT_INDEX, Reader
-from ledger.provenance.resolve import find_subject, verify_name
-from ledger.records import Contract, Link, Names, Opening
-from ledger.store.rows import CertificateRow, CertifiedLotRow, RecordHistoryRow, RecordRow
+from millmark.ledger.canonical import keccak256, to_hex
+from millmark.ledger.errors import InputError, NotFoundError
+from millmark.ledger.heads import start_of
+from millmark.ledger.ids import SubjectKind
+from millmark.ledger.provenance.reader import HINT_INDEX, Reader
+from millmark.ledger.provenance.resolve import find_subject, verify_name
+from millmark.ledger.records import Contract, Link, Names, Opening
+from millmark.ledger.store.rows import CertificateRow, CertifiedLotRow, RecordHistoryRow, RecordRow
 
 __all__ = ["find_certificate", "find_certified_lots", "find_issue", "find_opening"]
 

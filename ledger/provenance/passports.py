@@ -12,22 +12,22 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from ledger.canonical import Json
-from ledger.claims import parse_claims
-from ledger.errors import NotFoundError
-from ledger.ids import SubjectKind, identifier_hash, subject
-from ledger.provenance import answers
-from ledger.provenance.disclosure import Disclosing, choose_fields
-from ledger.provenance.footprints import LotFootprint, build_lot_footprint
-from ledger.provenance.limits import Limits
-from ledger.provenance.permissions import Visibility
-from ledger.provenance.reader import Direction, Reader
-from ledger.provenance.statements import build_statements
-from ledger.provenance.traces import build_lot_trace
-from ledger.store import Book, Lineage, Rows, Store
-from ledger.store.book_rows import IdentityRow
-from ledger.store.rows import LotRow, ParticipantRow
-from ledger.verify import Statement
+from millmark.ledger.canonical import Json
+from millmark.ledger.claims import parse_claims
+from millmark.ledger.errors import NotFoundError
+from millmark.ledger.ids import SubjectKind, identifier_hash, subject
+from millmark.ledger.provenance import answers
+from millmark.ledger.provenance.disclosure import Disclosing, choose_fields
+from millmark.ledger.provenance.footprints import LotFootprint, build_lot_footprint
+from millmark.ledger.provenance.limits import Limits
+from millmark.ledger.provenance.permissions import Visibility
+from millmark.ledger.provenance.reader import Direction, Reader
+from millmark.ledger.provenance.statements import build_statements
+from millmark.ledger.provenance.traces import build_lot_trace
+from millmark.ledger.store import Book, Lineage, Rows, Store
+from millmark.ledger.store.book_rows import IdentityRow
+from millmark.ledger.store.rows import LotRow, ParticipantRow
+from millmark.ledger.verify import Statement
 
 __all__ = ["Fact", "Passport", "find_coded_lot", "passport", "passport_statements"]
 

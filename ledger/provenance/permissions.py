@@ -22,13 +22,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 
-from ledger.ids import SubjectKind
-from ledger.provenance.limits import MAX_TRACED
-from ledger.records import Contract, LotState
-from ledger.store import Cell, Lineage, Rows
-from ledger.store.book_rows import IdentityRow
-from ledger.store.engagements import WITHDRAWN
-from ledger.store.rows import (
+from millmark.ledger.ids import SubjectKind
+from millmark.ledger.provenance.limits import MAX_TRACED
+from millmark.ledger.records import Contract, LotState
+from millmark.ledger.store import Cell, Lineage, Rows
+from millmark.ledger.store.book_rows import IdentityRow
+from millmark.ledger.store.engagements import WITHDRAWN
+from millmark.ledger.store.rows import (
     AssignmentRow,
     CustodyChangeRow,
     LotRow,

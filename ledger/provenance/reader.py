@@ -7,16 +7,16 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, 
 from contextlib import contextmanager
 from typing import TypeAlias, TypeVar
 
-from ledger.canonical import to_hex
-from ledger.errors import NotFoundError, StoreDamagedError
-from ledger.merkle import Tree
-from ledger.provenance import answers
-from ledger.provenance.jsonform import moment
-from ledger.provenance.limits import Limits
-from ledger.provenance.permissions import Lots, Visibility
-from ledger.records import CertificateState, CertificateStatus, Gate, LotState, ModelState, Verdict
-from ledger.store import Book, Lineage, Rows, Store
-from ledger.store.rows import (
+from millmark.ledger.canonical import to_hex
+from millmark.ledger.errors import NotFoundError, StoreDamagedError
+from millmark.ledger.merkle import Tree
+from millmark.ledger.provenance import answers
+from millmark.ledger.provenance.jsonform import moment
+from millmark.ledger.provenance.limits import Limits
+from millmark.ledger.provenance.permissions import Lots, Visibility
+from millmark.ledger.records import CertificateState, CertificateStatus, Gate, LotState, ModelState, Verdict
+from millmark.ledger.store import Book, Lineage, Rows, Store
+from millmark.ledger.store.rows import (
     AssignmentRow,
     CertificateRow,
     CertifiedLotRow,

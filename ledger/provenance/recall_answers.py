@@ -1,12 +1,12 @@
-"""The answers of recalls, ready for output. Conventions are those of ledger.provenance.answers."""
+"""The answers of recalls, ready for output. Conventions are those of millmark.ledger.provenance.answers."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
 
-from ledger.provenance.answers import AsOf, Certificate, Cut, Lot, Machine, Model, Order, RelatedLot
-from ledger.provenance.jsonform import Printable
+from millmark.ledger.provenance.answers import AsOf, Certificate, Cut, Lot, Machine, Model, Order, RelatedLot
+from millmark.ledger.provenance.jsonform import Printable
 
 
 @dataclass(frozen=True, slots=True)

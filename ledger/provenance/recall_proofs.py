@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ledger.chain import Chain, fetch_checkpoint
-from ledger.checkpoint import SignedCheckpoint
-from ledger.provenance.bundles import build_bundle
-from ledger.provenance.disclosure import Disclosing
-from ledger.provenance.recall_answers import Recall
-from ledger.provenance.selection import Selection, select_records
-from ledger.store import Rows, Store
+from millmark.ledger.chain import Chain, fetch_checkpoint
+from millmark.ledger.checkpoint import SignedCheckpoint
+from millmark.ledger.provenance.bundles import build_bundle
+from millmark.ledger.provenance.disclosure import Disclosing
+from millmark.ledger.provenance.recall_answers import Recall
+from millmark.ledger.provenance.selection import Selection, select_records
+from millmark.ledger.store import Rows, Store
 
 __all__ = ["RecallBundle", "build_recall_bundles"]
 

@@ -6,15 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from ledger.errors import InputError, NotFoundError
-from ledger.ids import SubjectKind
-from ledger.provenance import answers
-from ledger.provenance.build_answers import build_lot, build_orders
-from ledger.provenance.grounds import LookupGround
-from ledger.provenance.limits import MAX_RECALLED, Limits
-from ledger.provenance.reader import Nearest, Reader, open_reader
-from ledger.provenance.recall_answers import Holder, Recall, RecallCounts
-from ledger.provenance.resolve import (
+from millmark.ledger.errors import InputError, NotFoundError
+from millmark.ledger.ids import SubjectKind
+from millmark.ledger.provenance import answers
+from millmark.ledger.provenance.build_answers import build_lot, build_orders
+from millmark.ledger.provenance.grounds import LookupGround
+from millmark.ledger.provenance.limits import MAX_RECALLED, Limits
+from millmark.ledger.provenance.reader import Nearest, Reader, open_reader
+from millmark.ledger.provenance.recall_answers import Holder, Recall, RecallCounts
+from millmark.ledger.provenance.resolve import (
     build_unknown,
     find_machine,
     find_subject,
@@ -22,9 +22,17 @@ from ledger.provenance.resolve import (
     verify_name,
     verify_number,
 )
-from ledger.records import CertificateStatus, LotState
-from ledger.store import Store
-from ledger.store.rows import AnchorRow, AssignmentRow, CertificateRow, CertifiedLotRow, LotRow, ModelRow, StreamRow
+from millmark.ledger.records import CertificateStatus, LotState
+from millmark.ledger.store import Store
+from millmark.ledger.store.rows import (
+    AnchorRow,
+    AssignmentRow,
+    CertificateRow,
+    CertifiedLotRow,
+    LotRow,
+    ModelRow,
+    StreamRow,
+)
 
 
 @dataclass(frozen=True, slots=True)

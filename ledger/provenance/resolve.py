@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 
-from ledger.canonical import to_hex
-from ledger.errors import InputError, NotFoundError
-from ledger.ids import Identity, SubjectKind, canonical_name
-from ledger.provenance.grounds import LookupGround
-from ledger.provenance.reader import Reader
-from ledger.store.rows import LotRow, MachineRow, OrderRow
+from millmark.ledger.canonical import to_hex
+from millmark.ledger.errors import InputError, NotFoundError
+from millmark.ledger.ids import Identity, SubjectKind, canonical_name
+from millmark.ledger.provenance.grounds import LookupGround
+from millmark.ledger.provenance.reader import Reader
+from millmark.ledger.store.rows import LotRow, MachineRow, OrderRow
 
 _NUMBER = re.compile(r"-?[0-9]{1,20}")
 _SUBJECT = re.compile(r"0x[0-9a-fA-F]{64}")

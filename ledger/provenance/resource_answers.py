@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from ledger.provenance.answers import Anchor, Machine, Party
-from ledger.provenance.jsonform import Printable
+from millmark.ledger.provenance.answers import Anchor, Machine, Party
+from millmark.ledger.provenance.jsonform import Printable
 
 __all__ = ["ConsistencyProof", "InclusionProof", "OpenedStream", "RegisteredMachine", "ShownEntry"]
 

@@ -22,13 +22,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import accumulate
 
-from ledger.errors import StoreError
-from ledger.evidence import LeafKind
-from ledger.records import CertificateState
-from ledger.store import Book, Connection, Rows, Store
-from ledger.store.book_rows import EvidenceRow
-from ledger.store.evidence_moves import remove_files
-from ledger.store.rows import AnchorRow, AssignmentRow, CertificateRow
+from millmark.ledger.errors import StoreError
+from millmark.ledger.evidence import LeafKind
+from millmark.ledger.records import CertificateState
+from millmark.ledger.store import Book, Connection, Rows, Store
+from millmark.ledger.store.book_rows import EvidenceRow
+from millmark.ledger.store.evidence_moves import remove_files
+from millmark.ledger.store.rows import AnchorRow, AssignmentRow, CertificateRow
 
 __all__ = ["Retained", "Rule", "drop_evidence", "find_droppable"]
 

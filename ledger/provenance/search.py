@@ -11,13 +11,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ledger.canonical import to_hex
-from ledger.errors import IdentifierError
-from ledger.ids import canonical_name
-from ledger.provenance import listings
-from ledger.provenance.consortium import participants
-from ledger.provenance.jsonform import Printable
-from ledger.store import Store
+from millmark.ledger.canonical import to_hex
+from millmark.ledger.errors import IdentifierError
+from millmark.ledger.ids import canonical_name
+from millmark.ledger.provenance import listings
+from millmark.ledger.provenance.consortium import participants
+from millmark.ledger.provenance.jsonform import Printable
+from millmark.ledger.store import Store
 
 __all__ = ["MAX_FOUND", "MAX_TEXT", "Found", "FoundKind", "FoundThings", "search"]
 

@@ -5,14 +5,21 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
-from ledger.bundle import HistoryShown, RecordShown, WithheldRecord
-from ledger.errors import InputError
-from ledger.events import Event
-from ledger.events.lots import LotsTransformed
-from ledger.provenance.grounds import LookupGround
-from ledger.records import Contract, Names, TransformationKind
-from ledger.store import Rows
-from ledger.store.rows import LotInputRow, LotOutputRow, RecordHistoryRow, RecordRow, StreamRow, TransformationRow
+from millmark.ledger.bundle import HistoryShown, RecordShown, WithheldRecord
+from millmark.ledger.errors import InputError
+from millmark.ledger.events import Event
+from millmark.ledger.events.lots import LotsTransformed
+from millmark.ledger.provenance.grounds import LookupGround
+from millmark.ledger.records import Contract, Names, TransformationKind
+from millmark.ledger.store import Rows
+from millmark.ledger.store.rows import (
+    LotInputRow,
+    LotOutputRow,
+    RecordHistoryRow,
+    RecordRow,
+    StreamRow,
+    TransformationRow,
+)
 
 __all__ = ["Selection", "TooManyRecordsError", "select_few", "select_records"]
 

@@ -7,21 +7,21 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from ledger.errors import MillmarkError, StoreDamagedError
-from ledger.events import Event
-from ledger.events.orders import AssignmentFinished
-from ledger.provenance import answers
-from ledger.provenance.grounds import LookupGround
-from ledger.provenance.limits import Limits
-from ledger.provenance.measurements import find_shared
-from ledger.provenance.reader import HINT_INDEX, Direction, Reader, open_reader
-from ledger.provenance.resolve import verify_name
-from ledger.provenance.selection import Selection, TooManyRecordsError, select_few
-from ledger.provenance.traces import build_trace
-from ledger.records import Contract, LotState, ModelState
-from ledger.slots import KeySlots, MachineSlots, ModelSlots, ParticipantSlots, StreamSlots
-from ledger.store import Store
-from ledger.store.rows import (
+from millmark.ledger.errors import MillmarkError, StoreDamagedError
+from millmark.ledger.events import Event
+from millmark.ledger.events.orders import AssignmentFinished
+from millmark.ledger.provenance import answers
+from millmark.ledger.provenance.grounds import LookupGround
+from millmark.ledger.provenance.limits import Limits
+from millmark.ledger.provenance.measurements import find_shared
+from millmark.ledger.provenance.reader import HINT_INDEX, Direction, Reader, open_reader
+from millmark.ledger.provenance.resolve import verify_name
+from millmark.ledger.provenance.selection import Selection, TooManyRecordsError, select_few
+from millmark.ledger.provenance.traces import build_trace
+from millmark.ledger.records import Contract, LotState, ModelState
+from millmark.ledger.slots import KeySlots, MachineSlots, ModelSlots, ParticipantSlots, StreamSlots
+from millmark.ledger.store import Store
+from millmark.ledger.store.rows import (
     AssignmentRow,
     KeyRow,
     LotRow,
@@ -32,8 +32,8 @@ from ledger.store.rows import (
     RecordRow,
     StreamRow,
 )
-from ledger.verify import Statement, VerificationError
-from ledger.verify.recorded import Entry, Left, Measured, Proved, Recorded, tell
+from millmark.ledger.verify import Statement, VerificationError
+from millmark.ledger.verify.recorded import Entry, Left, Measured, Proved, Recorded, tell
 
 __all__ = ["MAX_RECORDS", "Told", "build_statements", "tell_trace"]
 

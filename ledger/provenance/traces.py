@@ -6,11 +6,11 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterable
 from typing import TypedDict, TypeVar
 
-from ledger.canonical import to_hex
-from ledger.errors import GenealogyError, NotFoundError, StoreDamagedError
-from ledger.ids import SubjectKind
-from ledger.provenance import answers
-from ledger.provenance.build_answers import (
+from millmark.ledger.canonical import to_hex
+from millmark.ledger.errors import GenealogyError, NotFoundError, StoreDamagedError
+from millmark.ledger.ids import SubjectKind
+from millmark.ledger.provenance import answers
+from millmark.ledger.provenance.build_answers import (
     build_assignments,
     build_custody,
     build_lot,
@@ -21,13 +21,13 @@ from ledger.provenance.build_answers import (
     build_waivers,
     head_of,
 )
-from ledger.provenance.grounds import LookupGround
-from ledger.provenance.limits import Limits
-from ledger.provenance.measurements import build_shared_measurements
-from ledger.provenance.reader import HINT_INDEX, Direction, Nearest, Reader, open_reader
-from ledger.provenance.resolve import find_subject, verify_name
-from ledger.store import Store
-from ledger.store.rows import CertificateRow, LotRow
+from millmark.ledger.provenance.grounds import LookupGround
+from millmark.ledger.provenance.limits import Limits
+from millmark.ledger.provenance.measurements import build_shared_measurements
+from millmark.ledger.provenance.reader import HINT_INDEX, Direction, Nearest, Reader, open_reader
+from millmark.ledger.provenance.resolve import find_subject, verify_name
+from millmark.ledger.store import Store
+from millmark.ledger.store.rows import CertificateRow, LotRow
 
 L = TypeVar("L", bound=Hashable)
 _MAX_SHOWN = 8
@@ -102,9 +102,10 @@ def trace(
 ) -> answers.Trace | answers.OrderTrace:
     """Trace a lot or an order, by identifier or subject, in one or both directions.
 
-    For a `viewer`, the number of a participant, only what is visible to it exists (ledger.provenance.permissions).
-    Raises NotFoundError if the name is unknown, InputError if several things have the identifier, IdentifierError for a
-    malformed name, StoreDamagedError if a lot is made from itself in the index.
+    For a `viewer`, the number of a participant, only what is visible to it exists
+    (millmark.ledger.provenance.permissions). Raises NotFoundError if the name is unknown, InputError if several things
+    have the identifier, IdentifierError for a malformed name, StoreDamagedError if a lot is made from itself in the
+    index.
     """
     verify_name(name)
     with open_reader(store, viewer) as reader:

@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from ledger.events.orders import EndProposed, RevisionAccepted, RevisionProposed
-from ledger.provenance import answers
-from ledger.provenance.inspections import find_gates
-from ledger.provenance.jsonform import moment
-from ledger.provenance.reader import Reader
-from ledger.records import AssignmentState, LotState, OrderState
-from ledger.store.rows import AssignmentRow, LotRow, OperationRow, OrderRow, RecordRow
+from millmark.ledger.events.orders import EndProposed, RevisionAccepted, RevisionProposed
+from millmark.ledger.provenance import answers
+from millmark.ledger.provenance.inspections import find_gates
+from millmark.ledger.provenance.jsonform import moment
+from millmark.ledger.provenance.reader import Reader
+from millmark.ledger.records import AssignmentState, LotState, OrderState
+from millmark.ledger.store.rows import AssignmentRow, LotRow, OperationRow, OrderRow, RecordRow
 
 __all__ = ["Task", "Wait", "find_proposals", "find_waits"]
 

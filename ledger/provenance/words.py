@@ -6,12 +6,12 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping
 
-from ledger.canonical import Json
-from ledger.claims import parse_claims
-from ledger.errors import MillmarkError
-from ledger.provenance.reader import Reader
-from ledger.records import Contract
-from ledger.store.rows import RecordRow
+from millmark.ledger.canonical import Json
+from millmark.ledger.claims import parse_claims
+from millmark.ledger.errors import MillmarkError
+from millmark.ledger.provenance.reader import Reader
+from millmark.ledger.records import Contract
+from millmark.ledger.store.rows import RecordRow
 
 __all__ = ["GOES_BACK", "find_last", "find_quarantines", "find_words", "find_written", "goes_back", "text_of"]
 

@@ -12,15 +12,15 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from ledger.provenance import answers
-from ledger.provenance.case_search import find_cases
-from ledger.provenance.inspections import WaitingGate, find_waiting
-from ledger.provenance.jsonform import moment
-from ledger.provenance.reader import Reader, unit
-from ledger.provenance.waits import Task, Wait, build_work, find_waits
-from ledger.provenance.words import find_last, find_quarantines, find_words, goes_back, text_of
-from ledger.records import AssignmentState, CertificateState, LotState, ModelState, OrderState, Role
-from ledger.store.rows import (
+from millmark.ledger.provenance import answers
+from millmark.ledger.provenance.case_search import find_cases
+from millmark.ledger.provenance.inspections import WaitingGate, find_waiting
+from millmark.ledger.provenance.jsonform import moment
+from millmark.ledger.provenance.reader import Reader, unit
+from millmark.ledger.provenance.waits import Task, Wait, build_work, find_waits
+from millmark.ledger.provenance.words import find_last, find_quarantines, find_words, goes_back, text_of
+from millmark.ledger.records import AssignmentState, CertificateState, LotState, ModelState, OrderState, Role
+from millmark.ledger.store.rows import (
     AssignmentRow,
     CertificateRow,
     CustodyChangeRow,

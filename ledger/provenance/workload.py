@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ledger.ids import SubjectKind
-from ledger.provenance.reader import open_reader
-from ledger.store import Store
-from ledger.store.rows import AssignmentRow
+from millmark.ledger.ids import SubjectKind
+from millmark.ledger.provenance.reader import open_reader
+from millmark.ledger.store import Store
+from millmark.ledger.store.rows import AssignmentRow
 
 __all__ = ["MAX_WORK", "Workload", "workload"]
 

@@ -1,5 +1,5 @@
 """Records as participants send them: calls of contract functions. Records as the chain logged them are in
-ledger.events.
+millmark.ledger.events.
 
 A `Record` is one call of one contract function. Its class has the function's name, and its fields have the arguments'
 names, in the order of the ABI. Records are frozen and checked at construction: a value that does not fit the contract's
@@ -14,7 +14,7 @@ import importlib
 from functools import cache
 from typing import TYPE_CHECKING
 
-from ledger.records._base import (
+from millmark.ledger.records._base import (
     I32,
     U8,
     U16,
@@ -45,7 +45,7 @@ from ledger.records._base import (
     packed_fields,
     snake_case,
 )
-from ledger.records._enums import (
+from millmark.ledger.records._enums import (
     ALL_ROLES,
     MAX_OPEN,
     AssignmentState,
@@ -62,7 +62,7 @@ from ledger.records._enums import (
     TransformationKind,
     Verdict,
 )
-from ledger.records._parts import (
+from millmark.ledger.records._parts import (
     Gate,
     Gates,
     Inference,
@@ -80,11 +80,11 @@ from ledger.records._parts import (
 )
 
 if TYPE_CHECKING:
-    from ledger.records import _lots, _notes, _orders, _registry
-    from ledger.records._lots import *  # noqa: F403  # its __all__ is the one list of them
-    from ledger.records._notes import *  # noqa: F403  # its __all__ is the one list of them
-    from ledger.records._orders import *  # noqa: F403  # its __all__ is the one list of them
-    from ledger.records._registry import *  # noqa: F403  # its __all__ is the one list of them
+    from millmark.ledger.records import _lots, _notes, _orders, _registry
+    from millmark.ledger.records._lots import *  # noqa: F403  # its __all__ is the one list of them
+    from millmark.ledger.records._notes import *  # noqa: F403  # its __all__ is the one list of them
+    from millmark.ledger.records._orders import *  # noqa: F403  # its __all__ is the one list of them
+    from millmark.ledger.records._registry import *  # noqa: F403  # its __all__ is the one list of them
 
     RECORD_TYPES: tuple[type[Record], ...]
     """Every kind of record, one per state-changing contract function."""

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Annotated, ClassVar, TypeAlias, get_args, get_origin, get_type_hints
 
-from ledger.canonical import to_hex
-from ledger.errors import RecordError
-from ledger.records._enums import Contract
+from millmark.ledger.canonical import to_hex
+from millmark.ledger.errors import RecordError
+from millmark.ledger.records._enums import Contract
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ledger.records._base import U16, U32, U40, Address, Bytes3, Bytes32, LedgerRecord
-from ledger.records._enums import Disposition
-from ledger.records._parts import Inference, Issued, Item, Measured, Rework, Statement, Transformation
+from millmark.ledger.records._base import U16, U32, U40, Address, Bytes3, Bytes32, LedgerRecord
+from millmark.ledger.records._enums import Disposition
+from millmark.ledger.records._parts import Inference, Issued, Item, Measured, Rework, Statement, Transformation
 
 __all__ = [
     "AcceptCustody",

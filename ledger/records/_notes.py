@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ledger.records._base import U16, Bytes32, LedgerRecord
+from millmark.ledger.records._base import U16, Bytes32, LedgerRecord
 
 __all__ = ["Note"]
 

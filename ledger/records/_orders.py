@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ledger.records._base import U16, U40, Bytes32, LedgerRecord
-from ledger.records._parts import Opening, OrderTerms
+from millmark.ledger.records._base import U16, U40, Bytes32, LedgerRecord
+from millmark.ledger.records._parts import Opening, OrderTerms
 
 __all__ = [
     "AcceptAssignment",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from ledger.records._base import (
+from millmark.ledger.records._base import (
     I32,
     U8,
     U16,
@@ -23,7 +23,7 @@ from ledger.records._base import (
     ParticipantNumber,
     StreamSubject,
 )
-from ledger.records._enums import TransformationKind, Verdict
+from millmark.ledger.records._enums import TransformationKind, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +155,7 @@ class Measured(Checked):
     """The leaf that a certificate names, with its inclusion proof (ICertificates.Measured)."""
 
     leaf: bytes
-    """The data of the leaf (`ledger.evidence.build_leaf_data`)."""
+    """The data of the leaf (`millmark.ledger.evidence.build_leaf_data`)."""
     proof: tuple[Bytes32, ...]
     """Under the anchor that was in force when the certificate was issued."""
 

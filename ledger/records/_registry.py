@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ledger.records._base import U16, U32, U40, Address, Bytes32, RegistryRecord
+from millmark.ledger.records._base import U16, U32, U40, Address, Bytes32, RegistryRecord
 
 __all__ = [
     "AcceptKey",

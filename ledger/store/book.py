@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from sqlalchemy import Connection, delete, or_, select
 
-from ledger.canonical import MAX_SAFE_INTEGER, Json, canonical_json, sha256, to_hex
-from ledger.errors import StoreDamagedError, StoreError
-from ledger.evidence import SALT_BYTES, EvidenceEntry, EvidenceLog, LeafKind
-from ledger.ids import Identity, SubjectKind, canonical_identifier, is_short_name
-from ledger.names import NAME_PROOF_BYTES
-from ledger.store.book_rows import (
+from millmark.ledger.canonical import MAX_SAFE_INTEGER, Json, canonical_json, sha256, to_hex
+from millmark.ledger.errors import StoreDamagedError, StoreError
+from millmark.ledger.evidence import SALT_BYTES, EvidenceEntry, EvidenceLog, LeafKind
+from millmark.ledger.ids import Identity, SubjectKind, canonical_identifier, is_short_name
+from millmark.ledger.names import NAME_PROOF_BYTES
+from millmark.ledger.store.book_rows import (
     CHANGES,
     BookRevisionRow,
     CertifiedEntryRow,
@@ -25,9 +25,9 @@ from ledger.store.book_rows import (
     OpenedEntryRow,
     ParticipantNameRow,
 )
-from ledger.store.evidence_rows import EvidenceRows
-from ledger.store.repository import Rows
-from ledger.store.tables import identities, participant_names
+from millmark.ledger.store.evidence_rows import EvidenceRows
+from millmark.ledger.store.repository import Rows
+from millmark.ledger.store.tables import identities, participant_names
 
 _RUN = 256
 """Maximum number of log entries in one row: enough to make a row's overhead small, few enough to read a single one."""
@@ -204,7 +204,7 @@ class Book:
 
     def drop(self, stream: bytes, firsts: Sequence[int]) -> None:
         """Drop salts and entries of the rows that begin at these indexes; their leaf hashes stay. Their files are to be
-        removed after the commit, with `ledger.store.evidence_moves.remove_files`."""
+        removed after the commit, with `millmark.ledger.store.evidence_moves.remove_files`."""
         self._evidence.drop(stream, firsts)
 
     def evidence_runs(self) -> Iterator[tuple[EvidenceRow, list[EvidenceEntry] | None]]:

@@ -1,6 +1,6 @@
 """One class per table of the private book: data that are not on the chain.
 
-Numbers, times and bytes are as in ledger.store.rows.
+Numbers, times and bytes are as in millmark.ledger.store.rows.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ class IdentityRow:
 
     subject: bytes
     kind: int
-    """ledger.ids.SubjectKind."""
+    """millmark.ledger.ids.SubjectKind."""
     creator: int
     identifier: str
     salt: bytes
     proofs: bytes
-    """One after another, as in `ledger.ids.Identity`."""
+    """One after another, as in `millmark.ledger.ids.Identity`."""
 
 
 @dataclass(slots=True)
@@ -31,7 +31,7 @@ class DocumentRow:
 
     root: bytes
     document: str
-    """JSON, as ledger.claims stores it."""
+    """JSON, as millmark.ledger.claims stores it."""
 
 
 @dataclass(slots=True)
@@ -73,8 +73,8 @@ class ParticipantNameRow:
 class EvidenceRow:
     """Consecutive entries of a stream's log, with their salts.
 
-    Retention drops salts and entries of a row together (ledger.provenance.retention); both are empty then. Leaf hashes
-    and kinds stay, so that other entries can still be proved.
+    Retention drops salts and entries of a row together (millmark.ledger.provenance.retention); both are empty then.
+    Leaf hashes and kinds stay, so that other entries can still be proved.
     """
 
     stream: bytes
@@ -89,9 +89,9 @@ class EvidenceRow:
     leaf_hashes: bytes
     """32 bytes each."""
     kinds: bytes
-    """One byte each: `ledger.evidence.LeafKind`."""
+    """One byte each: `millmark.ledger.evidence.LeafKind`."""
     file: str = ""
-    """Name of the file with salts and entries, which are empty here then (ledger.store.evidence_files)."""
+    """Name of the file with salts and entries, which are empty here then (millmark.ledger.store.evidence_files)."""
 
     @property
     def is_dropped(self) -> bool:
@@ -115,7 +115,7 @@ class OpenedEntryRow:
     stream: bytes
     index: int
     kind: int
-    """ledger.evidence.LeafKind."""
+    """millmark.ledger.evidence.LeafKind."""
     salt: bytes
     entry: str
     """Canonical JSON."""
@@ -132,7 +132,7 @@ class CertifiedEntryRow:
     certificate: int
     """Sequence of the record that issued it. Stream, index, leaf hash and anchor are those that it names."""
     kind: int
-    """ledger.evidence.LeafKind."""
+    """millmark.ledger.evidence.LeafKind."""
     salt: bytes
     entry: str
     """Canonical JSON."""

@@ -14,15 +14,15 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, IntegrityEr
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from ledger.errors import SettingsError, StoreDamagedError, StoreError
-from ledger.store import postgresql
-from ledger.store.evidence_files import OPTION as EVIDENCE
-from ledger.store.evidence_files import EvidenceFiles
-from ledger.store.failures import damaged, explain, explain_exhausted
-from ledger.store.schema import Schema, migrate, read_revisions
-from ledger.store.sqlite_file import DatabaseFile, give_identity
-from ledger.store.steps import KEPT_STEPS, KeptSteps
-from ledger.store.tables import LEDGER
+from millmark.ledger.errors import SettingsError, StoreDamagedError, StoreError
+from millmark.ledger.store import postgresql
+from millmark.ledger.store.evidence_files import OPTION as EVIDENCE
+from millmark.ledger.store.evidence_files import EvidenceFiles
+from millmark.ledger.store.failures import damaged, explain, explain_exhausted
+from millmark.ledger.store.schema import Schema, migrate, read_revisions
+from millmark.ledger.store.sqlite_file import DatabaseFile, give_identity
+from millmark.ledger.store.steps import KEPT_STEPS, KeptSteps
+from millmark.ledger.store.tables import LEDGER
 
 __all__ = ["Store", "build_engine", "open_store"]
 
@@ -261,7 +261,7 @@ def _failures_explained(store: Store) -> Iterator[None]:
         raise explain_exhausted(store.url) from None
     except DatabaseError as error:
         raise _noted(store, error) from error
-    except store.failure as error:  # from ledger.store.statements, which bypasses SQLAlchemy
+    except store.failure as error:  # from millmark.ledger.store.statements, which bypasses SQLAlchemy
         raise _noted(store, DBAPIError.instance(None, None, error, store.failure)) from error
 
 

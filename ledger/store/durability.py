@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy.engine.interfaces import DBAPICursor
 
-from ledger.errors import StoreError
+from millmark.ledger.errors import StoreError
 
 __all__ = ["DISPOSABLE", "SETTINGS", "refuse"]
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Integer, Select, literal_column, or_, select
 
-from ledger.records import AssignmentState
-from ledger.store.statements import AMONG, Cell, Querying, parameter
-from ledger.store.tables import assignments, machines, orders
+from millmark.ledger.records import AssignmentState
+from millmark.ledger.store.statements import AMONG, Cell, Querying, parameter
+from millmark.ledger.store.tables import assignments, machines, orders
 
 __all__ = ["AGREED", "WITHDRAWN", "find_engaged"]
 

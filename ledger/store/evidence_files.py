@@ -24,15 +24,15 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, select
 
-from ledger.canonical import sha256
-from ledger.errors import SettingsError, StoreDamagedError, StoreError
-from ledger.files import replace_file, sync_folder, write_new
-from ledger.store.book_rows import EvidenceFolderRow
-from ledger.store.repository import Rows
-from ledger.store.tables import evidence
+from millmark.ledger.canonical import sha256
+from millmark.ledger.errors import SettingsError, StoreDamagedError, StoreError
+from millmark.ledger.files import replace_file, sync_folder, write_new
+from millmark.ledger.store.book_rows import EvidenceFolderRow
+from millmark.ledger.store.repository import Rows
+from millmark.ledger.store.tables import evidence
 
 if TYPE_CHECKING:
-    from ledger.store.database import Store
+    from millmark.ledger.store.database import Store
 
 __all__ = ["MARKER", "OPTION", "EvidenceFiles", "files_of", "month_of"]
 

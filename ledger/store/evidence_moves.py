@@ -7,10 +7,10 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 
-from ledger.errors import SettingsError, StoreError
-from ledger.store.book_rows import EvidenceRow
-from ledger.store.database import Store
-from ledger.store.evidence_rows import EvidenceRows
+from millmark.ledger.errors import SettingsError, StoreError
+from millmark.ledger.store.book_rows import EvidenceRow
+from millmark.ledger.store.database import Store
+from millmark.ledger.store.evidence_rows import EvidenceRows
 
 __all__ = ["move_content", "prune_files", "remove_files"]
 

@@ -9,14 +9,14 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, case, func, or_, select, update
 
-from ledger.canonical import to_hex
-from ledger.errors import SettingsError, StoreDamagedError
-from ledger.evidence import SALT_BYTES
-from ledger.store.book_rows import EvidenceRow
-from ledger.store.evidence_files import files_of, month_of
-from ledger.store.partitions import prepare_partition
-from ledger.store.repository import Rows
-from ledger.store.tables import evidence
+from millmark.ledger.canonical import to_hex
+from millmark.ledger.errors import SettingsError, StoreDamagedError
+from millmark.ledger.evidence import SALT_BYTES
+from millmark.ledger.store.book_rows import EvidenceRow
+from millmark.ledger.store.evidence_files import files_of, month_of
+from millmark.ledger.store.partitions import prepare_partition
+from millmark.ledger.store.repository import Rows
+from millmark.ledger.store.tables import evidence
 
 __all__ = ["EvidenceRows"]
 
@@ -139,7 +139,7 @@ class EvidenceRows:
 
     def drop(self, stream: bytes, firsts: Sequence[int]) -> None:
         """Drop salts and entries of the rows that begin at these indexes; their leaf hashes stay. Their files are to be
-        removed after the commit, with `ledger.store.evidence_moves.remove_files`."""
+        removed after the commit, with `millmark.ledger.store.evidence_moves.remove_files`."""
         self._change(stream, [{"first": first, "salts": b"", "entries": "", "file": ""} for first in firsts])
 
     def update(self, rows: Sequence[EvidenceRow]) -> None:

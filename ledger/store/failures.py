@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy.exc import DatabaseError, DataError, DBAPIError, OperationalError, ProgrammingError
 
-from ledger.errors import StoreBusyError, StoreDamagedError, StoreError
+from millmark.ledger.errors import StoreBusyError, StoreDamagedError, StoreError
 
 __all__ = ["damaged", "explain", "explain_exhausted", "missing"]
 

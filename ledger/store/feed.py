@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, select
 
-from ledger.records import Contract
-from ledger.store.repository import Rows
-from ledger.store.rows import CursorRow, RecordHistoryRow, RecordRow
-from ledger.store.tables import records
-from ledger.store.undo import Undo
+from millmark.ledger.records import Contract
+from millmark.ledger.store.repository import Rows
+from millmark.ledger.store.rows import CursorRow, RecordHistoryRow, RecordRow
+from millmark.ledger.store.tables import records
+from millmark.ledger.store.undo import Undo
 
 __all__ = ["Feed", "Position"]
 

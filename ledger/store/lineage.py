@@ -3,8 +3,8 @@
 A walk is a breadth-first search that expands each lot once. So it ends even if the tables contain a cycle, and its
 cost is proportional to what it finds. One recursive query would expand a lot once for each length of a path to it, and
 could not stop after enough lots. Walks are bounded in depth and in number of lots, so that an answer stays small.
-Steps that were read are kept (ledger.store.steps): building one answer walks the same genealogy several times, for its
-content and for its visibility, and so do the answers after it. SQLite and PostgreSQL both run the queries.
+Steps that were read are kept (millmark.ledger.store.steps): building one answer walks the same genealogy several times,
+for its content and for its visibility, and so do the answers after it. SQLite and PostgreSQL both run the queries.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import Any
 from sqlalchemy import CTE, BigInteger, Connection, Select, and_, case, cast, literal_column, or_, select
 from sqlalchemy.types import LargeBinary
 
-from ledger.store.postgresql import WRITES
-from ledger.store.rows import CustodyChangeRow
-from ledger.store.statements import Querying, parameter
-from ledger.store.steps import CONTENTS, KEPT_STEPS, MADE_FROM, WENT_INTO, Step, Steps
-from ledger.store.tables import custody_changes, packings
+from millmark.ledger.store.postgresql import WRITES
+from millmark.ledger.store.rows import CustodyChangeRow
+from millmark.ledger.store.statements import Querying, parameter
+from millmark.ledger.store.steps import CONTENTS, KEPT_STEPS, MADE_FROM, WENT_INTO, Step, Steps
+from millmark.ledger.store.tables import custody_changes, packings
 
 _ZERO, _ONE, _NEVER = (literal_column(str(number), BigInteger()) for number in (0, 1, 1 << 62))
 """_NEVER is later than any sequence."""

@@ -1,8 +1,8 @@
 """The outbox: records that must get onto the ledger, and the transactions sent for them.
 
 Records and transactions are in separate tables, since a record may be in several transactions over time. Callers and
-operators use Outbox. The only submitter of a key changes states through an OutboxWriter (ledger.store.outbox_writer,
-which lists what a crash leaves behind).
+operators use Outbox. The only submitter of a key changes states through an OutboxWriter
+(millmark.ledger.store.outbox_writer, which lists what a crash leaves behind).
 
     QUEUED -> NONCED -> SIGNED -> SENT -> MINED -> FINAL
 
@@ -18,12 +18,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from sqlalchemy import ColumnElement, Connection, func, select, update
 from sqlalchemy.exc import IntegrityError
 
-from ledger.errors import LeaseHeldError, NotFoundError, SubmitError
-from ledger.store.database import Store
-from ledger.store.outbox_chain import bind_chain, seen_block
-from ledger.store.outbox_enqueue import enqueue_all, enqueue_in
-from ledger.store.outbox_moves import FoundTransaction
-from ledger.store.outbox_rows import (
+from millmark.ledger.errors import LeaseHeldError, NotFoundError, SubmitError
+from millmark.ledger.store.database import Store
+from millmark.ledger.store.outbox_chain import bind_chain, seen_block
+from millmark.ledger.store.outbox_enqueue import enqueue_all, enqueue_in
+from millmark.ledger.store.outbox_moves import FoundTransaction
+from millmark.ledger.store.outbox_rows import (
     block_dependants,
     free_dependants,
     payload_digest,
@@ -32,7 +32,7 @@ from ledger.store.outbox_rows import (
     set_records,
     waiting_state,
 )
-from ledger.store.outbox_tables import (
+from millmark.ledger.store.outbox_tables import (
     FORWARDER,
     OPEN,
     UNFINISHED,
@@ -51,8 +51,8 @@ from ledger.store.outbox_tables import (
     outbox_relay_nonces,
     outbox_transactions,
 )
-from ledger.store.outbox_work import Work
-from ledger.store.outbox_writer import OutboxWriter
+from millmark.ledger.store.outbox_work import Work
+from millmark.ledger.store.outbox_writer import OutboxWriter
 
 __all__ = [
     "CRASH_POINTS",
@@ -215,7 +215,7 @@ class Outbox:
     def failed(self, most: int, told: Callable[[bytes, str], bool] = lambda *_: True) -> list[QueuedRecord]:
         """The oldest records of the keys that submit that do not go on until somebody decides, at most `most`, by key:
         those that failed, and those that wait for a cancelled one. `told`: whether a key's are wanted, by its address
-        and the process that submits for it, or did last (ledger.store.process_identity)."""
+        and the process that submits for it, or did last (millmark.ledger.store.process_identity)."""
         needed = outbox_records.alias()
         cancelled = (
             select(needed.c.id)

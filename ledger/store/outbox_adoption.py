@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, exists, func, select, update
 
-from ledger.store.outbox_rows import free_dependants, new_id, payload_digest, release_records, set_records
-from ledger.store.outbox_tables import (
+from millmark.ledger.store.outbox_rows import free_dependants, new_id, payload_digest, release_records, set_records
+from millmark.ledger.store.outbox_tables import (
     OutboxState,
     outbox_attempts,
     outbox_nonces,
@@ -22,8 +22,8 @@ from ledger.store.outbox_tables import (
     outbox_replaced,
     outbox_transactions,
 )
-from ledger.store.rows import CursorRow, RecordRow
-from ledger.store.schema import TABLES
+from millmark.ledger.store.rows import CursorRow, RecordRow
+from millmark.ledger.store.schema import TABLES
 
 __all__ = [
     "ADOPTED",

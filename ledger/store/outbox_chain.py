@@ -10,11 +10,11 @@ from dataclasses import asdict
 
 from sqlalchemy import Connection, func, select
 
-from ledger.canonical import to_hex
-from ledger.errors import WrongChainError
-from ledger.store.outbox_tables import OutboxChain, outbox_chain, outbox_transactions
-from ledger.store.repository import Rows
-from ledger.store.rows import ChainIdentityRow, CursorRow
+from millmark.ledger.canonical import to_hex
+from millmark.ledger.errors import WrongChainError
+from millmark.ledger.store.outbox_tables import OutboxChain, outbox_chain, outbox_transactions
+from millmark.ledger.store.repository import Rows
+from millmark.ledger.store.rows import ChainIdentityRow, CursorRow
 
 __all__ = ["bind_chain", "seen_block"]
 

@@ -8,10 +8,10 @@ from itertools import groupby
 
 from sqlalchemy import Connection, select
 
-from ledger.errors import DuplicateRecordError, SubmitError
-from ledger.store.outbox_rows import new_id, payload_digest, waiting_state
-from ledger.store.outbox_tables import Entry, OutboxState, outbox_records
-from ledger.store.statements import Querying, parameter
+from millmark.ledger.errors import DuplicateRecordError, SubmitError
+from millmark.ledger.store.outbox_rows import new_id, payload_digest, waiting_state
+from millmark.ledger.store.outbox_tables import Entry, OutboxState, outbox_records
+from millmark.ledger.store.statements import Querying, parameter
 
 __all__ = ["enqueue_all", "enqueue_in"]
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, Update, bindparam, select, update
 
-from ledger.store.outbox_rows import set_records, verify_moved
-from ledger.store.outbox_tables import (
+from millmark.ledger.store.outbox_rows import set_records, verify_moved
+from millmark.ledger.store.outbox_tables import (
     OutboxState,
     SentTransaction,
     outbox_attempts,

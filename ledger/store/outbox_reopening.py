@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, delete, select
 
-from ledger.store.outbox_rows import record_ids, set_records, set_transaction
-from ledger.store.outbox_tables import OutboxState, outbox_attempts, outbox_replaced, outbox_transactions
+from millmark.ledger.store.outbox_rows import record_ids, set_records, set_transaction
+from millmark.ledger.store.outbox_tables import OutboxState, outbox_attempts, outbox_replaced, outbox_transactions
 
 __all__ = ["FinalTransaction", "final_transactions", "forget_unused", "reopen"]
 

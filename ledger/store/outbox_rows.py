@@ -9,8 +9,8 @@ from typing import Any
 
 from sqlalchemy import Connection, CursorResult, RowMapping, select, update
 
-from ledger.errors import StoreError, SubmitError
-from ledger.store.outbox_tables import (
+from millmark.ledger.errors import StoreError, SubmitError
+from millmark.ledger.store.outbox_tables import (
     OutboxState,
     QueuedRecord,
     SentTransaction,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, select
 
-from ledger.store.outbox_tables import OutboxState, outbox_attempts, outbox_records, outbox_transactions
+from millmark.ledger.store.outbox_tables import OutboxState, outbox_attempts, outbox_records, outbox_transactions
 
 __all__ = ["Spending", "find_spending", "known_signers"]
 

@@ -1,4 +1,4 @@
-"""Tables of the outbox, their rows, and the states of records and transactions (ledger.store.outbox)."""
+"""Tables of the outbox, their rows, and the states of records and transactions (millmark.ledger.store.outbox)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from sqlalchemy import (
     text,
 )
 
-from ledger.store.tables import LEDGER
+from millmark.ledger.store.tables import LEDGER
 
 __all__ = [
     "FORWARDER",
@@ -48,7 +48,8 @@ __all__ = [
 
 
 FORWARDER = "forwarder"
-"""`contract` of a record that is a forward request (ledger.forward_requests). Its payload is the signed request."""
+"""`contract` of a record that is a forward request (millmark.ledger.forward_requests). Its payload is the signed
+request."""
 
 
 class OutboxState(enum.StrEnum):
@@ -271,7 +272,7 @@ class LeaseRow:
 
     signer: bytes
     holder: str
-    """The process (ledger.store.process_identity)."""
+    """The process (millmark.ledger.store.process_identity)."""
     fence: int
     """Grows with each new holder; writes of earlier holders are refused."""
     beat: int

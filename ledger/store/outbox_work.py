@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from sqlalchemy import Connection, RowMapping, false, select
 
-from ledger.store.database import Store
-from ledger.store.outbox_rows import read_record, read_transaction
-from ledger.store.outbox_tables import (
+from millmark.ledger.store.database import Store
+from millmark.ledger.store.outbox_rows import read_record, read_transaction
+from millmark.ledger.store.outbox_tables import (
     OPEN,
     UNMINED,
     OutboxState,

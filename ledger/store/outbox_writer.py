@@ -34,11 +34,11 @@ from dataclasses import replace
 
 from sqlalchemy import Connection, Table, bindparam, select, update
 
-from ledger.canonical import to_hex
-from ledger.errors import LeaseHeldError, SubmitError
-from ledger.store.database import Store
-from ledger.store.outbox_moves import FoundTransaction, insert_signed, next_nonce, set_nonce, settle_found
-from ledger.store.outbox_rows import (
+from millmark.ledger.canonical import to_hex
+from millmark.ledger.errors import LeaseHeldError, SubmitError
+from millmark.ledger.store.database import Store
+from millmark.ledger.store.outbox_moves import FoundTransaction, insert_signed, next_nonce, set_nonce, settle_found
+from millmark.ledger.store.outbox_rows import (
     block_dependants,
     new_id,
     read_transaction,
@@ -47,7 +47,7 @@ from ledger.store.outbox_rows import (
     set_records,
     set_transaction,
 )
-from ledger.store.outbox_tables import (
+from millmark.ledger.store.outbox_tables import (
     OutboxState,
     QueuedRecord,
     SentTransaction,

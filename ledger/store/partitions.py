@@ -9,8 +9,8 @@ the next with the first row of each further month.
         evidence_<stream, first 32 digits>_202611   index < 4096
         evidence_<stream, first 32 digits>_202612   4096 <= index
 
-Months that are over get no more rows: their vacuum, and a backup of their files (ledger.store.evidence_files), can be
-done once. Rows stay when their content is dropped, since hashes of leaves are needed for as long as the stream.
+Months that are over get no more rows: their vacuum, and a backup of their files (millmark.ledger.store.evidence_files),
+can be done once. Rows stay when their content is dropped, since hashes of leaves are needed for as long as the stream.
 """
 
 from __future__ import annotations

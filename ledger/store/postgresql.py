@@ -1,5 +1,5 @@
 """What PostgreSQL needs beyond SQLite: the writers' lock, limits in time that end what a frozen process holds, and a
-server that keeps what it has acknowledged (ledger.store.durability).
+server that keeps what it has acknowledged (millmark.ledger.store.durability).
 
 A process that is stopped within a write keeps the lock; its machine may be gone without the server's noticing. The
 server ends its session after `_WRITER_IDLE_S`, which rolls the write back, and whoever waits for the lock longer than
@@ -18,8 +18,8 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from ledger.errors import StoreBusyError
-from ledger.store import durability
+from millmark.ledger.errors import StoreBusyError
+from millmark.ledger.store import durability
 
 __all__ = ["WRITES", "WriterTurns", "build_engine", "lift_limits", "untimed"]
 

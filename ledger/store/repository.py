@@ -25,13 +25,13 @@ from sqlalchemy import (
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import IntegrityError
 
-from ledger.errors import StoreError
-from ledger.store.book_rows import REBUILDS, BookRevisionRow
-from ledger.store.engagements import find_engaged
-from ledger.store.rows import ChainIdentityRow, KeyRow, ParticipantRow
-from ledger.store.schema import TABLES
-from ledger.store.statements import AMONG, Cell, Querying, parameter
-from ledger.store.tables import INDEX
+from millmark.ledger.errors import StoreError
+from millmark.ledger.store.book_rows import REBUILDS, BookRevisionRow
+from millmark.ledger.store.engagements import find_engaged
+from millmark.ledger.store.rows import ChainIdentityRow, KeyRow, ParticipantRow
+from millmark.ledger.store.schema import TABLES
+from millmark.ledger.store.statements import AMONG, Cell, Querying, parameter
+from millmark.ledger.store.tables import INDEX
 
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql
@@ -129,7 +129,7 @@ class Rows:
 
     def find_engaged(self, machines: Collection[int], participant: int) -> set[int]:
         """Which of the machines work, or worked, for an order that the participant has a part in
-        (ledger.store.engagements)."""
+        (millmark.ledger.store.engagements)."""
         return find_engaged(self._connection, machines, participant)
 
     def scan(self, kind: type[R], *order: str) -> Iterator[R]:

@@ -1,17 +1,17 @@
-"""One class per table of the index; those of the private book are in ledger.store.book_rows.
+"""One class per table of the index; those of the private book are in millmark.ledger.store.book_rows.
 
 Numbers are those of the contracts, so 0 means "none" or "never"; an absent subject is None. Times are block timestamps
-in seconds since 1970. Enumerations (ledger.records) are kept as the contracts' numbers. A field that ends in `_root` is
-a claims root. Subjects, roots and hashes have 32 bytes, addresses 20.
+in seconds since 1970. Enumerations (millmark.ledger.records) are kept as the contracts' numbers. A field that ends in
+`_root` is a claims root. Subjects, roots and hashes have 32 bytes, addresses 20.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ledger.errors import RecordError, StoreDamagedError
-from ledger.events import Event, decode, find_event
-from ledger.records import Contract, Gate
+from millmark.ledger.errors import RecordError, StoreDamagedError
+from millmark.ledger.events import Event, decode, find_event
+from millmark.ledger.records import Contract, Gate
 
 # The chain and its records
 
@@ -56,7 +56,7 @@ class RecordRow:
     """A record of either contract, as the chain logged it."""
 
     contract: str
-    """ledger.records.Contract."""
+    """millmark.ledger.records.Contract."""
     sequence: int
     kind: str
     topic: bytes
@@ -70,7 +70,8 @@ class RecordRow:
     log_index: int
     data: bytes
     inner: bytes
-    """The record's inner hash (ledger.heads), which links contain; also kept for records that are in no history."""
+    """The record's inner hash (millmark.ledger.heads), which links contain; also kept for records that are in no
+    history."""
 
     def event(self) -> Event:
         """The event, decoded from `data`. Raises StoreDamagedError if they are not those of a known event."""
@@ -125,7 +126,7 @@ class NoteRow:
 
     sequence: int
     note_kind: int
-    """A `ledger.records.NoteKind`, or a number that the consortium agreed on."""
+    """A `millmark.ledger.records.NoteKind`, or a number that the consortium agreed on."""
     participant: int
     """0 for the registry's owner."""
     recorded_at: int

@@ -15,7 +15,7 @@ from typing import get_args, get_type_hints
 
 from sqlalchemy import BigInteger, Boolean, Column, Connection, Index, LargeBinary, MetaData, Table, Text, inspect
 
-from ledger.errors import StoreError
+from millmark.ledger.errors import StoreError
 
 __all__ = ["TABLES", "Schema", "migrate", "read_revisions", "schema_of"]
 
@@ -110,7 +110,7 @@ def migrate(connection: Connection, schema: Schema, url: str) -> None:
     from alembic.script import ScriptDirectory  # noqa: PLC0415  # as above
 
     config = Config(attributes={"connection": connection, "schema": schema})
-    config.set_main_option("script_location", "ledger.store:migrations")  # its env.py serves every schema
+    config.set_main_option("script_location", "millmark.ledger.store:migrations")  # its env.py serves every schema
     config.set_main_option("version_locations", f"{schema.package}:migrations/versions")
     config.set_main_option("path_separator", "newline")  # the operating system's would cut the line above at its colon
     script = ScriptDirectory.from_config(config)

@@ -16,8 +16,8 @@ from urllib.parse import quote
 
 from sqlalchemy import Connection
 
-from ledger.errors import StoreError
-from ledger.store.failures import missing
+from millmark.ledger.errors import StoreError
+from millmark.ledger.store.failures import missing
 
 __all__ = ["DatabaseFile", "give_identity"]
 

@@ -20,10 +20,10 @@ from typing import Any, TypeAlias
 
 from sqlalchemy import Select, Table, and_, literal_column, select
 
-from ledger.records import Contract
-from ledger.store.book_rows import REBUILDS
-from ledger.store.statements import AMONG, Querying, parameter
-from ledger.store.tables import book_revisions, cursor, lot_inputs, lot_outputs, lots, records
+from millmark.ledger.records import Contract
+from millmark.ledger.store.book_rows import REBUILDS
+from millmark.ledger.store.statements import AMONG, Querying, parameter
+from millmark.ledger.store.tables import book_revisions, cursor, lot_inputs, lot_outputs, lots, records
 
 __all__ = ["CONTENTS", "KEPT_STEPS", "MADE_FROM", "MOST_KEPT", "WENT_INTO", "KeptSteps", "Step", "Steps"]
 

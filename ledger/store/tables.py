@@ -1,15 +1,15 @@
 """Declares the library's tables for SQLAlchemy.
 
 The index's tables have no foreign keys: they are derived from the chain, one transaction per batch, and can be rebuilt.
-A reference to a missing row is refused before it is written (ledger.index.state).
+A reference to a missing row is refused before it is written (millmark.ledger.index.state).
 """
 
 from __future__ import annotations
 
-from ledger.store import book_rows, rows
-from ledger.store.schema import TABLES, Schema
+from millmark.ledger.store import book_rows, rows
+from millmark.ledger.store.schema import TABLES, Schema
 
-LEDGER = Schema("ledger.store", "alembic_version")
+LEDGER = Schema("millmark.ledger.store", "alembic_version")
 """Index, private book and outbox. The outbox and the undo log declare their tables in their own modules."""
 _table = LEDGER.table
 

@@ -13,10 +13,10 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Column, Connection, LargeBinary, Table, Text, delete, func, insert, select, update
 
-from ledger.store.rows import CursorRow
-from ledger.store.schema import TABLES
-from ledger.store.statements import Cell
-from ledger.store.tables import INDEX, LEDGER
+from millmark.ledger.store.rows import CursorRow
+from millmark.ledger.store.schema import TABLES
+from millmark.ledger.store.statements import Cell
+from millmark.ledger.store.tables import INDEX, LEDGER
 
 __all__ = ["Change", "Undo"]
 

@@ -1,10 +1,10 @@
 """Submits records from the outbox, through a node of this company or a relay."""
 
-from ledger.submit.funds import Funds, look_at_funds
-from ledger.submit.relay import Outcome, Relay, RelaySubmitter, Terms, read_sequences
-from ledger.submit.setback import reopen_records
-from ledger.submit.standing import adopt_records, forward_key, verify_outbox
-from ledger.submit.submitter import Submitter, build_entry
+from millmark.ledger.submit.funds import Funds, look_at_funds
+from millmark.ledger.submit.relay import Outcome, Relay, RelaySubmitter, Terms, read_sequences
+from millmark.ledger.submit.setback import reopen_records
+from millmark.ledger.submit.standing import adopt_records, forward_key, verify_outbox
+from millmark.ledger.submit.submitter import Submitter, build_entry
 
 __all__ = [
     "Funds",

@@ -1,8 +1,8 @@
 """Decides which queued records go into the same transaction, and which have failed.
 
 A record fails for good only if the contract refuses it on its own, when all earlier records are in a block, and the
-refusal is final (ledger.submit.lookout). Otherwise the cause may be the size of the batch, an earlier record that the
-chain does not have yet, or a node that is behind.
+refusal is final (millmark.ledger.submit.lookout). Otherwise the cause may be the size of the batch, an earlier record
+that the chain does not have yet, or a node that is behind.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from ledger.errors import ContractRefusedError
-from ledger.store.outbox import Outbox, OutboxWriter, QueuedRecord
-from ledger.submit.lookout import Refusals
+from millmark.ledger.errors import ContractRefusedError
+from millmark.ledger.store.outbox import Outbox, OutboxWriter, QueuedRecord
+from millmark.ledger.submit.lookout import Refusals
 
 __all__ = ["Batch", "Batches", "Calls"]
 
@@ -25,7 +25,8 @@ _MAX_BYTES = 96 * 1024
 
 
 class Calls(Protocol):
-    """Converts records to a contract call: `ledger.submit.calls.ChainCalls` with a node, another class with a relay."""
+    """Converts records to a contract call: `millmark.ledger.submit.calls.ChainCalls` with a node, another class with a
+    relay."""
 
     def together(self, records: Sequence[QueuedRecord]) -> int:
         """Return how many of the records, from the first on, a single call can make."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from ledger.chain import Chain, Sight
-from ledger.errors import ChainError
-from ledger.events import Header
+from millmark.ledger.chain import Chain, Sight
+from millmark.ledger.errors import ChainError
+from millmark.ledger.events import Header
 
 __all__ = ["find_buried"]
 

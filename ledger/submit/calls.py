@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
-from ledger.chain import Chain, Head, Receipt, decode_log, execute_data, read_kinds
-from ledger.errors import ChainError, ContractRefusedError
-from ledger.forward_requests import parse_request
-from ledger.records import RECORD_TYPES, Contract
-from ledger.store.outbox import FORWARDER, QueuedRecord, SentTransaction
+from millmark.ledger.chain import Chain, Head, Receipt, decode_log, execute_data, read_kinds
+from millmark.ledger.errors import ChainError, ContractRefusedError
+from millmark.ledger.forward_requests import parse_request
+from millmark.ledger.records import RECORD_TYPES, Contract
+from millmark.ledger.store.outbox import FORWARDER, QueuedRecord, SentTransaction
 
 __all__ = ["ChainCalls", "read_sequences", "recipient_of"]
 

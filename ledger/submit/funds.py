@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ledger.chain import EngineProfile, Fees, Node, first_fees
-from ledger.store import Store
-from ledger.store.outbox_spending import Spending, find_spending
+from millmark.ledger.chain import EngineProfile, Fees, Node, first_fees
+from millmark.ledger.store import Store
+from millmark.ledger.store.outbox_spending import Spending, find_spending
 
 __all__ = ["GAS_PER_RECORD", "LOW_DAYS", "LOW_RECORDS", "Funds", "look_at_funds"]
 

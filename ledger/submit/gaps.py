@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from ledger.chain import Chain
-from ledger.errors import NodeBehindError
-from ledger.store.outbox import Outbox, OutboxWriter, SentTransaction
-from ledger.submit.sender import NOOP_GAS
+from millmark.ledger.chain import Chain
+from millmark.ledger.errors import NodeBehindError
+from millmark.ledger.store.outbox import Outbox, OutboxWriter, SentTransaction
+from millmark.ledger.submit.sender import NOOP_GAS
 
 __all__ = ["Gaps"]
 

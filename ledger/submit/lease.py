@@ -11,9 +11,9 @@ from __future__ import annotations
 import os
 import time
 
-from ledger.errors import LeaseHeldError
-from ledger.store.outbox import LeaseRow, Outbox, OutboxWriter
-from ledger.store.process_identity import describe_process, is_gone
+from millmark.ledger.errors import LeaseHeldError
+from millmark.ledger.store.outbox import LeaseRow, Outbox, OutboxWriter
+from millmark.ledger.store.process_identity import describe_process, is_gone
 
 __all__ = ["Lease"]
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import time
 from typing import Protocol
 
-from ledger.chain import Chain, Deployment, Head, Sight
-from ledger.errors import ChainUnreachableError, ContractRefusedError, NodeBehindError
-from ledger.store.outbox import Outbox, OutboxChain, QueuedRecord
-from ledger.submit.calls import ChainCalls
+from millmark.ledger.chain import Chain, Deployment, Head, Sight
+from millmark.ledger.errors import ChainUnreachableError, ContractRefusedError, NodeBehindError
+from millmark.ledger.store.outbox import Outbox, OutboxChain, QueuedRecord
+from millmark.ledger.submit.calls import ChainCalls
 
 __all__ = ["AtOnce", "Lookout", "Refusals", "describe_chain"]
 

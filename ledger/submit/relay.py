@@ -1,4 +1,4 @@
-"""Submits records through a relay with chain access, as signed forward requests (ledger.forward_requests).
+"""Submits records through a relay with chain access, as signed forward requests (millmark.ledger.forward_requests).
 
 The ledger attributes the records to the signer's key, and nobody else can sign for it. As in `Submitter`, records are
 durable before they are signed, signed bytes are durable before they are sent, and the same bytes are sent until the
@@ -21,8 +21,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from ledger.chain import Deployment, RawLog, call_data, decode_log, multicall_data, read_kinds
-from ledger.errors import (
+from millmark.ledger.chain import Deployment, RawLog, call_data, decode_log, multicall_data, read_kinds
+from millmark.ledger.errors import (
     ChainError,
     ChainUnreachableError,
     ContractRefusedError,
@@ -30,14 +30,20 @@ from ledger.errors import (
     RequestError,
     SubmitError,
 )
-from ledger.forward_requests import MAX_REQUEST_BYTES, ForwardRequest, SignedRequest, parse_request, sign_request
-from ledger.keys import Signer
-from ledger.records import RECORD_TYPES, Contract, Record
-from ledger.store import Store
-from ledger.store.outbox import Entry, Outbox, OutboxState, OutboxWriter, QueuedRecord, SentTransaction
-from ledger.submit.batches import Batch, Batches
-from ledger.submit.lease import Lease
-from ledger.submit.lookout import AtOnce, describe_chain
+from millmark.ledger.forward_requests import (
+    MAX_REQUEST_BYTES,
+    ForwardRequest,
+    SignedRequest,
+    parse_request,
+    sign_request,
+)
+from millmark.ledger.keys import Signer
+from millmark.ledger.records import RECORD_TYPES, Contract, Record
+from millmark.ledger.store import Store
+from millmark.ledger.store.outbox import Entry, Outbox, OutboxState, OutboxWriter, QueuedRecord, SentTransaction
+from millmark.ledger.submit.batches import Batch, Batches
+from millmark.ledger.submit.lease import Lease
+from millmark.ledger.submit.lookout import AtOnce, describe_chain
 
 __all__ = ["CRASH_POINTS", "Outcome", "Relay", "RelaySubmitter", "Terms", "read_sequences"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ledger.store.outbox import SentTransaction
+from millmark.ledger.store.outbox import SentTransaction
 
 __all__ = ["Report", "ignore"]
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ledger.chain import (
+from millmark.ledger.chain import (
     Chain,
     Fees,
     Reception,
@@ -23,13 +23,13 @@ from ledger.chain import (
     raised_fees,
     sign_transaction,
 )
-from ledger.errors import ChainError, ChainUnreachableError, SubmitError
-from ledger.keys import Signer
-from ledger.store.outbox import OutboxState, OutboxWriter, SentTransaction, Version
-from ledger.submit.batches import Batch, Batches
-from ledger.submit.calls import recipient_of
-from ledger.submit.reports import Report
-from ledger.submit.window import Window
+from millmark.ledger.errors import ChainError, ChainUnreachableError, SubmitError
+from millmark.ledger.keys import Signer
+from millmark.ledger.store.outbox import OutboxState, OutboxWriter, SentTransaction, Version
+from millmark.ledger.submit.batches import Batch, Batches
+from millmark.ledger.submit.calls import recipient_of
+from millmark.ledger.submit.reports import Report
+from millmark.ledger.submit.window import Window
 
 __all__ = ["CRASH_POINTS", "NOOP_GAS", "Patience", "Sender", "versions_of"]
 

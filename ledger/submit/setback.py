@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ledger.chain import Chain
-from ledger.errors import NodeBehindError
-from ledger.store import Store
-from ledger.store.outbox_reopening import FinalTransaction, final_transactions, forget_unused, reopen
+from millmark.ledger.chain import Chain
+from millmark.ledger.errors import NodeBehindError
+from millmark.ledger.store import Store
+from millmark.ledger.store.outbox_reopening import FinalTransaction, final_transactions, forget_unused, reopen
 
 __all__ = ["is_set_back", "reopen_records"]
 

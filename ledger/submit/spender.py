@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ledger.chain import BlockTransaction, Node, Receipt
-from ledger.errors import ChainUnreachableError
-from ledger.store.outbox import SentTransaction, Version
+from millmark.ledger.chain import BlockTransaction, Node, Receipt
+from millmark.ledger.errors import ChainUnreachableError
+from millmark.ledger.store.outbox import SentTransaction, Version
 
 __all__ = ["Spender", "find_spender", "version_of"]
 

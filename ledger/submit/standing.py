@@ -19,12 +19,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from ledger.chain import BlockTransaction, Chain, Receipt, read_calls, read_execute
-from ledger.errors import ChainUnreachableError, LedgerSetBackError, OutboxOlderError, RecordError
-from ledger.records import Contract
-from ledger.store import Store
-from ledger.store.outbox import FORWARDER, Outbox, SentTransaction
-from ledger.store.outbox_adoption import (
+from millmark.ledger.chain import BlockTransaction, Chain, Receipt, read_calls, read_execute
+from millmark.ledger.errors import ChainUnreachableError, LedgerSetBackError, OutboxOlderError, RecordError
+from millmark.ledger.records import Contract
+from millmark.ledger.store import Store
+from millmark.ledger.store.outbox import FORWARDER, Outbox, SentTransaction
+from millmark.ledger.store.outbox_adoption import (
     AdoptedRecord,
     AdoptedTransaction,
     Adoption,
@@ -36,9 +36,9 @@ from ledger.store.outbox_adoption import (
     raise_nonce,
     release_lost,
 )
-from ledger.store.rows import RecordRow
-from ledger.submit.setback import is_set_back
-from ledger.submit.spender import find_spender, version_of
+from millmark.ledger.store.rows import RecordRow
+from millmark.ledger.submit.setback import is_set_back
+from millmark.ledger.submit.spender import find_spender, version_of
 
 __all__ = ["Standing", "adopt_records", "compare_outbox", "forward_key", "verify_outbox"]
 

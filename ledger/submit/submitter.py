@@ -11,20 +11,20 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 
-from ledger.chain import Chain, Sight, call_data
-from ledger.errors import ChainUnreachableError, LeaseHeldError, SubmitError
-from ledger.keys import Signer
-from ledger.records import Record
-from ledger.store.outbox import OPEN, UNMINED, Entry, Outbox, OutboxState, OutboxWriter, SentTransaction
-from ledger.submit.batches import Batches
-from ledger.submit.calls import ChainCalls
-from ledger.submit.gaps import Gaps
-from ledger.submit.lease import Lease
-from ledger.submit.lookout import Lookout
-from ledger.submit.reports import Report, ignore
-from ledger.submit.sender import Patience, Sender
-from ledger.submit.tracker import Tracker
-from ledger.submit.window import MAX_PENDING, Window
+from millmark.ledger.chain import Chain, Sight, call_data
+from millmark.ledger.errors import ChainUnreachableError, LeaseHeldError, SubmitError
+from millmark.ledger.keys import Signer
+from millmark.ledger.records import Record
+from millmark.ledger.store.outbox import OPEN, UNMINED, Entry, Outbox, OutboxState, OutboxWriter, SentTransaction
+from millmark.ledger.submit.batches import Batches
+from millmark.ledger.submit.calls import ChainCalls
+from millmark.ledger.submit.gaps import Gaps
+from millmark.ledger.submit.lease import Lease
+from millmark.ledger.submit.lookout import Lookout
+from millmark.ledger.submit.reports import Report, ignore
+from millmark.ledger.submit.sender import Patience, Sender
+from millmark.ledger.submit.tracker import Tracker
+from millmark.ledger.submit.window import MAX_PENDING, Window
 
 __all__ = ["Submitter", "build_entry"]
 

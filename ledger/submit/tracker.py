@@ -6,15 +6,15 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
-from ledger.chain import Chain, Receipt, Sight
-from ledger.errors import ChainError, ChainUnreachableError
-from ledger.store.outbox import FoundTransaction, OutboxState, OutboxWriter, SentTransaction
-from ledger.submit.batches import Batches
-from ledger.submit.burial import find_buried
-from ledger.submit.calls import read_sequences
-from ledger.submit.reports import Report
-from ledger.submit.sender import Sender, versions_of
-from ledger.submit.spender import find_spender, version_of
+from millmark.ledger.chain import Chain, Receipt, Sight
+from millmark.ledger.errors import ChainError, ChainUnreachableError
+from millmark.ledger.store.outbox import FoundTransaction, OutboxState, OutboxWriter, SentTransaction
+from millmark.ledger.submit.batches import Batches
+from millmark.ledger.submit.burial import find_buried
+from millmark.ledger.submit.calls import read_sequences
+from millmark.ledger.submit.reports import Report
+from millmark.ledger.submit.sender import Sender, versions_of
+from millmark.ledger.submit.spender import find_spender, version_of
 
 __all__ = ["Tracker"]
 

@@ -7,7 +7,7 @@ keep only so many transactions of one sender, and say so or drop the others.
 
 from __future__ import annotations
 
-from ledger.chain import Head
+from millmark.ledger.chain import Head
 
 __all__ = ["MAX_PENDING", "Window"]
 

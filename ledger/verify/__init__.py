@@ -1,6 +1,6 @@
 """Verifies bundles offline, for their receivers: without network, database or chain library. See BUNDLE.md.
 
-    python -m ledger.verify FILE --trust FILE
+    python -m millmark.ledger.verify FILE --trust FILE
 
 In Python:
 
@@ -12,13 +12,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ledger.lazy import import_on_use
+from millmark.ledger.lazy import import_on_use
 
 if TYPE_CHECKING:
-    from ledger.verify.refusals import Step, VerificationError
-    from ledger.verify.report import Report, describe
-    from ledger.verify.statement import Kind, Section, Statement
-    from ledger.verify.verifier import verify_bundle
+    from millmark.ledger.verify.refusals import Step, VerificationError
+    from millmark.ledger.verify.report import Report, describe
+    from millmark.ledger.verify.statement import Kind, Section, Statement
+    from millmark.ledger.verify.verifier import verify_bundle
 
 __all__ = [
     "Kind",
@@ -32,10 +32,10 @@ __all__ = [
 ]
 
 _HOMES = {
-    "ledger.verify.refusals": ("Step", "VerificationError"),
-    "ledger.verify.report": ("Report", "describe"),
-    "ledger.verify.statement": ("Kind", "Section", "Statement"),
-    "ledger.verify.verifier": ("verify_bundle",),
+    "millmark.ledger.verify.refusals": ("Step", "VerificationError"),
+    "millmark.ledger.verify.report": ("Report", "describe"),
+    "millmark.ledger.verify.statement": ("Kind", "Section", "Statement"),
+    "millmark.ledger.verify.verifier": ("verify_bundle",),
 }
 
 __getattr__ = import_on_use(__name__, _HOMES)

@@ -1,4 +1,4 @@
-"""`python -m ledger.verify FILE --trust FILE`: the same as `millmark verify`, without the rest of Millmark.
+"""`python -m millmark.ledger.verify FILE --trust FILE`: the same as `millmark verify`, without the rest of Millmark.
 
 Exit code 0 verified, 1 refused (the line names the step), 2 unusable input, 3 no answer, or none could be printed.
 """
@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
-from ledger.ages import DAY_S, DEFAULT_MAX_AGE_S, MAX_ANCESTRY
-from ledger.errors import MillmarkError
+from millmark.ledger.ages import DAY_S, DEFAULT_MAX_AGE_S, MAX_ANCESTRY
+from millmark.ledger.errors import MillmarkError
 
 __all__ = ["main"]
 
@@ -23,12 +23,12 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"millmark: {message}; see {self.prog} --help\n")
 
 
-def main(arguments: list[str] | None = None, program: str = "python -m ledger.verify") -> int:
+def main(arguments: list[str] | None = None, program: str = "python -m millmark.ledger.verify") -> int:
     """Run the command and return its exit code. `program` is its name in the help."""
     given = _parser(program).parse_args(arguments)
     # After the arguments, since help and a mistake in them need no verifier, which takes longer to load than Python.
-    from ledger.verify.files import verify_files  # noqa: PLC0415 - see above
-    from ledger.verify.output import fail, tell  # noqa: PLC0415 - see above
+    from millmark.ledger.verify.files import verify_files  # noqa: PLC0415 - see above
+    from millmark.ledger.verify.output import fail, tell  # noqa: PLC0415 - see above
 
     try:
         answer = verify_files(

@@ -3,8 +3,8 @@
 `abi.encode` writes each dynamic part directly after the previous one. Decoders that follow offsets also accept other
 encodings, of which a forger could make many. Here an offset is only compared with the place where the part must be.
 
-The layout is that of the declarations (ledger.events), but the decoder is the verifier's own, so that one bug cannot
-affect both a company's index and a partner's verification.
+The layout is that of the declarations (millmark.ledger.events), but the decoder is the verifier's own, so that one bug
+cannot affect both a company's index and a partner's verification.
 """
 
 from __future__ import annotations
@@ -13,7 +13,18 @@ import functools
 from collections.abc import Callable, Iterable
 from typing import TypeAlias, TypeVar, cast
 
-from ledger.events import ArrayOf, Event, PackedOf, Struct, Type, Word, header_of, once, struct_of, unsafe_builder
+from millmark.ledger.events import (
+    ArrayOf,
+    Event,
+    PackedOf,
+    Struct,
+    Type,
+    Word,
+    header_of,
+    once,
+    struct_of,
+    unsafe_builder,
+)
 
 __all__ = ["MalformedError", "decode"]
 

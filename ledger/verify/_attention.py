@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ledger.events.certificates import CertificateUpheld, OpeningDemanded
-from ledger.events.custody import GateWaived
-from ledger.events.lots import LotsTransformed
-from ledger.events.notes import NoteRecorded
-from ledger.records import (
+from millmark.ledger.events.certificates import CertificateUpheld, OpeningDemanded
+from millmark.ledger.events.custody import GateWaived
+from millmark.ledger.events.lots import LotsTransformed
+from millmark.ledger.events.notes import NoteRecorded
+from millmark.ledger.records import (
     CertificateState,
     CertificateStatus,
     LotState,
@@ -17,14 +17,14 @@ from ledger.records import (
     TransformationKind,
     Verdict,
 )
-from ledger.slots import KeySlots
-from ledger.verify._measurements import measurements
-from ledger.verify._own_work import own_work
-from ledger.verify._state import Certificate, Lot, State
-from ledger.verify._status import Verified, status_apart_from_rework, status_of
-from ledger.verify.report import moment
-from ledger.verify.statement import Statement, say
-from ledger.verify.values import Model, Span, Unit
+from millmark.ledger.slots import KeySlots
+from millmark.ledger.verify._measurements import measurements
+from millmark.ledger.verify._own_work import own_work
+from millmark.ledger.verify._state import Certificate, Lot, State
+from millmark.ledger.verify._status import Verified, status_apart_from_rework, status_of
+from millmark.ledger.verify.report import moment
+from millmark.ledger.verify.statement import Statement, say
+from millmark.ledger.verify.values import Model, Span, Unit
 
 __all__ = ["attention", "conversions"]
 

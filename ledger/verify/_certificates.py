@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import itertools
 
-from ledger.events import certificates
-from ledger.records import CertificateState, LotState, Verdict, optional_subject
-from ledger.verify._quantities import MAX_LOTS, quarantine
-from ledger.verify._state import WORTHLESS, Certificate, Entry, Lot, State, broken, hold, on, was_approved
+from millmark.ledger.events import certificates
+from millmark.ledger.records import CertificateState, LotState, Verdict, optional_subject
+from millmark.ledger.verify._quantities import MAX_LOTS, quarantine
+from millmark.ledger.verify._state import WORTHLESS, Certificate, Entry, Lot, State, broken, hold, on, was_approved
 
 __all__ = ["CERTIFICATE_RULES"]
 

@@ -6,19 +6,19 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ledger.bundle import Bundle
-from ledger.checkpoint import (
+from millmark.ledger.bundle import Bundle
+from millmark.ledger.checkpoint import (
     Checkpoint,
     SignedCheckpoint,
     verify_age,
     verify_ancestry,
     verify_believed,
 )
-from ledger.errors import CheckpointTooOldError, MillmarkError, WrongCheckpointError
-from ledger.headers import BlockHeader
-from ledger.seals import SealedBlock, SealedHeader, verify_changes, verify_reached, verify_seals
-from ledger.trust import BelievedBlock, TrustFile, Validators
-from ledger.verify.refusals import CheckpointRefused
+from millmark.ledger.errors import CheckpointTooOldError, MillmarkError, WrongCheckpointError
+from millmark.ledger.headers import BlockHeader
+from millmark.ledger.seals import SealedBlock, SealedHeader, verify_changes, verify_reached, verify_seals
+from millmark.ledger.trust import BelievedBlock, TrustFile, Validators
+from millmark.ledger.verify.refusals import CheckpointRefused
 
 __all__ = ["Reasons", "verify_checkpoint", "verify_distance"]
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ledger.events import Event, custody
-from ledger.records import Gate, LotState, Verdict
-from ledger.verify._quantities import own
-from ledger.verify._state import Entry, Lot, State, Waiver, broken, hold, on
+from millmark.ledger.events import Event, custody
+from millmark.ledger.records import Gate, LotState, Verdict
+from millmark.ledger.verify._quantities import own
+from millmark.ledger.verify._state import Entry, Lot, State, Waiver, broken, hold, on
 
 __all__ = ["CUSTODY_RULES"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from ledger.events.lots import LotReworked, LotsTransformed
-from ledger.verify._state import Lot, State
+from millmark.ledger.events.lots import LotReworked, LotsTransformed
+from millmark.ledger.verify._state import Lot, State
 
 __all__ = ["ancestors_of", "made_of", "outermost"]
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from ledger.bundle import ShownEvidence
-from ledger.events import Event
-from ledger.events.lots import LotsTransformed
-from ledger.events.orders import AssignmentFinished, AssignmentStarted
-from ledger.footprint import RegisterEntry
-from ledger.verify._descent import made_of
-from ledger.verify._footprints import proved_footprints
-from ledger.verify._measurements import compared_inputs
-from ledger.verify._registers import named_starts
-from ledger.verify._state import Entry
-from ledger.verify._status import Verified
-from ledger.verify.statement import Statement, say
-from ledger.verify.values import Fields
+from millmark.ledger.bundle import ShownEvidence
+from millmark.ledger.events import Event
+from millmark.ledger.events.lots import LotsTransformed
+from millmark.ledger.events.orders import AssignmentFinished, AssignmentStarted
+from millmark.ledger.footprint import RegisterEntry
+from millmark.ledger.verify._descent import made_of
+from millmark.ledger.verify._footprints import proved_footprints
+from millmark.ledger.verify._measurements import compared_inputs
+from millmark.ledger.verify._registers import named_starts
+from millmark.ledger.verify._state import Entry
+from millmark.ledger.verify._status import Verified
+from millmark.ledger.verify.statement import Statement, say
+from millmark.ledger.verify.values import Fields
 
 __all__ = ["Measured", "disclosed", "measured", "proved"]
 

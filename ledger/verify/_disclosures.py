@@ -5,18 +5,18 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 
-from ledger.bundle import Bundle, InferenceShown, ShownEvidence
-from ledger.canonical import sha256, to_hex
-from ledger.claims import verify_disclosure
-from ledger.errors import CanonicalError, ProofError, RecordError
-from ledger.events import Event, Leaf
-from ledger.events.orders import AssignmentFinished, AssignmentStarted
-from ledger.evidence import build_inference_context, build_leaf_data, build_window_commitment
-from ledger.footprint import Moment, RegisterEntry
-from ledger.merkle import leaf_hash, verify_consistency, verify_inclusion
-from ledger.verify._registers import named_starts, register_of
-from ledger.verify._state import Certificate, Entry, State
-from ledger.verify.refusals import ClaimsRefused, EvidenceRefused, InferencesRefused
+from millmark.ledger.bundle import Bundle, InferenceShown, ShownEvidence
+from millmark.ledger.canonical import sha256, to_hex
+from millmark.ledger.claims import verify_disclosure
+from millmark.ledger.errors import CanonicalError, ProofError, RecordError
+from millmark.ledger.events import Event, Leaf
+from millmark.ledger.events.orders import AssignmentFinished, AssignmentStarted
+from millmark.ledger.evidence import build_inference_context, build_leaf_data, build_window_commitment
+from millmark.ledger.footprint import Moment, RegisterEntry
+from millmark.ledger.merkle import leaf_hash, verify_consistency, verify_inclusion
+from millmark.ledger.verify._registers import named_starts, register_of
+from millmark.ledger.verify._state import Certificate, Entry, State
+from millmark.ledger.verify.refusals import ClaimsRefused, EvidenceRefused, InferencesRefused
 
 __all__ = ["verify_claims", "verify_evidence", "verify_inferences"]
 
@@ -128,7 +128,8 @@ def verify_inferences(bundle: Bundle, state: State) -> None:
     """Step 10: a disclosed inference, with the certificate's lot, evidence, model and verdict, has the digest to which
     the certificate commits. Raises InferencesRefused.
 
-    Not established: that the model returns these logits for this input; `python -m quality audit` executes it again.
+    Not established: that the model returns these logits for this input; `python -m millmark.quality audit` executes it
+    again.
     """
     for inference in bundle.inferences:
         certificate = state.certificates.get(inference.record)

@@ -13,10 +13,10 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from ledger.errors import ClaimsError, FootprintError
-from ledger.events import Event
-from ledger.events.lots import LotCommissioned, LotReceived, LotReworked, LotScrapped, LotsTransformed
-from ledger.footprint import (
+from millmark.ledger.errors import ClaimsError, FootprintError
+from millmark.ledger.events import Event
+from millmark.ledger.events.lots import LotCommissioned, LotReceived, LotReworked, LotScrapped, LotsTransformed
+from millmark.ledger.footprint import (
     ALL,
     PATH,
     Amounts,
@@ -29,11 +29,11 @@ from ledger.footprint import (
     expected_part,
     parse_footprint,
 )
-from ledger.records import Transformation, TransformationKind
-from ledger.verify._registers import Metered, metered
-from ledger.verify._state import Entry
-from ledger.verify._status import Verified
-from ledger.verify.statement import Statement, say
+from millmark.ledger.records import Transformation, TransformationKind
+from millmark.ledger.verify._registers import Metered, metered
+from millmark.ledger.verify._state import Entry
+from millmark.ledger.verify._status import Verified
+from millmark.ledger.verify.statement import Statement, say
 
 __all__ = ["Footprints", "judge_footprints", "proved_footprints", "unproved_footprints"]
 

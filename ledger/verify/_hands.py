@@ -5,14 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 
-from ledger.events import Event
-from ledger.events.custody import CustodyAccepted, CustodyAcceptedInPart, CustodyReclaimed
-from ledger.events.lots import LotsPacked, LotsUnpacked
-from ledger.verify._state import Entry, Lot
-from ledger.verify._status import Verified
-from ledger.verify.report import moment
-from ledger.verify.statement import Statement, say
-from ledger.verify.values import Unit
+from millmark.ledger.events import Event
+from millmark.ledger.events.custody import CustodyAccepted, CustodyAcceptedInPart, CustodyReclaimed
+from millmark.ledger.events.lots import LotsPacked, LotsUnpacked
+from millmark.ledger.verify._state import Entry, Lot
+from millmark.ledger.verify._status import Verified
+from millmark.ledger.verify.report import moment
+from millmark.ledger.verify.statement import Statement, say
+from millmark.ledger.verify.values import Unit
 
 __all__ = ["hands"]
 

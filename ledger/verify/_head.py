@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from ledger.bundle import Bundle, WithheldRecord
-from ledger.canonical import sha256
-from ledger.seals import SealedBlock, quorum_of
-from ledger.trust import BelievedBlock, Validators
-from ledger.verify._status import Verified
-from ledger.verify.report import moment
-from ledger.verify.statement import Statement, say
-from ledger.verify.values import Age
+from millmark.ledger.bundle import Bundle, WithheldRecord
+from millmark.ledger.canonical import sha256
+from millmark.ledger.seals import SealedBlock, quorum_of
+from millmark.ledger.trust import BelievedBlock, Validators
+from millmark.ledger.verify._status import Verified
+from millmark.ledger.verify.report import moment
+from millmark.ledger.verify.statement import Statement, say
+from millmark.ledger.verify.values import Age
 
 __all__ = ["head"]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 
-from ledger.bundle import Bundle, HistoryShown, RecordShown, WithheldRecord
-from ledger.events import HISTORY_EVENTS, Event, topic_of
-from ledger.heads import inner_of, link, start_of
-from ledger.verify._abi import MalformedError, decode
-from ledger.verify._state import Entry
-from ledger.verify.refusals import HeadsRefused
+from millmark.ledger.bundle import Bundle, HistoryShown, RecordShown, WithheldRecord
+from millmark.ledger.events import HISTORY_EVENTS, Event, topic_of
+from millmark.ledger.heads import inner_of, link, start_of
+from millmark.ledger.verify._abi import MalformedError, decode
+from millmark.ledger.verify._state import Entry
+from millmark.ledger.verify.refusals import HeadsRefused
 
 __all__ = ["verify_histories"]
 

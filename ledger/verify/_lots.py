@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import itertools
 
-from ledger.events import Event, lots
-from ledger.records import AssignmentState, Disposition, LotState, ModelState, OrderState
-from ledger.verify._quantities import MAX_LOTS, consume, join, make, own, quarantine
-from ledger.verify._state import Entry, Lot, State, broken, hold, on
+from millmark.ledger.events import Event, lots
+from millmark.ledger.records import AssignmentState, Disposition, LotState, ModelState, OrderState
+from millmark.ledger.verify._quantities import MAX_LOTS, consume, join, make, own, quarantine
+from millmark.ledger.verify._state import Entry, Lot, State, broken, hold, on
 
 __all__ = ["LOT_RULES"]
 

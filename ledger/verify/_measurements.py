@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ledger.bundle import EvidenceEntryShown
-from ledger.canonical import to_hex
-from ledger.events import Event
-from ledger.events.certificates import CertificateIssued
-from ledger.events.lots import LotReworked, LotsTransformed
-from ledger.events.orders import AssignmentFinished, AssignmentStarted
-from ledger.evidence import LeafKind, build_window_commitment
-from ledger.records import TransformationKind
-from ledger.verify._state import Certificate, Entry, Lot
-from ledger.verify._status import Verified
-from ledger.verify.statement import Statement, say
+from millmark.ledger.bundle import EvidenceEntryShown
+from millmark.ledger.canonical import to_hex
+from millmark.ledger.events import Event
+from millmark.ledger.events.certificates import CertificateIssued
+from millmark.ledger.events.lots import LotReworked, LotsTransformed
+from millmark.ledger.events.orders import AssignmentFinished, AssignmentStarted
+from millmark.ledger.evidence import LeafKind, build_window_commitment
+from millmark.ledger.records import TransformationKind
+from millmark.ledger.verify._state import Certificate, Entry, Lot
+from millmark.ledger.verify._status import Verified
+from millmark.ledger.verify.statement import Statement, say
 
 __all__ = ["compared_inputs", "measurements", "undated"]
 

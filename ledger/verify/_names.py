@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ledger.bundle import Bundle, IdentityShown
-from ledger.errors import IdentifierError, ProofError
-from ledger.ids import SubjectKind, canonical_identifier
-from ledger.names import subjects_of, verify_name
-from ledger.slots import NameKeySlots
-from ledger.verify._proofs import subject_of
-from ledger.verify._state import State
-from ledger.verify.refusals import IdentifiersRefused
+from millmark.ledger.bundle import Bundle, IdentityShown
+from millmark.ledger.errors import IdentifierError, ProofError
+from millmark.ledger.ids import SubjectKind, canonical_identifier
+from millmark.ledger.names import subjects_of, verify_name
+from millmark.ledger.slots import NameKeySlots
+from millmark.ledger.verify._proofs import subject_of
+from millmark.ledger.verify._state import State
+from millmark.ledger.verify.refusals import IdentifiersRefused
 
 __all__ = ["verify_identifiers"]
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ledger.events.lots import LotsTransformed
-from ledger.events.orders import AssignmentFinished
-from ledger.seals import faulty_of
-from ledger.trust import Validators
-from ledger.verify._attention import conversions
-from ledger.verify._disclosed import measured
-from ledger.verify._footprints import unproved_footprints
-from ledger.verify._measurements import compared_inputs, undated
-from ledger.verify._state import Lot
-from ledger.verify._status import Verified
-from ledger.verify.statement import Statement, say
+from millmark.ledger.events.lots import LotsTransformed
+from millmark.ledger.events.orders import AssignmentFinished
+from millmark.ledger.seals import faulty_of
+from millmark.ledger.trust import Validators
+from millmark.ledger.verify._attention import conversions
+from millmark.ledger.verify._disclosed import measured
+from millmark.ledger.verify._footprints import unproved_footprints
+from millmark.ledger.verify._measurements import compared_inputs, undated
+from millmark.ledger.verify._state import Lot
+from millmark.ledger.verify._status import Verified
+from millmark.ledger.verify.statement import Statement, say
 
 __all__ = ["not_proved"]
 

@@ -6,8 +6,8 @@ that, only the contracts' code can be relied on.
 
 from __future__ import annotations
 
-from ledger.events.notes import NoteRecorded
-from ledger.verify._state import Entry, Order, State, hold, inspectors_of, on
+from millmark.ledger.events.notes import NoteRecorded
+from millmark.ledger.verify._state import Entry, Order, State, hold, inspectors_of, on
 
 __all__ = ["NOTE_RULES"]
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ledger.events import Event, orders
-from ledger.records import AssignmentState, LotState, OrderState, OrderTerms
-from ledger.verify._state import (
+from millmark.ledger.events import Event, orders
+from millmark.ledger.records import AssignmentState, LotState, OrderState, OrderTerms
+from millmark.ledger.verify._state import (
     Assignment,
     Entry,
     Order,

@@ -6,14 +6,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from ledger.events.lots import LotReworked, LotsTransformed
-from ledger.records import CertificateStatus, TransformationKind, Verdict
-from ledger.verify._hands import hands
-from ledger.verify._state import Lot
-from ledger.verify._status import Verified, foremost, status_of
-from ledger.verify._verdicts import events_of, same_material
-from ledger.verify.report import moment
-from ledger.verify.statement import Section, Statement, say
+from millmark.ledger.events.lots import LotReworked, LotsTransformed
+from millmark.ledger.records import CertificateStatus, TransformationKind, Verdict
+from millmark.ledger.verify._hands import hands
+from millmark.ledger.verify._state import Lot
+from millmark.ledger.verify._status import Verified, foremost, status_of
+from millmark.ledger.verify._verdicts import events_of, same_material
+from millmark.ledger.verify.report import moment
+from millmark.ledger.verify.statement import Section, Statement, say
 
 __all__ = ["is_work", "origin"]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from ledger.events.lots import LotReworked
-from ledger.verify._origin import is_work
-from ledger.verify._state import Lot
-from ledger.verify._status import Verified
-from ledger.verify.statement import Statement, say
+from millmark.ledger.events.lots import LotReworked
+from millmark.ledger.verify._origin import is_work
+from millmark.ledger.verify._state import Lot
+from millmark.ledger.verify._status import Verified
+from millmark.ledger.verify.statement import Statement, say
 
 __all__ = ["own_work"]
 

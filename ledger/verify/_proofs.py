@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
-from ledger.bundle import Bundle, IdentityShown
-from ledger.canonical import keccak256, sha256, to_hex
-from ledger.errors import ProofError, RecordError
-from ledger.headers import BlockHeader
-from ledger.ids import SubjectKind, subject
-from ledger.names import subjects_of
-from ledger.records import ModelState
-from ledger.slots import (
+from millmark.ledger.bundle import Bundle, IdentityShown
+from millmark.ledger.canonical import keccak256, sha256, to_hex
+from millmark.ledger.errors import ProofError, RecordError
+from millmark.ledger.headers import BlockHeader
+from millmark.ledger.ids import SubjectKind, subject
+from millmark.ledger.names import subjects_of
+from millmark.ledger.records import ModelState
+from millmark.ledger.slots import (
     KeySlots,
     MachineSlots,
     ModelSlots,
@@ -24,10 +24,10 @@ from ledger.slots import (
     machine_slot,
     slots_of,
 )
-from ledger.trie import Account, TrieNode, parse_account, parse_word, verify_in
-from ledger.trust import TrustFile
-from ledger.verify._state import Proved
-from ledger.verify.refusals import ProofsRefused, TrustRefused
+from millmark.ledger.trie import Account, TrieNode, parse_account, parse_word, verify_in
+from millmark.ledger.trust import TrustFile
+from millmark.ledger.verify._state import Proved
+from millmark.ledger.verify.refusals import ProofsRefused, TrustRefused
 
 __all__ = ["StateProof", "subject_of", "verify_listed"]
 

@@ -5,10 +5,10 @@ A withheld record took an unknown quantity of a lot; from then on, `quantity` is
 
 from __future__ import annotations
 
-from ledger.events import Event
-from ledger.records import LotState
-from ledger.verify._state import Certificate, Entry, Lot, State, broken, hold
-from ledger.verify.refusals import ReplayRefused
+from millmark.ledger.events import Event
+from millmark.ledger.records import LotState
+from millmark.ledger.verify._state import Certificate, Entry, Lot, State, broken, hold
+from millmark.ledger.verify.refusals import ReplayRefused
 
 __all__ = ["MAX_LOTS", "consume", "join", "make", "own", "pass_withheld", "quarantine"]
 

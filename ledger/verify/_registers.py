@@ -6,13 +6,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from ledger.bundle import EvidenceEntryShown, ShownEvidence
-from ledger.errors import RegisterError
-from ledger.events import Event
-from ledger.events.orders import AssignmentFinished, AssignmentStarted
-from ledger.footprint import RegisterEntry, parse_register_entry, wh_between
-from ledger.verify._state import Entry
-from ledger.verify._status import Verified
+from millmark.ledger.bundle import EvidenceEntryShown, ShownEvidence
+from millmark.ledger.errors import RegisterError
+from millmark.ledger.events import Event
+from millmark.ledger.events.orders import AssignmentFinished, AssignmentStarted
+from millmark.ledger.footprint import RegisterEntry, parse_register_entry, wh_between
+from millmark.ledger.verify._state import Entry
+from millmark.ledger.verify._status import Verified
 
 __all__ = ["Metered", "metered", "named_starts", "register_of"]
 

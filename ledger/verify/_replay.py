@@ -9,21 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ledger.bundle import Bundle, WithheldRecord
-from ledger.events import Event
-from ledger.events.certificates import CertificateIssued, CertificateRevoked
-from ledger.events.lots import LotReworked, LotsPacked, LotsTransformed, LotsUnpacked
-from ledger.events.notes import NoteRecorded
-from ledger.events.orders import RecordSuperseded
-from ledger.verify._certificates import CERTIFICATE_RULES
-from ledger.verify._custody import CUSTODY_RULES
-from ledger.verify._lots import LOT_RULES
-from ledger.verify._notes import NOTE_RULES
-from ledger.verify._orders import ORDER_RULES
-from ledger.verify._quantities import pass_withheld
-from ledger.verify._state import Entry, Proved, State, broken, hold, on
-from ledger.verify._transformations import TRANSFORMATION_RULES
-from ledger.verify.refusals import ReplayRefused
+from millmark.ledger.bundle import Bundle, WithheldRecord
+from millmark.ledger.events import Event
+from millmark.ledger.events.certificates import CertificateIssued, CertificateRevoked
+from millmark.ledger.events.lots import LotReworked, LotsPacked, LotsTransformed, LotsUnpacked
+from millmark.ledger.events.notes import NoteRecorded
+from millmark.ledger.events.orders import RecordSuperseded
+from millmark.ledger.verify._certificates import CERTIFICATE_RULES
+from millmark.ledger.verify._custody import CUSTODY_RULES
+from millmark.ledger.verify._lots import LOT_RULES
+from millmark.ledger.verify._notes import NOTE_RULES
+from millmark.ledger.verify._orders import ORDER_RULES
+from millmark.ledger.verify._quantities import pass_withheld
+from millmark.ledger.verify._state import Entry, Proved, State, broken, hold, on
+from millmark.ledger.verify._transformations import TRANSFORMATION_RULES
+from millmark.ledger.verify.refusals import ReplayRefused
 
 __all__ = ["RULES", "replay"]
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ledger.records import CertificateState
-from ledger.verify._attention import attention
-from ledger.verify._disclosed import disclosed, proved
-from ledger.verify._head import head
-from ledger.verify._not_proved import not_proved
-from ledger.verify._origin import origin
-from ledger.verify._status import Verified
-from ledger.verify._verdicts import parts
-from ledger.verify.report import Report
+from millmark.ledger.records import CertificateState
+from millmark.ledger.verify._attention import attention
+from millmark.ledger.verify._disclosed import disclosed, proved
+from millmark.ledger.verify._head import head
+from millmark.ledger.verify._not_proved import not_proved
+from millmark.ledger.verify._origin import origin
+from millmark.ledger.verify._status import Verified
+from millmark.ledger.verify._verdicts import parts
+from millmark.ledger.verify.report import Report
 
 __all__ = ["build_report"]
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
-from ledger.canonical import to_hex
-from ledger.events import Event
-from ledger.ids import SubjectKind, subject
-from ledger.records import (
+from millmark.ledger.canonical import to_hex
+from millmark.ledger.events import Event
+from millmark.ledger.ids import SubjectKind, subject
+from millmark.ledger.records import (
     MAX_OPEN,
     AssignmentState,
     CertificateState,
@@ -21,8 +21,8 @@ from ledger.records import (
     Statement,
     Verdict,
 )
-from ledger.slots import KeySlots, MachineSlots, ModelSlots, NameKeySlots, ParticipantSlots, StreamSlots
-from ledger.verify.refusals import ReplayRefused
+from millmark.ledger.slots import KeySlots, MachineSlots, ModelSlots, NameKeySlots, ParticipantSlots, StreamSlots
+from millmark.ledger.verify.refusals import ReplayRefused
 
 __all__ = [
     "WORTHLESS",

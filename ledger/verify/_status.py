@@ -8,22 +8,22 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from ledger.ages import DEFAULT_MAX_AGE_S
-from ledger.bundle import Bundle
-from ledger.events import Event
-from ledger.headers import BlockHeader
-from ledger.records import CertificateState, CertificateStatus, LotState, ModelState, Verdict
-from ledger.slots import ModelSlots
-from ledger.trust import TrustFile
-from ledger.verify._checkpoint import Reasons
-from ledger.verify._descent import ancestors_of, made_of
-from ledger.verify._state import Certificate, Entry, Lot, State
-from ledger.verify.refusals import StatusRefused
-from ledger.verify.report import moment
-from ledger.verify.values import NamedMachine, Party, Thing
+from millmark.ledger.ages import DEFAULT_MAX_AGE_S
+from millmark.ledger.bundle import Bundle
+from millmark.ledger.events import Event
+from millmark.ledger.headers import BlockHeader
+from millmark.ledger.records import CertificateState, CertificateStatus, LotState, ModelState, Verdict
+from millmark.ledger.slots import ModelSlots
+from millmark.ledger.trust import TrustFile
+from millmark.ledger.verify._checkpoint import Reasons
+from millmark.ledger.verify._descent import ancestors_of, made_of
+from millmark.ledger.verify._state import Certificate, Entry, Lot, State
+from millmark.ledger.verify.refusals import StatusRefused
+from millmark.ledger.verify.report import moment
+from millmark.ledger.verify.values import NamedMachine, Party, Thing
 
 if TYPE_CHECKING:
-    from ledger.verify._footprints import Footprints
+    from millmark.ledger.verify._footprints import Footprints
 
 __all__ = ["Verified", "foremost", "status_apart_from_rework", "status_of", "verify_status"]
 
@@ -95,7 +95,7 @@ class Verified:
     @cached_property
     def footprints(self) -> Footprints:
         """What became of the footprints that the bundle shows."""
-        from ledger.verify._footprints import judge_footprints  # noqa: PLC0415 - it needs this module
+        from millmark.ledger.verify._footprints import judge_footprints  # noqa: PLC0415 - it needs this module
 
         return judge_footprints(self)
 

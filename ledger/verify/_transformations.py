@@ -9,8 +9,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
-from ledger.events import Event, lots
-from ledger.records import (
+from millmark.ledger.events import Event, lots
+from millmark.ledger.records import (
     AssignmentState,
     Input,
     LotState,
@@ -18,8 +18,8 @@ from ledger.records import (
     TransformationKind,
     optional_subject,
 )
-from ledger.verify._quantities import MAX_LOTS, consume, join, make, own, quarantine
-from ledger.verify._state import Certificate, Entry, Lot, Standing, State, broken, hold, on, subject_of_lot
+from millmark.ledger.verify._quantities import MAX_LOTS, consume, join, make, own, quarantine
+from millmark.ledger.verify._state import Certificate, Entry, Lot, Standing, State, broken, hold, on, subject_of_lot
 
 __all__ = ["TRANSFORMATION_RULES"]
 

@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ledger.events import Event
-from ledger.events.certificates import (
+from millmark.ledger.events import Event
+from millmark.ledger.events.certificates import (
     CertificateIssued,
     CertificateRefuted,
     CertificateRevoked,
     CertificateUpheld,
     OpeningDemanded,
 )
-from ledger.events.custody import GateWaived
-from ledger.events.lots import LotQuarantined, LotReleased, LotReworked, LotsTransformed
-from ledger.records import CertificateStatus, TransformationKind, Verdict
-from ledger.verify._descent import outermost
-from ledger.verify._state import Certificate, Entry, Lot, State
-from ledger.verify._status import Verified, status_of
-from ledger.verify.report import moment
-from ledger.verify.statement import Statement, say
-from ledger.verify.values import Model, Unit
+from millmark.ledger.events.custody import GateWaived
+from millmark.ledger.events.lots import LotQuarantined, LotReleased, LotReworked, LotsTransformed
+from millmark.ledger.records import CertificateStatus, TransformationKind, Verdict
+from millmark.ledger.verify._descent import outermost
+from millmark.ledger.verify._state import Certificate, Entry, Lot, State
+from millmark.ledger.verify._status import Verified, status_of
+from millmark.ledger.verify.report import moment
+from millmark.ledger.verify.statement import Statement, say
+from millmark.ledger.verify.values import Model, Unit
 
 __all__ = ["events_of", "parts", "same_material"]
 

@@ -1,18 +1,18 @@
-"""Verifies files: the common part of `millmark verify` and `python -m ledger.verify`."""
+"""Verifies files: the common part of `millmark verify` and `python -m millmark.ledger.verify`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from ledger.ages import DAY_S, MAX_ANCESTRY
-from ledger.bundle import read_bundle
-from ledger.canonical import to_hex
-from ledger.errors import TrustError
-from ledger.trust import MAX_TRUST_BYTES, TrustFile, parse_trust
-from ledger.verify import verify_bundle
-from ledger.verify.refusals import StatusRefused, VerificationError
-from ledger.verify.report import Report, describe
+from millmark.ledger.ages import DAY_S, MAX_ANCESTRY
+from millmark.ledger.bundle import read_bundle
+from millmark.ledger.canonical import to_hex
+from millmark.ledger.errors import TrustError
+from millmark.ledger.trust import MAX_TRUST_BYTES, TrustFile, parse_trust
+from millmark.ledger.verify import verify_bundle
+from millmark.ledger.verify.refusals import StatusRefused, VerificationError
+from millmark.ledger.verify.report import Report, describe
 
 __all__ = ["Answer", "verify_files"]
 

@@ -6,9 +6,9 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable, Sequence
 
-from ledger.records import NoteKind
-from ledger.verify.statement import Statement
-from ledger.verify.values import Thing
+from millmark.ledger.records import NoteKind
+from millmark.ledger.verify.statement import Statement
+from millmark.ledger.verify.values import Thing
 
 __all__ = ["STOPPING", "VERDICTS", "WAITING", "Worth", "find_first", "find_recalls", "find_waits", "find_worth"]
 

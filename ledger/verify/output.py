@@ -10,14 +10,14 @@ import json
 import sys
 from typing import Final
 
-from ledger.errors import MillmarkError
-from ledger.terminal import NO_ANSWER, is_coloured, paint, write
-from ledger.verify.files import Answer
+from millmark.ledger.errors import MillmarkError
+from millmark.ledger.terminal import NO_ANSWER, is_coloured, paint, write
+from millmark.ledger.verify.files import Answer
 
 __all__ = ["FORMAT", "fail", "tell"]
 
 FORMAT: Final = "millmark.verify/1"
-"""As of all commands that print JSON; services.output, which names theirs, may not be there."""
+"""As of all commands that print JSON; millmark.services.output, which names theirs, may not be there."""
 
 
 def tell(answer: Answer, *, as_json: bool) -> int:

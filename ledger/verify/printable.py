@@ -10,7 +10,7 @@ import re
 import unicodedata
 from collections.abc import Mapping
 
-from ledger.canonical import Json, canonical_json
+from millmark.ledger.canonical import Json, canonical_json
 
 __all__ = ["printable", "quoted"]
 

@@ -9,21 +9,21 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ledger.bundle import Bundle, HistoryShown, WithheldRecord
-from ledger.events import Event
-from ledger.events.lots import LotsTransformed
-from ledger.headers import BlockHeader
-from ledger.records import LotState
-from ledger.trust import CONTRACTS, BelievedBlock, TrustedContract, TrustFile
-from ledger.verify._attention import attention
-from ledger.verify._checkpoint import Reasons
-from ledger.verify._origin import origin
-from ledger.verify._replay import replay
-from ledger.verify._state import Entry, Proved, State
-from ledger.verify._status import Verified
-from ledger.verify._verdicts import parts
-from ledger.verify.statement import Section, Statement, say
-from ledger.verify.values import Party
+from millmark.ledger.bundle import Bundle, HistoryShown, WithheldRecord
+from millmark.ledger.events import Event
+from millmark.ledger.events.lots import LotsTransformed
+from millmark.ledger.headers import BlockHeader
+from millmark.ledger.records import LotState
+from millmark.ledger.trust import CONTRACTS, BelievedBlock, TrustedContract, TrustFile
+from millmark.ledger.verify._attention import attention
+from millmark.ledger.verify._checkpoint import Reasons
+from millmark.ledger.verify._origin import origin
+from millmark.ledger.verify._replay import replay
+from millmark.ledger.verify._state import Entry, Proved, State
+from millmark.ledger.verify._status import Verified
+from millmark.ledger.verify._verdicts import parts
+from millmark.ledger.verify.statement import Section, Statement, say
+from millmark.ledger.verify.values import Party
 
 __all__ = ["Entry", "Left", "Measured", "Proved", "Recorded", "tell"]
 

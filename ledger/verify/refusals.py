@@ -19,9 +19,9 @@ from __future__ import annotations
 import enum
 from typing import ClassVar
 
-from ledger.canonical import to_hex
-from ledger.errors import InputError, MillmarkError
-from ledger.verify.report import Report
+from millmark.ledger.canonical import to_hex
+from millmark.ledger.errors import InputError, MillmarkError
+from millmark.ledger.verify.report import Report
 
 __all__ = [
     "CheckpointRefused",

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import datetime
 
-from ledger.canonical import to_hex
-from ledger.verify.words.english import STATEMENTS
+from millmark.ledger.canonical import to_hex
+from millmark.ledger.verify.words.english import STATEMENTS
 
 __all__ = ["SECTIONS", "Kind", "Section", "Statement", "plain", "say"]
 
@@ -68,7 +68,7 @@ class Statement:
 
     def __str__(self) -> str:
         """The English text."""
-        from ledger.verify.wording import words_of  # noqa: PLC0415 - it needs this module
+        from millmark.ledger.verify.wording import words_of  # noqa: PLC0415 - it needs this module
 
         return words_of("en").text(self)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ledger.canonical import Json, to_hex
+from millmark.ledger.canonical import Json, to_hex
 
 __all__ = ["Age", "Fields", "Model", "NamedMachine", "Party", "Span", "Thing", "Unit"]
 

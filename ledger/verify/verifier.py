@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from ledger.ages import DEFAULT_MAX_AGE_S, MAX_ANCESTRY
-from ledger.bundle import Bundle, OpenBundle, open_bundle
-from ledger.errors import BundleError, NotABundleError, ProofError
-from ledger.headers import BlockHeader, parse_header
-from ledger.trust import TrustFile
-from ledger.verify._checkpoint import verify_checkpoint, verify_distance
-from ledger.verify._disclosures import verify_claims, verify_evidence, verify_inferences
-from ledger.verify._histories import verify_histories
-from ledger.verify._names import verify_identifiers
-from ledger.verify._proofs import StateProof, verify_listed
-from ledger.verify._replay import replay
-from ledger.verify._reporting import build_report
-from ledger.verify._status import Verified, verify_status
-from ledger.verify.refusals import FormatRefused, StatusRefused
-from ledger.verify.report import Report
+from millmark.ledger.ages import DEFAULT_MAX_AGE_S, MAX_ANCESTRY
+from millmark.ledger.bundle import Bundle, OpenBundle, open_bundle
+from millmark.ledger.errors import BundleError, NotABundleError, ProofError
+from millmark.ledger.headers import BlockHeader, parse_header
+from millmark.ledger.trust import TrustFile
+from millmark.ledger.verify._checkpoint import verify_checkpoint, verify_distance
+from millmark.ledger.verify._disclosures import verify_claims, verify_evidence, verify_inferences
+from millmark.ledger.verify._histories import verify_histories
+from millmark.ledger.verify._names import verify_identifiers
+from millmark.ledger.verify._proofs import StateProof, verify_listed
+from millmark.ledger.verify._replay import replay
+from millmark.ledger.verify._reporting import build_report
+from millmark.ledger.verify._status import Verified, verify_status
+from millmark.ledger.verify.refusals import FormatRefused, StatusRefused
+from millmark.ledger.verify.report import Report
 
 __all__ = ["verify_bundle"]
 

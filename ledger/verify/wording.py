@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from importlib import import_module
 
-from ledger.canonical import to_hex
-from ledger.footprint import PATH
-from ledger.records import NoteKind
-from ledger.verify.printable import printable, quoted
-from ledger.verify.statement import Statement
-from ledger.verify.values import Age, Fields, Model, NamedMachine, Party, Span, Thing, Unit
+from millmark.ledger.canonical import to_hex
+from millmark.ledger.footprint import PATH
+from millmark.ledger.records import NoteKind
+from millmark.ledger.verify.printable import printable, quoted
+from millmark.ledger.verify.statement import Statement
+from millmark.ledger.verify.values import Age, Fields, Model, NamedMachine, Party, Span, Thing, Unit
 
 __all__ = ["LANGUAGES", "Words", "words_of"]
 
@@ -122,7 +122,7 @@ def _path(path: tuple[str | int, ...]) -> str:
 @functools.cache
 def words_of(language: str) -> Words:
     """The words of a language in LANGUAGES."""
-    module = import_module(f"ledger.verify.words.{LANGUAGES[language]}")
+    module = import_module(f"millmark.ledger.verify.words.{LANGUAGES[language]}")
     return Words(
         {code: text for section in module.STATEMENTS.values() for code, text in section.items()},
         module.TITLES,

@@ -1,1 +1,2 @@
-"""Benchmarks that anybody can repeat with `python -m quality bench NAME`. RESULTS.md records what they printed."""
+"""Benchmarks that anybody can repeat with `python -m millmark.quality bench NAME`. RESULTS.md records what they
+printed."""

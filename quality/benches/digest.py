@@ -17,15 +17,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from quality.benches.speed import build_random_windows
-from quality.benches.tables import Bench
-from quality.data import load_inputs, to_fixed
-from quality.digest import combine_digests
-from quality.errors import QualityError
-from quality.evaluate import load_evaluator
-from quality.evaluate.scaling import verify_windows
-from quality.inspection import Inspector
-from quality.threads import PATIENT
+from millmark.quality.benches.speed import build_random_windows
+from millmark.quality.benches.tables import Bench
+from millmark.quality.data import load_inputs, to_fixed
+from millmark.quality.digest import combine_digests
+from millmark.quality.errors import QualityError
+from millmark.quality.evaluate import load_evaluator
+from millmark.quality.evaluate.scaling import verify_windows
+from millmark.quality.inspection import Inspector
+from millmark.quality.threads import PATIENT
 
 __all__ = ["ENVIRONMENTS", "run_digest"]
 
@@ -93,7 +93,7 @@ def _run_in(
     variables: dict[str, str], model: Path, rows: int, inputs: Path | None, *, with_python: bool
 ) -> dict[str, str]:
     """Digests by setting from a process with these environment variables, as far as it got in time."""
-    command = [sys.executable, "-m", "quality.benches.digest", str(model), str(rows), str(int(with_python))]
+    command = [sys.executable, "-m", "millmark.quality.benches.digest", str(model), str(rows), str(int(with_python))]
     command += [] if inputs is None else [str(inputs)]
     try:
         done = subprocess.run(

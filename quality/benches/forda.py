@@ -12,15 +12,15 @@ from pathlib import Path
 
 import numpy as np
 
-from quality.benches.tables import Bench
-from quality.data import Table, load_table, to_fixed
-from quality.errors import InputError
-from quality.fitting import Problem, Progress
-from quality.forda import FordA, load_ford_a
-from quality.labels import build_classes
-from quality.metrics import Counts, average_precision
-from quality.model import build_model
-from quality.train import score_rows, train
+from millmark.quality.benches.tables import Bench
+from millmark.quality.data import Table, load_table, to_fixed
+from millmark.quality.errors import InputError
+from millmark.quality.fitting import Problem, Progress
+from millmark.quality.forda import FordA, load_ford_a
+from millmark.quality.labels import build_classes
+from millmark.quality.metrics import Counts, average_precision
+from millmark.quality.model import build_model
+from millmark.quality.train import score_rows, train
 
 __all__ = ["SEEDS", "load_split", "run_forda"]
 

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
-from quality.errors import InputError
+from millmark.quality.errors import InputError
 
 __all__ = ["run_peer"]
 

@@ -20,13 +20,13 @@ from typing import Final
 
 import numpy as np
 
-from quality.benches.peers import run_peer
-from quality.benches.process_control import run_control, run_settling
-from quality.benches.tables import Bench
-from quality.errors import InputError
-from quality.process.records import Integers
-from quality.process.telemetry import Floats, Layout, Telemetry, read_as
-from quality.process.training import (
+from millmark.quality.benches.peers import run_peer
+from millmark.quality.benches.process_control import run_control, run_settling
+from millmark.quality.benches.tables import Bench
+from millmark.quality.errors import InputError
+from millmark.quality.process.records import Integers
+from millmark.quality.process.telemetry import Floats, Layout, Telemetry, read_as
+from millmark.quality.process.training import (
     Recipe,
     TrainedProcess,
     cut_windows,

@@ -18,15 +18,15 @@ from typing import Final
 
 import numpy as np
 
-from quality.benches.peers import run_peer
-from quality.errors import InputError
-from quality.process.arrays import SETTLED, settle
-from quality.process.example import COLUMNS, STEP_S, Machine
-from quality.process.format import parse_process_model
-from quality.process.proposals import Attempt, Bound, Prices, Proposal, Refusal, Step, propose_setpoint
-from quality.process.records import ONE, Integers, ProcessModel
-from quality.process.telemetry import Telemetry, read_as
-from quality.process.watching import MachineState
+from millmark.quality.benches.peers import run_peer
+from millmark.quality.errors import InputError
+from millmark.quality.process.arrays import SETTLED, settle
+from millmark.quality.process.example import COLUMNS, STEP_S, Machine
+from millmark.quality.process.format import parse_process_model
+from millmark.quality.process.proposals import Attempt, Bound, Prices, Proposal, Refusal, Step, propose_setpoint
+from millmark.quality.process.records import ONE, Integers, ProcessModel
+from millmark.quality.process.telemetry import Telemetry, read_as
+from millmark.quality.process.watching import MachineState
 
 __all__ = ["run_control", "run_settling"]
 
@@ -74,7 +74,7 @@ class _Tally:
 
 def run_control(peers: Path | None, runs: int) -> Result:
     """Disturbed runs under our proposals; some of them answered by IPOPT as well, if it is there."""
-    model = parse_process_model((resources.files("quality") / "models" / "moulder.bin").read_bytes())
+    model = parse_process_model((resources.files("millmark.quality") / "models" / "moulder.bin").read_bytes())
     tally = _Tally()
     for seed in range(runs):
         _run(model, seed, tally)
@@ -197,7 +197,7 @@ def _compare(peers: Path, tally: _Tally) -> dict[str, float]:
 
 def run_settling() -> Result:
     """The damped fixed point of the example's phi and psi, from random states up to six standard deviations away."""
-    model = parse_process_model((resources.files("quality") / "models" / "moulder.bin").read_bytes())
+    model = parse_process_model((resources.files("millmark.quality") / "models" / "moulder.bin").read_bytes())
     if model.utilisation is None:
         raise InputError("the model has neither phi nor psi")
     draw = np.random.default_rng(0)

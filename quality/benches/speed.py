@@ -16,13 +16,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from quality.benches.tables import Bench
-from quality.evaluate import load_evaluator
-from quality.fitting import undecided
-from quality.inputs import Scale
-from quality.inspection import Inspector
-from quality.model import build_model
-from quality.network import Dense, Network
+from millmark.quality.benches.tables import Bench
+from millmark.quality.evaluate import load_evaluator
+from millmark.quality.fitting import undecided
+from millmark.quality.inputs import Scale
+from millmark.quality.inspection import Inspector
+from millmark.quality.model import build_model
+from millmark.quality.network import Dense, Network
 
 __all__ = ["build_random_mlp", "build_random_windows", "run_speed"]
 

@@ -17,14 +17,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from quality.benches.tables import Bench
-from quality.errors import InputError
-from quality.fitting import Problem
-from quality.labels import build_classes
-from quality.metrics import Counts, average_precision, classify_all, confusion, macro_f1
-from quality.model import build_model
-from quality.splits import split_folds
-from quality.train import score_rows, train
+from millmark.quality.benches.tables import Bench
+from millmark.quality.errors import InputError
+from millmark.quality.fitting import Problem
+from millmark.quality.labels import build_classes
+from millmark.quality.metrics import Counts, average_precision, classify_all, confusion, macro_f1
+from millmark.quality.model import build_model
+from millmark.quality.splits import split_folds
+from millmark.quality.train import score_rows, train
 
 __all__ = ["SEEDS", "TABLES", "load_ai4i", "load_steel", "run_trees"]
 

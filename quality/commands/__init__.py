@@ -1,1 +1,2 @@
-"""The commands of `python -m quality`. Each module adds its options to a parser; its answer is printed as JSON."""
+"""The commands of `python -m millmark.quality`. Each module adds its options to a parser; its answer is printed as
+JSON."""

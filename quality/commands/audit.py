@@ -1,17 +1,17 @@
-"""`python -m quality audit`: re-execute a certified verdict. Needs only Python."""
+"""`python -m millmark.quality audit`: re-execute a certified verdict. Needs only Python."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-from quality.audit import MAX_EXTRACT_BYTES, NOT_ESTABLISHED, audit, parse_extract
-from quality.commands.options import Answer, Parser, add_examples
-from quality.errors import InputError
+from millmark.quality.audit import MAX_EXTRACT_BYTES, NOT_ESTABLISHED, audit, parse_extract
+from millmark.quality.commands.options import Answer, Parser, add_examples
+from millmark.quality.errors import InputError
 
 __all__ = ["add_options"]
 
-_EXAMPLES = """  python -m quality audit extract.json"""
+_EXAMPLES = """  python -m millmark.quality audit extract.json"""
 
 
 def add_options(parser: Parser) -> None:

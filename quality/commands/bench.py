@@ -1,4 +1,5 @@
-"""`python -m quality bench NAME`: run one benchmark; its table goes to stderr as text, its result to stdout as JSON."""
+"""`python -m millmark.quality bench NAME`: run one benchmark; its table goes to stderr as text, its result to stdout as
+JSON."""
 
 from __future__ import annotations
 
@@ -6,20 +7,20 @@ import argparse
 import sys
 from pathlib import Path
 
-from quality.benches.tables import Bench, show
-from quality.commands.options import Answer, Parser, add_examples, positive
-from quality.errors import InputError
-from quality.inspection import Inspector
-from quality.progress import show_progress
-from quality.threads import let_idle_threads_sleep
+from millmark.quality.benches.tables import Bench, show
+from millmark.quality.commands.options import Answer, Parser, add_examples, positive
+from millmark.quality.errors import InputError
+from millmark.quality.inspection import Inspector
+from millmark.quality.progress import show_progress
+from millmark.quality.threads import let_idle_threads_sleep
 
 __all__ = ["add_options"]
 
-_EXAMPLES = """  python -m quality bench forda
-  python -m quality bench steel --data uci/steel_plates
-  python -m quality bench digest --model model/model.bin --inputs X.npy
-  python -m quality bench process --data uci --peers peers/bin/python
-  python -m quality bench speed"""
+_EXAMPLES = """  python -m millmark.quality bench forda
+  python -m millmark.quality bench steel --data uci/steel_plates
+  python -m millmark.quality bench digest --model model/model.bin --inputs X.npy
+  python -m millmark.quality bench process --data uci --peers peers/bin/python
+  python -m millmark.quality bench speed"""
 _MODEL = Path(__file__).parents[1] / "models" / "forda.bin"
 
 
@@ -67,7 +68,7 @@ def _bench(options: argparse.Namespace) -> Answer:
 
 
 def _bench_forda(options: argparse.Namespace) -> Bench:
-    from quality.benches.forda import SEEDS, load_split, run_forda  # noqa: PLC0415  each bench needs other packages
+    from millmark.quality.benches.forda import SEEDS, load_split, run_forda  # noqa: PLC0415  each bench needs other packages
 
     split = load_split(options.data)
     with show_progress() as bars:
@@ -75,7 +76,7 @@ def _bench_forda(options: argparse.Namespace) -> Bench:
 
 
 def _bench_digest(options: argparse.Namespace) -> Bench:
-    from quality.benches.digest import build_windows, run_digest  # noqa: PLC0415  likewise
+    from millmark.quality.benches.digest import build_windows, run_digest  # noqa: PLC0415  likewise
 
     if not options.model.is_file():
         raise InputError(f"{options.model} cannot be read: no such file", hint="check the path")
@@ -87,21 +88,21 @@ def _bench_digest(options: argparse.Namespace) -> Bench:
 
 
 def _bench_speed(_options: argparse.Namespace) -> Bench:
-    from quality.benches.speed import run_speed  # noqa: PLC0415  likewise
+    from millmark.quality.benches.speed import run_speed  # noqa: PLC0415  likewise
 
     return run_speed()
 
 
 def _bench_process(options: argparse.Namespace) -> Bench:
     let_idle_threads_sleep()
-    from quality.benches.process import PARTS, run_process  # noqa: PLC0415  likewise
+    from millmark.quality.benches.process import PARTS, run_process  # noqa: PLC0415  likewise
 
     parts = tuple(part for part in options.parts.split(",") if part) or PARTS
     return run_process(parts, options.data, options.peers, options.runs)
 
 
 def _bench_trees(options: argparse.Namespace) -> Bench:
-    from quality.benches.trees import SEEDS, run_trees  # noqa: PLC0415  likewise
+    from millmark.quality.benches.trees import SEEDS, run_trees  # noqa: PLC0415  likewise
 
     name = options.name
     if options.data is None:

@@ -1,4 +1,4 @@
-"""`python -m quality evaluate`: run a model on many windows. Needs only numpy, unless torch evaluates."""
+"""`python -m millmark.quality evaluate`: run a model on many windows. Needs only numpy, unless torch evaluates."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from quality.commands.options import Answer, Parser, add_examples, add_windows, positive
-from quality.data import Floats, Table, load_inputs, load_labels, to_fixed
-from quality.digest import Inference, combine_digests
-from quality.errors import InputError
-from quality.evaluate import EVALUATORS, load_evaluator
-from quality.forda import load_ford_a_test
-from quality.inspection import Inspector
-from quality.labels import Classes, build_classes
-from quality.metrics import Counts, classify_all, confusion, macro_average_precision, macro_f1, margins
-from quality.progress import show_progress
+from millmark.quality.commands.options import Answer, Parser, add_examples, add_windows, positive
+from millmark.quality.data import Floats, Table, load_inputs, load_labels, to_fixed
+from millmark.quality.digest import Inference, combine_digests
+from millmark.quality.errors import InputError
+from millmark.quality.evaluate import EVALUATORS, load_evaluator
+from millmark.quality.forda import load_ford_a_test
+from millmark.quality.inspection import Inspector
+from millmark.quality.labels import Classes, build_classes
+from millmark.quality.metrics import Counts, classify_all, confusion, macro_average_precision, macro_f1, margins
+from millmark.quality.progress import show_progress
 
 __all__ = ["add_options"]
 
-_EXAMPLES = """  python -m quality evaluate --model quality/models/forda.bin
-  python -m quality evaluate --model model/model.bin --inputs X.npy --labels y.csv --evaluator torch --batch 256"""
+_EXAMPLES = """  python -m millmark.quality evaluate --model quality/models/forda.bin
+  python -m millmark.quality evaluate --model model/model.bin --inputs X.npy --labels y.csv --evaluator torch --batch 256"""
 
 
 def add_options(parser: Parser) -> None:

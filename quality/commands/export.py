@@ -1,4 +1,4 @@
-"""`python -m quality export`: print a model as JSON, or write it with another threshold."""
+"""`python -m millmark.quality export`: print a model as JSON, or write it with another threshold."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import dataclasses
 from array import array
 from pathlib import Path
 
-from quality.commands.options import Answer, Parser, add_examples, write
-from quality.errors import InputError
-from quality.model import build_model, decide, model_digest, parse_model
+from millmark.quality.commands.options import Answer, Parser, add_examples, write
+from millmark.quality.errors import InputError
+from millmark.quality.model import build_model, decide, model_digest, parse_model
 
 __all__ = ["add_options", "describe_model"]
 
-_EXAMPLES = """  python -m quality export --model model.bin --to json > model.json
-  python -m quality export --model model.bin --to bin --threshold 12000 --out stricter.bin"""
+_EXAMPLES = """  python -m millmark.quality export --model model.bin --to json > model.json
+  python -m millmark.quality export --model model.bin --to bin --threshold 12000 --out stricter.bin"""
 
 
 def add_options(parser: Parser) -> None:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import NoReturn, TypeAlias
 
-from quality.errors import InputError
+from millmark.quality.errors import InputError
 
 __all__ = ["Answer", "Parser", "add_examples", "add_windows", "make_folder", "natural", "positive", "write"]
 

@@ -1,4 +1,4 @@
-"""`python -m quality process DO`: train a model of production state, simulate with it, propose setpoints."""
+"""`python -m millmark.quality process DO`: train a model of production state, simulate with it, propose setpoints."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from pathlib import Path
 
 import numpy as np
 
-from quality.commands.options import Answer, Parser, add_examples, make_folder, natural, positive, write
-from quality.errors import InputError, ModelError
-from quality.model import MAX_MODEL_BYTES
-from quality.process import MachineState, ProcessModel, Proposal, parse_process_model, propose_setpoint
-from quality.process.arrays import Simulator
-from quality.process.format import build_process_model, process_digest
-from quality.process.telemetry import Layout, Telemetry, load_telemetry, read_as
-from quality.process.terms import parse_terms
-from quality.threads import let_idle_threads_sleep
+from millmark.quality.commands.options import Answer, Parser, add_examples, make_folder, natural, positive, write
+from millmark.quality.errors import InputError, ModelError
+from millmark.quality.model import MAX_MODEL_BYTES
+from millmark.quality.process import MachineState, ProcessModel, Proposal, parse_process_model, propose_setpoint
+from millmark.quality.process.arrays import Simulator
+from millmark.quality.process.format import build_process_model, process_digest
+from millmark.quality.process.telemetry import Layout, Telemetry, load_telemetry, read_as
+from millmark.quality.process.terms import parse_terms
+from millmark.quality.threads import let_idle_threads_sleep
 
 __all__ = ["add_options"]
 
-_EXAMPLES = """  python -m quality process example --out line
-  python -m quality process train --inputs line/moulder.csv --step 60 --states temperature,pressure,speed \\
+_EXAMPLES = """  python -m millmark.quality process example --out line
+  python -m millmark.quality process train --inputs line/moulder.csv --step 60 --states temperature,pressure,speed \\
     --energy energy --setpoints temperature_set,pressure_set,speed_set --backlog backlog --eta eta --e e \\
     --capacity 12 --horizon 20 --out moulder
-  python -m quality process simulate --model moulder/model.bin --inputs line/moulder.csv --rows 20
-  python -m quality process propose --model moulder/model.bin --inputs line/moulder.csv --terms line/terms.toml"""
+  python -m millmark.quality process simulate --model moulder/model.bin --inputs line/moulder.csv --rows 20
+  python -m millmark.quality process propose --model moulder/model.bin --inputs line/moulder.csv --terms line/terms.toml"""
 _TERMS = """[prices]
 rate_per_hour = 6000
 price_per_kwh = 31
@@ -122,7 +122,7 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def _write_example(options: argparse.Namespace) -> Answer:
-    from quality.process.example import run_line  # noqa: PLC0415  the plant is needed for nothing else
+    from millmark.quality.process.example import run_line  # noqa: PLC0415  the plant is needed for nothing else
 
     make_folder(options.out)
     names = ("moulder", "press")
@@ -140,10 +140,10 @@ def _write_example(options: argparse.Namespace) -> Answer:
 def _train(options: argparse.Namespace) -> Answer:
     let_idle_threads_sleep()
     try:
-        from quality.process.training import Recipe, train_process  # noqa: PLC0415  the other commands need no torch
+        from millmark.quality.process.training import Recipe, train_process  # noqa: PLC0415  the other commands need no torch
     except ModuleNotFoundError as missing:
         raise InputError(f"train needs {missing.name}", hint="install millmark[quality]") from missing
-    from quality.process.card import build_process_card  # noqa: PLC0415  likewise
+    from millmark.quality.process.card import build_process_card  # noqa: PLC0415  likewise
 
     layout = Layout(
         options.states,

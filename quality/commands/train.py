@@ -1,4 +1,4 @@
-"""`python -m quality train`: train a model; write it with its card, pictures and TensorBoard logs."""
+"""`python -m millmark.quality train`: train a model; write it with its card, pictures and TensorBoard logs."""
 
 from __future__ import annotations
 
@@ -11,25 +11,34 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from quality.card import Card, Sources, build_card, ppm
-from quality.choice import Columns
-from quality.commands.options import Answer, Parser, add_examples, add_windows, make_folder, natural, positive, write
-from quality.data import Table, choose_decimals, load_inputs, load_labels
-from quality.errors import InputError
-from quality.fitting import Problem
-from quality.forda import load_ford_a
-from quality.labels import Classes, build_classes
-from quality.model import build_model
-from quality.pictures import draw_confusion, draw_reliability
-from quality.progress import log_to, show_progress
-from quality.thresholds import Goal
-from quality.train import KINDS, Trained, train
+from millmark.quality.card import Card, Sources, build_card, ppm
+from millmark.quality.choice import Columns
+from millmark.quality.commands.options import (
+    Answer,
+    Parser,
+    add_examples,
+    add_windows,
+    make_folder,
+    natural,
+    positive,
+    write,
+)
+from millmark.quality.data import Table, choose_decimals, load_inputs, load_labels
+from millmark.quality.errors import InputError
+from millmark.quality.fitting import Problem
+from millmark.quality.forda import load_ford_a
+from millmark.quality.labels import Classes, build_classes
+from millmark.quality.model import build_model
+from millmark.quality.pictures import draw_confusion, draw_reliability
+from millmark.quality.progress import log_to, show_progress
+from millmark.quality.thresholds import Goal
+from millmark.quality.train import KINDS, Trained, train
 
 __all__ = ["add_options"]
 
-_EXAMPLES = """  python -m quality train --out forda
-  python -m quality train --inputs X.npy --labels y.csv --out model
-  python -m quality train --inputs X.csv --labels y.csv --kind mlp --cost 50:1 --out model
+_EXAMPLES = """  python -m millmark.quality train --out forda
+  python -m millmark.quality train --inputs X.npy --labels y.csv --out model
+  python -m millmark.quality train --inputs X.csv --labels y.csv --kind mlp --cost 50:1 --out model
   tensorboard --logdir model/logs"""
 _FEW_ROWS = 10
 """Classes with fewer rows get a warning."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from importlib.metadata import PackageNotFoundError, version
 
-from quality.demand.engine import Outcome, Setting
+from millmark.quality.demand.engine import Outcome, Setting
 
 __all__ = ["describe"]
 

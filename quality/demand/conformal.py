@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from quality.demand.measures import Values
+from millmark.quality.demand.measures import Values
 
 __all__ = ["LEAST_ERRORS", "conformal_rank", "half_widths", "reaches"]
 

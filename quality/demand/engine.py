@@ -1,7 +1,7 @@
 """Forecasts a set of series: candidates, back-test, choice, gate, intervals.
 
 1. A series that is too short or never changes is forecast by its last value; one that was never wanted by zero.
-2. Intermittent demand goes to `quality.demand.intermittent`.
+2. Intermittent demand goes to `millmark.quality.demand.intermittent`.
 3. For the others, every candidate forecasts the last windows of each history from what came before them. The one with
    the least mean scaled error over the set is used for all of it: one series alone says too little.
 4. Gate: a series of which the chosen candidate was worse in its own back-test than the (seasonal) naive forecast is
@@ -17,11 +17,11 @@ from typing import TypeAlias
 
 import numpy as np
 
-from quality.demand import intermittent, members, trees
-from quality.demand.conformal import half_widths
-from quality.demand.measures import Values, scale_of
-from quality.errors import InputError
-from quality.notes import Note
+from millmark.quality.demand import intermittent, members, trees
+from millmark.quality.demand.conformal import half_widths
+from millmark.quality.demand.measures import Values, scale_of
+from millmark.quality.errors import InputError
+from millmark.quality.notes import Note
 
 __all__ = ["NAIVE", "SEASONAL", "Forecast", "Outcome", "Setting", "forecast_demand"]
 

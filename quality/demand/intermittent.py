@@ -15,9 +15,9 @@ from typing import Final
 
 import numpy as np
 
-from quality.demand.conformal import reaches
-from quality.demand.measures import Values, scaled_pinball
-from quality.demand.members import intermittent_models
+from millmark.quality.demand.conformal import reaches
+from millmark.quality.demand.measures import Values, scaled_pinball
+from millmark.quality.demand.members import intermittent_models
 
 __all__ = [
     "LEVELS",

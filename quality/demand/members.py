@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from quality.demand.measures import Values
-from quality.errors import InputError
+from millmark.quality.demand.measures import Values
+from millmark.quality.errors import InputError
 
 __all__ = [
     "LONGEST",

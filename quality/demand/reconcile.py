@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from quality.demand.measures import Values
+from millmark.quality.demand.measures import Values
 
 __all__ = ["reconcile"]
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from quality.demand.measures import Values, scale_of
-from quality.errors import InputError
+from millmark.quality.demand.measures import Values, scale_of
+from millmark.quality.errors import InputError
 
 __all__ = ["LEAST_ROWS", "RECENT", "forecast_with_trees", "version"]
 

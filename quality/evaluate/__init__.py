@@ -13,8 +13,8 @@ import importlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
-from quality.errors import InputError
-from quality.model import Model, load_family
+from millmark.quality.errors import InputError
+from millmark.quality.model import Model, load_family
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,7 +43,7 @@ def load_evaluator(name: str) -> Evaluator:
 
 def _verifying(model: Model, infer: Infer) -> Infer:
     """Check inputs in one place, so that every evaluator refuses the same ones."""
-    from quality.evaluate.scaling import verify_inputs  # noqa: PLC0415  listing the evaluators must not need numpy
+    from millmark.quality.evaluate.scaling import verify_inputs  # noqa: PLC0415  listing the evaluators must not need numpy
 
     def verified(inputs: NDArray[np.signedinteger]) -> NDArray[np.int32]:
         verify_inputs(model, inputs)
@@ -72,7 +72,7 @@ def _prepare_arrays(model: Model) -> Infer:
 def _prepare_tensors(model: Model) -> Infer:
     import torch  # noqa: PLC0415  the other evaluators do not need it
 
-    from quality.evaluate.precision import verify_precision  # noqa: PLC0415  likewise
+    from millmark.quality.evaluate.precision import verify_precision  # noqa: PLC0415  likewise
 
     prepared: Infer = load_family(model.family, "tensors").prepare(model)
 

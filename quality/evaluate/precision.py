@@ -6,7 +6,7 @@ import os
 
 import torch
 
-from quality.errors import InferenceError
+from millmark.quality.errors import InferenceError
 
 __all__ = ["verify_precision"]
 

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from quality.network.records import FLOAT32_EXACT, Conv, Dense, Layer, Network, SumPool, worst_sums
+from millmark.quality.network.records import FLOAT32_EXACT, Conv, Dense, Layer, Network, SumPool, worst_sums
 
 __all__ = ["FLOAT32_EXACT", "Conv", "Dense", "Layer", "Network", "SumPool", "worst_sums"]

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from quality.evaluate.scaling import quantise_windows
-from quality.network.records import FLOAT32_EXACT, Conv, Dense, Layer, Network, SumPool, worst_sums
+from millmark.quality.evaluate.scaling import quantise_windows
+from millmark.quality.network.records import FLOAT32_EXACT, Conv, Dense, Layer, Network, SumPool, worst_sums
 
 __all__ = ["prepare", "quantise"]
 

@@ -9,12 +9,12 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from quality.decision import LOGIT_LIMIT
-from quality.errors import ExportError, ModelError
-from quality.fitting import undecided
-from quality.inputs import Scale
-from quality.network.floatnet import INPUT_STEP, Block, FloatNetwork
-from quality.network.records import MAX_MULTIPLIER, Conv, Dense, Layer, Network, SumPool
+from millmark.quality.decision import LOGIT_LIMIT
+from millmark.quality.errors import ExportError, ModelError
+from millmark.quality.fitting import undecided
+from millmark.quality.inputs import Scale
+from millmark.quality.network.floatnet import INPUT_STEP, Block, FloatNetwork
+from millmark.quality.network.records import MAX_MULTIPLIER, Conv, Dense, Layer, Network, SumPool
 
 __all__ = ["Exported", "export"]
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import struct
 
-from quality.errors import ModelError
-from quality.header import Header, Reader
-from quality.network.records import Conv, Dense, Layer, Network, SumPool, worst_sums
+from millmark.quality.errors import ModelError
+from millmark.quality.header import Header, Reader
+from millmark.quality.network.records import Conv, Dense, Layer, Network, SumPool, worst_sums
 
 __all__ = ["MAGIC", "build_body", "describe", "parse_body"]
 

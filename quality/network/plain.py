@@ -9,8 +9,8 @@ from array import array
 from collections.abc import Sequence
 from operator import mul
 
-from quality.inputs import apply_scales
-from quality.network.records import MAX_ACTIVATION, Conv, Dense, Network, SumPool
+from millmark.quality.inputs import apply_scales
+from millmark.quality.network.records import MAX_ACTIVATION, Conv, Dense, Network, SumPool
 
 __all__ = ["infer_row", "quantise_row"]
 

@@ -11,10 +11,10 @@ from array import array
 from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
 
-from quality.decision import LOGIT_LIMIT, Decision
-from quality.errors import ModelError
-from quality.header import Header, require_scales
-from quality.inputs import MAX_WIDTH, Scale, require_range
+from millmark.quality.decision import LOGIT_LIMIT, Decision
+from millmark.quality.errors import ModelError
+from millmark.quality.header import Header, require_scales
+from millmark.quality.inputs import MAX_WIDTH, Scale, require_range
 
 __all__ = ["FLOAT32_EXACT", "Conv", "Dense", "Layer", "Network", "SumPool", "worst_sums"]
 

@@ -15,17 +15,17 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from quality.errors import InputError
-from quality.evaluate import load_evaluator
-from quality.evaluate.scaling import apply_scales
-from quality.fitting import Problem, Progress
-from quality.inputs import Scale
-from quality.network.export import export
-from quality.network.floatnet import INPUT_STEP, NARROWEST_CNN, FloatNetwork, Recipe, build_recipes
-from quality.network.optimiser import OneCycleAdamW
-from quality.network.records import MAX_ACTIVATION, Network
-from quality.scales import fit_scales
-from quality.splits import split_rows
+from millmark.quality.errors import InputError
+from millmark.quality.evaluate import load_evaluator
+from millmark.quality.evaluate.scaling import apply_scales
+from millmark.quality.fitting import Problem, Progress
+from millmark.quality.inputs import Scale
+from millmark.quality.network.export import export
+from millmark.quality.network.floatnet import INPUT_STEP, NARROWEST_CNN, FloatNetwork, Recipe, build_recipes
+from millmark.quality.network.optimiser import OneCycleAdamW
+from millmark.quality.network.records import MAX_ACTIVATION, Network
+from millmark.quality.scales import fit_scales
+from millmark.quality.splits import split_rows
 
 __all__ = ["FittedNetwork", "fit_cnn", "fit_mlp"]
 
@@ -50,7 +50,7 @@ Rows = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class FittedNetwork:
-    """See `quality.fitting.Fitted`. Float and integer network read the same int8 inputs."""
+    """See `millmark.quality.fitting.Fitted`. Float and integer network read the same int8 inputs."""
 
     model: Network
     floats: FloatNetwork

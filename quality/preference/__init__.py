@@ -5,13 +5,13 @@
     fitted = fit_logit(choices, random=("time",))       mixed logit: the coefficient differs between people
     fitted.shares(attributes, available), fitted.ratio("co2", "price")
 
-Attributes are integers. Only `quality.preference.logit` imports torch, when it fits; shares of what was fitted need
-numpy alone. Knows nothing of orders: `services.planning.forecast.preferences` makes the choices of them.
+Attributes are integers. Only `millmark.quality.preference.logit` imports torch, when it fits; shares of what was fitted
+need numpy alone. Knows nothing of orders: `millmark.services.planning.forecast.preferences` makes the choices of them.
 """
 
 from __future__ import annotations
 
-from quality.preference.choices import Choices, build_choices
-from quality.preference.fitted import Fitted, Ratio
+from millmark.quality.preference.choices import Choices, build_choices
+from millmark.quality.preference.fitted import Fitted, Ratio
 
 __all__ = ["Choices", "Fitted", "Ratio", "build_choices"]

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from quality.errors import InputError
-from quality.preference.choices import Choices
-from quality.preference.draws import normal_draws
+from millmark.quality.errors import InputError
+from millmark.quality.preference.choices import Choices
+from millmark.quality.preference.draws import normal_draws
 
 __all__ = ["Fitted", "Ratio"]
 

@@ -14,9 +14,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from quality.errors import InferenceError, InputError
-from quality.inputs import MAX_FIXED
-from quality.process.records import LIMIT, ONE, Column, Integers, Pair, ProcessModel, Role, System, Utilisation
+from millmark.quality.errors import InferenceError, InputError
+from millmark.quality.inputs import MAX_FIXED
+from millmark.quality.process.records import LIMIT, ONE, Column, Integers, Pair, ProcessModel, Role, System, Utilisation
 
 __all__ = ["MOST_ROUNDS", "Rollout", "Simulator", "from_words", "logistic", "settle", "to_words"]
 

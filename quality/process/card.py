@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from quality.card import CardValue, list_versions, ppm
-from quality.process.format import FORMAT_VERSION, build_process_model, process_digest
-from quality.process.records import slope_ppm
-from quality.process.telemetry import Layout, Telemetry
-from quality.process.training import TrainedProcess
+from millmark.quality.card import CardValue, list_versions, ppm
+from millmark.quality.process.format import FORMAT_VERSION, build_process_model, process_digest
+from millmark.quality.process.records import slope_ppm
+from millmark.quality.process.telemetry import Layout, Telemetry
+from millmark.quality.process.training import TrainedProcess
 
 __all__ = ["build_process_card"]
 

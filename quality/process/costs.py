@@ -11,9 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
-from quality.errors import InputError
-from quality.process.arrays import Rollout
-from quality.process.records import ONE, ProcessModel, Role
+from millmark.quality.errors import InputError
+from millmark.quality.process.arrays import Rollout
+from millmark.quality.process.records import ONE, ProcessModel, Role
 
 __all__ = ["Prices", "cost_of", "energy_of"]
 

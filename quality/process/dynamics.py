@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from quality.process.linear import to_integers
-from quality.process.records import ONE, Pair, System, slope_ppm
+from millmark.quality.process.linear import to_integers
+from millmark.quality.process.records import ONE, Pair, System, slope_ppm
 
 __all__ = ["FloatSystem", "ShareNetwork", "fit_shares", "settle_floats"]
 

@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from quality.process.telemetry import Layout, Telemetry
+from millmark.quality.process.telemetry import Layout, Telemetry
 
 __all__ = ["CAPACITY", "COLUMNS", "LAYOUT", "STEP_S", "Machine", "PlantRow", "run_line"]
 

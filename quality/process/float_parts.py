@@ -12,7 +12,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from quality.process.records import ONE, Integers, Pair, ProcessModel
+from millmark.quality.process.records import ONE, Integers, Pair, ProcessModel
 
 __all__ = ["Floats", "Joint", "Shares", "Slopes", "describe_pair"]
 

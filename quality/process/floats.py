@@ -1,7 +1,7 @@
 """A process model in floats, with the gradient of a future's cost by its setpoints. Needs numpy alone.
 
-Only to search: what is proposed is rounded, and judged by the exact rollout. `quality.process.gradient` computes the
-same in Torch, by its automatic differentiation; a test holds the two together.
+Only to search: what is proposed is rounded, and judged by the exact rollout. `millmark.quality.process.gradient`
+computes the same in Torch, by its automatic differentiation; a test holds the two together.
 
 Everything is in words as floats (1.0 is a standard deviation), for b candidates at once.
 """
@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from quality.process.arrays import Simulator, settle, to_words
-from quality.process.costs import Prices
-from quality.process.float_parts import Floats, Joint, Shares, Slopes, describe_pair
-from quality.process.records import ONE, Integers, ProcessModel, Role
+from millmark.quality.process.arrays import Simulator, settle, to_words
+from millmark.quality.process.costs import Prices
+from millmark.quality.process.float_parts import Floats, Joint, Shares, Slopes, describe_pair
+from millmark.quality.process.records import ONE, Integers, ProcessModel, Role
 
 __all__ = ["Floats", "Limits", "Objective", "Search", "build_objective"]
 

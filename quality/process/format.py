@@ -10,10 +10,10 @@ from typing import Final
 
 import numpy as np
 
-from quality.errors import ModelError
-from quality.header import MAGIC_SIZE, Reader
-from quality.model import MAX_MODEL_BYTES, model_digest
-from quality.process.records import (
+from millmark.quality.errors import ModelError
+from millmark.quality.header import MAGIC_SIZE, Reader
+from millmark.quality.model import MAX_MODEL_BYTES, model_digest
+from millmark.quality.process.records import (
     MAX_HIDDEN,
     MAX_HISTORY,
     MAX_MEMORY,

@@ -1,7 +1,7 @@
 """The cost of a future and its gradient by the setpoints, by Torch's automatic differentiation. Imports torch.
 
-The same function as `quality.process.floats`, written apart from it: the fixed point is solved by rounds that Torch
-follows, not by Newton's method and the implicit function theorem. A test holds the two together.
+The same function as `millmark.quality.process.floats`, written apart from it: the fixed point is solved by rounds that
+Torch follows, not by Newton's method and the implicit function theorem. A test holds the two together.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from quality.process.arrays import Simulator, settle, to_words
-from quality.process.floats import Floats, Objective
-from quality.process.records import ONE, Integers, Pair, ProcessModel, Role, System
+from millmark.quality.process.arrays import Simulator, settle, to_words
+from millmark.quality.process.floats import Floats, Objective
+from millmark.quality.process.records import ONE, Integers, Pair, ProcessModel, Role, System
 
 __all__ = ["cost_and_gradient"]
 

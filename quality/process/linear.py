@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from quality.process.records import ONE, System
+from millmark.quality.process.records import ONE, System
 
 __all__ = ["fit_arx", "to_integers"]
 

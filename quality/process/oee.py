@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from quality.errors import InputError
+from millmark.quality.errors import InputError
 
 __all__ = ["Kpis", "Times", "read_kpis"]
 

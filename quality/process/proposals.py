@@ -12,14 +12,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from quality.errors import InferenceError, InputError
-from quality.process.arrays import Rollout, Simulator
-from quality.process.costs import Prices, cost_of, energy_of
-from quality.process.floats import Floats, Limits, Search, build_objective
-from quality.process.format import build_process_model, process_digest
-from quality.process.records import Integers, ProcessModel, Role
-from quality.process.search import Box, descend
-from quality.process.watching import MachineState, Reason, Refusal, find_obstacle, read_rows
+from millmark.quality.errors import InferenceError, InputError
+from millmark.quality.process.arrays import Rollout, Simulator
+from millmark.quality.process.costs import Prices, cost_of, energy_of
+from millmark.quality.process.floats import Floats, Limits, Search, build_objective
+from millmark.quality.process.format import build_process_model, process_digest
+from millmark.quality.process.records import Integers, ProcessModel, Role
+from millmark.quality.process.search import Box, descend
+from millmark.quality.process.watching import MachineState, Reason, Refusal, find_obstacle, read_rows
 
 __all__ = ["Attempt", "Bound", "Outcome", "Prices", "Proposal", "Reason", "Refusal", "Step", "propose_setpoint"]
 

@@ -13,8 +13,8 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from quality.errors import ModelError
-from quality.inputs import MAX_DECIMALS, MAX_FIXED, require_range
+from millmark.quality.errors import ModelError
+from millmark.quality.inputs import MAX_DECIMALS, MAX_FIXED, require_range
 
 __all__ = [
     "LIMIT",

@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from quality.process.floats import Floats
+from millmark.quality.process.floats import Floats
 
 __all__ = ["Box", "descend", "project"]
 

@@ -12,11 +12,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from quality.data import to_fixed
-from quality.errors import InputError
-from quality.process.arrays import to_words
-from quality.process.records import MAX_SPREAD, ONE, Column, Integers, Role
-from quality.text import split_rows
+from millmark.quality.data import to_fixed
+from millmark.quality.errors import InputError
+from millmark.quality.process.arrays import to_words
+from millmark.quality.process.records import MAX_SPREAD, ONE, Column, Integers, Role
+from millmark.quality.text import split_rows
 
 __all__ = ["Layout", "Runs", "Telemetry", "build_columns", "load_telemetry", "read_as", "split_runs", "to_runs"]
 

@@ -26,10 +26,10 @@ from dataclasses import dataclass, fields
 from decimal import Decimal, InvalidOperation
 from typing import Final
 
-from quality.errors import InputError
-from quality.process.costs import Prices
-from quality.process.proposals import Bound, Step
-from quality.process.records import Column, ProcessModel, Role
+from millmark.quality.errors import InputError
+from millmark.quality.process.costs import Prices
+from millmark.quality.process.proposals import Bound, Step
+from millmark.quality.process.records import Column, ProcessModel, Role
 
 __all__ = ["MAX_BYTES", "Terms", "parse_terms"]
 

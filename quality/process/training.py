@@ -10,13 +10,23 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from quality.errors import ExportError, InputError, ModelError
-from quality.process.arrays import Simulator, settle
-from quality.process.dynamics import FloatSystem, fit_shares, windows
-from quality.process.linear import fit_arx, to_integers
-from quality.process.records import ONE, Column, Integers, Pair, ProcessModel, Regime, Role, System, Utilisation
-from quality.process.telemetry import Floats, Layout, Telemetry, build_columns, split_runs, to_runs
-from quality.process.watching import distance
+from millmark.quality.errors import ExportError, InputError, ModelError
+from millmark.quality.process.arrays import Simulator, settle
+from millmark.quality.process.dynamics import FloatSystem, fit_shares, windows
+from millmark.quality.process.linear import fit_arx, to_integers
+from millmark.quality.process.records import (
+    ONE,
+    Column,
+    Integers,
+    Pair,
+    ProcessModel,
+    Regime,
+    Role,
+    System,
+    Utilisation,
+)
+from millmark.quality.process.telemetry import Floats, Layout, Telemetry, build_columns, split_runs, to_runs
+from millmark.quality.process.watching import distance
 
 __all__ = ["Recipe", "TrainedProcess", "cut_windows", "persistence_errors", "simulate_errors", "train_process"]
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from quality.process.arrays import to_words
-from quality.process.records import LIMIT, Integers, ProcessModel, Role
+from millmark.quality.process.arrays import to_words
+from millmark.quality.process.records import LIMIT, Integers, ProcessModel, Role
 
 __all__ = ["MachineState", "Reason", "Refusal", "distance", "find_obstacle", "read_rows"]
 

@@ -7,6 +7,6 @@ them -1 and three 2, and features count positions.
 
 from __future__ import annotations
 
-from quality.rocket.records import KERNELS, Feature, Rocket, Section
+from millmark.quality.rocket.records import KERNELS, Feature, Rocket, Section
 
 __all__ = ["KERNELS", "Feature", "Rocket", "Section"]

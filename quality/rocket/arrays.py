@@ -12,8 +12,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from quality.evaluate.scaling import quantise_windows
-from quality.rocket.records import KERNELS, REACH, TAPS, Rocket, Section
+from millmark.quality.evaluate.scaling import quantise_windows
+from millmark.quality.rocket.records import KERNELS, REACH, TAPS, Rocket, Section
 
 __all__ = ["prepare", "prepare_section", "quantise"]
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import struct
 
-from quality.errors import ModelError
-from quality.header import Header, Reader
-from quality.rocket.records import Feature, Rocket, Section
+from millmark.quality.errors import ModelError
+from millmark.quality.header import Header, Reader
+from millmark.quality.rocket.records import Feature, Rocket, Section
 
 __all__ = ["MAGIC", "build_body", "describe", "parse_body"]
 

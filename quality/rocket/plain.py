@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from quality.inputs import apply_scales
-from quality.rocket.records import KERNELS, MAX_WORD, REACH, TAPS, Rocket, Section
+from millmark.quality.inputs import apply_scales
+from millmark.quality.rocket.records import KERNELS, MAX_WORD, REACH, TAPS, Rocket, Section
 
 __all__ = ["infer_row", "quantise_row"]
 

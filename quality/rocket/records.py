@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from itertools import combinations, pairwise
 from typing import ClassVar
 
-from quality.decision import LOGIT_LIMIT, Decision
-from quality.errors import ModelError
-from quality.header import Header, require_scales
-from quality.inputs import MAX_WIDTH, Scale, require_range
+from millmark.quality.decision import LOGIT_LIMIT, Decision
+from millmark.quality.errors import ModelError
+from millmark.quality.header import Header, require_scales
+from millmark.quality.inputs import MAX_WIDTH, Scale, require_range
 
 __all__ = ["KERNELS", "REACH", "TAPS", "Feature", "Rocket", "Section"]
 

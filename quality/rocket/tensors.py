@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from quality.rocket.records import KERNELS, REACH, TAPS, Rocket, Section
+from millmark.quality.rocket.records import KERNELS, REACH, TAPS, Rocket, Section
 
 __all__ = ["prepare", "prepare_section"]
 

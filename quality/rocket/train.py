@@ -18,17 +18,27 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from quality.calibration import fit_log_odds, fit_temperature
-from quality.decision import LOGIT_LIMIT
-from quality.errors import ExportError, InputError
-from quality.evaluate.scaling import apply_scales
-from quality.fitting import Problem, Progress, undecided
-from quality.inputs import Scale
-from quality.rocket.arrays import prepare_section
-from quality.rocket.records import KERNELS, MAX_RESPONSE, MAX_WEIGHT, MAX_WORD, REACH, TAPS, Feature, Rocket, Section
-from quality.rocket.ridge import Ridge, fit_ridge
-from quality.scales import fit_scales
-from quality.splits import take_sample
+from millmark.quality.calibration import fit_log_odds, fit_temperature
+from millmark.quality.decision import LOGIT_LIMIT
+from millmark.quality.errors import ExportError, InputError
+from millmark.quality.evaluate.scaling import apply_scales
+from millmark.quality.fitting import Problem, Progress, undecided
+from millmark.quality.inputs import Scale
+from millmark.quality.rocket.arrays import prepare_section
+from millmark.quality.rocket.records import (
+    KERNELS,
+    MAX_RESPONSE,
+    MAX_WEIGHT,
+    MAX_WORD,
+    REACH,
+    TAPS,
+    Feature,
+    Rocket,
+    Section,
+)
+from millmark.quality.rocket.ridge import Ridge, fit_ridge
+from millmark.quality.scales import fit_scales
+from millmark.quality.splits import take_sample
 
 __all__ = ["FEATURES_A_KERNEL", "FittedRocket", "fit"]
 
@@ -111,7 +121,7 @@ _BATCH = 256
 
 @dataclass(frozen=True, slots=True)
 class FittedRocket:
-    """See `quality.fitting.Fitted`. All rows of the sample are held out, each scored by a fit without it."""
+    """See `millmark.quality.fitting.Fitted`. All rows of the sample are held out, each scored by a fit without it."""
 
     model: Rocket
     recipe: str

@@ -5,6 +5,6 @@ Comparing and adding integers is exact. Evaluation needs numpy or nothing at all
 
 from __future__ import annotations
 
-from quality.trees.records import Derived, Forest, Operation, Tree, worst_sums
+from millmark.quality.trees.records import Derived, Forest, Operation, Tree, worst_sums
 
 __all__ = ["Derived", "Forest", "Operation", "Tree", "worst_sums"]

@@ -8,8 +8,8 @@ from itertools import accumulate, pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from quality.evaluate.scaling import quantise_windows
-from quality.trees.records import Derived, Forest, Operation
+from millmark.quality.evaluate.scaling import quantise_windows
+from millmark.quality.trees.records import Derived, Forest, Operation
 
 __all__ = ["STEP_ELEMENTS", "derive_columns", "prepare", "quantise"]
 

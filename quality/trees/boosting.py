@@ -9,9 +9,9 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from quality.errors import ExportError, InputError
-from quality.trees.export import FloatTree, Split
-from quality.trees.shape import MAX_CUTS
+from millmark.quality.errors import ExportError, InputError
+from millmark.quality.trees.export import FloatTree, Split
+from millmark.quality.trees.shape import MAX_CUTS
 
 try:
     import lightgbm

@@ -13,11 +13,11 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from quality.decision import Decision
-from quality.errors import ExportError, InputError, ModelError
-from quality.inputs import Scale
-from quality.trees.records import MAX_INPUT, Derived, Forest, Tree
-from quality.trees.shape import MAX_LEAF, leaf_word
+from millmark.quality.decision import Decision
+from millmark.quality.errors import ExportError, InputError, ModelError
+from millmark.quality.inputs import Scale
+from millmark.quality.trees.records import MAX_INPUT, Derived, Forest, Tree
+from millmark.quality.trees.shape import MAX_LEAF, leaf_word
 
 __all__ = ["Exported", "FloatTree", "Split", "export"]
 

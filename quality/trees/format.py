@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import struct
 
-from quality.errors import ModelError
-from quality.header import Header, Reader
-from quality.trees.records import Derived, Forest, Operation, Tree, worst_sums
-from quality.trees.shape import MAX_CUTS
+from millmark.quality.errors import ModelError
+from millmark.quality.header import Header, Reader
+from millmark.quality.trees.records import Derived, Forest, Operation, Tree, worst_sums
+from millmark.quality.trees.shape import MAX_CUTS
 
 __all__ = ["MAGIC", "build_body", "describe", "parse_body"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 
-from quality.inputs import apply_scales
-from quality.trees.records import MAX_INPUT, Forest, Operation
+from millmark.quality.inputs import apply_scales
+from millmark.quality.trees.records import MAX_INPUT, Forest, Operation
 
 __all__ = ["infer_row", "quantise_row"]
 

@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import ClassVar
 
-from quality.decision import LOGIT_LIMIT, Decision
-from quality.errors import ModelError
-from quality.header import Header, require_scales
-from quality.inputs import MAX_WIDTH, Scale, require_range
-from quality.trees.shape import MAX_CUTS, Links, leaf_value, link_trees
+from millmark.quality.decision import LOGIT_LIMIT, Decision
+from millmark.quality.errors import ModelError
+from millmark.quality.header import Header, require_scales
+from millmark.quality.inputs import MAX_WIDTH, Scale, require_range
+from millmark.quality.trees.shape import MAX_CUTS, Links, leaf_value, link_trees
 
 __all__ = ["MAX_INPUT", "Derived", "Forest", "Operation", "Tree", "worst_sums"]
 

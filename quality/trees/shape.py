@@ -9,7 +9,7 @@ from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from quality.errors import ModelError
+from millmark.quality.errors import ModelError
 
 __all__ = ["MAX_CUTS", "MAX_DEPTH", "MAX_LEAF", "Links", "leaf_value", "leaf_word", "link_trees"]
 

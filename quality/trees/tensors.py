@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from quality.trees.arrays import STEP_ELEMENTS
-from quality.trees.records import Forest, Operation
+from millmark.quality.trees.arrays import STEP_ELEMENTS
+from millmark.quality.trees.records import Forest, Operation
 
 __all__ = ["prepare"]
 

@@ -14,14 +14,14 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from quality.evaluate.scaling import apply_scales
-from quality.fitting import Problem, Progress, silent, undecided
-from quality.inputs import Scale
-from quality.splits import split_folds
-from quality.trees.arrays import derive_columns
-from quality.trees.boosting import Boosted, Examples, Growth, Tried, boost, cross_validate, most_rounds
-from quality.trees.export import export
-from quality.trees.records import MAX_INPUT, Derived, Forest, Operation
+from millmark.quality.evaluate.scaling import apply_scales
+from millmark.quality.fitting import Problem, Progress, silent, undecided
+from millmark.quality.inputs import Scale
+from millmark.quality.splits import split_folds
+from millmark.quality.trees.arrays import derive_columns
+from millmark.quality.trees.boosting import Boosted, Examples, Growth, Tried, boost, cross_validate, most_rounds
+from millmark.quality.trees.export import export
+from millmark.quality.trees.records import MAX_INPUT, Derived, Forest, Operation
 
 __all__ = ["FittedForest", "derive_floats", "fit", "fit_scales", "propose_derived"]
 
@@ -104,7 +104,8 @@ _RECIPES = (
 
 @dataclass(frozen=True, slots=True)
 class FittedForest:
-    """See `quality.fitting.Fitted`. The float model consists of the trees before rounding, on unrounded columns."""
+    """See `millmark.quality.fitting.Fitted`. The float model consists of the trees before rounding, on unrounded
+    columns."""
 
     model: Forest
     recipe: str

@@ -2,13 +2,13 @@
 
     message = SignIn(store, "https://gateway.example").new_message(address, now_s)
 
-Nothing in this package depends on HTTP. What a principal may see is decided by the queries (ledger.provenance), what it
-may call by the rule of each route (services.access.rules).
+Nothing in this package depends on HTTP. What a principal may see is decided by the queries
+(millmark.ledger.provenance), what it may call by the rule of each route (millmark.services.access.rules).
 """
 
 from __future__ import annotations
 
-from services.access.credentials import (
+from millmark.services.access.credentials import (
     CredentialKind,
     authenticate,
     build_refusal,
@@ -16,9 +16,9 @@ from services.access.credentials import (
     new_api_key,
     revoke,
 )
-from services.access.errors import AccessError, ForbiddenError, SignInError, UnauthenticatedError
-from services.access.principals import ALL_SCOPES, OPERATOR, Principal, Scope
-from services.access.signin import Session, SignIn
+from millmark.services.access.errors import AccessError, ForbiddenError, SignInError, UnauthenticatedError
+from millmark.services.access.principals import ALL_SCOPES, OPERATOR, Principal, Scope
+from millmark.services.access.signin import Session, SignIn
 
 __all__ = [
     "ALL_SCOPES",

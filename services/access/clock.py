@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from ledger.errors import StoreError
-from ledger.store import Store
-from services.access.repository import AccessRepository
+from millmark.ledger.errors import StoreError
+from millmark.ledger.store import Store
+from millmark.services.access.repository import AccessRepository
 
 __all__ = ["SteadyClock"]
 

@@ -18,17 +18,17 @@ import secrets
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable
 
-from ledger.errors import InputError, NotFoundError, StoreError
-from ledger.records import ALL_ROLES
-from ledger.store import Connection, Registry, Store
-from ledger.store.rows import ParticipantRow
-from services.access.errors import UnauthenticatedError
-from services.access.grounds import Ground
-from services.access.people.repository import PeopleRepository
-from services.access.people.roles import SCOPES, PersonRole
-from services.access.principals import OPERATOR, Principal, Scope
-from services.access.repository import AccessRepository, CredentialRow
-from services.access.sessions import slide
+from millmark.ledger.errors import InputError, NotFoundError, StoreError
+from millmark.ledger.records import ALL_ROLES
+from millmark.ledger.store import Connection, Registry, Store
+from millmark.ledger.store.rows import ParticipantRow
+from millmark.services.access.errors import UnauthenticatedError
+from millmark.services.access.grounds import Ground
+from millmark.services.access.people.repository import PeopleRepository
+from millmark.services.access.people.roles import SCOPES, PersonRole
+from millmark.services.access.principals import OPERATOR, Principal, Scope
+from millmark.services.access.repository import AccessRepository, CredentialRow
+from millmark.services.access.sessions import slide
 
 __all__ = [
     "MAX_API_KEY_LIFE_S",

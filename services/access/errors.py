@@ -1,4 +1,4 @@
-"""Errors of access, below the root in `ledger.errors`.
+"""Errors of access, below the root in `millmark.ledger.errors`.
 
     MillmarkError
       AccessError                access is denied
@@ -12,7 +12,7 @@ reason: unknown, altered, expired and revoked ones look alike.
 
 from __future__ import annotations
 
-from ledger.errors import MillmarkError
+from millmark.ledger.errors import MillmarkError
 
 __all__ = ["AccessError", "ForbiddenError", "SignInError", "UnauthenticatedError"]
 

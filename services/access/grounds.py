@@ -4,7 +4,7 @@ raised in its words, and pages recognise them and say them in the reader's langu
 
 from __future__ import annotations
 
-from ledger.phrases import Phrase
+from millmark.ledger.phrases import Phrase
 
 __all__ = ["Ground"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from ledger.records import Role
+from millmark.ledger.records import Role
 
 __all__ = ["ALL_SCOPES", "OPERATOR", "Principal", "Scope"]
 
@@ -46,7 +46,7 @@ class Principal:
     participant: int | None
     """None without a credential, and for people of the consortium's operator."""
     roles: int
-    """Bit mask as in the registry (ledger.records.Role)."""
+    """Bit mask as in the registry (millmark.ledger.records.Role)."""
     scopes: frozenset[Scope]
     credential: str
     """Public part of the credential; empty without one."""

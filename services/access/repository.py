@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, select, update
 
-from ledger.store import Rows, schema_of
+from millmark.ledger.store import Rows, schema_of
 
 __all__ = ["AccessRepository", "CredentialRow"]
 

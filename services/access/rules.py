@@ -1,14 +1,14 @@
 """Permission rules: what a caller needs in order to call a route. What it then sees is decided by the queries
-(ledger.provenance.permissions)."""
+(millmark.ledger.provenance.permissions)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ledger.records import ALL_ROLES, Role
-from services.access.errors import ForbiddenError
-from services.access.principals import Principal, Scope
+from millmark.ledger.records import ALL_ROLES, Role
+from millmark.services.access.errors import ForbiddenError
+from millmark.services.access.principals import Principal, Scope
 
 __all__ = ["DEPTH_PER_TOKEN", "LOTS_PER_TOKEN", "MAX_BODY_BYTES", "PUBLIC", "Rule"]
 
@@ -32,11 +32,11 @@ class Rule:
     public: bool = False
     """Whether no credential is needed. One that is sent is ignored."""
     cost: int = 1
-    """Tokens taken from the caller's bucket (services.gateway.http.rate_limits); 0 for routes that must not be
+    """Tokens taken from the caller's bucket (millmark.services.gateway.http.rate_limits); 0 for routes that must not be
     limited."""
     limits: tuple[int, int] | None = None
     """Defaults of the query parameters `depth` and `lots`, for a costly route. Its cost grows with them, and requests
-    to it take turns (services.gateway.http.costly_requests)."""
+    to it take turns (millmark.services.gateway.http.costly_requests)."""
     by_name: bool = False
     """Whether requests name things by identifier and are answered with 200 if there are none. The response then does
     not tell by its time whether there are some that the caller must not see."""

@@ -14,15 +14,15 @@ from dataclasses import dataclass
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
-from ledger.errors import NotFoundError
-from ledger.signatures import Address
-from ledger.store import Registry, Store
-from services.access.credentials import SESSION_LIFE_S, CredentialKind, issue
-from services.access.errors import SignInError
-from services.access.grounds import Ground
-from services.access.principals import ALL_SCOPES
-from services.access.repository import AccessRepository, CredentialRow
-from services.access.siwe import SignInMessage, parse_message, recover_signer
+from millmark.ledger.errors import NotFoundError
+from millmark.ledger.signatures import Address
+from millmark.ledger.store import Registry, Store
+from millmark.services.access.credentials import SESSION_LIFE_S, CredentialKind, issue
+from millmark.services.access.errors import SignInError
+from millmark.services.access.grounds import Ground
+from millmark.services.access.principals import ALL_SCOPES
+from millmark.services.access.repository import AccessRepository, CredentialRow
+from millmark.services.access.siwe import SignInMessage, parse_message, recover_signer
 
 __all__ = [
     "CLOCK_SKEW_S",

@@ -24,11 +24,11 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from ledger.canonical import keccak256
-from ledger.errors import SigningError
-from ledger.signatures import Address, Signature, parse_address, recover_address, to_checksum
-from services.access.errors import SignInError
-from services.access.grounds import Ground
+from millmark.ledger.canonical import keccak256
+from millmark.ledger.errors import SigningError
+from millmark.ledger.signatures import Address, Signature, parse_address, recover_address, to_checksum
+from millmark.services.access.errors import SignInError
+from millmark.services.access.grounds import Ground
 
 __all__ = ["MAX_MESSAGE_CHARACTERS", "SignInMessage", "build_digest", "parse_message", "recover_signer"]
 

@@ -7,12 +7,12 @@ verify_audit(home / "audit")
 
 from __future__ import annotations
 
-from services.audit.entries import Access, Decision
-from services.audit.errors import AuditError, AuditTamperedError
-from services.audit.heads import AnchoredHeads, open_heads
-from services.audit.latest import LatestEntries, read_latest
-from services.audit.log import AuditLog
-from services.audit.verify import AuditReport, read_audit, verify_audit
+from millmark.services.audit.entries import Access, Decision
+from millmark.services.audit.errors import AuditError, AuditTamperedError
+from millmark.services.audit.heads import AnchoredHeads, open_heads
+from millmark.services.audit.latest import LatestEntries, read_latest
+from millmark.services.audit.log import AuditLog
+from millmark.services.audit.verify import AuditReport, read_audit, verify_audit
 
 __all__ = [
     "Access",

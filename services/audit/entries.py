@@ -6,7 +6,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ledger.canonical import Json, canonical_json, sha256
+from millmark.ledger.canonical import Json, canonical_json, sha256
 
 __all__ = ["START", "Access", "Decision", "build_line", "hash_entry"]
 

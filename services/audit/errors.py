@@ -1,4 +1,4 @@
-"""Errors of the audit log, below the root in `ledger.errors`.
+"""Errors of the audit log, below the root in `millmark.ledger.errors`.
 
 MillmarkError
   AuditError                 the log cannot be written or read; the gateway then answers no request
@@ -7,7 +7,7 @@ MillmarkError
 
 from __future__ import annotations
 
-from ledger.errors import MillmarkError, Retry
+from millmark.ledger.errors import MillmarkError, Retry
 
 __all__ = ["AuditError", "AuditTamperedError"]
 

@@ -6,9 +6,9 @@ import os
 import re
 from pathlib import Path
 
-from ledger.canonical import Json, parse_json
-from ledger.errors import CanonicalError
-from services.audit.errors import AuditError
+from millmark.ledger.canonical import Json, parse_json
+from millmark.ledger.errors import CanonicalError
+from millmark.services.audit.errors import AuditError
 
 __all__ = [
     "HASH",

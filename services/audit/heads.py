@@ -11,10 +11,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from ledger.canonical import Json
-from ledger.evidence import EvidenceLog
-from services.audit.errors import AuditError, AuditTamperedError
-from services.audit.files import HASH
+from millmark.ledger.canonical import Json
+from millmark.ledger.evidence import EvidenceLog
+from millmark.services.audit.errors import AuditError, AuditTamperedError
+from millmark.services.audit.files import HASH
 
 __all__ = ["MAX_MARKS", "AnchoredHead", "AnchoredHeads", "build_head", "open_heads", "parse_head"]
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ledger.canonical import Json
-from services.audit.errors import AuditError
-from services.audit.files import first_number, list_files, parse_line
+from millmark.ledger.canonical import Json
+from millmark.services.audit.errors import AuditError
+from millmark.services.audit.files import first_number, list_files, parse_line
 
 __all__ = ["LatestEntries", "read_latest"]
 

@@ -21,13 +21,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
-from ledger.errors import MillmarkError
-from ledger.files import is_named
-from services.audit.entries import START, Access, build_line
-from services.audit.errors import AuditError
-from services.audit.files import LOCK, describe_line, first_number, list_files, name_file, read_last_line
-from services.audit.quota import Quota
-from services.audit.syncing import Syncer
+from millmark.ledger.errors import MillmarkError
+from millmark.ledger.files import is_named
+from millmark.services.audit.entries import START, Access, build_line
+from millmark.services.audit.errors import AuditError
+from millmark.services.audit.files import LOCK, describe_line, first_number, list_files, name_file, read_last_line
+from millmark.services.audit.quota import Quota
+from millmark.services.audit.syncing import Syncer
 
 __all__ = ["DELETED", "LEFT_OUT", "MAX_FILE_BYTES", "RESUMED", "AuditLog"]
 

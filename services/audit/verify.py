@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from ledger.canonical import Json, canonical_json
-from ledger.errors import CanonicalError
-from services.audit.entries import START, hash_entry
-from services.audit.errors import AuditError, AuditTamperedError
-from services.audit.files import (
+from millmark.ledger.canonical import Json, canonical_json
+from millmark.ledger.errors import CanonicalError
+from millmark.services.audit.entries import START, hash_entry
+from millmark.services.audit.errors import AuditError, AuditTamperedError
+from millmark.services.audit.files import (
     HASH,
     LOCK,
     MAX_LINE_BYTES,
@@ -24,7 +24,7 @@ from services.audit.files import (
     parse_line,
     read_last_line,
 )
-from services.audit.heads import AnchoredHeads
+from millmark.services.audit.heads import AnchoredHeads
 
 __all__ = ["AuditReport", "read_audit", "read_hashes", "read_last_number", "verify_audit"]
 

@@ -1,1 +1,1 @@
-"""A page that verifies bundles in a browser, offline after loading, with ledger.verify. See CHECK.md."""
+"""A page that verifies bundles in a browser, offline after loading, with millmark.ledger.verify. See CHECK.md."""

@@ -1,6 +1,6 @@
 """Packs the folder that the page consists of, the same bytes each time.
 
-    python -m services.check.build [FOLDER] [--memory]
+    python -m millmark.services.check.build [FOLDER] [--memory]
 
 Needs Python alone, but for `--memory`, which keeps the memory of the page's Python and has Node start it. Without, the
 page starts from its sources. Nothing is bundled or minified: whoever reads the folder finds Millmark's modules and the
@@ -25,11 +25,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from ledger.canonical import canonical_json
-from ledger.errors import InputError, MillmarkError
-from ledger.verify import Step
-from ledger.verify.wording import LANGUAGES
-from services.check.fixed import list_sums, read_fixed
+from millmark.ledger.canonical import canonical_json
+from millmark.ledger.errors import InputError, MillmarkError
+from millmark.ledger.verify import Step
+from millmark.ledger.verify.wording import LANGUAGES
+from millmark.services.check.fixed import list_sums, read_fixed
 
 __all__ = ["BUILT", "MANIFEST", "build_folder", "folder_digest", "unpack_files"]
 
@@ -137,7 +137,11 @@ def _code() -> Iterator[tuple[str, str]]:
 def _verifier() -> list[Path]:
     """The files of the modules that the page's entry and the verifier import, as another interpreter reports them."""
     named = re.findall(r"(?m)^from (ledger[.\w]*) import", (_HERE / "entry.py").read_text("utf-8"))
-    wanted = [*named, "ledger.verify.verifier", *(f"ledger.verify.words.{module}" for module in LANGUAGES.values())]
+    wanted = [
+        *named,
+        "millmark.ledger.verify.verifier",
+        *(f"millmark.ledger.verify.words.{module}" for module in LANGUAGES.values()),
+    ]
     command = [sys.executable, "-c", _TELL, *wanted]
     # From that folder, so that it imports the same modules as this one.
     found = subprocess.run(command, cwd=_LEDGER.parent, check=True, capture_output=True, text=True, timeout=_MAX_S)

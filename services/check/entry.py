@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from itertools import groupby
 
-from ledger.canonical import sha256
-from ledger.errors import MillmarkError
-from ledger.slots import load_layouts
-from ledger.trust import parse_trust
-from ledger.verify import Report, VerificationError, verify_bundle
-from ledger.verify.first import WAITING, Worth, find_first, find_worth
-from ledger.verify.wording import LANGUAGES, words_of
+from millmark.ledger.canonical import sha256
+from millmark.ledger.errors import MillmarkError
+from millmark.ledger.slots import load_layouts
+from millmark.ledger.trust import parse_trust
+from millmark.ledger.verify import Report, VerificationError, verify_bundle
+from millmark.ledger.verify.first import WAITING, Worth, find_first, find_worth
+from millmark.ledger.verify.wording import LANGUAGES, words_of
 
 __all__ = ["check", "prepare"]
 

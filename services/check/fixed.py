@@ -1,7 +1,7 @@
 """The files of the page that are not ours, as they are published: packed in one committed archive, so that packing the
 page needs Python alone.
 
-    python -m services.check.fixed NODE_MODULES     packs them anew from the packages of package.json
+    python -m millmark.services.check.fixed NODE_MODULES     packs them anew from the packages of package.json
 
 `fixed.sha256` lists what must be in the archive. The list alone decides: another liblzma packs otherwise.
 """
@@ -19,8 +19,8 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from ledger.canonical import canonical_json
-from ledger.errors import InputError
+from millmark.ledger.canonical import canonical_json
+from millmark.ledger.errors import InputError
 
 __all__ = ["collect_fixed", "list_sums", "read_fixed", "write_fixed"]
 

@@ -5,16 +5,16 @@ with open_gateway(Path("home")) as gateway:
     print(gateway.wait(placed)["sequence"])
 """
 
-from services.client.client import Client
-from services.client.errors import (
+from millmark.services.client.client import Client
+from millmark.services.client.errors import (
     GatewayError,
     GatewayUnreachableError,
     ProblemError,
     RecordRefusedError,
     RecordWaitingError,
 )
-from services.client.local import ensure_gateway_key, open_gateway
-from services.client.transport import Retries
+from millmark.services.client.local import ensure_gateway_key, open_gateway
+from millmark.services.client.transport import Retries
 
 __all__ = [
     "Client",

@@ -7,9 +7,9 @@ from typing import Self
 
 import httpx
 
-from services.client.errors import ProblemError, RecordRefusedError, RecordWaitingError
-from services.client.methods import AllMethods
-from services.client.shapes import RecordStatus
+from millmark.services.client.errors import ProblemError, RecordRefusedError, RecordWaitingError
+from millmark.services.client.methods import AllMethods
+from millmark.services.client.shapes import RecordStatus
 
 __all__ = ["Client"]
 

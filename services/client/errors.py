@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ledger.errors import MillmarkError
+from millmark.ledger.errors import MillmarkError
 
 __all__ = ["GatewayError", "GatewayUnreachableError", "ProblemError", "RecordRefusedError", "RecordWaitingError"]
 

@@ -6,15 +6,15 @@ import ssl
 import time
 from pathlib import Path
 
-from ledger.errors import NotFoundError, SettingsError
-from ledger.keys import read_passphrase
-from ledger.store import Store
-from services.access import ALL_SCOPES, new_api_key
-from services.client.client import Client
-from services.client.login import read_login
-from services.files import write_private_whole
-from services.settings import SETTINGS_FILE, Settings, read_settings
-from services.store import open_store
+from millmark.ledger.errors import NotFoundError, SettingsError
+from millmark.ledger.keys import read_passphrase
+from millmark.ledger.store import Store
+from millmark.services.access import ALL_SCOPES, new_api_key
+from millmark.services.client.client import Client
+from millmark.services.client.login import read_login
+from millmark.services.files import write_private_whole
+from millmark.services.settings import SETTINGS_FILE, Settings, read_settings
+from millmark.services.store import open_store
 
 __all__ = ["GATEWAY_KEY", "ensure_gateway_key", "open_gateway"]
 

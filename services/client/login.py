@@ -9,8 +9,8 @@ from pathlib import Path
 
 import httpx
 
-from ledger.errors import InputError, SettingsError
-from services.files import write_private_whole
+from millmark.ledger.errors import InputError, SettingsError
+from millmark.services.files import write_private_whole
 
 __all__ = ["LOGIN", "Login", "forget_login", "read_login", "write_login"]
 

@@ -13,9 +13,9 @@ from urllib.parse import quote
 
 import httpx
 
-from ledger.canonical import parse_json
-from ledger.errors import CanonicalError
-from services.client.errors import GatewayUnreachableError, ProblemError
+from millmark.ledger.canonical import parse_json
+from millmark.ledger.errors import CanonicalError
+from millmark.services.client.errors import GatewayUnreachableError, ProblemError
 
 __all__ = ["Methods", "Retries"]
 

@@ -7,18 +7,18 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ledger.errors import DuplicateRecordError, InputError, SettingsError
-from ledger.records import PublicationKind, Publish
-from ledger.signatures import Address, Signer
-from ledger.store import Registry
-from services.commands.context import Context
-from services.directory import SignedDirectory, fetch_operators, take_directory
-from services.directory.errors import DirectoryError
-from services.directory.following import published_digest
-from services.directory.issuing import issue_directory, keep_admission, verify_admissible
-from services.home import Candidate, find_admitted
-from services.home.admissions import cancel_failed, name_admission, verify_admitter
-from services.home.candidates import add_names, keep_candidate
+from millmark.ledger.errors import DuplicateRecordError, InputError, SettingsError
+from millmark.ledger.records import PublicationKind, Publish
+from millmark.ledger.signatures import Address, Signer
+from millmark.ledger.store import Registry
+from millmark.services.commands.context import Context
+from millmark.services.directory import SignedDirectory, fetch_operators, take_directory
+from millmark.services.directory.errors import DirectoryError
+from millmark.services.directory.following import published_digest
+from millmark.services.directory.issuing import issue_directory, keep_admission, verify_admissible
+from millmark.services.home import Candidate, find_admitted
+from millmark.services.home.admissions import cancel_failed, name_admission, verify_admitter
+from millmark.services.home.candidates import add_names, keep_candidate
 
 __all__ = ["admit_all", "publish_directory"]
 

@@ -7,14 +7,14 @@ from datetime import UTC, datetime
 
 import typer
 
-from ledger.errors import ChainUnreachableError, InputError
-from ledger.store import Registry
-from services.access import CredentialKind, Scope, new_api_key, revoke
-from services.access.repository import AccessRepository, CredentialRow
-from services.commands.audit import audited
-from services.commands.context import Context, open_context
-from services.options import AsJson
-from services.output import print_json, print_lines, print_table
+from millmark.ledger.errors import ChainUnreachableError, InputError
+from millmark.ledger.store import Registry
+from millmark.services.access import CredentialKind, Scope, new_api_key, revoke
+from millmark.services.access.repository import AccessRepository, CredentialRow
+from millmark.services.commands.audit import audited
+from millmark.services.commands.context import Context, open_context
+from millmark.services.options import AsJson
+from millmark.services.output import print_json, print_lines, print_table
 
 __all__ = ["register"]
 

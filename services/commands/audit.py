@@ -11,15 +11,15 @@ from typing import Annotated, cast
 
 import typer
 
-from ledger.canonical import Json
-from ledger.errors import InputError, MillmarkError
-from ledger.records import Contract
-from ledger.store import Book
-from services.audit import Access, AnchoredHeads, AuditLog, open_heads, read_audit, verify_audit
-from services.commands.context import open_context
-from services.options import AsJson
-from services.output import print_json, print_lines, print_table
-from services.settings import Settings, read_settings
+from millmark.ledger.canonical import Json
+from millmark.ledger.errors import InputError, MillmarkError
+from millmark.ledger.records import Contract
+from millmark.ledger.store import Book
+from millmark.services.audit import Access, AnchoredHeads, AuditLog, open_heads, read_audit, verify_audit
+from millmark.services.commands.context import open_context
+from millmark.services.options import AsJson
+from millmark.services.output import print_json, print_lines, print_table
+from millmark.services.settings import Settings, read_settings
 
 __all__ = ["audited", "open_audit", "register"]
 

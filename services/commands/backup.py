@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 
-from services.backup import back_up_home, restore_home
-from services.commands.audit import audited
-from services.output import print_lines
-from services.settings import read_settings
+from millmark.services.backup import back_up_home, restore_home
+from millmark.services.commands.audit import audited
+from millmark.services.output import print_lines
+from millmark.services.settings import read_settings
 
 __all__ = ["register"]
 

@@ -7,16 +7,16 @@ from typing import Annotated
 
 import typer
 
-from ledger.bundle import parse_bundle
-from ledger.checkpoint import MAX_CHECKPOINT_BYTES, SignedCheckpoint, parse_checkpoint
-from ledger.errors import InputError, SealsError
-from ledger.headers import parse_header
-from ledger.provenance import build_bundle, parse_disclosing
-from ledger.seals import parse_extra
-from services.commands.context import open_context
-from services.files import read_bounded, write_whole
-from services.options import AsJson
-from services.output import print_json, print_lines
+from millmark.ledger.bundle import parse_bundle
+from millmark.ledger.checkpoint import MAX_CHECKPOINT_BYTES, SignedCheckpoint, parse_checkpoint
+from millmark.ledger.errors import InputError, SealsError
+from millmark.ledger.headers import parse_header
+from millmark.ledger.provenance import build_bundle, parse_disclosing
+from millmark.ledger.seals import parse_extra
+from millmark.services.commands.context import open_context
+from millmark.services.files import read_bounded, write_whole
+from millmark.services.options import AsJson
+from millmark.services.output import print_json, print_lines
 
 __all__ = ["describe_bundle", "read_point", "register"]
 
@@ -48,7 +48,8 @@ def run_bundle(
         bool, typer.Option(help="Also show lots made for others from the same material, which are withheld by default.")
     ] = False,
     audit: Annotated[
-        bool, typer.Option("--audit", help="Write the inference of one lot instead, for `python -m quality audit`.")
+        bool,
+        typer.Option("--audit", help="Write the inference of one lot instead, for `python -m millmark.quality audit`."),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -88,8 +89,8 @@ def _describe_seals(found: dict[str, object]) -> list[str]:
 
 
 def _write_extract(context: typer.Context, identifiers: list[str], output: Path) -> None:
-    from quality.audit import build_extract  # noqa: PLC0415 - needed for `--audit` alone
-    from services.inspections.extracts import find_extract  # noqa: PLC0415 - as above
+    from millmark.quality.audit import build_extract  # noqa: PLC0415 - needed for `--audit` alone
+    from millmark.services.inspections.extracts import find_extract  # noqa: PLC0415 - as above
 
     if len(identifiers) != 1:
         raise InputError("an extract covers exactly one lot", hint="give one identifier with --audit")
@@ -99,7 +100,7 @@ def _write_extract(context: typer.Context, identifiers: list[str], output: Path)
         chain = None if silent is not None or opened.settings.chain_url is None else opened.chain()
         extract = find_extract(opened.store, chain, identifiers[0])
     write_whole(output, build_extract(extract))
-    print_lines(f"written to {output}; re-execute it with: python -m quality audit {output}")
+    print_lines(f"written to {output}; re-execute it with: python -m millmark.quality audit {output}")
 
 
 def read_point(path: Path | None) -> SignedCheckpoint | None:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import typer
 import uvicorn
 
-from ledger.chain import Chain, EmbeddedChain, Transport, deploy, find_profile, write_deployment
-from ledger.errors import (
+from millmark.ledger.chain import Chain, EmbeddedChain, Transport, deploy, find_profile, write_deployment
+from millmark.ledger.errors import (
     ChainError,
     ChainUnreachableError,
     LedgerSetBackError,
@@ -23,26 +23,26 @@ from ledger.errors import (
     SettingsError,
     StoreBusyError,
 )
-from ledger.index import Follower, IndexCheck, IndexStatus, check_book, check_rows, fetch_status
-from ledger.keys import LocalSigner, to_checksum
-from ledger.records import Contract
-from ledger.seals import MAX_VALIDATORS
-from ledger.store.outbox import Outbox
-from ledger.submit import Funds, look_at_funds, verify_outbox
-from services.commands.context import Context, open_context
-from services.handover.repository import count_handovers
-from services.home import Missing, find_missing, find_missing_files, find_paying_keys
-from services.options import AsJson, PassphraseFile, SignerUri
-from services.output import print_json, print_lines, warn
-from services.serving.funds_watch import describe_low
-from services.serving.hosts import choose_hosts
-from services.serving.server import listen, serve_on
-from services.store import open_store
-from services.text.chain_health import ChainHealth, observe_chain
-from services.text.outbox import describe_queue, queue_lines
+from millmark.ledger.index import Follower, IndexCheck, IndexStatus, check_book, check_rows, fetch_status
+from millmark.ledger.keys import LocalSigner, to_checksum
+from millmark.ledger.records import Contract
+from millmark.ledger.seals import MAX_VALIDATORS
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.submit import Funds, look_at_funds, verify_outbox
+from millmark.services.commands.context import Context, open_context
+from millmark.services.handover.repository import count_handovers
+from millmark.services.home import Missing, find_missing, find_missing_files, find_paying_keys
+from millmark.services.options import AsJson, PassphraseFile, SignerUri
+from millmark.services.output import print_json, print_lines, warn
+from millmark.services.serving.funds_watch import describe_low
+from millmark.services.serving.hosts import choose_hosts
+from millmark.services.serving.server import listen, serve_on
+from millmark.services.store import open_store
+from millmark.services.text.chain_health import ChainHealth, observe_chain
+from millmark.services.text.outbox import describe_queue, queue_lines
 
 if TYPE_CHECKING:
-    from services.inspections.model_health import ModelHealth
+    from millmark.services.inspections.model_health import ModelHealth
 
 __all__ = ["register"]
 
@@ -73,7 +73,7 @@ def run_devchain(
 ) -> None:
     """Run the embedded chain behind JSON-RPC, for development. It is held in memory and lost when the command ends,
     unless a journal keeps it."""
-    from services.devchain import create_devchain  # noqa: PLC0415 - a whole EVM, used here only
+    from millmark.services.devchain import create_devchain  # noqa: PLC0415 - a whole EVM, used here only
 
     chain = _open_chain(journal, validators)
     listener = listen(host, port)
@@ -87,7 +87,7 @@ def run_devchain(
 
 
 def _open_chain(journal: Path | None, validators: int) -> Transport:
-    from services.devchain import JournaledChain  # noqa: PLC0415 - a whole EVM, used here only
+    from millmark.services.devchain import JournaledChain  # noqa: PLC0415 - a whole EVM, used here only
 
     if journal is not None:
         return JournaledChain(journal, validators)
@@ -222,7 +222,7 @@ def _check(opened: Context, deep: bool) -> IndexCheck | None:
 def _models(opened: Context) -> list[ModelHealth]:
     """The health of each model; empty if numpy is not installed."""
     try:
-        from services.inspections.model_health import monitor  # noqa: PLC0415 - numpy is optional
+        from millmark.services.inspections.model_health import monitor  # noqa: PLC0415 - numpy is optional
     except ModuleNotFoundError:
         return []
     return monitor(opened.store)

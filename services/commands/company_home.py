@@ -7,26 +7,34 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ledger.chain import Chain, Deployment, HttpTransport, Node, find_profile, read_deployment, write_deployment
-from ledger.errors import InputError, SettingsError, TrustError, WrongChainError
-from ledger.keys import to_checksum
-from ledger.records import Role
-from ledger.signatures import Signer
-from services.commands.context import Context
-from services.commands.funding import tell_fees
-from services.commands.questions import Question, answers_to, read_secret
-from services.commands.tls import OR_NAME, Place, choose_place
-from services.directory import DirectoryEntry, fetch_operators, sign_statement
-from services.directory.contact import Contact, parse_contact
-from services.directory.document import verify_gateway_url, verify_gln, verify_name
-from services.documents.key_files import create_recipient_key, read_recipient_key
-from services.files import read_bounded, write_whole
-from services.home import AdmissionRequest, Consortium, Layout, company_settings, parse_consortium
-from services.home.consortium import MAX_CONSORTIUM_BYTES, verify_chain_url
-from services.home.requests import MAX_REQUEST_BYTES, parse_request
-from services.options import parse_roles
-from services.output import print_lines
-from services.settings import read_settings
+from millmark.ledger.chain import (
+    Chain,
+    Deployment,
+    HttpTransport,
+    Node,
+    find_profile,
+    read_deployment,
+    write_deployment,
+)
+from millmark.ledger.errors import InputError, SettingsError, TrustError, WrongChainError
+from millmark.ledger.keys import to_checksum
+from millmark.ledger.records import Role
+from millmark.ledger.signatures import Signer
+from millmark.services.commands.context import Context
+from millmark.services.commands.funding import tell_fees
+from millmark.services.commands.questions import Question, answers_to, read_secret
+from millmark.services.commands.tls import OR_NAME, Place, choose_place
+from millmark.services.directory import DirectoryEntry, fetch_operators, sign_statement
+from millmark.services.directory.contact import Contact, parse_contact
+from millmark.services.directory.document import verify_gateway_url, verify_gln, verify_name
+from millmark.services.documents.key_files import create_recipient_key, read_recipient_key
+from millmark.services.files import read_bounded, write_whole
+from millmark.services.home import AdmissionRequest, Consortium, Layout, company_settings, parse_consortium
+from millmark.services.home.consortium import MAX_CONSORTIUM_BYTES, verify_chain_url
+from millmark.services.home.requests import MAX_REQUEST_BYTES, parse_request
+from millmark.services.options import parse_roles
+from millmark.services.output import print_lines
+from millmark.services.settings import read_settings
 
 __all__ = ["Wanted", "make_company_home", "renew_request", "verify_listed", "verify_same_ledger"]
 

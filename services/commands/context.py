@@ -11,21 +11,21 @@ from getpass import getpass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ledger.chain import HttpTransport, Node, find_profile, read_deployment
-from ledger.errors import ChainError, ChainUnreachableError, SettingsError, StoreBusyError, SubmitError
-from ledger.index import fetch_status
-from ledger.store import Feed, Store
-from services.output import warn
-from services.settings import Settings, read_settings
-from services.store import open_store, sqlite_path
+from millmark.ledger.chain import HttpTransport, Node, find_profile, read_deployment
+from millmark.ledger.errors import ChainError, ChainUnreachableError, SettingsError, StoreBusyError, SubmitError
+from millmark.ledger.index import fetch_status
+from millmark.ledger.store import Feed, Store
+from millmark.services.output import warn
+from millmark.services.settings import Settings, read_settings
+from millmark.services.store import open_store, sqlite_path
 
 if TYPE_CHECKING:
-    from ledger.chain import Chain
-    from ledger.index import IndexCheck
-    from ledger.names import NameKey
-    from ledger.records import Record
-    from ledger.signatures import Signer
-    from ledger.store.outbox import QueuedRecord
+    from millmark.ledger.chain import Chain
+    from millmark.ledger.index import IndexCheck
+    from millmark.ledger.names import NameKey
+    from millmark.ledger.records import Record
+    from millmark.ledger.signatures import Signer
+    from millmark.ledger.store.outbox import QueuedRecord
 
 __all__ = ["Context", "ask", "open_context", "unlock"]
 
@@ -79,14 +79,14 @@ class Context:
 
     def chain(self) -> Chain:
         """The deployed contracts, after their code was checked. Raises SettingsError, ChainError or a subclass."""
-        from ledger.chain import Chain  # noqa: PLC0415 - not needed where the index is up to date
+        from millmark.ledger.chain import Chain  # noqa: PLC0415 - not needed where the index is up to date
 
         profile = find_profile(self.settings.engine)
         return Chain(self.node(), profile, read_deployment(self.settings.deployment_path))
 
     def late_chain(self) -> Chain:
         """As `chain`, but if the node does not answer now, it connects when it is needed: for programs that stay."""
-        from ledger.chain.late import connect_or_wait  # noqa: PLC0415 - as above
+        from millmark.ledger.chain.late import connect_or_wait  # noqa: PLC0415 - as above
 
         profile = find_profile(self.settings.engine)
         return connect_or_wait(self.node(), profile, read_deployment(self.settings.deployment_path))
@@ -106,7 +106,7 @@ class Context:
         """
         if self.settings.chain_url is None:
             return None
-        from ledger.index import Follower  # noqa: PLC0415 - as in `chain`
+        from millmark.ledger.index import Follower  # noqa: PLC0415 - as in `chain`
 
         try:
             if not self._is_at_head():
@@ -134,7 +134,7 @@ class Context:
     def compare_index(self) -> IndexCheck | None:
         """Compares records, heads and digest with the chain. None if nothing is indexed; None with a warning if the
         node no longer has the state of the index's block."""
-        from ledger.index import check_index  # noqa: PLC0415 - few commands compare
+        from millmark.ledger.index import check_index  # noqa: PLC0415 - few commands compare
 
         try:
             return check_index(self.store, self.chain_at_hand())
@@ -164,8 +164,8 @@ class Context:
         if it refused one of them. Raises ChainError if the chain could not be reached or accepted nothing; the records
         then stay queued, unless it could not be reached before that.
         """
-        from ledger.store.outbox import Outbox, OutboxState  # noqa: PLC0415 - most commands only read
-        from ledger.submit import Submitter  # noqa: PLC0415 - as above
+        from millmark.ledger.store.outbox import Outbox, OutboxState  # noqa: PLC0415 - most commands only read
+        from millmark.ledger.submit import Submitter  # noqa: PLC0415 - as above
 
         chain, outbox = self.chain_at_hand(), Outbox(self.store)
         chain.fund(signer.address)
@@ -191,8 +191,8 @@ class Context:
 
         After it, what the index says can decide what is still to be recorded. Raises ChainError and SubmitError.
         """
-        from ledger.store.outbox import Outbox  # noqa: PLC0415 - most commands only read
-        from ledger.submit import Submitter  # noqa: PLC0415 - as above
+        from millmark.ledger.store.outbox import Outbox  # noqa: PLC0415 - most commands only read
+        from millmark.ledger.submit import Submitter  # noqa: PLC0415 - as above
 
         outbox = Outbox(self.store)
         if outbox.queued(signer.address, 1) or outbox.open_transactions(signer.address):
@@ -209,7 +209,7 @@ class Context:
 
     def _verify_outbox(self, chain: Chain, key: bytes) -> None:
         """Verifies that the outbox is not older than the ledger. Raises OutboxOlderError, ChainError."""
-        from ledger.submit import verify_outbox  # noqa: PLC0415 - most commands only read
+        from millmark.ledger.submit import verify_outbox  # noqa: PLC0415 - most commands only read
 
         deadline = time.monotonic() + _COMPARING_S
         # A block that comes between catching up and comparing leaves it undecided.
@@ -247,7 +247,7 @@ def _verify_database(settings: Settings) -> None:
     path, audit = sqlite_path(settings.database_url), settings.audit_path
     if path is None or path.exists() or not audit.is_dir():
         return
-    from services.audit.files import list_files  # noqa: PLC0415 - used here only, and rarely
+    from millmark.services.audit.files import list_files  # noqa: PLC0415 - used here only, and rarely
 
     if list_files(audit):
         raise SettingsError(
@@ -259,7 +259,7 @@ def _verify_database(settings: Settings) -> None:
 
 def unlock(settings: Settings, uri: str, passphrase_file: Path | None) -> Signer:
     """Opens the signer that a URI names; prompts for the passphrase or PIN unless a file holds it."""
-    from ledger.keys import open_signer  # noqa: PLC0415 - most commands only read
+    from millmark.ledger.keys import open_signer  # noqa: PLC0415 - most commands only read
 
     return open_signer(uri, passphrase_file=passphrase_file, prompt=ask, pkcs11_module=settings.pkcs11_module)
 

@@ -9,15 +9,24 @@ from typing import Annotated
 
 import typer
 
-from ledger.canonical import Json
-from ledger.chain.council import CALLS, Council, Motion, build_call, deploy_council, describe_call, find_council, kebab
-from ledger.errors import InputError
-from ledger.keys import Signer, to_checksum
-from ledger.records import TransferOwnership
-from ledger.store import Book
-from services.commands.context import Context, open_context
-from services.options import AsJson, PassphraseFile, SignerUri
-from services.output import print_json, print_lines, print_table
+from millmark.ledger.canonical import Json
+from millmark.ledger.chain.council import (
+    CALLS,
+    Council,
+    Motion,
+    build_call,
+    deploy_council,
+    describe_call,
+    find_council,
+    kebab,
+)
+from millmark.ledger.errors import InputError
+from millmark.ledger.keys import Signer, to_checksum
+from millmark.ledger.records import TransferOwnership
+from millmark.ledger.store import Book
+from millmark.services.commands.context import Context, open_context
+from millmark.services.options import AsJson, PassphraseFile, SignerUri
+from millmark.services.output import print_json, print_lines, print_table
 
 __all__ = ["register"]
 

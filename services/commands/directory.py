@@ -8,14 +8,14 @@ from typing import Annotated
 
 import typer
 
-from ledger.canonical import Json
-from ledger.errors import NotFoundError
-from ledger.keys import to_checksum
-from ledger.store import Registry
-from services.commands.admission import publish_directory
-from services.commands.context import open_context
-from services.commands.joining import import_directory
-from services.directory import (
+from millmark.ledger.canonical import Json
+from millmark.ledger.errors import NotFoundError
+from millmark.ledger.keys import to_checksum
+from millmark.ledger.store import Registry
+from millmark.services.commands.admission import publish_directory
+from millmark.services.commands.context import open_context
+from millmark.services.commands.joining import import_directory
+from millmark.services.directory import (
     DirectoryEntry,
     DirectoryRepository,
     RecipientKeyError,
@@ -25,11 +25,11 @@ from services.directory import (
     take_directory,
     verify_statement,
 )
-from services.directory.document import MAX_DIRECTORY_BYTES, entry_to_json
-from services.directory.following import published_digest
-from services.files import read_bounded, write_whole
-from services.options import AsJson, OperatorSigner, PassphraseFile
-from services.output import print_json, print_lines, print_table
+from millmark.services.directory.document import MAX_DIRECTORY_BYTES, entry_to_json
+from millmark.services.directory.following import published_digest
+from millmark.services.files import read_bounded, write_whole
+from millmark.services.options import AsJson, OperatorSigner, PassphraseFile
+from millmark.services.output import print_json, print_lines, print_table
 
 __all__ = ["register"]
 

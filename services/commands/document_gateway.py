@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ledger.errors import InputError
-from services.documents.errors import GatewayAnswerError, SealBrokenError
-from services.documents.key_files import read_recipient_key
-from services.documents.permissions import Mode
-from services.documents.sealed_file import MAX_DOCUMENT_BYTES, OpenedDocument, open_sealed
-from services.files import read_bounded, write_private_whole
-from services.options import AsJson, Gateway, TokenFile
-from services.output import print_json, print_lines
+from millmark.ledger.errors import InputError
+from millmark.services.documents.errors import GatewayAnswerError, SealBrokenError
+from millmark.services.documents.key_files import read_recipient_key
+from millmark.services.documents.permissions import Mode
+from millmark.services.documents.sealed_file import MAX_DOCUMENT_BYTES, OpenedDocument, open_sealed
+from millmark.services.files import read_bounded, write_private_whole
+from millmark.services.options import AsJson, Gateway, TokenFile
+from millmark.services.output import print_json, print_lines
 
 if TYPE_CHECKING:
-    from services.documents.client import HttpDocuments
+    from millmark.services.documents.client import HttpDocuments
 
 __all__ = ["guess_media_type", "keep_opened", "open_client", "run_fetch", "run_found", "run_publish", "set_grant"]
 
@@ -33,8 +33,8 @@ DocumentId = Annotated[str, typer.Argument(metavar="ID", help="Document id: 32 h
 def open_client(gateway: str, token_file: Path) -> Iterator[HttpDocuments]:
     """A client of a gateway's document routes, closed on exit. Raises SettingsError for a token file that other users
     can read."""
-    from services.documents.client import HttpDocuments  # noqa: PLC0415 - an HTTP client, which few commands need
-    from services.node.config import read_secret  # noqa: PLC0415 - likewise
+    from millmark.services.documents.client import HttpDocuments  # noqa: PLC0415 - an HTTP client, which few commands need
+    from millmark.services.node.config import read_secret  # noqa: PLC0415 - likewise
 
     documents = HttpDocuments(gateway, read_secret(token_file))
     try:
@@ -119,7 +119,7 @@ def run_fetch(
 
 def keep_opened(context: typer.Context, opened: OpenedDocument, output: Path, *, as_json: bool) -> None:
     """Writes an opened document to a file that only its owner reads, and tells what its sender calls it."""
-    from ledger.verify.printable import printable  # noqa: PLC0415 - brings the verifier, which help needs not
+    from millmark.ledger.verify.printable import printable  # noqa: PLC0415 - brings the verifier, which help needs not
 
     write_private_whole(output, opened.content)
     root = "0x" + opened.header.recipient.root.hex()

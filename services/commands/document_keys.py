@@ -8,18 +8,18 @@ from typing import Annotated
 
 import typer
 
-from ledger.canonical import parse_json
-from ledger.chain import read_deployment
-from services.commands.audit import audited
-from services.commands.context import open_context, unlock
-from services.commands.document_gateway import open_client
-from services.directory.recipient_keys import sign_statement
-from services.documents import Documents, KeyRing
-from services.documents.key_files import create_recipient_key, read_recipient_key
-from services.files import read_bounded
-from services.options import Gateway, PassphraseFile, SignerUri, TokenFile
-from services.output import print_document, print_lines
-from services.settings import read_settings
+from millmark.ledger.canonical import parse_json
+from millmark.ledger.chain import read_deployment
+from millmark.services.commands.audit import audited
+from millmark.services.commands.context import open_context, unlock
+from millmark.services.commands.document_gateway import open_client
+from millmark.services.directory.recipient_keys import sign_statement
+from millmark.services.documents import Documents, KeyRing
+from millmark.services.documents.key_files import create_recipient_key, read_recipient_key
+from millmark.services.files import read_bounded
+from millmark.services.options import Gateway, PassphraseFile, SignerUri, TokenFile
+from millmark.services.output import print_document, print_lines
+from millmark.services.settings import read_settings
 
 __all__ = ["build_keys"]
 

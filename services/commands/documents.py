@@ -9,10 +9,10 @@ from typing import Annotated
 
 import typer
 
-from ledger.errors import InputError
-from services.commands.audit import audited
-from services.commands.context import Context, open_context
-from services.commands.document_gateway import (
+from millmark.ledger.errors import InputError
+from millmark.services.commands.audit import audited
+from millmark.services.commands.context import Context, open_context
+from millmark.services.commands.document_gateway import (
     guess_media_type,
     keep_opened,
     run_fetch,
@@ -20,16 +20,16 @@ from services.commands.document_gateway import (
     run_publish,
     set_grant,
 )
-from services.commands.document_keys import build_keys
-from services.documents import Documents, Draft, KeyRing, new_version_id
-from services.documents.key_files import read_recipient_key
-from services.documents.permissions import Mode
-from services.documents.sealed_file import MAX_DOCUMENT_BYTES, MAX_FILE_BYTES, open_sealed
-from services.documents.views import Document
-from services.files import read_bounded
-from services.handover.deliveries import ask_others_to_erase, ask_others_to_erase_all
-from services.options import AsJson
-from services.output import print_json, print_lines, print_table, warn
+from millmark.services.commands.document_keys import build_keys
+from millmark.services.documents import Documents, Draft, KeyRing, new_version_id
+from millmark.services.documents.key_files import read_recipient_key
+from millmark.services.documents.permissions import Mode
+from millmark.services.documents.sealed_file import MAX_DOCUMENT_BYTES, MAX_FILE_BYTES, open_sealed
+from millmark.services.documents.views import Document
+from millmark.services.files import read_bounded
+from millmark.services.handover.deliveries import ask_others_to_erase, ask_others_to_erase_all
+from millmark.services.options import AsJson
+from millmark.services.output import print_json, print_lines, print_table, warn
 
 __all__ = ["register"]
 

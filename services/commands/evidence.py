@@ -9,15 +9,15 @@ from typing import Annotated
 
 import typer
 
-from ledger.canonical import to_hex
-from ledger.provenance.retention import Retained, Rule, drop_evidence, find_droppable
-from ledger.store import Book, Store
-from ledger.store.evidence_moves import move_content, prune_files
-from services.commands.audit import audited
-from services.commands.context import Context, open_context
-from services.interop.epcis.repository import EpcisRepository
-from services.options import AsJson
-from services.output import print_json, print_lines
+from millmark.ledger.canonical import to_hex
+from millmark.ledger.provenance.retention import Retained, Rule, drop_evidence, find_droppable
+from millmark.ledger.store import Book, Store
+from millmark.ledger.store.evidence_moves import move_content, prune_files
+from millmark.services.commands.audit import audited
+from millmark.services.commands.context import Context, open_context
+from millmark.services.interop.epcis.repository import EpcisRepository
+from millmark.services.options import AsJson
+from millmark.services.output import print_json, print_lines
 
 __all__ = ["register"]
 

@@ -8,18 +8,18 @@ from typing import Annotated
 
 import typer
 
-from ledger.canonical import Json
-from ledger.errors import InputError
-from ledger.footprint.figures import kilograms, kilowatt_hours, percent
-from ledger.ids import SubjectKind
-from ledger.provenance.footprints import ContributionOf, LotFootprint, build_lot_footprint
-from ledger.provenance.reader import open_reader
-from ledger.provenance.resolve import find_subject, verify_name
-from services.commands.context import open_context
-from services.files import read_bounded
-from services.options import AsJson
-from services.output import print_document, print_json, print_lines, print_table, warn
-from services.text.footprint import describe_source
+from millmark.ledger.canonical import Json
+from millmark.ledger.errors import InputError
+from millmark.ledger.footprint.figures import kilograms, kilowatt_hours, percent
+from millmark.ledger.ids import SubjectKind
+from millmark.ledger.provenance.footprints import ContributionOf, LotFootprint, build_lot_footprint
+from millmark.ledger.provenance.reader import open_reader
+from millmark.ledger.provenance.resolve import find_subject, verify_name
+from millmark.services.commands.context import open_context
+from millmark.services.files import read_bounded
+from millmark.services.options import AsJson
+from millmark.services.output import print_document, print_json, print_lines, print_table, warn
+from millmark.services.text.footprint import describe_source
 
 __all__ = ["register"]
 
@@ -71,7 +71,7 @@ def _export(catena_x: bool, about: Path | None) -> Callable[[LotFootprint], dict
     """Reads what the export needs, before anything else is done."""
     if about is None:
         return None
-    from services.interop.pcf import MAX_ABOUT_BYTES, build_catena_x, build_pact, parse_about  # noqa: PLC0415 - as elsewhere
+    from millmark.services.interop.pcf import MAX_ABOUT_BYTES, build_catena_x, build_pact, parse_about  # noqa: PLC0415 - as elsewhere
 
     described = parse_about(read_bounded(about, MAX_ABOUT_BYTES))
     return lambda found: build_catena_x(found, described) if catena_x else build_pact(found, described)

@@ -8,17 +8,17 @@ from typing import Annotated
 
 import typer
 
-from ledger.chain import EngineProfile, Node, find_profile, first_fees, send_values
-from ledger.chain.deploying import DEPLOY_GAS
-from ledger.errors import InputError
-from ledger.keys import Signer, parse_address, to_checksum
-from ledger.store.outbox import Outbox
-from ledger.submit import Funds, look_at_funds
-from ledger.submit.funds import GAS_PER_RECORD
-from services.commands.context import Context, open_context
-from services.home import find_paying_keys
-from services.options import AsJson, PassphraseFile, SignerUri
-from services.output import print_json, print_lines
+from millmark.ledger.chain import EngineProfile, Node, find_profile, first_fees, send_values
+from millmark.ledger.chain.deploying import DEPLOY_GAS
+from millmark.ledger.errors import InputError
+from millmark.ledger.keys import Signer, parse_address, to_checksum
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.submit import Funds, look_at_funds
+from millmark.ledger.submit.funds import GAS_PER_RECORD
+from millmark.services.commands.context import Context, open_context
+from millmark.services.home import find_paying_keys
+from millmark.services.options import AsJson, PassphraseFile, SignerUri
+from millmark.services.output import print_json, print_lines
 
 __all__ = ["endow_operator", "run_balance", "run_fund", "tell_fees"]
 

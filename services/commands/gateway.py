@@ -11,28 +11,28 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from ledger.chain import Chain
-from ledger.errors import ChainUnreachableError, SettingsError
-from ledger.keys import Signer, read_passphrase
-from ledger.provenance import parse_disclosing
-from ledger.store import Registry
-from services.commands.context import Context, open_context
-from services.commands.handovers import find_receiver
-from services.commands.joining import complete_joining, first_act, open_name_keys, try_directory
-from services.home import Layout
-from services.options import PassphraseFile
-from services.output import print_lines, warn
-from services.settings import Settings
+from millmark.ledger.chain import Chain
+from millmark.ledger.errors import ChainUnreachableError, SettingsError
+from millmark.ledger.keys import Signer, read_passphrase
+from millmark.ledger.provenance import parse_disclosing
+from millmark.ledger.store import Registry
+from millmark.services.commands.context import Context, open_context
+from millmark.services.commands.handovers import find_receiver
+from millmark.services.commands.joining import complete_joining, first_act, open_name_keys, try_directory
+from millmark.services.home import Layout
+from millmark.services.options import PassphraseFile
+from millmark.services.output import print_lines, warn
+from millmark.services.settings import Settings
 
 if TYPE_CHECKING:
-    from services.access.people.openid import Provider
-    from services.gateway import GatewayParts, Relay
-    from services.gateway.audit_anchors import AnchorRule
-    from services.gateway.directory_follower import DirectorySource
-    from services.gateway.http.policy import Policy
-    from services.planning.feedback.setpoints import SetpointDesk
-    from services.portal import Proofs
-    from services.portal.check_page import CheckPage
+    from millmark.services.access.people.openid import Provider
+    from millmark.services.gateway import GatewayParts, Relay
+    from millmark.services.gateway.audit_anchors import AnchorRule
+    from millmark.services.gateway.directory_follower import DirectorySource
+    from millmark.services.gateway.http.policy import Policy
+    from millmark.services.planning.feedback.setpoints import SetpointDesk
+    from millmark.services.portal import Proofs
+    from millmark.services.portal.check_page import CheckPage
 
 __all__ = ["register"]
 
@@ -49,10 +49,10 @@ def run(
     passphrase_file: PassphraseFile = None,
 ) -> None:
     """Serve the partner HTTP API and the portal; the API's documentation is under /docs."""
-    from services.gateway import create_gateway  # noqa: PLC0415 - a web framework, used here only
-    from services.portal.check_page import CheckPage  # noqa: PLC0415 - as above
-    from services.serving.connections import ConnectionLimits  # noqa: PLC0415 - as above
-    from services.serving.server import serve  # noqa: PLC0415 - as above
+    from millmark.services.gateway import create_gateway  # noqa: PLC0415 - a web framework, used here only
+    from millmark.services.portal.check_page import CheckPage  # noqa: PLC0415 - as above
+    from millmark.services.serving.connections import ConnectionLimits  # noqa: PLC0415 - as above
+    from millmark.services.serving.server import serve  # noqa: PLC0415 - as above
 
     with open_context(context.obj) as opened, _own_chain(opened.settings):
         _complete_home(opened)
@@ -93,7 +93,7 @@ def _own_chain(settings: Settings) -> Iterator[None]:
     if journal is None:
         yield
         return
-    from services.devchain import host_journal  # noqa: PLC0415 - a whole EVM, used here only
+    from millmark.services.devchain import host_journal  # noqa: PLC0415 - a whole EVM, used here only
 
     warn(f"replaying the chain in {journal} ...")
     with host_journal(journal, settings.chain_url):
@@ -101,7 +101,7 @@ def _own_chain(settings: Settings) -> Iterator[None]:
 
 
 def _policy(settings: Settings, tls: ssl.SSLContext | None) -> Policy:
-    from services.gateway import build_policy  # noqa: PLC0415 - as above
+    from millmark.services.gateway import build_policy  # noqa: PLC0415 - as above
 
     return build_policy(
         settings.gateway_auth,
@@ -116,7 +116,7 @@ def _policy(settings: Settings, tls: ssl.SSLContext | None) -> Policy:
 
 def _owner(settings: Settings) -> int | None:
     """Whose gateway it is: a company's, by its number, or the operator's, who is not a participant."""
-    from services.access import OPERATOR  # noqa: PLC0415 - as above
+    from millmark.services.access import OPERATOR  # noqa: PLC0415 - as above
 
     if settings.gateway_participant is None and settings.operator_signer is not None:
         return OPERATOR
@@ -124,16 +124,16 @@ def _owner(settings: Settings) -> int | None:
 
 
 def _build_parts(opened: Context, policy: Policy, relay: Relay | None) -> GatewayParts:
-    from services.access.clock import SteadyClock  # noqa: PLC0415 - as above
-    from services.commands.acts.measured import CAPTURED  # noqa: PLC0415 - as above
-    from services.commands.audit import open_audit  # noqa: PLC0415 - as above
-    from services.documents import KeyRing  # noqa: PLC0415 - what the gateway alone needs
-    from services.gateway import GatewayParts, Limiter, Rates  # noqa: PLC0415 - as above
-    from services.handover.deliveries import Deliveries  # noqa: PLC0415 - as above
-    from services.interop.credentials.keys import read_credential_key  # noqa: PLC0415 - as above
-    from services.products import Catalogue  # noqa: PLC0415 - as above
-    from services.serving.partner_tls import build_partner_tls  # noqa: PLC0415 - as above
-    from services.webhooks.dispatcher import DeliveryPolicy  # noqa: PLC0415 - as above
+    from millmark.services.access.clock import SteadyClock  # noqa: PLC0415 - as above
+    from millmark.services.commands.acts.measured import CAPTURED  # noqa: PLC0415 - as above
+    from millmark.services.commands.audit import open_audit  # noqa: PLC0415 - as above
+    from millmark.services.documents import KeyRing  # noqa: PLC0415 - what the gateway alone needs
+    from millmark.services.gateway import GatewayParts, Limiter, Rates  # noqa: PLC0415 - as above
+    from millmark.services.handover.deliveries import Deliveries  # noqa: PLC0415 - as above
+    from millmark.services.interop.credentials.keys import read_credential_key  # noqa: PLC0415 - as above
+    from millmark.services.products import Catalogue  # noqa: PLC0415 - as above
+    from millmark.services.serving.partner_tls import build_partner_tls  # noqa: PLC0415 - as above
+    from millmark.services.webhooks.dispatcher import DeliveryPolicy  # noqa: PLC0415 - as above
 
     settings, recording = opened.settings, _recording(opened)
     return GatewayParts(
@@ -170,8 +170,8 @@ def _build_parts(opened: Context, policy: Policy, relay: Relay | None) -> Gatewa
 
 def _setpoints(settings: Settings) -> SetpointDesk | None:
     """Where feedback proposes settings; None if it is switched off."""
-    from services.planning.feedback.inbox_desk import InboxDesk  # noqa: PLC0415 - as above
-    from services.planning.feedback.setpoints import NoSetpoints  # noqa: PLC0415 - as above
+    from millmark.services.planning.feedback.inbox_desk import InboxDesk  # noqa: PLC0415 - as above
+    from millmark.services.planning.feedback.setpoints import NoSetpoints  # noqa: PLC0415 - as above
 
     if not settings.gateway_feedback:
         return None
@@ -193,7 +193,7 @@ def _notes_drift(settings: Settings) -> bool:
 
 def _provider(settings: Settings) -> Provider | None:
     """The company's OpenID Connect provider. Raises SettingsError if the settings name it in part."""
-    from services.access.people.openid import Provider  # noqa: PLC0415 - as above
+    from millmark.services.access.people.openid import Provider  # noqa: PLC0415 - as above
 
     given = (settings.openid_issuer, settings.openid_client_id, settings.from_home(settings.openid_secret_file))
     issuer, client_id, secret = given
@@ -207,7 +207,7 @@ def _provider(settings: Settings) -> Provider | None:
 
 
 def _proofs(opened: Context) -> Proofs:
-    from services.portal import PASSPORTS, Proofs  # noqa: PLC0415 - as above
+    from millmark.services.portal import PASSPORTS, Proofs  # noqa: PLC0415 - as above
 
     settings = opened.settings
     return Proofs(
@@ -222,8 +222,8 @@ def _proofs(opened: Context) -> Proofs:
 
 def _build_relay(opened: Context, relay_signer: str | None, passphrase_file: Path | None) -> Relay | None:
     """The relay; None if no key is named. Raises SettingsError for a key that has another use."""
-    from services.gateway import Relay  # noqa: PLC0415 - as above
-    from services.gateway.relay.payer import verify_payer  # noqa: PLC0415 - as above
+    from millmark.services.gateway import Relay  # noqa: PLC0415 - as above
+    from millmark.services.gateway.relay.payer import verify_payer  # noqa: PLC0415 - as above
 
     if relay_signer is None:
         return None
@@ -252,8 +252,8 @@ def _recording(opened: Context) -> tuple[Chain, Signer] | None:
 
 def _directory(opened: Context) -> DirectorySource | None:
     """Where the directory comes from; None if no gateway is named, or without a chain and a key to sign in with."""
-    from services.gateway.directory_follower import DirectorySource  # noqa: PLC0415 - as above
-    from services.serving.partner_tls import build_partner_tls  # noqa: PLC0415 - as above
+    from millmark.services.gateway.directory_follower import DirectorySource  # noqa: PLC0415 - as above
+    from millmark.services.serving.partner_tls import build_partner_tls  # noqa: PLC0415 - as above
 
     settings = opened.settings
     if settings.directory_url is None or settings.chain_url is None or settings.gateway_signer is None:
@@ -264,7 +264,7 @@ def _directory(opened: Context) -> DirectorySource | None:
 
 def _anchoring(opened: Context) -> AnchorRule | None:
     """The rule by which the audit log is anchored; None if no stream is set. Raises SettingsError if it cannot be."""
-    from services.gateway.audit_anchors import AnchorRule, verify_audit_stream  # noqa: PLC0415 - as above
+    from millmark.services.gateway.audit_anchors import AnchorRule, verify_audit_stream  # noqa: PLC0415 - as above
 
     settings, stream = opened.settings, opened.settings.audit_stream_subject
     if stream is None:
@@ -280,14 +280,14 @@ def _anchoring(opened: Context) -> AnchorRule | None:
 
 def _anchored_reader(opened: Context) -> Callable[[], int] | None:
     """Reads how far the audit log is anchored; None if it is not."""
-    from services.gateway.audit_anchors import read_anchored  # noqa: PLC0415 - as above
+    from millmark.services.gateway.audit_anchors import read_anchored  # noqa: PLC0415 - as above
 
     stream = opened.settings.audit_stream_subject
     return None if stream is None else partial(read_anchored, opened.store, stream)
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | None:
-    from services.serving.tls import build_tls, choose_tls  # noqa: PLC0415 - as above
+    from millmark.services.serving.tls import build_tls, choose_tls  # noqa: PLC0415 - as above
 
     files = choose_tls(
         settings.from_home(settings.gateway_tls_certificate),

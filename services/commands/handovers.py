@@ -9,18 +9,18 @@ from typing import Annotated
 
 import typer
 
-from ledger.bundle import MAX_BUNDLE_BYTES
-from ledger.errors import InputError, NotFoundError, SettingsError
-from ledger.store import Book
-from services.commands.audit import audited
-from services.commands.context import Context, open_context
-from services.files import read_bounded, write_private_whole
-from services.handover.checks import extend_to_present
-from services.handover.deliveries import Deliveries, State
-from services.handover.receiving import Kept, Receiver
-from services.handover.repository import DeliveryRow, HandoverRepository, KeptRow
-from services.options import AsJson
-from services.output import print_json, print_lines, print_table
+from millmark.ledger.bundle import MAX_BUNDLE_BYTES
+from millmark.ledger.errors import InputError, NotFoundError, SettingsError
+from millmark.ledger.store import Book
+from millmark.services.commands.audit import audited
+from millmark.services.commands.context import Context, open_context
+from millmark.services.files import read_bounded, write_private_whole
+from millmark.services.handover.checks import extend_to_present
+from millmark.services.handover.deliveries import Deliveries, State
+from millmark.services.handover.receiving import Kept, Receiver
+from millmark.services.handover.repository import DeliveryRow, HandoverRepository, KeptRow
+from millmark.services.options import AsJson
+from millmark.services.output import print_json, print_lines, print_table
 
 __all__ = ["find_receiver", "register"]
 

@@ -1,4 +1,4 @@
-"""Makes the help texts that `services.help` prints, from the commands."""
+"""Makes the help texts that `millmark.services.help` prints, from the commands."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from unittest import mock
 
 import typer.main
 
-from services.cli import build_app
-from services.help import join_texts
-from services.output import json_format
+from millmark.services.cli import build_app
+from millmark.services.help import join_texts
+from millmark.services.output import json_format
 
 __all__ = ["build_formats", "build_texts"]
 

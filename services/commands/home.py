@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ledger.chain import (
+from millmark.ledger.chain import (
     Chain,
     Deployment,
     EngineProfile,
@@ -18,26 +18,32 @@ from ledger.chain import (
     read_deployment,
     write_deployment,
 )
-from ledger.errors import ChainUnreachableError, SettingsError
-from ledger.keys import open_signer, to_checksum
-from ledger.records import Role
-from ledger.signatures import Signer
-from services.commands.company_home import Wanted, make_company_home, renew_request, verify_listed, verify_same_ledger
-from services.commands.context import ask, open_context
-from services.commands.funding import endow_operator
-from services.commands.joining import complete_joining, try_directory
-from services.commands.questions import Question, answers_to, read_secret
-from services.commands.tls import OR_NAME, choose_place
-from services.directory.document import verify_gateway_url, verify_name
-from services.files import write_whole
-from services.home import (
+from millmark.ledger.errors import ChainUnreachableError, SettingsError
+from millmark.ledger.keys import open_signer, to_checksum
+from millmark.ledger.records import Role
+from millmark.ledger.signatures import Signer
+from millmark.services.commands.company_home import (
+    Wanted,
+    make_company_home,
+    renew_request,
+    verify_listed,
+    verify_same_ledger,
+)
+from millmark.services.commands.context import ask, open_context
+from millmark.services.commands.funding import endow_operator
+from millmark.services.commands.joining import complete_joining, try_directory
+from millmark.services.commands.questions import Question, answers_to, read_secret
+from millmark.services.commands.tls import OR_NAME, choose_place
+from millmark.services.directory.document import verify_gateway_url, verify_name
+from millmark.services.files import write_whole
+from millmark.services.home import (
     Consortium,
     Layout,
     operator_settings,
 )
-from services.home.consortium import verify_chain_url
-from services.output import print_lines
-from services.settings import read_settings
+from millmark.services.home.consortium import verify_chain_url
+from millmark.services.output import print_lines
+from millmark.services.settings import read_settings
 
 __all__ = ["register"]
 

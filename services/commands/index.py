@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from ledger.canonical import parse_hex32, to_hex
-from ledger.index import export_index, import_index, read_snapshot
-from services.commands.audit import audited
-from services.commands.context import open_context
-from services.options import AsJson
-from services.output import print_json, print_lines, warn
+from millmark.ledger.canonical import parse_hex32, to_hex
+from millmark.ledger.index import export_index, import_index, read_snapshot
+from millmark.services.commands.audit import audited
+from millmark.services.commands.context import open_context
+from millmark.services.options import AsJson
+from millmark.services.output import print_json, print_lines, warn
 
 __all__ = ["register"]
 

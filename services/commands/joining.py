@@ -10,24 +10,24 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ledger.errors import MillmarkError, SettingsError
-from ledger.keys import open_name_key, to_checksum
-from ledger.names import NameKey
-from ledger.records import AcceptKey, Record, Role, SetNameKey
-from ledger.signatures import Signer
-from ledger.store import Registry, Rows
-from ledger.store.rows import KeyRow, NameKeyRow
-from services.commands.context import Context, ask
-from services.directory import fetch_operators, take_directory
-from services.directory.client import fetch_directory
-from services.directory.following import published_digest
-from services.directory.repository import DirectoryRepository
-from services.files import read_bounded, write_whole
-from services.home import Layout, find_admitted, parse_request, set_setting
-from services.home.admissions import name_act
-from services.home.requests import MAX_REQUEST_BYTES
-from services.serving.partner_tls import build_partner_tls
-from services.settings import read_settings
+from millmark.ledger.errors import MillmarkError, SettingsError
+from millmark.ledger.keys import open_name_key, to_checksum
+from millmark.ledger.names import NameKey
+from millmark.ledger.records import AcceptKey, Record, Role, SetNameKey
+from millmark.ledger.signatures import Signer
+from millmark.ledger.store import Registry, Rows
+from millmark.ledger.store.rows import KeyRow, NameKeyRow
+from millmark.services.commands.context import Context, ask
+from millmark.services.directory import fetch_operators, take_directory
+from millmark.services.directory.client import fetch_directory
+from millmark.services.directory.following import published_digest
+from millmark.services.directory.repository import DirectoryRepository
+from millmark.services.files import read_bounded, write_whole
+from millmark.services.home import Layout, find_admitted, parse_request, set_setting
+from millmark.services.home.admissions import name_act
+from millmark.services.home.requests import MAX_REQUEST_BYTES
+from millmark.services.serving.partner_tls import build_partner_tls
+from millmark.services.settings import read_settings
 
 __all__ = ["complete_joining", "first_act", "import_directory", "open_name_keys", "try_directory"]
 

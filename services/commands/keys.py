@@ -9,20 +9,29 @@ from typing import Annotated, Literal
 
 import typer
 
-from ledger.chain import read_deployment
-from ledger.errors import InputError
-from ledger.ids import SubjectKind, identifier_hash
-from ledger.keys import create_key, open_name_key, parse_address, to_checksum
-from ledger.names import derive_identity
-from ledger.records import AcceptKey, AcceptRecovery, ObjectToRecovery, ProposeKey, RevokeKey, Role, SetKey, SetNameKey
-from services.access.siwe import MAX_MESSAGE_CHARACTERS, build_digest, parse_message
-from services.commands.context import ask, open_context, unlock
-from services.commands.funding import run_balance, run_fund
-from services.files import read_bounded
-from services.interop.credentials.keys import create_credential_key
-from services.options import NameKeys, NamePassphraseFile, PassphraseFile, SignerUri, parse_roles
-from services.output import print_json, print_lines, warn
-from services.settings import read_settings
+from millmark.ledger.chain import read_deployment
+from millmark.ledger.errors import InputError
+from millmark.ledger.ids import SubjectKind, identifier_hash
+from millmark.ledger.keys import create_key, open_name_key, parse_address, to_checksum
+from millmark.ledger.names import derive_identity
+from millmark.ledger.records import (
+    AcceptKey,
+    AcceptRecovery,
+    ObjectToRecovery,
+    ProposeKey,
+    RevokeKey,
+    Role,
+    SetKey,
+    SetNameKey,
+)
+from millmark.services.access.siwe import MAX_MESSAGE_CHARACTERS, build_digest, parse_message
+from millmark.services.commands.context import ask, open_context, unlock
+from millmark.services.commands.funding import run_balance, run_fund
+from millmark.services.files import read_bounded
+from millmark.services.interop.credentials.keys import create_credential_key
+from millmark.services.options import NameKeys, NamePassphraseFile, PassphraseFile, SignerUri, parse_roles
+from millmark.services.output import print_json, print_lines, warn
+from millmark.services.settings import read_settings
 
 __all__ = ["register"]
 

@@ -15,9 +15,9 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Generic, TextIO, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
-from ledger.errors import InputError, MillmarkError
-from services.access.people.pairing import CODE
-from services.output import warn
+from millmark.ledger.errors import InputError, MillmarkError
+from millmark.services.access.people.pairing import CODE
+from millmark.services.output import warn
 
 __all__ = ["Listening", "await_code", "listen_for_code"]
 

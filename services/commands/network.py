@@ -10,13 +10,13 @@ from typing import Annotated
 
 import typer
 
-from ledger.chain import HttpTransport
-from ledger.chain.finality import depth_of
-from ledger.errors import InputError
-from ledger.signatures import Address, parse_address, to_checksum
-from services.commands.network_status import run_status
-from services.files import read_bounded, write_whole
-from services.network import (
+from millmark.ledger.chain import HttpTransport
+from millmark.ledger.chain.finality import depth_of
+from millmark.ledger.errors import InputError
+from millmark.ledger.signatures import Address, parse_address, to_checksum
+from millmark.services.commands.network_status import run_status
+from millmark.services.files import read_bounded, write_whole
+from millmark.services.network import (
     GAS_LIMIT,
     Agreed,
     Consensus,
@@ -37,14 +37,14 @@ from services.network import (
     read_node,
     verify_number,
 )
-from services.network.errors import NodeProgramError
-from services.network.files import MAX_BYTES, parse_request
-from services.network.first_blocks import start_together
-from services.network.kinds import KINDS
-from services.network.processes import READY_S, NodeProcess, is_running, stop_recorded
-from services.network.voting import Act, cast_vote
-from services.output import print_lines
-from services.settings import read_settings
+from millmark.services.network.errors import NodeProgramError
+from millmark.services.network.files import MAX_BYTES, parse_request
+from millmark.services.network.first_blocks import start_together
+from millmark.services.network.kinds import KINDS
+from millmark.services.network.processes import READY_S, NodeProcess, is_running, stop_recorded
+from millmark.services.network.voting import Act, cast_vote
+from millmark.services.output import print_lines
+from millmark.services.settings import read_settings
 
 __all__ = ["register"]
 

@@ -10,18 +10,18 @@ from typing import Annotated
 
 import typer
 
-from ledger.canonical import Json
-from ledger.chain import HttpTransport, find_profile
-from ledger.errors import ChainUnreachableError, InputError
-from ledger.signatures import Address, to_checksum
-from services.network import NetworkError, NetworkFile, find_nodes, read_network, read_node
-from services.network.errors import NodeAnswerError
-from services.network.judging import Finding, Level, State, by_gravity, judge, state_of
-from services.network.observing import MAX_BLOCKS, Observation, observe
-from services.network.processes import is_running
-from services.options import AsJson
-from services.output import print_json, print_lines
-from services.settings import read_settings
+from millmark.ledger.canonical import Json
+from millmark.ledger.chain import HttpTransport, find_profile
+from millmark.ledger.errors import ChainUnreachableError, InputError
+from millmark.ledger.signatures import Address, to_checksum
+from millmark.services.network import NetworkError, NetworkFile, find_nodes, read_network, read_node
+from millmark.services.network.errors import NodeAnswerError
+from millmark.services.network.judging import Finding, Level, State, by_gravity, judge, state_of
+from millmark.services.network.observing import MAX_BLOCKS, Observation, observe
+from millmark.services.network.processes import is_running
+from millmark.services.options import AsJson
+from millmark.services.output import print_json, print_lines
+from millmark.services.settings import read_settings
 
 __all__ = ["run_status"]
 

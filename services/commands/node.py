@@ -9,20 +9,20 @@ from typing import Annotated
 
 import typer
 
-from ledger.canonical import to_hex
-from ledger.errors import InputError, NotFoundError
-from ledger.store import Book
-from ledger.store.outbox import Outbox
-from services.node.agent import DEAD_LETTERS
-from services.node.backup import back_up, restore
-from services.node.config import NodeConfig, read_config
-from services.node.dead_letters import read_dead_letters
-from services.node.health import describe_outbox
-from services.node.run import run_node
-from services.options import AsJson
-from services.output import print_json, print_lines
-from services.store import open_store
-from services.text.outbox import queue_lines
+from millmark.ledger.canonical import to_hex
+from millmark.ledger.errors import InputError, NotFoundError
+from millmark.ledger.store import Book
+from millmark.ledger.store.outbox import Outbox
+from millmark.services.node.agent import DEAD_LETTERS
+from millmark.services.node.backup import back_up, restore
+from millmark.services.node.config import NodeConfig, read_config
+from millmark.services.node.dead_letters import read_dead_letters
+from millmark.services.node.health import describe_outbox
+from millmark.services.node.run import run_node
+from millmark.services.options import AsJson
+from millmark.services.output import print_json, print_lines
+from millmark.services.store import open_store
+from millmark.services.text.outbox import queue_lines
 
 __all__ = ["register"]
 

@@ -7,15 +7,15 @@ from typing import Annotated
 
 import typer
 
-from ledger.errors import SettingsError, SubmitError
-from ledger.keys import parse_address, to_checksum
-from ledger.store.outbox import Outbox, OutboxState, QueuedRecord
-from ledger.submit import adopt_records, reopen_records
-from services.commands.audit import audited
-from services.commands.context import open_context
-from services.options import AsJson
-from services.output import print_json, print_lines, print_table
-from services.text.outbox import describe_waiting
+from millmark.ledger.errors import SettingsError, SubmitError
+from millmark.ledger.keys import parse_address, to_checksum
+from millmark.ledger.store.outbox import Outbox, OutboxState, QueuedRecord
+from millmark.ledger.submit import adopt_records, reopen_records
+from millmark.services.commands.audit import audited
+from millmark.services.commands.context import open_context
+from millmark.services.options import AsJson
+from millmark.services.output import print_json, print_lines, print_table
+from millmark.services.text.outbox import describe_waiting
 
 __all__ = ["register"]
 

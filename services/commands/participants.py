@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from ledger.errors import InputError, SubmitError, TrustError
-from ledger.keys import parse_address, to_checksum
-from ledger.provenance import participants
-from ledger.provenance.answers import Key, Participant
-from ledger.records import (
+from millmark.ledger.errors import InputError, SubmitError, TrustError
+from millmark.ledger.keys import parse_address, to_checksum
+from millmark.ledger.provenance import participants
+from millmark.ledger.provenance.answers import Key, Participant
+from millmark.ledger.records import (
     Close,
     Depart,
     Entrust,
@@ -24,16 +24,16 @@ from ledger.records import (
     SetRoles,
     Suspend,
 )
-from services.commands.admission import admit_all, publish_directory
-from services.commands.context import open_context
-from services.commands.funding import tell_fees
-from services.directory.document import DirectoryEntry, verify_gln, verify_name
-from services.files import read_bounded
-from services.home import Candidate, candidate_of, verify_for_this_ledger
-from services.home.admitted import find_admitted
-from services.home.requests import MAX_REQUEST_BYTES, AdmissionRequest, parse_request
-from services.options import AsJson, OperatorSigner, PassphraseFile, SignerUri, parse_digest, parse_roles
-from services.output import print_json, print_lines, print_table
+from millmark.services.commands.admission import admit_all, publish_directory
+from millmark.services.commands.context import open_context
+from millmark.services.commands.funding import tell_fees
+from millmark.services.directory.document import DirectoryEntry, verify_gln, verify_name
+from millmark.services.files import read_bounded
+from millmark.services.home import Candidate, candidate_of, verify_for_this_ledger
+from millmark.services.home.admitted import find_admitted
+from millmark.services.home.requests import MAX_REQUEST_BYTES, AdmissionRequest, parse_request
+from millmark.services.options import AsJson, OperatorSigner, PassphraseFile, SignerUri, parse_digest, parse_roles
+from millmark.services.output import print_json, print_lines, print_table
 
 __all__ = ["register"]
 

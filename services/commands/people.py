@@ -8,16 +8,16 @@ from typing import Annotated
 
 import typer
 
-from ledger.errors import SettingsError
-from services.access import OPERATOR
-from services.access.people.addresses import accepts_passkeys
-from services.access.people.people import INVITATION_LIFE_S, People
-from services.access.people.roles import PersonRole
-from services.commands.audit import audited
-from services.commands.context import Context, open_context
-from services.options import AsJson
-from services.output import print_json, print_lines, print_table
-from services.settings import Settings
+from millmark.ledger.errors import SettingsError
+from millmark.services.access import OPERATOR
+from millmark.services.access.people.addresses import accepts_passkeys
+from millmark.services.access.people.people import INVITATION_LIFE_S, People
+from millmark.services.access.people.roles import PersonRole
+from millmark.services.commands.audit import audited
+from millmark.services.commands.context import Context, open_context
+from millmark.services.options import AsJson
+from millmark.services.output import print_json, print_lines, print_table
+from millmark.services.settings import Settings
 
 __all__ = ["register"]
 

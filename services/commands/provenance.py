@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ledger.errors import InputError, NotFoundError
-from ledger.provenance import (
+from millmark.ledger.errors import InputError, NotFoundError
+from millmark.ledger.provenance import (
     MAX_RECALLED,
     MAX_TRACED,
     Direction,
@@ -22,18 +22,18 @@ from ledger.provenance import (
     recall,
     trace,
 )
-from services.commands.context import Context, open_context
-from services.files import write_whole
-from services.options import AsJson
-from services.output import json_format, print_json, print_lines, print_table, warn, write_text
-from services.pictures import describe_cut
-from services.text.shortening import shorten
-from services.text.trace import describe_order, describe_recall, describe_trace
+from millmark.services.commands.context import Context, open_context
+from millmark.services.files import write_whole
+from millmark.services.options import AsJson
+from millmark.services.output import json_format, print_json, print_lines, print_table, warn, write_text
+from millmark.services.pictures import describe_cut
+from millmark.services.text.shortening import shorten
+from millmark.services.text.trace import describe_order, describe_recall, describe_trace
 
 if TYPE_CHECKING:
-    from ledger.chain import Chain
-    from ledger.checkpoint import SignedCheckpoint
-    from ledger.store import Store
+    from millmark.ledger.chain import Chain
+    from millmark.ledger.checkpoint import SignedCheckpoint
+    from millmark.ledger.store import Store
 
 __all__ = ["register"]
 
@@ -66,7 +66,7 @@ def run_find(
     as_json: AsJson = False,
 ) -> None:
     """Find what a text names: orders, lots, machines, streams, companies, models and certificates."""
-    from ledger.provenance.search import MAX_FOUND, FoundThings, search  # noqa: PLC0415 - traces start without it
+    from millmark.ledger.provenance.search import MAX_FOUND, FoundThings, search  # noqa: PLC0415 - traces start without it
 
     with open_context(context.obj) as opened:
         _catch_up(opened)
@@ -168,7 +168,7 @@ def _show(found: Trace | OrderTrace, form: Form, direction: Direction, *, full: 
         return "\n".join(lines if full else shorten(lines)) + "\n"
     if form is Form.JSON:
         return json.dumps({"format": json_format(["trace"]), **found.to_json()}, indent=2) + "\n"
-    from services.pictures import build_family, draw_dot, draw_svg, draw_tree  # noqa: PLC0415 - tables are no drawings
+    from millmark.services.pictures import build_family, draw_dot, draw_svg, draw_tree  # noqa: PLC0415 - tables are no drawings
 
     family = build_family(found)
     if form is Form.TREE:
@@ -227,8 +227,8 @@ def _write_recall(
 
     Raises InputError, and the errors of `build_recall_bundles`.
     """
-    from ledger.provenance import build_recall_bundles  # noqa: PLC0415 - for `--bundle` alone
-    from services.commands.bundle import describe_bundle  # noqa: PLC0415 - as above
+    from millmark.ledger.provenance import build_recall_bundles  # noqa: PLC0415 - for `--bundle` alone
+    from millmark.services.commands.bundle import describe_bundle  # noqa: PLC0415 - as above
 
     # All are built before the first is written, so that a failure leaves no incomplete set of files.
     built = [bundle.data for bundle in build_recall_bundles(store, chain, found, checkpoint)]
@@ -241,7 +241,7 @@ def _write_recall(
 def _read_point(path: Path | None) -> SignedCheckpoint | None:
     if path is None:
         return None
-    from services.commands.bundle import read_point  # noqa: PLC0415 - for `--bundle` alone
+    from millmark.services.commands.bundle import read_point  # noqa: PLC0415 - for `--bundle` alone
 
     return read_point(path)
 

@@ -10,12 +10,12 @@ from typing import Annotated
 
 import typer
 
-from ledger.canonical import Json
-from ledger.chain import Chain
-from ledger.claims import build_claims
-from ledger.errors import InputError
-from ledger.provenance import find_certificate, open_reader
-from ledger.records import (
+from millmark.ledger.canonical import Json
+from millmark.ledger.chain import Chain
+from millmark.ledger.claims import build_claims
+from millmark.ledger.errors import InputError
+from millmark.ledger.provenance import find_certificate, open_reader
+from millmark.ledger.records import (
     ApproveModel,
     OpenModel,
     PublishModel,
@@ -24,17 +24,17 @@ from ledger.records import (
     RetireModel,
     WithdrawModel,
 )
-from ledger.store import Book, Store
-from quality import Dense, Network
-from quality.audit import MAX_EXTRACT_BYTES, build_extract, parse_extract
-from quality.model import MAX_MODEL_BYTES, model_digest, parse_model
-from services.commands.context import Context, open_context
-from services.files import read_bounded, write_whole
-from services.inspections.challenge import PreparedChallenge, prepare_challenge
-from services.inspections.extracts import find_extract, find_shared_measurements
-from services.options import AsJson, PassphraseFile, SignerUri
-from services.output import print_json, print_lines, warn
-from services.text.trace import describe_shared
+from millmark.ledger.store import Book, Store
+from millmark.quality import Dense, Network
+from millmark.quality.audit import MAX_EXTRACT_BYTES, build_extract, parse_extract
+from millmark.quality.model import MAX_MODEL_BYTES, model_digest, parse_model
+from millmark.services.commands.context import Context, open_context
+from millmark.services.files import read_bounded, write_whole
+from millmark.services.inspections.challenge import PreparedChallenge, prepare_challenge
+from millmark.services.inspections.extracts import find_extract, find_shared_measurements
+from millmark.services.options import AsJson, PassphraseFile, SignerUri
+from millmark.services.output import print_json, print_lines, warn
+from millmark.services.text.trace import describe_shared
 
 __all__ = ["register"]
 
@@ -185,13 +185,13 @@ def run_extract(
     output: Annotated[Path, typer.Option("-o", "--output", help="File to write; an existing file is replaced.")],
     certificate: CertificateNumber = None,
 ) -> None:
-    """Write an opened inference as a file for `python -m quality audit`. It discloses the measured input."""
+    """Write an opened inference as a file for `python -m millmark.quality audit`. It discloses the measured input."""
     with open_context(context.obj) as opened:
         opened.catch_up()
         extract = find_extract(opened.store, _chain(opened), lot, certificate)
         _warn_of_reuse(opened.store, lot, certificate)
     write_whole(output, build_extract(extract))
-    print_lines(f"written to {output}; re-execute it with: python -m quality audit {output}")
+    print_lines(f"written to {output}; re-execute it with: python -m millmark.quality audit {output}")
 
 
 def run_challenge(
@@ -269,7 +269,7 @@ def run_monitor(context: typer.Context, as_json: AsJson = False) -> None:
 
     Exit code 1 on an alarm.
     """
-    from services.inspections.model_health import monitor  # noqa: PLC0415 - numpy is optional
+    from millmark.services.inspections.model_health import monitor  # noqa: PLC0415 - numpy is optional
 
     with open_context(context.obj) as opened:
         opened.catch_up()

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import typer
 
-from ledger.errors import InputError, SigningError
-from ledger.keys import LocalSigner, create_keystore, open_signer, read_passphrase, write_private
-from ledger.signatures import Signer
-from services.commands.context import ask
-from services.home import Layout
-from services.output import print_lines
+from millmark.ledger.errors import InputError, SigningError
+from millmark.ledger.keys import LocalSigner, create_keystore, open_signer, read_passphrase, write_private
+from millmark.ledger.signatures import Signer
+from millmark.services.commands.context import ask
+from millmark.services.home import Layout
+from millmark.services.output import print_lines
 
 __all__ = ["Question", "Secret", "answers_to", "parse_place", "read_secret"]
 
@@ -103,7 +103,7 @@ def parse_place(text: str, name: str | None) -> tuple[str | None, int]:
         raise InputError(f"the gateway cannot be both {name} and {host[:80]!a}", hint="give one name")
     found = name or host or None
     if found is not None:
-        from services.home.authority import verify_hostname  # noqa: PLC0415 - X.509, used with a name only
+        from millmark.services.home.authority import verify_hostname  # noqa: PLC0415 - X.509, used with a name only
 
         verify_hostname(found)
     return found, _parse_port(port)

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ledger.canonical import Json
-from ledger.chain import Deployment, read_deployment, read_kinds
-from ledger.errors import InputError, RequestError, SubmitError, WrongChainError
-from ledger.forward_requests import (
+from millmark.ledger.canonical import Json
+from millmark.ledger.chain import Deployment, read_deployment, read_kinds
+from millmark.ledger.errors import InputError, RequestError, SubmitError, WrongChainError
+from millmark.ledger.forward_requests import (
     MAX_REQUEST_BYTES,
     SIGNATURE_BYTES,
     ForwardRequest,
@@ -22,17 +22,17 @@ from ledger.forward_requests import (
     parse_request,
     sign_request,
 )
-from ledger.keys import parse_address, to_checksum
-from ledger.records import Contract, Record
-from services.commands.context import unlock
-from services.files import read_bounded, write_whole
-from services.options import AsJson, Gateway, PassphraseFile, SignerUri, TokenFile
-from services.output import print_json, print_lines, warn
-from services.relay.records import MAX_FILE_BYTES, build_call, parse_records
-from services.settings import read_settings
+from millmark.ledger.keys import parse_address, to_checksum
+from millmark.ledger.records import Contract, Record
+from millmark.services.commands.context import unlock
+from millmark.services.files import read_bounded, write_whole
+from millmark.services.options import AsJson, Gateway, PassphraseFile, SignerUri, TokenFile
+from millmark.services.output import print_json, print_lines, warn
+from millmark.services.relay.records import MAX_FILE_BYTES, build_call, parse_records
+from millmark.services.settings import read_settings
 
 if TYPE_CHECKING:
-    from services.relay import HttpRelay
+    from millmark.services.relay import HttpRelay
 
 __all__ = ["register"]
 
@@ -249,8 +249,8 @@ def _await(relay: HttpRelay, request: ForwardRequest, deployment: Deployment, wa
 
     Raises SubmitError if the ledger refused it.
     """
-    from ledger.store.outbox import OutboxState  # noqa: PLC0415 - imports the database, which signing does not need
-    from ledger.submit import read_sequences  # noqa: PLC0415 - likewise
+    from millmark.ledger.store.outbox import OutboxState  # noqa: PLC0415 - imports the database, which signing does not need
+    from millmark.ledger.submit import read_sequences  # noqa: PLC0415 - likewise
 
     until = time.monotonic() + wait_s
     while True:
@@ -269,8 +269,8 @@ def _await(relay: HttpRelay, request: ForwardRequest, deployment: Deployment, wa
 
 
 def _open(gateway: str, token_file: Path) -> HttpRelay:
-    from services.node.config import read_secret  # noqa: PLC0415 - as below
-    from services.relay import HttpRelay  # noqa: PLC0415 - an HTTP client, which signing does not need
+    from millmark.services.node.config import read_secret  # noqa: PLC0415 - as below
+    from millmark.services.relay import HttpRelay  # noqa: PLC0415 - an HTTP client, which signing does not need
 
     return HttpRelay(gateway, read_secret(token_file))
 

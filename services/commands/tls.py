@@ -9,13 +9,13 @@ from urllib.parse import urlsplit
 
 import typer
 
-from ledger.errors import InputError, SettingsError
-from services.commands.questions import parse_place
-from services.files import read_bounded, write_whole
-from services.home import Layout, parse_consortium, set_tls
-from services.home.consortium import MAX_CONSORTIUM_BYTES
-from services.output import print_lines
-from services.settings import Settings, build_origin, read_settings
+from millmark.ledger.errors import InputError, SettingsError
+from millmark.services.commands.questions import parse_place
+from millmark.services.files import read_bounded, write_whole
+from millmark.services.home import Layout, parse_consortium, set_tls
+from millmark.services.home.consortium import MAX_CONSORTIUM_BYTES
+from millmark.services.output import print_lines
+from millmark.services.settings import Settings, build_origin, read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,7 +58,7 @@ def run_renew(context: typer.Context) -> None:
 
     Devices that trust the authority notice nothing. The gateway has to be started again.
     """
-    from services.home.authority import (  # noqa: PLC0415 - X.509, used here only
+    from millmark.services.home.authority import (  # noqa: PLC0415 - X.509, used here only
         certify,
         read_authority_name,
         show_certificate,
@@ -91,7 +91,7 @@ class Place:
         if self.name is None:
             write_whole(layout.settings, text.encode())
             return []
-        from services.home.authority import certify  # noqa: PLC0415 - X.509, used here only
+        from millmark.services.home.authority import certify  # noqa: PLC0415 - X.509, used here only
 
         fingerprint = certify(layout, self.name, datetime.now(UTC))
         write_whole(layout.settings, set_tls(text, layout, self.url).encode())

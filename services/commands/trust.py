@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from ledger.chain import fetch_checkpoint, fetch_validators, verify_seen
-from ledger.checkpoint import (
+from millmark.ledger.chain import fetch_checkpoint, fetch_validators, verify_seen
+from millmark.ledger.checkpoint import (
     MAX_CHECKPOINT_BYTES,
     SignedCheckpoint,
     combine_checkpoints,
@@ -16,16 +16,16 @@ from ledger.checkpoint import (
     sign_checkpoint,
     verify_believed,
 )
-from ledger.errors import InputError
-from ledger.keys import to_checksum
-from ledger.provenance import build_trust_file
-from ledger.seals import quorum_of
-from ledger.signatures import parse_address
-from ledger.trust import MAX_TRUST_BYTES, BelievedBlock, TrustFile, Validator, Validators, parse_trust
-from services.commands.context import open_context
-from services.files import read_bounded, write_whole
-from services.options import AsJson, PassphraseFile, SignerUri
-from services.output import print_json, print_lines
+from millmark.ledger.errors import InputError
+from millmark.ledger.keys import to_checksum
+from millmark.ledger.provenance import build_trust_file
+from millmark.ledger.seals import quorum_of
+from millmark.ledger.signatures import parse_address
+from millmark.ledger.trust import MAX_TRUST_BYTES, BelievedBlock, TrustFile, Validator, Validators, parse_trust
+from millmark.services.commands.context import open_context
+from millmark.services.files import read_bounded, write_whole
+from millmark.services.options import AsJson, PassphraseFile, SignerUri
+from millmark.services.output import print_json, print_lines
 
 __all__ = ["register"]
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import typer
 
-from ledger.ages import DAY_S, DEFAULT_MAX_AGE_S, MAX_ANCESTRY
-from ledger.verify.files import verify_files
-from ledger.verify.output import fail, tell
-from services.options import AsJson
+from millmark.ledger.ages import DAY_S, DEFAULT_MAX_AGE_S, MAX_ANCESTRY
+from millmark.ledger.verify.files import verify_files
+from millmark.ledger.verify.output import fail, tell
+from millmark.services.options import AsJson
 
 __all__ = ["register"]
 

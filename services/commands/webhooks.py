@@ -6,12 +6,12 @@ import time
 
 import typer
 
-from services.commands.context import Context, open_context
-from services.options import AsJson
-from services.output import print_json, print_lines, print_table
-from services.webhooks.feed import parse_position
-from services.webhooks.http_post import Mode
-from services.webhooks.subscriptions import Subscriber, Subscriptions
+from millmark.services.commands.context import Context, open_context
+from millmark.services.options import AsJson
+from millmark.services.output import print_json, print_lines, print_table
+from millmark.services.webhooks.feed import parse_position
+from millmark.services.webhooks.http_post import Mode
+from millmark.services.webhooks.subscriptions import Subscriber, Subscriptions
 
 __all__ = ["register"]
 

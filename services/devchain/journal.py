@@ -20,10 +20,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ledger.canonical import canonical_json, sha256
-from ledger.chain import EmbeddedChain, RpcError
-from ledger.errors import CanonicalError, MillmarkError, SettingsError, StoreDamagedError
-from ledger.keys import LocalSigner
+from millmark.ledger.canonical import canonical_json, sha256
+from millmark.ledger.chain import EmbeddedChain, RpcError
+from millmark.ledger.errors import CanonicalError, MillmarkError, SettingsError, StoreDamagedError
+from millmark.ledger.keys import LocalSigner
 
 __all__ = ["JournaledChain", "check_unused", "discard_journal"]
 

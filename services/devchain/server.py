@@ -17,12 +17,12 @@ import uvicorn
 from fastapi import FastAPI, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from ledger.chain import EmbeddedChain, RpcError, Transport
-from ledger.errors import CanonicalError, ChainError, SettingsError
-from ledger.event_json import parse_value
-from services.devchain.journal import JournaledChain
-from services.serving.hosts import LOOPBACK_HOSTS, HostCheck
-from services.serving.server import listen
+from millmark.ledger.chain import EmbeddedChain, RpcError, Transport
+from millmark.ledger.errors import CanonicalError, ChainError, SettingsError
+from millmark.ledger.event_json import parse_value
+from millmark.services.devchain.journal import JournaledChain
+from millmark.services.serving.hosts import LOOPBACK_HOSTS, HostCheck
+from millmark.services.serving.server import listen
 
 __all__ = ["create_devchain", "host_journal"]
 

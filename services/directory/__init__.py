@@ -9,11 +9,17 @@ DIRECTORY.md specifies the document, and what is checked before it is believed.
 
 from __future__ import annotations
 
-from services.directory.document import Directory, DirectoryEntry, SignedDirectory, parse_directory, sign_directory
-from services.directory.errors import DirectoryError, DirectoryUnreachableError, RecipientKeyError
-from services.directory.following import Operators, fetch_operators, take_directory
-from services.directory.recipient_keys import KeyStatement, sign_statement, verify_statement
-from services.directory.repository import DirectoryRepository
+from millmark.services.directory.document import (
+    Directory,
+    DirectoryEntry,
+    SignedDirectory,
+    parse_directory,
+    sign_directory,
+)
+from millmark.services.directory.errors import DirectoryError, DirectoryUnreachableError, RecipientKeyError
+from millmark.services.directory.following import Operators, fetch_operators, take_directory
+from millmark.services.directory.recipient_keys import KeyStatement, sign_statement, verify_statement
+from millmark.services.directory.repository import DirectoryRepository
 
 __all__ = [
     "Directory",

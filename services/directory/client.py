@@ -1,6 +1,6 @@
 """Fetches the directory from a gateway, signed in with a key of a participant. Responses are untrusted: the directory
-is checked before it is believed (services.directory.following), and only sign-in messages of the form and for the
-gateway that was asked are signed."""
+is checked before it is believed (millmark.services.directory.following), and only sign-in messages of the form and for
+the gateway that was asked are signed."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from ledger.canonical import Json, parse_json
-from ledger.errors import CanonicalError, MillmarkError
-from ledger.signatures import Signer, to_checksum
-from services.access.siwe import build_digest, parse_message
-from services.directory.document import MAX_DIRECTORY_BYTES, SignedDirectory, parse_directory
-from services.directory.errors import DirectoryUnreachableError
-from services.serving.partner_tls import explain_connection
+from millmark.ledger.canonical import Json, parse_json
+from millmark.ledger.errors import CanonicalError, MillmarkError
+from millmark.ledger.signatures import Signer, to_checksum
+from millmark.services.access.siwe import build_digest, parse_message
+from millmark.services.directory.document import MAX_DIRECTORY_BYTES, SignedDirectory, parse_directory
+from millmark.services.directory.errors import DirectoryUnreachableError
+from millmark.services.serving.partner_tls import explain_connection
 
 __all__ = ["DIRECTORY_PATH", "fetch_directory"]
 

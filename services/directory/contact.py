@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from ledger.canonical import Json, canonical_json, parse_json
-from ledger.errors import InputError, TrustError
-from ledger.trust import parse_members
-from ledger.verify.printable import printable
+from millmark.ledger.canonical import Json, canonical_json, parse_json
+from millmark.ledger.errors import InputError, TrustError
+from millmark.ledger.trust import parse_members
+from millmark.ledger.verify.printable import printable
 
 __all__ = ["Contact", "contact_from_json", "parse_contact"]
 

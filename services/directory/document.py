@@ -1,7 +1,7 @@
 """The directory as a signed document: who the companies are. DIRECTORY.md specifies it.
 
 Parsing and recovering the signer need no database; whether a directory may be believed is decided by
-`services.directory.following`.
+`millmark.services.directory.following`.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from ledger.canonical import MAX_SAFE_INTEGER, Json, canonical_json, keccak256, sha256
-from ledger.errors import IdentifierError, SigningError, TrustError
-from ledger.ids import canonical_identifier
-from ledger.signatures import Address, Signature, Signer, recover_address, to_checksum
-from ledger.trust import parse_canonical, parse_checksum, parse_hex, parse_members, parse_number
-from ledger.verify.printable import printable
-from services.directory.contact import Contact, contact_from_json
-from services.directory.errors import DirectoryError
-from services.directory.grounds import ConsortiumGround
-from services.directory.recipient_keys import KeyStatement, typed_digest
+from millmark.ledger.canonical import MAX_SAFE_INTEGER, Json, canonical_json, keccak256, sha256
+from millmark.ledger.errors import IdentifierError, SigningError, TrustError
+from millmark.ledger.ids import canonical_identifier
+from millmark.ledger.signatures import Address, Signature, Signer, recover_address, to_checksum
+from millmark.ledger.trust import parse_canonical, parse_checksum, parse_hex, parse_members, parse_number
+from millmark.ledger.verify.printable import printable
+from millmark.services.directory.contact import Contact, contact_from_json
+from millmark.services.directory.errors import DirectoryError
+from millmark.services.directory.grounds import ConsortiumGround
+from millmark.services.directory.recipient_keys import KeyStatement, typed_digest
 
 __all__ = [
     "MAX_DIRECTORY_BYTES",

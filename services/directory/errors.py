@@ -1,4 +1,4 @@
-"""Errors of the directory package, below the root in `ledger.errors`.
+"""Errors of the directory package, below the root in `millmark.ledger.errors`.
 
 MillmarkError
   DirectoryError             a directory is malformed, or must not be believed
@@ -8,7 +8,7 @@ MillmarkError
 
 from __future__ import annotations
 
-from ledger.errors import MillmarkError
+from millmark.ledger.errors import MillmarkError
 
 __all__ = ["DirectoryError", "DirectoryUnreachableError", "RecipientKeyError"]
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import cast
 
-from ledger.chain import Chain
-from ledger.chain.council import Council
-from ledger.records import Contract, PublicationKind
-from ledger.signatures import to_checksum
-from ledger.store import Connection, Registry, Rows
-from ledger.store.rows import KeyRow, ParticipantRow, PublicationRow
-from services.directory.document import Directory, DirectoryEntry, SignedDirectory
-from services.directory.errors import DirectoryError, RecipientKeyError
-from services.directory.repository import DirectoryRepository
+from millmark.ledger.chain import Chain
+from millmark.ledger.chain.council import Council
+from millmark.ledger.records import Contract, PublicationKind
+from millmark.ledger.signatures import to_checksum
+from millmark.ledger.store import Connection, Registry, Rows
+from millmark.ledger.store.rows import KeyRow, ParticipantRow, PublicationRow
+from millmark.services.directory.document import Directory, DirectoryEntry, SignedDirectory
+from millmark.services.directory.errors import DirectoryError, RecipientKeyError
+from millmark.services.directory.repository import DirectoryRepository
 
 __all__ = ["Operators", "fetch_operators", "published_digest", "take_directory", "verify_publishable"]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ledger.errors import InputError, NotFoundError, TrustError
-from ledger.signatures import Signer
-from ledger.store import Book, Connection, Registry, Rows
-from ledger.store.rows import ParticipantRow
-from services.directory.document import (
+from millmark.ledger.errors import InputError, NotFoundError, TrustError
+from millmark.ledger.signatures import Signer
+from millmark.ledger.store import Book, Connection, Registry, Rows
+from millmark.ledger.store.rows import ParticipantRow
+from millmark.services.directory.document import (
     Directory,
     DirectoryEntry,
     SignedDirectory,
@@ -17,8 +17,8 @@ from services.directory.document import (
     sign_directory,
     verify_each_once,
 )
-from services.directory.following import Operators
-from services.directory.repository import AdmissionRow, DirectoryRepository, DirectoryState
+from millmark.services.directory.following import Operators
+from millmark.services.directory.repository import AdmissionRow, DirectoryRepository, DirectoryState
 
 __all__ = ["draft_entries", "issue_directory", "keep_admission", "verify_admissible"]
 

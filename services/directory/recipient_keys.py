@@ -1,7 +1,7 @@
 """Statements by which a company declares its X25519 key, to which others encrypt for it. They are signed with a key of
 the company, so that neither a gateway nor the operator can substitute another key.
 
-The signature is over EIP-712 typed data in the domain of checkpoints (ledger.checkpoint):
+The signature is over EIP-712 typed data in the domain of checkpoints (millmark.ledger.checkpoint):
 
     message     DocumentKey(bytes32 publicKey,uint64 issuedAt)
 
@@ -13,11 +13,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ledger.canonical import keccak256
-from ledger.errors import SigningError
-from ledger.signatures import Address, Signature, Signer, recover_address
-from ledger.store import Registry
-from services.directory.errors import RecipientKeyError
+from millmark.ledger.canonical import keccak256
+from millmark.ledger.errors import SigningError
+from millmark.ledger.signatures import Address, Signature, Signer, recover_address
+from millmark.ledger.store import Registry
+from millmark.services.directory.errors import RecipientKeyError
 
 __all__ = ["KeyStatement", "sign_statement", "typed_digest", "verify_statement"]
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete
 
-from ledger.store import Book, Rows, schema_of
-from services.directory.contact import Contact
-from services.directory.document import DirectoryEntry, SignedDirectory, parse_directory
-from services.directory.recipient_keys import KeyStatement
+from millmark.ledger.store import Book, Rows, schema_of
+from millmark.services.directory.contact import Contact
+from millmark.services.directory.document import DirectoryEntry, SignedDirectory, parse_directory
+from millmark.services.directory.recipient_keys import KeyStatement
 
 __all__ = ["AdmissionRow", "DirectoryEntryRow", "DirectoryRepository", "DirectoryRow", "DirectoryState"]
 
@@ -73,7 +73,8 @@ admissions = _SCHEMA.table("admissions", AdmissionRow, "address")
 
 
 class DirectoryRepository:
-    """Reads and writes directories in the caller's transaction. Checks nothing; see services.directory.following."""
+    """Reads and writes directories in the caller's transaction. Checks nothing; see
+    millmark.services.directory.following."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection

@@ -10,12 +10,12 @@ DOCUMENTS.md specifies formats and guarantees. Nothing in this package depends o
 
 from __future__ import annotations
 
-from services.directory.errors import RecipientKeyError
-from services.documents.drafts import Draft
-from services.documents.errors import DocumentError, SealBrokenError
-from services.documents.key_files import KeyRing
-from services.documents.recipients import Recipients
-from services.documents.service import Documents, Sealed, new_version_id
+from millmark.services.directory.errors import RecipientKeyError
+from millmark.services.documents.drafts import Draft
+from millmark.services.documents.errors import DocumentError, SealBrokenError
+from millmark.services.documents.key_files import KeyRing
+from millmark.services.documents.recipients import Recipients
+from millmark.services.documents.service import Documents, Sealed, new_version_id
 
 __all__ = [
     "DocumentError",

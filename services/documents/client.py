@@ -9,10 +9,10 @@ from typing import Any
 
 import httpx
 
-from ledger.canonical import parse_json
-from ledger.errors import CanonicalError, InputError, MillmarkError, NotFoundError
-from services.documents.errors import DocumentError, GatewayAnswerError
-from services.documents.sealed_file import MAX_FILE_BYTES
+from millmark.ledger.canonical import parse_json
+from millmark.ledger.errors import CanonicalError, InputError, MillmarkError, NotFoundError
+from millmark.services.documents.errors import DocumentError, GatewayAnswerError
+from millmark.services.documents.sealed_file import MAX_FILE_BYTES
 
 __all__ = ["HttpDocuments"]
 

@@ -9,10 +9,10 @@ import tempfile
 from collections.abc import Iterator
 from types import TracebackType
 
-from ledger.claims import Claims, build_claims
-from ledger.errors import InputError
-from services.documents.encryption import Sealer, VersionId
-from services.documents.sealed_file import MAX_DOCUMENT_BYTES
+from millmark.ledger.claims import Claims, build_claims
+from millmark.ledger.errors import InputError
+from millmark.services.documents.encryption import Sealer, VersionId
+from millmark.services.documents.sealed_file import MAX_DOCUMENT_BYTES
 
 __all__ = ["MAX_NAME_CHARACTERS", "Draft", "verify_media_type", "verify_name"]
 

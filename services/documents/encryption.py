@@ -17,9 +17,9 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import GCM
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
-from ledger.canonical import Json, canonical_json
-from services.directory.errors import RecipientKeyError
-from services.documents.errors import SealBrokenError
+from millmark.ledger.canonical import Json, canonical_json
+from millmark.services.directory.errors import RecipientKeyError
+from millmark.services.documents.errors import SealBrokenError
 
 __all__ = [
     "KEY_BYTES",

@@ -1,4 +1,4 @@
-"""Errors of the documents package, below the root in `ledger.errors`.
+"""Errors of the documents package, below the root in `millmark.ledger.errors`.
 
 MillmarkError
   DocumentError              a document cannot be shared, fetched or opened
@@ -8,7 +8,7 @@ MillmarkError
 
 from __future__ import annotations
 
-from ledger.errors import MillmarkError
+from millmark.ledger.errors import MillmarkError
 
 __all__ = ["DocumentError", "GatewayAnswerError", "SealBrokenError"]
 

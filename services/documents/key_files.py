@@ -16,11 +16,11 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from ledger.canonical import Json, canonical_json, parse_json
-from ledger.errors import CanonicalError, SigningError
-from ledger.files import replace_file, sync_folder
-from ledger.keys import read_private, write_private
-from services.documents.encryption import KEY_BYTES
+from millmark.ledger.canonical import Json, canonical_json, parse_json
+from millmark.ledger.errors import CanonicalError, SigningError
+from millmark.ledger.files import replace_file, sync_folder
+from millmark.ledger.keys import read_private, write_private
+from millmark.services.documents.encryption import KEY_BYTES
 
 __all__ = ["KeyRing", "create_recipient_key", "read_recipient_key"]
 

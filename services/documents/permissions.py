@@ -3,7 +3,7 @@
     private      the company that stores it
     restricted   participants with a grant
     linked       participants that hold, held or made a lot that the document's lot came from or that was made from it;
-                 sibling lots do not count (ledger.provenance.permissions)
+                 sibling lots do not count (millmark.ledger.provenance.permissions)
     consortium   every participant
 
 For anybody else the document does not exist. An erased document is visible only to the company.
@@ -14,11 +14,11 @@ from __future__ import annotations
 import enum
 from collections.abc import Sequence
 
-from ledger.errors import NotFoundError
-from ledger.ids import SubjectKind
-from ledger.provenance.reader import Reader
-from ledger.provenance.resolve import find_subject
-from services.documents.repository import DocumentRepository, StoredDocumentRow
+from millmark.ledger.errors import NotFoundError
+from millmark.ledger.ids import SubjectKind
+from millmark.ledger.provenance.reader import Reader
+from millmark.ledger.provenance.resolve import find_subject
+from millmark.services.documents.repository import DocumentRepository, StoredDocumentRow
 
 __all__ = ["Mode", "find_document", "list_documents"]
 

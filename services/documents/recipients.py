@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from ledger.errors import NotFoundError
-from ledger.store import Registry, Store
-from services.directory.errors import RecipientKeyError
-from services.directory.recipient_keys import KeyStatement, verify_statement
-from services.documents.encryption import verify_public_key
-from services.documents.repository import DocumentRepository, RecipientKeyRow
-from services.documents.views import RecipientKey
+from millmark.ledger.errors import NotFoundError
+from millmark.ledger.store import Registry, Store
+from millmark.services.directory.errors import RecipientKeyError
+from millmark.services.directory.recipient_keys import KeyStatement, verify_statement
+from millmark.services.documents.encryption import verify_public_key
+from millmark.services.documents.repository import DocumentRepository, RecipientKeyRow
+from millmark.services.documents.views import RecipientKey
 
 __all__ = ["Recipients", "require_recipient_key"]
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, delete, or_, select, update
 
-from ledger.claims import Path, parse_claims
-from ledger.store import Book, Rows, schema_of
-from services.directory.repository import DirectoryRepository
-from services.idempotency.repository import AnswerRepository
+from millmark.ledger.claims import Path, parse_claims
+from millmark.ledger.store import Book, Rows, schema_of
+from millmark.services.directory.repository import DirectoryRepository
+from millmark.services.idempotency.repository import AnswerRepository
 
 __all__ = ["DocumentRepository", "DocumentVersionRow", "GrantRow", "RecipientKeyRow", "StoredDocumentRow"]
 
@@ -26,7 +26,7 @@ class StoredDocumentRow:
     id: str
     """32 random hexadecimal digits."""
     mode: str
-    """Who may read it: services.documents.permissions.Mode."""
+    """Who may read it: millmark.services.documents.permissions.Mode."""
     kind: int
     """SubjectKind of the thing that the document is about; 0 for none."""
     subject: bytes
@@ -98,7 +98,7 @@ recipient_keys = _SCHEMA.table("recipient_keys", RecipientKeyRow, "participant")
 
 class DocumentRepository:
     """Reads and writes documents in the caller's transaction. Does not check who may read a document; see
-    services.documents.permissions."""
+    millmark.services.documents.permissions."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from ledger.canonical import Json, canonical_json, parse_json
-from ledger.claims import Disclosure, parse_disclosure, verify_disclosure
-from ledger.errors import InputError, ProofError
-from services.documents.encryption import (
+from millmark.ledger.canonical import Json, canonical_json, parse_json
+from millmark.ledger.claims import Disclosure, parse_disclosure, verify_disclosure
+from millmark.ledger.errors import InputError, ProofError
+from millmark.services.documents.encryption import (
     NONCE_BYTES,
     TAG_BYTES,
     WRAPPED_BYTES,
@@ -22,7 +22,7 @@ from services.documents.encryption import (
     open_content,
     open_key,
 )
-from services.documents.errors import SealBrokenError
+from millmark.services.documents.errors import SealBrokenError
 
 __all__ = ["MAX_DOCUMENT_BYTES", "MAX_FILE_BYTES", "OpenedDocument", "SealedHeader", "open_sealed", "parse_sealed"]
 

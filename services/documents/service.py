@@ -13,15 +13,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from ledger.claims import Path, parse_claims
-from ledger.errors import InputError, NotFoundError, SettingsError, SigningError, StoreDamagedError
-from ledger.ids import SubjectKind
-from ledger.provenance.listings import Page, cut_numbered
-from ledger.provenance.reader import Reader, build_reader
-from ledger.provenance.resolve import find_subject
-from ledger.store import Book, Lineage, Registry, Rows, Store
-from services.documents.drafts import Draft
-from services.documents.encryption import (
+from millmark.ledger.claims import Path, parse_claims
+from millmark.ledger.errors import InputError, NotFoundError, SettingsError, SigningError, StoreDamagedError
+from millmark.ledger.ids import SubjectKind
+from millmark.ledger.provenance.listings import Page, cut_numbered
+from millmark.ledger.provenance.reader import Reader, build_reader
+from millmark.ledger.provenance.resolve import find_subject
+from millmark.ledger.store import Book, Lineage, Registry, Rows, Store
+from millmark.services.documents.drafts import Draft
+from millmark.services.documents.encryption import (
     TAG_BYTES,
     Recipient,
     VersionId,
@@ -30,13 +30,13 @@ from services.documents.encryption import (
     wrap_for,
     wrap_key,
 )
-from services.documents.errors import DocumentError
-from services.documents.key_files import KeyRing
-from services.documents.permissions import Mode, find_document, list_documents
-from services.documents.recipients import require_recipient_key
-from services.documents.repository import DocumentRepository, DocumentVersionRow, GrantRow, StoredDocumentRow
-from services.documents.sealed_file import SealedHeader
-from services.documents.views import Document, DocumentPage, show_document, show_documents
+from millmark.services.documents.errors import DocumentError
+from millmark.services.documents.key_files import KeyRing
+from millmark.services.documents.permissions import Mode, find_document, list_documents
+from millmark.services.documents.recipients import require_recipient_key
+from millmark.services.documents.repository import DocumentRepository, DocumentVersionRow, GrantRow, StoredDocumentRow
+from millmark.services.documents.sealed_file import SealedHeader
+from millmark.services.documents.views import Document, DocumentPage, show_document, show_documents
 
 Precondition: TypeAlias = Callable[[Document], None]
 """Checks a document before it is changed. Raises to prevent the change."""

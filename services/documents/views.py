@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from ledger.ids import SubjectKind
-from ledger.provenance.answers import Party
-from ledger.provenance.jsonform import Printable, moment
-from ledger.provenance.reader import Reader
-from services.documents.permissions import Mode
-from services.documents.repository import DocumentRepository, DocumentVersionRow, StoredDocumentRow
+from millmark.ledger.ids import SubjectKind
+from millmark.ledger.provenance.answers import Party
+from millmark.ledger.provenance.jsonform import Printable, moment
+from millmark.ledger.provenance.reader import Reader
+from millmark.services.documents.permissions import Mode
+from millmark.services.documents.repository import DocumentRepository, DocumentVersionRow, StoredDocumentRow
 
 __all__ = [
     "About",

@@ -12,10 +12,10 @@ are derived from the view classes.
 
 from __future__ import annotations
 
-from services.gateway.app import create_gateway
-from services.gateway.http.policy import build_policy
-from services.gateway.http.rate_limits import Limiter, Rates
-from services.gateway.parts import GatewayParts
-from services.gateway.relay import Relay
+from millmark.services.gateway.app import create_gateway
+from millmark.services.gateway.http.policy import build_policy
+from millmark.services.gateway.http.rate_limits import Limiter, Rates
+from millmark.services.gateway.parts import GatewayParts
+from millmark.services.gateway.relay import Relay
 
 __all__ = ["GatewayParts", "Limiter", "Rates", "Relay", "build_policy", "create_gateway"]

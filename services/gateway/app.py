@@ -14,47 +14,47 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
-from ledger.errors import MillmarkError
-from ledger.store import Book, Store
-from services.access import OPERATOR, SignIn
-from services.access.people.openid import OpenId
-from services.access.people.pairing import Pairing
-from services.access.people.passkeys import Passkeys
-from services.access.people.people import People
-from services.directory.repository import DirectoryRepository
-from services.documents import Documents
-from services.gateway.api import ApiParts, SseConnections, add_api, fetch_gateway_status
-from services.gateway.api.events import build_page_events
-from services.gateway.api.monitoring import add_monitoring
-from services.gateway.background import Background, build_background
-from services.gateway.consortium import GatewayConsortiumDesk
-from services.gateway.docs import add_documentation, complete_document
-from services.gateway.epcis import add_epcis, reword_problem
-from services.gateway.http.authentication import Authentication, require_guarded
-from services.gateway.http.costly_requests import CostlyRequests
-from services.gateway.http.idempotency import IdempotencyStore
-from services.gateway.http.middleware import GatewayMiddleware
-from services.gateway.http.paging import Pager
-from services.gateway.http.problems import ErrorHandler
-from services.gateway.http.repository import StoredSecret
-from services.gateway.http.route_table import Route, RouteTable
-from services.gateway.metrics import Metrics
-from services.gateway.parts import GatewayParts
-from services.gateway.readiness import Readiness
-from services.gateway.recording import FormDesk, RecordingService, add_recording
-from services.gateway.relay import add_relay
-from services.handover.deliveries import State
-from services.handover.repository import HandoverRepository
-from services.planning.tying import Ties
-from services.portal import AdministrationParts, Office, Portal, Proofs
-from services.portal.cases import Told
-from services.portal.check_page import CheckPage
-from services.portal.pages import Pages, Speaker
-from services.portal.people import WaysIn
-from services.serving.logs import build_logger
-from services.serving.troubles import Trouble
-from services.webhooks.feed import RecordFeed, format_position
-from services.webhooks.subscriptions import Subscriptions
+from millmark.ledger.errors import MillmarkError
+from millmark.ledger.store import Book, Store
+from millmark.services.access import OPERATOR, SignIn
+from millmark.services.access.people.openid import OpenId
+from millmark.services.access.people.pairing import Pairing
+from millmark.services.access.people.passkeys import Passkeys
+from millmark.services.access.people.people import People
+from millmark.services.directory.repository import DirectoryRepository
+from millmark.services.documents import Documents
+from millmark.services.gateway.api import ApiParts, SseConnections, add_api, fetch_gateway_status
+from millmark.services.gateway.api.events import build_page_events
+from millmark.services.gateway.api.monitoring import add_monitoring
+from millmark.services.gateway.background import Background, build_background
+from millmark.services.gateway.consortium import GatewayConsortiumDesk
+from millmark.services.gateway.docs import add_documentation, complete_document
+from millmark.services.gateway.epcis import add_epcis, reword_problem
+from millmark.services.gateway.http.authentication import Authentication, require_guarded
+from millmark.services.gateway.http.costly_requests import CostlyRequests
+from millmark.services.gateway.http.idempotency import IdempotencyStore
+from millmark.services.gateway.http.middleware import GatewayMiddleware
+from millmark.services.gateway.http.paging import Pager
+from millmark.services.gateway.http.problems import ErrorHandler
+from millmark.services.gateway.http.repository import StoredSecret
+from millmark.services.gateway.http.route_table import Route, RouteTable
+from millmark.services.gateway.metrics import Metrics
+from millmark.services.gateway.parts import GatewayParts
+from millmark.services.gateway.readiness import Readiness
+from millmark.services.gateway.recording import FormDesk, RecordingService, add_recording
+from millmark.services.gateway.relay import add_relay
+from millmark.services.handover.deliveries import State
+from millmark.services.handover.repository import HandoverRepository
+from millmark.services.planning.tying import Ties
+from millmark.services.portal import AdministrationParts, Office, Portal, Proofs
+from millmark.services.portal.cases import Told
+from millmark.services.portal.check_page import CheckPage
+from millmark.services.portal.pages import Pages, Speaker
+from millmark.services.portal.people import WaysIn
+from millmark.services.serving.logs import build_logger
+from millmark.services.serving.troubles import Trouble
+from millmark.services.webhooks.feed import RecordFeed, format_position
+from millmark.services.webhooks.subscriptions import Subscriptions
 
 __all__ = ["create_gateway"]
 

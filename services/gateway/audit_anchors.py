@@ -13,20 +13,20 @@ from typing import Final
 
 from structlog.typing import FilteringBoundLogger
 
-from ledger.chain import Chain
-from ledger.errors import ChainUnreachableError, SettingsError
-from ledger.evidence import SALT_BYTES, EvidenceEntry, LeafKind, build_leaf_data
-from ledger.merkle import Tree, leaf_hash
-from ledger.records import Anchor, Contract
-from ledger.store import Book, Rows, Store
-from ledger.store.rows import StreamRow
-from services.audit import AuditLog
-from services.audit.heads import MAX_MARKS, AnchoredHead, build_head, parse_head
-from services.audit.verify import read_hashes, read_last_number
-from services.gateway.http.errors import TryLaterError
-from services.gateway.recording import Recorder
-from services.gateway.recording.repository import RecordingRow, describe_subjects
-from services.serving.loop import Loop
+from millmark.ledger.chain import Chain
+from millmark.ledger.errors import ChainUnreachableError, SettingsError
+from millmark.ledger.evidence import SALT_BYTES, EvidenceEntry, LeafKind, build_leaf_data
+from millmark.ledger.merkle import Tree, leaf_hash
+from millmark.ledger.records import Anchor, Contract
+from millmark.ledger.store import Book, Rows, Store
+from millmark.ledger.store.rows import StreamRow
+from millmark.services.audit import AuditLog
+from millmark.services.audit.heads import MAX_MARKS, AnchoredHead, build_head, parse_head
+from millmark.services.audit.verify import read_hashes, read_last_number
+from millmark.services.gateway.http.errors import TryLaterError
+from millmark.services.gateway.recording import Recorder
+from millmark.services.gateway.recording.repository import RecordingRow, describe_subjects
+from millmark.services.serving.loop import Loop
 
 __all__ = ["AnchorRule", "AuditAnchors", "read_anchored", "verify_audit_stream"]
 

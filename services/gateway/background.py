@@ -11,25 +11,25 @@ from typing import Protocol
 from starlette.concurrency import run_in_threadpool
 from structlog.typing import FilteringBoundLogger
 
-from ledger.store import Store
-from ledger.store.outbox import Outbox
-from services.access import OPERATOR
-from services.gateway.audit_anchors import AuditAnchors, verify_audit_stream
-from services.gateway.consortium import Upkeep
-from services.gateway.copies_watch import CopiesWatch
-from services.gateway.directory_follower import DirectoryFollower
-from services.gateway.epcis import QuerySource
-from services.gateway.feedback import Feedback
-from services.gateway.follower import FollowerThread
-from services.gateway.parts import GatewayParts
-from services.gateway.readiness import Readiness
-from services.gateway.recording import Recorder
-from services.handover.dispatcher import HandoverDispatcher
-from services.portal.check_page import CheckPage
-from services.serving.failed_records import FailedRecords
-from services.serving.funds_watch import FundsWatch
-from services.serving.loop import Loop
-from services.webhooks.dispatcher import DeliveryPolicy, Dispatcher
+from millmark.ledger.store import Store
+from millmark.ledger.store.outbox import Outbox
+from millmark.services.access import OPERATOR
+from millmark.services.gateway.audit_anchors import AuditAnchors, verify_audit_stream
+from millmark.services.gateway.consortium import Upkeep
+from millmark.services.gateway.copies_watch import CopiesWatch
+from millmark.services.gateway.directory_follower import DirectoryFollower
+from millmark.services.gateway.epcis import QuerySource
+from millmark.services.gateway.feedback import Feedback
+from millmark.services.gateway.follower import FollowerThread
+from millmark.services.gateway.parts import GatewayParts
+from millmark.services.gateway.readiness import Readiness
+from millmark.services.gateway.recording import Recorder
+from millmark.services.handover.dispatcher import HandoverDispatcher
+from millmark.services.portal.check_page import CheckPage
+from millmark.services.serving.failed_records import FailedRecords
+from millmark.services.serving.funds_watch import FundsWatch
+from millmark.services.serving.loop import Loop
+from millmark.services.webhooks.dispatcher import DeliveryPolicy, Dispatcher
 
 __all__ = ["Background", "build_background"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 import time
 
-from ledger.chain import Chain
-from ledger.store import Store
-from ledger.submit import verify_outbox
-from services.gateway.http.errors import TryLaterError
+from millmark.ledger.chain import Chain
+from millmark.ledger.store import Store
+from millmark.ledger.submit import verify_outbox
+from millmark.services.gateway.http.errors import TryLaterError
 
 __all__ = ["Comparison"]
 

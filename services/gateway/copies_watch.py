@@ -15,12 +15,12 @@ from typing import TypeAlias
 
 from structlog.typing import FilteringBoundLogger
 
-from ledger.store import Store
-from services.check.build import MANIFEST
-from services.directory.repository import DirectoryRepository
-from services.portal.check_page import CheckPage
-from services.serving.loop import Loop
-from services.serving.partner_requests import UnansweredError, ask_partner
+from millmark.ledger.store import Store
+from millmark.services.check.build import MANIFEST
+from millmark.services.directory.repository import DirectoryRepository
+from millmark.services.portal.check_page import CheckPage
+from millmark.services.serving.loop import Loop
+from millmark.services.serving.partner_requests import UnansweredError, ask_partner
 
 __all__ = ["CopiesWatch", "Fetch"]
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from structlog.typing import FilteringBoundLogger
 
-from ledger.chain import Chain
-from ledger.signatures import Signer
-from ledger.store import Store
-from services.directory.client import fetch_directory
-from services.directory.following import fetch_operators, published_digest, take_directory
-from services.directory.repository import DirectoryRepository
-from services.serving.loop import Loop
+from millmark.ledger.chain import Chain
+from millmark.ledger.signatures import Signer
+from millmark.ledger.store import Store
+from millmark.services.directory.client import fetch_directory
+from millmark.services.directory.following import fetch_operators, published_digest, take_directory
+from millmark.services.directory.repository import DirectoryRepository
+from millmark.services.serving.loop import Loop
 
 __all__ = ["DirectoryFollower", "DirectorySource"]
 

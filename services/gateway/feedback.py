@@ -1,7 +1,7 @@
 """The thread that closes the loop for the company that runs the gateway: causes lead to steps, and to other plans.
 
-All of a step is written in one transaction with the records that it queues (services.planning.feedback), so a gateway
-that is cut off anywhere, or restarted, takes it once.
+All of a step is written in one transaction with the records that it queues (millmark.services.planning.feedback), so a
+gateway that is cut off anywhere, or restarted, takes it once.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ from typing import Final
 
 from structlog.typing import FilteringBoundLogger
 
-from ledger.records import Record
-from ledger.signatures import Signer
-from ledger.store import Connection, Store
-from services.gateway.http.errors import TryLaterError
-from services.gateway.recording import Recorder
-from services.gateway.recording.repository import RecordingRow, describe_subjects
-from services.planning.feedback.causes import MachineCause
-from services.planning.feedback.replacing import Replacer
-from services.planning.feedback.reporting import name_report, report_event
-from services.planning.feedback.repository import CauseRow
-from services.planning.feedback.setpoints import SetpointDesk
-from services.planning.feedback.watching import Watcher
-from services.planning.shelf import Shelf, reading, writing
-from services.serving.loop import Loop
+from millmark.ledger.records import Record
+from millmark.ledger.signatures import Signer
+from millmark.ledger.store import Connection, Store
+from millmark.services.gateway.http.errors import TryLaterError
+from millmark.services.gateway.recording import Recorder
+from millmark.services.gateway.recording.repository import RecordingRow, describe_subjects
+from millmark.services.planning.feedback.causes import MachineCause
+from millmark.services.planning.feedback.replacing import Replacer
+from millmark.services.planning.feedback.reporting import name_report, report_event
+from millmark.services.planning.feedback.repository import CauseRow
+from millmark.services.planning.feedback.setpoints import SetpointDesk
+from millmark.services.planning.feedback.watching import Watcher
+from millmark.services.planning.shelf import Shelf, reading, writing
+from millmark.services.serving.loop import Loop
 
 __all__ = ["Feedback"]
 

@@ -9,15 +9,15 @@ from typing import Protocol
 
 from structlog.typing import FilteringBoundLogger
 
-from ledger.errors import MillmarkError, NodeBehindError, StoreError
-from ledger.events import Header
-from ledger.index import ChainReader, Follower, Progress, fetch_status
-from ledger.records import Contract
-from ledger.store import Store
-from services.gateway.http.errors import StaleIndexError
-from services.serving.failures import FailureLog, public_cause
-from services.serving.loop import Loop
-from services.text.chain_health import ROUNDS_SEEN
+from millmark.ledger.errors import MillmarkError, NodeBehindError, StoreError
+from millmark.ledger.events import Header
+from millmark.ledger.index import ChainReader, Follower, Progress, fetch_status
+from millmark.ledger.records import Contract
+from millmark.ledger.store import Store
+from millmark.services.gateway.http.errors import StaleIndexError
+from millmark.services.serving.failures import FailureLog, public_cause
+from millmark.services.serving.loop import Loop
+from millmark.services.text.chain_health import ROUNDS_SEEN
 
 __all__ = ["STALE_S", "Failure", "FollowedChain", "FollowerSnapshot", "FollowerThread", "Head"]
 
@@ -34,7 +34,7 @@ class HeadReader(Protocol):
 
 
 class FollowedChain(ChainReader, Protocol):
-    """The part of `ledger.chain.Chain` that the gateway uses."""
+    """The part of `millmark.ledger.chain.Chain` that the gateway uses."""
 
     @property
     def node(self) -> HeadReader: ...

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from services.gateway.follower import FollowerThread
-from services.gateway.readiness import Readiness
-from services.serving.logs import STANDARD_ERROR
+from millmark.services.gateway.follower import FollowerThread
+from millmark.services.gateway.readiness import Readiness
+from millmark.services.serving.logs import STANDARD_ERROR
 
 __all__ = ["Metrics"]
 

@@ -8,29 +8,29 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 
-from ledger.chain import Chain
-from ledger.keys import Signer
-from ledger.names import NameKey
-from ledger.products import FindProduct
-from ledger.store import Store
-from services.access.people.openid import Provider
-from services.audit import AuditLog
-from services.check.build import BUILT
-from services.documents import KeyRing
-from services.gateway.audit_anchors import AnchorRule
-from services.gateway.directory_follower import DirectorySource
-from services.gateway.follower import FollowedChain
-from services.gateway.http.authentication import Clock
-from services.gateway.http.policy import Policy
-from services.gateway.http.rate_limits import Limiter, Rates
-from services.gateway.relay import Relay
-from services.handover.deliveries import Deliveries
-from services.handover.receiving import Receiver
-from services.interop.credentials.keys import CredentialKey
-from services.planning.feedback.setpoints import SetpointDesk
-from services.portal import Proofs
-from services.products import Catalogue
-from services.webhooks.dispatcher import DeliveryPolicy
+from millmark.ledger.chain import Chain
+from millmark.ledger.keys import Signer
+from millmark.ledger.names import NameKey
+from millmark.ledger.products import FindProduct
+from millmark.ledger.store import Store
+from millmark.services.access.people.openid import Provider
+from millmark.services.audit import AuditLog
+from millmark.services.check.build import BUILT
+from millmark.services.documents import KeyRing
+from millmark.services.gateway.audit_anchors import AnchorRule
+from millmark.services.gateway.directory_follower import DirectorySource
+from millmark.services.gateway.follower import FollowedChain
+from millmark.services.gateway.http.authentication import Clock
+from millmark.services.gateway.http.policy import Policy
+from millmark.services.gateway.http.rate_limits import Limiter, Rates
+from millmark.services.gateway.relay import Relay
+from millmark.services.handover.deliveries import Deliveries
+from millmark.services.handover.receiving import Receiver
+from millmark.services.interop.credentials.keys import CredentialKey
+from millmark.services.planning.feedback.setpoints import SetpointDesk
+from millmark.services.portal import Proofs
+from millmark.services.products import Catalogue
+from millmark.services.webhooks.dispatcher import DeliveryPolicy
 
 __all__ = ["GatewayParts"]
 

@@ -12,16 +12,16 @@ from dataclasses import dataclass
 
 from structlog.typing import FilteringBoundLogger
 
-from ledger.errors import ChainUnreachableError, LeaseHeldError, MillmarkError, NodeBehindError
-from ledger.index import IndexStatus, fetch_status
-from ledger.store import Store
-from services.audit import AuditError, AuditLog
-from services.directory.errors import DirectoryError, DirectoryUnreachableError
-from services.gateway.follower import STALE_S, FollowerThread
-from services.serving.failed_records import FailedRecords
-from services.serving.loop import Loop
-from services.serving.troubles import HEAD_S, Trouble, describe_damage, log_alarms
-from services.text.chain_health import ROUNDS_LATE, ROUNDS_REMEDY, STANDS_REMEDY
+from millmark.ledger.errors import ChainUnreachableError, LeaseHeldError, MillmarkError, NodeBehindError
+from millmark.ledger.index import IndexStatus, fetch_status
+from millmark.ledger.store import Store
+from millmark.services.audit import AuditError, AuditLog
+from millmark.services.directory.errors import DirectoryError, DirectoryUnreachableError
+from millmark.services.gateway.follower import STALE_S, FollowerThread
+from millmark.services.serving.failed_records import FailedRecords
+from millmark.services.serving.loop import Loop
+from millmark.services.serving.troubles import HEAD_S, Trouble, describe_damage, log_alarms
+from millmark.services.text.chain_health import ROUNDS_LATE, ROUNDS_REMEDY, STANDS_REMEDY
 
 __all__ = ["HANGS_S", "Readiness", "ReadinessReport"]
 

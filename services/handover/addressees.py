@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ledger.store import Registry, Store
-from services.directory.errors import RecipientKeyError
-from services.directory.recipient_keys import verify_statement
-from services.directory.repository import DirectoryRepository
+from millmark.ledger.store import Registry, Store
+from millmark.services.directory.errors import RecipientKeyError
+from millmark.services.directory.recipient_keys import verify_statement
+from millmark.services.directory.repository import DirectoryRepository
 
 __all__ = ["Addressee", "find_addressee"]
 

@@ -6,11 +6,11 @@ import enum
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from ledger.events import Event
-from ledger.events.lots import LotReworked
-from ledger.records import AssignmentState
-from ledger.store import Rows
-from ledger.store.rows import (
+from millmark.ledger.events import Event
+from millmark.ledger.events.lots import LotReworked
+from millmark.ledger.records import AssignmentState
+from millmark.ledger.store import Rows
+from millmark.ledger.store.rows import (
     AssignmentRow,
     CertificateRow,
     LotRow,
@@ -21,9 +21,9 @@ from ledger.store.rows import (
     RecordHistoryRow,
     RecordRow,
 )
-from services.handover import parties
-from services.planning import handing
-from services.planning.repository import What
+from millmark.services.handover import parties
+from millmark.services.planning import handing
+from millmark.services.planning.repository import What
 
 __all__ = ["WHOLE", "Allowance", "Gets", "add", "roots_of_order"]
 
@@ -200,7 +200,7 @@ def _orders_with(rows: Rows, subjects: Iterable[bytes], recipient: int) -> set[b
 
 
 def _add_nothing(_rows: Rows, _record: RecordRow, _event: Event, _recipient: int, _to: Allowance) -> None:
-    """What the bundle itself decides: see `services.handover.building`."""
+    """What the bundle itself decides: see `millmark.services.handover.building`."""
 
 
 def _add_measurement(_rows: Rows, record: RecordRow, _event: Event, _recipient: int, to: Allowance) -> None:

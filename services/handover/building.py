@@ -6,25 +6,25 @@ import enum
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-from ledger.bundle import parse_bundle
-from ledger.canonical import Json
-from ledger.chain import Chain
-from ledger.claims import Claims, parse_claims
-from ledger.events import HISTORY_EVENTS, decode
-from ledger.evidence import WINDOW_ID
-from ledger.ids import Identity
-from ledger.provenance import Disclosing, build_bundle
-from ledger.provenance.disclosure import choose_fields
-from ledger.store import Book, Connection, Rows, Store
-from ledger.store.rows import CertificateRow, RecordRow
-from services.handover.allowances import roots_of_order
-from services.handover.content import Content
-from services.handover.erasures import apply_erasures
-from services.handover.errors import HandoverEarlyError, HandoverError
-from services.handover.repository import HandoverRepository
-from services.handover.table import Allowance, Gets, allow, find_record, is_standing
-from services.planning.handing import open_leaves
-from services.planning.leaves import OpenedLeaf
+from millmark.ledger.bundle import parse_bundle
+from millmark.ledger.canonical import Json
+from millmark.ledger.chain import Chain
+from millmark.ledger.claims import Claims, parse_claims
+from millmark.ledger.events import HISTORY_EVENTS, decode
+from millmark.ledger.evidence import WINDOW_ID
+from millmark.ledger.ids import Identity
+from millmark.ledger.provenance import Disclosing, build_bundle
+from millmark.ledger.provenance.disclosure import choose_fields
+from millmark.ledger.store import Book, Connection, Rows, Store
+from millmark.ledger.store.rows import CertificateRow, RecordRow
+from millmark.services.handover.allowances import roots_of_order
+from millmark.services.handover.content import Content
+from millmark.services.handover.erasures import apply_erasures
+from millmark.services.handover.errors import HandoverEarlyError, HandoverError
+from millmark.services.handover.repository import HandoverRepository
+from millmark.services.handover.table import Allowance, Gets, allow, find_record, is_standing
+from millmark.services.planning.handing import open_leaves
+from millmark.services.planning.leaves import OpenedLeaf
 
 __all__ = ["EARLY", "NotDueError", "Rest", "build_content", "find_rest", "roots_in"]
 

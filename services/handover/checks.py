@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
-from ledger.ages import MAX_ANCESTRY
-from ledger.bundle import Bundle, encode_bundle, parse_bundle
-from ledger.canonical import to_hex
-from ledger.chain import Chain, fetch_headers, fetch_seals, fetch_trust
-from ledger.errors import BundleError, ProofError
-from ledger.headers import parse_header
-from ledger.ids import Identity, SubjectKind
-from ledger.names import subjects_of, verify_name
-from ledger.store import Rows
-from ledger.store.rows import ChainIdentityRow, LotRow, MachineRow, NameKeyRow, OrderRow, StreamRow
-from ledger.trust import BelievedBlock
-from ledger.verify import VerificationError, verify_bundle
-from services.handover.errors import HandoverEarlyError, HandoverRefusedError
+from millmark.ledger.ages import MAX_ANCESTRY
+from millmark.ledger.bundle import Bundle, encode_bundle, parse_bundle
+from millmark.ledger.canonical import to_hex
+from millmark.ledger.chain import Chain, fetch_headers, fetch_seals, fetch_trust
+from millmark.ledger.errors import BundleError, ProofError
+from millmark.ledger.headers import parse_header
+from millmark.ledger.ids import Identity, SubjectKind
+from millmark.ledger.names import subjects_of, verify_name
+from millmark.ledger.store import Rows
+from millmark.ledger.store.rows import ChainIdentityRow, LotRow, MachineRow, NameKeyRow, OrderRow, StreamRow
+from millmark.ledger.trust import BelievedBlock
+from millmark.ledger.verify import VerificationError, verify_bundle
+from millmark.services.handover.errors import HandoverEarlyError, HandoverRefusedError
 
 __all__ = ["extend_to_present", "verify_names", "verify_with_node"]
 

@@ -8,16 +8,16 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ledger.canonical import MAX_SAFE_INTEGER, Json, canonical_json, parse_hex32, parse_json, to_hex
-from ledger.claims import Claims, parse_claims
-from ledger.errors import CanonicalError, ClaimsError, IdentifierError, RecordError
-from ledger.ids import Identity, SubjectKind
-from ledger.names import MAX_NAME_KEYS, NAME_PROOF_BYTES, salt_of
-from services.handover.envelope import MAX_CONTENT_BYTES
-from services.handover.erasures import Erasure
-from services.handover.errors import HandoverRefusedError
-from services.planning.errors import PlanningError
-from services.planning.leaves import OpenedLeaf, parse_opened_leaf
+from millmark.ledger.canonical import MAX_SAFE_INTEGER, Json, canonical_json, parse_hex32, parse_json, to_hex
+from millmark.ledger.claims import Claims, parse_claims
+from millmark.ledger.errors import CanonicalError, ClaimsError, IdentifierError, RecordError
+from millmark.ledger.ids import Identity, SubjectKind
+from millmark.ledger.names import MAX_NAME_KEYS, NAME_PROOF_BYTES, salt_of
+from millmark.services.handover.envelope import MAX_CONTENT_BYTES
+from millmark.services.handover.erasures import Erasure
+from millmark.services.handover.errors import HandoverRefusedError
+from millmark.services.planning.errors import PlanningError
+from millmark.services.planning.leaves import OpenedLeaf, parse_opened_leaf
 
 __all__ = ["MAX_LISTED", "Content", "encode_content", "parse_content"]
 

@@ -12,23 +12,23 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from ledger.chain import Chain
-from ledger.claims import Path
-from ledger.errors import InputError, NotFoundError
-from ledger.records import Contract
-from ledger.signatures import Signer
-from ledger.store import Connection, Feed, Position, Registry, Rows, Store
-from ledger.store.rows import RecordRow
-from services.handover.addressees import find_addressee
-from services.handover.building import EARLY, NotDueError, Rest, build_content, find_rest
-from services.handover.content import Content, encode_content
-from services.handover.envelope import Envelope, Route, encode_envelope, seal
-from services.handover.erasures import Erasure, find_commitment, sign_erasure, write_path
-from services.handover.errors import HandoverEarlyError
-from services.handover.repository import DeliveryRow, HandoverRepository
-from services.handover.table import recipients_of
-from services.planning.receipts import Receipt, verify_receipts
-from services.planning.repository import PlanningRepository
+from millmark.ledger.chain import Chain
+from millmark.ledger.claims import Path
+from millmark.ledger.errors import InputError, NotFoundError
+from millmark.ledger.records import Contract
+from millmark.ledger.signatures import Signer
+from millmark.ledger.store import Connection, Feed, Position, Registry, Rows, Store
+from millmark.ledger.store.rows import RecordRow
+from millmark.services.handover.addressees import find_addressee
+from millmark.services.handover.building import EARLY, NotDueError, Rest, build_content, find_rest
+from millmark.services.handover.content import Content, encode_content
+from millmark.services.handover.envelope import Envelope, Route, encode_envelope, seal
+from millmark.services.handover.erasures import Erasure, find_commitment, sign_erasure, write_path
+from millmark.services.handover.errors import HandoverEarlyError
+from millmark.services.handover.repository import DeliveryRow, HandoverRepository
+from millmark.services.handover.table import recipients_of
+from millmark.services.planning.receipts import Receipt, verify_receipts
+from millmark.services.planning.repository import PlanningRepository
 
 __all__ = ["WAITS_S", "Deliveries", "State", "ask_others_to_erase", "ask_others_to_erase_all"]
 

@@ -19,14 +19,14 @@ from collections.abc import Callable, Sequence
 
 from structlog.typing import FilteringBoundLogger
 
-from ledger.errors import MillmarkError
-from ledger.store import Store
-from services.handover.deliveries import Deliveries, State
-from services.handover.repository import DeliveryRow, HandoverRepository
-from services.handover.sending import TIMEOUT_S, Answer, send
-from services.serving.failures import withhold_addresses
-from services.serving.loop import Loop
-from services.serving.troubles import Trouble
+from millmark.ledger.errors import MillmarkError
+from millmark.ledger.store import Store
+from millmark.services.handover.deliveries import Deliveries, State
+from millmark.services.handover.repository import DeliveryRow, HandoverRepository
+from millmark.services.handover.sending import TIMEOUT_S, Answer, send
+from millmark.services.serving.failures import withhold_addresses
+from millmark.services.serving.loop import Loop
+from millmark.services.serving.troubles import Trouble
 
 __all__ = ["LATE_S", "HandoverDispatcher"]
 

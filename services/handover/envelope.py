@@ -14,11 +14,11 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
-from ledger.canonical import MAX_SAFE_INTEGER, Json, canonical_json, keccak256, parse_json, sha256, to_hex
-from ledger.errors import CanonicalError, SigningError
-from ledger.signatures import Signature, Signer, recover_address
-from services.directory.recipient_keys import typed_digest
-from services.handover.errors import HandoverRefusedError
+from millmark.ledger.canonical import MAX_SAFE_INTEGER, Json, canonical_json, keccak256, parse_json, sha256, to_hex
+from millmark.ledger.errors import CanonicalError, SigningError
+from millmark.ledger.signatures import Signature, Signer, recover_address
+from millmark.services.directory.recipient_keys import typed_digest
+from millmark.services.handover.errors import HandoverRefusedError
 
 __all__ = [
     "FORMAT",

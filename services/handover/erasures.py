@@ -10,15 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ledger.canonical import canonical_json, keccak256, parse_json, sha256
-from ledger.claims import Claims, Path
-from ledger.errors import ClaimsError, SigningError
-from ledger.records import Contract
-from ledger.signatures import Signature, Signer, recover_address
-from ledger.store import Rows
-from ledger.store.rows import ChainIdentityRow, KeyRow, RecordRow
-from services.directory.recipient_keys import typed_digest
-from services.handover.errors import HandoverRefusedError
+from millmark.ledger.canonical import canonical_json, keccak256, parse_json, sha256
+from millmark.ledger.claims import Claims, Path
+from millmark.ledger.errors import ClaimsError, SigningError
+from millmark.ledger.records import Contract
+from millmark.ledger.signatures import Signature, Signer, recover_address
+from millmark.ledger.store import Rows
+from millmark.ledger.store.rows import ChainIdentityRow, KeyRow, RecordRow
+from millmark.services.directory.recipient_keys import typed_digest
+from millmark.services.handover.errors import HandoverRefusedError
 
 __all__ = ["Erasure", "apply_erasures", "find_commitment", "parse_path", "sign_erasure", "verify_erasure", "write_path"]
 
@@ -34,7 +34,7 @@ class Erasure:
     path: str
     """Canonical JSON of the path."""
     contract: str
-    """ledger.records.Contract of the record; empty for an erasure of one's own, which is not passed on."""
+    """millmark.ledger.records.Contract of the record; empty for an erasure of one's own, which is not passed on."""
     record: int
     """The record that commits to the document. Its author is whose statement this is."""
     signature: bytes

@@ -1,4 +1,4 @@
-"""Errors of the handover package, below the root in `ledger.errors`.
+"""Errors of the handover package, below the root in `millmark.ledger.errors`.
 
 MillmarkError
   HandoverError              a hand-over cannot be made, sent or kept
@@ -8,7 +8,7 @@ MillmarkError
 
 from __future__ import annotations
 
-from ledger.errors import MillmarkError, Retry
+from millmark.ledger.errors import MillmarkError, Retry
 
 __all__ = ["HandoverEarlyError", "HandoverError", "HandoverRefusedError"]
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 
-from ledger.bundle import Bundle, IdentityShown
-from ledger.claims import Claims, Field, parse_claims
-from ledger.ids import Identity
-from ledger.provenance.opened import find_opened
-from ledger.store import Book, Connection, Rows
-from ledger.store.book_rows import ModelFileRow
-from ledger.store.rows import CertificateRow
-from services.handover.content import Content
-from services.handover.erasures import Erasure, apply_erasures
-from services.handover.repository import HandoverRepository
+from millmark.ledger.bundle import Bundle, IdentityShown
+from millmark.ledger.claims import Claims, Field, parse_claims
+from millmark.ledger.ids import Identity
+from millmark.ledger.provenance.opened import find_opened
+from millmark.ledger.store import Book, Connection, Rows
+from millmark.ledger.store.book_rows import ModelFileRow
+from millmark.ledger.store.rows import CertificateRow
+from millmark.services.handover.content import Content
+from millmark.services.handover.erasures import Erasure, apply_erasures
+from millmark.services.handover.repository import HandoverRepository
 
 __all__ = ["keep", "names_in"]
 

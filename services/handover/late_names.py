@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from ledger.ids import Identity, SubjectKind
-from ledger.provenance import MAX_TRACED
-from ledger.store import Book, Connection, Lineage, Rows
-from ledger.store.rows import PackingRow, RecordHistoryRow
-from services.handover.allowances import Gets
-from services.handover.repository import DeliveryRow, HandoverRepository
-from services.handover.table import find_record, is_standing, recipients_of
+from millmark.ledger.ids import Identity, SubjectKind
+from millmark.ledger.provenance import MAX_TRACED
+from millmark.ledger.store import Book, Connection, Lineage, Rows
+from millmark.ledger.store.rows import PackingRow, RecordHistoryRow
+from millmark.services.handover.allowances import Gets
+from millmark.services.handover.repository import DeliveryRow, HandoverRepository
+from millmark.services.handover.table import find_record, is_standing, recipients_of
 
 __all__ = ["send_again", "unknown_lots"]
 

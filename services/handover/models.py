@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ledger.canonical import canonical_json, sha256
-from ledger.chain import Chain
-from ledger.claims import Claims, Field
-from ledger.store import Book, Rows, Store
-from ledger.store.book_rows import ModelFileRow
-from ledger.store.rows import ModelRow
+from millmark.ledger.canonical import canonical_json, sha256
+from millmark.ledger.chain import Chain
+from millmark.ledger.claims import Claims, Field
+from millmark.ledger.store import Book, Rows, Store
+from millmark.ledger.store.book_rows import ModelFileRow
+from millmark.ledger.store.rows import ModelRow
 
 __all__ = ["fetch_models"]
 

@@ -3,12 +3,20 @@
 
 from __future__ import annotations
 
-from ledger.events import Event
-from ledger.events.notes import NoteRecorded
-from ledger.provenance.concerned import carried_in, find_concerned, packed_in, walk
-from ledger.records import NoteKind
-from ledger.store import Rows
-from ledger.store.rows import AssignmentRow, LotInputRow, LotOutputRow, LotRow, NoteRow, RecordHistoryRow, RecordRow
+from millmark.ledger.events import Event
+from millmark.ledger.events.notes import NoteRecorded
+from millmark.ledger.provenance.concerned import carried_in, find_concerned, packed_in, walk
+from millmark.ledger.records import NoteKind
+from millmark.ledger.store import Rows
+from millmark.ledger.store.rows import (
+    AssignmentRow,
+    LotInputRow,
+    LotOutputRow,
+    LotRow,
+    NoteRow,
+    RecordHistoryRow,
+    RecordRow,
+)
 
 __all__ = ["authors", "called_back", "makers"]
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ledger.events import Event
-from ledger.events.certificates import CertificateIssued
-from ledger.events.custody import CustodyOffered, ReturnOffered
-from ledger.events.evidence import StreamAnchored
-from ledger.events.lots import LotReworked
-from ledger.events.orders import AssignmentProposed, OrderPlaced, RevisionAccepted, RevisionProposed
-from ledger.records import AssignmentState, LotState, OrderState, Role
-from ledger.store import Rows
-from ledger.store.rows import (
+from millmark.ledger.events import Event
+from millmark.ledger.events.certificates import CertificateIssued
+from millmark.ledger.events.custody import CustodyOffered, ReturnOffered
+from millmark.ledger.events.evidence import StreamAnchored
+from millmark.ledger.events.lots import LotReworked
+from millmark.ledger.events.orders import AssignmentProposed, OrderPlaced, RevisionAccepted, RevisionProposed
+from millmark.ledger.records import AssignmentState, LotState, OrderState, Role
+from millmark.ledger.store import Rows
+from millmark.ledger.store.rows import (
     AssignmentRow,
     CustodyChangeRow,
     LotRow,
@@ -22,8 +22,8 @@ from ledger.store.rows import (
     RecordRow,
     gates_of,
 )
-from services.planning import handing
-from services.planning.repository import LeafRow, What
+from millmark.services.planning import handing
+from millmark.services.planning.repository import LeafRow, What
 
 __all__ = [
     "OFFERS",

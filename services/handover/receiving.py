@@ -21,25 +21,25 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ledger.bundle import Bundle
-from ledger.chain import Chain
-from ledger.provenance.permissions import Visibility
-from ledger.signatures import Signer
-from ledger.store import Book, Feed, Lineage, Registry, Rows, Store
-from ledger.store.book_rows import ModelFileRow
-from services.documents.key_files import read_recipient_key
-from services.handover.building import roots_in
-from services.handover.checks import verify_names, verify_with_node
-from services.handover.content import Content, parse_content
-from services.handover.envelope import Envelope, Head, is_handover, open_envelope, parse_envelope
-from services.handover.erasures import verify_erasure
-from services.handover.errors import HandoverEarlyError, HandoverRefusedError
-from services.handover.keeping import keep, names_in
-from services.handover.late_names import send_again, unknown_lots
-from services.handover.models import fetch_models
-from services.handover.repository import HandoverRepository, KeptRow
-from services.handover.table import WHOLE, Allowance, allow_incoming, find_record, is_handed_over
-from services.planning.arriving import (
+from millmark.ledger.bundle import Bundle
+from millmark.ledger.chain import Chain
+from millmark.ledger.provenance.permissions import Visibility
+from millmark.ledger.signatures import Signer
+from millmark.ledger.store import Book, Feed, Lineage, Registry, Rows, Store
+from millmark.ledger.store.book_rows import ModelFileRow
+from millmark.services.documents.key_files import read_recipient_key
+from millmark.services.handover.building import roots_in
+from millmark.services.handover.checks import verify_names, verify_with_node
+from millmark.services.handover.content import Content, parse_content
+from millmark.services.handover.envelope import Envelope, Head, is_handover, open_envelope, parse_envelope
+from millmark.services.handover.erasures import verify_erasure
+from millmark.services.handover.errors import HandoverEarlyError, HandoverRefusedError
+from millmark.services.handover.keeping import keep, names_in
+from millmark.services.handover.late_names import send_again, unknown_lots
+from millmark.services.handover.models import fetch_models
+from millmark.services.handover.repository import HandoverRepository, KeptRow
+from millmark.services.handover.table import WHOLE, Allowance, allow_incoming, find_record, is_handed_over
+from millmark.services.planning.arriving import (
     Arrival,
     CallUnknownError,
     acknowledge,
@@ -47,8 +47,8 @@ from services.planning.arriving import (
     keep_arrival,
     verify_arrival,
 )
-from services.planning.errors import PlanningError
-from services.planning.repository import PlanningRepository, ReceiptRow
+from millmark.services.planning.errors import PlanningError
+from millmark.services.planning.repository import PlanningRepository, ReceiptRow
 
 __all__ = ["Kept", "Receiver"]
 

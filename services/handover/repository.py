@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, Row, case, func, select, update
 
-from ledger.store import Rows, Store, schema_of
-from services.handover.erasures import Erasure
+from millmark.ledger.store import Rows, Store, schema_of
+from millmark.services.handover.erasures import Erasure
 
 __all__ = ["DeliveryRow", "HandoverRepository", "KeptRow", "WaitingCount", "count_handovers"]
 
@@ -24,7 +24,7 @@ class DeliveryRow:
     """The ledger's record because of which it is due."""
     recipient: int
     state: str
-    """services.handover.deliveries.State."""
+    """millmark.services.handover.deliveries.State."""
     text: bytes
     """The sealed hand-over, from when it was first made until it is delivered; empty otherwise."""
     digest: bytes
@@ -72,7 +72,8 @@ class GivenRow:
 
 @dataclass(slots=True)
 class ErasureRow:
-    """A field of a document that was erased here, and that no hand-over brings back (services.handover.erasures)."""
+    """A field of a document that was erased here, and that no hand-over brings back
+    (millmark.services.handover.erasures)."""
 
     root: bytes
     path: str

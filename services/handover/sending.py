@@ -1,6 +1,6 @@
 """Sends one hand-over to the recipient's gateway, within one time limit. Nothing in the answer is believed.
 
-Receipts in it are verified by their signatures, and kept only then (services.planning.receipts)."""
+Receipts in it are verified by their signatures, and kept only then (millmark.services.planning.receipts)."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import ssl
 from dataclasses import dataclass
 from typing import Final
 
-from ledger.canonical import parse_json
-from ledger.errors import CanonicalError
-from services.handover.envelope import MEDIA_TYPE
-from services.planning.receipts import Receipt, parse_receipts
-from services.serving.partner_requests import UnansweredError, ask_partner
+from millmark.ledger.canonical import parse_json
+from millmark.ledger.errors import CanonicalError
+from millmark.services.handover.envelope import MEDIA_TYPE
+from millmark.services.planning.receipts import Receipt, parse_receipts
+from millmark.services.serving.partner_requests import UnansweredError, ask_partner
 
 __all__ = ["TIMEOUT_S", "Answer", "send"]
 

@@ -10,15 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from ledger.events import Event
-from ledger.events.evidence import StreamAnchored
-from ledger.records import Contract
-from ledger.store import Rows
-from ledger.store.rows import RecordRow
-from services.handover import notices, parties
-from services.handover.allowances import WHOLE, Allowance, Gets, add
-from services.planning import handing
-from services.planning.repository import What
+from millmark.ledger.events import Event
+from millmark.ledger.events.evidence import StreamAnchored
+from millmark.ledger.records import Contract
+from millmark.ledger.store import Rows
+from millmark.ledger.store.rows import RecordRow
+from millmark.services.handover import notices, parties
+from millmark.services.handover.allowances import WHOLE, Allowance, Gets, add
+from millmark.services.planning import handing
+from millmark.services.planning.repository import What
 
 __all__ = [
     "TABLE",
@@ -92,7 +92,7 @@ def allow_incoming(rows: Rows, record: RecordRow, sender: int, recipient: int) -
     """What `recipient` takes from `sender` because of a record; None if nothing.
 
     To whom an anchor's entries go is written in the entries, which only their author has: the recipient judges each
-    of them when it is opened (services.planning.arriving).
+    of them when it is opened (millmark.services.planning.arriving).
     """
     if record.kind != StreamAnchored.__name__:
         return allow(rows, record, sender, recipient)

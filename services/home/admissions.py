@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count
 
-from ledger.chain.codec import read_function
-from ledger.errors import InputError
-from ledger.records import Admit, Contract
-from ledger.store import Store
-from ledger.store.outbox import Outbox, OutboxState, QueuedRecord
-from services.directory.grounds import ConsortiumGround
-from services.directory.repository import DirectoryRepository
-from services.home.requests import AdmissionRequest
+from millmark.ledger.chain.codec import read_function
+from millmark.ledger.errors import InputError
+from millmark.ledger.records import Admit, Contract
+from millmark.ledger.store import Store
+from millmark.ledger.store.outbox import Outbox, OutboxState, QueuedRecord
+from millmark.services.directory.grounds import ConsortiumGround
+from millmark.services.directory.repository import DirectoryRepository
+from millmark.services.home.requests import AdmissionRequest
 
 __all__ = [
     "ENDED",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ledger.events.registry import ParticipantAdmitted
-from ledger.records import Contract
-from ledger.store import Connection, Rows
-from ledger.store.rows import KeyRow, ParticipantRow, RecordRow
+from millmark.ledger.events.registry import ParticipantAdmitted
+from millmark.ledger.records import Contract
+from millmark.ledger.store import Connection, Rows
+from millmark.ledger.store.rows import KeyRow, ParticipantRow, RecordRow
 
 __all__ = ["find_admitted", "find_unaccepted"]
 

@@ -24,10 +24,10 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from ledger.errors import InputError, SettingsError, SigningError
-from ledger.keys import read_private
-from services.files import read_bounded, write_private_whole, write_whole
-from services.home.layout import Layout
+from millmark.ledger.errors import InputError, SettingsError, SigningError
+from millmark.ledger.keys import read_private
+from millmark.services.files import read_bounded, write_private_whole, write_whole
+from millmark.services.home.layout import Layout
 
 __all__ = ["SERVER_LIFE", "Shown", "certify", "is_own", "read_authority_name", "show_certificate", "verify_hostname"]
 

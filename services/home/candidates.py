@@ -6,19 +6,19 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ledger.claims import Claims, build_claims
-from ledger.errors import InputError
-from ledger.keys import to_checksum
-from ledger.records import Admit, Role
-from ledger.signatures import Address
-from ledger.store import Book, Connection, Registry, Rows, Store
-from ledger.store.rows import KeyRow
-from services.directory import DirectoryEntry
-from services.directory.grounds import ConsortiumGround
-from services.directory.issuing import keep_admission
-from services.directory.repository import DirectoryRepository
-from services.home.admitted import find_admitted
-from services.home.requests import AdmissionRequest
+from millmark.ledger.claims import Claims, build_claims
+from millmark.ledger.errors import InputError
+from millmark.ledger.keys import to_checksum
+from millmark.ledger.records import Admit, Role
+from millmark.ledger.signatures import Address
+from millmark.ledger.store import Book, Connection, Registry, Rows, Store
+from millmark.ledger.store.rows import KeyRow
+from millmark.services.directory import DirectoryEntry
+from millmark.services.directory.grounds import ConsortiumGround
+from millmark.services.directory.issuing import keep_admission
+from millmark.services.directory.repository import DirectoryRepository
+from millmark.services.home.admitted import find_admitted
+from millmark.services.home.requests import AdmissionRequest
 
 __all__ = ["Candidate", "add_names", "candidate_of", "keep_candidate", "keep_numbers", "verify_for_this_ledger"]
 

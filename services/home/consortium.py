@@ -7,13 +7,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ledger.canonical import Json, parse_json
-from ledger.chain import find_profile
-from ledger.chain.deployment import Deployment, deployment_to_json, parse_deployment
-from ledger.errors import CanonicalError, InputError, SettingsError, TrustError
-from ledger.signatures import Address, to_checksum
-from ledger.trust import parse_checksum, parse_members
-from services.directory.document import verify_gateway_url, verify_name
+from millmark.ledger.canonical import Json, parse_json
+from millmark.ledger.chain import find_profile
+from millmark.ledger.chain.deployment import Deployment, deployment_to_json, parse_deployment
+from millmark.ledger.errors import CanonicalError, InputError, SettingsError, TrustError
+from millmark.ledger.signatures import Address, to_checksum
+from millmark.ledger.trust import parse_checksum, parse_members
+from millmark.services.directory.document import verify_gateway_url, verify_name
 
 __all__ = ["MAX_CONSORTIUM_BYTES", "Consortium", "parse_consortium"]
 

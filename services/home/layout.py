@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ledger.errors import SettingsError
-from services.settings import AUTHORITY_FILES, SETTINGS_FILE
+from millmark.ledger.errors import SettingsError
+from millmark.services.settings import AUTHORITY_FILES, SETTINGS_FILE
 
 __all__ = ["Layout"]
 

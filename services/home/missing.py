@@ -9,19 +9,19 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ledger.keys import to_checksum
-from ledger.store import Connection, Registry, Rows
-from ledger.store.rows import KeyRow, NameKeyRow
-from services.access.people.addresses import accepts_passkeys
-from services.access.people.repository import PeopleRepository
-from services.directory import DirectoryRepository, RecipientKeyError, verify_statement
-from services.directory.following import published_digest
-from services.directory.issuing import draft_entries
-from services.home.admitted import find_admitted, find_unaccepted
-from services.home.lacking import Missing
-from services.home.layout import Layout
-from services.home.paying_keys import address_of, key_path
-from services.settings import Settings
+from millmark.ledger.keys import to_checksum
+from millmark.ledger.store import Connection, Registry, Rows
+from millmark.ledger.store.rows import KeyRow, NameKeyRow
+from millmark.services.access.people.addresses import accepts_passkeys
+from millmark.services.access.people.repository import PeopleRepository
+from millmark.services.directory import DirectoryRepository, RecipientKeyError, verify_statement
+from millmark.services.directory.following import published_digest
+from millmark.services.directory.issuing import draft_entries
+from millmark.services.home.admitted import find_admitted, find_unaccepted
+from millmark.services.home.lacking import Missing
+from millmark.services.home.layout import Layout
+from millmark.services.home.paying_keys import address_of, key_path
+from millmark.services.settings import Settings
 
 __all__ = ["Missing", "find_missing", "find_missing_files"]
 
@@ -68,7 +68,7 @@ def _files(settings: Settings) -> Iterator[Missing]:
     if layout.authority_key.exists():  # it may be kept elsewhere until it is needed
         yield from _secret_file("the authority", layout.authority_key)
     if settings.gateway_tls_certificate is not None:
-        from services.home.tls_state import find_missing_of_tls  # noqa: PLC0415 - X.509, used with a certificate only
+        from millmark.services.home.tls_state import find_missing_of_tls  # noqa: PLC0415 - X.509, used with a certificate only
 
         yield from find_missing_of_tls(settings, settings.home / settings.gateway_tls_certificate, datetime.now(UTC))
     if (layout.request.exists() or layout.consortium.exists()) and not _is_listening(settings):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from ledger.errors import SigningError
-from ledger.keys import open_signer, parse_address, read_private
-from ledger.store import Connection
-from ledger.store.outbox_spending import known_signers
-from services.settings import Settings
+from millmark.ledger.errors import SigningError
+from millmark.ledger.keys import open_signer, parse_address, read_private
+from millmark.ledger.store import Connection
+from millmark.ledger.store.outbox_spending import known_signers
+from millmark.services.settings import Settings
 
 __all__ = ["address_of", "find_paying_keys", "key_path"]
 

@@ -10,14 +10,14 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from ledger.canonical import Json, parse_json
-from ledger.errors import CanonicalError, InputError, TrustError
-from ledger.records import ALL_ROLES, Role
-from ledger.signatures import Address, to_checksum
-from ledger.trust import parse_checksum, parse_members, parse_number
-from services.directory.document import DirectoryEntry, entry_from_json, entry_to_json
-from services.directory.errors import RecipientKeyError
-from services.directory.grounds import ConsortiumGround
+from millmark.ledger.canonical import Json, parse_json
+from millmark.ledger.errors import CanonicalError, InputError, TrustError
+from millmark.ledger.records import ALL_ROLES, Role
+from millmark.ledger.signatures import Address, to_checksum
+from millmark.ledger.trust import parse_checksum, parse_members, parse_number
+from millmark.services.directory.document import DirectoryEntry, entry_from_json, entry_to_json
+from millmark.services.directory.errors import RecipientKeyError
+from millmark.services.directory.grounds import ConsortiumGround
 
 __all__ = ["MAX_REQUEST_BYTES", "AdmissionRequest", "parse_request"]
 

@@ -6,8 +6,8 @@ from __future__ import annotations
 import json
 import re
 
-from services.home.layout import Layout
-from services.serving.hosts import LOOPBACK_HOSTS
+from millmark.services.home.layout import Layout
+from millmark.services.serving.hosts import LOOPBACK_HOSTS
 
 __all__ = ["company_settings", "operator_settings", "set_setting", "set_tls"]
 

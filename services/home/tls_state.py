@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ledger.errors import InputError, SettingsError
-from services.home.authority import is_own, show_certificate
-from services.home.lacking import Missing
-from services.home.layout import Layout
-from services.settings import Settings
+from millmark.ledger.errors import InputError, SettingsError
+from millmark.services.home.authority import is_own, show_certificate
+from millmark.services.home.lacking import Missing
+from millmark.services.home.layout import Layout
+from millmark.services.settings import Settings
 
 __all__ = ["find_missing_of_tls"]
 

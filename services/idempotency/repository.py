@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, delete
 
-from ledger.store import Rows, schema_of
+from millmark.ledger.store import Rows, schema_of
 
 __all__ = ["AnswerRepository", "AnswerRow"]
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ledger.errors import InputError
-from ledger.provenance import Reader, find_certificate, find_issue, open_reader
-from ledger.records import Challenge, Inference, Issued, Item, Measured, Statement, Verdict
-from ledger.store import Store
-from ledger.store.rows import CertificateRow, ModelRow
-from quality.audit import Extract, audit, build_context, build_window_leaf_data
-from quality.decision import Verdict as QualityVerdict
-from quality.digest import Inference as QualityInference
-from quality.digest import build_input_commitment
-from quality.errors import AuditError, QualityError
-from quality.inputs import pack_window
-from services.inspections.extracts import OpenedInference
-from services.inspections.statements import to_ledger_verdict
+from millmark.ledger.errors import InputError
+from millmark.ledger.provenance import Reader, find_certificate, find_issue, open_reader
+from millmark.ledger.records import Challenge, Inference, Issued, Item, Measured, Statement, Verdict
+from millmark.ledger.store import Store
+from millmark.ledger.store.rows import CertificateRow, ModelRow
+from millmark.quality.audit import Extract, audit, build_context, build_window_leaf_data
+from millmark.quality.decision import Verdict as QualityVerdict
+from millmark.quality.digest import Inference as QualityInference
+from millmark.quality.digest import build_input_commitment
+from millmark.quality.errors import AuditError, QualityError
+from millmark.quality.inputs import pack_window
+from millmark.services.inspections.extracts import OpenedInference
+from millmark.services.inspections.statements import to_ledger_verdict
 
 __all__ = ["PreparedChallenge", "build_challenge", "build_statement", "find_fault", "prepare_challenge"]
 

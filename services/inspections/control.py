@@ -11,11 +11,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ledger.provenance import Reader
-from ledger.records import Verdict
-from ledger.store.rows import CertificateRow
-from quality.control import ControlChart, Group, Individuals, chart_individuals, chart_proportions
-from services.inspections.windows import Models, score_of
+from millmark.ledger.provenance import Reader
+from millmark.ledger.records import Verdict
+from millmark.ledger.store.rows import CertificateRow
+from millmark.quality.control import ControlChart, Group, Individuals, chart_individuals, chart_proportions
+from millmark.services.inspections.windows import Models, score_of
 
 __all__ = [
     "GROUP",

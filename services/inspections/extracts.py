@@ -1,23 +1,23 @@
 """Certified inferences from the private book: opened for a challenge, and as extracts, with their model, for
-re-execution by `python -m quality audit`."""
+re-execution by `python -m millmark.quality audit`."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
 
-from ledger.canonical import canonical_json, sha256
-from ledger.chain import Chain
-from ledger.errors import NotFoundError
-from ledger.provenance import Reader, build_shared_measurements, find_certificate, open_reader
-from ledger.provenance.answers import SharedMeasurement
-from ledger.store import Store
-from ledger.store.rows import CertificateRow, ModelRow
-from quality.audit import Binding, Extract
-from quality.digest import build_input_commitment
-from quality.inputs import unpack_window
-from quality.model import model_digest
-from services.inspections.statements import to_model_verdict
+from millmark.ledger.canonical import canonical_json, sha256
+from millmark.ledger.chain import Chain
+from millmark.ledger.errors import NotFoundError
+from millmark.ledger.provenance import Reader, build_shared_measurements, find_certificate, open_reader
+from millmark.ledger.provenance.answers import SharedMeasurement
+from millmark.ledger.store import Store
+from millmark.ledger.store.rows import CertificateRow, ModelRow
+from millmark.quality.audit import Binding, Extract
+from millmark.quality.digest import build_input_commitment
+from millmark.quality.inputs import unpack_window
+from millmark.quality.model import model_digest
+from millmark.services.inspections.statements import to_model_verdict
 
 __all__ = [
     "OpenedInference",

@@ -10,17 +10,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ledger.provenance import Reader, open_reader
-from ledger.records import ModelState, Verdict
-from ledger.store import Store
-from ledger.store.book_rows import InferenceRow, ModelFileRow
-from ledger.store.rows import CertificateRow, ModelRow
-from quality.drift import ACTING_ROWS, ALARM_PSI, GROUP, Drift, Reference, parse_reference, watch
-from quality.errors import InputError
-from quality.inputs import unpack_window
-from quality.metrics import wilson
-from quality.model import load_family, parse_model
-from services.inspections.grounds import HealthGround
+from millmark.ledger.provenance import Reader, open_reader
+from millmark.ledger.records import ModelState, Verdict
+from millmark.ledger.store import Store
+from millmark.ledger.store.book_rows import InferenceRow, ModelFileRow
+from millmark.ledger.store.rows import CertificateRow, ModelRow
+from millmark.quality.drift import ACTING_ROWS, ALARM_PSI, GROUP, Drift, Reference, parse_reference, watch
+from millmark.quality.errors import InputError
+from millmark.quality.inputs import unpack_window
+from millmark.quality.metrics import wilson
+from millmark.quality.model import load_family, parse_model
+from millmark.services.inspections.grounds import HealthGround
 
 __all__ = [
     "FieldFigures",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ledger.evidence import build_inference_context
-from ledger.records import Item, Statement, Verdict
-from quality.decision import Verdict as ModelVerdict
+from millmark.ledger.evidence import build_inference_context
+from millmark.ledger.records import Item, Statement, Verdict
+from millmark.quality.decision import Verdict as ModelVerdict
 
 __all__ = ["InspectedEntry", "to_ledger_verdict", "to_model_verdict"]
 

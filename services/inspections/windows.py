@@ -6,14 +6,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ledger.errors import NotFoundError
-from ledger.provenance import Reader
-from ledger.provenance.answers import Certificate
-from ledger.store.book_rows import InferenceRow
-from ledger.store.rows import CertificateRow, ModelRow
-from quality.errors import QualityError
-from quality.inputs import unpack_window
-from quality.model import Model, model_digest, parse_model
+from millmark.ledger.errors import NotFoundError
+from millmark.ledger.provenance import Reader
+from millmark.ledger.provenance.answers import Certificate
+from millmark.ledger.store.book_rows import InferenceRow
+from millmark.ledger.store.rows import CertificateRow, ModelRow
+from millmark.quality.errors import QualityError
+from millmark.quality.inputs import unpack_window
+from millmark.quality.model import Model, model_digest, parse_model
 
 __all__ = ["MeasuredWindow", "Models", "find_latest_windows", "find_window", "score_of"]
 

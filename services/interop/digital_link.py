@@ -14,8 +14,8 @@ from urllib.parse import parse_qsl
 
 import segno
 
-from ledger.errors import IdentifierError
-from ledger.ids import SALT_BYTES, DigitalLink, parse_digital_link
+from millmark.ledger.errors import IdentifierError
+from millmark.ledger.ids import SALT_BYTES, DigitalLink, parse_digital_link
 
 __all__ = ["SALT_PARAMETER", "LinkReport", "build_part_link", "build_qr_svg", "build_qr_text", "read_link", "read_salt"]
 

@@ -1,4 +1,4 @@
-"""Errors of the interop package, below the root in `ledger.errors`.
+"""Errors of the interop package, below the root in `millmark.ledger.errors`.
 
 MillmarkError
   CredentialError            a credential violates the data model, lacks a valid proof, or is no longer valid
@@ -7,7 +7,7 @@ MillmarkError
 
 from __future__ import annotations
 
-from ledger.errors import InputError, MillmarkError
+from millmark.ledger.errors import InputError, MillmarkError
 
 __all__ = ["CertificateDocumentError", "CredentialError"]
 

@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-from ledger.errors import StoreError
-from ledger.store.durability import DISPOSABLE
+from millmark.ledger.errors import StoreError
+from millmark.ledger.store.durability import DISPOSABLE
 
 __all__ = ["DurableCluster", "Pair", "describe_missing", "durable_cluster", "running_cluster", "running_pair"]
 

@@ -13,10 +13,10 @@ from contextlib import ExitStack, contextmanager
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from ledger.errors import ChainError, MillmarkError, SettingsError
-from services.cli import main
-from services.lab.ending import end_with_parent
-from services.serving.hosts import ABSENT
+from millmark.ledger.errors import ChainError, MillmarkError, SettingsError
+from millmark.services.cli import main
+from millmark.services.lab.ending import end_with_parent
+from millmark.services.serving.hosts import ABSENT
 
 __all__ = ["held_port", "run_command", "start_command", "stop_commands", "wait_for"]
 
@@ -24,15 +24,15 @@ _READY_S = 180.0
 _STOP_S = 20.0
 _TRIES = 20
 _PRELOADED = (
-    "services.commands.gateway",
-    "services.gateway",
-    "services.serving.server",
-    "services.commands.chain",
+    "millmark.services.commands.gateway",
+    "millmark.services.gateway",
+    "millmark.services.serving.server",
+    "millmark.services.commands.chain",
     "alembic.command",
     "alembic.runtime.environment",
-    "services.commands.participants",
-    "services.commands.keys",
-    "services.commands.node",
+    "millmark.services.commands.participants",
+    "millmark.services.commands.keys",
+    "millmark.services.commands.node",
 )
 
 

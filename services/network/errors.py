@@ -1,4 +1,4 @@
-"""Errors of the network package, below the root in `ledger.errors`.
+"""Errors of the network package, below the root in `millmark.ledger.errors`.
 
 MillmarkError
   NetworkError               a network cannot be set up as asked
@@ -10,7 +10,7 @@ MillmarkError
 
 from __future__ import annotations
 
-from ledger.errors import ChainUnreachableError, MillmarkError
+from millmark.ledger.errors import ChainUnreachableError, MillmarkError
 
 __all__ = ["NetworkError", "NetworkFileError", "NodeAnswerError", "NodeProgramError"]
 

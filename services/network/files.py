@@ -14,14 +14,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ledger.canonical import Json, canonical_json, keccak256, parse_json
-from ledger.errors import CanonicalError, InputError, SigningError, TrustError
-from ledger.keys import LocalSigner
-from ledger.signatures import Address, Signature, verify_signature
-from ledger.trust import parse_hex, parse_members, parse_number
-from services.network.errors import NetworkError, NetworkFileError, NodeProgramError
-from services.network.kinds import Kind, find_kind
-from services.network.peers import Peer
+from millmark.ledger.canonical import Json, canonical_json, keccak256, parse_json
+from millmark.ledger.errors import CanonicalError, InputError, SigningError, TrustError
+from millmark.ledger.keys import LocalSigner
+from millmark.ledger.signatures import Address, Signature, verify_signature
+from millmark.ledger.trust import parse_hex, parse_members, parse_number
+from millmark.services.network.errors import NetworkError, NetworkFileError, NodeProgramError
+from millmark.services.network.kinds import Kind, find_kind
+from millmark.services.network.peers import Peer
 
 __all__ = ["MAX_BYTES", "NetworkFile", "build_request", "parse_network", "parse_request"]
 

@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from ledger.chain import HttpTransport, Node
-from ledger.errors import ChainUnreachableError
-from services.network.errors import NodeProgramError
+from millmark.ledger.chain import HttpTransport, Node
+from millmark.ledger.errors import ChainUnreachableError
+from millmark.services.network.errors import NodeProgramError
 
 __all__ = ["FIRST_BLOCKS", "FRESH_HINT", "Startable", "start_together"]
 

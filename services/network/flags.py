@@ -11,10 +11,10 @@ import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ledger.signatures import to_checksum
-from services.network.genesis import GAS_LIMIT
-from services.network.kinds import Kind
-from services.network.peers import Peer
+from millmark.ledger.signatures import to_checksum
+from millmark.services.network.genesis import GAS_LIMIT
+from millmark.services.network.kinds import Kind
+from millmark.services.network.peers import Peer
 
 __all__ = ["NodePlace", "build_arguments", "build_preparation"]
 

@@ -11,11 +11,11 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ledger.canonical import Json
-from ledger.rlp import encode_rlp
-from ledger.signatures import Address, to_checksum
-from services.network.errors import NetworkError
-from services.network.kinds import Kind
+from millmark.ledger.canonical import Json
+from millmark.ledger.rlp import encode_rlp
+from millmark.ledger.signatures import Address, to_checksum
+from millmark.services.network.errors import NetworkError
+from millmark.services.network.kinds import Kind
 
 __all__ = ["GAS_LIMIT", "GenesisSettings", "build_genesis", "clique_extra", "qbft_extra"]
 

@@ -6,10 +6,10 @@ import enum
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from ledger.signatures import Address
-from services.network.first_blocks import FIRST_BLOCKS, FRESH_HINT
-from services.network.kinds import Consensus
-from services.network.observing import Observation, Vote
+from millmark.ledger.signatures import Address
+from millmark.services.network.first_blocks import FIRST_BLOCKS, FRESH_HINT
+from millmark.services.network.kinds import Consensus
+from millmark.services.network.observing import Observation, Vote
 
 __all__ = ["Finding", "Level", "State", "by_gravity", "judge", "stands", "state_of"]
 

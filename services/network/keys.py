@@ -7,9 +7,9 @@ from pathlib import Path
 
 import coincurve
 
-from ledger.canonical import keccak256
-from ledger.errors import SigningError
-from ledger.keys import LocalSigner, read_private, write_private
+from millmark.ledger.canonical import keccak256
+from millmark.ledger.errors import SigningError
+from millmark.ledger.keys import LocalSigner, read_private, write_private
 
 __all__ = ["PUBLIC_KEY_BYTES", "public_key_of", "read_node_key", "unsafe_test_key", "write_node_key"]
 

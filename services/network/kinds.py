@@ -11,7 +11,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from services.network.errors import NodeProgramError
+from millmark.services.network.errors import NodeProgramError
 
 __all__ = ["KINDS", "Consensus", "Kind", "find_kind"]
 
@@ -48,7 +48,7 @@ class Kind:
     name: str
     consensus: Consensus
     engine: str
-    """Name of the engine profile (`ledger.chain`) of a network of this program."""
+    """Name of the engine profile (`millmark.ledger.chain`) of a network of this program."""
     commands: tuple[str, ...]
     """Names that its executable usually has."""
     is_production: bool

@@ -19,13 +19,13 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from ledger.errors import SettingsError
-from ledger.keys import LocalSigner, create_keystore, write_private
-from services.files import write_whole
-from services.network.flags import NodePlace, build_arguments, build_preparation
-from services.network.keys import read_node_key
-from services.network.kinds import Kind
-from services.network.peers import geth_config, static_nodes
+from millmark.ledger.errors import SettingsError
+from millmark.ledger.keys import LocalSigner, create_keystore, write_private
+from millmark.services.files import write_whole
+from millmark.services.network.flags import NodePlace, build_arguments, build_preparation
+from millmark.services.network.keys import read_node_key
+from millmark.services.network.kinds import Kind
+from millmark.services.network.peers import geth_config, static_nodes
 
 __all__ = ["NodeFolder", "build_start_script", "write_node_folder"]
 

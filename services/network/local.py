@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from ledger.keys import LocalSigner
-from ledger.signatures import Address
-from services.network.errors import NodeProgramError
-from services.network.first_blocks import start_together
-from services.network.flags import NodePlace
-from services.network.genesis import GAS_LIMIT, GenesisSettings, build_genesis
-from services.network.keys import public_key_of, unsafe_test_key, write_node_key
-from services.network.layout import NodeFolder, write_node_folder
-from services.network.peers import Peer
-from services.network.ports import PortReservation
-from services.network.processes import READY_S, NodeProcess
-from services.network.programs import NodeProgram
+from millmark.ledger.keys import LocalSigner
+from millmark.ledger.signatures import Address
+from millmark.services.network.errors import NodeProgramError
+from millmark.services.network.first_blocks import start_together
+from millmark.services.network.flags import NodePlace
+from millmark.services.network.genesis import GAS_LIMIT, GenesisSettings, build_genesis
+from millmark.services.network.keys import public_key_of, unsafe_test_key, write_node_key
+from millmark.services.network.layout import NodeFolder, write_node_folder
+from millmark.services.network.peers import Peer
+from millmark.services.network.ports import PortReservation
+from millmark.services.network.processes import READY_S, NodeProcess
+from millmark.services.network.programs import NodeProgram
 
 __all__ = ["LocalNetwork", "LocalNode"]
 

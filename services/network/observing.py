@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, TypeVar
 
-from ledger.canonical import keccak256
-from ledger.chain import RpcError, Transport
-from ledger.errors import ProofError
-from ledger.signatures import ADDRESS_BYTES, Address
-from services.network.errors import NetworkError, NodeAnswerError
-from services.network.keys import PUBLIC_KEY_BYTES
-from services.network.kinds import Consensus
-from services.network.sealed_blocks import SealedBy, parse_bytes, read_block
+from millmark.ledger.canonical import keccak256
+from millmark.ledger.chain import RpcError, Transport
+from millmark.ledger.errors import ProofError
+from millmark.ledger.signatures import ADDRESS_BYTES, Address
+from millmark.services.network.errors import NetworkError, NodeAnswerError
+from millmark.services.network.keys import PUBLIC_KEY_BYTES
+from millmark.services.network.kinds import Consensus
+from millmark.services.network.sealed_blocks import SealedBy, parse_bytes, read_block
 
 __all__ = ["MAX_BLOCKS", "Observation", "Vote", "observe"]
 

@@ -8,10 +8,10 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ledger.canonical import keccak256
-from ledger.errors import InputError
-from ledger.signatures import ADDRESS_BYTES, Address
-from services.network.keys import PUBLIC_KEY_BYTES
+from millmark.ledger.canonical import keccak256
+from millmark.ledger.errors import InputError
+from millmark.ledger.signatures import ADDRESS_BYTES, Address
+from millmark.services.network.keys import PUBLIC_KEY_BYTES
 
 __all__ = ["Peer", "format_host", "geth_config", "static_nodes"]
 

@@ -11,12 +11,12 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ledger.chain import HttpTransport, RpcError
-from ledger.errors import ChainUnreachableError
-from ledger.files import replace_file
-from ledger.store.process_identity import describe_process, is_gone
-from services.network.errors import NodeProgramError
-from services.network.layout import NodeFolder
+from millmark.ledger.chain import HttpTransport, RpcError
+from millmark.ledger.errors import ChainUnreachableError
+from millmark.ledger.files import replace_file
+from millmark.ledger.store.process_identity import describe_process, is_gone
+from millmark.services.network.errors import NodeProgramError
+from millmark.services.network.layout import NodeFolder
 
 __all__ = ["READY_S", "NodeProcess", "is_running", "stop_recorded"]
 

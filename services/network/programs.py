@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from services.network.errors import NodeProgramError
-from services.network.kinds import KINDS, Kind, find_kind
+from millmark.services.network.errors import NodeProgramError
+from millmark.services.network.kinds import KINDS, Kind, find_kind
 
 __all__ = ["NodeProgram", "find_program", "identify_program", "parse_program"]
 

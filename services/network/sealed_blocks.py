@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ledger.canonical import keccak256
-from ledger.errors import SealsError, SigningError
-from ledger.headers import FIELDS, encode_header, replace_extra
-from ledger.rlp import encode_integer
-from ledger.seals import MAX_ROUND, build_digest, parse_extra
-from ledger.signatures import ADDRESS_BYTES, Address, Signature, recover_address
-from services.network.errors import NetworkError
-from services.network.kinds import Consensus
+from millmark.ledger.canonical import keccak256
+from millmark.ledger.errors import SealsError, SigningError
+from millmark.ledger.headers import FIELDS, encode_header, replace_extra
+from millmark.ledger.rlp import encode_integer
+from millmark.ledger.seals import MAX_ROUND, build_digest, parse_extra
+from millmark.ledger.signatures import ADDRESS_BYTES, Address, Signature, recover_address
+from millmark.services.network.errors import NetworkError
+from millmark.services.network.kinds import Consensus
 
 __all__ = ["SealedBy", "parse_bytes", "read_block"]
 

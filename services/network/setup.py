@@ -8,20 +8,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ledger.canonical import parse_json
-from ledger.errors import CanonicalError, InputError, TrustError
-from ledger.signatures import Address
-from ledger.trust import parse_members, parse_number
-from services.files import read_bounded, write_whole
-from services.network.errors import NetworkError, NetworkFileError
-from services.network.files import MAX_BYTES, NetworkFile, build_request, parse_network
-from services.network.flags import NodePlace
-from services.network.genesis import GAS_LIMIT, GenesisSettings, build_genesis
-from services.network.keys import public_key_of, read_node_key, write_node_key
-from services.network.kinds import Consensus, Kind
-from services.network.layout import NodeFolder, write_node_folder
-from services.network.peers import Peer, format_host
-from services.network.units import write_units
+from millmark.ledger.canonical import parse_json
+from millmark.ledger.errors import CanonicalError, InputError, TrustError
+from millmark.ledger.signatures import Address
+from millmark.ledger.trust import parse_members, parse_number
+from millmark.services.files import read_bounded, write_whole
+from millmark.services.network.errors import NetworkError, NetworkFileError
+from millmark.services.network.files import MAX_BYTES, NetworkFile, build_request, parse_network
+from millmark.services.network.flags import NodePlace
+from millmark.services.network.genesis import GAS_LIMIT, GenesisSettings, build_genesis
+from millmark.services.network.keys import public_key_of, read_node_key, write_node_key
+from millmark.services.network.kinds import Consensus, Kind
+from millmark.services.network.layout import NodeFolder, write_node_folder
+from millmark.services.network.peers import Peer, format_host
+from millmark.services.network.units import write_units
 
 __all__ = [
     "Agreed",

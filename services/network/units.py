@@ -5,10 +5,10 @@ from __future__ import annotations
 import ipaddress
 from pathlib import Path
 
-from services.files import write_whole
-from services.network.flags import NodePlace
-from services.network.kinds import Kind
-from services.network.layout import NodeFolder
+from millmark.services.files import write_whole
+from millmark.services.network.flags import NodePlace
+from millmark.services.network.kinds import Kind
+from millmark.services.network.layout import NodeFolder
 
 __all__ = ["build_compose", "build_unit", "write_units"]
 

@@ -6,10 +6,10 @@ from __future__ import annotations
 import enum
 from typing import Any
 
-from ledger.chain import RpcError, Transport
-from ledger.errors import ChainUnreachableError
-from ledger.signatures import Address
-from services.network.kinds import Consensus, Kind
+from millmark.ledger.chain import RpcError, Transport
+from millmark.ledger.errors import ChainUnreachableError
+from millmark.ledger.signatures import Address
+from millmark.services.network.kinds import Consensus, Kind
 
 __all__ = ["Act", "cast_vote"]
 

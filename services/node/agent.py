@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING
 from starlette.applications import Starlette
 from structlog.typing import FilteringBoundLogger
 
-from ledger.chain import Chain, Deployment, find_profile, read_deployment
-from ledger.errors import ChainUnreachableError, MillmarkError, SettingsError
-from ledger.keys import Signer, open_signer
-from ledger.store import Store
-from ledger.store.outbox import Outbox
-from ledger.submit import Submitter
-from services.node.config import (
+from millmark.ledger.chain import Chain, Deployment, find_profile, read_deployment
+from millmark.ledger.errors import ChainUnreachableError, MillmarkError, SettingsError
+from millmark.ledger.keys import Signer, open_signer
+from millmark.ledger.store import Store
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.submit import Submitter
+from millmark.services.node.config import (
     ModelSource,
     MqttSource,
     NodeConfig,
@@ -32,32 +32,32 @@ from services.node.config import (
     StreamConfig,
     read_secret,
 )
-from services.node.dead_letters import DeadLetters
-from services.node.dedup_index import DedupIndex
-from services.node.drafts import Drafts
-from services.node.evidence_recorder import StreamRecorder
-from services.node.folder_capture import FolderCapture
-from services.node.group_commit import Committer
-from services.node.health import Health, StreamHealth, describe_outbox
-from services.node.http_capture import create_capture
-from services.node.intake import Intake, StreamIntake
-from services.node.lots import Lots
-from services.node.metrics import Metrics
-from services.node.preflight import connect_chain, connect_relay, open_relay, verify_logs
-from services.node.resume import read_resume_point
-from services.node.streamlog import StreamLog
-from services.node.submission import KeySubmitter, SubmissionLoop, VerifyLogs, build_report
-from services.serving.failures import public_cause
-from services.serving.funds_watch import FundsWatch
-from services.serving.logs import STANDARD_ERROR, build_logger
-from services.serving.troubles import Trouble, describe_damage
-from services.store import open_store
+from millmark.services.node.dead_letters import DeadLetters
+from millmark.services.node.dedup_index import DedupIndex
+from millmark.services.node.drafts import Drafts
+from millmark.services.node.evidence_recorder import StreamRecorder
+from millmark.services.node.folder_capture import FolderCapture
+from millmark.services.node.group_commit import Committer
+from millmark.services.node.health import Health, StreamHealth, describe_outbox
+from millmark.services.node.http_capture import create_capture
+from millmark.services.node.intake import Intake, StreamIntake
+from millmark.services.node.lots import Lots
+from millmark.services.node.metrics import Metrics
+from millmark.services.node.preflight import connect_chain, connect_relay, open_relay, verify_logs
+from millmark.services.node.resume import read_resume_point
+from millmark.services.node.streamlog import StreamLog
+from millmark.services.node.submission import KeySubmitter, SubmissionLoop, VerifyLogs, build_report
+from millmark.services.serving.failures import public_cause
+from millmark.services.serving.funds_watch import FundsWatch
+from millmark.services.serving.logs import STANDARD_ERROR, build_logger
+from millmark.services.serving.troubles import Trouble, describe_damage
+from millmark.services.store import open_store
 
 if TYPE_CHECKING:
-    from quality import Inspector
-    from services.node.inspection import Certifier
-    from services.node.mqtt_capture import MqttCapture
-    from services.node.opcua_capture import OpcuaCapture
+    from millmark.quality import Inspector
+    from millmark.services.node.inspection import Certifier
+    from millmark.services.node.mqtt_capture import MqttCapture
+    from millmark.services.node.opcua_capture import OpcuaCapture
 
 __all__ = ["DEAD_LETTERS", "Agent", "lock_folder", "open_agent"]
 
@@ -325,7 +325,7 @@ class _Parts:
         model, inspector = self._config.model, self._inspector
         if model is None or inspector is None or model.stream != stream.name:
             return None
-        from services.node.inspection import Certifier  # noqa: PLC0415 - needs numpy, which is not installed without a model
+        from millmark.services.node.inspection import Certifier  # noqa: PLC0415 - needs numpy, which is not installed without a model
 
         def tell(index: int, reason: str) -> None:
             self._logger.warning("certificate refused", stream=stream.name, leaf=index, reason=reason)
@@ -358,19 +358,19 @@ def lock_folder(path: Path) -> Iterator[None]:
 
 
 def _open_model(model: ModelSource) -> Inspector:
-    from services.node.inspection import load_inspector  # noqa: PLC0415 - as in `_certifier`
+    from millmark.services.node.inspection import load_inspector  # noqa: PLC0415 - as in `_certifier`
 
     return load_inspector(model)
 
 
 def _open_broker(broker: MqttSource, intake: Intake, logger: FilteringBoundLogger) -> MqttCapture:
-    from services.node.mqtt_capture import MqttCapture  # noqa: PLC0415 - most nodes have no broker
+    from millmark.services.node.mqtt_capture import MqttCapture  # noqa: PLC0415 - most nodes have no broker
 
     return MqttCapture(broker, intake, logger)
 
 
 def _open_server(server: OpcuaSource, intake: Intake, logger: FilteringBoundLogger) -> OpcuaCapture:
-    from services.node.opcua_capture import OpcuaCapture  # noqa: PLC0415 - needs the extra opcua, which few nodes have
+    from millmark.services.node.opcua_capture import OpcuaCapture  # noqa: PLC0415 - needs the extra opcua, which few nodes have
 
     return OpcuaCapture(server, intake, logger)
 

@@ -12,13 +12,13 @@ from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
-from ledger.errors import InputError, SettingsError
-from services.backup import copy_all, copy_sqlite, is_filled
-from services.evidence_copies import DATABASE, EVIDENCE, copy_evidence, verify_evidence
-from services.node.agent import lock_folder
-from services.node.config import NodeConfig
-from services.node.streamlog import StreamLog
-from services.store import sqlite_path
+from millmark.ledger.errors import InputError, SettingsError
+from millmark.services.backup import copy_all, copy_sqlite, is_filled
+from millmark.services.evidence_copies import DATABASE, EVIDENCE, copy_evidence, verify_evidence
+from millmark.services.node.agent import lock_folder
+from millmark.services.node.config import NodeConfig
+from millmark.services.node.streamlog import StreamLog
+from millmark.services.store import sqlite_path
 
 __all__ = ["back_up", "restore"]
 

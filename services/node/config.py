@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
 
-from ledger.errors import SettingsError, SigningError
-from ledger.keys import read_passphrase
+from millmark.ledger.errors import SettingsError, SigningError
+from millmark.ledger.keys import read_passphrase
 
 __all__ = [
     "AnchorRule",

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from prometheus_client import Counter
 
-from ledger.errors import MillmarkError
-from ledger.files import replace_file
-from services.node.errors import EventRefusedError
+from millmark.ledger.errors import MillmarkError
+from millmark.ledger.files import replace_file
+from millmark.services.node.errors import EventRefusedError
 
 __all__ = ["DeadLetter", "DeadLetters", "Origin", "read_dead_letters"]
 

@@ -23,9 +23,9 @@ from pathlib import Path
 
 import msgspec
 
-from ledger.errors import StoreDamagedError, StoreError
-from services.node.frames import LogEntry, entry_offsets
-from services.node.streamlog import LogPosition, StreamLog
+from millmark.ledger.errors import StoreDamagedError, StoreError
+from millmark.services.node.frames import LogEntry, entry_offsets
+from millmark.services.node.streamlog import LogPosition, StreamLog
 
 __all__ = ["DedupIndex"]
 

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ledger.store import Book, Store
-from ledger.store.outbox import Outbox, OutboxState
-from services.files import write_whole
+from millmark.ledger.store import Book, Store
+from millmark.ledger.store.outbox import Outbox, OutboxState
+from millmark.services.files import write_whole
 
 __all__ = ["Draft", "Drafts"]
 

@@ -1,4 +1,4 @@
-"""Errors of a node, in addition to those of `ledger.errors`.
+"""Errors of a node, in addition to those of `millmark.ledger.errors`.
 
 MillmarkError
   InputError
@@ -10,7 +10,7 @@ MillmarkError
 
 from __future__ import annotations
 
-from ledger.errors import InputError, MillmarkError, Retry
+from millmark.ledger.errors import InputError, MillmarkError, Retry
 
 __all__ = ["EventRefusedError", "LogBusyError", "LogError", "LogFullError"]
 

@@ -12,13 +12,13 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from ledger.canonical import Json
-from ledger.errors import CanonicalError, IdentifierError
-from ledger.event_json import Parsed, parse_value, parse_values, write_canonical
-from ledger.evidence import EVIDENCE_TAG, WINDOW_ID, LeafKind
-from ledger.ids import canonical_identifier
-from ledger.merkle import hash_leaves, leaf_hash
-from services.node.errors import EventRefusedError
+from millmark.ledger.canonical import Json
+from millmark.ledger.errors import CanonicalError, IdentifierError
+from millmark.ledger.event_json import Parsed, parse_value, parse_values, write_canonical
+from millmark.ledger.evidence import EVIDENCE_TAG, WINDOW_ID, LeafKind
+from millmark.ledger.ids import canonical_identifier
+from millmark.ledger.merkle import hash_leaves, leaf_hash
+from millmark.services.node.errors import EventRefusedError
 
 __all__ = [
     "MAX_DEPTH",

@@ -18,25 +18,25 @@ from typing import TYPE_CHECKING
 
 from structlog.typing import FilteringBoundLogger
 
-from ledger.canonical import canonical_json
-from ledger.chain import call_data
-from ledger.errors import SettingsError, StoreDamagedError
-from ledger.evidence import EvidenceEntry, LeafKind, build_leaf_data
-from ledger.merkle import leaf_hash
-from ledger.records import Anchor, Record
-from ledger.store import Book, Store
-from ledger.store.outbox import Entry, Outbox, enqueue_in
-from services.node.config import AnchorRule
-from services.node.drafts import Drafts
-from services.node.events import Event, leaf_of_event, leaves_of_events
-from services.node.frames import ENTRY_BYTES, Frame, LogEntry, body_bytes
-from services.node.merkle_frontier import MerkleFrontier
-from services.node.resume import ResumePoint, read_resume_point, write_resume_point
-from services.node.streamlog import StreamLog
-from services.node.windows import WINDOW_BEGINS, is_window, parse_window
+from millmark.ledger.canonical import canonical_json
+from millmark.ledger.chain import call_data
+from millmark.ledger.errors import SettingsError, StoreDamagedError
+from millmark.ledger.evidence import EvidenceEntry, LeafKind, build_leaf_data
+from millmark.ledger.merkle import leaf_hash
+from millmark.ledger.records import Anchor, Record
+from millmark.ledger.store import Book, Store
+from millmark.ledger.store.outbox import Entry, Outbox, enqueue_in
+from millmark.services.node.config import AnchorRule
+from millmark.services.node.drafts import Drafts
+from millmark.services.node.events import Event, leaf_of_event, leaves_of_events
+from millmark.services.node.frames import ENTRY_BYTES, Frame, LogEntry, body_bytes
+from millmark.services.node.merkle_frontier import MerkleFrontier
+from millmark.services.node.resume import ResumePoint, read_resume_point, write_resume_point
+from millmark.services.node.streamlog import StreamLog
+from millmark.services.node.windows import WINDOW_BEGINS, is_window, parse_window
 
 if TYPE_CHECKING:
-    from services.node.inspection import Certified, Certifier
+    from millmark.services.node.inspection import Certified, Certifier
 
 __all__ = ["StreamRecorder", "anchor_key", "leaf_of"]
 

@@ -20,16 +20,16 @@ from typing import BinaryIO
 
 from structlog.typing import FilteringBoundLogger
 
-from ledger.canonical import Json
-from ledger.errors import SettingsError
-from ledger.event_json import Parsed
-from services.files import write_whole
-from services.node.config import FolderSource
-from services.node.dead_letters import Origin
-from services.node.errors import EventRefusedError
-from services.node.events import MAX_EVENT_BYTES, Event, parse_event
-from services.node.intake import Intake, build_conflict
-from services.serving.loop import Loop
+from millmark.ledger.canonical import Json
+from millmark.ledger.errors import SettingsError
+from millmark.ledger.event_json import Parsed
+from millmark.services.files import write_whole
+from millmark.services.node.config import FolderSource
+from millmark.services.node.dead_letters import Origin
+from millmark.services.node.errors import EventRefusedError
+from millmark.services.node.events import MAX_EVENT_BYTES, Event, parse_event
+from millmark.services.node.intake import Intake, build_conflict
+from millmark.services.serving.loop import Loop
 
 __all__ = ["FolderCapture", "Progress"]
 

@@ -10,13 +10,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
-from ledger.errors import MillmarkError
-from ledger.evidence import SALT_BYTES
-from services.node.dedup_index import DedupIndex
-from services.node.errors import LogBusyError, LogError
-from services.node.events import Event
-from services.node.frames import MAX_BODY_BYTES, LogEntry, body_bytes
-from services.node.streamlog import StreamLog, explain_failure
+from millmark.ledger.errors import MillmarkError
+from millmark.ledger.evidence import SALT_BYTES
+from millmark.services.node.dedup_index import DedupIndex
+from millmark.services.node.errors import LogBusyError, LogError
+from millmark.services.node.events import Event
+from millmark.services.node.frames import MAX_BODY_BYTES, LogEntry, body_bytes
+from millmark.services.node.streamlog import StreamLog, explain_failure
 
 __all__ = ["Committer", "Outcome"]
 

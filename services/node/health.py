@@ -6,14 +6,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from ledger.errors import ChainUnreachableError, NodeBehindError
-from ledger.store.outbox import Outbox
-from services.node.submission import ChainHead
-from services.serving.funds_watch import LOW_CODE
-from services.serving.logs import STANDARD_ERROR
-from services.serving.troubles import HEAD_S, Trouble, describe_readiness, log_alarms
-from services.text.chain_health import STANDS_REMEDY
-from services.text.outbox import describe_queue
+from millmark.ledger.errors import ChainUnreachableError, NodeBehindError
+from millmark.ledger.store.outbox import Outbox
+from millmark.services.node.submission import ChainHead
+from millmark.services.serving.funds_watch import LOW_CODE
+from millmark.services.serving.logs import STANDARD_ERROR
+from millmark.services.serving.troubles import HEAD_S, Trouble, describe_readiness, log_alarms
+from millmark.services.text.chain_health import STANDS_REMEDY
+from millmark.services.text.outbox import describe_queue
 
 __all__ = ["Health", "StreamHealth", "describe_outbox"]
 

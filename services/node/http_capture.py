@@ -17,16 +17,16 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from structlog.typing import FilteringBoundLogger
 
-from ledger.canonical import canonical_json
-from ledger.errors import CanonicalError
-from ledger.event_json import Parsed
-from services.node.dead_letters import Origin
-from services.node.errors import EventRefusedError, LogBusyError, LogError, LogFullError
-from services.node.events import MAX_DEPTH, Event, leaves_of_events, parse_event, parse_events
-from services.node.group_commit import Outcome
-from services.node.health import Health
-from services.node.intake import Intake, Refusal, build_conflict, choose_id
-from services.node.metrics import Metrics
+from millmark.ledger.canonical import canonical_json
+from millmark.ledger.errors import CanonicalError
+from millmark.ledger.event_json import Parsed
+from millmark.services.node.dead_letters import Origin
+from millmark.services.node.errors import EventRefusedError, LogBusyError, LogError, LogFullError
+from millmark.services.node.events import MAX_DEPTH, Event, leaves_of_events, parse_event, parse_events
+from millmark.services.node.group_commit import Outcome
+from millmark.services.node.health import Health
+from millmark.services.node.intake import Intake, Refusal, build_conflict, choose_id
+from millmark.services.node.metrics import Metrics
 
 __all__ = ["MAX_BATCH_BYTES", "MAX_EVENTS", "create_capture"]
 

@@ -13,28 +13,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import quality
-from ledger.canonical import Json
-from ledger.claims import build_claims
-from ledger.errors import SettingsError
-from ledger.evidence import EvidenceEntry
-from ledger.ids import canonical_identifier
-from ledger.records import IssueCertificate, Statement
-from ledger.store import Book, Store
-from ledger.store.outbox import Outbox, OutboxState
-from quality.errors import InputError as QualityInputError
-from services.files import write_whole
-from services.inspections.statements import InspectedEntry
-from services.node.config import ModelSource
-from services.node.dead_letters import DeadLetters, Origin
-from services.node.drafts import Draft
-from services.node.errors import EventRefusedError
-from services.node.events import Event, read_samples
-from services.node.lots import Lots, LotUnrecordedError, OrderUnknownError
-from services.node.windows import Window, Windows, WrittenWindow, build_content
+from millmark import quality
+from millmark.ledger.canonical import Json
+from millmark.ledger.claims import build_claims
+from millmark.ledger.errors import SettingsError
+from millmark.ledger.evidence import EvidenceEntry
+from millmark.ledger.ids import canonical_identifier
+from millmark.ledger.records import IssueCertificate, Statement
+from millmark.ledger.store import Book, Store
+from millmark.ledger.store.outbox import Outbox, OutboxState
+from millmark.quality.errors import InputError as QualityInputError
+from millmark.services.files import write_whole
+from millmark.services.inspections.statements import InspectedEntry
+from millmark.services.node.config import ModelSource
+from millmark.services.node.dead_letters import DeadLetters, Origin
+from millmark.services.node.drafts import Draft
+from millmark.services.node.errors import EventRefusedError
+from millmark.services.node.events import Event, read_samples
+from millmark.services.node.lots import Lots, LotUnrecordedError, OrderUnknownError
+from millmark.services.node.windows import Window, Windows, WrittenWindow, build_content
 
 if TYPE_CHECKING:
-    from quality import Inference, Inspector
+    from millmark.quality import Inference, Inspector
 
 __all__ = ["Certified", "Certifier", "certificate_key", "load_inspector"]
 

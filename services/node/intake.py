@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-from ledger.event_json import Parsed
-from services.node.dead_letters import DeadLetters, Origin
-from services.node.errors import EventRefusedError
-from services.node.events import Event, check_event, read_samples
-from services.node.group_commit import Committer, Outcome
-from services.node.lots import Lots
-from services.node.metrics import Metrics
+from millmark.ledger.event_json import Parsed
+from millmark.services.node.dead_letters import DeadLetters, Origin
+from millmark.services.node.errors import EventRefusedError
+from millmark.services.node.events import Event, check_event, read_samples
+from millmark.services.node.group_commit import Committer, Outcome
+from millmark.services.node.lots import Lots
+from millmark.services.node.metrics import Metrics
 
 __all__ = ["Intake", "Refusal", "StreamIntake", "build_conflict", "choose_id"]
 

@@ -10,14 +10,14 @@ import time
 from collections.abc import Mapping
 from typing import TypeVar, cast
 
-from ledger.canonical import Json
-from ledger.chain import Chain
-from ledger.errors import ChainError, MillmarkError, Retry
-from ledger.ids import SubjectKind, canonical_identifier
-from ledger.records import Contract, Value
-from ledger.store import Book, Rows, Store
-from ledger.store.rows import LotRow
-from services.node.errors import EventRefusedError
+from millmark.ledger.canonical import Json
+from millmark.ledger.chain import Chain
+from millmark.ledger.errors import ChainError, MillmarkError, Retry
+from millmark.ledger.ids import SubjectKind, canonical_identifier
+from millmark.ledger.records import Contract, Value
+from millmark.ledger.store import Book, Rows, Store
+from millmark.ledger.store.rows import LotRow
+from millmark.services.node.errors import EventRefusedError
 
 __all__ = ["LotUnrecordedError", "Lots", "OrderUnknownError"]
 

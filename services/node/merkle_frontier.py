@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ledger.merkle import EMPTY_ROOT, hash_pairs, node_hash
+from millmark.ledger.merkle import EMPTY_ROOT, hash_pairs, node_hash
 
 __all__ = ["MerkleFrontier"]
 

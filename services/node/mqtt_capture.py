@@ -21,16 +21,16 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from structlog.typing import FilteringBoundLogger
 
-from ledger.errors import MillmarkError, SettingsError
-from ledger.event_json import Parsed
-from services.node.config import MqttSource, read_secret
-from services.node.dead_letters import Origin
-from services.node.errors import EventRefusedError
-from services.node.events import Event, parse_events
-from services.node.group_commit import Outcome
-from services.node.intake import Intake, build_conflict, choose_id
-from services.node.sparkplug import SparkplugReader
-from services.serving.loop import Loop
+from millmark.ledger.errors import MillmarkError, SettingsError
+from millmark.ledger.event_json import Parsed
+from millmark.services.node.config import MqttSource, read_secret
+from millmark.services.node.dead_letters import Origin
+from millmark.services.node.errors import EventRefusedError
+from millmark.services.node.events import Event, parse_events
+from millmark.services.node.group_commit import Outcome
+from millmark.services.node.intake import Intake, build_conflict, choose_id
+from millmark.services.node.sparkplug import SparkplugReader
+from millmark.services.serving.loop import Loop
 
 __all__ = ["MqttCapture", "Reader", "read_plain"]
 

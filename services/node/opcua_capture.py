@@ -21,15 +21,15 @@ from pathlib import Path
 
 from structlog.typing import FilteringBoundLogger
 
-from ledger.canonical import Json, canonical_json
-from ledger.errors import MillmarkError, NotInstalledError, SettingsError
-from ledger.event_json import Parsed
-from services.node.config import OpcuaNode, OpcuaSource, read_secret
-from services.node.dead_letters import Origin
-from services.node.errors import EventRefusedError
-from services.node.events import Event
-from services.node.intake import Intake, build_conflict
-from services.serving.loop import Loop
+from millmark.ledger.canonical import Json, canonical_json
+from millmark.ledger.errors import MillmarkError, NotInstalledError, SettingsError
+from millmark.ledger.event_json import Parsed
+from millmark.services.node.config import OpcuaNode, OpcuaSource, read_secret
+from millmark.services.node.dead_letters import Origin
+from millmark.services.node.errors import EventRefusedError
+from millmark.services.node.events import Event
+from millmark.services.node.intake import Intake, build_conflict
+from millmark.services.serving.loop import Loop
 
 try:
     from asyncua import ua

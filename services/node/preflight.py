@@ -9,18 +9,18 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, cast
 
-from ledger.chain import Chain, Deployment, HttpTransport, Node, find_profile, read_deployment
-from ledger.errors import ContractRefusedError, SettingsError, WrongChainError
-from ledger.keys import Signer
-from ledger.records import Contract, ModelState
-from ledger.store import Store
-from ledger.submit import RelaySubmitter
-from services.node.config import NodeConfig, RelayConfig, StreamConfig, read_secret
-from services.node.evidence_recorder import StreamRecorder
+from millmark.ledger.chain import Chain, Deployment, HttpTransport, Node, find_profile, read_deployment
+from millmark.ledger.errors import ContractRefusedError, SettingsError, WrongChainError
+from millmark.ledger.keys import Signer
+from millmark.ledger.records import Contract, ModelState
+from millmark.ledger.store import Store
+from millmark.ledger.submit import RelaySubmitter
+from millmark.services.node.config import NodeConfig, RelayConfig, StreamConfig, read_secret
+from millmark.services.node.evidence_recorder import StreamRecorder
 
 if TYPE_CHECKING:
-    from quality import Inspector
-    from services.relay import HttpRelay
+    from millmark.quality import Inspector
+    from millmark.services.relay import HttpRelay
 
 __all__ = ["connect_chain", "connect_relay", "open_relay", "verify_logs", "verify_registered"]
 
@@ -40,7 +40,7 @@ def connect_chain(config: NodeConfig, key: bytes, inspector: Inspector | None) -
 
 def open_relay(stack: ExitStack, config: RelayConfig) -> HttpRelay:
     """Opens a client of the relay, which `stack` closes. Raises SettingsError for an unusable token file."""
-    from services.relay import HttpRelay  # noqa: PLC0415 - needs an HTTP client, which is not installed without a relay
+    from millmark.services.relay import HttpRelay  # noqa: PLC0415 - needs an HTTP client, which is not installed without a relay
 
     relay = HttpRelay(config.url, None if config.token_file is None else read_secret(config.token_file))
     stack.callback(relay.close)

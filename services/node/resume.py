@@ -12,8 +12,8 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from services.node.merkle_frontier import MerkleFrontier
-from services.node.streamlog import LogPosition
+from millmark.services.node.merkle_frontier import MerkleFrontier
+from millmark.services.node.streamlog import LogPosition
 
 __all__ = ["ResumePoint", "read_resume_point", "write_resume_point"]
 

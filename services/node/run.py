@@ -6,12 +6,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ledger.errors import SettingsError, SigningError, StoreDamagedError, WrongChainError, WrongContractError
-from services.node.agent import open_agent
-from services.node.config import NodeConfig
-from services.serving.collecting import collect_rarely
-from services.serving.hosts import HostCheck, choose_hosts
-from services.serving.server import build_server, listen, serve_on
+from millmark.ledger.errors import SettingsError, SigningError, StoreDamagedError, WrongChainError, WrongContractError
+from millmark.services.node.agent import open_agent
+from millmark.services.node.config import NodeConfig
+from millmark.services.serving.collecting import collect_rarely
+from millmark.services.serving.hosts import HostCheck, choose_hosts
+from millmark.services.serving.server import build_server, listen, serve_on
 
 __all__ = ["run_node", "tune_interpreter"]
 

@@ -14,9 +14,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from ledger.canonical import MAX_SAFE_INTEGER, Json
-from ledger.event_json import Parsed
-from services.node.errors import EventRefusedError
+from millmark.ledger.canonical import MAX_SAFE_INTEGER, Json
+from millmark.ledger.event_json import Parsed
+from millmark.services.node.errors import EventRefusedError
 
 __all__ = ["Metric", "Payload", "SparkplugReader", "build_rebirth", "parse_payload"]
 

@@ -18,10 +18,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ledger.errors import SettingsError, StoreDamagedError
-from ledger.files import is_named, replace_file
-from services.node.errors import LogError, LogFullError
-from services.node.frames import (
+from millmark.ledger.errors import SettingsError, StoreDamagedError
+from millmark.ledger.files import is_named, replace_file
+from millmark.services.node.errors import LogError, LogFullError
+from millmark.services.node.frames import (
     ENTRY_BYTES,
     FILE_HEADER_BYTES,
     FRAME_BYTES,

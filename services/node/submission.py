@@ -9,15 +9,15 @@ from typing import Protocol
 
 from structlog.typing import FilteringBoundLogger
 
-from ledger.errors import ChainUnreachableError, MillmarkError, SettingsError, StoreDamagedError
-from ledger.store.outbox import Outbox, SentTransaction
-from services.node.drafts import Drafts
-from services.node.evidence_recorder import StreamRecorder
-from services.serving.failed_records import FailedRecords
-from services.serving.failures import FailureLog
-from services.serving.loop import Loop
-from services.serving.troubles import Trouble
-from services.text.outbox import STALL_S
+from millmark.ledger.errors import ChainUnreachableError, MillmarkError, SettingsError, StoreDamagedError
+from millmark.ledger.store.outbox import Outbox, SentTransaction
+from millmark.services.node.drafts import Drafts
+from millmark.services.node.evidence_recorder import StreamRecorder
+from millmark.services.serving.failed_records import FailedRecords
+from millmark.services.serving.failures import FailureLog
+from millmark.services.serving.loop import Loop
+from millmark.services.serving.troubles import Trouble
+from millmark.services.text.outbox import STALL_S
 
 __all__ = ["ChainHead", "KeySubmitter", "SubmissionLoop", "VerifyLogs", "build_report"]
 

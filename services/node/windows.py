@@ -14,9 +14,9 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ledger.canonical import Json, canonical_json
-from ledger.evidence import SALT_BYTES, WINDOW_ID, build_window_commitment, build_window_entry
-from quality.inputs import pack_window
+from millmark.ledger.canonical import Json, canonical_json
+from millmark.ledger.evidence import SALT_BYTES, WINDOW_ID, build_window_commitment, build_window_entry
+from millmark.quality.inputs import pack_window
 
 __all__ = ["WINDOW_BEGINS", "Window", "Windows", "WrittenWindow", "build_content", "is_window", "parse_window"]
 

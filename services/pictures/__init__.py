@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ledger.lazy import import_on_use
+from millmark.ledger.lazy import import_on_use
 
 if TYPE_CHECKING:
-    from services.pictures.family import Family, Words, build_family, build_reach, describe_cut
-    from services.pictures.svg import draw_svg
-    from services.pictures.tree import draw_dot, draw_tree
-    from services.pictures.upright import draw_upright
-    from services.pictures.waterfall import Bar, draw_waterfall
+    from millmark.services.pictures.family import Family, Words, build_family, build_reach, describe_cut
+    from millmark.services.pictures.svg import draw_svg
+    from millmark.services.pictures.tree import draw_dot, draw_tree
+    from millmark.services.pictures.upright import draw_upright
+    from millmark.services.pictures.waterfall import Bar, draw_waterfall
 
 __all__ = [
     "Bar",
@@ -31,11 +31,11 @@ __all__ = [
 ]
 
 _HOMES = {
-    "services.pictures.family": ("Family", "Words", "build_family", "build_reach", "describe_cut"),
-    "services.pictures.svg": ("draw_svg",),
-    "services.pictures.tree": ("draw_dot", "draw_tree"),
-    "services.pictures.upright": ("draw_upright",),
-    "services.pictures.waterfall": ("Bar", "draw_waterfall"),
+    "millmark.services.pictures.family": ("Family", "Words", "build_family", "build_reach", "describe_cut"),
+    "millmark.services.pictures.svg": ("draw_svg",),
+    "millmark.services.pictures.tree": ("draw_dot", "draw_tree"),
+    "millmark.services.pictures.upright": ("draw_upright",),
+    "millmark.services.pictures.waterfall": ("Bar", "draw_waterfall"),
 }
 
 __getattr__ = import_on_use(__name__, _HOMES)

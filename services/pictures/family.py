@@ -6,11 +6,11 @@ import enum
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from ledger.error_values import show_member
-from ledger.provenance import OrderTrace, Trace
-from ledger.provenance.answers import AsOf, Cut, Machine, Party, RelatedLot, Transformation
-from ledger.records import CertificateStatus, LotState, Verdict
-from ledger.verify.words.english import UNITS
+from millmark.ledger.error_values import show_member
+from millmark.ledger.provenance import OrderTrace, Trace
+from millmark.ledger.provenance.answers import AsOf, Cut, Machine, Party, RelatedLot, Transformation
+from millmark.ledger.records import CertificateStatus, LotState, Verdict
+from millmark.ledger.verify.words.english import UNITS
 
 __all__ = ["Family", "Link", "Node", "Tone", "Words", "build_family", "build_reach", "describe_cut"]
 

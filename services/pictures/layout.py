@@ -13,9 +13,9 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
-from ledger.errors import GenealogyError
-from ledger.provenance import sort_lots
-from services.pictures.family import Family, Link
+from millmark.ledger.errors import GenealogyError
+from millmark.ledger.provenance import sort_lots
+from millmark.services.pictures.family import Family, Link
 
 __all__ = ["Layout", "Wire", "place"]
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ledger.provenance import Direction
-from services.pictures.family import Family, Link, Node, Tone, describe_cut
+from millmark.ledger.provenance import Direction
+from millmark.services.pictures.family import Family, Link, Node, Tone, describe_cut
 
 __all__ = ["draw_dot", "draw_tree"]
 

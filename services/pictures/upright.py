@@ -10,8 +10,8 @@ import itertools
 from html import escape
 from typing import TypeAlias
 
-from services.pictures.family import Family, Node, Tone
-from services.pictures.layout import Layout, Wire, place
+from millmark.services.pictures.family import Family, Node, Tone
+from millmark.services.pictures.layout import Layout, Wire, place
 
 __all__ = ["draw_upright"]
 

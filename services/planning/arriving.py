@@ -10,24 +10,32 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ledger.canonical import Json, canonical_json, to_hex
-from ledger.claims import Claims
-from ledger.errors import PlanError, Retry
-from ledger.evidence import LeafKind
-from ledger.plans.call import CALL_FORMAT, Call, Objective, parse_call, parse_objective
-from ledger.plans.offer import OFFER_FORMAT, WITHDRAWAL_FORMAT, parse_offer, parse_offer_withdrawal
-from ledger.signatures import Signer
-from ledger.store import Book, Rows
-from ledger.store.rows import AssignmentRow, ChainIdentityRow, KeyRow, MachineRow, OrderRow, RecordRow, StreamRow
-from services.planning.errors import PlanningError
-from services.planning.forecast.signalling import SIGNAL_FORMAT, parse_signal
-from services.planning.handing import find_call
-from services.planning.leaves import OpenedLeaf, join_hashes, verify_opened_leaf
-from services.planning.offers import why_not_lawful
-from services.planning.papers import SEAL_FORMAT, parse_seal, read_part, read_plan
-from services.planning.reading import count_known
-from services.planning.receipts import sign_receipt
-from services.planning.repository import CallRow, LeafRow, PlanningRepository, PlanRow, ReceiptRow, What
+from millmark.ledger.canonical import Json, canonical_json, to_hex
+from millmark.ledger.claims import Claims
+from millmark.ledger.errors import PlanError, Retry
+from millmark.ledger.evidence import LeafKind
+from millmark.ledger.plans.call import CALL_FORMAT, Call, Objective, parse_call, parse_objective
+from millmark.ledger.plans.offer import OFFER_FORMAT, WITHDRAWAL_FORMAT, parse_offer, parse_offer_withdrawal
+from millmark.ledger.signatures import Signer
+from millmark.ledger.store import Book, Rows
+from millmark.ledger.store.rows import (
+    AssignmentRow,
+    ChainIdentityRow,
+    KeyRow,
+    MachineRow,
+    OrderRow,
+    RecordRow,
+    StreamRow,
+)
+from millmark.services.planning.errors import PlanningError
+from millmark.services.planning.forecast.signalling import SIGNAL_FORMAT, parse_signal
+from millmark.services.planning.handing import find_call
+from millmark.services.planning.leaves import OpenedLeaf, join_hashes, verify_opened_leaf
+from millmark.services.planning.offers import why_not_lawful
+from millmark.services.planning.papers import SEAL_FORMAT, parse_seal, read_part, read_plan
+from millmark.services.planning.reading import count_known
+from millmark.services.planning.receipts import sign_receipt
+from millmark.services.planning.repository import CallRow, LeafRow, PlanningRepository, PlanRow, ReceiptRow, What
 
 __all__ = ["Arrival", "CallUnknownError", "acknowledge", "is_coordinated", "keep_arrival", "verify_arrival"]
 

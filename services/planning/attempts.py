@@ -9,16 +9,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from threading import Event, Thread
 
-from ledger.canonical import Json, canonical_json
-from ledger.errors import MillmarkError, StoreError
-from ledger.plans.check import gap_per_mille
-from ledger.plans.plan import Plan, parse_plan
-from ledger.store import Store
-from services.planning.errors import PlanningError
-from services.planning.grounds import PlanningGround
-from services.planning.making_process import Task, make_apart
-from services.planning.repository import AttemptRow, PlanningRepository
-from services.planning.schedule import Made
+from millmark.ledger.canonical import Json, canonical_json
+from millmark.ledger.errors import MillmarkError, StoreError
+from millmark.ledger.plans.check import gap_per_mille
+from millmark.ledger.plans.plan import Plan, parse_plan
+from millmark.ledger.store import Store
+from millmark.services.planning.errors import PlanningError
+from millmark.services.planning.grounds import PlanningGround
+from millmark.services.planning.making_process import Task, make_apart
+from millmark.services.planning.repository import AttemptRow, PlanningRepository
+from millmark.services.planning.schedule import Made
 
 __all__ = ["Attempt", "PlanMaker"]
 

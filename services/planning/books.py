@@ -6,11 +6,11 @@ import json
 from collections.abc import Mapping
 from typing import cast
 
-from ledger.canonical import Json
-from ledger.claims import Claims, Field, parse_claims
-from ledger.errors import PlanError
-from ledger.plans.capability import Capability, parse_capability
-from ledger.store import Book
+from millmark.ledger.canonical import Json
+from millmark.ledger.claims import Claims, Field, parse_claims
+from millmark.ledger.errors import PlanError
+from millmark.ledger.plans.capability import Capability, parse_capability
+from millmark.ledger.store import Book
 
 __all__ = ["assemble", "find_capability", "find_claims"]
 

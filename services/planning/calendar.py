@@ -19,10 +19,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-from services.files import read_bounded
-from services.planning.entries import parse_entries
-from services.planning.errors import CalendarError
-from services.planning.grounds import PlanningGround
+from millmark.services.files import read_bounded
+from millmark.services.planning.entries import parse_entries
+from millmark.services.planning.errors import CalendarError
+from millmark.services.planning.grounds import PlanningGround
 
 __all__ = ["CALENDAR_FILE", "Calendar", "Grid", "MachineDay", "parse_calendar", "read_calendar"]
 

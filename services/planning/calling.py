@@ -6,16 +6,16 @@ import secrets
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
-from ledger.plans.call import Call, Objective
-from ledger.records import OrderState
-from ledger.store import Registry
-from ledger.store.rows import OrderRow
-from services.planning.calendar import Grid
-from services.planning.calls import build_job
-from services.planning.errors import CallRefusedError
-from services.planning.grounds import PlanningGround
-from services.planning.objectives import ObjectiveFile, build_objective
-from services.planning.shelf import Shelf
+from millmark.ledger.plans.call import Call, Objective
+from millmark.ledger.records import OrderState
+from millmark.ledger.store import Registry
+from millmark.ledger.store.rows import OrderRow
+from millmark.services.planning.calendar import Grid
+from millmark.services.planning.calls import build_job
+from millmark.services.planning.errors import CallRefusedError
+from millmark.services.planning.grounds import PlanningGround
+from millmark.services.planning.objectives import ObjectiveFile, build_objective
+from millmark.services.planning.shelf import Shelf
 
 __all__ = ["Asking", "build_call", "build_grid", "find_open_orders"]
 

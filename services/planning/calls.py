@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Container
 from dataclasses import dataclass
 
-from ledger.canonical import Json, to_hex
-from ledger.claims import Claims, Field
-from ledger.errors import PlanError
-from ledger.plans.call import Call, Job, Operation
-from ledger.plans.capability import Need, parse_need
-from ledger.records import AssignmentState, OrderState
-from ledger.store import Book, Rows
-from ledger.store.rows import AssignmentRow, OperationRow, OrderRow
-from services.planning.books import find_claims
-from services.planning.calendar import Grid
-from services.planning.errors import CallRefusedError
-from services.planning.grounds import PlanningGround
+from millmark.ledger.canonical import Json, to_hex
+from millmark.ledger.claims import Claims, Field
+from millmark.ledger.errors import PlanError
+from millmark.ledger.plans.call import Call, Job, Operation
+from millmark.ledger.plans.capability import Need, parse_need
+from millmark.ledger.records import AssignmentState, OrderState
+from millmark.ledger.store import Book, Rows
+from millmark.ledger.store.rows import AssignmentRow, OperationRow, OrderRow
+from millmark.services.planning.books import find_claims
+from millmark.services.planning.calendar import Grid
+from millmark.services.planning.errors import CallRefusedError
+from millmark.services.planning.grounds import PlanningGround
 
 __all__ = ["Wanted", "build_job", "needs_of", "verify_revisions"]
 

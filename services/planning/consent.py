@@ -6,19 +6,19 @@ from bisect import bisect_left, insort
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from ledger.canonical import parse_hex32, to_hex
-from ledger.errors import CanonicalError, ClaimsError, PlanError
-from ledger.plans.call import Call
-from ledger.plans.offer import Offer, parse_offer
-from ledger.plans.plan import Key, Row, parse_row
-from ledger.records import AssignmentState
-from ledger.store import Book, Rows
-from ledger.store.rows import AssignmentRow
-from services.planning.books import find_claims
-from services.planning.errors import RowRefusedError
-from services.planning.grounds import PlanningGround
-from services.planning.handing import find_call
-from services.planning.repository import LeafRow, PlanRow, What
+from millmark.ledger.canonical import parse_hex32, to_hex
+from millmark.ledger.errors import CanonicalError, ClaimsError, PlanError
+from millmark.ledger.plans.call import Call
+from millmark.ledger.plans.offer import Offer, parse_offer
+from millmark.ledger.plans.plan import Key, Row, parse_row
+from millmark.ledger.records import AssignmentState
+from millmark.ledger.store import Book, Rows
+from millmark.ledger.store.rows import AssignmentRow
+from millmark.services.planning.books import find_claims
+from millmark.services.planning.errors import RowRefusedError
+from millmark.services.planning.grounds import PlanningGround
+from millmark.services.planning.handing import find_call
+from millmark.services.planning.repository import LeafRow, PlanRow, What
 
 __all__ = ["PlannedTimes", "ProposedRow", "Taken", "TakenTimes", "consent_to", "find_busy", "find_row", "verify_row"]
 

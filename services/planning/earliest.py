@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from services.planning.calendar import Calendar, Grid, MachineDay
+from millmark.services.planning.calendar import Calendar, Grid, MachineDay
 
 __all__ = ["Earliest", "find_earliest"]
 

@@ -11,9 +11,9 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from ledger.phrases import Phrase
-from services.planning.errors import CalendarError
-from services.planning.grounds import PlanningGround
+from millmark.ledger.phrases import Phrase
+from millmark.services.planning.errors import CalendarError
+from millmark.services.planning.grounds import PlanningGround
 
 __all__ = ["EntryFault", "parse_entries"]
 

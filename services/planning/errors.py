@@ -1,4 +1,4 @@
-"""Errors of the planning package, below the root in `ledger.errors`.
+"""Errors of the planning package, below the root in `millmark.ledger.errors`.
 
 MillmarkError
   PlanningError            a call, an offer or a plan cannot be made, taken or shown
@@ -12,7 +12,7 @@ MillmarkError
 
 from __future__ import annotations
 
-from ledger.errors import InputError, MillmarkError
+from millmark.ledger.errors import InputError, MillmarkError
 
 __all__ = [
     "CalendarError",

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from ledger.errors import InputError
-from ledger.plans.plan import Key
-from ledger.records import AssignmentState, CertificateState, Verdict
-from ledger.store import Rows
-from ledger.store.rows import AssignmentRow, CertificateRow, CertifiedLotRow, LotRow
-from services.planning.grounds import PlanningGround
-from services.planning.making import Standing
+from millmark.ledger.errors import InputError
+from millmark.ledger.plans.plan import Key
+from millmark.ledger.records import AssignmentState, CertificateState, Verdict
+from millmark.ledger.store import Rows
+from millmark.ledger.store.rows import AssignmentRow, CertificateRow, CertifiedLotRow, LotRow
+from millmark.services.planning.grounds import PlanningGround
+from millmark.services.planning.making import Standing
 
 __all__ = ["find_failed"]
 

@@ -5,20 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 
-from ledger.canonical import Json
-from ledger.claims import Claims, parse_claims
-from ledger.errors import PlanError
-from ledger.evidence import LeafKind
-from ledger.merkle import Tree
-from ledger.plans.call import Call, parse_call
-from ledger.plans.offer import parse_offer
-from ledger.store import Book, Rows
-from ledger.store.book_rows import DocumentRow
-from ledger.store.rows import MachineRow
-from services.planning.errors import PlanningError
-from services.planning.leaves import OpenedLeaf
-from services.planning.papers import list_shown, parse_seal, read_plan
-from services.planning.repository import CallRow, LeafRow, What, own_leaves
+from millmark.ledger.canonical import Json
+from millmark.ledger.claims import Claims, parse_claims
+from millmark.ledger.errors import PlanError
+from millmark.ledger.evidence import LeafKind
+from millmark.ledger.merkle import Tree
+from millmark.ledger.plans.call import Call, parse_call
+from millmark.ledger.plans.offer import parse_offer
+from millmark.ledger.store import Book, Rows
+from millmark.ledger.store.book_rows import DocumentRow
+from millmark.ledger.store.rows import MachineRow
+from millmark.services.planning.errors import PlanningError
+from millmark.services.planning.leaves import OpenedLeaf
+from millmark.services.planning.papers import list_shown, parse_seal, read_plan
+from millmark.services.planning.repository import CallRow, LeafRow, What, own_leaves
 
 __all__ = [
     "KIND_OF",

@@ -7,11 +7,11 @@ import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ledger.canonical import MAX_SAFE_INTEGER, Json, canonical_json
-from ledger.errors import CanonicalError, ProofError, RecordError
-from ledger.evidence import SALT_BYTES, LeafKind, build_leaf_data
-from ledger.merkle import HASH_BYTES, leaf_hash, verify_inclusion
-from services.planning.errors import PlanningError
+from millmark.ledger.canonical import MAX_SAFE_INTEGER, Json, canonical_json
+from millmark.ledger.errors import CanonicalError, ProofError, RecordError
+from millmark.ledger.evidence import SALT_BYTES, LeafKind, build_leaf_data
+from millmark.ledger.merkle import HASH_BYTES, leaf_hash, verify_inclusion
+from millmark.services.planning.errors import PlanningError
 
 __all__ = ["OpenedLeaf", "parse_opened_leaf", "verify_opened_leaf"]
 

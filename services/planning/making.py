@@ -6,16 +6,16 @@ from collections import Counter
 from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 
-from ledger.plans.call import Call
-from ledger.plans.file import PlanPart
-from ledger.plans.offer import Offer
-from ledger.plans.plan import CauseKind, Key, Plan
-from ledger.records import AssignmentState
-from ledger.store import Book, Rows
-from ledger.store.rows import AssignmentRow, OperationRow
-from services.planning.consent import find_row
-from services.planning.errors import PlanningError
-from services.planning.grounds import PlanningGround
+from millmark.ledger.plans.call import Call
+from millmark.ledger.plans.file import PlanPart
+from millmark.ledger.plans.offer import Offer
+from millmark.ledger.plans.plan import CauseKind, Key, Plan
+from millmark.ledger.records import AssignmentState
+from millmark.ledger.store import Book, Rows
+from millmark.ledger.store.rows import AssignmentRow, OperationRow
+from millmark.services.planning.consent import find_row
+from millmark.services.planning.errors import PlanningError
+from millmark.services.planning.grounds import PlanningGround
 
 __all__ = ["Standing", "Times", "find_dropped", "find_kept", "find_standing", "find_tie", "slot_now"]
 

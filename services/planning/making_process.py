@@ -3,7 +3,7 @@
 The process is given the plan file and the reason on its input, and writes the plan and its steps; it has neither
 database nor key. What it wrote is checked here like any plan.
 
-    python -m services.planning.making_process < task > made
+    python -m millmark.services.planning.making_process < task > made
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ledger.canonical import Json, parse_hex32, to_hex
-from ledger.errors import MillmarkError, PlanError, UnplannableError
-from ledger.plans.check import PlanCheck, check_plan
-from ledger.plans.file import PlanFile, parse_plan_file
-from ledger.plans.plan import Key, parse_cause
-from services.planning.errors import PlanningError
-from services.planning.grounds import PlanningGround
-from services.planning.schedule import Made, Replan, make_plan
+from millmark.ledger.canonical import Json, parse_hex32, to_hex
+from millmark.ledger.errors import MillmarkError, PlanError, UnplannableError
+from millmark.ledger.plans.check import PlanCheck, check_plan
+from millmark.ledger.plans.file import PlanFile, parse_plan_file
+from millmark.ledger.plans.plan import Key, parse_cause
+from millmark.services.planning.errors import PlanningError
+from millmark.services.planning.grounds import PlanningGround
+from millmark.services.planning.schedule import Made, Replan, make_plan
 
 __all__ = ["Task", "make_apart"]
 
@@ -52,7 +52,7 @@ class Task:
 def make_apart(task: Task) -> Made:
     """Makes a plan in another process. Raises UnplannableError and PlanError as `make_plan` does, and PlanningError if
     the process is stopped or fails."""
-    command = [sys.executable, "-m", "services.planning.making_process"]
+    command = [sys.executable, "-m", "millmark.services.planning.making_process"]
     try:
         done = subprocess.run(command, input=_encode(task), stdout=subprocess.PIPE, timeout=task.most_s, check=False)
     except subprocess.TimeoutExpired:

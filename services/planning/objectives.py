@@ -9,11 +9,11 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ledger.plans.call import Job, Objective, Transport
-from services.files import read_bounded
-from services.planning.entries import parse_entries
-from services.planning.errors import CalendarError
-from services.planning.grounds import PlanningGround
+from millmark.ledger.plans.call import Job, Objective, Transport
+from millmark.services.files import read_bounded
+from millmark.services.planning.entries import parse_entries
+from millmark.services.planning.errors import CalendarError
+from millmark.services.planning.grounds import PlanningGround
 
 __all__ = ["OBJECTIVE_FILE", "ObjectiveFile", "build_objective", "read_objective_file"]
 

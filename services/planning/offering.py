@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from datetime import UTC, datetime
 
-from ledger.canonical import to_hex
-from ledger.errors import InputError
-from ledger.plans.call import Call
-from ledger.plans.offer import Offer, OfferWithdrawal, parse_offer, parse_offer_withdrawal
-from ledger.store.rows import MachineRow
-from services.planning.books import find_capability
-from services.planning.calendar import Calendar
-from services.planning.calls import verify_revisions
-from services.planning.consent import find_busy
-from services.planning.errors import CalendarError, CallRefusedError, OfferRefusedError
-from services.planning.feedback.repository import FeedbackRepository
-from services.planning.grounds import PlanningGround
-from services.planning.offers import Made, OwnMachine, build_offers
-from services.planning.reading import need_call
-from services.planning.repository import LeafRow, What
-from services.planning.shelf import Shelf
+from millmark.ledger.canonical import to_hex
+from millmark.ledger.errors import InputError
+from millmark.ledger.plans.call import Call
+from millmark.ledger.plans.offer import Offer, OfferWithdrawal, parse_offer, parse_offer_withdrawal
+from millmark.ledger.store.rows import MachineRow
+from millmark.services.planning.books import find_capability
+from millmark.services.planning.calendar import Calendar
+from millmark.services.planning.calls import verify_revisions
+from millmark.services.planning.consent import find_busy
+from millmark.services.planning.errors import CalendarError, CallRefusedError, OfferRefusedError
+from millmark.services.planning.feedback.repository import FeedbackRepository
+from millmark.services.planning.grounds import PlanningGround
+from millmark.services.planning.offers import Made, OwnMachine, build_offers
+from millmark.services.planning.reading import need_call
+from millmark.services.planning.repository import LeafRow, What
+from millmark.services.planning.shelf import Shelf
 
 __all__ = ["build_new_offers", "find_own_machines", "find_withdrawals", "need_open_call", "own_leaves"]
 

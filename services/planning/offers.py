@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ledger.canonical import to_hex
-from ledger.plans.call import Call, Job, Operation
-from ledger.plans.capability import Capability, why_not_capable
-from ledger.plans.offer import Offer
-from services.planning.calendar import Calendar, Grid, MachineDay, MachinePlan
-from services.planning.grounds import PlanningGround
+from millmark.ledger.canonical import to_hex
+from millmark.ledger.plans.call import Call, Job, Operation
+from millmark.ledger.plans.capability import Capability, why_not_capable
+from millmark.ledger.plans.offer import Offer
+from millmark.services.planning.calendar import Calendar, Grid, MachineDay, MachinePlan
+from millmark.services.planning.grounds import PlanningGround
 
 __all__ = ["Made", "OwnMachine", "build_offers", "count_disclosed", "grid_of", "why_not_lawful"]
 

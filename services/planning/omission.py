@@ -15,21 +15,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from ledger.canonical import Json, canonical_json, keccak256, parse_hex32, parse_json, to_hex
-from ledger.claims import Disclosure, parse_disclosure, verify_disclosure
-from ledger.errors import CanonicalError, ClaimsError, InputError, MillmarkError, PlanError, ProofError
-from ledger.evidence import LeafKind
-from ledger.headers import BlockHeader, parse_header
-from ledger.plans.call import Call, parse_call
-from ledger.plans.offer import Offer, parse_offer
-from ledger.slots import KeySlots, decode_struct, slots_of
-from ledger.trie import TrieNode, parse_account, parse_word, verify_in
-from ledger.trust import TrustFile
-from services.planning.errors import OmissionRefusedError, PlanningError
-from services.planning.leaves import OpenedLeaf, parse_opened_leaf
-from services.planning.offers import why_not_lawful
-from services.planning.papers import PlanSeal, parse_seal
-from services.planning.receipts import Receipt
+from millmark.ledger.canonical import Json, canonical_json, keccak256, parse_hex32, parse_json, to_hex
+from millmark.ledger.claims import Disclosure, parse_disclosure, verify_disclosure
+from millmark.ledger.errors import CanonicalError, ClaimsError, InputError, MillmarkError, PlanError, ProofError
+from millmark.ledger.evidence import LeafKind
+from millmark.ledger.headers import BlockHeader, parse_header
+from millmark.ledger.plans.call import Call, parse_call
+from millmark.ledger.plans.offer import Offer, parse_offer
+from millmark.ledger.slots import KeySlots, decode_struct, slots_of
+from millmark.ledger.trie import TrieNode, parse_account, parse_word, verify_in
+from millmark.ledger.trust import TrustFile
+from millmark.services.planning.errors import OmissionRefusedError, PlanningError
+from millmark.services.planning.leaves import OpenedLeaf, parse_opened_leaf
+from millmark.services.planning.offers import why_not_lawful
+from millmark.services.planning.papers import PlanSeal, parse_seal
+from millmark.services.planning.receipts import Receipt
 
 __all__ = [
     "MAX_OMISSION_BYTES",

@@ -17,15 +17,15 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ledger.canonical import Json, canonical_json, keccak256, parse_hex32, parse_json, to_hex
-from ledger.claims import MAX_BYTES, Claims, Field, Path, build_claims
-from ledger.errors import CanonicalError, ClaimsError, PlanError, SigningError
-from ledger.plans.file import PART_FORMAT, PlanPart, parse_part
-from ledger.plans.plan import PLAN_FORMAT, Plan, parse_plan
-from ledger.signatures import Address, Signature, Signer, recover_address
-from services.directory.recipient_keys import typed_digest
-from services.planning.errors import PlanningError
-from services.planning.grounds import PlanningGround
+from millmark.ledger.canonical import Json, canonical_json, keccak256, parse_hex32, parse_json, to_hex
+from millmark.ledger.claims import MAX_BYTES, Claims, Field, Path, build_claims
+from millmark.ledger.errors import CanonicalError, ClaimsError, PlanError, SigningError
+from millmark.ledger.plans.file import PART_FORMAT, PlanPart, parse_part
+from millmark.ledger.plans.plan import PLAN_FORMAT, Plan, parse_plan
+from millmark.ledger.signatures import Address, Signature, Signer, recover_address
+from millmark.services.directory.recipient_keys import typed_digest
+from millmark.services.planning.errors import PlanningError
+from millmark.services.planning.grounds import PlanningGround
 
 __all__ = ["SEAL_FORMAT", "PlanSeal", "build_seal", "dump", "list_shown", "parse_seal", "read_part", "read_plan"]
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ledger.canonical import Json, to_hex
-from ledger.errors import InputError
-from ledger.plans.plan import CauseKind, Plan, Row
-from ledger.records import AssignmentState
-from ledger.store.rows import AssignmentRow
-from services.planning.books import find_claims
-from services.planning.calls import verify_revisions
-from services.planning.consent import TakenTimes, find_row, verify_row
-from services.planning.errors import RowRefusedError
-from services.planning.grounds import PlanningGround
-from services.planning.making import Standing, find_standing
-from services.planning.reading import need_call
-from services.planning.shelf import Shelf
+from millmark.ledger.canonical import Json, to_hex
+from millmark.ledger.errors import InputError
+from millmark.ledger.plans.plan import CauseKind, Plan, Row
+from millmark.ledger.records import AssignmentState
+from millmark.ledger.store.rows import AssignmentRow
+from millmark.services.planning.books import find_claims
+from millmark.services.planning.calls import verify_revisions
+from millmark.services.planning.consent import TakenTimes, find_row, verify_row
+from millmark.services.planning.errors import RowRefusedError
+from millmark.services.planning.grounds import PlanningGround
+from millmark.services.planning.making import Standing, find_standing
+from millmark.services.planning.reading import need_call
+from millmark.services.planning.shelf import Shelf
 
 __all__ = ["Proposals", "build_decline", "find_proposals", "find_waiting", "judge_waiting"]
 

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ledger.canonical import parse_json, to_hex
-from ledger.errors import NotFoundError
-from ledger.merkle import Tree
-from ledger.plans.call import Call, Objective, parse_objective
-from ledger.plans.counted import Counted, count_offers
-from ledger.plans.file import Machine, PlanFile, PlanPart
-from ledger.plans.offer import Anchored, Offer, OpenedOffer, parse_offer, parse_offer_withdrawal
-from ledger.plans.plan import Plan
-from ledger.store import Book, Rows
-from ledger.store.rows import AnchorRow, MachineRow
-from services.planning.books import find_capability, find_claims
-from services.planning.errors import PlanningError
-from services.planning.handing import find_call
-from services.planning.papers import parse_seal, read_part, read_plan
-from services.planning.repository import LeafRow, PlanningRepository, PlanRow, What
+from millmark.ledger.canonical import parse_json, to_hex
+from millmark.ledger.errors import NotFoundError
+from millmark.ledger.merkle import Tree
+from millmark.ledger.plans.call import Call, Objective, parse_objective
+from millmark.ledger.plans.counted import Counted, count_offers
+from millmark.ledger.plans.file import Machine, PlanFile, PlanPart
+from millmark.ledger.plans.offer import Anchored, Offer, OpenedOffer, parse_offer, parse_offer_withdrawal
+from millmark.ledger.plans.plan import Plan
+from millmark.ledger.store import Book, Rows
+from millmark.ledger.store.rows import AnchorRow, MachineRow
+from millmark.services.planning.books import find_capability, find_claims
+from millmark.services.planning.errors import PlanningError
+from millmark.services.planning.handing import find_call
+from millmark.services.planning.papers import parse_seal, read_part, read_plan
+from millmark.services.planning.repository import LeafRow, PlanningRepository, PlanRow, What
 
 __all__ = [
     "count_known",

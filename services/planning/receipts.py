@@ -14,13 +14,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from ledger.canonical import Json, keccak256, parse_json
-from ledger.errors import CanonicalError, SigningError
-from ledger.signatures import Address, Signature, Signer, recover_address
-from ledger.store import Registry, Rows
-from services.directory.recipient_keys import typed_digest
-from services.planning.errors import PlanningError
-from services.planning.repository import CallRow, LeafRow, ReceiptRow, What
+from millmark.ledger.canonical import Json, keccak256, parse_json
+from millmark.ledger.errors import CanonicalError, SigningError
+from millmark.ledger.signatures import Address, Signature, Signer, recover_address
+from millmark.ledger.store import Registry, Rows
+from millmark.services.directory.recipient_keys import typed_digest
+from millmark.services.planning.errors import PlanningError
+from millmark.services.planning.repository import CallRow, LeafRow, ReceiptRow, What
 
 __all__ = ["Receipt", "parse_receipts", "sign_receipt", "verify_receipts"]
 

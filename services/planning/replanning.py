@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ledger.canonical import Json
-from ledger.errors import InputError
-from ledger.plans.call import Call
-from ledger.plans.file import PlanFile
-from ledger.plans.plan import Cause, CauseKind, Key, Plan
-from ledger.records import AssignmentState
-from ledger.signatures import Signer
-from services.planning.calls import verify_revisions
-from services.planning.errors import CallRefusedError, PlanningError
-from services.planning.failed import find_failed
-from services.planning.grounds import PlanningGround
-from services.planning.making import find_dropped, find_kept, find_standing, slot_now
-from services.planning.reading import count_known, need_call, plan_file
-from services.planning.schedule import Replan
-from services.planning.sealing import OwnStream, Sealed, seal_event, seal_plan
-from services.planning.shelf import Shelf
+from millmark.ledger.canonical import Json
+from millmark.ledger.errors import InputError
+from millmark.ledger.plans.call import Call
+from millmark.ledger.plans.file import PlanFile
+from millmark.ledger.plans.plan import Cause, CauseKind, Key, Plan
+from millmark.ledger.records import AssignmentState
+from millmark.ledger.signatures import Signer
+from millmark.services.planning.calls import verify_revisions
+from millmark.services.planning.errors import CallRefusedError, PlanningError
+from millmark.services.planning.failed import find_failed
+from millmark.services.planning.grounds import PlanningGround
+from millmark.services.planning.making import find_dropped, find_kept, find_standing, slot_now
+from millmark.services.planning.reading import count_known, need_call, plan_file
+from millmark.services.planning.schedule import Replan
+from millmark.services.planning.sealing import OwnStream, Sealed, seal_event, seal_plan
+from millmark.services.planning.shelf import Shelf
 
 __all__ = ["Happened", "Replacing", "need_own_call", "prepare_plan", "prepare_replan", "seal_made", "verify_cause"]
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete
 
-from ledger.canonical import Json
-from ledger.merkle import HASH_BYTES
-from ledger.store import Rows, schema_of
-from ledger.store.rows import AnchorRow
+from millmark.ledger.canonical import Json
+from millmark.ledger.merkle import HASH_BYTES
+from millmark.ledger.store import Rows, schema_of
+from millmark.ledger.store.rows import AnchorRow
 
 __all__ = ["AttemptRow", "CallRow", "LeafRow", "PlanRow", "PlanningRepository", "ReceiptRow", "What", "own_leaves"]
 

@@ -11,19 +11,19 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ledger.canonical import Json, canonical_json
-from ledger.errors import InputError
-from ledger.evidence import SALT_BYTES, EvidenceEntry, LeafKind, build_leaf_data
-from ledger.merkle import Tree, leaf_hash
-from ledger.plans.call import Call, Objective
-from ledger.plans.offer import Offer, OfferWithdrawal
-from ledger.plans.plan import Plan
-from ledger.signatures import Signer
-from ledger.store import Book, Connection
-from services.planning.grounds import PlanningGround
-from services.planning.handing import KIND_OF
-from services.planning.papers import build_seal
-from services.planning.repository import CallRow, LeafRow, PlanningRepository, PlanRow, What
+from millmark.ledger.canonical import Json, canonical_json
+from millmark.ledger.errors import InputError
+from millmark.ledger.evidence import SALT_BYTES, EvidenceEntry, LeafKind, build_leaf_data
+from millmark.ledger.merkle import Tree, leaf_hash
+from millmark.ledger.plans.call import Call, Objective
+from millmark.ledger.plans.offer import Offer, OfferWithdrawal
+from millmark.ledger.plans.plan import Plan
+from millmark.ledger.signatures import Signer
+from millmark.ledger.store import Book, Connection
+from millmark.services.planning.grounds import PlanningGround
+from millmark.services.planning.handing import KIND_OF
+from millmark.services.planning.papers import build_seal
+from millmark.services.planning.repository import CallRow, LeafRow, PlanningRepository, PlanRow, What
 
 __all__ = ["OwnStream", "Sealed", "seal_call", "seal_event", "seal_offers", "seal_plan", "seal_signals", "verify_kept"]
 

@@ -6,16 +6,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from ledger.errors import InputError, NotFoundError
-from ledger.merkle import Tree
-from ledger.plans.plan import Plan
-from ledger.store import Book, Connection, Rows, Store
-from ledger.store.rows import AssignmentRow, StreamRow
-from services.planning.errors import PlanningError
-from services.planning.grounds import PlanningGround
-from services.planning.reading import find_whole
-from services.planning.repository import PlanningRepository, PlanRow
-from services.planning.sealing import OwnStream, Sealed
+from millmark.ledger.errors import InputError, NotFoundError
+from millmark.ledger.merkle import Tree
+from millmark.ledger.plans.plan import Plan
+from millmark.ledger.store import Book, Connection, Rows, Store
+from millmark.ledger.store.rows import AssignmentRow, StreamRow
+from millmark.services.planning.errors import PlanningError
+from millmark.services.planning.grounds import PlanningGround
+from millmark.services.planning.reading import find_whole
+from millmark.services.planning.repository import PlanningRepository, PlanRow
+from millmark.services.planning.sealing import OwnStream, Sealed
 
 __all__ = ["Shelf", "is_for_offers", "reading", "shelf_on", "writing"]
 

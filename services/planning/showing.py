@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from ledger.errors import NotFoundError, PlanRefusedError
-from ledger.plans.call import Call
-from ledger.plans.check import (
+from millmark.ledger.errors import NotFoundError, PlanRefusedError
+from millmark.ledger.plans.call import Call
+from millmark.ledger.plans.check import (
     Unseen,
     check_part,
     check_plan,
@@ -18,16 +18,24 @@ from ledger.plans.check import (
     verify_revisions,
     verify_tie,
 )
-from ledger.plans.offer import Offer, OpenedOffer
-from ledger.plans.plan import Cause, Key, Leg, Plan, Row
-from ledger.provenance.answers import Party
-from ledger.provenance.jsonform import Printable
-from ledger.store import Book, Rows
-from ledger.store.rows import AnchorRow, OrderRow
-from services.planning.grounds import PlanningGround
-from services.planning.making import Standing, find_standing
-from services.planning.reading import count_known, find_part, find_plan, find_whole, need_call, open_offers, plan_file
-from services.planning.repository import LeafRow, PlanningRepository, PlanRow, What
+from millmark.ledger.plans.offer import Offer, OpenedOffer
+from millmark.ledger.plans.plan import Cause, Key, Leg, Plan, Row
+from millmark.ledger.provenance.answers import Party
+from millmark.ledger.provenance.jsonform import Printable
+from millmark.ledger.store import Book, Rows
+from millmark.ledger.store.rows import AnchorRow, OrderRow
+from millmark.services.planning.grounds import PlanningGround
+from millmark.services.planning.making import Standing, find_standing
+from millmark.services.planning.reading import (
+    count_known,
+    find_part,
+    find_plan,
+    find_whole,
+    need_call,
+    open_offers,
+    plan_file,
+)
+from millmark.services.planning.repository import LeafRow, PlanningRepository, PlanRow, What
 
 __all__ = [
     "CallShown",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from threading import Lock
 
-from ledger.chain import Chain
-from ledger.errors import ChainError
-from services.planning.errors import PlanningError
-from services.planning.making import Times, find_tie
+from millmark.ledger.chain import Chain
+from millmark.ledger.errors import ChainError
+from millmark.services.planning.errors import PlanningError
+from millmark.services.planning.making import Times, find_tie
 
 __all__ = ["Ties", "times_of"]
 

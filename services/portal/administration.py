@@ -11,22 +11,22 @@ from fastapi import Form, Request
 from fastapi import Path as InPath
 from starlette.responses import RedirectResponse, Response
 
-from ledger.canonical import Json
-from ledger.errors import InputError, NotFoundError
-from ledger.provenance.consortium import participants
-from ledger.provenance.listings import Page, cut_numbered
-from ledger.store import Store
-from services.access import CredentialKind, Scope, find_api_key, new_api_key, revoke
-from services.access.people.people import People
-from services.access.repository import AccessRepository, CredentialRow
-from services.audit import read_latest
-from services.portal.forms import FormRefusedError, Forms
-from services.portal.lists import PAGE_ITEMS, Filters, Lists, principal_of
-from services.portal.once import MAX_CODE, Once
-from services.portal.pages import Pages
-from services.portal.routes import ADMINISTRATORS, PageRoute
-from services.portal.written import say_error
-from services.webhooks.subscriptions import Subscriber, Subscriptions
+from millmark.ledger.canonical import Json
+from millmark.ledger.errors import InputError, NotFoundError
+from millmark.ledger.provenance.consortium import participants
+from millmark.ledger.provenance.listings import Page, cut_numbered
+from millmark.ledger.store import Store
+from millmark.services.access import CredentialKind, Scope, find_api_key, new_api_key, revoke
+from millmark.services.access.people.people import People
+from millmark.services.access.repository import AccessRepository, CredentialRow
+from millmark.services.audit import read_latest
+from millmark.services.portal.forms import FormRefusedError, Forms
+from millmark.services.portal.lists import PAGE_ITEMS, Filters, Lists, principal_of
+from millmark.services.portal.once import MAX_CODE, Once
+from millmark.services.portal.pages import Pages
+from millmark.services.portal.routes import ADMINISTRATORS, PageRoute
+from millmark.services.portal.written import say_error
+from millmark.services.webhooks.subscriptions import Subscriber, Subscriptions
 
 __all__ = ["Administration", "AdministrationParts"]
 

@@ -11,18 +11,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from ledger.ids import SubjectKind
-from ledger.provenance.reader import Reader
-from ledger.provenance.resource_answers import RegisteredMachine
-from ledger.records import AssignmentState
-from ledger.store.rows import AssignmentRow, OrderRow
-from ledger.verify.printable import printable
-from services.pictures.gantt import Bar, BarTone, Gantt, Lane, Mark, Tick
-from services.planning.consent import PlannedTimes
-from services.planning.errors import RowRefusedError
-from services.portal.language import Catalogue
-from services.portal.picture_words import brief_of
-from services.portal.plan_view import short_order, tones_of
+from millmark.ledger.ids import SubjectKind
+from millmark.ledger.provenance.reader import Reader
+from millmark.ledger.provenance.resource_answers import RegisteredMachine
+from millmark.ledger.records import AssignmentState
+from millmark.ledger.store.rows import AssignmentRow, OrderRow
+from millmark.ledger.verify.printable import printable
+from millmark.services.pictures.gantt import Bar, BarTone, Gantt, Lane, Mark, Tick
+from millmark.services.planning.consent import PlannedTimes
+from millmark.services.planning.errors import RowRefusedError
+from millmark.services.portal.language import Catalogue
+from millmark.services.portal.picture_words import brief_of
+from millmark.services.portal.plan_view import short_order, tones_of
 
 __all__ = ["MAX_WORK", "SPANS", "MachineWork", "Work", "build_board", "read_work"]
 

@@ -10,16 +10,16 @@ from typing import Any
 from fastapi import Request
 from starlette.responses import Response
 
-from ledger.provenance import listings, open_reader
-from ledger.records import Role
-from ledger.store import Store
-from services.pictures.gantt import draw_gantt
-from services.planning.consent import PlannedTimes
-from services.portal.board import MAX_WORK, SPANS, MachineWork, build_board, read_work
-from services.portal.forms import Forms
-from services.portal.lists import PAGE_ITEMS, Filters, Lists, principal_of
-from services.portal.pages import Pages
-from services.portal.routes import MEMBERS, PageRoute
+from millmark.ledger.provenance import listings, open_reader
+from millmark.ledger.records import Role
+from millmark.ledger.store import Store
+from millmark.services.pictures.gantt import draw_gantt
+from millmark.services.planning.consent import PlannedTimes
+from millmark.services.portal.board import MAX_WORK, SPANS, MachineWork, build_board, read_work
+from millmark.services.portal.forms import Forms
+from millmark.services.portal.lists import PAGE_ITEMS, Filters, Lists, principal_of
+from millmark.services.portal.pages import Pages
+from millmark.services.portal.routes import MEMBERS, PageRoute
 
 __all__ = ["Board"]
 

@@ -10,28 +10,28 @@ from typing import Any
 from fastapi import Request
 from starlette.responses import Response
 
-from ledger.canonical import Json
-from ledger.provenance import open_reader
-from ledger.provenance.build_answers import build_transformations
-from ledger.provenance.case_search import CaseList, find_cases
-from ledger.provenance.cases import Case, find_case, find_noteable, find_own
-from ledger.provenance.reader import Reader
-from ledger.provenance.recall_answers import Holder
-from ledger.store import Store
-from ledger.store.rows import LotRow
-from services.access import Principal, Scope
-from services.access.rules import Rule
-from services.pictures import build_reach, draw_upright
-from services.portal.acting.acting import Acting, Offer
-from services.portal.acting.notes import name_lots
-from services.portal.acting.things import About, Thing
-from services.portal.forms import Forms
-from services.portal.language import Catalogue
-from services.portal.lists import principal_of
-from services.portal.pages import Pages
-from services.portal.picture_words import PictureWords
-from services.portal.recall_view import Contact, contacts_of, find_whereabouts, sort_naturally
-from services.portal.routes import Number, PageRoute
+from millmark.ledger.canonical import Json
+from millmark.ledger.provenance import open_reader
+from millmark.ledger.provenance.build_answers import build_transformations
+from millmark.ledger.provenance.case_search import CaseList, find_cases
+from millmark.ledger.provenance.cases import Case, find_case, find_noteable, find_own
+from millmark.ledger.provenance.reader import Reader
+from millmark.ledger.provenance.recall_answers import Holder
+from millmark.ledger.store import Store
+from millmark.ledger.store.rows import LotRow
+from millmark.services.access import Principal, Scope
+from millmark.services.access.rules import Rule
+from millmark.services.pictures import build_reach, draw_upright
+from millmark.services.portal.acting.acting import Acting, Offer
+from millmark.services.portal.acting.notes import name_lots
+from millmark.services.portal.acting.things import About, Thing
+from millmark.services.portal.forms import Forms
+from millmark.services.portal.language import Catalogue
+from millmark.services.portal.lists import principal_of
+from millmark.services.portal.pages import Pages
+from millmark.services.portal.picture_words import PictureWords
+from millmark.services.portal.recall_view import Contact, contacts_of, find_whereabouts, sort_naturally
+from millmark.services.portal.routes import Number, PageRoute
 
 __all__ = ["CasePages", "Told", "offer_note"]
 

@@ -8,17 +8,24 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from ledger.verify.printable import printable
-from quality.control import ControlChart, ControlPoint, Signal
-from services.inspections.control import GROUP, REFERENCE, REFERENCE_GROUPS, ModelControl, ProportionChart, ScoreChart
-from services.inspections.windows import MeasuredWindow
-from services.pictures.plot import Line, Plot, draw_plot
-from services.pictures.window import draw_window
-from services.portal.language import Catalogue
-from services.portal.picture_words import brief_of
+from millmark.ledger.verify.printable import printable
+from millmark.quality.control import ControlChart, ControlPoint, Signal
+from millmark.services.inspections.control import (
+    GROUP,
+    REFERENCE,
+    REFERENCE_GROUPS,
+    ModelControl,
+    ProportionChart,
+    ScoreChart,
+)
+from millmark.services.inspections.windows import MeasuredWindow
+from millmark.services.pictures.plot import Line, Plot, draw_plot
+from millmark.services.pictures.window import draw_window
+from millmark.services.portal.language import Catalogue
+from millmark.services.portal.picture_words import brief_of
 
 if TYPE_CHECKING:
-    from quality.drift import Drift
+    from millmark.quality.drift import Drift
 
 __all__ = [
     "ChartRow",
@@ -106,7 +113,7 @@ def build_control_view(found: ModelControl, catalogue: Catalogue) -> ControlView
 
 def build_drift_view(drift: Drift, catalogue: Catalogue) -> tuple[ChartView, ...]:
     """A chart for each statistic that moved most; empty before the first complete group."""
-    from quality.drift import ALARM_PSI, GROUP as DRIFT_GROUP  # noqa: PLC0415, I001 - needs numpy, which others do not
+    from millmark.quality.drift import ALARM_PSI, GROUP as DRIFT_GROUP  # noqa: PLC0415, I001 - needs numpy, which others do not
 
     most = sorted(drift.latest, key=lambda name: (-drift.latest[name], name))[:_MOST_DRIFT]
     views = []

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Container
 from dataclasses import dataclass
 
-from ledger.provenance import Trace
-from ledger.store import Store
-from services.directory.repository import DirectoryRepository
+from millmark.ledger.provenance import Trace
+from millmark.ledger.store import Store
+from millmark.services.directory.repository import DirectoryRepository
 
 __all__ = ["CheckCopy", "find_copies"]
 
@@ -16,7 +16,7 @@ _MOST = 6
 
 @dataclass(frozen=True, slots=True)
 class CheckCopy:
-    """A gateway that had the page at the last look (services.gateway.copies_watch)."""
+    """A gateway that had the page at the last look (millmark.services.gateway.copies_watch)."""
 
     name: str
     address: str

@@ -12,10 +12,10 @@ from pathlib import Path
 from fastapi import Request
 from starlette.responses import RedirectResponse, Response
 
-from ledger.errors import NotFoundError
-from services.access.rules import Rule
-from services.check.build import BUILT, MANIFEST
-from services.portal.routes import PageRoute
+from millmark.ledger.errors import NotFoundError
+from millmark.services.access.rules import Rule
+from millmark.services.check.build import BUILT, MANIFEST
+from millmark.services.portal.routes import PageRoute
 
 __all__ = ["CHECK_HEADERS", "CheckPage"]
 

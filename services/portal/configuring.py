@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ledger.errors import SpecificationError
-from ledger.products import (
+from millmark.ledger.errors import SpecificationError
+from millmark.ledger.products import (
     ChoiceOption,
     Configuration,
     Constraint,
@@ -26,7 +26,7 @@ from ledger.products import (
     find_possible,
     parse_choices,
 )
-from services.planning.forecast.preferences import order_options
+from millmark.services.planning.forecast.preferences import order_options
 
 __all__ = [
     "ChoiceShown",

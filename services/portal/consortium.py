@@ -14,21 +14,21 @@ from typing import Annotated, Any
 from fastapi import Form, Request
 from starlette.responses import RedirectResponse, Response
 
-from ledger.chain.council import CALLS, kebab
-from ledger.errors import ChainError, InputError, MillmarkError, NotFoundError
-from ledger.keys import to_checksum
-from ledger.provenance.consortium import participant, participants
-from ledger.records import Role
-from ledger.store import Store
-from services.access import Scope
-from services.access.rules import Rule
-from services.directory.errors import DirectoryError
-from services.home.requests import MAX_REQUEST_BYTES
-from services.portal.consortium_desk import ConsortiumDesk, CouncilView, Governance, Vote, votes_of
-from services.portal.forms import Forms
-from services.portal.lists import principal_of
-from services.portal.pages import Pages
-from services.portal.routes import ADMINISTRATORS, OWNER, Number, PageRoute
+from millmark.ledger.chain.council import CALLS, kebab
+from millmark.ledger.errors import ChainError, InputError, MillmarkError, NotFoundError
+from millmark.ledger.keys import to_checksum
+from millmark.ledger.provenance.consortium import participant, participants
+from millmark.ledger.records import Role
+from millmark.ledger.store import Store
+from millmark.services.access import Scope
+from millmark.services.access.rules import Rule
+from millmark.services.directory.errors import DirectoryError
+from millmark.services.home.requests import MAX_REQUEST_BYTES
+from millmark.services.portal.consortium_desk import ConsortiumDesk, CouncilView, Governance, Vote, votes_of
+from millmark.services.portal.forms import Forms
+from millmark.services.portal.lists import principal_of
+from millmark.services.portal.pages import Pages
+from millmark.services.portal.routes import ADMINISTRATORS, OWNER, Number, PageRoute
 
 __all__ = ["ConsortiumPages"]
 

@@ -1,5 +1,5 @@
-"""What the page of the consortium needs of the gateway. services.gateway.consortium supplies it: the portal does not
-import the gateway."""
+"""What the page of the consortium needs of the gateway. millmark.services.gateway.consortium supplies it: the portal
+does not import the gateway."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import enum
 from dataclasses import dataclass
 from typing import Protocol
 
-from ledger.chain.council import CouncilTerms, Motion, MotionState
-from ledger.store.outbox import OutboxState, QueuedRecord
-from services.directory.document import DirectoryEntry
-from services.home import AdmissionRequest
+from millmark.ledger.chain.council import CouncilTerms, Motion, MotionState
+from millmark.ledger.store.outbox import OutboxState, QueuedRecord
+from millmark.services.directory.document import DirectoryEntry
+from millmark.services.home import AdmissionRequest
 
 __all__ = ["Change", "ConsortiumDesk", "CouncilView", "Governance", "MotionView", "Vote", "Waiting", "votes_of"]
 

@@ -10,34 +10,34 @@ from typing import Any
 from fastapi import Request
 from starlette.responses import Response
 
-from ledger.canonical import parse_hex32
-from ledger.chain import Chain
-from ledger.errors import CanonicalError, ChainError, NotFoundError
-from ledger.provenance import open_reader
-from ledger.records import Role
-from ledger.store import Connection, Store
-from services.access import Principal, Scope
-from services.access.rules import Rule
-from services.planning.errors import ForecastError
-from services.planning.forecast.document import ForecastDocument, model_hash
-from services.planning.forecast.history import Cut, History, Memo
-from services.planning.forecast.recording import (
+from millmark.ledger.canonical import parse_hex32
+from millmark.ledger.chain import Chain
+from millmark.ledger.errors import CanonicalError, ChainError, NotFoundError
+from millmark.ledger.provenance import open_reader
+from millmark.ledger.records import Role
+from millmark.ledger.store import Connection, Store
+from millmark.services.access import Principal, Scope
+from millmark.services.access.rules import Rule
+from millmark.services.planning.errors import ForecastError
+from millmark.services.planning.forecast.document import ForecastDocument, model_hash
+from millmark.services.planning.forecast.history import Cut, History, Memo
+from millmark.services.planning.forecast.recording import (
     anchored_at,
     find_cut,
     need_forecast,
     read_cursor,
     read_history,
 )
-from services.planning.forecast.repository import ForecastRepository, ForecastRow
-from services.planning.forecast.scoring import score_forecast
-from services.planning.forecast.signalling import CapacitySignal, read_received
-from services.planning.forecast.weeks import week_text
-from services.planning.shelf import reading
-from services.portal.demand_view import Hit, build_products
-from services.portal.forms import Forms
-from services.portal.pages import Pages
-from services.portal.routes import PageRoute
-from services.products.loading import Catalogue as Products
+from millmark.services.planning.forecast.repository import ForecastRepository, ForecastRow
+from millmark.services.planning.forecast.scoring import score_forecast
+from millmark.services.planning.forecast.signalling import CapacitySignal, read_received
+from millmark.services.planning.forecast.weeks import week_text
+from millmark.services.planning.shelf import reading
+from millmark.services.portal.demand_view import Hit, build_products
+from millmark.services.portal.forms import Forms
+from millmark.services.portal.pages import Pages
+from millmark.services.portal.routes import PageRoute
+from millmark.services.products.loading import Catalogue as Products
 
 __all__ = ["DemandPages"]
 

@@ -6,14 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from ledger.products import Product, name_in
-from quality.notes import read_note
-from services.pictures.fan import Fan, draw_fan
-from services.planning.forecast.document import ForecastDocument, SeriesForecast
-from services.planning.forecast.history import History, Key, count_weeks
-from services.planning.forecast.scoring import Score
-from services.planning.forecast.weeks import WEEK_S, begin_s, week_text
-from services.portal.language import Catalogue
+from millmark.ledger.products import Product, name_in
+from millmark.quality.notes import read_note
+from millmark.services.pictures.fan import Fan, draw_fan
+from millmark.services.planning.forecast.document import ForecastDocument, SeriesForecast
+from millmark.services.planning.forecast.history import History, Key, count_weeks
+from millmark.services.planning.forecast.scoring import Score
+from millmark.services.planning.forecast.weeks import WEEK_S, begin_s, week_text
+from millmark.services.portal.language import Catalogue
 
 __all__ = ["Hit", "ShownOption", "ShownProduct", "ShownSeries", "ShownWeek", "build_products"]
 

@@ -9,17 +9,17 @@ from urllib.parse import quote
 from fastapi import Path, Request
 from starlette.responses import Response, StreamingResponse
 
-from ledger.canonical import to_hex
-from ledger.ids import SubjectKind
-from ledger.provenance import listings
-from services.access import Scope
-from services.access.rules import Rule
-from services.documents import Documents
-from services.portal.forms import Forms
-from services.portal.lists import PAGE_ITEMS, Filters, Lists, principal_of
-from services.portal.pages import Pages
-from services.portal.routes import PageRoute
-from services.serving.parameters import WholeNumber
+from millmark.ledger.canonical import to_hex
+from millmark.ledger.ids import SubjectKind
+from millmark.ledger.provenance import listings
+from millmark.services.access import Scope
+from millmark.services.access.rules import Rule
+from millmark.services.documents import Documents
+from millmark.services.portal.forms import Forms
+from millmark.services.portal.lists import PAGE_ITEMS, Filters, Lists, principal_of
+from millmark.services.portal.pages import Pages
+from millmark.services.portal.routes import PageRoute
+from millmark.services.serving.parameters import WholeNumber
 
 __all__ = ["DocumentPages"]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from urllib.parse import unquote
 
-from ledger.footprint import Source
-from ledger.footprint.figures import kilograms
-from ledger.provenance.footprints import ContributionOf, LotFootprint
-from services.pictures import Bar, draw_waterfall
-from services.portal.language import Catalogue
+from millmark.ledger.footprint import Source
+from millmark.ledger.footprint.figures import kilograms
+from millmark.ledger.provenance.footprints import ContributionOf, LotFootprint
+from millmark.services.pictures import Bar, draw_waterfall
+from millmark.services.portal.language import Catalogue
 
 __all__ = ["build_waterfall", "describe_contribution"]
 

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ledger.errors import InputError
-from services.access.signin import form_cookie, is_secure, session_cookie
+from millmark.ledger.errors import InputError
+from millmark.services.access.signin import form_cookie, is_secure, session_cookie
 
 __all__ = ["FormRefusedError", "Forms"]
 

@@ -9,22 +9,22 @@ from typing import Any
 from fastapi import Request
 from starlette.responses import Response
 
-from ledger.errors import NotFoundError
-from ledger.provenance import open_reader
-from ledger.provenance.inspections import find_challenged, find_demands, find_waiting
-from ledger.provenance.reader import Reader
-from ledger.records import ALL_ROLES, ModelState, Role
-from ledger.store import Store
-from ledger.store.rows import ModelRow
-from services.access import Scope
-from services.access.rules import Rule
-from services.inspections.control import control
-from services.inspections.windows import find_latest_windows, find_window
-from services.portal.charts import build_window_view, measured
-from services.portal.forms import Forms
-from services.portal.lists import principal_of
-from services.portal.pages import Pages
-from services.portal.routes import Number, PageRoute
+from millmark.ledger.errors import NotFoundError
+from millmark.ledger.provenance import open_reader
+from millmark.ledger.provenance.inspections import find_challenged, find_demands, find_waiting
+from millmark.ledger.provenance.reader import Reader
+from millmark.ledger.records import ALL_ROLES, ModelState, Role
+from millmark.ledger.store import Store
+from millmark.ledger.store.rows import ModelRow
+from millmark.services.access import Scope
+from millmark.services.access.rules import Rule
+from millmark.services.inspections.control import control
+from millmark.services.inspections.windows import find_latest_windows, find_window
+from millmark.services.portal.charts import build_window_view, measured
+from millmark.services.portal.forms import Forms
+from millmark.services.portal.lists import principal_of
+from millmark.services.portal.pages import Pages
+from millmark.services.portal.routes import Number, PageRoute
 
 __all__ = ["InspectionPages"]
 

@@ -40,7 +40,7 @@ def read_catalogues() -> dict[Language, Catalogue]:
 
 def _read(name: str) -> dict[str, str]:
     words: dict[str, str] = json.loads(
-        (resources.files("services.portal") / "catalogue" / name).read_text(encoding="utf-8")
+        (resources.files("millmark.services.portal") / "catalogue" / name).read_text(encoding="utf-8")
     )
     return words
 

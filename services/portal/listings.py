@@ -1,5 +1,5 @@
 """Pages that list what is visible to a participant: orders, lots, quarantine, machines with their workload, models. All
-queries are in ledger.provenance and take the caller's visibility into account.
+queries are in millmark.ledger.provenance and take the caller's visibility into account.
 """
 
 from __future__ import annotations
@@ -13,27 +13,27 @@ from typing import Any
 from fastapi import Request
 from starlette.responses import Response
 
-from ledger.errors import NotFoundError
-from ledger.provenance import Direction, Limits, OrderTrace, Told, Trace, listings, open_reader, tell_trace
-from ledger.provenance.doubts import find_doubts
-from ledger.provenance.labels import find_names
-from ledger.provenance.workload import MAX_WORK, workload
-from ledger.records import ALL_ROLES, AssignmentState, LotState, OrderState, Role
-from ledger.store import Store
-from services.pictures import build_family, draw_upright
-from services.portal.acting.acting import Acting
-from services.portal.acting.things import About
-from services.portal.board_page import Board
-from services.portal.forms import Forms
-from services.portal.language import Catalogue
-from services.portal.lists import PAGE_ITEMS, Filter, Filters, Find, Lists, principal_of
-from services.portal.lot_links import find_lot_links
-from services.portal.pages import Pages
-from services.portal.picture_words import PictureWords
-from services.portal.recall_view import sort_naturally
-from services.portal.routes import MEMBERS, Number, PageRoute
-from services.portal.story import build_story
-from services.portal.tasks import find_pending
+from millmark.ledger.errors import NotFoundError
+from millmark.ledger.provenance import Direction, Limits, OrderTrace, Told, Trace, listings, open_reader, tell_trace
+from millmark.ledger.provenance.doubts import find_doubts
+from millmark.ledger.provenance.labels import find_names
+from millmark.ledger.provenance.workload import MAX_WORK, workload
+from millmark.ledger.records import ALL_ROLES, AssignmentState, LotState, OrderState, Role
+from millmark.ledger.store import Store
+from millmark.services.pictures import build_family, draw_upright
+from millmark.services.portal.acting.acting import Acting
+from millmark.services.portal.acting.things import About
+from millmark.services.portal.board_page import Board
+from millmark.services.portal.forms import Forms
+from millmark.services.portal.language import Catalogue
+from millmark.services.portal.lists import PAGE_ITEMS, Filter, Filters, Find, Lists, principal_of
+from millmark.services.portal.lot_links import find_lot_links
+from millmark.services.portal.pages import Pages
+from millmark.services.portal.picture_words import PictureWords
+from millmark.services.portal.recall_view import sort_naturally
+from millmark.services.portal.routes import MEMBERS, Number, PageRoute
+from millmark.services.portal.story import build_story
+from millmark.services.portal.tasks import find_pending
 
 __all__ = ["Listings", "build_load"]
 

@@ -12,11 +12,11 @@ from urllib.parse import urlencode
 from fastapi import Request
 from starlette.responses import Response
 
-from ledger.errors import InputError
-from ledger.provenance.listings import Page
-from services.access import Principal
-from services.portal.forms import Forms
-from services.portal.pages import Pages
+from millmark.ledger.errors import InputError
+from millmark.ledger.provenance.listings import Page
+from millmark.services.access import Principal
+from millmark.services.portal.forms import Forms
+from millmark.services.portal.pages import Pages
 
 __all__ = ["PAGE_ITEMS", "Filter", "Find", "Lists", "principal_of"]
 
@@ -25,7 +25,8 @@ _OLDER, _NEWER = "older", "newer"
 
 
 class CursorMaker(Protocol):
-    """The part of services.gateway.http.paging.Pager that is used here; the portal does not import the gateway."""
+    """The part of millmark.services.gateway.http.paging.Pager that is used here; the portal does not import the
+    gateway."""
 
     def seal(self, scope: str, key: tuple[int | str | bytes, ...]) -> str: ...
     def open(self, scope: str, cursor: str) -> tuple[int | str | bytes, ...]: ...

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ledger.errors import IdentifierError
-from ledger.ids import parse_digital_link
-from ledger.provenance import open_reader
-from ledger.provenance.answers import Lot
-from ledger.records import Role
-from ledger.store import Book, Store
-from services.access import Principal, Scope
-from services.portal.recall_view import may_recall_lot
-from services.portal.resolver import Code
+from millmark.ledger.errors import IdentifierError
+from millmark.ledger.ids import parse_digital_link
+from millmark.ledger.provenance import open_reader
+from millmark.ledger.provenance.answers import Lot
+from millmark.ledger.records import Role
+from millmark.ledger.store import Book, Store
+from millmark.services.access import Principal, Scope
+from millmark.services.portal.recall_view import may_recall_lot
+from millmark.services.portal.resolver import Code
 
 __all__ = ["LotLink", "find_lot_links"]
 

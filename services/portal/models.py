@@ -11,23 +11,23 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 from fastapi import Request
 from starlette.responses import Response
 
-from ledger.provenance import Reader, answers, listings, open_reader
-from ledger.records import ModelState, Role
-from ledger.store import Store
-from ledger.store.rows import ModelRow
-from services.access import Principal
-from services.inspections.control import ModelControl, control
-from services.inspections.windows import find_latest_windows
-from services.portal.acting.acting import Acting
-from services.portal.acting.things import About
-from services.portal.charts import build_control_view, build_drift_view, build_window_view
-from services.portal.forms import Forms
-from services.portal.lists import PAGE_ITEMS, Filter, Filters, Lists, principal_of
-from services.portal.pages import Pages
-from services.portal.routes import MEMBERS, Number, PageRoute
+from millmark.ledger.provenance import Reader, answers, listings, open_reader
+from millmark.ledger.records import ModelState, Role
+from millmark.ledger.store import Store
+from millmark.ledger.store.rows import ModelRow
+from millmark.services.access import Principal
+from millmark.services.inspections.control import ModelControl, control
+from millmark.services.inspections.windows import find_latest_windows
+from millmark.services.portal.acting.acting import Acting
+from millmark.services.portal.acting.things import About
+from millmark.services.portal.charts import build_control_view, build_drift_view, build_window_view
+from millmark.services.portal.forms import Forms
+from millmark.services.portal.lists import PAGE_ITEMS, Filter, Filters, Lists, principal_of
+from millmark.services.portal.pages import Pages
+from millmark.services.portal.routes import MEMBERS, Number, PageRoute
 
 if TYPE_CHECKING:
-    from services.inspections.model_health import ModelHealth
+    from millmark.services.inspections.model_health import ModelHealth
 
 __all__ = ["ModelPages", "may_recall_model"]
 
@@ -109,7 +109,7 @@ class ModelPages:
 
 
 def may_recall_model(principal: Principal, model: answers.Model) -> bool:
-    """Whether a recall of the model finds it for this caller (ledger.provenance.recalls)."""
+    """Whether a recall of the model finds it for this caller (millmark.ledger.provenance.recalls)."""
     parties = {model.inspector.participant, model.approver.participant if model.approver else 0}
     return principal.viewer is None or principal.viewer in parties
 
@@ -137,7 +137,7 @@ def _describe(reader: Reader, row: ModelRow) -> _KnownModel:
 
 def _health(reader: Reader, row: ModelRow) -> ModelHealth | None:
     try:
-        from services.inspections.model_health import find_health  # noqa: PLC0415 - needs numpy, which others do not
+        from millmark.services.inspections.model_health import find_health  # noqa: PLC0415 - needs numpy, which others do not
     except ModuleNotFoundError:
         return None
     return find_health(reader, row)

@@ -21,11 +21,11 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
-from ledger.canonical import Json, canonical_json
-from ledger.store import Connection, Store
-from services.access.repository import AccessRepository
-from services.access.signin import Key, Nonces
-from services.portal.forms import FormRefusedError, Forms
+from millmark.ledger.canonical import Json, canonical_json
+from millmark.ledger.store import Connection, Store
+from millmark.services.access.repository import AccessRepository
+from millmark.services.access.signin import Key, Nonces
+from millmark.services.portal.forms import FormRefusedError, Forms
 
 __all__ = ["MAX_CODE", "Once", "Use"]
 

@@ -10,20 +10,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
-from ledger import claims
-from ledger.canonical import Json
-from ledger.errors import SpecificationError
-from ledger.products import Configuration, Product, build_order_document, money, verify_specification
-from ledger.records import ModelState, Role
-from ledger.store.rows import ModelRow, OrderRow, ParticipantRow, gates_of
-from ledger.verify.printable import printable
-from services.planning.books import find_claims
-from services.portal.acting.acts import Act
-from services.portal.acting.fields import Body, EntryError, Field, FieldKind, Filled, Option
-from services.portal.acting.summaries import Line, Value
-from services.portal.acting.things import About, Scene
-from services.portal.ordering import Arrival, earliest_of
-from services.products import Catalogue
+from millmark.ledger import claims
+from millmark.ledger.canonical import Json
+from millmark.ledger.errors import SpecificationError
+from millmark.ledger.products import Configuration, Product, build_order_document, money, verify_specification
+from millmark.ledger.records import ModelState, Role
+from millmark.ledger.store.rows import ModelRow, OrderRow, ParticipantRow, gates_of
+from millmark.ledger.verify.printable import printable
+from millmark.services.planning.books import find_claims
+from millmark.services.portal.acting.acts import Act
+from millmark.services.portal.acting.fields import Body, EntryError, Field, FieldKind, Filled, Option
+from millmark.services.portal.acting.summaries import Line, Value
+from millmark.services.portal.acting.things import About, Scene
+from millmark.services.portal.ordering import Arrival, earliest_of
+from millmark.services.products import Catalogue
 
 __all__ = ["ORDER_PRODUCT", "build_order_act"]
 

@@ -1,5 +1,5 @@
 """The order wizard: which product, which options, what they cost and when it can be there; the terms are a form of
-services.portal.acting."""
+millmark.services.portal.acting."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from typing import Any
 from fastapi import Request
 from starlette.responses import Response
 
-from ledger.errors import InputError, NotFoundError
-from ledger.products import Condition, Configuration, Domain, Product, Span, TextOption, money, name_in
-from ledger.records import Role
-from services.access import Scope
-from services.access.rules import Rule
-from services.planning.calendar import CALENDAR_FILE, read_calendar
-from services.planning.earliest import find_earliest
-from services.planning.forecast.making import Shares
-from services.portal.acting.form_data import Sent
-from services.portal.configuring import build_configuring, find_least, show_wanted_first
-from services.portal.forms import Forms
-from services.portal.language import Catalogue
-from services.portal.pages import Pages
-from services.portal.routes import PageRoute
-from services.products import Catalogue as Products
+from millmark.ledger.errors import InputError, NotFoundError
+from millmark.ledger.products import Condition, Configuration, Domain, Product, Span, TextOption, money, name_in
+from millmark.ledger.records import Role
+from millmark.services.access import Scope
+from millmark.services.access.rules import Rule
+from millmark.services.planning.calendar import CALENDAR_FILE, read_calendar
+from millmark.services.planning.earliest import find_earliest
+from millmark.services.planning.forecast.making import Shares
+from millmark.services.portal.acting.form_data import Sent
+from millmark.services.portal.configuring import build_configuring, find_least, show_wanted_first
+from millmark.services.portal.forms import Forms
+from millmark.services.portal.language import Catalogue
+from millmark.services.portal.pages import Pages
+from millmark.services.portal.routes import PageRoute
+from millmark.services.products import Catalogue as Products
 
 __all__ = ["Ordering", "earliest_of"]
 

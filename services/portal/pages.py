@@ -19,20 +19,20 @@ from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from ledger.footprint.figures import kilograms, kilowatt_hours, percent
-from ledger.products import name_in
-from ledger.provenance.answers import Party
-from ledger.verify import Section, Statement, Step
-from ledger.verify.printable import printable, quoted
-from ledger.verify.values import Age, Model, NamedMachine, Span, Thing, Unit
-from ledger.verify.values import Party as Proved
-from ledger.verify.wording import Words, words_of
-from services.access import Principal
-from services.directory.contact import Contact
-from services.portal.footprints import describe_contribution
-from services.portal.forms import Forms
-from services.portal.language import Catalogue, Language, choose_language, read_catalogues
-from services.portal.written import say_error, say_failure, say_written, show_data, show_digest
+from millmark.ledger.footprint.figures import kilograms, kilowatt_hours, percent
+from millmark.ledger.products import name_in
+from millmark.ledger.provenance.answers import Party
+from millmark.ledger.verify import Section, Statement, Step
+from millmark.ledger.verify.printable import printable, quoted
+from millmark.ledger.verify.values import Age, Model, NamedMachine, Span, Thing, Unit
+from millmark.ledger.verify.values import Party as Proved
+from millmark.ledger.verify.wording import Words, words_of
+from millmark.services.access import Principal
+from millmark.services.directory.contact import Contact
+from millmark.services.portal.footprints import describe_contribution
+from millmark.services.portal.forms import Forms
+from millmark.services.portal.language import Catalogue, Language, choose_language, read_catalogues
+from millmark.services.portal.written import say_error, say_failure, say_written, show_data, show_digest
 
 __all__ = ["PAGE_HEADERS", "SCRIPTED", "Pages", "Speaker"]
 
@@ -108,7 +108,7 @@ class Pages:
         self._find_folded, self._find_place = find_folded, find_place
         self._catalogues = catalogues or read_catalogues()
         self._environment = Environment(
-            loader=PackageLoader("services.portal"),
+            loader=PackageLoader("millmark.services.portal"),
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,
@@ -118,7 +118,7 @@ class Pages:
 
     @cached_property
     def _assets(self) -> dict[str, bytes]:
-        folder = resources.files("services.portal") / "assets"
+        folder = resources.files("millmark.services.portal") / "assets"
         return {one.name: one.read_bytes() for one in folder.iterdir() if one.name.partition(".")[2] in _MEDIA}
 
     def catalogue(self, request: Request) -> Catalogue:

@@ -9,13 +9,13 @@ from typing import Annotated, Any
 from fastapi import Form, Query, Request
 from starlette.responses import Response
 
-from services.access.people.pairing import CHALLENGE, Pairing, digits_of
-from services.access.rules import Rule
-from services.portal.forms import Forms
-from services.portal.lists import principal_of
-from services.portal.pages import Pages
-from services.portal.routes import PageRoute
-from services.serving.parameters import WholeNumber
+from millmark.services.access.people.pairing import CHALLENGE, Pairing, digits_of
+from millmark.services.access.rules import Rule
+from millmark.services.portal.forms import Forms
+from millmark.services.portal.lists import principal_of
+from millmark.services.portal.pages import Pages
+from millmark.services.portal.routes import PageRoute
+from millmark.services.serving.parameters import WholeNumber
 
 __all__ = ["PairingPages"]
 

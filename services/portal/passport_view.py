@@ -8,17 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ledger.canonical import Json
-from ledger.errors import MillmarkError
-from ledger.footprint import PATH
-from ledger.ids import DigitalLink
-from ledger.provenance import Fact, Passport
-from ledger.provenance.footprints import LotFootprint
-from ledger.verify import Statement
-from ledger.verify.first import Worth, find_worth
-from services.portal.language import Catalogue
-from services.portal.proofs import Proof
-from services.portal.story import Story, build_story
+from millmark.ledger.canonical import Json
+from millmark.ledger.errors import MillmarkError
+from millmark.ledger.footprint import PATH
+from millmark.ledger.ids import DigitalLink
+from millmark.ledger.provenance import Fact, Passport
+from millmark.ledger.provenance.footprints import LotFootprint
+from millmark.ledger.verify import Statement
+from millmark.ledger.verify.first import Worth, find_worth
+from millmark.services.portal.language import Catalogue
+from millmark.services.portal.proofs import Proof
+from millmark.services.portal.story import Story, build_story
 
 __all__ = ["Document", "PassportView", "build_view", "is_current"]
 

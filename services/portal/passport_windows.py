@@ -10,17 +10,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ledger.bundle import InferenceShown
-from ledger.provenance import open_reader
-from ledger.provenance.answers import Certificate
-from ledger.store import Store
-from ledger.store.rows import CertificateRow, ModelRow
-from quality.errors import QualityError
-from quality.inputs import unpack_window
-from services.inspections.windows import Models, score_of
-from services.pictures.window import draw_window
-from services.portal.charts import measured
-from services.portal.language import Catalogue
+from millmark.ledger.bundle import InferenceShown
+from millmark.ledger.provenance import open_reader
+from millmark.ledger.provenance.answers import Certificate
+from millmark.ledger.store import Store
+from millmark.ledger.store.rows import CertificateRow, ModelRow
+from millmark.quality.errors import QualityError
+from millmark.quality.inputs import unpack_window
+from millmark.services.inspections.windows import Models, score_of
+from millmark.services.pictures.window import draw_window
+from millmark.services.portal.charts import measured
+from millmark.services.portal.language import Catalogue
 
 __all__ = ["MOST_WINDOWS", "OpenedWindow", "build_opened_windows"]
 

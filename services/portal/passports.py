@@ -13,24 +13,24 @@ from fastapi import Request
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.responses import RedirectResponse, Response
 
-from ledger.bundle import parse_bundle
-from ledger.errors import MillmarkError, NotFoundError
-from ledger.headers import parse_header
-from ledger.provenance import Limits, find_coded_lot, passport, passport_statements
-from ledger.store import Store
-from ledger.verify import Statement
-from services.access.rules import PUBLIC
-from services.interop.digital_link import build_qr_svg
-from services.pictures import build_family, draw_upright
-from services.portal.check_copies import find_copies
-from services.portal.check_page import CheckPage
-from services.portal.footprints import build_waterfall
-from services.portal.pages import Pages
-from services.portal.passport_view import PassportView, build_view, describe_name, is_current
-from services.portal.passport_windows import build_opened_windows
-from services.portal.picture_words import PictureWords
-from services.portal.proofs import Proof, Proofs
-from services.portal.resolver import (
+from millmark.ledger.bundle import parse_bundle
+from millmark.ledger.errors import MillmarkError, NotFoundError
+from millmark.ledger.headers import parse_header
+from millmark.ledger.provenance import Limits, find_coded_lot, passport, passport_statements
+from millmark.ledger.store import Store
+from millmark.ledger.verify import Statement
+from millmark.services.access.rules import PUBLIC
+from millmark.services.interop.digital_link import build_qr_svg
+from millmark.services.pictures import build_family, draw_upright
+from millmark.services.portal.check_copies import find_copies
+from millmark.services.portal.check_page import CheckPage
+from millmark.services.portal.footprints import build_waterfall
+from millmark.services.portal.pages import Pages
+from millmark.services.portal.passport_view import PassportView, build_view, describe_name, is_current
+from millmark.services.portal.passport_windows import build_opened_windows
+from millmark.services.portal.picture_words import PictureWords
+from millmark.services.portal.proofs import Proof, Proofs
+from millmark.services.portal.resolver import (
     BUNDLE_TYPE,
     LINKSET,
     Code,
@@ -41,7 +41,7 @@ from services.portal.resolver import (
     read_code,
     tell_context,
 )
-from services.portal.routes import CODE_HOLDERS, PageRoute
+from millmark.services.portal.routes import CODE_HOLDERS, PageRoute
 
 __all__ = ["CODE_PATH", "PART_PATH", "Passports"]
 

@@ -12,22 +12,22 @@ from typing import Annotated, Any
 from fastapi import Form, Request
 from starlette.responses import RedirectResponse, Response
 
-from ledger.errors import InputError, MillmarkError, NotFoundError
-from services.access import Scope, SignInError
-from services.access.grounds import Ground
-from services.access.people.openid import OpenId, ProviderError
-from services.access.people.passkeys import MAX_CREDENTIAL_CHARACTERS, Passkeys
-from services.access.people.people import Entered, People, code_of
-from services.access.people.roles import PersonRole
-from services.access.rules import Rule
-from services.access.sessions import PERSON_LIFE_S
-from services.access.signin import NONCE_LIFE_S, is_secure, openid_cookie, session_cookie
-from services.portal.forms import FormRefusedError, Forms
-from services.portal.once import MAX_CODE, Once
-from services.portal.pages import SCRIPTED, Pages
-from services.portal.routes import ANYBODY, PageRoute
-from services.portal.sign_in import safe_path
-from services.portal.written import say_error
+from millmark.ledger.errors import InputError, MillmarkError, NotFoundError
+from millmark.services.access import Scope, SignInError
+from millmark.services.access.grounds import Ground
+from millmark.services.access.people.openid import OpenId, ProviderError
+from millmark.services.access.people.passkeys import MAX_CREDENTIAL_CHARACTERS, Passkeys
+from millmark.services.access.people.people import Entered, People, code_of
+from millmark.services.access.people.roles import PersonRole
+from millmark.services.access.rules import Rule
+from millmark.services.access.sessions import PERSON_LIFE_S
+from millmark.services.access.signin import NONCE_LIFE_S, is_secure, openid_cookie, session_cookie
+from millmark.services.portal.forms import FormRefusedError, Forms
+from millmark.services.portal.once import MAX_CODE, Once
+from millmark.services.portal.pages import SCRIPTED, Pages
+from millmark.services.portal.routes import ANYBODY, PageRoute
+from millmark.services.portal.sign_in import safe_path
+from millmark.services.portal.written import say_error
 
 __all__ = ["PeoplePages", "WaysIn"]
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from urllib.parse import unquote
 
-from ledger.provenance import OrderTrace, Trace
-from ledger.provenance.answers import AsOf, Cut, Machine, Party, Transformation
-from ledger.records import CertificateStatus, LotState, Verdict
-from ledger.verify.wording import words_of
-from services.pictures import Words
-from services.portal.language import Catalogue
+from millmark.ledger.provenance import OrderTrace, Trace
+from millmark.ledger.provenance.answers import AsOf, Cut, Machine, Party, Transformation
+from millmark.ledger.records import CertificateStatus, LotState, Verdict
+from millmark.ledger.verify.wording import words_of
+from millmark.services.pictures import Words
+from millmark.services.portal.language import Catalogue
 
 __all__ = ["PictureWords", "brief_of"]
 

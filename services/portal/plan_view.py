@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeAlias
 
-from ledger.provenance import answers
-from ledger.provenance.reader import Reader
-from ledger.records import AssignmentState, CertificateState, Verdict
-from ledger.store import Rows
-from ledger.store.rows import AssignmentRow, CertificateRow, LotRow
-from services.pictures.gantt import Bar, BarTone, Gantt, Lane, Tick
-from services.planning.showing import LegShown, PlanShown, RowShown
-from services.portal.language import Catalogue
-from services.portal.picture_words import brief_of
+from millmark.ledger.provenance import answers
+from millmark.ledger.provenance.reader import Reader
+from millmark.ledger.records import AssignmentState, CertificateState, Verdict
+from millmark.ledger.store import Rows
+from millmark.ledger.store.rows import AssignmentRow, CertificateRow, LotRow
+from millmark.services.pictures.gantt import Bar, BarTone, Gantt, Lane, Tick
+from millmark.services.planning.showing import LegShown, PlanShown, RowShown
+from millmark.services.portal.language import Catalogue
+from millmark.services.portal.picture_words import brief_of
 
 __all__ = [
     "PlanTable",

@@ -13,22 +13,22 @@ from typing import Any
 from fastapi import Request
 from starlette.responses import Response
 
-from ledger.canonical import parse_hex32
-from ledger.errors import CanonicalError, NotFoundError
-from ledger.provenance.reader import Reader as NameReader
-from ledger.provenance.reader import build_reader
-from ledger.records import Role
-from ledger.store import Book, Lineage, Rows, Store
-from services.access import Principal, Scope
-from services.access.rules import Rule
-from services.pictures.gantt import draw_gantt
-from services.planning.repository import PlanningRepository
-from services.planning.showing import PlanShown, Reader, RowShown
-from services.planning.tying import Ties
-from services.portal.forms import Forms
-from services.portal.pages import Pages
-from services.portal.plan_view import build_gantt, build_table
-from services.portal.routes import PageRoute
+from millmark.ledger.canonical import parse_hex32
+from millmark.ledger.errors import CanonicalError, NotFoundError
+from millmark.ledger.provenance.reader import Reader as NameReader
+from millmark.ledger.provenance.reader import build_reader
+from millmark.ledger.records import Role
+from millmark.ledger.store import Book, Lineage, Rows, Store
+from millmark.services.access import Principal, Scope
+from millmark.services.access.rules import Rule
+from millmark.services.pictures.gantt import draw_gantt
+from millmark.services.planning.repository import PlanningRepository
+from millmark.services.planning.showing import PlanShown, Reader, RowShown
+from millmark.services.planning.tying import Ties
+from millmark.services.portal.forms import Forms
+from millmark.services.portal.pages import Pages
+from millmark.services.portal.plan_view import build_gantt, build_table
+from millmark.services.portal.routes import PageRoute
 
 __all__ = ["Plans"]
 

@@ -14,58 +14,58 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from starlette.responses import Response
 
-from ledger.errors import IdentifierError, NotFoundError
-from ledger.signatures import Signer
-from ledger.store import Store
-from ledger.store.outbox import Outbox, OutboxState
-from services.access import Principal, SignIn, UnauthenticatedError
-from services.access.people.pairing import Pairing
-from services.access.rules import Rule
-from services.access.signin import is_secure
-from services.documents import Documents
-from services.planning.attempts import PlanMaker
-from services.planning.forecast.making import Shares
-from services.planning.forecast.preferences import read_shares
-from services.planning.tying import Ties
-from services.portal.acting.acting import Acting
-from services.portal.acting.acts import Acts
-from services.portal.acting.declared import ACTS
-from services.portal.acting.desk import Desk
-from services.portal.acting.pages import ActingPages
-from services.portal.administration import Administration, AdministrationParts
-from services.portal.cases import CasePages, Told
-from services.portal.check_page import CheckPage
-from services.portal.consortium import ConsortiumPages
-from services.portal.consortium_desk import ConsortiumDesk
-from services.portal.demand import DemandPages
-from services.portal.document_pages import DocumentPages
-from services.portal.forms import Forms
-from services.portal.inspections import InspectionPages
-from services.portal.listings import Listings
-from services.portal.models import ModelPages
-from services.portal.once import Once
-from services.portal.order_act import ORDER_PRODUCT, build_order_act
-from services.portal.ordering import Ordering
-from services.portal.pages import Pages, Speaker
-from services.portal.pairing_pages import PairingPages
-from services.portal.passports import Passports
-from services.portal.people import PeoplePages, WaysIn
-from services.portal.planner.at_machine import AtMachine, CauseDesk
-from services.portal.planner.coordinating import Coordinating
-from services.portal.planner.owning import Owning
-from services.portal.planner.workshop import Workshop
-from services.portal.plans import Plans
-from services.portal.process import ProcessPages
-from services.portal.proofs import Proofs
-from services.portal.recall_files import RecallFiles
-from services.portal.recalls import Recalls
-from services.portal.registers import Registers
-from services.portal.routes import ANYBODY, MEMBERS, OWNER, PageRoute
-from services.portal.search_page import SearchPage
-from services.portal.sign_in import SignInPages, ask_to_sign_in
-from services.portal.visible import Visible
-from services.portal.work_page import WorkPage
-from services.serving.troubles import Trouble
+from millmark.ledger.errors import IdentifierError, NotFoundError
+from millmark.ledger.signatures import Signer
+from millmark.ledger.store import Store
+from millmark.ledger.store.outbox import Outbox, OutboxState
+from millmark.services.access import Principal, SignIn, UnauthenticatedError
+from millmark.services.access.people.pairing import Pairing
+from millmark.services.access.rules import Rule
+from millmark.services.access.signin import is_secure
+from millmark.services.documents import Documents
+from millmark.services.planning.attempts import PlanMaker
+from millmark.services.planning.forecast.making import Shares
+from millmark.services.planning.forecast.preferences import read_shares
+from millmark.services.planning.tying import Ties
+from millmark.services.portal.acting.acting import Acting
+from millmark.services.portal.acting.acts import Acts
+from millmark.services.portal.acting.declared import ACTS
+from millmark.services.portal.acting.desk import Desk
+from millmark.services.portal.acting.pages import ActingPages
+from millmark.services.portal.administration import Administration, AdministrationParts
+from millmark.services.portal.cases import CasePages, Told
+from millmark.services.portal.check_page import CheckPage
+from millmark.services.portal.consortium import ConsortiumPages
+from millmark.services.portal.consortium_desk import ConsortiumDesk
+from millmark.services.portal.demand import DemandPages
+from millmark.services.portal.document_pages import DocumentPages
+from millmark.services.portal.forms import Forms
+from millmark.services.portal.inspections import InspectionPages
+from millmark.services.portal.listings import Listings
+from millmark.services.portal.models import ModelPages
+from millmark.services.portal.once import Once
+from millmark.services.portal.order_act import ORDER_PRODUCT, build_order_act
+from millmark.services.portal.ordering import Ordering
+from millmark.services.portal.pages import Pages, Speaker
+from millmark.services.portal.pairing_pages import PairingPages
+from millmark.services.portal.passports import Passports
+from millmark.services.portal.people import PeoplePages, WaysIn
+from millmark.services.portal.planner.at_machine import AtMachine, CauseDesk
+from millmark.services.portal.planner.coordinating import Coordinating
+from millmark.services.portal.planner.owning import Owning
+from millmark.services.portal.planner.workshop import Workshop
+from millmark.services.portal.plans import Plans
+from millmark.services.portal.process import ProcessPages
+from millmark.services.portal.proofs import Proofs
+from millmark.services.portal.recall_files import RecallFiles
+from millmark.services.portal.recalls import Recalls
+from millmark.services.portal.registers import Registers
+from millmark.services.portal.routes import ANYBODY, MEMBERS, OWNER, PageRoute
+from millmark.services.portal.search_page import SearchPage
+from millmark.services.portal.sign_in import SignInPages, ask_to_sign_in
+from millmark.services.portal.visible import Visible
+from millmark.services.portal.work_page import WorkPage
+from millmark.services.serving.troubles import Trouble
 
 __all__ = ["Office", "Portal"]
 

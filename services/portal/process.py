@@ -12,27 +12,27 @@ from itertools import islice
 from fastapi import Request
 from starlette.responses import Response
 
-from ledger.errors import NotFoundError
-from ledger.provenance import open_reader
-from ledger.provenance.reader import Reader
-from ledger.records import Role
-from ledger.store import Store
-from ledger.store.rows import MachineRow, StreamRow
-from services.access import Principal, Scope
-from services.access.rules import Rule
-from services.pictures.plot import Line, Plot, draw_plot
-from services.portal.acting.acting import Acting, Offer
-from services.portal.acting.things import About
-from services.portal.forms import Forms
-from services.portal.language import Catalogue
-from services.portal.lists import principal_of
-from services.portal.pages import Pages
-from services.portal.process_causes import Standing, read_causes, read_judged
-from services.portal.routes import PageRoute
-from services.setpoints import Inbox, SetpointShown
-from services.setpoints.repository import SetpointRepository
-from services.setpoints.states import MachineReading, find_readings
-from services.setpoints.views import describe_value
+from millmark.ledger.errors import NotFoundError
+from millmark.ledger.provenance import open_reader
+from millmark.ledger.provenance.reader import Reader
+from millmark.ledger.records import Role
+from millmark.ledger.store import Store
+from millmark.ledger.store.rows import MachineRow, StreamRow
+from millmark.services.access import Principal, Scope
+from millmark.services.access.rules import Rule
+from millmark.services.pictures.plot import Line, Plot, draw_plot
+from millmark.services.portal.acting.acting import Acting, Offer
+from millmark.services.portal.acting.things import About
+from millmark.services.portal.forms import Forms
+from millmark.services.portal.language import Catalogue
+from millmark.services.portal.lists import principal_of
+from millmark.services.portal.pages import Pages
+from millmark.services.portal.process_causes import Standing, read_causes, read_judged
+from millmark.services.portal.routes import PageRoute
+from millmark.services.setpoints import Inbox, SetpointShown
+from millmark.services.setpoints.repository import SetpointRepository
+from millmark.services.setpoints.states import MachineReading, find_readings
+from millmark.services.setpoints.views import describe_value
 
 __all__ = ["ProcessPages", "ProposalView", "read_open_proposal", "read_proposals"]
 

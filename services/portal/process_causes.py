@@ -6,11 +6,11 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from ledger.store import Book, Rows, Store
-from ledger.store.rows import AnchorRow
-from services.planning.feedback.repository import FeedbackRepository, State
-from services.planning.feedback.rules import LADDER, WHOLE, Step
-from services.planning.feedback.showing import CauseFound, StepShown, show_cause
+from millmark.ledger.store import Book, Rows, Store
+from millmark.ledger.store.rows import AnchorRow
+from millmark.services.planning.feedback.repository import FeedbackRepository, State
+from millmark.services.planning.feedback.rules import LADDER, WHOLE, Step
+from millmark.services.planning.feedback.showing import CauseFound, StepShown, show_cause
 
 __all__ = ["CauseView", "Standing", "StepView", "read_causes", "read_judged"]
 

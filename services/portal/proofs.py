@@ -12,20 +12,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ledger.bundle import MAX_BUNDLE_BYTES, InferenceShown, parse_bundle
-from ledger.canonical import sha256
-from ledger.chain import Chain, fetch_checkpoint
-from ledger.errors import InputError, MillmarkError, Retry
-from ledger.headers import parse_header
-from ledger.provenance import Disclosing, build_bundle, build_trust_file
-from ledger.provenance.answers import AsOf
-from ledger.seals import parse_extra
-from ledger.store import Store
-from ledger.trust import MAX_TRUST_BYTES, Validator, parse_trust
-from ledger.verify import Report, Step, VerificationError, verify_bundle
-from services.cache import LruCache
-from services.files import read_bounded
-from services.serving.bounded_work import BoundedWork
+from millmark.ledger.bundle import MAX_BUNDLE_BYTES, InferenceShown, parse_bundle
+from millmark.ledger.canonical import sha256
+from millmark.ledger.chain import Chain, fetch_checkpoint
+from millmark.ledger.errors import InputError, MillmarkError, Retry
+from millmark.ledger.headers import parse_header
+from millmark.ledger.provenance import Disclosing, build_bundle, build_trust_file
+from millmark.ledger.provenance.answers import AsOf
+from millmark.ledger.seals import parse_extra
+from millmark.ledger.store import Store
+from millmark.ledger.trust import MAX_TRUST_BYTES, Validator, parse_trust
+from millmark.ledger.verify import Report, Step, VerificationError, verify_bundle
+from millmark.services.cache import LruCache
+from millmark.services.files import read_bounded
+from millmark.services.serving.bounded_work import BoundedWork
 
 __all__ = ["MARKED", "PASSPORTS", "Proof", "Proofs", "kept_names"]
 

@@ -8,18 +8,18 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ledger.bundle import parse_bundle
-from ledger.chain import Chain
-from ledger.errors import InputError, MillmarkError, NotFoundError, Retry
-from ledger.headers import parse_header
-from ledger.provenance import Recall, build_recall_bundles, build_trust_file, open_reader
-from ledger.store import Store
-from ledger.verify.wording import words_of
-from services.directory.document import DirectoryEntry
-from services.directory.repository import DirectoryRepository
-from services.portal.language import Catalogue
-from services.portal.recall_view import Whereabouts, find_whereabouts, sort_naturally
-from services.serving.bounded_work import BoundedWork
+from millmark.ledger.bundle import parse_bundle
+from millmark.ledger.chain import Chain
+from millmark.ledger.errors import InputError, MillmarkError, NotFoundError, Retry
+from millmark.ledger.headers import parse_header
+from millmark.ledger.provenance import Recall, build_recall_bundles, build_trust_file, open_reader
+from millmark.ledger.store import Store
+from millmark.ledger.verify.wording import words_of
+from millmark.services.directory.document import DirectoryEntry
+from millmark.services.directory.repository import DirectoryRepository
+from millmark.services.portal.language import Catalogue
+from millmark.services.portal.recall_view import Whereabouts, find_whereabouts, sort_naturally
+from millmark.services.serving.bounded_work import BoundedWork
 
 __all__ = ["RecallFiles", "build_csv"]
 

@@ -7,20 +7,20 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from ledger.ids import SubjectKind
-from ledger.provenance import Recall, open_reader
-from ledger.provenance.answers import Party, RelatedLot
-from ledger.provenance.build_answers import build_transformations
-from ledger.provenance.reader import Reader
-from ledger.provenance.recall_answers import Holder
-from ledger.records import LotState
-from ledger.store import Store
-from services.access import Principal
-from services.directory.document import DirectoryEntry
-from services.directory.repository import DirectoryRepository
-from services.pictures import build_reach, draw_upright
-from services.portal.language import Catalogue
-from services.portal.picture_words import PictureWords, brief_of
+from millmark.ledger.ids import SubjectKind
+from millmark.ledger.provenance import Recall, open_reader
+from millmark.ledger.provenance.answers import Party, RelatedLot
+from millmark.ledger.provenance.build_answers import build_transformations
+from millmark.ledger.provenance.reader import Reader
+from millmark.ledger.provenance.recall_answers import Holder
+from millmark.ledger.records import LotState
+from millmark.ledger.store import Store
+from millmark.services.access import Principal
+from millmark.services.directory.document import DirectoryEntry
+from millmark.services.directory.repository import DirectoryRepository
+from millmark.services.pictures import build_reach, draw_upright
+from millmark.services.portal.language import Catalogue
+from millmark.services.portal.picture_words import PictureWords, brief_of
 
 __all__ = [
     "Contact",

@@ -11,24 +11,24 @@ from fastapi import Request
 from markupsafe import Markup, escape
 from starlette.responses import Response
 
-from ledger.errors import InputError, NotFoundError
-from ledger.provenance import MAX_RECALLED, Recall, answers, listings, open_reader, recall
-from ledger.provenance.cases import find_noteable
-from ledger.provenance.grounds import LookupGround
-from ledger.records import ALL_ROLES, Role
-from ledger.store import Store
-from services.access import Principal, Scope
-from services.access.rules import Rule
-from services.portal.acting.acting import Acting, Offer
-from services.portal.cases import offer_note
-from services.portal.forms import Forms
-from services.portal.lists import principal_of
-from services.portal.models import may_recall_model
-from services.portal.pages import Pages
-from services.portal.recall_files import RecallFiles, build_csv
-from services.portal.recall_view import build_view
-from services.portal.routes import PageRoute
-from services.portal.written import say_error
+from millmark.ledger.errors import InputError, NotFoundError
+from millmark.ledger.provenance import MAX_RECALLED, Recall, answers, listings, open_reader, recall
+from millmark.ledger.provenance.cases import find_noteable
+from millmark.ledger.provenance.grounds import LookupGround
+from millmark.ledger.records import ALL_ROLES, Role
+from millmark.ledger.store import Store
+from millmark.services.access import Principal, Scope
+from millmark.services.access.rules import Rule
+from millmark.services.portal.acting.acting import Acting, Offer
+from millmark.services.portal.cases import offer_note
+from millmark.services.portal.forms import Forms
+from millmark.services.portal.lists import principal_of
+from millmark.services.portal.models import may_recall_model
+from millmark.services.portal.pages import Pages
+from millmark.services.portal.recall_files import RecallFiles, build_csv
+from millmark.services.portal.recall_view import build_view
+from millmark.services.portal.routes import PageRoute
+from millmark.services.portal.written import say_error
 
 __all__ = ["Recalls"]
 

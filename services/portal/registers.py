@@ -9,23 +9,23 @@ from typing import Any
 from fastapi import Request
 from starlette.responses import Response
 
-from ledger.canonical import to_hex
-from ledger.errors import NotFoundError
-from ledger.keys import to_checksum
-from ledger.provenance import certificate, listings
-from ledger.provenance.answers import Certificate, Participant
-from ledger.provenance.consortium import participant, participants
-from ledger.records import Role, Verdict
-from ledger.store import Store
-from services.access import Principal
-from services.directory.document import DirectoryEntry
-from services.directory.repository import DirectoryRepository
-from services.portal.acting.acting import Acting
-from services.portal.acting.things import About
-from services.portal.forms import Forms
-from services.portal.lists import PAGE_ITEMS, Filter, Filters, Lists, principal_of
-from services.portal.pages import Pages
-from services.portal.routes import MEMBERS, Number, PageRoute
+from millmark.ledger.canonical import to_hex
+from millmark.ledger.errors import NotFoundError
+from millmark.ledger.keys import to_checksum
+from millmark.ledger.provenance import certificate, listings
+from millmark.ledger.provenance.answers import Certificate, Participant
+from millmark.ledger.provenance.consortium import participant, participants
+from millmark.ledger.records import Role, Verdict
+from millmark.ledger.store import Store
+from millmark.services.access import Principal
+from millmark.services.directory.document import DirectoryEntry
+from millmark.services.directory.repository import DirectoryRepository
+from millmark.services.portal.acting.acting import Acting
+from millmark.services.portal.acting.things import About
+from millmark.services.portal.forms import Forms
+from millmark.services.portal.lists import PAGE_ITEMS, Filter, Filters, Lists, principal_of
+from millmark.services.portal.pages import Pages
+from millmark.services.portal.routes import MEMBERS, Number, PageRoute
 
 __all__ = ["Registers"]
 

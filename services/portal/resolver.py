@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
-from ledger.errors import IdentifierError
-from ledger.ids import DigitalLink, parse_digital_link
-from services.interop.contexts.linkset import LINKSET_CONTEXT_NAME, build_linkset_context
-from services.interop.contexts.published import CONTEXT_MEDIA, CONTEXTS_PATH
-from services.interop.digital_link import build_part_link, read_salt
+from millmark.ledger.errors import IdentifierError
+from millmark.ledger.ids import DigitalLink, parse_digital_link
+from millmark.services.interop.contexts.linkset import LINKSET_CONTEXT_NAME, build_linkset_context
+from millmark.services.interop.contexts.published import CONTEXT_MEDIA, CONTEXTS_PATH
+from millmark.services.interop.digital_link import build_part_link, read_salt
 
 __all__ = [
     "BUNDLE_TYPE",

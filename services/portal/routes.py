@@ -8,16 +8,16 @@ from typing import Annotated, Any
 
 from fastapi import Path
 
-from ledger.records import ALL_ROLES, Role
-from services.access import Principal, Scope
-from services.access.rules import Rule
-from services.serving.parameters import WholeNumber
+from millmark.ledger.records import ALL_ROLES, Role
+from millmark.services.access import Principal, Scope
+from millmark.services.access.rules import Rule
+from millmark.services.serving.parameters import WholeNumber
 
 __all__ = ["ADMINISTRATORS", "ANYBODY", "CODE_HOLDERS", "MEMBERS", "OWNER", "Number", "PageRoute"]
 
 ANYBODY = Rule(public=True, page=True)
 CODE_HOLDERS = ANYBODY
-"""Holders of a part's code. The salt in it is the credential (ledger.provenance.passports)."""
+"""Holders of a part's code. The salt in it is the credential (millmark.ledger.provenance.passports)."""
 MEMBERS = Rule(Scope.PROVENANCE, page=True)
 OWNER = Rule(Scope.STATUS, owner=True, page=True)
 

@@ -8,13 +8,13 @@ from typing import Any
 from fastapi import Request
 from starlette.responses import RedirectResponse, Response
 
-from ledger.errors import IdentifierError, NotFoundError
-from ledger.provenance.search import MAX_TEXT, Found, FoundKind, search
-from ledger.store import Store
-from services.portal.forms import Forms
-from services.portal.lists import principal_of
-from services.portal.pages import Pages
-from services.portal.routes import MEMBERS, PageRoute
+from millmark.ledger.errors import IdentifierError, NotFoundError
+from millmark.ledger.provenance.search import MAX_TEXT, Found, FoundKind, search
+from millmark.ledger.store import Store
+from millmark.services.portal.forms import Forms
+from millmark.services.portal.lists import principal_of
+from millmark.services.portal.pages import Pages
+from millmark.services.portal.routes import MEMBERS, PageRoute
 
 __all__ = ["SearchPage", "address_of"]
 

@@ -12,18 +12,18 @@ from urllib.parse import urlencode
 from fastapi import Form, Request
 from starlette.responses import RedirectResponse, Response
 
-from ledger.errors import NotFoundError, SigningError
-from ledger.keys import parse_address
-from ledger.store import Store
-from services.access import CredentialKind, Principal, SignIn, SignInError, revoke
-from services.access.credentials import SESSION_LIFE_S
-from services.access.rules import Rule
-from services.access.signin import is_secure, session_cookie
-from services.access.siwe import MAX_MESSAGE_CHARACTERS
-from services.portal.forms import Forms
-from services.portal.pages import SCRIPTED, Pages
-from services.portal.routes import ANYBODY, PageRoute
-from services.portal.written import say_error
+from millmark.ledger.errors import NotFoundError, SigningError
+from millmark.ledger.keys import parse_address
+from millmark.ledger.store import Store
+from millmark.services.access import CredentialKind, Principal, SignIn, SignInError, revoke
+from millmark.services.access.credentials import SESSION_LIFE_S
+from millmark.services.access.rules import Rule
+from millmark.services.access.signin import is_secure, session_cookie
+from millmark.services.access.siwe import MAX_MESSAGE_CHARACTERS
+from millmark.services.portal.forms import Forms
+from millmark.services.portal.pages import SCRIPTED, Pages
+from millmark.services.portal.routes import ANYBODY, PageRoute
+from millmark.services.portal.written import say_error
 
 __all__ = ["SIGN_IN", "SignInPages", "ask_to_sign_in", "safe_path"]
 
@@ -43,7 +43,7 @@ class SignInPages:
     origin: str
     clock: Callable[[], int]
     offered: Callable[[], dict[str, Any]]
-    """What else there is to sign in with (services.portal.people)."""
+    """What else there is to sign in with (millmark.services.portal.people)."""
 
     def routes(self) -> tuple[PageRoute, ...]:
         return (

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import cast
 
-from ledger.verify import Section, Statement
-from ledger.verify.first import STOPPING, VERDICTS, WAITING, Worth, find_recalls, find_waits, find_worth
-from ledger.verify.values import Party, Thing
+from millmark.ledger.verify import Section, Statement
+from millmark.ledger.verify.first import STOPPING, VERDICTS, WAITING, Worth, find_recalls, find_waits, find_worth
+from millmark.ledger.verify.values import Party, Thing
 
 __all__ = ["Story", "build_story"]
 

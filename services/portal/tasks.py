@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ledger.ids import SubjectKind
-from ledger.provenance import open_reader
-from ledger.provenance.reader import Reader
-from ledger.provenance.waits import Task, Wait, find_waits
-from ledger.provenance.worklist import Todo
-from ledger.store.rows import OrderRow
-from services.access import Principal
-from services.portal.acting.acting import Acting, Offer
-from services.portal.acting.things import About, find_thing
+from millmark.ledger.ids import SubjectKind
+from millmark.ledger.provenance import open_reader
+from millmark.ledger.provenance.reader import Reader
+from millmark.ledger.provenance.waits import Task, Wait, find_waits
+from millmark.ledger.provenance.worklist import Todo
+from millmark.ledger.store.rows import OrderRow
+from millmark.services.access import Principal
+from millmark.services.portal.acting.acting import Acting, Offer
+from millmark.services.portal.acting.things import About, find_thing
 
 __all__ = ["Pending", "find_doing", "find_pending"]
 

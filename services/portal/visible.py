@@ -17,9 +17,9 @@ from fastapi import Request
 from markupsafe import Markup, escape
 from starlette.responses import Response
 
-from services.portal.language import Language
-from services.portal.pages import Pages
-from services.portal.routes import ANYBODY, PageRoute
+from millmark.services.portal.language import Language
+from millmark.services.portal.pages import Pages
+from millmark.services.portal.routes import ANYBODY, PageRoute
 
 __all__ = ["Section", "Table", "Visible", "parse_sections", "texts_of", "translate"]
 
@@ -113,10 +113,10 @@ def translate(sections: list[Section], words: Mapping[str, str]) -> list[Section
 @cache
 def _read(language: Language) -> list[Section]:
     # Cached for the life of the process, since the file is part of the program.
-    sections = parse_sections((resources.files("ledger") / "VISIBLE.md").read_text("utf-8"))
+    sections = parse_sections((resources.files("millmark.ledger") / "VISIBLE.md").read_text("utf-8"))
     if language is Language.EN:
         return sections
-    words = resources.files("services.portal") / "catalogue" / f"visible.{language}.json"
+    words = resources.files("millmark.services.portal") / "catalogue" / f"visible.{language}.json"
     return translate(sections, json.loads(words.read_text("utf-8")))
 
 

@@ -10,24 +10,24 @@ from typing import Annotated
 from fastapi import Query, Request
 from starlette.responses import Response
 
-from ledger.errors import NotFoundError
-from ledger.provenance import open_reader
-from ledger.provenance.case_search import CaseList, find_opened
-from ledger.provenance.doubts import Doubts, find_doubts
-from ledger.provenance.reader import Reader
-from ledger.provenance.waits import Task
-from ledger.provenance.worklist import Todo, WorkList, find_work
-from ledger.store import Store
-from services.access import Principal, Scope
-from services.access.rules import Rule
-from services.portal.acting.acting import Acting, Offer
-from services.portal.consortium_desk import MotionView
-from services.portal.forms import Forms
-from services.portal.pages import Pages
-from services.portal.routes import ADMINISTRATORS, OWNER, PageRoute
-from services.portal.tasks import find_doing
-from services.serving.parameters import WholeNumber
-from services.serving.troubles import Trouble
+from millmark.ledger.errors import NotFoundError
+from millmark.ledger.provenance import open_reader
+from millmark.ledger.provenance.case_search import CaseList, find_opened
+from millmark.ledger.provenance.doubts import Doubts, find_doubts
+from millmark.ledger.provenance.reader import Reader
+from millmark.ledger.provenance.waits import Task
+from millmark.ledger.provenance.worklist import Todo, WorkList, find_work
+from millmark.ledger.store import Store
+from millmark.services.access import Principal, Scope
+from millmark.services.access.rules import Rule
+from millmark.services.portal.acting.acting import Acting, Offer
+from millmark.services.portal.consortium_desk import MotionView
+from millmark.services.portal.forms import Forms
+from millmark.services.portal.pages import Pages
+from millmark.services.portal.routes import ADMINISTRATORS, OWNER, PageRoute
+from millmark.services.portal.tasks import find_doing
+from millmark.services.serving.parameters import WholeNumber
+from millmark.services.serving.troubles import Trouble
 
 __all__ = ["WorkPage"]
 

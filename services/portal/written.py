@@ -8,24 +8,24 @@ from collections.abc import Iterable, Mapping
 
 from markupsafe import Markup, escape
 
-from ledger.chain.council_grounds import CouncilGround
-from ledger.errors import MillmarkError
-from ledger.ids.grounds import IdentifierGround
-from ledger.phrases import Phrase
-from ledger.plans.breaches import PlanBreach, PlanRefusal
-from ledger.plans.check import Unseen
-from ledger.plans.grounds import OfferGround
-from ledger.provenance.grounds import LookupGround
-from ledger.verify.printable import printable
-from services.access.grounds import Ground
-from services.directory.grounds import ConsortiumGround
-from services.inspections.grounds import HealthGround
-from services.planning.entries import EntryFault
-from services.planning.feedback.sentences import Sentence
-from services.planning.grounds import PlanningGround
-from services.planning.steps import MakingStep
-from services.portal.language import Catalogue
-from services.webhooks.grounds import WebhookGround
+from millmark.ledger.chain.council_grounds import CouncilGround
+from millmark.ledger.errors import MillmarkError
+from millmark.ledger.ids.grounds import IdentifierGround
+from millmark.ledger.phrases import Phrase
+from millmark.ledger.plans.breaches import PlanBreach, PlanRefusal
+from millmark.ledger.plans.check import Unseen
+from millmark.ledger.plans.grounds import OfferGround
+from millmark.ledger.provenance.grounds import LookupGround
+from millmark.ledger.verify.printable import printable
+from millmark.services.access.grounds import Ground
+from millmark.services.directory.grounds import ConsortiumGround
+from millmark.services.inspections.grounds import HealthGround
+from millmark.services.planning.entries import EntryFault
+from millmark.services.planning.feedback.sentences import Sentence
+from millmark.services.planning.grounds import PlanningGround
+from millmark.services.planning.steps import MakingStep
+from millmark.services.portal.language import Catalogue
+from millmark.services.webhooks.grounds import WebhookGround
 
 __all__ = ["GROUNDS", "SENTENCES", "say_error", "say_failure", "say_written", "show_data", "show_digest"]
 

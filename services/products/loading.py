@@ -8,9 +8,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Final
 
-from ledger.errors import InputError, NotFoundError
-from ledger.products import MAX_FILE_BYTES, Product, parse_product
-from services.files import read_bounded
+from millmark.ledger.errors import InputError, NotFoundError
+from millmark.ledger.products import MAX_FILE_BYTES, Product, parse_product
+from millmark.services.files import read_bounded
 
 __all__ = ["FOLDER", "Catalogue", "Entry", "read_product"]
 
@@ -85,6 +85,6 @@ def read_product(path: Path) -> Product:
 
 
 def _shipped() -> Iterator[Entry]:
-    folder = resources.files("services.products") / "catalogue"
+    folder = resources.files("millmark.services.products") / "catalogue"
     for file in sorted(folder.iterdir(), key=lambda one: one.name):
         yield Entry(_SHIPPED, parse_product(file.read_bytes()))

@@ -1,5 +1,5 @@
 """Client of another participant's relay, and the file format of records to be signed offline."""
 
-from services.relay.client import HttpRelay
+from millmark.services.relay.client import HttpRelay
 
 __all__ = ["HttpRelay"]

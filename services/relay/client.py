@@ -7,12 +7,12 @@ from typing import Any, TypeVar
 
 import httpx
 
-from ledger.canonical import parse_json
-from ledger.chain import RawLog
-from ledger.errors import CanonicalError, ChainError, ChainUnreachableError, ContractRefusedError, RequestError
-from ledger.records import Contract
-from ledger.store.outbox import OutboxState
-from ledger.submit import Outcome, Terms
+from millmark.ledger.canonical import parse_json
+from millmark.ledger.chain import RawLog
+from millmark.ledger.errors import CanonicalError, ChainError, ChainUnreachableError, ContractRefusedError, RequestError
+from millmark.ledger.records import Contract
+from millmark.ledger.store.outbox import OutboxState
+from millmark.ledger.submit import Outcome, Terms
 
 __all__ = ["HttpRelay"]
 

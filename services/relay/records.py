@@ -2,9 +2,9 @@
 
     {"format": "millmark-records", "version": 1, "records": [{"record": "ReceiveLot", "fields": {...}}, ...]}
 
-Fields are those of the record (ledger.records): bytes are 0x-hex, an enumeration is a word, a unit is its UN/ECE code,
-and an omitted claims root is 32 zero bytes. `identifier` and its 32-byte `salt` may replace `identifier_hash`. Nothing
-is looked up or generated, so the same file always produces the same call.
+Fields are those of the record (millmark.ledger.records): bytes are 0x-hex, an enumeration is a word, a unit is its
+UN/ECE code, and an omitted claims root is 32 zero bytes. `identifier` and its 32-byte `salt` may replace
+`identifier_hash`. Nothing is looked up or generated, so the same file always produces the same call.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
-from ledger.canonical import parse_json
-from ledger.chain import call_data, multicall_data
-from ledger.errors import CanonicalError, InputError
-from ledger.ids import canonical_identifier, identifier_hash
-from ledger.records import RECORD_TYPES, Bytes3, Contract, Record
+from millmark.ledger.canonical import parse_json
+from millmark.ledger.chain import call_data, multicall_data
+from millmark.ledger.errors import CanonicalError, InputError
+from millmark.ledger.ids import canonical_identifier, identifier_hash
+from millmark.ledger.records import RECORD_TYPES, Bytes3, Contract, Record
 
 __all__ = ["MAX_FILE_BYTES", "MAX_RECORDS", "build_call", "parse_records"]
 

@@ -1,4 +1,4 @@
-"""`python -m services.serving.check_health URL`: the health check of a container, whose image has no curl.
+"""`python -m millmark.services.serving.check_health URL`: the health check of a container, whose image has no curl.
 
 Connects to this machine, whatever host the URL names: a gateway answers to its public name alone. Exit code 0 if the
 answer is 200, 1 otherwise.

@@ -11,9 +11,9 @@ from collections.abc import Callable, Collection
 
 from structlog.typing import FilteringBoundLogger
 
-from ledger.store.outbox import Outbox, QueuedRecord
-from ledger.store.process_identity import is_gone
-from services.serving.troubles import Trouble
+from millmark.ledger.store.outbox import Outbox, QueuedRecord
+from millmark.ledger.store.process_identity import is_gone
+from millmark.services.serving.troubles import Trouble
 
 __all__ = ["FailedRecords"]
 

@@ -6,7 +6,7 @@ import re
 
 from structlog.typing import FilteringBoundLogger
 
-from ledger.errors import MillmarkError, StoreError
+from millmark.ledger.errors import MillmarkError, StoreError
 
 __all__ = ["FailureLog", "public_cause", "withhold_addresses"]
 

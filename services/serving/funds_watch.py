@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 
 from structlog.typing import FilteringBoundLogger
 
-from ledger.chain import Chain
-from ledger.keys import to_checksum
-from ledger.store import Store
-from ledger.submit import Funds, look_at_funds
-from services.serving.loop import Loop
-from services.serving.troubles import Trouble
+from millmark.ledger.chain import Chain
+from millmark.ledger.keys import to_checksum
+from millmark.ledger.store import Store
+from millmark.ledger.submit import Funds, look_at_funds
+from millmark.services.serving.loop import Loop
+from millmark.services.serving.troubles import Trouble
 
 __all__ = ["LOW_CODE", "FundsWatch", "describe_low"]
 

@@ -14,8 +14,8 @@ from collections.abc import Callable
 
 from structlog.typing import FilteringBoundLogger
 
-from services.serving.failures import FailureLog
-from services.serving.troubles import Trouble
+from millmark.services.serving.failures import FailureLog
+from millmark.services.serving.troubles import Trouble
 
 __all__ = ["LATE_S", "Loop"]
 

@@ -10,7 +10,7 @@ from typing import Final
 
 import httpx
 
-from services.serving.partner_tls import explain_connection
+from millmark.services.serving.partner_tls import explain_connection
 
 __all__ = ["UnansweredError", "ask_partner"]
 

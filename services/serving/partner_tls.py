@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 
-from ledger.errors import SettingsError
+from millmark.ledger.errors import SettingsError
 
 __all__ = ["build_partner_tls", "explain_connection"]
 

@@ -20,10 +20,10 @@ from h11._receivebuffer import ReceiveBuffer
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from services.serving.connections import Connection, Connections, Waiting, name_connection
-from services.serving.logs import CLIENTS
-from services.serving.refusals import REFUSALS
-from services.serving.tls import CertificateProtocol
+from millmark.services.serving.connections import Connection, Connections, Waiting, name_connection
+from millmark.services.serving.logs import CLIENTS
+from millmark.services.serving.refusals import REFUSALS
+from millmark.services.serving.tls import CertificateProtocol
 
 __all__ = ["LimitedProtocol"]
 

@@ -16,12 +16,12 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
-from ledger.errors import SettingsError
-from services.serving.collecting import collect_rarely
-from services.serving.connections import ConnectionLimits, Connections, Listener
-from services.serving.hosts import ABSENT, choose_addresses
-from services.serving.logs import build_server_log
-from services.serving.protocol import LimitedProtocol
+from millmark.ledger.errors import SettingsError
+from millmark.services.serving.collecting import collect_rarely
+from millmark.services.serving.connections import ConnectionLimits, Connections, Listener
+from millmark.services.serving.hosts import ABSENT, choose_addresses
+from millmark.services.serving.logs import build_server_log
+from millmark.services.serving.protocol import LimitedProtocol
 
 __all__ = ["build_server", "listen", "listen_at_all", "serve", "serve_on"]
 

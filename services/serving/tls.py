@@ -19,8 +19,8 @@ from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from ledger.errors import SettingsError, SigningError
-from ledger.keys import read_private
+from millmark.ledger.errors import SettingsError, SigningError
+from millmark.ledger.keys import read_private
 
 __all__ = ["CLIENT", "CertificateProtocol", "TlsFiles", "build_tls", "choose_tls"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from ledger.store import Store
-from services.serving.logs import STANDARD_ERROR
+from millmark.ledger.store import Store
+from millmark.services.serving.logs import STANDARD_ERROR
 
 __all__ = ["HEAD_S", "Trouble", "describe_damage", "describe_readiness", "log_alarms"]
 

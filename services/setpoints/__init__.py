@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from services.setpoints.document import SetpointDocument, SetpointValue, parse_setpoint
-from services.setpoints.inbox import Inbox
-from services.setpoints.views import SetpointShown, SetpointState
+from millmark.services.setpoints.document import SetpointDocument, SetpointValue, parse_setpoint
+from millmark.services.setpoints.inbox import Inbox
+from millmark.services.setpoints.views import SetpointShown, SetpointState
 
 __all__ = ["Inbox", "SetpointDocument", "SetpointShown", "SetpointState", "SetpointValue", "parse_setpoint"]

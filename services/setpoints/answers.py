@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ledger.canonical import Json
-from ledger.errors import InputError
-from services.setpoints.repository import SetpointRow
+from millmark.ledger.canonical import Json
+from millmark.ledger.errors import InputError
+from millmark.services.setpoints.repository import SetpointRow
 
 __all__ = ["ACCEPTED", "REFUSED", "build_answer"]
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from ledger.canonical import Json, canonical_json, sha256
-from ledger.errors import InputError
+from millmark.ledger.canonical import Json, canonical_json, sha256
+from millmark.ledger.errors import InputError
 
 __all__ = ["MAX_VALUES", "Forecast", "SetpointDocument", "SetpointValue", "parse_setpoint", "setpoint_event_id"]
 

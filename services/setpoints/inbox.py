@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ledger.errors import InputError, NotFoundError
-from ledger.store import Book, Rows, Store
-from ledger.store.rows import MachineRow, StreamRow
-from services.setpoints.document import SetpointDocument
-from services.setpoints.repository import SetpointRepository, SetpointRow
-from services.setpoints.views import SetpointShown, SetpointState, show_setpoint, state_of
+from millmark.ledger.errors import InputError, NotFoundError
+from millmark.ledger.store import Book, Rows, Store
+from millmark.ledger.store.rows import MachineRow, StreamRow
+from millmark.services.setpoints.document import SetpointDocument
+from millmark.services.setpoints.repository import SetpointRepository, SetpointRow
+from millmark.services.setpoints.views import SetpointShown, SetpointState, show_setpoint, state_of
 
 __all__ = ["MOST_OPEN_S", "Inbox", "put_proposal"]
 

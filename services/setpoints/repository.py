@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from ledger.store import Rows, schema_of
-from services.setpoints.document import SetpointDocument, parse_setpoint
+from millmark.ledger.store import Rows, schema_of
+from millmark.services.setpoints.document import SetpointDocument, parse_setpoint
 
 __all__ = ["SetpointRepository", "SetpointRow"]
 

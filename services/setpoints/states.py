@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ledger.canonical import Json
-from ledger.errors import InputError
-from ledger.store import Book
+from millmark.ledger.canonical import Json
+from millmark.ledger.errors import InputError
+from millmark.ledger.store import Book
 
 __all__ = ["MachineReading", "build_state_data", "find_readings", "parse_reading"]
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from ledger.provenance.jsonform import Printable
-from ledger.store import Book
-from services.setpoints.document import Forecast, SetpointValue, setpoint_event_id
-from services.setpoints.repository import SetpointRepository, SetpointRow
+from millmark.ledger.provenance.jsonform import Printable
+from millmark.ledger.store import Book
+from millmark.services.setpoints.document import Forecast, SetpointValue, setpoint_event_id
+from millmark.services.setpoints.repository import SetpointRepository, SetpointRow
 
 __all__ = [
     "ForecastShown",

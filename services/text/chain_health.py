@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ledger.chain import Chain
-from ledger.events import Header
-from services.text.outbox import STALL_S
+from millmark.ledger.chain import Chain
+from millmark.ledger.events import Header
+from millmark.services.text.outbox import STALL_S
 
 __all__ = ["ROUNDS_LATE", "ROUNDS_REMEDY", "ROUNDS_SEEN", "STANDS_REMEDY", "ChainHealth", "observe_chain"]
 

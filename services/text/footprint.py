@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ledger.footprint import Source
+from millmark.ledger.footprint import Source
 
 __all__ = ["describe_source"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ledger.store.outbox import Outbox, OutboxState, QueuedRecord
+from millmark.ledger.store.outbox import Outbox, OutboxState, QueuedRecord
 
 __all__ = ["STALL_S", "describe_queue", "describe_waiting", "queue_lines"]
 

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable
 from datetime import datetime
 
-from ledger.error_values import show_member
-from ledger.provenance import Certificate, OrderTrace, Recall, Trace
-from ledger.provenance.answers import (
+from millmark.ledger.error_values import show_member
+from millmark.ledger.provenance import Certificate, OrderTrace, Recall, Trace
+from millmark.ledger.provenance.answers import (
     AsOf,
     Assignment,
     CustodyChange,
@@ -21,11 +21,11 @@ from ledger.provenance.answers import (
     SharedMeasurement,
     Waiver,
 )
-from ledger.provenance.recall_answers import Holder
-from ledger.records import LotState, Verdict
-from ledger.verify.printable import printable, quoted
-from ledger.verify.words.english import UNITS
-from services.pictures import describe_cut
+from millmark.ledger.provenance.recall_answers import Holder
+from millmark.ledger.records import LotState, Verdict
+from millmark.ledger.verify.printable import printable, quoted
+from millmark.ledger.verify.words.english import UNITS
+from millmark.services.pictures import describe_cut
 
 __all__ = ["describe_order", "describe_recall", "describe_shared", "describe_trace"]
 

@@ -1,7 +1,7 @@
 """The thread that delivers records, or the events of a query, to webhooks: one delivery at a time per subscription,
 subscriptions concurrently.
 
-    1 read what follows the subscription's cursor (services.webhooks.sources)
+    1 read what follows the subscription's cursor (millmark.services.webhooks.sources)
     2 send one
     3 once the receiver has accepted it, advance the cursor on disk, then send the next
 
@@ -28,21 +28,21 @@ from typing import Final, TypeVar
 
 from structlog.typing import FilteringBoundLogger
 
-from ledger.errors import MillmarkError
-from ledger.store import Connection, Rows, Store
-from ledger.store.process_identity import describe_process, is_gone
-from ledger.store.rows import ParticipantRow
-from services.access.people.repository import PeopleRepository
-from services.access.people.roles import SCOPES, PersonRole
-from services.access.repository import AccessRepository
-from services.serving.failures import FailureLog
-from services.serving.loop import Loop
-from services.webhooks.grounds import WebhookGround
-from services.webhooks.http_post import DeliveryResult, post, resolve_host
-from services.webhooks.repository import WebhookRepository, WebhookRow
-from services.webhooks.sources import Batch, Delivery, RecordSource, Source
-from services.webhooks.subscriptions import PERSON, State
-from services.webhooks.targets import Resolve, parse_target
+from millmark.ledger.errors import MillmarkError
+from millmark.ledger.store import Connection, Rows, Store
+from millmark.ledger.store.process_identity import describe_process, is_gone
+from millmark.ledger.store.rows import ParticipantRow
+from millmark.services.access.people.repository import PeopleRepository
+from millmark.services.access.people.roles import SCOPES, PersonRole
+from millmark.services.access.repository import AccessRepository
+from millmark.services.serving.failures import FailureLog
+from millmark.services.serving.loop import Loop
+from millmark.services.webhooks.grounds import WebhookGround
+from millmark.services.webhooks.http_post import DeliveryResult, post, resolve_host
+from millmark.services.webhooks.repository import WebhookRepository, WebhookRow
+from millmark.services.webhooks.sources import Batch, Delivery, RecordSource, Source
+from millmark.services.webhooks.subscriptions import PERSON, State
+from millmark.services.webhooks.targets import Resolve, parse_target
 
 __all__ = ["DeliveryPolicy", "Dispatcher"]
 

@@ -16,14 +16,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from ledger.canonical import Json, to_hex
-from ledger.errors import InputError, NotFoundError
-from ledger.ids import SubjectKind
-from ledger.provenance.permissions import Visibility
-from ledger.records import Contract
-from ledger.store import Book, Feed, Lineage, Position, Rows, Store
-from ledger.store.rows import ChainIdentityRow, RecordRow
-from services.webhooks.grounds import WebhookGround
+from millmark.ledger.canonical import Json, to_hex
+from millmark.ledger.errors import InputError, NotFoundError
+from millmark.ledger.ids import SubjectKind
+from millmark.ledger.provenance.permissions import Visibility
+from millmark.ledger.records import Contract
+from millmark.ledger.store import Book, Feed, Lineage, Position, Rows, Store
+from millmark.ledger.store.rows import ChainIdentityRow, RecordRow
+from millmark.services.webhooks.grounds import WebhookGround
 
 __all__ = ["FeedEntry", "Filter", "RecordFeed", "format_position", "parse_filter", "parse_position"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ledger.phrases import Phrase
+from millmark.ledger.phrases import Phrase
 
 __all__ = ["WebhookGround"]
 

@@ -15,9 +15,9 @@ from typing import Any, Final, cast
 
 import httpcore
 
-from ledger.canonical import Json
-from services.webhooks.grounds import WebhookGround
-from services.webhooks.targets import Resolve, Target, TargetRefusedError
+from millmark.ledger.canonical import Json
+from millmark.services.webhooks.grounds import WebhookGround
+from millmark.services.webhooks.targets import Resolve, Target, TargetRefusedError
 
 __all__ = ["DeliveryResult", "Mode", "build_request", "post", "resolve_host"]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, Row, delete, select, update
 
-from ledger.store import Rows, schema_of
+from millmark.ledger.store import Rows, schema_of
 
 __all__ = ["WebhookRepository", "WebhookRow"]
 
@@ -51,7 +51,8 @@ class WebhookRow:
     query: str = ""
     """Name of the participant's EPCIS query whose events it receives; empty for one to records."""
     controls: str = ""
-    """When the query is executed, as JSON (services.interop.epcis.subscription_controls); empty for records."""
+    """When the query is executed, as JSON (millmark.services.interop.epcis.subscription_controls); empty for
+    records."""
     event_number: int = 0
     """The cursor of a query: the last captured event that the receiver accepted or that was not meant for it."""
     due_ms: int = 0

@@ -13,7 +13,7 @@ import secrets
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from ledger.errors import MillmarkError
+from millmark.ledger.errors import MillmarkError
 
 __all__ = ["TOLERANCE_S", "SignatureRefusedError", "new_secret", "sign", "verify_webhook"]
 

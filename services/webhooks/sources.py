@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from ledger.store import Connection, Feed, Position, Store
-from services.access import Scope
-from services.webhooks.feed import FeedEntry, Filter, RecordFeed
-from services.webhooks.http_post import Mode, build_request
-from services.webhooks.repository import WebhookRow
-from services.webhooks.signatures import sign
-from services.webhooks.subscriptions import signing_secrets
+from millmark.ledger.store import Connection, Feed, Position, Store
+from millmark.services.access import Scope
+from millmark.services.webhooks.feed import FeedEntry, Filter, RecordFeed
+from millmark.services.webhooks.http_post import Mode, build_request
+from millmark.services.webhooks.repository import WebhookRow
+from millmark.services.webhooks.signatures import sign
+from millmark.services.webhooks.subscriptions import signing_secrets
 
 __all__ = ["Batch", "Delivery", "RecordSource", "Source"]
 

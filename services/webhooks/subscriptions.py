@@ -11,17 +11,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from ledger.errors import InputError, NotFoundError
-from ledger.provenance.jsonform import Printable, moment
-from ledger.store import Connection, Feed, Position, Store
-from services.access import CredentialKind
-from services.access.repository import AccessRepository
-from services.webhooks.feed import format_position, parse_filter
-from services.webhooks.grounds import WebhookGround
-from services.webhooks.http_post import Mode
-from services.webhooks.repository import WebhookRepository, WebhookRow
-from services.webhooks.signatures import new_secret
-from services.webhooks.targets import parse_target
+from millmark.ledger.errors import InputError, NotFoundError
+from millmark.ledger.provenance.jsonform import Printable, moment
+from millmark.ledger.store import Connection, Feed, Position, Store
+from millmark.services.access import CredentialKind
+from millmark.services.access.repository import AccessRepository
+from millmark.services.webhooks.feed import format_position, parse_filter
+from millmark.services.webhooks.grounds import WebhookGround
+from millmark.services.webhooks.http_post import Mode
+from millmark.services.webhooks.repository import WebhookRepository, WebhookRow
+from millmark.services.webhooks.signatures import new_secret
+from millmark.services.webhooks.targets import parse_target
 
 __all__ = [
     "MAX_WEBHOOKS",

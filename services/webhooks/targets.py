@@ -13,8 +13,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from ledger.errors import InputError
-from services.webhooks.grounds import WebhookGround
+from millmark.ledger.errors import InputError
+from millmark.services.webhooks.grounds import WebhookGround
 
 __all__ = ["PORTS", "Resolve", "Target", "TargetRefusedError", "parse_target", "verify_address"]
 

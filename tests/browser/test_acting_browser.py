@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from ledger.records import LotState, OrderState
-from ledger.store import Rows
-from ledger.store.rows import LotRow, OrderRow
-from services.access.signin import session_cookie
-from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
-from services.gateway.http.policy import Auth
-from services.serving.server import build_server, listen
+from millmark.ledger.records import LotState, OrderState
+from millmark.ledger.store import Rows
+from millmark.ledger.store.rows import LotRow, OrderRow
+from millmark.services.access.signin import session_cookie
+from millmark.services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
+from millmark.services.gateway.http.policy import Auth
+from millmark.services.serving.server import build_server, listen
 from tests.support.acting_site import ActingSite, open_acting_site
 from tests.support.looking import CONTRAST, CUT_OFF, NAMELESS, SMALL_TARGETS
 from tests.support.loopback import running

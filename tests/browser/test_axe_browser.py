@@ -13,17 +13,17 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, Page
 
-from ledger.evidence import EvidenceEntry, LeafKind, build_leaf_data
-from ledger.merkle import leaf_hash
-from ledger.store import Book
-from services.access.people.roles import PersonRole
-from services.access.signin import session_cookie
-from services.documents import new_version_id
-from services.documents.drafts import Draft
-from services.documents.permissions import Mode
-from services.planning.forecast.document import seal_of
-from services.planning.forecast.making import make_forecast
-from services.planning.forecast.repository import ForecastRepository, ForecastRow
+from millmark.ledger.evidence import EvidenceEntry, LeafKind, build_leaf_data
+from millmark.ledger.merkle import leaf_hash
+from millmark.ledger.store import Book
+from millmark.services.access.people.roles import PersonRole
+from millmark.services.access.signin import session_cookie
+from millmark.services.documents import new_version_id
+from millmark.services.documents.drafts import Draft
+from millmark.services.documents.permissions import Mode
+from millmark.services.planning.forecast.document import seal_of
+from millmark.services.planning.forecast.making import make_forecast
+from millmark.services.planning.forecast.repository import ForecastRepository, ForecastRow
 from tests.browser.test_portal_browser import open_context, pages, sign_in
 from tests.support.axe import find_violations, read_axe
 from tests.support.forecast_samples import IDENTITY, sample

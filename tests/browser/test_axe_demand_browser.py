@@ -11,21 +11,21 @@ from datetime import date
 import pytest
 from playwright.sync_api import Browser, Page
 
-from ledger.canonical import canonical_json
-from ledger.evidence import EvidenceEntry, EvidenceLog, LeafKind, build_leaf_data
-from ledger.merkle import leaf_hash
-from ledger.store import Book, Rows
-from ledger.store.rows import MachineRow, StreamRow
-from services.access.people.roles import PersonRole
-from services.access.signin import session_cookie
-from services.planning.forecast.document import ForecastDocument, NeededCapacity, seal_of
-from services.planning.forecast.making import make_forecast
-from services.planning.forecast.repository import ForecastRepository, ForecastRow
-from services.planning.forecast.signalling import CapacitySignal
-from services.planning.repository import LeafRow, PlanningRepository, What
-from services.setpoints.document import Forecast, SetpointDocument, SetpointValue
-from services.setpoints.repository import SetpointRepository, SetpointRow
-from services.setpoints.states import MachineReading, build_state_data
+from millmark.ledger.canonical import canonical_json
+from millmark.ledger.evidence import EvidenceEntry, EvidenceLog, LeafKind, build_leaf_data
+from millmark.ledger.merkle import leaf_hash
+from millmark.ledger.store import Book, Rows
+from millmark.ledger.store.rows import MachineRow, StreamRow
+from millmark.services.access.people.roles import PersonRole
+from millmark.services.access.signin import session_cookie
+from millmark.services.planning.forecast.document import ForecastDocument, NeededCapacity, seal_of
+from millmark.services.planning.forecast.making import make_forecast
+from millmark.services.planning.forecast.repository import ForecastRepository, ForecastRow
+from millmark.services.planning.forecast.signalling import CapacitySignal
+from millmark.services.planning.repository import LeafRow, PlanningRepository, What
+from millmark.services.setpoints.document import Forecast, SetpointDocument, SetpointValue
+from millmark.services.setpoints.repository import SetpointRepository, SetpointRow
+from millmark.services.setpoints.states import MachineReading, build_state_data
 from tests.browser.test_portal_browser import open_context
 from tests.support.axe import find_violations, read_axe
 from tests.support.forecast_samples import IDENTITY, sample

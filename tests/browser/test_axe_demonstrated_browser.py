@@ -8,10 +8,10 @@ import time
 import pytest
 from playwright.sync_api import Browser
 
-from services.access.signin import session_cookie
-from services.lab.demo.demand import forecast_demand
-from services.products import Catalogue
-from services.serving.server import build_server, listen
+from millmark.services.access.signin import session_cookie
+from millmark.services.lab.demo.demand import forecast_demand
+from millmark.services.products import Catalogue
+from millmark.services.serving.server import build_server, listen
 from tests.browser.test_axe_demand_browser import measure
 from tests.browser.test_portal_browser import open_context
 from tests.support.axe import read_axe

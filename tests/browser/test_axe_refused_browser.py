@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from services.access.people.roles import PersonRole
-from services.access.signin import session_cookie
-from services.gateway import Rates
+from millmark.services.access.people.roles import PersonRole
+from millmark.services.access.signin import session_cookie
+from millmark.services.gateway import Rates
 from tests.browser.test_portal_browser import open_context
 from tests.browser.test_stories_browser import look
 from tests.support.axe import find_violations

@@ -12,7 +12,7 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 from playwright.sync_api import Browser, Page, Request, expect
 
-from ledger.canonical import canonical_json
+from millmark.ledger.canonical import canonical_json
 from tests.support.axe import find_violations
 from tests.support.check_page import build_page
 from tests.support.looking import CONTRAST, NAMELESS, SMALL_TARGETS, run_list

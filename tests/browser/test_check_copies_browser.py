@@ -13,10 +13,10 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Request, expect
 
-from ledger.store import Rows
-from ledger.trust import BelievedBlock, parse_trust
-from services.directory.repository import DirectoryEntryRow
-from services.gateway import copies_watch
+from millmark.ledger.store import Rows
+from millmark.ledger.trust import BelievedBlock, parse_trust
+from millmark.services.directory.repository import DirectoryEntryRow
+from millmark.services.gateway import copies_watch
 from tests.support.check_page import build_page
 from tests.support.looking import CONTRAST, NAMELESS, SMALL_TARGETS, run_list
 from tests.support.patience import MAX_S, wait_until

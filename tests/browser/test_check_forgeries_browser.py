@@ -10,9 +10,9 @@ from random import Random
 import pytest
 from playwright.sync_api import Browser, Page, Request, expect
 
-from ledger.bundle import parse_bundle
-from ledger.trust import parse_trust
-from ledger.verify import Step, VerificationError, verify_bundle
+from millmark.ledger.bundle import parse_bundle
+from millmark.ledger.trust import parse_trust
+from millmark.ledger.verify import Step, VerificationError, verify_bundle
 from tests.support.bundle_content import Content, read_content
 from tests.support.check_page import build_page
 from tests.support.figures import Tell

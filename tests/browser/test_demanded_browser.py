@@ -10,12 +10,12 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from ledger.chain.council import deploy_council, find_council
-from ledger.records import CertificateState, DemandOpening, TransferOwnership
-from ledger.store import Rows
-from ledger.store.rows import CertificateRow, LotRow, RecordRow
-from services.access.people.roles import PersonRole
-from services.access.signin import session_cookie
+from millmark.ledger.chain.council import deploy_council, find_council
+from millmark.ledger.records import CertificateState, DemandOpening, TransferOwnership
+from millmark.ledger.store import Rows
+from millmark.ledger.store.rows import CertificateRow, LotRow, RecordRow
+from millmark.services.access.people.roles import PersonRole
+from millmark.services.access.signin import session_cookie
 from tests.browser.test_portal_browser import open_context
 from tests.browser.test_stories_browser import confirm, look
 from tests.support.patience import wait_until

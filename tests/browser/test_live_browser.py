@@ -9,10 +9,10 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from ledger.ids import Identity, SubjectKind
-from ledger.records import ReceiveLot
-from services.access.repository import AccessRepository
-from services.lab.demo.consortium import hash_of
+from millmark.ledger.ids import Identity, SubjectKind
+from millmark.ledger.records import ReceiveLot
+from millmark.services.access.repository import AccessRepository
+from millmark.services.lab.demo.consortium import hash_of
 from tests.browser.test_portal_browser import open_context, sign_in, watch
 from tests.support.portal_world import PortalWorld
 

@@ -18,9 +18,9 @@ import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 from playwright.sync_api import Error as PlaywrightError
 
-from ledger.chain import EmbeddedChain
-from services.devchain import create_devchain
-from services.home import Layout
+from millmark.ledger.chain import EmbeddedChain
+from millmark.services.devchain import create_devchain
+from millmark.services.home import Layout
 from tests.browser.test_people_browser import phone
 from tests.support.loopback import serving
 from tests.support.patience import MAX_S
@@ -43,7 +43,7 @@ class Site:
         return f"https://{NAME}:{self.port}"
 
     def run(self, *arguments: str) -> str:
-        command = [sys.executable, "-m", "services.entry", "--home", str(self.home), *arguments]
+        command = [sys.executable, "-m", "millmark.services.entry", "--home", str(self.home), *arguments]
         return subprocess.run(command, check=True, capture_output=True, text=True, timeout=MAX_S).stdout
 
 
@@ -66,7 +66,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 @contextmanager
 def _gateway(site: Site) -> Iterator[None]:
-    command = [sys.executable, "-m", "services.entry", "--home", str(site.home), "gateway"]
+    command = [sys.executable, "-m", "millmark.services.entry", "--home", str(site.home), "gateway"]
     with (site.home / "log").open("w") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
         try:
             _wait(site, process)

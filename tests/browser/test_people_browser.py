@@ -14,9 +14,9 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from services.access.people.people import People
-from services.access.people.roles import PersonRole
-from services.client.login import LOGIN
+from millmark.services.access.people.people import People
+from millmark.services.access.people.roles import PersonRole
+from millmark.services.client.login import LOGIN
 from tests.support.looking import CONTRAST, CUT_OFF, NAMELESS, SMALL_TARGETS, run_list
 from tests.support.patience import MAX_S
 from tests.support.portal_world import PortalWorld, serve_world
@@ -146,7 +146,7 @@ def _sign_in(page: Page, world: PortalWorld) -> None:
 
 
 def test_a_command_signs_in_as_the_person_who_agrees(world: PortalWorld, chromium: Browser, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "services.cli", "--home", str(tmp_path)]
+    command = [sys.executable, "-m", "millmark.services.cli", "--home", str(tmp_path)]
     with phone(chromium) as page:
         _join(page, _invite(world, "Katherine", PersonRole.RECORDER))
         login = [*command, "login", world.origin, "--no-browser", "--json"]

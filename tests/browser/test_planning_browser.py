@@ -14,18 +14,18 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from ledger.products import name_in
-from ledger.records import AssignmentState, OrderState
-from ledger.store import Rows
-from ledger.store.rows import AssignmentRow, OrderRow
-from services.access.people.people import People
-from services.access.people.roles import PersonRole
-from services.access.signin import session_cookie
-from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
-from services.gateway.http.policy import Auth
-from services.portal.language import Language, read_catalogues
-from services.products import Catalogue
-from services.serving.server import build_server, listen
+from millmark.ledger.products import name_in
+from millmark.ledger.records import AssignmentState, OrderState
+from millmark.ledger.store import Rows
+from millmark.ledger.store.rows import AssignmentRow, OrderRow
+from millmark.services.access.people.people import People
+from millmark.services.access.people.roles import PersonRole
+from millmark.services.access.signin import session_cookie
+from millmark.services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
+from millmark.services.gateway.http.policy import Auth
+from millmark.services.portal.language import Language, read_catalogues
+from millmark.services.products import Catalogue
+from millmark.services.serving.server import build_server, listen
 from tests.support.axe import find_violations
 from tests.support.looking import CONTRAST, CUT_OFF, NAMELESS, SMALL_TARGETS, run_list
 from tests.support.loopback import running

@@ -76,8 +76,8 @@ def test_from_the_code_on_the_part_to_a_proof_checked_offline(
         assert download.value.suggested_filename == name
         download.value.save_as(tmp_path / name)
     command = page.get_by_label("Command").inner_text()
-    assert command == "python -m ledger.verify part.bundle --trust trust.json"
-    done = run("-m", "ledger.verify", str(tmp_path / "part.bundle"), "--trust", str(tmp_path / "trust.json"))
+    assert command == "python -m millmark.ledger.verify part.bundle --trust trust.json"
+    done = run("-m", "millmark.ledger.verify", str(tmp_path / "part.bundle"), "--trust", str(tmp_path / "trust.json"))
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("VERIFIED")
     assert world.identity(world.part).identifier in done.stdout
@@ -126,7 +126,7 @@ def sign_in(page: Page, world: PortalWorld, company: str) -> None:
     page.get_by_label("Address of the key").fill(world.address(who))
     page.get_by_role("button", name="Show the message").click()
     message = page.get_by_label("Message to sign").inner_text()
-    done = run("-m", "services.cli", "keys", "sign-in", *world.keystore(who), given=message + "\n")
+    done = run("-m", "millmark.services.cli", "keys", "sign-in", *world.keystore(who), given=message + "\n")
     assert done.returncode == 0, done.stderr
     page.get_by_label("Signature").fill(done.stdout)
     page.get_by_role("button", name="Sign in").click()

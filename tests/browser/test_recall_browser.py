@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from ledger.store.outbox import Outbox, OutboxState
-from services.access.people.roles import PersonRole
-from services.access.signin import session_cookie
-from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
-from services.gateway.http.policy import Auth
-from services.serving.server import build_server, listen
+from millmark.ledger.store.outbox import Outbox, OutboxState
+from millmark.services.access.people.roles import PersonRole
+from millmark.services.access.signin import session_cookie
+from millmark.services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
+from millmark.services.gateway.http.policy import Auth
+from millmark.services.serving.server import build_server, listen
 from tests.support.acting_site import ActingSite, open_acting_site
 from tests.support.axe import find_violations
 from tests.support.looking import CONTRAST, CUT_OFF, NAMELESS, SMALL_TARGETS, looks_again, run_list

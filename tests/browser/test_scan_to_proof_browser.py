@@ -21,15 +21,15 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser
 
-from ledger.events.certificates import CertificateIssued
-from ledger.events.evidence import StreamAnchored
-from ledger.keys import open_signer
-from ledger.store import Book, Rows
-from ledger.store.rows import CertificateRow, RecordRow
-from services.access.signin import session_cookie
-from services.lab.demo.gateways import make_link, read_finished
-from services.settings import Settings, read_settings
-from services.store import open_store
+from millmark.ledger.events.certificates import CertificateIssued
+from millmark.ledger.events.evidence import StreamAnchored
+from millmark.ledger.keys import open_signer
+from millmark.ledger.store import Book, Rows
+from millmark.ledger.store.rows import CertificateRow, RecordRow
+from millmark.services.access.signin import session_cookie
+from millmark.services.lab.demo.gateways import make_link, read_finished
+from millmark.services.settings import Settings, read_settings
+from millmark.services.store import open_store
 from tests.support.first_use import SIX, check_proof, sign_in_all
 from tests.support.opened import Link, enter, opened, read_links
 from tests.support.patience import MAX_S

@@ -14,14 +14,14 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from ledger.keys import LocalSigner
-from ledger.records import CertificateState, LotState, Role
-from ledger.store import Rows
-from ledger.store.rows import CertificateRow, LotRow
-from services.access.people.roles import PersonRole
-from services.access.signin import session_cookie
-from services.directory import DirectoryEntry, sign_statement
-from services.home import AdmissionRequest
+from millmark.ledger.keys import LocalSigner
+from millmark.ledger.records import CertificateState, LotState, Role
+from millmark.ledger.store import Rows
+from millmark.ledger.store.rows import CertificateRow, LotRow
+from millmark.services.access.people.roles import PersonRole
+from millmark.services.access.signin import session_cookie
+from millmark.services.directory import DirectoryEntry, sign_statement
+from millmark.services.home import AdmissionRequest
 from tests.browser.test_portal_browser import open_context
 from tests.support.axe import find_violations
 from tests.support.check_page import build_page

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from services.lab import cluster
-from services.lab.faults.chains import find_anvil
-from services.lab.faults.runs import RUNS, run_faults
+from millmark.services.lab import cluster
+from millmark.services.lab.faults.chains import find_anvil
+from millmark.services.lab.faults.runs import RUNS, run_faults
 
 pytestmark = [
     pytest.mark.faults,

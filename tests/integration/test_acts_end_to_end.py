@@ -21,12 +21,12 @@ from typing import Any
 import pytest
 import typer.main
 
-from ledger.errors import MillmarkError
-from ledger.keys import LocalSigner, to_checksum, write_private
-from services.cli import COMMANDS, build_app
-from services.client import Client, GatewayUnreachableError, Retries, open_gateway
-from services.client.local import GATEWAY_KEY
-from services.devchain.server import create_devchain
+from millmark.ledger.errors import MillmarkError
+from millmark.ledger.keys import LocalSigner, to_checksum, write_private
+from millmark.services.cli import COMMANDS, build_app
+from millmark.services.client import Client, GatewayUnreachableError, Retries, open_gateway
+from millmark.services.client.local import GATEWAY_KEY
+from millmark.services.devchain.server import create_devchain
 from tests.support.footprints import FACTORS
 from tests.support.loopback import serving
 from tests.support.patience import wait_until
@@ -41,10 +41,10 @@ ROLES = "BUYER,COORDINATOR,MANUFACTURER,INSPECTOR,CARRIER"
 COMMAND: Any = typer.main.get_command(
     build_app(
         [
-            f"services.commands.{name}"
+            f"millmark.services.commands.{name}"
             for name in ("chain", "participants", "keys", "footprint", "bundle", "trust", "verify")
         ]
-        + [module for module in COMMANDS if module.startswith("services.commands.acts.")]
+        + [module for module in COMMANDS if module.startswith("millmark.services.commands.acts.")]
     )
 )
 """Made once: with every call, it would take longer than the call."""
@@ -97,7 +97,7 @@ def _found(folder: Path, url: str, names: list[str]) -> dict[str, Path]:
 
 @contextmanager
 def _gateway(home: Path) -> Iterator[None]:
-    command = [sys.executable, "-m", "services.cli", "--home", str(home), "gateway"]
+    command = [sys.executable, "-m", "millmark.services.cli", "--home", str(home), "gateway"]
     with (home / "log").open("w") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
         try:
             wait_until(lambda: process.poll() is not None or _answers(home))

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from ledger.canonical import sha256
-from ledger.chain import Chain, HttpTransport, Node, call_data
-from ledger.errors import ContractRefusedError
-from ledger.index import Follower
-from ledger.records import Contract, ReceiveLot
-from ledger.store import Rows, Store
-from ledger.store.outbox import Outbox, OutboxState
-from ledger.store.rows import HeadRow, RecordRow
-from ledger.submit import Submitter
+from millmark.ledger.canonical import sha256
+from millmark.ledger.chain import Chain, HttpTransport, Node, call_data
+from millmark.ledger.errors import ContractRefusedError
+from millmark.ledger.index import Follower
+from millmark.ledger.records import Contract, ReceiveLot
+from millmark.ledger.store import Rows, Store
+from millmark.ledger.store.outbox import Outbox, OutboxState
+from millmark.ledger.store.rows import HeadRow, RecordRow
+from millmark.ledger.submit import Submitter
 from tests.support import toolchain
 from tests.support.engines import run_demonstration, running_anvil
 from tests.support.ledger_world import LedgerWorld, build_world, submit_one_bad_record, verify_final

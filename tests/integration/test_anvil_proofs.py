@@ -7,19 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from ledger.bundle import parse_bundle
-from ledger.canonical import keccak256
-from ledger.chain import Chain, fetch_checkpoint, fetch_headers, fetch_proofs, fetch_trust
-from ledger.checkpoint import SignedCheckpoint
-from ledger.headers import parse_header
-from ledger.index import Follower, check_index, check_rows
-from ledger.provenance import build_bundle
-from ledger.slots import LotSlots, OrderSlots, decode_struct, head_slot, slots_of
-from ledger.store import Rows, Store
-from ledger.store.rows import HeadRow, LotRow, OrderRow
-from ledger.trust import BelievedBlock
-from ledger.verify import verify_bundle
-from services.lab.demo.production import Line
+from millmark.ledger.bundle import parse_bundle
+from millmark.ledger.canonical import keccak256
+from millmark.ledger.chain import Chain, fetch_checkpoint, fetch_headers, fetch_proofs, fetch_trust
+from millmark.ledger.checkpoint import SignedCheckpoint
+from millmark.ledger.headers import parse_header
+from millmark.ledger.index import Follower, check_index, check_rows
+from millmark.ledger.provenance import build_bundle
+from millmark.ledger.slots import LotSlots, OrderSlots, decode_struct, head_slot, slots_of
+from millmark.ledger.store import Rows, Store
+from millmark.ledger.store.rows import HeadRow, LotRow, OrderRow
+from millmark.ledger.trust import BelievedBlock
+from millmark.ledger.verify import verify_bundle
+from millmark.services.lab.demo.production import Line
 from tests.support import toolchain
 from tests.support.engines import run_demonstration, running_anvil
 from tests.support.stores import new_store

@@ -16,11 +16,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ledger.chain import Chain, HttpTransport, write_deployment
-from ledger.index import Follower
-from ledger.keys import create_keystore
-from services.audit.files import list_files
-from services.store import open_store
+from millmark.ledger.chain import Chain, HttpTransport, write_deployment
+from millmark.ledger.index import Follower
+from millmark.ledger.keys import create_keystore
+from millmark.services.audit.files import list_files
+from millmark.services.store import open_store
 from tests.support.audited_world import open_audit_stream, read_anchored, rewrite
 from tests.support.command_line import Runner
 from tests.support.ledger_world import build_world
@@ -69,7 +69,7 @@ def line(tmp_path: Path) -> Iterator[Line]:
 
 @contextmanager
 def gateway(home: Path, url: str) -> Iterator[subprocess.Popen[bytes]]:
-    command = [sys.executable, "-m", "services.cli", "--home", str(home), "gateway"]
+    command = [sys.executable, "-m", "millmark.services.cli", "--home", str(home), "gateway"]
     with (home / "gateway.log").open("a") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
         try:
             wait_until(lambda: process.poll() is None and _answers(url))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from services.audit import Access, AuditLog, verify_audit
+from millmark.services.audit import Access, AuditLog, verify_audit
 from tests.support.patience import MAX_S
 
 pytestmark = pytest.mark.integration
@@ -20,7 +20,7 @@ def append(log: AuditLog) -> None:
 
 def test_many_processes_write_one_chain(tmp_path: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from services.audit import Access, AuditLog\n"
+        "import sys; from pathlib import Path; from millmark.services.audit import Access, AuditLog\n"
         "log = AuditLog(Path(sys.argv[1]), lambda: 1, most_file_bytes=5000)\n"
         "[log.append(Access(1, '', 'a', sys.argv[2], 200, '', None)) for _ in range(50)]"
     )
@@ -37,7 +37,7 @@ def test_a_full_disk_is_said_and_leaves_no_half_entry(tmp_path: Path) -> None:
     before = path.read_bytes()
     program = (
         "import resource, signal, sys\nfrom pathlib import Path\n"
-        "from services.audit import Access, AuditError, AuditLog\n"
+        "from millmark.services.audit import Access, AuditError, AuditLog\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "log = AuditLog(Path(sys.argv[1]), lambda: 1)\n"
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({len(before) + 100}, {len(before) + 100}))\n"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from services.lab.bench.capture import _ask, serve_node
+from millmark.services.lab.bench.capture import _ask, serve_node
 
 pytestmark = pytest.mark.integration
 

@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from ledger.bundle import parse_bundle
-from ledger.chain import write_deployment
-from ledger.index import Follower
-from ledger.keys import LocalSigner
-from ledger.store import Store
-from services.devchain import create_devchain
+from millmark.ledger.bundle import parse_bundle
+from millmark.ledger.chain import write_deployment
+from millmark.ledger.index import Follower
+from millmark.ledger.keys import LocalSigner
+from millmark.ledger.store import Store
+from millmark.services.devchain import create_devchain
 from tests.support.bundle_chapters import copy_bundle_world
 from tests.support.bundle_service import keep_secrets
 from tests.support.bundle_world import BundleWorld

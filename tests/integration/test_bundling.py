@@ -10,10 +10,10 @@ from typing import cast
 
 import pytest
 
-from ledger.bundle import WithheldRecord, encode_bundle, parse_bundle
-from ledger.chain import fetch_checkpoint, fetch_trust
-from ledger.checkpoint import SignedCheckpoint, combine_checkpoints, sign_checkpoint
-from ledger.errors import (
+from millmark.ledger.bundle import WithheldRecord, encode_bundle, parse_bundle
+from millmark.ledger.chain import fetch_checkpoint, fetch_trust
+from millmark.ledger.checkpoint import SignedCheckpoint, combine_checkpoints, sign_checkpoint
+from millmark.ledger.errors import (
     IdentifierError,
     InputError,
     MillmarkError,
@@ -22,18 +22,25 @@ from ledger.errors import (
     StoreDamagedError,
     WrongCheckpointError,
 )
-from ledger.events import Event, decode
-from ledger.events.certificates import CertificateIssued
-from ledger.events.lots import LotsTransformed
-from ledger.headers import parse_header
-from ledger.index import Follower
-from ledger.provenance import Recall, build_bundle, build_recall_bundles, parse_disclosing, recall, recall_proofs
-from ledger.records import Contract
-from ledger.store import Book, Rows
-from ledger.store.rows import RecordRow
-from ledger.trust import Cosigner, Cosigners
-from ledger.verify import Report, VerificationError, describe, verify_bundle
-from ledger.verify.values import Party
+from millmark.ledger.events import Event, decode
+from millmark.ledger.events.certificates import CertificateIssued
+from millmark.ledger.events.lots import LotsTransformed
+from millmark.ledger.headers import parse_header
+from millmark.ledger.index import Follower
+from millmark.ledger.provenance import (
+    Recall,
+    build_bundle,
+    build_recall_bundles,
+    parse_disclosing,
+    recall,
+    recall_proofs,
+)
+from millmark.ledger.records import Contract
+from millmark.ledger.store import Book, Rows
+from millmark.ledger.store.rows import RecordRow
+from millmark.ledger.trust import Cosigner, Cosigners
+from millmark.ledger.verify import Report, VerificationError, describe, verify_bundle
+from millmark.ledger.verify.values import Party
 from tests.support.bundle_chapters import copy_bundle_world
 from tests.support.bundle_maker import make_bundle
 from tests.support.bundle_service import BundleService, keep_secrets

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from ledger.canonical import to_hex
-from ledger.chain import EmbeddedChain
-from ledger.errors import SubmitError
-from ledger.evidence import (
+from millmark.ledger.canonical import to_hex
+from millmark.ledger.chain import EmbeddedChain
+from millmark.ledger.errors import SubmitError
+from millmark.ledger.evidence import (
     EvidenceLog,
     LeafKind,
     build_inference_context,
@@ -20,10 +20,10 @@ from ledger.evidence import (
     build_window_commitment,
     build_window_entry,
 )
-from ledger.ids import SubjectKind
-from ledger.index import Follower
-from ledger.provenance import Certificate, find_certificate, find_issue, open_reader, recall, trace_lot
-from ledger.records import (
+from millmark.ledger.ids import SubjectKind
+from millmark.ledger.index import Follower
+from millmark.ledger.provenance import Certificate, find_certificate, find_issue, open_reader, recall, trace_lot
+from millmark.ledger.records import (
     AcceptAssignment,
     AcceptCustody,
     AcceptOrder,
@@ -54,13 +54,13 @@ from ledger.records import (
     Statement,
     Verdict,
 )
-from ledger.store import Store
-from quality import Decision, Dense, Network, Scale, build_model, model_digest
-from quality import Inference as Inspected
-from quality import Verdict as ModelVerdict
-from quality.inputs import pack_window
-from services.inspections.challenge import build_statement
-from services.lab.demo.consortium import Consortium, found_consortium, hash_of
+from millmark.ledger.store import Store
+from millmark.quality import Decision, Dense, Network, Scale, build_model, model_digest
+from millmark.quality import Inference as Inspected
+from millmark.quality import Verdict as ModelVerdict
+from millmark.quality.inputs import pack_window
+from millmark.services.inspections.challenge import build_statement
+from millmark.services.lab.demo.consortium import Consortium, found_consortium, hash_of
 from tests.support.stores import new_store
 
 pytestmark = pytest.mark.integration

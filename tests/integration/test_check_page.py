@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from ledger.bundle import parse_bundle
-from ledger.canonical import sha256
-from ledger.errors import InputError
-from ledger.headers import parse_header
-from ledger.trust import parse_trust
-from ledger.verify import Report, Step, verify_bundle
-from ledger.verify.wording import LANGUAGES, words_of
-from services.check.build import MANIFEST, build_folder, folder_digest
-from services.check.fixed import collect_fixed, read_fixed
+from millmark.ledger.bundle import parse_bundle
+from millmark.ledger.canonical import sha256
+from millmark.ledger.errors import InputError
+from millmark.ledger.headers import parse_header
+from millmark.ledger.trust import parse_trust
+from millmark.ledger.verify import Report, Step, verify_bundle
+from millmark.ledger.verify.wording import LANGUAGES, words_of
+from millmark.services.check.build import MANIFEST, build_folder, folder_digest
+from millmark.services.check.fixed import collect_fixed, read_fixed
 from tests.support import check_tests
 from tests.support.bundle_content import Content, read_content
 from tests.support.check_page import MODULES, ROOT, Checker, build_page, compare_forgeries, run_checker, unpack_page
@@ -67,7 +67,13 @@ def test_the_folder_has_the_same_bytes_each_time(memory: bool, tmp_path: Path) -
     """By another program, elsewhere, for somebody with other habits."""
     digest = build_page(tmp_path / "page", memory=memory)
     habits = {"TZ": "Asia/Kathmandu", "LC_ALL": "tr_TR.ISO-8859-9", "PYTHONHASHSEED": "7", "PYTHONUTF8": "0"}
-    command = [sys.executable, "-m", "services.check.build", str(tmp_path / "far" / "away"), *["--memory"][:memory]]
+    command = [
+        sys.executable,
+        "-m",
+        "millmark.services.check.build",
+        str(tmp_path / "far" / "away"),
+        *["--memory"][:memory],
+    ]
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **habits}
     built = subprocess.run(
         command, cwd=tmp_path, env=environment, umask=0o077, check=True, capture_output=True, text=True, timeout=MAX_S

@@ -12,10 +12,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ledger.chain import read_deployment
-from ledger.ids import SubjectKind
-from ledger.keys import LocalSigner, create_keystore, to_checksum, write_private
-from ledger.names import NameKey, derive_identity
+from millmark.ledger.chain import read_deployment
+from millmark.ledger.ids import SubjectKind
+from millmark.ledger.keys import LocalSigner, create_keystore, to_checksum, write_private
+from millmark.ledger.names import NameKey, derive_identity
 from tests.support.command_line import run_millmark
 from tests.support.patience import MAX_S, wait_until
 from tests.support.ports import pick_port
@@ -29,7 +29,7 @@ PASSPHRASE = "canary-9f3b"
 def home(tmp_path: Path) -> Iterator[Path]:
     """A home folder whose chain is a devchain process of its own."""
     port = pick_port()
-    command = [sys.executable, "-m", "services.cli", "devchain", "--port", str(port)]
+    command = [sys.executable, "-m", "millmark.services.cli", "devchain", "--port", str(port)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, env=os.environ) as process:
         try:
             wait_until(lambda: _is_healthy(f"http://127.0.0.1:{port}/health"))

@@ -9,14 +9,22 @@ from pathlib import Path
 
 import pytest
 
-from ledger.chain import EmbeddedChain
-from ledger.chain.council import CALLS, Council, MotionState, build_call, deploy_council, describe_call, find_council
-from ledger.errors import ContractRefusedError, InputError, NotFoundError
-from ledger.index import Follower
-from ledger.records import Contract, Publish, ReceiveLot, Suspend, TransferOwnership
-from ledger.store import Rows, Store
-from ledger.store.rows import ParticipantRow
-from services.lab.demo.consortium import NOTHING, Company, Consortium, found_consortium
+from millmark.ledger.chain import EmbeddedChain
+from millmark.ledger.chain.council import (
+    CALLS,
+    Council,
+    MotionState,
+    build_call,
+    deploy_council,
+    describe_call,
+    find_council,
+)
+from millmark.ledger.errors import ContractRefusedError, InputError, NotFoundError
+from millmark.ledger.index import Follower
+from millmark.ledger.records import Contract, Publish, ReceiveLot, Suspend, TransferOwnership
+from millmark.ledger.store import Rows, Store
+from millmark.ledger.store.rows import ParticipantRow
+from millmark.services.lab.demo.consortium import NOTHING, Company, Consortium, found_consortium
 from tests.support.bundle_world import PIECE
 from tests.support.stores import new_store
 

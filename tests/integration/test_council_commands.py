@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from ledger.errors import ContractRefusedError, NotFoundError, SubmitError
-from ledger.keys import LocalSigner, to_checksum, write_private
-from services.cli import app
-from services.devchain.server import create_devchain
+from millmark.ledger.errors import ContractRefusedError, NotFoundError, SubmitError
+from millmark.ledger.keys import LocalSigner, to_checksum, write_private
+from millmark.services.cli import app
+from millmark.services.devchain.server import create_devchain
 from tests.support.loopback import serving
 
 pytestmark = pytest.mark.integration

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from ledger.chain import EmbeddedChain
-from ledger.errors import MillmarkError
-from ledger.keys import LocalSigner, to_checksum, write_private
-from services.cli import app
-from services.devchain.server import create_devchain
+from millmark.ledger.chain import EmbeddedChain
+from millmark.ledger.errors import MillmarkError
+from millmark.ledger.keys import LocalSigner, to_checksum, write_private
+from millmark.services.cli import app
+from millmark.services.devchain.server import create_devchain
 from tests.support.loopback import serving
 
 pytestmark = pytest.mark.integration

@@ -10,16 +10,16 @@ from typing import Any
 
 import pytest
 
-from ledger.index import Follower
-from ledger.records import RevokeCertificate, Verdict, WithdrawModel
-from ledger.store import Store
-from services.gateway import GatewayParts, build_policy, create_gateway
-from services.gateway.api.credentials import CREDENTIAL_MEDIA, DID_MEDIA, EXAMPLE_CLAIMS
-from services.interop.credentials.certificate import verify_credential
-from services.interop.credentials.did import Resolver
-from services.interop.credentials.keys import CredentialKey
-from services.interop.errors import CredentialError
-from services.interop.inspection.document import is_type_31, store_document
+from millmark.ledger.index import Follower
+from millmark.ledger.records import RevokeCertificate, Verdict, WithdrawModel
+from millmark.ledger.store import Store
+from millmark.services.gateway import GatewayParts, build_policy, create_gateway
+from millmark.services.gateway.api.credentials import CREDENTIAL_MEDIA, DID_MEDIA, EXAMPLE_CLAIMS
+from millmark.services.interop.credentials.certificate import verify_credential
+from millmark.services.interop.credentials.did import Resolver
+from millmark.services.interop.credentials.keys import CredentialKey
+from millmark.services.interop.errors import CredentialError
+from millmark.services.interop.inspection.document import is_type_31, store_document
 from tests.support.bundle_chapters import copy_bundle_world
 from tests.support.bundle_service import keep_secrets
 from tests.support.bundle_world import NOTHING

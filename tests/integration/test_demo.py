@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from quality.audit import ESTABLISHED, audit, parse_extract
-from quality.errors import AuditError
-from services.settings import SETTINGS_FILE
+from millmark.quality.audit import ESTABLISHED, audit, parse_extract
+from millmark.quality.errors import AuditError
+from millmark.services.settings import SETTINGS_FILE
 from tests.support.patience import MAX_S
 
 pytestmark = pytest.mark.integration
@@ -46,7 +46,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, obje
 
 
 def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "services.cli", *arguments]
+    command = [sys.executable, "-m", "millmark.services.cli", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=5 * MAX_S)
 
 

@@ -48,7 +48,7 @@ def running_in(folder: Path) -> list[int]:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=lambda one: one.name)
 def test_nothing_goes_on_after_the_demonstration_was_stopped(folder: Path, number: signal.Signals) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "services.cli", "demo", "--orders=3", "--data=windows.tsv"]
+    command = [sys.executable, "-m", "millmark.services.cli", "demo", "--orders=3", "--data=windows.tsv"]
     with subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True) as demo:
         assert demo.stderr is not None
         assert any(FOUNDED in line for line in demo.stderr)

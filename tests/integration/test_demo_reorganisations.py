@@ -9,26 +9,26 @@ from pathlib import Path
 
 import pytest
 
-from ledger.chain import Chain, Node, read_deployment
-from ledger.errors import SubmitError
-from ledger.ids import SubjectKind
-from ledger.index import Follower
-from ledger.records import Contract, Item, ReceiveLot, Record
-from ledger.store import Book, Connection, Rows, Store
-from ledger.store.outbox import Outbox, OutboxState
-from ledger.store.rows import CertificateRow, LotRow
-from services.lab.demo import existing
-from services.lab.demo.consortium import NOTHING, Company, Consortium, found_consortium, hash_of
-from services.lab.demo.home import database_of
-from services.lab.demo.plant import PIECE, receive
-from services.lab.demo.production import hand_over
-from services.lab.demo.run import run_demo
-from services.planning.making import find_tie
-from services.planning.reading import find_whole
-from services.planning.repository import PlanningRepository
-from services.planning.tying import times_of
-from services.products import Catalogue
-from services.store import open_store
+from millmark.ledger.chain import Chain, Node, read_deployment
+from millmark.ledger.errors import SubmitError
+from millmark.ledger.ids import SubjectKind
+from millmark.ledger.index import Follower
+from millmark.ledger.records import Contract, Item, ReceiveLot, Record
+from millmark.ledger.store import Book, Connection, Rows, Store
+from millmark.ledger.store.outbox import Outbox, OutboxState
+from millmark.ledger.store.rows import CertificateRow, LotRow
+from millmark.services.lab.demo import existing
+from millmark.services.lab.demo.consortium import NOTHING, Company, Consortium, found_consortium, hash_of
+from millmark.services.lab.demo.home import database_of
+from millmark.services.lab.demo.plant import PIECE, receive
+from millmark.services.lab.demo.production import hand_over
+from millmark.services.lab.demo.run import run_demo
+from millmark.services.planning.making import find_tie
+from millmark.services.planning.reading import find_whole
+from millmark.services.planning.repository import PlanningRepository
+from millmark.services.planning.tying import times_of
+from millmark.services.products import Catalogue
+from millmark.services.store import open_store
 from tests.support.forking import DEPTH, FORKING, Forking, ForkingChain
 from tests.support.stores import new_store
 from tests.support.windows import write_windows

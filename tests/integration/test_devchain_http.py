@@ -15,13 +15,13 @@ from typing import Any
 import httpx
 import pytest
 
-from ledger.chain import Chain, EmbeddedChain, HttpTransport, Node, RpcError, read_deployment, write_deployment
-from ledger.chain.http import RpcClient
-from ledger.keys import LocalSigner
-from ledger.records import Contract
-from ledger.store.outbox import Outbox
-from services.devchain import create_devchain
-from services.store import open_store
+from millmark.ledger.chain import Chain, EmbeddedChain, HttpTransport, Node, RpcError, read_deployment, write_deployment
+from millmark.ledger.chain.http import RpcClient
+from millmark.ledger.keys import LocalSigner
+from millmark.ledger.records import Contract
+from millmark.ledger.store.outbox import Outbox
+from millmark.services.devchain import create_devchain
+from millmark.services.store import open_store
 from tests.support.ledger_world import LedgerWorld, build_world, verify_final
 from tests.support.loopback import serving
 from tests.support.patience import MAX_S
@@ -33,12 +33,12 @@ JSON = {"Content-Type": "application/json"}
 CLIENT = """
 import sys
 from pathlib import Path
-from ledger.chain import Chain, HttpTransport, Node, find_profile, read_deployment
-from ledger.records import ReceiveLot
-from ledger.keys import LocalSigner
-from ledger.store import open_store
-from ledger.store.outbox import Outbox
-from ledger.submit import Submitter
+from millmark.ledger.chain import Chain, HttpTransport, Node, find_profile, read_deployment
+from millmark.ledger.records import ReceiveLot
+from millmark.ledger.keys import LocalSigner
+from millmark.ledger.store import open_store
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.submit import Submitter
 url, folder, name, secret = sys.argv[1:]
 chain = Chain(Node(HttpTransport(url)), find_profile("embedded"), read_deployment(Path(folder) / "deployment.json"))
 with open_store(f"sqlite:///{folder}/{name}.db") as store:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ledger.chain import HttpTransport, Node
+from millmark.ledger.chain import HttpTransport, Node
 from tests.support.patience import MAX_S
 
 pytestmark = pytest.mark.integration
@@ -22,7 +22,7 @@ ADDRESS = b"\x11" * 20
 @contextmanager
 def devchain(journal: Path, report: Path) -> Iterator[Node]:
     """Ends by SIGKILL."""
-    command = [sys.executable, "-m", "services.cli", "devchain", "--port", "0", "--journal", str(journal)]
+    command = [sys.executable, "-m", "millmark.services.cli", "devchain", "--port", "0", "--journal", str(journal)]
     with report.open("w") as output, subprocess.Popen(command, stdout=output, stderr=output) as process:
         try:
             yield Node(HttpTransport(listening(process, report)))
@@ -61,7 +61,7 @@ def test_a_damaged_journal_is_said_in_one_line(tmp_path: Path) -> None:
         node.fund(ADDRESS, 2)
     lines = journal.read_bytes().splitlines(keepends=True)
     journal.write_bytes(b"".join([*lines[:2], lines[2].replace(b"anvil", b"Anvil")]))
-    command = [sys.executable, "-m", "services.cli", "devchain", "--port", "0", "--journal", str(journal)]
+    command = [sys.executable, "-m", "millmark.services.cli", "devchain", "--port", "0", "--journal", str(journal)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1

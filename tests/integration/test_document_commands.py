@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from ledger.chain import Deployment, write_deployment
-from ledger.keys import create_keystore
-from ledger.store import Registry
-from services.access import Scope, new_api_key
-from services.documents.client import HttpDocuments
-from services.gateway import GatewayParts, build_policy, create_gateway
-from services.gateway.http.policy import Auth
+from millmark.ledger.chain import Deployment, write_deployment
+from millmark.ledger.keys import create_keystore
+from millmark.ledger.store import Registry
+from millmark.services.access import Scope, new_api_key
+from millmark.services.documents.client import HttpDocuments
+from millmark.services.gateway import GatewayParts, build_policy, create_gateway
+from millmark.services.gateway.http.policy import Auth
 from tests.support.command_line import Runner
 from tests.support.loopback import answering, closed_url, serving
 from tests.support.shared_world import BILLET, DESCENDANT, NAMED, OWNER, SIBLING, SharedWorld, build_shared_world

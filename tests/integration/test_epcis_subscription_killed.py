@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from services.gateway import GatewayParts, build_policy, create_gateway
-from services.gateway.epcis.named_queries import QUERIES
-from services.store import open_store
-from services.webhooks.dispatcher import DeliveryPolicy
+from millmark.services.gateway import GatewayParts, build_policy, create_gateway
+from millmark.services.gateway.epcis.named_queries import QUERIES
+from millmark.services.store import open_store
+from millmark.services.webhooks.dispatcher import DeliveryPolicy
 from tests.support.epcis_events import capture, document, event
 from tests.support.gateway_client import Caller
 from tests.support.patience import MAX_S, wait_until
@@ -37,7 +37,7 @@ def offline(home: Path) -> Iterator[Caller]:
 
 
 def start(home: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "services.cli", "--home", str(home), "gateway"]
+    command = [sys.executable, "-m", "millmark.services.cli", "--home", str(home), "gateway"]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True)
 
 

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from ledger.errors import StoreError
-from ledger.provenance.retention import Rule, drop_evidence
-from ledger.store import Book, Rows, Store, open_store, partitions, postgresql
-from ledger.store.evidence_files import EvidenceFiles
-from ledger.store.evidence_moves import move_content
-from ledger.store.partitions import Partition, list_partitions
-from ledger.store.rows import AnchorRow
-from services.lab import cluster
+from millmark.ledger.errors import StoreError
+from millmark.ledger.provenance.retention import Rule, drop_evidence
+from millmark.ledger.store import Book, Rows, Store, open_store, partitions, postgresql
+from millmark.ledger.store.evidence_files import EvidenceFiles
+from millmark.ledger.store.evidence_moves import move_content
+from millmark.ledger.store.partitions import Partition, list_partitions
+from millmark.ledger.store.rows import AnchorRow
+from millmark.services.lab import cluster
 from tests.integration.test_postgresql import drop_everything
 from tests.support.fake_chain import digest
 from tests.unit.ledger.test_evidence_files import _OTHER, _STREAM, add, expected, files_in, read_all
@@ -49,7 +49,7 @@ def store(url: str, folder: Path) -> Iterator[Store]:
 
 
 def add_in(store: Store, month: str, monkeypatch: pytest.MonkeyPatch, first: int, count: int) -> None:
-    monkeypatch.setattr("ledger.store.evidence_rows.month_of", lambda _: month)
+    monkeypatch.setattr("millmark.ledger.store.evidence_rows.month_of", lambda _: month)
     add(store, first=first, count=count)
 
 
@@ -160,7 +160,7 @@ def test_no_plan_locks_the_partitions_of_other_streams(store: Store) -> None:
 def test_a_slow_disk_is_not_taken_for_a_process_that_hangs(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """While files are read within a write, whose session PostgreSQL ends when it pauses for too long: here after 2 s
     instead of 10 s, and a file takes 0.04 s instead of 0.2 s."""
-    monkeypatch.setattr("ledger.store.book._RUN", 1)
+    monkeypatch.setattr("millmark.ledger.store.book._RUN", 1)
     add(store, count=65)
     with store.transaction() as connection:
         Rows(connection).insert([AnchorRow(1, _STREAM, 65, bytes(32), 1)])

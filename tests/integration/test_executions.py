@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from quality import Dense, Network, build_model
-from services.lab.bench import executions
-from services.lab.bench.executions import compare_executions
-from services.lab.bench.inferences import SIZES
+from millmark.quality import Dense, Network, build_model
+from millmark.services.lab.bench import executions
+from millmark.services.lab.bench.executions import compare_executions
+from millmark.services.lab.bench.inferences import SIZES
 
 pytestmark = pytest.mark.integration
 

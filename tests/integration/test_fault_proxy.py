@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from ledger.chain import EmbeddedChain, HttpTransport, Node, RpcError
-from ledger.errors import ChainUnreachableError
-from services.devchain import create_devchain
-from services.lab.faults.proxy import Fault, FaultProxy, Schedule, fault_proxy
+from millmark.ledger.chain import EmbeddedChain, HttpTransport, Node, RpcError
+from millmark.ledger.errors import ChainUnreachableError
+from millmark.services.devchain import create_devchain
+from millmark.services.lab.faults.proxy import Fault, FaultProxy, Schedule, fault_proxy
 from tests.support.loopback import serving
 from tests.support.patience import MAX_S
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from ledger.bundle import Bundle, EvidenceEntryShown, ShownClaims, encode_bundle, parse_bundle
-from ledger.canonical import Json
-from ledger.chain import fetch_checkpoint, fetch_trust
-from ledger.errors import NotFoundError
-from ledger.events.orders import AssignmentFinished, AssignmentStarted
-from ledger.footprint import (
+from millmark.ledger.bundle import Bundle, EvidenceEntryShown, ShownClaims, encode_bundle, parse_bundle
+from millmark.ledger.canonical import Json
+from millmark.ledger.chain import fetch_checkpoint, fetch_trust
+from millmark.ledger.errors import NotFoundError
+from millmark.ledger.events.orders import AssignmentFinished, AssignmentStarted
+from millmark.ledger.footprint import (
     PATH,
     Moment,
     Part,
@@ -27,21 +27,21 @@ from ledger.footprint import (
     parse_footprint,
     parse_register_entry,
 )
-from ledger.ids import SubjectKind
-from ledger.index import Follower
-from ledger.provenance import Disclosing, build_bundle
-from ledger.provenance.footprints import lot_footprint
-from ledger.provenance.opened import find_opened
-from ledger.records import Input, Output, Transformation, TransformationKind, TransformLots
-from ledger.store import Book, Store
-from ledger.trust import BelievedBlock, TrustFile
-from ledger.verify import Report, VerificationError, verify_bundle
-from ledger.verify.statement import Statement
-from services.lab.demo import production
-from services.lab.demo.consortium import NOTHING, found_consortium, hash_of
-from services.lab.demo.meters import Footprints, Measured
-from services.lab.demo.plant import GRAM, PIECE, build_plant
-from services.lab.demo.production import Line, make_parts, place_orders
+from millmark.ledger.ids import SubjectKind
+from millmark.ledger.index import Follower
+from millmark.ledger.provenance import Disclosing, build_bundle
+from millmark.ledger.provenance.footprints import lot_footprint
+from millmark.ledger.provenance.opened import find_opened
+from millmark.ledger.records import Input, Output, Transformation, TransformationKind, TransformLots
+from millmark.ledger.store import Book, Store
+from millmark.ledger.trust import BelievedBlock, TrustFile
+from millmark.ledger.verify import Report, VerificationError, verify_bundle
+from millmark.ledger.verify.statement import Statement
+from millmark.services.lab.demo import production
+from millmark.services.lab.demo.consortium import NOTHING, found_consortium, hash_of
+from millmark.services.lab.demo.meters import Footprints, Measured
+from millmark.services.lab.demo.plant import GRAM, PIECE, build_plant
+from millmark.services.lab.demo.production import Line, make_parts, place_orders
 from tests.support.stores import new_store
 
 HONEST, LESS_ENERGY, LESS_MATERIAL, OTHER_SOURCE, BROKEN = range(5)
@@ -92,7 +92,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
     patch.setattr(production, "Footprints", Liar)
     with new_store(tmp_path_factory.mktemp("footprints")) as store:
         consortium = found_consortium(store)
-        model = (resources.files("quality") / "models" / "forda.bin").read_bytes()
+        model = (resources.files("millmark.quality") / "models" / "forda.bin").read_bytes()
         line = place_orders(consortium, build_plant(consortium, model, "{}"), 5, int(time.time()))
         make_parts(line)
         free = convert_free(line)

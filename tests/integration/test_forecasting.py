@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from ledger.chain import HttpTransport, Node
-from ledger.errors import MillmarkError
-from services.client import open_gateway
+from millmark.ledger.chain import HttpTransport, Node
+from millmark.ledger.errors import MillmarkError
+from millmark.services.client import open_gateway
 from tests.support.planning_homes import Homes, found_homes
 
 pytestmark = pytest.mark.integration

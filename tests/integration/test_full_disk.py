@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from services.audit import AuditLog
+from millmark.services.audit import AuditLog
 from tests.support.broken_log import standard_error
 from tests.support.figures import Judge
 from tests.support.monitored import OTHER, Site

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from ledger.records import RECORD_TYPES, Contract
-from services.lab.bench.consignments import GATED_PARTS, SAMPLED_LOTS
-from services.lab.bench.gas import BATCH, measure_gas
+from millmark.ledger.records import RECORD_TYPES, Contract
+from millmark.services.lab.bench.consignments import GATED_PARTS, SAMPLED_LOTS
+from millmark.services.lab.bench.gas import BATCH, measure_gas
 from tests.support.engines import running_anvil
 from tests.support.toolchain import describe_missing
 

@@ -23,17 +23,17 @@ from schemathesis.config import SchemathesisConfig
 from schemathesis.schemas import BaseSchema
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from ledger.ids import SubjectKind
-from ledger.records import Contract, OrderTerms, PlaceOrder
-from ledger.store import Store
-from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
-from services.lab.bench.api import measure_api
-from services.lab.demo.consortium import found_consortium, hash_of
-from services.lab.demo.inspection import inspect_parts
-from services.lab.demo.plant import build_plant
-from services.lab.demo.production import Job, Line, make_parts, place_orders
-from services.serving.server import build_server, listen
-from services.store import open_store
+from millmark.ledger.ids import SubjectKind
+from millmark.ledger.records import Contract, OrderTerms, PlaceOrder
+from millmark.ledger.store import Store
+from millmark.services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
+from millmark.services.lab.bench.api import measure_api
+from millmark.services.lab.demo.consortium import found_consortium, hash_of
+from millmark.services.lab.demo.inspection import inspect_parts
+from millmark.services.lab.demo.plant import build_plant
+from millmark.services.lab.demo.production import Job, Line, make_parts, place_orders
+from millmark.services.serving.server import build_server, listen
+from millmark.services.store import open_store
 from tests.support.fake_world import World, build_world
 from tests.support.loopback import running
 from tests.support.patience import MAX_S
@@ -127,7 +127,7 @@ def serving(app: FastAPI) -> Iterator[httpx.Client]:
 
 def produce(store: Store) -> Line:
     """A few orders from placing to certificate, on the embedded chain."""
-    models = resources.files("quality") / "models"
+    models = resources.files("millmark.quality") / "models"
     consortium = found_consortium(store)
     plant = build_plant(consortium, (models / "forda.bin").read_bytes(), "{}")
     now = int(time.time())

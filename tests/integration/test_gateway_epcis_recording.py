@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from ledger.claims import parse_claims
-from ledger.names import verify_name
-from ledger.store import Book
-from ledger.store.outbox import Outbox
-from services.gateway.epcis.capture import CAPTURE
-from services.gateway.epcis.known_names import find_parties
+from millmark.ledger.claims import parse_claims
+from millmark.ledger.names import verify_name
+from millmark.ledger.store import Book
+from millmark.ledger.store.outbox import Outbox
+from millmark.services.gateway.epcis.capture import CAPTURE
+from millmark.services.gateway.epcis.known_names import find_parties
 from tests.support.capturing import FOUNDED, OTHER, PARTY, Company, Json, added, admit, event, thing
 from tests.support.stores import new_store
 

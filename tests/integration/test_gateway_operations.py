@@ -12,16 +12,16 @@ from pathlib import Path
 
 import pytest
 
-import services
-from ledger.chain import write_deployment
-from ledger.index import Follower
-from ledger.store import Store
-from ledger.store.database import build_engine
-from ledger.store.evidence_files import MARKER
-from ledger.store.outbox import Outbox, OutboxState
-from services.backup import PARTS
-from services.devchain import create_devchain
-from services.store import open_store
+from millmark import services
+from millmark.ledger.chain import write_deployment
+from millmark.ledger.index import Follower
+from millmark.ledger.store import Store
+from millmark.ledger.store.database import build_engine
+from millmark.ledger.store.evidence_files import MARKER
+from millmark.ledger.store.outbox import Outbox, OutboxState
+from millmark.services.backup import PARTS
+from millmark.services.devchain import create_devchain
+from millmark.services.store import open_store
 from tests.support.command_line import Runner
 from tests.support.loopback import serving
 from tests.support.recording_site import Site, open_site

@@ -15,14 +15,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ledger.errors import SettingsError
-from services.access import ALL_SCOPES, CredentialKind
-from services.access.credentials import issue
-from services.access.repository import AccessRepository
-from services.gateway import GatewayParts, build_policy, create_gateway
-from services.gateway.http.policy import Auth
-from services.serving.server import build_server, listen
-from services.serving.tls import TlsFiles, build_tls, choose_tls
+from millmark.ledger.errors import SettingsError
+from millmark.services.access import ALL_SCOPES, CredentialKind
+from millmark.services.access.credentials import issue
+from millmark.services.access.repository import AccessRepository
+from millmark.services.gateway import GatewayParts, build_policy, create_gateway
+from millmark.services.gateway.http.policy import Auth
+from millmark.services.serving.server import build_server, listen
+from millmark.services.serving.tls import TlsFiles, build_tls, choose_tls
 from tests.support.authority import LOOPBACK, Authority, participant
 from tests.support.command_line import Runner
 from tests.support.loopback import running

@@ -19,9 +19,9 @@ from typing import Any
 import httpx
 import pytest
 
-from ledger.keys import create_keystore
-from services.commands import questions
-from services.devchain import create_devchain
+from millmark.ledger.keys import create_keystore
+from millmark.services.commands import questions
+from millmark.services.devchain import create_devchain
 from tests.integration.test_home import Site, operators_gateway
 from tests.support.loopback import serving
 from tests.support.patience import wait_until
@@ -60,7 +60,14 @@ class Gateway:
         self.seen = "no answer"
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "services.cli", "--home", str(self.site.folder / self.home), "gateway"]
+        command = [
+            sys.executable,
+            "-m",
+            "millmark.services.cli",
+            "--home",
+            str(self.site.folder / self.home),
+            "gateway",
+        ]
         environment = os.environ | {"MILLMARK_GATEWAY_AUTH": "loopback-open-signing"}
         with (self.site.folder / f"{self.home}.log").open("a") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)

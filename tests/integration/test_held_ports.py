@@ -7,10 +7,10 @@ from contextlib import ExitStack
 
 import pytest
 
-from ledger.errors import SettingsError
-from services.lab.processes import held_port
-from services.serving import hosts
-from services.serving.server import listen, listen_at_all
+from millmark.ledger.errors import SettingsError
+from millmark.services.lab.processes import held_port
+from millmark.services.serving import hosts
+from millmark.services.serving.server import listen, listen_at_all
 
 pytestmark = pytest.mark.integration
 

@@ -10,11 +10,11 @@ HEAVY = {
     "eth_abi",
     "fastapi",
     "httpx",
-    "ledger.chain",
-    "ledger.store",
+    "millmark.ledger.chain",
+    "millmark.ledger.store",
     "pydantic",
     "rich",
-    "services.cli",
+    "millmark.services.cli",
     "sqlalchemy",
     "typer",
 }
@@ -24,8 +24,8 @@ def test_no_help_imports_what_a_command_works_with() -> None:
     """Each command's help in one fresh process: time is not measured, what is imported is."""
     script = (
         "import sys\n"
-        "from services.help import FOLDER\n"
-        "from services.entry import main\n"
+        "from millmark.services.help import FOLDER\n"
+        "from millmark.services.entry import main\n"
         "titles = [line[9:] for path in FOLDER.glob('*.txt') for line in path.open() if line.startswith('======== ')]\n"
         "for title in titles:\n"
         "    sys.argv = ['millmark', *title.split(), '--help']\n"

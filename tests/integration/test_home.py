@@ -16,23 +16,23 @@ import pytest
 import uvicorn
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from ledger.chain import read_deployment
-from ledger.keys import LocalSigner, create_keystore, write_private
-from ledger.records import Contract, Role
-from ledger.store import Rows
-from ledger.store.rows import RecordRow
-from ledger.submit import Submitter
-from services.commands import admission, company_home, home, joining, questions
-from services.commands.context import Context
-from services.devchain import create_devchain
-from services.directory import DirectoryEntry, Operators, sign_statement
-from services.gateway import GatewayParts, create_gateway
-from services.gateway.http.policy import build_policy
-from services.home import AdmissionRequest, parse_request
-from services.serving import server
-from services.serving.server import listen
-from services.settings import read_settings
-from services.store import open_store
+from millmark.ledger.chain import read_deployment
+from millmark.ledger.keys import LocalSigner, create_keystore, write_private
+from millmark.ledger.records import Contract, Role
+from millmark.ledger.store import Rows
+from millmark.ledger.store.rows import RecordRow
+from millmark.ledger.submit import Submitter
+from millmark.services.commands import admission, company_home, home, joining, questions
+from millmark.services.commands.context import Context
+from millmark.services.devchain import create_devchain
+from millmark.services.directory import DirectoryEntry, Operators, sign_statement
+from millmark.services.gateway import GatewayParts, create_gateway
+from millmark.services.gateway.http.policy import build_policy
+from millmark.services.home import AdmissionRequest, parse_request
+from millmark.services.serving import server
+from millmark.services.serving.server import listen
+from millmark.services.settings import read_settings
+from millmark.services.store import open_store
 from tests.support.command_line import Runner
 from tests.support.loopback import running, serving
 from tests.support.ports import pick_port

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from ledger.store import open_store
+from millmark.ledger.store import open_store
 from tests.support.patience import MAX_S
 
 pytestmark = pytest.mark.integration
 
 HEAVY = ["alembic", "eth_account", "eth_tester", "fastapi", "httpx", "numpy", "paho", "requests", "torch", "web3"]
-HEAVY += ["services.gateway", "services.lab"]
+HEAVY += ["millmark.services.gateway", "millmark.services.lab"]
 FOREIGN = {"web3", "eth_tester", "sqlalchemy", "alembic", "requests", "httpx", "fastapi", "eth_abi", "numpy", "torch"}
 """What a verifier does without."""
 
@@ -29,22 +29,44 @@ def run(program: str) -> subprocess.CompletedProcess[str]:
     [
         ("import ledger", {"web3", "sqlalchemy", "eth_tester", "torch"}),
         (
-            "import quality, quality.digest, quality.evaluate, quality.network.format, quality.network.plain",
+            "import quality, millmark.quality.digest, millmark.quality.evaluate, millmark.quality.network.format, millmark.quality.network.plain",
             {"numpy", "torch"},
         ),
         ("from quality import Inspector, to_fixed, verify_inference", {"torch"}),
-        ("import quality.__main__, quality.forda, quality.card", {"torch"}),
-        ("import quality, quality.trees.format, quality.trees.plain", {"numpy", "torch", "lightgbm"}),
-        ("from quality import Inspector; import quality.trees.arrays", {"torch", "lightgbm", "scipy"}),
-        ("import quality.trees.tensors", {"lightgbm", "scipy"}),
-        ("import quality.trees.train", {"torch"}),
-        ("import services.gateway.app", {"jsonschema_rs", "webauthn"}),
-        ("import ledger.verify.__main__", {"ledger.bundle", "ledger.checkpoint", "ledger.verify.files"}),
+        ("import millmark.quality.__main__, millmark.quality.forda, millmark.quality.card", {"torch"}),
+        ("import quality, millmark.quality.trees.format, millmark.quality.trees.plain", {"numpy", "torch", "lightgbm"}),
+        ("from quality import Inspector; import millmark.quality.trees.arrays", {"torch", "lightgbm", "scipy"}),
+        ("import millmark.quality.trees.tensors", {"lightgbm", "scipy"}),
+        ("import millmark.quality.trees.train", {"torch"}),
+        ("import millmark.services.gateway.app", {"jsonschema_rs", "webauthn"}),
         (
-            "import services.commands.provenance",
-            {"eth_abi", "eth_utils", "ledger.keys", "ledger.submit", "quality.audit", "rich", "rlp"}
-            | {"ledger.bundle", "ledger.chain.chain", "ledger.checkpoint", "ledger.footprint", "ledger.index.writer"}
-            | {"ledger.products", "ledger.verify.verifier", "quality.model", "services.pictures.svg"},
+            "import millmark.ledger.verify.__main__",
+            {"millmark.ledger.bundle", "millmark.ledger.checkpoint", "millmark.ledger.verify.files"},
+        ),
+        (
+            "import millmark.services.commands.provenance",
+            {
+                "eth_abi",
+                "eth_utils",
+                "millmark.ledger.keys",
+                "millmark.ledger.submit",
+                "millmark.quality.audit",
+                "rich",
+                "rlp",
+            }
+            | {
+                "millmark.ledger.bundle",
+                "millmark.ledger.chain.chain",
+                "millmark.ledger.checkpoint",
+                "millmark.ledger.footprint",
+                "millmark.ledger.index.writer",
+            }
+            | {
+                "millmark.ledger.products",
+                "millmark.ledger.verify.verifier",
+                "millmark.quality.model",
+                "millmark.services.pictures.svg",
+            },
         ),
     ],
 )
@@ -55,16 +77,18 @@ def test_importing_does_not_bring(statement: str, absent: set[str]) -> None:
 
 def test_importing_the_verifier_brings_in_nothing_else() -> None:
     show = "print(*sorted({name.split('.')[0] for name in sys.modules}))"
-    found = set(run(f"import sys, ledger.verify, ledger.verify.files, ledger.verify.output; {show}").stdout.split())
+    found = set(
+        run(
+            f"import sys, millmark.ledger.verify, millmark.ledger.verify.files, millmark.ledger.verify.output; {show}"
+        ).stdout.split()
+    )
     assert "ledger" in found
     assert not found & FOREIGN
 
 
 def test_the_verify_command_brings_in_the_verifier_alone() -> None:
     show = "print(*sorted({name.split('.')[0] for name in sys.modules}), file=sys.stderr)"
-    program = (
-        "import sys\nfrom services.entry import main\nsys.argv[1:] = ['verify', 'nothing', '--trust', 'nothing']\n"
-    )
+    program = "import sys\nfrom millmark.services.entry import main\nsys.argv[1:] = ['verify', 'nothing', '--trust', 'nothing']\n"
     done = run(f"{program}try:\n    main()\nexcept SystemExit:\n    {show}")
     found = set(done.stderr.split())
     assert "ledger" in found
@@ -75,7 +99,7 @@ def test_a_database_of_this_version_opens_without_alembic(tmp_path: Path) -> Non
     url = f"sqlite:///{tmp_path / 'ledger.db'}"
     open_store(url).close()
     found = run(
-        f"import sys; from ledger.store import open_store; open_store({url!r}); print('alembic' in sys.modules)"
+        f"import sys; from millmark.ledger.store import open_store; open_store({url!r}); print('alembic' in sys.modules)"
     )
     assert found.stdout.strip() == "False"
 
@@ -84,7 +108,7 @@ def test_a_node_starts_without_what_it_does_not_use() -> None:
     code = f"""
 import sys
 sys.argv = ["millmark", "node", "--config", "/nonexistent"]
-from services.cli import main
+from millmark.services.cli import main
 try:
     main()
 except SystemExit as end:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from services.cli import COMMANDS
+from millmark.services.cli import COMMANDS
 from tests.support.bundle_vector import DATA, TRUST, vector_bytes
 from tests.support.installs import link_distributions, run_millmark, run_python
 from tests.support.requirements import build_environment, close
@@ -20,8 +20,8 @@ VERIFIER = ("coincurve", "rfc8785", "safe-pysha3")
 VERIFY = ("--trust", str(TRUST), "--max-age", "1000000")
 GATEWAY = """
 from fastapi.testclient import TestClient
-from ledger.store import open_store
-from services.gateway import GatewayParts, build_policy, create_gateway
+from millmark.ledger.store import open_store
+from millmark.services.gateway import GatewayParts, build_policy, create_gateway
 with open_store("sqlite://") as store:
     policy = build_policy("loopback-open", url="http://127.0.0.1:8600", owner=1)
     with TestClient(create_gateway(GatewayParts(store, policy)), base_url="http://127.0.0.1:8600") as client:
@@ -92,15 +92,15 @@ def test_a_command_that_needs_an_extra_names_it_in_one_line(base: Path, argument
     [
         ("from ledger import EmbeddedChain", "the embedded chain needs eth-tester; pip install 'millmark[devchain]'"),
         (
-            "from ledger.chain.web3py import open_contract",
-            "ledger.chain.web3py needs web3; pip install 'millmark[web3]'",
+            "from millmark.ledger.chain.web3py import open_contract",
+            "millmark.ledger.chain.web3py needs web3; pip install 'millmark[web3]'",
         ),
     ],
 )
 def test_an_import_that_needs_an_extra_names_it(base: Path, statement: str, line: str) -> None:
     done = run_python(base, "-c", statement)
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1] == f"ledger.errors.NotInstalledError: {line}"
+    assert done.stderr.splitlines()[-1] == f"millmark.ledger.errors.NotInstalledError: {line}"
 
 
 def without_age(text: str) -> str:

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from ledger.chain import Node, Transaction, call_data, first_fees, sign_transaction
-from ledger.errors import ContractRefusedError
-from ledger.keys import LocalSigner
-from ledger.records import ALL_ROLES, AcceptKey, Contract, ProposeKey, Record, RevokeKey
-from ledger.store import Store
-from ledger.store.outbox import Outbox, OutboxState
-from ledger.submit import Submitter
-from services.store import open_store
+from millmark.ledger.chain import Node, Transaction, call_data, first_fees, sign_transaction
+from millmark.ledger.errors import ContractRefusedError
+from millmark.ledger.keys import LocalSigner
+from millmark.ledger.records import ALL_ROLES, AcceptKey, Contract, ProposeKey, Record, RevokeKey
+from millmark.ledger.store import Store
+from millmark.ledger.store.outbox import Outbox, OutboxState
+from millmark.ledger.submit import Submitter
+from millmark.services.store import open_store
 from tests.support.ledger_world import LedgerWorld, build_world
 
 pytestmark = pytest.mark.integration

@@ -13,17 +13,17 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from ledger.chain import Chain, EmbeddedChain, HttpTransport, Node, write_deployment
-from ledger.errors import ChainUnreachableError, WrongChainError
-from ledger.index import Follower
-from ledger.records import Contract
-from ledger.store import open_store
-from ledger.store.outbox import Outbox
-from ledger.submit import Submitter
-from services.cli import app
-from services.devchain import create_devchain
-from services.lab.faults.proxy import FaultProxy, fault_proxy
-from services.text.chain_health import STANDS_REMEDY
+from millmark.ledger.chain import Chain, EmbeddedChain, HttpTransport, Node, write_deployment
+from millmark.ledger.errors import ChainUnreachableError, WrongChainError
+from millmark.ledger.index import Follower
+from millmark.ledger.records import Contract
+from millmark.ledger.store import open_store
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.submit import Submitter
+from millmark.services.cli import app
+from millmark.services.devchain import create_devchain
+from millmark.services.lab.faults.proxy import FaultProxy, fault_proxy
+from millmark.services.text.chain_health import STANDS_REMEDY
 from tests.support.copies import copy_chain
 from tests.support.ledger_world import LedgerWorld, build_world, results, verify_once
 from tests.support.loopback import serving

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from fastapi import Body, FastAPI
 
-from ledger.chain import HttpTransport
-from ledger.errors import ChainUnreachableError
-from services.lab.faults.network.gates import raise_head, running_gates
-from services.lab.faults.network.links import Links, running_links
+from millmark.ledger.chain import HttpTransport
+from millmark.ledger.errors import ChainUnreachableError
+from millmark.services.lab.faults.network.gates import raise_head, running_gates
+from millmark.services.lab.faults.network.links import Links, running_links
 from tests.support.loopback import closed_url, serving
 from tests.support.patience import MAX_S
 

@@ -13,22 +13,22 @@ from pathlib import Path
 import pytest
 from prometheus_client import generate_latest
 
-from ledger.evidence import LeafKind, build_leaf_data
-from ledger.index import Follower
-from ledger.keys import LocalSigner, create_keystore, open_signer
-from ledger.merkle import Tree, leaf_hash
-from ledger.records import Anchor
-from ledger.store import Book, Rows, Store
-from ledger.store.book_rows import EvidenceRow
-from ledger.store.outbox import Outbox
-from ledger.store.rows import AnchorRow, CertificateRow
-from ledger.submit import build_entry
-from services.node.agent import Agent, open_agent
-from services.node.config import read_config
-from services.node.events import parse_event
-from services.node.streamlog import StreamLog
-from services.serving.logs import STANDARD_ERROR, build_logger
-from services.store import open_store
+from millmark.ledger.evidence import LeafKind, build_leaf_data
+from millmark.ledger.index import Follower
+from millmark.ledger.keys import LocalSigner, create_keystore, open_signer
+from millmark.ledger.merkle import Tree, leaf_hash
+from millmark.ledger.records import Anchor
+from millmark.ledger.store import Book, Rows, Store
+from millmark.ledger.store.book_rows import EvidenceRow
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.rows import AnchorRow, CertificateRow
+from millmark.ledger.submit import build_entry
+from millmark.services.node.agent import Agent, open_agent
+from millmark.services.node.config import read_config
+from millmark.services.node.events import parse_event
+from millmark.services.node.streamlog import StreamLog
+from millmark.services.serving.logs import STANDARD_ERROR, build_logger
+from millmark.services.store import open_store
 from tests.support.broken_log import dead_standard_error
 from tests.support.figures import Judge
 from tests.support.loopback import closed_url

@@ -17,11 +17,11 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from ledger.errors import SettingsError
-from services.node.config import MqttSource
-from services.node.mqtt_capture import MqttCapture
-from services.node.sparkplug import build_rebirth
-from services.serving.logs import build_logger
+from millmark.ledger.errors import SettingsError
+from millmark.services.node.config import MqttSource
+from millmark.services.node.mqtt_capture import MqttCapture
+from millmark.services.node.sparkplug import build_rebirth
+from millmark.services.serving.logs import build_logger
 from tests.support.node_parts import Parts, open_parts
 from tests.support.patience import MAX_S, wait_until
 from tests.support.ports import pick_port

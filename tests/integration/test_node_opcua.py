@@ -18,11 +18,11 @@ from asyncua.crypto.cert_gen import setup_self_signed_certificate
 from asyncua.server.server import Server
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from ledger.errors import SettingsError
-from services.node.config import OpcuaNode, OpcuaSource
-from services.node.errors import EventRefusedError
-from services.node.opcua_capture import OpcuaCapture, scale_value
-from services.serving.logs import build_logger
+from millmark.ledger.errors import SettingsError
+from millmark.services.node.config import OpcuaNode, OpcuaSource
+from millmark.services.node.errors import EventRefusedError
+from millmark.services.node.opcua_capture import OpcuaCapture, scale_value
+from millmark.services.serving.logs import build_logger
 from tests.support.node_parts import Parts, open_parts
 from tests.support.patience import MAX_S, wait_until
 from tests.support.ports import pick_port
@@ -209,7 +209,7 @@ def test_a_server_that_restarts_is_found_again_and_nothing_is_doubled(parts: Par
 def test_what_the_log_does_not_take_is_tried_again(
     parts: Parts, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.node.opcua_capture._RETRY_S", 0.1)
+    monkeypatch.setattr("millmark.services.node.opcua_capture._RETRY_S", 0.1)
     failures = iter([OSError(5, "Input/output error")] * 2)
 
     def failing(descriptor: int) -> None:
@@ -224,8 +224,8 @@ def test_what_the_log_does_not_take_is_tried_again(
 def test_more_changes_than_the_memory_has_room_for_are_told(
     parts: Parts, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.node.opcua_capture._MAX_WAITING", 6)
-    monkeypatch.setattr("services.node.opcua_capture._RETRY_S", 0.1)
+    monkeypatch.setattr("millmark.services.node.opcua_capture._MAX_WAITING", 6)
+    monkeypatch.setattr("millmark.services.node.opcua_capture._RETRY_S", 0.1)
     release = threading.Event()
     monkeypatch.setattr(parts.log, "_sync", lambda _: release.wait(MAX_S))
     with capturing(parts, machine):

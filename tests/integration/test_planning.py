@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from ledger.chain import HttpTransport, Node
-from ledger.errors import InputError, MillmarkError
-from services.client import Client, open_gateway
-from services.client.shapes import OfferShown
-from services.commands.plan.desk import Desk
-from services.planning.errors import RowRefusedError
-from services.planning.repository import PlanningRepository
-from services.settings import read_settings
-from services.store import open_store
+from millmark.ledger.chain import HttpTransport, Node
+from millmark.ledger.errors import InputError, MillmarkError
+from millmark.services.client import Client, open_gateway
+from millmark.services.client.shapes import OfferShown
+from millmark.services.commands.plan.desk import Desk
+from millmark.services.planning.errors import RowRefusedError
+from millmark.services.planning.repository import PlanningRepository
+from millmark.services.settings import read_settings
+from millmark.services.store import open_store
 from tests.support.patience import wait_until
 from tests.support.planning_homes import Homes, found_homes
 from tests.support.planning_samples import show_calendar

@@ -12,16 +12,16 @@ from typing import cast
 import httpx
 import pytest
 
-from ledger.canonical import Json
-from ledger.footprint import parse_register_entry
-from ledger.ids import SubjectKind
-from ledger.records import OrderTerms, PlaceOrder, WithdrawModel
-from ledger.trust import parse_trust
-from ledger.verify import Section, verify_bundle
-from services.gateway import GatewayParts, build_policy, create_gateway
-from services.lab.demo.consortium import hash_of
-from services.portal import Proofs
-from services.portal.proofs import kept_names
+from millmark.ledger.canonical import Json
+from millmark.ledger.footprint import parse_register_entry
+from millmark.ledger.ids import SubjectKind
+from millmark.ledger.records import OrderTerms, PlaceOrder, WithdrawModel
+from millmark.ledger.trust import parse_trust
+from millmark.ledger.verify import Section, verify_bundle
+from millmark.services.gateway import GatewayParts, build_policy, create_gateway
+from millmark.services.lab.demo.consortium import hash_of
+from millmark.services.portal import Proofs
+from millmark.services.portal.proofs import kept_names
 from tests.support.gateway_client import Caller
 from tests.support.patience import MAX_S
 from tests.support.portal_world import PortalWorld, serve_world

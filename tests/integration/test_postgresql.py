@@ -18,7 +18,7 @@ from urllib.parse import unquote
 import pytest
 from sqlalchemy import create_engine, text
 
-from ledger.errors import (
+from millmark.ledger.errors import (
     MillmarkError,
     NotFoundError,
     Retry,
@@ -26,26 +26,31 @@ from ledger.errors import (
     StoreDamagedError,
     StoreError,
 )
-from ledger.provenance import participants, recall, trace
-from ledger.store import Book, Lineage, Rows, Store, durability, postgresql
-from ledger.store.database import build_engine
-from ledger.store.failures import explain_exhausted
-from ledger.store.outbox import Outbox
-from ledger.store.rows import HeadRow
-from ledger.submit.lease import Lease
-from services.documents.permissions import Mode
-from services.documents.sealed_file import open_sealed
-from services.gateway.http.problems import build_problem
-from services.interop.epcis.capture import parse_capture
-from services.interop.epcis.capture_jobs import Behaviour, Sender, run_capture_job
-from services.interop.epcis.event_queries import EventQueries
-from services.interop.epcis.mapping import Known
-from services.interop.epcis.named_queries import NamedQueries, QueryNameTakenError, UnknownQueryError, parse_definition
-from services.interop.epcis.query_parameters import parse_query
-from services.lab import cluster
-from services.lab.bench.epcis import build_batch
-from services.lab.bench.plant_store import draw_plant, write_plant
-from services.store import open_store
+from millmark.ledger.provenance import participants, recall, trace
+from millmark.ledger.store import Book, Lineage, Rows, Store, durability, postgresql
+from millmark.ledger.store.database import build_engine
+from millmark.ledger.store.failures import explain_exhausted
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.rows import HeadRow
+from millmark.ledger.submit.lease import Lease
+from millmark.services.documents.permissions import Mode
+from millmark.services.documents.sealed_file import open_sealed
+from millmark.services.gateway.http.problems import build_problem
+from millmark.services.interop.epcis.capture import parse_capture
+from millmark.services.interop.epcis.capture_jobs import Behaviour, Sender, run_capture_job
+from millmark.services.interop.epcis.event_queries import EventQueries
+from millmark.services.interop.epcis.mapping import Known
+from millmark.services.interop.epcis.named_queries import (
+    NamedQueries,
+    QueryNameTakenError,
+    UnknownQueryError,
+    parse_definition,
+)
+from millmark.services.interop.epcis.query_parameters import parse_query
+from millmark.services.lab import cluster
+from millmark.services.lab.bench.epcis import build_batch
+from millmark.services.lab.bench.plant_store import draw_plant, write_plant
+from millmark.services.store import open_store
 from tests.support.fake_world import World, build_world
 from tests.support.frozen_writer import HOLDER, KEY, holds
 from tests.support.patience import wait_until
@@ -382,7 +387,7 @@ def test_readers_and_a_503_are_left_when_all_connections_are_in_use(
     store: Store, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in {"_POOL": 1, "_OVERFLOW": 0, "_POOL_WAIT_S": 0.1}.items():
-        monkeypatch.setattr(f"ledger.store.postgresql.{name}", value)
+        monkeypatch.setattr(f"millmark.ledger.store.postgresql.{name}", value)
     small = Store(build_engine(url))
     problem = build_problem(explain_exhausted(small.url), "r")
     assert (problem.status, problem.type) == (503, "urn:millmark:problem:store-busy")
@@ -392,7 +397,7 @@ def test_readers_and_a_503_are_left_when_all_connections_are_in_use(
 
 
 def test_threads_that_wait_to_write_leave_connections_to_readers(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ledger.store.postgresql._LOCK_WAIT_S", 0.3)
+    monkeypatch.setattr("millmark.ledger.store.postgresql._LOCK_WAIT_S", 0.3)
     refused: list[MillmarkError] = []
 
     def write() -> None:

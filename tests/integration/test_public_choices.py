@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from ledger.errors import InputError
-from quality.preference import Choices
-from quality.preference.logit import fit_logit
-from services.lab.bench.choice_data import load_choices
-from services.lab.bench.preferences import KNOWN
+from millmark.ledger.errors import InputError
+from millmark.quality.preference import Choices
+from millmark.quality.preference.logit import fit_logit
+from millmark.services.lab.bench.choice_data import load_choices
+from millmark.services.lab.bench.preferences import KNOWN
 
 pytestmark = pytest.mark.integration
 

@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from quality import Inference, Inspector, Model, build_model
-from quality.__main__ import main
-from quality.audit import Binding, Extract, build_context, build_extract, build_window_leaf_data
-from quality.digest import build_input_commitment
-from quality.inputs import pack_window
-from quality.labels import build_classes
-from quality.train import train
+from millmark.quality import Inference, Inspector, Model, build_model
+from millmark.quality.__main__ import main
+from millmark.quality.audit import Binding, Extract, build_context, build_extract, build_window_leaf_data
+from millmark.quality.digest import build_input_commitment
+from millmark.quality.inputs import pack_window
+from millmark.quality.labels import build_classes
+from millmark.quality.train import train
 from tests.support.quality_samples import build_random_rocket, table, tiny_network, tones
 
 pytestmark = pytest.mark.integration
@@ -96,7 +96,7 @@ def test_an_audit_needs_python_alone(bare: Path, tmp_path: Path, family: str) ->
     for name in ("numpy", "torch", "lightgbm"):
         assert run(bare, tmp_path, "-c", f"import {name}").returncode == 1
     inspected = write_extract(tmp_path / "extract.json", MODELS[family]())
-    done = run(bare, tmp_path, "-m", "quality", "audit", "extract.json")
+    done = run(bare, tmp_path, "-m", "millmark.quality", "audit", "extract.json")
     assert (done.returncode, done.stderr) == (0, "")
     answer = json.loads(done.stdout)
     assert answer["inference_digest"] == "0x" + inspected.digest.hex()
@@ -107,7 +107,7 @@ def test_an_audit_needs_python_alone(bare: Path, tmp_path: Path, family: str) ->
 def test_such_an_audit_names_what_differs(bare: Path, tmp_path: Path, family: str) -> None:
     model = MODELS[family]()
     write_extract(tmp_path / "extract.json", model, logits=(12345,) * model.decision.outputs)
-    done = run(bare, tmp_path, "-m", "quality", "audit", "extract.json")
+    done = run(bare, tmp_path, "-m", "millmark.quality", "audit", "extract.json")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("error: logits mismatch: stated 12345")
     assert done.stderr.count("\n") == 1
@@ -115,7 +115,7 @@ def test_such_an_audit_names_what_differs(bare: Path, tmp_path: Path, family: st
 
 def test_other_commands_say_that_they_need_numpy(bare: Path, tmp_path: Path) -> None:
     for command in ("train", "evaluate"):
-        done = run(bare, tmp_path, "-m", "quality", command)
+        done = run(bare, tmp_path, "-m", "millmark.quality", command)
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr == f"error: {command} needs numpy; install millmark[quality]\n"
 
@@ -131,7 +131,7 @@ def test_evaluate_prints_the_same_digest_as_torch(
     np.save(tmp_path / "x.npy", np.random.default_rng(1).normal(size=(9, model.width)) * 50)
     (tmp_path / "y.csv").write_text("".join(f"{row % classes}\n" for row in range(9)))
     files = ["--model", "model.bin", "--inputs", "x.npy", "--labels", "y.csv"]
-    done = run(site, tmp_path, "-m", "quality", "evaluate", *files, "--evaluator", evaluator)
+    done = run(site, tmp_path, "-m", "millmark.quality", "evaluate", *files, "--evaluator", evaluator)
     assert (done.returncode, done.stderr) == (0, "")
     here = ["evaluate", "--model", str(tmp_path / "model.bin"), "--inputs", str(tmp_path / "x.npy")]
     assert main([*here, "--evaluator", "torch"]) == 0
@@ -158,6 +158,6 @@ def test_what_is_missing_is_named_in_one_line(site: Path, tmp_path: Path) -> Non
         "bench speed needs torch": ["bench", "speed"],
     }
     for says, arguments in cases.items():
-        done = run(site, tmp_path, "-m", "quality", *arguments)
+        done = run(site, tmp_path, "-m", "millmark.quality", *arguments)
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr == f"error: {says}; install millmark[quality]\n"

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from ledger.chain import EmbeddedChain, HttpTransport, write_deployment
-from ledger.errors import SubmitError
-from ledger.evidence import build_inference_context
-from ledger.keys import LocalSigner, create_keystore
-from ledger.records import (
+from millmark.ledger.chain import EmbeddedChain, HttpTransport, write_deployment
+from millmark.ledger.errors import SubmitError
+from millmark.ledger.evidence import build_inference_context
+from millmark.ledger.keys import LocalSigner, create_keystore
+from millmark.ledger.records import (
     AcceptKey,
     Admit,
     DemandOpening,
@@ -32,15 +32,15 @@ from ledger.records import (
     Verdict,
     WaiveGate,
 )
-from ledger.store import Book
-from ledger.submit import Submitter
-from quality import Inspector, build_model
-from quality.digest import Inference
-from services.devchain import create_devchain
-from services.lab.demo.consortium import NOTHING, Company, Consortium, found_consortium
-from services.lab.demo.plant import Plant, build_plant
-from services.lab.demo.production import Job, Line, make_parts, place_orders
-from services.store import open_store
+from millmark.ledger.store import Book
+from millmark.ledger.submit import Submitter
+from millmark.quality import Inspector, build_model
+from millmark.quality.digest import Inference
+from millmark.services.devchain import create_devchain
+from millmark.services.lab.demo.consortium import NOTHING, Company, Consortium, found_consortium
+from millmark.services.lab.demo.plant import Plant, build_plant
+from millmark.services.lab.demo.production import Job, Line, make_parts, place_orders
+from millmark.services.store import open_store
 from tests.support.command_line import run_millmark
 from tests.support.loopback import serving
 from tests.support.quality_samples import tiny_network
@@ -97,7 +97,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
         (home / "millmark.toml").write_text(f'chain_url = "{url}"\ndatabase = "sqlite:///desk.sqlite"\n')
         consortium = found_consortium(store, HttpTransport(url))
         write_deployment(home / "deployment.json", consortium.chain.deployment)
-        forda = (resources.files("quality") / "models" / "forda.bin").read_bytes()
+        forda = (resources.files("millmark.quality") / "models" / "forda.bin").read_bytes()
         yield Desk(home, engine, consortium, build_plant(consortium, forda, "{}"))
 
 
@@ -159,7 +159,10 @@ def test_a_lie_is_found_by_the_auditor_and_refuted_on_chain(desk: Desk, line: Li
     extract = desk.home / "extract.json"
     desk.ok("quality", "extract", _name(job), "-o", str(extract))
     audited = subprocess.run(
-        [sys.executable, "-m", "quality", "audit", str(extract)], capture_output=True, text=True, env=os.environ
+        [sys.executable, "-m", "millmark.quality", "audit", str(extract)],
+        capture_output=True,
+        text=True,
+        env=os.environ,
     )
     assert (audited.returncode, audited.stderr) == (1, "error: verdict mismatch: stated PASS, computed FAIL\n")
 
@@ -288,7 +291,7 @@ def test_models_are_listed_with_what_became_of_their_parts(desk: Desk, line: Lin
 
 
 def test_models_that_the_chain_cannot_execute_are_sent_to_their_digest(desk: Desk) -> None:
-    forda = str(resources.files("quality") / "models" / "forda.bin")
+    forda = str(resources.files("millmark.quality") / "models" / "forda.bin")
     said = desk.refused("quality", "publish", forda, *desk.sign(desk.consortium.inspector))
     assert "register" in said
     assert said.count("\n") == 1

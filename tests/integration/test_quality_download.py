@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from quality import DataError, forda
+from millmark.quality import DataError, forda
 from tests.support.quality_samples import ford_a_rows as rows
 from tests.support.quality_samples import pin_ford_a as pin
 

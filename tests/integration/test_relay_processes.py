@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from ledger.chain import write_deployment
-from ledger.events.evidence import StreamAnchored
-from ledger.index import Follower
-from ledger.keys import create_keystore
-from ledger.store import Store
-from ledger.store.outbox import OutboxState
-from services.access import Scope, new_api_key
+from millmark.ledger.chain import write_deployment
+from millmark.ledger.events.evidence import StreamAnchored
+from millmark.ledger.index import Follower
+from millmark.ledger.keys import create_keystore
+from millmark.ledger.store import Store
+from millmark.ledger.store.outbox import OutboxState
+from millmark.services.access import Scope, new_api_key
 from tests.support.node_site import NodeSite, build_site, running_devchain, running_node
 from tests.support.patience import wait_until
 from tests.support.ports import pick_port
@@ -32,7 +32,7 @@ PASSPHRASE = "of the relay's key"
 @contextmanager
 def running_gateway(home: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
     """A gateway of the company at `home`, which relays."""
-    command = [sys.executable, "-m", "services.cli", "--home", str(home), "gateway"]
+    command = [sys.executable, "-m", "millmark.services.cli", "--home", str(home), "gateway"]
     command += ["--relay-signer", f"keystore:{home / 'relay.json'}", "--passphrase-file", str(home / "pass")]
     with (home / "gateway.log").open("a") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
         try:
@@ -108,7 +108,7 @@ def test_a_relay_that_dies_loses_nothing_and_doubles_nothing(site: tuple[NodeSit
 
 def test_a_gateway_does_not_relay_with_a_key_that_records(site: tuple[NodeSite, Path, int]) -> None:
     where, home, _ = site
-    command = [sys.executable, "-m", "services.cli", "--home", str(home), "gateway"]
+    command = [sys.executable, "-m", "millmark.services.cli", "--home", str(home), "gateway"]
     command += ["--relay-signer", f"keystore:{where.folder / 'key.json'}"]
     command += ["--passphrase-file", str(where.folder / "secret")]
     done = subprocess.run(command, capture_output=True, text=True)

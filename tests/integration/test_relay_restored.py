@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from ledger.canonical import sha256
-from ledger.errors import ChainUnreachableError, OutboxOlderError
-from ledger.forward_requests import SignedRequest
-from ledger.ids import SubjectKind, subject
-from ledger.index import Follower
-from ledger.records import ReceiveLot
-from ledger.store import Store
-from ledger.store.outbox import Outbox, OutboxState
-from ledger.submit import adopt_records, verify_outbox
+from millmark.ledger.canonical import sha256
+from millmark.ledger.errors import ChainUnreachableError, OutboxOlderError
+from millmark.ledger.forward_requests import SignedRequest
+from millmark.ledger.ids import SubjectKind, subject
+from millmark.ledger.index import Follower
+from millmark.ledger.records import ReceiveLot
+from millmark.ledger.store import Store
+from millmark.ledger.store.outbox import Outbox, OutboxState
+from millmark.ledger.submit import adopt_records, verify_outbox
 from tests.support.experiments import count_lots
 from tests.support.figures import Judge
 from tests.support.gateway_client import running

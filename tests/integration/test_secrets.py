@@ -18,8 +18,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ledger.chain import write_deployment
-from ledger.keys import LocalSigner, create_keystore, to_checksum
+from millmark.ledger.chain import write_deployment
+from millmark.ledger.keys import LocalSigner, create_keystore, to_checksum
 from tests.support import softhsm
 from tests.support.authority import LOOPBACK, Authority
 from tests.support.node_site import PASSPHRASE, TOKEN, NodeSite, build_site, running_devchain, running_node
@@ -63,7 +63,7 @@ class Scene:
         return path
 
     def run(self, *arguments: str, code: int = 0, environment: Mapping[str, str] | None = None) -> str:
-        command = [sys.executable, "-m", "services.cli", "--home", str(self.home), *arguments]
+        command = [sys.executable, "-m", "millmark.services.cli", "--home", str(self.home), *arguments]
         done = subprocess.run(command, capture_output=True, timeout=MAX_S, env={**os.environ, **(environment or {})})
         assert done.returncode == code, done.stderr.decode()
         self.outputs[" ".join(arguments)] = done.stdout + done.stderr
@@ -230,7 +230,7 @@ def _run_gateway(scene: Scene) -> None:
 
 @contextmanager
 def _gateway(scene: Scene) -> Iterator[subprocess.Popen[bytes]]:
-    command = [sys.executable, "-m", "services.cli", "--home", str(scene.home), "gateway"]
+    command = [sys.executable, "-m", "millmark.services.cli", "--home", str(scene.home), "gateway"]
     command += [f"--relay-signer=keystore:{scene.home / 'relay.json'}"]
     command += [f"--passphrase-file={scene.site.folder / 'secret'}"]
     log = (scene.home / "gateway.log").open("wb")

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from eth_account import Account
 
-from ledger.errors import SigningError
-from ledger.keys import (
+from millmark.ledger.errors import SigningError
+from millmark.ledger.keys import (
     Signer,
     create_key,
     create_keystore,
@@ -21,10 +21,10 @@ from ledger.keys import (
     recover_address,
     to_checksum,
 )
-from ledger.records import Admit, Role
-from ledger.signatures import ORDER
-from ledger.store.outbox import Outbox
-from services.store import open_store
+from millmark.ledger.records import Admit, Role
+from millmark.ledger.signatures import ORDER
+from millmark.ledger.store.outbox import Outbox
+from millmark.services.store import open_store
 from tests.support import softhsm
 from tests.support.command_line import Runner
 from tests.support.ledger_world import NOTHING, build_world, verify_final

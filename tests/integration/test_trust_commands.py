@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from ledger.canonical import keccak256
-from ledger.chain import EmbeddedChain, write_deployment
-from ledger.checkpoint import parse_checkpoint, verify_believed
-from ledger.keys import LocalSigner, to_checksum
-from ledger.records import Role
-from ledger.store.outbox import Outbox
-from ledger.trust import BelievedBlock, Cosigners, Validator, Validators, parse_trust
-from services.devchain import create_devchain
+from millmark.ledger.canonical import keccak256
+from millmark.ledger.chain import EmbeddedChain, write_deployment
+from millmark.ledger.checkpoint import parse_checkpoint, verify_believed
+from millmark.ledger.keys import LocalSigner, to_checksum
+from millmark.ledger.records import Role
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.trust import BelievedBlock, Cosigners, Validator, Validators, parse_trust
+from millmark.services.devchain import create_devchain
 from tests.support.command_line import Runner
 from tests.support.ledger_world import LedgerWorld, build_world
 from tests.support.loopback import serving

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-import ledger
+from millmark import ledger
 from tests.support.bundle_vector import DATA, NEEDED, TRUST
 
 pytestmark = pytest.mark.integration
@@ -44,7 +44,7 @@ def run(alone: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_verifier_runs_where_only_its_packages_are(alone: Path) -> None:
-    done = run(alone, "ledger.verify", str(DATA), "--trust", str(TRUST), "--max-age", "1000000")
+    done = run(alone, "millmark.ledger.verify", str(DATA), "--trust", str(TRUST), "--max-age", "1000000")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("VERIFIED")
 
@@ -54,12 +54,12 @@ def test_an_auditor_checks_a_plan_where_only_the_verifiers_packages_are(alone: P
     for vector in vectors["accepted"]:
         file = tmp_path / "plan.json"
         file.write_text(json.dumps(vector["file"]), "utf-8")
-        done = run(alone, "ledger.plans", str(file))
+        done = run(alone, "millmark.ledger.plans", str(file))
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.startswith(f"plan {vector['plan']}\nfeasible: ")
     lower = {**vectors["accepted"][0]["file"]}
     lower["plan"] = {**lower["plan"], "bound": {**lower["plan"]["bound"], "value": 1}}
     file.write_text(json.dumps(lower), "utf-8")
-    done = run(alone, "ledger.plans", str(file))
+    done = run(alone, "millmark.ledger.plans", str(file))
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
     assert "REFUSED rule bound" in done.stderr

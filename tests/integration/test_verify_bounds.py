@@ -22,7 +22,7 @@ RESIDENT, PROCESSOR_S = 256 << 10, 5
 _RUN = f"""
 import resource, sys
 resource.setrlimit(resource.RLIMIT_AS, ({MEMORY}, {MEMORY}))
-from ledger.verify.__main__ import main
+from millmark.ledger.verify.__main__ import main
 code = main(sys.argv[1:])
 used = resource.getrusage(resource.RUSAGE_SELF)
 peak = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))

@@ -8,15 +8,15 @@ from collections.abc import Iterator
 import pytest
 from typer.testing import CliRunner
 
-from ledger.bundle import encode_bundle
-from ledger.headers import parse_header
-from ledger.records import Contract, LotState, pack
-from ledger.verify import Section, verify_bundle
-from ledger.verify._histories import verify_histories
-from ledger.verify._proofs import StateProof
-from ledger.verify._replay import replay
-from ledger.verify._state import State
-from services.cli import app
+from millmark.ledger.bundle import encode_bundle
+from millmark.ledger.headers import parse_header
+from millmark.ledger.records import Contract, LotState, pack
+from millmark.ledger.verify import Section, verify_bundle
+from millmark.ledger.verify._histories import verify_histories
+from millmark.ledger.verify._proofs import StateProof
+from millmark.ledger.verify._replay import replay
+from millmark.ledger.verify._state import State
+from millmark.services.cli import app
 from tests.support.bundle_chapters import copy_bundle_world
 from tests.support.bundle_content import publish, read_content
 from tests.support.bundle_maker import make_bundle

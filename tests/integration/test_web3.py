@@ -16,14 +16,14 @@ from eth_account.signers.local import LocalAccount
 from web3 import Web3
 from web3.exceptions import ContractCustomError
 
-from ledger.canonical import keccak256
-from ledger.chain import HttpTransport, RawLog, call_data, decode_log, find_profile
-from ledger.chain.codec import decode_revert
-from ledger.chain.web3py import open_contract
-from ledger.events import Event, Recorded
-from ledger.index import Follower
-from ledger.keys import LocalSigner
-from ledger.records import (
+from millmark.ledger.canonical import keccak256
+from millmark.ledger.chain import HttpTransport, RawLog, call_data, decode_log, find_profile
+from millmark.ledger.chain.codec import decode_revert
+from millmark.ledger.chain.web3py import open_contract
+from millmark.ledger.events import Event, Recorded
+from millmark.ledger.index import Follower
+from millmark.ledger.keys import LocalSigner
+from millmark.ledger.records import (
     RECORD_TYPES,
     AcceptKey,
     AcceptOwnership,
@@ -52,13 +52,13 @@ from ledger.records import (
     WithdrawModel,
     snake_case,
 )
-from ledger.store import Rows, Store
-from ledger.store.rows import HeadRow
-from quality import build_model
-from quality.inputs import pack_window
-from quality.network.plain import infer_row
-from services.devchain import create_devchain
-from services.lab.demo.consortium import Company
+from millmark.ledger.store import Rows, Store
+from millmark.ledger.store.rows import HeadRow
+from millmark.quality import build_model
+from millmark.quality.inputs import pack_window
+from millmark.quality.network.plain import infer_row
+from millmark.services.devchain import create_devchain
+from millmark.services.lab.demo.consortium import Company
 from tests.support import toolchain
 from tests.support.bundle_chapters import tell_chapters
 from tests.support.bundle_world import NOTHING, PIECE, BundleWorld

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from services.store import open_store
-from services.webhooks.feed import Filter, RecordFeed, parse_position
+from millmark.services.store import open_store
+from millmark.services.webhooks.feed import Filter, RecordFeed, parse_position
 from tests.support.fake_world import build_world
 from tests.support.patience import MAX_S, wait_until
 from tests.support.ports import pick_port
@@ -23,14 +23,14 @@ pytestmark = pytest.mark.integration
 
 
 def millmark(home: Path, *arguments: str) -> str:
-    command = [sys.executable, "-m", "services.cli", "--home", str(home), *arguments]
+    command = [sys.executable, "-m", "millmark.services.cli", "--home", str(home), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=MAX_S, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
 def start(home: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "services.cli", "--home", str(home), "gateway"]
+    command = [sys.executable, "-m", "millmark.services.cli", "--home", str(home), "gateway"]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True)
 
 

@@ -13,11 +13,18 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from services.cli import build_app
-from services.network import Consensus, NodeFolder, NodeProgram, NodeProgramError, find_program, identify_program
-from services.network.first_blocks import FIRST_BLOCKS
-from services.network.ports import PortReservation
-from services.network.processes import is_running, stop_recorded
+from millmark.services.cli import build_app
+from millmark.services.network import (
+    Consensus,
+    NodeFolder,
+    NodeProgram,
+    NodeProgramError,
+    find_program,
+    identify_program,
+)
+from millmark.services.network.first_blocks import FIRST_BLOCKS
+from millmark.services.network.ports import PortReservation
+from millmark.services.network.processes import is_running, stop_recorded
 from tests.support.patience import MAX_S, wait_until
 
 pytestmark = pytest.mark.integration
@@ -29,7 +36,7 @@ _HALTS = 4
 """Longest time until QBFT makes blocks again, in lengths of the halt: each round lasts twice as long as the one
 before, a validator that was started again begins with the first, and where it meets the others may be the turn of one
 that is down."""
-_APP = build_app(["services.commands.network"])
+_APP = build_app(["millmark.services.commands.network"])
 _NAMES = ["Alder", "Birch", "Cedar", "Dogwood", "Elm"]
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from ledger.keys import write_private
-from ledger.store.outbox import Outbox
+from millmark.ledger.keys import write_private
+from millmark.ledger.store.outbox import Outbox
 from tests.support.figures import Tell
 from tests.support.ledger_world import LedgerWorld, deploy_world, submit_one_bad_record
 from tests.support.networks import SharedNetwork
@@ -31,7 +31,7 @@ def test_the_fast_demonstration(network: SharedNetwork, tmp_path: Path, tell: Te
     write_private(key, network.treasury.unsafe_secret().hex().encode())
     files = (f"--out={tmp_path / 'home'}", f"--data={windows}", f"--json={tmp_path / 'out.json'}")
     chain = (f"--chain-url={network.url}", f"--engine={network.linked.profile.name}", f"--treasury=file:{key}")
-    command = [sys.executable, "-m", "services.cli", "demo", "--fast", f"--orders={ORDERS}", *files, *chain]
+    command = [sys.executable, "-m", "millmark.services.cli", "demo", "--fast", f"--orders={ORDERS}", *files, *chain]
     # The product refuses settings that it does not know, such as that of these tests.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MILLMARK_TEST_")}
     began = time.monotonic()

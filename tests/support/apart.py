@@ -7,13 +7,13 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ledger.canonical import Json
-from ledger.claims import build_claims
-from ledger.evidence import WINDOW_ID, EvidenceEntry, LeafKind, build_window_commitment, build_window_entry
-from ledger.ids import Identity, SubjectKind
-from ledger.index import Follower
-from ledger.names import derive_identity
-from ledger.records import (
+from millmark.ledger.canonical import Json
+from millmark.ledger.claims import build_claims
+from millmark.ledger.evidence import WINDOW_ID, EvidenceEntry, LeafKind, build_window_commitment, build_window_entry
+from millmark.ledger.ids import Identity, SubjectKind
+from millmark.ledger.index import Follower
+from millmark.ledger.names import derive_identity
+from millmark.ledger.records import (
     AcceptAssignment,
     AcceptCustody,
     AcceptOrder,
@@ -39,16 +39,16 @@ from ledger.records import (
     Statement,
     Verdict,
 )
-from ledger.store import Book, Rows, Store
-from quality.inputs import pack_window
-from services.directory.recipient_keys import sign_statement
-from services.directory.repository import DirectoryEntryRow
-from services.documents.key_files import create_recipient_key
-from services.handover.deliveries import Deliveries, State
-from services.handover.receiving import Kept, Receiver
-from services.handover.repository import DeliveryRow, HandoverRepository
-from services.lab.demo.consortium import Company, Consortium, found_consortium, hash_of
-from services.planning.repository import LeafRow, PlanningRepository
+from millmark.ledger.store import Book, Rows, Store
+from millmark.quality.inputs import pack_window
+from millmark.services.directory.recipient_keys import sign_statement
+from millmark.services.directory.repository import DirectoryEntryRow
+from millmark.services.documents.key_files import create_recipient_key
+from millmark.services.handover.deliveries import Deliveries, State
+from millmark.services.handover.receiving import Kept, Receiver
+from millmark.services.handover.repository import DeliveryRow, HandoverRepository
+from millmark.services.lab.demo.consortium import Company, Consortium, found_consortium, hash_of
+from millmark.services.planning.repository import LeafRow, PlanningRepository
 from tests.support.bundle_world import MODEL_DIGEST, NOTHING, PIECE, YEAR_S, BundleWorld
 from tests.support.stores import new_store
 

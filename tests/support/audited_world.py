@@ -6,16 +6,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
-from ledger.canonical import Json, canonical_json, sha256
-from ledger.chain import Chain
-from ledger.ids import SubjectKind, subject
-from ledger.keys import LocalSigner
-from ledger.records import Contract, OpenStream, RegisterMachine, Role
-from ledger.store import Book, Store
-from ledger.store.outbox import Outbox
-from services.audit import AnchoredHeads, open_heads
-from services.audit.entries import hash_entry
-from services.audit.files import list_files, parse_line
+from millmark.ledger.canonical import Json, canonical_json, sha256
+from millmark.ledger.chain import Chain
+from millmark.ledger.ids import SubjectKind, subject
+from millmark.ledger.keys import LocalSigner
+from millmark.ledger.records import Contract, OpenStream, RegisterMachine, Role
+from millmark.ledger.store import Book, Store
+from millmark.ledger.store.outbox import Outbox
+from millmark.services.audit import AnchoredHeads, open_heads
+from millmark.services.audit.entries import hash_entry
+from millmark.services.audit.files import list_files, parse_line
 from tests.support.ledger_world import NOTHING, LedgerWorld
 
 __all__ = ["STREAM_NAME", "open_audit_stream", "read_anchored", "rewrite"]

@@ -8,7 +8,7 @@ from typing import Any
 
 from eth_utils.crypto import keccak
 
-from ledger.chain import RpcError, Transport
+from millmark.ledger.chain import RpcError, Transport
 
 __all__ = ["Besu"]
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from ledger.canonical import keccak256
-from ledger.chain import EmbeddedChain, Transport
-from ledger.events.orders import AssignmentStarted
-from ledger.evidence import EvidenceLog
-from ledger.ids import SubjectKind
-from ledger.keys import LocalSigner, Signer
-from ledger.records import (
+from millmark.ledger.canonical import keccak256
+from millmark.ledger.chain import EmbeddedChain, Transport
+from millmark.ledger.events.orders import AssignmentStarted
+from millmark.ledger.evidence import EvidenceLog
+from millmark.ledger.ids import SubjectKind
+from millmark.ledger.keys import LocalSigner, Signer
+from millmark.ledger.records import (
     ALL_ROLES,
     AcceptAssignment,
     AcceptCustody,
@@ -78,9 +78,9 @@ from ledger.records import (
     WaiveGate,
     WithdrawCustody,
 )
-from ledger.store import Store
-from ledger.submit import Submitter
-from services.lab.demo.consortium import Company, found_consortium
+from millmark.ledger.store import Store
+from millmark.ledger.submit import Submitter
+from millmark.services.lab.demo.consortium import Company, found_consortium
 from tests.support.bundle_world import ABSENCE_S, GRAM, MODEL_DIGEST, NOTHING, PIECE, YEAR_S, BundleWorld, hash_of
 from tests.support.copies import Template, new_engine
 

@@ -12,16 +12,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import TypeVar
 
-from ledger.bundle import Bundle, HistoryShown, IdentityShown, RecordShown, WithheldRecord, encode_bundle
-from ledger.canonical import keccak256
-from ledger.events import HISTORY_EVENTS, Event, topic_of
-from ledger.headers import FIELDS, encode_header, parse_header
-from ledger.heads import inner_of, link, start_of
-from ledger.ids import SubjectKind
-from ledger.names import subjects_of
-from ledger.records import Contract
-from ledger.rlp import decode_rlp, encode_rlp
-from ledger.slots import (
+from millmark.ledger.bundle import Bundle, HistoryShown, IdentityShown, RecordShown, WithheldRecord, encode_bundle
+from millmark.ledger.canonical import keccak256
+from millmark.ledger.events import HISTORY_EVENTS, Event, topic_of
+from millmark.ledger.headers import FIELDS, encode_header, parse_header
+from millmark.ledger.heads import inner_of, link, start_of
+from millmark.ledger.ids import SubjectKind
+from millmark.ledger.names import subjects_of
+from millmark.ledger.records import Contract
+from millmark.ledger.rlp import decode_rlp, encode_rlp
+from millmark.ledger.slots import (
     KeySlots,
     MachineSlots,
     ModelSlots,
@@ -32,10 +32,10 @@ from ledger.slots import (
     machine_slot,
     slots_of,
 )
-from ledger.trust import BelievedBlock, TrustFile
-from ledger.verify._abi import decode
-from ledger.verify._proofs import StateProof, subject_of
-from ledger.verify._state import Entry
+from millmark.ledger.trust import BelievedBlock, TrustFile
+from millmark.ledger.verify._abi import decode
+from millmark.ledger.verify._proofs import StateProof, subject_of
+from millmark.ledger.verify._state import Entry
 from tests.support.event_data import changed, encode_event
 from tests.support.tries import build_nodes
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ledger.bundle import (
+from millmark.ledger.bundle import (
     Bundle,
     HistoryShown,
     IdentityShown,
@@ -14,13 +14,13 @@ from ledger.bundle import (
     ShownEvidence,
     WithheldRecord,
 )
-from ledger.chain import fetch_headers, fetch_proofs, fetch_seals
-from ledger.claims import Path as ClaimsPath
-from ledger.events import Event, Recorded
-from ledger.events.lots import LotsTransformed
-from ledger.ids import SubjectKind
-from ledger.records import Names
-from ledger.slots import (
+from millmark.ledger.chain import fetch_headers, fetch_proofs, fetch_seals
+from millmark.ledger.claims import Path as ClaimsPath
+from millmark.ledger.events import Event, Recorded
+from millmark.ledger.events.lots import LotsTransformed
+from millmark.ledger.ids import SubjectKind
+from millmark.ledger.records import Names
+from millmark.ledger.slots import (
     KeySlots,
     MachineSlots,
     ModelSlots,
@@ -31,7 +31,7 @@ from ledger.slots import (
     machine_slot,
     slots_of,
 )
-from ledger.trust import BelievedBlock, TrustedContract, TrustFile
+from millmark.ledger.trust import BelievedBlock, TrustedContract, TrustFile
 from tests.support.bundle_world import BundleWorld, inner
 
 

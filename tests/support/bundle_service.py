@@ -6,11 +6,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ledger.chain import fetch_checkpoint, fetch_trust
-from ledger.checkpoint import SignedCheckpoint
-from ledger.provenance import build_bundle, parse_disclosing
-from ledger.store import Book, Store
-from ledger.trust import BelievedBlock, TrustFile
+from millmark.ledger.chain import fetch_checkpoint, fetch_trust
+from millmark.ledger.checkpoint import SignedCheckpoint
+from millmark.ledger.provenance import build_bundle, parse_disclosing
+from millmark.ledger.store import Book, Store
+from millmark.ledger.trust import BelievedBlock, TrustFile
 from tests.support.bundle_world import BundleWorld
 
 

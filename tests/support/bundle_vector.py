@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 
-from ledger.bundle import Bundle, parse_bundle
-from ledger.trust import TrustFile, parse_trust
+from millmark.ledger.bundle import Bundle, parse_bundle
+from millmark.ledger.trust import TrustFile, parse_trust
 from tests.support.bundle_content import Content, copy_content, read_content
 
 FOLDER = Path(__file__).parents[1] / "vectors" / "bundle"

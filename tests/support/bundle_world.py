@@ -6,11 +6,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from ledger.bundle import EvidenceEntryShown, InferenceShown, ShownEvidence
-from ledger.canonical import Json, sha256
-from ledger.claims import Claims, build_claims
-from ledger.events import Event, Recorded
-from ledger.evidence import (
+from millmark.ledger.bundle import EvidenceEntryShown, InferenceShown, ShownEvidence
+from millmark.ledger.canonical import Json, sha256
+from millmark.ledger.claims import Claims, build_claims
+from millmark.ledger.events import Event, Recorded
+from millmark.ledger.evidence import (
     EvidenceEntry,
     EvidenceLog,
     LeafKind,
@@ -19,10 +19,10 @@ from ledger.evidence import (
     build_window_commitment,
     build_window_entry,
 )
-from ledger.heads import inner_of
-from ledger.ids import Identity, SubjectKind, identifier_hash
-from ledger.names import derive_identity
-from ledger.records import (
+from millmark.ledger.heads import inner_of
+from millmark.ledger.ids import Identity, SubjectKind, identifier_hash
+from millmark.ledger.names import derive_identity
+from millmark.ledger.records import (
     Anchor,
     Challenge,
     Contract,
@@ -42,11 +42,11 @@ from ledger.records import (
     TransformLots,
     Verdict,
 )
-from ledger.records import Inference as OpenedInference
-from quality.decision import Verdict as ModelVerdict
-from quality.digest import Inference
-from quality.inputs import pack_window
-from services.lab.demo.consortium import Company, Consortium
+from millmark.ledger.records import Inference as OpenedInference
+from millmark.quality.decision import Verdict as ModelVerdict
+from millmark.quality.digest import Inference
+from millmark.quality.inputs import pack_window
+from millmark.services.lab.demo.consortium import Company, Consortium
 
 NOTHING = bytes(32)
 GRAM, PIECE = b"GRM", b"H87"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ledger.canonical import sha256
-from ledger.ids import Identity, SubjectKind
-from services.interop.epcis.capture import parse_capture, validate_events
+from millmark.ledger.canonical import sha256
+from millmark.ledger.ids import Identity, SubjectKind
+from millmark.services.interop.epcis.capture import parse_capture, validate_events
 
 __all__ = [
     "ADD",

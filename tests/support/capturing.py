@@ -9,16 +9,16 @@ from typing import Any
 import httpx
 from sqlalchemy import text
 
-from ledger.claims import build_claims
-from ledger.index import Follower
-from ledger.keys import LocalSigner
-from ledger.names import NameKey
-from ledger.records import ALL_ROLES, Admit
-from ledger.store import Book, Store
-from ledger.store.outbox import Outbox
-from services.gateway import GatewayParts, build_policy, create_gateway
-from services.gateway.epcis.capture import CAPTURE
-from services.interop.epcis.event_queries import CONTEXT
+from millmark.ledger.claims import build_claims
+from millmark.ledger.index import Follower
+from millmark.ledger.keys import LocalSigner
+from millmark.ledger.names import NameKey
+from millmark.ledger.records import ALL_ROLES, Admit
+from millmark.ledger.store import Book, Store
+from millmark.ledger.store.outbox import Outbox
+from millmark.services.gateway import GatewayParts, build_policy, create_gateway
+from millmark.services.gateway.epcis.capture import CAPTURE
+from millmark.services.interop.epcis.event_queries import CONTEXT
 from tests.support.founded import Founded
 from tests.support.gateway_client import Caller
 from tests.support.ledger_world import LedgerWorld

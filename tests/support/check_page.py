@@ -19,10 +19,10 @@ from typing import Any, TextIO
 
 import pytest
 
-from ledger.bundle import parse_bundle
-from ledger.trust import parse_trust
-from ledger.verify import Step, VerificationError, verify_bundle
-from services.check.build import build_folder, folder_digest, unpack_files
+from millmark.ledger.bundle import parse_bundle
+from millmark.ledger.trust import parse_trust
+from millmark.ledger.verify import Step, VerificationError, verify_bundle
+from millmark.services.check.build import build_folder, folder_digest, unpack_files
 from tests.support.bundle_content import Content, read_content
 from tests.support.forgeries import forge
 from tests.support.forging import MAX_AGE_S, Forged

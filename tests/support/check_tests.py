@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from services.check.build import build_folder, unpack_files
-from services.check.fixed import read_fixed
+from millmark.services.check.build import build_folder, unpack_files
+from millmark.services.check.fixed import read_fixed
 from tests.support.check_page import ROOT, RUN, unpack_page
 
 __all__ = ["FILES", "main", "run_tests"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from services.client import Client, Retries
+from millmark.services.client import Client, Retries
 from tests.support.gateway_client import Caller
 
 __all__ = ["Bridge", "Pauses", "scripted_client"]

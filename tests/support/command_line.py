@@ -11,8 +11,8 @@ from unittest import mock
 
 import pytest
 
-from ledger.keys import LocalSigner, create_keystore
-from services import cli
+from millmark.ledger.keys import LocalSigner, create_keystore
+from millmark.services import cli
 
 
 class Runner:

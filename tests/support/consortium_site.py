@@ -5,20 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ledger.index import Follower
-from ledger.keys import LocalSigner
-from ledger.records import Role
-from ledger.store import Store
-from ledger.store.outbox import Outbox
-from services.access import OPERATOR
-from services.access.people.people import People
-from services.access.people.roles import PersonRole
-from services.directory import DirectoryEntry, sign_statement
-from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
-from services.gateway.consortium import Upkeep
-from services.gateway.http.policy import Auth
-from services.home import AdmissionRequest
-from services.serving.logs import build_logger
+from millmark.ledger.index import Follower
+from millmark.ledger.keys import LocalSigner
+from millmark.ledger.records import Role
+from millmark.ledger.store import Store
+from millmark.ledger.store.outbox import Outbox
+from millmark.services.access import OPERATOR
+from millmark.services.access.people.people import People
+from millmark.services.access.people.roles import PersonRole
+from millmark.services.directory import DirectoryEntry, sign_statement
+from millmark.services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
+from millmark.services.gateway.consortium import Upkeep
+from millmark.services.gateway.http.policy import Auth
+from millmark.services.home import AdmissionRequest
+from millmark.services.serving.logs import build_logger
 from tests.support.acting_site import fields_of
 from tests.support.gateway_client import Caller
 from tests.support.ledger_world import LedgerWorld

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from ledger.chain import EmbeddedChain
-from ledger.signatures import Signer
-from ledger.store import Store
+from millmark.ledger.chain import EmbeddedChain
+from millmark.ledger.signatures import Signer
+from millmark.ledger.store import Store
 from tests.support.stores import copy_database, new_store
 
 __all__ = ["Template", "copy_chain", "new_engine"]

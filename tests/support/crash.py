@@ -12,8 +12,8 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from ledger.chain import Transport
-from ledger.store import Store
+from millmark.ledger.chain import Transport
+from millmark.ledger.store import Store
 
 
 class CrashError(Exception):

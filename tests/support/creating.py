@@ -1,14 +1,14 @@
-"""Creates contracts without `ledger.chain.deploy`, as an attacker could."""
+"""Creates contracts without `millmark.ledger.chain.deploy`, as an attacker could."""
 
 from __future__ import annotations
 
 import time
 
-from ledger.chain import Deployment, Node, Receipt, Transaction, load_artifact, sign_transaction
-from ledger.chain.codec import encode_constructor
-from ledger.chain.creations import contract_address
-from ledger.chain.deploying import fetch_ledger_id
-from ledger.keys import LocalSigner
+from millmark.ledger.chain import Deployment, Node, Receipt, Transaction, load_artifact, sign_transaction
+from millmark.ledger.chain.codec import encode_constructor
+from millmark.ledger.chain.creations import contract_address
+from millmark.ledger.chain.deploying import fetch_ledger_id
+from millmark.ledger.keys import LocalSigner
 from tests.support.ledger_world import LedgerWorld
 from tests.support.patience import MAX_S
 

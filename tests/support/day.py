@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ledger.evidence import EvidenceLog
-from ledger.keys import LocalSigner
-from ledger.records import ALL_ROLES, Record
-from ledger.store import Book, Rows
-from ledger.store.outbox import Outbox
-from ledger.store.rows import ParticipantRow
+from millmark.ledger.evidence import EvidenceLog
+from millmark.ledger.keys import LocalSigner
+from millmark.ledger.records import ALL_ROLES, Record
+from millmark.ledger.store import Book, Rows
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.rows import ParticipantRow
 from tests.support.acting_site import ActingSite, act, open_acting_site, read
 from tests.support.portal_site import Browser
 

@@ -8,20 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ledger.chain import Chain, Node, find_profile
-from ledger.chain.deployment import read_deployment
-from ledger.keys import open_signer
-from ledger.store import Store
-from services.access import CredentialKind, Scope
-from services.access.credentials import issue
-from services.access.repository import AccessRepository
-from services.devchain import JournaledChain
-from services.gateway import GatewayParts, build_policy, create_gateway
-from services.gateway.http.policy import Auth
-from services.lab.demo.home import JOURNAL
-from services.portal import Proofs
-from services.settings import Settings, read_settings
-from services.store import open_store
+from millmark.ledger.chain import Chain, Node, find_profile
+from millmark.ledger.chain.deployment import read_deployment
+from millmark.ledger.keys import open_signer
+from millmark.ledger.store import Store
+from millmark.services.access import CredentialKind, Scope
+from millmark.services.access.credentials import issue
+from millmark.services.access.repository import AccessRepository
+from millmark.services.devchain import JournaledChain
+from millmark.services.gateway import GatewayParts, build_policy, create_gateway
+from millmark.services.gateway.http.policy import Auth
+from millmark.services.lab.demo.home import JOURNAL
+from millmark.services.portal import Proofs
+from millmark.services.settings import Settings, read_settings
+from millmark.services.store import open_store
 
 __all__ = ["DemandHome", "open_demand_home"]
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ledger.records import PublicationKind
-from ledger.store import Rows, Store
-from ledger.store.rows import ChainIdentityRow, KeyRow, ParticipantRow, PublicationRow
-from services.directory import (
+from millmark.ledger.records import PublicationKind
+from millmark.ledger.store import Rows, Store
+from millmark.ledger.store.rows import ChainIdentityRow, KeyRow, ParticipantRow, PublicationRow
+from millmark.services.directory import (
     Directory,
     DirectoryEntry,
     KeyStatement,
@@ -14,7 +14,7 @@ from services.directory import (
     sign_directory,
     sign_statement,
 )
-from services.directory.contact import Contact
+from millmark.services.directory.contact import Contact
 from tests.support.sign_in import NOW_S, signer_of
 
 CHAIN, LEDGER = 77_001, bytes([1]) * 20

@@ -10,14 +10,14 @@ from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 
-from ledger.chain import HttpTransport, Transport
-from ledger.store import Store
-from quality import Inspector
-from services.lab.demo.consortium import found_consortium
-from services.lab.demo.delivery import deliver_parts
-from services.lab.demo.inspection import inspect_parts
-from services.lab.demo.plant import build_plant
-from services.lab.demo.production import Line, make_parts, place_orders
+from millmark.ledger.chain import HttpTransport, Transport
+from millmark.ledger.store import Store
+from millmark.quality import Inspector
+from millmark.services.lab.demo.consortium import found_consortium
+from millmark.services.lab.demo.delivery import deliver_parts
+from millmark.services.lab.demo.inspection import inspect_parts
+from millmark.services.lab.demo.plant import build_plant
+from millmark.services.lab.demo.production import Line, make_parts, place_orders
 from tests.support import toolchain
 from tests.support.patience import MAX_S
 
@@ -47,7 +47,7 @@ def _listening(report: Path) -> str:
 def run_demonstration(store: Store, transport: Transport | None, orders: int) -> Line:
     """Runs a few orders from placing to delivery."""
     consortium = found_consortium(store, transport)
-    model = (resources.files("quality") / "models" / "forda.bin").read_bytes()
+    model = (resources.files("millmark.quality") / "models" / "forda.bin").read_bytes()
     now = int(time.time())
     line = place_orders(consortium, build_plant(consortium, model, "{}"), orders, now)
     make_parts(line)

@@ -6,10 +6,10 @@ from typing import Any
 
 import httpx
 
-from services.gateway.epcis.capture import CAPTURE
-from services.gateway.epcis.endpoints import EVENTS
-from services.interop.epcis.event_queries import CONTEXT
-from services.interop.epcis.schema import document_faults, event_faults
+from millmark.services.gateway.epcis.capture import CAPTURE
+from millmark.services.gateway.epcis.endpoints import EVENTS
+from millmark.services.interop.epcis.event_queries import CONTEXT
+from millmark.services.interop.epcis.schema import document_faults, event_faults
 from tests.support.gateway_client import Caller
 
 Json = dict[str, Any]

@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 from eth_abi.abi import encode
 from hypothesis import strategies as st
 
-from ledger.chain import load_abi
-from ledger.events import EVENTS, ArrayOf, Event, PackedOf, Struct, Type, Word, struct_of, unsafe_builder
-from ledger.records import Contract, pack, packed_fields
+from millmark.ledger.chain import load_abi
+from millmark.ledger.events import EVENTS, ArrayOf, Event, PackedOf, Struct, Type, Word, struct_of, unsafe_builder
+from millmark.ledger.records import Contract, pack, packed_fields
 
 T = TypeVar("T")
 

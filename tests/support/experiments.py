@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from ledger.chain import Chain
-from ledger.chain.codec import read_function
-from ledger.events.lots import LotReceived
-from ledger.ids import SubjectKind, subject
-from ledger.records import Contract
-from ledger.store.outbox import Outbox, OutboxState
+from millmark.ledger.chain import Chain
+from millmark.ledger.chain.codec import read_function
+from millmark.ledger.events.lots import LotReceived
+from millmark.ledger.ids import SubjectKind, subject
+from millmark.ledger.records import Contract
+from millmark.ledger.store.outbox import Outbox, OutboxState
 
 __all__ = ["COUNTS", "EXPERIMENTS", "Experiment", "count_lots", "count_records", "main"]
 
@@ -87,7 +87,7 @@ def count_records(chain: Chain, outbox: Outbox, ids: Sequence[int], since: int) 
 
 
 def _faults(name: str, count: int) -> tuple[str, ...]:
-    return (sys.executable, "-m", "services.cli", "faults", name, "--count", str(count), "--json")
+    return (sys.executable, "-m", "millmark.services.cli", "faults", name, "--count", str(count), "--json")
 
 
 def _module(name: str, *arguments: str) -> tuple[str, ...]:

@@ -11,8 +11,8 @@ from eth_abi.abi import encode
 from eth_bloom.bloom import BloomFilter
 from eth_utils.crypto import keccak
 
-from ledger.events import Event, Header, Recorded
-from ledger.records import Contract
+from millmark.ledger.events import Event, Header, Recorded
+from millmark.ledger.records import Contract
 from tests.support.event_data import encode_event
 
 HEAD_TAG = keccak(text="millmark.history.v1")

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ledger.events.lots import LotsTransformed
-from ledger.evidence import EvidenceLog
-from ledger.ids import Identity, SubjectKind, identifier_hash
-from ledger.records import (
+from millmark.ledger.events.lots import LotsTransformed
+from millmark.ledger.evidence import EvidenceLog
+from millmark.ledger.ids import Identity, SubjectKind, identifier_hash
+from millmark.ledger.records import (
     ALL_ROLES,
     AssignmentState,
     CertificateState,

@@ -12,14 +12,14 @@ from typing import Any
 import rlp
 from eth_utils.crypto import keccak
 
-from ledger.chain import Chain, Deployment, EngineProfile, Node, RpcError
-from ledger.chain import read_calls as parse_calls
-from ledger.chain.arrays import Call
-from ledger.chain.finality import FinalityDepth
-from ledger.errors import ChainUnreachableError
-from ledger.events import topic_of
-from ledger.events.lots import LotReceived
-from ledger.records import Contract, ReceiveLot
+from millmark.ledger.chain import Chain, Deployment, EngineProfile, Node, RpcError
+from millmark.ledger.chain import read_calls as parse_calls
+from millmark.ledger.chain.arrays import Call
+from millmark.ledger.chain.finality import FinalityDepth
+from millmark.ledger.errors import ChainUnreachableError
+from millmark.ledger.events import topic_of
+from millmark.ledger.events.lots import LotReceived
+from millmark.ledger.records import Contract, ReceiveLot
 from tests.support.blocks import block
 from tests.support.event_data import encode_event, event_of
 

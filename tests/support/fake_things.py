@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ledger.records import AssignmentState, CertificateState, Gate, LotState, OrderState, Verdict
+from millmark.ledger.records import AssignmentState, CertificateState, Gate, LotState, OrderState, Verdict
 
 NONE = bytes(32)
 

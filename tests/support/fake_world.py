@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ledger.index import Follower
-from ledger.provenance import Trace, trace_lot
-from ledger.provenance.answers import RelatedLot
-from ledger.records import Gate, TransformationKind, Verdict
-from ledger.store import Book, Store
+from millmark.ledger.index import Follower
+from millmark.ledger.provenance import Trace, trace_lot
+from millmark.ledger.provenance.answers import RelatedLot
+from millmark.ledger.records import Gate, TransformationKind, Verdict
+from millmark.ledger.store import Book, Store
 from tests.support.fake_ledger import FakeLedger
 
 BUYER, COORDINATOR, SMITH, INSPECTOR, AUDITOR, CARRIER, OTHER_BUYER = 1, 2, 3, 4, 5, 6, 7

@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ledger.plans.plan import Plan
-from ledger.records import AcceptAssignment, Anchor, ProposeAssignment, Record
-from ledger.store import Connection
-from services.lab.demo.consortium import Company
-from services.planning.feedback.replacing import Replacer
-from services.planning.feedback.reporting import report_event
-from services.planning.feedback.repository import FeedbackRepository, StepRow
-from services.planning.feedback.setpoints import NoSetpoints, SetpointDesk
-from services.planning.feedback.watching import Watcher
-from services.planning.making_process import Task
-from services.planning.proposing import find_proposals
-from services.planning.reading import plan_file
-from services.planning.schedule import Made, make_plan
-from services.planning.sealing import seal_plan
-from services.planning.shelf import Shelf, reading, writing
+from millmark.ledger.plans.plan import Plan
+from millmark.ledger.records import AcceptAssignment, Anchor, ProposeAssignment, Record
+from millmark.ledger.store import Connection
+from millmark.services.lab.demo.consortium import Company
+from millmark.services.planning.feedback.replacing import Replacer
+from millmark.services.planning.feedback.reporting import report_event
+from millmark.services.planning.feedback.repository import FeedbackRepository, StepRow
+from millmark.services.planning.feedback.setpoints import NoSetpoints, SetpointDesk
+from millmark.services.planning.feedback.watching import Watcher
+from millmark.services.planning.making_process import Task
+from millmark.services.planning.proposing import find_proposals
+from millmark.services.planning.reading import plan_file
+from millmark.services.planning.schedule import Made, make_plan
+from millmark.services.planning.sealing import seal_plan
+from millmark.services.planning.shelf import Shelf, reading, writing
 from tests.support.apart import Home
 from tests.support.planned import Planned
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 from structlog.typing import FilteringBoundLogger
 
-from ledger.canonical import sha256
-from ledger.events import Event
-from ledger.records import Contract, Gate, Item, Record, Statement, Verdict
-from ledger.store import Book, Connection, Rows, Store
-from ledger.store.rows import (
+from millmark.ledger.canonical import sha256
+from millmark.ledger.events import Event
+from millmark.ledger.records import Contract, Gate, Item, Record, Statement, Verdict
+from millmark.ledger.store import Book, Connection, Rows, Store
+from millmark.ledger.store.rows import (
     AssignmentRow,
     CursorRow,
     LotRow,
@@ -22,12 +22,12 @@ from ledger.store.rows import (
     StreamRow,
     write_gates,
 )
-from services.planning.feedback.causes import MachineCause
-from services.planning.feedback.repository import CauseRow, FeedbackRepository, StepRow
-from services.planning.feedback.rules import Condition
-from services.planning.feedback.setpoints import Answer, Proposed, Unproposed
-from services.planning.feedback.watching import Watcher
-from services.planning.shelf import Shelf, reading, writing
+from millmark.services.planning.feedback.causes import MachineCause
+from millmark.services.planning.feedback.repository import CauseRow, FeedbackRepository, StepRow
+from millmark.services.planning.feedback.rules import Condition
+from millmark.services.planning.feedback.setpoints import Answer, Proposed, Unproposed
+from millmark.services.planning.feedback.watching import Watcher
+from millmark.services.planning.shelf import Shelf, reading, writing
 from tests.support.event_data import build, encode_event, event_of
 
 __all__ = [

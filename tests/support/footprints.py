@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from ledger.footprint import Factor, FactorKind, FactorTable
+from millmark.ledger.footprint import Factor, FactorKind, FactorTable
 
 __all__ = ["FACTORS", "TIME_S"]
 

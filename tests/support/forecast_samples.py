@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
-from ledger.products import Product
-from ledger.store.rows import ChainIdentityRow
-from services.planning.forecast.document import ForecastDocument
-from services.planning.forecast.history import Cut, History, Ordered
-from services.planning.forecast.weeks import WEEK_S, begin_s
-from services.products.loading import Catalogue
+from millmark.ledger.products import Product
+from millmark.ledger.store.rows import ChainIdentityRow
+from millmark.services.planning.forecast.document import ForecastDocument
+from millmark.services.planning.forecast.history import Cut, History, Ordered
+from millmark.services.planning.forecast.weeks import WEEK_S, begin_s
+from millmark.services.products.loading import Catalogue
 
 __all__ = ["IDENTITY", "KETTLE", "MONDAY", "cut", "grown", "sample"]
 

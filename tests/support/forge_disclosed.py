@@ -7,15 +7,15 @@ from contextlib import suppress
 from dataclasses import replace
 from random import Random
 
-from ledger.bundle import EvidenceEntryShown, IdentityShown
-from ledger.claims import Field
-from ledger.events.certificates import CertificateIssued
-from ledger.evidence import LeafKind
-from ledger.ids import SubjectKind
-from ledger.names import NAME_PROOF_BYTES, NameKey, build_alpha, name_key_hash, subjects_of
-from ledger.slots import NameKeySlots
-from ledger.verify import Step
-from ledger.verify._proofs import subject_of
+from millmark.ledger.bundle import EvidenceEntryShown, IdentityShown
+from millmark.ledger.claims import Field
+from millmark.ledger.events.certificates import CertificateIssued
+from millmark.ledger.evidence import LeafKind
+from millmark.ledger.ids import SubjectKind
+from millmark.ledger.names import NAME_PROOF_BYTES, NameKey, build_alpha, name_key_hash, subjects_of
+from millmark.ledger.slots import NameKeySlots
+from millmark.ledger.verify import Step
+from millmark.ledger.verify._proofs import subject_of
 from tests.support.bundle_content import Content, entry_of, event_in, with_fields
 from tests.support.forging import changing
 

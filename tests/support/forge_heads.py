@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from random import Random
 
-from ledger.bundle import HistoryShown, WithheldRecord
-from ledger.canonical import keccak256
-from ledger.events import HISTORY_EVENTS
-from ledger.verify import Step
+from millmark.ledger.bundle import HistoryShown, WithheldRecord
+from millmark.ledger.canonical import keccak256
+from millmark.ledger.events import HISTORY_EVENTS
+from millmark.ledger.verify import Step
 from tests.support.bundle_content import Content, head_of, inner_of_shown
 from tests.support.forging import changing
 

@@ -5,13 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from random import Random
 
-from ledger.bundle import HistoryShown, RecordShown, WithheldRecord
-from ledger.events import HISTORY_EVENTS
-from ledger.events.certificates import CertificateIssued, CertificateRefuted, CertificateUpheld, OpeningDemanded
-from ledger.events.lots import LotsTransformed
-from ledger.events.orders import AssignmentProposed, OrderPlaced
-from ledger.records import Gate, Item, ModelState, Verdict
-from ledger.verify import Step
+from millmark.ledger.bundle import HistoryShown, RecordShown, WithheldRecord
+from millmark.ledger.events import HISTORY_EVENTS
+from millmark.ledger.events.certificates import (
+    CertificateIssued,
+    CertificateRefuted,
+    CertificateUpheld,
+    OpeningDemanded,
+)
+from millmark.ledger.events.lots import LotsTransformed
+from millmark.ledger.events.orders import AssignmentProposed, OrderPlaced
+from millmark.ledger.records import Gate, Item, ModelState, Verdict
+from millmark.ledger.verify import Step
 from tests.support.bundle_content import Content, entry_of, event_in, inner_of_shown, with_fields
 from tests.support.event_data import changed, encode_event
 from tests.support.forging import changing

@@ -6,14 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
-from ledger.bundle import Bundle, SealsShown, encode_bundle
-from ledger.checkpoint import Checkpoint
-from ledger.headers import parse_header, replace_extra
-from ledger.keys import LocalSigner
-from ledger.rlp import RlpItem, decode_rlp, encode_rlp
-from ledger.seals import MAX_ROUND, SealedHeader, Seals, faulty_of, quorum_of
-from ledger.signatures import ORDER
-from ledger.trust import Cosigner, Cosigners, TrustFile, Validator, Validators
+from millmark.ledger.bundle import Bundle, SealsShown, encode_bundle
+from millmark.ledger.checkpoint import Checkpoint
+from millmark.ledger.headers import parse_header, replace_extra
+from millmark.ledger.keys import LocalSigner
+from millmark.ledger.rlp import RlpItem, decode_rlp, encode_rlp
+from millmark.ledger.seals import MAX_ROUND, SealedHeader, Seals, faulty_of, quorum_of
+from millmark.ledger.signatures import ORDER
+from millmark.ledger.trust import Cosigner, Cosigners, TrustFile, Validator, Validators
 from tests.support.bundle_content import Content, copy_content, publish
 from tests.support.forging import DAY_S, MAX_AGE_S, SEAL_FORGERIES, Forged
 from tests.support.sealing import build_block, of_validators, seal, seal_header, validators

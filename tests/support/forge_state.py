@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from random import Random
 
-from ledger.bundle import Bundle, encode_bundle
-from ledger.canonical import keccak256
-from ledger.checkpoint import Checkpoint
-from ledger.headers import FIELDS, encode_header, parse_header
-from ledger.keys import LocalSigner
-from ledger.rlp import decode_rlp, encode_rlp
-from ledger.slots import KeySlots, MachineSlots, ModelSlots, ParticipantSlots, slots_of
-from ledger.trust import BelievedBlock, Cosigner, Cosigners, TrustFile
-from ledger.verify import Step
-from ledger.verify._proofs import StateProof
+from millmark.ledger.bundle import Bundle, encode_bundle
+from millmark.ledger.canonical import keccak256
+from millmark.ledger.checkpoint import Checkpoint
+from millmark.ledger.headers import FIELDS, encode_header, parse_header
+from millmark.ledger.keys import LocalSigner
+from millmark.ledger.rlp import decode_rlp, encode_rlp
+from millmark.ledger.slots import KeySlots, MachineSlots, ModelSlots, ParticipantSlots, slots_of
+from millmark.ledger.trust import BelievedBlock, Cosigner, Cosigners, TrustFile
+from millmark.ledger.verify import Step
+from millmark.ledger.verify._proofs import StateProof
 from tests.support.bundle_content import Content, copy_content, publish
 from tests.support.forging import DAY_S, MAX_AGE_S, Forged, changing, forgery
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from random import Random
 
-from ledger.bundle import RecordShown
-from ledger.events.certificates import CertificateIssued, CertificateUpheld, OpeningDemanded
-from ledger.events.lots import LotCommissioned, LotReceived, LotsTransformed
-from ledger.records import ModelState
-from ledger.verify import Step
+from millmark.ledger.bundle import RecordShown
+from millmark.ledger.events.certificates import CertificateIssued, CertificateUpheld, OpeningDemanded
+from millmark.ledger.events.lots import LotCommissioned, LotReceived, LotsTransformed
+from millmark.ledger.records import ModelState
+from millmark.ledger.verify import Step
 from tests.support.bundle_content import Content, copy_content, entry_of, event_in, publish_bytes, with_fields
 from tests.support.event_data import encode_event, event_of
 from tests.support.forging import DAY_S, Forged, changing, forgery

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from ledger.canonical import canonical_json
-from ledger.verify import Step
+from millmark.ledger.canonical import canonical_json
+from millmark.ledger.verify import Step
 from tests.support.bundle_content import Content, publish_bytes
 from tests.support.forging import Forged, forgery
 

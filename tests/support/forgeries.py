@@ -16,11 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-from ledger.bundle import parse_bundle
-from ledger.errors import BundleError
-from ledger.headers import parse_header
-from ledger.trust import TrustFile, parse_trust
-from ledger.verify import Step, VerificationError, verify_bundle
+from millmark.ledger.bundle import parse_bundle
+from millmark.ledger.errors import BundleError
+from millmark.ledger.headers import parse_header
+from millmark.ledger.trust import TrustFile, parse_trust
+from millmark.ledger.verify import Step, VerificationError, verify_bundle
 from tests.support import (
     forge_disclosed,
     forge_heads,

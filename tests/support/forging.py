@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import TypeAlias
 
-from ledger.trust import TrustFile
-from ledger.verify import Step
+from millmark.ledger.trust import TrustFile
+from millmark.ledger.verify import Step
 from tests.support.bundle_content import Content, copy_content, publish_bytes
 
 DAY_S = 86_400

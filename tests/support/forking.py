@@ -11,8 +11,8 @@ from typing import Any
 from eth.constants import GENESIS_PARENT_HASH
 from eth.vm.forks.prague.transactions import PragueTransactionBuilder
 
-from ledger.chain import EmbeddedChain, EngineProfile, Node, RpcError, find_profile
-from services.lab.demo.existing import ExistingChain
+from millmark.ledger.chain import EmbeddedChain, EngineProfile, Node, RpcError, find_profile
+from millmark.services.lab.demo.existing import ExistingChain
 
 __all__ = ["DEPTH", "FORKING", "Forking", "ForkingChain"]
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from ledger.store import Store
+from millmark.ledger.store import Store
 from tests.support.ledger_world import LedgerWorld, build_world, copy_world
 from tests.support.stores import cluster, copy_database, new_store
 

@@ -16,21 +16,21 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from ledger.errors import LeaseHeldError, MillmarkError
-from ledger.store import Book, Store
-from ledger.store.outbox import Outbox
-from ledger.submit.lease import Lease
-from services.lab import cluster
-from services.store import open_store
+from millmark.ledger.errors import LeaseHeldError, MillmarkError
+from millmark.ledger.store import Book, Store
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.submit.lease import Lease
+from millmark.services.lab import cluster
+from millmark.services.store import open_store
 
 __all__ = ["HOLDER", "KEY", "holds"]
 
 KEY = bytes(20)
 HOLDER = """
 import sys
-from ledger.store import open_store, postgresql
-from ledger.store.outbox import Outbox
-from ledger.submit.lease import Lease
+from millmark.ledger.store import open_store, postgresql
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.submit.lease import Lease
 postgresql._WRITER_IDLE_S = int(sys.argv[2])
 store = open_store(sys.argv[1])
 Lease(Outbox(store), bytes(20)).hold()

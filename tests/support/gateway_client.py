@@ -17,11 +17,11 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
-from ledger.events import Header
-from ledger.events.lots import LotReceived
-from ledger.ids import Identity, SubjectKind
-from ledger.records import Contract
-from ledger.store import Book, Store
+from millmark.ledger.events import Header
+from millmark.ledger.events.lots import LotReceived
+from millmark.ledger.ids import Identity, SubjectKind
+from millmark.ledger.records import Contract
+from millmark.ledger.store import Book, Store
 from tests.support.fake_chain import FakeChain, digest
 from tests.support.fake_ledger import PIECE
 from tests.support.fake_things import NONE

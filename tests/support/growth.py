@@ -25,13 +25,13 @@ from pathlib import Path
 
 from sqlalchemy import Connection, insert
 
-from ledger.index import Follower
-from ledger.provenance import OrderTrace, Recall, Trace, recall, trace
-from ledger.records import Gate, TransformationKind, Verdict
-from ledger.store import Store
-from ledger.store.outbox import Entry, Outbox, OutboxState
-from ledger.store.outbox_tables import outbox_attempts, outbox_records, outbox_transactions
-from services.lab import cluster
+from millmark.ledger.index import Follower
+from millmark.ledger.provenance import OrderTrace, Recall, Trace, recall, trace
+from millmark.ledger.records import Gate, TransformationKind, Verdict
+from millmark.ledger.store import Store
+from millmark.ledger.store.outbox import Entry, Outbox, OutboxState
+from millmark.ledger.store.outbox_tables import outbox_attempts, outbox_records, outbox_transactions
+from millmark.services.lab import cluster
 from tests.support.fake_chain import digest
 from tests.support.fake_ledger import FakeLedger
 from tests.support.stores import copy_database, new_store, on_cluster, prepare_cluster

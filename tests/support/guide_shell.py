@@ -16,11 +16,11 @@ from multiprocessing import forkserver
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from ledger.chain import HttpTransport, Node
-from ledger.keys import create_keystore
-from services.cli import main
-from services.commands import questions
-from services.commands.plan.desk import Desk
+from millmark.ledger.chain import HttpTransport, Node
+from millmark.ledger.keys import create_keystore
+from millmark.services.cli import main
+from millmark.services.commands import questions
+from millmark.services.commands.plan.desk import Desk
 from tests.support.patience import MAX_S
 
 __all__ = ["File", "Shell", "agrees", "read_document", "read_transcript"]
@@ -31,7 +31,12 @@ _NOT_YET = re.compile(r"is called \S+ here|is not known here|is offered to nobod
 """What a command says of something that another company recorded a moment ago; the document says so."""
 _READS = re.compile(r" (list|show|status|offers)( |$)")
 """Commands that record nothing, and may be asked again."""
-_PRELOADED = ("services.commands.gateway", "services.gateway", "services.serving.server", "services.commands.chain")
+_PRELOADED = (
+    "millmark.services.commands.gateway",
+    "millmark.services.gateway",
+    "millmark.services.serving.server",
+    "millmark.services.commands.chain",
+)
 
 
 @dataclass(frozen=True, slots=True)

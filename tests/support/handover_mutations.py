@@ -17,10 +17,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-from ledger.errors import MillmarkError
-from services.handover.building import build_content
-from services.handover.content import encode_content
-from services.handover.envelope import Envelope, encode_envelope, parse_envelope, seal
+from millmark.ledger.errors import MillmarkError
+from millmark.services.handover.building import build_content
+from millmark.services.handover.content import encode_content
+from millmark.services.handover.envelope import Envelope, encode_envelope, parse_envelope, seal
 from tests.support.apart import Apart, Home, found_apart
 from tests.support.forgeries import mutate
 from tests.support.planned import Planned

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ledger.records import Disposition, Gate, TransformationKind
+from millmark.ledger.records import Disposition, Gate, TransformationKind
 from tests.support.broken import BOX, ORDER, A, B, C, certified, in_production
 from tests.support.story import (
     BUYER,

@@ -12,12 +12,12 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
-from ledger.records import Verdict
-from services.interop.credentials.certificate import CertificateFacts
-from services.interop.credentials.did import did_key
-from services.interop.credentials.keys import CredentialKey, Ed25519Key, P256Key
-from services.interop.credentials.model import BASE_CONTEXT
-from services.interop.credentials.proofs import add_proof
+from millmark.ledger.records import Verdict
+from millmark.services.interop.credentials.certificate import CertificateFacts
+from millmark.services.interop.credentials.did import did_key
+from millmark.services.interop.credentials.keys import CredentialKey, Ed25519Key, P256Key
+from millmark.services.interop.credentials.model import BASE_CONTEXT
+from millmark.services.interop.credentials.proofs import add_proof
 
 __all__ = [
     "CORPUS",

@@ -30,18 +30,18 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from ledger.chain import find_profile
-from ledger.errors import ChainError, OutboxOlderError
-from ledger.index import Follower, fetch_status
-from ledger.keys import LocalSigner
-from ledger.records import Record
-from ledger.store import Rows, Store
-from ledger.store.outbox import Outbox, OutboxState
-from ledger.store.outbox_adoption import claim_adopted
-from ledger.store.rows import RecordRow
-from ledger.store.tables import INDEX
-from ledger.submit import Submitter, build_entry
-from ledger.submit.standing import adopt_records, verify_outbox
+from millmark.ledger.chain import find_profile
+from millmark.ledger.errors import ChainError, OutboxOlderError
+from millmark.ledger.index import Follower, fetch_status
+from millmark.ledger.keys import LocalSigner
+from millmark.ledger.records import Record
+from millmark.ledger.store import Rows, Store
+from millmark.ledger.store.outbox import Outbox, OutboxState
+from millmark.ledger.store.outbox_adoption import claim_adopted
+from millmark.ledger.store.rows import RecordRow
+from millmark.ledger.store.tables import INDEX
+from millmark.ledger.submit import Submitter, build_entry
+from millmark.ledger.submit.standing import adopt_records, verify_outbox
 from tests.support.fake_node import FOUNDED, nonce_of, record_of
 from tests.support.shared_node import SharedLedger, SharedNode
 from tests.support.stores import copy_database, new_store

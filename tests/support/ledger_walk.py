@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from ledger.records import (
+from millmark.ledger.records import (
     AssignmentState,
     CertificateState,
     Gate,

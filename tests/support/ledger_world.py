@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ledger.canonical import sha256
-from ledger.chain import (
+from millmark.ledger.canonical import sha256
+from millmark.ledger.chain import (
     Chain,
     EmbeddedChain,
     Node,
@@ -24,13 +24,13 @@ from ledger.chain import (
     multicall_data,
     sign_transaction,
 )
-from ledger.forward_requests import ForwardRequest, SignedRequest, sign_request
-from ledger.keys import LocalSigner, Signer
-from ledger.names import NameKey
-from ledger.records import AcceptKey, Admit, Contract, ReceiveLot, Record, Role, SetNameKey
-from ledger.store import Store
-from ledger.store.outbox import Outbox, OutboxState, QueuedRecord, SentTransaction
-from ledger.submit import Submitter
+from millmark.ledger.forward_requests import ForwardRequest, SignedRequest, sign_request
+from millmark.ledger.keys import LocalSigner, Signer
+from millmark.ledger.names import NameKey
+from millmark.ledger.records import AcceptKey, Admit, Contract, ReceiveLot, Record, Role, SetNameKey
+from millmark.ledger.store import Store
+from millmark.ledger.store.outbox import Outbox, OutboxState, QueuedRecord, SentTransaction
+from millmark.ledger.submit import Submitter
 from tests.support.copies import copy_chain
 from tests.support.patience import wait_until
 from tests.support.rpc import Line

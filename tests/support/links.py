@@ -167,7 +167,7 @@ def main(arguments: list[str]) -> int:
     with tempfile.TemporaryDirectory() as made:
         if folder is None:
             folder = Path(made, "demonstration")
-            command = [sys.executable, "-m", "services.entry", "demo", "--out", str(folder)]
+            command = [sys.executable, "-m", "millmark.services.entry", "demo", "--out", str(folder)]
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         dead = Counter[str]()
         with opened(folder, Path(made, "open.log")) as links:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import uvicorn
 from fastapi import FastAPI
 
-from services.serving.server import listen
+from millmark.services.serving.server import listen
 from tests.support.patience import MAX_S, wait_until
 from tests.support.ports import closed_port
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from ledger.canonical import Json, canonical_json
-from ledger.products import ChoiceOption, IntegerOption, Option, Product, Value, parse_product
+from millmark.ledger.canonical import Json, canonical_json
+from millmark.ledger.products import ChoiceOption, IntegerOption, Option, Product, Value, parse_product
 
 __all__ = ["choices", "has", "plainly_holds", "products", "values_of"]
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from quality import Inference, Model, ModelError, build_model, model_digest, parse_model
-from quality.inputs import pack_window
-from quality.model import load_family
+from millmark.quality import Inference, Model, ModelError, build_model, model_digest, parse_model
+from millmark.quality.inputs import pack_window
+from millmark.quality.model import load_family
 
 __all__ = ["build_vectors", "check_accepted", "check_refused", "header"]
 

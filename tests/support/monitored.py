@@ -9,14 +9,14 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
-from ledger.events.registry import ParticipantSuspended
-from ledger.index import Follower
-from ledger.store import Store
-from services.access import Scope
-from services.access.credentials import new_api_key
-from services.audit import AuditLog
-from services.gateway import GatewayParts, build_policy, create_gateway
-from services.gateway.http.policy import Auth
+from millmark.ledger.events.registry import ParticipantSuspended
+from millmark.ledger.index import Follower
+from millmark.ledger.store import Store
+from millmark.services.access import Scope
+from millmark.services.access.credentials import new_api_key
+from millmark.services.audit import AuditLog
+from millmark.services.gateway import GatewayParts, build_policy, create_gateway
+from millmark.services.gateway.http.policy import Auth
 from tests.support.fake_ledger import FakeLedger
 from tests.support.gateway_client import Caller, ServedChain, running
 from tests.support.patience import wait_until

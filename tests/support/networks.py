@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ledger.chain import EngineProfile, HttpTransport, Node, Transport, send_values
-from ledger.keys import LocalSigner
-from services.lab.faults.network.linked import FAUCET, LinkedNetwork, linked_network
-from services.lab.faults.network.programs import describe_missing, lab_program
-from services.lab.faults.workload import build_signer
+from millmark.ledger.chain import EngineProfile, HttpTransport, Node, Transport, send_values
+from millmark.ledger.keys import LocalSigner
+from millmark.services.lab.faults.network.linked import FAUCET, LinkedNetwork, linked_network
+from millmark.services.lab.faults.network.programs import describe_missing, lab_program
+from millmark.services.lab.faults.workload import build_signer
 
 __all__ = ["FundingTransport", "SharedNetwork", "describe_missing", "shared_network"]
 

@@ -12,13 +12,13 @@ from typing import Any
 import httpx
 from starlette.applications import Starlette
 
-from services.node.dead_letters import DeadLetter, DeadLetters, read_dead_letters
-from services.node.dedup_index import DedupIndex
-from services.node.group_commit import Committer
-from services.node.intake import Intake, StreamIntake
-from services.node.lots import Lots
-from services.node.metrics import Metrics
-from services.node.streamlog import StreamLog
+from millmark.services.node.dead_letters import DeadLetter, DeadLetters, read_dead_letters
+from millmark.services.node.dedup_index import DedupIndex
+from millmark.services.node.group_commit import Committer
+from millmark.services.node.intake import Intake, StreamIntake
+from millmark.services.node.lots import Lots
+from millmark.services.node.metrics import Metrics
+from millmark.services.node.streamlog import StreamLog
 
 STREAM = bytes(range(32))
 

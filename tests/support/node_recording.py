@@ -9,24 +9,24 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
-from ledger.canonical import Json, canonical_json
-from ledger.chain import Chain, call_data
-from ledger.errors import ChainUnreachableError
-from ledger.records import Anchor, Contract
-from ledger.store import Book, Store
-from ledger.store.outbox import Outbox, QueuedRecord
-from services.node.config import AnchorRule, ModelSource
-from services.node.dead_letters import DeadLetters, read_dead_letters
-from services.node.drafts import Drafts
-from services.node.events import Event
-from services.node.evidence_recorder import StreamRecorder
-from services.node.frames import LogEntry
-from services.node.inspection import Certifier, load_inspector
-from services.node.lots import Lots
-from services.node.metrics import Metrics
-from services.node.streamlog import StreamLog
-from services.node.windows import is_window, parse_window
-from services.serving.logs import build_logger
+from millmark.ledger.canonical import Json, canonical_json
+from millmark.ledger.chain import Chain, call_data
+from millmark.ledger.errors import ChainUnreachableError
+from millmark.ledger.records import Anchor, Contract
+from millmark.ledger.store import Book, Store
+from millmark.ledger.store.outbox import Outbox, QueuedRecord
+from millmark.services.node.config import AnchorRule, ModelSource
+from millmark.services.node.dead_letters import DeadLetters, read_dead_letters
+from millmark.services.node.drafts import Drafts
+from millmark.services.node.events import Event
+from millmark.services.node.evidence_recorder import StreamRecorder
+from millmark.services.node.frames import LogEntry
+from millmark.services.node.inspection import Certifier, load_inspector
+from millmark.services.node.lots import Lots
+from millmark.services.node.metrics import Metrics
+from millmark.services.node.streamlog import StreamLog
+from millmark.services.node.windows import is_window, parse_window
+from millmark.services.serving.logs import build_logger
 from tests.support.stores import new_store
 
 STREAM, SIGNER = bytes(range(32)), b"k" * 20

@@ -14,12 +14,12 @@ from typing import cast
 
 import httpx
 
-from ledger.chain import HttpTransport, write_deployment
-from ledger.keys import create_keystore
-from ledger.records import Contract
-from ledger.store import Store
-from services.lab.demo.consortium import Consortium, found_consortium
-from services.lab.demo.plant import Plant, build_gtin, build_plant, receive
+from millmark.ledger.chain import HttpTransport, write_deployment
+from millmark.ledger.keys import create_keystore
+from millmark.ledger.records import Contract
+from millmark.ledger.store import Store
+from millmark.services.lab.demo.consortium import Consortium, found_consortium
+from millmark.services.lab.demo.plant import Plant, build_gtin, build_plant, receive
 from tests.support.patience import MAX_S
 
 TOKEN = "canary-token-" + "7" * 32
@@ -68,7 +68,7 @@ class NodeSite:
 @contextmanager
 def running_devchain() -> Iterator[str]:
     """Runs a devchain in its own process; yields its URL."""
-    command = [sys.executable, "-m", "services.cli", "devchain", "--port", "0"]
+    command = [sys.executable, "-m", "millmark.services.cli", "devchain", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ) as process:
         try:
             assert process.stdout is not None
@@ -120,7 +120,7 @@ class RunningNode:
 @contextmanager
 def running_node(config: Path) -> Iterator[RunningNode]:
     """Runs the node; stops it on exit if it still runs."""
-    command = [sys.executable, "-m", "services.cli", "node", "--config", str(config)]
+    command = [sys.executable, "-m", "millmark.services.cli", "node", "--config", str(config)]
     errors = config.with_name("node.log").open("a")
     with errors, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=os.environ) as process:
         try:
@@ -141,7 +141,7 @@ def running_node(config: Path) -> Iterator[RunningNode]:
 def millmark(*arguments: str, fails: bool = False) -> str:
     """Runs `millmark node` with these arguments; returns its output. With `fails`, it must fail, and its error line is
     returned."""
-    command = [sys.executable, "-m", "services.cli", "node", *arguments]
+    command = [sys.executable, "-m", "millmark.services.cli", "node", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=MAX_S, env=os.environ)
     assert done.returncode == (2 if fails else 0), done.stderr
     if fails:

@@ -48,7 +48,7 @@ def read_links(printed: str) -> dict[str, Link]:
 @contextmanager
 def opened(folder: Path, log: Path, command: str = "demo open --out") -> Iterator[dict[str, Link]]:
     """Opens the demonstration in the folder as somebody types it, until Ctrl-C. Yields the links that it prints."""
-    words = [sys.executable, "-m", "services.entry", *command.split(), str(folder)]
+    words = [sys.executable, "-m", "millmark.services.entry", *command.split(), str(folder)]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     with log.open("w") as file:
         # With its own group of processes, all of which a terminal's Ctrl-C reaches.

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from services.access.people.openid import BACK_PATH, Provider
+from millmark.services.access.people.openid import BACK_PATH, Provider
 from tests.support.patience import MAX_S
 
 __all__ = ["OpenIdServer", "run_openid_server"]

@@ -6,11 +6,11 @@ import secrets
 
 import httpx
 
-from services.access import ALL_SCOPES, CredentialKind
-from services.access.credentials import issue
-from services.access.repository import AccessRepository
-from services.gateway import GatewayParts, build_policy, create_gateway
-from services.gateway.http.policy import Auth
+from millmark.services.access import ALL_SCOPES, CredentialKind
+from millmark.services.access.credentials import issue
+from millmark.services.access.repository import AccessRepository
+from millmark.services.gateway import GatewayParts, build_policy, create_gateway
+from millmark.services.gateway.http.policy import Auth
 from tests.support.gateway_client import Caller
 from tests.support.shared_world import OWNER, SharedWorld
 from tests.support.sign_in import NOW_S, ORIGIN, signer_of

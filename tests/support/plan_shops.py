@@ -6,12 +6,12 @@ import functools
 import random
 from dataclasses import replace
 
-from ledger.canonical import sha256
-from ledger.plans.call import Job, Operation, Transport
-from ledger.plans.capability import Need
-from ledger.plans.file import PlanFile
-from ledger.plans.offer import Offer
-from ledger.plans.plan import Row
+from millmark.ledger.canonical import sha256
+from millmark.ledger.plans.call import Job, Operation, Transport
+from millmark.ledger.plans.capability import Need
+from millmark.ledger.plans.file import PlanFile
+from millmark.ledger.plans.offer import Offer
+from millmark.ledger.plans.plan import Row
 from tests.support.plan_truth import is_feasible
 from tests.support.plan_world import draw_file
 

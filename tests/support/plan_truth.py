@@ -1,4 +1,5 @@
-"""Another reading of PLANS.md, as plain as possible and slow: what `ledger.plans.check` is judged by on small plans.
+"""Another reading of PLANS.md, as plain as possible and slow: what `millmark.ledger.plans.check` is judged by on small
+plans.
 
 It shares no code with the check beyond the documents' classes: rules are spelt out slot by slot, and cheapest paths are
 found by trying all of them.
@@ -11,10 +12,10 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import combinations, pairwise, product
 
-from ledger.plans.call import Call, Objective
-from ledger.plans.file import PlanFile
-from ledger.plans.offer import Offer, OpenedOffer
-from ledger.plans.plan import Plan, Row
+from millmark.ledger.plans.call import Call, Objective
+from millmark.ledger.plans.file import PlanFile
+from millmark.ledger.plans.offer import Offer, OpenedOffer
+from millmark.ledger.plans.plan import Plan, Row
 
 __all__ = [
     "Path",

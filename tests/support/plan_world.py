@@ -6,15 +6,15 @@ import functools
 import random
 from dataclasses import replace
 
-from ledger.canonical import sha256
-from ledger.errors import UnplannableError
-from ledger.merkle import Tree
-from ledger.plans.call import Call, Job, Objective, Operation, Transport
-from ledger.plans.capability import Capability, Need, Range
-from ledger.plans.file import Machine, PlanFile
-from ledger.plans.offer import Anchored, Offer, OfferWithdrawal, OpenedOffer
-from ledger.plans.plan import Cause, CauseKind, Key, Plan
-from services.planning.schedule import Replan, make_plan
+from millmark.ledger.canonical import sha256
+from millmark.ledger.errors import UnplannableError
+from millmark.ledger.merkle import Tree
+from millmark.ledger.plans.call import Call, Job, Objective, Operation, Transport
+from millmark.ledger.plans.capability import Capability, Need, Range
+from millmark.ledger.plans.file import Machine, PlanFile
+from millmark.ledger.plans.offer import Anchored, Offer, OfferWithdrawal, OpenedOffer
+from millmark.ledger.plans.plan import Cause, CauseKind, Key, Plan
+from millmark.services.planning.schedule import Replan, make_plan
 
 __all__ = ["CLOSES", "TIE", "anchor", "draw_file", "made_file", "replanned_file"]
 

@@ -5,25 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import cast
 
-from ledger.canonical import Json
-from ledger.ids import SubjectKind
-from ledger.plans.bound import build_slot_prices, derive_bound
-from ledger.plans.call import Call
-from ledger.plans.offer import Offer, OfferWithdrawal
-from ledger.plans.plan import Bound, Cost, Leg, Plan, Row
-from ledger.plans.problem import build_problem
-from ledger.records import AcceptOrder, Anchor, Gate, OpenStream, OrderTerms, PlaceOrder, RegisterMachine
-from ledger.store import Book, Rows
-from ledger.store.rows import StreamRow
-from services.lab.demo.consortium import Company, hash_of
-from services.planning.books import find_capability
-from services.planning.calendar import Grid, parse_calendar
-from services.planning.calls import build_job
-from services.planning.objectives import ObjectiveFile, build_objective
-from services.planning.offers import Made, OwnMachine, build_offers
-from services.planning.reading import count_known, find_objective
-from services.planning.repository import PlanningRepository
-from services.planning.sealing import OwnStream, Sealed, seal_call, seal_offers, seal_plan
+from millmark.ledger.canonical import Json
+from millmark.ledger.ids import SubjectKind
+from millmark.ledger.plans.bound import build_slot_prices, derive_bound
+from millmark.ledger.plans.call import Call
+from millmark.ledger.plans.offer import Offer, OfferWithdrawal
+from millmark.ledger.plans.plan import Bound, Cost, Leg, Plan, Row
+from millmark.ledger.plans.problem import build_problem
+from millmark.ledger.records import AcceptOrder, Anchor, Gate, OpenStream, OrderTerms, PlaceOrder, RegisterMachine
+from millmark.ledger.store import Book, Rows
+from millmark.ledger.store.rows import StreamRow
+from millmark.services.lab.demo.consortium import Company, hash_of
+from millmark.services.planning.books import find_capability
+from millmark.services.planning.calendar import Grid, parse_calendar
+from millmark.services.planning.calls import build_job
+from millmark.services.planning.objectives import ObjectiveFile, build_objective
+from millmark.services.planning.offers import Made, OwnMachine, build_offers
+from millmark.services.planning.reading import count_known, find_objective
+from millmark.services.planning.repository import PlanningRepository
+from millmark.services.planning.sealing import OwnStream, Sealed, seal_call, seal_offers, seal_plan
 from tests.support.apart import Apart, Home
 from tests.support.bundle_world import NOTHING, PIECE, YEAR_S
 from tests.support.planning_samples import show_calendar

@@ -14,20 +14,20 @@ from typing import Any
 import typer.main
 import uvicorn
 
-from ledger.errors import MillmarkError
-from ledger.keys import LocalSigner, to_checksum, write_private
-from ledger.store import Rows
-from services.cli import build_app
-from services.client import Client, open_gateway
-from services.commands.context import open_context
-from services.commands.gateway import _build_parts, _policy
-from services.devchain.server import create_devchain
-from services.directory.recipient_keys import sign_statement
-from services.directory.repository import DirectoryEntryRow
-from services.documents.key_files import create_recipient_key
-from services.gateway import create_gateway
-from services.handover.deliveries import Deliveries
-from services.serving.server import listen
+from millmark.ledger.errors import MillmarkError
+from millmark.ledger.keys import LocalSigner, to_checksum, write_private
+from millmark.ledger.store import Rows
+from millmark.services.cli import build_app
+from millmark.services.client import Client, open_gateway
+from millmark.services.commands.context import open_context
+from millmark.services.commands.gateway import _build_parts, _policy
+from millmark.services.devchain.server import create_devchain
+from millmark.services.directory.recipient_keys import sign_statement
+from millmark.services.directory.repository import DirectoryEntryRow
+from millmark.services.documents.key_files import create_recipient_key
+from millmark.services.gateway import create_gateway
+from millmark.services.handover.deliveries import Deliveries
+from millmark.services.serving.server import listen
 from tests.support.loopback import running, serving
 from tests.support.patience import wait_until
 from tests.support.ports import pick_port
@@ -38,9 +38,17 @@ ROLES = "BUYER,COORDINATOR,MANUFACTURER,AUDITOR"
 COMMAND: Any = typer.main.get_command(
     build_app(
         [
-            *("services.commands.chain", "services.commands.participants", "services.commands.keys"),
-            *("services.commands.plan", "services.commands.trust", "services.commands.handovers"),
-            *(f"services.commands.acts.{name}" for name in ("orders", "assignments", "machines")),
+            *(
+                "millmark.services.commands.chain",
+                "millmark.services.commands.participants",
+                "millmark.services.commands.keys",
+            ),
+            *(
+                "millmark.services.commands.plan",
+                "millmark.services.commands.trust",
+                "millmark.services.commands.handovers",
+            ),
+            *(f"millmark.services.commands.acts.{name}" for name in ("orders", "assignments", "machines")),
         ]
     )
 )

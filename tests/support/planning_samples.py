@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from random import Random
 
-from ledger.plans.call import Call, Job, Operation
-from ledger.plans.capability import Need
-from ledger.plans.offer import Offer, OpenedOffer
-from ledger.plans.plan import Bound, Cost, Leg, Plan, Row
-from services.planning.calendar import Calendar, parse_calendar
+from millmark.ledger.plans.call import Call, Job, Operation
+from millmark.ledger.plans.capability import Need
+from millmark.ledger.plans.offer import Offer, OpenedOffer
+from millmark.ledger.plans.plan import Bound, Cost, Leg, Plan, Row
+from millmark.services.planning.calendar import Calendar, parse_calendar
 
 __all__ = [
     "BASE",

@@ -11,14 +11,14 @@ from urllib.parse import urlencode
 
 import httpx
 
-from ledger.records import ALL_ROLES, Role
-from ledger.store import Rows, Store
-from ledger.store.rows import ParticipantRow
-from services.access import CredentialKind, Scope
-from services.access.credentials import issue
-from services.access.repository import AccessRepository
-from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
-from services.gateway.http.policy import Auth
+from millmark.ledger.records import ALL_ROLES, Role
+from millmark.ledger.store import Rows, Store
+from millmark.ledger.store.rows import ParticipantRow
+from millmark.services.access import CredentialKind, Scope
+from millmark.services.access.credentials import issue
+from millmark.services.access.repository import AccessRepository
+from millmark.services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
+from millmark.services.gateway.http.policy import Auth
 from tests.support.fake_world import SMITH, build_world
 from tests.support.gateway_client import Caller
 from tests.support.sign_in import NOW_S, ORIGIN, add_keys, signer_of

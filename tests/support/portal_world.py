@@ -11,29 +11,29 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from ledger.ids import Identity, SubjectKind, parse_digital_link
-from ledger.index import Follower
-from ledger.keys import create_keystore, to_checksum
-from ledger.provenance import parse_disclosing
-from ledger.records import Item, OfferCustody, ReceiveLot, Verdict
-from ledger.store import Store
-from services.access import OPERATOR
-from services.access.people.openid import Provider
-from services.access.people.people import People
-from services.access.people.roles import PersonRole
-from services.audit import AuditLog
-from services.documents import Documents, KeyRing
-from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
-from services.gateway.http.policy import Auth
-from services.interop.digital_link import build_part_link
-from services.lab.demo.consortium import Company, found_consortium, hash_of
-from services.lab.demo.delivery import deliver_parts
-from services.lab.demo.inspection import inspect_parts
-from services.lab.demo.plant import build_plant
-from services.lab.demo.production import Job, Line, make_parts, place_orders
-from services.portal import Proofs
-from services.serving.server import build_server, listen
-from services.store import open_store
+from millmark.ledger.ids import Identity, SubjectKind, parse_digital_link
+from millmark.ledger.index import Follower
+from millmark.ledger.keys import create_keystore, to_checksum
+from millmark.ledger.provenance import parse_disclosing
+from millmark.ledger.records import Item, OfferCustody, ReceiveLot, Verdict
+from millmark.ledger.store import Store
+from millmark.services.access import OPERATOR
+from millmark.services.access.people.openid import Provider
+from millmark.services.access.people.people import People
+from millmark.services.access.people.roles import PersonRole
+from millmark.services.audit import AuditLog
+from millmark.services.documents import Documents, KeyRing
+from millmark.services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
+from millmark.services.gateway.http.policy import Auth
+from millmark.services.interop.digital_link import build_part_link
+from millmark.services.lab.demo.consortium import Company, found_consortium, hash_of
+from millmark.services.lab.demo.delivery import deliver_parts
+from millmark.services.lab.demo.inspection import inspect_parts
+from millmark.services.lab.demo.plant import build_plant
+from millmark.services.lab.demo.production import Job, Line, make_parts, place_orders
+from millmark.services.portal import Proofs
+from millmark.services.serving.server import build_server, listen
+from millmark.services.store import open_store
 from tests.support.loopback import running
 
 __all__ = ["PortalWorld", "serve_beside", "serve_world"]
@@ -182,7 +182,7 @@ def _windows(width: int, decimals: int) -> list[list[int]]:
 
 
 def _produce(store: Store) -> Line:
-    models = resources.files("quality") / "models"
+    models = resources.files("millmark.quality") / "models"
     consortium = found_consortium(store)
     plant = build_plant(consortium, (models / "forda.bin").read_bytes(), (models / "forda.json").read_text())
     now = int(time.time())

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from quality.process.example import COLUMNS, Machine
-from services.planning.feedback.inbox_desk import FOLDER
+from millmark.quality.process.example import COLUMNS, Machine
+from millmark.services.planning.feedback.inbox_desk import FOLDER
 from tests.support.planning_samples import show_calendar
 
 __all__ = ["TERMS", "keep_process"]
@@ -33,7 +33,7 @@ def keep_process(home: Path, machine: int, end_s: int) -> Path:
     """An hour, until `end_s`, of a machine from which something takes heat away. Returns the machine's folder."""
     folder = home / FOLDER / str(machine)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "model.bin").write_bytes((files("quality") / "models" / "moulder.bin").read_bytes())
+    (folder / "model.bin").write_bytes((files("millmark.quality") / "models" / "moulder.bin").read_bytes())
     (folder / "terms.toml").write_text(TERMS)
     (folder / "telemetry.csv").write_text(_show(end_s))
     (home / "calendar.toml").write_text(show_calendar("LATHE-2", 4000, "UTC", "06:00", "22:00"))

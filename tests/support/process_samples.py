@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-import quality
-from quality.process import Bound, MachineState, Prices, ProcessModel, parse_process_model
-from quality.process.example import run_line
-from quality.process.records import Integers
-from quality.process.telemetry import read_as
+from millmark import quality
+from millmark.quality.process import Bound, MachineState, Prices, ProcessModel, parse_process_model
+from millmark.quality.process.example import run_line
+from millmark.quality.process.records import Integers
+from millmark.quality.process.telemetry import read_as
 
 MODEL = Path(quality.__file__).parent / "models" / "moulder.bin"
 PRICES = Prices(

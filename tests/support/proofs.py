@@ -14,13 +14,15 @@ from tests.support import toolchain
 __all__ = ["PROOFS", "Proof", "main"]
 
 ROOT = Path(__file__).parents[2]
-_MILLMARK = (sys.executable, "-m", "services.cli")
-_QUALITY = (sys.executable, "-m", "quality")
+_MILLMARK = (sys.executable, "-m", "millmark.services.cli")
+_QUALITY = (sys.executable, "-m", "millmark.quality")
 _STORIES = ("planning", "stories", "demanded", "recall")
 """Buyer, coordinator and owner; carrier, auditor and operator; inspector; whoever recalls a lot."""
 _VECTOR = ("tests/vectors/bundle/part.bundle", "tests/vectors/bundle/trust.json")
 _WITH_HALMOS = 'source scripts/_setup; install_apart halmos; exec "$0" -m tests.support.properties "$@"'
-_ON_NETWORK = 'source scripts/_setup; PATH=$ROOT/.geth/$GETH:$PATH exec "$0" -m services.cli bench network "$@"'
+_ON_NETWORK = (
+    'source scripts/_setup; PATH=$ROOT/.geth/$GETH:$PATH exec "$0" -m millmark.services.cli bench network "$@"'
+)
 _WITH_SUPPLY = 'source scripts/_setup; install_apart supply; exec "$0" -m "$@"'
 _ON_LOWEST = 'source scripts/_setup; prepare lowest; exec "$VENV/bin/python" -m pytest tests/unit "$@"'
 _ON_POSTGRESQL = (

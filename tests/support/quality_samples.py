@@ -12,10 +12,10 @@ import pytest
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from quality import Conv, Decision, Dense, Model, Network, Scale, SumPool, forda
-from quality.data import Table, name_labels
-from quality.fitting import Problem
-from quality.rocket import Feature, Rocket, Section
+from millmark.quality import Conv, Decision, Dense, Model, Network, Scale, SumPool, forda
+from millmark.quality.data import Table, name_labels
+from millmark.quality.fitting import Problem
+from millmark.quality.rocket import Feature, Rocket, Section
 
 ROOT = Path(__file__).parents[2]
 VECTORS = ROOT / "tests" / "unit" / "quality" / "vectors"

@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ledger.chain import RpcError
-from services.network import Consensus, unsafe_test_key
-from services.network.observing import Observation
-from services.network.sealed_blocks import SealedBy
+from millmark.ledger.chain import RpcError
+from millmark.services.network import Consensus, unsafe_test_key
+from millmark.services.network.observing import Observation
+from millmark.services.network.sealed_blocks import SealedBy
 
 _RECORDED = Path(__file__).parents[1] / "vectors" / "network_status.json"
 """What a node of four QBFT validators, and one of five Clique signers, answered `observe` while one was down."""

@@ -11,14 +11,14 @@ from typing import Any
 import httpx
 from sqlalchemy import text
 
-from ledger.chain import EmbeddedChain
-from ledger.index import Follower
-from ledger.keys import LocalSigner
-from ledger.names import NameKey
-from ledger.records import ALL_ROLES, SetNameKey
-from ledger.store import Store
-from ledger.store.outbox import Outbox
-from services.gateway import GatewayParts, build_policy, create_gateway
+from millmark.ledger.chain import EmbeddedChain
+from millmark.ledger.index import Follower
+from millmark.ledger.keys import LocalSigner
+from millmark.ledger.names import NameKey
+from millmark.ledger.records import ALL_ROLES, SetNameKey
+from millmark.ledger.store import Store
+from millmark.ledger.store.outbox import Outbox
+from millmark.services.gateway import GatewayParts, build_policy, create_gateway
 from tests.support.founded import Founded
 from tests.support.gateway_client import Caller
 from tests.support.ledger_world import LedgerWorld, build_world

@@ -11,7 +11,7 @@ import sys
 import time
 from dataclasses import dataclass
 
-from ledger.footprint import Moment, Note, Reading, RegisterEntry, allocate, wh_between
+from millmark.ledger.footprint import Moment, Note, Reading, RegisterEntry, allocate, wh_between
 
 __all__ = ["Log", "build_log", "check_log"]
 

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ledger.chain import RawLog
-from ledger.errors import ContractRefusedError, NotFoundError
-from ledger.records import Contract
-from ledger.submit import Outcome, Terms
-from services.access import Principal, Scope
-from services.gateway.relay import Relay
-from services.gateway.relay.views import RelayedRequest
+from millmark.ledger.chain import RawLog
+from millmark.ledger.errors import ContractRefusedError, NotFoundError
+from millmark.ledger.records import Contract
+from millmark.ledger.submit import Outcome, Terms
+from millmark.services.access import Principal, Scope
+from millmark.services.gateway.relay import Relay
+from millmark.services.gateway.relay.views import RelayedRequest
 
 __all__ = ["RelayAtHand"]
 
 
 @dataclass
 class RelayAtHand:
-    """The relay as one participant reaches it (`ledger.submit.Relay`)."""
+    """The relay as one participant reaches it (`millmark.ledger.submit.Relay`)."""
 
     relay: Relay
     participant: int

@@ -8,13 +8,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from ledger.canonical import sha256
-from ledger.keys import LocalSigner
-from ledger.records import Contract, ReceiveLot
-from ledger.store import Store
-from ledger.store.outbox import Outbox, OutboxState, SentTransaction
-from ledger.submit import Outcome, RelaySubmitter, Terms
-from services.gateway.relay import Relay
+from millmark.ledger.canonical import sha256
+from millmark.ledger.keys import LocalSigner
+from millmark.ledger.records import Contract, ReceiveLot
+from millmark.ledger.store import Store
+from millmark.ledger.store.outbox import Outbox, OutboxState, SentTransaction
+from millmark.ledger.submit import Outcome, RelaySubmitter, Terms
+from millmark.services.gateway.relay import Relay
 from tests.support.ledger_world import NOTHING, LedgerWorld
 from tests.support.relay_at_hand import RelayAtHand
 

@@ -12,20 +12,20 @@ from pathlib import Path
 import httpx
 from fastapi import FastAPI
 
-from ledger.chain import Transport, call_data, multicall_data
-from ledger.forward_requests import ForwardRequest, SignedRequest, sign_request
-from ledger.index import Follower
-from ledger.keys import LocalSigner
-from ledger.records import Contract, Record
-from ledger.store import Store
-from ledger.store.outbox import Outbox
-from ledger.submit import RelaySubmitter
-from ledger.submit.lease import Lease
-from services.access import Scope, new_api_key
-from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
-from services.gateway.http.policy import Auth
-from services.gateway.relay import Relay
-from services.relay import HttpRelay
+from millmark.ledger.chain import Transport, call_data, multicall_data
+from millmark.ledger.forward_requests import ForwardRequest, SignedRequest, sign_request
+from millmark.ledger.index import Follower
+from millmark.ledger.keys import LocalSigner
+from millmark.ledger.records import Contract, Record
+from millmark.ledger.store import Store
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.submit import RelaySubmitter
+from millmark.ledger.submit.lease import Lease
+from millmark.services.access import Scope, new_api_key
+from millmark.services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
+from millmark.services.gateway.http.policy import Auth
+from millmark.services.gateway.relay import Relay
+from millmark.services.relay import HttpRelay
 from tests.support.founded import Founded
 from tests.support.ledger_world import LedgerWorld, build_world
 from tests.support.patience import MAX_S

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ledger.chain import Transport
-from ledger.errors import ChainUnreachableError
+from millmark.ledger.chain import Transport
+from millmark.ledger.errors import ChainUnreachableError
 
 
 @dataclass

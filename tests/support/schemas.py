@@ -8,10 +8,10 @@ from pathlib import Path
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from ledger.store import Connection, Schema, Store
+from millmark.ledger.store import Connection, Schema, Store
 
 _REVISION = """
-from ledger.store.migrations.create import create_table
+from millmark.ledger.store.migrations.create import create_table
 
 revision, down_revision = "{number:04}", {before!r}
 branch_labels = depends_on = None

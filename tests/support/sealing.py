@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ledger.canonical import keccak256
-from ledger.headers import FIELDS, encode_header, parse_header, replace_extra
-from ledger.keys import LocalSigner
-from ledger.rlp import encode_integer
-from ledger.seals import (
+from millmark.ledger.canonical import keccak256
+from millmark.ledger.headers import FIELDS, encode_header, parse_header, replace_extra
+from millmark.ledger.keys import LocalSigner
+from millmark.ledger.rlp import encode_integer
+from millmark.ledger.seals import (
     QbftExtra,
     SealedHeader,
     Seals,

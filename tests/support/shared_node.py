@@ -16,13 +16,13 @@ from eth_account import Account
 from eth_utils.crypto import keccak
 from trie.hexary import HexaryTrie
 
-from ledger.chain import Deployment, EngineProfile, Node, RpcError
-from ledger.chain import read_calls as parse_calls
-from ledger.chain.arrays import Call
-from ledger.chain.finality import FinalityDepth
-from ledger.errors import ChainUnreachableError
-from ledger.events import Event, topic_of
-from ledger.records import ALL_ROLES, Contract
+from millmark.ledger.chain import Deployment, EngineProfile, Node, RpcError
+from millmark.ledger.chain import read_calls as parse_calls
+from millmark.ledger.chain.arrays import Call
+from millmark.ledger.chain.finality import FinalityDepth
+from millmark.ledger.errors import ChainUnreachableError
+from millmark.ledger.events import Event, topic_of
+from millmark.ledger.records import ALL_ROLES, Contract
 from tests.support import fake_node
 from tests.support.blocks import block
 from tests.support.event_data import encode_event, event_of

@@ -11,14 +11,14 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from ledger.index import Follower
-from ledger.records import Gate, TransformationKind
-from ledger.store import Book, Registry, Rows, Store
-from ledger.store.rows import KeyRow, ParticipantRow
-from services.directory.recipient_keys import KeyStatement, sign_statement
-from services.documents import Documents, Draft, KeyRing, Recipients, new_version_id
-from services.documents.permissions import Mode
-from services.documents.views import Document
+from millmark.ledger.index import Follower
+from millmark.ledger.records import Gate, TransformationKind
+from millmark.ledger.store import Book, Registry, Rows, Store
+from millmark.ledger.store.rows import KeyRow, ParticipantRow
+from millmark.services.directory.recipient_keys import KeyStatement, sign_statement
+from millmark.services.documents import Documents, Draft, KeyRing, Recipients, new_version_id
+from millmark.services.documents.permissions import Mode
+from millmark.services.documents.views import Document
 from tests.support.fake_ledger import FakeLedger
 from tests.support.sign_in import NOW_S, add_keys, signer_of
 

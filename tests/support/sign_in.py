@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from ledger.keys import LocalSigner
-from ledger.records import ALL_ROLES
-from ledger.store import Rows, Store
-from ledger.store.rows import KeyRow
-from services.access import Session, SignIn
-from services.access.siwe import build_digest
+from millmark.ledger.keys import LocalSigner
+from millmark.ledger.records import ALL_ROLES
+from millmark.ledger.store import Rows, Store
+from millmark.ledger.store.rows import KeyRow
+from millmark.services.access import Session, SignIn
+from millmark.services.access.siwe import build_digest
 
 ORIGIN = "https://gateway.example"
 NOW_S = 1_800_000_000

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from sqlalchemy import Connection, create_engine, make_url
 
-from ledger.store import Store
-from ledger.store.database import build_engine
-from services.store import open_store
+from millmark.ledger.store import Store
+from millmark.ledger.store.database import build_engine
+from millmark.services.store import open_store
 
 
 @functools.cache

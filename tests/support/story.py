@@ -7,10 +7,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from ledger.bundle import Bundle, HistoryShown, WithheldRecord
-from ledger.canonical import sha256
-from ledger.events import Event
-from ledger.records import (
+from millmark.ledger.bundle import Bundle, HistoryShown, WithheldRecord
+from millmark.ledger.canonical import sha256
+from millmark.ledger.events import Event
+from millmark.ledger.records import (
     ALL_ROLES,
     Gate,
     Input,
@@ -23,9 +23,9 @@ from ledger.records import (
     Transformation,
     TransformationKind,
 )
-from ledger.slots import KeySlots, MachineSlots, ModelSlots, ParticipantSlots, StreamSlots
-from ledger.verify._replay import replay
-from ledger.verify._state import Entry, Proved, State, subject_of_lot
+from millmark.ledger.slots import KeySlots, MachineSlots, ModelSlots, ParticipantSlots, StreamSlots
+from millmark.ledger.verify._replay import replay
+from millmark.ledger.verify._state import Entry, Proved, State, subject_of_lot
 from tests.support.event_data import build, event_of
 
 K = TypeVar("K")

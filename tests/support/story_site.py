@@ -8,21 +8,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import unescape
 
-from ledger.bundle import InferenceShown
-from ledger.errors import MillmarkError
-from ledger.ids import Identity, SubjectKind
-from ledger.index import Follower
-from ledger.provenance import Disclosing
-from ledger.provenance.answers import AsOf
-from ledger.records import ALL_ROLES, NoteKind
-from ledger.store import Book, Rows, Store
-from ledger.store.rows import KeyRow, MachineRow, ModelRow, ParticipantRow, StreamRow
-from ledger.verify import Report, Statement
-from ledger.verify.refusals import StatusRefused
-from ledger.verify.wording import words_of
-from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
-from services.portal import Proofs
-from services.portal.proofs import Proof
+from millmark.ledger.bundle import InferenceShown
+from millmark.ledger.errors import MillmarkError
+from millmark.ledger.ids import Identity, SubjectKind
+from millmark.ledger.index import Follower
+from millmark.ledger.provenance import Disclosing
+from millmark.ledger.provenance.answers import AsOf
+from millmark.ledger.records import ALL_ROLES, NoteKind
+from millmark.ledger.store import Book, Rows, Store
+from millmark.ledger.store.rows import KeyRow, MachineRow, ModelRow, ParticipantRow, StreamRow
+from millmark.ledger.verify import Report, Statement
+from millmark.ledger.verify.refusals import StatusRefused
+from millmark.ledger.verify.wording import words_of
+from millmark.services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
+from millmark.services.portal import Proofs
+from millmark.services.portal.proofs import Proof
 from tests.support.fake_chain import FakeChain, digest
 from tests.support.gateway_client import LINK, Caller
 from tests.support.story import (

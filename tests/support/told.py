@@ -7,16 +7,16 @@ from dataclasses import replace
 from string import Formatter
 from typing import Any, cast
 
-from ledger.bundle import Bundle
-from ledger.headers import BlockHeader
-from ledger.trust import CONTRACTS, BelievedBlock, TrustedContract, TrustFile
-from ledger.verify._checkpoint import Reasons
-from ledger.verify._reporting import build_report
-from ledger.verify._status import Verified
-from ledger.verify.report import Report
-from ledger.verify.statement import Section, Statement
-from ledger.verify.values import Thing
-from ledger.verify.wording import words_of
+from millmark.ledger.bundle import Bundle
+from millmark.ledger.headers import BlockHeader
+from millmark.ledger.trust import CONTRACTS, BelievedBlock, TrustedContract, TrustFile
+from millmark.ledger.verify._checkpoint import Reasons
+from millmark.ledger.verify._reporting import build_report
+from millmark.ledger.verify._status import Verified
+from millmark.ledger.verify.report import Report
+from millmark.ledger.verify.statement import Section, Statement
+from millmark.ledger.verify.values import Thing
+from millmark.ledger.verify.wording import words_of
 from tests.support.story import AUDITOR, BUYER, CARRIER, COORDINATOR, DAY_S, INSPECTOR, MAKER, NONE, OTHER, Story
 
 NAMES = {

@@ -8,9 +8,9 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from quality import Decision, Scale
-from quality.trees import Derived, Forest, Operation
-from quality.trees.export import FloatTree, Split, export
+from millmark.quality import Decision, Scale
+from millmark.quality.trees import Derived, Forest, Operation
+from millmark.quality.trees.export import FloatTree, Split, export
 
 LARGEST = 2**31 - 1
 _FAR_CUTS = (-1e12, -(2.0**31), 0.5, LARGEST - 1.0, 2.0**62, 1e19)

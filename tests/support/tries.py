@@ -7,9 +7,9 @@ from itertools import takewhile
 
 from trie.hexary import HexaryTrie
 
-from ledger.canonical import keccak256
-from ledger.rlp import RlpItem, encode_rlp
-from ledger.trie import EMPTY_ROOT
+from millmark.ledger.canonical import keccak256
+from millmark.ledger.rlp import RlpItem, encode_rlp
+from millmark.ledger.trie import EMPTY_ROOT
 
 
 def build_trie(values: Mapping[bytes, bytes]) -> HexaryTrie:

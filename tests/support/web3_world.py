@@ -17,13 +17,13 @@ from web3.contract import Contract as Web3Contract
 from web3.contract.contract import ContractConstructor, ContractFunction
 from web3.types import TxReceipt
 
-from ledger.chain import Chain, Deployment, EngineProfile, HttpTransport, Node
-from ledger.keys import LocalSigner
-from ledger.records import AcceptKey, Admit, Contract, Gate, Record, SetNameKey
-from ledger.store import Store
-from ledger.store.outbox import Outbox
-from ledger.submit import Submitter
-from services.lab.demo.consortium import COMPANIES, Company, Consortium
+from millmark.ledger.chain import Chain, Deployment, EngineProfile, HttpTransport, Node
+from millmark.ledger.keys import LocalSigner
+from millmark.ledger.records import AcceptKey, Admit, Contract, Gate, Record, SetNameKey
+from millmark.ledger.store import Store
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.submit import Submitter
+from millmark.services.lab.demo.consortium import COMPANIES, Company, Consortium
 from tests.support.bundle_world import NOTHING, BundleWorld
 from tests.support.requirements import ROOT
 

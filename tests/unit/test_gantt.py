@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.pictures.gantt import Bar, BarTone, Gantt, Lane, Tick, draw_gantt
+from millmark.services.pictures.gantt import Bar, BarTone, Gantt, Lane, Tick, draw_gantt
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), max_size=12).filter(
     lambda text: "\ufffe" not in text and "\uffff" not in text

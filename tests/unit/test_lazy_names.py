@@ -8,20 +8,19 @@ from pathlib import Path
 
 import pytest
 
-import ledger
-import quality
-from ledger.lazy import import_on_use
+from millmark import ledger, quality
+from millmark.ledger.lazy import import_on_use
 
 PACKAGES = [
     "ledger",
-    "ledger.chain",
-    "ledger.index",
-    "ledger.provenance",
-    "ledger.verify",
+    "millmark.ledger.chain",
+    "millmark.ledger.index",
+    "millmark.ledger.provenance",
+    "millmark.ledger.verify",
     "quality",
-    "services.pictures",
+    "millmark.services.pictures",
 ]
-SUBMODULE_LATER = {"ledger.chain": {"EmbeddedChain"}}
+SUBMODULE_LATER = {"millmark.ledger.chain": {"EmbeddedChain"}}
 """Names with a way of their own."""
 
 
@@ -40,7 +39,7 @@ def test_a_package_names_the_same_things_to_all(package: str) -> None:
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
-    find = import_on_use("things", {"ledger.errors": ("MillmarkError",)})
+    find = import_on_use("things", {"millmark.ledger.errors": ("MillmarkError",)})
     assert find("MillmarkError") is ledger.MillmarkError
     with pytest.raises(AttributeError, match="module 'things' has no attribute 'Nothing'"):
         find("Nothing")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from services.lab.faults.runs import RUNS
+from millmark.services.lab.faults.runs import RUNS
 from tests.support import long_runs
 from tests.support.long_runs import LONG_RUNS, count_invariants, read_parts
 from tests.support.mutation import command as mutants

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import typer
 
-import ledger
-from services.cli import app
-from services.settings import Settings
+from millmark import ledger
+from millmark.services.cli import app
+from millmark.services.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()

@@ -10,10 +10,8 @@ from pathlib import Path
 
 import pytest
 
-import ledger
-import quality
-import services
-from services.files import write_private_whole, write_whole
+from millmark import ledger, quality, services
+from millmark.services.files import write_private_whole, write_whole
 
 ALLOWED = {"ledger/files.py", "quality/forda.py"}
 """The second installs without the first."""

@@ -11,10 +11,10 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from ledger.bundle import encode_bundle
-from ledger.chain import fetch_validators
-from ledger.keys import LocalSigner
-from ledger.trust import Validator, Validators
+from millmark.ledger.bundle import encode_bundle
+from millmark.ledger.chain import fetch_validators
+from millmark.ledger.keys import LocalSigner
+from millmark.ledger.trust import Validator, Validators
 from tests.support.bundle_chapters import build_bundle_world
 from tests.support.bundle_maker import make_bundle
 from tests.support.copies import new_engine

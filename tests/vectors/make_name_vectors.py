@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ledger.ids import SubjectKind, canonical_identifier
+from millmark.ledger.ids import SubjectKind, canonical_identifier
 from tests.support import plain_vrf as plain
 
 HERE = Path(__file__).parent

@@ -14,14 +14,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ledger.canonical import canonical_json
-from ledger.errors import PlanError, PlanRefusedError
-from ledger.plans.check import check_plan
-from ledger.plans.file import PlanFile, parse_plan_file
-from ledger.plans.offer import Offer
-from ledger.plans.plan import Cause, CauseKind
-from ledger.plans.rules import PlanRule
-from services.planning.schedule import Replan, make_plan
+from millmark.ledger.canonical import canonical_json
+from millmark.ledger.errors import PlanError, PlanRefusedError
+from millmark.ledger.plans.check import check_plan
+from millmark.ledger.plans.file import PlanFile, parse_plan_file
+from millmark.ledger.plans.offer import Offer
+from millmark.ledger.plans.plan import Cause, CauseKind
+from millmark.ledger.plans.rules import PlanRule
+from millmark.services.planning.schedule import Replan, make_plan
 from tests.support.plan_truth import is_true
 from tests.support.plan_world import TIE, draw_file, made_file
 

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ledger.canonical import canonical_json
-from ledger.products import build_order_document, configure, parse_product
+from millmark.ledger.canonical import canonical_json
+from millmark.ledger.products import build_order_document, configure, parse_product
 
 HERE = Path(__file__).parent
 Case = dict[str, Any]

@@ -10,9 +10,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ledger.claims import build_claims
-from ledger.ids import SubjectKind, canonical_identifier, identifier_hash, subject
-from ledger.merkle import EMPTY_ROOT, Tree, leaf_hash
+from millmark.ledger.claims import build_claims
+from millmark.ledger.ids import SubjectKind, canonical_identifier, identifier_hash, subject
+from millmark.ledger.merkle import EMPTY_ROOT, Tree, leaf_hash
 
 HERE = Path(__file__).parent
 Case = dict[str, Any]

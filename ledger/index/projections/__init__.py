@@ -6,10 +6,10 @@ halts the index, since then either the index or the contract is not what it shou
 
 from __future__ import annotations
 
-from ledger.errors import IndexHaltedError
-from ledger.events import Event, Recorded
-from ledger.index.projections import certificates, custody, lots, notes, orders, registry
-from ledger.index.state import State
+from millmark.ledger.errors import IndexHaltedError
+from millmark.ledger.events import Event, Recorded
+from millmark.ledger.index.projections import certificates, custody, lots, notes, orders, registry
+from millmark.ledger.index.state import State
 
 PROJECTIONS = (
     registry.PROJECTIONS

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 
-from ledger.events import Recorded, certificates, evidence
-from ledger.index.projections.standings import counted, follow_verdict, inspectors_of, is_open, standing_of
-from ledger.index.state import State, on
-from ledger.records import CertificateState, Verdict, optional_subject
-from ledger.store.rows import AnchorRow, CertificateRow, CertifiedLotRow, LotRow, StreamRow
+from millmark.ledger.events import Recorded, certificates, evidence
+from millmark.ledger.index.projections.standings import counted, follow_verdict, inspectors_of, is_open, standing_of
+from millmark.ledger.index.state import State, on
+from millmark.ledger.records import CertificateState, Verdict, optional_subject
+from millmark.ledger.store.rows import AnchorRow, CertificateRow, CertifiedLotRow, LotRow, StreamRow
 
 _EMPTY_ROOT = hashlib.sha256().digest()
 """Head of the empty tree, RFC 9162 section 2.1.1."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ledger.errors import IndexHaltedError
-from ledger.events import Event, Recorded, custody
-from ledger.index.state import State, on
-from ledger.records import LotState
-from ledger.store.rows import CustodyChangeRow, LotRow, WaiverRow
+from millmark.ledger.errors import IndexHaltedError
+from millmark.ledger.events import Event, Recorded, custody
+from millmark.ledger.index.state import State, on
+from millmark.ledger.records import LotState
+from millmark.ledger.store.rows import CustodyChangeRow, LotRow, WaiverRow
 
 
 def note_change(record: Recorded[Event], state: State, lot: LotRow, *, to: int, before: int | None = None) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ledger.events import Event, Recorded, lots
-from ledger.index.projections.custody import note_change
-from ledger.index.projections.standings import hand_on, quarantine, release
-from ledger.index.state import State, on
-from ledger.records import Input, LotState, Transformation, TransformationKind, optional_subject
-from ledger.store.rows import (
+from millmark.ledger.events import Event, Recorded, lots
+from millmark.ledger.index.projections.custody import note_change
+from millmark.ledger.index.projections.standings import hand_on, quarantine, release
+from millmark.ledger.index.state import State, on
+from millmark.ledger.records import Input, LotState, Transformation, TransformationKind, optional_subject
+from millmark.ledger.store.rows import (
     LotInputRow,
     LotOutputRow,
     LotRow,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ledger.events import Recorded, notes
-from ledger.index.state import State, on
-from ledger.store.rows import NoteRow
+from millmark.ledger.events import Recorded, notes
+from millmark.ledger.index.state import State, on
+from millmark.ledger.store.rows import NoteRow
 
 
 def note_recorded(record: Recorded[notes.NoteRecorded], state: State) -> None:

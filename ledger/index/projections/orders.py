@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ledger.events import Recorded, orders
-from ledger.index.state import State, on
-from ledger.records import AssignmentState, OrderState
-from ledger.store.rows import AssignmentRow, OperationRow, OrderRow, SupersessionRow, write_gates
+from millmark.ledger.events import Recorded, orders
+from millmark.ledger.index.state import State, on
+from millmark.ledger.records import AssignmentState, OrderState
+from millmark.ledger.store.rows import AssignmentRow, OperationRow, OrderRow, SupersessionRow, write_gates
 
 
 def record_superseded(record: Recorded[orders.RecordSuperseded], state: State) -> None:

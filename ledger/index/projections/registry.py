@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ledger.events import Event, Recorded, registry
-from ledger.ids import SubjectKind, subject
-from ledger.index.state import State, on
-from ledger.records import ALL_ROLES, ModelState
-from ledger.store.rows import (
+from millmark.ledger.events import Event, Recorded, registry
+from millmark.ledger.ids import SubjectKind, subject
+from millmark.ledger.index.state import State, on
+from millmark.ledger.records import ALL_ROLES, ModelState
+from millmark.ledger.store.rows import (
     KeyRow,
     MachineRow,
     ModelRow,

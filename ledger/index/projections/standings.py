@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ledger.events import Event, Recorded
-from ledger.index.projections.custody import note_change
-from ledger.index.state import State
-from ledger.records import MAX_OPEN, CertificateState, LotState, Verdict
-from ledger.store.rows import CertificateRow, CertifiedLotRow, LotRow, OrderRow, StandingRow, gates_of
+from millmark.ledger.events import Event, Recorded
+from millmark.ledger.index.projections.custody import note_change
+from millmark.ledger.index.state import State
+from millmark.ledger.records import MAX_OPEN, CertificateState, LotState, Verdict
+from millmark.ledger.store.rows import CertificateRow, CertifiedLotRow, LotRow, OrderRow, StandingRow, gates_of
 
 __all__ = ["counted", "follow_verdict", "hand_on", "inspectors_of", "is_open", "quarantine", "release", "standing_of"]
 

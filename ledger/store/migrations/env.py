@@ -1,4 +1,5 @@
-"""Runs a schema's migrations on the connection that `ledger.store.schema.migrate` passes, inside its transaction."""
+"""Runs a schema's migrations on the connection that `millmark.ledger.store.schema.migrate` passes, inside its
+transaction."""
 
 from alembic import context
 

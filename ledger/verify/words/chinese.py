@@ -156,7 +156,7 @@ STATEMENTS: Mapping[str, Mapping[str, str]] = {
         "footprint_stated": "{lots} 的碳足迹的其余组成：其中一部分未展示读数或文档",
         "footprint_meters": "电表无误；共用一台设备的工序确实在读数所述的时间进行；"
         "工序完成时的读数所述的合格品数量属实；排放因子适用",
-        "execution": "模型确实给出这些未归一化得分：可用 `python -m quality audit` 重新执行",
+        "execution": "模型确实给出这些未归一化得分：可用 `python -m millmark.quality audit` 重新执行",
         "finished": "已完成工序的测量条目在证明区块之前就已在其证据流中",
         "timing": "证书 {certificates} 所依据的测量是在其批次加工之后进行的：此处没有可确定条目日期的内容",
         "signatures": "文件所带签名出自何人：信任文件未列出共同签名方",

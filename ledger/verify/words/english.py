@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ledger.error_values import ENUMERATIONS
+from millmark.ledger.error_values import ENUMERATIONS
 
 __all__ = ["ENUMERATIONS", "PHRASES", "STATEMENTS", "TITLES", "UNITS"]
 
@@ -185,7 +185,7 @@ STATEMENTS: Mapping[str, Mapping[str, str]] = {
         "footprint_meters": "that meters were right, that operations which share a machine ran when their readings "
         "say, that an operation made as many good parts as the reading at its finish says, and that emission factors "
         "are fitting",
-        "execution": "that the models give these logits: execute them again with `python -m quality audit`",
+        "execution": "that the models give these logits: execute them again with `python -m millmark.quality audit`",
         "finished": "that the measured entries of finished operations were in their streams before the proof block",
         "timing": "that what certificates {certificates} are on was measured after the work on their lots: nothing "
         "here dates the entries",

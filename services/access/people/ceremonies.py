@@ -34,9 +34,9 @@ from webauthn.helpers.structs import (
 )
 from webauthn.registration.verify_registration_response import VerifiedRegistration
 
-from services.access.errors import SignInError
-from services.access.grounds import Ground
-from services.access.signin import NONCE_LIFE_S
+from millmark.services.access.errors import SignInError
+from millmark.services.access.grounds import Ground
+from millmark.services.access.signin import NONCE_LIFE_S
 
 __all__ = ["Ceremonies"]
 

@@ -25,14 +25,14 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
-from ledger.errors import Retry, SettingsError
-from ledger.store import Store
-from services.access.errors import AccessError, SignInError
-from services.access.grounds import Ground
-from services.access.people.people import Entered, People
-from services.access.people.repository import OpenIdRow, PeopleRepository
-from services.access.repository import AccessRepository
-from services.access.signin import CLOCK_SKEW_S, NONCE_LIFE_S, Key, Nonces
+from millmark.ledger.errors import Retry, SettingsError
+from millmark.ledger.store import Store
+from millmark.services.access.errors import AccessError, SignInError
+from millmark.services.access.grounds import Ground
+from millmark.services.access.people.people import Entered, People
+from millmark.services.access.people.repository import OpenIdRow, PeopleRepository
+from millmark.services.access.repository import AccessRepository
+from millmark.services.access.signin import CLOCK_SKEW_S, NONCE_LIFE_S, Key, Nonces
 
 __all__ = ["BACK_PATH", "OpenId", "Provider", "ProviderError"]
 

@@ -14,13 +14,13 @@ import secrets
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
 
-from ledger.errors import NotFoundError
-from ledger.store import Store
-from services.access.errors import SignInError
-from services.access.people.people import Entered, People, need_person
-from services.access.people.repository import PeopleRepository
-from services.access.repository import AccessRepository
-from services.access.signin import Nonces
+from millmark.ledger.errors import NotFoundError
+from millmark.ledger.store import Store
+from millmark.services.access.errors import SignInError
+from millmark.services.access.people.people import Entered, People, need_person
+from millmark.services.access.people.repository import PeopleRepository
+from millmark.services.access.repository import AccessRepository
+from millmark.services.access.signin import Nonces
 
 __all__ = ["CHALLENGE", "CODE", "Pairing", "challenge_of", "digits_of", "new_verifier"]
 

@@ -11,23 +11,23 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from ledger.errors import NotFoundError
-from ledger.store import Connection, Store
-from services.access.credentials import end_sessions
-from services.access.errors import SignInError
-from services.access.grounds import Ground
-from services.access.people.addresses import accepts_passkeys
-from services.access.people.people import Entered, People, find_invitation, handle_of, need_person
-from services.access.people.repository import PasskeyRow, PeopleRepository, PersonRow
-from services.access.repository import AccessRepository
-from services.access.signin import NONCE_LIFE_S, Key, Nonces
+from millmark.ledger.errors import NotFoundError
+from millmark.ledger.store import Connection, Store
+from millmark.services.access.credentials import end_sessions
+from millmark.services.access.errors import SignInError
+from millmark.services.access.grounds import Ground
+from millmark.services.access.people.addresses import accepts_passkeys
+from millmark.services.access.people.people import Entered, People, find_invitation, handle_of, need_person
+from millmark.services.access.people.repository import PasskeyRow, PeopleRepository, PersonRow
+from millmark.services.access.repository import AccessRepository
+from millmark.services.access.signin import NONCE_LIFE_S, Key, Nonces
 
 if TYPE_CHECKING:
     from webauthn.authentication.verify_authentication_response import VerifiedAuthentication
     from webauthn.helpers.structs import AuthenticationCredential, RegistrationCredential
     from webauthn.registration.verify_registration_response import VerifiedRegistration
 
-    from services.access.people.ceremonies import Ceremonies
+    from millmark.services.access.people.ceremonies import Ceremonies
 
 __all__ = ["MAX_CREDENTIAL_CHARACTERS", "Passkeys"]
 
@@ -61,7 +61,7 @@ class Passkeys:
 
     @cached_property
     def _ceremonies(self) -> Ceremonies:
-        from services.access.people.ceremonies import Ceremonies  # noqa: PLC0415 - several megabytes, see there
+        from millmark.services.access.people.ceremonies import Ceremonies  # noqa: PLC0415 - several megabytes, see there
 
         return Ceremonies(self._host, self._origin, _HINT)
 

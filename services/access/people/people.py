@@ -9,16 +9,16 @@ from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ledger.errors import InputError, NotFoundError
-from ledger.store import Connection, Registry, Store
-from services.access.credentials import CredentialKind, end_sessions, issue
-from services.access.errors import SignInError
-from services.access.grounds import Ground
-from services.access.people.repository import InvitationRow, PeopleRepository, PersonRow
-from services.access.people.roles import SCOPES, PersonRole
-from services.access.principals import OPERATOR, Principal
-from services.access.repository import AccessRepository
-from services.access.sessions import PERSON_IDLE_S
+from millmark.ledger.errors import InputError, NotFoundError
+from millmark.ledger.store import Connection, Registry, Store
+from millmark.services.access.credentials import CredentialKind, end_sessions, issue
+from millmark.services.access.errors import SignInError
+from millmark.services.access.grounds import Ground
+from millmark.services.access.people.repository import InvitationRow, PeopleRepository, PersonRow
+from millmark.services.access.people.roles import SCOPES, PersonRole
+from millmark.services.access.principals import OPERATOR, Principal
+from millmark.services.access.repository import AccessRepository
+from millmark.services.access.sessions import PERSON_IDLE_S
 
 __all__ = [
     "INVITATION_LIFE_S",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, func, select, update
 
-from ledger.store import Rows, schema_of
+from millmark.ledger.store import Rows, schema_of
 
 __all__ = ["InvitationRow", "OpenIdRow", "PasskeyRow", "PeopleRepository", "PersonRow"]
 

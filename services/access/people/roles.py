@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 
-from services.access.principals import ALL_SCOPES, Scope
+from millmark.services.access.principals import ALL_SCOPES, Scope
 
 __all__ = ["SCOPES", "PersonRole"]
 

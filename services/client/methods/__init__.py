@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from services.client.methods.custody import CustodyMethods
-from services.client.methods.documents import DocumentsMethods
-from services.client.methods.general import GeneralMethods
-from services.client.methods.inspections import InspectionsMethods
-from services.client.methods.lots import LotsMethods
-from services.client.methods.machines import MachinesMethods
-from services.client.methods.orders import OrdersMethods
-from services.client.methods.planning import PlanningMethods
+from millmark.services.client.methods.custody import CustodyMethods
+from millmark.services.client.methods.documents import DocumentsMethods
+from millmark.services.client.methods.general import GeneralMethods
+from millmark.services.client.methods.inspections import InspectionsMethods
+from millmark.services.client.methods.lots import LotsMethods
+from millmark.services.client.methods.machines import MachinesMethods
+from millmark.services.client.methods.orders import OrdersMethods
+from millmark.services.client.methods.planning import PlanningMethods
 
 __all__ = ["AllMethods"]
 

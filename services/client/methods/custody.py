@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from services.client.shapes import RecordStatus
-from services.client.transport import Methods
+from millmark.services.client.shapes import RecordStatus
+from millmark.services.client.transport import Methods
 
 __all__ = ["CustodyMethods"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal, cast
 
-from services.client.shapes import Document, NewWebhook, PageOfDocument, RecipientKey, Webhook, Webhooks
-from services.client.transport import Methods
+from millmark.services.client.shapes import Document, NewWebhook, PageOfDocument, RecipientKey, Webhook, Webhooks
+from millmark.services.client.transport import Methods
 
 __all__ = ["DocumentsMethods"]
 

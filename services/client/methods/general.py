@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Literal, cast
 
-from services.client.shapes import (
+from millmark.services.client.shapes import (
     Caller,
     CauseFound,
     Contexts,
@@ -31,7 +31,7 @@ from services.client.shapes import (
     WantedForecast,
     WantedValue,
 )
-from services.client.transport import Methods
+from millmark.services.client.transport import Methods
 
 __all__ = ["GeneralMethods"]
 

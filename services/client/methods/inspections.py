@@ -5,8 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Literal, cast
 
-from services.client.shapes import Certificate, InclusionProof, Model, PageOfCertificate, PageOfModel, RecordStatus
-from services.client.transport import Methods
+from millmark.services.client.shapes import (
+    Certificate,
+    InclusionProof,
+    Model,
+    PageOfCertificate,
+    PageOfModel,
+    RecordStatus,
+)
+from millmark.services.client.transport import Methods
 
 __all__ = ["InspectionsMethods"]
 

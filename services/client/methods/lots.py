@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Literal, cast
 
-from services.client.shapes import (
+from millmark.services.client.shapes import (
     CustodyChange,
     InputBody,
     Lot,
@@ -15,7 +15,7 @@ from services.client.shapes import (
     PageOfLot,
     RecordStatus,
 )
-from services.client.transport import Methods
+from millmark.services.client.transport import Methods
 
 __all__ = ["LotsMethods"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, cast
 
-from services.client.shapes import (
+from millmark.services.client.shapes import (
     Anchor,
     ConsistencyProof,
     InclusionProof,
@@ -17,7 +17,7 @@ from services.client.shapes import (
     RegisteredMachine,
     Stream,
 )
-from services.client.transport import Methods
+from millmark.services.client.transport import Methods
 
 __all__ = ["MachinesMethods"]
 

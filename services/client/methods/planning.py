@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import cast
 
-from services.client.shapes import (
+from millmark.services.client.shapes import (
     CallShown,
     ForecastFound,
     ForecastListed,
@@ -19,7 +19,7 @@ from services.client.shapes import (
     PreferencesFound,
     ScoreFound,
 )
-from services.client.transport import Methods
+from millmark.services.client.transport import Methods
 
 __all__ = ["PlanningMethods"]
 

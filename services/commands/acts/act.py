@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, get_type_hints
 
 import typer
 
-from services.options import AsJson
-from services.output import print_json, print_lines, print_table
+from millmark.services.options import AsJson
+from millmark.services.output import print_json, print_lines, print_table
 
 if TYPE_CHECKING:
-    from services.client.shapes import RecordStatus
-    from services.commands.acts.names import At
+    from millmark.services.client.shapes import RecordStatus
+    from millmark.services.commands.acts.names import At
 
 __all__ = ["Done", "Group", "Listing", "NoWait", "Told", "declare_act", "run_act"]
 
@@ -173,8 +173,8 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
 
 @contextmanager
 def _open(context: typer.Context) -> Iterator[At]:
-    from services.client import open_gateway  # noqa: PLC0415 - help needs no client
-    from services.commands.acts.names import At  # noqa: PLC0415 - as above
+    from millmark.services.client import open_gateway  # noqa: PLC0415 - help needs no client
+    from millmark.services.commands.acts.names import At  # noqa: PLC0415 - as above
 
     with open_gateway(context.obj) as gateway:
         yield At(gateway, context.obj)

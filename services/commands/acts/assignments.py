@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ledger.errors import InputError
-from ledger.footprint import Moment, register_event_id
-from services.commands.acts.act import Done, Group, Listing
-from services.commands.acts.options import (
+from millmark.ledger.errors import InputError
+from millmark.ledger.footprint import Moment, register_event_id
+from millmark.services.commands.acts.act import Done, Group, Listing
+from millmark.services.commands.acts.options import (
     AssignmentNumber,
     Claims,
     InState,
@@ -23,11 +23,20 @@ from services.commands.acts.options import (
     OrderName,
     Reason,
 )
-from services.commands.acts.words import name_of, operation, party, read_claims, reason_of, short, state, state_word
+from millmark.services.commands.acts.words import (
+    name_of,
+    operation,
+    party,
+    read_claims,
+    reason_of,
+    short,
+    state,
+    state_word,
+)
 
 if TYPE_CHECKING:
-    from services.client.shapes import OpenedStream, Stream
-    from services.commands.acts.names import At
+    from millmark.services.client.shapes import OpenedStream, Stream
+    from millmark.services.commands.acts.names import At
 
 __all__ = ["COLUMNS", "register"]
 
@@ -80,7 +89,7 @@ def propose(
 @ASSIGNMENTS.act("accept", "millmark assignments accept 131")
 def accept(at: At, assignment: AssignmentNumber, claims: Claims = None) -> Done:
     """Accept an assignment as the machine's owner. A row of a plan is accepted if it is as it was offered."""
-    from services.commands.plan.desk import find_offered_row  # noqa: PLC0415 - other acts need no database
+    from millmark.services.commands.plan.desk import find_offered_row  # noqa: PLC0415 - other acts need no database
 
     # Both sides commit to one text: the acceptance has the claims root of the row that was proposed.
     root = None if claims else find_offered_row(at.home, assignment)

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from services.commands.acts.act import Done, Group, Listing
-from services.commands.acts.options import Claims, Company, LotName, LotNames, OfCompany, Reason
-from services.commands.acts.words import day_or_time, name_of, party, read_claims, reason_of, status, when
+from millmark.services.commands.acts.act import Done, Group, Listing
+from millmark.services.commands.acts.options import Claims, Company, LotName, LotNames, OfCompany, Reason
+from millmark.services.commands.acts.words import day_or_time, name_of, party, read_claims, reason_of, status, when
 
 if TYPE_CHECKING:
-    from services.commands.acts.names import At
+    from millmark.services.commands.acts.names import At
 
 __all__ = ["COLUMNS", "register"]
 
@@ -123,7 +123,7 @@ def list_certificates(
 
 
 def _digest(path: Path) -> str:
-    from ledger.canonical import sha256, to_hex  # noqa: PLC0415 - help needs no hash
-    from services.files import read_bounded  # noqa: PLC0415 - as above
+    from millmark.ledger.canonical import sha256, to_hex  # noqa: PLC0415 - help needs no hash
+    from millmark.services.files import read_bounded  # noqa: PLC0415 - as above
 
     return to_hex(sha256(read_bounded(path, _MAX_PROCEDURE_BYTES)))

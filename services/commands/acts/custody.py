@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ledger.errors import InputError
-from services.commands.acts.act import Done, Group, Listing
-from services.commands.acts.options import Claims, Company, LotNames, Reason
-from services.commands.acts.words import name_of, party, quantity_of, read_claims, reason_of
+from millmark.ledger.errors import InputError
+from millmark.services.commands.acts.act import Done, Group, Listing
+from millmark.services.commands.acts.options import Claims, Company, LotNames, Reason
+from millmark.services.commands.acts.words import name_of, party, quantity_of, read_claims, reason_of
 
 if TYPE_CHECKING:
-    from services.commands.acts.names import At
+    from millmark.services.commands.acts.names import At
 
 __all__ = ["register"]
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ledger.canonical import Json
-from ledger.errors import InputError, NotFoundError
-from ledger.footprint import (
+from millmark.ledger.canonical import Json
+from millmark.ledger.errors import InputError, NotFoundError
+from millmark.ledger.footprint import (
     ALL,
     PATH,
     Amounts,
@@ -28,11 +28,11 @@ from ledger.footprint import (
     build_footprint,
     parse_factors,
 )
-from services.client.errors import ProblemError
-from services.files import read_bounded
+from millmark.services.client.errors import ProblemError
+from millmark.services.files import read_bounded
 
 if TYPE_CHECKING:
-    from services.commands.acts.names import At
+    from millmark.services.commands.acts.names import At
 
 __all__ = ["Accounting", "Factors", "Further", "Location", "Market", "new_lot", "read_accounting", "with_footprint"]
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from ledger.errors import InputError
-from ledger.footprint import Step, Taken
-from services.commands.acts.act import Done, Group, Listing
-from services.commands.acts.footprints import (
+from millmark.ledger.errors import InputError
+from millmark.ledger.footprint import Step, Taken
+from millmark.services.commands.acts.act import Done, Group, Listing
+from millmark.services.commands.acts.footprints import (
     Accounting,
     Factors,
     Further,
@@ -21,7 +21,7 @@ from services.commands.acts.footprints import (
     read_accounting,
     with_footprint,
 )
-from services.commands.acts.options import (
+from millmark.services.commands.acts.options import (
     Claims,
     InState,
     LotName,
@@ -34,7 +34,7 @@ from services.commands.acts.options import (
     Reason,
     Unit,
 )
-from services.commands.acts.words import (
+from millmark.services.commands.acts.words import (
     name_of,
     party,
     quantities,
@@ -48,8 +48,8 @@ from services.commands.acts.words import (
 )
 
 if TYPE_CHECKING:
-    from services.client.shapes import InputBody, Lot, OutputBody
-    from services.commands.acts.names import At
+    from millmark.services.client.shapes import InputBody, Lot, OutputBody
+    from millmark.services.commands.acts.names import At
 
 __all__ = ["COLUMNS", "register"]
 
@@ -309,7 +309,7 @@ def list_lots(
 @LOTS.list("show", "millmark lots show A0006R", of="certificates", whole=True)
 def show(at: At, lot: LotName) -> Listing:
     """Show a lot, and its certificates. `millmark trace` shows where it comes from."""
-    from services.commands.acts.certificates import COLUMNS as CERTIFIED  # noqa: PLC0415 - they import this module
+    from millmark.services.commands.acts.certificates import COLUMNS as CERTIFIED  # noqa: PLC0415 - they import this module
 
     found = at.gateway.get_lot(at.lot(lot))
     return Listing(

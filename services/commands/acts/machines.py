@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from services.commands.acts.act import Done, Group, Listing
-from services.commands.acts.options import Claims, InState, NewName, OfCompany, Reason
-from services.commands.acts.words import name_of, party, read_claims, reason_of, short, state, state_word, when
+from millmark.services.commands.acts.act import Done, Group, Listing
+from millmark.services.commands.acts.options import Claims, InState, NewName, OfCompany, Reason
+from millmark.services.commands.acts.words import name_of, party, read_claims, reason_of, short, state, state_word, when
 
 if TYPE_CHECKING:
-    from services.commands.acts.names import At
+    from millmark.services.commands.acts.names import At
 
 __all__ = ["register"]
 
@@ -48,9 +48,9 @@ def register_machine(
 
 def _capability(path: Path) -> dict[str, Any]:
     """The member of a machine's claims. Raises PlanError for a file that is not a list of kinds with limits."""
-    from ledger.canonical import parse_json  # noqa: PLC0415 - help reads no file
-    from ledger.plans.capability import parse_capability  # noqa: PLC0415 - as above
-    from services.files import read_bounded  # noqa: PLC0415 - as above
+    from millmark.ledger.canonical import parse_json  # noqa: PLC0415 - help reads no file
+    from millmark.ledger.plans.capability import parse_capability  # noqa: PLC0415 - as above
+    from millmark.services.files import read_bounded  # noqa: PLC0415 - as above
 
     found = parse_capability(parse_json(read_bounded(path, _MAX_BYTES), max_bytes=_MAX_BYTES, max_depth=8))
     return {"capability": [one.to_json() for one in found]}
@@ -104,7 +104,7 @@ def add(
     data: Annotated[Path | None, typer.Option(help="JSON file with what was measured.", dir_okay=False)] = None,
 ) -> Done:
     """Add a measured event to a stream that no node captures, and anchor it. The event stays in the private book."""
-    from services.commands.acts.measured import build_event, keep_event  # noqa: PLC0415 - help needs no database
+    from millmark.services.commands.acts.measured import build_event, keep_event  # noqa: PLC0415 - help needs no database
 
     found = at.gateway.get_stream(at.stream(stream))
     measured = build_event(event, value or (), read_claims(data))

@@ -9,14 +9,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
-from ledger.canonical import Json
-from ledger.errors import InputError
-from ledger.evidence import SALT_BYTES, EvidenceEntry, LeafKind, build_leaf_data
-from ledger.merkle import Tree, leaf_hash
-from ledger.store import Book, Connection
-from services.node.events import check_event, parse_event
-from services.settings import read_settings
-from services.store import open_store
+from millmark.ledger.canonical import Json
+from millmark.ledger.errors import InputError
+from millmark.ledger.evidence import SALT_BYTES, EvidenceEntry, LeafKind, build_leaf_data
+from millmark.ledger.merkle import Tree, leaf_hash
+from millmark.ledger.store import Book, Connection
+from millmark.services.node.events import check_event, parse_event
+from millmark.services.settings import read_settings
+from millmark.services.store import open_store
 
 __all__ = ["CAPTURED", "build_event", "keep_event"]
 

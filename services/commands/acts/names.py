@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ledger.errors import InputError, NotFoundError
-from services.client import Client
-from services.client.shapes import Lot, OpenedStream
-from services.commands.acts.words import name_of
+from millmark.ledger.errors import InputError, NotFoundError
+from millmark.services.client import Client
+from millmark.services.client.shapes import Lot, OpenedStream
+from millmark.services.commands.acts.words import name_of
 
 __all__ = ["At"]
 

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ledger.errors import InputError
-from services.commands.acts.act import Done, declare_act
-from services.commands.acts.words import reason_of
+from millmark.ledger.errors import InputError
+from millmark.services.commands.acts.act import Done, declare_act
+from millmark.services.commands.acts.words import reason_of
 
 if TYPE_CHECKING:
-    from services.commands.acts.names import At
+    from millmark.services.commands.acts.names import At
 
 __all__ = ["register"]
 
-# The numbers of ledger.records.NoteKind, which help does not import; a test compares them.
+# The numbers of millmark.ledger.records.NoteKind, which help does not import; a test compares them.
 KINDS = {
     "observation": 1,
     "recall-notice": 2,

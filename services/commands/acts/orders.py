@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from ledger.errors import InputError
-from services.commands.acts.act import Done, Group, Listing
-from services.commands.acts.assignments import COLUMNS as ASSIGNMENT_COLUMNS
-from services.commands.acts.options import (
+from millmark.ledger.errors import InputError
+from millmark.services.commands.acts.act import Done, Group, Listing
+from millmark.services.commands.acts.assignments import COLUMNS as ASSIGNMENT_COLUMNS
+from millmark.services.commands.acts.options import (
     Accepting,
     Claims,
     Company,
@@ -22,7 +22,7 @@ from services.commands.acts.options import (
     Reason,
     Unit,
 )
-from services.commands.acts.words import (
+from millmark.services.commands.acts.words import (
     agreed,
     configure_order,
     day_or_time,
@@ -36,8 +36,8 @@ from services.commands.acts.words import (
 )
 
 if TYPE_CHECKING:
-    from services.client.shapes import OrderTermsBody
-    from services.commands.acts.names import At
+    from millmark.services.client.shapes import OrderTermsBody
+    from millmark.services.commands.acts.names import At
 
 __all__ = ["register"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from ledger.errors import SpecificationError
-from ledger.products import (
+from millmark.ledger.errors import SpecificationError
+from millmark.ledger.products import (
     ChoiceOption,
     Domain,
     IntegerOption,
@@ -18,8 +18,8 @@ from ledger.products import (
     name_in,
     parse_choices,
 )
-from services.commands.acts.product_texts import added
-from services.output import print_lines, warn
+from millmark.services.commands.acts.product_texts import added
+from millmark.services.output import print_lines, warn
 
 __all__ = ["ask_options"]
 

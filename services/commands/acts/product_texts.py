@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ledger.products import (
+from millmark.ledger.products import (
     ChoiceOption,
     Condition,
     Configuration,

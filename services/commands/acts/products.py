@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ledger.errors import SpecificationError
-from services.commands.acts.options import Options, ProductName
-from services.options import AsJson
-from services.output import print_json, print_lines, print_table
+from millmark.ledger.errors import SpecificationError
+from millmark.services.commands.acts.options import Options, ProductName
+from millmark.services.options import AsJson
+from millmark.services.output import print_json, print_lines, print_table
 
 if TYPE_CHECKING:
-    from ledger.canonical import Json
-    from ledger.products import Configuration, Product
-    from services.planning.earliest import Earliest
+    from millmark.ledger.canonical import Json
+    from millmark.ledger.products import Configuration, Product
+    from millmark.services.planning.earliest import Earliest
 
 __all__ = ["register"]
 
@@ -36,8 +36,8 @@ def register(app: typer.Typer) -> None:
 @_APP.command("list", epilog="Example: millmark products list")
 def list_products(context: typer.Context, as_json: AsJson = False) -> None:
     """List the products: your company's own, in the home's folder `products`, and those that are shipped."""
-    from ledger.products import name_in  # noqa: PLC0415 - help parses no product
-    from services.products import Catalogue  # noqa: PLC0415 - as above
+    from millmark.ledger.products import name_in  # noqa: PLC0415 - help parses no product
+    from millmark.services.products import Catalogue  # noqa: PLC0415 - as above
 
     entries = Catalogue(context.obj).entries()
     if as_json:
@@ -63,7 +63,7 @@ def list_products(context: typer.Context, as_json: AsJson = False) -> None:
 @_APP.command("show", epilog="Example: millmark products show implant")
 def show(context: typer.Context, product: ProductName, as_json: AsJson = False) -> None:
     """Show a product: its options, what excludes what, and its route."""
-    from services.commands.acts.product_texts import constraint_lines, option_rows, route_lines  # noqa: PLC0415 - as above
+    from millmark.services.commands.acts.product_texts import constraint_lines, option_rows, route_lines  # noqa: PLC0415 - as above
 
     found = _find(context, product)
     if as_json:
@@ -82,9 +82,9 @@ def check(
     ] = None,
 ) -> None:
     """Check a product's document, and that each of its choices can be ordered; or an order's document against it."""
-    from ledger.errors import ProductError, SpecificationError  # noqa: PLC0415 - as above
-    from ledger.products import find_unreachable, verify_order_document  # noqa: PLC0415 - as above
-    from services.commands.acts.words import read_claims  # noqa: PLC0415 - as above
+    from millmark.ledger.errors import ProductError, SpecificationError  # noqa: PLC0415 - as above
+    from millmark.ledger.products import find_unreachable, verify_order_document  # noqa: PLC0415 - as above
+    from millmark.services.commands.acts.words import read_claims  # noqa: PLC0415 - as above
 
     found = _find(context, product)
     claims = read_claims(document)
@@ -112,10 +112,10 @@ def configure(
     as_json: AsJson = False,
 ) -> None:
     """Choose options, and see price, time, earliest date and route. Without options, a terminal asks for each."""
-    from ledger.products import build_order_document, parse_choices  # noqa: PLC0415 - as above
-    from ledger.products import configure as configure_product  # noqa: PLC0415 - as above
-    from services.commands.acts.product_questions import ask_options  # noqa: PLC0415 - as above
-    from services.files import write_whole  # noqa: PLC0415 - as above
+    from millmark.ledger.products import build_order_document, parse_choices  # noqa: PLC0415 - as above
+    from millmark.ledger.products import configure as configure_product  # noqa: PLC0415 - as above
+    from millmark.services.commands.acts.product_questions import ask_options  # noqa: PLC0415 - as above
+    from millmark.services.files import write_whole  # noqa: PLC0415 - as above
 
     found = _find(context, product)
     asks = not option and not as_json and sys.stdin.isatty()
@@ -140,15 +140,15 @@ def configure(
 
 
 def _find(context: typer.Context, name: str) -> Product:
-    from services.products import Catalogue  # noqa: PLC0415 - as above
+    from millmark.services.products import Catalogue  # noqa: PLC0415 - as above
 
     return Catalogue(context.obj).find(name)
 
 
 def _earliest(context: typer.Context, made: Configuration) -> Earliest:
     """By the calendar of the home, if it has one. Raises CalendarError for one that cannot be read."""
-    from services.planning.calendar import CALENDAR_FILE, read_calendar  # noqa: PLC0415 - as above
-    from services.planning.earliest import find_earliest  # noqa: PLC0415 - as above
+    from millmark.services.planning.calendar import CALENDAR_FILE, read_calendar  # noqa: PLC0415 - as above
+    from millmark.services.planning.earliest import find_earliest  # noqa: PLC0415 - as above
 
     home = Path(context.obj)
     calendar = read_calendar(home) if (home / CALENDAR_FILE).is_file() else None
@@ -176,7 +176,7 @@ def _earliest_json(found: Earliest) -> dict[str, Json]:
 
 
 def _told(made: Configuration) -> Sequence[str]:
-    from services.commands.acts.product_texts import configuration_lines  # noqa: PLC0415 - as above
+    from millmark.services.commands.acts.product_texts import configuration_lines  # noqa: PLC0415 - as above
 
     return configuration_lines(made)
 
@@ -192,7 +192,7 @@ def _title(product: Product) -> str:
 
 def _from(product: Product) -> str:
     """What a piece costs at least; a dash if nothing can be ordered, or that is not found out."""
-    from ledger.products import find_cheapest, money  # noqa: PLC0415 - help parses no product
+    from millmark.ledger.products import find_cheapest, money  # noqa: PLC0415 - help parses no product
 
     try:
         made = find_cheapest(product, {})

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ledger.errors import InputError
-from services.commands.acts.act import Done, Group, Listing, Told
-from services.commands.acts.words import when
-from services.files import read_bounded
+from millmark.ledger.errors import InputError
+from millmark.services.commands.acts.act import Done, Group, Listing, Told
+from millmark.services.commands.acts.words import when
+from millmark.services.files import read_bounded
 
 if TYPE_CHECKING:
-    from services.commands.acts.names import At
+    from millmark.services.commands.acts.names import At
 
 __all__ = ["register"]
 
@@ -49,7 +49,9 @@ def list_setpoints(at: At) -> Listing:
 @SETPOINTS.tell("propose", "millmark setpoints propose proposal.json --machine LATHE-2 --unit EUR/100")
 def propose(
     at: At,
-    file: Annotated[Path, typer.Argument(help="What `python -m quality process propose` printed.", dir_okay=False)],
+    file: Annotated[
+        Path, typer.Argument(help="What `python -m millmark.quality process propose` printed.", dir_okay=False)
+    ],
     machine: Annotated[str, typer.Option(help="The machine: number, identifier or its last part.")],
     unit: Annotated[str, typer.Option(help="What one unit of its prices is.")],
     cause: Annotated[str, typer.Option(help="Why it was looked for, such as a drift alarm.")] = "",
@@ -95,7 +97,7 @@ def refuse(
 
 
 def read_proposal(path: Path) -> dict[str, Any]:
-    """Members of the request from what `python -m quality process propose` printed. Raises InputError."""
+    """Members of the request from what `python -m millmark.quality process propose` printed. Raises InputError."""
     try:
         found = json.loads(read_bounded(path, _MAX_BYTES))
         if found.get("proposed") is False:
@@ -118,7 +120,7 @@ def read_proposal(path: Path) -> dict[str, Any]:
         }
     except (ValueError, KeyError, TypeError, AttributeError):
         raise InputError(
-            f"{path.name} is not a proposal", hint="write it with python -m quality process propose ... > FILE"
+            f"{path.name} is not a proposal", hint="write it with python -m millmark.quality process propose ... > FILE"
         ) from None
 
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ledger.error_values import ENUMERATIONS
-from ledger.errors import InputError
+from millmark.ledger.error_values import ENUMERATIONS
+from millmark.ledger.errors import InputError
 
 __all__ = [
     "agreed",
@@ -75,7 +75,7 @@ def _worded(kind: str, name: str) -> str:
 
 def quantity_of(item: Mapping[str, Any]) -> str:
     """A quantity in the unit's common symbol, as the pages show it."""
-    from ledger.verify.words.english import UNITS  # noqa: PLC0415 - brings the verifier, which help needs not
+    from millmark.ledger.verify.words.english import UNITS  # noqa: PLC0415 - brings the verifier, which help needs not
 
     return f"{item['quantity']} {UNITS.get(str(item['unit']), item['unit'])}"
 
@@ -111,8 +111,8 @@ def configure_order(
 
     Raises SpecificationError, and InputError for claims or a number of operations that contradict the product.
     """
-    from ledger.products import build_order_document, configure, parse_choices  # noqa: PLC0415 - help parses no product
-    from services.products import Catalogue  # noqa: PLC0415 - as above
+    from millmark.ledger.products import build_order_document, configure, parse_choices  # noqa: PLC0415 - help parses no product
+    from millmark.services.products import Catalogue  # noqa: PLC0415 - as above
 
     product = Catalogue(home).find(name)
     made = configure(product, parse_choices(product, options))
@@ -149,7 +149,7 @@ def read_claims(path: Path | None) -> dict[str, Any] | None:
     """A JSON object from a file. Raises InputError."""
     if path is None:
         return None
-    from services.files import read_bounded  # noqa: PLC0415 - help reads no file
+    from millmark.services.files import read_bounded  # noqa: PLC0415 - help reads no file
 
     try:
         found = json.loads(read_bounded(path, _MAX_CLAIMS_BYTES))

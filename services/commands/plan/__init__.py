@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from services.commands.plan import (  # noqa: F401 - they declare commands
+from millmark.services.commands.plan import (  # noqa: F401 - they declare commands
     calling,
     causes,
     files,
@@ -14,7 +14,7 @@ from services.commands.plan import (  # noqa: F401 - they declare commands
     omitting,
     proposing,
 )
-from services.commands.plan.group import PLAN
+from millmark.services.commands.plan.group import PLAN
 
 __all__ = ["register"]
 

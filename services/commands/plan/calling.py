@@ -7,15 +7,15 @@ from typing import Annotated
 
 import typer
 
-from ledger.errors import InputError
-from services.commands.acts.act import Done, Listing
-from services.commands.acts.names import At
-from services.commands.acts.words import party
-from services.commands.plan.desk import moment_text, open_desk, parse_moment, short_hash
-from services.commands.plan.group import PLAN, Stream
-from services.planning.calling import Asking, build_call, build_grid
-from services.planning.objectives import read_objective_file
-from services.planning.sealing import seal_call
+from millmark.ledger.errors import InputError
+from millmark.services.commands.acts.act import Done, Listing
+from millmark.services.commands.acts.names import At
+from millmark.services.commands.acts.words import party
+from millmark.services.commands.plan.desk import moment_text, open_desk, parse_moment, short_hash
+from millmark.services.commands.plan.group import PLAN, Stream
+from millmark.services.planning.calling import Asking, build_call, build_grid
+from millmark.services.planning.objectives import read_objective_file
+from millmark.services.planning.sealing import seal_call
 
 __all__: list[str] = []
 

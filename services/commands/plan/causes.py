@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from services.commands.acts.act import Group, Listing
-from services.commands.acts.names import At
-from services.commands.plan.desk import choose
-from services.commands.plan.group import PLAN
-from services.options import AsJson
-from services.output import print_json, print_lines
+from millmark.services.commands.acts.act import Group, Listing
+from millmark.services.commands.acts.names import At
+from millmark.services.commands.plan.desk import choose
+from millmark.services.commands.plan.group import PLAN
+from millmark.services.options import AsJson
+from millmark.services.output import print_json, print_lines
 
 if TYPE_CHECKING:
-    from services.client import Client
-    from services.client.shapes import CauseFound
+    from millmark.services.client import Client
+    from millmark.services.client.shapes import CauseFound
 
 __all__: list[str] = []
 
@@ -45,7 +45,7 @@ def list_causes(at: At) -> Listing:
 @CAUSES.app.command("show", epilog="Example: millmark plan causes show 0x4d4d")
 def show_cause(context: typer.Context, cause: CauseName, as_json: AsJson = False) -> None:
     """Show a cause: its evidence, what it led to, and where the machine stands."""
-    from services.client import open_gateway  # noqa: PLC0415 - help needs no client
+    from millmark.services.client import open_gateway  # noqa: PLC0415 - help needs no client
 
     with open_gateway(context.obj) as gateway:
         _print(context, _find(gateway, cause), as_json)
@@ -54,7 +54,7 @@ def show_cause(context: typer.Context, cause: CauseName, as_json: AsJson = False
 @CAUSES.app.command("dismiss", epilog="Example: millmark plan causes dismiss 0x4d4d --reason 'the sensor was cleaned'")
 def dismiss_cause(context: typer.Context, cause: CauseName, reason: Reason, as_json: AsJson = False) -> None:
     """Say that a cause does not count. The step that it led to is taken back, unless another one followed."""
-    from services.client import open_gateway  # noqa: PLC0415 - as above
+    from millmark.services.client import open_gateway  # noqa: PLC0415 - as above
 
     with open_gateway(context.obj) as gateway:
         _print(context, gateway.dismiss_cause(_find(gateway, cause)["cause"], reason=reason), as_json)
@@ -71,7 +71,7 @@ def report_cause(
     as_json: AsJson = False,
 ) -> None:
     """Report what happened at a machine of the company: an entry of its stream, and what follows from it."""
-    from services.client import open_gateway  # noqa: PLC0415 - as above
+    from millmark.services.client import open_gateway  # noqa: PLC0415 - as above
 
     with open_gateway(context.obj) as gateway:
         number = At(gateway, context.obj).machine(machine)
@@ -88,7 +88,7 @@ def mend_machine(
     ] = False,
 ) -> None:
     """Have a machine offered again that feedback took out of plans. Its verdicts decide about the rest."""
-    from services.client import open_gateway  # noqa: PLC0415 - as above
+    from millmark.services.client import open_gateway  # noqa: PLC0415 - as above
 
     with open_gateway(context.obj) as gateway:
         number = At(gateway, context.obj).machine(machine)

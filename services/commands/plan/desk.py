@@ -10,20 +10,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-from ledger.canonical import to_hex
-from ledger.errors import InputError, NotFoundError
-from ledger.plans.call import Call
-from ledger.store import Book, Rows
-from services.client.shapes import RecordStatus
-from services.commands.acts.act import Done
-from services.commands.acts.names import At
-from services.commands.acts.words import day_or_time
-from services.commands.context import Context, open_context
-from services.planning.consent import consent_to
-from services.planning.reading import need_call
-from services.planning.repository import CallRow
-from services.planning.sealing import OwnStream, Sealed
-from services.planning.shelf import Shelf, reading, writing
+from millmark.ledger.canonical import to_hex
+from millmark.ledger.errors import InputError, NotFoundError
+from millmark.ledger.plans.call import Call
+from millmark.ledger.store import Book, Rows
+from millmark.services.client.shapes import RecordStatus
+from millmark.services.commands.acts.act import Done
+from millmark.services.commands.acts.names import At
+from millmark.services.commands.acts.words import day_or_time
+from millmark.services.commands.context import Context, open_context
+from millmark.services.planning.consent import consent_to
+from millmark.services.planning.reading import need_call
+from millmark.services.planning.repository import CallRow
+from millmark.services.planning.sealing import OwnStream, Sealed
+from millmark.services.planning.shelf import Shelf, reading, writing
 
 __all__ = ["Desk", "choose", "find_offered_row", "moment_text", "open_desk", "parse_moment", "short_hash"]
 

@@ -7,15 +7,15 @@ from typing import Annotated
 
 import typer
 
-from ledger.canonical import parse_hex32
-from ledger.errors import InputError
-from ledger.plans.report import check_lines, check_to_json, read_plan_file, tell_check
-from services.commands.acts.act import NoWait
-from services.commands.plan.group import PLAN, Repeatable, Stream
-from services.commands.plan.making import make_for_call
-from services.files import write_private_whole
-from services.options import AsJson
-from services.output import print_json, print_lines
+from millmark.ledger.canonical import parse_hex32
+from millmark.ledger.errors import InputError
+from millmark.ledger.plans.report import check_lines, check_to_json, read_plan_file, tell_check
+from millmark.services.commands.acts.act import NoWait
+from millmark.services.commands.plan.group import PLAN, Repeatable, Stream
+from millmark.services.commands.plan.making import make_for_call
+from millmark.services.files import write_private_whole
+from millmark.services.options import AsJson
+from millmark.services.output import print_json, print_lines
 
 __all__: list[str] = []
 
@@ -97,7 +97,7 @@ def _make_from_file(
     repeatable: bool,
     as_json: bool,
 ) -> None:
-    from services.planning.schedule import make_plan  # noqa: PLC0415 - help must not wait for it
+    from millmark.services.planning.schedule import make_plan  # noqa: PLC0415 - help must not wait for it
 
     made = make_plan(read_plan_file(path), tie=parse_hex32(tie), cpu_s=cpu_s, seed=seed, repeatable=repeatable)
     write_private_whole(output, made.file.to_bytes())

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ledger.canonical import Json, to_hex
-from ledger.errors import InputError
-from services.commands.acts.act import Done, Group, Listing
-from services.commands.acts.names import At
-from services.commands.plan.desk import Desk, choose, open_desk, short_hash
-from services.commands.plan.group import PLAN, Stream
-from services.files import read_bounded, write_private_whole
-from services.output import warn
-from services.planning.calendar import read_calendar
-from services.planning.forecast.document import MAX_WEEKS, ForecastDocument, SeriesForecast, model_hash
-from services.planning.forecast.history import Cut, History
-from services.planning.forecast.making import make_forecast
-from services.planning.forecast.preferences import keep_preferences, learn_preferences, read_preferences
-from services.planning.forecast.recording import (
+from millmark.ledger.canonical import Json, to_hex
+from millmark.ledger.errors import InputError
+from millmark.services.commands.acts.act import Done, Group, Listing
+from millmark.services.commands.acts.names import At
+from millmark.services.commands.plan.desk import Desk, choose, open_desk, short_hash
+from millmark.services.commands.plan.group import PLAN, Stream
+from millmark.services.files import read_bounded, write_private_whole
+from millmark.services.output import warn
+from millmark.services.planning.calendar import read_calendar
+from millmark.services.planning.forecast.document import MAX_WEEKS, ForecastDocument, SeriesForecast, model_hash
+from millmark.services.planning.forecast.history import Cut, History
+from millmark.services.planning.forecast.making import make_forecast
+from millmark.services.planning.forecast.preferences import keep_preferences, learn_preferences, read_preferences
+from millmark.services.planning.forecast.recording import (
     anchored_at,
     find_cut,
     need_forecast,
@@ -31,20 +31,20 @@ from services.planning.forecast.recording import (
     read_history,
     seal_forecast,
 )
-from services.planning.forecast.repository import ForecastRepository, ForecastRow
-from services.planning.forecast.scoring import Score, ScoredSeries, score_forecast
-from services.planning.forecast.signalling import find_signals
-from services.planning.forecast.week_based import (
+from millmark.services.planning.forecast.repository import ForecastRepository, ForecastRow
+from millmark.services.planning.forecast.scoring import Score, ScoredSeries, score_forecast
+from millmark.services.planning.forecast.signalling import find_signals
+from millmark.services.planning.forecast.week_based import (
     MAX_PARTIES_BYTES,
     build_capacity_groups,
     build_material_demands,
     parse_parties,
 )
-from services.planning.forecast.weeks import week_text
-from services.products.loading import Catalogue
+from millmark.services.planning.forecast.weeks import week_text
+from millmark.services.products.loading import Catalogue
 
 if TYPE_CHECKING:
-    from services.planning.shelf import Shelf
+    from millmark.services.planning.shelf import Shelf
 
 __all__: list[str] = []
 
@@ -222,7 +222,7 @@ def export(
     ] = False,
 ) -> None:
     """Export for Catena-X: a forecast as WeekBasedMaterialDemand 3.0.1, own capacity as WeekBasedCapacityGroup."""
-    from services.client import open_gateway  # noqa: PLC0415 - help needs no client
+    from millmark.services.client import open_gateway  # noqa: PLC0415 - help needs no client
 
     named = parse_parties(read_bounded(parties, MAX_PARTIES_BYTES))
     with open_gateway(context.obj) as gateway, open_desk(At(gateway, context.obj)) as desk:

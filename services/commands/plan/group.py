@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from services.commands.acts.act import Group
+from millmark.services.commands.acts.act import Group
 
 __all__ = ["PLAN", "CallName", "Repeatable", "Stream"]
 

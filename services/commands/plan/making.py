@@ -9,22 +9,22 @@ from typing import Annotated
 
 import typer
 
-from ledger.canonical import Json, to_hex
-from ledger.chain import Chain
-from ledger.plans.call import Call
-from ledger.plans.plan import CauseKind
-from ledger.plans.report import per_cent
-from services.commands.acts.act import Done, Listing, run_act
-from services.commands.acts.names import At
-from services.commands.acts.words import operation, party, short
-from services.commands.plan.desk import Desk, moment_text, open_desk, short_hash
-from services.commands.plan.group import PLAN, CallName, Repeatable
-from services.files import write_private_whole
-from services.output import warn
-from services.planning.errors import CallRefusedError, PlanningError
-from services.planning.making import find_tie
-from services.planning.reading import need_call, plan_file
-from services.planning.replanning import (
+from millmark.ledger.canonical import Json, to_hex
+from millmark.ledger.chain import Chain
+from millmark.ledger.plans.call import Call
+from millmark.ledger.plans.plan import CauseKind
+from millmark.ledger.plans.report import per_cent
+from millmark.services.commands.acts.act import Done, Listing, run_act
+from millmark.services.commands.acts.names import At
+from millmark.services.commands.acts.words import operation, party, short
+from millmark.services.commands.plan.desk import Desk, moment_text, open_desk, short_hash
+from millmark.services.commands.plan.group import PLAN, CallName, Repeatable
+from millmark.services.files import write_private_whole
+from millmark.services.output import warn
+from millmark.services.planning.errors import CallRefusedError, PlanningError
+from millmark.services.planning.making import find_tie
+from millmark.services.planning.reading import need_call, plan_file
+from millmark.services.planning.replanning import (
     Happened,
     need_own_call,
     prepare_plan,
@@ -32,9 +32,9 @@ from services.planning.replanning import (
     seal_made,
     verify_cause,
 )
-from services.planning.schedule import Made, make_plan
-from services.planning.sealing import OwnStream
-from services.planning.tying import times_of
+from millmark.services.planning.schedule import Made, make_plan
+from millmark.services.planning.sealing import OwnStream
+from millmark.services.planning.tying import times_of
 
 __all__ = ["make_for_call"]
 

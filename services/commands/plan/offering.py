@@ -7,19 +7,19 @@ from typing import Annotated
 
 import typer
 
-from ledger.errors import InputError
-from ledger.plans.offer import Offer, OfferWithdrawal
-from services.commands.acts.act import Done, Listing
-from services.commands.acts.names import At
-from services.commands.acts.words import party
-from services.commands.plan.desk import Desk, choose, open_desk, parse_moment, short_hash
-from services.commands.plan.group import PLAN, CallName
-from services.output import warn
-from services.planning.calendar import read_calendar
-from services.planning.offering import build_new_offers, find_own_machines, find_withdrawals, need_open_call
-from services.planning.offers import count_disclosed, grid_of
-from services.planning.repository import What
-from services.planning.sealing import seal_offers
+from millmark.ledger.errors import InputError
+from millmark.ledger.plans.offer import Offer, OfferWithdrawal
+from millmark.services.commands.acts.act import Done, Listing
+from millmark.services.commands.acts.names import At
+from millmark.services.commands.acts.words import party
+from millmark.services.commands.plan.desk import Desk, choose, open_desk, parse_moment, short_hash
+from millmark.services.commands.plan.group import PLAN, CallName
+from millmark.services.output import warn
+from millmark.services.planning.calendar import read_calendar
+from millmark.services.planning.offering import build_new_offers, find_own_machines, find_withdrawals, need_open_call
+from millmark.services.planning.offers import count_disclosed, grid_of
+from millmark.services.planning.repository import What
+from millmark.services.planning.sealing import seal_offers
 
 __all__: list[str] = []
 

@@ -8,26 +8,26 @@ from typing import Annotated
 
 import typer
 
-from ledger.canonical import to_hex
-from ledger.chain import Chain, fetch_headers, fetch_proofs
-from ledger.checkpoint import MAX_CHECKPOINT_BYTES, parse_checkpoint, verify_ancestry, verify_believed
-from ledger.errors import InputError, NotFoundError
-from ledger.evidence import LeafKind
-from ledger.headers import BlockHeader
-from ledger.slots import KeySlots, slots_of
-from ledger.store import Registry, Rows
-from ledger.store.rows import KeyRow
-from ledger.trust import MAX_TRUST_BYTES, TrustFile, parse_trust
-from services.commands.context import open_context
-from services.commands.plan.desk import Desk, choose, open_desk, short_hash
-from services.commands.plan.group import PLAN
-from services.files import read_bounded, write_private_whole
-from services.options import AsJson
-from services.output import print_json, print_lines
-from services.planning.books import find_claims
-from services.planning.errors import OmissionRefusedError
-from services.planning.leaves import OpenedLeaf
-from services.planning.omission import (
+from millmark.ledger.canonical import to_hex
+from millmark.ledger.chain import Chain, fetch_headers, fetch_proofs
+from millmark.ledger.checkpoint import MAX_CHECKPOINT_BYTES, parse_checkpoint, verify_ancestry, verify_believed
+from millmark.ledger.errors import InputError, NotFoundError
+from millmark.ledger.evidence import LeafKind
+from millmark.ledger.headers import BlockHeader
+from millmark.ledger.slots import KeySlots, slots_of
+from millmark.ledger.store import Registry, Rows
+from millmark.ledger.store.rows import KeyRow
+from millmark.ledger.trust import MAX_TRUST_BYTES, TrustFile, parse_trust
+from millmark.services.commands.context import open_context
+from millmark.services.commands.plan.desk import Desk, choose, open_desk, short_hash
+from millmark.services.commands.plan.group import PLAN
+from millmark.services.files import read_bounded, write_private_whole
+from millmark.services.options import AsJson
+from millmark.services.output import print_json, print_lines
+from millmark.services.planning.books import find_claims
+from millmark.services.planning.errors import OmissionRefusedError
+from millmark.services.planning.leaves import OpenedLeaf
+from millmark.services.planning.omission import (
     MAX_OMISSION_BYTES,
     SHOWN,
     FoundKey,
@@ -38,10 +38,10 @@ from services.planning.omission import (
     parse_omission,
     verify_omission,
 )
-from services.planning.papers import parse_seal
-from services.planning.reading import need_call
-from services.planning.receipts import Receipt
-from services.planning.repository import LeafRow, What
+from millmark.services.planning.papers import parse_seal
+from millmark.services.planning.reading import need_call
+from millmark.services.planning.receipts import Receipt
+from millmark.services.planning.repository import LeafRow, What
 
 __all__: list[str] = []
 
@@ -88,8 +88,8 @@ def omission(
 
 
 def _write(context: typer.Context, path: Path, name: str) -> None:
-    from services.client import open_gateway  # noqa: PLC0415 - to check a proof takes no gateway
-    from services.commands.acts.names import At  # noqa: PLC0415 - as above
+    from millmark.services.client import open_gateway  # noqa: PLC0415 - to check a proof takes no gateway
+    from millmark.services.commands.acts.names import At  # noqa: PLC0415 - as above
 
     with open_gateway(context.obj) as gateway, open_desk(At(gateway, context.obj)) as desk:
         made = _build(desk, name)

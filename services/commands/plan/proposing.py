@@ -7,17 +7,17 @@ from typing import Annotated
 
 import typer
 
-from ledger.canonical import to_hex
-from ledger.errors import InputError
-from ledger.plans.plan import CauseKind, Plan, Row
-from services.client.shapes import RecordStatus
-from services.commands.acts.act import Done
-from services.commands.acts.names import At
-from services.commands.acts.options import AssignmentNumber, Reason
-from services.commands.plan.desk import open_desk, short_hash
-from services.commands.plan.group import PLAN, CallName
-from services.output import warn
-from services.planning.proposing import build_decline, find_proposals, find_waiting, judge_waiting
+from millmark.ledger.canonical import to_hex
+from millmark.ledger.errors import InputError
+from millmark.ledger.plans.plan import CauseKind, Plan, Row
+from millmark.services.client.shapes import RecordStatus
+from millmark.services.commands.acts.act import Done
+from millmark.services.commands.acts.names import At
+from millmark.services.commands.acts.options import AssignmentNumber, Reason
+from millmark.services.commands.plan.desk import open_desk, short_hash
+from millmark.services.commands.plan.group import PLAN, CallName
+from millmark.services.output import warn
+from millmark.services.planning.proposing import build_decline, find_proposals, find_waiting, judge_waiting
 
 __all__: list[str] = []
 

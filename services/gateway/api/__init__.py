@@ -8,43 +8,43 @@ from functools import partial
 
 from fastapi import Request
 
-from ledger.chain import Chain
-from ledger.products import FindProduct
-from ledger.store import Store
-from services.access import SignIn
-from services.access.people.pairing import Pairing
-from services.documents import Documents, KeyRing, Recipients
-from services.gateway.api.bundles import add_bundles
-from services.gateway.api.causes import CauseDesk, add_causes
-from services.gateway.api.consortium import add_consortium
-from services.gateway.api.contexts import add_contexts
-from services.gateway.api.credentials import add_credentials
-from services.gateway.api.directory import add_directory
-from services.gateway.api.documents import add_documents
-from services.gateway.api.events import SseConnections, add_events
-from services.gateway.api.forecasts import add_forecasts
-from services.gateway.api.handovers import add_handovers
-from services.gateway.api.lots import add_lots
-from services.gateway.api.orders import add_orders
-from services.gateway.api.plans import add_plans
-from services.gateway.api.proofs import add_proofs
-from services.gateway.api.provenance import add_provenance
-from services.gateway.api.recipient_keys import add_recipient_keys
-from services.gateway.api.search import add_search
-from services.gateway.api.sessions import add_sessions
-from services.gateway.api.setpoints import add_setpoints
-from services.gateway.api.status import StatusReader, add_status, fetch_gateway_status
-from services.gateway.api.webhooks import add_webhooks
-from services.gateway.http.authentication import Clock
-from services.gateway.http.policy import Policy
-from services.gateway.http.route_table import RouteTable
-from services.handover.deliveries import ask_others_to_erase_all
-from services.handover.receiving import Receiver
-from services.interop.credentials.issuer import Issuer
-from services.interop.credentials.keys import CredentialKey
-from services.planning.tying import Ties
-from services.setpoints import Inbox
-from services.webhooks.subscriptions import Subscriptions
+from millmark.ledger.chain import Chain
+from millmark.ledger.products import FindProduct
+from millmark.ledger.store import Store
+from millmark.services.access import SignIn
+from millmark.services.access.people.pairing import Pairing
+from millmark.services.documents import Documents, KeyRing, Recipients
+from millmark.services.gateway.api.bundles import add_bundles
+from millmark.services.gateway.api.causes import CauseDesk, add_causes
+from millmark.services.gateway.api.consortium import add_consortium
+from millmark.services.gateway.api.contexts import add_contexts
+from millmark.services.gateway.api.credentials import add_credentials
+from millmark.services.gateway.api.directory import add_directory
+from millmark.services.gateway.api.documents import add_documents
+from millmark.services.gateway.api.events import SseConnections, add_events
+from millmark.services.gateway.api.forecasts import add_forecasts
+from millmark.services.gateway.api.handovers import add_handovers
+from millmark.services.gateway.api.lots import add_lots
+from millmark.services.gateway.api.orders import add_orders
+from millmark.services.gateway.api.plans import add_plans
+from millmark.services.gateway.api.proofs import add_proofs
+from millmark.services.gateway.api.provenance import add_provenance
+from millmark.services.gateway.api.recipient_keys import add_recipient_keys
+from millmark.services.gateway.api.search import add_search
+from millmark.services.gateway.api.sessions import add_sessions
+from millmark.services.gateway.api.setpoints import add_setpoints
+from millmark.services.gateway.api.status import StatusReader, add_status, fetch_gateway_status
+from millmark.services.gateway.api.webhooks import add_webhooks
+from millmark.services.gateway.http.authentication import Clock
+from millmark.services.gateway.http.policy import Policy
+from millmark.services.gateway.http.route_table import RouteTable
+from millmark.services.handover.deliveries import ask_others_to_erase_all
+from millmark.services.handover.receiving import Receiver
+from millmark.services.interop.credentials.issuer import Issuer
+from millmark.services.interop.credentials.keys import CredentialKey
+from millmark.services.planning.tying import Ties
+from millmark.services.setpoints import Inbox
+from millmark.services.webhooks.subscriptions import Subscriptions
 
 __all__ = ["ApiParts", "SseConnections", "add_api", "fetch_gateway_status"]
 

@@ -9,22 +9,22 @@ from typing import Annotated, Any
 from fastapi import Query, Response
 from fastapi.responses import StreamingResponse
 
-from ledger.bundle import MEDIA_TYPE, digest_of, parse_bundle
-from ledger.chain import Chain, fetch_validators
-from ledger.ids import MAX_IDENTIFIER_LENGTH
-from ledger.provenance import Disclosing, build_bundle, build_trust_file, parse_disclosing
-from ledger.store import Store
-from ledger.trust import Validator
-from services.access import ForbiddenError, Principal, Scope
-from services.access.rules import Rule
-from services.gateway.http.authentication import CurrentPrincipal
-from services.gateway.http.errors import BusyError, NoChainError
-from services.gateway.http.example_values import IDENTIFIER
-from services.gateway.http.responses import PROBLEMS_400_404, IfNoneMatch, with_etag
-from services.gateway.http.route_table import RouteTable
-from services.gateway.http.routes import Routes
-from services.serving.bounded_work import BoundedWork
-from services.serving.parameters import WholeNumber
+from millmark.ledger.bundle import MEDIA_TYPE, digest_of, parse_bundle
+from millmark.ledger.chain import Chain, fetch_validators
+from millmark.ledger.ids import MAX_IDENTIFIER_LENGTH
+from millmark.ledger.provenance import Disclosing, build_bundle, build_trust_file, parse_disclosing
+from millmark.ledger.store import Store
+from millmark.ledger.trust import Validator
+from millmark.services.access import ForbiddenError, Principal, Scope
+from millmark.services.access.rules import Rule
+from millmark.services.gateway.http.authentication import CurrentPrincipal
+from millmark.services.gateway.http.errors import BusyError, NoChainError
+from millmark.services.gateway.http.example_values import IDENTIFIER
+from millmark.services.gateway.http.responses import PROBLEMS_400_404, IfNoneMatch, with_etag
+from millmark.services.gateway.http.route_table import RouteTable
+from millmark.services.gateway.http.routes import Routes
+from millmark.services.serving.bounded_work import BoundedWork
+from millmark.services.serving.parameters import WholeNumber
 
 __all__ = ["add_bundles"]
 

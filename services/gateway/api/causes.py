@@ -7,19 +7,26 @@ from typing import Annotated, Protocol
 from fastapi import Path, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from ledger.store import Store
-from services.access import Scope
-from services.access.rules import Rule
-from services.gateway.api.filters import parse_subject
-from services.gateway.http import example_values as examples
-from services.gateway.http.errors import NoSignerError
-from services.gateway.http.paging import Key, Paging
-from services.gateway.http.responses import PROBLEM, PROBLEMS_404, PROBLEMS_422, IfNoneMatch, reply, reply_with_etag
-from services.gateway.http.route_table import RouteTable
-from services.gateway.http.routes import Routes
-from services.planning.feedback.repository import CauseRow, FeedbackRepository
-from services.planning.feedback.showing import CauseFound, StepShown, show_cause, show_page
-from services.serving.parameters import WholeNumber
+from millmark.ledger.store import Store
+from millmark.services.access import Scope
+from millmark.services.access.rules import Rule
+from millmark.services.gateway.api.filters import parse_subject
+from millmark.services.gateway.http import example_values as examples
+from millmark.services.gateway.http.errors import NoSignerError
+from millmark.services.gateway.http.paging import Key, Paging
+from millmark.services.gateway.http.responses import (
+    PROBLEM,
+    PROBLEMS_404,
+    PROBLEMS_422,
+    IfNoneMatch,
+    reply,
+    reply_with_etag,
+)
+from millmark.services.gateway.http.route_table import RouteTable
+from millmark.services.gateway.http.routes import Routes
+from millmark.services.planning.feedback.repository import CauseRow, FeedbackRepository
+from millmark.services.planning.feedback.showing import CauseFound, StepShown, show_cause, show_page
+from millmark.services.serving.parameters import WholeNumber
 
 __all__ = ["CauseDesk", "add_causes"]
 

@@ -7,16 +7,16 @@ from typing import Annotated, Literal, TypeAlias
 
 from fastapi import Query, Response
 
-from ledger.canonical import sha256
-from ledger.provenance import Participant, listings
-from ledger.provenance.answers import Key, Model
-from ledger.provenance.consortium import participant, participants
-from ledger.provenance.resource_answers import RegisteredMachine
-from ledger.records import ModelState
-from ledger.store import Store
-from services.access import Scope
-from services.access.rules import Rule
-from services.gateway.api.filters import (
+from millmark.ledger.canonical import sha256
+from millmark.ledger.provenance import Participant, listings
+from millmark.ledger.provenance.answers import Key, Model
+from millmark.ledger.provenance.consortium import participant, participants
+from millmark.ledger.provenance.resource_answers import RegisteredMachine
+from millmark.ledger.records import ModelState
+from millmark.ledger.store import Store
+from millmark.services.access import Scope
+from millmark.services.access.rules import Rule
+from millmark.services.gateway.api.filters import (
     Called,
     OfParticipant,
     ParticipantNumber,
@@ -24,12 +24,12 @@ from services.gateway.api.filters import (
     reply_page,
     state_value,
 )
-from services.gateway.http import example_values as examples
-from services.gateway.http.authentication import CurrentPrincipal
-from services.gateway.http.paging import Paging
-from services.gateway.http.responses import PROBLEMS_404, IfNoneMatch, Number, reply_with_etag
-from services.gateway.http.route_table import RouteTable
-from services.gateway.http.routes import Routes
+from millmark.services.gateway.http import example_values as examples
+from millmark.services.gateway.http.authentication import CurrentPrincipal
+from millmark.services.gateway.http.paging import Paging
+from millmark.services.gateway.http.responses import PROBLEMS_404, IfNoneMatch, Number, reply_with_etag
+from millmark.services.gateway.http.route_table import RouteTable
+from millmark.services.gateway.http.routes import Routes
 
 __all__ = ["add_consortium"]
 

@@ -9,15 +9,15 @@ from typing import Annotated, Any, Final
 
 from fastapi import Path, Response
 
-from ledger.errors import NotFoundError
-from ledger.ids.dictionary import EDITION, LICENCE, ROWS, SOURCE
-from ledger.provenance.jsonform import Printable
-from services.access.rules import PUBLIC
-from services.gateway.http.responses import PROBLEM, PROBLEMS_404, IfNoneMatch, reply, with_etag
-from services.gateway.http.route_table import RouteTable
-from services.gateway.http.routes import Routes
-from services.interop.contexts.published import CONTEXT_MEDIA, CONTEXTS_PATH, published_contexts
-from services.interop.credentials.certificate import build_certificate_context
+from millmark.ledger.errors import NotFoundError
+from millmark.ledger.ids.dictionary import EDITION, LICENCE, ROWS, SOURCE
+from millmark.ledger.provenance.jsonform import Printable
+from millmark.services.access.rules import PUBLIC
+from millmark.services.gateway.http.responses import PROBLEM, PROBLEMS_404, IfNoneMatch, reply, with_etag
+from millmark.services.gateway.http.route_table import RouteTable
+from millmark.services.gateway.http.routes import Routes
+from millmark.services.interop.contexts.published import CONTEXT_MEDIA, CONTEXTS_PATH, published_contexts
+from millmark.services.interop.credentials.certificate import build_certificate_context
 
 __all__ = [
     "Contexts",

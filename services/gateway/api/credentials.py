@@ -8,23 +8,23 @@ from typing import Annotated, Any, Final
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from fastapi import Path, Response
 
-from ledger.canonical import Json
-from ledger.records import CertificateStatus, Verdict
-from services.access import Scope
-from services.access.rules import PUBLIC, Rule
-from services.gateway.http.authentication import CurrentPrincipal
-from services.gateway.http.example_values import IDENTIFIER
-from services.gateway.http.responses import MAX_SEQUENCE, PROBLEM, PROBLEMS_404, IfNoneMatch, Number, with_etag
-from services.gateway.http.route_table import RouteTable
-from services.gateway.http.routes import Routes
-from services.interop.credentials.certificate import CertificateFacts, issue_credential
-from services.interop.credentials.did import build_did_document
-from services.interop.credentials.issuer import STATUS_PATH, Issuer
-from services.interop.credentials.keys import Ed25519Key
-from services.interop.credentials.proofs import add_proof
-from services.interop.credentials.status_list import build_status_list, status_bits
-from services.interop.inspection.document import build_from_claims
-from services.serving.parameters import WholeNumber
+from millmark.ledger.canonical import Json
+from millmark.ledger.records import CertificateStatus, Verdict
+from millmark.services.access import Scope
+from millmark.services.access.rules import PUBLIC, Rule
+from millmark.services.gateway.http.authentication import CurrentPrincipal
+from millmark.services.gateway.http.example_values import IDENTIFIER
+from millmark.services.gateway.http.responses import MAX_SEQUENCE, PROBLEM, PROBLEMS_404, IfNoneMatch, Number, with_etag
+from millmark.services.gateway.http.route_table import RouteTable
+from millmark.services.gateway.http.routes import Routes
+from millmark.services.interop.credentials.certificate import CertificateFacts, issue_credential
+from millmark.services.interop.credentials.did import build_did_document
+from millmark.services.interop.credentials.issuer import STATUS_PATH, Issuer
+from millmark.services.interop.credentials.keys import Ed25519Key
+from millmark.services.interop.credentials.proofs import add_proof
+from millmark.services.interop.credentials.status_list import build_status_list, status_bits
+from millmark.services.interop.inspection.document import build_from_claims
+from millmark.services.serving.parameters import WholeNumber
 
 __all__ = ["CREDENTIAL_MEDIA", "DID_MEDIA", "EXAMPLE_CLAIMS", "add_credentials"]
 

@@ -6,14 +6,14 @@ from typing import Any
 
 from fastapi import Response
 
-from ledger.errors import NotFoundError
-from ledger.store import Store
-from services.access import Scope
-from services.access.rules import Rule
-from services.directory.repository import DirectoryRepository
-from services.gateway.http.responses import PROBLEMS_404, IfNoneMatch, with_etag
-from services.gateway.http.route_table import RouteTable
-from services.gateway.http.routes import Routes
+from millmark.ledger.errors import NotFoundError
+from millmark.ledger.store import Store
+from millmark.services.access import Scope
+from millmark.services.access.rules import Rule
+from millmark.services.directory.repository import DirectoryRepository
+from millmark.services.gateway.http.responses import PROBLEMS_404, IfNoneMatch, with_etag
+from millmark.services.gateway.http.route_table import RouteTable
+from millmark.services.gateway.http.routes import Routes
 
 __all__ = ["add_directory"]
 

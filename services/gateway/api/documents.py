@@ -12,21 +12,21 @@ from pydantic import BaseModel, ConfigDict
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
-from ledger.ids import MAX_IDENTIFIER_LENGTH, SubjectKind
-from ledger.provenance.answers import Party
-from services.access import Scope
-from services.access.rules import Rule
-from services.documents import Documents, Draft, new_version_id
-from services.documents.drafts import MAX_NAME_CHARACTERS
-from services.documents.permissions import Mode
-from services.documents.sealed_file import MAX_DOCUMENT_BYTES
-from services.documents.views import About, Document, DocumentVersion, Grant
-from services.gateway.http import example_values as examples
-from services.gateway.http.authentication import Clock, CurrentPrincipal
-from services.gateway.http.example_values import IDENTIFIER
-from services.gateway.http.idempotency import IdempotencyKey, read_idempotent_request
-from services.gateway.http.paging import Paging
-from services.gateway.http.responses import (
+from millmark.ledger.ids import MAX_IDENTIFIER_LENGTH, SubjectKind
+from millmark.ledger.provenance.answers import Party
+from millmark.services.access import Scope
+from millmark.services.access.rules import Rule
+from millmark.services.documents import Documents, Draft, new_version_id
+from millmark.services.documents.drafts import MAX_NAME_CHARACTERS
+from millmark.services.documents.permissions import Mode
+from millmark.services.documents.sealed_file import MAX_DOCUMENT_BYTES
+from millmark.services.documents.views import About, Document, DocumentVersion, Grant
+from millmark.services.gateway.http import example_values as examples
+from millmark.services.gateway.http.authentication import Clock, CurrentPrincipal
+from millmark.services.gateway.http.example_values import IDENTIFIER
+from millmark.services.gateway.http.idempotency import IdempotencyKey, read_idempotent_request
+from millmark.services.gateway.http.paging import Paging
+from millmark.services.gateway.http.responses import (
     PROBLEM,
     PROBLEMS_400_404,
     PROBLEMS_404,
@@ -37,9 +37,9 @@ from services.gateway.http.responses import (
     reply,
     reply_with_etag,
 )
-from services.gateway.http.route_table import Examples, RouteTable
-from services.gateway.http.routes import Routes
-from services.serving.parameters import WholeNumber
+from millmark.services.gateway.http.route_table import Examples, RouteTable
+from millmark.services.gateway.http.routes import Routes
+from millmark.services.serving.parameters import WholeNumber
 
 __all__ = ["SEALED_MEDIA_TYPE", "ParticipantNumber", "add_documents"]
 

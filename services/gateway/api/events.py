@@ -1,7 +1,8 @@
 """Records as they become final: in pages, or as server-sent events.
 
-Both use positions in the feed (`R.L`, see services.webhooks.feed). A connection continues after `Last-Event-ID`, a page
-after `after`. The number of connections is limited. A connection ends with the caller's credential; clients reconnect.
+Both use positions in the feed (`R.L`, see millmark.services.webhooks.feed). A connection continues after
+`Last-Event-ID`, a page after `after`. The number of connections is limited. A connection ends with the caller's
+credential; clients reconnect.
 """
 
 from __future__ import annotations
@@ -17,18 +18,18 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Send
 from starlette.types import Scope as AsgiScope
 
-from ledger.errors import MillmarkError
-from ledger.events.certificates import CertificateIssued
-from ledger.records import Item, Statement, Verdict
-from ledger.store import Position, Store
-from services.access import Principal, Scope
-from services.access.rules import Rule
-from services.gateway.http.authentication import CurrentPrincipal
-from services.gateway.http.errors import BusyError
-from services.gateway.http.responses import PROBLEMS_400, PROBLEMS_422
-from services.gateway.http.route_table import RouteTable
-from services.gateway.http.routes import Routes
-from services.webhooks.feed import FeedEntry, Filter, RecordFeed, format_position, parse_filter, parse_position
+from millmark.ledger.errors import MillmarkError
+from millmark.ledger.events.certificates import CertificateIssued
+from millmark.ledger.records import Item, Statement, Verdict
+from millmark.ledger.store import Position, Store
+from millmark.services.access import Principal, Scope
+from millmark.services.access.rules import Rule
+from millmark.services.gateway.http.authentication import CurrentPrincipal
+from millmark.services.gateway.http.errors import BusyError
+from millmark.services.gateway.http.responses import PROBLEMS_400, PROBLEMS_422
+from millmark.services.gateway.http.route_table import RouteTable
+from millmark.services.gateway.http.routes import Routes
+from millmark.services.webhooks.feed import FeedEntry, Filter, RecordFeed, format_position, parse_filter, parse_position
 
 __all__ = ["EVENT_SCHEMA", "SseConnections", "add_events", "build_page_events"]
 

@@ -7,13 +7,13 @@ from typing import Annotated, Final, TypeAlias, TypeVar
 
 from fastapi import Path, Query, Response
 
-from ledger.ids import MAX_IDENTIFIER_LENGTH
-from ledger.provenance import listings
-from ledger.provenance.jsonform import Printable
-from services.gateway.http.example_values import IDENTIFIER
-from services.gateway.http.paging import Paging
-from services.gateway.http.responses import MAX_SEQUENCE
-from services.serving.parameters import WholeNumber
+from millmark.ledger.ids import MAX_IDENTIFIER_LENGTH
+from millmark.ledger.provenance import listings
+from millmark.ledger.provenance.jsonform import Printable
+from millmark.services.gateway.http.example_values import IDENTIFIER
+from millmark.services.gateway.http.paging import Paging
+from millmark.services.gateway.http.responses import MAX_SEQUENCE
+from millmark.services.serving.parameters import WholeNumber
 
 __all__ = [
     "Called",

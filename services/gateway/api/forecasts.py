@@ -6,24 +6,30 @@ from typing import Annotated
 
 from fastapi import Path, Response
 
-from ledger.chain import Chain
-from ledger.errors import NotFoundError
-from ledger.products import FindProduct
-from ledger.store import Store
-from services.access import Scope
-from services.access.rules import Rule
-from services.gateway.api.filters import parse_subject
-from services.gateway.http import example_values as examples
-from services.gateway.http.errors import NoChainError
-from services.gateway.http.paging import Paging
-from services.gateway.http.responses import PROBLEM, PROBLEMS_404, IfNoneMatch, reply, reply_with_etag
-from services.gateway.http.route_table import RouteTable
-from services.gateway.http.routes import Routes
-from services.planning.forecast.preferences import read_preferences
-from services.planning.forecast.recording import anchored_at, find_cut, need_forecast, read_cursor, read_history
-from services.planning.forecast.repository import ForecastRepository
-from services.planning.forecast.scoring import score_forecast
-from services.planning.forecast.showing import (
+from millmark.ledger.chain import Chain
+from millmark.ledger.errors import NotFoundError
+from millmark.ledger.products import FindProduct
+from millmark.ledger.store import Store
+from millmark.services.access import Scope
+from millmark.services.access.rules import Rule
+from millmark.services.gateway.api.filters import parse_subject
+from millmark.services.gateway.http import example_values as examples
+from millmark.services.gateway.http.errors import NoChainError
+from millmark.services.gateway.http.paging import Paging
+from millmark.services.gateway.http.responses import PROBLEM, PROBLEMS_404, IfNoneMatch, reply, reply_with_etag
+from millmark.services.gateway.http.route_table import RouteTable
+from millmark.services.gateway.http.routes import Routes
+from millmark.services.planning.forecast.preferences import read_preferences
+from millmark.services.planning.forecast.recording import (
+    anchored_at,
+    find_cut,
+    need_forecast,
+    read_cursor,
+    read_history,
+)
+from millmark.services.planning.forecast.repository import ForecastRepository
+from millmark.services.planning.forecast.scoring import score_forecast
+from millmark.services.planning.forecast.showing import (
     CapacityShown,
     ForecastFound,
     ForecastListed,

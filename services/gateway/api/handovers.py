@@ -11,14 +11,14 @@ from fastapi import Path, Request, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
-from ledger.errors import NotFoundError
-from ledger.provenance.jsonform import Printable
-from services.access.rules import Rule
-from services.gateway.http.errors import BusyError
-from services.gateway.http.responses import PROBLEM, PROBLEMS_404, Problems, reply
-from services.gateway.http.route_table import RouteTable
-from services.gateway.http.routes import Routes
-from services.handover.envelope import (
+from millmark.ledger.errors import NotFoundError
+from millmark.ledger.provenance.jsonform import Printable
+from millmark.services.access.rules import Rule
+from millmark.services.gateway.http.errors import BusyError
+from millmark.services.gateway.http.responses import PROBLEM, PROBLEMS_404, Problems, reply
+from millmark.services.gateway.http.route_table import RouteTable
+from millmark.services.gateway.http.routes import Routes
+from millmark.services.handover.envelope import (
     MAX_HANDOVER_BYTES,
     MAX_HEAD_BYTES,
     MEDIA_TYPE,
@@ -26,9 +26,9 @@ from services.handover.envelope import (
     parse_envelope,
     parse_head,
 )
-from services.handover.errors import HandoverEarlyError, HandoverRefusedError
-from services.handover.receiving import Kept, Receiver
-from services.serving.bounded_work import BoundedWork
+from millmark.services.handover.errors import HandoverEarlyError, HandoverRefusedError
+from millmark.services.handover.receiving import Kept, Receiver
+from millmark.services.serving.bounded_work import BoundedWork
 
 __all__ = ["add_handovers"]
 

@@ -1,5 +1,5 @@
-"""Routes of lots, their custody and their certificates. Callers get only what ledger.provenance.permissions makes
-visible to them."""
+"""Routes of lots, their custody and their certificates. Callers get only what millmark.ledger.provenance.permissions
+makes visible to them."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Annotated, Literal, TypeAlias
 
 from fastapi import Query, Response
 
-from ledger.provenance import Certificate, listings
-from ledger.provenance.answers import CustodyChange, Lot
-from ledger.provenance.footprints import LotFootprint, lot_footprint
-from ledger.records import LotState
-from ledger.store import Store
-from services.access import Scope
-from services.access.rules import Rule
-from services.gateway.api.filters import (
+from millmark.ledger.provenance import Certificate, listings
+from millmark.ledger.provenance.answers import CustodyChange, Lot
+from millmark.ledger.provenance.footprints import LotFootprint, lot_footprint
+from millmark.ledger.records import LotState
+from millmark.ledger.store import Store
+from millmark.services.access import Scope
+from millmark.services.access.rules import Rule
+from millmark.services.gateway.api.filters import (
     Called,
     OfLot,
     OfModel,
@@ -25,12 +25,18 @@ from services.gateway.api.filters import (
     reply_page,
     state_value,
 )
-from services.gateway.http import example_values as examples
-from services.gateway.http.authentication import CurrentPrincipal
-from services.gateway.http.paging import Paging
-from services.gateway.http.responses import PROBLEMS_400_404, PROBLEMS_404, IfNoneMatch, Subject, reply_with_etag
-from services.gateway.http.route_table import RouteTable
-from services.gateway.http.routes import Routes
+from millmark.services.gateway.http import example_values as examples
+from millmark.services.gateway.http.authentication import CurrentPrincipal
+from millmark.services.gateway.http.paging import Paging
+from millmark.services.gateway.http.responses import (
+    PROBLEMS_400_404,
+    PROBLEMS_404,
+    IfNoneMatch,
+    Subject,
+    reply_with_etag,
+)
+from millmark.services.gateway.http.route_table import RouteTable
+from millmark.services.gateway.http.routes import Routes
 
 __all__ = ["add_lots"]
 

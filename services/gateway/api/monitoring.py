@@ -9,22 +9,22 @@ from typing import Any
 from fastapi import Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from ledger.errors import LedgerSetBackError, OutboxOlderError
-from ledger.provenance.jsonform import Printable
-from ledger.store import Store
-from ledger.store.outbox import Outbox
-from services.access import Scope
-from services.access.rules import Rule
-from services.gateway.follower import FollowerThread
-from services.gateway.http import example_values as examples
-from services.gateway.http.responses import PROBLEM, Problems, refer_to, reply
-from services.gateway.http.route_table import RouteTable
-from services.gateway.http.routes import Routes
-from services.gateway.http.schemas import model_of
-from services.gateway.metrics import Metrics
-from services.gateway.readiness import Readiness, ReadinessReport
-from services.handover.repository import count_handovers
-from services.serving.troubles import Trouble
+from millmark.ledger.errors import LedgerSetBackError, OutboxOlderError
+from millmark.ledger.provenance.jsonform import Printable
+from millmark.ledger.store import Store
+from millmark.ledger.store.outbox import Outbox
+from millmark.services.access import Scope
+from millmark.services.access.rules import Rule
+from millmark.services.gateway.follower import FollowerThread
+from millmark.services.gateway.http import example_values as examples
+from millmark.services.gateway.http.responses import PROBLEM, Problems, refer_to, reply
+from millmark.services.gateway.http.route_table import RouteTable
+from millmark.services.gateway.http.routes import Routes
+from millmark.services.gateway.http.schemas import model_of
+from millmark.services.gateway.metrics import Metrics
+from millmark.services.gateway.readiness import Readiness, ReadinessReport
+from millmark.services.handover.repository import count_handovers
+from millmark.services.serving.troubles import Trouble
 
 __all__ = ["Health", "Ready", "add_monitoring"]
 

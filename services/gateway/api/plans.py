@@ -9,19 +9,19 @@ from typing import Annotated
 
 from fastapi import Path, Query, Response
 
-from ledger.plans.check import Unseen
-from ledger.store import Book, Rows, Store
-from services.access import Scope
-from services.access.rules import Rule
-from services.gateway.api.filters import parse_subject
-from services.gateway.http import example_values as examples
-from services.gateway.http.authentication import CurrentPrincipal
-from services.gateway.http.paging import Key, Paging
-from services.gateway.http.responses import PROBLEMS_400_404, PROBLEMS_404, IfNoneMatch, reply_with_etag
-from services.gateway.http.route_table import RouteTable
-from services.gateway.http.routes import Routes
-from services.planning.repository import PlanningRepository
-from services.planning.showing import (
+from millmark.ledger.plans.check import Unseen
+from millmark.ledger.store import Book, Rows, Store
+from millmark.services.access import Scope
+from millmark.services.access.rules import Rule
+from millmark.services.gateway.api.filters import parse_subject
+from millmark.services.gateway.http import example_values as examples
+from millmark.services.gateway.http.authentication import CurrentPrincipal
+from millmark.services.gateway.http.paging import Key, Paging
+from millmark.services.gateway.http.responses import PROBLEMS_400_404, PROBLEMS_404, IfNoneMatch, reply_with_etag
+from millmark.services.gateway.http.route_table import RouteTable
+from millmark.services.gateway.http.routes import Routes
+from millmark.services.planning.repository import PlanningRepository
+from millmark.services.planning.showing import (
     CallShown,
     CauseShown,
     LegShown,
@@ -33,7 +33,7 @@ from services.planning.showing import (
     ShareShown,
     WindowShown,
 )
-from services.planning.tying import Ties
+from millmark.services.planning.tying import Ties
 
 __all__ = ["add_plans"]
 

@@ -7,19 +7,26 @@ from typing import Annotated
 
 from fastapi import Query, Response
 
-from ledger.merkle import Tree, leaf_hash
-from ledger.provenance import evidence_proofs, listings
-from ledger.provenance.answers import Anchor, Machine, Stream
-from ledger.provenance.footprints import AssignmentEnergy, assignment_energy
-from ledger.provenance.resource_answers import ConsistencyProof, InclusionProof, OpenedStream
-from ledger.store import Store
-from services.access import Scope
-from services.access.rules import Rule
-from services.gateway.api.filters import Called, OfMachine, OfParticipant, build_filters, parse_subject, reply_page
-from services.gateway.http import example_values as examples
-from services.gateway.http.authentication import CurrentPrincipal
-from services.gateway.http.paging import Paging
-from services.gateway.http.responses import (
+from millmark.ledger.merkle import Tree, leaf_hash
+from millmark.ledger.provenance import evidence_proofs, listings
+from millmark.ledger.provenance.answers import Anchor, Machine, Stream
+from millmark.ledger.provenance.footprints import AssignmentEnergy, assignment_energy
+from millmark.ledger.provenance.resource_answers import ConsistencyProof, InclusionProof, OpenedStream
+from millmark.ledger.store import Store
+from millmark.services.access import Scope
+from millmark.services.access.rules import Rule
+from millmark.services.gateway.api.filters import (
+    Called,
+    OfMachine,
+    OfParticipant,
+    build_filters,
+    parse_subject,
+    reply_page,
+)
+from millmark.services.gateway.http import example_values as examples
+from millmark.services.gateway.http.authentication import CurrentPrincipal
+from millmark.services.gateway.http.paging import Paging
+from millmark.services.gateway.http.responses import (
     MAX_SEQUENCE,
     PROBLEMS_400_404,
     PROBLEMS_404,
@@ -28,9 +35,9 @@ from services.gateway.http.responses import (
     Subject,
     reply_with_etag,
 )
-from services.gateway.http.route_table import Examples, RouteTable
-from services.gateway.http.routes import Routes
-from services.serving.parameters import WholeNumber
+from millmark.services.gateway.http.route_table import Examples, RouteTable
+from millmark.services.gateway.http.routes import Routes
+from millmark.services.serving.parameters import WholeNumber
 
 __all__ = ["add_proofs"]
 

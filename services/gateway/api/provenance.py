@@ -10,19 +10,28 @@ from urllib.parse import unquote
 
 from fastapi import Path, Query, Request, Response
 
-from ledger import provenance
-from ledger.ids import MAX_IDENTIFIER_LENGTH
-from ledger.provenance import MAX_RECALLED, MAX_TRACED, Certificate, Direction, Limits, OrderTrace, Recall, Trace
-from ledger.provenance.recall_answers import Holder, RecallCounts
-from ledger.records import ALL_ROLES, CertificateStatus, ModelState, Role
-from ledger.store import Store
-from services.access import Scope
-from services.access.rules import Rule
-from services.cache import StateCache
-from services.gateway.http import example_values as examples
-from services.gateway.http.authentication import CurrentPrincipal
-from services.gateway.http.example_values import IDENTIFIER
-from services.gateway.http.responses import (
+from millmark.ledger import provenance
+from millmark.ledger.ids import MAX_IDENTIFIER_LENGTH
+from millmark.ledger.provenance import (
+    MAX_RECALLED,
+    MAX_TRACED,
+    Certificate,
+    Direction,
+    Limits,
+    OrderTrace,
+    Recall,
+    Trace,
+)
+from millmark.ledger.provenance.recall_answers import Holder, RecallCounts
+from millmark.ledger.records import ALL_ROLES, CertificateStatus, ModelState, Role
+from millmark.ledger.store import Store
+from millmark.services.access import Scope
+from millmark.services.access.rules import Rule
+from millmark.services.cache import StateCache
+from millmark.services.gateway.http import example_values as examples
+from millmark.services.gateway.http.authentication import CurrentPrincipal
+from millmark.services.gateway.http.example_values import IDENTIFIER
+from millmark.services.gateway.http.responses import (
     MAX_SEQUENCE,
     PROBLEMS_400_404,
     IfNoneMatch,
@@ -30,9 +39,9 @@ from services.gateway.http.responses import (
     reply_with_etag,
     with_etag,
 )
-from services.gateway.http.route_table import RouteTable
-from services.gateway.http.routes import Routes
-from services.serving.parameters import WholeNumber
+from millmark.services.gateway.http.route_table import RouteTable
+from millmark.services.gateway.http.routes import Routes
+from millmark.services.serving.parameters import WholeNumber
 
 __all__ = ["CachedTraces", "add_provenance"]
 

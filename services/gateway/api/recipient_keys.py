@@ -5,17 +5,17 @@ from __future__ import annotations
 from fastapi import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from ledger.errors import InputError
-from services.access import Scope
-from services.access.rules import Rule
-from services.documents import Recipients
-from services.documents.views import RecipientKey
-from services.gateway.api.documents import ParticipantNumber
-from services.gateway.http import example_values as examples
-from services.gateway.http.authentication import Clock, CurrentPrincipal
-from services.gateway.http.responses import PROBLEM, PROBLEMS_404, IfNoneMatch, reply, reply_with_etag
-from services.gateway.http.route_table import RouteTable
-from services.gateway.http.routes import Routes
+from millmark.ledger.errors import InputError
+from millmark.services.access import Scope
+from millmark.services.access.rules import Rule
+from millmark.services.documents import Recipients
+from millmark.services.documents.views import RecipientKey
+from millmark.services.gateway.api.documents import ParticipantNumber
+from millmark.services.gateway.http import example_values as examples
+from millmark.services.gateway.http.authentication import Clock, CurrentPrincipal
+from millmark.services.gateway.http.responses import PROBLEM, PROBLEMS_404, IfNoneMatch, reply, reply_with_etag
+from millmark.services.gateway.http.route_table import RouteTable
+from millmark.services.gateway.http.routes import Routes
 
 __all__ = ["add_recipient_keys"]
 

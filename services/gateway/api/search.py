@@ -6,15 +6,15 @@ from typing import Annotated
 
 from fastapi import Query, Response
 
-from ledger.provenance.search import MAX_FOUND, MAX_TEXT, Found, FoundKind, FoundThings, search
-from ledger.store import Store
-from services.access import Scope
-from services.access.rules import Rule
-from services.gateway.http.authentication import CurrentPrincipal
-from services.gateway.http.example_values import IDENTIFIER
-from services.gateway.http.responses import PROBLEMS_400_404, reply
-from services.gateway.http.route_table import RouteTable
-from services.gateway.http.routes import Routes
+from millmark.ledger.provenance.search import MAX_FOUND, MAX_TEXT, Found, FoundKind, FoundThings, search
+from millmark.ledger.store import Store
+from millmark.services.access import Scope
+from millmark.services.access.rules import Rule
+from millmark.services.gateway.http.authentication import CurrentPrincipal
+from millmark.services.gateway.http.example_values import IDENTIFIER
+from millmark.services.gateway.http.responses import PROBLEMS_400_404, reply
+from millmark.services.gateway.http.route_table import RouteTable
+from millmark.services.gateway.http.routes import Routes
 
 __all__ = ["add_search"]
 

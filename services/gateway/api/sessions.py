@@ -9,21 +9,21 @@ from typing import Annotated, Any
 from fastapi import Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from ledger.errors import InputError, SigningError
-from ledger.keys import parse_address
-from ledger.provenance.jsonform import Printable, moment
-from ledger.records import Role
-from ledger.store import Store
-from services.access import CredentialKind, Principal, SignIn, revoke
-from services.access.people.pairing import Pairing
-from services.access.rules import PUBLIC, Rule
-from services.access.sessions import PERSON_IDLE_S
-from services.access.siwe import MAX_MESSAGE_CHARACTERS, SignInMessage
-from services.gateway.http import example_values as examples
-from services.gateway.http.authentication import Clock, CurrentPrincipal
-from services.gateway.http.responses import PROBLEM, reply
-from services.gateway.http.route_table import RouteTable
-from services.gateway.http.routes import Routes
+from millmark.ledger.errors import InputError, SigningError
+from millmark.ledger.keys import parse_address
+from millmark.ledger.provenance.jsonform import Printable, moment
+from millmark.ledger.records import Role
+from millmark.ledger.store import Store
+from millmark.services.access import CredentialKind, Principal, SignIn, revoke
+from millmark.services.access.people.pairing import Pairing
+from millmark.services.access.rules import PUBLIC, Rule
+from millmark.services.access.sessions import PERSON_IDLE_S
+from millmark.services.access.siwe import MAX_MESSAGE_CHARACTERS, SignInMessage
+from millmark.services.gateway.http import example_values as examples
+from millmark.services.gateway.http.authentication import Clock, CurrentPrincipal
+from millmark.services.gateway.http.responses import PROBLEM, reply
+from millmark.services.gateway.http.route_table import RouteTable
+from millmark.services.gateway.http.routes import Routes
 
 __all__ = ["Caller", "MessageToSign", "OpenedSession", "PersonSession", "add_sessions"]
 

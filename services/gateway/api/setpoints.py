@@ -8,13 +8,13 @@ from typing import Annotated
 from fastapi import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from ledger.records import Role
-from services.access import Scope
-from services.access.rules import Rule
-from services.gateway.http import example_values as examples
-from services.gateway.http.authentication import CurrentPrincipal
-from services.gateway.http.paging import Paging
-from services.gateway.http.responses import (
+from millmark.ledger.records import Role
+from millmark.services.access import Scope
+from millmark.services.access.rules import Rule
+from millmark.services.gateway.http import example_values as examples
+from millmark.services.gateway.http.authentication import CurrentPrincipal
+from millmark.services.gateway.http.paging import Paging
+from millmark.services.gateway.http.responses import (
     PROBLEMS_400_404,
     PROBLEMS_404,
     IfNoneMatch,
@@ -22,12 +22,12 @@ from services.gateway.http.responses import (
     reply,
     reply_with_etag,
 )
-from services.gateway.http.route_table import RouteTable
-from services.gateway.http.routes import Routes
-from services.setpoints import Inbox, SetpointDocument, SetpointShown, SetpointValue
-from services.setpoints.document import MAX_VALUES, Forecast
-from services.setpoints.inbox import MOST_OPEN_S
-from services.setpoints.views import ForecastShown, ValueShown
+from millmark.services.gateway.http.route_table import RouteTable
+from millmark.services.gateway.http.routes import Routes
+from millmark.services.setpoints import Inbox, SetpointDocument, SetpointShown, SetpointValue
+from millmark.services.setpoints.document import MAX_VALUES, Forecast
+from millmark.services.setpoints.inbox import MOST_OPEN_S
+from millmark.services.setpoints.views import ForecastShown, ValueShown
 
 __all__ = ["add_setpoints"]
 

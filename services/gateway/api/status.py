@@ -9,17 +9,17 @@ from typing import TypeAlias
 
 from fastapi import Response
 
-from ledger.index import IndexStatus, fetch_status
-from ledger.provenance.jsonform import Printable, moment
-from ledger.store import Store
-from ledger.store.outbox import Outbox, OutboxState
-from services.access import Scope
-from services.access.rules import Rule
-from services.gateway.follower import Failure, FollowerSnapshot, FollowerThread, Head
-from services.gateway.http import example_values as examples
-from services.gateway.http.responses import PROBLEM, reply
-from services.gateway.http.route_table import RouteTable
-from services.gateway.http.routes import Routes
+from millmark.ledger.index import IndexStatus, fetch_status
+from millmark.ledger.provenance.jsonform import Printable, moment
+from millmark.ledger.store import Store
+from millmark.ledger.store.outbox import Outbox, OutboxState
+from millmark.services.access import Scope
+from millmark.services.access.rules import Rule
+from millmark.services.gateway.follower import Failure, FollowerSnapshot, FollowerThread, Head
+from millmark.services.gateway.http import example_values as examples
+from millmark.services.gateway.http.responses import PROBLEM, reply
+from millmark.services.gateway.http.route_table import RouteTable
+from millmark.services.gateway.http.routes import Routes
 
 __all__ = ["GatewayStatus", "StatusReader", "add_status", "build_status", "fetch_gateway_status"]
 

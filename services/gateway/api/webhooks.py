@@ -11,17 +11,17 @@ from typing import Annotated, Literal
 from fastapi import Path, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.access import Principal, Scope
-from services.access.rules import Rule
-from services.gateway.http import example_values as examples
-from services.gateway.http.authentication import CurrentPrincipal
-from services.gateway.http.responses import PROBLEMS_400, PROBLEMS_404, PROBLEMS_422, reply
-from services.gateway.http.route_table import RouteTable
-from services.gateway.http.routes import Routes
-from services.gateway.http.schemas import model_of
-from services.webhooks.feed import parse_position
-from services.webhooks.http_post import Mode
-from services.webhooks.subscriptions import NewWebhook, Subscriber, Subscriptions, Webhook
+from millmark.services.access import Principal, Scope
+from millmark.services.access.rules import Rule
+from millmark.services.gateway.http import example_values as examples
+from millmark.services.gateway.http.authentication import CurrentPrincipal
+from millmark.services.gateway.http.responses import PROBLEMS_400, PROBLEMS_404, PROBLEMS_422, reply
+from millmark.services.gateway.http.route_table import RouteTable
+from millmark.services.gateway.http.routes import Routes
+from millmark.services.gateway.http.schemas import model_of
+from millmark.services.webhooks.feed import parse_position
+from millmark.services.webhooks.http_post import Mode
+from millmark.services.webhooks.subscriptions import NewWebhook, Subscriber, Subscriptions, Webhook
 
 __all__ = ["Webhooks", "add_webhooks"]
 

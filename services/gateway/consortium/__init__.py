@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.gateway.consortium.desk import GatewayConsortiumDesk
-from services.gateway.consortium.upkeep import Upkeep
+from millmark.services.gateway.consortium.desk import GatewayConsortiumDesk
+from millmark.services.gateway.consortium.upkeep import Upkeep
 
 __all__ = ["GatewayConsortiumDesk", "Upkeep"]

@@ -10,25 +10,32 @@ from dataclasses import replace
 from functools import partial
 from itertools import islice
 
-from ledger.chain import Chain
-from ledger.chain.council import Council, Motion, MotionState, build_call, describe_call
-from ledger.claims import build_claims
-from ledger.errors import DuplicateRecordError, InputError, NotFoundError
-from ledger.records import PublicationKind, Publish, Record, Reinstate, Suspend
-from ledger.signatures import Signer
-from ledger.store import Book, Connection, Registry, Rows, Store
-from ledger.store.outbox import Outbox, OutboxState, QueuedRecord
-from ledger.store.rows import ParticipantRow, RecordRow
-from services.directory.document import SignedDirectory
-from services.directory.following import Operators, published_digest, verify_publishable
-from services.directory.grounds import ConsortiumGround
-from services.directory.issuing import draft_entries, issue_directory, keep_admission, verify_admissible
-from services.directory.repository import DirectoryRepository
-from services.gateway.consortium.governing import MOST_MOTIONS, Governing
-from services.gateway.recording import Recorder
-from services.gateway.recording.repository import RecordingRow
-from services.home import AdmissionRequest, Candidate, candidate_of, find_admitted, find_unaccepted, parse_request
-from services.home.admissions import (
+from millmark.ledger.chain import Chain
+from millmark.ledger.chain.council import Council, Motion, MotionState, build_call, describe_call
+from millmark.ledger.claims import build_claims
+from millmark.ledger.errors import DuplicateRecordError, InputError, NotFoundError
+from millmark.ledger.records import PublicationKind, Publish, Record, Reinstate, Suspend
+from millmark.ledger.signatures import Signer
+from millmark.ledger.store import Book, Connection, Registry, Rows, Store
+from millmark.ledger.store.outbox import Outbox, OutboxState, QueuedRecord
+from millmark.ledger.store.rows import ParticipantRow, RecordRow
+from millmark.services.directory.document import SignedDirectory
+from millmark.services.directory.following import Operators, published_digest, verify_publishable
+from millmark.services.directory.grounds import ConsortiumGround
+from millmark.services.directory.issuing import draft_entries, issue_directory, keep_admission, verify_admissible
+from millmark.services.directory.repository import DirectoryRepository
+from millmark.services.gateway.consortium.governing import MOST_MOTIONS, Governing
+from millmark.services.gateway.recording import Recorder
+from millmark.services.gateway.recording.repository import RecordingRow
+from millmark.services.home import (
+    AdmissionRequest,
+    Candidate,
+    candidate_of,
+    find_admitted,
+    find_unaccepted,
+    parse_request,
+)
+from millmark.services.home.admissions import (
     ENDED,
     cancel_failed,
     find_admission,
@@ -36,8 +43,8 @@ from services.home.admissions import (
     names_of,
     verify_same_admission,
 )
-from services.home.candidates import keep_candidate, verify_for_this_ledger
-from services.portal.consortium_desk import Change, Governance, MotionView, Vote, Waiting, votes_of
+from millmark.services.home.candidates import keep_candidate, verify_for_this_ledger
+from millmark.services.portal.consortium_desk import Change, Governance, MotionView, Vote, Waiting, votes_of
 
 __all__ = ["GatewayConsortiumDesk"]
 

@@ -9,12 +9,12 @@ from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import cast
 
-from ledger.chain import Chain
-from ledger.chain.council import Council, Motion, describe_call, find_council
-from ledger.errors import ChainError, NotFoundError, WrongContractError
-from ledger.records import Contract
-from services.directory.grounds import ConsortiumGround
-from services.portal.consortium_desk import CouncilView, Governance, MotionView
+from millmark.ledger.chain import Chain
+from millmark.ledger.chain.council import Council, Motion, describe_call, find_council
+from millmark.ledger.errors import ChainError, NotFoundError, WrongContractError
+from millmark.ledger.records import Contract
+from millmark.services.directory.grounds import ConsortiumGround
+from millmark.services.portal.consortium_desk import CouncilView, Governance, MotionView
 
 __all__ = ["MOST_MOTIONS", "Governing"]
 

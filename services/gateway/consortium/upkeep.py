@@ -6,15 +6,15 @@ from collections.abc import Callable
 
 from structlog.typing import FilteringBoundLogger
 
-from ledger.chain import Chain
-from ledger.errors import MillmarkError, WrongContractError
-from ledger.store import Store
-from services.directory.document import SignedDirectory
-from services.directory.errors import DirectoryError
-from services.directory.following import fetch_operators, published_digest, take_directory
-from services.directory.repository import DirectoryRepository, DirectoryState
-from services.home.candidates import keep_numbers
-from services.serving.loop import Loop
+from millmark.ledger.chain import Chain
+from millmark.ledger.errors import MillmarkError, WrongContractError
+from millmark.ledger.store import Store
+from millmark.services.directory.document import SignedDirectory
+from millmark.services.directory.errors import DirectoryError
+from millmark.services.directory.following import fetch_operators, published_digest, take_directory
+from millmark.services.directory.repository import DirectoryRepository, DirectoryState
+from millmark.services.home.candidates import keep_numbers
+from millmark.services.serving.loop import Loop
 
 __all__ = ["Upkeep"]
 

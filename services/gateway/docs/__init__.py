@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from services.gateway.docs.openapi import add_documentation, complete_document
+from millmark.services.gateway.docs.openapi import add_documentation, complete_document
 
 __all__ = ["add_documentation", "complete_document"]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ledger.records import ALL_ROLES
-from services.access.rules import MAX_BODY_BYTES, Rule
-from services.gateway.http.route_table import Route, RouteTable
+from millmark.ledger.records import ALL_ROLES
+from millmark.services.access.rules import MAX_BODY_BYTES, Rule
+from millmark.services.gateway.http.route_table import Route, RouteTable
 
 __all__ = ["BEGIN", "END", "build_access_table", "replace_table"]
 

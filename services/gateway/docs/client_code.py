@@ -1,4 +1,4 @@
-"""Python code of the methods and types of `services.client`, made from the OpenAPI document.
+"""Python code of the methods and types of `millmark.services.client`, made from the OpenAPI document.
 
 `scripts/generate_client` writes them; a test holds the checked-in code equal to what this module makes.
 """
@@ -25,7 +25,7 @@ NOT_IN_CLIENT: Mapping[str, str] = {
 }
 """Operations without a method, and why."""
 _TAGS_ELSEWHERE = {"relay", "epcis"}
-"""services.relay has the client of the first; the second is GS1's own API."""
+"""millmark.services.relay has the client of the first; the second is GS1's own API."""
 _ROOMS = {
     "orders": "orders",
     "assignments": "orders",
@@ -86,14 +86,14 @@ def _room_module(room: str, methods: str, code: _Code) -> str:
     iterator = "from collections.abc import Iterator\n" if "Iterator[" in methods else ""
     return (
         f"{_HEAD.format(about=f'Methods of the API: {room}')}\n{iterator}from typing import {typing}\n\n"
-        f"from services.client.shapes import {used}\nfrom services.client.transport import Methods\n\n"
+        f"from millmark.services.client.shapes import {used}\nfrom millmark.services.client.transport import Methods\n\n"
         f'__all__ = ["{_class_of(room)}"]\n\n\nclass {_class_of(room)}(Methods):\n{methods}'
     )
 
 
 def _whole(rooms: Mapping[str, object]) -> str:
     names = sorted(rooms)
-    imports = "".join(f"from services.client.methods.{room} import {_class_of(room)}\n" for room in names)
+    imports = "".join(f"from millmark.services.client.methods.{room} import {_class_of(room)}\n" for room in names)
     bases = ", ".join(map(_class_of, names))
     return (
         f"{_HEAD.format(about='All methods of the API')}\n{imports}\n"

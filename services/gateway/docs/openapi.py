@@ -19,13 +19,13 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from ledger.provenance.jsonform import Printable
-from services.access.rules import PUBLIC
-from services.gateway.http.example_values import IDENTIFIER
-from services.gateway.http.idempotency import REPLAYED
-from services.gateway.http.problems import MEDIA_TYPE, Problem
-from services.gateway.http.responses import ETAG_EXAMPLE, PROBLEM_MODEL, refer_to
-from services.gateway.http.route_table import Examples, Route, RouteTable
+from millmark.ledger.provenance.jsonform import Printable
+from millmark.services.access.rules import PUBLIC
+from millmark.services.gateway.http.example_values import IDENTIFIER
+from millmark.services.gateway.http.idempotency import REPLAYED
+from millmark.services.gateway.http.problems import MEDIA_TYPE, Problem
+from millmark.services.gateway.http.responses import ETAG_EXAMPLE, PROBLEM_MODEL, refer_to
+from millmark.services.gateway.http.route_table import Examples, Route, RouteTable
 
 __all__ = ["add_documentation", "complete_document"]
 

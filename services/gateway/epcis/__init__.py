@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from services.gateway.epcis.endpoints import add_epcis
-from services.gateway.epcis.negotiation import reword_problem
-from services.gateway.epcis.standing_queries import QuerySource
+from millmark.services.gateway.epcis.endpoints import add_epcis
+from millmark.services.gateway.epcis.negotiation import reword_problem
+from millmark.services.gateway.epcis.standing_queries import QuerySource
 
 __all__ = ["QuerySource", "add_epcis", "reword_problem"]

@@ -8,10 +8,10 @@ from typing import Final, cast
 
 import msgspec
 
-from ledger.canonical import Json
-from services.gateway.recording.views import RecordStatus
-from services.interop.epcis.event_queries import CONTEXT
-from services.interop.epcis.repository import EpcisCaptureRow
+from millmark.ledger.canonical import Json
+from millmark.services.gateway.recording.views import RecordStatus
+from millmark.services.interop.epcis.event_queries import CONTEXT
+from millmark.services.interop.epcis.repository import EpcisCaptureRow
 
 __all__ = ["SIMPLE", "collection", "describe_capture", "format_moment", "query_document", "recorded_of"]
 

@@ -12,23 +12,23 @@ from functools import partial
 
 from starlette.exceptions import HTTPException
 
-from ledger.canonical import Json
-from ledger.errors import InputError
-from ledger.store import Store
-from services.access import Principal
-from services.gateway.epcis.answers import describe_capture, recorded_of
-from services.gateway.epcis.known_names import find_known
-from services.gateway.epcis.negotiation import MAX_EVENTS, PREFIX
-from services.gateway.epcis.recording import EventRecording, find_record_statuses, open_recording
-from services.gateway.epcis.search import number_of, open_event_queries
-from services.gateway.http.errors import BusyError
-from services.gateway.recording import Recorder
-from services.interop.epcis.capture import Status, parse_capture
-from services.interop.epcis.capture_jobs import Behaviour, Sender, run_capture_job
-from services.interop.epcis.documents import Document
-from services.interop.epcis.event_queries import EventQueries
-from services.interop.epcis.repository import EpcisCaptureRow
-from services.serving.bounded_work import BoundedWork
+from millmark.ledger.canonical import Json
+from millmark.ledger.errors import InputError
+from millmark.ledger.store import Store
+from millmark.services.access import Principal
+from millmark.services.gateway.epcis.answers import describe_capture, recorded_of
+from millmark.services.gateway.epcis.known_names import find_known
+from millmark.services.gateway.epcis.negotiation import MAX_EVENTS, PREFIX
+from millmark.services.gateway.epcis.recording import EventRecording, find_record_statuses, open_recording
+from millmark.services.gateway.epcis.search import number_of, open_event_queries
+from millmark.services.gateway.http.errors import BusyError
+from millmark.services.gateway.recording import Recorder
+from millmark.services.interop.epcis.capture import Status, parse_capture
+from millmark.services.interop.epcis.capture_jobs import Behaviour, Sender, run_capture_job
+from millmark.services.interop.epcis.documents import Document
+from millmark.services.interop.epcis.event_queries import EventQueries
+from millmark.services.interop.epcis.repository import EpcisCaptureRow
+from millmark.services.serving.bounded_work import BoundedWork
 
 __all__ = ["CAPTURE", "CaptureService"]
 

@@ -12,16 +12,16 @@ from urllib.parse import quote
 from fastapi import Path, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from ledger.canonical import Json
-from ledger.records import ALL_ROLES, Role
-from ledger.store import Store
-from services.access import Scope
-from services.access.rules import PUBLIC, Rule
-from services.gateway.epcis import schemas
-from services.gateway.epcis.answers import describe_capture, query_document
-from services.gateway.epcis.capture import CAPTURE, CaptureService
-from services.gateway.epcis.named_queries import add_queries
-from services.gateway.epcis.negotiation import (
+from millmark.ledger.canonical import Json
+from millmark.ledger.records import ALL_ROLES, Role
+from millmark.ledger.store import Store
+from millmark.services.access import Scope
+from millmark.services.access.rules import PUBLIC, Rule
+from millmark.services.gateway.epcis import schemas
+from millmark.services.gateway.epcis.answers import describe_capture, query_document
+from millmark.services.gateway.epcis.capture import CAPTURE, CaptureService
+from millmark.services.gateway.epcis.named_queries import add_queries
+from millmark.services.gateway.epcis.negotiation import (
     CAPTURE_HEADERS,
     DISCOVERY,
     MAX_BYTES,
@@ -30,18 +30,18 @@ from services.gateway.epcis.negotiation import (
     verify_acceptable,
     verify_media_type,
 )
-from services.gateway.epcis.recording import parse_record
-from services.gateway.epcis.resources import add_resources
-from services.gateway.epcis.search import find_events, link_to_next, read_query, read_token, reply_json
-from services.gateway.epcis.subscriptions import SubscriptionParts, add_subscriptions
-from services.gateway.http.authentication import CurrentPrincipal
-from services.gateway.http.responses import PROBLEMS_422
-from services.gateway.http.route_table import Examples, Route, RouteTable
-from services.gateway.http.routes import Routes
-from services.gateway.recording import Recorder
-from services.gateway.recording.views import RecordStatus
-from services.interop.epcis.event_hash import PROFILE
-from services.interop.epcis.repository import EpcisCaptureRow
+from millmark.services.gateway.epcis.recording import parse_record
+from millmark.services.gateway.epcis.resources import add_resources
+from millmark.services.gateway.epcis.search import find_events, link_to_next, read_query, read_token, reply_json
+from millmark.services.gateway.epcis.subscriptions import SubscriptionParts, add_subscriptions
+from millmark.services.gateway.http.authentication import CurrentPrincipal
+from millmark.services.gateway.http.responses import PROBLEMS_422
+from millmark.services.gateway.http.route_table import Examples, Route, RouteTable
+from millmark.services.gateway.http.routes import Routes
+from millmark.services.gateway.recording import Recorder
+from millmark.services.gateway.recording.views import RecordStatus
+from millmark.services.interop.epcis.event_hash import PROFILE
+from millmark.services.interop.epcis.repository import EpcisCaptureRow
 
 __all__ = ["EVENTS", "add_epcis"]
 

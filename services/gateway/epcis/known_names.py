@@ -6,17 +6,17 @@ import json
 from collections.abc import Callable, Collection
 from functools import lru_cache
 
-from ledger.claims import parse_claims
-from ledger.errors import IdentifierError
-from ledger.ids import Identity, canonical_identifier, identifier_hash
-from ledger.provenance.labels import Named, find_items
-from ledger.records import Item, LotState, ReceiveLot
-from ledger.store import Book, Connection, Lineage, Rows, Store
-from ledger.store.outbox import Outbox, OutboxState
-from ledger.store.rows import LotRow, ParticipantRow
-from services.directory import DirectoryEntry, DirectoryRepository
-from services.gateway.recording.repository import RecordingRepository, describe_subjects
-from services.interop.epcis.mapping import Known
+from millmark.ledger.claims import parse_claims
+from millmark.ledger.errors import IdentifierError
+from millmark.ledger.ids import Identity, canonical_identifier, identifier_hash
+from millmark.ledger.provenance.labels import Named, find_items
+from millmark.ledger.records import Item, LotState, ReceiveLot
+from millmark.ledger.store import Book, Connection, Lineage, Rows, Store
+from millmark.ledger.store.outbox import Outbox, OutboxState
+from millmark.ledger.store.rows import LotRow, ParticipantRow
+from millmark.services.directory import DirectoryEntry, DirectoryRepository
+from millmark.services.gateway.recording.repository import RecordingRepository, describe_subjects
+from millmark.services.interop.epcis.mapping import Known
 
 __all__ = ["find_known", "find_parties"]
 

@@ -8,14 +8,14 @@ from typing import Annotated, Final
 from fastapi import Path, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from ledger.canonical import Json, canonical_json
-from ledger.store import Store
-from services.access import Principal, Scope
-from services.access.rules import Rule
-from services.gateway.epcis import schemas
-from services.gateway.epcis.answers import query_document
-from services.gateway.epcis.negotiation import PREFIX, verify_acceptable, verify_media_type
-from services.gateway.epcis.search import (
+from millmark.ledger.canonical import Json, canonical_json
+from millmark.ledger.store import Store
+from millmark.services.access import Principal, Scope
+from millmark.services.access.rules import Rule
+from millmark.services.gateway.epcis import schemas
+from millmark.services.gateway.epcis.answers import query_document
+from millmark.services.gateway.epcis.negotiation import PREFIX, verify_acceptable, verify_media_type
+from millmark.services.gateway.epcis.search import (
     find_events,
     link_to_next,
     number_of,
@@ -24,11 +24,11 @@ from services.gateway.epcis.search import (
     read_token,
     reply_json,
 )
-from services.gateway.http.authentication import CurrentPrincipal
-from services.gateway.http.responses import PROBLEM
-from services.gateway.http.routes import Routes
-from services.interop.epcis.named_queries import NAME, NamedQueries, SubscriptionError, parse_definition
-from services.webhooks.repository import WebhookRepository
+from millmark.services.gateway.http.authentication import CurrentPrincipal
+from millmark.services.gateway.http.responses import PROBLEM
+from millmark.services.gateway.http.routes import Routes
+from millmark.services.interop.epcis.named_queries import NAME, NamedQueries, SubscriptionError, parse_definition
+from millmark.services.webhooks.repository import WebhookRepository
 
 __all__ = ["QUERIES", "add_queries"]
 

@@ -11,12 +11,12 @@ from typing import Final
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 
-from ledger.errors import InputError
-from services.gateway.http.errors import CursorError
-from services.gateway.http.problems import Problem
-from services.interop.epcis.capture_jobs import Behaviour
-from services.interop.epcis.named_queries import QueryNameTakenError, SubscriptionError, UnknownQueryError
-from services.interop.epcis.query_parameters import QueryError, QueryTooComplexError, QueryTooLargeError
+from millmark.ledger.errors import InputError
+from millmark.services.gateway.http.errors import CursorError
+from millmark.services.gateway.http.problems import Problem
+from millmark.services.interop.epcis.capture_jobs import Behaviour
+from millmark.services.interop.epcis.named_queries import QueryNameTakenError, SubscriptionError, UnknownQueryError
+from millmark.services.interop.epcis.query_parameters import QueryError, QueryTooComplexError, QueryTooLargeError
 
 __all__ = [
     "CAPTURE_HEADERS",

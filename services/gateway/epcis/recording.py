@@ -11,17 +11,17 @@ import json
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from ledger.errors import InputError
-from ledger.ids import Identity, SubjectKind, identifier_hash
-from ledger.records import ReceiveLot, Record, TransformLots
-from ledger.store import Book, Connection, Store
-from ledger.store.outbox import Outbox
-from services.access import ForbiddenError, Principal, Scope
-from services.gateway.http.errors import NoSignerError
-from services.gateway.recording import Recorder
-from services.gateway.recording.repository import RecordingRow, describe_subjects
-from services.gateway.recording.views import RecordStatus, build_record_status
-from services.interop.epcis.mapping import Proposal
+from millmark.ledger.errors import InputError
+from millmark.ledger.ids import Identity, SubjectKind, identifier_hash
+from millmark.ledger.records import ReceiveLot, Record, TransformLots
+from millmark.ledger.store import Book, Connection, Store
+from millmark.ledger.store.outbox import Outbox
+from millmark.services.access import ForbiddenError, Principal, Scope
+from millmark.services.gateway.http.errors import NoSignerError
+from millmark.services.gateway.recording import Recorder
+from millmark.services.gateway.recording.repository import RecordingRow, describe_subjects
+from millmark.services.gateway.recording.views import RecordStatus, build_record_status
+from millmark.services.interop.epcis.mapping import Proposal
 
 __all__ = ["EventRecording", "find_record_statuses", "open_recording", "parse_record"]
 

@@ -9,20 +9,20 @@ from typing import Annotated, Final
 
 from fastapi import Path, Request, Response
 
-from services.access import Principal, Scope
-from services.access.rules import Rule
-from services.gateway.epcis import schemas
-from services.gateway.epcis.answers import collection
-from services.gateway.epcis.capture import CaptureService
-from services.gateway.epcis.negotiation import PREFIX, verify_acceptable
-from services.gateway.epcis.search import find_events, link_to_next, read_place, read_query, reply_json
-from services.gateway.http.authentication import CurrentPrincipal
-from services.gateway.http.route_table import Examples
-from services.gateway.http.routes import Routes
-from services.interop.epcis.event_queries import ALL_RUNS, Place
-from services.interop.epcis.query_parameters import EVENT_TYPES
-from services.interop.epcis.terms import THINGS
-from services.interop.epcis.vocabulary import BIZ_STEPS, CBV, DISPOSITIONS
+from millmark.services.access import Principal, Scope
+from millmark.services.access.rules import Rule
+from millmark.services.gateway.epcis import schemas
+from millmark.services.gateway.epcis.answers import collection
+from millmark.services.gateway.epcis.capture import CaptureService
+from millmark.services.gateway.epcis.negotiation import PREFIX, verify_acceptable
+from millmark.services.gateway.epcis.search import find_events, link_to_next, read_place, read_query, reply_json
+from millmark.services.gateway.http.authentication import CurrentPrincipal
+from millmark.services.gateway.http.route_table import Examples
+from millmark.services.gateway.http.routes import Routes
+from millmark.services.interop.epcis.event_queries import ALL_RUNS, Place
+from millmark.services.interop.epcis.query_parameters import EVENT_TYPES
+from millmark.services.interop.epcis.terms import THINGS
+from millmark.services.interop.epcis.vocabulary import BIZ_STEPS, CBV, DISPOSITIONS
 
 __all__ = ["RESOURCES", "Resource", "add_resources"]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, TypedDict
 
-from services.gateway.http.example_values import IDENTIFIER
-from services.gateway.http.responses import PROBLEM, Problems
-from services.interop.epcis.event_queries import CONTEXT
-from services.interop.epcis.named_queries import NAME
-from services.interop.epcis.query_parameters import COUNTS, MAX_CHARACTERS, PARAMETERS
-from services.interop.epcis.schedules import FIELDS
+from millmark.services.gateway.http.example_values import IDENTIFIER
+from millmark.services.gateway.http.responses import PROBLEM, Problems
+from millmark.services.interop.epcis.event_queries import CONTEXT
+from millmark.services.interop.epcis.named_queries import NAME
+from millmark.services.interop.epcis.query_parameters import COUNTS, MAX_CHARACTERS, PARAMETERS
+from millmark.services.interop.epcis.schedules import FIELDS
 
 __all__ = [
     "CAPTURE_PARAMETERS",
@@ -218,7 +218,7 @@ def _body(described: str) -> _Schema:
 
 
 class Described(TypedDict):
-    """Members of a route's row (services.gateway.http.routes.Options)."""
+    """Members of a route's row (millmark.services.gateway.http.routes.Options)."""
 
     status_code: int
     responses: Problems

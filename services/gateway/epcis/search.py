@@ -9,13 +9,13 @@ from urllib.parse import quote, urlencode
 import msgspec
 from fastapi import Request, Response
 
-from ledger.store import Store
-from services.access import Principal
-from services.gateway.epcis.answers import SIMPLE, query_document
-from services.gateway.epcis.negotiation import VERSIONS, verify_acceptable
-from services.gateway.http.paging import Key, Pager
-from services.interop.epcis.event_queries import EventQueries
-from services.interop.epcis.query_parameters import ParsedQuery, QueryError, QueryTooLargeError, parse_query
+from millmark.ledger.store import Store
+from millmark.services.access import Principal
+from millmark.services.gateway.epcis.answers import SIMPLE, query_document
+from millmark.services.gateway.epcis.negotiation import VERSIONS, verify_acceptable
+from millmark.services.gateway.http.paging import Key, Pager
+from millmark.services.interop.epcis.event_queries import EventQueries
+from millmark.services.interop.epcis.query_parameters import ParsedQuery, QueryError, QueryTooLargeError, parse_query
 
 __all__ = [
     "find_events",

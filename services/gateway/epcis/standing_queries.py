@@ -15,22 +15,22 @@ from typing import Final
 
 import msgspec
 
-from ledger.canonical import Json
-from ledger.errors import NotFoundError
-from ledger.store import Connection, Store
-from services.access import Principal, Scope
-from services.access.repository import AccessRepository
-from services.gateway.epcis.answers import format_moment, query_document
-from services.gateway.epcis.search import number_of
-from services.interop.epcis.event_queries import EventQueries, Recorded
-from services.interop.epcis.named_queries import SubscriptionError, read_query_named
-from services.interop.epcis.query_parameters import parse_query
-from services.interop.epcis.repository import EpcisRepository
-from services.interop.epcis.subscription_controls import Controls, Wanted, read_controls, verify_subscribable
-from services.webhooks.repository import WebhookRepository, WebhookRow
-from services.webhooks.sources import Batch, Delivery
-from services.webhooks.subscriptions import State, Subscriber, holder_of, signing_secrets
-from services.webhooks.targets import parse_target
+from millmark.ledger.canonical import Json
+from millmark.ledger.errors import NotFoundError
+from millmark.ledger.store import Connection, Store
+from millmark.services.access import Principal, Scope
+from millmark.services.access.repository import AccessRepository
+from millmark.services.gateway.epcis.answers import format_moment, query_document
+from millmark.services.gateway.epcis.search import number_of
+from millmark.services.interop.epcis.event_queries import EventQueries, Recorded
+from millmark.services.interop.epcis.named_queries import SubscriptionError, read_query_named
+from millmark.services.interop.epcis.query_parameters import parse_query
+from millmark.services.interop.epcis.repository import EpcisRepository
+from millmark.services.interop.epcis.subscription_controls import Controls, Wanted, read_controls, verify_subscribable
+from millmark.services.webhooks.repository import WebhookRepository, WebhookRow
+from millmark.services.webhooks.sources import Batch, Delivery
+from millmark.services.webhooks.subscriptions import State, Subscriber, holder_of, signing_secrets
+from millmark.services.webhooks.targets import parse_target
 
 __all__ = ["MAX_PER_COMPANY", "MAX_PER_QUERY", "SIGNATURE", "QuerySource", "StandingQueries"]
 
@@ -167,7 +167,7 @@ def _describe(connection: Connection, row: WebhookRow) -> dict[str, Json]:
 
 
 class QuerySource:
-    """The events of named queries, for the dispatcher (services.webhooks.sources.Source)."""
+    """The events of named queries, for the dispatcher (millmark.services.webhooks.sources.Source)."""
 
     scope = Scope.PROVENANCE
 

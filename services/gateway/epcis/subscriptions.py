@@ -9,18 +9,18 @@ from typing import Annotated, Final
 from fastapi import Path, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from ledger.store import Store
-from services.access import Principal, Scope
-from services.access.rules import Rule
-from services.gateway.epcis import schemas
-from services.gateway.epcis.negotiation import PREFIX, verify_acceptable, verify_media_type
-from services.gateway.epcis.search import link_to_next, read_query, read_token, reply_json
-from services.gateway.epcis.standing_queries import StandingQueries
-from services.gateway.http.authentication import CurrentPrincipal
-from services.gateway.http.responses import PROBLEM
-from services.gateway.http.routes import Routes
-from services.interop.epcis.named_queries import NAME
-from services.interop.epcis.subscription_controls import parse_subscription
+from millmark.ledger.store import Store
+from millmark.services.access import Principal, Scope
+from millmark.services.access.rules import Rule
+from millmark.services.gateway.epcis import schemas
+from millmark.services.gateway.epcis.negotiation import PREFIX, verify_acceptable, verify_media_type
+from millmark.services.gateway.epcis.search import link_to_next, read_query, read_token, reply_json
+from millmark.services.gateway.epcis.standing_queries import StandingQueries
+from millmark.services.gateway.http.authentication import CurrentPrincipal
+from millmark.services.gateway.http.responses import PROBLEM
+from millmark.services.gateway.http.routes import Routes
+from millmark.services.interop.epcis.named_queries import NAME
+from millmark.services.interop.epcis.subscription_controls import parse_subscription
 
 __all__ = ["SUBSCRIPTIONS", "SubscriptionParts", "add_subscriptions"]
 

@@ -14,9 +14,9 @@ from fastapi import Depends, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
-from ledger.records import ALL_ROLES
-from ledger.store import Store
-from services.access import (
+from millmark.ledger.records import ALL_ROLES
+from millmark.ledger.store import Store
+from millmark.services.access import (
     ALL_SCOPES,
     OPERATOR,
     ForbiddenError,
@@ -25,14 +25,14 @@ from services.access import (
     authenticate,
     build_refusal,
 )
-from services.access.rules import Rule
-from services.access.signin import session_cookie
-from services.gateway.http.errors import StaleIndexError
-from services.gateway.http.policy import Policy
-from services.gateway.http.rate_limits import Limiter
-from services.gateway.http.route_table import RouteTable
-from services.serving.connections import name_address
-from services.serving.tls import CLIENT
+from millmark.services.access.rules import Rule
+from millmark.services.access.signin import session_cookie
+from millmark.services.gateway.http.errors import StaleIndexError
+from millmark.services.gateway.http.policy import Policy
+from millmark.services.gateway.http.rate_limits import Limiter
+from millmark.services.gateway.http.route_table import RouteTable
+from millmark.services.serving.connections import name_address
+from millmark.services.serving.tls import CLIENT
 
 __all__ = ["Authentication", "Clock", "CurrentPrincipal", "require_guarded"]
 

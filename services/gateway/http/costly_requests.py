@@ -11,9 +11,9 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.access import Principal
-from services.gateway.http.errors import BusyError, RateLimitedError
-from services.gateway.http.rate_limits import Limiter
+from millmark.services.access import Principal
+from millmark.services.gateway.http.errors import BusyError, RateLimitedError
+from millmark.services.gateway.http.rate_limits import Limiter
 
 __all__ = ["BYTES_PER_TOKEN", "PER_CALLER", "CostlyRequests"]
 

@@ -16,7 +16,7 @@ MillmarkError
 
 from __future__ import annotations
 
-from ledger.errors import InputError, MillmarkError, Retry
+from millmark.ledger.errors import InputError, MillmarkError, Retry
 
 __all__ = [
     "BusyError",

@@ -10,10 +10,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from ledger.events.lots import LotsTransformed
-from ledger.footprint import Source
-from ledger.provenance import Certificate
-from ledger.provenance.answers import (
+from millmark.ledger.events.lots import LotsTransformed
+from millmark.ledger.footprint import Source
+from millmark.ledger.provenance import Certificate
+from millmark.ledger.provenance.answers import (
     AsOf,
     CustodyChange,
     Gate,
@@ -25,9 +25,9 @@ from ledger.provenance.answers import (
     Party,
     RelatedLot,
 )
-from ledger.provenance.footprints import ContributionOf, FactorOf, LotFootprint
-from ledger.provenance.jsonform import Printable
-from ledger.records import (
+from millmark.ledger.provenance.footprints import ContributionOf, FactorOf, LotFootprint
+from millmark.ledger.provenance.jsonform import Printable
+from millmark.ledger.records import (
     CertificateStatus,
     Input,
     LotState,
@@ -38,7 +38,7 @@ from ledger.records import (
     TransformationKind,
     Verdict,
 )
-from services.gateway.http.route_table import Examples
+from millmark.services.gateway.http.route_table import Examples
 
 __all__ = [
     "BUYER",

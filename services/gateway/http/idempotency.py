@@ -28,12 +28,12 @@ from typing import Annotated
 
 from fastapi import Depends, Header, Request, Response
 
-from ledger.store import Store
-from ledger.store.process_identity import describe_process, is_gone
-from services.gateway.http.authentication import Clock, CurrentPrincipal
-from services.gateway.http.errors import InFlightError, KeyReusedError
-from services.gateway.http.middleware import body_digest
-from services.idempotency.repository import AnswerRepository, AnswerRow
+from millmark.ledger.store import Store
+from millmark.ledger.store.process_identity import describe_process, is_gone
+from millmark.services.gateway.http.authentication import Clock, CurrentPrincipal
+from millmark.services.gateway.http.errors import InFlightError, KeyReusedError
+from millmark.services.gateway.http.middleware import body_digest
+from millmark.services.idempotency.repository import AnswerRepository, AnswerRow
 
 __all__ = [
     "KEEP_S",

@@ -18,14 +18,14 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.typing import FilteringBoundLogger
 
-from services.access import Principal
-from services.audit import Access, AuditError, AuditLog
-from services.gateway.http.errors import RateLimitedError
-from services.gateway.http.problems import ErrorHandler
-from services.gateway.http.rate_limits import Limiter
-from services.gateway.http.route_table import RouteTable
-from services.serving.connections import name_address
-from services.serving.hosts import is_own_host
+from millmark.services.access import Principal
+from millmark.services.audit import Access, AuditError, AuditLog
+from millmark.services.gateway.http.errors import RateLimitedError
+from millmark.services.gateway.http.problems import ErrorHandler
+from millmark.services.gateway.http.rate_limits import Limiter
+from millmark.services.gateway.http.route_table import RouteTable
+from millmark.services.serving.connections import name_address
+from millmark.services.serving.hosts import is_own_host
 
 __all__ = ["MAX_URI_BYTES", "REQUEST_ID", "SECURITY_HEADERS", "GatewayMiddleware", "body_digest"]
 

@@ -26,13 +26,13 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from fastapi import Depends, Query, Request, Response
 from pydantic import BaseModel, Field, create_model
 
-from ledger.provenance.jsonform import Printable
-from ledger.store import Store
-from services.gateway.http.authentication import CurrentPrincipal
-from services.gateway.http.errors import CursorError
-from services.gateway.http.repository import SecretRepository
-from services.gateway.http.schemas import model_of
-from services.serving.parameters import WholeNumber
+from millmark.ledger.provenance.jsonform import Printable
+from millmark.ledger.store import Store
+from millmark.services.gateway.http.authentication import CurrentPrincipal
+from millmark.services.gateway.http.errors import CursorError
+from millmark.services.gateway.http.repository import SecretRepository
+from millmark.services.gateway.http.schemas import model_of
+from millmark.services.serving.parameters import WholeNumber
 
 __all__ = ["MAX_ITEMS", "Key", "Pager", "Paging", "page_of"]
 

@@ -7,9 +7,9 @@ import ipaddress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from ledger.errors import SettingsError
-from services.serving.hosts import LOOPBACK_HOSTS
-from services.settings import build_origin
+from millmark.ledger.errors import SettingsError
+from millmark.services.serving.hosts import LOOPBACK_HOSTS
+from millmark.services.settings import build_origin
 
 __all__ = ["Auth", "Policy", "build_policy"]
 

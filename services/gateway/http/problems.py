@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ledger.errors import (
+from millmark.ledger.errors import (
     ChainError,
     ChainUnreachableError,
     ContractRefusedError,
@@ -33,12 +33,12 @@ from ledger.errors import (
     StoreDamagedError,
     StoreError,
 )
-from ledger.provenance.jsonform import Printable
-from services.access import AccessError, UnauthenticatedError
-from services.audit import AuditError, AuditTamperedError
-from services.directory import RecipientKeyError
-from services.documents import DocumentError
-from services.gateway.http.errors import (
+from millmark.ledger.provenance.jsonform import Printable
+from millmark.services.access import AccessError, UnauthenticatedError
+from millmark.services.audit import AuditError, AuditTamperedError
+from millmark.services.directory import RecipientKeyError
+from millmark.services.documents import DocumentError
+from millmark.services.gateway.http.errors import (
     InFlightError,
     KeyReusedError,
     NameTakenError,
@@ -48,11 +48,11 @@ from services.gateway.http.errors import (
     RateLimitedError,
     TryLaterError,
 )
-from services.gateway.http.route_table import RouteTable
-from services.handover.errors import HandoverError, HandoverRefusedError
-from services.planning.errors import PlanningError
-from services.serving.failures import public_cause
-from services.serving.refusals import URI_TOO_LONG
+from millmark.services.gateway.http.route_table import RouteTable
+from millmark.services.handover.errors import HandoverError, HandoverRefusedError
+from millmark.services.planning.errors import PlanningError
+from millmark.services.serving.failures import public_cause
+from millmark.services.serving.refusals import URI_TOO_LONG
 
 __all__ = ["MEDIA_TYPE", "ErrorHandler", "Problem", "build_problem"]
 

@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from services.gateway.http.errors import RateLimitedError
+from millmark.services.gateway.http.errors import RateLimitedError
 
 __all__ = ["BURST_S", "Limiter", "Rates"]
 
@@ -23,7 +23,7 @@ _MAX_BUCKETS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Tokens per second. Most requests cost one token (`cost` in services.access.rules)."""
+    """Tokens per second. Most requests cost one token (`cost` in millmark.services.access.rules)."""
 
     participant: float = 200.0
     anonymous: float = 20.0

@@ -7,7 +7,7 @@ from secrets import token_bytes
 
 from sqlalchemy import Connection
 
-from ledger.store import Rows, Store, schema_of
+from millmark.ledger.store import Rows, Store, schema_of
 
 __all__ = ["SecretRepository", "StoredSecret"]
 

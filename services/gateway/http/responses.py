@@ -9,11 +9,11 @@ from typing import Annotated, Any, TypeAlias
 from fastapi import Header, Path, Response
 from pydantic import BaseModel
 
-from ledger.provenance.jsonform import Printable
-from services.gateway.http.errors import PreconditionError
-from services.gateway.http.problems import Problem
-from services.gateway.http.schemas import model_of
-from services.serving.parameters import WholeNumber
+from millmark.ledger.provenance.jsonform import Printable
+from millmark.services.gateway.http.errors import PreconditionError
+from millmark.services.gateway.http.problems import Problem
+from millmark.services.gateway.http.schemas import model_of
+from millmark.services.serving.parameters import WholeNumber
 
 __all__ = [
     "ETAG_EXAMPLE",

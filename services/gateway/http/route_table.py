@@ -1,7 +1,7 @@
 """All routes of a gateway. Each is one row with its permission rule and documentation; all else is derived from it.
 
 A route without a row is refused to everybody. What a caller sees of a route's results is decided by the queries
-(ledger.provenance.permissions).
+(millmark.ledger.provenance.permissions).
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from starlette.responses import Response
 from starlette.routing import compile_path
 from starlette.types import Receive, Scope, Send
 
-from ledger.canonical import Json
-from ledger.event_json import parse_value
-from services.access import ForbiddenError
-from services.access.rules import MAX_BODY_BYTES, Rule
+from millmark.ledger.canonical import Json
+from millmark.ledger.event_json import parse_value
+from millmark.services.access import ForbiddenError
+from millmark.services.access.rules import MAX_BODY_BYTES, Rule
 
 __all__ = ["Examples", "Route", "RouteTable"]
 

@@ -16,11 +16,11 @@ from typing import Any, Required, TypeAlias, TypedDict, TypeVar, Unpack, get_arg
 from fastapi import Response
 from pydantic import BaseModel
 
-from services.access.rules import Rule
-from services.gateway.http.paging import page_of
-from services.gateway.http.responses import PROBLEMS_400, PROBLEMS_404, Problems, refer_to
-from services.gateway.http.route_table import Examples, Route, RouteTable
-from services.gateway.http.schemas import model_of
+from millmark.services.access.rules import Rule
+from millmark.services.gateway.http.paging import page_of
+from millmark.services.gateway.http.responses import PROBLEMS_400, PROBLEMS_404, Problems, refer_to
+from millmark.services.gateway.http.route_table import Examples, Route, RouteTable
+from millmark.services.gateway.http.schemas import model_of
 
 __all__ = ["Options", "Routes"]
 

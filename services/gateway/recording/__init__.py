@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from services.gateway.recording.endpoints import add_recording
-from services.gateway.recording.forms import FormDesk
-from services.gateway.recording.recorder import Recorder
-from services.gateway.recording.service import RecordingService
+from millmark.services.gateway.recording.endpoints import add_recording
+from millmark.services.gateway.recording.forms import FormDesk
+from millmark.services.gateway.recording.recorder import Recorder
+from millmark.services.gateway.recording.service import RecordingService
 
 __all__ = ["FormDesk", "Recorder", "RecordingService", "add_recording"]

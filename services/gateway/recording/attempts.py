@@ -15,9 +15,9 @@ import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ledger.claims import SALT_BYTES
-from ledger.store import Store
-from services.gateway.http.repository import SecretRepository
+from millmark.ledger.claims import SALT_BYTES
+from millmark.ledger.store import Store
+from millmark.services.gateway.http.repository import SecretRepository
 
 __all__ = ["Attempt", "keep_secret"]
 

@@ -32,8 +32,8 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
 from pydantic_core import PydanticCustomError
 
-from ledger.ids import MAX_IDENTIFIER_LENGTH
-from ledger.records import (
+from millmark.ledger.ids import MAX_IDENTIFIER_LENGTH
+from millmark.ledger.records import (
     Bytes3,
     ConfirmDelivery,
     FinishAssignment,

@@ -12,21 +12,21 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeAlias, TypeVar, cast, get_args, get_origin, get_type_hints
 
-from ledger.canonical import Json, to_hex
-from ledger.claims import Claims, build_claims
-from ledger.errors import InputError, NotFoundError
-from ledger.events import Event
-from ledger.events.orders import EndProposed, RevisionProposed
-from ledger.evidence import EvidenceEntry
-from ledger.ids import Identity, identifier_hash
-from ledger.provenance import find_certified_lots, find_opening
-from ledger.provenance.listings import find_assignment
-from ledger.provenance.reader import Reader
-from ledger.provenance.traces import find_certificate_row
-from ledger.records import Contract, Item, Packed, Record
-from ledger.store import Book, Rows
-from ledger.store.rows import LotRow, RecordRow
-from services.gateway.recording.bodies import struct_of
+from millmark.ledger.canonical import Json, to_hex
+from millmark.ledger.claims import Claims, build_claims
+from millmark.ledger.errors import InputError, NotFoundError
+from millmark.ledger.events import Event
+from millmark.ledger.events.orders import EndProposed, RevisionProposed
+from millmark.ledger.evidence import EvidenceEntry
+from millmark.ledger.ids import Identity, identifier_hash
+from millmark.ledger.provenance import find_certified_lots, find_opening
+from millmark.ledger.provenance.listings import find_assignment
+from millmark.ledger.provenance.reader import Reader
+from millmark.ledger.provenance.traces import find_certificate_row
+from millmark.ledger.records import Contract, Item, Packed, Record
+from millmark.ledger.store import Book, Rows
+from millmark.ledger.store.rows import LotRow, RecordRow
+from millmark.services.gateway.recording.bodies import struct_of
 
 __all__ = [
     "Builder",

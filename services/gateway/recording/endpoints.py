@@ -9,13 +9,13 @@ from typing import Annotated, Any, Literal, TypeAlias
 from fastapi import Path, Query, Response
 from pydantic import BaseModel
 
-from services.access import Principal, Scope
-from services.access.rules import Rule
-from services.gateway.http import example_values as examples
-from services.gateway.http.authentication import CurrentPrincipal
-from services.gateway.http.idempotency import Idempotent
-from services.gateway.http.paging import Paging
-from services.gateway.http.responses import (
+from millmark.services.access import Principal, Scope
+from millmark.services.access.rules import Rule
+from millmark.services.gateway.http import example_values as examples
+from millmark.services.gateway.http.authentication import CurrentPrincipal
+from millmark.services.gateway.http.idempotency import Idempotent
+from millmark.services.gateway.http.paging import Paging
+from millmark.services.gateway.http.responses import (
     MAX_SEQUENCE,
     PROBLEMS_400_404,
     IfNoneMatch,
@@ -24,14 +24,14 @@ from services.gateway.http.responses import (
     reply,
     reply_with_etag,
 )
-from services.gateway.http.route_table import RouteTable
-from services.gateway.http.routes import Routes
-from services.gateway.recording.attempts import Attempt
-from services.gateway.recording.name_endpoints import add_names
-from services.gateway.recording.service import RecordingService, Wanted
-from services.gateway.recording.views import RecordStatus, Refusal
-from services.gateway.recording.writes import WRITES, Write
-from services.serving.parameters import WholeNumber
+from millmark.services.gateway.http.route_table import RouteTable
+from millmark.services.gateway.http.routes import Routes
+from millmark.services.gateway.recording.attempts import Attempt
+from millmark.services.gateway.recording.name_endpoints import add_names
+from millmark.services.gateway.recording.service import RecordingService, Wanted
+from millmark.services.gateway.recording.views import RecordStatus, Refusal
+from millmark.services.gateway.recording.writes import WRITES, Write
+from millmark.services.serving.parameters import WholeNumber
 
 __all__ = ["add_recording"]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from ledger.canonical import Json
-from ledger.evidence import EvidenceEntry, LeafKind, build_leaf_data
-from ledger.merkle import Tree, leaf_hash
-from ledger.store import Book
-from ledger.store.rows import StreamRow
+from millmark.ledger.canonical import Json
+from millmark.ledger.evidence import EvidenceEntry, LeafKind, build_leaf_data
+from millmark.ledger.merkle import Tree, leaf_hash
+from millmark.ledger.store import Book
+from millmark.ledger.store.rows import StreamRow
 
 __all__ = ["anchor_with", "build_event"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeAlias
 
-from services.gateway.http import example_values as examples
+from millmark.services.gateway.http import example_values as examples
 
 __all__ = [
     "AN_ORDER",

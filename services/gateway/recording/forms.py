@@ -10,16 +10,16 @@ from typing import TypeAlias
 from fastapi import Response
 from pydantic import BaseModel
 
-from ledger.records import Record
-from ledger.store import Connection
-from services.access import Principal
-from services.gateway.http.errors import InFlightError, KeyReusedError
-from services.gateway.http.idempotency import IdempotencyStore, KeyedRequest
-from services.gateway.recording.attempts import Attempt
-from services.gateway.recording.service import RecordingService, Wanted
-from services.gateway.recording.views import RecordStatus
-from services.gateway.recording.writes import WRITES, Write
-from services.portal.acting.desk import FormUsedError, Preview, Wish
+from millmark.ledger.records import Record
+from millmark.ledger.store import Connection
+from millmark.services.access import Principal
+from millmark.services.gateway.http.errors import InFlightError, KeyReusedError
+from millmark.services.gateway.http.idempotency import IdempotencyStore, KeyedRequest
+from millmark.services.gateway.recording.attempts import Attempt
+from millmark.services.gateway.recording.service import RecordingService, Wanted
+from millmark.services.gateway.recording.views import RecordStatus
+from millmark.services.gateway.recording.writes import WRITES, Write
+from millmark.services.portal.acting.desk import FormUsedError, Preview, Wish
 
 __all__ = ["FormDesk"]
 
@@ -30,7 +30,7 @@ _TRIES, _PAUSE_S = 100, 0.05
 
 
 class FormDesk:
-    """Implements services.portal.acting.desk.Desk."""
+    """Implements millmark.services.portal.acting.desk.Desk."""
 
     def __init__(self, service: RecordingService, idempotency: IdempotencyStore) -> None:
         self._service, self._idempotency = service, idempotency

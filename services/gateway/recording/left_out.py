@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ledger.records import (
+from millmark.ledger.records import (
     AcceptKey,
     AcceptOwnership,
     AcceptRecovery,

@@ -8,18 +8,18 @@ from typing import Literal
 from fastapi import Response
 from pydantic import BaseModel
 
-from ledger.ids import Identity, SubjectKind, identifier_hash
-from ledger.provenance.jsonform import Printable
-from ledger.store import Book, Store
-from services.access import Scope
-from services.access.rules import Rule
-from services.gateway.http.authentication import CurrentPrincipal
-from services.gateway.http.errors import NoSignerError
-from services.gateway.http.responses import PROBLEMS_400, reply
-from services.gateway.http.route_table import RouteTable
-from services.gateway.http.routes import Routes
-from services.gateway.recording.bodies import BODY, Identifier
-from services.gateway.recording.recorder import Recorder
+from millmark.ledger.ids import Identity, SubjectKind, identifier_hash
+from millmark.ledger.provenance.jsonform import Printable
+from millmark.ledger.store import Book, Store
+from millmark.services.access import Scope
+from millmark.services.access.rules import Rule
+from millmark.services.gateway.http.authentication import CurrentPrincipal
+from millmark.services.gateway.http.errors import NoSignerError
+from millmark.services.gateway.http.responses import PROBLEMS_400, reply
+from millmark.services.gateway.http.route_table import RouteTable
+from millmark.services.gateway.http.routes import Routes
+from millmark.services.gateway.recording.bodies import BODY, Identifier
+from millmark.services.gateway.recording.recorder import Recorder
 
 __all__ = ["add_names"]
 

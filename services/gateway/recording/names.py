@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ledger.canonical import to_hex
-from ledger.ids import Identity, SubjectKind
-from ledger.names import Deployed, NameKey, derive_identity, subjects_of
-from ledger.store import Book, Rows, Store
-from ledger.store.outbox import Outbox, OutboxState
-from ledger.store.rows import MachineRow, NameKeyRow, RecordHistoryRow, StreamRow
-from services.gateway.http.errors import NameTakenError, NoNameKeyError
-from services.gateway.recording.repository import RecordingRepository, describe_subjects
+from millmark.ledger.canonical import to_hex
+from millmark.ledger.ids import Identity, SubjectKind
+from millmark.ledger.names import Deployed, NameKey, derive_identity, subjects_of
+from millmark.ledger.store import Book, Rows, Store
+from millmark.ledger.store.outbox import Outbox, OutboxState
+from millmark.ledger.store.rows import MachineRow, NameKeyRow, RecordHistoryRow, StreamRow
+from millmark.services.gateway.http.errors import NameTakenError, NoNameKeyError
+from millmark.services.gateway.recording.repository import RecordingRepository, describe_subjects
 
 __all__ = ["Namer"]
 

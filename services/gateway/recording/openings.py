@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ledger.errors import InputError
-from ledger.provenance.reader import Reader
-from ledger.provenance.traces import find_certificate_row
-from ledger.records import CertificateState
-from ledger.store.rows import CertificateRow
-from services.inspections.challenge import build_challenge
-from services.inspections.extracts import find_kept_inference
+from millmark.ledger.errors import InputError
+from millmark.ledger.provenance.reader import Reader
+from millmark.ledger.provenance.traces import find_certificate_row
+from millmark.ledger.records import CertificateState
+from millmark.ledger.store.rows import CertificateRow
+from millmark.services.inspections.challenge import build_challenge
+from millmark.services.inspections.extracts import find_kept_inference
 
 __all__ = ["find_demanded"]
 

@@ -9,23 +9,23 @@ from contextlib import contextmanager
 
 from structlog.typing import FilteringBoundLogger
 
-from ledger.chain import Chain
-from ledger.errors import LeaseHeldError
-from ledger.ids import Identity, SubjectKind
-from ledger.keys import Signer
-from ledger.names import NameKey
-from ledger.records import Record
-from ledger.store import Book, Connection, Registry, Store
-from ledger.store.outbox import Outbox, QueuedRecord
-from ledger.store.outbox_adoption import claim_adopted, has_adopted
-from ledger.submit import Submitter, build_entry
-from services.gateway.comparison import Comparison
-from services.gateway.http.errors import NoSignerError, TryLaterError
-from services.gateway.http.idempotency import KEEP_S
-from services.gateway.recording.attempts import keep_secret
-from services.gateway.recording.names import Namer
-from services.gateway.recording.repository import RecordingRepository, RecordingRow
-from services.serving.loop import Loop
+from millmark.ledger.chain import Chain
+from millmark.ledger.errors import LeaseHeldError
+from millmark.ledger.ids import Identity, SubjectKind
+from millmark.ledger.keys import Signer
+from millmark.ledger.names import NameKey
+from millmark.ledger.records import Record
+from millmark.ledger.store import Book, Connection, Registry, Store
+from millmark.ledger.store.outbox import Outbox, QueuedRecord
+from millmark.ledger.store.outbox_adoption import claim_adopted, has_adopted
+from millmark.ledger.submit import Submitter, build_entry
+from millmark.services.gateway.comparison import Comparison
+from millmark.services.gateway.http.errors import NoSignerError, TryLaterError
+from millmark.services.gateway.http.idempotency import KEEP_S
+from millmark.services.gateway.recording.attempts import keep_secret
+from millmark.services.gateway.recording.names import Namer
+from millmark.services.gateway.recording.repository import RecordingRepository, RecordingRow
+from millmark.services.serving.loop import Loop
 
 __all__ = ["Recorder"]
 

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from ledger.errors import InputError, RegisterError
-from ledger.evidence import EvidenceEntry
-from ledger.footprint import (
+from millmark.ledger.errors import InputError, RegisterError
+from millmark.ledger.evidence import EvidenceEntry
+from millmark.ledger.footprint import (
     Moment,
     Reading,
     RegisterEntry,
@@ -26,12 +26,12 @@ from ledger.footprint import (
     resets_among,
     wh_between,
 )
-from ledger.provenance.listings import find_assignment
-from ledger.provenance.reader import Reader
-from ledger.records import AssignmentState
-from ledger.store import Book
-from ledger.store.rows import AssignmentRow, StreamRow
-from services.gateway.recording.entries import anchor_with, build_event
+from millmark.ledger.provenance.listings import find_assignment
+from millmark.ledger.provenance.reader import Reader
+from millmark.ledger.records import AssignmentState
+from millmark.ledger.store import Book
+from millmark.ledger.store.rows import AssignmentRow, StreamRow
+from millmark.services.gateway.recording.entries import anchor_with, build_event
 
 __all__ = ["find_register"]
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from ledger.store import Rows, schema_of
-from ledger.store.outbox import Entry, enqueue_in
+from millmark.ledger.store import Rows, schema_of
+from millmark.ledger.store.outbox import Entry, enqueue_in
 
 __all__ = ["RecordingRepository", "RecordingRow", "describe_subjects"]
 

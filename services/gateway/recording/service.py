@@ -10,20 +10,20 @@ from typing import Any, TypeAlias
 
 from pydantic import BaseModel
 
-from ledger.ids import Identity, SubjectKind
-from ledger.products import FindProduct
-from ledger.provenance import open_reader
-from ledger.records import Record
-from ledger.store import Connection, Registry, Store
-from ledger.store.outbox import Outbox, QueuedRecord
-from services.access import Principal
-from services.gateway.http.errors import NoSignerError
-from services.gateway.recording.attempts import Attempt
-from services.gateway.recording.build_records import Builder
-from services.gateway.recording.recorder import Recorder
-from services.gateway.recording.repository import RecordingRepository, RecordingRow, describe_subjects
-from services.gateway.recording.views import RecordStatus, build_record_status
-from services.gateway.recording.writes import Write
+from millmark.ledger.ids import Identity, SubjectKind
+from millmark.ledger.products import FindProduct
+from millmark.ledger.provenance import open_reader
+from millmark.ledger.records import Record
+from millmark.ledger.store import Connection, Registry, Store
+from millmark.ledger.store.outbox import Outbox, QueuedRecord
+from millmark.services.access import Principal
+from millmark.services.gateway.http.errors import NoSignerError
+from millmark.services.gateway.recording.attempts import Attempt
+from millmark.services.gateway.recording.build_records import Builder
+from millmark.services.gateway.recording.recorder import Recorder
+from millmark.services.gateway.recording.repository import RecordingRepository, RecordingRow, describe_subjects
+from millmark.services.gateway.recording.views import RecordStatus, build_record_status
+from millmark.services.gateway.recording.writes import Write
 
 __all__ = ["RecordingService", "Wanted"]
 

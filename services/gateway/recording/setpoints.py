@@ -9,17 +9,17 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
-from ledger.canonical import Json
-from ledger.errors import InputError, NotFoundError
-from ledger.provenance.reader import Reader
-from ledger.store.rows import MachineRow, StreamRow
-from services.gateway.recording.entries import anchor_with, build_event
-from services.planning.shelf import is_for_offers
-from services.setpoints import SetpointState
-from services.setpoints.answers import build_answer
-from services.setpoints.document import setpoint_event_id
-from services.setpoints.repository import SetpointRepository, SetpointRow
-from services.setpoints.views import find_answer, state_of
+from millmark.ledger.canonical import Json
+from millmark.ledger.errors import InputError, NotFoundError
+from millmark.ledger.provenance.reader import Reader
+from millmark.ledger.store.rows import MachineRow, StreamRow
+from millmark.services.gateway.recording.entries import anchor_with, build_event
+from millmark.services.planning.shelf import is_for_offers
+from millmark.services.setpoints import SetpointState
+from millmark.services.setpoints.answers import build_answer
+from millmark.services.setpoints.document import setpoint_event_id
+from millmark.services.setpoints.repository import SetpointRepository, SetpointRow
+from millmark.services.setpoints.views import find_answer, state_of
 
 __all__ = ["find_setpoint_answer"]
 

@@ -6,11 +6,11 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-from ledger.canonical import Json
-from ledger.claims import Field, parse_claims
-from ledger.errors import SpecificationError
-from ledger.products import FindProduct, verify_order_document
-from ledger.provenance.reader import Reader
+from millmark.ledger.canonical import Json
+from millmark.ledger.claims import Field, parse_claims
+from millmark.ledger.errors import SpecificationError
+from millmark.ledger.products import FindProduct, verify_order_document
+from millmark.ledger.provenance.reader import Reader
 
 __all__ = ["Verify", "verify_terms"]
 

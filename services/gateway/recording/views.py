@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from ledger.provenance.jsonform import Printable, moment
-from ledger.store.outbox import QueuedRecord
-from services.gateway.recording.repository import RecordingRow
+from millmark.ledger.provenance.jsonform import Printable, moment
+from millmark.ledger.store.outbox import QueuedRecord
+from millmark.services.gateway.recording.repository import RecordingRow
 
 __all__ = ["RecordStatus", "Refusal", "build_record_status"]
 

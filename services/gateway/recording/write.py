@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
-from ledger.ids import SubjectKind
-from ledger.records import Record, Role
-from services.access import Scope
-from services.access.rules import MAX_BODY_BYTES, Rule
-from services.gateway.recording.bodies import body_of
-from services.gateway.recording.build_records import Find
-from services.gateway.recording.example_bodies import Body
-from services.gateway.recording.specifications import Verify
+from millmark.ledger.ids import SubjectKind
+from millmark.ledger.records import Record, Role
+from millmark.services.access import Scope
+from millmark.services.access.rules import MAX_BODY_BYTES, Rule
+from millmark.services.gateway.recording.bodies import body_of
+from millmark.services.gateway.recording.build_records import Find
+from millmark.services.gateway.recording.example_bodies import Body
+from millmark.services.gateway.recording.specifications import Verify
 
 __all__ = ["Write"]
 
@@ -39,7 +39,8 @@ class Write:
     about: str = ""
     """What it checks, for the API's documentation."""
     asks: tuple[str, ...] = ()
-    """Members of the body that are not fields of the record (services.gateway.recording.bodies). `find` reads them."""
+    """Members of the body that are not fields of the record (millmark.services.gateway.recording.bodies). `find` reads
+    them."""
     body_bytes: int = MAX_BODY_BYTES
     called: str = ""
     """Name of the operation, where it is not that of the record."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ledger.ids import SubjectKind
-from ledger.records import (
+from millmark.ledger.ids import SubjectKind
+from millmark.ledger.records import (
     ALL_ROLES,
     AcceptAssignment,
     AcceptCustody,
@@ -60,8 +60,8 @@ from ledger.records import (
     WithdrawCustody,
     WithdrawModel,
 )
-from services.gateway.recording.bodies import CONSIGNMENT_BYTES
-from services.gateway.recording.build_records import (
+from millmark.services.gateway.recording.bodies import CONSIGNMENT_BYTES
+from millmark.services.gateway.recording.build_records import (
     find_assigned,
     find_certified,
     find_end,
@@ -74,7 +74,7 @@ from services.gateway.recording.build_records import (
     number,
     subject,
 )
-from services.gateway.recording.example_bodies import (
+from millmark.services.gateway.recording.example_bodies import (
     A_LOT,
     A_STREAM,
     AN_ORDER,
@@ -89,11 +89,11 @@ from services.gateway.recording.example_bodies import (
     VERDICT,
     Body,
 )
-from services.gateway.recording.openings import find_demanded
-from services.gateway.recording.registers import find_register
-from services.gateway.recording.setpoints import find_setpoint_answer
-from services.gateway.recording.specifications import verify_terms
-from services.gateway.recording.write import Write
+from millmark.services.gateway.recording.openings import find_demanded
+from millmark.services.gateway.recording.registers import find_register
+from millmark.services.gateway.recording.setpoints import find_setpoint_answer
+from millmark.services.gateway.recording.specifications import verify_terms
+from millmark.services.gateway.recording.write import Write
 
 __all__ = ["WRITES", "Write"]
 

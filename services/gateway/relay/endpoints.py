@@ -9,19 +9,19 @@ from fastapi import Path, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
-from ledger.errors import NotFoundError
-from ledger.forward_requests import MAX_REQUEST_BYTES
-from ledger.records import Contract
-from ledger.store.outbox import OutboxState
-from services.access import Scope
-from services.access.rules import Rule
-from services.gateway.http.authentication import CurrentPrincipal
-from services.gateway.http.example_values import CHAIN_ID
-from services.gateway.http.responses import PROBLEMS_422, reply
-from services.gateway.http.route_table import RouteTable
-from services.gateway.http.routes import Routes
-from services.gateway.relay.relay import LONGEST_S, MAX_GAS, Relay
-from services.gateway.relay.views import RelayedLog, RelayedRequest, RelayTerms, Simulation
+from millmark.ledger.errors import NotFoundError
+from millmark.ledger.forward_requests import MAX_REQUEST_BYTES
+from millmark.ledger.records import Contract
+from millmark.ledger.store.outbox import OutboxState
+from millmark.services.access import Scope
+from millmark.services.access.rules import Rule
+from millmark.services.gateway.http.authentication import CurrentPrincipal
+from millmark.services.gateway.http.example_values import CHAIN_ID
+from millmark.services.gateway.http.responses import PROBLEMS_422, reply
+from millmark.services.gateway.http.route_table import RouteTable
+from millmark.services.gateway.http.routes import Routes
+from millmark.services.gateway.relay.relay import LONGEST_S, MAX_GAS, Relay
+from millmark.services.gateway.relay.views import RelayedLog, RelayedRequest, RelayTerms, Simulation
 
 __all__ = ["add_relay"]
 

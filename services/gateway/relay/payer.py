@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import cast
 
-from ledger.chain import Chain
-from ledger.errors import SettingsError
-from ledger.records import Contract
+from millmark.ledger.chain import Chain
+from millmark.ledger.errors import SettingsError
+from millmark.ledger.records import Contract
 
 __all__ = ["verify_payer"]
 

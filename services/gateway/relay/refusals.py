@@ -13,10 +13,10 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import TypeVar
 
-from ledger.canonical import keccak256
-from ledger.chain import Chain
-from ledger.errors import ContractRefusedError, NodeBehindError
-from ledger.store.outbox import Outbox
+from millmark.ledger.canonical import keccak256
+from millmark.ledger.chain import Chain
+from millmark.ledger.errors import ContractRefusedError, NodeBehindError
+from millmark.ledger.store.outbox import Outbox
 
 __all__ = ["RepeatedRefusals"]
 

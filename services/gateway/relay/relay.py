@@ -18,26 +18,26 @@ from functools import partial
 
 from structlog.typing import FilteringBoundLogger
 
-from ledger.chain import Chain, RawLog, read_kinds
-from ledger.errors import (
+from millmark.ledger.chain import Chain, RawLog, read_kinds
+from millmark.ledger.errors import (
     ContractRefusedError,
     NotFoundError,
     RequestError,
     WrongContractError,
 )
-from ledger.forward_requests import ForwardRequest, parse_request
-from ledger.keys import Signer
-from ledger.records import Contract
-from ledger.store import Store
-from ledger.store.outbox import FORWARDER, Entry, Outbox, OutboxState, QueuedRecord
-from ledger.submit import Submitter, forward_key
-from services.access import ForbiddenError, Principal
-from services.gateway.comparison import Comparison
-from services.gateway.http.errors import TryLaterError
-from services.gateway.relay.refusals import RepeatedRefusals
-from services.gateway.relay.views import RelayedLog, RelayedRequest, RelayTerms, Simulation
-from services.serving.logs import build_logger
-from services.serving.loop import Loop
+from millmark.ledger.forward_requests import ForwardRequest, parse_request
+from millmark.ledger.keys import Signer
+from millmark.ledger.records import Contract
+from millmark.ledger.store import Store
+from millmark.ledger.store.outbox import FORWARDER, Entry, Outbox, OutboxState, QueuedRecord
+from millmark.ledger.submit import Submitter, forward_key
+from millmark.services.access import ForbiddenError, Principal
+from millmark.services.gateway.comparison import Comparison
+from millmark.services.gateway.http.errors import TryLaterError
+from millmark.services.gateway.relay.refusals import RepeatedRefusals
+from millmark.services.gateway.relay.views import RelayedLog, RelayedRequest, RelayTerms, Simulation
+from millmark.services.serving.logs import build_logger
+from millmark.services.serving.loop import Loop
 
 __all__ = ["LONGEST_S", "MAX_GAS", "Relay"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ledger.provenance.jsonform import Printable
-from ledger.store.outbox import OutboxState
+from millmark.ledger.provenance.jsonform import Printable
+from millmark.ledger.store.outbox import OutboxState
 
 __all__ = ["RelayTerms", "RelayedLog", "RelayedRequest", "Simulation"]
 

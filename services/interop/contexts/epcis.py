@@ -1,8 +1,8 @@
 """JSON-LD context for EPCIS 2.0 and CBV 2.0, written by us: it maps each name to its IRI.
 
 GS1's own document is not copied, because its terms of use do not allow redistribution; names and IRIs are facts of the
-standard. The vocabulary is the one by which events are validated and hashed (services.interop.epcis.vocabulary). A
-document expands to the same RDF with this context as with GS1's.
+standard. The vocabulary is the one by which events are validated and hashed
+(millmark.services.interop.epcis.vocabulary). A document expands to the same RDF with this context as with GS1's.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, TypeAlias
 
-from ledger.canonical import Json
-from services.interop.epcis import vocabulary as words
+from millmark.ledger.canonical import Json
+from millmark.services.interop.epcis import vocabulary as words
 
 __all__ = ["build_epcis_context"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ledger.canonical import Json
+from millmark.ledger.canonical import Json
 
 __all__ = ["LINKSET_CONTEXT", "LINKSET_CONTEXT_NAME", "build_linkset_context"]
 

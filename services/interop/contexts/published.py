@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
-from ledger.canonical import Json
-from services.interop.contexts.epcis import build_epcis_context
-from services.interop.contexts.linkset import LINKSET_CONTEXT, LINKSET_CONTEXT_NAME, build_linkset_context
-from services.interop.contexts.w3c import build_credentials_context, build_did_context, build_multikey_context
-from services.interop.credentials.certificate import VOCABULARY, build_certificate_context
-from services.interop.credentials.did import DID_CONTEXT, MULTIKEY_CONTEXT
-from services.interop.credentials.model import BASE_CONTEXT
-from services.interop.epcis.event_queries import CONTEXT as EPCIS_CONTEXT
+from millmark.ledger.canonical import Json
+from millmark.services.interop.contexts.epcis import build_epcis_context
+from millmark.services.interop.contexts.linkset import LINKSET_CONTEXT, LINKSET_CONTEXT_NAME, build_linkset_context
+from millmark.services.interop.contexts.w3c import build_credentials_context, build_did_context, build_multikey_context
+from millmark.services.interop.credentials.certificate import VOCABULARY, build_certificate_context
+from millmark.services.interop.credentials.did import DID_CONTEXT, MULTIKEY_CONTEXT
+from millmark.services.interop.credentials.model import BASE_CONTEXT
+from millmark.services.interop.epcis.event_queries import CONTEXT as EPCIS_CONTEXT
 
 __all__ = ["CONTEXTS_PATH", "CONTEXT_MEDIA", "PublishedContext", "published_contexts"]
 

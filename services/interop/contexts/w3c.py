@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final, TypeAlias
 
-from ledger.canonical import Json
+from millmark.ledger.canonical import Json
 
 __all__ = ["build_credentials_context", "build_did_context", "build_multikey_context"]
 

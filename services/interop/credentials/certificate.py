@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, cast
 
-from ledger.canonical import Json
-from ledger.records import Verdict
-from services.interop.credentials.did import Resolver
-from services.interop.credentials.keys import CredentialKey
-from services.interop.credentials.model import BASE_CONTEXT, as_list, check_credential
-from services.interop.credentials.proofs import add_proof, parse_timestamp, verify_proof
-from services.interop.credentials.status_list import build_status_entry, is_revoked
-from services.interop.errors import CredentialError
+from millmark.ledger.canonical import Json
+from millmark.ledger.records import Verdict
+from millmark.services.interop.credentials.did import Resolver
+from millmark.services.interop.credentials.keys import CredentialKey
+from millmark.services.interop.credentials.model import BASE_CONTEXT, as_list, check_credential
+from millmark.services.interop.credentials.proofs import add_proof, parse_timestamp, verify_proof
+from millmark.services.interop.credentials.status_list import build_status_entry, is_revoked
+from millmark.services.interop.errors import CredentialError
 
 __all__ = [
     "VOCABULARY",

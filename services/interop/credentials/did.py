@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from ledger.canonical import Json
-from ledger.errors import IdentifierError, NotFoundError
-from ledger.ids import canonical_identifier
-from services.interop.credentials.keys import PublicKey, parse_multikey
-from services.interop.errors import CredentialError
+from millmark.ledger.canonical import Json
+from millmark.ledger.errors import IdentifierError, NotFoundError
+from millmark.ledger.ids import canonical_identifier
+from millmark.services.interop.credentials.keys import PublicKey, parse_multikey
+from millmark.services.interop.errors import CredentialError
 
 __all__ = ["DID_CONTEXT", "MULTIKEY_CONTEXT", "Resolver", "build_did_document", "did_key"]
 

@@ -15,21 +15,21 @@ from datetime import UTC, datetime
 from typing import Final, cast
 from urllib.parse import quote, urlsplit
 
-from ledger.canonical import Json, parse_json
-from ledger.claims import parse_claims
-from ledger.errors import MillmarkError, NotFoundError
-from ledger.provenance import certificate
-from ledger.provenance.reader import open_reader
-from ledger.records import CertificateState, CertificateStatus
-from ledger.store import Book, Store
-from ledger.store.rows import CertificateRow
-from services.interop.credentials.certificate import CertificateFacts, issue_credential
-from services.interop.credentials.did import build_did_document
-from services.interop.credentials.keys import CredentialKey
-from services.interop.credentials.proofs import add_proof
-from services.interop.credentials.status_list import SIZE, STANDING, build_status_list, status_bits
-from services.interop.errors import CertificateDocumentError
-from services.interop.inspection.document import build_from_claims
+from millmark.ledger.canonical import Json, parse_json
+from millmark.ledger.claims import parse_claims
+from millmark.ledger.errors import MillmarkError, NotFoundError
+from millmark.ledger.provenance import certificate
+from millmark.ledger.provenance.reader import open_reader
+from millmark.ledger.records import CertificateState, CertificateStatus
+from millmark.ledger.store import Book, Store
+from millmark.ledger.store.rows import CertificateRow
+from millmark.services.interop.credentials.certificate import CertificateFacts, issue_credential
+from millmark.services.interop.credentials.did import build_did_document
+from millmark.services.interop.credentials.keys import CredentialKey
+from millmark.services.interop.credentials.proofs import add_proof
+from millmark.services.interop.credentials.status_list import SIZE, STANDING, build_status_list, status_bits
+from millmark.services.interop.errors import CertificateDocumentError
+from millmark.services.interop.inspection.document import build_from_claims
 
 __all__ = ["STATUS_PATH", "Issuer", "read_facts", "read_statuses"]
 

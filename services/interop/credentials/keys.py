@@ -23,9 +23,9 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from ledger.errors import InputError, SigningError
-from ledger.keys import read_private, write_private
-from services.interop.errors import CredentialError
+from millmark.ledger.errors import InputError, SigningError
+from millmark.ledger.keys import read_private, write_private
+from millmark.services.interop.errors import CredentialError
 
 __all__ = [
     "CredentialKey",

@@ -12,11 +12,11 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Final, cast
 
-from ledger.canonical import Json
-from services.interop.contexts.w3c import build_credentials_context
-from services.interop.credentials.proofs import is_timestamp, parse_timestamp
-from services.interop.credentials.terms import UnknownContextError, find_unmapped
-from services.interop.errors import CredentialError
+from millmark.ledger.canonical import Json
+from millmark.services.interop.contexts.w3c import build_credentials_context
+from millmark.services.interop.credentials.proofs import is_timestamp, parse_timestamp
+from millmark.services.interop.credentials.terms import UnknownContextError, find_unmapped
+from millmark.services.interop.errors import CredentialError
 
 __all__ = ["BASE_CONTEXT", "as_list", "check_credential", "check_presentation", "is_url"]
 

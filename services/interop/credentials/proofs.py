@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
-from ledger.canonical import Json, canonical_json, sha256
-from services.interop.credentials.did import Resolver
-from services.interop.credentials.keys import CredentialKey, PublicKey, decode_multibase, encode_multibase
-from services.interop.errors import CredentialError
+from millmark.ledger.canonical import Json, canonical_json, sha256
+from millmark.services.interop.credentials.did import Resolver
+from millmark.services.interop.credentials.keys import CredentialKey, PublicKey, decode_multibase, encode_multibase
+from millmark.services.interop.errors import CredentialError
 
 __all__ = ["SUITES", "add_proof", "is_timestamp", "parse_timestamp", "verify_proof"]
 

@@ -13,10 +13,10 @@ import zlib
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from ledger.canonical import Json
-from ledger.records import CertificateStatus
-from services.interop.credentials.model import BASE_CONTEXT, as_list, is_url
-from services.interop.errors import CredentialError
+from millmark.ledger.canonical import Json
+from millmark.ledger.records import CertificateStatus
+from millmark.services.interop.credentials.model import BASE_CONTEXT, as_list, is_url
+from millmark.services.interop.errors import CredentialError
 
 __all__ = [
     "SIZE",

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from ledger.canonical import Json
-from services.interop.errors import CredentialError
+from millmark.ledger.canonical import Json
+from millmark.services.interop.errors import CredentialError
 
 __all__ = ["UnknownContextError", "find_unmapped"]
 

@@ -11,16 +11,16 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from typing import cast
 
-from ledger.canonical import Json, canonical_json, sha256
-from ledger.errors import InputError
-from ledger.evidence import EvidenceEntry
-from ledger.records import Record
-from services.interop.epcis.documents import Document, Event, is_xml, parse_document
-from services.interop.epcis.event_hash import PROFILE
-from services.interop.epcis.log_file import EvidenceFile
-from services.interop.epcis.mapping import Known, Proposal, propose
-from services.interop.epcis.schema import Fault, document_faults, event_faults
-from services.interop.epcis.terms import millis_of
+from millmark.ledger.canonical import Json, canonical_json, sha256
+from millmark.ledger.errors import InputError
+from millmark.ledger.evidence import EvidenceEntry
+from millmark.ledger.records import Record
+from millmark.services.interop.epcis.documents import Document, Event, is_xml, parse_document
+from millmark.services.interop.epcis.event_hash import PROFILE
+from millmark.services.interop.epcis.log_file import EvidenceFile
+from millmark.services.interop.epcis.mapping import Known, Proposal, propose
+from millmark.services.interop.epcis.schema import Fault, document_faults, event_faults
+from millmark.services.interop.epcis.terms import millis_of
 
 __all__ = [
     "Captured",

@@ -14,17 +14,17 @@ from typing import Final, Protocol, cast
 
 import msgspec
 
-from ledger.canonical import Json, canonical_json, sha256
-from ledger.event_json import write_canonical
-from ledger.evidence import SALT_BYTES, LeafKind, build_leaf_data_of
-from ledger.merkle import leaf_hash
-from ledger.store import Book, Connection, Store
-from services.interop.epcis.capture import Status, Validation, build_entry, plain_fields, validate_events
-from services.interop.epcis.documents import Document
-from services.interop.epcis.event_hash import PROFILE
-from services.interop.epcis.mapping import Known, Proposal, names_of, propose
-from services.interop.epcis.repository import EpcisCaptureRow, EpcisEventRow, EpcisRepository, EpcisTermRow
-from services.interop.epcis.terms import event_id_of
+from millmark.ledger.canonical import Json, canonical_json, sha256
+from millmark.ledger.event_json import write_canonical
+from millmark.ledger.evidence import SALT_BYTES, LeafKind, build_leaf_data_of
+from millmark.ledger.merkle import leaf_hash
+from millmark.ledger.store import Book, Connection, Store
+from millmark.services.interop.epcis.capture import Status, Validation, build_entry, plain_fields, validate_events
+from millmark.services.interop.epcis.documents import Document
+from millmark.services.interop.epcis.event_hash import PROFILE
+from millmark.services.interop.epcis.mapping import Known, Proposal, names_of, propose
+from millmark.services.interop.epcis.repository import EpcisCaptureRow, EpcisEventRow, EpcisRepository, EpcisTermRow
+from millmark.services.interop.epcis.terms import event_id_of
 
 __all__ = ["Behaviour", "Recording", "Sender", "run_capture_job", "stream_of"]
 

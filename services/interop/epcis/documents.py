@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Final
 from xml.parsers import expat
 
-from ledger.canonical import Json
-from ledger.errors import InputError
-from ledger.event_json import parse_value
-from services.interop.epcis import vocabulary as words
-from services.interop.epcis.event_hash import event_hash, hash_of
-from services.interop.epcis.plain_events import read_plain
-from services.interop.epcis.terms import build_terms
-from services.interop.epcis.tree import LINKED, Namespaces, Node, json_event, namespaces_of, text_of
+from millmark.ledger.canonical import Json
+from millmark.ledger.errors import InputError
+from millmark.ledger.event_json import parse_value
+from millmark.services.interop.epcis import vocabulary as words
+from millmark.services.interop.epcis.event_hash import event_hash, hash_of
+from millmark.services.interop.epcis.plain_events import read_plain
+from millmark.services.interop.epcis.terms import build_terms
+from millmark.services.interop.epcis.tree import LINKED, Namespaces, Node, json_event, namespaces_of, text_of
 
 __all__ = ["MAX_BYTES", "MAX_DEPTH", "Document", "Event", "hash_events", "is_xml", "parse_document", "read_bytes"]
 
@@ -124,7 +124,8 @@ class Event:
     namespaces: Namespaces
     """Prefixes that the document declares for it."""
     plain: bool = False
-    """Whether the document was parsed as plain JSON (ledger.event_json), which can be written canonically faster."""
+    """Whether the document was parsed as plain JSON (millmark.ledger.event_json), which can be written canonically
+    faster."""
 
     def read(self) -> tuple[str, list[tuple[str, str]]]:
         """The event hash, and the terms by which queries find the event (see `build_terms`), which must be valid.

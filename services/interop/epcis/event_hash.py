@@ -14,8 +14,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple, TypeAlias
 
-from ledger.canonical import sha256
-from services.interop.epcis.tree import LINKED, Node
+from millmark.ledger.canonical import sha256
+from millmark.services.interop.epcis.tree import LINKED, Node
 
 __all__ = ["PROFILE", "build_prehash", "event_hash", "hash_of"]
 

@@ -1,8 +1,8 @@
 """Queries over captured events, restricted to those that the caller may see.
 
 The company that runs the gateway sees all events. Another participant sees those that it sent, and those of which every
-named thing, including lots with a quantity, is a lot visible to it (ledger.provenance.permissions). An event that also
-names something else is hidden, because showing it would disclose that identifier.
+named thing, including lots with a quantity, is a lot visible to it (millmark.ledger.provenance.permissions). An event
+that also names something else is hidden, because showing it would disclose that identifier.
 """
 
 from __future__ import annotations
@@ -13,16 +13,22 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final, TypeAlias, cast
 
-from ledger.canonical import Json
-from ledger.errors import IdentifierError, NotFoundError
-from ledger.ids import canonical_identifier
-from ledger.provenance.labels import Named
-from ledger.store import Lineage, Rows, Store
-from services.interop.epcis.documents import Event
-from services.interop.epcis.query_parameters import QueryTooComplexError
-from services.interop.epcis.repository import EpcisCaptureRow, EpcisEventRow, EpcisRepository, EventQuery, TermCondition
-from services.interop.epcis.terms import CLASSES, THINGS
-from services.interop.epcis.tree import namespaces_of
+from millmark.ledger.canonical import Json
+from millmark.ledger.errors import IdentifierError, NotFoundError
+from millmark.ledger.ids import canonical_identifier
+from millmark.ledger.provenance.labels import Named
+from millmark.ledger.store import Lineage, Rows, Store
+from millmark.services.interop.epcis.documents import Event
+from millmark.services.interop.epcis.query_parameters import QueryTooComplexError
+from millmark.services.interop.epcis.repository import (
+    EpcisCaptureRow,
+    EpcisEventRow,
+    EpcisRepository,
+    EventQuery,
+    TermCondition,
+)
+from millmark.services.interop.epcis.terms import CLASSES, THINGS
+from millmark.services.interop.epcis.tree import namespaces_of
 
 __all__ = ["ALL_RUNS", "CONTEXT", "EventQueries", "Page", "Place", "Recorded"]
 

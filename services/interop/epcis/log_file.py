@@ -16,9 +16,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from ledger.canonical import Json, canonical_json
-from ledger.errors import InputError, MillmarkError
-from ledger.evidence import EvidenceEntry, EvidenceLog
+from millmark.ledger.canonical import Json, canonical_json
+from millmark.ledger.errors import InputError, MillmarkError
+from millmark.ledger.evidence import EvidenceEntry, EvidenceLog
 
 __all__ = ["EvidenceFile", "open_evidence_file"]
 

@@ -24,7 +24,7 @@ parts of a lot, unknown lots, quantities that are not a whole number of a unit, 
 spread over several events. Every such reason is reported; the event is stored as evidence in any case.
 
 Records are proposals: nothing is signed or sent here, and the ledger may refuse them. The gateway records them if the
-caller requests it (services.gateway.epcis.recording).
+caller requests it (millmark.services.gateway.epcis.recording).
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ from decimal import Decimal
 from functools import partial
 from typing import Final
 
-from ledger.canonical import Json, to_hex
-from ledger.claims import Claims, build_claims
-from ledger.errors import IdentifierError
-from ledger.ids import Identity, canonical_identifier, identifier_hash, parse_digital_link
-from ledger.records import (
+from millmark.ledger.canonical import Json, to_hex
+from millmark.ledger.claims import Claims, build_claims
+from millmark.ledger.errors import IdentifierError
+from millmark.ledger.ids import Identity, canonical_identifier, identifier_hash, parse_digital_link
+from millmark.ledger.records import (
     AcceptCustody,
     Disposition,
     Input,

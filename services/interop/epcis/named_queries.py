@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from ledger.canonical import Json, canonical_json, parse_json
-from ledger.errors import CanonicalError, InputError, NotFoundError
-from ledger.store import Connection, Store
-from services.interop.epcis.query_parameters import COUNTS, QueryError, parse_query
-from services.interop.epcis.repository import EpcisQueryRow, EpcisRepository
+from millmark.ledger.canonical import Json, canonical_json, parse_json
+from millmark.ledger.errors import CanonicalError, InputError, NotFoundError
+from millmark.ledger.store import Connection, Store
+from millmark.services.interop.epcis.query_parameters import COUNTS, QueryError, parse_query
+from millmark.services.interop.epcis.repository import EpcisQueryRow, EpcisRepository
 
 __all__ = [
     "NAME",

@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from ledger.errors import IdentifierError
-from ledger.ids import link_uri, parse_epc
-from services.interop.epcis.repository import Like
+from millmark.ledger.errors import IdentifierError
+from millmark.ledger.ids import link_uri, parse_epc
+from millmark.services.interop.epcis.repository import Like
 
 __all__ = ["PATTERN", "SCHEMES", "parse_pattern"]
 

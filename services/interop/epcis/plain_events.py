@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias
 
-from ledger.canonical import Json
-from services.interop.epcis.terms import CLASS_LISTS, EPC_LISTS, LINKED_LISTS
-from services.interop.epcis.tree import Namespaces, text_of
+from millmark.ledger.canonical import Json
+from millmark.services.interop.epcis.terms import CLASS_LISTS, EPC_LISTS, LINKED_LISTS
+from millmark.services.interop.epcis.tree import Namespaces, text_of
 
 __all__ = ["Plain", "read_plain"]
 

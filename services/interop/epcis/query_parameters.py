@@ -10,12 +10,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from ledger.errors import IdentifierError, InputError
-from services.interop.epcis import vocabulary as words
-from services.interop.epcis.patterns import PATTERN, parse_pattern
-from services.interop.epcis.repository import EventQuery, Like, Span, TermCondition
-from services.interop.epcis.terms import CLASSES, THINGS, millis_of
-from services.interop.epcis.tree import namespaces_of, text_of
+from millmark.ledger.errors import IdentifierError, InputError
+from millmark.services.interop.epcis import vocabulary as words
+from millmark.services.interop.epcis.patterns import PATTERN, parse_pattern
+from millmark.services.interop.epcis.repository import EventQuery, Like, Span, TermCondition
+from millmark.services.interop.epcis.terms import CLASSES, THINGS, millis_of
+from millmark.services.interop.epcis.tree import namespaces_of, text_of
 
 __all__ = [
     "COUNTS",

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, select, tuple_, union_all
 
-from ledger.store import Book, Rows, schema_of
+from millmark.ledger.store import Book, Rows, schema_of
 
 __all__ = [
     "EpcisCaptureRow",

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
-from ledger.canonical import Json
-from services.interop.epcis.named_queries import SubscriptionError
+from millmark.ledger.canonical import Json
+from millmark.services.interop.epcis.named_queries import SubscriptionError
 
 __all__ = ["FIELDS", "Schedule", "parse_schedule"]
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from ledger.canonical import Json
-from services.interop.epcis import vocabulary as words
+from millmark.ledger.canonical import Json
+from millmark.services.interop.epcis import vocabulary as words
 
 if TYPE_CHECKING:
     import jsonschema_rs

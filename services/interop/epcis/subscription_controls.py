@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from ledger.canonical import Json, canonical_json, parse_json
-from ledger.errors import CanonicalError, InputError
-from services.interop.epcis.named_queries import Definition, SubscriptionError
-from services.interop.epcis.query_parameters import COUNTS
-from services.interop.epcis.schedules import Schedule, parse_schedule
-from services.interop.epcis.terms import millis_of
+from millmark.ledger.canonical import Json, canonical_json, parse_json
+from millmark.ledger.errors import CanonicalError, InputError
+from millmark.services.interop.epcis.named_queries import Definition, SubscriptionError
+from millmark.services.interop.epcis.query_parameters import COUNTS
+from millmark.services.interop.epcis.schedules import Schedule, parse_schedule
+from millmark.services.interop.epcis.terms import millis_of
 
 __all__ = ["Controls", "Wanted", "parse_subscription", "read_controls", "verify_subscribable"]
 

@@ -10,10 +10,10 @@ import datetime
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from ledger.canonical import Json
-from services.interop.epcis.tree import Node
-from services.interop.epcis.values import canonical_time
-from services.interop.epcis.vocabulary import CBV
+from millmark.ledger.canonical import Json
+from millmark.services.interop.epcis.tree import Node
+from millmark.services.interop.epcis.values import canonical_time
+from millmark.services.interop.epcis.vocabulary import CBV
 
 __all__ = ["CLASSES", "CLASS_LISTS", "EPC_LISTS", "LINKED_LISTS", "THINGS", "build_terms", "event_id_of", "millis_of"]
 

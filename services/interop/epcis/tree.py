@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-from ledger.canonical import Json
-from services.interop.epcis import vocabulary as words
-from services.interop.epcis.values import canonical_time, canonical_value
+from millmark.ledger.canonical import Json
+from millmark.services.interop.epcis import vocabulary as words
+from millmark.services.interop.epcis.values import canonical_time, canonical_value
 
 __all__ = ["LINKED", "Namespaces", "Node", "json_event", "namespaces_of", "text_of"]
 

@@ -7,9 +7,9 @@ import re
 from decimal import Decimal, InvalidOperation, localcontext
 from functools import lru_cache
 
-from ledger.errors import IdentifierError
-from ledger.ids import link_uri, parse_epc, split_digital_link
-from services.interop.epcis.vocabulary import expand_urn
+from millmark.ledger.errors import IdentifierError
+from millmark.ledger.ids import link_uri, parse_epc, split_digital_link
+from millmark.services.interop.epcis.vocabulary import expand_urn
 
 __all__ = ["canonical_time", "canonical_value"]
 

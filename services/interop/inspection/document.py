@@ -15,11 +15,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from ledger.canonical import Json, canonical_json, parse_json, sha256
-from ledger.records import Verdict
-from services.interop.credentials.certificate import CertificateFacts
-from services.interop.errors import CertificateDocumentError
-from services.interop.inspection.schema import SCHEMA_URL, check_document
+from millmark.ledger.canonical import Json, canonical_json, parse_json, sha256
+from millmark.ledger.records import Verdict
+from millmark.services.interop.credentials.certificate import CertificateFacts
+from millmark.services.interop.errors import CertificateDocumentError
+from millmark.services.interop.inspection.schema import SCHEMA_URL, check_document
 
 __all__ = [
     "Company",

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from ledger.canonical import Json
-from services.interop.errors import CertificateDocumentError
+from millmark.ledger.canonical import Json
+from millmark.services.interop.errors import CertificateDocumentError
 
 if TYPE_CHECKING:
     import jsonschema_rs

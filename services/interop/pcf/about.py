@@ -14,9 +14,9 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import cast
 
-from ledger.canonical import Json, parse_json
-from ledger.errors import InputError
-from ledger.provenance.footprints import LotFootprint
+from millmark.ledger.canonical import Json, parse_json
+from millmark.ledger.errors import InputError
+from millmark.ledger.provenance.footprints import LotFootprint
 
 __all__ = [
     "MAX_ABOUT_BYTES",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from ledger.canonical import Json
-from ledger.provenance.footprints import LotFootprint
-from services.interop.pcf.about import About, Times, emitted_mg, id_of, kilograms, share, unit
+from millmark.ledger.canonical import Json
+from millmark.ledger.provenance.footprints import LotFootprint
+from millmark.services.interop.pcf.about import About, Times, emitted_mg, id_of, kilograms, share, unit
 
 __all__ = ["build_catena_x"]
 

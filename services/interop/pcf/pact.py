@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from ledger.canonical import Json
-from ledger.errors import InputError
-from ledger.provenance.footprints import LotFootprint
-from services.interop.pcf.about import About, Times, emitted_mg, id_of, kilograms, share, unit
-from services.interop.pcf.catena_x import comment_on
+from millmark.ledger.canonical import Json
+from millmark.ledger.errors import InputError
+from millmark.ledger.provenance.footprints import LotFootprint
+from millmark.services.interop.pcf.about import About, Times, emitted_mg, id_of, kilograms, share, unit
+from millmark.services.interop.pcf.catena_x import comment_on
 
 __all__ = ["build_pact"]
 

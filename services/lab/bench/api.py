@@ -30,14 +30,14 @@ from schemathesis.config import SchemathesisConfig
 from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from ledger.chain import HttpTransport, write_deployment
-from ledger.errors import ChainError
-from ledger.index import Follower
-from ledger.keys import Signer, open_name_key, open_signer
-from ledger.names import NameKey
-from ledger.records import ALL_ROLES, AcceptKey, Admit, SetNameKey
-from ledger.store import Rows, Store
-from ledger.store.rows import (
+from millmark.ledger.chain import HttpTransport, write_deployment
+from millmark.ledger.errors import ChainError
+from millmark.ledger.index import Follower
+from millmark.ledger.keys import Signer, open_name_key, open_signer
+from millmark.ledger.names import NameKey
+from millmark.ledger.records import ALL_ROLES, AcceptKey, Admit, SetNameKey
+from millmark.ledger.store import Rows, Store
+from millmark.ledger.store.rows import (
     AnchorRow,
     AssignmentRow,
     CertificateRow,
@@ -47,16 +47,16 @@ from ledger.store.rows import (
     OrderRow,
     StreamRow,
 )
-from ledger.submit import Submitter
-from services.handover.envelope import MEDIA_TYPE
-from services.lab.cluster import running_cluster
-from services.lab.demo.consortium import Consortium, found_consortium
-from services.lab.demo.inspection import inspect_parts
-from services.lab.demo.plant import build_plant
-from services.lab.demo.production import make_parts, place_orders
-from services.lab.processes import held_port, wait_for
-from services.settings import SETTINGS_FILE, read_settings
-from services.store import open_store
+from millmark.ledger.submit import Submitter
+from millmark.services.handover.envelope import MEDIA_TYPE
+from millmark.services.lab.cluster import running_cluster
+from millmark.services.lab.demo.consortium import Consortium, found_consortium
+from millmark.services.lab.demo.inspection import inspect_parts
+from millmark.services.lab.demo.plant import build_plant
+from millmark.services.lab.demo.production import make_parts, place_orders
+from millmark.services.lab.processes import held_port, wait_for
+from millmark.services.settings import SETTINGS_FILE, read_settings
+from millmark.services.store import open_store
 
 __all__ = ["FuzzResult", "measure_api"]
 
@@ -182,7 +182,7 @@ def _prepare(home: Path, database: str, url: str) -> dict[str, list[Any]]:
     (home / SETTINGS_FILE).write_text(f'database = "{database}"\nchain_url = "{url}"\n')
     with open_store(read_settings(home).database_url) as store:
         consortium = found_consortium(store, HttpTransport(url))
-        models = resources.files("quality") / "models"
+        models = resources.files("millmark.quality") / "models"
         plant = build_plant(consortium, (models / "forda.bin").read_bytes(), "{}")
         now_s = int(time.time())
         line = place_orders(consortium, plant, _ORDERS, now_s)
@@ -249,14 +249,21 @@ def _find_things(store: Store) -> dict[str, list[Any]]:
 @contextmanager
 def _devchain() -> Iterator[str]:
     with held_port() as port:
-        command = [sys.executable, "-c", "from services.cli import main; main()", "devchain", "--port", str(port)]
+        command = [
+            sys.executable,
+            "-c",
+            "from millmark.services.cli import main; main()",
+            "devchain",
+            "--port",
+            str(port),
+        ]
         with _running(command, port):
             yield f"http://127.0.0.1:{port}"
 
 
 @contextmanager
 def _gateway(home: Path) -> Iterator[str]:
-    program = [sys.executable, "-m", "services.lab.bench.fuzzed_gateway", str(home)]
+    program = [sys.executable, "-m", "millmark.services.lab.bench.fuzzed_gateway", str(home)]
     with held_port() as port, _running([*program, str(port)], port):
         origin = f"http://127.0.0.1:{port}"
         if httpx.get(f"{origin}/health").status_code != 200:

@@ -16,15 +16,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ledger.bundle import parse_bundle
-from ledger.chain import EmbeddedChain, Node, Transport, fetch_checkpoint, fetch_headers, fetch_trust
-from ledger.errors import InputError
-from ledger.headers import encode_header
-from ledger.ids import SubjectKind
-from ledger.index import Follower
-from ledger.keys import LocalSigner
-from ledger.provenance import Disclosing, build_bundle
-from ledger.records import (
+from millmark.ledger.bundle import parse_bundle
+from millmark.ledger.chain import EmbeddedChain, Node, Transport, fetch_checkpoint, fetch_headers, fetch_trust
+from millmark.ledger.errors import InputError
+from millmark.ledger.headers import encode_header
+from millmark.ledger.ids import SubjectKind
+from millmark.ledger.index import Follower
+from millmark.ledger.keys import LocalSigner
+from millmark.ledger.provenance import Disclosing, build_bundle
+from millmark.ledger.records import (
     AcceptCustody,
     Input,
     Item,
@@ -36,12 +36,12 @@ from ledger.records import (
     TransformationKind,
     TransformLots,
 )
-from ledger.seals import SealedHeader, collect_seals, verify_seals
-from ledger.store import Store
-from ledger.trust import BelievedBlock
-from ledger.verify import verify_bundle
-from services.lab.demo.consortium import NOTHING, Company, Consortium, found_consortium, hash_of
-from services.store import open_store
+from millmark.ledger.seals import SealedHeader, collect_seals, verify_seals
+from millmark.ledger.store import Store
+from millmark.ledger.trust import BelievedBlock
+from millmark.ledger.verify import verify_bundle
+from millmark.services.lab.demo.consortium import NOTHING, Company, Consortium, found_consortium, hash_of
+from millmark.services.store import open_store
 
 __all__ = ["BundleFigures", "grow_part", "measure_bundle", "measure_seals"]
 

@@ -12,15 +12,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import exp, fsum, log
 
-from ledger.canonical import sha256
-from ledger.errors import UnplannableError
-from ledger.plans.call import Call, Job, Objective, Operation, Transport
-from ledger.plans.capability import Capability, Need
-from ledger.plans.file import Machine, PlanFile
-from ledger.plans.offer import Offer, OpenedOffer
-from services.planning.calendar import Calendar, parse_calendar
-from services.planning.offers import OwnMachine, build_offers, count_disclosed
-from services.planning.schedule import make_plan
+from millmark.ledger.canonical import sha256
+from millmark.ledger.errors import UnplannableError
+from millmark.ledger.plans.call import Call, Job, Objective, Operation, Transport
+from millmark.ledger.plans.capability import Capability, Need
+from millmark.ledger.plans.file import Machine, PlanFile
+from millmark.ledger.plans.offer import Offer, OpenedOffer
+from millmark.services.planning.calendar import Calendar, parse_calendar
+from millmark.services.planning.offers import OwnMachine, build_offers, count_disclosed
+from millmark.services.planning.schedule import make_plan
 
 __all__ = ["Capacity", "compare_capacities", "geometric_mean"]
 

@@ -22,20 +22,20 @@ from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ledger.chain import write_deployment
-from ledger.chain.deployment import Deployment
-from ledger.errors import SettingsError
-from ledger.keys import LocalSigner
-from services.node.dead_letters import DeadLetters
-from services.node.dedup_index import DedupIndex
-from services.node.events import MAX_DEPTH, parse_events
-from services.node.frames import LogEntry
-from services.node.group_commit import Committer, Outcome
-from services.node.http_capture import MAX_BATCH_BYTES
-from services.node.intake import Intake, StreamIntake
-from services.node.metrics import Metrics
-from services.node.run import tune_interpreter
-from services.node.streamlog import StreamLog
+from millmark.ledger.chain import write_deployment
+from millmark.ledger.chain.deployment import Deployment
+from millmark.ledger.errors import SettingsError
+from millmark.ledger.keys import LocalSigner
+from millmark.services.node.dead_letters import DeadLetters
+from millmark.services.node.dedup_index import DedupIndex
+from millmark.services.node.events import MAX_DEPTH, parse_events
+from millmark.services.node.frames import LogEntry
+from millmark.services.node.group_commit import Committer, Outcome
+from millmark.services.node.http_capture import MAX_BATCH_BYTES
+from millmark.services.node.intake import Intake, StreamIntake
+from millmark.services.node.metrics import Metrics
+from millmark.services.node.run import tune_interpreter
+from millmark.services.node.streamlog import StreamLog
 
 __all__ = ["AckTimes", "Throughput", "build_body", "build_event", "measure_ack", "measure_throughput", "serve_node"]
 
@@ -181,7 +181,7 @@ def _sqlite(folder: Path) -> Iterator[sqlite3.Connection]:
 def serve_node(folder: Path) -> Iterator[tuple[int, int]]:
     """Runs a node; yields its port and process id. Raises SettingsError if it does not start."""
     config = _configure(folder)
-    command = [sys.executable, "-m", "services.cli", "node", "--config", str(config)]
+    command = [sys.executable, "-m", "millmark.services.cli", "node", "--config", str(config)]
     with (
         (folder / "node.txt").open("w") as report,
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=report, text=True) as process,

@@ -13,8 +13,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from services.lab.bench.capture import build_body, build_event, serve_node
-from services.lab.bench.http_load import cpu_s, run_server, send
+from millmark.services.lab.bench.capture import build_body, build_event, serve_node
+from millmark.services.lab.bench.http_load import cpu_s, run_server, send
 
 __all__ = ["HttpTimes", "measure_http"]
 

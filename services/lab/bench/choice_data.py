@@ -17,10 +17,10 @@ from typing import Final
 
 import numpy as np
 
-from ledger.errors import InputError
-from ledger.files import replace_file
-from quality.forda import default_cache
-from quality.preference import Choices, build_choices
+from millmark.ledger.errors import InputError
+from millmark.ledger.files import replace_file
+from millmark.quality.forda import default_cache
+from millmark.quality.preference import Choices, build_choices
 
 __all__ = ["SETS", "load_choices", "read_wheel"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Sequence
 
-from ledger import SubjectKind
-from ledger.ids import subject
-from ledger.records import (
+from millmark.ledger import SubjectKind
+from millmark.ledger.ids import subject
+from millmark.ledger.records import (
     AcceptCustody,
     CommissionLot,
     IssueCertificate,
@@ -19,8 +19,8 @@ from ledger.records import (
     Statement,
     Verdict,
 )
-from services.lab.demo.consortium import NOTHING, Company, Consortium
-from services.lab.demo.plant import PIECE
+from millmark.services.lab.demo.consortium import NOTHING, Company, Consortium
+from millmark.services.lab.demo.plant import PIECE
 
 __all__ = ["GATED_PARTS", "SAMPLED_LOTS", "measure_consignment"]
 

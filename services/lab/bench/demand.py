@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from ledger.errors import InputError
-from quality.demand import Setting, forecast_demand
-from quality.demand.intermittent import LEVELS, forecast_quantiles, scale_of_demand
-from quality.demand.measures import Values, coverage, mase, scaled_pinball, smape
-from quality.demand.members import forecast_quietly, naive, seasonal_naive
-from quality.demand.trees import RECENT
-from services.files import read_bounded
+from millmark.ledger.errors import InputError
+from millmark.quality.demand import Setting, forecast_demand
+from millmark.quality.demand.intermittent import LEVELS, forecast_quantiles, scale_of_demand
+from millmark.quality.demand.measures import Values, coverage, mase, scaled_pinball, smape
+from millmark.quality.demand.members import forecast_quietly, naive, seasonal_naive
+from millmark.quality.demand.trees import RECENT
+from millmark.services.files import read_bounded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -220,7 +220,7 @@ def _peer(name: str, past: Values, kept: int, horizon: int, season: int) -> Valu
 
 
 def _peer_quantiles(name: str, past: Values, horizon: int) -> Values:
-    from quality.demand.members import conformal_quantiles  # noqa: PLC0415 - statsforecast is an extra
+    from millmark.quality.demand.members import conformal_quantiles  # noqa: PLC0415 - statsforecast is an extra
 
     options: Mapping[str, float] = {"alpha_d": 0.1, "alpha_p": 0.1} if name == "TSB" else {}
     return np.maximum(conformal_quantiles(name, past, horizon, **options), 0.0)

@@ -19,26 +19,26 @@ from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 
-from ledger.canonical import Json, canonical_json, keccak256
-from ledger.claims import build_claims, claims_root
-from ledger.evidence import EVIDENCE_TAG, EvidenceEntry, EvidenceLog, LeafKind
-from ledger.ids import Identity, SubjectKind
-from ledger.index import Follower
-from ledger.merkle import Tree, leaf_hash
-from ledger.products import build_order_document
-from ledger.store import Store
-from quality import Inference
-from quality.digest import INPUT_TAG, ZERO
-from quality.inputs import VALUE_BYTES
-from services.lab.bench.published import CLASSES, Secrets, collect_published, collect_secrets
-from services.lab.demo.configured import choose_options
-from services.lab.demo.consortium import found_consortium
-from services.lab.demo.delivery import deliver_parts
-from services.lab.demo.inspection import inspect_parts
-from services.lab.demo.plant import build_plant
-from services.lab.demo.production import Line, make_parts, place_orders
-from services.products import Catalogue
-from services.store import open_store
+from millmark.ledger.canonical import Json, canonical_json, keccak256
+from millmark.ledger.claims import build_claims, claims_root
+from millmark.ledger.evidence import EVIDENCE_TAG, EvidenceEntry, EvidenceLog, LeafKind
+from millmark.ledger.ids import Identity, SubjectKind
+from millmark.ledger.index import Follower
+from millmark.ledger.merkle import Tree, leaf_hash
+from millmark.ledger.products import build_order_document
+from millmark.ledger.store import Store
+from millmark.quality import Inference
+from millmark.quality.digest import INPUT_TAG, ZERO
+from millmark.quality.inputs import VALUE_BYTES
+from millmark.services.lab.bench.published import CLASSES, Secrets, collect_published, collect_secrets
+from millmark.services.lab.demo.configured import choose_options
+from millmark.services.lab.demo.consortium import found_consortium
+from millmark.services.lab.demo.delivery import deliver_parts
+from millmark.services.lab.demo.inspection import inspect_parts
+from millmark.services.lab.demo.plant import build_plant
+from millmark.services.lab.demo.production import Line, make_parts, place_orders
+from millmark.services.products import Catalogue
+from millmark.services.store import open_store
 
 __all__ = ["AttackResult", "attack", "build_control", "guess", "measure_dictionary"]
 
@@ -237,8 +237,8 @@ def _draw_windows(count: int, width: int) -> list[list[int]]:
 
 def _produce(store: Store, orders: int) -> Line:
     consortium = found_consortium(store)
-    model = (resources.files("quality") / "models" / "forda.bin").read_bytes()
-    card = (resources.files("quality") / "models" / "forda.json").read_text()
+    model = (resources.files("millmark.quality") / "models" / "forda.bin").read_bytes()
+    card = (resources.files("millmark.quality") / "models" / "forda.json").read_text()
     now = int(time.time())
     line = place_orders(consortium, build_plant(consortium, model, card), orders, now)
     make_parts(line)

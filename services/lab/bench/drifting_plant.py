@@ -19,9 +19,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from ledger.plans.call import Call
-from ledger.plans.plan import Key, Row
-from services.lab.bench.planning_instances import TRANSPORT_COST, TRANSPORT_SLOTS, Tool, draw_tools, tariff_at
+from millmark.ledger.plans.call import Call
+from millmark.ledger.plans.plan import Key, Row
+from millmark.services.lab.bench.planning_instances import TRANSPORT_COST, TRANSPORT_SLOTS, Tool, draw_tools, tariff_at
 
 __all__ = [
     "DOWN_SLOTS",

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from services.interop.epcis.capture import parse_capture, validate_events
-from services.interop.epcis.documents import hash_events
-from services.lab.bench.http_load import cpu_s, run_server, send
+from millmark.services.interop.epcis.capture import parse_capture, validate_events
+from millmark.services.interop.epcis.documents import hash_events
+from millmark.services.lab.bench.http_load import cpu_s, run_server, send
 
 __all__ = ["EpcisTimes", "build_batch", "measure_epcis"]
 

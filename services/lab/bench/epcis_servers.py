@@ -1,4 +1,4 @@
-"""Event servers for benchmarks, each run in its own process: `python -m services.lab.bench.epcis_servers`.
+"""Event servers for benchmarks, each run in its own process: `python -m millmark.services.lab.bench.epcis_servers`.
 
 The peers are the obvious first implementation: FastAPI, a pydantic model, one event per request, committed before the
 response. They check structure and types only: no standard vocabulary, hash, deduplication, evidence or search index.
@@ -17,9 +17,9 @@ import uvicorn
 from fastapi import FastAPI
 from pydantic import BaseModel, Field
 
-from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
-from services.serving.server import listen, serve_on
-from services.store import open_store
+from millmark.services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
+from millmark.services.serving.server import listen, serve_on
+from millmark.services.store import open_store
 
 __all__ = ["main"]
 

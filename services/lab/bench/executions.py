@@ -13,16 +13,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ledger.chain import Chain, Transport
-from ledger.records import Contract, PublishModel
-from quality import Network, build_model
-from quality.errors import QualityError
-from quality.evaluate import load_evaluator
-from quality.inputs import MAX_FIXED, pack_window
-from quality.network.plain import quantise_row
-from services.lab.bench.inferences import SIZES, build_network, evaluation_data, read_code
-from services.lab.demo.consortium import NOTHING, found_consortium
-from services.store import open_store
+from millmark.ledger.chain import Chain, Transport
+from millmark.ledger.records import Contract, PublishModel
+from millmark.quality import Network, build_model
+from millmark.quality.errors import QualityError
+from millmark.quality.evaluate import load_evaluator
+from millmark.quality.inputs import MAX_FIXED, pack_window
+from millmark.quality.network.plain import quantise_row
+from millmark.services.lab.bench.inferences import SIZES, build_network, evaluation_data, read_code
+from millmark.services.lab.demo.consortium import NOTHING, found_consortium
+from millmark.services.store import open_store
 
 __all__ = ["Agreement", "answer_by_evaluators", "compare_executions", "draw_windows"]
 

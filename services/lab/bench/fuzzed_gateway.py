@@ -8,14 +8,14 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from ledger.chain import Chain, HttpTransport, Node, find_profile, read_deployment
-from ledger.keys import open_name_key, open_signer
-from services.documents import KeyRing
-from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
-from services.planning.feedback.setpoints import NoSetpoints
-from services.serving.server import serve
-from services.settings import read_settings
-from services.store import open_store
+from millmark.ledger.chain import Chain, HttpTransport, Node, find_profile, read_deployment
+from millmark.ledger.keys import open_name_key, open_signer
+from millmark.services.documents import KeyRing
+from millmark.services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
+from millmark.services.planning.feedback.setpoints import NoSetpoints
+from millmark.services.serving.server import serve
+from millmark.services.settings import read_settings
+from millmark.services.store import open_store
 
 __all__ = ["main"]
 

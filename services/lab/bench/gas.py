@@ -11,13 +11,13 @@ import time
 from collections.abc import Sequence
 from importlib import resources
 
-from ledger.canonical import keccak256
-from ledger.chain import Transport
-from ledger.events import Event, Recorded
-from ledger.evidence import EvidenceLog
-from ledger.heads import start_of
-from ledger.ids import SubjectKind
-from ledger.records import (
+from millmark.ledger.canonical import keccak256
+from millmark.ledger.chain import Transport
+from millmark.ledger.events import Event, Recorded
+from millmark.ledger.evidence import EvidenceLog
+from millmark.ledger.heads import start_of
+from millmark.ledger.ids import SubjectKind
+from millmark.ledger.records import (
     AcceptAssignment,
     AcceptCustody,
     AcceptInPart,
@@ -75,11 +75,11 @@ from ledger.records import (
     WaiveGate,
     WithdrawCustody,
 )
-from services.lab.bench.consignments import measure_consignment
-from services.lab.bench.inferences import measure_inferences
-from services.lab.demo.consortium import NOTHING, Company, Consortium, found_consortium
-from services.lab.demo.plant import PIECE, Plant, build_plant
-from services.store import open_store
+from millmark.services.lab.bench.consignments import measure_consignment
+from millmark.services.lab.bench.inferences import measure_inferences
+from millmark.services.lab.demo.consortium import NOTHING, Company, Consortium, found_consortium
+from millmark.services.lab.demo.plant import PIECE, Plant, build_plant
+from millmark.services.store import open_store
 
 __all__ = ["BATCH", "measure_gas"]
 
@@ -97,7 +97,7 @@ def measure_gas(transport: Transport | None = None) -> dict[str, tuple[int, int]
     a kind."""
     with open_store("sqlite://") as store:
         consortium = found_consortium(store, transport)
-        model = (resources.files("quality") / "models" / "forda.bin").read_bytes()
+        model = (resources.files("millmark.quality") / "models" / "forda.bin").read_bytes()
         meter = _Meter(consortium, build_plant(consortium, model, "{}"))
         meter.orders()
         meter.assignments()

@@ -23,22 +23,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ledger.errors import InputError
-from ledger.index import Follower
-from services.access import Scope, new_api_key
-from services.lab.bench.bundle import grow_part
-from services.lab.bench.http_load import cpu_s
-from services.lab.demo.consortium import found_consortium
-from services.lab.processes import held_port, wait_for
-from services.settings import SETTINGS_FILE
-from services.store import open_store
+from millmark.ledger.errors import InputError
+from millmark.ledger.index import Follower
+from millmark.services.access import Scope, new_api_key
+from millmark.services.lab.bench.bundle import grow_part
+from millmark.services.lab.bench.http_load import cpu_s
+from millmark.services.lab.demo.consortium import found_consortium
+from millmark.services.lab.processes import held_port, wait_for
+from millmark.services.settings import SETTINGS_FILE
+from millmark.services.store import open_store
 
 __all__ = ["RequestTimes", "measure_gateway", "serving"]
 
 _CONNECTIONS = 32
 _DAY_S = 86_400
 _RATE_LIMIT = 100_000
-_START = "from services.cli import main; main()"
+_START = "from millmark.services.cli import main; main()"
 
 
 @dataclass(frozen=True, slots=True)

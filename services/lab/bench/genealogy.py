@@ -16,12 +16,12 @@ from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
-from ledger.errors import InputError
-from ledger.provenance import Limits, recall
-from ledger.store import Lineage, Store
-from services.lab.bench.orm_peer import Peer
-from services.lab.bench.plant_store import Plant, draw_plant, write_plant
-from services.store import open_store
+from millmark.ledger.errors import InputError
+from millmark.ledger.provenance import Limits, recall
+from millmark.ledger.store import Lineage, Store
+from millmark.services.lab.bench.orm_peer import Peer
+from millmark.services.lab.bench.plant_store import Plant, draw_plant, write_plant
+from millmark.services.store import open_store
 
 __all__ = ["Timing", "measure_genealogy"]
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from ledger.errors import SettingsError
+from millmark.ledger.errors import SettingsError
 
 __all__ = ["cpu_s", "run_server", "send"]
 
@@ -24,8 +24,9 @@ _NOT_NEW: Final = re.compile(rb'"duplicate"|"rejected"|"duplicates":[1-9]|"refus
 
 @contextmanager
 def run_server(name: str, folder: Path) -> Iterator[tuple[int, int]]:
-    """Runs a server of services.lab.bench.epcis_servers; yields its port and process id. Raises SettingsError."""
-    command = [sys.executable, "-m", "services.lab.bench.epcis_servers", name, str(folder)]
+    """Runs a server of millmark.services.lab.bench.epcis_servers; yields its port and process id. Raises
+    SettingsError."""
+    command = [sys.executable, "-m", "millmark.services.lab.bench.epcis_servers", name, str(folder)]
     with (
         (folder / f"{name}.txt").open("w") as report,
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=report, text=True) as process,

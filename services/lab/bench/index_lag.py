@@ -16,11 +16,11 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from ledger.chain import Chain
-from ledger.errors import ChainUnreachableError, MillmarkError
-from ledger.index import ChainReader, fetch_status
-from ledger.store import Store
-from services.gateway.follower import FollowerThread
+from millmark.ledger.chain import Chain
+from millmark.ledger.errors import ChainUnreachableError, MillmarkError
+from millmark.ledger.index import ChainReader, fetch_status
+from millmark.ledger.store import Store
+from millmark.services.gateway.follower import FollowerThread
 
 __all__ = ["IndexLag", "following"]
 

@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from ledger.canonical import keccak256
-from ledger.chain import Transaction, await_receipt, first_fees, sign_transaction
-from ledger.events import Event, Recorded
-from ledger.events.certificates import CertificateIssued
-from ledger.evidence import (
+from millmark.ledger.canonical import keccak256
+from millmark.ledger.chain import Transaction, await_receipt, first_fees, sign_transaction
+from millmark.ledger.events import Event, Recorded
+from millmark.ledger.events.certificates import CertificateIssued
+from millmark.ledger.evidence import (
     EvidenceEntry,
     EvidenceLog,
     LeafKind,
@@ -19,7 +19,7 @@ from ledger.evidence import (
     build_window_commitment,
     build_window_entry,
 )
-from ledger.records import (
+from millmark.ledger.records import (
     Anchor,
     ApproveModel,
     Challenge,
@@ -33,12 +33,12 @@ from ledger.records import (
     Record,
     Statement,
 )
-from quality import Decision, Dense, Network, Scale, build_model, model_digest
-from quality import Inference as Inspected
-from quality.inputs import MAX_FIXED, pack_window, unpack_window
-from quality.network.plain import infer_row, quantise_row
-from services.inspections.statements import InspectedEntry
-from services.lab.demo.consortium import NOTHING, Company, Consortium
+from millmark.quality import Decision, Dense, Network, Scale, build_model, model_digest
+from millmark.quality import Inference as Inspected
+from millmark.quality.inputs import MAX_FIXED, pack_window, unpack_window
+from millmark.quality.network.plain import infer_row, quantise_row
+from millmark.services.inspections.statements import InspectedEntry
+from millmark.services.lab.demo.consortium import NOTHING, Company, Consortium
 
 __all__ = ["SIZES", "build_network", "evaluation_data", "measure_inferences", "read_code"]
 

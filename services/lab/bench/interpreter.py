@@ -6,8 +6,8 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ledger.chain import EmbeddedChain, RpcError
-from services.lab.bench.gas import measure_gas
+from millmark.ledger.chain import EmbeddedChain, RpcError
+from millmark.services.lab.bench.gas import measure_gas
 
 __all__ = ["TwinChain", "TwinFigures", "measure_interpreter"]
 

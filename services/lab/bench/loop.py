@@ -3,10 +3,10 @@
 Each week the coordinator calls for the same orders on both sides, the planner of the product makes a plan of the offers
 (local search by counted work, without CP-SAT), and the plant works it off. Without feedback, offers promise what
 machines without drift take, machines are overhauled when their turn comes or when they fail, and what was to be done on
-a failed machine waits for it. With feedback, the detector of `quality.drift` looks at the words measured, and verdicts,
-late finishes, energy and failures are causes as in the product: its rule table decides, and what it decides is done.
-Settings are taken or refused by a drawn operator; a machine whose offers are withdrawn is overhauled when the next week
-begins, which takes as long as any overhaul, and offered again from then on.
+a failed machine waits for it. With feedback, the detector of `millmark.quality.drift` looks at the words measured, and
+verdicts, late finishes, energy and failures are causes as in the product: its rule table decides, and what it decides
+is done. Settings are taken or refused by a drawn operator; a machine whose offers are withdrawn is overhauled when the
+next week begins, which takes as long as any overhaul, and offered again from then on.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from dataclasses import asdict, dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from ledger.errors import UnplannableError
-from ledger.plans.file import PlanFile
-from ledger.plans.offer import Offer
-from ledger.plans.plan import CauseKind, Key, Plan
-from quality.drift import ALARM_GROUPS, GROUP, Reference, build_reference, watch
-from services.lab.bench.drifting_plant import (
+from millmark.ledger.errors import UnplannableError
+from millmark.ledger.plans.file import PlanFile
+from millmark.ledger.plans.offer import Offer
+from millmark.ledger.plans.plan import CauseKind, Key, Plan
+from millmark.quality.drift import ALARM_GROUPS, GROUP, Reference, build_reference, watch
+from millmark.services.lab.bench.drifting_plant import (
     DOWN_SLOTS,
     OVERHAUL_COST,
     Done,
@@ -33,11 +33,11 @@ from services.lab.bench.drifting_plant import (
     Work,
     sum_week,
 )
-from services.lab.bench.planning_instances import CLOSES, SLOT_S, generate_plan_file
-from services.planning.feedback.causes import MachineCause
-from services.planning.feedback.rules import Condition, Step, judge
-from services.planning.schedule import make_plan
-from services.planning.schedule.replan import Replan
+from millmark.services.lab.bench.planning_instances import CLOSES, SLOT_S, generate_plan_file
+from millmark.services.planning.feedback.causes import MachineCause
+from millmark.services.planning.feedback.rules import Condition, Step, judge
+from millmark.services.planning.schedule import make_plan
+from millmark.services.planning.schedule.replan import Replan
 
 __all__ = ["Compared", "Side", "compare_loops", "worst_window"]
 

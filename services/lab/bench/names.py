@@ -19,15 +19,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from ledger.errors import ChainError
-from ledger.records import ALL_ROLES
-from ledger.store import Rows
-from ledger.store.rows import ParticipantRow
-from services.access import Scope, new_api_key
-from services.lab.bench.gateway import serving
-from services.lab.bench.plant_store import draw_plant, write_plant
-from services.settings import SETTINGS_FILE
-from services.store import open_store
+from millmark.ledger.errors import ChainError
+from millmark.ledger.records import ALL_ROLES
+from millmark.ledger.store import Rows
+from millmark.ledger.store.rows import ParticipantRow
+from millmark.services.access import Scope, new_api_key
+from millmark.services.lab.bench.gateway import serving
+from millmark.services.lab.bench.plant_store import draw_plant, write_plant
+from millmark.services.settings import SETTINGS_FILE
+from millmark.services.store import open_store
 
 __all__ = ["MAX_AUC", "NameTimes", "measure_names", "rank"]
 

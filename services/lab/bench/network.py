@@ -17,17 +17,25 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 
-from ledger.chain import Chain, HttpTransport, Transaction, call_data, find_profile, first_fees, sign_transaction
-from ledger.chain.deploying import ask_until
-from ledger.errors import ChainError, ChainUnreachableError
-from ledger.records import Contract
-from ledger.store import Store
-from ledger.store.outbox import Outbox, OutboxState
-from ledger.submit import Submitter
-from services.lab.bench.index_lag import IndexLag, following
-from services.lab.faults.workload import Site, build_events, found_site, founding_keys
-from services.network import Consensus, LocalNetwork, NodeProgram
-from services.store import open_store
+from millmark.ledger.chain import (
+    Chain,
+    HttpTransport,
+    Transaction,
+    call_data,
+    find_profile,
+    first_fees,
+    sign_transaction,
+)
+from millmark.ledger.chain.deploying import ask_until
+from millmark.ledger.errors import ChainError, ChainUnreachableError
+from millmark.ledger.records import Contract
+from millmark.ledger.store import Store
+from millmark.ledger.store.outbox import Outbox, OutboxState
+from millmark.ledger.submit import Submitter
+from millmark.services.lab.bench.index_lag import IndexLag, following
+from millmark.services.lab.faults.workload import Site, build_events, found_site, founding_keys
+from millmark.services.network import Consensus, LocalNetwork, NodeProgram
+from millmark.services.store import open_store
 
 __all__ = ["FIREFLY_PER_S", "MOST_BEHIND", "NetworkRates", "Side", "measure_network"]
 

@@ -13,7 +13,7 @@ __all__ = ["Lot", "Peer"]
 
 
 class _Base(DeclarativeBase):
-    """The tables of ledger.store that the queries need."""
+    """The tables of millmark.ledger.store that the queries need."""
 
 
 def _link(name: str) -> Table:

@@ -12,15 +12,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 
-from ledger.plans.check import check_plan
-from ledger.plans.counted import count_offers
-from ledger.plans.file import PlanFile, parse_plan_file
-from ledger.plans.problem import Problem, build_problem
-from services.lab.bench.planning_instances import generate_plan_file
-from services.planning.schedule import make_plan
-from services.planning.schedule.budget import Budget
-from services.planning.schedule.search import cost_of, list_schedule
-from services.planning.schedule.solver import solve
+from millmark.ledger.plans.check import check_plan
+from millmark.ledger.plans.counted import count_offers
+from millmark.ledger.plans.file import PlanFile, parse_plan_file
+from millmark.ledger.plans.problem import Problem, build_problem
+from millmark.services.lab.bench.planning_instances import generate_plan_file
+from millmark.services.planning.schedule import make_plan
+from millmark.services.planning.schedule.budget import Budget
+from millmark.services.planning.schedule.search import cost_of, list_schedule
+from millmark.services.planning.schedule.solver import solve
 
 __all__ = ["Compared", "Summary", "compare_plans", "summarise"]
 

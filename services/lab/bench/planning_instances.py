@@ -12,11 +12,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from ledger.canonical import sha256
-from ledger.plans.call import Call, Job, Objective, Operation, Transport
-from ledger.plans.capability import Capability, Need
-from ledger.plans.file import Machine, PlanFile
-from ledger.plans.offer import Offer, OpenedOffer
+from millmark.ledger.canonical import sha256
+from millmark.ledger.plans.call import Call, Job, Objective, Operation, Transport
+from millmark.ledger.plans.capability import Capability, Need
+from millmark.ledger.plans.file import Machine, PlanFile
+from millmark.ledger.plans.offer import Offer, OpenedOffer
 
 __all__ = [
     "CLOSES",

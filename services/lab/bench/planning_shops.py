@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from ledger.errors import InputError
-from services.planning.schedule.budget import Budget
-from services.planning.schedule.shop_solver import solve_shop, solve_shop_alone
-from services.planning.schedule.shops import Shop, ShopPlan, parse_shop
+from millmark.ledger.errors import InputError
+from millmark.services.planning.schedule.budget import Budget
+from millmark.services.planning.schedule.shop_solver import solve_shop, solve_shop_alone
+from millmark.services.planning.schedule.shops import Shop, ShopPlan, parse_shop
 
 __all__ = ["ShopCompared", "compare_shops"]
 

@@ -18,8 +18,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from ledger.ids import Identity, SubjectKind
-from ledger.records import (
+from millmark.ledger.ids import Identity, SubjectKind
+from millmark.ledger.records import (
     AssignmentState,
     CertificateState,
     LotState,
@@ -28,9 +28,9 @@ from ledger.records import (
     TransformationKind,
     Verdict,
 )
-from ledger.store import Rows, Store
-from ledger.store.book_rows import IdentityRow
-from ledger.store.rows import (
+from millmark.ledger.store import Rows, Store
+from millmark.ledger.store.book_rows import IdentityRow
+from millmark.ledger.store.rows import (
     AssignmentRow,
     CertificateRow,
     CertifiedLotRow,

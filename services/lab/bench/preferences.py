@@ -20,11 +20,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ledger.errors import InputError
-from quality.preference import Choices, Fitted
-from quality.preference.logit import fit_logit
-from services.lab.bench import choice_peer
-from services.lab.bench.choice_data import load_choices
+from millmark.ledger.errors import InputError
+from millmark.quality.preference import Choices, Fitted
+from millmark.quality.preference.logit import fit_logit
+from millmark.services.lab.bench import choice_peer
+from millmark.services.lab.bench.choice_data import load_choices
 
 __all__ = ["KNOWN", "Judged", "compare_choices"]
 

@@ -14,23 +14,23 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from ledger.bundle import Bundle, WithheldRecord, parse_bundle
-from ledger.canonical import Json
-from ledger.claims import parse_claims
-from ledger.events import Event
-from ledger.events.certificates import CertificateIssued
-from ledger.events.evidence import StreamAnchored
-from ledger.events.lots import LotsTransformed
-from ledger.evidence import EvidenceEntry
-from ledger.ids import SubjectKind
-from ledger.provenance import Disclosing, build_bundle
-from ledger.records import Names
-from ledger.store import Book, Rows
-from ledger.store.book_rows import DocumentRow, IdentityRow
-from ledger.store.rows import AnchorRow, CertificateRow, RecordHistoryRow, RecordRow
-from quality import Inference
-from services.inspections.statements import InspectedEntry, to_model_verdict
-from services.lab.demo.production import Line
+from millmark.ledger.bundle import Bundle, WithheldRecord, parse_bundle
+from millmark.ledger.canonical import Json
+from millmark.ledger.claims import parse_claims
+from millmark.ledger.events import Event
+from millmark.ledger.events.certificates import CertificateIssued
+from millmark.ledger.events.evidence import StreamAnchored
+from millmark.ledger.events.lots import LotsTransformed
+from millmark.ledger.evidence import EvidenceEntry
+from millmark.ledger.ids import SubjectKind
+from millmark.ledger.provenance import Disclosing, build_bundle
+from millmark.ledger.records import Names
+from millmark.ledger.store import Book, Rows
+from millmark.ledger.store.book_rows import DocumentRow, IdentityRow
+from millmark.ledger.store.rows import AnchorRow, CertificateRow, RecordHistoryRow, RecordRow
+from millmark.quality import Inference
+from millmark.services.inspections.statements import InspectedEntry, to_model_verdict
+from millmark.services.lab.demo.production import Line
 
 __all__ = ["CLASSES", "Secrets", "collect_published", "collect_secrets"]
 

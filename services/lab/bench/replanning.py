@@ -14,16 +14,16 @@ import random
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from ledger.errors import UnplannableError
-from ledger.plans.file import PlanFile
-from ledger.plans.offer import Offer
-from ledger.plans.plan import Cause, CauseKind, Plan, Row
-from ledger.plans.problem import build_problem
-from services.lab.bench.planning_instances import generate_plan_file
-from services.planning.schedule import make_plan
-from services.planning.schedule.budget import Budget
-from services.planning.schedule.moves import stay_most
-from services.planning.schedule.replan import Replan, find_staying, keep_started
+from millmark.ledger.errors import UnplannableError
+from millmark.ledger.plans.file import PlanFile
+from millmark.ledger.plans.offer import Offer
+from millmark.ledger.plans.plan import Cause, CauseKind, Plan, Row
+from millmark.ledger.plans.problem import build_problem
+from millmark.services.lab.bench.planning_instances import generate_plan_file
+from millmark.services.planning.schedule import make_plan
+from millmark.services.planning.schedule.budget import Budget
+from millmark.services.planning.schedule.moves import stay_most
+from millmark.services.planning.schedule.replan import Replan, find_staying, keep_started
 
 __all__ = ["Replanned", "compare_replans"]
 

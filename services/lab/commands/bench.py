@@ -12,11 +12,11 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from services.lab.commands.bench_loop import run_loop
-from services.lab.commands.demand_bench import run_demand, run_preferences
-from services.lab.commands.planning_bench import run_capacities, run_planning, run_replan
-from services.options import AsJson
-from services.output import print_json, print_table, warn
+from millmark.services.lab.commands.bench_loop import run_loop
+from millmark.services.lab.commands.demand_bench import run_demand, run_preferences
+from millmark.services.lab.commands.planning_bench import run_capacities, run_planning, run_replan
+from millmark.services.options import AsJson
+from millmark.services.output import print_json, print_table, warn
 
 __all__ = ["register"]
 
@@ -50,7 +50,7 @@ def run_gas(context: typer.Context, as_json: AsJson = False) -> None:
 
     The figures are exact and reproducible.
     """
-    from services.lab.bench.gas import measure_gas  # noqa: PLC0415 - numpy is optional
+    from millmark.services.lab.bench.gas import measure_gas  # noqa: PLC0415 - numpy is optional
 
     found = measure_gas()
     if as_json:
@@ -65,7 +65,7 @@ def run_interpreter(context: typer.Context, as_json: AsJson = False) -> None:
 
     Takes a few minutes, most of them in py-evm's own loop. Fails if an answer or a block differs.
     """
-    from services.lab.bench.interpreter import measure_interpreter  # noqa: PLC0415 - py-evm is optional
+    from millmark.services.lab.bench.interpreter import measure_interpreter  # noqa: PLC0415 - py-evm is optional
 
     found = measure_interpreter().to_json()
     if as_json:
@@ -91,10 +91,10 @@ def run_process(
 
     Beside a linear ARX, persistence, and CasADi with IPOPT. Exit code 1 if a bar is missed.
     """
-    from quality.threads import let_idle_threads_sleep  # noqa: PLC0415 - quality needs numpy, which is optional
+    from millmark.quality.threads import let_idle_threads_sleep  # noqa: PLC0415 - quality needs numpy, which is optional
 
     let_idle_threads_sleep()
-    from quality.benches.process import PARTS, run_process as judge  # noqa: PLC0415, I001 - needs torch
+    from millmark.quality.benches.process import PARTS, run_process as judge  # noqa: PLC0415, I001 - needs torch
 
     found = judge(tuple(part for part in parts.split(",") if part) or PARTS, data, peers, runs)
     if as_json:
@@ -117,8 +117,8 @@ def run_network(
     Starts five signers of Clique with geth, or four validators with a QBFT program. Exit code 1 if it writes less than
     35 % of the records a second, or the index falls more than 2 blocks behind what is final.
     """
-    from services.lab.bench.network import FIREFLY_PER_S, measure_network  # noqa: PLC0415 - py-evm is optional
-    from services.network import find_program, identify_program  # noqa: PLC0415 - used here only
+    from millmark.services.lab.bench.network import FIREFLY_PER_S, measure_network  # noqa: PLC0415 - py-evm is optional
+    from millmark.services.network import find_program, identify_program  # noqa: PLC0415 - used here only
 
     found = measure_network(identify_program(node) if node else find_program(), seconds, rounds, warn)
     if as_json:
@@ -149,8 +149,8 @@ def run_executions(
     Runs on anvil if it is installed, otherwise on a devchain, which takes about 30 ms per input. Exit code 1 if any
     verdict differs.
     """
-    from services.lab.bench.executions import compare_executions  # noqa: PLC0415 - numpy is optional
-    from services.lab.faults.chains import running_chain  # noqa: PLC0415 - likewise
+    from millmark.services.lab.bench.executions import compare_executions  # noqa: PLC0415 - numpy is optional
+    from millmark.services.lab.faults.chains import running_chain  # noqa: PLC0415 - likewise
 
     with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as bars:
         bar = bars.add_task("executions", total=None)
@@ -176,7 +176,7 @@ def run_genealogy(
 
     Times are in milliseconds.
     """
-    from services.lab.bench.genealogy import measure_genealogy  # noqa: PLC0415 - loads the ORM, used here only
+    from millmark.services.lab.bench.genealogy import measure_genealogy  # noqa: PLC0415 - loads the ORM, used here only
 
     found = measure_genealogy(lots, seed)
     if as_json:
@@ -200,7 +200,7 @@ def run_bundle(
     as_json: AsJson = False,
 ) -> None:
     """Measure the size of a part's bundle, and the time to build and verify it, in milliseconds."""
-    from services.lab.bench.bundle import measure_bundle  # noqa: PLC0415 - loads an embedded chain
+    from millmark.services.lab.bench.bundle import measure_bundle  # noqa: PLC0415 - loads an embedded chain
 
     found = measure_bundle(leaves, rounds)
     if as_json:
@@ -222,7 +222,7 @@ def run_gateway(
     as_json: AsJson = False,
 ) -> None:
     """Measure the latency of traces at a real gateway under a steady rate of requests, in milliseconds."""
-    from services.lab.bench.gateway import measure_gateway  # noqa: PLC0415 - loads an embedded chain
+    from millmark.services.lab.bench.gateway import measure_gateway  # noqa: PLC0415 - loads an embedded chain
 
     found = measure_gateway(ancestors, rate, seconds, rounds)
     if as_json:
@@ -246,7 +246,7 @@ def run_api(
 
     Exit code 1 if a response is a 5xx or violates the document.
     """
-    from services.lab.bench.api import measure_api  # noqa: PLC0415 - schemathesis is optional
+    from millmark.services.lab.bench.api import measure_api  # noqa: PLC0415 - schemathesis is optional
 
     found = measure_api(cases, seed, postgresql=postgresql)
     if as_json:
@@ -270,8 +270,8 @@ def run_capture(
 ) -> None:
     """Measure a node's capture: events per second in batches and with one commit per event, the latency of single
     events, and microseconds per event over HTTP, beside one FastAPI and pydantic request per event."""
-    from services.lab.bench.capture import measure_ack, measure_throughput  # noqa: PLC0415 - loads the node, as above
-    from services.lab.bench.capture_http import measure_http  # noqa: PLC0415 - as above
+    from millmark.services.lab.bench.capture import measure_ack, measure_throughput  # noqa: PLC0415 - loads the node, as above
+    from millmark.services.lab.bench.capture_http import measure_http  # noqa: PLC0415 - as above
 
     with tempfile.TemporaryDirectory(prefix="millmark-bench-") as folder:
         first, second, third = (Path(folder) / name for name in ("log", "node", "http"))
@@ -299,7 +299,7 @@ def run_dictionary(
 
     Exit code 1 unless no hash of the former and every hash of the latter is found.
     """
-    from services.lab.bench.dictionary import measure_dictionary  # noqa: PLC0415 - loads an embedded chain
+    from millmark.services.lab.bench.dictionary import measure_dictionary  # noqa: PLC0415 - loads an embedded chain
 
     found, tried = measure_dictionary(guesses, orders)
     held = not any(one.hits for one in found) and all(one.control_hits == one.control for one in found)
@@ -325,7 +325,7 @@ def run_epcis(
 
     Times are in microseconds per event.
     """
-    from services.lab.bench.epcis import measure_epcis  # noqa: PLC0415 - loads the standards' schemas
+    from millmark.services.lab.bench.epcis import measure_epcis  # noqa: PLC0415 - loads the standards' schemas
 
     with tempfile.TemporaryDirectory(prefix="millmark-bench-") as folder:
         found = measure_epcis(Path(folder), batches, batch, singles).to_json()
@@ -345,7 +345,7 @@ def run_names(
 
     Exit code 1 if they do: if the area under the ROC curve is above 0.55.
     """
-    from services.lab.bench.names import MAX_AUC, measure_names  # noqa: PLC0415 - loads the gateway's parts
+    from millmark.services.lab.bench.names import MAX_AUC, measure_names  # noqa: PLC0415 - loads the gateway's parts
 
     found = measure_names(requests, seed)
     if as_json:

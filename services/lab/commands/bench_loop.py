@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from services.options import AsJson
-from services.output import print_json, print_lines, print_table
+from millmark.services.options import AsJson
+from millmark.services.output import print_json, print_lines, print_table
 
 __all__ = ["run_loop"]
 
@@ -28,7 +28,7 @@ def run_loop(
     Both sides have the same orders, drift, failures and parts, and plans by local search. Fails unless each sum is
     lower with feedback, and no ten weeks in a row are more than 5 % worse.
     """
-    from services.lab.bench.loop import compare_loops  # noqa: PLC0415 - numpy is optional
+    from millmark.services.lab.bench.loop import compare_loops  # noqa: PLC0415 - numpy is optional
 
     found = []
     for one in compare_loops(weeks, range(seed, seed + seeds), orders, cpu_seconds):

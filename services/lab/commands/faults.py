@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from services.lab.faults.runs import NETWORK_RUNS, RUNS, FaultReport, run_faults
-from services.options import AsJson
-from services.output import print_json, print_lines
+from millmark.services.lab.faults.runs import NETWORK_RUNS, RUNS, FaultReport, run_faults
+from millmark.services.options import AsJson
+from millmark.services.output import print_json, print_lines
 
 __all__ = ["register"]
 

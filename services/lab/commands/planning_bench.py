@@ -10,10 +10,10 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from ledger.errors import InputError
-from services.lab.commands.bench_options import FirstSeed
-from services.options import AsJson
-from services.output import print_json, print_table
+from millmark.ledger.errors import InputError
+from millmark.services.lab.commands.bench_options import FirstSeed
+from millmark.services.options import AsJson
+from millmark.services.output import print_json, print_table
 
 __all__ = ["run_capacities", "run_planning", "run_replan"]
 
@@ -30,7 +30,7 @@ def run_capacities(
 
     Instances are drawn from seeds 0, 1, 2 and so on. Takes the CPU seconds twice for each.
     """
-    from services.lab.bench.capacities import compare_capacities, geometric_mean  # noqa: PLC0415 - as below
+    from millmark.services.lab.bench.capacities import compare_capacities, geometric_mean  # noqa: PLC0415 - as below
 
     sizes = _parse_sizes(orders)
     found = list(compare_capacities(sizes, range(seeds), cpu_seconds, windows))
@@ -64,7 +64,7 @@ def run_replan(
 
     Instances are drawn from seeds, from --first-seed on: a long run can be cut into pieces.
     """
-    from services.lab.bench.replanning import compare_replans  # noqa: PLC0415 - as below
+    from millmark.services.lab.bench.replanning import compare_replans  # noqa: PLC0415 - as below
 
     found = list(
         compare_replans(_parse_sizes(orders), range(first_seed, first_seed + seeds), first_seconds, cpu_seconds)
@@ -118,7 +118,7 @@ def run_planning(
     if instances is not None:
         _run_shops(context, instances, cpu_seconds, as_json)
         return
-    from services.lab.bench.planning import compare_plans, summarise  # noqa: PLC0415 - OR-Tools is optional
+    from millmark.services.lab.bench.planning import compare_plans, summarise  # noqa: PLC0415 - OR-Tools is optional
 
     sizes = _parse_sizes(orders)
     found = []
@@ -146,7 +146,7 @@ def run_planning(
 
 
 def _run_shops(context: typer.Context, folder: Path, cpu_seconds: float, as_json: bool) -> None:
-    from services.lab.bench.planning_shops import compare_shops  # noqa: PLC0415 - OR-Tools is optional
+    from millmark.services.lab.bench.planning_shops import compare_shops  # noqa: PLC0415 - OR-Tools is optional
 
     found = list(compare_shops(folder, cpu_seconds, seed=1))
     if as_json:

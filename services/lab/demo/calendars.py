@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from ledger.canonical import Json
-from ledger.products import Product
+from millmark.ledger.canonical import Json
+from millmark.ledger.products import Product
 
 __all__ = ["OBJECTIVE", "write_calendar"]
 

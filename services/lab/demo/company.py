@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from ledger.keys import LocalSigner
-from ledger.names import NameKey
-from ledger.records import Record
-from ledger.store import Store
+from millmark.ledger.keys import LocalSigner
+from millmark.ledger.names import NameKey
+from millmark.ledger.records import Record
+from millmark.ledger.store import Store
 
 __all__ = ["Company", "Desk"]
 

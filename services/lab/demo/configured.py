@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from random import Random
 from typing import Final
 
-from ledger.errors import InputError
-from ledger.products import ChoiceOption, Configuration, IntegerOption, Option, Product, Value, complete
+from millmark.ledger.errors import InputError
+from millmark.ledger.products import ChoiceOption, Configuration, IntegerOption, Option, Product, Value, complete
 
 __all__ = ["TEXTS", "choose_options"]
 

@@ -8,19 +8,19 @@ from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
-from ledger.canonical import Json
-from ledger.chain import Chain, Deployment, EmbeddedChain, Node, Transport, deploy, find_profile
-from ledger.claims import build_claims
-from ledger.ids import Identity, SubjectKind, identifier_hash
-from ledger.keys import LocalSigner
-from ledger.names import derive_identity
-from ledger.records import AcceptKey, Admit, Record, Role, SetNameKey
-from ledger.store import Book, Store
-from ledger.store.outbox import Outbox
-from ledger.submit import Submitter
-from services.lab.demo.company import Company, Desk
-from services.lab.demo.existing import ExistingChain
-from services.lab.demo.queued import Queued
+from millmark.ledger.canonical import Json
+from millmark.ledger.chain import Chain, Deployment, EmbeddedChain, Node, Transport, deploy, find_profile
+from millmark.ledger.claims import build_claims
+from millmark.ledger.ids import Identity, SubjectKind, identifier_hash
+from millmark.ledger.keys import LocalSigner
+from millmark.ledger.names import derive_identity
+from millmark.ledger.records import AcceptKey, Admit, Record, Role, SetNameKey
+from millmark.ledger.store import Book, Store
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.submit import Submitter
+from millmark.services.lab.demo.company import Company, Desk
+from millmark.services.lab.demo.existing import ExistingChain
+from millmark.services.lab.demo.queued import Queued
 
 __all__ = ["COMPANIES", "VALIDATORS", "Company", "Consortium", "Desk", "found_consortium"]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-from ledger.ids import SubjectKind
-from ledger.records import CompleteOrder, ConfirmDelivery, Item, PackLots, ReceiveLot, UnpackLots, Verdict
-from services.lab.demo.consortium import NOTHING, hash_of
-from services.lab.demo.plant import PIECE, PREFIX, with_check_digit
-from services.lab.demo.production import Job, Line, hand_over
-from services.lab.demo.troubles import suspend_coordinator
+from millmark.ledger.ids import SubjectKind
+from millmark.ledger.records import CompleteOrder, ConfirmDelivery, Item, PackLots, ReceiveLot, UnpackLots, Verdict
+from millmark.services.lab.demo.consortium import NOTHING, hash_of
+from millmark.services.lab.demo.plant import PIECE, PREFIX, with_check_digit
+from millmark.services.lab.demo.production import Job, Line, hand_over
+from millmark.services.lab.demo.troubles import suspend_coordinator
 
 __all__ = ["deliver_parts"]
 

@@ -16,22 +16,22 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from ledger.canonical import Json, to_hex
-from ledger.ids import Identity, SubjectKind
-from ledger.index import Follower
-from ledger.products import Configuration, Product, build_order_document
-from ledger.records import Anchor, OpenStream, OrderTerms, PlaceOrder
-from ledger.store import Rows
-from ledger.store.rows import StreamRow
-from services.devchain import JournaledChain
-from services.lab.demo.configured import choose_options
-from services.lab.demo.consortium import COMPANIES, NOTHING, Company, Consortium, found_consortium, hash_of
-from services.lab.demo.home import JOURNAL, clear_home, database_of, write_home
-from services.lab.demo.plant import PIECE
-from services.planning.forecast.document import ForecastDocument
-from services.planning.forecast.history import History
-from services.planning.forecast.making import make_forecast
-from services.planning.forecast.recording import (
+from millmark.ledger.canonical import Json, to_hex
+from millmark.ledger.ids import Identity, SubjectKind
+from millmark.ledger.index import Follower
+from millmark.ledger.products import Configuration, Product, build_order_document
+from millmark.ledger.records import Anchor, OpenStream, OrderTerms, PlaceOrder
+from millmark.ledger.store import Rows
+from millmark.ledger.store.rows import StreamRow
+from millmark.services.devchain import JournaledChain
+from millmark.services.lab.demo.configured import choose_options
+from millmark.services.lab.demo.consortium import COMPANIES, NOTHING, Company, Consortium, found_consortium, hash_of
+from millmark.services.lab.demo.home import JOURNAL, clear_home, database_of, write_home
+from millmark.services.lab.demo.plant import PIECE
+from millmark.services.planning.forecast.document import ForecastDocument
+from millmark.services.planning.forecast.history import History
+from millmark.services.planning.forecast.making import make_forecast
+from millmark.services.planning.forecast.recording import (
     anchored_at,
     find_cut,
     need_forecast,
@@ -40,11 +40,11 @@ from services.planning.forecast.recording import (
     read_history,
     seal_forecast,
 )
-from services.planning.forecast.scoring import Score, score_forecast
-from services.planning.forecast.weeks import WEEK_S, begin_s, week_of, week_text
-from services.planning.sealing import OwnStream
-from services.products import Catalogue
-from services.store import open_store
+from millmark.services.planning.forecast.scoring import Score, score_forecast
+from millmark.services.planning.forecast.weeks import WEEK_S, begin_s, week_of, week_text
+from millmark.services.planning.sealing import OwnStream
+from millmark.services.products import Catalogue
+from millmark.services.store import open_store
 
 __all__ = ["Demand", "forecast_demand"]
 

@@ -11,21 +11,21 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ledger.plans.plan import CauseKind
-from ledger.products import Step
-from ledger.records import Record, Verdict
-from ledger.store import Connection
-from ledger.store.feed import Feed
-from quality.drift import Drift
-from services.lab.demo.planning import Planning, until
-from services.lab.demo.plant import Machine
-from services.lab.demo.process import OperatorDesk, Process
-from services.lab.demo.production import Job
-from services.planning.feedback.causes import MachineCause
-from services.planning.feedback.repository import FeedbackRepository
-from services.planning.feedback.rules import LADDER
-from services.planning.feedback.watching import Watcher
-from services.planning.shelf import Shelf, writing
+from millmark.ledger.plans.plan import CauseKind
+from millmark.ledger.products import Step
+from millmark.ledger.records import Record, Verdict
+from millmark.ledger.store import Connection
+from millmark.ledger.store.feed import Feed
+from millmark.quality.drift import Drift
+from millmark.services.lab.demo.planning import Planning, until
+from millmark.services.lab.demo.plant import Machine
+from millmark.services.lab.demo.process import OperatorDesk, Process
+from millmark.services.lab.demo.production import Job
+from millmark.services.planning.feedback.causes import MachineCause
+from millmark.services.planning.feedback.repository import FeedbackRepository
+from millmark.services.planning.feedback.rules import LADDER
+from millmark.services.planning.feedback.watching import Watcher
+from millmark.services.planning.shelf import Shelf, writing
 
 __all__ = ["Drifting", "watch_machine"]
 

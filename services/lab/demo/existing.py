@@ -6,11 +6,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ledger.chain import Chain, EngineProfile, HttpTransport, Node, first_fees, send_values
-from ledger.chain.deploying import DEPLOY_GAS
-from ledger.errors import FundsError
-from ledger.signatures import Signer
-from ledger.submit.funds import GAS_PER_RECORD
+from millmark.ledger.chain import Chain, EngineProfile, HttpTransport, Node, first_fees, send_values
+from millmark.ledger.chain.deploying import DEPLOY_GAS
+from millmark.ledger.errors import FundsError
+from millmark.ledger.signatures import Signer
+from millmark.ledger.submit.funds import GAS_PER_RECORD
 
 __all__ = ["ExistingChain", "pass_time"]
 

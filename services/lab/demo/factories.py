@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from ledger.canonical import Json
-from ledger.errors import InputError
-from ledger.products import ChoiceOption, FromOption, IntegerOption, Product, Step, Value
+from millmark.ledger.canonical import Json
+from millmark.ledger.errors import InputError
+from millmark.ledger.products import ChoiceOption, FromOption, IntegerOption, Product, Step, Value
 
 __all__ = ["FACTORIES", "MARKED", "Factory", "Supplies", "build_factories", "find_supplies"]
 
@@ -40,7 +40,7 @@ class Factory:
     name: str
     equipment: str
     capability: tuple[Json, ...]
-    """What both machines declare (ledger.plans.capability)."""
+    """What both machines declare (millmark.ledger.plans.capability)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ledger.canonical import Json
-from ledger.plans.call import Call
-from ledger.plans.plan import Plan
-from ledger.plans.problem import Problem, build_problem
-from ledger.plans.report import per_cent
-from ledger.products import money
-from services.lab.demo.planning import Planning, read_file
-from services.planning.schedule.search import Paths, cost_of, list_schedule
+from millmark.ledger.canonical import Json
+from millmark.ledger.plans.call import Call
+from millmark.ledger.plans.plan import Plan
+from millmark.ledger.plans.problem import Problem, build_problem
+from millmark.ledger.plans.report import per_cent
+from millmark.ledger.products import money
+from millmark.services.lab.demo.planning import Planning, read_file
+from millmark.services.planning.schedule.search import Paths, cost_of, list_schedule
 
 __all__ = ["Planned", "describe_plan", "sum_up"]
 

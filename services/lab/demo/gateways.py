@@ -8,14 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ledger.errors import SettingsError
-from ledger.keys import write_private
-from services.access import OPERATOR
-from services.access.people.people import People
-from services.access.people.roles import PersonRole
-from services.lab.demo.home import FINISHED, FORECASTS
-from services.settings import SETTINGS_FILE, Settings, read_settings
-from services.store import open_store
+from millmark.ledger.errors import SettingsError
+from millmark.ledger.keys import write_private
+from millmark.services.access import OPERATOR
+from millmark.services.access.people.people import People
+from millmark.services.access.people.roles import PersonRole
+from millmark.services.lab.demo.home import FINISHED, FORECASTS
+from millmark.services.settings import SETTINGS_FILE, Settings, read_settings
+from millmark.services.store import open_store
 
 __all__ = ["FORECASTING", "ROLES", "Finished", "Place", "make_link", "read_finished", "write_finished"]
 

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ledger.errors import InputError
-from ledger.products import Configuration, Product, configure, parse_choices
-from services.files import read_bounded
-from services.planning.calendar import parse_calendar
+from millmark.ledger.errors import InputError
+from millmark.ledger.products import Configuration, Product, configure, parse_choices
+from millmark.services.files import read_bounded
+from millmark.services.planning.calendar import parse_calendar
 
 __all__ = ["MAX_ORDERS", "Given", "Wanted", "read_given"]
 

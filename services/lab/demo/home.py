@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from ledger.chain import write_deployment
-from ledger.errors import SettingsError
-from ledger.keys import write_private
-from services.devchain import check_unused, discard_journal
-from services.lab.demo.consortium import Company, Consortium
-from services.lab.demo.existing import ExistingChain
-from services.settings import SETTINGS_FILE
+from millmark.ledger.chain import write_deployment
+from millmark.ledger.errors import SettingsError
+from millmark.ledger.keys import write_private
+from millmark.services.devchain import check_unused, discard_journal
+from millmark.services.lab.demo.consortium import Company, Consortium
+from millmark.services.lab.demo.existing import ExistingChain
+from millmark.services.settings import SETTINGS_FILE
 
 __all__ = [
     "DISCLOSE",
@@ -29,7 +29,7 @@ JOURNAL = "chain.journal"
 _DATABASE = "demo.sqlite"
 _KEYS = "keys"
 FINISHED = "demonstration.json"
-"""Written last, so that a demonstration that was interrupted has none (services.lab.demo.gateways)."""
+"""Written last, so that a demonstration that was interrupted has none (millmark.services.lab.demo.gateways)."""
 FORECASTS = "forecasts"
 """Folder, in that of the demo, of the home with the forecasts: it has a ledger of its own."""
 DISCLOSE = ("names", "/passport")

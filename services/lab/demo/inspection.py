@@ -10,15 +10,15 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 
-from ledger.evidence import SALT_BYTES, EvidenceEntry
-from ledger.records import IssueCertificate, Item, Statement, Verdict
-from ledger.store import Book
-from quality import Inference
-from services.inspections.statements import InspectedEntry, to_ledger_verdict
-from services.lab.demo.company import Company
-from services.lab.demo.consortium import NOTHING
-from services.lab.demo.factories import find_supplies
-from services.lab.demo.production import PER_LOT, Job, Line
+from millmark.ledger.evidence import SALT_BYTES, EvidenceEntry
+from millmark.ledger.records import IssueCertificate, Item, Statement, Verdict
+from millmark.ledger.store import Book
+from millmark.quality import Inference
+from millmark.services.inspections.statements import InspectedEntry, to_ledger_verdict
+from millmark.services.lab.demo.company import Company
+from millmark.services.lab.demo.consortium import NOTHING
+from millmark.services.lab.demo.factories import find_supplies
+from millmark.services.lab.demo.production import PER_LOT, Job, Line
 
 __all__ = ["inspect_parts", "sample_components"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Final
 
-from ledger.canonical import Json
-from ledger.products import Configuration, Product, Step, build_mark, element_string
+from millmark.ledger.canonical import Json
+from millmark.ledger.products import Configuration, Product, Step, build_mark, element_string
 
 __all__ = ["build_marks", "find_letter", "find_material"]
 

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
-from ledger.canonical import Json
-from ledger.evidence import EvidenceEntry, LeafKind
-from ledger.footprint import (
+from millmark.ledger.canonical import Json
+from millmark.ledger.evidence import EvidenceEntry, LeafKind
+from millmark.ledger.footprint import (
     Amounts,
     Factor,
     FactorKind,
@@ -27,9 +27,9 @@ from ledger.footprint import (
     build_footprint,
     build_register_data,
 )
-from ledger.plans.plan import Row
-from ledger.records import Input
-from services.lab.demo.plant import Machine
+from millmark.ledger.plans.plan import Row
+from millmark.ledger.records import Input
+from millmark.services.lab.demo.plant import Machine
 
 __all__ = ["Footprints", "Measured", "build_table"]
 

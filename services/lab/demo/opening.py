@@ -12,14 +12,14 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from ledger.chain import HttpTransport, Node
-from ledger.errors import ChainError, MillmarkError, SettingsError
-from services.devchain import check_unused
-from services.lab.demo.gateways import Finished, Place, read_finished
-from services.lab.demo.life.companies import LOG
-from services.lab.processes import start_command, stop_commands
-from services.serving.server import listen_at_all
-from services.settings import Settings
+from millmark.ledger.chain import HttpTransport, Node
+from millmark.ledger.errors import ChainError, MillmarkError, SettingsError
+from millmark.services.devchain import check_unused
+from millmark.services.lab.demo.gateways import Finished, Place, read_finished
+from millmark.services.lab.demo.life.companies import LOG
+from millmark.services.lab.processes import start_command, stop_commands
+from millmark.services.serving.server import listen_at_all
+from millmark.services.settings import Settings
 
 __all__ = ["Opened", "open_demo"]
 

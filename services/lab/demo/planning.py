@@ -12,32 +12,39 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ledger.errors import InputError, SubmitError
-from ledger.ids import SubjectKind
-from ledger.index import Follower
-from ledger.plans.call import Call
-from ledger.plans.check import PlanCheck
-from ledger.plans.file import PlanFile
-from ledger.plans.plan import Key, Plan, Row
-from ledger.records import AcceptAssignment, Anchor, CancelAssignment, OpenStream, OrderState, ProposeAssignment
-from ledger.store import Book, Connection, Registry, Rows
-from ledger.store.rows import OrderRow, StreamRow
-from services.lab.demo.calendars import OBJECTIVE, write_calendar
-from services.lab.demo.consortium import NOTHING, Company, Consortium, hash_of
-from services.lab.demo.existing import pass_time
-from services.lab.demo.plant import PREFIX
-from services.lab.demo.production import Line
-from services.lab.demo.queued import Queued
-from services.planning.calendar import Grid, parse_calendar
-from services.planning.calls import build_job
-from services.planning.making import find_tie as find_first
-from services.planning.objectives import ObjectiveFile, build_objective
-from services.planning.offers import OwnMachine, build_offers
-from services.planning.reading import plan_file
-from services.planning.repository import PlanningRepository, What
-from services.planning.schedule import Made, make_plan
-from services.planning.sealing import OwnStream, Sealed, seal_call, seal_offers, seal_plan
-from services.planning.tying import times_of
+from millmark.ledger.errors import InputError, SubmitError
+from millmark.ledger.ids import SubjectKind
+from millmark.ledger.index import Follower
+from millmark.ledger.plans.call import Call
+from millmark.ledger.plans.check import PlanCheck
+from millmark.ledger.plans.file import PlanFile
+from millmark.ledger.plans.plan import Key, Plan, Row
+from millmark.ledger.records import (
+    AcceptAssignment,
+    Anchor,
+    CancelAssignment,
+    OpenStream,
+    OrderState,
+    ProposeAssignment,
+)
+from millmark.ledger.store import Book, Connection, Registry, Rows
+from millmark.ledger.store.rows import OrderRow, StreamRow
+from millmark.services.lab.demo.calendars import OBJECTIVE, write_calendar
+from millmark.services.lab.demo.consortium import NOTHING, Company, Consortium, hash_of
+from millmark.services.lab.demo.existing import pass_time
+from millmark.services.lab.demo.plant import PREFIX
+from millmark.services.lab.demo.production import Line
+from millmark.services.lab.demo.queued import Queued
+from millmark.services.planning.calendar import Grid, parse_calendar
+from millmark.services.planning.calls import build_job
+from millmark.services.planning.making import find_tie as find_first
+from millmark.services.planning.objectives import ObjectiveFile, build_objective
+from millmark.services.planning.offers import OwnMachine, build_offers
+from millmark.services.planning.reading import plan_file
+from millmark.services.planning.repository import PlanningRepository, What
+from millmark.services.planning.schedule import Made, make_plan
+from millmark.services.planning.sealing import OwnStream, Sealed, seal_call, seal_offers, seal_plan
+from millmark.services.planning.tying import times_of
 
 __all__ = [
     "CPU_S",

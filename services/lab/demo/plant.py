@@ -8,13 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from ledger.canonical import Json, to_hex
-from ledger.errors import InputError
-from ledger.evidence import EvidenceEntry, EvidenceLog, LeafKind, build_window_commitment, build_window_entry
-from ledger.ids import SubjectKind
-from ledger.plans.capability import Capability, Need, is_capable, parse_capability
-from ledger.products import Operation, Product
-from ledger.records import (
+from millmark.ledger.canonical import Json, to_hex
+from millmark.ledger.errors import InputError
+from millmark.ledger.evidence import EvidenceEntry, EvidenceLog, LeafKind, build_window_commitment, build_window_entry
+from millmark.ledger.ids import SubjectKind
+from millmark.ledger.plans.capability import Capability, Need, is_capable, parse_capability
+from millmark.ledger.products import Operation, Product
+from millmark.ledger.records import (
     Anchor,
     ApproveModel,
     Item,
@@ -25,12 +25,12 @@ from ledger.records import (
     RegisterModel,
     Verdict,
 )
-from ledger.store import Book
-from quality import Inspector
-from quality.inputs import pack_window
-from services.lab.demo.consortium import NOTHING, Company, Consortium, hash_of
-from services.lab.demo.factories import Factory, build_factories
-from services.products import Catalogue
+from millmark.ledger.store import Book
+from millmark.quality import Inspector
+from millmark.quality.inputs import pack_window
+from millmark.services.lab.demo.consortium import NOTHING, Company, Consortium, hash_of
+from millmark.services.lab.demo.factories import Factory, build_factories
+from millmark.services.products import Catalogue
 
 __all__ = ["PREFIX", "InspectorNode", "Machine", "Plant", "build_gtin", "build_plant", "receive", "with_check_digit"]
 

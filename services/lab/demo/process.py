@@ -14,8 +14,8 @@ from importlib import resources
 import numpy as np
 from numpy.typing import NDArray
 
-from quality.drift import Drift, Reference, build_reference, watch
-from quality.process import (
+from millmark.quality.drift import Drift, Reference, build_reference, watch
+from millmark.quality.process import (
     Bound,
     MachineState,
     Prices,
@@ -25,11 +25,11 @@ from quality.process import (
     parse_process_model,
     propose_setpoint,
 )
-from quality.process import Step as Horizon
-from quality.process.example import COLUMNS, Machine
-from services.planning.feedback.causes import MachineCause
-from services.planning.feedback.setpoints import Answer, Proposed, Unproposed
-from services.planning.shelf import Shelf
+from millmark.quality.process import Step as Horizon
+from millmark.quality.process.example import COLUMNS, Machine
+from millmark.services.planning.feedback.causes import MachineCause
+from millmark.services.planning.feedback.setpoints import Answer, Proposed, Unproposed
+from millmark.services.planning.shelf import Shelf
 
 __all__ = ["OperatorDesk", "Process"]
 
@@ -47,7 +47,7 @@ Words = NDArray[np.int64]
 
 @cache
 def _model() -> ProcessModel:
-    return parse_process_model((resources.files("quality") / "models" / "moulder.bin").read_bytes())
+    return parse_process_model((resources.files("millmark.quality") / "models" / "moulder.bin").read_bytes())
 
 
 @dataclass(slots=True)

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 
-from ledger.canonical import Json
-from ledger.ids import Identity, SubjectKind
-from ledger.plans.plan import Key, Row
-from ledger.products import Configuration, Step, build_order_document
-from ledger.records import (
+from millmark.ledger.canonical import Json
+from millmark.ledger.ids import Identity, SubjectKind
+from millmark.ledger.plans.plan import Key, Row
+from millmark.ledger.products import Configuration, Step, build_order_document
+from millmark.ledger.records import (
     AcceptAssignment,
     AcceptCustody,
     AcceptOrder,
@@ -31,14 +31,14 @@ from ledger.records import (
     TransformLots,
     Verdict,
 )
-from services.lab.demo.configured import choose_options
-from services.lab.demo.consortium import NOTHING, Company, Consortium, hash_of
-from services.lab.demo.factories import find_supplies
-from services.lab.demo.given import Wanted
-from services.lab.demo.marking import build_marks, find_letter, find_material
-from services.lab.demo.meters import Footprints, Measured, build_table
-from services.lab.demo.plant import GRAM, PIECE, PREFIX, Machine, Plant, build_gtin, receive, with_check_digit
-from services.lab.demo.queued import Queued
+from millmark.services.lab.demo.configured import choose_options
+from millmark.services.lab.demo.consortium import NOTHING, Company, Consortium, hash_of
+from millmark.services.lab.demo.factories import find_supplies
+from millmark.services.lab.demo.given import Wanted
+from millmark.services.lab.demo.marking import build_marks, find_letter, find_material
+from millmark.services.lab.demo.meters import Footprints, Measured, build_table
+from millmark.services.lab.demo.plant import GRAM, PIECE, PREFIX, Machine, Plant, build_gtin, receive, with_check_digit
+from millmark.services.lab.demo.queued import Queued
 
 __all__ = ["Interruption", "Job", "Line", "hand_over", "make_parts", "place_orders", "rework_parts"]
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ledger.bundle import (
+from millmark.ledger.bundle import (
     Bundle,
     EvidenceEntryShown,
     HistoryShown,
@@ -23,22 +23,22 @@ from ledger.bundle import (
     encode_bundle,
     parse_bundle,
 )
-from ledger.chain import Chain, fetch_checkpoint, fetch_trust, fetch_validators
-from ledger.errors import InputError, MillmarkError
-from ledger.events import HISTORY_EVENTS, topic_of
-from ledger.events.certificates import CertificateIssued
-from ledger.footprint import Moment, build_register_data, parse_register_entry
-from ledger.headers import parse_header
-from ledger.heads import inner_of, link, start_of
-from ledger.ids import identifier_hash, subject
-from ledger.keys import LocalSigner
-from ledger.names import NameKey, build_alpha
-from ledger.provenance import Disclosing, build_bundle
-from ledger.records import Verdict
-from ledger.seals import encode_seal
-from ledger.store import Store
-from ledger.trust import BelievedBlock, Trusted, TrustFile, Validator, Validators
-from ledger.verify import Report, VerificationError, verify_bundle
+from millmark.ledger.chain import Chain, fetch_checkpoint, fetch_trust, fetch_validators
+from millmark.ledger.errors import InputError, MillmarkError
+from millmark.ledger.events import HISTORY_EVENTS, topic_of
+from millmark.ledger.events.certificates import CertificateIssued
+from millmark.ledger.footprint import Moment, build_register_data, parse_register_entry
+from millmark.ledger.headers import parse_header
+from millmark.ledger.heads import inner_of, link, start_of
+from millmark.ledger.ids import identifier_hash, subject
+from millmark.ledger.keys import LocalSigner
+from millmark.ledger.names import NameKey, build_alpha
+from millmark.ledger.provenance import Disclosing, build_bundle
+from millmark.ledger.records import Verdict
+from millmark.ledger.seals import encode_seal
+from millmark.ledger.store import Store
+from millmark.ledger.trust import BelievedBlock, Trusted, TrustFile, Validator, Validators
+from millmark.ledger.verify import Report, VerificationError, verify_bundle
 
 __all__ = ["BUNDLE", "TRUST", "Proof", "Refusal", "prove_part"]
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ledger.chain import call_data
-from ledger.errors import SubmitError
-from ledger.records import Record
-from ledger.store.outbox import UNMINED, Outbox, OutboxState, QueuedRecord
-from services.lab.demo.company import Company
+from millmark.ledger.chain import call_data
+from millmark.ledger.errors import SubmitError
+from millmark.ledger.records import Record
+from millmark.ledger.store.outbox import UNMINED, Outbox, OutboxState, QueuedRecord
+from millmark.services.lab.demo.company import Company
 
 __all__ = ["Queued"]
 

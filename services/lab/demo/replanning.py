@@ -6,16 +6,16 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ledger.canonical import Json, to_hex
-from ledger.evidence import LeafKind
-from ledger.plans.plan import Cause, CauseKind, Key
-from ledger.plans.report import per_cent
-from ledger.products import Step
-from services.lab.demo.planning import CPU_S, Planning, agree, find_tie, read_file, record_plan
-from services.lab.demo.plant import Machine
-from services.lab.demo.production import Job
-from services.planning.schedule import make_plan
-from services.planning.schedule.replan import Replan
+from millmark.ledger.canonical import Json, to_hex
+from millmark.ledger.evidence import LeafKind
+from millmark.ledger.plans.plan import Cause, CauseKind, Key
+from millmark.ledger.plans.report import per_cent
+from millmark.ledger.products import Step
+from millmark.services.lab.demo.planning import CPU_S, Planning, agree, find_tie, read_file, record_plan
+from millmark.services.lab.demo.plant import Machine
+from millmark.services.lab.demo.production import Job
+from millmark.services.planning.schedule import make_plan
+from millmark.services.planning.schedule.replan import Replan
 
 __all__ = ["Failure"]
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import shlex
 
-from ledger.products import money, name_in
-from ledger.verify import describe
-from services.interop.digital_link import build_qr_text
-from services.lab.demo.figures import describe_plan
-from services.lab.demo.gateways import Finished, make_link
-from services.lab.demo.proof import BUNDLE, TRUST
-from services.lab.demo.result import DemoResult
-from services.output import json_format, print_lines, print_table
-from services.text.trace import describe_trace
+from millmark.ledger.products import money, name_in
+from millmark.ledger.verify import describe
+from millmark.services.interop.digital_link import build_qr_text
+from millmark.services.lab.demo.figures import describe_plan
+from millmark.services.lab.demo.gateways import Finished, make_link
+from millmark.services.lab.demo.proof import BUNDLE, TRUST
+from millmark.services.lab.demo.result import DemoResult
+from millmark.services.output import json_format, print_lines, print_table
+from millmark.services.text.trace import describe_trace
 
 __all__ = ["build_json", "describe_links", "print_summary"]
 

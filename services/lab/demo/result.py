@@ -6,20 +6,20 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from ledger.ids import parse_digital_link
-from ledger.products import Product
-from ledger.provenance import Trace, trace_lot
-from ledger.records import Contract, Verdict
-from ledger.store import Store
-from quality.data import Table
-from quality.labels import find_defects
-from services.interop.digital_link import build_part_link
-from services.lab.demo.demand import Demand
-from services.lab.demo.figures import Planned, sum_up
-from services.lab.demo.planning import Planning
-from services.lab.demo.production import Job, Line
-from services.lab.demo.proof import Proof
-from services.settings import read_settings
+from millmark.ledger.ids import parse_digital_link
+from millmark.ledger.products import Product
+from millmark.ledger.provenance import Trace, trace_lot
+from millmark.ledger.records import Contract, Verdict
+from millmark.ledger.store import Store
+from millmark.quality.data import Table
+from millmark.quality.labels import find_defects
+from millmark.services.interop.digital_link import build_part_link
+from millmark.services.lab.demo.demand import Demand
+from millmark.services.lab.demo.figures import Planned, sum_up
+from millmark.services.lab.demo.planning import Planning
+from millmark.services.lab.demo.production import Job, Line
+from millmark.services.lab.demo.proof import Proof
+from millmark.services.settings import read_settings
 
 __all__ = ["DemoResult", "build_code", "build_result", "choose_part"]
 

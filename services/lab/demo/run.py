@@ -14,37 +14,37 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ledger.index import Follower
-from ledger.products import Product
-from ledger.records import Verdict
-from ledger.store import Store
-from quality import to_fixed
-from quality.data import Table
-from quality.labels import find_defects
-from services.devchain import JournaledChain
-from services.lab.demo.consortium import VALIDATORS, Consortium, found_consortium
-from services.lab.demo.delivery import deliver_parts
-from services.lab.demo.demand import forecast_demand
-from services.lab.demo.drifting import watch_machine
-from services.lab.demo.existing import ExistingChain
-from services.lab.demo.factories import build_factories
-from services.lab.demo.gateways import FORECASTING, Place, write_finished
-from services.lab.demo.given import Given, read_given
-from services.lab.demo.home import FORECASTS, JOURNAL, clear_home, database_of, write_home
-from services.lab.demo.inspection import inspect_parts, sample_components
-from services.lab.demo.life.companies import found_in_life
-from services.lab.demo.life.finish import fetch_passport, follow_to_the_end, leave_homes
-from services.lab.demo.life.homes import clear_homes
-from services.lab.demo.life.node import start_node
-from services.lab.demo.planning import Planning, call_for_offers, choose_offers
-from services.lab.demo.plant import InspectorNode, Plant, build_plant
-from services.lab.demo.production import Interruption, Job, Line, make_parts, place_orders, rework_parts
-from services.lab.demo.proof import Proof, prove_part
-from services.lab.demo.replanning import Failure
-from services.lab.demo.result import DemoResult, build_code, build_result, choose_part
-from services.lab.demo.troubles import send_back
-from services.lab.demo.windows import find_failing, load_windows, measure_accuracy, model_bytes, pick_windows
-from services.store import open_store
+from millmark.ledger.index import Follower
+from millmark.ledger.products import Product
+from millmark.ledger.records import Verdict
+from millmark.ledger.store import Store
+from millmark.quality import to_fixed
+from millmark.quality.data import Table
+from millmark.quality.labels import find_defects
+from millmark.services.devchain import JournaledChain
+from millmark.services.lab.demo.consortium import VALIDATORS, Consortium, found_consortium
+from millmark.services.lab.demo.delivery import deliver_parts
+from millmark.services.lab.demo.demand import forecast_demand
+from millmark.services.lab.demo.drifting import watch_machine
+from millmark.services.lab.demo.existing import ExistingChain
+from millmark.services.lab.demo.factories import build_factories
+from millmark.services.lab.demo.gateways import FORECASTING, Place, write_finished
+from millmark.services.lab.demo.given import Given, read_given
+from millmark.services.lab.demo.home import FORECASTS, JOURNAL, clear_home, database_of, write_home
+from millmark.services.lab.demo.inspection import inspect_parts, sample_components
+from millmark.services.lab.demo.life.companies import found_in_life
+from millmark.services.lab.demo.life.finish import fetch_passport, follow_to_the_end, leave_homes
+from millmark.services.lab.demo.life.homes import clear_homes
+from millmark.services.lab.demo.life.node import start_node
+from millmark.services.lab.demo.planning import Planning, call_for_offers, choose_offers
+from millmark.services.lab.demo.plant import InspectorNode, Plant, build_plant
+from millmark.services.lab.demo.production import Interruption, Job, Line, make_parts, place_orders, rework_parts
+from millmark.services.lab.demo.proof import Proof, prove_part
+from millmark.services.lab.demo.replanning import Failure
+from millmark.services.lab.demo.result import DemoResult, build_code, build_result, choose_part
+from millmark.services.lab.demo.troubles import send_back
+from millmark.services.lab.demo.windows import find_failing, load_windows, measure_accuracy, model_bytes, pick_windows
+from millmark.services.store import open_store
 
 __all__ = ["run_demo", "run_in_life"]
 
@@ -214,7 +214,7 @@ def _equip(
     consortium: Consortium, clock: _Clock, product: Product, start: Callable[[Plant], InspectorNode] | None
 ) -> Plant:
     model = model_bytes()
-    card = (resources.files("quality") / "models" / "forda.json").read_text()
+    card = (resources.files("millmark.quality") / "models" / "forda.json").read_text()
     plant: Plant = clock(
         "registering machines, streams and the quality model", lambda: build_plant(consortium, model, card, product)
     )

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ledger.records import (
+from millmark.ledger.records import (
     AcceptCustody,
     AcceptRevision,
     CompleteOrder,
@@ -19,10 +19,10 @@ from ledger.records import (
     UnpackLots,
     Verdict,
 )
-from services.lab.demo.consortium import NOTHING, hash_of
-from services.lab.demo.inspection import inspect_parts
-from services.lab.demo.production import Job, Line
-from services.lab.demo.queued import Queued
+from millmark.services.lab.demo.consortium import NOTHING, hash_of
+from millmark.services.lab.demo.inspection import inspect_parts
+from millmark.services.lab.demo.production import Job, Line
+from millmark.services.lab.demo.queued import Queued
 
 __all__ = ["Absence", "send_back", "suspend_coordinator"]
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ledger.errors import InputError
-from ledger.records import Verdict
-from quality import Inspector, to_fixed
-from quality.data import Table, load_table
-from quality.forda import load_ford_a_test
-from quality.labels import find_defects
-from services.inspections.statements import to_ledger_verdict
+from millmark.ledger.errors import InputError
+from millmark.ledger.records import Verdict
+from millmark.quality import Inspector, to_fixed
+from millmark.quality.data import Table, load_table
+from millmark.quality.forda import load_ford_a_test
+from millmark.quality.labels import find_defects
+from millmark.services.inspections.statements import to_ledger_verdict
 
 __all__ = ["find_failing", "load_windows", "measure_accuracy", "model_bytes", "pick_windows"]
 
@@ -41,7 +41,7 @@ def _check_table(table: Table) -> None:
 
 def model_bytes() -> bytes:
     """The quality model's file."""
-    return (resources.files("quality") / "models" / "forda.bin").read_bytes()
+    return (resources.files("millmark.quality") / "models" / "forda.bin").read_bytes()
 
 
 def pick_windows(table: Table, count: int, spoiled: Collection[int] | None) -> NDArray[np.intp]:

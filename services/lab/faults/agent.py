@@ -1,5 +1,5 @@
-"""The process that the lab kills: it accepts, submits and indexes events. Run as `python -m services.lab.faults.agent
-PLAN`.
+"""The process that the lab kills: it accepts, submits and indexes events. Run as `python -m
+millmark.services.lab.faults.agent PLAN`.
 
 PLAN is a JSON file. The process writes lines to standard output: `ready SECONDS` with the CPU time of its start, `ack
 KEY` once an event is durable, and `done`.
@@ -19,18 +19,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ledger.chain import HttpTransport, find_profile
-from ledger.chain.deployment import read_deployment, write_deployment
-from ledger.errors import ChainError, LeaseHeldError, StoreError
-from ledger.index import Follower
-from ledger.store.outbox import Outbox
-from ledger.submit import Submitter
-from ledger.submit.lease import Lease
-from services.lab.faults.chains import ChainProcess
-from services.lab.faults.crashes import CrashingOutbox, CrashingStore, CrashingTransport, KillPoint
-from services.lab.faults.disturbances import DISTURBANCES, Target
-from services.lab.faults.workload import Event, Site, build_signer
-from services.store import open_store
+from millmark.ledger.chain import HttpTransport, find_profile
+from millmark.ledger.chain.deployment import read_deployment, write_deployment
+from millmark.ledger.errors import ChainError, LeaseHeldError, StoreError
+from millmark.ledger.index import Follower
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.submit import Submitter
+from millmark.ledger.submit.lease import Lease
+from millmark.services.lab.faults.chains import ChainProcess
+from millmark.services.lab.faults.crashes import CrashingOutbox, CrashingStore, CrashingTransport, KillPoint
+from millmark.services.lab.faults.disturbances import DISTURBANCES, Target
+from millmark.services.lab.faults.workload import Event, Site, build_signer
+from millmark.services.store import open_store
 
 __all__ = ["Plan", "build_plan", "main"]
 

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ledger.chain import EngineProfile, HttpTransport, find_profile
-from ledger.errors import SettingsError
+from millmark.ledger.chain import EngineProfile, HttpTransport, find_profile
+from millmark.ledger.errors import SettingsError
 
 __all__ = ["ChainProcess", "find_anvil", "running_chain", "stop_process"]
 
@@ -59,7 +59,7 @@ def running_chain(folder: Path, *, need_anvil: bool = False) -> Iterator[ChainPr
     elif need_anvil:
         raise SettingsError("anvil is not installed", hint="run `npm ci --ignore-scripts` in contracts/")
     else:
-        arguments = [sys.executable, "-m", "services.cli", "devchain", "--port", "0"]
+        arguments = [sys.executable, "-m", "millmark.services.cli", "devchain", "--port", "0"]
     engine = "embedded" if anvil is None else "anvil"
     with _process(arguments, folder / "chain.txt") as url:
         yield ChainProcess(engine, url, HttpTransport(url))

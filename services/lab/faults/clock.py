@@ -15,13 +15,13 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from ledger.errors import SubmitError
-from ledger.store.outbox import LeaseRow, Outbox
-from services.lab.faults.agent import build_plan
-from services.lab.faults.chains import running_chain
-from services.lab.faults.ledger_check import Outcome, check_ledger
-from services.lab.faults.workload import Event, found_site
-from services.store import open_store
+from millmark.ledger.errors import SubmitError
+from millmark.ledger.store.outbox import LeaseRow, Outbox
+from millmark.services.lab.faults.agent import build_plan
+from millmark.services.lab.faults.chains import running_chain
+from millmark.services.lab.faults.ledger_check import Outcome, check_ledger
+from millmark.services.lab.faults.workload import Event, found_site
+from millmark.services.store import open_store
 
 __all__ = ["run_clock"]
 
@@ -64,7 +64,7 @@ def run_clock(folder: Path, count: int, seed: int) -> Outcome:
 @contextlib.contextmanager
 def _running(plan: Path, acknowledged: set[str]) -> Iterator[None]:
     """Runs a node that submits events until exit, and then waits for it to finish. Raises SubmitError if it fails."""
-    command = [sys.executable, "-m", "services.lab.faults.agent", str(plan)]
+    command = [sys.executable, "-m", "millmark.services.lab.faults.agent", str(plan)]
     with (
         plan.with_suffix(".txt").open("w") as errors,
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as process,

@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from ledger.chain import Transport
-from ledger.store import Store
-from ledger.store.outbox import Entry, LeaseRow, Outbox, OutboxWriter
-from ledger.store.outbox_writer import CRASH_POINTS
-from ledger.submit import relay
+from millmark.ledger.chain import Transport
+from millmark.ledger.store import Store
+from millmark.ledger.store.outbox import Entry, LeaseRow, Outbox, OutboxWriter
+from millmark.ledger.store.outbox_writer import CRASH_POINTS
+from millmark.ledger.submit import relay
 
 __all__ = ["CrashingOutbox", "CrashingOutboxWriter", "CrashingStore", "CrashingTransport", "KillPoint"]
 
@@ -53,7 +53,8 @@ def _die() -> None:
 
 
 class CrashingOutboxWriter(OutboxWriter):
-    """Crashes at the methods that ledger.store.outbox_writer and ledger.submit.relay list as CRASH_POINTS."""
+    """Crashes at the methods that millmark.ledger.store.outbox_writer and millmark.ledger.submit.relay list as
+    CRASH_POINTS."""
 
     def __init__(self, writer: OutboxWriter, store: Store, signer: bytes, point: KillPoint, *, relayed: bool) -> None:
         super().__init__(store, signer, writer.fence, relayed=relayed)

@@ -15,17 +15,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ledger.errors import StoreError, SubmitError
-from ledger.index import Follower
-from ledger.store.outbox import Outbox
-from ledger.submit import Submitter
-from services.lab.faults.chains import running_chain
-from services.lab.faults.factory import Factory, Machine, find_strace, found_factory, running_node
-from services.lab.faults.factory_check import check_factory
-from services.lab.faults.ledger_check import Outcome, check_ledger
-from services.lab.faults.node_kills import connect, finish, inject
-from services.lab.faults.workload import build_events, found_site
-from services.store import open_store
+from millmark.ledger.errors import StoreError, SubmitError
+from millmark.ledger.index import Follower
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.submit import Submitter
+from millmark.services.lab.faults.chains import running_chain
+from millmark.services.lab.faults.factory import Factory, Machine, find_strace, found_factory, running_node
+from millmark.services.lab.faults.factory_check import check_factory
+from millmark.services.lab.faults.ledger_check import Outcome, check_ledger
+from millmark.services.lab.faults.node_kills import connect, finish, inject
+from millmark.services.lab.faults.workload import build_events, found_site
+from millmark.services.store import open_store
 
 __all__ = ["run_disk"]
 

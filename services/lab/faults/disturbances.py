@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 
-from ledger.chain import Chain, HttpTransport, Node, Reception, Transaction, call_data, sign_transaction
-from ledger.errors import ChainError
-from ledger.ids import SubjectKind, subject
-from ledger.records import OrderTerms, ProposeRevision
-from ledger.store import Store
-from ledger.store.outbox import Entry, Outbox, OutboxState
-from services.lab.faults.workload import Event, Site
+from millmark.ledger.chain import Chain, HttpTransport, Node, Reception, Transaction, call_data, sign_transaction
+from millmark.ledger.errors import ChainError
+from millmark.ledger.ids import SubjectKind, subject
+from millmark.ledger.records import OrderTerms, ProposeRevision
+from millmark.ledger.store import Store
+from millmark.ledger.store.outbox import Entry, Outbox, OutboxState
+from millmark.services.lab.faults.workload import Event, Site
 
 __all__ = ["CANCELLED_PREFIX", "DISTURBANCES", "Target"]
 

@@ -22,14 +22,14 @@ from typing import cast
 
 import httpx
 
-from ledger.chain import Deployment, write_deployment
-from ledger.errors import SettingsError, SubmitError
-from quality import to_fixed
-from quality.forda import load_ford_a_test
-from services.lab.demo.consortium import found_consortium
-from services.lab.demo.plant import build_gtin, build_plant, receive
-from services.lab.faults.chains import ChainProcess, stop_process
-from services.store import open_store
+from millmark.ledger.chain import Deployment, write_deployment
+from millmark.ledger.errors import SettingsError, SubmitError
+from millmark.quality import to_fixed
+from millmark.quality.forda import load_ford_a_test
+from millmark.services.lab.demo.consortium import found_consortium
+from millmark.services.lab.demo.plant import build_gtin, build_plant, receive
+from millmark.services.lab.faults.chains import ChainProcess, stop_process
+from millmark.services.store import open_store
 
 __all__ = ["Event", "Factory", "Machine", "NodeProcess", "find_strace", "found_factory", "running_node"]
 
@@ -80,7 +80,7 @@ def found_factory(folder: Path, process: ChainProcess, lots: int) -> Factory:
     """Sets up the demo's consortium and plant, and writes the configuration of the inspector's node."""
     home = folder / "node"
     home.mkdir()
-    models = resources.files("quality") / "models"
+    models = resources.files("millmark.quality") / "models"
     with open_store(f"sqlite:///{folder / 'founding.sqlite'}") as store:
         consortium = found_consortium(store, process.transport)
         plant = build_plant(consortium, (models / "forda.bin").read_bytes(), (models / "forda.json").read_text())
@@ -154,7 +154,7 @@ class NodeProcess:
 def running_node(factory: Factory, *wrapper: str) -> Iterator[NodeProcess | None]:
     """Runs the node, inside the command `wrapper` if given, until exit. Yields None if the node ended before it
     accepted events."""
-    command = [*wrapper, sys.executable, "-m", "services.cli", "node", "--config", str(factory.config)]
+    command = [*wrapper, sys.executable, "-m", "millmark.services.cli", "node", "--config", str(factory.config)]
     started = time.monotonic()
     with (
         (factory.folder / "node.txt").open("a") as errors,

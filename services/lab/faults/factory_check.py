@@ -9,18 +9,18 @@ from contextlib import closing
 from pathlib import Path
 from typing import cast
 
-from ledger.chain import Chain
-from ledger.evidence import WINDOW_ID
-from ledger.index import Follower, fetch_status
-from ledger.records import Contract
-from ledger.store import Rows, Store
-from ledger.store.rows import CertificateRow
-from services.lab.faults.factory import Factory, Machine
-from services.lab.faults.ledger_check import LedgerCheck
-from services.node.evidence_recorder import leaf_of
-from services.node.merkle_frontier import MerkleFrontier
-from services.node.streamlog import StreamLog
-from services.store import open_store
+from millmark.ledger.chain import Chain
+from millmark.ledger.evidence import WINDOW_ID
+from millmark.ledger.index import Follower, fetch_status
+from millmark.ledger.records import Contract
+from millmark.ledger.store import Rows, Store
+from millmark.ledger.store.rows import CertificateRow
+from millmark.services.lab.faults.factory import Factory, Machine
+from millmark.services.lab.faults.ledger_check import LedgerCheck
+from millmark.services.node.evidence_recorder import leaf_of
+from millmark.services.node.merkle_frontier import MerkleFrontier
+from millmark.services.node.streamlog import StreamLog
+from millmark.services.store import open_store
 
 __all__ = ["check_factory"]
 

@@ -11,16 +11,16 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from ledger.errors import ChainError, StoreError
-from ledger.index import Follower
-from ledger.submit import Submitter
-from ledger.submit.lease import Lease
-from services.lab import cluster
-from services.lab.faults.chains import running_chain
-from services.lab.faults.crashes import CrashingOutbox, CrashingStore, CrashingTransport, KillPoint
-from services.lab.faults.ledger_check import Outcome, check_ledger
-from services.lab.faults.workload import Event, Site, build_events, found_site
-from services.store import open_store
+from millmark.ledger.errors import ChainError, StoreError
+from millmark.ledger.index import Follower
+from millmark.ledger.submit import Submitter
+from millmark.ledger.submit.lease import Lease
+from millmark.services.lab import cluster
+from millmark.services.lab.faults.chains import running_chain
+from millmark.services.lab.faults.crashes import CrashingOutbox, CrashingStore, CrashingTransport, KillPoint
+from millmark.services.lab.faults.ledger_check import Outcome, check_ledger
+from millmark.services.lab.faults.workload import Event, Site, build_events, found_site
+from millmark.services.store import open_store
 
 __all__ = ["run_failover"]
 

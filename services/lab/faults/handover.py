@@ -21,25 +21,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ledger.claims import build_claims
-from ledger.ids import SubjectKind
-from ledger.index import Follower
-from ledger.names import derive_identity
-from ledger.records import Item, OfferCustody, ReceiveLot
-from ledger.store import Book, Rows
-from services.directory.recipient_keys import sign_statement
-from services.directory.repository import DirectoryEntryRow
-from services.documents.key_files import create_recipient_key
-from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
-from services.handover.deliveries import Deliveries, State
-from services.handover.dispatcher import HandoverDispatcher
-from services.handover.receiving import Receiver
-from services.handover.repository import HandoverRepository
-from services.lab.demo.consortium import Company, Consortium, found_consortium, hash_of
-from services.lab.faults.ledger_check import LedgerCheck, Outcome
-from services.serving.logs import build_logger
-from services.serving.server import listen, serve
-from services.store import open_store
+from millmark.ledger.claims import build_claims
+from millmark.ledger.ids import SubjectKind
+from millmark.ledger.index import Follower
+from millmark.ledger.names import derive_identity
+from millmark.ledger.records import Item, OfferCustody, ReceiveLot
+from millmark.ledger.store import Book, Rows
+from millmark.services.directory.recipient_keys import sign_statement
+from millmark.services.directory.repository import DirectoryEntryRow
+from millmark.services.documents.key_files import create_recipient_key
+from millmark.services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
+from millmark.services.handover.deliveries import Deliveries, State
+from millmark.services.handover.dispatcher import HandoverDispatcher
+from millmark.services.handover.receiving import Receiver
+from millmark.services.handover.repository import HandoverRepository
+from millmark.services.lab.demo.consortium import Company, Consortium, found_consortium, hash_of
+from millmark.services.lab.faults.ledger_check import LedgerCheck, Outcome
+from millmark.services.serving.logs import build_logger
+from millmark.services.serving.server import listen, serve
+from millmark.services.store import open_store
 
 __all__ = ["STEPS", "run_handover"]
 

@@ -14,14 +14,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ledger.store import Store
-from ledger.store.outbox import OutboxState
-from services.lab.faults.agent import build_plan
-from services.lab.faults.chains import ChainProcess, running_chain
-from services.lab.faults.disturbances import CANCELLED_PREFIX
-from services.lab.faults.ledger_check import LedgerCheck, Outcome, ask_again, check_ledger
-from services.lab.faults.workload import Event, Site, found_site
-from services.store import open_store
+from millmark.ledger.store import Store
+from millmark.ledger.store.outbox import OutboxState
+from millmark.services.lab.faults.agent import build_plan
+from millmark.services.lab.faults.chains import ChainProcess, running_chain
+from millmark.services.lab.faults.disturbances import CANCELLED_PREFIX
+from millmark.services.lab.faults.ledger_check import LedgerCheck, Outcome, ask_again, check_ledger
+from millmark.services.lab.faults.workload import Event, Site, found_site
+from millmark.services.store import open_store
 
 __all__ = ["STEPS", "run_kill"]
 
@@ -177,7 +177,7 @@ def _run_all(start: _Start, runs: _Runs, kills: list[_Kill], before: list[Event]
 
 def _run_once(plan: Path, kill: _Kill, runs: _Runs) -> None:
     started = time.monotonic()
-    command = [sys.executable, "-m", "services.lab.faults.agent", str(plan)]
+    command = [sys.executable, "-m", "millmark.services.lab.faults.agent", str(plan)]
     with (
         (plan.parent / "agent.txt").open("a") as errors,
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as process,

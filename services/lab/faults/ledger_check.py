@@ -10,15 +10,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from ledger.chain import Chain
-from ledger.errors import ChainUnreachableError
-from ledger.events.orders import RevisionProposed
-from ledger.index import Follower, fetch_status
-from ledger.records import Contract
-from ledger.store import Rows, Store
-from ledger.store.rows import HeadRow, RecordRow
-from services.lab.faults.workload import Event, Site
-from services.store import open_store
+from millmark.ledger.chain import Chain
+from millmark.ledger.errors import ChainUnreachableError
+from millmark.ledger.events.orders import RevisionProposed
+from millmark.ledger.index import Follower, fetch_status
+from millmark.ledger.records import Contract
+from millmark.ledger.store import Rows, Store
+from millmark.ledger.store.rows import HeadRow, RecordRow
+from millmark.services.lab.faults.workload import Event, Site
+from millmark.services.store import open_store
 
 __all__ = ["LedgerCheck", "Outcome", "ask_again", "check_ledger", "count_misordered", "heads_equal"]
 

@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ledger.chain import Chain, Node, find_profile
-from ledger.index import Follower
-from services.lab.faults.chains import ChainProcess, running_chain
-from services.lab.faults.factory import Factory, Machine, find_strace, found_factory, is_killed, running_node
-from services.lab.faults.factory_check import check_factory
-from services.lab.faults.ledger_check import Outcome
-from services.store import open_store
+from millmark.ledger.chain import Chain, Node, find_profile
+from millmark.ledger.index import Follower
+from millmark.services.lab.faults.chains import ChainProcess, running_chain
+from millmark.services.lab.faults.factory import Factory, Machine, find_strace, found_factory, is_killed, running_node
+from millmark.services.lab.faults.factory_check import check_factory
+from millmark.services.lab.faults.ledger_check import Outcome
+from millmark.services.store import open_store
 
 __all__ = ["SYSTEM_CALLS", "inject", "run_node_kills"]
 

@@ -6,15 +6,15 @@ import random
 from collections import Counter
 from pathlib import Path
 
-from ledger.errors import SubmitError
-from ledger.index import Follower
-from ledger.store import Store
-from ledger.store.outbox import Outbox
-from ledger.submit import Submitter
-from services.lab.faults.chains import ChainProcess, running_chain
-from services.lab.faults.ledger_check import Outcome, check_ledger
-from services.lab.faults.workload import Site, build_events, found_site
-from services.store import open_store
+from millmark.ledger.errors import SubmitError
+from millmark.ledger.index import Follower
+from millmark.ledger.store import Store
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.submit import Submitter
+from millmark.services.lab.faults.chains import ChainProcess, running_chain
+from millmark.services.lab.faults.ledger_check import Outcome, check_ledger
+from millmark.services.lab.faults.workload import Site, build_events, found_site
+from millmark.services.store import open_store
 
 __all__ = ["run_nonce"]
 

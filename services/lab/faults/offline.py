@@ -10,14 +10,14 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from ledger.errors import SubmitError
-from ledger.store.outbox import Outbox
-from ledger.submit import Submitter
-from services.lab.faults.agent import build_plan
-from services.lab.faults.chains import running_chain
-from services.lab.faults.ledger_check import Outcome, check_ledger
-from services.lab.faults.workload import build_events, found_site
-from services.store import open_store
+from millmark.ledger.errors import SubmitError
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.submit import Submitter
+from millmark.services.lab.faults.agent import build_plan
+from millmark.services.lab.faults.chains import running_chain
+from millmark.services.lab.faults.ledger_check import Outcome, check_ledger
+from millmark.services.lab.faults.workload import build_events, found_site
+from millmark.services.store import open_store
 
 __all__ = ["run_offline"]
 
@@ -70,7 +70,7 @@ def _processor_s() -> float:
 
 def _run_once(plan: Path, outbox: Outbox, mark: int | None) -> int:
     """Runs the node, and kills it once `mark` events are final. 1 if it was killed, 0 if it ended by itself."""
-    command = [sys.executable, "-m", "services.lab.faults.agent", str(plan)]
+    command = [sys.executable, "-m", "millmark.services.lab.faults.agent", str(plan)]
     deadline = time.monotonic() + _LONGEST_S
     with (
         plan.with_suffix(".txt").open("a") as errors,

@@ -12,18 +12,18 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from ledger.chain import Chain, Transaction, call_data, first_fees, sign_transaction
-from ledger.errors import SubmitError
-from ledger.index import Follower
-from ledger.keys import LocalSigner
-from ledger.records import ALL_ROLES, AcceptKey, ProposeKey, Record, RevokeKey
-from ledger.store import Store
-from ledger.store.outbox import Outbox, OutboxState
-from ledger.submit import Submitter
-from services.lab.faults.chains import running_chain
-from services.lab.faults.ledger_check import Outcome, check_ledger
-from services.lab.faults.workload import Event, Site, build_events, build_signer, found_site
-from services.store import open_store
+from millmark.ledger.chain import Chain, Transaction, call_data, first_fees, sign_transaction
+from millmark.ledger.errors import SubmitError
+from millmark.ledger.index import Follower
+from millmark.ledger.keys import LocalSigner
+from millmark.ledger.records import ALL_ROLES, AcceptKey, ProposeKey, Record, RevokeKey
+from millmark.ledger.store import Store
+from millmark.ledger.store.outbox import Outbox, OutboxState
+from millmark.ledger.submit import Submitter
+from millmark.services.lab.faults.chains import running_chain
+from millmark.services.lab.faults.ledger_check import Outcome, check_ledger
+from millmark.services.lab.faults.workload import Event, Site, build_events, build_signer, found_site
+from millmark.services.store import open_store
 
 __all__ = ["run_rotate"]
 

@@ -6,16 +6,16 @@ import contextlib
 import time
 from pathlib import Path
 
-from ledger.chain import HttpTransport
-from ledger.errors import ChainError, SubmitError
-from ledger.index import Follower
-from ledger.store.outbox import Outbox
-from ledger.submit import Submitter
-from services.lab.faults.chains import running_chain
-from services.lab.faults.ledger_check import Outcome, check_ledger
-from services.lab.faults.proxy import Schedule, fault_proxy
-from services.lab.faults.workload import build_events, found_site
-from services.store import open_store
+from millmark.ledger.chain import HttpTransport
+from millmark.ledger.errors import ChainError, SubmitError
+from millmark.ledger.index import Follower
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.submit import Submitter
+from millmark.services.lab.faults.chains import running_chain
+from millmark.services.lab.faults.ledger_check import Outcome, check_ledger
+from millmark.services.lab.faults.proxy import Schedule, fault_proxy
+from millmark.services.lab.faults.workload import build_events, found_site
+from millmark.services.store import open_store
 
 __all__ = ["run_rpc"]
 

@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from ledger.errors import InputError, SettingsError
-from services.lab.faults.ledger_check import Outcome
+from millmark.ledger.errors import InputError, SettingsError
+from millmark.services.lab.faults.ledger_check import Outcome
 
 __all__ = ["NETWORK_RUNS", "RUNS", "FaultReport", "run_faults"]
 
@@ -20,19 +20,19 @@ Run: TypeAlias = "Callable[[Path, int, int], Outcome]"
 """A fault profile: takes an empty folder, the minimum number of faults (for `soak`, seconds of work), and a seed."""
 
 RUNS: Mapping[str, tuple[str, str]] = {
-    "rpc": ("services.lab.faults.rpc", "run_rpc"),
-    "kill": ("services.lab.faults.kill", "run_kill"),
-    "nonce": ("services.lab.faults.nonces", "run_nonce"),
-    "reorg": ("services.lab.faults.reorg", "run_reorg"),
-    "disk": ("services.lab.faults.disk", "run_disk"),
-    "clock": ("services.lab.faults.clock", "run_clock"),
-    "offline": ("services.lab.faults.offline", "run_offline"),
-    "rotate": ("services.lab.faults.rotate", "run_rotate"),
-    "handover": ("services.lab.faults.handover", "run_handover"),
-    "failover": ("services.lab.faults.failover", "run_failover"),
-    "node": ("services.lab.faults.node_kills", "run_node_kills"),
-    "sockets": ("services.lab.faults.sockets", "run_sockets"),
-    "soak": ("services.lab.faults.soak", "run_soak"),
+    "rpc": ("millmark.services.lab.faults.rpc", "run_rpc"),
+    "kill": ("millmark.services.lab.faults.kill", "run_kill"),
+    "nonce": ("millmark.services.lab.faults.nonces", "run_nonce"),
+    "reorg": ("millmark.services.lab.faults.reorg", "run_reorg"),
+    "disk": ("millmark.services.lab.faults.disk", "run_disk"),
+    "clock": ("millmark.services.lab.faults.clock", "run_clock"),
+    "offline": ("millmark.services.lab.faults.offline", "run_offline"),
+    "rotate": ("millmark.services.lab.faults.rotate", "run_rotate"),
+    "handover": ("millmark.services.lab.faults.handover", "run_handover"),
+    "failover": ("millmark.services.lab.faults.failover", "run_failover"),
+    "node": ("millmark.services.lab.faults.node_kills", "run_node_kills"),
+    "sockets": ("millmark.services.lab.faults.sockets", "run_sockets"),
+    "soak": ("millmark.services.lab.faults.soak", "run_soak"),
 }
 """Module and function of each profile, by name. A profile is imported only when it runs: the command's help lists the
 names, and must not need numpy for that."""
@@ -50,7 +50,7 @@ NETWORK_RUNS: Mapping[str, tuple[str, ...]] = {
     "network": tuple(kind for kinds in _NETWORK_KINDS.values() for kind in kinds),
 }
 """Profiles that run on validators of a node program: the kinds of faults of each
-(services.lab.faults.network.scenarios)."""
+(millmark.services.lab.faults.network.scenarios)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ def run_faults(name: str, count: int, seed: int, keep: Path | None = None) -> Fa
 
 
 def _load_network(name: str, keep: Path | None) -> Run:
-    module = importlib.import_module("services.lab.faults.network.run")
+    module = importlib.import_module("millmark.services.lab.faults.network.run")
     return functools.partial(module.run_network, kinds=NETWORK_RUNS[name], keep=keep)
 
 

@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from services.lab.faults.chains import running_chain
-from services.lab.faults.factory import Event, Machine, NodeProcess, found_factory, running_node
-from services.lab.faults.factory_check import check_factory
-from services.lab.faults.ledger_check import Outcome
-from services.lab.faults.node_kills import connect
-from services.store import open_store
+from millmark.services.lab.faults.chains import running_chain
+from millmark.services.lab.faults.factory import Event, Machine, NodeProcess, found_factory, running_node
+from millmark.services.lab.faults.factory_check import check_factory
+from millmark.services.lab.faults.ledger_check import Outcome
+from millmark.services.lab.faults.node_kills import connect
+from millmark.services.store import open_store
 
 __all__ = ["fit_slope", "judge_growth", "run_soak"]
 

@@ -22,15 +22,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from services.lab.bench.gateway import serving
-from services.lab.bench.http_load import cpu_s
-from services.lab.faults.chains import running_chain
-from services.lab.faults.factory import Machine, NodeProcess, found_factory, running_node
-from services.lab.faults.factory_check import check_factory
-from services.lab.faults.ledger_check import Outcome
-from services.lab.faults.node_kills import connect
-from services.settings import SETTINGS_FILE
-from services.store import open_store
+from millmark.services.lab.bench.gateway import serving
+from millmark.services.lab.bench.http_load import cpu_s
+from millmark.services.lab.faults.chains import running_chain
+from millmark.services.lab.faults.factory import Machine, NodeProcess, found_factory, running_node
+from millmark.services.lab.faults.factory_check import check_factory
+from millmark.services.lab.faults.ledger_check import Outcome
+from millmark.services.lab.faults.node_kills import connect
+from millmark.services.settings import SETTINGS_FILE
+from millmark.services.store import open_store
 
 __all__ = ["MAX_RATIO", "Waits", "run_sockets"]
 

@@ -9,15 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ledger.canonical import sha256
-from ledger.chain import Chain, Deployment, Node, Transport, deploy
-from ledger.chain.profiles import EngineProfile
-from ledger.ids import SubjectKind, subject
-from ledger.keys import LocalSigner
-from ledger.records import AcceptKey, Admit, OrderTerms, PlaceOrder, ProposeRevision, Record, Role
-from ledger.store.outbox import Outbox
-from ledger.submit import Submitter
-from services.store import open_store
+from millmark.ledger.canonical import sha256
+from millmark.ledger.chain import Chain, Deployment, Node, Transport, deploy
+from millmark.ledger.chain.profiles import EngineProfile
+from millmark.ledger.ids import SubjectKind, subject
+from millmark.ledger.keys import LocalSigner
+from millmark.ledger.records import AcceptKey, Admit, OrderTerms, PlaceOrder, ProposeRevision, Record, Role
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.submit import Submitter
+from millmark.services.store import open_store
 
 __all__ = ["Event", "Site", "build_events", "found_site", "founding_keys"]
 

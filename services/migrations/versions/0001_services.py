@@ -3,7 +3,7 @@
 Databases with this revision exist. Do not edit it: a change of the tables is a new revision.
 """
 
-from ledger.store.migrations.create import create_table
+from millmark.ledger.store.migrations.create import create_table
 
 revision = "0001"
 down_revision = None

@@ -1,6 +1,6 @@
 """Remembers the newest time that the gateway saw, so that a clock that is set back revives nothing."""
 
-from ledger.store.migrations.create import create_table
+from millmark.ledger.store.migrations.create import create_table
 
 revision = "0002"
 down_revision = "0001"

@@ -1,6 +1,6 @@
 """Keeps the consortium's directory, and what the operator admitted and has yet to publish."""
 
-from ledger.store.migrations.create import create_table
+from millmark.ledger.store.migrations.create import create_table
 
 revision = "0003"
 down_revision = "0002"

@@ -1,6 +1,6 @@
 """Adds the hand-overs that are still to be delivered, those that were kept, and what was erased in them."""
 
-from ledger.store.migrations.create import create_table
+from millmark.ledger.store.migrations.create import create_table
 
 revision = "0004"
 down_revision = "0003"

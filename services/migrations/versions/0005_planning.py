@@ -1,6 +1,6 @@
 """Adds calls, offers and plans: entries of streams that were made here or handed over, with their receipts."""
 
-from ledger.store.migrations.create import create_table
+from millmark.ledger.store.migrations.create import create_table
 
 revision = "0005"
 down_revision = "0004"

@@ -1,6 +1,6 @@
 """Adds the people of the gateway's company: their passkeys, their accounts at its provider, and invitations."""
 
-from ledger.store.migrations.create import create_table
+from millmark.ledger.store.migrations.create import create_table
 
 revision = "0006"
 down_revision = "0005"

@@ -1,6 +1,6 @@
 """Adds forecasts of demand, and what a company's orders say about preferences."""
 
-from ledger.store.migrations.create import create_table
+from millmark.ledger.store.migrations.create import create_table
 
 revision = "0007"
 down_revision = "0006"

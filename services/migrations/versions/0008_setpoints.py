@@ -1,6 +1,6 @@
 """Adds the setpoints that are proposed for the company's machines."""
 
-from ledger.store.migrations.create import create_table
+from millmark.ledger.store.migrations.create import create_table
 
 revision = "0008"
 down_revision = "0007"

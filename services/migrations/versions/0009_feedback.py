@@ -1,6 +1,6 @@
 """Adds feedback: causes, the steps because of them, where each machine stands, and which records were looked at."""
 
-from ledger.store.migrations.create import create_table
+from millmark.ledger.store.migrations.create import create_table
 
 revision = "0009"
 down_revision = "0008"

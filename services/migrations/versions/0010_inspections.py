@@ -1,6 +1,6 @@
 """Adds what an inspector's models said of what a machine made, as far as it waits to be compared."""
 
-from ledger.store.migrations.create import create_table
+from millmark.ledger.store.migrations.create import create_table
 
 revision = "0010"
 down_revision = "0009"

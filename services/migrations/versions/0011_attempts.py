@@ -1,6 +1,6 @@
 """Adds plans that were made and are not recorded yet."""
 
-from ledger.store.migrations.create import create_table
+from millmark.ledger.store.migrations.create import create_table
 
 revision = "0011"
 down_revision = "0010"

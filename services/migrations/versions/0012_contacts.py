@@ -1,6 +1,6 @@
 """Keeps whom other companies reach at a company: canonical JSON, or empty."""
 
-from ledger.store.migrations.create import add_text
+from millmark.ledger.store.migrations.create import add_text
 
 revision = "0012"
 down_revision = "0011"

@@ -1,6 +1,6 @@
 """Adds to webhooks what a subscription to a named EPCIS query needs; rows that exist are subscriptions to records."""
 
-from ledger.store.migrations.create import add_number, add_text
+from millmark.ledger.store.migrations.create import add_number, add_text
 
 revision = "0013"
 down_revision = "0012"

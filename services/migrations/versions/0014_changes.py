@@ -1,6 +1,6 @@
 """Keeps what is usual at a machine for a model, and how it was at its latest change."""
 
-from ledger.store.migrations.create import add_text, drop_column
+from millmark.ledger.store.migrations.create import add_text, drop_column
 
 revision = "0014"
 down_revision = "0013"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ledger.canonical import Json, canonical_json, sha256, to_hex
-from ledger.errors import PlanError
-from ledger.plans.plan import Cause, CauseKind
+from millmark.ledger.canonical import Json, canonical_json, sha256, to_hex
+from millmark.ledger.errors import PlanError
+from millmark.ledger.plans.plan import Cause, CauseKind
 
 __all__ = ["MachineCause"]
 

@@ -9,9 +9,9 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ledger.store.book_rows import InferenceRow, ModelFileRow
-from quality.drift import ALARM_PSI, build_reference, parse_reference, watch
-from services.inspections.model_health import read_reference, read_statistics
+from millmark.ledger.store.book_rows import InferenceRow, ModelFileRow
+from millmark.quality.drift import ALARM_PSI, build_reference, parse_reference, watch
+from millmark.services.inspections.model_health import read_reference, read_statistics
 
 __all__ = ["Change", "find_change"]
 

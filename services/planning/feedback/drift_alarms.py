@@ -1,12 +1,12 @@
 """An inspector's drift alarm becomes a note on the ledger, which is a cause at the machine's owner.
 
-What one model said of what one machine made is compared in groups, by the rule of `quality.drift`: a change is a
-statistic above its limit in two groups in a row. Every inspection counts once, in the order of the ledger. After a
+What one model said of what one machine made is compared in groups, by the rule of `millmark.quality.drift`: a change is
+a statistic above its limit in two groups in a row. Every inspection counts once, in the order of the ledger. After a
 change, the groups that showed it are what later ones are compared with, so that each change is noted once, however
 long it lasts. The model's reference is what is usual, unless the machine's first two groups already differ from it:
 then they are, since a machine that makes one variant of several has changed nothing. So a model that inspects for many
-machines blames the one that drifts. A change beside fewer than `quality.drift.ACTING_ROWS` rows of reference is not
-noted: a person sees the alarm on the model's page, and may note it.
+machines blames the one that drifts. A change beside fewer than `millmark.quality.drift.ACTING_ROWS` rows of reference
+is not noted: a person sees the alarm on the model's page, and may note it.
 
 Only what can be a cause counts: certificates of this company on what one machine made, at a gate of the lot's order.
 """
@@ -21,22 +21,22 @@ from typing import TYPE_CHECKING
 
 from structlog.typing import FilteringBoundLogger
 
-from ledger.canonical import Json
-from ledger.claims import build_claims
-from ledger.events import Event
-from ledger.events.certificates import CertificateIssued
-from ledger.plans.plan import CauseKind
-from ledger.records import Note, NoteKind
-from ledger.store.book_rows import InferenceRow
-from ledger.store.feed import Feed
-from ledger.store.rows import AssignmentRow, CertificateRow, LotRow, ModelRow, OrderRow, RecordRow, gates_of
-from quality.errors import QualityError
-from services.planning.feedback.repository import MODELS, FeedbackRepository, InspectionRow
-from services.planning.feedback.taking import Queue
-from services.planning.shelf import Shelf
+from millmark.ledger.canonical import Json
+from millmark.ledger.claims import build_claims
+from millmark.ledger.events import Event
+from millmark.ledger.events.certificates import CertificateIssued
+from millmark.ledger.plans.plan import CauseKind
+from millmark.ledger.records import Note, NoteKind
+from millmark.ledger.store.book_rows import InferenceRow
+from millmark.ledger.store.feed import Feed
+from millmark.ledger.store.rows import AssignmentRow, CertificateRow, LotRow, ModelRow, OrderRow, RecordRow, gates_of
+from millmark.quality.errors import QualityError
+from millmark.services.planning.feedback.repository import MODELS, FeedbackRepository, InspectionRow
+from millmark.services.planning.feedback.taking import Queue
+from millmark.services.planning.shelf import Shelf
 
 if TYPE_CHECKING:
-    from services.planning.feedback.comparing import Change
+    from millmark.services.planning.feedback.comparing import Change
 
 __all__ = ["DriftAlarms"]
 
@@ -88,7 +88,7 @@ class DriftAlarms:
         """Sequences of the next certificates that are compared together; empty if too few have their measurements
         here. A certificate's come after it is final, in the order of certificates, so one that was passed over has
         none here."""
-        from quality.drift import GROUP  # noqa: PLC0415 - numpy is optional
+        from millmark.quality.drift import GROUP  # noqa: PLC0415 - numpy is optional
 
         waiting: list[int] = json.loads(row.waiting)
         if len(waiting) < GROUP:
@@ -118,7 +118,7 @@ class DriftAlarms:
 
     def _measure(self, row: InspectionRow, group: Sequence[int]) -> Change | None:
         """None where the inspections cannot be compared; why is on the model's page too."""
-        from services.planning.feedback.comparing import find_change  # noqa: PLC0415 - numpy is optional
+        from millmark.services.planning.feedback.comparing import find_change  # noqa: PLC0415 - numpy is optional
 
         model, kept = self.shelf.rows.get(ModelRow, row.model), self.shelf.book.inferences(group)
         file = None if model is None else self.shelf.book.model(model.digest)

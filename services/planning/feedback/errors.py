@@ -1,13 +1,13 @@
-"""Errors of feedback, below the root in `ledger.errors`.
+"""Errors of feedback, below the root in `millmark.ledger.errors`.
 
 MillmarkError
-  PlanningError            (services.planning.errors)
+  PlanningError            (millmark.services.planning.errors)
     CauseRefusedError      a cause is not of who can say it, is unknown, or is settled already
 """
 
 from __future__ import annotations
 
-from services.planning.errors import PlanningError
+from millmark.services.planning.errors import PlanningError
 
 __all__ = ["CauseRefusedError"]
 

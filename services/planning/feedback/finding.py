@@ -9,24 +9,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ledger.errors import FootprintError, PlanError
-from ledger.events.certificates import CertificateIssued
-from ledger.events.notes import NoteRecorded
-from ledger.events.orders import AssignmentDeclined, AssignmentFinished
-from ledger.footprint import parse_register_entry, wh_between
-from ledger.plans.call import Call
-from ledger.plans.plan import CauseKind, Row
-from ledger.records import NoteKind, Verdict
-from ledger.store import Book, Rows
-from ledger.store.feed import Feed
-from ledger.store.rows import AssignmentRow, LotRow, MachineRow, OrderRow, RecordRow, gates_of
-from services.planning.books import assemble, find_claims
-from services.planning.consent import find_row
-from services.planning.errors import RowRefusedError
-from services.planning.feedback.causes import MachineCause
-from services.planning.feedback.sentences import Sentence
-from services.planning.handing import find_call
-from services.planning.repository import PlanRow
+from millmark.ledger.errors import FootprintError, PlanError
+from millmark.ledger.events.certificates import CertificateIssued
+from millmark.ledger.events.notes import NoteRecorded
+from millmark.ledger.events.orders import AssignmentDeclined, AssignmentFinished
+from millmark.ledger.footprint import parse_register_entry, wh_between
+from millmark.ledger.plans.call import Call
+from millmark.ledger.plans.plan import CauseKind, Row
+from millmark.ledger.records import NoteKind, Verdict
+from millmark.ledger.store import Book, Rows
+from millmark.ledger.store.feed import Feed
+from millmark.ledger.store.rows import AssignmentRow, LotRow, MachineRow, OrderRow, RecordRow, gates_of
+from millmark.services.planning.books import assemble, find_claims
+from millmark.services.planning.consent import find_row
+from millmark.services.planning.errors import RowRefusedError
+from millmark.services.planning.feedback.causes import MachineCause
+from millmark.services.planning.feedback.sentences import Sentence
+from millmark.services.planning.handing import find_call
+from millmark.services.planning.repository import PlanRow
 
 __all__ = ["TOLERANCE_PER_MILLE", "Finding", "find_all", "judge_finish"]
 

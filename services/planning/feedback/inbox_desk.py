@@ -1,8 +1,9 @@
 """Settings found by the model of a machine's process, put into the inbox of its operator.
 
 A company that has such models keeps them in its home, in `process/MACHINE/` by the machine's number: `model.bin` and
-`terms.toml` as `python -m quality process` reads them, and `telemetry.csv`, whose latest rows something else writes
-there. Nothing is proposed on telemetry that is old, or where the model must not speak (`quality.process.watching`).
+`terms.toml` as `python -m millmark.quality process` reads them, and `telemetry.csv`, whose latest rows something else
+writes there. Nothing is proposed on telemetry that is old, or where the model must not speak
+(`millmark.quality.process.watching`).
 """
 
 from __future__ import annotations
@@ -13,21 +14,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ledger.errors import MillmarkError
-from services.files import read_bounded
-from services.planning.calendar import read_calendar
-from services.planning.feedback.causes import MachineCause
-from services.planning.feedback.repository import FeedbackRepository
-from services.planning.feedback.sentences import Sentence
-from services.planning.feedback.setpoints import Answer, Proposed, Unproposed
-from services.planning.shelf import Shelf
-from services.setpoints.document import Forecast, SetpointDocument, SetpointValue
-from services.setpoints.repository import SetpointRepository, SetpointRow
-from services.setpoints.views import SetpointState, describe_value, find_answer, state_of
+from millmark.ledger.errors import MillmarkError
+from millmark.services.files import read_bounded
+from millmark.services.planning.calendar import read_calendar
+from millmark.services.planning.feedback.causes import MachineCause
+from millmark.services.planning.feedback.repository import FeedbackRepository
+from millmark.services.planning.feedback.sentences import Sentence
+from millmark.services.planning.feedback.setpoints import Answer, Proposed, Unproposed
+from millmark.services.planning.shelf import Shelf
+from millmark.services.setpoints.document import Forecast, SetpointDocument, SetpointValue
+from millmark.services.setpoints.repository import SetpointRepository, SetpointRow
+from millmark.services.setpoints.views import SetpointState, describe_value, find_answer, state_of
 
 if TYPE_CHECKING:
-    from quality.process import Proposal, Refusal
-    from quality.process.proposals import Outcome
+    from millmark.quality.process import Proposal, Refusal
+    from millmark.quality.process.proposals import Outcome
 
 __all__ = ["FOLDER", "InboxDesk"]
 
@@ -88,7 +89,7 @@ class InboxDesk:
             return Unproposed(Sentence.NO_MODEL.write())
         if importlib.util.find_spec("numpy") is None:
             return Unproposed(Sentence.NO_QUALITY.write())
-        from quality.errors import QualityError  # noqa: PLC0415 - numpy is optional
+        from millmark.quality.errors import QualityError  # noqa: PLC0415 - numpy is optional
 
         try:
             unit, found = read_calendar(self.home).file.unit, _search(folder, now_s)
@@ -129,11 +130,11 @@ def _unusable(why: str) -> Unproposed:
 
 
 def _search(folder: Path, now_s: int) -> Proposal | Unproposed | _Unreadable:
-    from quality.errors import QualityError  # noqa: PLC0415 - numpy is optional
-    from quality.model import MAX_MODEL_BYTES  # noqa: PLC0415 - as above
-    from quality.process import MachineState, Proposal, parse_process_model, propose_setpoint  # noqa: PLC0415 - numpy
-    from quality.process.telemetry import load_telemetry, read_as  # noqa: PLC0415 - as above
-    from quality.process.terms import MAX_BYTES, parse_terms  # noqa: PLC0415 - as above
+    from millmark.quality.errors import QualityError  # noqa: PLC0415 - numpy is optional
+    from millmark.quality.model import MAX_MODEL_BYTES  # noqa: PLC0415 - as above
+    from millmark.quality.process import MachineState, Proposal, parse_process_model, propose_setpoint  # noqa: PLC0415 - numpy
+    from millmark.quality.process.telemetry import load_telemetry, read_as  # noqa: PLC0415 - as above
+    from millmark.quality.process.terms import MAX_BYTES, parse_terms  # noqa: PLC0415 - as above
 
     model = parse_process_model(read_bounded(folder / "model.bin", MAX_MODEL_BYTES))
     terms = parse_terms(read_bounded(folder / "terms.toml", MAX_BYTES), model)

@@ -10,25 +10,25 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from ledger.canonical import Json, to_hex
-from ledger.claims import build_claims
-from ledger.errors import InputError, MillmarkError, NotFoundError, SigningError, UnplannableError
-from ledger.plans.plan import CauseKind
-from ledger.records import Anchor, CancelAssignment, ProposeAssignment
-from ledger.signatures import Signer
-from ledger.store import Store
-from services.planning.errors import PlanningError
-from services.planning.feedback.repository import CauseRow, FeedbackRepository, State, StepRow
-from services.planning.feedback.rules import Step
-from services.planning.feedback.sentences import Sentence
-from services.planning.feedback.taking import Queue
-from services.planning.feedback.touching import is_touched
-from services.planning.grounds import PlanningGround
-from services.planning.making_process import Task, make_apart
-from services.planning.proposing import find_proposals
-from services.planning.replanning import Happened, Replacing, need_own_call, prepare_replan, seal_made
-from services.planning.schedule import Made
-from services.planning.shelf import Shelf, reading, writing
+from millmark.ledger.canonical import Json, to_hex
+from millmark.ledger.claims import build_claims
+from millmark.ledger.errors import InputError, MillmarkError, NotFoundError, SigningError, UnplannableError
+from millmark.ledger.plans.plan import CauseKind
+from millmark.ledger.records import Anchor, CancelAssignment, ProposeAssignment
+from millmark.ledger.signatures import Signer
+from millmark.ledger.store import Store
+from millmark.services.planning.errors import PlanningError
+from millmark.services.planning.feedback.repository import CauseRow, FeedbackRepository, State, StepRow
+from millmark.services.planning.feedback.rules import Step
+from millmark.services.planning.feedback.sentences import Sentence
+from millmark.services.planning.feedback.taking import Queue
+from millmark.services.planning.feedback.touching import is_touched
+from millmark.services.planning.grounds import PlanningGround
+from millmark.services.planning.making_process import Task, make_apart
+from millmark.services.planning.proposing import find_proposals
+from millmark.services.planning.replanning import Happened, Replacing, need_own_call, prepare_replan, seal_made
+from millmark.services.planning.schedule import Made
+from millmark.services.planning.shelf import Shelf, reading, writing
 
 __all__ = ["Replacer"]
 

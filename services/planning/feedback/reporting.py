@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from ledger.canonical import Json
-from ledger.errors import InputError
-from ledger.plans.plan import CauseKind
-from ledger.records import Anchor
-from services.planning.feedback.causes import MachineCause
-from services.planning.feedback.taking import Queue, find_kept_stream
-from services.planning.sealing import seal_event
-from services.planning.shelf import Shelf
+from millmark.ledger.canonical import Json
+from millmark.ledger.errors import InputError
+from millmark.ledger.plans.plan import CauseKind
+from millmark.ledger.records import Anchor
+from millmark.services.planning.feedback.causes import MachineCause
+from millmark.services.planning.feedback.taking import Queue, find_kept_stream
+from millmark.services.planning.sealing import seal_event
+from millmark.services.planning.shelf import Shelf
 
 __all__ = ["REPORTED", "name_report", "report_event"]
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from ledger.plans.plan import CauseKind
-from ledger.store import Rows, schema_of
-from services.planning.feedback.causes import MachineCause
-from services.planning.feedback.rules import Condition, Outcome, Step
+from millmark.ledger.plans.plan import CauseKind
+from millmark.ledger.store import Rows, schema_of
+from millmark.services.planning.feedback.causes import MachineCause
+from millmark.services.planning.feedback.rules import Condition, Outcome, Step
 
 __all__ = [
     "MODELS",

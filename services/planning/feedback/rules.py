@@ -17,8 +17,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from ledger.plans.plan import CauseKind
-from services.planning.feedback.causes import MachineCause
+from millmark.ledger.plans.plan import CauseKind
+from millmark.services.planning.feedback.causes import MachineCause
 
 __all__ = [
     "LADDER",

@@ -4,7 +4,7 @@ and entries. Whatever else stands in such a place is somebody's own words, or an
 
 from __future__ import annotations
 
-from ledger.phrases import Phrase
+from millmark.ledger.phrases import Phrase
 
 __all__ = ["Sentence"]
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from services.planning.feedback.causes import MachineCause
-from services.planning.feedback.sentences import Sentence
-from services.planning.shelf import Shelf
+from millmark.services.planning.feedback.causes import MachineCause
+from millmark.services.planning.feedback.sentences import Sentence
+from millmark.services.planning.shelf import Shelf
 
 __all__ = ["Answer", "NoSetpoints", "Proposed", "SetpointDesk", "Unproposed"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from ledger.errors import NotFoundError
-from ledger.provenance.jsonform import Printable
-from services.planning.feedback.repository import CauseRow, FeedbackRepository, StepRow
+from millmark.ledger.errors import NotFoundError
+from millmark.ledger.provenance.jsonform import Printable
+from millmark.services.planning.feedback.repository import CauseRow, FeedbackRepository, StepRow
 
 __all__ = ["CauseFound", "StepShown", "show_cause", "show_page"]
 

@@ -8,22 +8,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from ledger.canonical import Json, to_hex
-from ledger.errors import InputError
-from ledger.plans.offer import OfferWithdrawal, parse_offer, parse_offer_withdrawal
-from ledger.records import Anchor, Record
-from ledger.store import Connection
-from ledger.store.rows import StreamRow
-from services.planning.feedback.causes import MachineCause
-from services.planning.feedback.repository import CauseRow, FeedbackRepository, State, StepRow
-from services.planning.feedback.rules import LADDER, Condition, Step
-from services.planning.feedback.sentences import Sentence
-from services.planning.feedback.setpoints import Answer, Proposed, SetpointDesk
-from services.planning.feedback.touching import find_touched
-from services.planning.grounds import PlanningGround
-from services.planning.repository import LeafRow, What
-from services.planning.sealing import OwnStream, Sealed, seal_event, seal_offers, verify_kept
-from services.planning.shelf import Shelf, is_for_offers
+from millmark.ledger.canonical import Json, to_hex
+from millmark.ledger.errors import InputError
+from millmark.ledger.plans.offer import OfferWithdrawal, parse_offer, parse_offer_withdrawal
+from millmark.ledger.records import Anchor, Record
+from millmark.ledger.store import Connection
+from millmark.ledger.store.rows import StreamRow
+from millmark.services.planning.feedback.causes import MachineCause
+from millmark.services.planning.feedback.repository import CauseRow, FeedbackRepository, State, StepRow
+from millmark.services.planning.feedback.rules import LADDER, Condition, Step
+from millmark.services.planning.feedback.sentences import Sentence
+from millmark.services.planning.feedback.setpoints import Answer, Proposed, SetpointDesk
+from millmark.services.planning.feedback.touching import find_touched
+from millmark.services.planning.grounds import PlanningGround
+from millmark.services.planning.repository import LeafRow, What
+from millmark.services.planning.sealing import OwnStream, Sealed, seal_event, seal_offers, verify_kept
+from millmark.services.planning.shelf import Shelf, is_for_offers
 
 __all__ = ["Queue", "Taker", "find_kept_stream"]
 

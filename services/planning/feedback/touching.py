@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ledger.plans.plan import CauseKind, Plan
-from ledger.records import AssignmentState
-from services.planning.feedback.causes import MachineCause
-from services.planning.making import Standing, find_standing
-from services.planning.shelf import Shelf
+from millmark.ledger.plans.plan import CauseKind, Plan
+from millmark.ledger.records import AssignmentState
+from millmark.services.planning.feedback.causes import MachineCause
+from millmark.services.planning.making import Standing, find_standing
+from millmark.services.planning.shelf import Shelf
 
 __all__ = ["find_touched", "is_touched"]
 

@@ -12,24 +12,32 @@ from dataclasses import dataclass, field, replace
 
 from structlog.typing import FilteringBoundLogger
 
-from ledger.canonical import Json, to_hex
-from ledger.plans.offer import parse_offer, parse_offer_withdrawal
-from ledger.records import Contract
-from ledger.store.feed import Feed, Position
-from ledger.store.rows import MachineRow, RecordRow
-from services.planning.feedback.causes import MachineCause
-from services.planning.feedback.drift_alarms import DriftAlarms
-from services.planning.feedback.errors import CauseRefusedError
-from services.planning.feedback.finding import Finding, find_all
-from services.planning.feedback.repository import CauseRow, FeedbackRepository, State
-from services.planning.feedback.rules import RULES, Condition, Outcome, Step, judge, judge_elsewhere, may_withdraw
-from services.planning.feedback.sentences import Sentence
-from services.planning.feedback.setpoints import SetpointDesk
-from services.planning.feedback.taking import Queue, Taker
-from services.planning.feedback.touching import find_touched
-from services.planning.handing import find_call
-from services.planning.repository import LeafRow, What
-from services.planning.shelf import Shelf
+from millmark.ledger.canonical import Json, to_hex
+from millmark.ledger.plans.offer import parse_offer, parse_offer_withdrawal
+from millmark.ledger.records import Contract
+from millmark.ledger.store.feed import Feed, Position
+from millmark.ledger.store.rows import MachineRow, RecordRow
+from millmark.services.planning.feedback.causes import MachineCause
+from millmark.services.planning.feedback.drift_alarms import DriftAlarms
+from millmark.services.planning.feedback.errors import CauseRefusedError
+from millmark.services.planning.feedback.finding import Finding, find_all
+from millmark.services.planning.feedback.repository import CauseRow, FeedbackRepository, State
+from millmark.services.planning.feedback.rules import (
+    RULES,
+    Condition,
+    Outcome,
+    Step,
+    judge,
+    judge_elsewhere,
+    may_withdraw,
+)
+from millmark.services.planning.feedback.sentences import Sentence
+from millmark.services.planning.feedback.setpoints import SetpointDesk
+from millmark.services.planning.feedback.taking import Queue, Taker
+from millmark.services.planning.feedback.touching import find_touched
+from millmark.services.planning.handing import find_call
+from millmark.services.planning.repository import LeafRow, What
+from millmark.services.planning.shelf import Shelf
 
 __all__ = ["Watcher"]
 

@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from services.planning.forecast.document import NeededCapacity, SeriesForecast
-from services.planning.forecast.history import History, Key
+from millmark.services.planning.forecast.document import NeededCapacity, SeriesForecast
+from millmark.services.planning.forecast.history import History, Key
 
 __all__ = ["find_needed"]
 

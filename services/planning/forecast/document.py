@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 
-from ledger.canonical import MAX_SAFE_INTEGER, Json, canonical_json, parse_hex32, parse_json, sha256, to_hex
-from ledger.errors import CanonicalError, InputError
-from services.planning.errors import ForecastError
-from services.planning.forecast.history import Cut, Key
-from services.planning.forecast.weeks import parse_week, week_text, weeks_from
+from millmark.ledger.canonical import MAX_SAFE_INTEGER, Json, canonical_json, parse_hex32, parse_json, sha256, to_hex
+from millmark.ledger.errors import CanonicalError, InputError
+from millmark.services.planning.errors import ForecastError
+from millmark.services.planning.forecast.history import Cut, Key
+from millmark.services.planning.forecast.weeks import parse_week, week_text, weeks_from
 
 __all__ = [
     "FORMAT",

@@ -13,16 +13,16 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Final, TypeAlias
 
-from ledger.canonical import Json
-from ledger.claims import Claims, parse_claims
-from ledger.errors import ClaimsError, MillmarkError, PlanError
-from ledger.events import orders as events
-from ledger.products import ChoiceOption, FindProduct, Product, parse_product
-from ledger.records import Contract, OrderTerms
-from ledger.store import Book, Rows
-from ledger.store.rows import AssignmentRow, OrderRow, RecordRow
-from services.planning.books import assemble
-from services.planning.forecast.weeks import week_of
+from millmark.ledger.canonical import Json
+from millmark.ledger.claims import Claims, parse_claims
+from millmark.ledger.errors import ClaimsError, MillmarkError, PlanError
+from millmark.ledger.events import orders as events
+from millmark.ledger.products import ChoiceOption, FindProduct, Product, parse_product
+from millmark.ledger.records import Contract, OrderTerms
+from millmark.ledger.store import Book, Rows
+from millmark.ledger.store.rows import AssignmentRow, OrderRow, RecordRow
+from millmark.services.planning.books import assemble
+from millmark.services.planning.forecast.weeks import week_of
 
 __all__ = ["LONGEST_WEEKS", "Cut", "History", "Key", "Memo", "Ordered", "count_weeks", "read_orders"]
 

@@ -1,4 +1,4 @@
-"""Makes a forecast: series from the history, the statistics of `quality.demand`, whole numbers that add up."""
+"""Makes a forecast: series from the history, the statistics of `millmark.quality.demand`, whole numbers that add up."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Final
 
-from ledger.canonical import Json, to_hex
-from ledger.errors import InputError
-from ledger.store.rows import ChainIdentityRow
-from services.planning.errors import ForecastError
-from services.planning.forecast.capacity import find_needed
-from services.planning.forecast.document import MAX_WEEKS, BackTest, ForecastDocument, SeriesForecast
-from services.planning.forecast.history import History, Key, count_weeks
-from services.planning.forecast.preferences import KeptPreferences
-from services.planning.forecast.weeks import week_of
+from millmark.ledger.canonical import Json, to_hex
+from millmark.ledger.errors import InputError
+from millmark.ledger.store.rows import ChainIdentityRow
+from millmark.services.planning.errors import ForecastError
+from millmark.services.planning.forecast.capacity import find_needed
+from millmark.services.planning.forecast.document import MAX_WEEKS, BackTest, ForecastDocument, SeriesForecast
+from millmark.services.planning.forecast.history import History, Key, count_weeks
+from millmark.services.planning.forecast.preferences import KeptPreferences
+from millmark.services.planning.forecast.weeks import week_of
 
 if TYPE_CHECKING:
-    from quality.demand import Forecast, Outcome, Setting
+    from millmark.quality.demand import Forecast, Outcome, Setting
 
 __all__ = ["SEASON_WEEKS", "Shares", "make_forecast", "spread"]
 
@@ -57,7 +57,7 @@ def make_forecast(
     where no order counts, QualityError if a package is missing that the history needs, and InputError for preferences
     that were learned from orders after the cut.
     """
-    from quality.demand import Setting, forecast_demand  # noqa: PLC0415 - needs numpy, which others do not
+    from millmark.quality.demand import Setting, forecast_demand  # noqa: PLC0415 - needs numpy, which others do not
 
     if not 1 <= weeks <= MAX_WEEKS:
         raise ForecastError(f"a forecast covers 1 to {MAX_WEEKS} weeks, not {weeks}")
@@ -162,7 +162,7 @@ def _reconcile(
     made: Mapping[Key, Forecast], total: Key, options: Mapping[str, Sequence[Key]]
 ) -> tuple[_Whole, dict[Key, _Whole]]:
     """The nearest figures that add up, then whole numbers of them."""
-    from quality.demand.reconcile import reconcile  # noqa: PLC0415 - needs numpy, which others do not
+    from millmark.quality.demand.reconcile import reconcile  # noqa: PLC0415 - needs numpy, which others do not
 
     groups = list(options.values())
     top, parts = reconcile(made[total].mean, [[made[key].mean for key in keys] for keys in groups])
@@ -228,7 +228,7 @@ def _split(count: int, parts: Sequence[float]) -> list[int]:
 def _model(setting: Setting, outcome: Outcome, preferences: Mapping[str, KeptPreferences]) -> dict[str, Json]:
     """Names everything that decides the figures: the method's version, its packages, what was chosen, and the
     preferences that split a total."""
-    from quality.demand.about import describe  # noqa: PLC0415 - needs numpy, which others do not
+    from millmark.quality.demand.about import describe  # noqa: PLC0415 - needs numpy, which others do not
 
     named: dict[str, Json] = {"seasons": list(setting.seasons), "python": platform.python_version()}
     used: dict[str, Json] = {

@@ -3,7 +3,7 @@
 Every option that has a list of values is one choice in every order: among its values, at their prices, with the work
 that each adds, and with the CO2e and the lead time that the product states for them. One logit model over all of them
 has a coefficient for each of these, the same for all options, and a constant for each value, held back towards zero
-(`quality.preference`).
+(`millmark.quality.preference`).
 
 The choices stay in the company's database. What is kept and shown is the aggregate: shares in whole per cent, and only
 of options that enough orders chose among.
@@ -15,17 +15,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from ledger.canonical import Json, canonical_json, parse_json, sha256
-from ledger.errors import InputError
-from ledger.products import Choice, ChoiceOption, Product, ValueSet
-from ledger.store import Connection
-from services.planning.forecast.history import Cut, History, Ordered
-from services.planning.forecast.repository import ForecastRepository, PreferenceRow
+from millmark.ledger.canonical import Json, canonical_json, parse_json, sha256
+from millmark.ledger.errors import InputError
+from millmark.ledger.products import Choice, ChoiceOption, Product, ValueSet
+from millmark.ledger.store import Connection
+from millmark.services.planning.forecast.history import Cut, History, Ordered
+from millmark.services.planning.forecast.repository import ForecastRepository, PreferenceRow
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from quality.preference import Choices, Fitted
+    from millmark.quality.preference import Choices, Fitted
 
 __all__ = [
     "SMALLEST_GROUP",
@@ -155,7 +155,7 @@ def _learn(history: History, product: Product) -> Preferences:
     shares: dict[str, dict[str, int]] = {option.key: _equal(option.values) for option in options}
     worth: dict[str, tuple[int, int]] = {}
     if enough:
-        from quality.preference.logit import fit_logit  # noqa: PLC0415 - torch is an extra
+        from millmark.quality.preference.logit import fit_logit  # noqa: PLC0415 - torch is an extra
 
         choices, starts = _choices(product, enough, orders)
         constants = [name for name in choices.names if name not in (_PRICE, *_WORTH)]
@@ -187,7 +187,7 @@ def _choices(
     """Each option of each order as a choice, and where each option's choices begin."""
     import numpy as np  # noqa: PLC0415 - an extra
 
-    from quality.preference import build_choices  # noqa: PLC0415 - as above
+    from millmark.quality.preference import build_choices  # noqa: PLC0415 - as above
 
     constants = [(option.key, value) for option in options for value in option.values[1:]]
     stated = _stated(options)

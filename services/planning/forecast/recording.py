@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ledger.chain import Chain
-from ledger.errors import NotFoundError
-from ledger.products import FindProduct
-from ledger.store import Book, Connection, Registry, Rows
-from ledger.store.rows import AnchorRow, ChainIdentityRow, CursorRow
-from services.planning.errors import ForecastError
-from services.planning.forecast.document import ForecastDocument, parse_forecast, seal_of
-from services.planning.forecast.history import Cut, History, Memo, read_orders
-from services.planning.forecast.repository import ForecastRepository, ForecastRow
-from services.planning.forecast.signalling import CapacitySignal
-from services.planning.sealing import OwnStream, Sealed, seal_event, seal_signals
+from millmark.ledger.chain import Chain
+from millmark.ledger.errors import NotFoundError
+from millmark.ledger.products import FindProduct
+from millmark.ledger.store import Book, Connection, Registry, Rows
+from millmark.ledger.store.rows import AnchorRow, ChainIdentityRow, CursorRow
+from millmark.services.planning.errors import ForecastError
+from millmark.services.planning.forecast.document import ForecastDocument, parse_forecast, seal_of
+from millmark.services.planning.forecast.history import Cut, History, Memo, read_orders
+from millmark.services.planning.forecast.repository import ForecastRepository, ForecastRow
+from millmark.services.planning.forecast.signalling import CapacitySignal
+from millmark.services.planning.sealing import OwnStream, Sealed, seal_event, seal_signals
 
 __all__ = ["anchored_at", "find_cut", "need_forecast", "need_identity", "read_cursor", "read_history", "seal_forecast"]
 

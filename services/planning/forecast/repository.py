@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from ledger.store import Rows, schema_of
+from millmark.ledger.store import Rows, schema_of
 
 __all__ = ["ForecastRepository", "ForecastRow", "PreferenceRow"]
 

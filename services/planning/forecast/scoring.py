@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from services.planning.errors import ForecastError
-from services.planning.forecast.document import ForecastDocument
-from services.planning.forecast.history import Cut, History, Key, count_weeks
-from services.planning.forecast.weeks import WEEK_S, begin_s, week_text
+from millmark.services.planning.errors import ForecastError
+from millmark.services.planning.forecast.document import ForecastDocument
+from millmark.services.planning.forecast.history import Cut, History, Key, count_weeks
+from millmark.services.planning.forecast.weeks import WEEK_S, begin_s, week_text
 
 __all__ = ["Score", "ScoredSeries", "score_forecast"]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ledger.provenance.jsonform import Printable
-from services.planning.forecast.document import ForecastDocument, SeriesForecast, model_hash
-from services.planning.forecast.preferences import KeptPreferences
-from services.planning.forecast.scoring import Score, ScoredSeries
-from services.planning.forecast.weeks import week_text
+from millmark.ledger.provenance.jsonform import Printable
+from millmark.services.planning.forecast.document import ForecastDocument, SeriesForecast, model_hash
+from millmark.services.planning.forecast.preferences import KeptPreferences
+from millmark.services.planning.forecast.scoring import Score, ScoredSeries
+from millmark.services.planning.forecast.weeks import week_text
 
 __all__ = [
     "CapacityShown",

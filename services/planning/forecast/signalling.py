@@ -14,16 +14,16 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 
-from ledger.canonical import Json, canonical_json, parse_hex32, to_hex
-from ledger.errors import CanonicalError, PlanError
-from ledger.plans.offer import parse_offer
-from ledger.store.rows import AssignmentRow, MachineRow, OrderRow
-from services.planning.books import find_capability
-from services.planning.errors import ForecastError
-from services.planning.forecast.document import MAX_WEEKS, ForecastDocument, NeededCapacity, parse_capacity
-from services.planning.forecast.weeks import parse_week, week_text, weeks_from
-from services.planning.repository import LeafRow, What
-from services.planning.shelf import Shelf
+from millmark.ledger.canonical import Json, canonical_json, parse_hex32, to_hex
+from millmark.ledger.errors import CanonicalError, PlanError
+from millmark.ledger.plans.offer import parse_offer
+from millmark.ledger.store.rows import AssignmentRow, MachineRow, OrderRow
+from millmark.services.planning.books import find_capability
+from millmark.services.planning.errors import ForecastError
+from millmark.services.planning.forecast.document import MAX_WEEKS, ForecastDocument, NeededCapacity, parse_capacity
+from millmark.services.planning.forecast.weeks import parse_week, week_text, weeks_from
+from millmark.services.planning.repository import LeafRow, What
+from millmark.services.planning.shelf import Shelf
 
 __all__ = ["SIGNAL_FORMAT", "CapacitySignal", "find_signals", "parse_signal", "read_received"]
 

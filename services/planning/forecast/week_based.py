@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
-from ledger.canonical import Json, parse_json
-from ledger.errors import CanonicalError
-from services.planning.calendar import Calendar, Grid, MachinePlan
-from services.planning.errors import ForecastError
-from services.planning.forecast.document import ForecastDocument, SeriesForecast
-from services.planning.forecast.weeks import WEEK_S, begin_s, weeks_from
+from millmark.ledger.canonical import Json, parse_json
+from millmark.ledger.errors import CanonicalError
+from millmark.services.planning.calendar import Calendar, Grid, MachinePlan
+from millmark.services.planning.errors import ForecastError
+from millmark.services.planning.forecast.document import ForecastDocument, SeriesForecast
+from millmark.services.planning.forecast.weeks import WEEK_S, begin_s, weeks_from
 
 __all__ = ["MAX_PARTIES_BYTES", "Parties", "build_capacity_groups", "build_material_demands", "parse_parties"]
 

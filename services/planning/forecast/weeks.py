@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 
-from ledger.errors import InputError
+from millmark.ledger.errors import InputError
 
 __all__ = ["WEEK_S", "begin_s", "parse_week", "week_of", "week_text", "weeks_from"]
 

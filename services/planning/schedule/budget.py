@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from ledger.plans.bound import PathTable
+from millmark.ledger.plans.bound import PathTable
 
 __all__ = ["Budget", "Work"]
 

@@ -9,28 +9,35 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ledger.canonical import to_hex
-from ledger.errors import PlanError, UnplannableError
-from ledger.plans.bound import SlotPrices, derive_bound
-from ledger.plans.check import PlanCheck, check_plan
-from ledger.plans.counted import count_offers
-from ledger.plans.feasible import sum_cost
-from ledger.plans.file import PlanFile
-from ledger.plans.offer import Offer
-from ledger.plans.plan import Bound, Key, Leg, Plan, Row
-from ledger.plans.problem import Problem, build_problem
-from ledger.plans.ties import find_tied
-from services.planning.grounds import PlanningGround
-from services.planning.schedule.budget import Budget, Work
-from services.planning.schedule.prices import Priced, price_slots
-from services.planning.schedule.replan import Replan, find_staying, keep_rows, keep_started, start_paths, start_prices
-from services.planning.schedule.search import Paths, Search, cost_of, list_schedule
-from services.planning.schedule.timeline import Path
-from services.planning.schedule.writing import build_legs, build_row, build_rows, sparse
-from services.planning.steps import MakingStep
+from millmark.ledger.canonical import to_hex
+from millmark.ledger.errors import PlanError, UnplannableError
+from millmark.ledger.plans.bound import SlotPrices, derive_bound
+from millmark.ledger.plans.check import PlanCheck, check_plan
+from millmark.ledger.plans.counted import count_offers
+from millmark.ledger.plans.feasible import sum_cost
+from millmark.ledger.plans.file import PlanFile
+from millmark.ledger.plans.offer import Offer
+from millmark.ledger.plans.plan import Bound, Key, Leg, Plan, Row
+from millmark.ledger.plans.problem import Problem, build_problem
+from millmark.ledger.plans.ties import find_tied
+from millmark.services.planning.grounds import PlanningGround
+from millmark.services.planning.schedule.budget import Budget, Work
+from millmark.services.planning.schedule.prices import Priced, price_slots
+from millmark.services.planning.schedule.replan import (
+    Replan,
+    find_staying,
+    keep_rows,
+    keep_started,
+    start_paths,
+    start_prices,
+)
+from millmark.services.planning.schedule.search import Paths, Search, cost_of, list_schedule
+from millmark.services.planning.schedule.timeline import Path
+from millmark.services.planning.schedule.writing import build_legs, build_row, build_rows, sparse
+from millmark.services.planning.steps import MakingStep
 
 if TYPE_CHECKING:
-    from services.planning.schedule.moves import Staying
+    from millmark.services.planning.schedule.moves import Staying
 
 __all__ = ["Made", "has_solver", "make_plan"]
 
@@ -210,7 +217,7 @@ class _Maker:
             self._offer([_own_path(self._problem, number, path) for number, path in enumerate(staying.paths)])
 
     def _find_staying(self, before: Plan, replan: Replan) -> Staying | None:
-        from services.planning.schedule.moves import stay_most  # noqa: PLC0415 - OR-Tools is optional
+        from millmark.services.planning.schedule.moves import stay_most  # noqa: PLC0415 - OR-Tools is optional
 
         accepted = find_staying(self._offers, before, replan)
         cpu_s = _MOVES_SHARE * self._budget.cpu_s
@@ -293,7 +300,7 @@ class _Maker:
         self.steps.append(MakingStep.SEARCH.write(rounds=search.rounds))
 
     def _solve(self, cpu_s: float) -> None:
-        from services.planning.schedule.solver import solve  # noqa: PLC0415 - OR-Tools is optional
+        from millmark.services.planning.schedule.solver import solve  # noqa: PLC0415 - OR-Tools is optional
 
         known = self._best_cost if self._best is not None else None
         solved = solve(self._problem, self._budget, cpu_s, self._seed, self._best)

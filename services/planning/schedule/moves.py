@@ -13,11 +13,11 @@ from itertools import combinations, pairwise
 
 from ortools.sat.python import cp_model
 
-from ledger.plans.plan import Key, Row
-from ledger.plans.problem import Choice, Problem, Route
-from services.planning.schedule.budget import Budget
-from services.planning.schedule.solver import run_limited
-from services.planning.schedule.timeline import Path
+from millmark.ledger.plans.plan import Key, Row
+from millmark.ledger.plans.problem import Choice, Problem, Route
+from millmark.services.planning.schedule.budget import Budget
+from millmark.services.planning.schedule.solver import run_limited
+from millmark.services.planning.schedule.timeline import Path
 
 __all__ = ["Staying", "stay_most"]
 

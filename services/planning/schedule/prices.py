@@ -12,11 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
-from ledger.plans.bound import NO_PATH, SlotPrices, path_cost, tabulate
-from ledger.plans.problem import Choice, Problem, Route
-from services.planning.grounds import PlanningGround
-from services.planning.schedule.budget import Budget
-from services.planning.schedule.timeline import Path, trace_path
+from millmark.ledger.plans.bound import NO_PATH, SlotPrices, path_cost, tabulate
+from millmark.ledger.plans.problem import Choice, Problem, Route
+from millmark.services.planning.grounds import PlanningGround
+from millmark.services.planning.schedule.budget import Budget
+from millmark.services.planning.schedule.timeline import Path, trace_path
 
 __all__ = ["Priced", "price_slots"]
 

@@ -6,17 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, islice
 
-from ledger.canonical import to_hex
-from ledger.errors import PlanError, UnplannableError
-from ledger.plans.bound import tabulate
-from ledger.plans.call import Call, Objective
-from ledger.plans.offer import Offer
-from ledger.plans.plan import Cause, Key, Leg, Plan, Row
-from ledger.plans.problem import Problem, build_problem
-from services.planning.grounds import PlanningGround
-from services.planning.schedule.budget import Budget
-from services.planning.schedule.search import Paths
-from services.planning.schedule.timeline import TAKEN, Path, Timeline, trace_path
+from millmark.ledger.canonical import to_hex
+from millmark.ledger.errors import PlanError, UnplannableError
+from millmark.ledger.plans.bound import tabulate
+from millmark.ledger.plans.call import Call, Objective
+from millmark.ledger.plans.offer import Offer
+from millmark.ledger.plans.plan import Cause, Key, Leg, Plan, Row
+from millmark.ledger.plans.problem import Problem, build_problem
+from millmark.services.planning.grounds import PlanningGround
+from millmark.services.planning.schedule.budget import Budget
+from millmark.services.planning.schedule.search import Paths
+from millmark.services.planning.schedule.timeline import TAKEN, Path, Timeline, trace_path
 
 __all__ = ["Replan", "find_staying", "keep_rows", "keep_started", "start_paths", "start_prices"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import random
 from collections.abc import Collection, Sequence
 
-from ledger.plans.bound import NO_PATH, Occupation, path_cost, tabulate
-from ledger.plans.problem import Problem
-from services.planning.schedule.budget import Budget
-from services.planning.schedule.timeline import TAKEN, Path, Timeline, trace_path
+from millmark.ledger.plans.bound import NO_PATH, Occupation, path_cost, tabulate
+from millmark.ledger.plans.problem import Problem
+from millmark.services.planning.schedule.budget import Budget
+from millmark.services.planning.schedule.timeline import TAKEN, Path, Timeline, trace_path
 
 __all__ = ["FREE", "Paths", "Search", "cost_of", "list_schedule"]
 

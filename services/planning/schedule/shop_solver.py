@@ -7,9 +7,9 @@ from collections import defaultdict
 
 from ortools.sat.python import cp_model
 
-from services.planning.schedule.budget import Budget
-from services.planning.schedule.shops import Shop, ShopPlan, dispatch, elementary_bound
-from services.planning.schedule.solver import run_limited
+from millmark.services.planning.schedule.budget import Budget
+from millmark.services.planning.schedule.shops import Shop, ShopPlan, dispatch, elementary_bound
+from millmark.services.planning.schedule.solver import run_limited
 
 __all__ = ["solve_shop", "solve_shop_alone"]
 

@@ -11,7 +11,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ledger.errors import InputError
+from millmark.ledger.errors import InputError
 
 __all__ = ["Shop", "ShopPlan", "dispatch", "elementary_bound", "parse_shop"]
 

@@ -15,9 +15,9 @@ from itertools import combinations, pairwise
 
 from ortools.sat.python import cp_model
 
-from ledger.plans.problem import Choice, Problem, Route
-from services.planning.schedule.budget import Budget
-from services.planning.schedule.timeline import Path
+from millmark.ledger.plans.problem import Choice, Problem, Route
+from millmark.services.planning.schedule.budget import Budget
+from millmark.services.planning.schedule.timeline import Path
 
 __all__ = ["Solved", "run_limited", "solve"]
 

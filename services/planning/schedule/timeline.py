@@ -7,8 +7,8 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from itertools import pairwise
 
-from ledger.plans.bound import Occupation, PathTable
-from ledger.plans.problem import Choice, Problem
+from millmark.ledger.plans.bound import Occupation, PathTable
+from millmark.ledger.plans.problem import Choice, Problem
 
 __all__ = ["TAKEN", "Path", "Timeline", "trace_path"]
 

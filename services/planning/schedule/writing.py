@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from ledger.plans.call import Transport
-from ledger.plans.plan import Key, Leg, Row
-from ledger.plans.problem import Choice, Problem
-from services.planning.schedule.search import Paths
+from millmark.ledger.plans.call import Transport
+from millmark.ledger.plans.plan import Key, Leg, Row
+from millmark.ledger.plans.problem import Choice, Problem
+from millmark.services.planning.schedule.search import Paths
 
 __all__ = ["build_legs", "build_row", "build_rows", "sparse"]
 

@@ -6,19 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
-from ledger.errors import InputError, NotFoundError
-from ledger.provenance import open_reader
-from ledger.provenance.doubts import Doubts, find_doubts
-from ledger.provenance.reader import Reader
-from ledger.store import Store
-from ledger.store.rows import LotRow
-from services.access import Principal
-from services.portal.acting.acts import Act, Acts, Entered, enter
-from services.portal.acting.describing import describe, describe_change
-from services.portal.acting.desk import Asked, Desk, Wish
-from services.portal.acting.fields import Filled, Option
-from services.portal.acting.summaries import Line, Summary, Value, build_summary
-from services.portal.acting.things import About, Scene, Thing, find_thing
+from millmark.ledger.errors import InputError, NotFoundError
+from millmark.ledger.provenance import open_reader
+from millmark.ledger.provenance.doubts import Doubts, find_doubts
+from millmark.ledger.provenance.reader import Reader
+from millmark.ledger.store import Store
+from millmark.ledger.store.rows import LotRow
+from millmark.services.access import Principal
+from millmark.services.portal.acting.acts import Act, Acts, Entered, enter
+from millmark.services.portal.acting.describing import describe, describe_change
+from millmark.services.portal.acting.desk import Asked, Desk, Wish
+from millmark.services.portal.acting.fields import Filled, Option
+from millmark.services.portal.acting.summaries import Line, Summary, Value, build_summary
+from millmark.services.portal.acting.things import About, Scene, Thing, find_thing
 
 __all__ = ["Acting", "Draft", "Offer", "Seen"]
 

@@ -12,11 +12,11 @@ from typing import TypeAlias
 
 from pydantic import BaseModel, ValidationError
 
-from ledger.store.rows import AssignmentRow
-from services.portal.acting.desk import Asked, Desk
-from services.portal.acting.fields import Body, EntryError, Field, FieldKind, Filled, set_member
-from services.portal.acting.summaries import Line
-from services.portal.acting.things import About, Scene
+from millmark.ledger.store.rows import AssignmentRow
+from millmark.services.portal.acting.desk import Asked, Desk
+from millmark.services.portal.acting.fields import Body, EntryError, Field, FieldKind, Filled, set_member
+from millmark.services.portal.acting.summaries import Line
+from millmark.services.portal.acting.things import About, Scene
 
 __all__ = ["Act", "Acts", "Entered", "enter"]
 

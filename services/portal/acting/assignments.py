@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import cast
 
-from ledger.records import AssignmentState, OrderState
-from ledger.store.rows import AssignmentRow, OrderRow, StreamRow
-from services.portal.acting.acts import Act
-from services.portal.acting.choices import (
+from millmark.ledger.records import AssignmentState, OrderState
+from millmark.ledger.store.rows import AssignmentRow, OrderRow, StreamRow
+from millmark.services.portal.acting.acts import Act
+from millmark.services.portal.acting.choices import (
     LEAF_HASH,
     LEAF_INDEX,
     choose_measurement,
@@ -16,10 +16,10 @@ from services.portal.acting.choices import (
     measurement_options,
     name_of,
 )
-from services.portal.acting.fields import Body, Field, FieldKind, Option
-from services.portal.acting.orders import LIVE, NOTE, REASON
-from services.portal.acting.planned import accept_row
-from services.portal.acting.things import About, Scene
+from millmark.services.portal.acting.fields import Body, Field, FieldKind, Option
+from millmark.services.portal.acting.orders import LIVE, NOTE, REASON
+from millmark.services.portal.acting.planned import accept_row
+from millmark.services.portal.acting.things import About, Scene
 
 __all__ = ["ASSIGNMENT_ACTS", "NEW_LOT"]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import cast
 
-from ledger.provenance.reader import Reader, unit
-from ledger.records import LotState, Role
-from ledger.store.rows import LotRow, MachineRow, ParticipantRow, StreamRow
-from services.portal.acting.fields import Body, EntryError, Field, FieldKind, Option
-from services.portal.acting.things import Scene
+from millmark.ledger.provenance.reader import Reader, unit
+from millmark.ledger.records import LotState, Role
+from millmark.ledger.store.rows import LotRow, MachineRow, ParticipantRow, StreamRow
+from millmark.services.portal.acting.fields import Body, EntryError, Field, FieldKind, Option
+from millmark.services.portal.acting.things import Scene
 
 __all__ = [
     "LEAF_HASH",

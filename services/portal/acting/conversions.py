@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from ledger.provenance.reader import unit
-from ledger.records import LotState
-from ledger.store.rows import LotRow
-from services.portal.acting.acts import Act
-from services.portal.acting.choices import MAX_OPTIONS, held_lots, lot_options
-from services.portal.acting.fields import Body, EntryError, Field, FieldKind, Option
-from services.portal.acting.lots import OPERATION, in_order, lot_of, mates
-from services.portal.acting.orders import NOTE
-from services.portal.acting.things import About, Scene
+from millmark.ledger.provenance.reader import unit
+from millmark.ledger.records import LotState
+from millmark.ledger.store.rows import LotRow
+from millmark.services.portal.acting.acts import Act
+from millmark.services.portal.acting.choices import MAX_OPTIONS, held_lots, lot_options
+from millmark.services.portal.acting.fields import Body, EntryError, Field, FieldKind, Option
+from millmark.services.portal.acting.lots import OPERATION, in_order, lot_of, mates
+from millmark.services.portal.acting.orders import NOTE
+from millmark.services.portal.acting.things import About, Scene
 
 __all__ = ["CONVERSION_ACTS"]
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from services.portal.acting.acts import Acts
-from services.portal.acting.assignments import ASSIGNMENT_ACTS
-from services.portal.acting.conversions import CONVERSION_ACTS
-from services.portal.acting.lots import LOT_ACTS
-from services.portal.acting.notes import NOTE_ACTS
-from services.portal.acting.orders import ORDER_ACTS
-from services.portal.acting.quality import QUALITY_ACTS
-from services.portal.acting.recovering import RECOVERY_ACTS
-from services.portal.acting.setpoints import SETPOINT_ACTS
+from millmark.services.portal.acting.acts import Acts
+from millmark.services.portal.acting.assignments import ASSIGNMENT_ACTS
+from millmark.services.portal.acting.conversions import CONVERSION_ACTS
+from millmark.services.portal.acting.lots import LOT_ACTS
+from millmark.services.portal.acting.notes import NOTE_ACTS
+from millmark.services.portal.acting.orders import ORDER_ACTS
+from millmark.services.portal.acting.quality import QUALITY_ACTS
+from millmark.services.portal.acting.recovering import RECOVERY_ACTS
+from millmark.services.portal.acting.setpoints import SETPOINT_ACTS
 
 __all__ = ["ACTS"]
 

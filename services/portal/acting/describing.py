@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from ledger.provenance.limits import Limits
-from ledger.provenance.reader import Reader, unit
-from ledger.records import AssignmentState, CertificateState, LotState, ModelState, OrderState, Verdict
-from ledger.store.rows import AssignmentRow, CertificateRow, LotRow, MachineRow, ModelRow, OrderRow
-from services.portal.acting.summaries import Line, Value, machine_value, named
-from services.portal.acting.things import STATES, Changed, Thing
-from services.setpoints.repository import SetpointRow
-from services.setpoints.views import describe_value
+from millmark.ledger.provenance.limits import Limits
+from millmark.ledger.provenance.reader import Reader, unit
+from millmark.ledger.records import AssignmentState, CertificateState, LotState, ModelState, OrderState, Verdict
+from millmark.ledger.store.rows import AssignmentRow, CertificateRow, LotRow, MachineRow, ModelRow, OrderRow
+from millmark.services.portal.acting.summaries import Line, Value, machine_value, named
+from millmark.services.portal.acting.things import STATES, Changed, Thing
+from millmark.services.setpoints.repository import SetpointRow
+from millmark.services.setpoints.views import describe_value
 
 __all__ = ["describe", "describe_change"]
 

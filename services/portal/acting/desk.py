@@ -1,5 +1,5 @@
-"""What the portal needs of the gateway that records for the company. services.gateway.recording.forms supplies it: the
-portal does not import the gateway."""
+"""What the portal needs of the gateway that records for the company. millmark.services.gateway.recording.forms supplies
+it: the portal does not import the gateway."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Protocol
 
 from pydantic import BaseModel
 
-from ledger.canonical import Json
-from ledger.errors import InputError
-from ledger.records import Record
-from ledger.store import Connection
-from services.access import Principal
+from millmark.ledger.canonical import Json
+from millmark.ledger.errors import InputError
+from millmark.ledger.records import Record
+from millmark.ledger.store import Connection
+from millmark.services.access import Principal
 
 __all__ = ["Asked", "Desk", "FormUsedError", "Preview", "RecordStatus", "Refusal", "Wish"]
 
@@ -63,7 +63,7 @@ class Refusal(Protocol):
 
 
 class RecordStatus(Protocol):
-    """A record on its way to the ledger (services.gateway.recording.views)."""
+    """A record on its way to the ledger (millmark.services.gateway.recording.views)."""
 
     @property
     def id(self) -> int: ...

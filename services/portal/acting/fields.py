@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
-    from services.portal.acting.things import Scene
+    from millmark.services.portal.acting.things import Scene
 
 __all__ = ["Body", "EntryError", "Field", "FieldKind", "Filled", "Option", "set_member"]
 

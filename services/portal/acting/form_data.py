@@ -8,8 +8,8 @@ from urllib.parse import parse_qsl
 
 from fastapi import Depends, Request
 
-from ledger.errors import InputError
-from services.portal.acting.fields import Filled
+from millmark.ledger.errors import InputError
+from millmark.services.portal.acting.fields import Filled
 
 __all__ = ["Sent", "read_query"]
 

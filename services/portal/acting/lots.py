@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import cast
 
-from ledger.canonical import Json
-from ledger.provenance.build_answers import build_waivers
-from ledger.provenance.reader import unit
-from ledger.provenance.words import GOES_BACK, find_quarantines, goes_back, text_of
-from ledger.records import AssignmentState, CertificateStatus, Disposition, LotState, OrderState
-from ledger.store.rows import (
+from millmark.ledger.canonical import Json
+from millmark.ledger.provenance.build_answers import build_waivers
+from millmark.ledger.provenance.reader import unit
+from millmark.ledger.provenance.words import GOES_BACK, find_quarantines, goes_back, text_of
+from millmark.ledger.records import AssignmentState, CertificateStatus, Disposition, LotState, OrderState
+from millmark.ledger.store.rows import (
     AssignmentRow,
     CertificateRow,
     CustodyChangeRow,
@@ -20,13 +20,13 @@ from ledger.store.rows import (
     StandingRow,
     gates_of,
 )
-from services.portal.acting.acts import Act
-from services.portal.acting.assignments import NEW_LOT
-from services.portal.acting.choices import MAX_OPTIONS, companies, held_lots, list_consignment, lot_options
-from services.portal.acting.fields import Body, EntryError, Field, FieldKind, Filled, Option
-from services.portal.acting.orders import NOTE, REASON
-from services.portal.acting.summaries import Line, Value
-from services.portal.acting.things import About, Scene
+from millmark.services.portal.acting.acts import Act
+from millmark.services.portal.acting.assignments import NEW_LOT
+from millmark.services.portal.acting.choices import MAX_OPTIONS, companies, held_lots, list_consignment, lot_options
+from millmark.services.portal.acting.fields import Body, EntryError, Field, FieldKind, Filled, Option
+from millmark.services.portal.acting.orders import NOTE, REASON
+from millmark.services.portal.acting.summaries import Line, Value
+from millmark.services.portal.acting.things import About, Scene
 
 __all__ = ["LOT_ACTS", "OPERATION", "in_order", "lot_of", "mates", "order_of"]
 

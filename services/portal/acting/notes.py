@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ledger.provenance.cases import LIMITS, MOST_NOTED, reach
-from ledger.provenance.concerned import find_concerned
-from ledger.records import LotState, NoteKind
-from ledger.store.rows import LotRow
-from services.portal.acting.acts import Act
-from services.portal.acting.fields import Body, EntryError, Field, FieldKind, Filled
-from services.portal.acting.summaries import Line, Value, named
-from services.portal.acting.things import Scene
+from millmark.ledger.provenance.cases import LIMITS, MOST_NOTED, reach
+from millmark.ledger.provenance.concerned import find_concerned
+from millmark.ledger.records import LotState, NoteKind
+from millmark.ledger.store.rows import LotRow
+from millmark.services.portal.acting.acts import Act
+from millmark.services.portal.acting.fields import Body, EntryError, Field, FieldKind, Filled
+from millmark.services.portal.acting.summaries import Line, Value, named
+from millmark.services.portal.acting.things import Scene
 
 __all__ = ["NOTE_ACTS", "name_lots"]
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import cast
 
-from ledger.provenance.reader import unit
-from ledger.provenance.waits import Task, find_proposals
-from ledger.records import AssignmentState, LotState, OrderState
-from ledger.store.rows import AssignmentRow, LotRow, OperationRow, OrderRow, gates_of
-from services.portal.acting.acts import Act
-from services.portal.acting.choices import MAX_OPTIONS, lot_options, machines
-from services.portal.acting.fields import Body, Field, FieldKind, Option
-from services.portal.acting.things import About, Scene
+from millmark.ledger.provenance.reader import unit
+from millmark.ledger.provenance.waits import Task, find_proposals
+from millmark.ledger.records import AssignmentState, LotState, OrderState
+from millmark.ledger.store.rows import AssignmentRow, LotRow, OperationRow, OrderRow, gates_of
+from millmark.services.portal.acting.acts import Act
+from millmark.services.portal.acting.choices import MAX_OPTIONS, lot_options, machines
+from millmark.services.portal.acting.fields import Body, Field, FieldKind, Option
+from millmark.services.portal.acting.things import About, Scene
 
 __all__ = ["LIVE", "NOTE", "ORDER_ACTS", "REASON"]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from ledger.provenance.answers import Party
-from ledger.provenance.jsonform import moment
-from ledger.provenance.reader import Reader
-from ledger.store.rows import CustodyChangeRow, RecordHistoryRow, RecordRow
-from services.portal.acting.summaries import Value, named
+from millmark.ledger.provenance.answers import Party
+from millmark.ledger.provenance.jsonform import moment
+from millmark.ledger.provenance.reader import Reader
+from millmark.ledger.store.rows import CustodyChangeRow, RecordHistoryRow, RecordRow
+from millmark.services.portal.acting.summaries import Value, named
 
 __all__ = ["Outcome", "find_outcome"]
 

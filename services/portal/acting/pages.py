@@ -11,17 +11,17 @@ from urllib.parse import urlencode
 from fastapi import Request
 from starlette.responses import RedirectResponse, Response
 
-from ledger.errors import InputError, NotFoundError
-from services.access import Principal, Scope
-from services.access.rules import Rule
-from services.portal.acting.acting import Acting, Draft
-from services.portal.acting.desk import FormUsedError
-from services.portal.acting.fields import Filled
-from services.portal.acting.form_data import Sent, read_query
-from services.portal.acting.record_pages import RecordPages
-from services.portal.forms import FormRefusedError, Forms
-from services.portal.pages import Pages
-from services.portal.routes import PageRoute
+from millmark.ledger.errors import InputError, NotFoundError
+from millmark.services.access import Principal, Scope
+from millmark.services.access.rules import Rule
+from millmark.services.portal.acting.acting import Acting, Draft
+from millmark.services.portal.acting.desk import FormUsedError
+from millmark.services.portal.acting.fields import Filled
+from millmark.services.portal.acting.form_data import Sent, read_query
+from millmark.services.portal.acting.record_pages import RecordPages
+from millmark.services.portal.forms import FormRefusedError, Forms
+from millmark.services.portal.pages import Pages
+from millmark.services.portal.routes import PageRoute
 
 __all__ = ["ActingPages"]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from typing import cast
 
-from ledger.canonical import to_hex
-from ledger.store.rows import AssignmentRow
-from services.planning.consent import consent_to
-from services.planning.errors import RowRefusedError
-from services.portal.acting.fields import Body, EntryError
-from services.portal.acting.things import Scene
+from millmark.ledger.canonical import to_hex
+from millmark.ledger.store.rows import AssignmentRow
+from millmark.services.planning.consent import consent_to
+from millmark.services.planning.errors import RowRefusedError
+from millmark.services.portal.acting.fields import Body, EntryError
+from millmark.services.portal.acting.things import Scene
 
 __all__ = ["accept_row"]
 

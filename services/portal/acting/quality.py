@@ -6,9 +6,9 @@ import hashlib
 from datetime import UTC, datetime, timedelta
 from typing import cast
 
-from ledger.errors import MillmarkError, NotFoundError
-from ledger.records import CertificateState, LotState, ModelState, Role, Verdict
-from ledger.store.rows import (
+from millmark.ledger.errors import MillmarkError, NotFoundError
+from millmark.ledger.records import CertificateState, LotState, ModelState, Role, Verdict
+from millmark.ledger.store.rows import (
     CertificateRow,
     LotRow,
     MachineRow,
@@ -18,16 +18,16 @@ from ledger.store.rows import (
     StreamRow,
     gates_of,
 )
-from quality.errors import QualityError
-from services.inspections.challenge import build_challenge, find_fault
-from services.inspections.extracts import find_kept_extract, find_kept_inference
-from services.portal.acting.acts import Act
-from services.portal.acting.choices import choose_measurement, measurement_options
-from services.portal.acting.fields import Body, Field, FieldKind, Filled, Option
-from services.portal.acting.lots import lot_of, order_of
-from services.portal.acting.orders import REASON
-from services.portal.acting.summaries import Line, Value
-from services.portal.acting.things import About, Scene
+from millmark.quality.errors import QualityError
+from millmark.services.inspections.challenge import build_challenge, find_fault
+from millmark.services.inspections.extracts import find_kept_extract, find_kept_inference
+from millmark.services.portal.acting.acts import Act
+from millmark.services.portal.acting.choices import choose_measurement, measurement_options
+from millmark.services.portal.acting.fields import Body, Field, FieldKind, Filled, Option
+from millmark.services.portal.acting.lots import lot_of, order_of
+from millmark.services.portal.acting.orders import REASON
+from millmark.services.portal.acting.summaries import Line, Value
+from millmark.services.portal.acting.things import About, Scene
 
 __all__ = ["QUALITY_ACTS"]
 

@@ -8,19 +8,19 @@ from typing import Any
 from fastapi import Request
 from starlette.responses import Response
 
-from ledger.provenance import open_reader
-from ledger.provenance.reader import Reader
-from ledger.store.outbox import OutboxState
-from ledger.store.rows import LotRow, OrderRow, RecordRow
-from services.portal.acting.acting import Acting, Offer
-from services.portal.acting.acts import Act
-from services.portal.acting.desk import RecordStatus
-from services.portal.acting.outcomes import Outcome, find_outcome
-from services.portal.acting.summaries import Value, named
-from services.portal.forms import Forms
-from services.portal.pages import Pages
-from services.portal.routes import OWNER, Number, PageRoute
-from services.portal.sign_in import safe_path
+from millmark.ledger.provenance import open_reader
+from millmark.ledger.provenance.reader import Reader
+from millmark.ledger.store.outbox import OutboxState
+from millmark.ledger.store.rows import LotRow, OrderRow, RecordRow
+from millmark.services.portal.acting.acting import Acting, Offer
+from millmark.services.portal.acting.acts import Act
+from millmark.services.portal.acting.desk import RecordStatus
+from millmark.services.portal.acting.outcomes import Outcome, find_outcome
+from millmark.services.portal.acting.summaries import Value, named
+from millmark.services.portal.forms import Forms
+from millmark.services.portal.pages import Pages
+from millmark.services.portal.routes import OWNER, Number, PageRoute
+from millmark.services.portal.sign_in import safe_path
 
 __all__ = ["RecordPages"]
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ledger.store.rows import RecoveryRow
-from services.portal.acting.acts import Act
-from services.portal.acting.things import About, Scene
+from millmark.ledger.store.rows import RecoveryRow
+from millmark.services.portal.acting.acts import Act
+from millmark.services.portal.acting.things import About, Scene
 
 __all__ = ["RECOVERY_ACTS"]
 

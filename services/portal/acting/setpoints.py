@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from typing import cast
 
-from ledger.store.rows import MachineRow
-from services.portal.acting.acts import Act
-from services.portal.acting.fields import Field, FieldKind
-from services.portal.acting.things import About, Scene
-from services.setpoints import SetpointState
-from services.setpoints.answers import ACCEPTED, REFUSED
-from services.setpoints.repository import SetpointRepository, SetpointRow
-from services.setpoints.views import state_of
+from millmark.ledger.store.rows import MachineRow
+from millmark.services.portal.acting.acts import Act
+from millmark.services.portal.acting.fields import Field, FieldKind
+from millmark.services.portal.acting.things import About, Scene
+from millmark.services.setpoints import SetpointState
+from millmark.services.setpoints.answers import ACCEPTED, REFUSED
+from millmark.services.setpoints.repository import SetpointRepository, SetpointRow
+from millmark.services.setpoints.views import state_of
 
 __all__ = ["SETPOINT_ACTS"]
 

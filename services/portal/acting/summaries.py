@@ -8,13 +8,13 @@ from dataclasses import dataclass, fields, is_dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, cast
 
-from ledger.canonical import Json
-from ledger.provenance.reader import Reader, unit
-from ledger.records import Gate, Inference, Input, Issued, Item, NoteKind, Output, Record, Verdict
-from ledger.store.rows import LotRow, MachineRow
-from quality.errors import QualityError
-from quality.inputs import unpack_window
-from services.portal.acting.desk import Preview
+from millmark.ledger.canonical import Json
+from millmark.ledger.provenance.reader import Reader, unit
+from millmark.ledger.records import Gate, Inference, Input, Issued, Item, NoteKind, Output, Record, Verdict
+from millmark.ledger.store.rows import LotRow, MachineRow
+from millmark.quality.errors import QualityError
+from millmark.quality.inputs import unpack_window
+from millmark.services.portal.acting.desk import Preview
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

@@ -9,18 +9,18 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeAlias
 
-from ledger.errors import NotFoundError
-from ledger.provenance.reader import Reader
-from ledger.records import (
+from millmark.ledger.errors import NotFoundError
+from millmark.ledger.provenance.reader import Reader
+from millmark.ledger.records import (
     AssignmentState,
     CertificateState,
     LotState,
     ModelState,
     OrderState,
 )
-from ledger.store.rows import AssignmentRow, CertificateRow, LotRow, MachineRow, ModelRow, OrderRow
-from services.portal.acting.fields import Filled
-from services.setpoints.repository import SetpointRow
+from millmark.ledger.store.rows import AssignmentRow, CertificateRow, LotRow, MachineRow, ModelRow, OrderRow
+from millmark.services.portal.acting.fields import Filled
+from millmark.services.setpoints.repository import SetpointRow
 
 __all__ = ["MAX_SEEN", "STATES", "About", "Changed", "Row", "Scene", "Thing", "find_thing", "parse_seen"]
 

@@ -10,36 +10,36 @@ from typing import Any, Protocol
 from fastapi import Request
 from starlette.responses import RedirectResponse, Response
 
-from ledger.canonical import Json
-from ledger.claims import Field
-from ledger.errors import InputError, MillmarkError, NotFoundError
-from ledger.plans.plan import CauseKind
-from ledger.products import Product, TextOption
-from ledger.provenance import listings
-from ledger.provenance.resource_answers import RegisteredMachine
-from ledger.records import Role
-from ledger.store.rows import OrderRow
-from services.access import Principal, Scope
-from services.access.rules import Rule
-from services.pictures.gantt import BarTone
-from services.planning.books import find_claims
-from services.planning.consent import PlannedTimes
-from services.planning.grounds import PlanningGround
-from services.planning.proposing import build_decline
-from services.planning.sealing import OwnStream, Sealed, seal_event
-from services.planning.shelf import Shelf, reading
-from services.portal.acting.acting import Acting, Offer
-from services.portal.acting.fields import Filled
-from services.portal.acting.form_data import Sent
-from services.portal.acting.things import About
-from services.portal.board import Work, read_work
-from services.portal.forms import Forms
-from services.portal.pages import Pages
-from services.portal.planner.sent import form_key, one
-from services.portal.planner.workshop import Workshop, key_of, name_reader
-from services.portal.process import read_open_proposal
-from services.portal.routes import Number, PageRoute
-from services.products import Catalogue
+from millmark.ledger.canonical import Json
+from millmark.ledger.claims import Field
+from millmark.ledger.errors import InputError, MillmarkError, NotFoundError
+from millmark.ledger.plans.plan import CauseKind
+from millmark.ledger.products import Product, TextOption
+from millmark.ledger.provenance import listings
+from millmark.ledger.provenance.resource_answers import RegisteredMachine
+from millmark.ledger.records import Role
+from millmark.ledger.store.rows import OrderRow
+from millmark.services.access import Principal, Scope
+from millmark.services.access.rules import Rule
+from millmark.services.pictures.gantt import BarTone
+from millmark.services.planning.books import find_claims
+from millmark.services.planning.consent import PlannedTimes
+from millmark.services.planning.grounds import PlanningGround
+from millmark.services.planning.proposing import build_decline
+from millmark.services.planning.sealing import OwnStream, Sealed, seal_event
+from millmark.services.planning.shelf import Shelf, reading
+from millmark.services.portal.acting.acting import Acting, Offer
+from millmark.services.portal.acting.fields import Filled
+from millmark.services.portal.acting.form_data import Sent
+from millmark.services.portal.acting.things import About
+from millmark.services.portal.board import Work, read_work
+from millmark.services.portal.forms import Forms
+from millmark.services.portal.pages import Pages
+from millmark.services.portal.planner.sent import form_key, one
+from millmark.services.portal.planner.workshop import Workshop, key_of, name_reader
+from millmark.services.portal.process import read_open_proposal
+from millmark.services.portal.routes import Number, PageRoute
+from millmark.services.products import Catalogue
 
 __all__ = ["AtMachine", "CauseDesk"]
 

@@ -10,37 +10,45 @@ from typing import Any
 from fastapi import Request
 from starlette.responses import RedirectResponse, Response
 
-from ledger.canonical import to_hex
-from ledger.errors import MillmarkError
-from ledger.plans.plan import CauseKind
-from ledger.records import Role
-from ledger.store.rows import AssignmentRow, OrderRow
-from services.access import Principal, Scope
-from services.access.rules import Rule
-from services.planning.calling import Asking, build_call, build_grid, find_open_orders
-from services.planning.errors import CallRefusedError, PlanningError
-from services.planning.grounds import PlanningGround
-from services.planning.making import find_standing
-from services.planning.making_process import Task
-from services.planning.objectives import OBJECTIVE_FILE, read_objective_file
-from services.planning.proposing import Proposals, find_proposals
-from services.planning.replanning import Happened, need_own_call, prepare_plan, prepare_replan, seal_made
-from services.planning.schedule import has_solver
-from services.planning.sealing import OwnStream, Sealed, seal_call
-from services.planning.shelf import Shelf, reading
-from services.portal.acting.fields import Filled
-from services.portal.acting.form_data import Sent
-from services.portal.forms import Forms
-from services.portal.pages import Pages
-from services.portal.planner.describing import (
+from millmark.ledger.canonical import to_hex
+from millmark.ledger.errors import MillmarkError
+from millmark.ledger.plans.plan import CauseKind
+from millmark.ledger.records import Role
+from millmark.ledger.store.rows import AssignmentRow, OrderRow
+from millmark.services.access import Principal, Scope
+from millmark.services.access.rules import Rule
+from millmark.services.planning.calling import Asking, build_call, build_grid, find_open_orders
+from millmark.services.planning.errors import CallRefusedError, PlanningError
+from millmark.services.planning.grounds import PlanningGround
+from millmark.services.planning.making import find_standing
+from millmark.services.planning.making_process import Task
+from millmark.services.planning.objectives import OBJECTIVE_FILE, read_objective_file
+from millmark.services.planning.proposing import Proposals, find_proposals
+from millmark.services.planning.replanning import Happened, need_own_call, prepare_plan, prepare_replan, seal_made
+from millmark.services.planning.schedule import has_solver
+from millmark.services.planning.sealing import OwnStream, Sealed, seal_call
+from millmark.services.planning.shelf import Shelf, reading
+from millmark.services.portal.acting.fields import Filled
+from millmark.services.portal.acting.form_data import Sent
+from millmark.services.portal.forms import Forms
+from millmark.services.portal.pages import Pages
+from millmark.services.portal.planner.describing import (
     describe_attempts,
     describe_call,
     describe_failures,
     describe_orders,
     describe_owners,
 )
-from services.portal.planner.sent import form_key, moment_of, number_of, numbers_of, one, subject_of, subjects_of
-from services.portal.planner.workshop import (
+from millmark.services.portal.planner.sent import (
+    form_key,
+    moment_of,
+    number_of,
+    numbers_of,
+    one,
+    subject_of,
+    subjects_of,
+)
+from millmark.services.portal.planner.workshop import (
     Workshop,
     find_company,
     find_order,
@@ -49,7 +57,7 @@ from services.portal.planner.workshop import (
     name_reader,
     plan_reader,
 )
-from services.portal.routes import PageRoute
+from millmark.services.portal.routes import PageRoute
 
 __all__ = ["Coordinating"]
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from ledger.plans.plan import Row
-from ledger.provenance.answers import Machine, Party
-from ledger.provenance.reader import Reader
-from ledger.records import AssignmentState
-from ledger.store.rows import AssignmentRow, OrderRow
-from services.planning.attempts import Attempt
-from services.planning.showing import CallShown, OfferShown, PlanShown
+from millmark.ledger.plans.plan import Row
+from millmark.ledger.provenance.answers import Machine, Party
+from millmark.ledger.provenance.reader import Reader
+from millmark.ledger.records import AssignmentState
+from millmark.ledger.store.rows import AssignmentRow, OrderRow
+from millmark.services.planning.attempts import Attempt
+from millmark.services.planning.showing import CallShown, OfferShown, PlanShown
 
 __all__ = [
     "describe_attempts",

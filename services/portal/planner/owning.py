@@ -10,33 +10,39 @@ from typing import Any
 from fastapi import Request
 from starlette.responses import RedirectResponse, Response
 
-from ledger.canonical import to_hex
-from ledger.errors import InputError, MillmarkError
-from ledger.plans.call import Call
-from ledger.plans.offer import Offer, OfferWithdrawal
-from ledger.plans.plan import CauseKind
-from ledger.records import Role
-from services.access import Principal, Scope
-from services.access.rules import Rule
-from services.planning.calendar import CALENDAR_FILE, Calendar, read_calendar
-from services.planning.errors import OfferRefusedError
-from services.planning.grounds import PlanningGround
-from services.planning.offering import build_new_offers, find_own_machines, find_withdrawals, need_open_call, own_leaves
-from services.planning.offers import Made, count_disclosed, grid_of
-from services.planning.proposing import build_decline, find_waiting, judge_waiting
-from services.planning.reading import need_call
-from services.planning.repository import What
-from services.planning.sealing import OwnStream, Sealed, seal_offers
-from services.planning.shelf import Shelf, reading
-from services.planning.showing import OfferShown
-from services.portal.acting.fields import Filled
-from services.portal.acting.form_data import Sent
-from services.portal.forms import Forms
-from services.portal.pages import Pages
-from services.portal.planner.describing import describe_call
-from services.portal.planner.sent import form_key, number_of, one, subject_of, subjects_of
-from services.portal.planner.workshop import Workshop, find_number, key_of, name_reader, plan_reader
-from services.portal.routes import PageRoute
+from millmark.ledger.canonical import to_hex
+from millmark.ledger.errors import InputError, MillmarkError
+from millmark.ledger.plans.call import Call
+from millmark.ledger.plans.offer import Offer, OfferWithdrawal
+from millmark.ledger.plans.plan import CauseKind
+from millmark.ledger.records import Role
+from millmark.services.access import Principal, Scope
+from millmark.services.access.rules import Rule
+from millmark.services.planning.calendar import CALENDAR_FILE, Calendar, read_calendar
+from millmark.services.planning.errors import OfferRefusedError
+from millmark.services.planning.grounds import PlanningGround
+from millmark.services.planning.offering import (
+    build_new_offers,
+    find_own_machines,
+    find_withdrawals,
+    need_open_call,
+    own_leaves,
+)
+from millmark.services.planning.offers import Made, count_disclosed, grid_of
+from millmark.services.planning.proposing import build_decline, find_waiting, judge_waiting
+from millmark.services.planning.reading import need_call
+from millmark.services.planning.repository import What
+from millmark.services.planning.sealing import OwnStream, Sealed, seal_offers
+from millmark.services.planning.shelf import Shelf, reading
+from millmark.services.planning.showing import OfferShown
+from millmark.services.portal.acting.fields import Filled
+from millmark.services.portal.acting.form_data import Sent
+from millmark.services.portal.forms import Forms
+from millmark.services.portal.pages import Pages
+from millmark.services.portal.planner.describing import describe_call
+from millmark.services.portal.planner.sent import form_key, number_of, one, subject_of, subjects_of
+from millmark.services.portal.planner.workshop import Workshop, find_number, key_of, name_reader, plan_reader
+from millmark.services.portal.routes import PageRoute
 
 __all__ = ["Owning"]
 

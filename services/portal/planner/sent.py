@@ -6,11 +6,11 @@ import re
 from collections.abc import Collection
 from datetime import UTC, datetime
 
-from ledger.canonical import parse_hex32
-from ledger.errors import CanonicalError, InputError, NotFoundError
-from services.planning.grounds import PlanningGround
-from services.portal.acting.fields import Filled
-from services.portal.forms import FormRefusedError
+from millmark.ledger.canonical import parse_hex32
+from millmark.ledger.errors import CanonicalError, InputError, NotFoundError
+from millmark.services.planning.grounds import PlanningGround
+from millmark.services.portal.acting.fields import Filled
+from millmark.services.portal.forms import FormRefusedError
 
 __all__ = ["form_key", "moment_of", "number_of", "numbers_of", "one", "subject_of", "subjects_of"]
 

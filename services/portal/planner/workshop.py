@@ -9,22 +9,22 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from ledger.errors import InputError, NotFoundError
-from ledger.ids import SubjectKind
-from ledger.provenance.reader import Reader as NameReader
-from ledger.provenance.reader import build_reader
-from ledger.provenance.resolve import find_machine, find_subject
-from ledger.records import Anchor, Record, Role
-from ledger.signatures import Signer
-from ledger.store import Connection, Lineage, Store
-from ledger.store.rows import ParticipantRow
-from services.access import Principal
-from services.planning.attempts import PlanMaker
-from services.planning.sealing import OwnStream, Sealed
-from services.planning.shelf import Shelf, shelf_on
-from services.planning.showing import Reader
-from services.planning.tying import Ties
-from services.portal.acting.desk import Asked, Desk, Wish
+from millmark.ledger.errors import InputError, NotFoundError
+from millmark.ledger.ids import SubjectKind
+from millmark.ledger.provenance.reader import Reader as NameReader
+from millmark.ledger.provenance.reader import build_reader
+from millmark.ledger.provenance.resolve import find_machine, find_subject
+from millmark.ledger.records import Anchor, Record, Role
+from millmark.ledger.signatures import Signer
+from millmark.ledger.store import Connection, Lineage, Store
+from millmark.ledger.store.rows import ParticipantRow
+from millmark.services.access import Principal
+from millmark.services.planning.attempts import PlanMaker
+from millmark.services.planning.sealing import OwnStream, Sealed
+from millmark.services.planning.shelf import Shelf, shelf_on
+from millmark.services.planning.showing import Reader
+from millmark.services.planning.tying import Ties
+from millmark.services.portal.acting.desk import Asked, Desk, Wish
 
 __all__ = [
     "Workshop",

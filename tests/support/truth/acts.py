@@ -6,13 +6,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ledger.canonical import keccak256, sha256
-from ledger.evidence import (
+from millmark.ledger.canonical import keccak256, sha256
+from millmark.ledger.evidence import (
     EvidenceEntry,
     LeafKind,
 )
-from ledger.ids import SubjectKind
-from ledger.records import (
+from millmark.ledger.ids import SubjectKind
+from millmark.ledger.records import (
     AcceptAssignment,
     AcceptOrder,
     CancelAssignment,

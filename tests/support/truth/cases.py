@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ledger.bundle import encode_bundle
-from ledger.claims import Path as ClaimsPath
-from ledger.trust import TrustFile
+from millmark.ledger.bundle import encode_bundle
+from millmark.ledger.claims import Path as ClaimsPath
+from millmark.ledger.trust import TrustFile
 from tests.support.bundle_maker import make_bundle
 from tests.support.stores import new_store
 from tests.support.truth.acts import Acts

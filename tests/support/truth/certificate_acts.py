@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ledger.canonical import sha256
-from ledger.evidence import (
+from millmark.ledger.canonical import sha256
+from millmark.ledger.evidence import (
     EvidenceEntry,
     LeafKind,
     build_inference_context,
@@ -11,7 +11,7 @@ from ledger.evidence import (
     build_window_commitment,
     build_window_entry,
 )
-from ledger.records import (
+from millmark.ledger.records import (
     Challenge,
     DemandOpening,
     IssueCertificate,
@@ -22,10 +22,10 @@ from ledger.records import (
     Statement,
     Verdict,
 )
-from ledger.records import Inference as OpenedInference
-from quality.decision import Verdict as ModelVerdict
-from quality.digest import Inference
-from quality.inputs import pack_window
+from millmark.ledger.records import Inference as OpenedInference
+from millmark.quality.decision import Verdict as ModelVerdict
+from millmark.quality.digest import Inference
+from millmark.quality.inputs import pack_window
 from tests.support.truth.choices import DAY_S, Choices
 from tests.support.truth.world import BENCHES, Inspected, model_digest
 

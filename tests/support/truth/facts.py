@@ -1,6 +1,6 @@
 """What a ledger's whole log says about lots, told plainly: one pass over all records, no proofs, no replay.
 
-Nothing of `ledger.verify` is used here. State that the contracts keep (custody, quarantine, the status of a
+Nothing of `millmark.ledger.verify` is used here. State that the contracts keep (custody, quarantine, the status of a
 certificate) is asked of them instead of being derived again.
 """
 
@@ -9,19 +9,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from ledger.events import Event, Recorded
-from ledger.events.certificates import (
+from millmark.ledger.events import Event, Recorded
+from millmark.ledger.events.certificates import (
     CertificateIssued,
     CertificateRefuted,
     CertificateRevoked,
     CertificateUpheld,
     OpeningDemanded,
 )
-from ledger.events.custody import GateWaived
-from ledger.events.evidence import StreamAnchored
-from ledger.events.lots import LotAllocated, LotCommissioned, LotDeallocated, LotReceived, LotReworked, LotsTransformed
-from ledger.events.notes import NoteRecorded
-from ledger.events.orders import (
+from millmark.ledger.events.custody import GateWaived
+from millmark.ledger.events.evidence import StreamAnchored
+from millmark.ledger.events.lots import (
+    LotAllocated,
+    LotCommissioned,
+    LotDeallocated,
+    LotReceived,
+    LotReworked,
+    LotsTransformed,
+)
+from millmark.ledger.events.notes import NoteRecorded
+from millmark.ledger.events.orders import (
     AssignmentCancelled,
     AssignmentFinished,
     AssignmentProposed,
@@ -29,7 +36,7 @@ from ledger.events.orders import (
     OrderPlaced,
     RecordSuperseded,
 )
-from ledger.records import Names, Statement, TransformationKind, Verdict
+from millmark.ledger.records import Names, Statement, TransformationKind, Verdict
 
 __all__ = ["AssignmentFacts", "CertificateFacts", "Facts", "LotFacts"]
 

@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ledger.canonical import to_hex
-from ledger.verify import verify_bundle
+from millmark.ledger.canonical import to_hex
+from millmark.ledger.verify import verify_bundle
 from tests.support.truth.cases import Case
 from tests.support.truth.questions import QUESTIONS, Statements
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, cast
 
-from ledger.canonical import to_hex
-from ledger.records import CertificateStatus, Contract, LotState
+from millmark.ledger.canonical import to_hex
+from millmark.ledger.records import CertificateStatus, Contract, LotState
 from tests.support.truth.facts import AssignmentFacts, CertificateFacts, Facts
 from tests.support.truth.world import TruthWorld
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ledger.ids import SubjectKind
-from ledger.records import (
+from millmark.ledger.ids import SubjectKind
+from millmark.ledger.records import (
     AcceptCustody,
     AcceptInPart,
     AllocateLot,

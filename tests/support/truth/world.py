@@ -10,15 +10,15 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from ledger.bundle import EvidenceEntryShown, InferenceShown, ShownEvidence
-from ledger.canonical import sha256
-from ledger.chain import EmbeddedChain, Transaction, call_data, sign_transaction
-from ledger.events import Event, Recorded
-from ledger.evidence import EvidenceEntry, EvidenceLog
-from ledger.heads import inner_of, link, start_of
-from ledger.ids import SubjectKind
-from ledger.keys import Signer
-from ledger.records import (
+from millmark.ledger.bundle import EvidenceEntryShown, InferenceShown, ShownEvidence
+from millmark.ledger.canonical import sha256
+from millmark.ledger.chain import EmbeddedChain, Transaction, call_data, sign_transaction
+from millmark.ledger.events import Event, Recorded
+from millmark.ledger.evidence import EvidenceEntry, EvidenceLog
+from millmark.ledger.heads import inner_of, link, start_of
+from millmark.ledger.ids import SubjectKind
+from millmark.ledger.keys import Signer
+from millmark.ledger.records import (
     Anchor,
     ApproveModel,
     Contract,
@@ -29,9 +29,9 @@ from ledger.records import (
     Role,
     Statement,
 )
-from ledger.store import Store
-from quality.digest import Inference
-from services.lab.demo.consortium import COMPANIES, Company, found_consortium
+from millmark.ledger.store import Store
+from millmark.quality.digest import Inference
+from millmark.services.lab.demo.consortium import COMPANIES, Company, found_consortium
 from tests.support.bundle_world import NOTHING, BundleWorld, hash_of
 from tests.support.copies import Template
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ledger.store import Store
-from ledger.store.outbox import Outbox
+from millmark.ledger.store import Store
+from millmark.ledger.store.outbox import Outbox
 from tests.support.ledger_world import LedgerWorld, build_world
 from tests.support.stores import new_store
 

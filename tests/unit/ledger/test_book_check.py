@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from ledger.canonical import sha256
-from ledger.claims import build_claims
-from ledger.evidence import EvidenceLog
-from ledger.ids import Identity, SubjectKind
-from ledger.index import check_book
-from ledger.store import Book, Rows, Store
-from ledger.store.database import build_engine
-from ledger.store.rows import AnchorRow
+from millmark.ledger.canonical import sha256
+from millmark.ledger.claims import build_claims
+from millmark.ledger.evidence import EvidenceLog
+from millmark.ledger.ids import Identity, SubjectKind
+from millmark.ledger.index import check_book
+from millmark.ledger.store import Book, Rows, Store
+from millmark.ledger.store.database import build_engine
+from millmark.ledger.store.rows import AnchorRow
 from tests.support.stores import new_store
 
 STREAM = b"\x07" * 32

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.bundle import (
+from millmark.ledger.bundle import (
     MAX_BUNDLE_BYTES,
     Bundle,
     EvidenceEntryShown,
@@ -26,12 +26,12 @@ from ledger.bundle import (
     parse_bundle,
     read_bundle,
 )
-from ledger.canonical import canonical_json
-from ledger.claims import build_claims
-from ledger.errors import BundleError, NotABundleError
-from ledger.evidence import LeafKind
-from ledger.ids import SubjectKind
-from ledger.verify import Step
+from millmark.ledger.canonical import canonical_json
+from millmark.ledger.claims import build_claims
+from millmark.ledger.errors import BundleError, NotABundleError
+from millmark.ledger.evidence import LeafKind
+from millmark.ledger.ids import SubjectKind
+from millmark.ledger.verify import Step
 from tests.support.bundle_content import Content
 from tests.support.bundle_vector import vector_bundle, vector_bytes, vector_content
 from tests.support.forgeries import judge

@@ -11,9 +11,9 @@ import rfc8785
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.canonical import MAX_SAFE_INTEGER, Json, canonical_json, keccak256, parse_json, sha256
-from ledger.errors import CanonicalError
-from ledger.event_json import parse_value
+from millmark.ledger.canonical import MAX_SAFE_INTEGER, Json, canonical_json, keccak256, parse_json, sha256
+from millmark.ledger.errors import CanonicalError
+from millmark.ledger.event_json import parse_value
 
 CORPUS = Path(__file__).parents[3].parent / "shared" / "corpus" / "jcs-rfc8785" / "testdata"
 NAMES = ["arrays", "french", "structures", "unicode", "values", "weird"]

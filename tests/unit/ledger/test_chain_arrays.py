@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.chain import arrays
-from ledger.chain.arrays import Arrays, Call
-from ledger.chain.http import ArrayRefusedError, RpcClient
-from ledger.chain.transport import RpcError, request_each
-from ledger.errors import ChainUnreachableError
+from millmark.ledger.chain import arrays
+from millmark.ledger.chain.arrays import Arrays, Call
+from millmark.ledger.chain.http import ArrayRefusedError, RpcClient
+from millmark.ledger.chain.transport import RpcError, request_each
+from millmark.ledger.errors import ChainUnreachableError
 from tests.support.rpc import ScriptedNode
 
 

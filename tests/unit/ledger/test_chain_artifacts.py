@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from ledger.chain import load_abi, load_artifact, verify_code
-from ledger.errors import WrongContractError
-from ledger.records import Contract
+from millmark.ledger.chain import load_abi, load_artifact, verify_code
+from millmark.ledger.errors import WrongContractError
+from millmark.ledger.records import Contract
 from tests.support.ledger_world import build_world
 
 NAMES = ("Registry", "Council", "TraceLedger", "LotOperations", "CertificateOperations", "Evaluator", "Forwarder")

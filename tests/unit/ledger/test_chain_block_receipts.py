@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import rlp
 
-from ledger.chain import Node, Receipt, RpcError
-from ledger.errors import ChainUnreachableError, MethodMissingError
-from ledger.events import Header
+from millmark.ledger.chain import Node, Receipt, RpcError
+from millmark.ledger.errors import ChainUnreachableError, MethodMissingError
+from millmark.ledger.events import Header
 from tests.support.ledger_world import LedgerWorld, build_world
 from tests.support.rpc import lost
 

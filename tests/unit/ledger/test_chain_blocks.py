@@ -8,12 +8,12 @@ import pytest
 from eth_account import Account
 from eth_account.datastructures import SignedTransaction
 
-from ledger.canonical import keccak256
-from ledger.chain import EmbeddedChain, Node, Transaction, sign_transaction
-from ledger.chain.blocks import parse_transactions
-from ledger.chain.receipts import build_root
-from ledger.errors import ChainUnreachableError
-from ledger.keys import LocalSigner
+from millmark.ledger.canonical import keccak256
+from millmark.ledger.chain import EmbeddedChain, Node, Transaction, sign_transaction
+from millmark.ledger.chain.blocks import parse_transactions
+from millmark.ledger.chain.receipts import build_root
+from millmark.ledger.errors import ChainUnreachableError
+from millmark.ledger.keys import LocalSigner
 from tests.support.rpc import Line
 
 KEY = Account.from_key("0x" + "07" * 32)

@@ -11,11 +11,11 @@ from eth_utils.crypto import keccak
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.chain import decode_log, decode_revert, load_abi
-from ledger.chain.answers import RawLog
-from ledger.chain.codec import decode_result
-from ledger.errors import ChainUnreachableError, IndexHaltedError, Retry
-from ledger.records import Contract
+from millmark.ledger.chain import decode_log, decode_revert, load_abi
+from millmark.ledger.chain.answers import RawLog
+from millmark.ledger.chain.codec import decode_result
+from millmark.ledger.errors import ChainUnreachableError, IndexHaltedError, Retry
+from millmark.ledger.records import Contract
 from tests.support.event_data import plain, written
 
 VALUES: dict[str, tuple[Any, Any]] = {

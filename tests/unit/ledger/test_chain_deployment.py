@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from ledger.canonical import keccak256
-from ledger.chain import (
+from millmark.ledger.canonical import keccak256
+from millmark.ledger.chain import (
     Chain,
     Deployment,
     EmbeddedChain,
@@ -21,11 +21,11 @@ from ledger.chain import (
     read_deployment,
     write_deployment,
 )
-from ledger.chain.creations import build_creations
-from ledger.chain.deploying import DEPLOY_GAS
-from ledger.chain.proofs import fetch_checkpoint, fetch_trust, verify_seen
-from ledger.checkpoint import SignedCheckpoint, sign_checkpoint, verify_believed
-from ledger.errors import (
+from millmark.ledger.chain.creations import build_creations
+from millmark.ledger.chain.deploying import DEPLOY_GAS
+from millmark.ledger.chain.proofs import fetch_checkpoint, fetch_trust, verify_seen
+from millmark.ledger.checkpoint import SignedCheckpoint, sign_checkpoint, verify_believed
+from millmark.ledger.errors import (
     ChainError,
     ChainUnreachableError,
     ContractRefusedError,
@@ -38,9 +38,9 @@ from ledger.errors import (
     WrongCheckpointError,
     WrongContractError,
 )
-from ledger.keys import LocalSigner
-from ledger.records import Contract
-from ledger.trust import Cosigner, Cosigners
+from millmark.ledger.keys import LocalSigner
+from millmark.ledger.records import Contract
+from millmark.ledger.trust import Cosigner, Cosigners
 from tests.support.ledger_world import build_world
 from tests.support.rpc import Line, lost
 

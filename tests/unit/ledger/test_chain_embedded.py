@@ -10,13 +10,13 @@ import pytest
 from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 
-from ledger.chain import EmbeddedChain, Node, RpcError, Transaction, call_data, sign_transaction
-from ledger.chain.codec import encode_function
-from ledger.chain.embedded import CHAIN_ID
-from ledger.errors import ChainError, ContractRefusedError
-from ledger.keys import LocalSigner
-from ledger.records import Admit, Contract
-from ledger.store.outbox import Outbox
+from millmark.ledger.chain import EmbeddedChain, Node, RpcError, Transaction, call_data, sign_transaction
+from millmark.ledger.chain.codec import encode_function
+from millmark.ledger.chain.embedded import CHAIN_ID
+from millmark.ledger.errors import ChainError, ContractRefusedError
+from millmark.ledger.keys import LocalSigner
+from millmark.ledger.records import Admit, Contract
+from millmark.ledger.store.outbox import Outbox
 from tests.support.ledger_world import LedgerWorld, build_world
 
 ZERO = "0x" + "00" * 32

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from ledger.canonical import keccak256
-from ledger.chain import Chain, Node, Reception, RpcError, fetch_proofs, find_profile
-from ledger.errors import (
+from millmark.ledger.canonical import keccak256
+from millmark.ledger.chain import Chain, Node, Reception, RpcError, fetch_proofs, find_profile
+from millmark.ledger.errors import (
     ChainError,
     ChainUnreachableError,
     ContractRefusedError,
@@ -19,11 +19,11 @@ from ledger.errors import (
     MethodMissingError,
     MillmarkError,
 )
-from ledger.index import Follower
-from ledger.store import Store
-from ledger.store.outbox import Outbox
-from ledger.submit import Submitter
-from ledger.trie import verify_proof
+from millmark.ledger.index import Follower
+from millmark.ledger.store import Store
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.submit import Submitter
+from millmark.ledger.trie import verify_proof
 from tests.support.besu import Besu
 from tests.support.ledger_world import LedgerWorld, verify_once
 from tests.support.rpc import ScriptedNode

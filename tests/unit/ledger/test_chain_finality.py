@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from ledger.chain import Node, RpcError, find_profile
-from ledger.chain.answers import parse_receipt
-from ledger.chain.finality import FinalityDepth, depth_of
-from ledger.chain.sending import await_final
-from ledger.errors import ChainUnreachableError
+from millmark.ledger.chain import Node, RpcError, find_profile
+from millmark.ledger.chain.answers import parse_receipt
+from millmark.ledger.chain.finality import FinalityDepth, depth_of
+from millmark.ledger.chain.sending import await_final
+from millmark.ledger.errors import ChainUnreachableError
 from tests.support.rpc import ScriptedNode, lost
 
 MISSING = RpcError(-32601, "the method clique_getSigners does not exist/is not available")

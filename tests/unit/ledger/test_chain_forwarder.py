@@ -6,8 +6,8 @@ import dataclasses
 
 import pytest
 
-from ledger.chain import Chain, find_profile
-from ledger.errors import WrongContractError
+from millmark.ledger.chain import Chain, find_profile
+from millmark.ledger.errors import WrongContractError
 from tests.support.creating import create_code, deploy_with, next_address
 from tests.support.ledger_world import LedgerWorld, build_world
 

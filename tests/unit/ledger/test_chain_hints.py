@@ -1,11 +1,11 @@
 """Advice is for errors that exist."""
 
-from ledger.canonical import keccak256
-from ledger.chain import load_abi
-from ledger.chain.artifacts import load_artifact
-from ledger.chain.codec import decode_revert
-from ledger.chain.hints import HINTS
-from ledger.records import AssignmentState, CertificateStatus, Contract, Verdict
+from millmark.ledger.canonical import keccak256
+from millmark.ledger.chain import load_abi
+from millmark.ledger.chain.artifacts import load_artifact
+from millmark.ledger.chain.codec import decode_revert
+from millmark.ledger.chain.hints import HINTS
+from millmark.ledger.records import AssignmentState, CertificateStatus, Contract, Verdict
 
 
 def test_every_mend_is_for_an_error_of_the_contracts() -> None:

@@ -13,7 +13,7 @@ from eth_typing import Address
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.chain import EmbeddedChain
+from millmark.ledger.chain import EmbeddedChain
 
 CALLED, OTHER, SENDER, CREATED = (Address(bytes([first]) * 20) for first in (0xCA, 0xCB, 0x5E, 0xCC))
 IDENTITY = 4

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import rlp
 
-from ledger.chain import Node, Reception, RpcError
-from ledger.errors import ChainError, ChainUnreachableError, ContractRefusedError
+from millmark.ledger.chain import Node, Reception, RpcError
+from millmark.ledger.errors import ChainError, ChainUnreachableError, ContractRefusedError
 from tests.support.blocks import block
 from tests.support.rpc import ScriptedNode, lost
 

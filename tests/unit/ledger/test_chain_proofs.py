@@ -8,16 +8,24 @@ from typing import Any
 
 import pytest
 
-from ledger.canonical import keccak256
-from ledger.chain import EmbeddedChain, Node, Transaction, call_data, fetch_headers, fetch_proofs, sign_transaction
-from ledger.errors import ChainError, ChainUnreachableError
-from ledger.headers import FIELDS, parse_header
-from ledger.keys import LocalSigner
-from ledger.records import ALL_ROLES, Admit, Contract, PublicationKind, Publish, Role, SetNameKey
-from ledger.rlp import RlpItem, encode_rlp
-from ledger.slots import KeySlots, NameKeySlots, ParticipantSlots, decode_struct, published_slot, slots_of
-from ledger.store.outbox import Outbox
-from ledger.trie import EMPTY_ROOT, TrieNode, verify_in
+from millmark.ledger.canonical import keccak256
+from millmark.ledger.chain import (
+    EmbeddedChain,
+    Node,
+    Transaction,
+    call_data,
+    fetch_headers,
+    fetch_proofs,
+    sign_transaction,
+)
+from millmark.ledger.errors import ChainError, ChainUnreachableError
+from millmark.ledger.headers import FIELDS, parse_header
+from millmark.ledger.keys import LocalSigner
+from millmark.ledger.records import ALL_ROLES, Admit, Contract, PublicationKind, Publish, Role, SetNameKey
+from millmark.ledger.rlp import RlpItem, encode_rlp
+from millmark.ledger.slots import KeySlots, NameKeySlots, ParticipantSlots, decode_struct, published_slot, slots_of
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.trie import EMPTY_ROOT, TrieNode, verify_in
 from tests.support.ledger_world import LedgerWorld, build_world
 from tests.support.rpc import ScriptedNode
 from tests.support.stores import new_store

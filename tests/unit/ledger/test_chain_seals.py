@@ -7,12 +7,20 @@ from typing import Any
 
 import pytest
 
-from ledger.chain import EmbeddedChain, Node, fetch_headers, fetch_seals, fetch_validators
-from ledger.errors import ChainUnreachableError, InputError
-from ledger.headers import FIELDS, encode_header, parse_header
-from ledger.keys import LocalSigner
-from ledger.rlp import encode_integer
-from ledger.seals import SealedHeader, Seals, parse_extra, quorum_of, verify_changes, verify_reached, verify_seals
+from millmark.ledger.chain import EmbeddedChain, Node, fetch_headers, fetch_seals, fetch_validators
+from millmark.ledger.errors import ChainUnreachableError, InputError
+from millmark.ledger.headers import FIELDS, encode_header, parse_header
+from millmark.ledger.keys import LocalSigner
+from millmark.ledger.rlp import encode_integer
+from millmark.ledger.seals import (
+    SealedHeader,
+    Seals,
+    parse_extra,
+    quorum_of,
+    verify_changes,
+    verify_reached,
+    verify_seals,
+)
 from tests.support.ledger_world import LedgerWorld, build_world
 from tests.support.rpc import ScriptedNode
 from tests.support.sealing import of_validators, seal, seal_header, stored, validators
@@ -155,7 +163,7 @@ def test_a_change_that_was_undone_is_found(plain: LedgerWorld) -> None:
 def test_few_headers_are_asked_for_where_no_validator_changed(
     plain: LedgerWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ledger.chain.seals._LOOKS", 4)
+    monkeypatch.setattr("millmark.ledger.chain.seals._LOOKS", 4)
     last, first = plain.chain.final_number(), plain.chain.deployment.created_number
     asked = resealed(plain, lambda _: FOUR)
     shown = fetch_seals(plain.chain, last)

@@ -10,9 +10,9 @@ from hexbytes import HexBytes
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.canonical import keccak256
-from ledger.chain import Transaction, sign_transaction
-from ledger.keys import LocalSigner
+from millmark.ledger.canonical import keccak256
+from millmark.ledger.chain import Transaction, sign_transaction
+from millmark.ledger.keys import LocalSigner
 
 SECRET = bytes(range(1, 33))
 SIGNER = LocalSigner.from_bytes(SECRET)

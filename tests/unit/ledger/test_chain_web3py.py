@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from ledger.chain import Node, decode_log
-from ledger.chain.web3py import open_contract
-from ledger.errors import ContractRefusedError
-from ledger.records import Contract
-from ledger.store.outbox import Outbox
+from millmark.ledger.chain import Node, decode_log
+from millmark.ledger.chain.web3py import open_contract
+from millmark.ledger.errors import ContractRefusedError
+from millmark.ledger.records import Contract
+from millmark.ledger.store.outbox import Outbox
 from tests.support.ledger_world import build_world
 from tests.support.stores import new_store
 

@@ -10,9 +10,9 @@ import pytest
 from eth_account import Account
 from eth_account.messages import encode_typed_data
 
-from ledger.ages import DEFAULT_MAX_AGE_S, MAX_ANCESTRY
-from ledger.canonical import canonical_json, keccak256
-from ledger.checkpoint import (
+from millmark.ledger.ages import DEFAULT_MAX_AGE_S, MAX_ANCESTRY
+from millmark.ledger.canonical import canonical_json, keccak256
+from millmark.ledger.checkpoint import (
     MAX_CHECKPOINT_BYTES,
     Checkpoint,
     SignedCheckpoint,
@@ -24,7 +24,7 @@ from ledger.checkpoint import (
     verify_believed,
     verify_cosigned,
 )
-from ledger.errors import (
+from millmark.ledger.errors import (
     CheckpointTooOldError,
     CheckpointUnlinkedError,
     MillmarkError,
@@ -35,9 +35,9 @@ from ledger.errors import (
     TrustError,
     WrongCheckpointError,
 )
-from ledger.headers import BlockHeader
-from ledger.keys import LocalSigner, to_checksum
-from ledger.trust import BelievedBlock, Cosigner, Cosigners, TrustedContract, TrustFile
+from millmark.ledger.headers import BlockHeader
+from millmark.ledger.keys import LocalSigner, to_checksum
+from millmark.ledger.trust import BelievedBlock, Cosigner, Cosigners, TrustedContract, TrustFile
 
 LEDGER = keccak256(b"ledger")[:20]
 LEDGER_ID = keccak256(b"ledger id")

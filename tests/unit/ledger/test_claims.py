@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.canonical import Json, canonical_json, parse_json
-from ledger.claims import (
+from millmark.ledger.canonical import Json, canonical_json, parse_json
+from millmark.ledger.claims import (
     MAX_DEPTH,
     MAX_FIELDS,
     Claims,
@@ -25,9 +25,9 @@ from ledger.claims import (
     parse_disclosure,
     verify_disclosure,
 )
-from ledger.claims import Path as ClaimsPath
-from ledger.errors import CanonicalError, ClaimsError, MillmarkError, ProofError
-from ledger.merkle import Tree, leaf_hash
+from millmark.ledger.claims import Path as ClaimsPath
+from millmark.ledger.errors import CanonicalError, ClaimsError, MillmarkError, ProofError
+from millmark.ledger.merkle import Tree, leaf_hash
 
 VECTORS: list[dict[str, Any]] = json.loads(
     (Path(__file__).parents[2] / "vectors" / "claims.json").read_text(encoding="utf-8")

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from ledger.errors import IdentifierError
-from ledger.ids import parse_digital_link
+from millmark.ledger.errors import IdentifierError
+from millmark.ledger.ids import parse_digital_link
 
 RULES: list[dict[str, Any]] = json.loads(
     (Path(__file__).parents[2] / "vectors" / "digital_links.json").read_text(encoding="utf-8")

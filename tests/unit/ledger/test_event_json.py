@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.canonical import canonical_json, parse_json
-from ledger.errors import CanonicalError
-from ledger.event_json import Parsed, parse_value, parse_values, write_canonical
+from millmark.ledger.canonical import canonical_json, parse_json
+from millmark.ledger.errors import CanonicalError
+from millmark.ledger.event_json import Parsed, parse_value, parse_values, write_canonical
 
 MAX: dict[str, Any] = {"max_bytes": 4000, "max_depth": 5}
 _texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | st.sampled_from(

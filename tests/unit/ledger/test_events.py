@@ -14,10 +14,10 @@ from eth_utils.crypto import keccak
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.canonical import to_hex
-from ledger.chain import load_abi
-from ledger.errors import RecordError
-from ledger.events import (
+from millmark.ledger.canonical import to_hex
+from millmark.ledger.chain import load_abi
+from millmark.ledger.errors import RecordError
+from millmark.ledger.events import (
     EVENTS,
     ArrayOf,
     Event,
@@ -32,9 +32,9 @@ from ledger.events import (
     struct_of,
     topic_of,
 )
-from ledger.events.certificates import CertificateIssued
-from ledger.events.custody import CustodyReclaimed
-from ledger.events.lots import (
+from millmark.ledger.events.certificates import CertificateIssued
+from millmark.ledger.events.custody import CustodyReclaimed
+from millmark.ledger.events.lots import (
     LotAllocated,
     LotCommissioned,
     LotDeallocated,
@@ -43,8 +43,8 @@ from ledger.events.lots import (
     LotsPacked,
     LotsTransformed,
 )
-from ledger.events.orders import AssignmentFinished, AssignmentProposed, OrderPlaced
-from ledger.records import (
+from millmark.ledger.events.orders import AssignmentFinished, AssignmentProposed, OrderPlaced
+from millmark.ledger.records import (
     Contract,
     Gate,
     Input,

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from ledger.chain import load_abi
-from ledger.events import EVENTS, Event, LedgerEvent, signature_of
-from ledger.index.projections import PROJECTIONS
-from ledger.records import RECORD_TYPES, ClaimsRoot, Contract, Record
-from ledger.verify._replay import RULES
-from services.gateway.recording.left_out import LEFT_OUT
-from services.gateway.recording.writes import WRITES
+from millmark.ledger.chain import load_abi
+from millmark.ledger.events import EVENTS, Event, LedgerEvent, signature_of
+from millmark.ledger.index.projections import PROJECTIONS
+from millmark.ledger.records import RECORD_TYPES, ClaimsRoot, Contract, Record
+from millmark.ledger.verify._replay import RULES
+from millmark.services.gateway.recording.left_out import LEFT_OUT
+from millmark.services.gateway.recording.writes import WRITES
 
 ROOT = Path(__file__).parents[3]
 Handled: TypeAlias = "Callable[[type[Event]], bool]"

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.errors import CanonicalError, ProofError, RecordError
-from ledger.evidence import (
+from millmark.ledger.errors import CanonicalError, ProofError, RecordError
+from millmark.ledger.evidence import (
     EVIDENCE_TAG,
     EvidenceLog,
     LeafKind,
@@ -20,7 +20,7 @@ from ledger.evidence import (
     build_window_commitment,
     build_window_entry,
 )
-from ledger.merkle import leaf_hash, verify_consistency, verify_inclusion
+from millmark.ledger.merkle import leaf_hash, verify_consistency, verify_inclusion
 
 SALT = bytes(range(32))
 ENTRY: Any = {"unit": "um", "machine": "LATHE-1", "values": [1, -2, 3]}

@@ -1,6 +1,6 @@
 """The library's public names, pinned: a change here is a change for every partner."""
 
-import ledger
+from millmark import ledger
 
 PINNED = [
     "Chain",

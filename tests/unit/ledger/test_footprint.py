@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.canonical import MAX_SAFE_INTEGER, Json, canonical_json, parse_json
-from ledger.errors import FactorError, FactorExpiredError, FootprintError, RegisterError
-from ledger.footprint import (
+from millmark.ledger.canonical import MAX_SAFE_INTEGER, Json, canonical_json, parse_json
+from millmark.ledger.errors import FactorError, FactorExpiredError, FootprintError, RegisterError
+from millmark.ledger.footprint import (
     ALL,
     Amounts,
     Factor,

@@ -10,11 +10,17 @@ from typing import Any
 import pytest
 from eth_account.messages import encode_typed_data
 
-from ledger.canonical import canonical_json, keccak256
-from ledger.errors import RequestError
-from ledger.forward_requests import MAX_REQUEST_BYTES, ForwardRequest, SignedRequest, parse_request, sign_request
-from ledger.keys import LocalSigner
-from ledger.signatures import to_checksum
+from millmark.ledger.canonical import canonical_json, keccak256
+from millmark.ledger.errors import RequestError
+from millmark.ledger.forward_requests import (
+    MAX_REQUEST_BYTES,
+    ForwardRequest,
+    SignedRequest,
+    parse_request,
+    sign_request,
+)
+from millmark.ledger.keys import LocalSigner
+from millmark.ledger.signatures import to_checksum
 
 SIGNER = LocalSigner.from_bytes(b"\x01" * 32)
 OTHER = LocalSigner.from_bytes(b"\x02" * 32)

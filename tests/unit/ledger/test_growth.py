@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
-from ledger.index import Follower
-from ledger.provenance import Trace, evidence_proofs, recall
-from ledger.store import Rows, Store
-from ledger.store.outbox import Outbox
-from ledger.store.rows import AnchorRow, AssignmentRow, CertificateRow, CertifiedLotRow, LotRow, StreamRow
+from millmark.ledger.index import Follower
+from millmark.ledger.provenance import Trace, evidence_proofs, recall
+from millmark.ledger.store import Rows, Store
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.rows import AnchorRow, AssignmentRow, CertificateRow, CertifiedLotRow, LotRow, StreamRow
 from tests.support.growth import Plant, Sender
 from tests.support.stores import new_store
 
@@ -100,7 +100,7 @@ def test_the_anchors_of_a_stream_come_page_by_page(plant: Plant, store: Store, m
         if after is None:
             break
     assert sizes == all_sizes
-    monkeypatch.setattr("ledger.provenance.evidence_proofs._LATEST", 4)
+    monkeypatch.setattr("millmark.ledger.provenance.evidence_proofs._LATEST", 4)
     assert [one.size for one in evidence_proofs.stream(store, name, None).anchors] == all_sizes[-4:]
 
 

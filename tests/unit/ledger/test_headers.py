@@ -14,10 +14,10 @@ from eth.vm.forks.shanghai.blocks import ShanghaiBlockHeader
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.canonical import keccak256
-from ledger.errors import ProofError
-from ledger.headers import FIELDS, MAX_HEADER_BYTES, build_qbft_preimage, encode_header, parse_header
-from ledger.rlp import RlpItem, encode_rlp
+from millmark.ledger.canonical import keccak256
+from millmark.ledger.errors import ProofError
+from millmark.ledger.headers import FIELDS, MAX_HEADER_BYTES, build_qbft_preimage, encode_header, parse_header
+from millmark.ledger.rlp import RlpItem, encode_rlp
 
 WORD = bytes(range(32))
 EMPTY_TRIE = bytes.fromhex("56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b421")

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.errors import IdentifierError, RecordError
-from ledger.ids import (
+from millmark.ledger.errors import IdentifierError, RecordError
+from millmark.ledger.ids import (
     DigitalLink,
     Identity,
     SubjectKind,
@@ -25,7 +25,7 @@ from ledger.ids import (
     parse_epc,
     subject,
 )
-from ledger.ids._gs1 import ATTRIBUTES, CSET82, KEYS, check_digit
+from millmark.ledger.ids._gs1 import ATTRIBUTES, CSET82, KEYS, check_digit
 
 ROOT = Path(__file__).parents[3]
 VECTORS: list[dict[str, Any]] = json.loads((ROOT / "tests/vectors/identifiers.json").read_text(encoding="utf-8"))

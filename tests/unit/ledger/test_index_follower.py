@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ledger.chain import RawLog, decode_log
-from ledger.errors import (
+from millmark.ledger.chain import RawLog, decode_log
+from millmark.ledger.errors import (
     ChainUnreachableError,
     IndexHaltedError,
     MillmarkError,
@@ -17,17 +17,17 @@ from ledger.errors import (
     WrongChainError,
     WrongContractError,
 )
-from ledger.events import Event, Header, LedgerEvent, Recorded
-from ledger.events.lots import LotReleased
-from ledger.ids import Identity, SubjectKind
-from ledger.index import Follower, IndexStatus, fetch_status
-from ledger.index.bloom import may_contain
-from ledger.index.writer import Block
-from ledger.records import TransformationKind
-from ledger.store import Book, Feed, Rows, Store
-from ledger.store.rows import BlockRow, HeadRow, LotRow, RecordHistoryRow, RecordRow
-from ledger.store.tables import INDEX
-from ledger.store.undo import Undo
+from millmark.ledger.events import Event, Header, LedgerEvent, Recorded
+from millmark.ledger.events.lots import LotReleased
+from millmark.ledger.ids import Identity, SubjectKind
+from millmark.ledger.index import Follower, IndexStatus, fetch_status
+from millmark.ledger.index.bloom import may_contain
+from millmark.ledger.index.writer import Block
+from millmark.ledger.records import TransformationKind
+from millmark.ledger.store import Book, Feed, Rows, Store
+from millmark.ledger.store.rows import BlockRow, HeadRow, LotRow, RecordHistoryRow, RecordRow
+from millmark.ledger.store.tables import INDEX
+from millmark.ledger.store.undo import Undo
 from tests.support.fake_chain import FakeChain
 from tests.support.fake_ledger import FakeLedger
 from tests.support.stores import new_store

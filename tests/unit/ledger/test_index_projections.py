@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.events import EVENTS
-from ledger.events.registry import (
+from millmark.ledger.events import EVENTS
+from millmark.ledger.events.registry import (
     Closed,
     KeyAdded,
     KeyChanged,
@@ -34,10 +34,10 @@ from ledger.events.registry import (
     RolesSet,
     TrusteeNamed,
 )
-from ledger.index import Follower, fetch_status
-from ledger.index.projections import PROJECTIONS
-from ledger.provenance import trace_lot
-from ledger.records import (
+from millmark.ledger.index import Follower, fetch_status
+from millmark.ledger.index.projections import PROJECTIONS
+from millmark.ledger.provenance import trace_lot
+from millmark.ledger.records import (
     ALL_ROLES,
     CertificateState,
     Contract,
@@ -49,8 +49,8 @@ from ledger.records import (
     Role,
     Verdict,
 )
-from ledger.store import Lineage, Registry, Rows, Store
-from ledger.store.rows import (
+from millmark.ledger.store import Lineage, Registry, Rows, Store
+from millmark.ledger.store.rows import (
     AssignmentRow,
     CertificateRow,
     HeadRow,
@@ -71,7 +71,7 @@ from ledger.store.rows import (
     WaiverRow,
     gates_of,
 )
-from ledger.store.tables import INDEX
+from millmark.ledger.store.tables import INDEX
 from tests.support.fake_chain import key_of
 from tests.support.fake_ledger import FakeLedger
 from tests.support.fake_things import Lot, Order

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from ledger.errors import StoreBusyError
-from ledger.events import Event, Header, Recorded
-from ledger.index import Follower, fetch_status
-from ledger.index import follower as module
-from ledger.store import Store
+from millmark.ledger.errors import StoreBusyError
+from millmark.ledger.events import Event, Header, Recorded
+from millmark.ledger.index import Follower, fetch_status
+from millmark.ledger.index import follower as module
+from millmark.ledger.store import Store
 from tests.support.fake_chain import FakeChain
 from tests.support.fake_ledger import FakeLedger
 from tests.support.stores import new_store

@@ -16,8 +16,8 @@ from eth_keys.datatypes import PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.errors import SigningError
-from ledger.keys import (
+from millmark.ledger.errors import SigningError
+from millmark.ledger.keys import (
     LocalSigner,
     Signature,
     create_keystore,

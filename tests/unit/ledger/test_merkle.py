@@ -11,8 +11,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from ledger.errors import ProofError
-from ledger.merkle import (
+from millmark.ledger.errors import ProofError
+from millmark.ledger.merkle import (
     EMPTY_ROOT,
     Tree,
     leaf_hash,

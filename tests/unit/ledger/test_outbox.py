@@ -9,10 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import text
 
-from ledger.errors import DuplicateRecordError, NotFoundError, Retry, SubmitError
-from ledger.store import Store
-from ledger.store.outbox import Entry, Outbox, OutboxState, OutboxWriter, SentTransaction
-from ledger.store.outbox_reopening import reopen
+from millmark.ledger.errors import DuplicateRecordError, NotFoundError, Retry, SubmitError
+from millmark.ledger.store import Store
+from millmark.ledger.store.outbox import Entry, Outbox, OutboxState, OutboxWriter, SentTransaction
+from millmark.ledger.store.outbox_reopening import reopen
 from tests.support.crash import CrashError, CrashingStore, CrashPoint
 
 KEY, OTHER = b"\x01" * 20, b"\x02" * 20

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from ledger.chain import Reception
-from ledger.errors import ChainError, ChainUnreachableError, SubmitError
-from ledger.store import Store
-from ledger.store.outbox import Entry, FoundTransaction, Outbox, OutboxState, OutboxWriter, SentTransaction
-from ledger.submit import Submitter
+from millmark.ledger.chain import Reception
+from millmark.ledger.errors import ChainError, ChainUnreachableError, SubmitError
+from millmark.ledger.store import Store
+from millmark.ledger.store.outbox import Entry, FoundTransaction, Outbox, OutboxState, OutboxWriter, SentTransaction
+from millmark.ledger.submit import Submitter
 from tests.support.crash import CrashError, CrashingStore, CrashPoint
 from tests.support.ledger_world import LedgerWorld, verify_final
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ledger.errors import DuplicateRecordError, LeaseHeldError, NotFoundError, Retry, SubmitError
-from ledger.store.outbox import Entry, Outbox, OutboxState, OutboxWriter, SentTransaction
+from millmark.ledger.errors import DuplicateRecordError, LeaseHeldError, NotFoundError, Retry, SubmitError
+from millmark.ledger.store.outbox import Entry, Outbox, OutboxState, OutboxWriter, SentTransaction
 
 KEY, OTHER = b"\x01" * 20, b"\x02" * 20
 S = OutboxState

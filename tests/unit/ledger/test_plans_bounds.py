@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from ledger.canonical import Json, canonical_json
-from ledger.errors import PlanError
-from ledger.plans.call import Call, Job, Objective, Operation, Transport
-from ledger.plans.capability import Capability, Choices, Need, Range
-from ledger.plans.file import Machine, PlanFile, PlanPart, build_part, parse_part, parse_plan_file
-from ledger.plans.offer import Anchored, Offer, OfferWithdrawal, OpenedOffer
-from ledger.plans.plan import Bound, Cause, CauseKind, Cost, Leg, Plan, Row
+from millmark.ledger.canonical import Json, canonical_json
+from millmark.ledger.errors import PlanError
+from millmark.ledger.plans.call import Call, Job, Objective, Operation, Transport
+from millmark.ledger.plans.capability import Capability, Choices, Need, Range
+from millmark.ledger.plans.file import Machine, PlanFile, PlanPart, build_part, parse_part, parse_plan_file
+from millmark.ledger.plans.offer import Anchored, Offer, OfferWithdrawal, OpenedOffer
+from millmark.ledger.plans.plan import Bound, Cause, CauseKind, Cost, Leg, Plan, Row
 from tests.support.plan_world import made_file
 
 _ID, _AMOUNT, _SLOTS, _TIME, _SAFE = 2**48 - 1, 2**40, 100_000, 2**40, 2**53 - 1

@@ -9,19 +9,27 @@ from pathlib import Path
 
 import pytest
 
-import ledger.plans
-from ledger.canonical import Json, canonical_json
-from ledger.errors import PlanError
-from ledger.plans import file as plan_files
-from ledger.plans import report
-from ledger.plans.__main__ import main
-from ledger.plans._fields import MAX_AMOUNT, MAX_ID, MAX_JOBS, MAX_OFFERS, MAX_SLOTS, MAX_TIME
-from ledger.plans.bound import MAX_STARTS
-from ledger.plans.capability import MAX_CHOICES, MAX_KINDS, MAX_VALUES, Choices, Need, Range, parse_capability
-from ledger.plans.file import MAX_PLAN_FILE_BYTES, Machine, PlanFile, PlanPart, build_part, parse_part, parse_plan_file
-from ledger.plans.offer import MAX_WINDOWS, Anchored, Offer
-from ledger.plans.plan import Bound, Cost
-from ledger.plans.report import read_plan_file
+import millmark.ledger.plans
+from millmark.ledger.canonical import Json, canonical_json
+from millmark.ledger.errors import PlanError
+from millmark.ledger.plans import file as plan_files
+from millmark.ledger.plans import report
+from millmark.ledger.plans.__main__ import main
+from millmark.ledger.plans._fields import MAX_AMOUNT, MAX_ID, MAX_JOBS, MAX_OFFERS, MAX_SLOTS, MAX_TIME
+from millmark.ledger.plans.bound import MAX_STARTS
+from millmark.ledger.plans.capability import MAX_CHOICES, MAX_KINDS, MAX_VALUES, Choices, Need, Range, parse_capability
+from millmark.ledger.plans.file import (
+    MAX_PLAN_FILE_BYTES,
+    Machine,
+    PlanFile,
+    PlanPart,
+    build_part,
+    parse_part,
+    parse_plan_file,
+)
+from millmark.ledger.plans.offer import MAX_WINDOWS, Anchored, Offer
+from millmark.ledger.plans.plan import Bound, Cost
+from millmark.ledger.plans.report import read_plan_file
 from tests.support.plan_world import made_file
 
 NAME = bytes(32)
@@ -182,7 +190,7 @@ def test_a_part_names_the_hash_that_is_none(name: str, told: str) -> None:
 
 
 def test_the_page_says_how_large_a_plan_file_may_be() -> None:
-    page = (Path(str(ledger.plans.__file__)).parent / "PLANS.md").read_text(encoding="utf-8")
+    page = (Path(str(millmark.ledger.plans.__file__)).parent / "PLANS.md").read_text(encoding="utf-8")
     assert f"at most {MAX_PLAN_FILE_BYTES >> 20} MiB" in page
     assert f"A bound over more than {MAX_STARTS:,} starts of offers" in page
     assert MAX_PLAN_FILE_BYTES % 2**20 == 0

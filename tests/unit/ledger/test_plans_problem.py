@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ledger.plans.call import Job, Operation
-from ledger.plans.capability import Need
-from ledger.plans.offer import Offer
-from ledger.plans.problem import Route, build_problem
+from millmark.ledger.plans.call import Job, Operation
+from millmark.ledger.plans.capability import Need
+from millmark.ledger.plans.offer import Offer
+from millmark.ledger.plans.problem import Route, build_problem
 from tests.support.plan_world import draw_file
 
 ORDER = bytes(32)

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from ledger.canonical import to_hex
-from ledger.errors import PlanError
-from ledger.plans.plan import Bound, Cause, CauseKind, Cost, Plan, Row
+from millmark.ledger.canonical import to_hex
+from millmark.ledger.errors import PlanError
+from millmark.ledger.plans.plan import Bound, Cause, CauseKind, Cost, Plan, Row
 
 WORD, ORDER, OTHER = bytes(32), b"\1" * 32, b"\2" * 32
 FIRST = Row(ORDER, 0, WORD, 1, 11, 4, 6, 5, 500, 700)

@@ -11,12 +11,12 @@ from typing import cast
 
 import pytest
 
-from ledger.canonical import canonical_json, sha256, to_hex
-from ledger.errors import PlanError, PlanRefusedError
-from ledger.plans import bound
-from ledger.plans.call import Job, Objective, Operation, Transport
-from ledger.plans.capability import Need
-from ledger.plans.check import (
+from millmark.ledger.canonical import canonical_json, sha256, to_hex
+from millmark.ledger.errors import PlanError, PlanRefusedError
+from millmark.ledger.plans import bound
+from millmark.ledger.plans.call import Job, Objective, Operation, Transport
+from millmark.ledger.plans.capability import Need
+from millmark.ledger.plans.check import (
     Share,
     Unseen,
     _not_checked_before,
@@ -26,15 +26,15 @@ from ledger.plans.check import (
     verify_revisions,
     verify_tie,
 )
-from ledger.plans.counted import count_offers
-from ledger.plans.feasible import verify_legs, verify_rows
-from ledger.plans.file import PlanFile, parse_plan_file
-from ledger.plans.offer import Offer, OpenedOffer
-from ledger.plans.plan import Cause, CauseKind, Cost, Leg, Plan, Row
-from ledger.plans.problem import Problem, build_problem
-from ledger.plans.report import _set_aside, check_lines, check_to_json, tell_check
-from ledger.plans.ties import find_tied, tie_rank
-from ledger.terminal import NO_ANSWER
+from millmark.ledger.plans.counted import count_offers
+from millmark.ledger.plans.feasible import verify_legs, verify_rows
+from millmark.ledger.plans.file import PlanFile, parse_plan_file
+from millmark.ledger.plans.offer import Offer, OpenedOffer
+from millmark.ledger.plans.plan import Cause, CauseKind, Cost, Leg, Plan, Row
+from millmark.ledger.plans.problem import Problem, build_problem
+from millmark.ledger.plans.report import _set_aside, check_lines, check_to_json, tell_check
+from millmark.ledger.plans.ties import find_tied, tie_rank
+from millmark.ledger.terminal import NO_ANSWER
 from tests.support.plan_world import draw_file
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "plans.json"

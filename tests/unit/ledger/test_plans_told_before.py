@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from ledger.canonical import to_hex
-from ledger.errors import PlanRefusedError
-from ledger.plans.check import check_part
-from ledger.plans.feasible import verify_alone, verify_before
-from ledger.plans.file import PlanPart
-from ledger.plans.offer import Offer
-from ledger.plans.plan import Bound, Cause, CauseKind, Cost, Leg, Plan, Row
+from millmark.ledger.canonical import to_hex
+from millmark.ledger.errors import PlanRefusedError
+from millmark.ledger.plans.check import check_part
+from millmark.ledger.plans.feasible import verify_alone, verify_before
+from millmark.ledger.plans.file import PlanPart
+from millmark.ledger.plans.offer import Offer
+from millmark.ledger.plans.plan import Bound, Cause, CauseKind, Cost, Leg, Plan, Row
 
 CALL, ORDER = bytes(32), b"\1" * 32
 OWNER = 11

@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from ledger.canonical import Json, canonical_json, to_hex
-from ledger.errors import PlanError
-from ledger.plans import plan as plans
-from ledger.plans._fields import MAX_OFFERS
-from ledger.plans.call import parse_objective
-from ledger.plans.capability import parse_need
-from ledger.plans.file import PlanPart, parse_plan_file
-from ledger.plans.plan import Bound, Cause, CauseKind, Cost, Plan, Row, parse_cause
+from millmark.ledger.canonical import Json, canonical_json, to_hex
+from millmark.ledger.errors import PlanError
+from millmark.ledger.plans import plan as plans
+from millmark.ledger.plans._fields import MAX_OFFERS
+from millmark.ledger.plans.call import parse_objective
+from millmark.ledger.plans.capability import parse_need
+from millmark.ledger.plans.file import PlanPart, parse_plan_file
+from millmark.ledger.plans.plan import Bound, Cause, CauseKind, Cost, Plan, Row, parse_cause
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "plans.json"
 WORD, ORDER = bytes(32), b"\1" * 32

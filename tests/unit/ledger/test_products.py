@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.canonical import canonical_json, parse_json
-from ledger.errors import IdentifierError, ProductError, SpecificationError
-from ledger.products import (
+from millmark.ledger.canonical import canonical_json, parse_json
+from millmark.ledger.errors import IdentifierError, ProductError, SpecificationError
+from millmark.ledger.products import (
     MAX_BYTES,
     Product,
     TextOption,

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.canonical import canonical_json
-from ledger.errors import SpecificationError
-from ledger.products import ChoiceOption, IntegerOption, Option, Product, Value, find_cheapest, parse_product
-from services.products import Catalogue
+from millmark.ledger.canonical import canonical_json
+from millmark.ledger.errors import SpecificationError
+from millmark.ledger.products import ChoiceOption, IntegerOption, Option, Product, Value, find_cheapest, parse_product
+from millmark.services.products import Catalogue
 from tests.support.made_up_products import choices, plainly_holds, products
 
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.errors import GenealogyError
-from ledger.provenance import sort_lots
+from millmark.ledger.errors import GenealogyError
+from millmark.ledger.provenance import sort_lots
 
 numbers = st.integers(0, 9)
 onward = st.lists(st.tuples(numbers, numbers).filter(lambda pair: pair[0] < pair[1]), max_size=30)

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from ledger.errors import NotFoundError
-from ledger.ids import SubjectKind
-from ledger.provenance import certificate, open_reader, recall, trace
-from ledger.provenance.permissions import Visibility
-from ledger.records import AssignmentState, Gate, TransformationKind, Verdict
-from ledger.store import Store
+from millmark.ledger.errors import NotFoundError
+from millmark.ledger.ids import SubjectKind
+from millmark.ledger.provenance import certificate, open_reader, recall, trace
+from millmark.ledger.provenance.permissions import Visibility
+from millmark.ledger.records import AssignmentState, Gate, TransformationKind, Verdict
+from millmark.ledger.store import Store
 from tests.support.fake_world import BUYER, CARRIER, COORDINATOR, OTHER_BUYER, SMITH, World, build_world
 from tests.support.stores import new_store
 

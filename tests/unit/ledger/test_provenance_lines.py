@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.provenance import permissions
-from ledger.provenance.permissions import Visibility
-from ledger.store import Lineage, Rows, Store
-from ledger.store.rows import CustodyChangeRow, LotInputRow, LotOutputRow, LotRow
+from millmark.ledger.provenance import permissions
+from millmark.ledger.provenance.permissions import Visibility
+from millmark.ledger.store import Lineage, Rows, Store
+from millmark.ledger.store.rows import CustodyChangeRow, LotInputRow, LotOutputRow, LotRow
 from tests.support.stores import new_store, scratch
 
 LOTS, ME, OTHER = 12, 7, 8

@@ -8,10 +8,10 @@ from typing import cast
 
 import pytest
 
-from ledger.provenance import Trace, trace
-from ledger.records import Verdict
-from ledger.store import Store
-from services.text.trace import describe_trace
+from millmark.ledger.provenance import Trace, trace
+from millmark.ledger.records import Verdict
+from millmark.ledger.store import Store
+from millmark.services.text.trace import describe_trace
 from tests.support.fake_world import SMITH, World, build_bad_world
 from tests.support.stores import new_store
 

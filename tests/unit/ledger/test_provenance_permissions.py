@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from ledger.errors import NotFoundError
-from ledger.ids import SubjectKind
-from ledger.provenance import Trace, certificate, open_reader, recall, trace
-from ledger.records import AssignmentState
+from millmark.ledger.errors import NotFoundError
+from millmark.ledger.ids import SubjectKind
+from millmark.ledger.provenance import Trace, certificate, open_reader, recall, trace
+from millmark.ledger.records import AssignmentState
 from tests.support.fake_world import (
     AUDITOR,
     BUYER,

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from ledger.errors import IdentifierError, InputError, NotFoundError
-from ledger.ids import Identity, SubjectKind
-from ledger.provenance import Limits, certificate, recall
-from ledger.provenance.answers import Cut
-from ledger.records import CertificateStatus, LotState, TransformationKind, Verdict
-from ledger.store import Book, Rows, Store
-from ledger.store.rows import MachineRow
+from millmark.ledger.errors import IdentifierError, InputError, NotFoundError
+from millmark.ledger.ids import Identity, SubjectKind
+from millmark.ledger.provenance import Limits, certificate, recall
+from millmark.ledger.provenance.answers import Cut
+from millmark.ledger.records import CertificateStatus, LotState, TransformationKind, Verdict
+from millmark.ledger.store import Book, Rows, Store
+from millmark.ledger.store.rows import MachineRow
 from tests.support.fake_world import SMITH, World, build_bad_world, build_world, lot_trace
 from tests.support.stores import new_store
 

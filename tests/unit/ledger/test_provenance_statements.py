@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from ledger.provenance import Direction, Limits, build_statements, open_reader, tell_trace
-from ledger.provenance.selection import TooManyRecordsError
-from ledger.records import TransformationKind, Verdict
-from ledger.store import Store
-from ledger.verify import Section, Statement
+from millmark.ledger.provenance import Direction, Limits, build_statements, open_reader, tell_trace
+from millmark.ledger.provenance.selection import TooManyRecordsError
+from millmark.ledger.records import TransformationKind, Verdict
+from millmark.ledger.store import Store
+from millmark.ledger.verify import Section, Statement
 from tests.support.fake_world import BUYER, INSPECTOR, OTHER_BUYER, SMITH, World, build_bad_world, build_world
 from tests.support.stores import new_store
 
@@ -80,7 +80,7 @@ def pieces_of_much_used_material(world: World) -> tuple[bytes, list[bytes], dict
 def test_a_piece_of_much_used_material_is_told_without_reading_what_else_was_made_of_it(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ledger.provenance.statements.MAX_RECORDS", 12)
+    monkeypatch.setattr("millmark.ledger.provenance.statements.MAX_RECORDS", 12)
     heat, _, made_of = pieces_of_much_used_material(world)
     for lot, inputs in made_of.items():
         origin = [one for one in told(world.store, lot, None) if one.section is Section.ORIGIN]
@@ -104,5 +104,5 @@ def test_what_is_left_out_changes_no_statement(
         world.follow()
         lots = [*world.lots.values(), heat, *pieces[3:9], rest, *cut]
         few = {lot: told(store, lot, None) for lot in lots}
-        monkeypatch.setattr("ledger.provenance.selection._takings", lambda *_: set())
+        monkeypatch.setattr("millmark.ledger.provenance.selection._takings", lambda *_: set())
         assert {lot: told(store, lot, None) for lot in lots} == few

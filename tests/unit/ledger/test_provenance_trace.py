@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from ledger.errors import IdentifierError, InputError, NotFoundError, StoreDamagedError
-from ledger.ids import Identity, SubjectKind
-from ledger.index import Follower
-from ledger.provenance import (
+from millmark.ledger.errors import IdentifierError, InputError, NotFoundError, StoreDamagedError
+from millmark.ledger.ids import Identity, SubjectKind
+from millmark.ledger.index import Follower
+from millmark.ledger.provenance import (
     Direction,
     Limits,
     OrderTrace,
@@ -24,9 +24,16 @@ from ledger.provenance import (
     trace_lot,
     trace_order,
 )
-from ledger.provenance.answers import Cut
-from ledger.records import AssignmentState, CertificateStatus, LotState, OrderState, TransformationKind, Verdict
-from ledger.store import Book
+from millmark.ledger.provenance.answers import Cut
+from millmark.ledger.records import (
+    AssignmentState,
+    CertificateStatus,
+    LotState,
+    OrderState,
+    TransformationKind,
+    Verdict,
+)
+from millmark.ledger.store import Book
 from tests.support.fake_chain import digest
 from tests.support.fake_ledger import FakeLedger
 from tests.support.fake_world import SMITH, World, build_world, lot_trace

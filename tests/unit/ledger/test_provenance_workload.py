@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from ledger.provenance import workload as module
-from ledger.provenance.workload import MAX_WORK, Workload, workload
-from ledger.store import Rows
-from ledger.store.rows import AssignmentRow
+from millmark.ledger.provenance import workload as module
+from millmark.ledger.provenance.workload import MAX_WORK, Workload, workload
+from millmark.ledger.store import Rows
+from millmark.ledger.store.rows import AssignmentRow
 from tests.support.fake_world import CARRIER, SMITH, World, build_world
 from tests.support.stores import new_store
 

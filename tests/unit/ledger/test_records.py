@@ -16,11 +16,11 @@ from eth_utils.crypto import keccak
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger import records
-from ledger.chain import call_data, load_abi
-from ledger.errors import RecordError
-from ledger.events import find_event
-from ledger.records import RECORD_TYPES, Contract, Packed, Record, snake_case
+from millmark.ledger import records
+from millmark.ledger.chain import call_data, load_abi
+from millmark.ledger.errors import RecordError
+from millmark.ledger.events import find_event
+from millmark.ledger.records import RECORD_TYPES, Contract, Packed, Record, snake_case
 from tests.support.event_data import plain, written
 
 SOLIDITY = Path(__file__).parents[3] / "contracts" / "src"

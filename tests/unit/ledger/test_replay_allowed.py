@@ -7,8 +7,16 @@ from dataclasses import replace
 
 import pytest
 
-from ledger.records import AssignmentState, CertificateState, Gate, LotState, ModelState, OrderState, TransformationKind
-from ledger.verify._state import State
+from millmark.ledger.records import (
+    AssignmentState,
+    CertificateState,
+    Gate,
+    LotState,
+    ModelState,
+    OrderState,
+    TransformationKind,
+)
+from millmark.ledger.verify._state import State
 from tests.support.broken import BOX, ORDER, SECOND, A, B, certified, in_production
 from tests.support.story import (
     BUYER,

@@ -8,8 +8,8 @@ from dataclasses import fields, is_dataclass
 
 import pytest
 
-from ledger.events import HISTORY_EVENTS, Event
-from ledger.records import Disposition, TransformationKind, Verdict
+from millmark.ledger.events import HISTORY_EVENTS, Event
+from millmark.ledger.records import Disposition, TransformationKind, Verdict
 from tests.support.broken import Told, refused_record
 from tests.support.event_data import changed
 from tests.support.histories import HISTORIES

@@ -6,8 +6,8 @@ import itertools
 
 import pytest
 
-from ledger.records import LotState, TransformationKind, Verdict
-from ledger.verify._state import Lot
+from millmark.ledger.records import LotState, TransformationKind, Verdict
+from millmark.ledger.verify._state import Lot
 from tests.support.broken import ORDER, SECOND, A, Broken, Told, certified, check_broken, in_production
 from tests.support.story import (
     BUYER,

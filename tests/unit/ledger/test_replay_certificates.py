@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from ledger.records import LotState, ModelState, TransformationKind
+from millmark.ledger.records import LotState, ModelState, TransformationKind
 from tests.support.broken import BOX, ORDER, A, Broken, Told, certified, check_broken, in_production
 from tests.support.story import (
     BUYER,

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from ledger.records import Gate, LotState, TransformationKind
-from ledger.verify.refusals import ReplayRefused
+from millmark.ledger.records import Gate, LotState, TransformationKind
+from millmark.ledger.verify.refusals import ReplayRefused
 from tests.support.broken import ORDER, A
 from tests.support.story import BUYER, COORDINATOR, INSPECTOR, MAKER, MODEL, OTHER, Story, terms_of
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ledger.records import Gate, LotState, TransformationKind
-from ledger.slots import KeySlots
+from millmark.ledger.records import Gate, LotState, TransformationKind
+from millmark.ledger.slots import KeySlots
 from tests.support.broken import BOX, ORDER, SECOND, A, B, Broken, Told, check_broken, in_production, refused_record
 from tests.support.story import (
     BUYER,

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from ledger.events.lots import LotsTransformed
-from ledger.records import Input, Rework, TransformationKind
+from millmark.ledger.events.lots import LotsTransformed
+from millmark.ledger.records import Input, Rework, TransformationKind
 from tests.support.broken import BOX, ORDER, SECOND, A, B, Broken, C, Told, check_broken, in_production
 from tests.support.event_data import build
 from tests.support.story import BUYER, COORDINATOR, GRAM, MAKER, NONE, OTHER, Story, hidden

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from ledger.records import Gate, OrderState
+from millmark.ledger.records import Gate, OrderState
 from tests.support.broken import BOX, ORDER, A, Broken, Told, check_broken, in_production
 from tests.support.story import (
     BUYER,

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from ledger.records import Gate, OrderTerms
+from millmark.ledger.records import Gate, OrderTerms
 from tests.support.broken import ORDER, A, Broken, Told, check_broken, in_production
 from tests.support.story import (
     BENCH,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ledger.records import TransformationKind
-from ledger.verify.refusals import ReplayRefused
+from millmark.ledger.records import TransformationKind
+from millmark.ledger.verify.refusals import ReplayRefused
 from tests.support.broken import ORDER, A, B, C, in_production
 from tests.support.story import DAY_S, MAKER, OTHER, START_S, Story, hidden, key_of
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from ledger.canonical import to_hex
-from ledger.records import MAX_OPEN, ModelState
-from ledger.slots import KeySlots, MachineSlots, ParticipantSlots, StreamSlots
-from ledger.verify._state import Proved, Standing, did_stand, was_approved
-from ledger.verify.refusals import ReplayRefused
+from millmark.ledger.canonical import to_hex
+from millmark.ledger.records import MAX_OPEN, ModelState
+from millmark.ledger.slots import KeySlots, MachineSlots, ParticipantSlots, StreamSlots
+from millmark.ledger.verify._state import Proved, Standing, did_stand, was_approved
+from millmark.ledger.verify.refusals import ReplayRefused
 from tests.support.broken import ORDER, A, certified, in_production, refused_record
 from tests.support.story import (
     AUDITOR,

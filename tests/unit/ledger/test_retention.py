@@ -8,18 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from ledger.canonical import Json
-from ledger.errors import ProofError
-from ledger.evidence import LeafKind
-from ledger.index import Follower, check_book
-from ledger.merkle import Tree, verify_consistency, verify_inclusion
-from ledger.provenance.evidence_proofs import prove_consistency, prove_inclusion
-from ledger.provenance.reader import open_reader
-from ledger.provenance.retention import Rule, drop_evidence, find_droppable
-from ledger.records import Gate, Verdict
-from ledger.store import Book, Rows, Store
-from ledger.store.book_rows import EvidenceRow
-from ledger.store.rows import AnchorRow
+from millmark.ledger.canonical import Json
+from millmark.ledger.errors import ProofError
+from millmark.ledger.evidence import LeafKind
+from millmark.ledger.index import Follower, check_book
+from millmark.ledger.merkle import Tree, verify_consistency, verify_inclusion
+from millmark.ledger.provenance.evidence_proofs import prove_consistency, prove_inclusion
+from millmark.ledger.provenance.reader import open_reader
+from millmark.ledger.provenance.retention import Rule, drop_evidence, find_droppable
+from millmark.ledger.records import Gate, Verdict
+from millmark.ledger.store import Book, Rows, Store
+from millmark.ledger.store.book_rows import EvidenceRow
+from millmark.ledger.store.rows import AnchorRow
 from tests.support.fake_chain import digest
 from tests.support.fake_ledger import FakeLedger
 from tests.support.stores import new_store
@@ -69,7 +69,7 @@ def store(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Store]:
 
 @pytest.fixture
 def site(store: Store, monkeypatch: pytest.MonkeyPatch) -> Site:
-    monkeypatch.setattr("ledger.store.book._RUN", _ROW)
+    monkeypatch.setattr("millmark.ledger.store.book._RUN", _ROW)
     made = Site(store)
     fake = made.fake
     for number in (_MAKER, _INSPECTOR, _AUDITOR, _BUYER, _COORDINATOR):
@@ -205,7 +205,7 @@ def test_streams_that_are_left_out_and_those_without_an_old_anchor_stay(site: Si
 
 def test_what_a_certificate_names_since_it_was_looked_at_stays(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """Between the look and the lock."""
-    look = "ledger.provenance.retention._look"
+    look = "millmark.ledger.provenance.retention._look"
     planned = [(one, [0, 4, 20]) for one in find_droppable(site.store, Rule(site.before_s))]
     monkeypatch.setattr(look, lambda *_: iter(planned))
     [found] = drop_evidence(site.store, Rule(site.before_s))

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.errors import MillmarkError, QuorumMissedError, SealsError
-from ledger.headers import build_qbft_preimage, parse_header
-from ledger.seals import (
+from millmark.ledger.errors import MillmarkError, QuorumMissedError, SealsError
+from millmark.ledger.headers import build_qbft_preimage, parse_header
+from millmark.ledger.seals import (
     MAX_ROUND,
     SealedBlock,
     SealedHeader,

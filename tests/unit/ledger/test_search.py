@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from ledger.errors import IdentifierError
-from ledger.ids import Identity, SubjectKind
-from ledger.provenance import listings
-from ledger.provenance.search import MAX_TEXT, Found, FoundKind, search
-from ledger.store import Book, Connection, Rows
-from ledger.store.rows import LotRow, MachineRow
+from millmark.ledger.errors import IdentifierError
+from millmark.ledger.ids import Identity, SubjectKind
+from millmark.ledger.provenance import listings
+from millmark.ledger.provenance.search import MAX_TEXT, Found, FoundKind, search
+from millmark.ledger.store import Book, Connection, Rows
+from millmark.ledger.store.rows import LotRow, MachineRow
 from tests.support.fake_world import OTHER_BUYER, SMITH, World, build_world
 from tests.support.stores import new_store
 

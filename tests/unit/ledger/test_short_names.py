@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from ledger.errors import IdentifierError, InputError, NotFoundError
-from ledger.ids import Identity, SubjectKind, canonical_name, is_short_name
-from ledger.index import Follower
-from ledger.provenance import listings, trace
-from ledger.provenance.answers import Trace
-from ledger.store import Book, Store
+from millmark.ledger.errors import IdentifierError, InputError, NotFoundError
+from millmark.ledger.ids import Identity, SubjectKind, canonical_name, is_short_name
+from millmark.ledger.index import Follower
+from millmark.ledger.provenance import listings, trace
+from millmark.ledger.provenance.answers import Trace
+from millmark.ledger.store import Book, Store
 from tests.support.fake_chain import digest
 from tests.support.fake_ledger import FakeLedger
 from tests.support.stores import new_store

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from eth_abi.abi import encode as abi_encode
 
-from ledger.canonical import keccak256
-from ledger.errors import ProofError
-from ledger.records import LotState, OrderState, snake_case
-from ledger.slots import (
+from millmark.ledger.canonical import keccak256
+from millmark.ledger.errors import ProofError
+from millmark.ledger.records import LotState, OrderState, snake_case
+from millmark.ledger.slots import (
     AssignmentSlots,
     CertificateSlots,
     KeySlots,
@@ -46,7 +46,7 @@ KINDS: dict[type, tuple[bytes | int, ...]] = {
 
 
 def layout(name: str) -> dict[str, Any]:
-    raw = json.loads((resources.files("ledger") / "artifacts" / f"{name}.json").read_text())
+    raw = json.loads((resources.files("millmark.ledger") / "artifacts" / f"{name}.json").read_text())
     found: dict[str, Any] = raw["storageLayout"]
     return found
 

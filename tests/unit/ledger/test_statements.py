@@ -8,19 +8,19 @@ from pathlib import Path
 
 import pytest
 
-import ledger.verify
-from ledger.records import LotState
-from ledger.verify import Kind, Section, describe, verify_bundle
-from ledger.verify.first import find_first, find_waits
-from ledger.verify.report import moment
-from ledger.verify.statement import SECTIONS, plain, say
-from ledger.verify.values import Fields, Party, Thing
-from ledger.verify.wording import LANGUAGES, words_of
-from ledger.verify.words import chinese, english
+import millmark.ledger.verify
+from millmark.ledger.records import LotState
+from millmark.ledger.verify import Kind, Section, describe, verify_bundle
+from millmark.ledger.verify.first import find_first, find_waits
+from millmark.ledger.verify.report import moment
+from millmark.ledger.verify.statement import SECTIONS, plain, say
+from millmark.ledger.verify.values import Fields, Party, Thing
+from millmark.ledger.verify.wording import LANGUAGES, words_of
+from millmark.ledger.verify.words import chinese, english
 from tests.support.bundle_vector import vector_bytes, vector_now, vector_trust
 from tests.support.told import check_values
 
-FOLDER = Path(ledger.verify.__file__).parent
+FOLDER = Path(millmark.ledger.verify.__file__).parent
 
 
 def test_both_languages_say_the_same_statements_with_the_same_values() -> None:

@@ -11,19 +11,19 @@ from pathlib import Path
 
 import pytest
 
-import ledger.store.outbox  # declares its tables
-import ledger.store.undo  # noqa: F401  # declares its table
-from ledger.canonical import canonical_json
-from ledger.errors import SettingsError, StoreDamagedError, StoreError
-from ledger.evidence import EvidenceLog
-from ledger.ids import Identity, SubjectKind
-from ledger.store import Book, Rows, Store, open_store
-from ledger.store.book_rows import EvidenceRow
-from ledger.store.database import build_engine
-from ledger.store.rows import AnchorRow, CursorRow, HeadRow
-from ledger.store.schema import read_revisions
-from ledger.store.tables import LEDGER
-from services.backup import copy_sqlite
+import millmark.ledger.store.outbox  # declares its tables
+import millmark.ledger.store.undo  # noqa: F401  # declares its table
+from millmark.ledger.canonical import canonical_json
+from millmark.ledger.errors import SettingsError, StoreDamagedError, StoreError
+from millmark.ledger.evidence import EvidenceLog
+from millmark.ledger.ids import Identity, SubjectKind
+from millmark.ledger.store import Book, Rows, Store, open_store
+from millmark.ledger.store.book_rows import EvidenceRow
+from millmark.ledger.store.database import build_engine
+from millmark.ledger.store.rows import AnchorRow, CursorRow, HeadRow
+from millmark.ledger.store.schema import read_revisions
+from millmark.ledger.store.tables import LEDGER
+from millmark.services.backup import copy_sqlite
 from tests.support.schemas import find_differences
 
 

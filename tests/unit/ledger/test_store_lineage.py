@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.store import Lineage, Rows, Store
-from ledger.store.rows import LotInputRow, LotOutputRow, LotRow
+from millmark.ledger.store import Lineage, Rows, Store
+from millmark.ledger.store.rows import LotInputRow, LotOutputRow, LotRow
 from tests.support.stores import new_store, scratch
 
 DEPTH, MAX = 64, 1000

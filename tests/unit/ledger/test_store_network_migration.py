@@ -8,14 +8,14 @@ import pytest
 from alembic import command
 from alembic.config import Config
 
-from ledger.errors import WrongChainError
-from ledger.store import open_store
-from ledger.store.database import Store, build_engine
-from ledger.store.outbox import Outbox, OutboxChain
-from ledger.store.schema import read_revisions
-from ledger.store.tables import LEDGER
-from ledger.submit import Submitter
-from ledger.submit.lookout import describe_chain
+from millmark.ledger.errors import WrongChainError
+from millmark.ledger.store import open_store
+from millmark.ledger.store.database import Store, build_engine
+from millmark.ledger.store.outbox import Outbox, OutboxChain
+from millmark.ledger.store.schema import read_revisions
+from millmark.ledger.store.tables import LEDGER
+from millmark.ledger.submit import Submitter
+from millmark.ledger.submit.lookout import describe_chain
 from tests.support.ledger_world import LedgerWorld, verify_once
 from tests.support.schemas import find_differences
 
@@ -30,8 +30,8 @@ def build_old(path: Path) -> Store:
     store = Store(build_engine(f"sqlite:///{path}"))
     with store.transaction() as connection:
         config = Config(attributes={"connection": connection, "schema": LEDGER})
-        config.set_main_option("script_location", "ledger.store:migrations")
-        config.set_main_option("version_locations", "ledger.store:migrations/versions")
+        config.set_main_option("script_location", "millmark.ledger.store:migrations")
+        config.set_main_option("version_locations", "millmark.ledger.store:migrations/versions")
         config.set_main_option("path_separator", "newline")
         command.upgrade(config, "0001")
         assert read_revisions(connection, LEDGER) == ["0001"]

@@ -9,14 +9,14 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import event
 
-from ledger.provenance import open_reader
-from ledger.provenance.case_search import find_cases
-from ledger.records import NoteKind
-from ledger.store import Rows, open_store
-from ledger.store.database import Store, build_engine
-from ledger.store.rows import NoteRow
-from ledger.store.schema import read_revisions
-from ledger.store.tables import LEDGER
+from millmark.ledger.provenance import open_reader
+from millmark.ledger.provenance.case_search import find_cases
+from millmark.ledger.records import NoteKind
+from millmark.ledger.store import Rows, open_store
+from millmark.ledger.store.database import Store, build_engine
+from millmark.ledger.store.rows import NoteRow
+from millmark.ledger.store.schema import read_revisions
+from millmark.ledger.store.tables import LEDGER
 from tests.support.fake_world import SMITH, build_world
 from tests.support.schemas import find_differences
 
@@ -34,8 +34,8 @@ def migrate(store: Store, revision: str, *, down: bool = False) -> None:
             connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0007'")
         else:
             config = Config(attributes={"connection": connection, "schema": LEDGER})
-            config.set_main_option("script_location", "ledger.store:migrations")
-            config.set_main_option("version_locations", "ledger.store:migrations/versions")
+            config.set_main_option("script_location", "millmark.ledger.store:migrations")
+            config.set_main_option("version_locations", "millmark.ledger.store:migrations/versions")
             config.set_main_option("path_separator", "newline")
             command.upgrade(config, revision)
         assert read_revisions(connection, LEDGER) == [revision]

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from ledger.errors import MillmarkError, StoreError
-from ledger.store import Book, Connection, Rows, Schema, open_store
-from ledger.store.schema import read_revisions
-from ledger.store.tables import LEDGER
+from millmark.ledger.errors import MillmarkError, StoreError
+from millmark.ledger.store import Book, Connection, Rows, Schema, open_store
+from millmark.ledger.store.schema import read_revisions
+from millmark.ledger.store.tables import LEDGER
 from tests.support.schemas import find_differences, write_schema
 
 FIRST = 'create_table("recipes", "id:int name:str", "id", "name")'

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete
 
-from ledger.store import Lineage, Rows, Store
-from ledger.store import steps as kept
-from ledger.store.rows import CursorRow, LotInputRow, LotOutputRow, RecordRow
-from ledger.store.statements import Querying
-from ledger.store.tables import lot_inputs, lot_outputs, records
+from millmark.ledger.store import Lineage, Rows, Store
+from millmark.ledger.store import steps as kept
+from millmark.ledger.store.rows import CursorRow, LotInputRow, LotOutputRow, RecordRow
+from millmark.ledger.store.statements import Querying
+from millmark.ledger.store.tables import lot_inputs, lot_outputs, records
 from tests.support.stores import new_store
 from tests.unit.ledger.test_store_lineage import DEPTH, MAX, distances, subject
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from ledger.chain import EmbeddedChain
-from ledger.errors import ChainUnreachableError, SubmitError
-from ledger.keys import LocalSigner
-from ledger.store.outbox import Outbox, OutboxState
-from ledger.submit import Submitter
+from millmark.ledger.chain import EmbeddedChain
+from millmark.ledger.errors import ChainUnreachableError, SubmitError
+from millmark.ledger.keys import LocalSigner
+from millmark.ledger.store.outbox import Outbox, OutboxState
+from millmark.ledger.submit import Submitter
 from tests.support.copies import copy_chain
 from tests.support.ledger_world import LedgerWorld, Told, build_world, results
 from tests.support.rpc import lost

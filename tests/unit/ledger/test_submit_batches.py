@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from ledger.errors import ContractRefusedError
-from ledger.store.outbox import Entry, Outbox, OutboxState, QueuedRecord
-from ledger.submit import batches
-from ledger.submit.batches import Batches
-from ledger.submit.lookout import AtOnce
+from millmark.ledger.errors import ContractRefusedError
+from millmark.ledger.store.outbox import Entry, Outbox, OutboxState, QueuedRecord
+from millmark.ledger.submit import batches
+from millmark.ledger.submit.batches import Batches
+from millmark.ledger.submit.lookout import AtOnce
 
 KEY = b"\5" * 20
 

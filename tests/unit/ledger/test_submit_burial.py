@@ -7,11 +7,11 @@ from typing import cast
 
 import pytest
 
-from ledger.canonical import sha256
-from ledger.chain import Chain, Head, Sight
-from ledger.errors import ChainError, ChainUnreachableError
-from ledger.events import Header
-from ledger.submit.burial import find_buried
+from millmark.ledger.canonical import sha256
+from millmark.ledger.chain import Chain, Head, Sight
+from millmark.ledger.errors import ChainError, ChainUnreachableError
+from millmark.ledger.events import Header
+from millmark.ledger.submit.burial import find_buried
 
 DEPTH = 3
 

@@ -8,15 +8,15 @@ from typing import cast
 
 import pytest
 
-from ledger.chain import RawLog, Receipt, multicall_data
-from ledger.errors import ChainError, ContractRefusedError
-from ledger.ids import SubjectKind, subject
-from ledger.keys import LocalSigner
-from ledger.records import Contract, Disposition, ReceiveLot, ScrapLot
-from ledger.store.outbox import FORWARDER, Entry, Outbox, OutboxState, QueuedRecord, SentTransaction
-from ledger.submit import Outcome, build_entry, relay
-from ledger.submit import calls as calls_module
-from ledger.submit.calls import ChainCalls, read_sequences, recipient_of
+from millmark.ledger.chain import RawLog, Receipt, multicall_data
+from millmark.ledger.errors import ChainError, ContractRefusedError
+from millmark.ledger.ids import SubjectKind, subject
+from millmark.ledger.keys import LocalSigner
+from millmark.ledger.records import Contract, Disposition, ReceiveLot, ScrapLot
+from millmark.ledger.store.outbox import FORWARDER, Entry, Outbox, OutboxState, QueuedRecord, SentTransaction
+from millmark.ledger.submit import Outcome, build_entry, relay
+from millmark.ledger.submit import calls as calls_module
+from millmark.ledger.submit.calls import ChainCalls, read_sequences, recipient_of
 from tests.support.ledger_world import LedgerWorld
 
 PAYER, OTHER = LocalSigner.from_bytes(b"\1" * 32), b"\2" * 20

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from ledger.chain import Chain, Node
-from ledger.errors import ChainUnreachableError
-from ledger.keys import LocalSigner
-from ledger.records import Record
-from ledger.store import Store
-from ledger.store.outbox import Outbox, OutboxState
-from ledger.submit import Submitter
+from millmark.ledger.chain import Chain, Node
+from millmark.ledger.errors import ChainUnreachableError
+from millmark.ledger.keys import LocalSigner
+from millmark.ledger.records import Record
+from millmark.ledger.store import Store
+from millmark.ledger.store.outbox import Outbox, OutboxState
+from millmark.ledger.submit import Submitter
 from tests.support.crash import CrashError, CrashingStore, CrashingTransport, CrashPoint
 from tests.support.ledger_world import LedgerWorld, results, transactions, verify_final, verify_once
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from ledger.chain import Fees, Node, RpcError, find_profile, first_fees, is_legacy, raised_fees, send_values
-from ledger.errors import FeeTooLowError, FundsError
-from ledger.store import Store
-from ledger.store.outbox import Outbox, OutboxState
-from ledger.submit import Submitter
-from ledger.submit.batches import Batches
+from millmark.ledger.chain import Fees, Node, RpcError, find_profile, first_fees, is_legacy, raised_fees, send_values
+from millmark.ledger.errors import FeeTooLowError, FundsError
+from millmark.ledger.store import Store
+from millmark.ledger.store.outbox import Outbox, OutboxState
+from millmark.ledger.submit import Submitter
+from millmark.ledger.submit.batches import Batches
 from tests.support.blocks import block
 from tests.support.ledger_world import LedgerWorld, transactions, verify_final, verify_once
 from tests.support.rpc import ScriptedNode

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from ledger.chain import Chain, Node, Transaction, find_profile, sign_transaction
-from ledger.errors import ChainError, LeaseHeldError
-from ledger.ids import SubjectKind, subject
-from ledger.keys import LocalSigner
-from ledger.records import Contract, Disposition, ReceiveLot, Record, ScrapLot
-from ledger.store import Store
-from ledger.store.outbox import Outbox, OutboxState
-from ledger.submit import Submitter
+from millmark.ledger.chain import Chain, Node, Transaction, find_profile, sign_transaction
+from millmark.ledger.errors import ChainError, LeaseHeldError
+from millmark.ledger.ids import SubjectKind, subject
+from millmark.ledger.keys import LocalSigner
+from millmark.ledger.records import Contract, Disposition, ReceiveLot, Record, ScrapLot
+from millmark.ledger.store import Store
+from millmark.ledger.store.outbox import Outbox, OutboxState
+from millmark.ledger.submit import Submitter
 from tests.support.ledger_world import LedgerWorld, Told, results, transactions, verify_final, verify_once
 
 # Receipts and nonces

@@ -6,13 +6,13 @@ import dataclasses
 
 import pytest
 
-from ledger.chain import Fees, Node, RpcError, find_profile, first_fees, send_values
-from ledger.errors import ChainError, FundsError
-from ledger.keys import LocalSigner
-from ledger.store import Store
-from ledger.store.outbox import Outbox
-from ledger.store.outbox_spending import Spending, find_spending, known_signers
-from ledger.submit import Funds, look_at_funds
+from millmark.ledger.chain import Fees, Node, RpcError, find_profile, first_fees, send_values
+from millmark.ledger.errors import ChainError, FundsError
+from millmark.ledger.keys import LocalSigner
+from millmark.ledger.store import Store
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_spending import Spending, find_spending, known_signers
+from millmark.ledger.submit import Funds, look_at_funds
 from tests.support.blocks import block
 from tests.support.ledger_world import LedgerWorld
 from tests.support.rpc import ScriptedNode

@@ -8,14 +8,14 @@ from typing import cast
 import pytest
 from sqlalchemy import update
 
-from ledger.chain import Chain
-from ledger.store import Store
-from ledger.store.outbox import Outbox, OutboxState, OutboxWriter
-from ledger.store.outbox_tables import outbox_transactions
-from ledger.submit import Submitter
-from ledger.submit import gaps as gaps_module
-from ledger.submit.gaps import Gaps
-from ledger.submit.sender import NOOP_GAS
+from millmark.ledger.chain import Chain
+from millmark.ledger.store import Store
+from millmark.ledger.store.outbox import Outbox, OutboxState, OutboxWriter
+from millmark.ledger.store.outbox_tables import outbox_transactions
+from millmark.ledger.submit import Submitter
+from millmark.ledger.submit import gaps as gaps_module
+from millmark.ledger.submit.gaps import Gaps
+from millmark.ledger.submit.sender import NOOP_GAS
 from tests.support.ledger_world import LedgerWorld
 
 KEY = b"\x01" * 20

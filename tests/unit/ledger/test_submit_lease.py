@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from ledger.errors import LeaseHeldError
-from ledger.store.outbox import LeaseRow, Outbox
-from ledger.submit.lease import Lease
+from millmark.ledger.errors import LeaseHeldError
+from millmark.ledger.store.outbox import LeaseRow, Outbox
+from millmark.ledger.submit.lease import Lease
 
 KEY = b"\x01" * 20
 FOREIGN = "other-host/1/1"

@@ -7,11 +7,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from ledger.errors import NodeBehindError, WrongChainError
-from ledger.store import Store
-from ledger.store.outbox import Entry, Outbox, OutboxState
-from ledger.submit import Submitter, lookout
-from ledger.submit.lookout import Lookout, describe_chain
+from millmark.ledger.errors import NodeBehindError, WrongChainError
+from millmark.ledger.store import Store
+from millmark.ledger.store.outbox import Entry, Outbox, OutboxState
+from millmark.ledger.submit import Submitter, lookout
+from millmark.ledger.submit.lookout import Lookout, describe_chain
 from tests.support.ledger_world import LedgerWorld
 
 KEY = b"\5" * 20

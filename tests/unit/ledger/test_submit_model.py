@@ -9,13 +9,13 @@ from contextlib import suppress
 
 import pytest
 
-from ledger.chain import find_profile
-from ledger.errors import ChainError
-from ledger.keys import LocalSigner
-from ledger.records import Record
-from ledger.store import Store
-from ledger.store.outbox import Outbox, OutboxState
-from ledger.submit import Submitter
+from millmark.ledger.chain import find_profile
+from millmark.ledger.errors import ChainError
+from millmark.ledger.keys import LocalSigner
+from millmark.ledger.records import Record
+from millmark.ledger.store import Store
+from millmark.ledger.store.outbox import Outbox, OutboxState
+from millmark.ledger.submit import Submitter
 from tests.support.fake_node import FOUNDED, FakeLedger, FakeNode, nonce_of, record_of
 
 DEPTH, STREAMS, ACTIONS = 3, 3, 60

@@ -14,21 +14,21 @@ from typing import Any
 
 import pytest
 
-from ledger.chain import Chain, EmbeddedChain, Node, RpcError, Transaction, deploy, sign_transaction
-from ledger.errors import (
+from millmark.ledger.chain import Chain, EmbeddedChain, Node, RpcError, Transaction, deploy, sign_transaction
+from millmark.ledger.errors import (
     ChainError,
     ChainUnreachableError,
     NodeBehindError,
     WrongChainError,
     WrongContractError,
 )
-from ledger.index import Follower
-from ledger.keys import LocalSigner
-from ledger.records import Admit, Record, Role
-from ledger.store import Store
-from ledger.store.outbox import Outbox, OutboxState
-from ledger.submit import Submitter, lookout
-from ledger.submit.lookout import describe_chain
+from millmark.ledger.index import Follower
+from millmark.ledger.keys import LocalSigner
+from millmark.ledger.records import Admit, Record, Role
+from millmark.ledger.store import Store
+from millmark.ledger.store.outbox import Outbox, OutboxState
+from millmark.ledger.submit import Submitter, lookout
+from millmark.ledger.submit.lookout import describe_chain
 from tests.support.copies import copy_chain
 from tests.support.experiments import count_records
 from tests.support.figures import Judge

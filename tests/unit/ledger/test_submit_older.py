@@ -8,17 +8,17 @@ from typing import cast
 
 import pytest
 
-from ledger.chain import BlockTransaction, Chain, Receipt, execute_data
-from ledger.errors import ChainUnreachableError, OutboxOlderError
-from ledger.index import Follower
-from ledger.keys import LocalSigner
-from ledger.records import Contract
-from ledger.store import Store
-from ledger.store.outbox import Outbox, OutboxState
-from ledger.store.outbox_adoption import next_nonce
-from ledger.store.rows import RecordRow
-from ledger.submit import Submitter, adopt_records
-from ledger.submit.standing import (
+from millmark.ledger.chain import BlockTransaction, Chain, Receipt, execute_data
+from millmark.ledger.errors import ChainUnreachableError, OutboxOlderError
+from millmark.ledger.index import Follower
+from millmark.ledger.keys import LocalSigner
+from millmark.ledger.records import Contract
+from millmark.ledger.store import Store
+from millmark.ledger.store.outbox import Outbox, OutboxState
+from millmark.ledger.store.outbox_adoption import next_nonce
+from millmark.ledger.store.rows import RecordRow
+from millmark.ledger.submit import Submitter, adopt_records
+from millmark.ledger.submit.standing import (
     Standing,
     _find_unknown,
     _Found,

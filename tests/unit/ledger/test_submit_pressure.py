@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 
-from ledger.chain import Head, RpcError, find_profile
-from ledger.errors import ChainError, ChainUnreachableError
-from ledger.keys import LocalSigner
-from ledger.signatures import Signature
-from ledger.store import Store
-from ledger.store.outbox import Outbox
-from ledger.submit import Submitter, tracker
-from ledger.submit.spender import Spender, find_spender
-from ledger.submit.window import Window
+from millmark.ledger.chain import Head, RpcError, find_profile
+from millmark.ledger.errors import ChainError, ChainUnreachableError
+from millmark.ledger.keys import LocalSigner
+from millmark.ledger.signatures import Signature
+from millmark.ledger.store import Store
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.submit import Submitter, tracker
+from millmark.ledger.submit.spender import Spender, find_spender
+from millmark.ledger.submit.window import Window
 from tests.support.fake_node import FakeLedger, FakeNode, record_of
 from tests.support.ledger_world import LedgerWorld, verify_once
 

@@ -6,10 +6,10 @@ from math import ceil, log2
 
 import pytest
 
-from ledger.canonical import sha256
-from ledger.errors import DuplicateRecordError
-from ledger.keys import LocalSigner
-from ledger.records import (
+from millmark.ledger.canonical import sha256
+from millmark.ledger.errors import DuplicateRecordError
+from millmark.ledger.keys import LocalSigner
+from millmark.ledger.records import (
     ALL_ROLES,
     AcceptKey,
     Anchor,
@@ -25,8 +25,8 @@ from ledger.records import (
     ScrapLot,
     Suspend,
 )
-from ledger.store.outbox import Outbox, OutboxState
-from ledger.submit import Submitter
+from millmark.ledger.store.outbox import Outbox, OutboxState
+from millmark.ledger.submit import Submitter
 from tests.support.ledger_world import NOTHING, LedgerWorld, results, verify_final
 
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from ledger.chain import EmbeddedChain, RpcError
-from ledger.errors import ChainUnreachableError
-from ledger.keys import LocalSigner
-from ledger.store import Store
-from ledger.store.outbox import Outbox, OutboxState
-from ledger.submit import Submitter
-from ledger.submit.lease import Lease
+from millmark.ledger.chain import EmbeddedChain, RpcError
+from millmark.ledger.errors import ChainUnreachableError
+from millmark.ledger.keys import LocalSigner
+from millmark.ledger.store import Store
+from millmark.ledger.store.outbox import Outbox, OutboxState
+from millmark.ledger.submit import Submitter
+from millmark.ledger.submit.lease import Lease
 from tests.support.copies import copy_chain
 from tests.support.ledger_world import LedgerWorld, build_world, results, verify_once
 from tests.support.patience import wait_until

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 import rlp
 
-from ledger.chain import Chain, EngineProfile, Fees, RpcError, raised_fees
-from ledger.errors import NodeBehindError
-from ledger.keys import LocalSigner
-from ledger.records import ReceiveLot
-from ledger.store import Store
-from ledger.store.outbox import Outbox, OutboxState
-from ledger.submit import Submitter
+from millmark.ledger.chain import Chain, EngineProfile, Fees, RpcError, raised_fees
+from millmark.ledger.errors import NodeBehindError
+from millmark.ledger.keys import LocalSigner
+from millmark.ledger.records import ReceiveLot
+from millmark.ledger.store import Store
+from millmark.ledger.store.outbox import Outbox, OutboxState
+from millmark.ledger.submit import Submitter
 from tests.support.ledger_world import LedgerWorld, transactions, verify_final, verify_once
 
 

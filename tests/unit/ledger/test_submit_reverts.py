@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from ledger.chain.codec import encode_function
-from ledger.errors import ChainError, SubmitError
-from ledger.records import Contract, Role
-from ledger.store.outbox import Outbox, OutboxState, SentTransaction
-from ledger.submit import Submitter
+from millmark.ledger.chain.codec import encode_function
+from millmark.ledger.errors import ChainError, SubmitError
+from millmark.ledger.records import Contract, Role
+from millmark.ledger.store.outbox import Outbox, OutboxState, SentTransaction
+from millmark.ledger.submit import Submitter
 from tests.support.ledger_world import LedgerWorld, results, verify_final
 
 

@@ -7,12 +7,12 @@ from typing import Any, cast
 
 import pytest
 
-from ledger.chain import EmbeddedChain, RpcError
-from ledger.errors import ChainError, ChainUnreachableError, FeeTooLowError, SubmitError
-from ledger.keys import LocalSigner
-from ledger.store import Store
-from ledger.store.outbox import Outbox, OutboxState, SentTransaction
-from ledger.submit import Submitter, relay, sender
+from millmark.ledger.chain import EmbeddedChain, RpcError
+from millmark.ledger.errors import ChainError, ChainUnreachableError, FeeTooLowError, SubmitError
+from millmark.ledger.keys import LocalSigner
+from millmark.ledger.store import Store
+from millmark.ledger.store.outbox import Outbox, OutboxState, SentTransaction
+from millmark.ledger.submit import Submitter, relay, sender
 from tests.support.copies import copy_chain
 from tests.support.ledger_world import LedgerWorld, Told, build_world, results, transactions, verify_final
 

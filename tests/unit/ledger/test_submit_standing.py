@@ -6,18 +6,18 @@ import dataclasses
 
 import pytest
 
-from ledger.chain import Chain, EmbeddedChain, call_data, execute_data, multicall_data
-from ledger.chain.codec import encode_function
-from ledger.errors import ChainUnreachableError, LedgerSetBackError, NodeBehindError, WrongChainError
-from ledger.index import Follower
-from ledger.keys import LocalSigner
-from ledger.records import Contract
-from ledger.store import Store
-from ledger.store.outbox import Outbox, OutboxState
-from ledger.store.rows import RecordRow
-from ledger.store.schema import TABLES
-from ledger.submit import Submitter, adopt_records, reopen_records, setback
-from ledger.submit.standing import Standing, compare_outbox, forward_key, verify_outbox
+from millmark.ledger.chain import Chain, EmbeddedChain, call_data, execute_data, multicall_data
+from millmark.ledger.chain.codec import encode_function
+from millmark.ledger.errors import ChainUnreachableError, LedgerSetBackError, NodeBehindError, WrongChainError
+from millmark.ledger.index import Follower
+from millmark.ledger.keys import LocalSigner
+from millmark.ledger.records import Contract
+from millmark.ledger.store import Store
+from millmark.ledger.store.outbox import Outbox, OutboxState
+from millmark.ledger.store.rows import RecordRow
+from millmark.ledger.store.schema import TABLES
+from millmark.ledger.submit import Submitter, adopt_records, reopen_records, setback
+from millmark.ledger.submit.standing import Standing, compare_outbox, forward_key, verify_outbox
 from tests.support.copies import copy_chain
 from tests.support.ledger_world import LedgerWorld, build_world, transactions, verify_final, verify_once
 

@@ -7,12 +7,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from ledger.errors import ChainUnreachableError, LeaseHeldError, SubmitError
-from ledger.keys import LocalSigner
-from ledger.store import Store
-from ledger.store.outbox import Outbox, OutboxState, OutboxWriter, SentTransaction
-from ledger.submit import Submitter, submitter
-from ledger.submit.relay import CRASH_POINTS
+from millmark.ledger.errors import ChainUnreachableError, LeaseHeldError, SubmitError
+from millmark.ledger.keys import LocalSigner
+from millmark.ledger.store import Store
+from millmark.ledger.store.outbox import Outbox, OutboxState, OutboxWriter, SentTransaction
+from millmark.ledger.submit import Submitter, submitter
+from millmark.ledger.submit.relay import CRASH_POINTS
 from tests.support.ledger_world import LedgerWorld, results, transactions, verify_final
 from tests.support.rpc import lost
 

@@ -8,17 +8,17 @@ from typing import cast
 
 import pytest
 
-from ledger.chain import Chain, Receipt
-from ledger.errors import ChainError, ChainUnreachableError
-from ledger.keys import LocalSigner
-from ledger.store import Store
-from ledger.store.outbox import Outbox, OutboxState, OutboxWriter, SentTransaction, Version
-from ledger.submit import Submitter
-from ledger.submit import tracker as tracker_module
-from ledger.submit.batches import Batches
-from ledger.submit.reports import ignore
-from ledger.submit.sender import Sender
-from ledger.submit.tracker import Tracker
+from millmark.ledger.chain import Chain, Receipt
+from millmark.ledger.errors import ChainError, ChainUnreachableError
+from millmark.ledger.keys import LocalSigner
+from millmark.ledger.store import Store
+from millmark.ledger.store.outbox import Outbox, OutboxState, OutboxWriter, SentTransaction, Version
+from millmark.ledger.submit import Submitter
+from millmark.ledger.submit import tracker as tracker_module
+from millmark.ledger.submit.batches import Batches
+from millmark.ledger.submit.reports import ignore
+from millmark.ledger.submit.sender import Sender
+from millmark.ledger.submit.tracker import Tracker
 from tests.support.ledger_world import LedgerWorld, results, transactions, verify_final
 
 KEY = b"\x01" * 20

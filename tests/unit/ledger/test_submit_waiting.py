@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import islice, pairwise
 
-from ledger.submit.submitter import _PAUSES_S, _pauses
+from millmark.ledger.submit.submitter import _PAUSES_S, _pauses
 
 
 def test_pauses_get_longer_and_then_stay() -> None:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.chain import Head
-from ledger.submit.window import MAX_PENDING, Window
+from millmark.ledger.chain import Head
+from millmark.ledger.submit.window import MAX_PENDING, Window
 
 GAS = 30_000_000
 

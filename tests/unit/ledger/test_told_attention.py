@@ -6,16 +6,16 @@ from dataclasses import replace
 
 import pytest
 
-from ledger.bundle import EvidenceEntryShown, ShownEvidence
-from ledger.canonical import Json, to_hex
-from ledger.evidence import LeafKind, build_window_commitment
-from ledger.records import ALL_ROLES, CertificateStatus, Gate, TransformationKind
-from ledger.slots import KeySlots
-from ledger.trust import Cosigner, Cosigners
-from ledger.verify._checkpoint import Reasons
-from ledger.verify._reporting import build_report
-from ledger.verify.report import moment
-from ledger.verify.values import Span
+from millmark.ledger.bundle import EvidenceEntryShown, ShownEvidence
+from millmark.ledger.canonical import Json, to_hex
+from millmark.ledger.evidence import LeafKind, build_window_commitment
+from millmark.ledger.records import ALL_ROLES, CertificateStatus, Gate, TransformationKind
+from millmark.ledger.slots import KeySlots
+from millmark.ledger.trust import Cosigner, Cosigners
+from millmark.ledger.verify._checkpoint import Reasons
+from millmark.ledger.verify._reporting import build_report
+from millmark.ledger.verify.report import moment
+from millmark.ledger.verify.values import Span
 from tests.support.bundle_vector import vector_content
 from tests.support.story import (
     BUYER,

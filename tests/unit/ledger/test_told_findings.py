@@ -9,14 +9,14 @@ from dataclasses import replace
 
 import pytest
 
-from ledger.bundle import encode_bundle, parse_bundle
-from ledger.checkpoint import Checkpoint, sign_checkpoint
-from ledger.headers import parse_header
-from ledger.keys import LocalSigner
-from ledger.records import CertificateStatus, TransformationKind, Verdict
-from ledger.trust import Cosigner, Cosigners, TrustFile
-from ledger.verify import Step, VerificationError, verify_bundle
-from ledger.verify.values import Span
+from millmark.ledger.bundle import encode_bundle, parse_bundle
+from millmark.ledger.checkpoint import Checkpoint, sign_checkpoint
+from millmark.ledger.headers import parse_header
+from millmark.ledger.keys import LocalSigner
+from millmark.ledger.records import CertificateStatus, TransformationKind, Verdict
+from millmark.ledger.trust import Cosigner, Cosigners, TrustFile
+from millmark.ledger.verify import Step, VerificationError, verify_bundle
+from millmark.ledger.verify.values import Span
 from tests.support.bundle_content import publish, publish_bytes
 from tests.support.bundle_vector import vector_content
 from tests.support.story import (
@@ -422,7 +422,7 @@ def test_v13_a_document_of_which_no_field_is_shown_is_not_shown() -> None:
     first = content.bundle.claims[0]
     with pytest.MonkeyPatch.context() as patch:
         # Taken as proved: what is asked here is what is said about it.
-        patch.setattr("ledger.verify.verifier.verify_claims", lambda *_: None)
+        patch.setattr("millmark.ledger.verify.verifier.verify_claims", lambda *_: None)
         content.change(
             claims=(replace(first, disclosure=replace(first.disclosure, shown=())), *content.bundle.claims[1:])
         )

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from ledger.bundle import EvidenceEntryShown, ShownClaims, ShownEvidence
-from ledger.claims import build_claims
-from ledger.evidence import LeafKind
-from ledger.footprint import (
+from millmark.ledger.bundle import EvidenceEntryShown, ShownClaims, ShownEvidence
+from millmark.ledger.claims import build_claims
+from millmark.ledger.evidence import LeafKind
+from millmark.ledger.footprint import (
     ALL,
     PATH,
     Amounts,
@@ -26,8 +26,8 @@ from ledger.footprint import (
     build_footprint,
     build_register_data,
 )
-from ledger.records import TransformationKind
-from ledger.verify.report import Report
+from millmark.ledger.records import TransformationKind
+from millmark.ledger.verify.report import Report
 from tests.support.footprints import FACTORS, TIME_S
 from tests.support.story import CARRIER, GRAM, MAKER, NONE, Story, name
 from tests.support.told import codes, named, said, subjects, tell

@@ -6,15 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from ledger.bundle import EvidenceEntryShown, ShownClaims, ShownEvidence
-from ledger.claims import build_claims
-from ledger.evidence import LeafKind
-from ledger.keys import LocalSigner
-from ledger.records import TransformationKind
-from ledger.trust import Cosigner, Cosigners
-from ledger.verify._reporting import build_report
-from ledger.verify.statement import Section
-from ledger.verify.values import Thing
+from millmark.ledger.bundle import EvidenceEntryShown, ShownClaims, ShownEvidence
+from millmark.ledger.claims import build_claims
+from millmark.ledger.evidence import LeafKind
+from millmark.ledger.keys import LocalSigner
+from millmark.ledger.records import TransformationKind
+from millmark.ledger.trust import Cosigner, Cosigners
+from millmark.ledger.verify._reporting import build_report
+from millmark.ledger.verify.statement import Section
+from millmark.ledger.verify.values import Thing
 from tests.support.bundle_vector import vector_content
 from tests.support.story import MODEL, NONE, Story, hidden, name
 from tests.support.told import codes, named, said, tell, verified_of

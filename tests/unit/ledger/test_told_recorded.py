@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from ledger.records import LotState, TransformationKind
-from ledger.verify import Section
-from ledger.verify.recorded import Left, Measured, Recorded, tell
-from ledger.verify.values import Party
+from millmark.ledger.records import LotState, TransformationKind
+from millmark.ledger.verify import Section
+from millmark.ledger.verify.recorded import Left, Measured, Recorded, tell
+from millmark.ledger.verify.values import Party
 from tests.support.story import BENCH_STREAM, MAKER, Story, name
 from tests.support.told import NAMES
 from tests.support.told import tell as tell_of_bundle

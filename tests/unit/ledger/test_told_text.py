@@ -13,21 +13,21 @@ from dataclasses import replace
 
 import pytest
 
-from ledger.bundle import OpenBundle, encode_bundle, open_bundle, parse_bundle
-from ledger.bundle import _model as limits
-from ledger.canonical import Json
-from ledger.errors import BundleError
-from ledger.records import Contract
-from ledger.terminal import NO_ANSWER, write
-from ledger.verify import Step, VerificationError, describe, verify_bundle
-from ledger.verify.__main__ import main
-from ledger.verify.printable import _is_seen, printable, quoted
-from ledger.verify.statement import say
-from ledger.verify.values import Fields, Party, Thing, Unit
-from ledger.verify.wording import words_of
-from services.portal.language import Language, read_catalogues
-from services.portal.pages import _helpers, _statement
-from services.text.trace import _unit
+from millmark.ledger.bundle import OpenBundle, encode_bundle, open_bundle, parse_bundle
+from millmark.ledger.bundle import _model as limits
+from millmark.ledger.canonical import Json
+from millmark.ledger.errors import BundleError
+from millmark.ledger.records import Contract
+from millmark.ledger.terminal import NO_ANSWER, write
+from millmark.ledger.verify import Step, VerificationError, describe, verify_bundle
+from millmark.ledger.verify.__main__ import main
+from millmark.ledger.verify.printable import _is_seen, printable, quoted
+from millmark.ledger.verify.statement import say
+from millmark.ledger.verify.values import Fields, Party, Thing, Unit
+from millmark.ledger.verify.wording import words_of
+from millmark.services.portal.language import Language, read_catalogues
+from millmark.services.portal.pages import _helpers, _statement
+from millmark.services.text.trace import _unit
 from tests.support.bundle_vector import DATA, TRUST, vector_bytes, vector_now, vector_trust
 
 HOSTILE = {
@@ -271,7 +271,7 @@ def test_v12_too_little_memory_is_no_refusal(
     def exhausted(*_: object, **__: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("ledger.verify.files.verify_files", exhausted)
+    monkeypatch.setattr("millmark.ledger.verify.files.verify_files", exhausted)
     assert main([str(DATA), "--trust", str(TRUST)]) == NO_ANSWER
     assert capsys.readouterr().err.count("\n") == 1
 

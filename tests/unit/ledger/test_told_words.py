@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ledger.footprint import PATH
-from ledger.records import LotState
-from ledger.verify.report import moment
-from ledger.verify.values import Age, Fields, Model, NamedMachine, Party, Span, Thing, Unit
-from ledger.verify.wording import LANGUAGES, words_of
+from millmark.ledger.footprint import PATH
+from millmark.ledger.records import LotState
+from millmark.ledger.verify.report import moment
+from millmark.ledger.verify.values import Age, Fields, Model, NamedMachine, Party, Span, Thing, Unit
+from millmark.ledger.verify.wording import LANGUAGES, words_of
 
 SUBJECT = b"\x0a" * 32
 HEX = "0x" + "0a" * 32

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ledger.records import TransformationKind
-from ledger.verify.report import Report
+from millmark.ledger.records import TransformationKind
+from millmark.ledger.verify.report import Report
 from tests.support.story import PIECE, Story, name
 from tests.support.told import said, tell
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.canonical import keccak256
-from ledger.errors import ProofError
-from ledger.rlp import RlpItem, decode_rlp, encode_rlp
-from ledger.trie import (
+from millmark.ledger.canonical import keccak256
+from millmark.ledger.errors import ProofError
+from millmark.ledger.rlp import RlpItem, decode_rlp, encode_rlp
+from millmark.ledger.trie import (
     EMPTY_ROOT,
     MAX_NODE_BYTES,
     MAX_PROOF_NODES,

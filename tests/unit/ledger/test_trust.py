@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.canonical import canonical_json, keccak256
-from ledger.errors import TrustError
-from ledger.keys import to_checksum
-from ledger.trust import (
+from millmark.ledger.canonical import canonical_json, keccak256
+from millmark.ledger.errors import TrustError
+from millmark.ledger.keys import to_checksum
+from millmark.ledger.trust import (
     MAX_COSIGNERS,
     MAX_TRUST_BYTES,
     BelievedBlock,

@@ -11,11 +11,11 @@ from eth_abi.abi import encode
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.events import EVENTS, HISTORY_EVENTS, Event, signature_of, struct_of
-from ledger.events.lots import LotsPacked, LotsTransformed
-from ledger.events.orders import OrderPlaced
-from ledger.records import Gate, OrderTerms
-from ledger.verify._abi import MalformedError, decode
+from millmark.ledger.events import EVENTS, HISTORY_EVENTS, Event, signature_of, struct_of
+from millmark.ledger.events.lots import LotsPacked, LotsTransformed
+from millmark.ledger.events.orders import OrderPlaced
+from millmark.ledger.records import Gate, OrderTerms
+from millmark.ledger.verify._abi import MalformedError, decode
 from tests.support.bundle_content import entry_of
 from tests.support.bundle_vector import vector_bundle
 from tests.support.event_data import build, damage, encode_event, logged

@@ -12,23 +12,23 @@ from random import Random
 
 import pytest
 
-from ledger.bundle import Bundle, IdentityShown, RecordShown, WithheldRecord, encode_bundle
-from ledger.canonical import keccak256
-from ledger.checkpoint import Checkpoint
-from ledger.events.certificates import CertificateIssued
-from ledger.events.custody import CustodyOffered, GateWaived
-from ledger.events.lots import LotReceived
-from ledger.headers import parse_header
-from ledger.heads import link, start_of
-from ledger.keys import LocalSigner
-from ledger.names import subjects_of
-from ledger.records import LotState, Verdict
-from ledger.slots import KeySlots, NameKeySlots
-from ledger.trust import BelievedBlock, Cosigner, Cosigners, TrustFile
-from ledger.verify import Report, Step, describe, verify_bundle
-from ledger.verify._proofs import StateProof, subject_of
-from ledger.verify.refusals import ProofsRefused, ReplayRefused, StatusRefused, VerificationError
-from ledger.verify.values import Thing, Unit
+from millmark.ledger.bundle import Bundle, IdentityShown, RecordShown, WithheldRecord, encode_bundle
+from millmark.ledger.canonical import keccak256
+from millmark.ledger.checkpoint import Checkpoint
+from millmark.ledger.events.certificates import CertificateIssued
+from millmark.ledger.events.custody import CustodyOffered, GateWaived
+from millmark.ledger.events.lots import LotReceived
+from millmark.ledger.headers import parse_header
+from millmark.ledger.heads import link, start_of
+from millmark.ledger.keys import LocalSigner
+from millmark.ledger.names import subjects_of
+from millmark.ledger.records import LotState, Verdict
+from millmark.ledger.slots import KeySlots, NameKeySlots
+from millmark.ledger.trust import BelievedBlock, Cosigner, Cosigners, TrustFile
+from millmark.ledger.verify import Report, Step, describe, verify_bundle
+from millmark.ledger.verify._proofs import StateProof, subject_of
+from millmark.ledger.verify.refusals import ProofsRefused, ReplayRefused, StatusRefused, VerificationError
+from millmark.ledger.verify.values import Thing, Unit
 from tests.support.bundle_content import (
     Content,
     entry_of,

@@ -14,15 +14,15 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-import ledger
-from ledger.canonical import Json, canonical_json, to_hex
-from ledger.records import ModelState
-from ledger.trust import BelievedBlock, parse_trust
-from ledger.verify import output
-from ledger.verify.__main__ import main
-from ledger.verify.files import Answer, verify_files
-from ledger.verify.refusals import FormatRefused, ProofsRefused, StatusRefused
-from services.cli import app
+from millmark import ledger
+from millmark.ledger.canonical import Json, canonical_json, to_hex
+from millmark.ledger.records import ModelState
+from millmark.ledger.trust import BelievedBlock, parse_trust
+from millmark.ledger.verify import output
+from millmark.ledger.verify.__main__ import main
+from millmark.ledger.verify.files import Answer, verify_files
+from millmark.ledger.verify.refusals import FormatRefused, ProofsRefused, StatusRefused
+from millmark.services.cli import app
 from tests.support.bundle_content import publish_bytes
 from tests.support.bundle_vector import DATA, NEEDED, TRUST, vector_bytes, vector_content, vector_now
 
@@ -43,11 +43,11 @@ def test_a_true_bundle_is_verified(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_module_is_a_program(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "ledger.verify.__main__")
+    monkeypatch.delitem(sys.modules, "millmark.ledger.verify.__main__")
     for trust, code in ((TRUST, 0), (DATA, 2)):
-        monkeypatch.setattr(sys, "argv", ["ledger.verify", str(DATA), "--trust", str(trust), *AGE])
+        monkeypatch.setattr(sys, "argv", ["millmark.ledger.verify", str(DATA), "--trust", str(trust), *AGE])
         with pytest.raises(SystemExit) as left:
-            runpy.run_module("ledger.verify", run_name="__main__")
+            runpy.run_module("millmark.ledger.verify", run_name="__main__")
         assert left.value.code == code
     assert capsys.readouterr().out.startswith("VERIFIED\n")
 

@@ -7,16 +7,16 @@ from random import Random
 
 import pytest
 
-from ledger.bundle import Bundle, SealsShown, digest_of, encode_bundle, parse_bundle
-from ledger.checkpoint import Checkpoint, SignedCheckpoint, verify_believed
-from ledger.errors import BundleError, CheckpointTooOldError, TrustError, WrongCheckpointError
-from ledger.headers import parse_header
-from ledger.keys import LocalSigner
-from ledger.seals import SealedBlock, SealedHeader, quorum_of
-from ledger.trust import BelievedBlock, Cosigner, Cosigners, TrustFile, Validator, Validators, parse_trust
-from ledger.verify import Report, VerificationError, describe, verify_bundle
-from ledger.verify._checkpoint import _verify_changes_age, verify_distance
-from ledger.verify.refusals import CheckpointRefused
+from millmark.ledger.bundle import Bundle, SealsShown, digest_of, encode_bundle, parse_bundle
+from millmark.ledger.checkpoint import Checkpoint, SignedCheckpoint, verify_believed
+from millmark.ledger.errors import BundleError, CheckpointTooOldError, TrustError, WrongCheckpointError
+from millmark.ledger.headers import parse_header
+from millmark.ledger.keys import LocalSigner
+from millmark.ledger.seals import SealedBlock, SealedHeader, quorum_of
+from millmark.ledger.trust import BelievedBlock, Cosigner, Cosigners, TrustFile, Validator, Validators, parse_trust
+from millmark.ledger.verify import Report, VerificationError, describe, verify_bundle
+from millmark.ledger.verify._checkpoint import _verify_changes_age, verify_distance
+from millmark.ledger.verify.refusals import CheckpointRefused
 from tests.support.bundle_vector import SEALED, vector_bytes, vector_content, vector_now, vector_trust
 from tests.support.forge_seals import SealedWorld, believing, build_changed, build_sealed
 from tests.support.forgeries import judge, run_seal_forgeries

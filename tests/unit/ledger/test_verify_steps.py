@@ -9,23 +9,23 @@ from typing import cast
 
 import pytest
 
-from ledger.bundle import HistoryShown, RecordShown, WithheldRecord, encode_bundle
-from ledger.checkpoint import Checkpoint
-from ledger.events.certificates import CertificateIssued, OpeningDemanded
-from ledger.events.lots import LotQuarantined
-from ledger.events.orders import AssignmentFinished
-from ledger.evidence import LeafKind
-from ledger.headers import parse_header
-from ledger.keys import LocalSigner
-from ledger.records import CertificateStatus, LotState, ModelState, Verdict
-from ledger.trust import BelievedBlock, Cosigner, Cosigners
-from ledger.verify import Report, Step, VerificationError, describe, verify_bundle
-from ledger.verify._histories import _verify_names, verify_histories
-from ledger.verify._measurements import _same_measurements
-from ledger.verify._proofs import StateProof
-from ledger.verify._state import Entry
-from ledger.verify._status import Verified
-from ledger.verify.refusals import (
+from millmark.ledger.bundle import HistoryShown, RecordShown, WithheldRecord, encode_bundle
+from millmark.ledger.checkpoint import Checkpoint
+from millmark.ledger.events.certificates import CertificateIssued, OpeningDemanded
+from millmark.ledger.events.lots import LotQuarantined
+from millmark.ledger.events.orders import AssignmentFinished
+from millmark.ledger.evidence import LeafKind
+from millmark.ledger.headers import parse_header
+from millmark.ledger.keys import LocalSigner
+from millmark.ledger.records import CertificateStatus, LotState, ModelState, Verdict
+from millmark.ledger.trust import BelievedBlock, Cosigner, Cosigners
+from millmark.ledger.verify import Report, Step, VerificationError, describe, verify_bundle
+from millmark.ledger.verify._histories import _verify_names, verify_histories
+from millmark.ledger.verify._measurements import _same_measurements
+from millmark.ledger.verify._proofs import StateProof
+from millmark.ledger.verify._state import Entry
+from millmark.ledger.verify._status import Verified
+from millmark.ledger.verify.refusals import (
     CheckpointRefused,
     HeadsRefused,
     ProofsRefused,
@@ -33,8 +33,8 @@ from ledger.verify.refusals import (
     StatusRefused,
     TrustRefused,
 )
-from ledger.verify.report import moment
-from ledger.verify.values import Age, Fields, Unit
+from millmark.ledger.verify.report import moment
+from millmark.ledger.verify.values import Age, Fields, Unit
 from tests.support.bundle_content import Content, entry_of, event_in, publish, publish_bytes, with_fields
 from tests.support.bundle_vector import vector_bundle, vector_bytes, vector_content, vector_now, vector_trust
 from tests.support.event_data import encode_event
@@ -377,7 +377,7 @@ def test_k10_an_entry_that_is_no_window_of_the_lot_is_told() -> None:
         content.change(evidence=(replace(evidence, shown=shown),))
         # Taken as proved: the leaf of an honest inspector fits no other entry.
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("ledger.verify.verifier.verify_evidence", lambda *_: None)
+            patch.setattr("millmark.ledger.verify.verifier.verify_evidence", lambda *_: None)
             assert [one for one in report(content, any_status=True).attention if cause in str(one)], cause
 
 
@@ -390,7 +390,7 @@ def test_m9_an_operation_finished_by_an_entry_that_shows_no_work_is_told(kind: L
     assert evidence.shown is not None
     content.change(evidence=(replace(evidence, shown=replace(evidence.shown, kind=kind)),))
     with pytest.MonkeyPatch.context() as patch:  # taken as proved
-        patch.setattr("ledger.verify.verifier.verify_evidence", lambda *_: None)
+        patch.setattr("millmark.ledger.verify.verifier.verify_evidence", lambda *_: None)
         told = [one for one in report(content, any_status=True).attention if one.code == "no_work"]
     shows = kind in (LeafKind.EVENT, LeafKind.WINDOW, LeafKind.OPERATION)
     assert [(one.records, one.values["kind"]) for one in told] == ([] if shows else [((evidence.record,), kind)])

@@ -20,7 +20,9 @@ NAMES = re.compile(r"subject|histories|identifierHash|stream|lots?|order")
 
 def abi() -> Iterator[dict[str, Any]]:
     for contract in CONTRACTS:
-        yield from json.loads((resources.files("ledger") / "artifacts" / f"{contract}.json").read_text())["abi"]
+        yield from json.loads((resources.files("millmark.ledger") / "artifacts" / f"{contract}.json").read_text())[
+            "abi"
+        ]
 
 
 def flat(inputs: list[dict[str, Any]], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.errors import ProofError, SigningError
-from ledger.vrf import PROOF_BYTES, SecretKey, proof_to_hash, verify_proof
+from millmark.ledger.errors import ProofError, SigningError
+from millmark.ledger.vrf import PROOF_BYTES, SecretKey, proof_to_hash, verify_proof
 from tests.support import plain_vrf as plain
 
 ROOT = Path(__file__).parents[3]

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from ledger.provenance import open_reader
-from ledger.provenance.reader import build_reader
-from ledger.provenance.waits import Task, find_waits
-from ledger.provenance.worklist import Todo, find_work
-from ledger.records import AssignmentState, CertificateState, LotState, OrderState, Role
-from ledger.store import Book, Rows, Store
-from ledger.store.lineage import Lineage
-from ledger.store.rows import (
+from millmark.ledger.provenance import open_reader
+from millmark.ledger.provenance.reader import build_reader
+from millmark.ledger.provenance.waits import Task, find_waits
+from millmark.ledger.provenance.worklist import Todo, find_work
+from millmark.ledger.records import AssignmentState, CertificateState, LotState, OrderState, Role
+from millmark.ledger.store import Book, Rows, Store
+from millmark.ledger.store.lineage import Lineage
+from millmark.ledger.store.rows import (
     AssignmentRow,
     CertificateRow,
     CustodyChangeRow,
@@ -230,13 +230,13 @@ def test_what_waits_for_others_does_not_hide_what_waits_for_the_company(
         put(store, made, lot(number, order=made.subject, quantity=3, custodian=holder))
         back = lot(10 + number, LotState.RETURNING, custodian=BUYER, offer=70 + number)
         put(store, back, CustodyChangeRow(70 + number, back.subject, "ReturnOffered", BUYER, maker, BEGUN + 9))
-    monkeypatch.setattr("ledger.provenance.worklist._MOST", 3)
+    monkeypatch.setattr("millmark.ledger.provenance.worklist._MOST", 3)
     found = todo(store, SMITH)
     assert {(one.task, one.lot) for one in found} == {
         (Task.HAND_OVER, lot(5).subject),
         (Task.ACCEPT_RETURN, lot(15).subject),
     }
-    monkeypatch.setattr("ledger.provenance.worklist._MOST_BROAD", 3)
+    monkeypatch.setattr("millmark.ledger.provenance.worklist._MOST_BROAD", 3)
     with open_reader(store, SMITH) as reader:
         assert find_work(reader, SMITH, 0, 10).truncated
 
@@ -284,7 +284,7 @@ def test_what_is_due_first_comes_first_page_by_page(store: Store) -> None:
 
 def test_what_is_beyond_the_bound_is_told(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     put(store, *(order(number) for number in range(1, 5)))
-    monkeypatch.setattr("ledger.provenance.worklist._MOST", 3)
+    monkeypatch.setattr("millmark.ledger.provenance.worklist._MOST", 3)
     with open_reader(store, COORDINATOR) as reader:
         found = find_work(reader, COORDINATOR, 0, 10)
     assert (found.count, found.truncated) == (3, True)

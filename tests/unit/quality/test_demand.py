@@ -9,17 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quality.demand import Forecast, Setting, forecast_demand
-from quality.demand.conformal import half_widths
-from quality.demand.engine import NAIVE, SEASONAL
-from quality.demand.intermittent import LEVELS, forecast_interval, is_intermittent
-from quality.demand.measures import Values, coverage, mase, scale_of, scaled_pinball, smape
-from quality.demand.members import naive, seasonal_naive, smoothing
-from quality.demand.reconcile import reconcile
-from quality.demand.trees import forecast_with_trees
-from quality.errors import InputError
-from quality.notes import Note, read_note
-from services.lab.bench.demand_instances import draw_intermittent, draw_series
+from millmark.quality.demand import Forecast, Setting, forecast_demand
+from millmark.quality.demand.conformal import half_widths
+from millmark.quality.demand.engine import NAIVE, SEASONAL
+from millmark.quality.demand.intermittent import LEVELS, forecast_interval, is_intermittent
+from millmark.quality.demand.measures import Values, coverage, mase, scale_of, scaled_pinball, smape
+from millmark.quality.demand.members import naive, seasonal_naive, smoothing
+from millmark.quality.demand.reconcile import reconcile
+from millmark.quality.demand.trees import forecast_with_trees
+from millmark.quality.errors import InputError
+from millmark.quality.notes import Note, read_note
+from millmark.services.lab.bench.demand_instances import draw_intermittent, draw_series
 
 SETTING = Setting(4)
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from quality.errors import InputError
-from quality.preference import Choices, build_choices
-from quality.preference.draws import normal_draws
-from quality.preference.logit import fit_logit
+from millmark.quality.errors import InputError
+from millmark.quality.preference import Choices, build_choices
+from millmark.quality.preference.draws import normal_draws
+from millmark.quality.preference.logit import fit_logit
 
 Integers = NDArray[np.int64]
 NAMES, SCALES = ("b", "c", "days", "price"), (1, 1, 10, 100)

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.evidence import build_inference_context
-from quality import Decision, Verdict, build_model, model_digest, parse_model
-from quality.__main__ import main
-from quality.audit import (
+from millmark.ledger.evidence import build_inference_context
+from millmark.quality import Decision, Verdict, build_model, model_digest, parse_model
+from millmark.quality.__main__ import main
+from millmark.quality.audit import (
     ESTABLISHED,
     Binding,
     Extract,
@@ -25,10 +25,10 @@ from quality.audit import (
     build_window_leaf_data,
     parse_extract,
 )
-from quality.digest import build_input_commitment
-from quality.errors import AuditError, InputError
-from quality.inputs import pack_window
-from quality.inspection import Inspector
+from millmark.quality.digest import build_input_commitment
+from millmark.quality.errors import AuditError, InputError
+from millmark.quality.inputs import pack_window
+from millmark.quality.inspection import Inspector
 from tests.support.quality_samples import build_random_network, build_random_rocket, tiny_network
 
 SALT = bytes(range(32))

@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from quality import InputError, Inspector, build_model, combine_digests
-from quality.__main__ import main
-from quality.benches import digest, forda, speed
-from quality.benches.speed import build_random_mlp, build_random_windows
-from quality.benches.tables import Bench, show
-from quality.evaluate import load_evaluator
-from quality.fitting import silent
+from millmark.quality import InputError, Inspector, build_model, combine_digests
+from millmark.quality.__main__ import main
+from millmark.quality.benches import digest, forda, speed
+from millmark.quality.benches.speed import build_random_mlp, build_random_windows
+from millmark.quality.benches.tables import Bench, show
+from millmark.quality.evaluate import load_evaluator
+from millmark.quality.fitting import silent
 from tests.support.quality_samples import build_random_rocket, tiny_network, tones
 
 Capture = pytest.CaptureFixture[str]

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from quality import InputError
-from quality.__main__ import main
-from quality.benches.trees import TABLES, load_ai4i, load_steel
+from millmark.quality import InputError
+from millmark.quality.__main__ import main
+from millmark.quality.benches.trees import TABLES, load_ai4i, load_steel
 
 HEADER = (
     "UDI,Product ID,Type,Air temperature [K],Process temperature [K],Rotational speed [rpm],Torque [Nm],"

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quality.control import Group, Rule, Signal, chart_individuals, chart_proportions, find_signals
-from quality.errors import InputError
+from millmark.quality.control import Group, Rule, Signal, chart_individuals, chart_proportions, find_signals
+from millmark.quality.errors import InputError
 
 FLOW_RATES = (49.6, 47.6, 49.9, 51.3, 47.8, 51.2, 52.6, 52.4, 53.6, 52.1)
 """NIST/SEMATECH e-Handbook of Statistical Methods, section 6.3.2.2."""

@@ -11,9 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import quality.data
-from quality import InputError, to_fixed
-from quality.data import Table, choose_decimals, load_inputs, load_labels, load_table, name_labels
+from millmark.quality import InputError, to_fixed
+from millmark.quality.data import Table, choose_decimals, load_inputs, load_labels, load_table, name_labels
 
 ANNOUNCED = (
     b"\x93NUMPY\x01\x00\x76\x00"

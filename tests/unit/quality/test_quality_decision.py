@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quality import Decision, ModelError, Verdict
+from millmark.quality import Decision, ModelError, Verdict
 
 
 def test_one_logit_fails_from_the_threshold_on() -> None:

@@ -6,8 +6,8 @@ import hashlib
 
 import pytest
 
-from quality import Inference, InputError, Verdict, build_input_commitment, combine_digests
-from quality.inputs import pack_window, unpack_window
+from millmark.quality import Inference, InputError, Verdict, build_input_commitment, combine_digests
+from millmark.quality.inputs import pack_window, unpack_window
 
 WINDOW = pack_window([1, -1, 0])
 FIELDS: dict[str, object] = {

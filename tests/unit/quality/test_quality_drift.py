@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from quality.drift import ALARM_PSI, GROUP, Histogram, Reference, build_reference, parse_reference, watch
-from quality.errors import InputError
+from millmark.quality.drift import ALARM_PSI, GROUP, Histogram, Reference, build_reference, parse_reference, watch
+from millmark.quality.errors import InputError
 
 Integers = NDArray[np.int64]
 

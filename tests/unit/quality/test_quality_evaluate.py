@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from quality import Conv, Dense, InferenceError, InputError, Model, Network, Scale, SumPool, parse_model
-from quality.evaluate import EVALUATORS, load_evaluator
-from quality.evaluate.scaling import pack_windows
-from quality.inputs import MAX_FIXED, pack_window
-from quality.network import arrays, plain, worst_sums
+from millmark.quality import Conv, Dense, InferenceError, InputError, Model, Network, Scale, SumPool, parse_model
+from millmark.quality.evaluate import EVALUATORS, load_evaluator
+from millmark.quality.evaluate.scaling import pack_windows
+from millmark.quality.inputs import MAX_FIXED, pack_window
+from millmark.quality.network import arrays, plain, worst_sums
 from tests.support.quality_samples import MODELS, models, networks, random_inputs, tiny_network
 
 Words = NDArray[np.signedinteger]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-import quality
+from millmark import quality
 
 PUBLIC = [
     "FORMAT_VERSION",

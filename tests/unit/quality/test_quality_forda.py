@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from quality import DataError, forda
+from millmark.quality import DataError, forda
 from tests.support.quality_samples import ford_a_rows as rows
 from tests.support.quality_samples import load_corpus, needs_ford_a
 from tests.support.quality_samples import pin_ford_a as pin

@@ -7,9 +7,18 @@ import dataclasses
 import numpy as np
 import pytest
 
-from quality import Inference, InferenceError, InputError, Inspector, ModelError, Verdict, build_model, verify_inference
-from quality.evaluate import EVALUATORS, load_evaluator
-from quality.inputs import pack_window
+from millmark.quality import (
+    Inference,
+    InferenceError,
+    InputError,
+    Inspector,
+    ModelError,
+    Verdict,
+    build_model,
+    verify_inference,
+)
+from millmark.quality.evaluate import EVALUATORS, load_evaluator
+from millmark.quality.inputs import pack_window
 from tests.support.quality_samples import tiny_network
 
 MODEL = build_model(tiny_network(threshold=10))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from quality import InputError
-from quality.labels import Classes, build_classes
-from quality.train import verify_columns
+from millmark.quality import InputError
+from millmark.quality.labels import Classes, build_classes
+from millmark.quality.train import verify_columns
 
 
 def test_the_larger_of_two_labels_is_the_defect_unless_told() -> None:

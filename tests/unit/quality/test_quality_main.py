@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from quality import Inspector, build_model, combine_digests, model_digest, to_fixed
-from quality.__main__ import main
+from millmark.quality import Inspector, build_model, combine_digests, model_digest, to_fixed
+from millmark.quality.__main__ import main
 from tests.support.quality_samples import table, tiny_network, tones
 
 Capture = pytest.CaptureFixture[str]
@@ -134,7 +134,7 @@ def test_a_majority_that_fails_is_not_trained_unasked(
     monkeypatch.setattr("sys.stdin", _Terminal("n\n"))
     assert main(["train", *options]) == 2
     assert "and so most rows fail. Train it like that? [y/N] error: " in capsys.readouterr().err
-    monkeypatch.setattr("quality.commands.train.train", _stop)
+    monkeypatch.setattr("millmark.quality.commands.train.train", _stop)
     for terminal, stated in (
         (_Terminal("y\n"), ()),
         (io.StringIO(), ("--reject=1",)),
@@ -313,4 +313,4 @@ def test_mistakes_are_one_line(work: Path, capsys: Capture, arguments: str, says
 def test_help_has_an_example(capsys: Capture, command: str) -> None:
     with pytest.raises(SystemExit, match="0"):
         main([command, "--help"])
-    assert f"python -m quality {command} " in capsys.readouterr().out
+    assert f"python -m millmark.quality {command} " in capsys.readouterr().out

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from quality import Decision, InputError
-from quality.metrics import (
+from millmark.quality import Decision, InputError
+from millmark.quality.metrics import (
     Counts,
     average_precision,
     bootstrap,
@@ -20,7 +20,7 @@ from quality.metrics import (
     margins,
     wilson,
 )
-from quality.thresholds import Goal, choose_threshold
+from millmark.quality.thresholds import Goal, choose_threshold
 
 Integers = NDArray[np.int64]
 Booleans = NDArray[np.bool_]

@@ -9,17 +9,17 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from quality import Inspector, combine_digests, forda, to_fixed
-from quality.drift import parse_reference
-from quality.evaluate import load_evaluator
-from quality.labels import find_defects
-from quality.metrics import Counts, average_precision
-from quality.network import FLOAT32_EXACT, Network, worst_sums
+from millmark.quality import Inspector, combine_digests, forda, to_fixed
+from millmark.quality.drift import parse_reference
+from millmark.quality.evaluate import load_evaluator
+from millmark.quality.labels import find_defects
+from millmark.quality.metrics import Counts, average_precision
+from millmark.quality.network import FLOAT32_EXACT, Network, worst_sums
 from tests.support.quality_samples import MODELS, load_corpus, needs_ford_a
 
 DIGEST = "322f3f6d327b66ff2e5d9ed42b49dae5ac1aa69fa89684a9fa4eed50fa2385aa"
 TEST_RUN = "e5543e84115dc1a5cf1519ecac332e09610d3ae9cf50a4b82a17eaa1dd0ccc5e"
-"""What `python -m quality evaluate --model quality/models/forda.bin` prints as digest."""
+"""What `python -m millmark.quality evaluate --model quality/models/forda.bin` prints as digest."""
 MODEL = (MODELS / "forda.bin").read_bytes()
 CARD_BYTES = (MODELS / "forda.json").read_bytes()
 CARD = json.loads(CARD_BYTES)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 
-from quality import Conv, Dense, ModelError, Network, Scale, SumPool
-from quality.network import worst_sums
+from millmark.quality import Conv, Dense, ModelError, Network, Scale, SumPool
+from millmark.quality.network import worst_sums
 from tests.support.quality_samples import networks, tiny_network
 
 

@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from quality.progress import Lines, show_progress
+from millmark.quality.progress import Lines, show_progress
 
 
 class Watched:

@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from quality import ModelError
-from quality.calibration import fit_log_odds, fit_temperature, log_loss, probabilities
-from quality.fitting import Problem, silent
-from quality.rocket import KERNELS, Feature, Rocket, Section, arrays, plain
-from quality.rocket import train as rocket_train
-from quality.rocket.ridge import STRENGTHS, fit_ridge
-from quality.rocket.train import FEATURES_A_KERNEL, FittedRocket, fit
+from millmark.quality import ModelError
+from millmark.quality.calibration import fit_log_odds, fit_temperature, log_loss, probabilities
+from millmark.quality.fitting import Problem, silent
+from millmark.quality.rocket import KERNELS, Feature, Rocket, Section, arrays, plain
+from millmark.quality.rocket import train as rocket_train
+from millmark.quality.rocket.ridge import STRENGTHS, fit_ridge
+from millmark.quality.rocket.train import FEATURES_A_KERNEL, FittedRocket, fit
 from tests.support.quality_samples import rockets, tiny_rocket, tones
 
 Floats = NDArray[np.float64]

@@ -12,23 +12,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from quality import Decision, ExportError, InputError, Scale, build_model, parse_model
-from quality.choice import Columns
-from quality.data import choose_decimals
-from quality.evaluate.scaling import apply_scales
-from quality.fitting import Fit, Fitted, Problem, silent
-from quality.labels import build_classes
-from quality.metrics import classify_all, margins
-from quality.model import decide
-from quality.network import train as network_train
-from quality.network.export import export
-from quality.network.floatnet import Block, FloatNetwork, build_recipes
-from quality.network.train import FittedNetwork, fit_cnn, fit_mlp
-from quality.rocket.train import fit as fit_rocket
-from quality.scales import fit_scales
-from quality.splits import split_folds, split_rows, take_sample
-from quality.thresholds import Goal
-from quality.train import KINDS, Trained, score_rows, train
+from millmark.quality import Decision, ExportError, InputError, Scale, build_model, parse_model
+from millmark.quality.choice import Columns
+from millmark.quality.data import choose_decimals
+from millmark.quality.evaluate.scaling import apply_scales
+from millmark.quality.fitting import Fit, Fitted, Problem, silent
+from millmark.quality.labels import build_classes
+from millmark.quality.metrics import classify_all, margins
+from millmark.quality.model import decide
+from millmark.quality.network import train as network_train
+from millmark.quality.network.export import export
+from millmark.quality.network.floatnet import Block, FloatNetwork, build_recipes
+from millmark.quality.network.train import FittedNetwork, fit_cnn, fit_mlp
+from millmark.quality.rocket.train import fit as fit_rocket
+from millmark.quality.scales import fit_scales
+from millmark.quality.splits import split_folds, split_rows, take_sample
+from millmark.quality.thresholds import Goal
+from millmark.quality.train import KINDS, Trained, score_rows, train
 from tests.support.quality_samples import table, tones
 
 TWO = build_classes(["0", "1"])
@@ -147,7 +147,7 @@ def test_weights_move_the_balance() -> None:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """A cnn's many epochs, and folds drawn again and again, would make choosing slow."""
     monkeypatch.delitem(KINDS, "cnn")
-    monkeypatch.setattr("quality.choice._MAX_REPEATS", 1)
+    monkeypatch.setattr("millmark.quality.choice._MAX_REPEATS", 1)
 
 
 def test_auto_takes_the_kind_that_cross_validates_best(quick: None) -> None:

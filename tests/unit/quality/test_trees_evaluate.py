@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from quality import (
+from millmark.quality import (
     Decision,
     InferenceError,
     InputError,
@@ -20,11 +20,11 @@ from quality import (
     build_model,
     verify_inference,
 )
-from quality.evaluate import EVALUATORS, load_evaluator
-from quality.inputs import MAX_FIXED, pack_window
-from quality.trees import Derived, Forest, Operation, Tree, arrays, plain, tensors
-from quality.trees.export import FloatTree, Split
-from quality.trees.shape import leaf_word
+from millmark.quality.evaluate import EVALUATORS, load_evaluator
+from millmark.quality.inputs import MAX_FIXED, pack_window
+from millmark.quality.trees import Derived, Forest, Operation, Tree, arrays, plain, tensors
+from millmark.quality.trees.export import FloatTree, Split
+from millmark.quality.trees.shape import leaf_word
 from tests.support.trees_samples import Grown, forests, grown, random_words, seeds
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from quality import Decision, ExportError, InputError, Scale
-from quality.trees import Derived, Operation
-from quality.trees.export import Exported, FloatTree, Split, export
-from quality.trees.shape import MAX_LEAF, leaf_value
+from millmark.quality import Decision, ExportError, InputError, Scale
+from millmark.quality.trees import Derived, Operation
+from millmark.quality.trees.export import Exported, FloatTree, Split, export
+from millmark.quality.trees.shape import MAX_LEAF, leaf_value
 
 ONE = Decision(1, 1, 0)
 

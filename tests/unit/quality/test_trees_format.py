@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quality import ModelError, build_model, parse_model
-from quality.trees import Forest
+from millmark.quality import ModelError, build_model, parse_model
+from millmark.quality.trees import Forest
 from tests.support.model_vectors import check_accepted, check_refused
 from tests.support.quality_samples import VECTORS
 from tests.support.trees_samples import forests

@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.errors import InputError, NotFoundError
-from ledger.store import Rows, Store
-from ledger.store.database import build_engine
-from ledger.store.rows import ChainIdentityRow, ParticipantRow
-from services.access import CredentialKind, Scope, UnauthenticatedError, authenticate, new_api_key, revoke
-from services.access.credentials import MAX_API_KEY_LIFE_S
-from services.access.repository import AccessRepository
+from millmark.ledger.errors import InputError, NotFoundError
+from millmark.ledger.store import Rows, Store
+from millmark.ledger.store.database import build_engine
+from millmark.ledger.store.rows import ChainIdentityRow, ParticipantRow
+from millmark.services.access import CredentialKind, Scope, UnauthenticatedError, authenticate, new_api_key, revoke
+from millmark.services.access.credentials import MAX_API_KEY_LIFE_S
+from millmark.services.access.repository import AccessRepository
 from tests.support.command_line import Runner
 from tests.support.sign_in import NOW_S
 from tests.support.stores import new_store

@@ -11,17 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.errors import NotFoundError
-from ledger.keys import LocalSigner
-from ledger.signatures import ORDER
-from ledger.store import Rows, Store
-from ledger.store.rows import ChainIdentityRow, KeyRow, ParticipantRow
-from services.access import Principal, SignIn, SignInError, UnauthenticatedError, authenticate
-from services.access.clock import SteadyClock
-from services.access.repository import AccessRepository
-from services.access.signin import NONCE_LIFE_S, Nonces
-from services.access.siwe import SignInMessage, build_digest, parse_message
-from services.gateway.http.repository import StoredSecret
+from millmark.ledger.errors import NotFoundError
+from millmark.ledger.keys import LocalSigner
+from millmark.ledger.signatures import ORDER
+from millmark.ledger.store import Rows, Store
+from millmark.ledger.store.rows import ChainIdentityRow, KeyRow, ParticipantRow
+from millmark.services.access import Principal, SignIn, SignInError, UnauthenticatedError, authenticate
+from millmark.services.access.clock import SteadyClock
+from millmark.services.access.repository import AccessRepository
+from millmark.services.access.signin import NONCE_LIFE_S, Nonces
+from millmark.services.access.siwe import SignInMessage, build_digest, parse_message
+from millmark.services.gateway.http.repository import StoredSecret
 from tests.support.figures import Judge
 from tests.support.patience import wait_until
 from tests.support.sign_in import NOW_S, ORIGIN, add_keys, sign, sign_in, signer_of

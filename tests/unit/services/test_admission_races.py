@@ -8,22 +8,22 @@ from pathlib import Path
 
 import pytest
 
-from ledger.canonical import to_hex
-from ledger.errors import InputError
-from ledger.keys import LocalSigner
-from ledger.records import Admit, Record, Role
-from ledger.signatures import Signer
-from ledger.store import Rows, Store
-from ledger.store.outbox import Outbox, OutboxState, QueuedRecord
-from ledger.store.rows import ParticipantRow
-from ledger.submit import build_entry
-from services.access import OPERATOR
-from services.commands.admission import admit_all, publish_directory
-from services.commands.context import Context
-from services.directory.following import published_digest
-from services.directory.repository import DirectoryRepository
-from services.home import Candidate, candidate_of, parse_request
-from services.settings import Settings
+from millmark.ledger.canonical import to_hex
+from millmark.ledger.errors import InputError
+from millmark.ledger.keys import LocalSigner
+from millmark.ledger.records import Admit, Record, Role
+from millmark.ledger.signatures import Signer
+from millmark.ledger.store import Rows, Store
+from millmark.ledger.store.outbox import Outbox, OutboxState, QueuedRecord
+from millmark.ledger.store.rows import ParticipantRow
+from millmark.ledger.submit import build_entry
+from millmark.services.access import OPERATOR
+from millmark.services.commands.admission import admit_all, publish_directory
+from millmark.services.commands.context import Context
+from millmark.services.directory.following import published_digest
+from millmark.services.directory.repository import DirectoryRepository
+from millmark.services.home import Candidate, candidate_of, parse_request
+from millmark.services.settings import Settings
 from tests.support.acting_site import read
 from tests.support.consortium_site import PAGE, Operator, build_caller, post
 from tests.support.recording_site import FOUNDED
@@ -131,7 +131,7 @@ def test_a_page_is_not_led_to_an_admission_with_other_roles(
         other = Admit(Role.AUDITOR, candidate.key, bytes(32))
         Outbox(store).enqueue(operator.world.owner.address, [build_entry(f"operator:admit:0x{key.hex()}", other)])
 
-    monkeypatch.setattr("services.gateway.consortium.desk.cancel_failed", cancel)
+    monkeypatch.setattr("millmark.services.gateway.consortium.desk.cancel_failed", cancel)
     answer = post(person, f"{PAGE}/admission/confirm", shown.text)
     assert answer.status_code == 400
     assert "Another request with this key is being admitted" in read(answer.text)

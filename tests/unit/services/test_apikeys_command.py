@@ -6,11 +6,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
-from ledger.errors import StoreBusyError
-from ledger.index import Follower
-from ledger.store import Registry
-from services.commands.apikeys import _await_participant
-from services.commands.context import Context
+from millmark.ledger.errors import StoreBusyError
+from millmark.ledger.index import Follower
+from millmark.ledger.store import Registry
+from millmark.services.commands.apikeys import _await_participant
+from millmark.services.commands.context import Context
 from tests.support.fake_ledger import FakeLedger
 from tests.support.stores import new_store
 

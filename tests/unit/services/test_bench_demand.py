@@ -10,9 +10,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from ledger.errors import InputError
-from services.lab.bench.choice_data import SETS, load_choices
-from services.lab.bench.demand import (
+from millmark.ledger.errors import InputError
+from millmark.services.lab.bench.choice_data import SETS, load_choices
+from millmark.services.lab.bench.demand import (
     Competition,
     compare_intermittent,
     compare_regular,
@@ -20,8 +20,8 @@ from services.lab.bench.demand import (
     read_competition,
     read_series,
 )
-from services.lab.bench.demand_instances import draw_intermittent, draw_series
-from services.lab.commands.demand_bench import run_demand
+from millmark.services.lab.bench.demand_instances import draw_intermittent, draw_series
+from millmark.services.lab.commands.demand_bench import run_demand
 
 M4 = Path(__file__).parents[4] / "shared" / "corpus" / "demand" / "m4"
 HEAD = "V1,V2,V3,V4\n"
@@ -71,8 +71,8 @@ def test_the_official_naive_figures_are_reproduced_to_three_digits() -> None:
         pytest.skip("the M4 series are not on this machine")
     whole = read_competition(M4 / "Weekly-train.csv", M4 / "Weekly-test.csv", 13)
     assert len(whole.names) == 359
-    from quality.demand.members import naive  # noqa: PLC0415 - as above
-    from services.lab.bench.demand import _timed  # noqa: PLC0415 - without the forecasts, which take minutes
+    from millmark.quality.demand.members import naive  # noqa: PLC0415 - as above
+    from millmark.services.lab.bench.demand import _timed  # noqa: PLC0415 - without the forecasts, which take minutes
 
     found = _timed("naive", whole, 1, lambda past: naive(past, 13))
     assert found.mase == pytest.approx(2.777, abs=5e-4)

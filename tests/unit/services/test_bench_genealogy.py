@@ -8,12 +8,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from ledger.errors import InputError
-from ledger.provenance import Limits, Trace, recall, sort_lots, trace
-from ledger.store import Lineage, Store
-from services.lab.bench import genealogy
-from services.lab.bench.plant_store import Plant, draw_plant, write_plant
-from services.store import open_store
+from millmark.ledger.errors import InputError
+from millmark.ledger.provenance import Limits, Trace, recall, sort_lots, trace
+from millmark.ledger.store import Lineage, Store
+from millmark.services.lab.bench import genealogy
+from millmark.services.lab.bench.plant_store import Plant, draw_plant, write_plant
+from millmark.services.store import open_store
 
 LOTS, SEED = 600, 5
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ledger.chain.deploying import ask_until
-from ledger.errors import ChainUnreachableError
-from ledger.index import Follower
-from services.lab.bench.index_lag import IndexLag
-from services.lab.bench.network import MOST_BEHIND, NetworkRates, Side
+from millmark.ledger.chain.deploying import ask_until
+from millmark.ledger.errors import ChainUnreachableError
+from millmark.ledger.index import Follower
+from millmark.services.lab.bench.index_lag import IndexLag
+from millmark.services.lab.bench.network import MOST_BEHIND, NetworkRates, Side
 from tests.support.fake_chain import FakeChain
 from tests.support.stores import new_store
 

@@ -10,12 +10,12 @@ from typing import cast
 
 import pytest
 
-from ledger.chain import Chain
-from ledger.errors import ChainUnreachableError
-from ledger.store import Store
-from services.portal import Proofs
-from services.portal import proofs as proofs_module
-from services.serving.bounded_work import BoundedWork
+from millmark.ledger.chain import Chain
+from millmark.ledger.errors import ChainUnreachableError
+from millmark.ledger.store import Store
+from millmark.services.portal import Proofs
+from millmark.services.portal import proofs as proofs_module
+from millmark.services.serving.bounded_work import BoundedWork
 from tests.support.patience import MAX_S, wait_until
 from tests.support.stores import new_store
 

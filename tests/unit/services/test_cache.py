@@ -7,7 +7,7 @@ from threading import Barrier
 
 import pytest
 
-from services.cache import LruCache, StateCache
+from millmark.services.cache import LruCache, StateCache
 from tests.support.patience import MAX_S
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from ledger.chain import Chain, EmbeddedChain, Node, RpcError
-from ledger.keys import LocalSigner
-from services.text.chain_health import ROUNDS_REMEDY, STANDS_REMEDY, ChainHealth, observe_chain
+from millmark.ledger.chain import Chain, EmbeddedChain, Node, RpcError
+from millmark.ledger.keys import LocalSigner
+from millmark.services.text.chain_health import ROUNDS_REMEDY, STANDS_REMEDY, ChainHealth, observe_chain
 from tests.support.ledger_world import build_world
 from tests.support.rpc import lost
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ledger.verify import verify_bundle
-from ledger.verify.first import find_waits
-from ledger.verify.statement import say
-from ledger.verify.values import Party, Thing
-from services.check.entry import _told
+from millmark.ledger.verify import verify_bundle
+from millmark.ledger.verify.first import find_waits
+from millmark.ledger.verify.statement import say
+from millmark.ledger.verify.values import Party, Thing
+from millmark.services.check.entry import _told
 from tests.support.bundle_vector import vector_bytes, vector_now, vector_trust
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from ledger.errors import InputError
-from services.check import fixed
-from services.check.build import build_folder
-from services.check.fixed import list_sums, read_fixed, write_fixed
+from millmark.ledger.errors import InputError
+from millmark.services.check import fixed
+from millmark.services.check.build import build_folder
+from millmark.services.check.fixed import list_sums, read_fixed, write_fixed
 
 FILES = {"pyodide/pyodide.mjs": b"export {};\n", "licences/qr-LICENSE": b"do as you like\n"}
 CHECKOUT = Path(fixed.__file__).parent
@@ -88,7 +88,7 @@ def test_an_earlier_page_stays_where_another_cannot_be_packed(tmp_path: Path, mo
     (tmp_path / "page").mkdir()
     (tmp_path / "page" / "SHA256SUMS").write_text("earlier")
     shutil.copy(CHECKOUT / "fixed.sha256", tmp_path)
-    monkeypatch.setattr("services.check.build.read_fixed", lambda: read_fixed(tmp_path))
+    monkeypatch.setattr("millmark.services.check.build.read_fixed", lambda: read_fixed(tmp_path))
     with pytest.raises(InputError, match=r"fixed\.tar\.xz cannot be read"):
         build_folder(tmp_path / "page", memory=False)
     assert (tmp_path / "page" / "SHA256SUMS").read_text() == "earlier"

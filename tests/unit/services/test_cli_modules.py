@@ -6,7 +6,7 @@ import importlib
 
 import typer
 
-from services.cli import COMMANDS, build_app
+from millmark.services.cli import COMMANDS, build_app
 
 
 def test_each_module_registers_the_commands_it_is_said_to() -> None:

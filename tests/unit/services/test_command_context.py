@@ -9,17 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from ledger.chain import Chain, Node, write_deployment
-from ledger.errors import StoreBusyError
-from ledger.index import Follower
-from ledger.records import Contract
-from ledger.store import Feed, Position, Store
-from ledger.store.outbox import Outbox
-from ledger.store.outbox_adoption import next_nonce
-from ledger.submit import adopt_records
-from services.commands import chain as chain_commands
-from services.commands.context import Context
-from services.settings import Settings
+from millmark.ledger.chain import Chain, Node, write_deployment
+from millmark.ledger.errors import StoreBusyError
+from millmark.ledger.index import Follower
+from millmark.ledger.records import Contract
+from millmark.ledger.store import Feed, Position, Store
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_adoption import next_nonce
+from millmark.ledger.submit import adopt_records
+from millmark.services.commands import chain as chain_commands
+from millmark.services.commands.context import Context
+from millmark.services.settings import Settings
 from tests.support.command_line import Runner
 from tests.support.recording_site import Site, open_site
 from tests.support.stores import copy_database, new_store
@@ -145,7 +145,7 @@ def test_the_status_says_that_the_ledger_was_set_back(
     record(site, 1)
     opened = beside(site, tmp_path, site.world.chain)
     monkeypatch.setattr(chain_commands, "open_context", lambda *_, **__: nullcontext(opened))
-    monkeypatch.setattr("ledger.submit.standing.is_set_back", lambda *_: True)
+    monkeypatch.setattr("millmark.ledger.submit.standing.is_set_back", lambda *_: True)
     code, out, _ = Runner(tmp_path, monkeypatch, capsys)("status")
     assert code == 1
     assert f"`millmark outbox reopen 0x{site.signer.address.hex()}`" in out

@@ -11,11 +11,11 @@ from importlib.metadata import version
 
 import pytest
 
-from ledger.terminal import is_coloured, paint
-from services import cli, entry
-from services.cli import COMMANDS, COMPLETING, PANELS
-from services.help import find_help
-from services.text.shortening import shorten
+from millmark.ledger.terminal import is_coloured, paint
+from millmark.services import cli, entry
+from millmark.services.cli import COMMANDS, COMPLETING, PANELS
+from millmark.services.help import find_help
+from millmark.services.text.shortening import shorten
 
 GREEN, RED, PLAIN = "\x1b[32m", "\x1b[31m", "\x1b[39m"
 LOT = "https://id.gs1.org/01/09506000134352/21/"

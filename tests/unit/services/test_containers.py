@@ -16,13 +16,13 @@ import pytest
 import yaml  # type: ignore[import-untyped]  # it has no stubs
 from typer.main import get_command
 
-from ledger.store.database import build_engine
-from services.cli import app
-from services.gateway import build_policy
-from services.home.settings_text import company_settings, operator_settings
-from services.node.config import read_config
-from services.serving.check_health import check_health
-from services.settings import SETTINGS_FILE, Settings, read_settings
+from millmark.ledger.store.database import build_engine
+from millmark.services.cli import app
+from millmark.services.gateway import build_policy
+from millmark.services.home.settings_text import company_settings, operator_settings
+from millmark.services.node.config import read_config
+from millmark.services.serving.check_health import check_health
+from millmark.services.settings import SETTINGS_FILE, Settings, read_settings
 from tests.support.requirements import PROJECT, build_environment, read_lock
 
 ROOT = Path(__file__).parents[3]
@@ -140,7 +140,7 @@ def test_every_service_that_stays_is_asked_whether_it_is_healthy() -> None:
         check = service["healthcheck"]
         if name in OURS:
             *module, url = check["test"]
-            assert module == ["CMD", "python", "-m", "services.serving.check_health"]
+            assert module == ["CMD", "python", "-m", "millmark.services.serving.check_health"]
             assert re.fullmatch(r"https?://[\w.-]+:\d+/(health|ready)", url)
         else:
             assert check["test"][:2] == ["CMD", "pg_isready"]

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from ledger.errors import StoreError
-from ledger.store import Rows, Store
-from services.check.build import MANIFEST
-from services.directory.repository import DirectoryEntryRow
-from services.gateway.copies_watch import CopiesWatch
-from services.portal.check_page import CheckPage
-from services.serving.logs import build_logger
-from services.serving.partner_requests import UnansweredError
+from millmark.ledger.errors import StoreError
+from millmark.ledger.store import Rows, Store
+from millmark.services.check.build import MANIFEST
+from millmark.services.directory.repository import DirectoryEntryRow
+from millmark.services.gateway.copies_watch import CopiesWatch
+from millmark.services.portal.check_page import CheckPage
+from millmark.services.serving.logs import build_logger
+from millmark.services.serving.partner_requests import UnansweredError
 from tests.support.stores import new_store
 
 OWN = b"ab  check.js\ncd  index.html\n"

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from services.lab.demo.demand import COMING, SCORED, WEEKS, Demand, forecast_demand
-from services.planning.forecast.document import parse_forecast
-from services.planning.forecast.weeks import begin_s, week_text
-from services.products.loading import Catalogue
+from millmark.services.lab.demo.demand import COMING, SCORED, WEEKS, Demand, forecast_demand
+from millmark.services.planning.forecast.document import parse_forecast
+from millmark.services.planning.forecast.weeks import begin_s, week_text
+from millmark.services.products.loading import Catalogue
 from tests.support.demand_home import open_demand_home
 from tests.support.gateway_client import Caller
 from tests.support.portal_site import SESSION, Browser

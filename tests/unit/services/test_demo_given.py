@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from ledger.errors import InputError
-from ledger.products import Product
-from services.lab.demo.calendars import write_calendar
-from services.lab.demo.given import Given, read_given
-from services.planning.calendar import parse_calendar
-from services.products import Catalogue
+from millmark.ledger.errors import InputError
+from millmark.ledger.products import Product
+from millmark.services.lab.demo.calendars import write_calendar
+from millmark.services.lab.demo.given import Given, read_given
+from millmark.services.planning.calendar import parse_calendar
+from millmark.services.products import Catalogue
 
 HEAD = "material,stroke_mm,hardening,finish,bearings,engraving,due_hours"
 LINE = "42CrMo4,80,none,ground,aluminium-tin,Mara,20"

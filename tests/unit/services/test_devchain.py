@@ -9,10 +9,10 @@ from typing import Any
 import httpx
 import pytest
 
-from ledger.chain import EmbeddedChain, RpcError, Transport
-from ledger.chain.embedded import CHAIN_ID
-from ledger.errors import ChainUnreachableError
-from services.devchain import create_devchain
+from millmark.ledger.chain import EmbeddedChain, RpcError, Transport
+from millmark.ledger.chain.embedded import CHAIN_ID
+from millmark.ledger.errors import ChainUnreachableError
+from millmark.services.devchain import create_devchain
 from tests.support.rpc import ScriptedNode, lost
 
 

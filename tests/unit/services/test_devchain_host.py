@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from ledger.errors import SettingsError
-from services.devchain import JournaledChain, discard_journal, host_journal
-from services.settings import read_settings
+from millmark.ledger.errors import SettingsError
+from millmark.services.devchain import JournaledChain, discard_journal, host_journal
+from millmark.services.settings import read_settings
 
 
 @pytest.mark.parametrize(

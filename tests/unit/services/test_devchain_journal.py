@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from ledger.canonical import canonical_json, sha256
-from ledger.chain import Chain, EmbeddedChain, Node, RpcError, find_profile
-from ledger.errors import SettingsError, StoreDamagedError
-from ledger.records import Contract
-from ledger.seals import parse_extra
-from ledger.store.outbox import Outbox
-from services.devchain import JournaledChain
+from millmark.ledger.canonical import canonical_json, sha256
+from millmark.ledger.chain import Chain, EmbeddedChain, Node, RpcError, find_profile
+from millmark.ledger.errors import SettingsError, StoreDamagedError
+from millmark.ledger.records import Contract
+from millmark.ledger.seals import parse_extra
+from millmark.ledger.store.outbox import Outbox
+from millmark.services.devchain import JournaledChain
 from tests.support.ledger_world import LedgerWorld, build_world, verify_final
 from tests.support.stores import new_store
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from services.audit.files import list_files
-from services.store import open_store
+from millmark.services.audit.files import list_files
+from millmark.services.store import open_store
 from tests.support.command_line import Runner
 from tests.unit.ledger.test_evidence_files import _STREAM, add, files_in
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from ledger.errors import InputError, SettingsError
-from services.backup import copy_sqlite
-from services.evidence_copies import DATABASE, EVIDENCE, copy_evidence, verify_evidence
-from services.store import open_store
+from millmark.ledger.errors import InputError, SettingsError
+from millmark.services.backup import copy_sqlite
+from millmark.services.evidence_copies import DATABASE, EVIDENCE, copy_evidence, verify_evidence
+from millmark.services.store import open_store
 from tests.unit.ledger.test_evidence_files import add, files_in
 
 

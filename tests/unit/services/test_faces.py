@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from ledger.records import Gate, NoteKind
-from ledger.verify import Section, describe
-from ledger.verify.wording import LANGUAGES, words_of
+from millmark.ledger.records import Gate, NoteKind
+from millmark.ledger.verify import Section, describe
+from millmark.ledger.verify.wording import LANGUAGES, words_of
 from tests.support.gateway_client import LINK
 from tests.support.stores import new_store
 from tests.support.story import (
@@ -280,7 +280,7 @@ def test_an_order_tells_what_stops_its_lots_or_has_them_wait(tmp_path: Path, lan
 
 
 def test_a_story_that_is_too_long_to_tell_is_said_to_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ledger.provenance.statements.MAX_RECORDS", 6)
+    monkeypatch.setattr("millmark.ledger.provenance.statements.MAX_RECORDS", 6)
     story = refuted_and_certified_again()
     with new_store(tmp_path) as store:
         site = StorySite(store, story, tell(story, PART, names={PART: LINK}))

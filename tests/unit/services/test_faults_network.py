@@ -9,22 +9,22 @@ from pathlib import Path
 
 import pytest
 
-from ledger.chain import EmbeddedChain, find_profile
-from ledger.errors import InputError
-from ledger.index import Follower
-from ledger.store import Store
-from ledger.store.outbox import Outbox
-from ledger.submit import Submitter
-from services.lab.faults.ledger_check import LedgerCheck
-from services.lab.faults.network.company import event_of
-from services.lab.faults.network.gates import raise_head
-from services.lab.faults.network.judge import CompanyAccount, Judgement, judge
-from services.lab.faults.network.part import Injected, Part
-from services.lab.faults.network.run import read_parts, sum_up
-from services.lab.faults.network.scenarios import FAULTS
-from services.lab.faults.runs import NETWORK_RUNS, run_faults
-from services.lab.faults.workload import found_site
-from services.store import open_store
+from millmark.ledger.chain import EmbeddedChain, find_profile
+from millmark.ledger.errors import InputError
+from millmark.ledger.index import Follower
+from millmark.ledger.store import Store
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.submit import Submitter
+from millmark.services.lab.faults.ledger_check import LedgerCheck
+from millmark.services.lab.faults.network.company import event_of
+from millmark.services.lab.faults.network.gates import raise_head
+from millmark.services.lab.faults.network.judge import CompanyAccount, Judgement, judge
+from millmark.services.lab.faults.network.part import Injected, Part
+from millmark.services.lab.faults.network.run import read_parts, sum_up
+from millmark.services.lab.faults.network.scenarios import FAULTS
+from millmark.services.lab.faults.runs import NETWORK_RUNS, run_faults
+from millmark.services.lab.faults.workload import found_site
+from millmark.services.store import open_store
 
 RIGHT = LedgerCheck(5, 5, 0, 0, 0, 0, 0, 0, True, True)
 PART = Part("geth", "1.13.15", (Injected("kill", 3.0, 2.0, 1.0),), RIGHT, 2, 3, 4, {"indexing: chain-behind": 1}, ())

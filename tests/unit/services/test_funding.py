@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from ledger.chain import Chain, Transport, find_profile
-from ledger.keys import LocalSigner, to_checksum, write_private
-from ledger.store import Store
-from services.commands import context
-from services.commands.funding import tell_fees
-from services.serving.funds_watch import LOW_CODE, FundsWatch
-from services.serving.logs import build_logger
+from millmark.ledger.chain import Chain, Transport, find_profile
+from millmark.ledger.keys import LocalSigner, to_checksum, write_private
+from millmark.ledger.store import Store
+from millmark.services.commands import context
+from millmark.services.commands.funding import tell_fees
+from millmark.services.serving.funds_watch import LOW_CODE, FundsWatch
+from millmark.services.serving.logs import build_logger
 from tests.support.blocks import block
 from tests.support.command_line import Runner
 from tests.support.ledger_world import LedgerWorld, build_world

@@ -14,20 +14,20 @@ from fastapi import FastAPI
 from starlette.types import Receive, Send
 from starlette.types import Scope as AsgiScope
 
-from ledger.records import ALL_ROLES, Role
-from ledger.store import Rows, Store
-from ledger.store.rows import ParticipantRow
-from services.access import CredentialKind, Scope
-from services.access.credentials import issue
-from services.access.repository import AccessRepository
-from services.access.rules import PUBLIC, Rule
-from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
-from services.gateway.docs import access
-from services.gateway.docs.access import build_access_table, replace_table
-from services.gateway.http.policy import Auth
-from services.gateway.http.route_table import Route, RouteTable
-from services.gateway.http.routes import Routes
-from services.gateway.recording.writes import WRITES
+from millmark.ledger.records import ALL_ROLES, Role
+from millmark.ledger.store import Rows, Store
+from millmark.ledger.store.rows import ParticipantRow
+from millmark.services.access import CredentialKind, Scope
+from millmark.services.access.credentials import issue
+from millmark.services.access.repository import AccessRepository
+from millmark.services.access.rules import PUBLIC, Rule
+from millmark.services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
+from millmark.services.gateway.docs import access
+from millmark.services.gateway.docs.access import build_access_table, replace_table
+from millmark.services.gateway.http.policy import Auth
+from millmark.services.gateway.http.route_table import Route, RouteTable
+from millmark.services.gateway.http.routes import Routes
+from millmark.services.gateway.recording.writes import WRITES
 from tests.support.fake_world import build_world
 from tests.support.figures import Tell
 from tests.support.gateway_client import Caller

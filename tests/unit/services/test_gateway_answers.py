@@ -14,11 +14,11 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from ledger.events import HISTORY_EVENTS, Event, struct_of
-from ledger.provenance.answers import OrderTrace, Trace
-from ledger.provenance.jsonform import Printable
-from ledger.provenance.recall_answers import Recall
-from services.gateway.http.schemas import model_of
+from millmark.ledger.events import HISTORY_EVENTS, Event, struct_of
+from millmark.ledger.provenance.answers import OrderTrace, Trace
+from millmark.ledger.provenance.jsonform import Printable
+from millmark.ledger.provenance.recall_answers import Recall
+from millmark.services.gateway.http.schemas import model_of
 from tests.support.event_data import logged
 
 _ANY_JSON = st.recursive(

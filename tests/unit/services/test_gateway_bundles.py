@@ -10,19 +10,19 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ledger.bundle import MEDIA_TYPE, digest_of, parse_bundle
-from ledger.index import Follower
-from ledger.names import NameKey
-from ledger.provenance import build_bundle
-from ledger.records import ALL_ROLES
-from ledger.store import Registry
-from ledger.store.outbox import Outbox
-from ledger.trust import Validator, Validators, parse_trust
-from ledger.verify import verify_bundle
-from services.access import Scope, new_api_key
-from services.gateway import GatewayParts, build_policy, create_gateway
-from services.gateway.http.policy import Auth
-from services.portal.proofs import Proof, Proofs
+from millmark.ledger.bundle import MEDIA_TYPE, digest_of, parse_bundle
+from millmark.ledger.index import Follower
+from millmark.ledger.names import NameKey
+from millmark.ledger.provenance import build_bundle
+from millmark.ledger.records import ALL_ROLES
+from millmark.ledger.store import Registry
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.trust import Validator, Validators, parse_trust
+from millmark.ledger.verify import verify_bundle
+from millmark.services.access import Scope, new_api_key
+from millmark.services.gateway import GatewayParts, build_policy, create_gateway
+from millmark.services.gateway.http.policy import Auth
+from millmark.services.portal.proofs import Proof, Proofs
 from tests.support.gateway_client import Caller, running
 from tests.support.patience import wait_until
 from tests.support.recording_site import PART, Site, open_site

@@ -12,14 +12,14 @@ import httpx
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from ledger import provenance
-from ledger.store import Store
-from services.access import Principal, new_api_key
-from services.access import Scope as Permission
-from services.access.rules import Rule
-from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
-from services.gateway.http.costly_requests import BYTES_PER_TOKEN, PER_CALLER, CostlyRequests
-from services.gateway.http.errors import BusyError, RateLimitedError
+from millmark.ledger import provenance
+from millmark.ledger.store import Store
+from millmark.services.access import Principal, new_api_key
+from millmark.services.access import Scope as Permission
+from millmark.services.access.rules import Rule
+from millmark.services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
+from millmark.services.gateway.http.costly_requests import BYTES_PER_TOKEN, PER_CALLER, CostlyRequests
+from millmark.services.gateway.http.errors import BusyError, RateLimitedError
 from tests.support.fake_world import build_world
 from tests.support.patience import MAX_S, wait_until
 from tests.support.sign_in import NOW_S, ORIGIN

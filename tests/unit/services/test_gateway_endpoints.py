@@ -8,8 +8,8 @@ from urllib.parse import quote
 
 import pytest
 
-from ledger.provenance import Direction, certificate, recall, trace
-from services.gateway import GatewayParts, build_policy, create_gateway
+from millmark.ledger.provenance import Direction, certificate, recall, trace
+from millmark.services.gateway import GatewayParts, build_policy, create_gateway
 from tests.support.fake_world import World
 from tests.support.gateway_client import LINK, SLASHED, Caller
 

@@ -10,17 +10,17 @@ from urllib.parse import quote
 
 import pytest
 
-from ledger.evidence import build_leaf_data
-from ledger.merkle import leaf_hash
-from ledger.store import Book, Store
-from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
-from services.gateway.epcis import capture as capture_module
-from services.gateway.epcis.capture import CAPTURE
-from services.gateway.epcis.endpoints import EVENTS
-from services.gateway.epcis.negotiation import MAX_EVENTS
-from services.interop.epcis.capture_jobs import stream_of
-from services.interop.epcis.documents import hash_events
-from services.interop.epcis.event_queries import CONTEXT
+from millmark.ledger.evidence import build_leaf_data
+from millmark.ledger.merkle import leaf_hash
+from millmark.ledger.store import Book, Store
+from millmark.services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
+from millmark.services.gateway.epcis import capture as capture_module
+from millmark.services.gateway.epcis.capture import CAPTURE
+from millmark.services.gateway.epcis.endpoints import EVENTS
+from millmark.services.gateway.epcis.negotiation import MAX_EVENTS
+from millmark.services.interop.epcis.capture_jobs import stream_of
+from millmark.services.interop.epcis.documents import hash_events
+from millmark.services.interop.epcis.event_queries import CONTEXT
 from tests.support.epcis_events import LINK, THING, Json, capture, document, event, find, found, statuses
 from tests.support.gateway_client import Caller
 from tests.support.interop import CORPUS, GS1_TWICE

@@ -11,13 +11,13 @@ import httpx
 import jsonschema_rs
 import pytest
 
-from services.access import SignIn
-from services.gateway import GatewayParts, build_policy, create_gateway
-from services.gateway.epcis.endpoints import EVENTS
-from services.gateway.epcis.named_queries import QUERIES
-from services.gateway.epcis.schemas import QUERY_EXAMPLE
-from services.gateway.http.policy import Auth
-from services.interop.epcis.query_parameters import PARAMETERS
+from millmark.services.access import SignIn
+from millmark.services.gateway import GatewayParts, build_policy, create_gateway
+from millmark.services.gateway.epcis.endpoints import EVENTS
+from millmark.services.gateway.epcis.named_queries import QUERIES
+from millmark.services.gateway.epcis.schemas import QUERY_EXAMPLE
+from millmark.services.gateway.http.policy import Auth
+from millmark.services.interop.epcis.query_parameters import PARAMETERS
 from tests.support.epcis_events import THING, WORLD, capture, document, find, found
 from tests.support.fake_world import COORDINATOR, SMITH, build_world
 from tests.support.gateway_client import Caller

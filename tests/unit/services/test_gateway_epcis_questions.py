@@ -9,16 +9,16 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from ledger.canonical import canonical_json
-from ledger.events.lots import LotReceived
-from ledger.ids import Identity, SubjectKind
-from ledger.store import Book
-from services.access import SignIn
-from services.gateway import GatewayParts, build_policy, create_gateway
-from services.gateway.epcis.capture import CAPTURE
-from services.gateway.epcis.endpoints import EVENTS
-from services.gateway.http.policy import Auth
-from services.interop.epcis import event_queries as epcis_queries
+from millmark.ledger.canonical import canonical_json
+from millmark.ledger.events.lots import LotReceived
+from millmark.ledger.ids import Identity, SubjectKind
+from millmark.ledger.store import Book
+from millmark.services.access import SignIn
+from millmark.services.gateway import GatewayParts, build_policy, create_gateway
+from millmark.services.gateway.epcis.capture import CAPTURE
+from millmark.services.gateway.epcis.endpoints import EVENTS
+from millmark.services.gateway.http.policy import Auth
+from millmark.services.interop.epcis import event_queries as epcis_queries
 from tests.support.epcis_events import LINK, PARTY, THING, WORLD, capture, document, event, find, found, statuses
 from tests.support.fake_chain import digest
 from tests.support.fake_ledger import PIECE

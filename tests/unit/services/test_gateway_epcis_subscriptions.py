@@ -14,18 +14,18 @@ from typing import Any
 import httpx
 import pytest
 
-from ledger.store import Store
-from services.access import CredentialKind, Scope, SignIn, new_api_key, revoke
-from services.gateway import GatewayParts, build_policy, create_gateway
-from services.gateway.epcis import QuerySource, standing_queries
-from services.gateway.epcis.named_queries import QUERIES
-from services.gateway.epcis.standing_queries import MAX_PER_COMPANY, MAX_PER_QUERY
-from services.gateway.http.policy import Auth
-from services.interop.epcis.schema import document_faults
-from services.serving.logs import build_logger
-from services.webhooks.dispatcher import DeliveryPolicy, Dispatcher
-from services.webhooks.repository import WebhookRepository
-from services.webhooks.subscriptions import State, Subscriber, Subscriptions
+from millmark.ledger.store import Store
+from millmark.services.access import CredentialKind, Scope, SignIn, new_api_key, revoke
+from millmark.services.gateway import GatewayParts, build_policy, create_gateway
+from millmark.services.gateway.epcis import QuerySource, standing_queries
+from millmark.services.gateway.epcis.named_queries import QUERIES
+from millmark.services.gateway.epcis.standing_queries import MAX_PER_COMPANY, MAX_PER_QUERY
+from millmark.services.gateway.http.policy import Auth
+from millmark.services.interop.epcis.schema import document_faults
+from millmark.services.serving.logs import build_logger
+from millmark.services.webhooks.dispatcher import DeliveryPolicy, Dispatcher
+from millmark.services.webhooks.repository import WebhookRepository
+from millmark.services.webhooks.subscriptions import State, Subscriber, Subscriptions
 from tests.support.epcis_events import capture, document, event
 from tests.support.fake_world import COORDINATOR, SMITH, build_world
 from tests.support.gateway_client import Caller

@@ -9,11 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.store import Store
-from services.interop.epcis.capture import Status, Validation
-from services.interop.epcis.capture_jobs import _Event, _terms
-from services.interop.epcis.documents import Event
-from services.interop.epcis.repository import EpcisEventRow, EpcisRepository, EpcisTermRow, EventQuery, TermCondition
+from millmark.ledger.store import Store
+from millmark.services.interop.epcis.capture import Status, Validation
+from millmark.services.interop.epcis.capture_jobs import _Event, _terms
+from millmark.services.interop.epcis.documents import Event
+from millmark.services.interop.epcis.repository import (
+    EpcisEventRow,
+    EpcisRepository,
+    EpcisTermRow,
+    EventQuery,
+    TermCondition,
+)
 from tests.support.stores import new_store, scratch
 
 FIELDS, VALUES = ("bizStep", "epc"), ("a", "b", "c")

@@ -14,16 +14,16 @@ from typing import Any
 import httpx
 import pytest
 
-from ledger.events.lots import LotReceived
-from ledger.store import Store
-from services.access import Scope, SignIn
-from services.access.credentials import CredentialKind, new_api_key, revoke
-from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
-from services.gateway.api import events as events_module
-from services.gateway.http.policy import Auth
-from services.serving.server import build_server, listen, serve_on
-from services.webhooks.repository import WebhookRepository
-from services.webhooks.subscriptions import MAX_WEBHOOKS
+from millmark.ledger.events.lots import LotReceived
+from millmark.ledger.store import Store
+from millmark.services.access import Scope, SignIn
+from millmark.services.access.credentials import CredentialKind, new_api_key, revoke
+from millmark.services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
+from millmark.services.gateway.api import events as events_module
+from millmark.services.gateway.http.policy import Auth
+from millmark.services.serving.server import build_server, listen, serve_on
+from millmark.services.webhooks.repository import WebhookRepository
+from millmark.services.webhooks.subscriptions import MAX_WEBHOOKS
 from tests.support.fake_chain import digest
 from tests.support.fake_ledger import PIECE
 from tests.support.fake_things import NONE

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from ledger.errors import SettingsError
-from ledger.store import Book
-from services.commands.gateway import _notes_drift
-from services.gateway import GatewayParts, build_policy, create_gateway
-from services.gateway.feedback import Feedback
-from services.gateway.recording import Recorder
-from services.planning.feedback.setpoints import NoSetpoints
-from services.serving.logs import build_logger
-from services.settings import Settings
+from millmark.ledger.errors import SettingsError
+from millmark.ledger.store import Book
+from millmark.services.commands.gateway import _notes_drift
+from millmark.services.gateway import GatewayParts, build_policy, create_gateway
+from millmark.services.gateway.feedback import Feedback
+from millmark.services.gateway.recording import Recorder
+from millmark.services.planning.feedback.setpoints import NoSetpoints
+from millmark.services.serving.logs import build_logger
+from millmark.services.settings import Settings
 from tests.support.gateway_client import Caller
 from tests.support.recording_site import Site, open_site
 

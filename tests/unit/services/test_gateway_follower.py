@@ -12,15 +12,15 @@ from typing import Any
 import httpx
 import pytest
 
-from ledger.errors import ChainUnreachableError
-from ledger.events.registry import ParticipantAdmitted
-from ledger.records import Contract
-from ledger.store import Rows, Store
-from ledger.store.outbox import Entry, Outbox
-from services.gateway import GatewayParts, build_policy, create_gateway
-from services.gateway.follower import FollowerThread
-from services.gateway.http.errors import StaleIndexError
-from services.serving.logs import build_logger
+from millmark.ledger.errors import ChainUnreachableError
+from millmark.ledger.events.registry import ParticipantAdmitted
+from millmark.ledger.records import Contract
+from millmark.ledger.store import Rows, Store
+from millmark.ledger.store.outbox import Entry, Outbox
+from millmark.services.gateway import GatewayParts, build_policy, create_gateway
+from millmark.services.gateway.follower import FollowerThread
+from millmark.services.gateway.http.errors import StaleIndexError
+from millmark.services.serving.logs import build_logger
 from tests.support.fake_ledger import FakeLedger
 from tests.support.gateway_client import Caller, ServedChain
 from tests.support.patience import MAX_S

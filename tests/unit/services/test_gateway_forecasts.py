@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import pytest
 
-from ledger.evidence import EvidenceEntry, LeafKind, build_leaf_data
-from ledger.merkle import leaf_hash
-from ledger.store import Book
-from services.gateway import GatewayParts, build_policy, create_gateway
-from services.planning.forecast.document import ForecastDocument, seal_of
-from services.planning.forecast.making import make_forecast
-from services.planning.forecast.preferences import Preferences, keep_preferences
-from services.planning.forecast.repository import ForecastRepository, ForecastRow
+from millmark.ledger.evidence import EvidenceEntry, LeafKind, build_leaf_data
+from millmark.ledger.merkle import leaf_hash
+from millmark.ledger.store import Book
+from millmark.services.gateway import GatewayParts, build_policy, create_gateway
+from millmark.services.planning.forecast.document import ForecastDocument, seal_of
+from millmark.services.planning.forecast.making import make_forecast
+from millmark.services.planning.forecast.preferences import Preferences, keep_preferences
+from millmark.services.planning.forecast.repository import ForecastRepository, ForecastRow
 from tests.support.forecast_samples import IDENTITY, cut, sample
 from tests.support.gateway_client import Caller
 from tests.support.stores import new_store

@@ -12,13 +12,13 @@ import pytest
 from fastapi import FastAPI, Response
 from pydantic import BaseModel
 
-from ledger.errors import InputError, StoreBusyError, StoreError
-from ledger.store import Store
-from services.access.rules import Rule
-from services.gateway import GatewayParts, build_policy, create_gateway
-from services.gateway.http.idempotency import KEEP_S, Idempotent
-from services.gateway.http.route_table import Route
-from services.idempotency.repository import AnswerRepository, AnswerRow
+from millmark.ledger.errors import InputError, StoreBusyError, StoreError
+from millmark.ledger.store import Store
+from millmark.services.access.rules import Rule
+from millmark.services.gateway import GatewayParts, build_policy, create_gateway
+from millmark.services.gateway.http.idempotency import KEEP_S, Idempotent
+from millmark.services.gateway.http.route_table import Route
+from millmark.services.idempotency.repository import AnswerRepository, AnswerRow
 from tests.support.gateway_client import Caller
 from tests.support.patience import MAX_S
 from tests.support.stores import new_store

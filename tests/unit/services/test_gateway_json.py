@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from sqlalchemy import MetaData, select
 
-from ledger.store import Store
-from services.gateway import GatewayParts, build_policy, create_gateway
-from services.gateway.relay import Relay
+from millmark.ledger.store import Store
+from millmark.services.gateway import GatewayParts, build_policy, create_gateway
+from millmark.services.gateway.relay import Relay
 from tests.support.figures import Tell
 from tests.support.gateway_client import Caller
 from tests.support.recording_site import open_site

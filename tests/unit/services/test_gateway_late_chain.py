@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from ledger.chain import Node
-from ledger.chain.late import LateChain, connect_or_wait
-from ledger.errors import ChainUnreachableError, WrongChainError
-from services.gateway import GatewayParts, build_policy, create_gateway
+from millmark.ledger.chain import Node
+from millmark.ledger.chain.late import LateChain, connect_or_wait
+from millmark.ledger.errors import ChainUnreachableError, WrongChainError
+from millmark.services.gateway import GatewayParts, build_policy, create_gateway
 from tests.support.gateway_client import running
 from tests.support.ledger_world import LedgerWorld, build_world
 from tests.support.patience import wait_until

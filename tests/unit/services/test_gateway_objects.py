@@ -12,12 +12,12 @@ import httpx
 import jsonschema_rs
 import pytest
 
-from ledger.merkle import verify_consistency, verify_inclusion
-from ledger.store import Rows, Store
-from ledger.store.rows import AnchorRow, AssignmentRow, ParticipantRow, StreamRow
-from services.access import Scope, new_api_key
-from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
-from services.gateway.http.policy import Auth
+from millmark.ledger.merkle import verify_consistency, verify_inclusion
+from millmark.ledger.store import Rows, Store
+from millmark.ledger.store.rows import AnchorRow, AssignmentRow, ParticipantRow, StreamRow
+from millmark.services.access import Scope, new_api_key
+from millmark.services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
+from millmark.services.gateway.http.policy import Auth
 from tests.support.fake_world import (
     AUDITOR,
     BUYER,

@@ -16,19 +16,19 @@ import pytest
 import schemathesis
 from fastapi.routing import APIRoute
 
-from ledger.bundle import MEDIA_TYPE
-from ledger.ids import canonical_identifier
-from ledger.provenance import Certificate, OrderTrace, Recall, Trace
-from ledger.provenance.jsonform import Printable
-from services.gateway import GatewayParts, build_policy, create_gateway
-from services.gateway.api.credentials import CREDENTIAL_MEDIA, DID_MEDIA
-from services.gateway.api.documents import SEALED_MEDIA_TYPE
-from services.gateway.api.monitoring import Health, Ready
-from services.gateway.api.status import GatewayStatus
-from services.gateway.http.example_values import IDENTIFIER
-from services.gateway.http.problems import Problem
-from services.gateway.http.schemas import model_of
-from services.interop.contexts.published import CONTEXT_MEDIA
+from millmark.ledger.bundle import MEDIA_TYPE
+from millmark.ledger.ids import canonical_identifier
+from millmark.ledger.provenance import Certificate, OrderTrace, Recall, Trace
+from millmark.ledger.provenance.jsonform import Printable
+from millmark.services.gateway import GatewayParts, build_policy, create_gateway
+from millmark.services.gateway.api.credentials import CREDENTIAL_MEDIA, DID_MEDIA
+from millmark.services.gateway.api.documents import SEALED_MEDIA_TYPE
+from millmark.services.gateway.api.monitoring import Health, Ready
+from millmark.services.gateway.api.status import GatewayStatus
+from millmark.services.gateway.http.example_values import IDENTIFIER
+from millmark.services.gateway.http.problems import Problem
+from millmark.services.gateway.http.schemas import model_of
+from millmark.services.interop.contexts.published import CONTEXT_MEDIA
 from tests.support.fake_world import World, build_bad_world
 from tests.support.gateway_client import Caller, build_linked_world
 from tests.support.stores import new_store

@@ -12,13 +12,13 @@ from fastapi import Response
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.provenance.jsonform import Printable
-from ledger.store import Store
-from services.access.rules import Rule
-from services.gateway import GatewayParts, build_policy, create_gateway
-from services.gateway.http.errors import CursorError
-from services.gateway.http.paging import MAX_ITEMS, Key, Pager, Paging, page_of
-from services.gateway.http.route_table import Route
+from millmark.ledger.provenance.jsonform import Printable
+from millmark.ledger.store import Store
+from millmark.services.access.rules import Rule
+from millmark.services.gateway import GatewayParts, build_policy, create_gateway
+from millmark.services.gateway.http.errors import CursorError
+from millmark.services.gateway.http.paging import MAX_ITEMS, Key, Pager, Paging, page_of
+from millmark.services.gateway.http.route_table import Route
 from tests.support.gateway_client import Caller
 from tests.support.stores import new_store
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from ledger.errors import SettingsError
-from services.gateway import build_policy
-from services.gateway.http.policy import Auth
-from services.settings import Settings
+from millmark.ledger.errors import SettingsError
+from millmark.services.gateway import build_policy
+from millmark.services.gateway.http.policy import Auth
+from millmark.services.settings import Settings
 from tests.support.sign_in import ORIGIN
 
 HOST = "gateway.example"

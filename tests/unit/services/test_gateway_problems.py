@@ -13,8 +13,8 @@ from fastapi.dependencies.utils import get_flat_params
 from fastapi.params import Param
 from fastapi.routing import APIRoute
 
-import ledger.errors
-from ledger.errors import (
+import millmark.ledger.errors
+from millmark.ledger.errors import (
     ChainError,
     ChainUnreachableError,
     ContractRefusedError,
@@ -31,12 +31,12 @@ from ledger.errors import (
     StoreError,
     WrongChainError,
 )
-from services.access.rules import PUBLIC
-from services.audit import AuditError, AuditTamperedError
-from services.gateway import GatewayParts, build_policy, create_gateway
-from services.gateway.http.problems import build_problem
-from services.gateway.http.route_table import Route
-from services.store import open_store
+from millmark.services.access.rules import PUBLIC
+from millmark.services.audit import AuditError, AuditTamperedError
+from millmark.services.gateway import GatewayParts, build_policy, create_gateway
+from millmark.services.gateway.http.problems import build_problem
+from millmark.services.gateway.http.route_table import Route
+from millmark.services.store import open_store
 from tests.support.fake_world import World
 from tests.support.gateway_client import Caller
 
@@ -200,7 +200,7 @@ _ARGUMENTS: dict[type[MillmarkError], tuple[Any, ...]] = {
 
 def test_every_failure_of_the_ledger_is_a_problem() -> None:
     for kind in _classes(MillmarkError):
-        if kind.__module__ != ledger.errors.__name__:
+        if kind.__module__ != millmark.ledger.errors.__name__:
             continue
         found = build_problem(kind(*_ARGUMENTS.get(kind, ("cause",))), "r")
         assert 400 <= found.status < 600

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from ledger.provenance import Direction, Limits, open_reader, trace
-from ledger.store import Book
-from services.gateway.api.provenance import CachedTraces
+from millmark.ledger.provenance import Direction, Limits, open_reader, trace
+from millmark.ledger.store import Book
+from millmark.services.gateway.api.provenance import CachedTraces
 from tests.support.fake_world import BUYER, CARRIER, NAMES, SMITH, World, build_world
 from tests.support.stores import new_store
 

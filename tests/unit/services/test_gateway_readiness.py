@@ -19,20 +19,20 @@ import pytest
 import structlog
 from sqlalchemy.exc import DatabaseError
 
-from ledger.errors import ChainUnreachableError, StoreDamagedError, StoreError, WrongChainError
-from ledger.store import Store
-from ledger.store.outbox import Entry, Outbox
-from ledger.store.process_identity import describe_process
-from services.audit import Access, AuditLog, read_audit
-from services.audit.log import RESUMED
-from services.gateway import GatewayParts, build_policy, create_gateway
-from services.gateway import follower as follower_module
-from services.gateway import readiness as readiness_module
-from services.gateway.follower import FollowerThread
-from services.gateway.http.policy import Auth
-from services.gateway.readiness import HANGS_S, Readiness
-from services.serving.failed_records import FailedRecords
-from services.serving.loop import Loop
+from millmark.ledger.errors import ChainUnreachableError, StoreDamagedError, StoreError, WrongChainError
+from millmark.ledger.store import Store
+from millmark.ledger.store.outbox import Entry, Outbox
+from millmark.ledger.store.process_identity import describe_process
+from millmark.services.audit import Access, AuditLog, read_audit
+from millmark.services.audit.log import RESUMED
+from millmark.services.gateway import GatewayParts, build_policy, create_gateway
+from millmark.services.gateway import follower as follower_module
+from millmark.services.gateway import readiness as readiness_module
+from millmark.services.gateway.follower import FollowerThread
+from millmark.services.gateway.http.policy import Auth
+from millmark.services.gateway.readiness import HANGS_S, Readiness
+from millmark.services.serving.failed_records import FailedRecords
+from millmark.services.serving.loop import Loop
 from tests.support.broken_log import dead_standard_error, full_standard_error
 from tests.support.figures import Judge
 from tests.support.gateway_client import running

@@ -11,29 +11,29 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from ledger.canonical import Json, sha256
-from ledger.claims import parse_claims
-from ledger.errors import StoreError
-from ledger.evidence import EvidenceLog, LeafKind
-from ledger.ids import Identity, SubjectKind, identifier_hash
-from ledger.index import Follower
-from ledger.keys import LocalSigner
-from ledger.names import NameKey, verify_name
-from ledger.products import build_order_document, configure
-from ledger.provenance import open_reader
-from ledger.records import ALL_ROLES, RECORD_TYPES, AcceptCustody, Item, ReceiveLot
-from ledger.store import Book, Rows
-from ledger.store.outbox import Outbox
-from ledger.store.rows import AssignmentRow
-from services.gateway import GatewayParts, build_policy, create_gateway
-from services.gateway.recording.bodies import body_of
-from services.gateway.recording.build_records import Builder
-from services.gateway.recording.left_out import LEFT_OUT
-from services.gateway.recording.writes import WRITES, Write
-from services.idempotency.repository import AnswerRepository
-from services.node.errors import EventRefusedError
-from services.node.lots import Lots
-from services.products import Catalogue
+from millmark.ledger.canonical import Json, sha256
+from millmark.ledger.claims import parse_claims
+from millmark.ledger.errors import StoreError
+from millmark.ledger.evidence import EvidenceLog, LeafKind
+from millmark.ledger.ids import Identity, SubjectKind, identifier_hash
+from millmark.ledger.index import Follower
+from millmark.ledger.keys import LocalSigner
+from millmark.ledger.names import NameKey, verify_name
+from millmark.ledger.products import build_order_document, configure
+from millmark.ledger.provenance import open_reader
+from millmark.ledger.records import ALL_ROLES, RECORD_TYPES, AcceptCustody, Item, ReceiveLot
+from millmark.ledger.store import Book, Rows
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.rows import AssignmentRow
+from millmark.services.gateway import GatewayParts, build_policy, create_gateway
+from millmark.services.gateway.recording.bodies import body_of
+from millmark.services.gateway.recording.build_records import Builder
+from millmark.services.gateway.recording.left_out import LEFT_OUT
+from millmark.services.gateway.recording.writes import WRITES, Write
+from millmark.services.idempotency.repository import AnswerRepository
+from millmark.services.node.errors import EventRefusedError
+from millmark.services.node.lots import Lots
+from millmark.services.products import Catalogue
 from tests.support.gateway_client import Caller
 from tests.support.ledger_world import LedgerWorld, build_world
 from tests.support.recording_site import PART, Site, open_site

@@ -10,22 +10,22 @@ from typing import Any
 
 import pytest
 
-from ledger.chain import Chain
-from ledger.errors import ChainUnreachableError, OutboxOlderError
-from ledger.index import Follower
-from ledger.records import ALL_ROLES
-from ledger.store import Book, Rows, Store
-from ledger.store.outbox import Outbox, OutboxState
-from ledger.store.outbox_adoption import find_unknown_records
-from ledger.store.rows import LotRow
-from ledger.submit import adopt_records, verify_outbox
-from ledger.submit import standing as standing_module
-from services.commands.context import Context
-from services.gateway import comparison as comparison_module
-from services.gateway.http.errors import TryLaterError
-from services.gateway.recording import recorder as recorder_module
-from services.gateway.recording.attempts import Attempt
-from services.settings import Settings
+from millmark.ledger.chain import Chain
+from millmark.ledger.errors import ChainUnreachableError, OutboxOlderError
+from millmark.ledger.index import Follower
+from millmark.ledger.records import ALL_ROLES
+from millmark.ledger.store import Book, Rows, Store
+from millmark.ledger.store.outbox import Outbox, OutboxState
+from millmark.ledger.store.outbox_adoption import find_unknown_records
+from millmark.ledger.store.rows import LotRow
+from millmark.ledger.submit import adopt_records, verify_outbox
+from millmark.ledger.submit import standing as standing_module
+from millmark.services.commands.context import Context
+from millmark.services.gateway import comparison as comparison_module
+from millmark.services.gateway.http.errors import TryLaterError
+from millmark.services.gateway.recording import recorder as recorder_module
+from millmark.services.gateway.recording.attempts import Attempt
+from millmark.services.settings import Settings
 from tests.support.experiments import count_lots
 from tests.support.fake_node import record_of
 from tests.support.figures import Judge

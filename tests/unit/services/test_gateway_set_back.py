@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from ledger.chain import EmbeddedChain
-from ledger.errors import LedgerSetBackError, NodeBehindError, WrongChainError
-from ledger.index import Follower
-from ledger.store import Store
-from ledger.store.outbox import Outbox, OutboxState
-from ledger.store.outbox_tables import outbox_transactions
-from ledger.submit import adopt_records, reopen_records, verify_outbox
+from millmark.ledger.chain import EmbeddedChain
+from millmark.ledger.errors import LedgerSetBackError, NodeBehindError, WrongChainError
+from millmark.ledger.index import Follower
+from millmark.ledger.store import Store
+from millmark.ledger.store.outbox import Outbox, OutboxState
+from millmark.ledger.store.outbox_tables import outbox_transactions
+from millmark.ledger.submit import adopt_records, reopen_records, verify_outbox
 from tests.support.copies import copy_chain
 from tests.support.experiments import count_lots
 from tests.support.figures import Judge

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from ledger.ids import SubjectKind
-from ledger.provenance.permissions import Visibility
-from ledger.records import ALL_ROLES
-from ledger.store import Book, Rows, Store
-from ledger.store.rows import ParticipantRow
-from services.access import Scope, new_api_key
-from services.gateway import GatewayParts, build_policy, create_gateway
-from services.lab.bench.names import rank
+from millmark.ledger.ids import SubjectKind
+from millmark.ledger.provenance.permissions import Visibility
+from millmark.ledger.records import ALL_ROLES
+from millmark.ledger.store import Book, Rows, Store
+from millmark.ledger.store.rows import ParticipantRow
+from millmark.services.access import Scope, new_api_key
+from millmark.services.gateway import GatewayParts, build_policy, create_gateway
+from millmark.services.lab.bench.names import rank
 from tests.support.fake_world import SMITH, build_world
 from tests.support.gateway_client import Caller
 from tests.support.patience import MAX_S

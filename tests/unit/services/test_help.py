@@ -9,12 +9,12 @@ from importlib import resources
 
 import pytest
 
-from ledger.plans.report import FORMAT as CHECKED
-from ledger.verify.output import FORMAT as VERIFIED
-from services.commands.help_writer import build_formats, build_texts
-from services.help import FOLDER, FORMATS, find_help, print_help
+from millmark.ledger.plans.report import FORMAT as CHECKED
+from millmark.ledger.verify.output import FORMAT as VERIFIED
+from millmark.services.commands.help_writer import build_formats, build_texts
+from millmark.services.help import FOLDER, FORMATS, find_help, print_help
 
-_CATALOGUES = resources.files("services.portal") / "catalogue"
+_CATALOGUES = resources.files("millmark.services.portal") / "catalogue"
 _COMMAND = re.compile("`(millmark [^`]*)`")
 
 

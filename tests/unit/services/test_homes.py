@@ -12,19 +12,19 @@ from pathlib import Path
 import pytest
 import typer
 
-from ledger.canonical import Json
-from ledger.chain.deployment import Deployment
-from ledger.errors import InputError, SigningError
-from ledger.keys import create_keystore, to_checksum, write_private
-from ledger.records import Role
-from ledger.store import Book, Rows, Store
-from ledger.store.rows import KeyRow, NameKeyRow
-from services.commands import questions
-from services.commands.questions import Question, answers_to, read_secret
-from services.directory import DirectoryEntry, take_directory
-from services.directory.contact import Contact
-from services.directory.issuing import draft_entries, keep_admission, verify_admissible
-from services.home import (
+from millmark.ledger.canonical import Json
+from millmark.ledger.chain.deployment import Deployment
+from millmark.ledger.errors import InputError, SigningError
+from millmark.ledger.keys import create_keystore, to_checksum, write_private
+from millmark.ledger.records import Role
+from millmark.ledger.store import Book, Rows, Store
+from millmark.ledger.store.rows import KeyRow, NameKeyRow
+from millmark.services.commands import questions
+from millmark.services.commands.questions import Question, answers_to, read_secret
+from millmark.services.directory import DirectoryEntry, take_directory
+from millmark.services.directory.contact import Contact
+from millmark.services.directory.issuing import draft_entries, keep_admission, verify_admissible
+from millmark.services.home import (
     AdmissionRequest,
     Consortium,
     Layout,
@@ -37,7 +37,7 @@ from services.home import (
     set_setting,
     verify_for_this_ledger,
 )
-from services.settings import Settings, read_settings
+from millmark.services.settings import Settings, read_settings
 from tests.support.command_line import Runner
 from tests.support.directories import (
     ALDER,

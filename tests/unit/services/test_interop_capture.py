@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.errors import InputError
-from ledger.ids import canonical_identifier, identifier_hash
-from ledger.records import (
+from millmark.ledger.errors import InputError
+from millmark.ledger.ids import canonical_identifier, identifier_hash
+from millmark.ledger.records import (
     ReceiveLot,
 )
-from services.interop.epcis.capture import Status, capture, none_rejected, parse_capture, validate_events
-from services.interop.epcis.log_file import open_evidence_file
-from services.interop.epcis.mapping import Known, propose
+from millmark.services.interop.epcis.capture import Status, capture, none_rejected, parse_capture, validate_events
+from millmark.services.interop.epcis.log_file import open_evidence_file
+from millmark.services.interop.epcis.mapping import Known, propose
 from tests.support.captured_events import (
     ADD,
     CONTEXT,

@@ -16,21 +16,21 @@ from hypothesis import strategies as st
 from pyld import jsonld
 from pyld.documentloader.frozen import BUNDLED_CONTEXTS
 
-from ledger.ids import parse_digital_link
-from ledger.ids._gs1 import RULES
-from ledger.ids.dictionary import EDITION
-from services.gateway import GatewayParts, build_policy, create_gateway
-from services.interop.contexts.epcis import build_epcis_context
-from services.interop.contexts.linkset import LINKSET_CONTEXT
-from services.interop.contexts.published import CONTEXT_MEDIA, published_contexts
-from services.interop.credentials.certificate import build_certificate_context, issue_credential
-from services.interop.credentials.did import DID_CONTEXT, build_did_document
-from services.interop.credentials.model import BASE_CONTEXT
-from services.interop.credentials.status_list import build_status_list
-from services.interop.credentials.terms import find_unmapped
-from services.interop.epcis.event_queries import CONTEXT as EPCIS_CONTEXT
-from services.interop.epcis.schema import event_schema
-from services.portal.resolver import BUNDLE_TYPE, Code, build_linkset
+from millmark.ledger.ids import parse_digital_link
+from millmark.ledger.ids._gs1 import RULES
+from millmark.ledger.ids.dictionary import EDITION
+from millmark.services.gateway import GatewayParts, build_policy, create_gateway
+from millmark.services.interop.contexts.epcis import build_epcis_context
+from millmark.services.interop.contexts.linkset import LINKSET_CONTEXT
+from millmark.services.interop.contexts.published import CONTEXT_MEDIA, published_contexts
+from millmark.services.interop.credentials.certificate import build_certificate_context, issue_credential
+from millmark.services.interop.credentials.did import DID_CONTEXT, build_did_document
+from millmark.services.interop.credentials.model import BASE_CONTEXT
+from millmark.services.interop.credentials.status_list import build_status_list
+from millmark.services.interop.credentials.terms import find_unmapped
+from millmark.services.interop.epcis.event_queries import CONTEXT as EPCIS_CONTEXT
+from millmark.services.interop.epcis.schema import event_schema
+from millmark.services.portal.resolver import BUNDLE_TYPE, Code, build_linkset
 from tests.support.gateway_client import LINK, Caller
 from tests.support.interop import CORPUS, DID, ED25519, FACTS, LISTS
 from tests.support.stores import new_store

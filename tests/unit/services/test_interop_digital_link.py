@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.errors import IdentifierError
-from ledger.ids import DigitalLink
-from ledger.ids._checks import CHECKS, CSET82, check_digit
-from ledger.ids._gs1 import RULES
-from services.interop.digital_link import build_part_link, build_qr_svg, read_link, read_salt
+from millmark.ledger.errors import IdentifierError
+from millmark.ledger.ids import DigitalLink
+from millmark.ledger.ids._checks import CHECKS, CSET82, check_digit
+from millmark.ledger.ids._gs1 import RULES
+from millmark.services.interop.digital_link import build_part_link, build_qr_svg, read_link, read_salt
 from tests.support.interop import CORPUS
 
 GTIN = "09506000013459"

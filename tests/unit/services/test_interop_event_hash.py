@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.errors import InputError, MillmarkError
-from services.interop.epcis.documents import hash_events, parse_document
-from services.interop.epcis.event_hash import build_prehash
-from services.interop.epcis.tree import json_event, namespaces_of
-from services.interop.epcis.values import canonical_time, canonical_value
+from millmark.ledger.errors import InputError, MillmarkError
+from millmark.services.interop.epcis.documents import hash_events, parse_document
+from millmark.services.interop.epcis.event_hash import build_prehash
+from millmark.services.interop.epcis.tree import json_event, namespaces_of
+from millmark.services.interop.epcis.values import canonical_time, canonical_value
 from tests.support.interop import CORPUS
 
 CONTEXT: Any = [

@@ -12,18 +12,18 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from ledger.canonical import canonical_json, sha256
-from ledger.errors import InputError
-from ledger.records import Verdict
-from services.interop.errors import CertificateDocumentError
-from services.interop.inspection.document import (
+from millmark.ledger.canonical import canonical_json, sha256
+from millmark.ledger.errors import InputError
+from millmark.ledger.records import Verdict
+from millmark.services.interop.errors import CertificateDocumentError
+from millmark.services.interop.inspection.document import (
     Company,
     Representative,
     build_document,
     is_type_31,
     store_document,
 )
-from services.interop.inspection.schema import check_document
+from millmark.services.interop.inspection.schema import check_document
 from tests.support.interop import CORPUS, FACTS, broken_copies
 
 MATERIAL_IDENTITY = CORPUS / "en10168" / "material-identity"

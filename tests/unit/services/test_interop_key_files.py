@@ -8,8 +8,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 
-from ledger.errors import SigningError
-from services.interop.credentials.keys import create_credential_key, read_credential_key
+from millmark.ledger.errors import SigningError
+from millmark.services.interop.credentials.keys import create_credential_key, read_credential_key
 
 
 @pytest.mark.parametrize(("kind", "suite"), [("ed25519", "eddsa-jcs-2022"), ("p256", "ecdsa-jcs-2019")])

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from ledger.ids import canonical_identifier
-from ledger.records import (
+from millmark.ledger.ids import canonical_identifier
+from millmark.ledger.records import (
     AcceptCustody,
     Disposition,
     Item,
@@ -22,7 +22,7 @@ from ledger.records import (
     TransformLots,
     UnpackLots,
 )
-from services.interop.epcis.mapping import Known, propose
+from millmark.services.interop.epcis.mapping import Known, propose
 from tests.support.captured_events import (
     ADD,
     MAKE,

@@ -6,10 +6,10 @@ import sqlite3
 
 import pytest
 
-from ledger.errors import IdentifierError
-from services.interop.epcis.patterns import SCHEMES, parse_pattern
-from services.interop.epcis.query_parameters import QueryTooComplexError, parse_query
-from services.interop.epcis.values import canonical_value
+from millmark.ledger.errors import IdentifierError
+from millmark.services.interop.epcis.patterns import SCHEMES, parse_pattern
+from millmark.services.interop.epcis.query_parameters import QueryTooComplexError, parse_query
+from millmark.services.interop.epcis.values import canonical_value
 
 EPCS = {
     "sgtin": "9506000.013435.A1",

@@ -14,12 +14,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ledger.canonical import MAX_SAFE_INTEGER, Json
-from ledger.errors import InputError
-from ledger.provenance.footprints import FactorOf, LotFootprint
-from services.gateway.http.example_values import footprint as example
-from services.interop.pcf import About, Basis, build_catena_x, build_pact, parse_about
-from services.interop.pcf.about import _REGIONS, _UNITS
+from millmark.ledger.canonical import MAX_SAFE_INTEGER, Json
+from millmark.ledger.errors import InputError
+from millmark.ledger.provenance.footprints import FactorOf, LotFootprint
+from millmark.services.gateway.http.example_values import footprint as example
+from millmark.services.interop.pcf import About, Basis, build_catena_x, build_pact, parse_about
+from millmark.services.interop.pcf.about import _REGIONS, _UNITS
 
 CORPUS = Path(__file__).parents[4] / "shared" / "corpus"
 SCHEMA = CORPUS / "catena-x" / "io.catenax.pcf" / "9.0.0" / "gen" / "Pcf-schema.json"

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from services.interop.epcis.documents import Event, parse_document
-from services.interop.epcis.event_hash import build_prehash
-from services.interop.epcis.plain_events import read_plain
-from services.interop.epcis.schema import event_faults
-from services.interop.epcis.terms import build_terms
+from millmark.services.interop.epcis.documents import Event, parse_document
+from millmark.services.interop.epcis.event_hash import build_prehash
+from millmark.services.interop.epcis.plain_events import read_plain
+from millmark.services.interop.epcis.schema import event_faults
+from millmark.services.interop.epcis.terms import build_terms
 from tests.support.interop import CORPUS, GS1_TWICE
 
 Json = dict[str, Any]

@@ -10,10 +10,10 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from ledger.errors import InputError
-from services.interop.epcis import vocabulary as words
-from services.interop.epcis.capture import Status, parse_capture, validate_events
-from services.interop.epcis.schema import event_schema
+from millmark.ledger.errors import InputError
+from millmark.services.interop.epcis import vocabulary as words
+from millmark.services.interop.epcis.capture import Status, parse_capture, validate_events
+from millmark.services.interop.epcis.schema import event_schema
 from tests.support.interop import CORPUS, broken_copies
 
 GS1 = CORPUS / "epcis2" / "gs1"

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from ledger.errors import IdentifierError
-from services.interop.digital_link import read_link
-from services.interop.epcis.capture import Status, parse_capture, validate_events
-from services.interop.epcis.documents import hash_events
+from millmark.ledger.errors import IdentifierError
+from millmark.services.interop.digital_link import read_link
+from millmark.services.interop.epcis.capture import Status, parse_capture, validate_events
+from millmark.services.interop.epcis.documents import hash_events
 
 Json = dict[str, Any]
 CTX = "https://ref.gs1.org/standards/epcis/2.0.0/epcis-context.jsonld"

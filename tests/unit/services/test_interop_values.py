@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.interop.epcis import values
+from millmark.services.interop.epcis import values
 
 _LINK = "https://id.gs1.org"
 _GTIN = "01/09506000134552"

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from services.interop.credentials.model import BASE_CONTEXT, check_credential, check_presentation
-from services.interop.errors import CredentialError
+from millmark.services.interop.credentials.model import BASE_CONTEXT, check_credential, check_presentation
+from millmark.services.interop.errors import CredentialError
 from tests.support.interop import CORPUS, DID, MINIMAL
 
 GOOD: dict[str, dict[str, Any]] = {

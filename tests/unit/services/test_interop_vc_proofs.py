@@ -15,11 +15,11 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.canonical import parse_json
-from ledger.errors import InputError, MillmarkError, NotFoundError
-from services.interop.credentials.certificate import verify_credential
-from services.interop.credentials.did import Resolver, build_did_document, did_key
-from services.interop.credentials.keys import (
+from millmark.ledger.canonical import parse_json
+from millmark.ledger.errors import InputError, MillmarkError, NotFoundError
+from millmark.services.interop.credentials.certificate import verify_credential
+from millmark.services.interop.credentials.did import Resolver, build_did_document, did_key
+from millmark.services.interop.credentials.keys import (
     CredentialKey,
     Ed25519Key,
     P256Key,
@@ -27,9 +27,9 @@ from services.interop.credentials.keys import (
     encode_multibase,
     parse_multikey,
 )
-from services.interop.credentials.model import BASE_CONTEXT
-from services.interop.credentials.proofs import add_proof
-from services.interop.errors import CredentialError
+from millmark.services.interop.credentials.model import BASE_CONTEXT
+from millmark.services.interop.credentials.proofs import add_proof
+from millmark.services.interop.errors import CredentialError
 from tests.support.interop import CORPUS, DID, ED25519, KEYS, MINIMAL, NOW, P256, SECRET, self_issued
 
 # Keys and DIDs.

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.records import CertificateStatus
-from services.interop.credentials.certificate import issue_credential, verify_credential
-from services.interop.credentials.did import Resolver, build_did_document, did_key
-from services.interop.credentials.keys import CredentialKey
-from services.interop.credentials.proofs import add_proof
-from services.interop.credentials.status_list import (
+from millmark.ledger.records import CertificateStatus
+from millmark.services.interop.credentials.certificate import issue_credential, verify_credential
+from millmark.services.interop.credentials.did import Resolver, build_did_document, did_key
+from millmark.services.interop.credentials.keys import CredentialKey
+from millmark.services.interop.credentials.proofs import add_proof
+from millmark.services.interop.credentials.status_list import (
     SIZE,
     build_status_entry,
     build_status_list,
@@ -24,7 +24,7 @@ from services.interop.credentials.status_list import (
     is_set,
     status_bits,
 )
-from services.interop.errors import CredentialError
+from millmark.services.interop.errors import CredentialError
 from tests.support.interop import DID, ED25519, FACTS, KEYS, LISTS, NOW, P256
 
 # Status lists.

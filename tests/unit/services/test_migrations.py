@@ -10,17 +10,17 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import BigInteger, Boolean, Column, Connection, Float, LargeBinary, MetaData, func, insert, select
 
-from ledger.plans.file import build_part
-from ledger.store import Book, Schema
-from ledger.store.database import Store, build_engine
-from ledger.store.partitions import prepare_partition
-from ledger.store.schema import read_revisions
-from ledger.store.tables import LEDGER
-from services.directory import DirectoryRepository
-from services.directory.repository import DirectoryState
-from services.planning.books import find_claims
-from services.planning.papers import list_shown, parse_seal, read_part, read_plan
-from services.store import SERVICES, open_store
+from millmark.ledger.plans.file import build_part
+from millmark.ledger.store import Book, Schema
+from millmark.ledger.store.database import Store, build_engine
+from millmark.ledger.store.partitions import prepare_partition
+from millmark.ledger.store.schema import read_revisions
+from millmark.ledger.store.tables import LEDGER
+from millmark.services.directory import DirectoryRepository
+from millmark.services.directory.repository import DirectoryState
+from millmark.services.planning.books import find_claims
+from millmark.services.planning.papers import list_shown, parse_seal, read_part, read_plan
+from millmark.services.store import SERVICES, open_store
 from tests.support.schemas import find_differences, list_partition_names, list_partitioned
 from tests.unit.services.test_store import declare_tables
 
@@ -60,7 +60,7 @@ COUNTERS = {"outbox_done"}
 
 def _make(connection: Connection, schema: Schema, revision: str) -> None:
     config = Config(attributes={"connection": connection, "schema": schema})
-    config.set_main_option("script_location", "ledger.store:migrations")
+    config.set_main_option("script_location", "millmark.ledger.store:migrations")
     config.set_main_option("version_locations", f"{schema.package}:migrations/versions")
     config.set_main_option("path_separator", "newline")
     command.upgrade(config, revision)

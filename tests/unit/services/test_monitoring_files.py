@@ -14,17 +14,17 @@ import yaml  # type: ignore[import-untyped]  # it has no stubs
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
-from ledger.errors import NodeBehindError
-from ledger.index import Follower, fetch_status
-from ledger.store import Store
-from services.gateway.follower import FollowerThread
-from services.gateway.metrics import Metrics as GatewayMetrics
-from services.gateway.readiness import Readiness, ReadinessReport
-from services.node.metrics import Metrics as NodeMetrics
-from services.serving.failed_records import FailedRecords
-from services.serving.logs import build_logger
-from services.serving.loop import Loop
-from services.serving.troubles import Trouble
+from millmark.ledger.errors import NodeBehindError
+from millmark.ledger.index import Follower, fetch_status
+from millmark.ledger.store import Store
+from millmark.services.gateway.follower import FollowerThread
+from millmark.services.gateway.metrics import Metrics as GatewayMetrics
+from millmark.services.gateway.readiness import Readiness, ReadinessReport
+from millmark.services.node.metrics import Metrics as NodeMetrics
+from millmark.services.serving.failed_records import FailedRecords
+from millmark.services.serving.logs import build_logger
+from millmark.services.serving.loop import Loop
+from millmark.services.serving.troubles import Trouble
 from tests.support.gateway_client import ServedChain
 from tests.support.monitored import Site
 from tests.support.stores import new_store

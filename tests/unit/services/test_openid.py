@@ -11,12 +11,12 @@ import httpx
 import pytest
 from joserfc.jwk import RSAKey
 
-from ledger.errors import SettingsError
-from services.access import SignInError, authenticate
-from services.access.people.openid import OpenId, Provider, ProviderError
-from services.access.people.people import People
-from services.access.people.roles import PersonRole
-from services.access.signin import NONCE_LIFE_S
+from millmark.ledger.errors import SettingsError
+from millmark.services.access import SignInError, authenticate
+from millmark.services.access.people.openid import OpenId, Provider, ProviderError
+from millmark.services.access.people.people import People
+from millmark.services.access.people.roles import PersonRole
+from millmark.services.access.signin import NONCE_LIFE_S
 from tests.support.openid_provider import CLIENT, ISSUER, SECRET, FakeProvider
 from tests.support.recording_site import Site, open_site
 

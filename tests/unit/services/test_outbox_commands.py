@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ledger.store.outbox import Entry, Outbox
-from services.store import open_store
+from millmark.ledger.store.outbox import Entry, Outbox
+from millmark.services.store import open_store
 from tests.support.command_line import Runner
 
 KEY = b"\x01" * 20

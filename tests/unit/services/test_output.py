@@ -8,7 +8,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from services.output import print_json, print_table
+from millmark.services.output import print_json, print_table
 
 PART = "https://id.gs1.org/01/09506000013459/21/A0006R-of-the-second-batch"
 COLUMNS = ["lot", "quantity", "holder", "note"]
@@ -69,6 +69,6 @@ def test_json_begins_with_the_format_of_its_command_or_of_its_document() -> None
 
     group.command("other")(lambda: None)
     for asked, expected in (([], "millmark.lots.list/1"), (["--own", "millmark-directory"], "millmark-directory")):
-        for name in ("millmark", "python -m services.cli"):
+        for name in ("millmark", "python -m millmark.services.cli"):
             told = json.loads(CliRunner().invoke(app, ["lots", "list", *asked], prog_name=name).stdout)
             assert list(told.items()) == [("format", expected), ("lots", [])]

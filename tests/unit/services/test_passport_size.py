@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from ledger.bundle import InferenceShown
-from quality.inputs import MAX_FIXED, pack_window
-from services.portal.passport_windows import MOST_WINDOWS
+from millmark.ledger.bundle import InferenceShown
+from millmark.quality.inputs import MAX_FIXED, pack_window
+from millmark.services.portal.passport_windows import MOST_WINDOWS
 from tests.support.figures import Tell
 from tests.support.gateway_client import LINK
 from tests.support.stores import new_store

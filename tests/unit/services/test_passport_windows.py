@@ -7,14 +7,14 @@ from dataclasses import replace
 
 import pytest
 
-from ledger.bundle import InferenceShown
-from ledger.records import Verdict
-from ledger.store import Book, Rows, Store
-from ledger.store.rows import ModelRow
-from quality import model_digest
-from quality.inputs import MAX_FIXED, pack_window
-from services.portal.language import Language, read_catalogues
-from services.portal.passport_windows import MOST_WINDOWS, OpenedWindow, build_opened_windows
+from millmark.ledger.bundle import InferenceShown
+from millmark.ledger.records import Verdict
+from millmark.ledger.store import Book, Rows, Store
+from millmark.ledger.store.rows import ModelRow
+from millmark.quality import model_digest
+from millmark.quality.inputs import MAX_FIXED, pack_window
+from millmark.services.portal.language import Language, read_catalogues
+from millmark.services.portal.passport_windows import MOST_WINDOWS, OpenedWindow, build_opened_windows
 from tests.support.bundle_vector import vector_bundle, vector_bytes, vector_now, vector_trust
 from tests.support.fake_world import INSPECTOR, World, build_world
 from tests.support.stores import new_store
@@ -91,7 +91,7 @@ def test_a_window_that_is_none_has_no_line(world: World) -> None:
 
 
 def test_what_a_proof_opens_is_that_of_its_bundle(tmp_path_factory: pytest.TempPathFactory) -> None:
-    from services.portal.proofs import Proof, Proofs, kept_names  # noqa: PLC0415 - next to what it is for
+    from millmark.services.portal.proofs import Proof, Proofs, kept_names  # noqa: PLC0415 - next to what it is for
 
     folder = tmp_path_factory.mktemp("kept")
     for name, content in zip(kept_names(bytes(32)), (vector_bytes(), vector_trust().to_bytes()), strict=True):

@@ -11,18 +11,18 @@ from random import Random
 
 import pytest
 
-from ledger.errors import InputError, MillmarkError, NotFoundError, StoreError
-from services.access import Principal, Scope, SignInError, UnauthenticatedError, authenticate
-from services.access.people.passkeys import Passkeys
-from services.access.people.people import INVITATION_LIFE_S, People
-from services.access.people.roles import SCOPES, PersonRole
-from services.access.repository import AccessRepository
-from services.access.sessions import PERSON_IDLE_S, PERSON_LIFE_S, slide
-from services.access.signin import NONCE_LIFE_S
-from services.serving.logs import build_logger
-from services.webhooks.dispatcher import DeliveryPolicy, Dispatcher
-from services.webhooks.repository import WebhookRepository
-from services.webhooks.subscriptions import Subscriber, Subscriptions
+from millmark.ledger.errors import InputError, MillmarkError, NotFoundError, StoreError
+from millmark.services.access import Principal, Scope, SignInError, UnauthenticatedError, authenticate
+from millmark.services.access.people.passkeys import Passkeys
+from millmark.services.access.people.people import INVITATION_LIFE_S, People
+from millmark.services.access.people.roles import SCOPES, PersonRole
+from millmark.services.access.repository import AccessRepository
+from millmark.services.access.sessions import PERSON_IDLE_S, PERSON_LIFE_S, slide
+from millmark.services.access.signin import NONCE_LIFE_S
+from millmark.services.serving.logs import build_logger
+from millmark.services.webhooks.dispatcher import DeliveryPolicy, Dispatcher
+from millmark.services.webhooks.repository import WebhookRepository
+from millmark.services.webhooks.subscriptions import Subscriber, Subscriptions
 from tests.support.authenticator import Authenticator
 from tests.support.recording_site import Site, open_site
 

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.provenance import Direction, Limits, OrderTrace, Trace, recall, trace, trace_order
-from ledger.provenance.answers import RelatedLot
-from ledger.records import CertificateStatus, LotState, Verdict
-from services.pictures import Family, build_family, build_reach, draw_dot, draw_svg, draw_tree, draw_upright
-from services.pictures.family import Link, Node, Tone
-from services.pictures.layout import place
+from millmark.ledger.provenance import Direction, Limits, OrderTrace, Trace, recall, trace, trace_order
+from millmark.ledger.provenance.answers import RelatedLot
+from millmark.ledger.records import CertificateStatus, LotState, Verdict
+from millmark.services.pictures import Family, build_family, build_reach, draw_dot, draw_svg, draw_tree, draw_upright
+from millmark.services.pictures.family import Link, Node, Tone
+from millmark.services.pictures.layout import place
 from tests.support.fake_world import SMITH, World, build_world, lot_trace
 from tests.support.stores import new_store
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quality.inputs import MAX_FIXED
-from services.pictures.plot import Line, Plot, draw_plot
-from services.pictures.window import draw_window
+from millmark.quality.inputs import MAX_FIXED
+from millmark.services.pictures.plot import Line, Plot, draw_plot
+from millmark.services.pictures.window import draw_window
 
 NASTY = "<b>\"&'</b>"
 

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from services.access import CredentialKind, Scope, new_api_key
-from services.access.credentials import issue
-from services.access.repository import AccessRepository
-from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
-from services.gateway.http.policy import Policy
+from millmark.services.access import CredentialKind, Scope, new_api_key
+from millmark.services.access.credentials import issue
+from millmark.services.access.repository import AccessRepository
+from millmark.services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
+from millmark.services.gateway.http.policy import Policy
 from tests.support.fake_world import (
     AUDITOR,
     BUYER,

@@ -12,20 +12,20 @@ from urllib.parse import urlencode
 
 import pytest
 
-from ledger.records import ALL_ROLES, OrderState, Role
-from ledger.store import Rows
-from ledger.store.outbox import Outbox
-from ledger.store.rows import OrderRow, ParticipantRow
-from services.access import ALL_SCOPES, Principal
-from services.access.people.roles import PersonRole
-from services.audit import AuditLog
-from services.gateway import GatewayParts, build_policy, create_gateway
-from services.gateway.recording.writes import WRITES
-from services.handover.table import TABLE, Gets
-from services.portal.acting.declared import ACTS
-from services.portal.acting.desk import Desk, Wish
-from services.portal.acting.record_pages import RecordPages
-from services.portal.language import read_catalogues
+from millmark.ledger.records import ALL_ROLES, OrderState, Role
+from millmark.ledger.store import Rows
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.rows import OrderRow, ParticipantRow
+from millmark.services.access import ALL_SCOPES, Principal
+from millmark.services.access.people.roles import PersonRole
+from millmark.services.audit import AuditLog
+from millmark.services.gateway import GatewayParts, build_policy, create_gateway
+from millmark.services.gateway.recording.writes import WRITES
+from millmark.services.handover.table import TABLE, Gets
+from millmark.services.portal.acting.declared import ACTS
+from millmark.services.portal.acting.desk import Desk, Wish
+from millmark.services.portal.acting.record_pages import RecordPages
+from millmark.services.portal.language import read_catalogues
 from tests.support.acting_site import ActingSite, act, fields_of, open_acting_site, read
 from tests.support.gateway_client import Caller
 from tests.support.portal_site import HOST, Browser

@@ -14,14 +14,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.provenance.answers import Party
-from ledger.provenance.resource_answers import RegisteredMachine
-from ledger.records import LotState
-from ledger.store import Rows
-from ledger.store.rows import AssignmentRow, LotRow
-from services.pictures.gantt import BarTone, Gantt, draw_gantt
-from services.portal.board import SPANS, MachineWork, Work, build_board
-from services.portal.language import Language, read_catalogues
+from millmark.ledger.provenance.answers import Party
+from millmark.ledger.provenance.resource_answers import RegisteredMachine
+from millmark.ledger.records import LotState
+from millmark.ledger.store import Rows
+from millmark.ledger.store.rows import AssignmentRow, LotRow
+from millmark.services.pictures.gantt import BarTone, Gantt, draw_gantt
+from millmark.services.portal.board import SPANS, MachineWork, Work, build_board
+from millmark.services.portal.language import Language, read_catalogues
 from tests.support.fake_world import CARRIER, OTHER_BUYER, SMITH
 from tests.support.portal_site import OWNER, Site
 from tests.support.stores import new_store

@@ -10,24 +10,24 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from ledger.claims import build_claims
-from ledger.errors import NotFoundError
-from ledger.provenance import case_search, cases, open_reader
-from ledger.provenance.case_search import CaseList, find_cases
-from ledger.provenance.cases import Case, find_case, find_noteable
-from ledger.provenance.limits import Limits
-from ledger.provenance.reader import Reader
-from ledger.provenance.waits import Task
-from ledger.provenance.worklist import find_work
-from ledger.records import NoteKind, TransformationKind
-from ledger.store import Book
-from ledger.store.rows import NoteRow
-from ledger.verify.first import Worth
-from ledger.verify.statement import say
-from services.access.people.roles import PersonRole
-from services.handover.deliveries import State
-from services.handover.repository import HandoverRepository
-from services.portal.story import build_story
+from millmark.ledger.claims import build_claims
+from millmark.ledger.errors import NotFoundError
+from millmark.ledger.provenance import case_search, cases, open_reader
+from millmark.ledger.provenance.case_search import CaseList, find_cases
+from millmark.ledger.provenance.cases import Case, find_case, find_noteable
+from millmark.ledger.provenance.limits import Limits
+from millmark.ledger.provenance.reader import Reader
+from millmark.ledger.provenance.waits import Task
+from millmark.ledger.provenance.worklist import find_work
+from millmark.ledger.records import NoteKind, TransformationKind
+from millmark.ledger.store import Book
+from millmark.ledger.store.rows import NoteRow
+from millmark.ledger.verify.first import Worth
+from millmark.ledger.verify.statement import say
+from millmark.services.access.people.roles import PersonRole
+from millmark.services.handover.deliveries import State
+from millmark.services.handover.repository import HandoverRepository
+from millmark.services.portal.story import build_story
 from tests.support.acting_site import ActingSite, act, fields_of, open_acting_site, read
 from tests.support.fake_world import BUYER, CARRIER, COORDINATOR, INSPECTOR, OTHER_BUYER, SMITH, World, build_world
 from tests.support.figures import Tell
@@ -128,7 +128,7 @@ def test_an_acknowledgement_counts_from_the_holder_after_the_notice(world: World
 
 
 def test_answers_to_other_notices_hide_none(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ledger.provenance.cases._MAX_REPLIES", 3, raising=False)
+    monkeypatch.setattr("millmark.ledger.provenance.cases._MAX_REPLIES", 3, raising=False)
     number = note(world, SMITH, NOTICE, "hip 1")
     for _ in range(4):
         note(world, BUYER, SEEN, "bar")

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from services.check.build import MANIFEST
-from services.check.fixed import list_sums
-from services.commands.gateway import _warn_without_page
-from services.portal.check_page import CHECK_HEADERS, CheckPage
+from millmark.services.check.build import MANIFEST
+from millmark.services.check.fixed import list_sums
+from millmark.services.commands.gateway import _warn_without_page
+from millmark.services.portal.check_page import CHECK_HEADERS, CheckPage
 from tests.support.portal_site import Site
 from tests.support.stores import new_store
 

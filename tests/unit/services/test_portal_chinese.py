@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from ledger.provenance.grounds import LookupGround
-from ledger.provenance.selection import TooManyRecordsError
-from ledger.provenance.statements import tell_trace as tell
-from services.gateway.api.status import FailureState, FollowerState, build_status
-from services.portal import listings
-from services.serving.troubles import Trouble
+from millmark.ledger.provenance.grounds import LookupGround
+from millmark.ledger.provenance.selection import TooManyRecordsError
+from millmark.ledger.provenance.statements import tell_trace as tell
+from millmark.services.gateway.api.status import FailureState, FollowerState, build_status
+from millmark.services.portal import listings
+from millmark.services.serving.troubles import Trouble
 from tests.support.english_words import find_english
 from tests.support.gateway_client import LINK
 from tests.support.interop import NOW

@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
-from ledger.provenance import open_reader
-from ledger.records import LotState, Role
-from ledger.store import Rows
-from ledger.store.rows import LotRow, MachineRow, ParticipantRow
-from services.portal.acting import choices
-from services.portal.acting.acting import Acting
-from services.portal.acting.acts import Act, Acts
-from services.portal.acting.choices import companies, machines
-from services.portal.acting.lots import _may_pack, mates
-from services.portal.acting.things import About, Scene, Thing, find_thing
+from millmark.ledger.provenance import open_reader
+from millmark.ledger.records import LotState, Role
+from millmark.ledger.store import Rows
+from millmark.ledger.store.rows import LotRow, MachineRow, ParticipantRow
+from millmark.services.portal.acting import choices
+from millmark.services.portal.acting.acting import Acting
+from millmark.services.portal.acting.acts import Act, Acts
+from millmark.services.portal.acting.choices import companies, machines
+from millmark.services.portal.acting.lots import _may_pack, mates
+from millmark.services.portal.acting.things import About, Scene, Thing, find_thing
 from tests.support.fake_world import BUYER, SMITH, World, build_world
 from tests.support.stores import new_store
 

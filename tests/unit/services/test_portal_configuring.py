@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.errors import SpecificationError
-from ledger.products import ChoiceOption, IntegerOption, Product, configure, find_possible, parse_choices
-from services.portal.configuring import Configuring, Least, build_configuring, find_least, show_wanted_first
-from services.portal.language import Language, read_catalogues
-from services.portal.ordering import Wording
-from services.products import Catalogue
+from millmark.ledger.errors import SpecificationError
+from millmark.ledger.products import ChoiceOption, IntegerOption, Product, configure, find_possible, parse_choices
+from millmark.services.portal.configuring import Configuring, Least, build_configuring, find_least, show_wanted_first
+from millmark.services.portal.language import Language, read_catalogues
+from millmark.services.portal.ordering import Wording
+from millmark.services.products import Catalogue
 
 NAMES = ("appliance", "crankshaft", "garment", "implant")
 
@@ -110,7 +110,7 @@ def test_the_price_so_far_is_of_what_is_chosen_and_the_cheapest_that_goes_with_i
 
 
 def test_a_price_that_is_not_found_out_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ledger.products._search._MAX_PRICED", 0)
+    monkeypatch.setattr("millmark.ledger.products._search._MAX_PRICED", 0)
     assert find_least(product("crankshaft"), {}) == Least(None, is_possible=True)
 
 

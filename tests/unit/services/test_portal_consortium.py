@@ -10,23 +10,23 @@ from typing import Any
 
 import pytest
 
-from ledger.errors import ChainUnreachableError
-from ledger.index import Follower
-from ledger.keys import LocalSigner, to_checksum
-from ledger.records import AcceptKey, PublicationKind, Publish, TransferOwnership
-from ledger.store import Book, Rows
-from ledger.store.outbox import Outbox, OutboxState, QueuedRecord
-from ledger.store.outbox_rows import set_records
-from ledger.store.rows import ParticipantRow
-from services.access import OPERATOR
-from services.access.people.roles import PersonRole
-from services.directory import Directory, DirectoryEntry, sign_directory
-from services.directory.contact import parse_contact
-from services.directory.following import published_digest
-from services.directory.issuing import keep_admission
-from services.directory.repository import DirectoryRepository
-from services.home import candidate_of, parse_request
-from services.home.candidates import keep_candidate
+from millmark.ledger.errors import ChainUnreachableError
+from millmark.ledger.index import Follower
+from millmark.ledger.keys import LocalSigner, to_checksum
+from millmark.ledger.records import AcceptKey, PublicationKind, Publish, TransferOwnership
+from millmark.ledger.store import Book, Rows
+from millmark.ledger.store.outbox import Outbox, OutboxState, QueuedRecord
+from millmark.ledger.store.outbox_rows import set_records
+from millmark.ledger.store.rows import ParticipantRow
+from millmark.services.access import OPERATOR
+from millmark.services.access.people.roles import PersonRole
+from millmark.services.directory import Directory, DirectoryEntry, sign_directory
+from millmark.services.directory.contact import parse_contact
+from millmark.services.directory.following import published_digest
+from millmark.services.directory.issuing import keep_admission
+from millmark.services.directory.repository import DirectoryRepository
+from millmark.services.home import candidate_of, parse_request
+from millmark.services.home.candidates import keep_candidate
 from tests.support.acting_site import fields_of, read
 from tests.support.consortium_site import PAGE, Operator, build_caller, enter, post
 from tests.support.english_words import find_english

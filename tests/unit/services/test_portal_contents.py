@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from ledger.errors import ChainUnreachableError
-from ledger.records import LotState
-from ledger.store import Rows, Store
-from ledger.store.outbox import Entry, Outbox
-from ledger.store.rows import LotRow
-from services.gateway import GatewayParts, build_policy, create_gateway
+from millmark.ledger.errors import ChainUnreachableError
+from millmark.ledger.records import LotState
+from millmark.ledger.store import Rows, Store
+from millmark.ledger.store.outbox import Entry, Outbox
+from millmark.ledger.store.rows import LotRow
+from millmark.services.gateway import GatewayParts, build_policy, create_gateway
 from tests.support.fake_ledger import FakeLedger
 from tests.support.fake_world import CARRIER, INSPECTOR, NAMES, OTHER_BUYER, SMITH
 from tests.support.gateway_client import Caller, ServedChain

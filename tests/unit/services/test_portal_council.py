@@ -10,18 +10,18 @@ from typing import Any
 
 import pytest
 
-from ledger.chain import EmbeddedChain
-from ledger.chain.council import MotionState, build_call, deploy_council, find_council
-from ledger.errors import ChainUnreachableError
-from ledger.index import Follower
-from ledger.keys import LocalSigner
-from ledger.records import TransferOwnership
-from ledger.store import Registry, Store
-from ledger.store.outbox import Outbox
-from services.access.people.roles import PersonRole
-from services.gateway.consortium.governing import Governing
-from services.portal.consortium import _wait_of
-from services.portal.consortium_desk import Governance
+from millmark.ledger.chain import EmbeddedChain
+from millmark.ledger.chain.council import MotionState, build_call, deploy_council, find_council
+from millmark.ledger.errors import ChainUnreachableError
+from millmark.ledger.index import Follower
+from millmark.ledger.keys import LocalSigner
+from millmark.ledger.records import TransferOwnership
+from millmark.ledger.store import Registry, Store
+from millmark.ledger.store.outbox import Outbox
+from millmark.services.access.people.roles import PersonRole
+from millmark.services.gateway.consortium.governing import Governing
+from millmark.services.portal.consortium import _wait_of
+from millmark.services.portal.consortium_desk import Governance
 from tests.support.acting_site import fields_of, read
 from tests.support.consortium_site import DAY_S, PAGE, build_caller, enter, post
 from tests.support.ledger_world import LedgerWorld, build_world

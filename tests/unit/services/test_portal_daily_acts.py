@@ -7,9 +7,9 @@ import re
 from functools import partial
 from typing import Any
 
-from ledger.ids import SubjectKind, identifier_hash, subject
-from ledger.keys import LocalSigner
-from ledger.records import (
+from millmark.ledger.ids import SubjectKind, identifier_hash, subject
+from millmark.ledger.keys import LocalSigner
+from millmark.ledger.records import (
     AcceptAssignment,
     AcceptOrder,
     CommissionLot,
@@ -33,9 +33,9 @@ from ledger.records import (
     Suspend,
     Verdict,
 )
-from ledger.store import Rows
-from ledger.store.outbox import Outbox
-from ledger.store.rows import (
+from millmark.ledger.store import Rows
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.rows import (
     AssignmentRow,
     CertificateRow,
     LotRow,
@@ -44,13 +44,13 @@ from ledger.store.rows import (
     OrderRow,
     RecoveryRow,
 )
-from ledger.verify.wording import words_of
-from services.gateway.recording.writes import WRITES
-from services.portal.acting.declared import ACTS
-from services.portal.acting.left_out import LEFT_TO_API
-from services.portal.acting.things import STATES
-from services.portal.language import Language, read_catalogues
-from services.portal.pages import _word
+from millmark.ledger.verify.wording import words_of
+from millmark.services.gateway.recording.writes import WRITES
+from millmark.services.portal.acting.declared import ACTS
+from millmark.services.portal.acting.left_out import LEFT_TO_API
+from millmark.services.portal.acting.things import STATES
+from millmark.services.portal.language import Language, read_catalogues
+from millmark.services.portal.pages import _word
 from tests.support.acting_site import fields_of, read
 from tests.support.day import Day
 
@@ -312,7 +312,7 @@ def test_every_operation_has_a_form_or_a_reason() -> None:
 def test_every_field_of_a_record_has_a_word() -> None:
     from dataclasses import fields  # noqa: PLC0415
 
-    from services.gateway.recording.bodies import struct_of  # noqa: PLC0415
+    from millmark.services.gateway.recording.bodies import struct_of  # noqa: PLC0415
 
     acts = {one.operation for one in ACTS}
     kinds = [write.kind for write in WRITES if write.operation in acts]

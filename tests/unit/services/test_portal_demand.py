@@ -11,19 +11,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.canonical import canonical_json
-from ledger.evidence import EvidenceEntry, LeafKind, build_leaf_data
-from ledger.merkle import leaf_hash
-from ledger.store import Book
-from quality.notes import Note
-from services.pictures.fan import Fan, draw_fan
-from services.planning.forecast.document import ForecastDocument, NeededCapacity, seal_of
-from services.planning.forecast.making import make_forecast
-from services.planning.forecast.repository import ForecastRepository, ForecastRow
-from services.planning.forecast.signalling import CapacitySignal
-from services.planning.repository import LeafRow, PlanningRepository, What
-from services.portal.demand_view import build_products
-from services.portal.language import Language, read_catalogues
+from millmark.ledger.canonical import canonical_json
+from millmark.ledger.evidence import EvidenceEntry, LeafKind, build_leaf_data
+from millmark.ledger.merkle import leaf_hash
+from millmark.ledger.store import Book
+from millmark.quality.notes import Note
+from millmark.services.pictures.fan import Fan, draw_fan
+from millmark.services.planning.forecast.document import ForecastDocument, NeededCapacity, seal_of
+from millmark.services.planning.forecast.making import make_forecast
+from millmark.services.planning.forecast.repository import ForecastRepository, ForecastRow
+from millmark.services.planning.forecast.signalling import CapacitySignal
+from millmark.services.planning.repository import LeafRow, PlanningRepository, What
+from millmark.services.portal.demand_view import build_products
+from millmark.services.portal.language import Language, read_catalogues
 from tests.support.fake_world import SMITH
 from tests.support.forecast_samples import IDENTITY, MONDAY, grown, sample
 from tests.support.portal_site import OWNER, Site

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from ledger.claims import build_claims
-from ledger.ids import Identity, SubjectKind, identifier_hash, subject
-from ledger.provenance import doubts, open_reader
-from ledger.provenance.doubts import Doubts, find_doubts
-from ledger.provenance.limits import Limits
-from ledger.records import (
+from millmark.ledger.claims import build_claims
+from millmark.ledger.ids import Identity, SubjectKind, identifier_hash, subject
+from millmark.ledger.provenance import doubts, open_reader
+from millmark.ledger.provenance.doubts import Doubts, find_doubts
+from millmark.ledger.provenance.limits import Limits
+from millmark.ledger.records import (
     Gate,
     Input,
     Item,
@@ -30,8 +30,8 @@ from ledger.records import (
     TransformLots,
     Verdict,
 )
-from ledger.store import Book
-from ledger.store.rows import LotRow
+from millmark.ledger.store import Book
+from millmark.ledger.store.rows import LotRow
 from tests.support import acting_site
 from tests.support.acting_site import act
 from tests.support.day import Day

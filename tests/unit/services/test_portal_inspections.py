@@ -11,25 +11,25 @@ from typing import Any
 
 import pytest
 
-from ledger.provenance import open_reader
-from ledger.provenance.inspections import find_challenged, find_demands, find_waiting
-from ledger.provenance.reader import Reader
-from ledger.records import Gate, ModelState, Verdict
-from ledger.store import Book, Rows
-from ledger.store.rows import CertificateRow, ModelRow
-from quality import model_digest
-from quality.drift import ACTING_ROWS, Drift, Reference
-from quality.inputs import pack_window
-from services.inspections.control import GROUP, REFERENCE, REFERENCE_GROUPS, control
-from services.inspections.windows import find_latest_windows
-from services.portal import models
+from millmark.ledger.provenance import open_reader
+from millmark.ledger.provenance.inspections import find_challenged, find_demands, find_waiting
+from millmark.ledger.provenance.reader import Reader
+from millmark.ledger.records import Gate, ModelState, Verdict
+from millmark.ledger.store import Book, Rows
+from millmark.ledger.store.rows import CertificateRow, ModelRow
+from millmark.quality import model_digest
+from millmark.quality.drift import ACTING_ROWS, Drift, Reference
+from millmark.quality.inputs import pack_window
+from millmark.services.inspections.control import GROUP, REFERENCE, REFERENCE_GROUPS, control
+from millmark.services.inspections.windows import find_latest_windows
+from millmark.services.portal import models
 from tests.support.fake_world import AUDITOR, BUYER, CARRIER, INSPECTOR, OTHER_BUYER, SMITH, World, build_world
 from tests.support.portal_site import OWNER, Site
 from tests.support.stores import new_store
 from tests.unit.services.test_portal_contents import seen
 
-MODEL = (resources.files("quality") / "models" / "forda.bin").read_bytes()
-CARD = (resources.files("quality") / "models" / "forda.json").read_text("utf-8")
+MODEL = (resources.files("millmark.quality") / "models" / "forda.bin").read_bytes()
+CARD = (resources.files("millmark.quality") / "models" / "forda.json").read_text("utf-8")
 WIDTH, THRESHOLD = 500, 5381
 
 
@@ -233,7 +233,7 @@ def test_an_alarm_beside_a_small_reference_is_shown_as_one_that_only_informs(
     keep_model(site)
     for rows in (399, 400):
         drift = Drift(Reference(rows, {}), 400, 2, {"margin": 9.0}, ("margin",))
-        monkeypatch.setattr("services.inspections.model_health.measure_drift", lambda *_, found=drift: found)
+        monkeypatch.setattr("millmark.services.inspections.model_health.measure_drift", lambda *_, found=drift: found)
         for path in ("/portal/models", f"/portal/models/{site.world.model}"):
             page = site.browser(OWNER).get(f"{path}?lang={language}").text
             assert alarm in page
@@ -352,7 +352,7 @@ def test_only_models_on_the_page_are_described(site: Site, monkeypatch: pytest.M
         return control(reader, number)
 
     monkeypatch.setattr(models, "_describe", describe_one)
-    monkeypatch.setattr("services.portal.inspections.control", chart_one)
+    monkeypatch.setattr("millmark.services.portal.inspections.control", chart_one)
     browser = site.browser(OWNER)
     assert browser.get(f"/portal/models?state={ModelState(row.state).name.lower()}").status_code == 200
     assert browser.get("/portal/inspections").status_code == 200

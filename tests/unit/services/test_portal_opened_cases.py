@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from ledger.provenance import open_reader
-from ledger.provenance.case_search import CaseList, find_opened
-from ledger.provenance.reader import Reader
-from ledger.records import NoteKind, TransformationKind
-from services.portal import work_page
+from millmark.ledger.provenance import open_reader
+from millmark.ledger.provenance.case_search import CaseList, find_opened
+from millmark.ledger.provenance.reader import Reader
+from millmark.ledger.records import NoteKind, TransformationKind
+from millmark.services.portal import work_page
 from tests.support.fake_world import BUYER, INSPECTOR, SMITH, World, build_world
 from tests.support.portal_site import Site
 from tests.support.stores import new_store

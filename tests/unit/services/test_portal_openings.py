@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
-from ledger.evidence import (
+from millmark.ledger.evidence import (
     EvidenceLog,
     LeafKind,
     build_inference_context,
     build_window_commitment,
     build_window_entry,
 )
-from ledger.index import Follower
-from ledger.records import (
+from millmark.ledger.index import Follower
+from millmark.ledger.records import (
     ApproveModel,
     CertificateState,
     DemandOpening,
@@ -29,17 +29,17 @@ from ledger.records import (
     Statement,
     Verdict,
 )
-from ledger.store import Book, Rows
-from ledger.store.book_rows import EvidenceRow, InferenceRow, ModelFileRow
-from ledger.store.outbox import Outbox
-from ledger.store.rows import CertificateRow, LotRow, ModelRow
-from ledger.store.schema import TABLES
-from ledger.submit import adopt_records
-from quality import Decision, Dense, Network, Scale, build_model, model_digest
-from quality import Inference as Inspected
-from quality import Verdict as ModelVerdict
-from quality.inputs import pack_window
-from services.access.people.roles import PersonRole
+from millmark.ledger.store import Book, Rows
+from millmark.ledger.store.book_rows import EvidenceRow, InferenceRow, ModelFileRow
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.rows import CertificateRow, LotRow, ModelRow
+from millmark.ledger.store.schema import TABLES
+from millmark.ledger.submit import adopt_records
+from millmark.quality import Decision, Dense, Network, Scale, build_model, model_digest
+from millmark.quality import Inference as Inspected
+from millmark.quality import Verdict as ModelVerdict
+from millmark.quality.inputs import pack_window
+from millmark.services.access.people.roles import PersonRole
 from tests.support.acting_site import fields_of, read
 from tests.support.day import Day, open_day
 from tests.support.recording_site import Site

@@ -13,15 +13,15 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ledger.claims import Field, parse_claims
-from ledger.index import Follower
-from ledger.products import verify_order_document
-from ledger.records import ALL_ROLES, ModelState, Role
-from ledger.store import Book, Rows
-from ledger.store.outbox import Outbox
-from ledger.store.rows import ModelRow, OrderRow, ParticipantRow
-from services.access.people.roles import PersonRole
-from services.products import Catalogue
+from millmark.ledger.claims import Field, parse_claims
+from millmark.ledger.index import Follower
+from millmark.ledger.products import verify_order_document
+from millmark.ledger.records import ALL_ROLES, ModelState, Role
+from millmark.ledger.store import Book, Rows
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.rows import ModelRow, OrderRow, ParticipantRow
+from millmark.services.access.people.roles import PersonRole
+from millmark.services.products import Catalogue
 from tests.support.acting_site import ActingSite, fields_of, open_acting_site, read
 from tests.support.gateway_client import Caller
 from tests.support.portal_site import Browser

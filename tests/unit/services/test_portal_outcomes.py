@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ledger.ids import SubjectKind, identifier_hash, subject
-from ledger.records import Item, OfferCustody, ReceiveLot
-from ledger.store.rows import LotRow
+from millmark.ledger.ids import SubjectKind, identifier_hash, subject
+from millmark.ledger.records import Item, OfferCustody, ReceiveLot
+from millmark.ledger.store.rows import LotRow
 from tests.support.acting_site import act, read
 from tests.support.day import Day
 

@@ -17,13 +17,13 @@ from importlib import resources
 
 import pytest
 
-from ledger.provenance import workload
-from ledger.verify.wording import Words, words_of
-from services.portal import listings
-from services.portal.language import Catalogue, Language, read_catalogues
-from services.portal.listings import build_load
-from services.portal.pages import Pages
-from services.portal.recall_files import build_csv
+from millmark.ledger.provenance import workload
+from millmark.ledger.verify.wording import Words, words_of
+from millmark.services.portal import listings
+from millmark.services.portal.language import Catalogue, Language, read_catalogues
+from millmark.services.portal.listings import build_load
+from millmark.services.portal.pages import Pages
+from millmark.services.portal.recall_files import build_csv
 from tests.support.fake_world import BUYER, SMITH, World, lot_trace
 from tests.support.gateway_client import LINK, Caller
 from tests.support.portal_pages import ANYBODY, EVENTS, PAGES
@@ -197,7 +197,7 @@ def test_a_machines_times_are_utc(site: Site) -> None:
 
 
 def test_no_cell_of_the_file_is_a_formula(site: Site) -> None:
-    from ledger.provenance import recall  # noqa: PLC0415 - next to what it is for
+    from millmark.ledger.provenance import recall  # noqa: PLC0415 - next to what it is for
 
     found = recall(site.store, lot=lot_trace(site.world, "bar").lot.subject)
     lots = tuple(
@@ -215,7 +215,7 @@ def test_no_cell_of_the_file_is_a_formula(site: Site) -> None:
 
 
 def test_both_catalogues_have_the_same_keys_and_places() -> None:
-    folder = resources.files("services.portal") / "catalogue"
+    folder = resources.files("millmark.services.portal") / "catalogue"
     pairs = [json.loads((folder / f"{one}.json").read_text("utf-8"), object_pairs_hook=list) for one in ("en", "zh")]
     english, chinese = map(dict, pairs)
     assert [len(one) for one in pairs] == [len(english), len(chinese)], "a key is given twice"
@@ -282,8 +282,8 @@ def bracketed_words(language: str) -> Words:
 @contextmanager
 def bracketed(caller: Caller, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Every text of the catalogue and of statements in brackets: what then stands outside was written into a page."""
-    monkeypatch.setattr("services.portal.pages.words_of", bracketed_words)
-    words = json.loads((resources.files("services.portal") / "catalogue" / "en.json").read_text("utf-8"))
+    monkeypatch.setattr("millmark.services.portal.pages.words_of", bracketed_words)
+    words = json.loads((resources.files("millmark.services.portal") / "catalogue" / "en.json").read_text("utf-8"))
     pages: Pages = caller.app.state.portal.pages
     kept = pages._catalogues
     pages._catalogues = {one: Catalogue(one, {key: f"⟦{text}⟧" for key, text in words.items()}) for one in Language}

@@ -12,17 +12,17 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ledger.claims import build_claims
-from ledger.events.lots import LotReceived
-from ledger.footprint import Other, Own, Step, build_footprint
-from ledger.ids import Identity, SubjectKind
-from ledger.provenance import Disclosing
-from ledger.records import NoteKind
-from ledger.store import Book, Store
-from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
-from services.interop.contexts.linkset import build_linkset_context
-from services.portal import Proofs
-from services.portal.resolver import BUNDLE_TYPE
+from millmark.ledger.claims import build_claims
+from millmark.ledger.events.lots import LotReceived
+from millmark.ledger.footprint import Other, Own, Step, build_footprint
+from millmark.ledger.ids import Identity, SubjectKind
+from millmark.ledger.provenance import Disclosing
+from millmark.ledger.records import NoteKind
+from millmark.ledger.store import Book, Store
+from millmark.services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
+from millmark.services.interop.contexts.linkset import build_linkset_context
+from millmark.services.portal import Proofs
+from millmark.services.portal.resolver import BUNDLE_TYPE
 from tests.support.fake_chain import digest
 from tests.support.fake_ledger import PIECE
 from tests.support.fake_world import SMITH, World

@@ -14,18 +14,18 @@ from typing import Any
 import httpx
 import pytest
 
-from ledger.merkle import Tree
-from ledger.plans.check import Unseen, check_plan
-from ledger.records import AssignmentState
-from ledger.store.outbox import Outbox
-from ledger.store.rows import AnchorRow, AssignmentRow
-from services.access.people.roles import PersonRole
-from services.gateway.http.errors import TryLaterError
-from services.planning.consent import find_row
-from services.planning.feedback.repository import FeedbackRepository
-from services.planning.feedback.setpoints import NoSetpoints
-from services.planning.feedback.showing import show_page
-from services.planning.shelf import reading
+from millmark.ledger.merkle import Tree
+from millmark.ledger.plans.check import Unseen, check_plan
+from millmark.ledger.records import AssignmentState
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.rows import AnchorRow, AssignmentRow
+from millmark.services.access.people.roles import PersonRole
+from millmark.services.gateway.http.errors import TryLaterError
+from millmark.services.planning.consent import find_row
+from millmark.services.planning.feedback.repository import FeedbackRepository
+from millmark.services.planning.feedback.setpoints import NoSetpoints
+from millmark.services.planning.feedback.showing import show_page
+from millmark.services.planning.shelf import reading
 from tests.support.acting_site import fields_of, read
 from tests.support.plan_world import replanned_file
 from tests.support.planning_portal import HOUR_S, OFFERS, PLANNER, TEXT, Planning, open_planning, serve

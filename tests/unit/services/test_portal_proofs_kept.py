@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from ledger.events.certificates import OpeningDemanded
-from ledger.store import Store
-from ledger.verify import Step
-from services.portal.proofs import Proof, Proofs, kept_names
+from millmark.ledger.events.certificates import OpeningDemanded
+from millmark.ledger.store import Store
+from millmark.ledger.verify import Step
+from millmark.services.portal.proofs import Proof, Proofs, kept_names
 from tests.support.bundle_content import event_in
 from tests.support.bundle_vector import vector_bundle, vector_bytes, vector_now, vector_trust
 from tests.support.stores import new_store

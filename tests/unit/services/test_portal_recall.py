@@ -10,13 +10,13 @@ from dataclasses import replace
 
 import pytest
 
-from ledger.provenance import open_reader, recall
-from ledger.records import LotState
-from ledger.store import Book, Rows
-from ledger.store.rows import LotRow
-from services.directory.contact import Contact
-from services.directory.repository import DirectoryEntryRow
-from services.portal.recall_view import sort_naturally, where_of
+from millmark.ledger.provenance import open_reader, recall
+from millmark.ledger.records import LotState
+from millmark.ledger.store import Book, Rows
+from millmark.ledger.store.rows import LotRow
+from millmark.services.directory.contact import Contact
+from millmark.services.directory.repository import DirectoryEntryRow
+from millmark.services.portal.recall_view import sort_naturally, where_of
 from tests.support.fake_world import BUYER, CARRIER, INSPECTOR, OTHER_BUYER, SMITH
 from tests.support.portal_site import OWNER, Site
 from tests.support.stores import new_store

@@ -9,17 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from ledger.keys import to_checksum
-from services.access import ALL_SCOPES, CredentialKind
-from services.access.repository import AccessRepository
-from services.audit import Access, AuditLog, read_latest
-from services.documents import Documents, KeyRing, new_version_id
-from services.documents.drafts import Draft
-from services.documents.permissions import Mode
-from services.portal import registers
-from services.webhooks.grounds import WebhookGround
-from services.webhooks.repository import WebhookRepository
-from services.webhooks.subscriptions import Subscriber, Subscriptions
+from millmark.ledger.keys import to_checksum
+from millmark.services.access import ALL_SCOPES, CredentialKind
+from millmark.services.access.repository import AccessRepository
+from millmark.services.audit import Access, AuditLog, read_latest
+from millmark.services.documents import Documents, KeyRing, new_version_id
+from millmark.services.documents.drafts import Draft
+from millmark.services.documents.permissions import Mode
+from millmark.services.portal import registers
+from millmark.services.webhooks.grounds import WebhookGround
+from millmark.services.webhooks.repository import WebhookRepository
+from millmark.services.webhooks.subscriptions import Subscriber, Subscriptions
 from tests.support.fake_world import BUYER, CARRIER, COORDINATOR, INSPECTOR, SMITH
 from tests.support.portal_site import BY_ROLE, OWNER, Site, hidden
 from tests.support.sign_in import NOW_S, sign, signer_of

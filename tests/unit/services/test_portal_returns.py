@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import re
 
-from ledger.claims import build_claims
-from ledger.ids import Identity, SubjectKind, identifier_hash, subject
-from ledger.provenance import open_reader
-from ledger.provenance.words import find_quarantines
-from ledger.records import (
+from millmark.ledger.claims import build_claims
+from millmark.ledger.ids import Identity, SubjectKind, identifier_hash, subject
+from millmark.ledger.provenance import open_reader
+from millmark.ledger.provenance.words import find_quarantines
+from millmark.ledger.records import (
     AcceptCustody,
     DeclineCustody,
     Item,
@@ -19,8 +19,8 @@ from ledger.records import (
     ReceiveLot,
     ReturnLot,
 )
-from ledger.store import Book
-from ledger.store.rows import LotRow
+from millmark.ledger.store import Book
+from millmark.ledger.store.rows import LotRow
 from tests.support.acting_site import act, fields_of, read
 from tests.support.day import Day
 

@@ -11,16 +11,16 @@ from urllib.parse import quote
 
 import pytest
 
-from ledger.ids import Identity, SubjectKind
-from ledger.provenance import listings as found_lists
-from ledger.records import Role
-from ledger.store import Book, Rows
-from ledger.store.rows import LotRow
-from services.access import ALL_SCOPES, Principal
-from services.directory.repository import DirectoryEntryRow
-from services.portal import listings, search_page
-from services.portal.check_copies import CheckCopy, find_copies
-from services.portal.lot_links import find_lot_links
+from millmark.ledger.ids import Identity, SubjectKind
+from millmark.ledger.provenance import listings as found_lists
+from millmark.ledger.records import Role
+from millmark.ledger.store import Book, Rows
+from millmark.ledger.store.rows import LotRow
+from millmark.services.access import ALL_SCOPES, Principal
+from millmark.services.directory.repository import DirectoryEntryRow
+from millmark.services.portal import listings, search_page
+from millmark.services.portal.check_copies import CheckCopy, find_copies
+from millmark.services.portal.lot_links import find_lot_links
 from tests.support.fake_world import INSPECTOR, OTHER_BUYER, SMITH, lot_trace
 from tests.support.portal_site import OWNER, STRANGER, Site
 from tests.support.stores import new_store

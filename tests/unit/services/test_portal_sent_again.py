@@ -11,12 +11,12 @@ from html import unescape
 
 import pytest
 
-from services.access.people import people
-from services.access.people.people import code_of
-from services.access.people.repository import PeopleRepository
-from services.access.repository import AccessRepository
-from services.webhooks import subscriptions
-from services.webhooks.repository import WebhookRepository
+from millmark.services.access.people import people
+from millmark.services.access.people.people import code_of
+from millmark.services.access.people.repository import PeopleRepository
+from millmark.services.access.repository import AccessRepository
+from millmark.services.webhooks import subscriptions
+from millmark.services.webhooks.repository import WebhookRepository
 from tests.support.fake_world import SMITH
 from tests.support.portal_site import OWNER, Browser, Site, hidden
 from tests.support.stores import new_store

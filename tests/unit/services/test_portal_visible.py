@@ -11,13 +11,13 @@ from importlib import resources
 
 import pytest
 
-from services.portal.visible import parse_sections, texts_of, translate
+from millmark.services.portal.visible import parse_sections, texts_of, translate
 from tests.support.portal_site import OWNER, Site
 from tests.support.stores import new_store
 
-SOURCE = (resources.files("ledger") / "VISIBLE.md").read_text("utf-8")
+SOURCE = (resources.files("millmark.ledger") / "VISIBLE.md").read_text("utf-8")
 WORDS: dict[str, str] = json.loads(
-    (resources.files("services.portal") / "catalogue" / "visible.zh.json").read_text("utf-8")
+    (resources.files("millmark.services.portal") / "catalogue" / "visible.zh.json").read_text("utf-8")
 )
 
 

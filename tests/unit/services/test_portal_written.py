@@ -10,7 +10,7 @@ from string import Formatter
 import pytest
 from markupsafe import Markup, escape
 
-from ledger.errors import (
+from millmark.ledger.errors import (
     ChainUnreachableError,
     ContractRefusedError,
     InputError,
@@ -19,19 +19,19 @@ from ledger.errors import (
     OutboxOlderError,
     PlanRefusedError,
 )
-from ledger.phrases import Phrase
-from ledger.plans.breaches import PlanBreach
-from ledger.plans.grounds import OfferGround
-from ledger.plans.rules import PlanRule, refuse
-from services.access.grounds import Ground
-from services.gateway.http.errors import NoSignerError, TryLaterError
-from services.planning.calendar import parse_calendar
-from services.planning.entries import EntryFault
-from services.planning.errors import CalendarError, CallRefusedError
-from services.planning.feedback.sentences import Sentence
-from services.planning.grounds import PlanningGround
-from services.portal.language import Language, read_catalogues
-from services.portal.written import GROUNDS, SENTENCES, say_error, say_failure, say_written
+from millmark.ledger.phrases import Phrase
+from millmark.ledger.plans.breaches import PlanBreach
+from millmark.ledger.plans.grounds import OfferGround
+from millmark.ledger.plans.rules import PlanRule, refuse
+from millmark.services.access.grounds import Ground
+from millmark.services.gateway.http.errors import NoSignerError, TryLaterError
+from millmark.services.planning.calendar import parse_calendar
+from millmark.services.planning.entries import EntryFault
+from millmark.services.planning.errors import CalendarError, CallRefusedError
+from millmark.services.planning.feedback.sentences import Sentence
+from millmark.services.planning.grounds import PlanningGround
+from millmark.services.portal.language import Language, read_catalogues
+from millmark.services.portal.written import GROUNDS, SENTENCES, say_error, say_failure, say_written
 from tests.support.english_words import find_english
 
 PLANS = json.loads((Path(__file__).parents[2] / "vectors" / "plans.json").read_text("utf-8"))

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import typer
 
-from ledger.canonical import canonical_json
-from ledger.errors import InputError, NotFoundError, ProductError
-from ledger.plans.capability import Need, is_capable, parse_capability
-from ledger.products import (
+from millmark.ledger.canonical import canonical_json
+from millmark.ledger.errors import InputError, NotFoundError, ProductError
+from millmark.ledger.plans.capability import Need, is_capable, parse_capability
+from millmark.ledger.products import (
     ChoiceOption,
     Product,
     build_mark,
@@ -25,9 +25,9 @@ from ledger.products import (
     parse_product,
     verify_order_document,
 )
-from services.lab.demo.configured import choose_options
-from services.lab.demo.factories import MARKED, build_factories
-from services.products import FOLDER, Catalogue
+from millmark.services.lab.demo.configured import choose_options
+from millmark.services.lab.demo.factories import MARKED, build_factories
+from millmark.services.products import FOLDER, Catalogue
 from tests.support.command_line import Runner
 
 SHIPPED = [entry.product for entry in Catalogue().entries() if entry.product is not None]

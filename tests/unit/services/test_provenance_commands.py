@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from ledger.provenance import Limits, recall, trace
-from ledger.provenance.search import FoundThings, search
-from services.store import open_store
+from millmark.ledger.provenance import Limits, recall, trace
+from millmark.ledger.provenance.search import FoundThings, search
+from millmark.services.store import open_store
 from tests.support.command_line import Runner
 from tests.support.fake_world import World, build_world
 

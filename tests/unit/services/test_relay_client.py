@@ -5,8 +5,8 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from ledger.errors import ChainError, ChainUnreachableError, RequestError
-from services.relay import HttpRelay
+from millmark.ledger.errors import ChainError, ChainUnreachableError, RequestError
+from millmark.services.relay import HttpRelay
 
 ORIGIN = "https://gateway.example"
 

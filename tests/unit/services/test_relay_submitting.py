@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from ledger.errors import (
+from millmark.ledger.errors import (
     ChainError,
     ChainUnreachableError,
     ContractRefusedError,
@@ -19,10 +19,10 @@ from ledger.errors import (
     SubmitError,
     WrongChainError,
 )
-from ledger.forward_requests import MAX_REQUEST_BYTES, parse_request
-from ledger.store.outbox import OutboxState
-from ledger.submit import Outcome, RelaySubmitter, relay
-from ledger.submit.relay import _RelayCalls
+from millmark.ledger.forward_requests import MAX_REQUEST_BYTES, parse_request
+from millmark.ledger.store.outbox import OutboxState
+from millmark.ledger.submit import Outcome, RelaySubmitter, relay
+from millmark.ledger.submit.relay import _RelayCalls
 from tests.support.ledger_world import build_world, verify_final
 from tests.support.relay_site import HOUR_S, VALIDITY_S, RelaySite, finish, lot
 from tests.support.stores import new_store

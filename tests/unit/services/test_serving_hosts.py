@@ -9,10 +9,10 @@ from typing import cast
 import pytest
 from starlette.applications import Starlette
 
-from services.node.config import HttpSource
-from services.node.http_capture import create_capture
-from services.serving.hosts import HostCheck, choose_hosts, is_own_host
-from services.serving.logs import build_logger
+from millmark.services.node.config import HttpSource
+from millmark.services.node.http_capture import create_capture
+from millmark.services.serving.hosts import HostCheck, choose_hosts, is_own_host
+from millmark.services.serving.logs import build_logger
 from tests.support.node_parts import CaptureClient, open_parts
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from services.serving.logs import STANDARD_ERROR, LineWriter, build_logger, build_server_log
+from millmark.services.serving.logs import STANDARD_ERROR, LineWriter, build_logger, build_server_log
 from tests.support.broken_log import dead_standard_error, full_standard_error, standard_error
 from tests.support.patience import MAX_S
 

@@ -11,10 +11,10 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from ledger.errors import ChainUnreachableError
-from services.serving.failures import FailureLog, withhold_addresses
-from services.serving.loop import Loop
-from services.serving.troubles import Trouble
+from millmark.ledger.errors import ChainUnreachableError
+from millmark.services.serving.failures import FailureLog, withhold_addresses
+from millmark.services.serving.loop import Loop
+from millmark.services.serving.troubles import Trouble
 from tests.support.patience import MAX_S, wait_until
 
 Outcome = float | Exception

@@ -11,25 +11,25 @@ from typing import Any
 
 import pytest
 
-from ledger.errors import InputError, NotFoundError
-from ledger.evidence import EvidenceLog
-from ledger.merkle import Tree
-from ledger.plans.plan import CauseKind
-from ledger.provenance.reader import Reader
-from ledger.store import Book, Rows
-from ledger.store.rows import AnchorRow, MachineRow, StreamRow
-from services.access.people.roles import PersonRole
-from services.gateway import GatewayParts, build_policy, create_gateway
-from services.planning.feedback.causes import MachineCause
-from services.planning.feedback.repository import FeedbackRepository
-from services.planning.feedback.rules import Condition, Outcome
-from services.planning.feedback.sentences import Sentence
-from services.planning.feedback.setpoints import NoSetpoints
-from services.portal import process
-from services.setpoints import Inbox, SetpointDocument, SetpointValue, parse_setpoint
-from services.setpoints.document import Forecast
-from services.setpoints.repository import SetpointRow
-from services.setpoints.states import MachineReading, build_state_data, find_readings, parse_reading
+from millmark.ledger.errors import InputError, NotFoundError
+from millmark.ledger.evidence import EvidenceLog
+from millmark.ledger.merkle import Tree
+from millmark.ledger.plans.plan import CauseKind
+from millmark.ledger.provenance.reader import Reader
+from millmark.ledger.store import Book, Rows
+from millmark.ledger.store.rows import AnchorRow, MachineRow, StreamRow
+from millmark.services.access.people.roles import PersonRole
+from millmark.services.gateway import GatewayParts, build_policy, create_gateway
+from millmark.services.planning.feedback.causes import MachineCause
+from millmark.services.planning.feedback.repository import FeedbackRepository
+from millmark.services.planning.feedback.rules import Condition, Outcome
+from millmark.services.planning.feedback.sentences import Sentence
+from millmark.services.planning.feedback.setpoints import NoSetpoints
+from millmark.services.portal import process
+from millmark.services.setpoints import Inbox, SetpointDocument, SetpointValue, parse_setpoint
+from millmark.services.setpoints.document import Forecast
+from millmark.services.setpoints.repository import SetpointRow
+from millmark.services.setpoints.states import MachineReading, build_state_data, find_readings, parse_reading
 from tests.support.acting_site import ActingSite, act, open_acting_site, read
 from tests.support.gateway_client import Caller
 

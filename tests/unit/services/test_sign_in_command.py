@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from ledger.keys import to_checksum
-from services.access import SignIn
-from services.access.siwe import recover_signer
+from millmark.ledger.keys import to_checksum
+from millmark.services.access import SignIn
+from millmark.services.access.siwe import recover_signer
 from tests.support.command_line import Runner
 from tests.support.gateway_client import build_linked_world
 from tests.support.sign_in import NOW_S, ORIGIN

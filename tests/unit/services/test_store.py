@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-import services
-from ledger import store as library
-from ledger.store import Book, Store
-from ledger.store.schema import TABLES, read_revisions
-from ledger.store.tables import LEDGER
-from services.access.repository import AccessRepository
-from services.store import SERVICES, open_store
+from millmark import services
+from millmark.ledger import store as library
+from millmark.ledger.store import Book, Store
+from millmark.ledger.store.schema import TABLES, read_revisions
+from millmark.ledger.store.tables import LEDGER
+from millmark.services.access.repository import AccessRepository
+from millmark.services.store import SERVICES, open_store
 from tests.support.schemas import find_differences
 
 ROOT = Path(services.__file__).parent

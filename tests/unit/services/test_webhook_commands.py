@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from services.interop.credentials.keys import read_credential_key
+from millmark.services.interop.credentials.keys import read_credential_key
 from tests.support.command_line import Runner
 
 URL = "https://erp.example/hook"

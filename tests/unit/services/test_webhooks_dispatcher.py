@@ -15,19 +15,19 @@ from pathlib import Path
 
 import pytest
 
-from ledger.events.lots import LotReceived
-from ledger.index import Follower
-from ledger.records import ALL_ROLES
-from ledger.store import Feed, Position, Rows, Store
-from ledger.store.rows import ParticipantRow
-from services.access import CredentialKind, Scope, new_api_key, revoke
-from services.serving.logs import build_logger
-from services.webhooks.dispatcher import DeliveryPolicy, Dispatcher
-from services.webhooks.feed import Filter, RecordFeed
-from services.webhooks.http_post import Mode
-from services.webhooks.repository import WebhookRepository
-from services.webhooks.signatures import verify_webhook
-from services.webhooks.subscriptions import State, Subscriber, Subscriptions
+from millmark.ledger.events.lots import LotReceived
+from millmark.ledger.index import Follower
+from millmark.ledger.records import ALL_ROLES
+from millmark.ledger.store import Feed, Position, Rows, Store
+from millmark.ledger.store.rows import ParticipantRow
+from millmark.services.access import CredentialKind, Scope, new_api_key, revoke
+from millmark.services.serving.logs import build_logger
+from millmark.services.webhooks.dispatcher import DeliveryPolicy, Dispatcher
+from millmark.services.webhooks.feed import Filter, RecordFeed
+from millmark.services.webhooks.http_post import Mode
+from millmark.services.webhooks.repository import WebhookRepository
+from millmark.services.webhooks.signatures import verify_webhook
+from millmark.services.webhooks.subscriptions import State, Subscriber, Subscriptions
 from tests.support.fake_chain import digest
 from tests.support.fake_ledger import PIECE
 from tests.support.fake_things import NONE

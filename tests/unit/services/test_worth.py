@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from ledger.records import NoteKind
-from ledger.verify import Report
-from ledger.verify._reporting import build_report
-from ledger.verify._status import verify_status
-from ledger.verify.refusals import StatusRefused
-from services.check import entry
+from millmark.ledger.records import NoteKind
+from millmark.ledger.verify import Report
+from millmark.ledger.verify._reporting import build_report
+from millmark.ledger.verify._status import verify_status
+from millmark.ledger.verify.refusals import StatusRefused
+from millmark.services.check import entry
 from tests.support.gateway_client import LINK
 from tests.support.stores import new_store
 from tests.support.story import BUYER, INSPECTOR, NONE, Story

@@ -6,7 +6,7 @@ Do not change this revision: existing databases have it. Every further change of
 import sqlalchemy as sa
 from alembic import op
 
-from ledger.store.migrations.create import create_table
+from millmark.ledger.store.migrations.create import create_table
 
 revision = "0001"
 down_revision = None

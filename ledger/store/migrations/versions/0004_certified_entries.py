@@ -1,6 +1,6 @@
 """Adds entries of other companies' logs that certificates name."""
 
-from ledger.store.migrations.create import create_table
+from millmark.ledger.store.migrations.create import create_table
 
 revision = "0004"
 down_revision = "0003"

@@ -1,6 +1,6 @@
 """Entries of other companies' evidence, as they showed them: register readings, of which footprints are made."""
 
-from ledger.store.migrations.create import create_table
+from millmark.ledger.store.migrations.create import create_table
 
 revision = "0005"
 down_revision = "0004"

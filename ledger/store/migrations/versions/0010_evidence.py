@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 from alembic import op
 
-from ledger.store.migrations.create import add_text, create_table
+from millmark.ledger.store.migrations.create import add_text, create_table
 
 revision = "0010"
 down_revision = "0009"

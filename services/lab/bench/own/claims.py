@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ledger.claims import build_claims
-from services.lab.bench.peers.answer import Act, Prepare, answer
+from millmark.ledger.claims import build_claims
+from millmark.services.lab.bench.peers.answer import Act, Prepare, answer
 
 
 def start(arguments: Mapping[str, Any]) -> Mapping[str, Prepare]:

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ledger.chain import Chain, HttpTransport, Node, find_profile, read_deployment
-from ledger.index import Follower
-from services.lab.bench.peers.answer import Act, Prepare, answer
-from services.serving.collecting import collect_rarely
-from services.store import open_store
+from millmark.ledger.chain import Chain, HttpTransport, Node, find_profile, read_deployment
+from millmark.ledger.index import Follower
+from millmark.services.lab.bench.peers.answer import Act, Prepare, answer
+from millmark.services.serving.collecting import collect_rarely
+from millmark.services.store import open_store
 
 
 def start(arguments: Mapping[str, Any]) -> Mapping[str, Prepare]:

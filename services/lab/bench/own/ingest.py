@@ -14,24 +14,24 @@ from typing import Any
 
 import structlog
 
-from ledger.chain import Transaction, sign_transaction
-from ledger.forward_requests import ForwardRequest, parse_request, sign_request
-from ledger.keys import LocalSigner
-from services.lab.bench.capture import build_body, build_event
-from services.lab.bench.peers.answer import Act, Prepare, answer
-from services.node.config import AnchorRule
-from services.node.dead_letters import DeadLetters
-from services.node.dedup_index import DedupIndex
-from services.node.drafts import Drafts
-from services.node.events import MAX_DEPTH, parse_events
-from services.node.evidence_recorder import StreamRecorder
-from services.node.group_commit import Committer
-from services.node.http_capture import MAX_BATCH_BYTES
-from services.node.intake import Intake, StreamIntake
-from services.node.metrics import Metrics
-from services.node.run import tune_interpreter
-from services.node.streamlog import StreamLog
-from services.store import open_store
+from millmark.ledger.chain import Transaction, sign_transaction
+from millmark.ledger.forward_requests import ForwardRequest, parse_request, sign_request
+from millmark.ledger.keys import LocalSigner
+from millmark.services.lab.bench.capture import build_body, build_event
+from millmark.services.lab.bench.peers.answer import Act, Prepare, answer
+from millmark.services.node.config import AnchorRule
+from millmark.services.node.dead_letters import DeadLetters
+from millmark.services.node.dedup_index import DedupIndex
+from millmark.services.node.drafts import Drafts
+from millmark.services.node.events import MAX_DEPTH, parse_events
+from millmark.services.node.evidence_recorder import StreamRecorder
+from millmark.services.node.group_commit import Committer
+from millmark.services.node.http_capture import MAX_BATCH_BYTES
+from millmark.services.node.intake import Intake, StreamIntake
+from millmark.services.node.metrics import Metrics
+from millmark.services.node.run import tune_interpreter
+from millmark.services.node.streamlog import StreamLog
+from millmark.services.store import open_store
 
 _STREAM = bytes(32)
 _GAS, _FEE_WEI = 100_000, 10**9

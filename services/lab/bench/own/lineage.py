@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ledger.store import Connection, Lineage
-from ledger.store.steps import KEPT_STEPS, KeptSteps
-from services.lab.bench.peers.answer import Prepare, answer
-from services.lab.bench.peers.walks import build_tasks
-from services.serving.collecting import collect_rarely
-from services.store import open_store
+from millmark.ledger.store import Connection, Lineage
+from millmark.ledger.store.steps import KEPT_STEPS, KeptSteps
+from millmark.services.lab.bench.peers.answer import Prepare, answer
+from millmark.services.lab.bench.peers.walks import build_tasks
+from millmark.services.serving.collecting import collect_rarely
+from millmark.services.store import open_store
 
 _DEPTH, _MOST = 256, 1_000_000
 

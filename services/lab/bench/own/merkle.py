@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ledger.merkle import Tree, hash_leaves
-from services.lab.bench.peers.answer import Act, Prepare, answer
+from millmark.ledger.merkle import Tree, hash_leaves
+from millmark.services.lab.bench.peers.answer import Act, Prepare, answer
 
 
 def start(arguments: Mapping[str, Any]) -> Mapping[str, Prepare]:

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from quality.evaluate import load_evaluator
-from quality.fitting import undecided
-from quality.inputs import Scale
-from quality.rocket.records import MAX_WORD, Feature, Rocket, Section
-from quality.rocket.train import lay_out
-from services.lab.bench.peers.answer import Act, Prepare, answer
+from millmark.quality.evaluate import load_evaluator
+from millmark.quality.fitting import undecided
+from millmark.quality.inputs import Scale
+from millmark.quality.rocket.records import MAX_WORD, Feature, Rocket, Section
+from millmark.quality.rocket.train import lay_out
+from millmark.services.lab.bench.peers.answer import Act, Prepare, answer
 
 _FEATURES_A_KERNEL = 24
 

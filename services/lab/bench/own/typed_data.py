@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ledger.forward_requests import ForwardRequest, sign_request
-from ledger.keys import LocalSigner
-from services.lab.bench.peers.answer import Act, Prepare, answer
+from millmark.ledger.forward_requests import ForwardRequest, sign_request
+from millmark.ledger.keys import LocalSigner
+from millmark.services.lab.bench.peers.answer import Act, Prepare, answer
 
 
 def start(arguments: Mapping[str, Any]) -> Mapping[str, Prepare]:

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ledger.chain import HttpTransport, find_profile
-from ledger.store.outbox import Outbox, OutboxState
-from ledger.submit import Submitter
-from services.lab.bench.peers.answer import Act, Prepare, answer
-from services.lab.faults.workload import build_events, found_site
-from services.store import open_store
+from millmark.ledger.chain import HttpTransport, find_profile
+from millmark.ledger.store.outbox import Outbox, OutboxState
+from millmark.ledger.submit import Submitter
+from millmark.services.lab.bench.peers.answer import Act, Prepare, answer
+from millmark.services.lab.faults.workload import build_events, found_site
+from millmark.services.store import open_store
 
 
 def start(arguments: Mapping[str, Any]) -> Mapping[str, Prepare]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from web3 import HTTPProvider, Web3
 
-from services.lab.bench.peers.answer import Act, Prepare, answer
+from millmark.services.lab.bench.peers.answer import Act, Prepare, answer
 
 _NOTHING = b"\0" * 32
 _NOBODY = "0x" + "00" * 20

@@ -8,8 +8,8 @@ from typing import Any
 
 import rustworkx
 
-from services.lab.bench.peers.answer import Prepare, answer
-from services.lab.bench.peers.walks import build_tasks
+from millmark.services.lab.bench.peers.answer import Prepare, answer
+from millmark.services.lab.bench.peers.walks import build_tasks
 
 EDGES = "SELECT i.lot, o.lot FROM lot_inputs i JOIN lot_outputs o ON o.sequence = i.sequence"
 

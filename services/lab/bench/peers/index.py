@@ -12,7 +12,7 @@ from typing import Any
 
 from web3 import HTTPProvider, Web3
 
-from services.lab.bench.peers.answer import Act, Prepare, answer
+from millmark.services.lab.bench.peers.answer import Act, Prepare, answer
 
 _STEP = 100
 

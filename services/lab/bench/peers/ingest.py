@@ -16,7 +16,7 @@ from eth_account.messages import encode_defunct, encode_typed_data
 from pydantic import BaseModel, Field
 from pymerkle import InmemoryTree
 
-from services.lab.bench.peers.answer import Act, Prepare, answer
+from millmark.services.lab.bench.peers.answer import Act, Prepare, answer
 
 _DOMAIN = {"name": "Millmark", "version": "1", "chainId": 1}
 _TYPES = {"Event": [{"name": "data", "type": "bytes"}, {"name": "nonce", "type": "uint256"}]}

@@ -7,7 +7,7 @@ from typing import Any
 
 from pymerkle import InmemoryTree
 
-from services.lab.bench.peers.answer import Act, Prepare, answer
+from millmark.services.lab.bench.peers.answer import Act, Prepare, answer
 
 
 def start(arguments: Mapping[str, Any]) -> Mapping[str, Prepare]:

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from services.lab.bench.orm_peer import Peer
-from services.lab.bench.peers.answer import Prepare, answer
-from services.lab.bench.peers.walks import build_tasks
+from millmark.services.lab.bench.orm_peer import Peer
+from millmark.services.lab.bench.peers.answer import Prepare, answer
+from millmark.services.lab.bench.peers.walks import build_tasks
 
 
 def start(arguments: Mapping[str, Any]) -> Mapping[str, Prepare]:

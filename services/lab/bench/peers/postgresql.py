@@ -8,8 +8,8 @@ from typing import Any
 
 import psycopg
 
-from services.lab.bench.peers.answer import Prepare, answer
-from services.lab.bench.peers.walks import build_tasks
+from millmark.services.lab.bench.peers.answer import Prepare, answer
+from millmark.services.lab.bench.peers.walks import build_tasks
 
 _WALK = """
 WITH RECURSIVE walk (lot) AS (

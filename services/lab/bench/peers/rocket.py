@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from aeon.classification.convolution_based import MiniRocketClassifier
 
-from services.lab.bench.peers.answer import Act, Prepare, answer
+from millmark.services.lab.bench.peers.answer import Act, Prepare, answer
 
 _TRAINED = 300
 

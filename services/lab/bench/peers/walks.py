@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 
-from services.lab.bench.peers.answer import Act, Prepare
+from millmark.services.lab.bench.peers.answer import Act, Prepare
 
 __all__ = ["build_tasks"]
 

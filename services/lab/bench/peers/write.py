@@ -13,7 +13,7 @@ from typing import Any
 from eth_account import Account
 from web3 import HTTPProvider, Web3
 
-from services.lab.bench.peers.answer import Act, Prepare, answer
+from millmark.services.lab.bench.peers.answer import Act, Prepare, answer
 
 _GAS = 500_000
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
-from ledger.chain import (
+from millmark.ledger.chain import (
     Chain,
     HttpTransport,
     Transaction,
@@ -20,13 +20,13 @@ from ledger.chain import (
     sign_transaction,
     write_deployment,
 )
-from ledger.records import Contract
-from services.lab.bench.plant_store import draw_plant, write_plant
-from services.lab.bench.table.declared import Figure, Measured
-from services.lab.bench.table.sides import ROOT, ask_in_turns, ask_tasks_in_turns, compare, open_sides
-from services.lab.faults.chains import running_chain
-from services.lab.faults.workload import Site, build_events, found_site
-from services.store import open_store
+from millmark.ledger.records import Contract
+from millmark.services.lab.bench.plant_store import draw_plant, write_plant
+from millmark.services.lab.bench.table.declared import Figure, Measured
+from millmark.services.lab.bench.table.sides import ROOT, ask_in_turns, ask_tasks_in_turns, compare, open_sides
+from millmark.services.lab.faults.chains import running_chain
+from millmark.services.lab.faults.workload import Site, build_events, found_site
+from millmark.services.store import open_store
 
 __all__ = ["measure_growth", "measure_index_alone", "measure_index_batches", "measure_write", "measure_write_alone"]
 

@@ -6,16 +6,16 @@ import json
 import tempfile
 from pathlib import Path
 
-from ledger.evidence import EvidenceLog
-from ledger.ids import SubjectKind
-from ledger.records import Anchor, OpenStream
-from services.lab.bench.gas import measure_gas
-from services.lab.bench.table.declared import Figure, Measured
-from services.lab.bench.table.sides import ROOT, MissingPeerError, open_side, peer_python
-from services.lab.demo.consortium import Consortium, found_consortium, hash_of
-from services.lab.demo.plant import build_plant
-from services.lab.faults.chains import running_chain
-from services.store import open_store
+from millmark.ledger.evidence import EvidenceLog
+from millmark.ledger.ids import SubjectKind
+from millmark.ledger.records import Anchor, OpenStream
+from millmark.services.lab.bench.gas import measure_gas
+from millmark.services.lab.bench.table.declared import Figure, Measured
+from millmark.services.lab.bench.table.sides import ROOT, MissingPeerError, open_side, peer_python
+from millmark.services.lab.demo.consortium import Consortium, found_consortium, hash_of
+from millmark.services.lab.demo.plant import build_plant
+from millmark.services.lab.faults.chains import running_chain
+from millmark.services.store import open_store
 
 __all__ = ["measure_anchor_gas", "measure_record_gas"]
 

@@ -73,7 +73,7 @@ class Row:
     title: str
     peer: str
     measure: str
-    """MODULE:FUNCTION below services.lab.bench.table, which takes nothing and returns `Measured`."""
+    """MODULE:FUNCTION below millmark.services.lab.bench.table, which takes nothing and returns `Measured`."""
     goals: tuple[Goal, ...]
     budget_s: float
     """A row that takes longer has failed."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from services.lab.bench.table.declared import Measured
-from services.lab.bench.table.sides import ask_in_turns, compare, open_sides
+from millmark.services.lab.bench.table.declared import Measured
+from millmark.services.lab.bench.table.sides import ask_in_turns, compare, open_sides
 
 __all__ = ["measure_ingest"]
 

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from services.lab.bench.plant_store import draw_plant, write_plant
-from services.lab.bench.table.declared import Figure, Measured
-from services.lab.bench.table.sides import Side, ask_in_turns, ask_tasks_in_turns, compare, open_sides
-from services.lab.cluster import describe_missing, running_cluster
-from services.store import open_store
+from millmark.services.lab.bench.plant_store import draw_plant, write_plant
+from millmark.services.lab.bench.table.declared import Figure, Measured
+from millmark.services.lab.bench.table.sides import Side, ask_in_turns, ask_tasks_in_turns, compare, open_sides
+from millmark.services.lab.cluster import describe_missing, running_cluster
+from millmark.services.store import open_store
 
 __all__ = ["measure_lineage"]
 

@@ -6,9 +6,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from quality.benches.speed import run_speed
-from services.lab.bench.table.declared import Figure, Measured
-from services.lab.bench.table.sides import ask_in_turns, compare, open_sides
+from millmark.quality.benches.speed import run_speed
+from millmark.services.lab.bench.table.declared import Figure, Measured
+from millmark.services.lab.bench.table.sides import ask_in_turns, compare, open_sides
 
 __all__ = ["measure_inference", "measure_rocket"]
 

@@ -11,24 +11,31 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from ledger.errors import SettingsError
-from services.lab.bench.plant_store import draw_plant, write_plant
-from services.lab.bench.table.declared import Figure, Measured
-from services.lab.bench.table.sides import ROOT
-from services.store import open_store
+from millmark.ledger.errors import SettingsError
+from millmark.services.lab.bench.plant_store import draw_plant, write_plant
+from millmark.services.lab.bench.table.declared import Figure, Measured
+from millmark.services.lab.bench.table.sides import ROOT
+from millmark.services.store import open_store
 
 __all__ = ["measure_demo", "measure_starts"]
 
-_MILLMARK = (sys.executable, "-c", "from services.entry import main; main()")
+_MILLMARK = (sys.executable, "-c", "from millmark.services.entry import main; main()")
 _STARTS = {
     "help": (*_MILLMARK, "--help"),
     "trace": (*_MILLMARK, "trace", "--help"),
-    "verify": (sys.executable, "-m", "ledger.verify", "--help"),
+    "verify": (sys.executable, "-m", "millmark.ledger.verify", "--help"),
     "python": (sys.executable, "-c", "pass"),
 }
 _VECTOR = ROOT / "tests" / "vectors" / "bundle"
 _VERIFIES = (
-    *(sys.executable, "-m", "ledger.verify", str(_VECTOR / "part.bundle"), "--trust", str(_VECTOR / "trust.json")),
+    *(
+        sys.executable,
+        "-m",
+        "millmark.ledger.verify",
+        str(_VECTOR / "part.bundle"),
+        "--trust",
+        str(_VECTOR / "trust.json"),
+    ),
     *("--max-age", "100000"),  # days: the vector does not get younger
 )
 _LOTS = 100
@@ -59,7 +66,13 @@ def measure_demo() -> Measured:
     """CPU time a record of `millmark demo --fast`, without what its imports take."""
     with tempfile.TemporaryDirectory(prefix="millmark-bench-") as name:
         file = Path(name) / "demo.json"
-        started = _run((sys.executable, "-c", "import services.lab.demo.run, services.commands, services.cli"))
+        started = _run(
+            (
+                sys.executable,
+                "-c",
+                "import millmark.services.lab.demo.run, millmark.services.commands, millmark.services.cli",
+            )
+        )
         used = _run((*_MILLMARK, "demo", "--fast", "--out", str(Path(name) / "out"), "--json", str(file)))
         records = sum(json.loads(file.read_text())["records"].values())
     return Measured({

@@ -6,15 +6,15 @@ import os
 import tempfile
 from pathlib import Path
 
-from services.lab.bench.bundle import measure_bundle, measure_seals
-from services.lab.bench.network import measure_network
-from services.lab.bench.planning import compare_plans, summarise
-from services.lab.bench.table.declared import Figure, Measured
-from services.lab.bench.table.sides import MissingPeerError
-from services.lab.faults.chains import running_chain
-from services.network import find_program
-from services.network.errors import NetworkError
-from services.output import warn
+from millmark.services.lab.bench.bundle import measure_bundle, measure_seals
+from millmark.services.lab.bench.network import measure_network
+from millmark.services.lab.bench.planning import compare_plans, summarise
+from millmark.services.lab.bench.table.declared import Figure, Measured
+from millmark.services.lab.bench.table.sides import MissingPeerError
+from millmark.services.lab.faults.chains import running_chain
+from millmark.services.network import find_program
+from millmark.services.network.errors import NetworkError
+from millmark.services.output import warn
 
 __all__ = ["measure_bundles", "measure_network_row", "measure_plan"]
 

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from services.lab.bench.table.declared import Bound, Figure, Goal, Row
-from services.lab.bench.table.runner import Outcome
+from millmark.services.lab.bench.table.declared import Bound, Figure, Goal, Row
+from millmark.services.lab.bench.table.runner import Outcome
 
 __all__ = ["HEADS", "build_json", "build_lines", "build_markdown", "join_rows"]
 

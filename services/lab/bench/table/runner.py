@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from services.lab.bench.table.declared import Figure, Measured, Row
-from services.lab.bench.table.sides import MissingPeerError
+from millmark.services.lab.bench.table.declared import Figure, Measured, Row
+from millmark.services.lab.bench.table.sides import MissingPeerError
 
 __all__ = ["MOST_S", "Outcome", "measure_here", "run_rows"]
 
@@ -43,7 +43,9 @@ class Outcome:
 def measure_here(row: Row) -> dict[str, Any]:
     """Measures a row in this process; returns what its parent reads."""
     module, _, name = row.measure.partition(":")
-    measure: Callable[[], Measured] = getattr(importlib.import_module(f"services.lab.bench.table.{module}"), name)
+    measure: Callable[[], Measured] = getattr(
+        importlib.import_module(f"millmark.services.lab.bench.table.{module}"), name
+    )
     try:
         found = measure()
     except MissingPeerError as error:
@@ -61,7 +63,7 @@ def run_rows(rows: Iterable[Row], tell: Callable[[str], None], most_s: float = M
             continue
         tell(f"measuring {row.name}")
         start = time.monotonic()
-        command = [sys.executable, "-m", "services.lab.bench.table", "--measure", row.name]
+        command = [sys.executable, "-m", "millmark.services.lab.bench.table", "--measure", row.name]
         yield _read(row, *_run(command, min(row.budget_s, left)), time.monotonic() - start)
 
 

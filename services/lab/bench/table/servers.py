@@ -7,14 +7,14 @@ import tempfile
 import time
 from pathlib import Path
 
-from services.lab.bench.capture import serve_node
-from services.lab.bench.capture_http import measure_http
-from services.lab.bench.epcis import measure_epcis
-from services.lab.bench.gateway import serving
-from services.lab.bench.http_load import cpu_s
-from services.lab.bench.table.declared import Figure, Measured
-from services.settings import SETTINGS_FILE
-from services.store import open_store
+from millmark.services.lab.bench.capture import serve_node
+from millmark.services.lab.bench.capture_http import measure_http
+from millmark.services.lab.bench.epcis import measure_epcis
+from millmark.services.lab.bench.gateway import serving
+from millmark.services.lab.bench.http_load import cpu_s
+from millmark.services.lab.bench.table.declared import Figure, Measured
+from millmark.services.settings import SETTINGS_FILE
+from millmark.services.store import open_store
 
 __all__ = ["measure_capture", "measure_epcis_capture", "measure_memory"]
 

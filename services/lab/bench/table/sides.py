@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ledger.errors import SettingsError
-from services.lab.bench.table.declared import Figure
+from millmark.ledger.errors import SettingsError
+from millmark.services.lab.bench.table.declared import Figure
 
 __all__ = [
     "ROOT",
@@ -53,7 +53,7 @@ class Timed:
 
 
 class Side:
-    """A running program, see `services.lab.bench.peers.answer`."""
+    """A running program, see `millmark.services.lab.bench.peers.answer`."""
 
     def __init__(self, process: subprocess.Popen[str], name: str, report: Path) -> None:
         self._process = process
@@ -125,7 +125,7 @@ def _command(module: str) -> list[str]:
     if module.endswith(".mjs"):
         return ["node", str(ROOT / "services" / "lab" / "bench" / module)]
     python = str(peer_python()) if module.startswith("peers") else sys.executable
-    return [python, "-m", f"services.lab.bench.{module}"]
+    return [python, "-m", f"millmark.services.lab.bench.{module}"]
 
 
 def _explain(error: Exception, report: Path) -> Exception:

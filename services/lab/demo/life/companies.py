@@ -14,21 +14,21 @@ from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from ledger.chain import Chain, HttpTransport, Node, deploy, find_profile, write_deployment
-from ledger.errors import ChainUnreachableError, MillmarkError, SubmitError
-from ledger.records import Contract, Record
-from ledger.store import Registry, Store
-from ledger.store.outbox import Outbox
-from ledger.submit import Submitter, build_entry
-from services.directory import DirectoryRepository
-from services.handover.repository import HandoverRepository, count_handovers
-from services.home import Layout
-from services.lab.demo.consortium import COMPANIES, VALIDATORS, Company, Consortium
-from services.lab.demo.existing import ExistingChain
-from services.lab.demo.home import JOURNAL, settings_of
-from services.lab.demo.life.homes import Home, make_company_home, make_operator_home
-from services.lab.processes import held_port, run_command, start_command, stop_commands, wait_for
-from services.store import open_store
+from millmark.ledger.chain import Chain, HttpTransport, Node, deploy, find_profile, write_deployment
+from millmark.ledger.errors import ChainUnreachableError, MillmarkError, SubmitError
+from millmark.ledger.records import Contract, Record
+from millmark.ledger.store import Registry, Store
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.submit import Submitter, build_entry
+from millmark.services.directory import DirectoryRepository
+from millmark.services.handover.repository import HandoverRepository, count_handovers
+from millmark.services.home import Layout
+from millmark.services.lab.demo.consortium import COMPANIES, VALIDATORS, Company, Consortium
+from millmark.services.lab.demo.existing import ExistingChain
+from millmark.services.lab.demo.home import JOURNAL, settings_of
+from millmark.services.lab.demo.life.homes import Home, make_company_home, make_operator_home
+from millmark.services.lab.processes import held_port, run_command, start_command, stop_commands, wait_for
+from millmark.services.store import open_store
 
 __all__ = ["Life", "found_in_life"]
 

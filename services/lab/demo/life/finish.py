@@ -6,12 +6,12 @@ import json
 
 import httpx
 
-from ledger.errors import MillmarkError
-from ledger.index import Follower
-from services.lab.demo.gateways import FORECASTING, ROLES, Place
-from services.lab.demo.life.companies import Life
-from services.lab.demo.life.homes import Home
-from services.settings import SETTINGS_FILE
+from millmark.ledger.errors import MillmarkError
+from millmark.ledger.index import Follower
+from millmark.services.lab.demo.gateways import FORECASTING, ROLES, Place
+from millmark.services.lab.demo.life.companies import Life
+from millmark.services.lab.demo.life.homes import Home
+from millmark.services.settings import SETTINGS_FILE
 
 __all__ = ["fetch_passport", "follow_to_the_end", "leave_homes"]
 

@@ -11,16 +11,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ledger.chain import Deployment, write_deployment
-from ledger.errors import SettingsError
-from ledger.keys import LocalSigner, write_private
-from ledger.records import Role
-from services.devchain import discard_journal
-from services.directory import DirectoryEntry, sign_statement
-from services.documents.key_files import create_recipient_key, read_recipient_key
-from services.home import AdmissionRequest, Layout
-from services.lab.demo.home import DISCLOSE, FINISHED, FORECASTS, JOURNAL, check_forecasts
-from services.settings import SETTINGS_FILE, build_origin
+from millmark.ledger.chain import Deployment, write_deployment
+from millmark.ledger.errors import SettingsError
+from millmark.ledger.keys import LocalSigner, write_private
+from millmark.ledger.records import Role
+from millmark.services.devchain import discard_journal
+from millmark.services.directory import DirectoryEntry, sign_statement
+from millmark.services.documents.key_files import create_recipient_key, read_recipient_key
+from millmark.services.home import AdmissionRequest, Layout
+from millmark.services.lab.demo.home import DISCLOSE, FINISHED, FORECASTS, JOURNAL, check_forecasts
+from millmark.services.settings import SETTINGS_FILE, build_origin
 
 __all__ = ["Home", "clear_homes", "make_company_home", "make_operator_home", "write_settings"]
 

@@ -27,18 +27,18 @@ from typing import TypeVar
 
 import httpx
 
-from ledger.canonical import Json, to_hex
-from ledger.errors import MillmarkError, NotFoundError, SubmitError
-from ledger.keys import LocalSigner, write_private
-from ledger.records import Item, ProposeKey, Role, Verdict
-from ledger.store import Book, Connection, Rows
-from ledger.store.outbox import Outbox, OutboxState
-from ledger.store.rows import CertificateRow
-from services.lab.demo.consortium import Company
-from services.lab.demo.life.companies import Life
-from services.lab.demo.life.homes import Home
-from services.lab.demo.plant import Plant
-from services.lab.processes import run_command, wait_for
+from millmark.ledger.canonical import Json, to_hex
+from millmark.ledger.errors import MillmarkError, NotFoundError, SubmitError
+from millmark.ledger.keys import LocalSigner, write_private
+from millmark.ledger.records import Item, ProposeKey, Role, Verdict
+from millmark.ledger.store import Book, Connection, Rows
+from millmark.ledger.store.outbox import Outbox, OutboxState
+from millmark.ledger.store.rows import CertificateRow
+from millmark.services.lab.demo.consortium import Company
+from millmark.services.lab.demo.life.companies import Life
+from millmark.services.lab.demo.life.homes import Home
+from millmark.services.lab.demo.plant import Plant
+from millmark.services.lab.processes import run_command, wait_for
 
 __all__ = ["EdgeBox", "start_node"]
 

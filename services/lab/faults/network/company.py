@@ -1,5 +1,5 @@
 """The process of one company: records at a steady rate, submits and indexes. Run as `python -m
-services.lab.faults.network.company PLAN`.
+millmark.services.lab.faults.network.company PLAN`.
 
 PLAN is a JSON file. The process writes lines to standard output, each ending in the monotonic time, which all processes
 of a machine share: `ready`, `ack NUMBER` once the record of that number is durable, `final COUNT` once so many more
@@ -18,15 +18,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ledger.chain import HttpTransport, find_profile
-from ledger.chain.deployment import read_deployment
-from ledger.errors import MillmarkError
-from ledger.index import Follower
-from ledger.store import Store
-from ledger.store.outbox import Outbox, SentTransaction
-from ledger.submit import Submitter
-from services.lab.faults.workload import Event, Site, build_signer
-from services.store import open_store
+from millmark.ledger.chain import HttpTransport, find_profile
+from millmark.ledger.chain.deployment import read_deployment
+from millmark.ledger.errors import MillmarkError
+from millmark.ledger.index import Follower
+from millmark.ledger.store import Store
+from millmark.ledger.store.outbox import Outbox, SentTransaction
+from millmark.ledger.submit import Submitter
+from millmark.services.lab.faults.workload import Event, Site, build_signer
+from millmark.services.store import open_store
 
 __all__ = ["CompanyPlan", "event_of", "main"]
 

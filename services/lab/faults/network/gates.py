@@ -1,7 +1,7 @@
 """The address at which a company asks its chain node: a proxy that can send it to other nodes, or lie.
 
-Unlike `services.lab.faults.proxy`, whose faults are those of a connection, this one is a node that answers, and is the
-wrong one.
+Unlike `millmark.services.lab.faults.proxy`, whose faults are those of a connection, this one is a node that answers,
+and is the wrong one.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any, TypeAlias
 
 import httpx
 
-from services.lab.faults.network.threads import HOST, running_proxies
-from services.lab.faults.proxy import read_request
+from millmark.services.lab.faults.network.threads import HOST, running_proxies
+from millmark.services.lab.faults.proxy import read_request
 
 __all__ = ["Gate", "Lie", "raise_head", "running_gates"]
 

@@ -9,19 +9,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ledger.chain import Chain, Transport
-from ledger.errors import IndexHaltedError
-from ledger.events.orders import RevisionProposed
-from ledger.index import Follower, fetch_status
-from ledger.records import Contract
-from ledger.store import Rows, Store
-from ledger.store.outbox import OutboxState
-from ledger.store.rows import RecordRow
-from services.lab.faults.ledger_check import LedgerCheck, count_misordered, heads_equal
-from services.lab.faults.network.company import event_of
-from services.lab.faults.network.repository import OutboxRepository
-from services.lab.faults.workload import Site
-from services.store import open_store
+from millmark.ledger.chain import Chain, Transport
+from millmark.ledger.errors import IndexHaltedError
+from millmark.ledger.events.orders import RevisionProposed
+from millmark.ledger.index import Follower, fetch_status
+from millmark.ledger.records import Contract
+from millmark.ledger.store import Rows, Store
+from millmark.ledger.store.outbox import OutboxState
+from millmark.ledger.store.rows import RecordRow
+from millmark.services.lab.faults.ledger_check import LedgerCheck, count_misordered, heads_equal
+from millmark.services.lab.faults.network.company import event_of
+from millmark.services.lab.faults.network.repository import OutboxRepository
+from millmark.services.lab.faults.workload import Site
+from millmark.services.store import open_store
 
 __all__ = ["CompanyAccount", "Judgement", "judge"]
 

@@ -8,18 +8,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ledger.canonical import sha256
-from ledger.chain import Chain, EngineProfile, HttpTransport, Node, deploy, find_profile
-from ledger.chain.finality import depth_of
-from ledger.ids import SubjectKind, subject
-from ledger.keys import LocalSigner
-from ledger.records import AcceptKey, Admit, OrderTerms, PlaceOrder, Record, Role
-from ledger.store.outbox import Outbox
-from ledger.submit import Submitter
-from services.lab.faults.network.links import Links, running_links
-from services.lab.faults.workload import Site, build_signer
-from services.network import Consensus, LocalNetwork, NodePlace, NodeProgram, write_node_folder
-from services.store import open_store
+from millmark.ledger.canonical import sha256
+from millmark.ledger.chain import Chain, EngineProfile, HttpTransport, Node, deploy, find_profile
+from millmark.ledger.chain.finality import depth_of
+from millmark.ledger.ids import SubjectKind, subject
+from millmark.ledger.keys import LocalSigner
+from millmark.ledger.records import AcceptKey, Admit, OrderTerms, PlaceOrder, Record, Role
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.submit import Submitter
+from millmark.services.lab.faults.network.links import Links, running_links
+from millmark.services.lab.faults.workload import Site, build_signer
+from millmark.services.network import Consensus, LocalNetwork, NodePlace, NodeProgram, write_node_folder
+from millmark.services.store import open_store
 
 __all__ = [
     "COMPANIES",

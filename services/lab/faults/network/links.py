@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
-from services.lab.faults.network.threads import HOST, ProxyLoop, running_proxies
+from millmark.services.lab.faults.network.threads import HOST, ProxyLoop, running_proxies
 
 __all__ = ["Links", "running_links"]
 

@@ -11,14 +11,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ledger.chain import HttpTransport
-from ledger.chain.deployment import write_deployment
-from services.lab.cluster import DurableCluster, durable_cluster
-from services.lab.faults.ledger_check import LedgerCheck
-from services.lab.faults.network.company import CompanyPlan
-from services.lab.faults.network.gates import running_gates
-from services.lab.faults.network.judge import judge
-from services.lab.faults.network.linked import (
+from millmark.ledger.chain import HttpTransport
+from millmark.ledger.chain.deployment import write_deployment
+from millmark.services.lab.cluster import DurableCluster, durable_cluster
+from millmark.services.lab.faults.ledger_check import LedgerCheck
+from millmark.services.lab.faults.network.company import CompanyPlan
+from millmark.services.lab.faults.network.gates import running_gates
+from millmark.services.lab.faults.network.judge import judge
+from millmark.services.lab.faults.network.linked import (
     COMPANIES,
     LinkedNetwork,
     found_companies,
@@ -26,10 +26,16 @@ from services.lab.faults.network.linked import (
     network_alone,
     profile_of,
 )
-from services.lab.faults.network.programs import lab_program
-from services.lab.faults.network.scenarios import FAULTS, NEEDS_OTHER, NEEDS_POSTGRESQL, Rig, node_of
-from services.lab.faults.network.watch import Heads, RunningCompany, running_companies, wait_until, watched_heads
-from services.lab.faults.workload import Site
+from millmark.services.lab.faults.network.programs import lab_program
+from millmark.services.lab.faults.network.scenarios import FAULTS, NEEDS_OTHER, NEEDS_POSTGRESQL, Rig, node_of
+from millmark.services.lab.faults.network.watch import (
+    Heads,
+    RunningCompany,
+    running_companies,
+    wait_until,
+    watched_heads,
+)
+from millmark.services.lab.faults.workload import Site
 
 __all__ = ["Injected", "Pace", "Part", "disturb", "run_part"]
 

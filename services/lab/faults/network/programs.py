@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from services.network import NodeProgram, find_program, identify_program
-from services.network.errors import NodeProgramError
+from millmark.services.network import NodeProgram, find_program, identify_program
+from millmark.services.network.errors import NodeProgramError
 
 __all__ = ["PROGRAM_VARIABLE", "describe_missing", "lab_program"]
 

@@ -10,10 +10,10 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from ledger.errors import InputError
-from services.lab.faults.ledger_check import LedgerCheck, Outcome
-from services.lab.faults.network.part import Injected, Part, run_part
-from services.lab.faults.network.programs import lab_program
+from millmark.ledger.errors import InputError
+from millmark.services.lab.faults.ledger_check import LedgerCheck, Outcome
+from millmark.services.lab.faults.network.part import Injected, Part, run_part
+from millmark.services.lab.faults.network.programs import lab_program
 
 __all__ = ["read_parts", "run_network", "sum_up"]
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
-from services.lab.faults.network.gates import Gate, raise_head
-from services.lab.faults.network.linked import COMPANIES, LinkedNetwork
+from millmark.services.lab.faults.network.gates import Gate, raise_head
+from millmark.services.lab.faults.network.linked import COMPANIES, LinkedNetwork
 
 __all__ = ["FAULTS", "NEEDS_OTHER", "NEEDS_POSTGRESQL", "Fault", "Rig"]
 

@@ -12,10 +12,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ledger.chain import HttpTransport, RpcError
-from ledger.errors import ChainError, MillmarkError
-from services.lab.faults.network.company import CompanyPlan
-from services.lab.faults.network.judge import CompanyAccount
+from millmark.ledger.chain import HttpTransport, RpcError
+from millmark.ledger.errors import ChainError, MillmarkError
+from millmark.services.lab.faults.network.company import CompanyPlan
+from millmark.services.lab.faults.network.judge import CompanyAccount
 
 __all__ = ["Heads", "RunningCompany", "running_companies", "wait_until", "watched_heads"]
 
@@ -165,7 +165,7 @@ def running_companies(folder: Path, plans: Sequence[CompanyPlan]) -> Iterator[li
 def _start(stack: ExitStack, folder: Path, plan: CompanyPlan) -> RunningCompany:
     report = folder / f"company-{plan.number}.txt"
     path = plan.write(folder / f"company-{plan.number}.json")
-    command = [sys.executable, "-m", "services.lab.faults.network.company", str(path)]
+    command = [sys.executable, "-m", "millmark.services.lab.faults.network.company", str(path)]
     errors = stack.enter_context(report.with_suffix(".errors.txt").open("wb"))
     with report.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=errors)

@@ -6,9 +6,9 @@ from typing import cast
 
 import pytest
 
-from quality.benches.process import run_process
-from quality.benches.process_control import run_control
-from quality.errors import InputError
+from millmark.quality.benches.process import run_process
+from millmark.quality.benches.process_control import run_control
+from millmark.quality.errors import InputError
 
 
 def test_what_cannot_be_run_is_left_out_by_name() -> None:

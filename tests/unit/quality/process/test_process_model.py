@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quality.errors import InferenceError, InputError, ModelError
-from quality.process import build_process_model, parse_process_model
-from quality.process.arrays import SETTLED, Simulator, from_words, logistic, settle, to_words
-from quality.process.records import LIMIT, ONE, Pair, ProcessModel, Role, System
+from millmark.quality.errors import InferenceError, InputError, ModelError
+from millmark.quality.process import build_process_model, parse_process_model
+from millmark.quality.process.arrays import SETTLED, Simulator, from_words, logistic, settle, to_words
+from millmark.quality.process.records import LIMIT, ONE, Pair, ProcessModel, Role, System
 from tests.support.process_samples import MODEL, moulder, random_states, telemetry_rows
 
 
@@ -119,7 +119,7 @@ def test_shares_settle_from_any_state_and_stay_within_0_and_1() -> None:
 
 
 def test_shares_that_do_not_settle_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("quality.process.arrays.MOST_ROUNDS", 1)
+    monkeypatch.setattr("millmark.quality.process.arrays.MOST_ROUNDS", 1)
     with pytest.raises(InferenceError, match="do not settle"):
         settle(moulder().utilisation, random_states(5, 1))
 

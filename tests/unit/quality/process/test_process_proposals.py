@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quality.errors import InputError
-from quality.process import (
+from millmark.quality.errors import InputError
+from millmark.quality.process import (
     Bound,
     MachineState,
     Prices,
@@ -25,9 +25,9 @@ from quality.process import (
     Step,
     propose_setpoint,
 )
-from quality.process.floats import Floats, Limits, Search, build_objective
-from quality.process.search import Box, descend, project
-from quality.process.terms import parse_terms
+from millmark.quality.process.floats import Floats, Limits, Search, build_objective
+from millmark.quality.process.search import Box, descend, project
+from millmark.quality.process.terms import parse_terms
 from tests.support.process_samples import BOUNDS, LIMITS, PRICES, moulder, state_at, telemetry_rows
 
 
@@ -210,7 +210,7 @@ def test_the_gradient_is_that_of_small_changes() -> None:
 
 
 def test_torch_and_numpy_agree() -> None:
-    from quality.process.gradient import cost_and_gradient  # noqa: PLC0415 - loads torch
+    from millmark.quality.process.gradient import cost_and_gradient  # noqa: PLC0415 - loads torch
 
     search, moves = _search()
     costs, slopes = search.evaluate(moves)
@@ -221,8 +221,8 @@ def test_torch_and_numpy_agree() -> None:
 
 
 def test_floats_follow_the_exact_rollout() -> None:
-    from quality.process.arrays import Simulator, from_words  # noqa: PLC0415 - used here only
-    from quality.process.costs import cost_of  # noqa: PLC0415 - likewise
+    from millmark.quality.process.arrays import Simulator, from_words  # noqa: PLC0415 - used here only
+    from millmark.quality.process.costs import cost_of  # noqa: PLC0415 - likewise
 
     model, rows = moulder(), telemetry_rows()
     n = model.predicted

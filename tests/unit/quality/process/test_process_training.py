@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from quality.__main__ import main
-from quality.errors import InputError
-from quality.process import build_process_model, parse_process_model
-from quality.process.card import build_process_card
-from quality.process.example import LAYOUT, STEP_S, run_line
-from quality.process.linear import fit_arx
-from quality.process.oee import Kpis, Times, read_kpis
-from quality.process.records import ONE, Role
-from quality.process.telemetry import Layout, Telemetry, load_telemetry, split_runs
-from quality.process.training import Recipe, TrainedProcess, train_process
+from millmark.quality.__main__ import main
+from millmark.quality.errors import InputError
+from millmark.quality.process import build_process_model, parse_process_model
+from millmark.quality.process.card import build_process_card
+from millmark.quality.process.example import LAYOUT, STEP_S, run_line
+from millmark.quality.process.linear import fit_arx
+from millmark.quality.process.oee import Kpis, Times, read_kpis
+from millmark.quality.process.records import ONE, Role
+from millmark.quality.process.telemetry import Layout, Telemetry, load_telemetry, split_runs
+from millmark.quality.process.training import Recipe, TrainedProcess, train_process
 
 SMALL = Recipe(horizon=8, history=3, hidden=6, rounds=40, anchored=False)
 

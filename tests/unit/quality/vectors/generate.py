@@ -2,7 +2,8 @@
 
     python -m tests.unit.quality.vectors.generate
 
-The bytes are packed here, field by field, and not by `quality.header`, so that the vectors also check the builder.
+The bytes are packed here, field by field, and not by `millmark.quality.header`, so that the vectors also check the
+builder.
 """
 
 from __future__ import annotations

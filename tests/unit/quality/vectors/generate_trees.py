@@ -2,7 +2,8 @@
 
     python -m tests.unit.quality.vectors.generate_trees
 
-The bytes are packed here, field by field, and not by `quality.trees.format`, so that they also check the builder.
+The bytes are packed here, field by field, and not by `millmark.quality.trees.format`, so that they also check the
+builder.
 """
 
 from __future__ import annotations

@@ -14,18 +14,18 @@ from typing import Any
 import pytest
 import structlog
 
-from ledger.canonical import Json
-from ledger.errors import ChainUnreachableError, SettingsError
-from ledger.keys import LocalSigner
-from ledger.store import Book, Rows, Store
-from ledger.store.outbox import Outbox
-from ledger.store.rows import StreamRow
-from services.audit import Access, AuditError, AuditLog, AuditReport, AuditTamperedError, verify_audit
-from services.audit.files import list_files
-from services.gateway import GatewayParts, audit_anchors, build_policy, create_gateway
-from services.gateway.audit_anchors import AnchorRule, AuditAnchors, verify_audit_stream
-from services.gateway.http.errors import TryLaterError
-from services.gateway.recording import Recorder
+from millmark.ledger.canonical import Json
+from millmark.ledger.errors import ChainUnreachableError, SettingsError
+from millmark.ledger.keys import LocalSigner
+from millmark.ledger.store import Book, Rows, Store
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.rows import StreamRow
+from millmark.services.audit import Access, AuditError, AuditLog, AuditReport, AuditTamperedError, verify_audit
+from millmark.services.audit.files import list_files
+from millmark.services.gateway import GatewayParts, audit_anchors, build_policy, create_gateway
+from millmark.services.gateway.audit_anchors import AnchorRule, AuditAnchors, verify_audit_stream
+from millmark.services.gateway.http.errors import TryLaterError
+from millmark.services.gateway.recording import Recorder
 from tests.support.audited_world import open_audit_stream, read_anchored, rewrite
 from tests.support.crash import CrashError, CrashingStore, CrashPoint
 from tests.support.gateway_client import Caller, running

@@ -10,14 +10,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ledger.errors import StoreError
-from services.access import ALL_SCOPES, CredentialKind
-from services.access.credentials import issue
-from services.access.repository import AccessRepository
-from services.audit import Access, AuditError, AuditLog, read_audit, verify_audit
-from services.documents.permissions import Mode
-from services.gateway import GatewayParts, build_policy, create_gateway
-from services.gateway.http.policy import Auth
+from millmark.ledger.errors import StoreError
+from millmark.services.access import ALL_SCOPES, CredentialKind
+from millmark.services.access.credentials import issue
+from millmark.services.access.repository import AccessRepository
+from millmark.services.audit import Access, AuditError, AuditLog, read_audit, verify_audit
+from millmark.services.documents.permissions import Mode
+from millmark.services.gateway import GatewayParts, build_policy, create_gateway
+from millmark.services.gateway.http.policy import Auth
 from tests.support.command_line import Runner
 from tests.support.gateway_client import Caller
 from tests.support.shared_world import BILLET, OTHER, OWNER, SharedWorld, build_shared_world
@@ -121,7 +121,7 @@ def test_nothing_is_answered_that_the_log_does_not_have(shared: SharedWorld, tmp
 def test_an_unforeseen_failure_is_in_it(shared: SharedWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     audit = AuditLog(tmp_path, lambda: NOW_S)
     asked, mine = caller(shared, audit), token(shared, OWNER)
-    monkeypatch.setattr("services.documents.service.build_reader", _fail)
+    monkeypatch.setattr("millmark.services.documents.service.build_reader", _fail)
     assert asked.ask(f"/v1/documents/{'0' * 32}", Host=HOST, Authorization=f"Bearer {mine}").status_code == 500
     assert [one["decision"] for one in read_audit(tmp_path)] == ["failed"]
 

@@ -10,20 +10,19 @@ from typing import Any
 
 import pytest
 
-import services.client
-from ledger.claims import parse_claims
-from ledger.errors import InputError
-from ledger.index import Follower
-from ledger.keys import LocalSigner
-from ledger.names import NameKey
-from ledger.records import ALL_ROLES, NoteKind
-from ledger.store import Book, Rows, Store
-from ledger.store.outbox import Outbox
-from ledger.store.rows import RecordRow
-from services.client import Client, Retries
-from services.commands.acts.notes import KINDS
-from services.commands.acts.words import operation, quantities, short
-from services.gateway.recording.writes import WRITES
+from millmark.ledger.claims import parse_claims
+from millmark.ledger.errors import InputError
+from millmark.ledger.index import Follower
+from millmark.ledger.keys import LocalSigner
+from millmark.ledger.names import NameKey
+from millmark.ledger.records import ALL_ROLES, NoteKind
+from millmark.ledger.store import Book, Rows, Store
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.rows import RecordRow
+from millmark.services.client import Client, Retries
+from millmark.services.commands.acts.notes import KINDS
+from millmark.services.commands.acts.words import operation, quantities, short
+from millmark.services.gateway.recording.writes import WRITES
 from tests.support.client_site import Bridge, Pauses
 from tests.support.command_line import Runner
 from tests.support.founded import Founded

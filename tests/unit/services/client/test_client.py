@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from services.client import (
+from millmark.services.client import (
     GatewayUnreachableError,
     ProblemError,
     RecordRefusedError,

@@ -8,17 +8,17 @@ from typing import Any
 
 import pytest
 
-from services.client import Client
-from services.gateway import GatewayParts, build_policy, create_gateway
-from services.gateway.docs.client_code import NOT_IN_CLIENT, build_client
-from services.gateway.recording.writes import WRITES
+from millmark.services.client import Client
+from millmark.services.gateway import GatewayParts, build_policy, create_gateway
+from millmark.services.gateway.docs.client_code import NOT_IN_CLIENT, build_client
+from millmark.services.gateway.recording.writes import WRITES
 
 CLIENT = Path(__file__).parents[4] / "services" / "client"
 
 
 @pytest.fixture(scope="module")
 def document(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    from services.store import open_store  # noqa: PLC0415 - used here only
+    from millmark.services.store import open_store  # noqa: PLC0415 - used here only
 
     with open_store(f"sqlite:///{tmp_path_factory.mktemp('empty')}/empty.db") as store:
         return create_gateway(GatewayParts(store, build_policy())).openapi()

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from ledger.errors import NotFoundError, SettingsError
-from services.access import ALL_SCOPES, authenticate
-from services.client import GatewayUnreachableError, Retries, ensure_gateway_key, open_gateway
-from services.client.local import GATEWAY_KEY
-from services.settings import read_settings
+from millmark.ledger.errors import NotFoundError, SettingsError
+from millmark.services.access import ALL_SCOPES, authenticate
+from millmark.services.client import GatewayUnreachableError, Retries, ensure_gateway_key, open_gateway
+from millmark.services.client.local import GATEWAY_KEY
+from millmark.services.settings import read_settings
 from tests.support.fake_world import SMITH, World, build_world
 from tests.support.ports import closed_port
 from tests.support.stores import new_store

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from ledger.errors import InputError, MillmarkError
-from ledger.evidence import LeafKind, build_leaf_data
-from ledger.merkle import Tree, leaf_hash
-from ledger.store import Book
-from services.commands.acts.measured import build_event, keep_event
-from services.settings import read_settings
-from services.store import open_store
+from millmark.ledger.errors import InputError, MillmarkError
+from millmark.ledger.evidence import LeafKind, build_leaf_data
+from millmark.ledger.merkle import Tree, leaf_hash
+from millmark.ledger.store import Book
+from millmark.services.commands.acts.measured import build_event, keep_event
+from millmark.services.settings import read_settings
+from millmark.services.store import open_store
 
 STREAM = b"s" * 32
 EVENT = build_event("press-118", ["force_n=1180", "tool=T4"], None)

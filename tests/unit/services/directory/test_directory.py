@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from ledger.canonical import canonical_json
-from ledger.errors import InputError
-from ledger.store import Book, Registry, Rows, Store
-from ledger.store.rows import KeyRow
-from services.directory import (
+from millmark.ledger.canonical import canonical_json
+from millmark.ledger.errors import InputError
+from millmark.ledger.store import Book, Registry, Rows, Store
+from millmark.ledger.store.rows import KeyRow
+from millmark.services.directory import (
     DirectoryEntry,
     DirectoryError,
     DirectoryRepository,
@@ -26,10 +26,10 @@ from services.directory import (
     take_directory,
     verify_statement,
 )
-from services.directory.contact import Contact, parse_contact
-from services.directory.document import entry_to_json
-from services.documents.repository import DocumentRepository, RecipientKeyRow
-from services.gateway.epcis.known_names import find_parties
+from millmark.services.directory.contact import Contact, parse_contact
+from millmark.services.directory.document import entry_to_json
+from millmark.services.documents.repository import DocumentRepository, RecipientKeyRow
+from millmark.services.gateway.epcis.known_names import find_parties
 from tests.support.directories import (
     ALDER,
     BASE,

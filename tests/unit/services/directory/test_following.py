@@ -11,19 +11,19 @@ from typing import Any
 import httpx
 import pytest
 
-from ledger.store import Book, Store
-from services.access.siwe import SignInMessage
-from services.directory import (
+from millmark.ledger.store import Book, Store
+from millmark.services.access.siwe import SignInMessage
+from millmark.services.directory import (
     DirectoryError,
     DirectoryRepository,
     DirectoryUnreachableError,
     SignedDirectory,
     take_directory,
 )
-from services.directory.client import fetch_directory
-from services.gateway import GatewayParts, build_policy, create_gateway, directory_follower
-from services.gateway.directory_follower import DirectoryFollower, DirectorySource
-from services.serving.logs import build_logger
+from millmark.services.directory.client import fetch_directory
+from millmark.services.gateway import GatewayParts, build_policy, create_gateway, directory_follower
+from millmark.services.gateway.directory_follower import DirectoryFollower, DirectorySource
+from millmark.services.serving.logs import build_logger
 from tests.support.directories import ALDER, BASE, CHAIN, OPERATOR, OPERATORS, fill_index, publish, signed
 from tests.support.gateway_client import Caller
 from tests.support.sign_in import NOW_S, ORIGIN, signer_of

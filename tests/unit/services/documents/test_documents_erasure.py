@@ -10,13 +10,13 @@ from sqlite3 import connect
 
 import pytest
 
-from ledger.claims import build_claims, parse_claims, verify_disclosure
-from ledger.errors import ClaimsError, NotFoundError, SigningError, StoreError
-from ledger.store import Book
-from services.documents import DocumentError, Documents, Draft
-from services.documents.permissions import Mode
-from services.documents.repository import DocumentRepository
-from services.documents.sealed_file import open_sealed, parse_sealed
+from millmark.ledger.claims import build_claims, parse_claims, verify_disclosure
+from millmark.ledger.errors import ClaimsError, NotFoundError, SigningError, StoreError
+from millmark.ledger.store import Book
+from millmark.services.documents import DocumentError, Documents, Draft
+from millmark.services.documents.permissions import Mode
+from millmark.services.documents.repository import DocumentRepository
+from millmark.services.documents.sealed_file import open_sealed, parse_sealed
 from tests.support.shared_world import CONTENT, DESCENDANT, NAME, NAMED, OWNER, SharedWorld, build_shared_world
 from tests.support.sign_in import NOW_S
 from tests.support.stores import copy_database, new_store

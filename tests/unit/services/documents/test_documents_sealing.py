@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyhpke import AEADId, CipherSuite, KDFId, KEMId
 
-from services.documents import RecipientKeyError, SealBrokenError
-from services.documents.encryption import (
+from millmark.services.documents import RecipientKeyError, SealBrokenError
+from millmark.services.documents.encryption import (
     KEY_BYTES,
     WRAPPED_BYTES,
     Recipient,

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from ledger.errors import InputError, MillmarkError, NotFoundError, SettingsError, SigningError
-from services.directory.recipient_keys import KeyStatement
-from services.documents import (
+from millmark.ledger.errors import InputError, MillmarkError, NotFoundError, SettingsError, SigningError
+from millmark.services.directory.recipient_keys import KeyStatement
+from millmark.services.documents import (
     DocumentError,
     Documents,
     Draft,
@@ -25,11 +25,11 @@ from services.documents import (
     SealBrokenError,
     new_version_id,
 )
-from services.documents.drafts import verify_media_type, verify_name
-from services.documents.encryption import VersionId
-from services.documents.key_files import create_recipient_key, read_recipient_key
-from services.documents.permissions import Mode
-from services.documents.sealed_file import MAX_DOCUMENT_BYTES, open_sealed, parse_sealed
+from millmark.services.documents.drafts import verify_media_type, verify_name
+from millmark.services.documents.encryption import VersionId
+from millmark.services.documents.key_files import create_recipient_key, read_recipient_key
+from millmark.services.documents.permissions import Mode
+from millmark.services.documents.sealed_file import MAX_DOCUMENT_BYTES, open_sealed, parse_sealed
 from tests.support.shared_world import (
     BILLET,
     CONTENT,

@@ -7,15 +7,15 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from ledger.claims import parse_claims
-from ledger.records import NoteKind
-from ledger.store import Book
-from services.handover.deliveries import ask_others_to_erase
-from services.planning.forecast.document import NeededCapacity
-from services.planning.forecast.making import make_forecast
-from services.planning.forecast.recording import seal_forecast
-from services.planning.forecast.signalling import CapacitySignal, find_signals
-from services.planning.shelf import writing
+from millmark.ledger.claims import parse_claims
+from millmark.ledger.records import NoteKind
+from millmark.ledger.store import Book
+from millmark.services.handover.deliveries import ask_others_to_erase
+from millmark.services.planning.forecast.document import NeededCapacity
+from millmark.services.planning.forecast.making import make_forecast
+from millmark.services.planning.forecast.recording import seal_forecast
+from millmark.services.planning.forecast.signalling import CapacitySignal, find_signals
+from millmark.services.planning.shelf import writing
 from tests.support.apart import Apart, Home, found_apart
 from tests.support.forecast_samples import IDENTITY, sample
 from tests.support.planned import Planned

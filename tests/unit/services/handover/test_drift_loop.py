@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ledger.evidence import build_window_commitment
-from ledger.ids import SubjectKind
-from ledger.plans.plan import CauseKind
-from ledger.provenance import open_reader
-from ledger.records import (
+from millmark.ledger.evidence import build_window_commitment
+from millmark.ledger.ids import SubjectKind
+from millmark.ledger.plans.plan import CauseKind
+from millmark.ledger.provenance import open_reader
+from millmark.ledger.records import (
     Anchor,
     CommissionLot,
     Gate,
@@ -27,17 +27,17 @@ from ledger.records import (
     Statement,
     Verdict,
 )
-from ledger.store import Book
-from ledger.store.rows import AnchorRow, AssignmentRow, NoteRow
-from quality import build_model
-from quality.drift import build_reference
-from quality.inputs import pack_window
-from services.gateway.recording.setpoints import find_setpoint_answer
-from services.lab.demo.consortium import hash_of
-from services.planning.feedback.inbox_desk import InboxDesk
-from services.planning.feedback.repository import CauseRow, FeedbackRepository, State
-from services.planning.feedback.rules import Outcome, Step
-from services.planning.shelf import reading
+from millmark.ledger.store import Book
+from millmark.ledger.store.rows import AnchorRow, AssignmentRow, NoteRow
+from millmark.quality import build_model
+from millmark.quality.drift import build_reference
+from millmark.quality.inputs import pack_window
+from millmark.services.gateway.recording.setpoints import find_setpoint_answer
+from millmark.services.lab.demo.consortium import hash_of
+from millmark.services.planning.feedback.inbox_desk import InboxDesk
+from millmark.services.planning.feedback.repository import CauseRow, FeedbackRepository, State
+from millmark.services.planning.feedback.rules import Outcome, Step
+from millmark.services.planning.shelf import reading
 from tests.support.apart import Home, found_apart
 from tests.support.bundle_world import MODEL_DIGEST, NOTHING, PIECE, YEAR_S
 from tests.support.feedback_loop import Loop
@@ -158,9 +158,11 @@ class Inspected:
 
 @pytest.fixture
 def inspected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Inspected]:
-    monkeypatch.setattr("quality.drift.GROUP", GROUP)
-    monkeypatch.setattr("quality.drift.BINS", 2)  # as many as a reference of two such groups can have
-    monkeypatch.setattr("quality.drift.ACTING_ROWS", 2 * GROUP)  # as those of two groups are, where groups have 200
+    monkeypatch.setattr("millmark.quality.drift.GROUP", GROUP)
+    monkeypatch.setattr("millmark.quality.drift.BINS", 2)  # as many as a reference of two such groups can have
+    monkeypatch.setattr(
+        "millmark.quality.drift.ACTING_ROWS", 2 * GROUP
+    )  # as those of two groups are, where groups have 200
     apart = found_apart(tmp_path)
     made = Inspected(Loop(Planned(apart)))
     made.begin()

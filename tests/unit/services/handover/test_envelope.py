@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from ledger.errors import MillmarkError
-from services.handover.content import Content, encode_content, parse_content
-from services.handover.envelope import (
+from millmark.ledger.errors import MillmarkError
+from millmark.services.handover.content import Content, encode_content, parse_content
+from millmark.services.handover.envelope import (
     MAX_CONTENT_BYTES,
     MAX_HANDOVER_BYTES,
     Route,
@@ -21,7 +21,7 @@ from services.handover.envelope import (
     parse_envelope,
     seal,
 )
-from services.handover.errors import HandoverRefusedError
+from millmark.services.handover.errors import HandoverRefusedError
 from tests.support.sign_in import signer_of
 
 VECTORS = json.loads((Path(__file__).parents[3] / "vectors" / "handover.json").read_text("utf-8"))

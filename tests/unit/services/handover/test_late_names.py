@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from ledger.claims import parse_claims
-from ledger.signatures import Address, Signature, Signer
-from ledger.store import Book, Rows
-from services.handover.deliveries import Deliveries, State, ask_others_to_erase
-from services.handover.repository import DeliveryRow
+from millmark.ledger.claims import parse_claims
+from millmark.ledger.signatures import Address, Signature, Signer
+from millmark.ledger.store import Book, Rows
+from millmark.services.handover.deliveries import Deliveries, State, ask_others_to_erase
+from millmark.services.handover.repository import DeliveryRow
 from tests.support.apart import Apart, Home, found_apart
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ledger.ids import SubjectKind
-from ledger.records import (
+from millmark.ledger.ids import SubjectKind
+from millmark.ledger.records import (
     AcceptAssignment,
     Input,
     OpenStream,
@@ -23,7 +23,7 @@ from ledger.records import (
     TransformationKind,
     TransformLots,
 )
-from services.lab.demo.consortium import hash_of
+from millmark.services.lab.demo.consortium import hash_of
 from tests.support.apart import Apart, found_apart
 from tests.support.bundle_world import NOTHING, PIECE
 

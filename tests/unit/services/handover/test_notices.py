@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from ledger.records import NoteKind
-from ledger.store import Rows
-from services.handover.notices import authors, called_back
-from services.handover.table import find_record
+from millmark.ledger.records import NoteKind
+from millmark.ledger.store import Rows
+from millmark.services.handover.notices import authors, called_back
+from millmark.services.handover.table import find_record
 from tests.support.fake_world import BUYER, CARRIER, SMITH, World, build_world
 from tests.support.stores import new_store
 

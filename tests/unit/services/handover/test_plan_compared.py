@@ -8,12 +8,12 @@ from contextlib import contextmanager, suppress
 import pytest
 from sqlalchemy import Connection
 
-from ledger.chain import Chain
-from ledger.plans.check import Unseen
-from ledger.store import Book, Rows
-from services.planning.repository import PlanningRepository
-from services.planning.showing import Reader
-from services.planning.tying import Ties
+from millmark.ledger.chain import Chain
+from millmark.ledger.plans.check import Unseen
+from millmark.ledger.store import Book, Rows
+from millmark.services.planning.repository import PlanningRepository
+from millmark.services.planning.showing import Reader
+from millmark.services.planning.tying import Ties
 from tests.support.apart import Home
 from tests.unit.services.handover.conftest import Told
 

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from services.access import CredentialKind, Scope
-from services.access.credentials import issue
-from services.access.repository import AccessRepository
-from services.gateway import GatewayParts, build_policy, create_gateway
-from services.gateway.http.policy import Auth
+from millmark.services.access import CredentialKind, Scope
+from millmark.services.access.credentials import issue
+from millmark.services.access.repository import AccessRepository
+from millmark.services.gateway import GatewayParts, build_policy, create_gateway
+from millmark.services.gateway.http.policy import Auth
 from tests.support.apart import Home
 from tests.support.gateway_client import Caller
 from tests.support.portal_site import SESSION, Browser

@@ -8,19 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from ledger.errors import MillmarkError
-from ledger.evidence import LeafKind
-from ledger.store import Book, Rows
-from services.handover.building import build_content
-from services.handover.content import Content, encode_content
-from services.handover.deliveries import Deliveries
-from services.handover.envelope import Route, encode_envelope, seal
-from services.handover.errors import HandoverEarlyError, HandoverRefusedError
-from services.handover.receiving import Kept, Receiver
-from services.handover.repository import DeliveryRow
-from services.planning.reading import count_known
-from services.planning.receipts import Receipt, sign_receipt
-from services.planning.repository import PlanningRepository, ReceiptRow
+from millmark.ledger.errors import MillmarkError
+from millmark.ledger.evidence import LeafKind
+from millmark.ledger.store import Book, Rows
+from millmark.services.handover.building import build_content
+from millmark.services.handover.content import Content, encode_content
+from millmark.services.handover.deliveries import Deliveries
+from millmark.services.handover.envelope import Route, encode_envelope, seal
+from millmark.services.handover.errors import HandoverEarlyError, HandoverRefusedError
+from millmark.services.handover.receiving import Kept, Receiver
+from millmark.services.handover.repository import DeliveryRow
+from millmark.services.planning.reading import count_known
+from millmark.services.planning.receipts import Receipt, sign_receipt
+from millmark.services.planning.repository import PlanningRepository, ReceiptRow
 from tests.support.apart import Home
 from tests.support.stores import copy_database, new_store
 from tests.unit.services.handover.conftest import Told

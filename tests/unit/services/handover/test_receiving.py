@@ -11,27 +11,27 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from ledger.canonical import sha256
-from ledger.claims import build_claims
-from ledger.errors import MillmarkError, StoreError
-from ledger.headers import parse_header
-from ledger.ids import Identity, SubjectKind
-from ledger.index import check_book
-from ledger.merkle import verify_inclusion
-from ledger.names import derive_identity, salt_of
-from ledger.provenance import Disclosing, build_bundle
-from ledger.store import Book, Rows
-from ledger.store.rows import CertificateRow, KeyRow, ModelRow, RecordRow
-from quality.audit import build_window_leaf
-from services.documents.key_files import create_recipient_key
-from services.handover.building import build_content
-from services.handover.checks import extend_to_present, verify_with_node
-from services.handover.content import Content, encode_content
-from services.handover.envelope import Route, encode_envelope, parse_envelope, seal
-from services.handover.errors import HandoverEarlyError, HandoverRefusedError
-from services.handover.receiving import Receiver
-from services.handover.repository import HandoverRepository
-from services.inspections.extracts import find_extract
+from millmark.ledger.canonical import sha256
+from millmark.ledger.claims import build_claims
+from millmark.ledger.errors import MillmarkError, StoreError
+from millmark.ledger.headers import parse_header
+from millmark.ledger.ids import Identity, SubjectKind
+from millmark.ledger.index import check_book
+from millmark.ledger.merkle import verify_inclusion
+from millmark.ledger.names import derive_identity, salt_of
+from millmark.ledger.provenance import Disclosing, build_bundle
+from millmark.ledger.store import Book, Rows
+from millmark.ledger.store.rows import CertificateRow, KeyRow, ModelRow, RecordRow
+from millmark.quality.audit import build_window_leaf
+from millmark.services.documents.key_files import create_recipient_key
+from millmark.services.handover.building import build_content
+from millmark.services.handover.checks import extend_to_present, verify_with_node
+from millmark.services.handover.content import Content, encode_content
+from millmark.services.handover.envelope import Route, encode_envelope, parse_envelope, seal
+from millmark.services.handover.errors import HandoverEarlyError, HandoverRefusedError
+from millmark.services.handover.receiving import Receiver
+from millmark.services.handover.repository import HandoverRepository
+from millmark.services.inspections.extracts import find_extract
 from tests.support.apart import Home
 from tests.support.bundle_world import MODEL_DIGEST
 from tests.support.stores import copy_database, new_store

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from ledger.errors import SettingsError
-from ledger.keys import LocalSigner
-from services.directory.client import fetch_directory
-from services.directory.errors import DirectoryUnreachableError
-from services.handover.sending import Answer, send
-from services.serving.partner_tls import build_partner_tls
+from millmark.ledger.errors import SettingsError
+from millmark.ledger.keys import LocalSigner
+from millmark.services.directory.client import fetch_directory
+from millmark.services.directory.errors import DirectoryUnreachableError
+from millmark.services.handover.sending import Answer, send
+from millmark.services.serving.partner_tls import build_partner_tls
 from tests.support.authority import Authority
 
 DIGEST, TEXT = b"\7" * 32, b"{}\nAAAA\n"

@@ -7,19 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from ledger.canonical import Json
-from ledger.events import EVENTS
-from ledger.evidence import LeafKind, build_leaf_data
-from ledger.merkle import leaf_hash
-from ledger.store import Rows
-from ledger.store.rows import ChainIdentityRow
-from services import handover
-from services.handover.table import TABLE, Gets, find_record, is_handed_over
-from services.planning.arriving import _Verifier
-from services.planning.errors import PlanningError
-from services.planning.forecast.signalling import read_received
-from services.planning.leaves import OpenedLeaf, verify_opened_leaf
-from services.planning.shelf import reading
+from millmark.ledger.canonical import Json
+from millmark.ledger.events import EVENTS
+from millmark.ledger.evidence import LeafKind, build_leaf_data
+from millmark.ledger.merkle import leaf_hash
+from millmark.ledger.store import Rows
+from millmark.ledger.store.rows import ChainIdentityRow
+from millmark.services import handover
+from millmark.services.handover.table import TABLE, Gets, find_record, is_handed_over
+from millmark.services.planning.arriving import _Verifier
+from millmark.services.planning.errors import PlanningError
+from millmark.services.planning.forecast.signalling import read_received
+from millmark.services.planning.leaves import OpenedLeaf, verify_opened_leaf
+from millmark.services.planning.shelf import reading
 from tests.support.apart import Home
 from tests.unit.services.handover.conftest import Readable, Told
 

@@ -11,17 +11,17 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 from typer.testing import CliRunner, Result
 
-from ledger.errors import MillmarkError
-from services.cli import build_app
-from services.commands.network import MOST_PERIOD_S
-from services.network import NetworkError, NetworkFileError, Peer, read_network, unsafe_test_key
-from services.network.files import build_request, parse_network, parse_request
-from services.network.genesis import GenesisSettings
-from services.network.keys import public_key_of
-from services.text.outbox import STALL_S
+from millmark.ledger.errors import MillmarkError
+from millmark.services.cli import build_app
+from millmark.services.commands.network import MOST_PERIOD_S
+from millmark.services.network import NetworkError, NetworkFileError, Peer, read_network, unsafe_test_key
+from millmark.services.network.files import build_request, parse_network, parse_request
+from millmark.services.network.genesis import GenesisSettings
+from millmark.services.network.keys import public_key_of
+from millmark.services.text.outbox import STALL_S
 from tests.support.recorded_node import RecordedNode, recorded
 
-_APP = build_app(["services.commands.network"])
+_APP = build_app(["millmark.services.commands.network"])
 _COMPANIES = ["alder", "birch", "cedar", "dogwood", "elm"]
 
 
@@ -193,7 +193,7 @@ def test_a_local_network_is_of_the_program_on_this_machine(
     said = {"etn-sc": "Etn-Sc\nVersion: Aurelius-6.0.0\n", "quorum": "Geth\nVersion: 1.10.3\nQuorum Version: 24.4.1\n"}
     for name in said:
         (tmp_path / name).touch(mode=0o755)
-    monkeypatch.setattr("services.network.programs._ask", lambda path, _: said[path.name])
+    monkeypatch.setattr("millmark.services.network.programs._ask", lambda path, _: said[path.name])
     monkeypatch.setenv("PATH", str(tmp_path))
     assert "of goquorum, genesis" in _ran(tmp_path / "one", "init", "--local", 4), "the first that is known"
     assert "of besu, genesis" in _ran(tmp_path / "two", "init", "--local", 4, "--kind", "besu")
@@ -219,7 +219,7 @@ def test_a_node_of_another_chain_at_the_homes_port_is_not_judged(
     """All may seal there, and nobody here."""
     node, _ = recorded("clique")
     chain_id = int(node.answers["eth_chainId []"], 16)
-    monkeypatch.setattr("services.commands.network_status.HttpTransport", lambda *_: node)
+    monkeypatch.setattr("millmark.services.commands.network_status.HttpTransport", lambda *_: node)
     for home, number in (("same", chain_id), ("other", chain_id + 1)):
         _ran(tmp_path / home, "init", "--local", 5, "--kind", "geth", "--chain-id", number)
     assert f"chain {chain_id} (Clique)" in _run(tmp_path / "same", "status").output
@@ -233,7 +233,7 @@ def test_a_node_whose_api_is_off_is_not_to_be_started_again(tmp_path: Path, monk
     node, _ = recorded("clique")
     off = {"error": {"code": -32601, "message": "the method clique_getSigners does not exist"}}
     answers = {**node.answers, "clique_getSigners []": off}
-    monkeypatch.setattr("services.commands.network_status.HttpTransport", lambda *_: RecordedNode(answers))
+    monkeypatch.setattr("millmark.services.commands.network_status.HttpTransport", lambda *_: RecordedNode(answers))
     said = _refused(tmp_path, "status", "--chain-url", "http://192.0.2.1:8545")
     assert "refuses clique_getSigners: the method" in said
     assert said.endswith("see the flags in the node's start.sh")

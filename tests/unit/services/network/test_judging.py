@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from ledger.signatures import to_checksum
-from services.network import Consensus
-from services.network.judging import Level, State, judge, state_of
-from services.network.observing import Vote
+from millmark.ledger.signatures import to_checksum
+from millmark.services.network import Consensus
+from millmark.services.network.judging import Level, State, judge, state_of
+from millmark.services.network.observing import Vote
 from tests.support.recorded_node import VALIDATORS, healthy, without
 
 _NAMES = dict(zip(VALIDATORS, ["Alder", "Birch", "Cedar", "Dogwood", "Elm", "Fir", "Gean"], strict=True))

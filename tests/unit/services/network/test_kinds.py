@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.network import Consensus, NodeProgramError, find_kind
+from millmark.services.network import Consensus, NodeProgramError, find_kind
 
 
 @pytest.mark.parametrize(

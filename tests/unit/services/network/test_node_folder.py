@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from ledger.errors import InputError
-from ledger.keys import open_signer
-from services.network import (
+from millmark.ledger.errors import InputError
+from millmark.ledger.keys import open_signer
+from millmark.services.network import (
     GenesisSettings,
     NodeFolder,
     NodePlace,
@@ -22,7 +22,7 @@ from services.network import (
     unsafe_test_key,
     write_node_folder,
 )
-from services.network.keys import public_key_of, write_node_key
+from millmark.services.network.keys import public_key_of, write_node_key
 
 _SIGNERS = [unsafe_test_key(number) for number in range(4)]
 _PEERS = [

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from ledger.errors import ChainUnreachableError
-from services.network import Consensus, NetworkError, unsafe_test_key
-from services.network.observing import Vote, observe
+from millmark.ledger.errors import ChainUnreachableError
+from millmark.services.network import Consensus, NetworkError, unsafe_test_key
+from millmark.services.network.observing import Vote, observe
 from tests.support.recorded_node import RecordedNode, recorded
 
 _URL = "http://127.0.0.1:8545"

@@ -11,16 +11,16 @@ from typing import Any
 
 import pytest
 
-from ledger.errors import SettingsError
-from services.node.config import FolderSource
-from services.node.errors import LogBusyError, LogError, LogFullError
-from services.node.events import parse_event
-from services.node.evidence_recorder import leaf_of
-from services.node.folder_capture import FolderCapture
-from services.node.health import Health
-from services.node.http_capture import MAX_BATCH_BYTES, MAX_EVENTS, create_capture
-from services.node.submission import ChainHead
-from services.serving.logs import build_logger
+from millmark.ledger.errors import SettingsError
+from millmark.services.node.config import FolderSource
+from millmark.services.node.errors import LogBusyError, LogError, LogFullError
+from millmark.services.node.events import parse_event
+from millmark.services.node.evidence_recorder import leaf_of
+from millmark.services.node.folder_capture import FolderCapture
+from millmark.services.node.health import Health
+from millmark.services.node.http_capture import MAX_BATCH_BYTES, MAX_EVENTS, create_capture
+from millmark.services.node.submission import ChainHead
+from millmark.services.serving.logs import build_logger
 from tests.support.node_parts import CaptureClient, Parts, open_parts
 from tests.support.patience import MAX_S
 

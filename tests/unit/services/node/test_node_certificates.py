@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 from prometheus_client import generate_latest
 
-from ledger.canonical import Json, canonical_json
-from ledger.evidence import LeafKind, build_window_commitment
-from ledger.store import Book, Rows
-from ledger.store.rows import LotRow
-from services.node.config import AnchorRule
-from services.node.dead_letters import read_dead_letters
-from services.node.drafts import Drafts
-from services.node.frames import LogEntry
-from services.node.streamlog import StreamLog
+from millmark.ledger.canonical import Json, canonical_json
+from millmark.ledger.evidence import LeafKind, build_window_commitment
+from millmark.ledger.store import Book, Rows
+from millmark.ledger.store.rows import LotRow
+from millmark.services.node.config import AnchorRule
+from millmark.services.node.dead_letters import read_dead_letters
+from millmark.services.node.drafts import Drafts
+from millmark.services.node.frames import LogEntry
+from millmark.services.node.streamlog import StreamLog
 from tests.support.node_recording import (
     FAULTY,
     LOTS,
@@ -153,7 +153,7 @@ def test_windows_wait_for_a_chain_that_does_not_answer(site: Site) -> None:
 def test_windows_that_wait_for_the_chain_are_bounded_and_the_log_keeps_the_rest(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.node.inspection._MAX_HELD", 3)
+    monkeypatch.setattr("millmark.services.node.inspection._MAX_HELD", 3)
     site.ledger.silent = True
     rule = AnchorRule(count=2, seconds=1000)
     recorder = site.recorder(rule)
@@ -174,7 +174,7 @@ def test_windows_that_wait_for_the_chain_are_bounded_and_the_log_keeps_the_rest(
 def test_a_window_waits_for_the_record_of_its_lot_and_not_for_ever(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     del site.ledger.orders[LOTS[0]]
     now = [1000.0]
-    monkeypatch.setattr("services.node.inspection.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("millmark.services.node.inspection.time.monotonic", lambda: now[0])
     site.add(part(0, LOTS[0]), part(1, LOTS[1]))
     recorder = site.recorder(AnchorRule(count=2, seconds=1000))
     recorder.step()

@@ -6,12 +6,12 @@ import time
 from types import SimpleNamespace
 from typing import Any
 
-from ledger.errors import NodeBehindError
-from services.node.agent import Agent
-from services.node.health import Health, StreamHealth
-from services.node.submission import ChainHead
-from services.serving.troubles import HEAD_S, Trouble
-from services.text.outbox import STALL_S
+from millmark.ledger.errors import NodeBehindError
+from millmark.services.node.agent import Agent
+from millmark.services.node.health import Health, StreamHealth
+from millmark.services.node.submission import ChainHead
+from millmark.services.serving.troubles import HEAD_S, Trouble
+from millmark.services.text.outbox import STALL_S
 
 
 def test_a_chain_that_was_never_reached_does_not_stall() -> None:

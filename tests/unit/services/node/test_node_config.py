@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from ledger.chain import write_deployment
-from ledger.chain.deployment import Deployment
-from ledger.errors import SettingsError, SigningError
-from ledger.keys import LocalSigner, create_keystore
-from ledger.records import Contract
-from services.node.agent import lock_folder, open_agent
-from services.node.config import NodeConfig, read_config, read_secret
-from services.node.inspection import load_inspector
-from services.node.preflight import verify_registered
+from millmark.ledger.chain import write_deployment
+from millmark.ledger.chain.deployment import Deployment
+from millmark.ledger.errors import SettingsError, SigningError
+from millmark.ledger.keys import LocalSigner, create_keystore
+from millmark.ledger.records import Contract
+from millmark.services.node.agent import lock_folder, open_agent
+from millmark.services.node.config import NodeConfig, read_config, read_secret
+from millmark.services.node.inspection import load_inspector
+from millmark.services.node.preflight import verify_registered
 from tests.support.loopback import closed_url
 
 SUBJECT = "0x" + "ab" * 32

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from ledger.evidence import EvidenceLog
-from ledger.store import Book
-from services.store import open_store
+from millmark.ledger.evidence import EvidenceLog
+from millmark.ledger.store import Book
+from millmark.services.store import open_store
 from tests.support.command_line import Runner
 
 STREAMS = {"press": "ab" * 32, "mill": "cd" * 32}

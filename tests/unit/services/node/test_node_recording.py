@@ -11,23 +11,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.canonical import Json, canonical_json
-from ledger.chain import call_data
-from ledger.errors import SettingsError, StoreDamagedError, StoreError
-from ledger.evidence import LeafKind, build_leaf_data
-from ledger.merkle import EMPTY_ROOT, Tree, leaf_hash
-from ledger.records import Anchor
-from ledger.store import Book, Rows
-from ledger.store.book_rows import EvidenceRow
-from ledger.store.evidence_moves import prune_files
-from ledger.store.outbox import Entry, Outbox
-from services.node.config import AnchorRule
-from services.node.drafts import Draft, Drafts
-from services.node.frames import LogEntry
-from services.node.merkle_frontier import MerkleFrontier
-from services.node.resume import read_resume_point
-from services.node.streamlog import StreamLog
-from services.node.windows import Windows
+from millmark.ledger.canonical import Json, canonical_json
+from millmark.ledger.chain import call_data
+from millmark.ledger.errors import SettingsError, StoreDamagedError, StoreError
+from millmark.ledger.evidence import LeafKind, build_leaf_data
+from millmark.ledger.merkle import EMPTY_ROOT, Tree, leaf_hash
+from millmark.ledger.records import Anchor
+from millmark.ledger.store import Book, Rows
+from millmark.ledger.store.book_rows import EvidenceRow
+from millmark.ledger.store.evidence_moves import prune_files
+from millmark.ledger.store.outbox import Entry, Outbox
+from millmark.services.node.config import AnchorRule
+from millmark.services.node.drafts import Draft, Drafts
+from millmark.services.node.frames import LogEntry
+from millmark.services.node.merkle_frontier import MerkleFrontier
+from millmark.services.node.resume import read_resume_point
+from millmark.services.node.streamlog import StreamLog
+from millmark.services.node.windows import Windows
 from tests.support.node_recording import (
     LOTS,
     SIGNER,
@@ -70,7 +70,7 @@ def test_anchors_come_by_size(site: Site) -> None:
 
 def test_anchors_come_by_time(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
-    monkeypatch.setattr("services.node.evidence_recorder.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("millmark.services.node.evidence_recorder.time.monotonic", lambda: now[0])
     site.add(plain(0))
     recorder = site.recorder(AnchorRule(seconds=5))
     for seconds, anchors in ((4.0, 0), (1.0, 1), (5.0, 1)):
@@ -107,7 +107,7 @@ def test_a_death_at_any_step_leaves_nothing_out_and_doubles_nothing(
     if site.store.evidence is not None:
         with site.store.reading() as connection:
             named = {row.file for row in Rows(connection).find(EvidenceRow, stream=STREAM)}
-        monkeypatch.setattr("ledger.store.evidence_moves._AGE_S", -1)
+        monkeypatch.setattr("millmark.ledger.store.evidence_moves._AGE_S", -1)
         prune_files(site.store)
         assert set(site.store.evidence.names(STREAM)) == named, "what the deaths left is gone, and nothing else"
 

@@ -7,8 +7,8 @@ from random import Random
 
 import pytest
 
-from services.planning.calendar import Calendar, Grid, MachineDay, parse_calendar
-from services.planning.errors import CalendarError
+from millmark.services.planning.calendar import Calendar, Grid, MachineDay, parse_calendar
+from millmark.services.planning.errors import CalendarError
 from tests.support.planning_samples import BASE, build_calendar
 
 HOUR_S = 3600

@@ -10,19 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from ledger.canonical import Json, canonical_json, to_hex
-from ledger.claims import build_claims
-from ledger.evidence import LeafKind, build_leaf_data
-from ledger.merkle import leaf_hash
-from ledger.plans.call import Call
-from ledger.plans.offer import Offer
-from ledger.plans.plan import Row
-from ledger.records import AssignmentState
-from ledger.store import Book, Rows, Store
-from ledger.store.rows import AssignmentRow
-from services.planning.consent import Taken, TakenTimes, consent_to, find_busy, find_row, verify_row
-from services.planning.errors import RowRefusedError
-from services.planning.repository import CallRow, LeafRow, PlanningRepository, What
+from millmark.ledger.canonical import Json, canonical_json, to_hex
+from millmark.ledger.claims import build_claims
+from millmark.ledger.evidence import LeafKind, build_leaf_data
+from millmark.ledger.merkle import leaf_hash
+from millmark.ledger.plans.call import Call
+from millmark.ledger.plans.offer import Offer
+from millmark.ledger.plans.plan import Row
+from millmark.ledger.records import AssignmentState
+from millmark.ledger.store import Book, Rows, Store
+from millmark.ledger.store.rows import AssignmentRow
+from millmark.services.planning.consent import Taken, TakenTimes, consent_to, find_busy, find_row, verify_row
+from millmark.services.planning.errors import RowRefusedError
+from millmark.services.planning.repository import CallRow, LeafRow, PlanningRepository, What
 from tests.support.planning_samples import ORDERS, build_call
 from tests.support.stores import new_store
 

@@ -13,14 +13,14 @@ import structlog
 from structlog import DropEvent
 from structlog.typing import EventDict
 
-from ledger.claims import parse_claims
-from ledger.records import Contract, Item, Note, NoteKind, Statement, Verdict
-from ledger.store import Book, Rows
-from ledger.store.rows import CertificateRow, ModelRow, RecordHistoryRow, RecordRow
-from quality import build_model, model_digest
-from quality.drift import ALARM_PSI, GROUP, build_reference
-from quality.inputs import pack_window
-from services.planning.feedback.repository import FeedbackRepository, InspectionRow
+from millmark.ledger.claims import parse_claims
+from millmark.ledger.records import Contract, Item, Note, NoteKind, Statement, Verdict
+from millmark.ledger.store import Book, Rows
+from millmark.ledger.store.rows import CertificateRow, ModelRow, RecordHistoryRow, RecordRow
+from millmark.quality import build_model, model_digest
+from millmark.quality.drift import ALARM_PSI, GROUP, build_reference
+from millmark.quality.inputs import pack_window
+from millmark.services.planning.feedback.repository import FeedbackRepository, InspectionRow
 from tests.support.event_data import build, encode_event, event_of
 from tests.support.feedback_world import INSPECTOR, MACHINE, ORDER, OTHERS_MACHINE, STRANGER, FeedbackWorld
 from tests.support.quality_samples import tiny_network
@@ -253,7 +253,7 @@ def test_without_its_card_nothing_is_compared_and_nothing_stands_still(world: Fe
 
 
 def test_a_gateway_without_numpy_goes_on_without_alarms(world: FeedbackWorld, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.planning.feedback.drift_alarms.find_spec", lambda _name: None)
+    monkeypatch.setattr("millmark.services.planning.feedback.drift_alarms.find_spec", lambda _name: None)
     inspect(world, [world.make()], draw(2, SHIFTED, 2 * GROUP))
     assert look(world) == []
     assert waiting(world) == []

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from services.planning.calendar import Calendar, parse_calendar
-from services.planning.earliest import find_earliest
+from millmark.services.planning.calendar import Calendar, parse_calendar
+from millmark.services.planning.earliest import find_earliest
 
 CALENDAR = """
 time_zone = "Europe/Berlin"

@@ -9,18 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from ledger.canonical import sha256
-from ledger.claims import build_claims
-from ledger.errors import InputError
-from ledger.records import Anchor, Verdict
-from ledger.store import Book, Rows
-from ledger.store.rows import StreamRow
-from services.planning.feedback.causes import MachineCause
-from services.planning.feedback.errors import CauseRefusedError
-from services.planning.feedback.reporting import report_event
-from services.planning.feedback.rules import RECOVERY, Outcome
-from services.planning.feedback.setpoints import Answer
-from services.planning.shelf import writing
+from millmark.ledger.canonical import sha256
+from millmark.ledger.claims import build_claims
+from millmark.ledger.errors import InputError
+from millmark.ledger.records import Anchor, Verdict
+from millmark.ledger.store import Book, Rows
+from millmark.ledger.store.rows import StreamRow
+from millmark.services.planning.feedback.causes import MachineCause
+from millmark.services.planning.feedback.errors import CauseRefusedError
+from millmark.services.planning.feedback.reporting import report_event
+from millmark.services.planning.feedback.rules import RECOVERY, Outcome
+from millmark.services.planning.feedback.setpoints import Answer
+from millmark.services.planning.shelf import writing
 from tests.support.event_data import event_of
 from tests.support.feedback_world import (
     COORDINATOR,

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from ledger.plans.plan import CauseKind
-from quality.process import Proposal
-from quality.process.proposals import Outcome
-from services.planning.feedback.causes import MachineCause
-from services.planning.feedback.inbox_desk import FOLDER, MOST_READ, InboxDesk, _document
-from services.planning.feedback.setpoints import Proposed, Unproposed
-from services.planning.shelf import writing
-from services.setpoints.repository import SetpointRepository
+from millmark.ledger.plans.plan import CauseKind
+from millmark.quality.process import Proposal
+from millmark.quality.process.proposals import Outcome
+from millmark.services.planning.feedback.causes import MachineCause
+from millmark.services.planning.feedback.inbox_desk import FOLDER, MOST_READ, InboxDesk, _document
+from millmark.services.planning.feedback.setpoints import Proposed, Unproposed
+from millmark.services.planning.shelf import writing
+from millmark.services.setpoints.repository import SetpointRepository
 from tests.support.feedback_world import MACHINE, OWNER, STREAM, T0, FeedbackWorld
 from tests.support.process_home import keep_process
 from tests.support.stores import new_store

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.errors import PlanError
-from ledger.plans.plan import CauseKind
-from services.planning.feedback.causes import MachineCause
-from services.planning.feedback.rules import (
+from millmark.ledger.errors import PlanError
+from millmark.ledger.plans.plan import CauseKind
+from millmark.services.planning.feedback.causes import MachineCause
+from millmark.services.planning.feedback.rules import (
     LADDER,
     RECOVERY,
     RULES,
@@ -192,7 +192,7 @@ def test_causes_without_evidence_or_machine_or_sense_are_refused(fields: tuple[o
 
 
 def test_the_page_has_the_rules_as_they_are() -> None:
-    page = (files("services.planning") / "FEEDBACK.md").read_text("utf-8")
+    page = (files("millmark.services.planning") / "FEEDBACK.md").read_text("utf-8")
     for kind, rule in RULES.items():
         places = (str(rule.first), str(rule.last)) if rule.first else ("-", "-")
         again = "yes" if rule.replans else "no"

@@ -15,20 +15,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.canonical import Json, canonical_json
-from ledger.claims import build_claims
-from ledger.errors import InputError
-from ledger.events import topic_of
-from ledger.products import ChoiceOption, build_order_document, configure
-from ledger.records import Contract, OrderState, OrderTerms
-from ledger.store import Book, Connection, Rows
-from ledger.store.rows import AssignmentRow, OrderRow, RecordRow
-from services.planning.calendar import parse_calendar
-from services.planning.errors import ForecastError
-from services.planning.forecast.document import ForecastDocument, model_hash, parse_forecast
-from services.planning.forecast.history import Cut, History, Key, Ordered, count_weeks, read_orders
-from services.planning.forecast.making import make_forecast, spread
-from services.planning.forecast.preferences import (
+from millmark.ledger.canonical import Json, canonical_json
+from millmark.ledger.claims import build_claims
+from millmark.ledger.errors import InputError
+from millmark.ledger.events import topic_of
+from millmark.ledger.products import ChoiceOption, build_order_document, configure
+from millmark.ledger.records import Contract, OrderState, OrderTerms
+from millmark.ledger.store import Book, Connection, Rows
+from millmark.ledger.store.rows import AssignmentRow, OrderRow, RecordRow
+from millmark.services.planning.calendar import parse_calendar
+from millmark.services.planning.errors import ForecastError
+from millmark.services.planning.forecast.document import ForecastDocument, model_hash, parse_forecast
+from millmark.services.planning.forecast.history import Cut, History, Key, Ordered, count_weeks, read_orders
+from millmark.services.planning.forecast.making import make_forecast, spread
+from millmark.services.planning.forecast.preferences import (
     SMALLEST_GROUP,
     KeptPreferences,
     keep_preferences,
@@ -37,15 +37,15 @@ from services.planning.forecast.preferences import (
     read_preferences,
     read_shares,
 )
-from services.planning.forecast.scoring import score_forecast
-from services.planning.forecast.week_based import (
+from millmark.services.planning.forecast.scoring import score_forecast
+from millmark.services.planning.forecast.week_based import (
     Parties,
     build_capacity_groups,
     build_material_demands,
     parse_parties,
 )
-from services.planning.forecast.weeks import WEEK_S, begin_s, parse_week, week_of, week_text
-from services.products.loading import Catalogue
+from millmark.services.planning.forecast.weeks import WEEK_S, begin_s, parse_week, week_of, week_text
+from millmark.services.products.loading import Catalogue
 from tests.support.event_data import encode_event, event_of
 from tests.support.forecast_samples import IDENTITY, KETTLE, MONDAY, cut, grown, sample
 from tests.support.planning_samples import show_calendar

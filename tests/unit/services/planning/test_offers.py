@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from ledger.plans.capability import Capability, Choices, Range, parse_capability
-from ledger.plans.offer import Offer
-from services.planning.calendar import Calendar, Grid
-from services.planning.offers import OwnMachine, build_offers, count_disclosed, why_not_lawful
+from millmark.ledger.plans.capability import Capability, Choices, Range, parse_capability
+from millmark.ledger.plans.offer import Offer
+from millmark.services.planning.calendar import Calendar, Grid
+from millmark.services.planning.offers import OwnMachine, build_offers, count_disclosed, why_not_lawful
 from tests.support.planning_samples import BASE, ORDERS, build_calendar, build_call
 
 CAPABILITY = (Capability("turning", (("diameter_mm", Range(10, 400)), ("material", Choices(("brass", "steel"))))),)

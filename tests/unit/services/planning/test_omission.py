@@ -9,17 +9,24 @@ from random import Random
 
 import pytest
 
-from ledger.canonical import Json, canonical_json
-from ledger.claims import Claims
-from ledger.errors import InputError, MillmarkError
-from ledger.evidence import LeafKind
-from ledger.plans.call import Call
-from ledger.plans.offer import OpenedOffer
-from services.planning.errors import OmissionRefusedError
-from services.planning.leaves import OpenedLeaf
-from services.planning.omission import SHOWN, FoundKey, Omission, encode_omission, parse_omission, verify_omission
-from services.planning.papers import build_seal
-from services.planning.receipts import sign_receipt
+from millmark.ledger.canonical import Json, canonical_json
+from millmark.ledger.claims import Claims
+from millmark.ledger.errors import InputError, MillmarkError
+from millmark.ledger.evidence import LeafKind
+from millmark.ledger.plans.call import Call
+from millmark.ledger.plans.offer import OpenedOffer
+from millmark.services.planning.errors import OmissionRefusedError
+from millmark.services.planning.leaves import OpenedLeaf
+from millmark.services.planning.omission import (
+    SHOWN,
+    FoundKey,
+    Omission,
+    encode_omission,
+    parse_omission,
+    verify_omission,
+)
+from millmark.services.planning.papers import build_seal
+from millmark.services.planning.receipts import sign_receipt
 from tests.support.figures import Tell
 from tests.support.planning_samples import build_call, build_opened, build_plan
 from tests.support.sign_in import signer_of

@@ -7,19 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from ledger.errors import InputError, PlanError, PlanRefusedError, UnplannableError
-from ledger.plans.__main__ import main
-from ledger.plans._fields import MAX_AMOUNT
-from ledger.plans.check import check_plan, gap_per_mille
-from ledger.plans.file import PlanFile, build_part, parse_plan_file
-from ledger.plans.offer import Offer
-from ledger.plans.plan import Bound, Cause, CauseKind, Plan
-from ledger.plans.problem import spent_on
-from ledger.plans.report import check_lines
-from services.lab.bench.planning_instances import generate_plan_file
-from services.planning.schedule import Replan, make_plan
-from services.planning.schedule.shop_solver import solve_shop, solve_shop_alone
-from services.planning.schedule.shops import elementary_bound, parse_shop
+from millmark.ledger.errors import InputError, PlanError, PlanRefusedError, UnplannableError
+from millmark.ledger.plans.__main__ import main
+from millmark.ledger.plans._fields import MAX_AMOUNT
+from millmark.ledger.plans.check import check_plan, gap_per_mille
+from millmark.ledger.plans.file import PlanFile, build_part, parse_plan_file
+from millmark.ledger.plans.offer import Offer
+from millmark.ledger.plans.plan import Bound, Cause, CauseKind, Plan
+from millmark.ledger.plans.problem import spent_on
+from millmark.ledger.plans.report import check_lines
+from millmark.services.lab.bench.planning_instances import generate_plan_file
+from millmark.services.planning.schedule import Replan, make_plan
+from millmark.services.planning.schedule.shop_solver import solve_shop, solve_shop_alone
+from millmark.services.planning.schedule.shops import elementary_bound, parse_shop
 from tests.support.plan_truth import brute_optimum, counting, is_true, most_that_stay
 from tests.support.plan_world import TIE, draw_file, made_file
 

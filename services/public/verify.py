@@ -1,0 +1,51 @@
+"""The offline check of a bundle, for whoever holds the part: no network, no database.
+
+    python -m millmark.verify FILE --trust FILE
+
+In Python:
+
+    trust = parse_trust(Path("trust.json").read_bytes())
+    report = verify_bundle(Path("part.bundle").read_bytes(), trust, now_s=int(time.time()))
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from millmark.ledger.lazy import import_on_use
+
+if TYPE_CHECKING:
+    from millmark.ledger.trust import TrustFile, parse_trust
+    from millmark.ledger.verify.refusals import Step, VerificationError
+    from millmark.ledger.verify.report import Report, describe
+    from millmark.ledger.verify.statement import Kind, Section, Statement
+    from millmark.ledger.verify.verifier import verify_bundle
+
+__all__ = [
+    "Kind",
+    "Report",
+    "Section",
+    "Statement",
+    "Step",
+    "TrustFile",
+    "VerificationError",
+    "describe",
+    "parse_trust",
+    "verify_bundle",
+]
+
+_HOMES = {
+    "millmark.ledger.trust": ("TrustFile", "parse_trust"),
+    "millmark.ledger.verify.refusals": ("Step", "VerificationError"),
+    "millmark.ledger.verify.report": ("Report", "describe"),
+    "millmark.ledger.verify.statement": ("Kind", "Section", "Statement"),
+    "millmark.ledger.verify.verifier": ("verify_bundle",),
+}
+
+__getattr__ = import_on_use(__name__, _HOMES)
+
+if __name__ == "__main__":
+    from millmark.ledger.verify.__main__ import main
+
+    sys.exit(main())
