@@ -5,9 +5,9 @@
     Follower(chain, store).follow()
     trace(store, "https://id.gs1.org/01/09506000134352/21/A0001").to_json()
 
-Names are imported on first use, so that `import ledger` loads neither the chain nor the database code. Modules:
-errors, ids, records, canonical, claims, merkle, evidence, keys, trust, bundle, verify, chain, store, submit, index,
-provenance.
+Names are imported on first use, so that `import millmark.ledger` loads neither the chain nor the database code.
+Modules: errors, ids, records, canonical, claims, merkle, evidence, keys, trust, bundle, verify, chain, store, submit,
+index, provenance.
 """
 
 from __future__ import annotations

@@ -81,12 +81,12 @@ def _column(name: str, hint: object, key: list[str]) -> Column[object]:
 
 @functools.cache
 def schema_of(package: str) -> Schema:
-    """The schema of a program with tables beside the library's, by its top-level package.
+    """The schema of a program with tables beside the library's, by its package.
 
     Returns the same object on every call, so that each domain can declare its tables without importing the module that
     opens the store.
     """
-    return Schema(package, f"alembic_version_{package}")
+    return Schema(package, f"alembic_version_{package.rpartition('.')[2]}")
 
 
 def read_revisions(connection: Connection, schema: Schema) -> list[str]:

@@ -23,7 +23,7 @@ from millmark.quality.progress import show_progress
 __all__ = ["add_options"]
 
 _EXAMPLES = """  python -m millmark.quality evaluate --model quality/models/forda.bin
-  python -m millmark.quality evaluate --model model/model.bin --inputs X.npy --labels y.csv --evaluator torch --batch 256"""
+  python -m millmark.quality evaluate --model model/model.bin --inputs X.npy --labels y.csv --evaluator torch"""
 
 
 def add_options(parser: Parser) -> None:

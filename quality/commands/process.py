@@ -28,7 +28,8 @@ _EXAMPLES = """  python -m millmark.quality process example --out line
     --energy energy --setpoints temperature_set,pressure_set,speed_set --backlog backlog --eta eta --e e \\
     --capacity 12 --horizon 20 --out moulder
   python -m millmark.quality process simulate --model moulder/model.bin --inputs line/moulder.csv --rows 20
-  python -m millmark.quality process propose --model moulder/model.bin --inputs line/moulder.csv --terms line/terms.toml"""
+  python -m millmark.quality process propose --model moulder/model.bin --inputs line/moulder.csv \\
+    --terms line/terms.toml"""
 _TERMS = """[prices]
 rate_per_hour = 6000
 price_per_kwh = 31

@@ -39,10 +39,12 @@ BUILT = _HERE / "built"
 """Where gateways look for it."""
 _LIBRARY = _HERE / "library"
 _LEDGER, _PORTAL = _HERE.parents[1] / "ledger", _HERE.parent / "portal"
+_AT = "millmark/ledger"
+"""Where the page's Python finds the library."""
 _TELL = """import importlib, sys
 for name in sys.argv[1:]: importlib.import_module(name)
 for name, module in sys.modules.items():
-    if name.partition(".")[0] == "ledger": print(module.__file__)"""
+    if name.startswith("millmark.ledger"): print(name, hasattr(module, "__path__"), module.__file__)"""
 _MAX_S = 600
 _MOMENT = (1980, 1, 1, 0, 0, 0)
 _CHARSET = re.compile(r"__init__|aliases|ascii|idna|latin_1|punycode|raw_unicode_escape|unicode_escape|utf_.*")
@@ -125,27 +127,29 @@ def _code() -> Iterator[tuple[str, str]]:
     yield "entry.py", (_HERE / "entry.py").read_text("utf-8")
     for path in (_HERE / "python").rglob("*.py"):
         yield path.relative_to(_HERE / "python").as_posix(), path.read_text("utf-8")
-    for path in _verifier():
-        yield path.relative_to(_LEDGER.parent).as_posix(), path.read_text("utf-8")
+    yield "millmark/__init__.py", ""
+    yield from _verifier()
     for path in (_LEDGER / "artifacts").glob("*.json"):
         # Only where the contracts keep what: the rest of an artefact is for whoever deploys or calls them.
         layout = {"storageLayout": json.loads(path.read_text("utf-8")).get("storageLayout")}
-        yield path.relative_to(_LEDGER.parent).as_posix(), canonical_json(layout).decode()
+        yield f"{_AT}/artifacts/{path.name}", canonical_json(layout).decode()
     yield from _distribution("rfc8785")
 
 
-def _verifier() -> list[Path]:
-    """The files of the modules that the page's entry and the verifier import, as another interpreter reports them."""
-    named = re.findall(r"(?m)^from (ledger[.\w]*) import", (_HERE / "entry.py").read_text("utf-8"))
+def _verifier() -> Iterator[tuple[str, str]]:
+    """The modules that the page's entry and the verifier import, as another interpreter reports them, by path."""
+    named = re.findall(r"(?m)^from (millmark\.ledger[.\w]*) import", (_HERE / "entry.py").read_text("utf-8"))
     wanted = [
         *named,
         "millmark.ledger.verify.verifier",
         *(f"millmark.ledger.verify.words.{module}" for module in LANGUAGES.values()),
     ]
     command = [sys.executable, "-c", _TELL, *wanted]
-    # From that folder, so that it imports the same modules as this one.
-    found = subprocess.run(command, cwd=_LEDGER.parent, check=True, capture_output=True, text=True, timeout=_MAX_S)
-    return sorted(map(Path, found.stdout.split("\n")[:-1]))
+    found = subprocess.run(command, check=True, capture_output=True, text=True, timeout=_MAX_S)
+    for line in sorted(found.stdout.splitlines()):
+        name, is_package, file = line.split(" ", 2)
+        kept = name.replace(".", "/") + ("/__init__.py" if is_package == "True" else ".py")
+        yield kept, Path(file).read_text("utf-8")
 
 
 def _distribution(name: str) -> Iterator[tuple[str, str]]:

@@ -36,7 +36,7 @@ _MAKERS = (
 
 
 def load() -> None:
-    for path in sorted((_LIBRARY / "ledger").rglob("*.py")):
+    for path in sorted((_LIBRARY / "millmark").rglob("*.py")):
         parts = path.relative_to(_LIBRARY).with_suffix("").parts
         importlib.import_module(".".join(parts).removesuffix(".__init__"))
     for name in _ENCODINGS:

@@ -90,7 +90,10 @@ def test_a_command_that_needs_an_extra_names_it_in_one_line(base: Path, argument
 @pytest.mark.parametrize(
     ("statement", "line"),
     [
-        ("from ledger import EmbeddedChain", "the embedded chain needs eth-tester; pip install 'millmark[devchain]'"),
+        (
+            "from millmark.ledger import EmbeddedChain",
+            "the embedded chain needs eth-tester; pip install 'millmark[devchain]'",
+        ),
         (
             "from millmark.ledger.chain.web3py import open_contract",
             "millmark.ledger.chain.web3py needs web3; pip install 'millmark[web3]'",

@@ -22,6 +22,7 @@ from millmark.quality.digest import build_input_commitment
 from millmark.quality.inputs import pack_window
 from millmark.quality.labels import build_classes
 from millmark.quality.train import train
+from tests.support.installs import link_packages
 from tests.support.quality_samples import build_random_rocket, table, tiny_network, tones
 
 pytestmark = pytest.mark.integration
@@ -33,8 +34,7 @@ ROOT = Path(__file__).parents[2]
 def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with only the quality package."""
     folder = tmp_path_factory.mktemp("bare")
-    (folder / "quality").symlink_to(ROOT / "quality")
-    return folder
+    return link_packages(folder, ["quality"])
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +44,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     installed = metadata.distribution("numpy")
     for name in {path.parts[0] for path in installed.files or () if path.parts[0].startswith("numpy")}:
         (folder / name).symlink_to(Path(str(installed.locate_file(name))))
-    (folder / "quality").symlink_to(ROOT / "quality")
-    return folder
+    return link_packages(folder, ["quality"])
 
 
 def run(site: Path, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import millmark
 from millmark import ledger
 from tests.support.bundle_vector import DATA, NEEDED, TRUST
 
@@ -22,7 +23,9 @@ pytestmark = pytest.mark.integration
 def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the library and three packages, and no other site-packages."""
     folder = tmp_path_factory.mktemp("alone")
-    shutil.copytree(Path(ledger.__file__).parent, folder / "ledger", ignore=shutil.ignore_patterns("__pycache__"))
+    for package, name in ((millmark, ""), (ledger, "ledger")):
+        source, left_out = Path(str(package.__file__)).parent, shutil.ignore_patterns("__pycache__")
+        shutil.copytree(source, folder / "millmark" / name, ignore=left_out, dirs_exist_ok=True)
     for name in NEEDED:
         for file in importlib.metadata.files(name) or ():
             source = Path(str(file.locate()))
@@ -44,7 +47,7 @@ def run(alone: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_verifier_runs_where_only_its_packages_are(alone: Path) -> None:
-    done = run(alone, "millmark.ledger.verify", str(DATA), "--trust", str(TRUST), "--max-age", "1000000")
+    done = run(alone, "millmark.verify", str(DATA), "--trust", str(TRUST), "--max-age", "1000000")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("VERIFIED")
 

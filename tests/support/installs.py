@@ -23,8 +23,14 @@ def link_distributions(folder: Path, names: Iterable[str]) -> Path:
         for top in tops:
             if not top.startswith("__editable__") and not (folder / top).exists():
                 (folder / top).symlink_to(Path(str(distribution.locate_file(top))))
-    for package in ("ledger", "services", "quality"):
-        (folder / package).symlink_to(ROOT / package)
+    return link_packages(folder)
+
+
+def link_packages(folder: Path, packages: Iterable[str] = ("ledger", "services", "quality")) -> Path:
+    """Links Millmark's packages into a folder, by the names that they are imported by, and returns it."""
+    (folder / "millmark").mkdir()
+    for path in (*(ROOT / package for package in packages), *(ROOT / "services" / "public").glob("*.*")):
+        (folder / "millmark" / path.name).symlink_to(path)
     return folder
 
 

@@ -108,7 +108,7 @@ def test_the_map_names_every_folder() -> None:
 
 
 def test_python_on_the_page_of_commands_names_what_the_library_exports() -> None:
-    [line] = re.findall(r"`from ledger import ([^`]+)`", COMMANDS)
+    [line] = re.findall(r"`from millmark.ledger import ([^`]+)`", COMMANDS)
     assert {name.strip() for name in line.split(",")} <= set(ledger.__all__)
 
 

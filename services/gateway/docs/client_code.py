@@ -86,7 +86,8 @@ def _room_module(room: str, methods: str, code: _Code) -> str:
     iterator = "from collections.abc import Iterator\n" if "Iterator[" in methods else ""
     return (
         f"{_HEAD.format(about=f'Methods of the API: {room}')}\n{iterator}from typing import {typing}\n\n"
-        f"from millmark.services.client.shapes import {used}\nfrom millmark.services.client.transport import Methods\n\n"
+        f"from millmark.services.client.shapes import {used}\n"
+        f"from millmark.services.client.transport import Methods\n\n"
         f'__all__ = ["{_class_of(room)}"]\n\n\nclass {_class_of(room)}(Methods):\n{methods}'
     )
 

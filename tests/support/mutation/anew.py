@@ -25,7 +25,7 @@ OPTIONS = (
 
 def run_anew(mutant: PythonMutant, tests: Sequence[str], told: Path) -> int:
     """Runs the tests in their order until one fails, and writes its name to `told`."""
-    for name in [name for name in sys.modules if name.split(".")[0] in ("ledger", "services", "quality")]:
+    for name in [name for name in sys.modules if name.split(".")[0] == "millmark"]:
         del sys.modules[name]
     if mutant.number != UNCHANGED:
         _change(mutant)

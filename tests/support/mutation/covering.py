@@ -85,7 +85,8 @@ class Covering:
 
     def _importing(self, path: str) -> set[str]:
         """The tests of files that import a module by its own name."""
-        told = f"from {path.removesuffix('.py').replace('/', '.')} import "
+        name = path.removesuffix(".py").replace("/", ".")
+        told = f"from {name if name.startswith('tests.') else f'millmark.{name}'} import "
         files = {ROOT / test.split("::")[0] for test in self.cpu_s}
         named = {str(one.relative_to(ROOT)) for one in files if one.is_file() and told in one.read_text()}
         return {test for test in self.cpu_s if test.split("::")[0] in named}
@@ -150,7 +151,7 @@ def main(folder: Path, target: str, tests: list[str]) -> int:
     measured.start()
     code = pytest.main(["-q", "-n0", "-p", "no:cacheprovider", "--no-header", *tests], plugins=[clock])
     measured.stop()
-    own = {"ledger", "services", "quality", "tests", "conftest"}
+    own = {"millmark", "tests", "conftest"}
     foreign = sorted(name for name in sys.modules if name.split(".")[0] not in own and not name.startswith("test_"))
     if code == pytest.ExitCode.OK:
         Covering(_lines(measured), clock.cpu_s, foreign).write(folder)

@@ -22,7 +22,7 @@ from tests.support.mutation.runs import BROKEN, KILLED, SURVIVED, quieten
 __all__ = ["FailedError", "Functions", "find_functions", "run_here", "warm_up"]
 
 ROOT = Path(__file__).parents[3]
-_OWN = ("ledger", "services", "quality")
+_OWN = "millmark"
 
 Functions = dict[CodeType, list[FunctionType]]
 
@@ -66,7 +66,7 @@ def _succeeds(item: pytest.Item) -> bool:
 def _empty_caches() -> None:
     gc.unfreeze()
     for each in gc.get_objects():
-        if isinstance(each, functools._lru_cache_wrapper) and str(each.__module__).split(".")[0] in _OWN:
+        if isinstance(each, functools._lru_cache_wrapper) and str(each.__module__).split(".")[0] == _OWN:
             each.cache_clear()
     gc.freeze()
 

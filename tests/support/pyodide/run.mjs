@@ -33,19 +33,21 @@ async function check() {
 
 function pytest(root, packages, ...options) {
   const standIns = `${root}/tests/support/pyodide/stand_ins`;
-  for (const [at, from] of [["/root", root], ["/packages", packages], ["/stand_ins", standIns]]) {
+  const own = ["ledger", "quality", "services"].map((name) => [`/names/millmark/${name}`, `${root}/${name}`]);
+  for (const [at, from] of [["/root", root], ["/packages", packages], ["/stand_ins", standIns], ...own]) {
     python.FS.mkdirTree(at);
     python.FS.mount(python.FS.filesystems.NODEFS, { root: from }, at);
   }
+  python.FS.writeFile("/names/millmark/__init__.py", "");
   // The page's stand-ins for extension modules before anything else, the repository's ledger before the page's copy.
   python.runPython(`
 import shutil, sys
-for name in ("ledger", "entry.py", "secrets.py"):
-    (shutil.rmtree if name == "ledger" else __import__("os").remove)(f"/millmark/{name}")
+for name in ("millmark", "entry.py", "secrets.py"):
+    (shutil.rmtree if name == "millmark" else __import__("os").remove)(f"/millmark/{name}")
 # The page's own are loaded by now: what is imported from here on is to be the repository's.
-for name in [one for one in sys.modules if one.split(".")[0] in ("ledger", "entry", "secrets")]:
+for name in [one for one in sys.modules if one.split(".")[0] in ("millmark", "entry", "secrets")]:
     del sys.modules[name]
-sys.path[:0] = ["/millmark", "/stand_ins", "/root"]
+sys.path[:0] = ["/millmark", "/stand_ins", "/names", "/root"]
 sys.path.append("/packages")
 import re, types
 # What eth_abi and eth_utils import of extension modules, and encoding does not use.

@@ -11,6 +11,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.installs import link_packages
 from tests.support.truth.judging import judge
 
 __all__ = ["FAULTS", "Fault", "is_found", "plant"]
@@ -30,8 +31,10 @@ class Fault:
 
 def plant(fault: Fault, folder: Path) -> None:
     """Copies the library into a folder, with the fault."""
-    shutil.copytree(ROOT / "ledger", folder / "ledger", ignore=shutil.ignore_patterns("__pycache__"))
-    source = folder / "ledger" / "verify" / fault.file
+    link_packages(folder, ["quality", "services"])
+    library = folder / "millmark" / "ledger"
+    shutil.copytree(ROOT / "ledger", library, ignore=shutil.ignore_patterns("__pycache__"))
+    source = library / "verify" / fault.file
     text = source.read_text()
     assert text.count(fault.old) == 1, f"{fault.name}: {fault.file} has it {text.count(fault.old)} times"
     source.write_text(text.replace(fault.old, fault.new))

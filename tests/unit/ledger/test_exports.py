@@ -44,4 +44,4 @@ def test_the_public_names_are_these() -> None:
 
 def test_every_public_name_is_there() -> None:
     for name in ledger.__all__:
-        assert getattr(ledger, name).__module__.startswith("ledger."), name
+        assert getattr(ledger, name).__module__.startswith("millmark.ledger."), name

@@ -315,6 +315,6 @@ def test_unusable_packed_files(tmp_path: Path, name: str, content: bytes, cause:
 
 
 def test_what_unpacks_beyond_measure_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(quality.data, "_MAX_UNPACKED", 1000)
+    monkeypatch.setattr("millmark.quality.data._MAX_UNPACKED", 1000)
     with pytest.raises(InputError, match="unpacks to more than 1000 bytes"):
         load_inputs(write(tmp_path, "x.csv.gz", gzip.compress(b"1,2\n" * 1000)))

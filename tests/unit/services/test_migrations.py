@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[3]
 
 
 def _revisions(schema: Schema) -> list[str]:
-    folder = ROOT.joinpath(*schema.package.split(".")) / "migrations" / "versions"
+    folder = ROOT.joinpath(*schema.package.split(".")[1:]) / "migrations" / "versions"
     return sorted(path.name[:4] for path in folder.glob("[0-9]*.py"))
 
 

@@ -41,7 +41,7 @@ def test_migrations_make_what_the_tables_say(store: Store) -> None:
 def test_the_library_has_no_table_of_services(tmp_path: Path) -> None:
     declare_tables()
     of_services = {kind for kind, table in TABLES.items() if table.metadata is SERVICES.metadata}
-    assert {kind.__module__.partition(".")[0] for kind in of_services} == {"services"}
+    assert {kind.__module__.split(".")[1] for kind in of_services} == {"services"}
     with library.open_store(f"sqlite:///{tmp_path / 'ledger.db'}") as opened:
         assert find_differences(opened, LEDGER) == []
 
@@ -67,6 +67,6 @@ def test_services_open_the_store_with_their_tables() -> None:
     direct = []
     for path in ROOT.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.ImportFrom) and str(node.module).startswith("ledger"):
+            if isinstance(node, ast.ImportFrom) and str(node.module).startswith("millmark.ledger"):
                 direct += [str(path) for alias in node.names if alias.name == "open_store"]
     assert direct == []

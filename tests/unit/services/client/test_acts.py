@@ -68,7 +68,7 @@ def at(
         kept = Retries(sleep=pauses.sleep, clock=pauses.clock)
         return Client("http://localhost", retries=kept, transport=Bridge(site.caller, send))
 
-    monkeypatch.setattr(services.client, "open_gateway", opened)
+    monkeypatch.setattr("millmark.services.client.open_gateway", opened)
 
     def runner(name: str) -> Runner:
         (tmp_path / name).mkdir(exist_ok=True)
@@ -406,7 +406,7 @@ def test_the_lines_of_the_readme_place_and_follow_an_order(
 ) -> None:
     at("forge")
     text = (ROOT / page).read_text("utf-8")
-    [lines] = re.findall(r"```python\n(from pathlib import Path\nfrom services\.client.*?)```", text, re.DOTALL)
+    [lines] = re.findall(r"```python\n(from pathlib import Path\nfrom millmark\.client.*?)```", text, re.DOTALL)
     assert len(lines.splitlines()) <= 12
     fresh = lines.replace("order-42", f"order-42-{page.count('.')}")
     exec(compile(fresh, page, "exec"), {})  # noqa: S102 - the page's own lines
