@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, settings
 from millmark.ledger.recursion import bound_recursion
 from tests.support.distribution import LongestFirst, rank
 from tests.support.figures import EXPERIMENT, FIGURE, Judge, Tell, read_figures
+from tests.support.one_name import find_doubles
 
 if TYPE_CHECKING:
     from xdist.remote import Producer
@@ -25,6 +26,13 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 # How long an example takes is the machine's affair: on a busy one, a time limit fails what is right.
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
 settings.load_profile("suite")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_name() -> Iterator[None]:
+    """Fails the last test of a process in which a source file was loaded under two names."""
+    yield
+    assert find_doubles() == []
 
 
 @pytest.fixture

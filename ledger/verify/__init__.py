@@ -1,6 +1,6 @@
 """Verifies bundles offline, for their receivers: without network, database or chain library. See BUNDLE.md.
 
-    python -m millmark.ledger.verify FILE --trust FILE
+    python -m millmark.verify FILE --trust FILE
 
 In Python:
 

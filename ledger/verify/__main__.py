@@ -1,4 +1,4 @@
-"""`python -m millmark.ledger.verify FILE --trust FILE`: the same as `millmark verify`, without the rest of Millmark.
+"""`python -m millmark.verify FILE --trust FILE`: the same as `millmark verify`, without the rest of Millmark.
 
 Exit code 0 verified, 1 refused (the line names the step), 2 unusable input, 3 no answer, or none could be printed.
 """
@@ -23,7 +23,7 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"millmark: {message}; see {self.prog} --help\n")
 
 
-def main(arguments: list[str] | None = None, program: str = "python -m millmark.ledger.verify") -> int:
+def main(arguments: list[str] | None = None, program: str = "python -m millmark.verify") -> int:
     """Run the command and return its exit code. `program` is its name in the help."""
     given = _parser(program).parse_args(arguments)
     # After the arguments, since help and a mistake in them need no verifier, which takes longer to load than Python.

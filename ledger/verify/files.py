@@ -1,4 +1,4 @@
-"""Verifies files: the common part of `millmark verify` and `python -m millmark.ledger.verify`."""
+"""Verifies files: the common part of `millmark verify` and `python -m millmark.verify`."""
 
 from __future__ import annotations
 

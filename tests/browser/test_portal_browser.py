@@ -76,7 +76,7 @@ def test_from_the_code_on_the_part_to_a_proof_checked_offline(
         assert download.value.suggested_filename == name
         download.value.save_as(tmp_path / name)
     command = page.get_by_label("Command").inner_text()
-    assert command == "python -m millmark.ledger.verify part.bundle --trust trust.json"
+    assert command == "python -m millmark.verify part.bundle --trust trust.json"
     done = run("-m", "millmark.ledger.verify", str(tmp_path / "part.bundle"), "--trust", str(tmp_path / "trust.json"))
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("VERIFIED")

@@ -236,7 +236,8 @@ def _figures(sources: Sequence[Source]) -> Iterator[str]:
         yield f"{package}: {len(own)} modules, {lines} lines, {100 * comments / lines:.2f} comments per 100 lines"
     imports = find_imports(sources)
     yield f"{len(sources)} modules; import cycles: {find_cycles(imports) or 'none'}"
-    yield from (f"{package}: {count_levels(imports, f'millmark.{package}')} levels" for package in PACKAGES)
+    levels = {package: count_levels(imports, f"millmark.{package}") for package in PACKAGES}
+    yield from (f"{package}: {count} levels" for package, count in levels.items())
     yield from (f"{one.path} {one.name}: {one.lines} lines" for s in sources for one in s.functions if one.lines > 50)
     yield from (f"{source.path}: {source.lines} lines" for source in sources if source.lines > 500)
     yield f"files over 300 lines: {sum(source.lines > 300 for source in sources)}"

@@ -221,9 +221,9 @@ ROWS = (
         (
             Goal("help", "millmark --help", Bound.OWN, 0.5),
             Goal("trace", "millmark trace --help", Bound.OWN, 0.5),
-            Goal("verify", "python -m millmark.ledger.verify --help", Bound.OWN, 0.2),
+            Goal("verify", "python -m millmark.verify --help", Bound.OWN, 0.2),
             Goal("traces", "millmark trace of a lot, in a store of 100"),
-            Goal("verifies", "python -m millmark.ledger.verify of a part's bundle"),
+            Goal("verifies", "python -m millmark.verify of a part's bundle"),
             Goal("python", "python that does nothing"),
         ),
         240,
