@@ -24,7 +24,7 @@ ROOT = Path(services.__file__).parent
 def declare_tables() -> None:
     """Imports every module that declares tables."""
     for path in ROOT.rglob("repository.py"):
-        importlib.import_module(".".join(path.relative_to(ROOT.parent).with_suffix("").parts))
+        importlib.import_module(".".join(["millmark", *path.relative_to(ROOT.parent).with_suffix("").parts]))
 
 
 @pytest.fixture
