@@ -172,7 +172,7 @@ def open_store(url: str, *schemas: Schema, evidence: Path | None = None) -> Stor
         _check_sound(store)
         _migrate(store, (LEDGER, *schemas))
         if store.evidence is not None:
-            store.evidence.claim(store)
+            store.evidence.claim(store.reading, store.transaction)
     # Also for KeyboardInterrupt: nobody else would close the pool.
     except BaseException as error:
         store.close()

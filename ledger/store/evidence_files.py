@@ -17,10 +17,10 @@ import math
 import os
 import re
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, select
 
@@ -31,11 +31,9 @@ from millmark.ledger.store.book_rows import EvidenceFolderRow
 from millmark.ledger.store.repository import Rows
 from millmark.ledger.store.tables import evidence
 
-if TYPE_CHECKING:
-    from millmark.ledger.store.database import Store
-
 __all__ = ["MARKER", "OPTION", "EvidenceFiles", "files_of", "month_of"]
 
+_Transactions = Callable[[], AbstractContextManager[Connection]]
 OPTION = "millmark_evidence"
 """Execution option of a connection: the EvidenceFiles of its store, if it has a folder for them."""
 MARKER = "millmark-evidence"
@@ -54,19 +52,20 @@ class EvidenceFiles:
         self._ready: set[Path] = set()
         """Folders whose names this process has brought to the disk: that they exist does not say so."""
 
-    def claim(self, store: Store) -> None:
-        """Makes an empty folder this database's, once; to be called before any other.
+    def claim(self, reading: _Transactions, transaction: _Transactions) -> None:
+        """Makes an empty folder this database's, once; to be called before any other. `reading` and `transaction` begin
+        the database's own.
 
         Raises SettingsError if it is another database's folder or has other things in it, and StoreError if it is
         missing, or the empty place of a disk that is not mounted: that may be over when the program is started again.
         """
-        with store.reading() as connection:
+        with reading() as connection:
             row = Rows(connection).get(EvidenceFolderRow, 1)
             if row is not None and self._read_marker() == row.name.hex():
                 self._name = row.name.hex()
                 return
             is_used = _is_used(connection)
-        with store.transaction() as connection:
+        with transaction() as connection:
             row, marker = Rows(connection).get(EvidenceFolderRow, 1), self._read_marker()
             if row is None or marker != row.name.hex():
                 # Again, under the write lock: another program may have written since to the folder that the database

@@ -17,7 +17,7 @@ from millmark.ledger.lazy import import_on_use
 if TYPE_CHECKING:
     from millmark.ledger.verify.refusals import Step, VerificationError
     from millmark.ledger.verify.report import Report, describe
-    from millmark.ledger.verify.statement import Kind, Section, Statement
+    from millmark.ledger.verify.statements import Kind, Section, Statement
     from millmark.ledger.verify.verifier import verify_bundle
 
 __all__ = [
@@ -34,7 +34,7 @@ __all__ = [
 _HOMES = {
     "millmark.ledger.verify.refusals": ("Step", "VerificationError"),
     "millmark.ledger.verify.report": ("Report", "describe"),
-    "millmark.ledger.verify.statement": ("Kind", "Section", "Statement"),
+    "millmark.ledger.verify.statements": ("Kind", "Section", "Statement"),
     "millmark.ledger.verify.verifier": ("verify_bundle",),
 }
 

@@ -18,12 +18,13 @@ from millmark.ledger.records import (
     Verdict,
 )
 from millmark.ledger.slots import KeySlots
+from millmark.ledger.verify._footprints import judge_footprints
 from millmark.ledger.verify._measurements import measurements
 from millmark.ledger.verify._own_work import own_work
 from millmark.ledger.verify._state import Certificate, Lot, State
 from millmark.ledger.verify._status import Verified, status_apart_from_rework, status_of
 from millmark.ledger.verify.report import moment
-from millmark.ledger.verify.statement import Statement, say
+from millmark.ledger.verify.statements import Statement, say
 from millmark.ledger.verify.values import Model, Span, Unit
 
 __all__ = ["attention", "conversions"]
@@ -45,7 +46,7 @@ def attention(verified: Verified) -> Iterator[Statement]:
     yield from _waived(verified)
     yield from own_work(verified)
     yield from measurements(verified)
-    yield from verified.footprints.doubts
+    yield from verified.derive(judge_footprints).doubts
     yield from _lots(verified)
     yield from _noted(verified)
     yield from _records(verified)

@@ -16,7 +16,7 @@ from millmark.ledger.verify._measurements import compared_inputs
 from millmark.ledger.verify._registers import named_starts
 from millmark.ledger.verify._state import Entry
 from millmark.ledger.verify._status import Verified
-from millmark.ledger.verify.statement import Statement, say
+from millmark.ledger.verify.statements import Statement, say
 from millmark.ledger.verify.values import Fields
 
 __all__ = ["Measured", "disclosed", "measured", "proved"]

@@ -33,7 +33,7 @@ from millmark.ledger.records import Transformation, TransformationKind
 from millmark.ledger.verify._registers import Metered, metered
 from millmark.ledger.verify._state import Entry
 from millmark.ledger.verify._status import Verified
-from millmark.ledger.verify.statement import Statement, say
+from millmark.ledger.verify.statements import Statement, say
 
 __all__ = ["Footprints", "judge_footprints", "proved_footprints", "unproved_footprints"]
 
@@ -76,7 +76,7 @@ def judge_footprints(verified: Verified) -> Footprints:
 def proved_footprints(verified: Verified) -> Iterator[Statement]:
     """Statements with the parts' footprints, as they follow from what is shown."""
     for part in verified.bundle.parts:
-        judged = verified.footprints.of.get(part, [])[-1:]
+        judged = verified.derive(judge_footprints).of.get(part, [])[-1:]
         if not judged or not judged[0].sound:
             continue
         yield _proved(verified, part, judged[0])
@@ -99,7 +99,7 @@ def _proved(verified: Verified, part: bytes, judged: _Judged) -> Statement:
 
 def unproved_footprints(verified: Verified) -> Iterator[Statement]:
     """What of the footprints is only stated."""
-    found = verified.footprints
+    found = verified.derive(judge_footprints)
     stated = [lot for lot, judged in found.of.items() if any(one.sound and not one.whole for one in judged)]
     if stated:
         yield say("footprint_stated", lots=verified.things(sorted(stated)))

@@ -11,7 +11,7 @@ from millmark.ledger.events.lots import LotsPacked, LotsUnpacked
 from millmark.ledger.verify._state import Entry, Lot
 from millmark.ledger.verify._status import Verified
 from millmark.ledger.verify.report import moment
-from millmark.ledger.verify.statement import Statement, say
+from millmark.ledger.verify.statements import Statement, say
 from millmark.ledger.verify.values import Unit
 
 __all__ = ["hands"]

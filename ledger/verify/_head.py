@@ -11,7 +11,7 @@ from millmark.ledger.seals import SealedBlock, quorum_of
 from millmark.ledger.trust import BelievedBlock, Validators
 from millmark.ledger.verify._status import Verified
 from millmark.ledger.verify.report import moment
-from millmark.ledger.verify.statement import Statement, say
+from millmark.ledger.verify.statements import Statement, say
 from millmark.ledger.verify.values import Age
 
 __all__ = ["head"]

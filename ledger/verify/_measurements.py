@@ -14,7 +14,7 @@ from millmark.ledger.evidence import LeafKind, build_window_commitment
 from millmark.ledger.records import TransformationKind
 from millmark.ledger.verify._state import Certificate, Entry, Lot
 from millmark.ledger.verify._status import Verified
-from millmark.ledger.verify.statement import Statement, say
+from millmark.ledger.verify.statements import Statement, say
 
 __all__ = ["compared_inputs", "measurements", "undated"]
 

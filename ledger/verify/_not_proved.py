@@ -14,7 +14,7 @@ from millmark.ledger.verify._footprints import unproved_footprints
 from millmark.ledger.verify._measurements import compared_inputs, undated
 from millmark.ledger.verify._state import Lot
 from millmark.ledger.verify._status import Verified
-from millmark.ledger.verify.statement import Statement, say
+from millmark.ledger.verify.statements import Statement, say
 
 __all__ = ["not_proved"]
 

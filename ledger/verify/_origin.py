@@ -13,7 +13,7 @@ from millmark.ledger.verify._state import Lot
 from millmark.ledger.verify._status import Verified, foremost, status_of
 from millmark.ledger.verify._verdicts import events_of, same_material
 from millmark.ledger.verify.report import moment
-from millmark.ledger.verify.statement import Section, Statement, say
+from millmark.ledger.verify.statements import Section, Statement, say
 
 __all__ = ["is_work", "origin"]
 

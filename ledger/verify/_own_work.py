@@ -8,7 +8,7 @@ from millmark.ledger.events.lots import LotReworked
 from millmark.ledger.verify._origin import is_work
 from millmark.ledger.verify._state import Lot
 from millmark.ledger.verify._status import Verified
-from millmark.ledger.verify.statement import Statement, say
+from millmark.ledger.verify.statements import Statement, say
 
 __all__ = ["own_work"]
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TypeVar, cast
 
 from millmark.ledger.ages import DEFAULT_MAX_AGE_S
 from millmark.ledger.bundle import Bundle
@@ -22,12 +22,10 @@ from millmark.ledger.verify.refusals import StatusRefused
 from millmark.ledger.verify.report import moment
 from millmark.ledger.verify.values import NamedMachine, Party, Thing
 
-if TYPE_CHECKING:
-    from millmark.ledger.verify._footprints import Footprints
-
 __all__ = ["Verified", "foremost", "status_apart_from_rework", "status_of", "verify_status"]
 
 E = TypeVar("E", bound=Event)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)  # without slots: what is derived is kept
@@ -45,6 +43,7 @@ class Verified:
     now_s: int
     max_age_s: int = DEFAULT_MAX_AGE_S
     """Maximum age of the proof block, in seconds."""
+    _derived: dict[object, object] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def time(self) -> int:
@@ -92,12 +91,11 @@ class Verified:
         # Lots of one step have one sequence.
         return tuple(sorted((self.state.lots[name] for name in names), key=lambda one: (one.sequence, one.subject)))
 
-    @cached_property
-    def footprints(self) -> Footprints:
-        """What became of the footprints that the bundle shows."""
-        from millmark.ledger.verify._footprints import judge_footprints  # noqa: PLC0415 - it needs this module
-
-        return judge_footprints(self)
+    def derive(self, make: Callable[[Verified], T]) -> T:
+        """What `make` derives from the bundle. It is made once, though several sections of the report ask for it."""
+        if make not in self._derived:
+            self._derived[make] = make(self)
+        return cast("T", self._derived[make])
 
     @cached_property
     def _machines(self) -> dict[int, str]:

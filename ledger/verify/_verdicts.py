@@ -20,7 +20,7 @@ from millmark.ledger.verify._descent import outermost
 from millmark.ledger.verify._state import Certificate, Entry, Lot, State
 from millmark.ledger.verify._status import Verified, status_of
 from millmark.ledger.verify.report import moment
-from millmark.ledger.verify.statement import Statement, say
+from millmark.ledger.verify.statements import Statement, say
 from millmark.ledger.verify.values import Model, Unit
 
 __all__ = ["events_of", "parts", "same_material"]

@@ -7,7 +7,7 @@ import enum
 from collections.abc import Iterable, Sequence
 
 from millmark.ledger.records import NoteKind
-from millmark.ledger.verify.statement import Statement
+from millmark.ledger.verify.statements import Statement
 from millmark.ledger.verify.values import Thing
 
 __all__ = ["STOPPING", "VERDICTS", "WAITING", "Worth", "find_first", "find_recalls", "find_waits", "find_worth"]

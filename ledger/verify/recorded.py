@@ -22,7 +22,7 @@ from millmark.ledger.verify._replay import replay
 from millmark.ledger.verify._state import Entry, Proved, State
 from millmark.ledger.verify._status import Verified
 from millmark.ledger.verify._verdicts import parts
-from millmark.ledger.verify.statement import Section, Statement, say
+from millmark.ledger.verify.statements import Section, Statement, say
 from millmark.ledger.verify.values import Party
 
 __all__ = ["Entry", "Left", "Measured", "Proved", "Recorded", "tell"]

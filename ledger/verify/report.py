@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from millmark.ledger.verify.statement import Kind, Section, Statement
-from millmark.ledger.verify.wording import words_of
+from millmark.ledger.verify.statements import Kind, Section, Statement, words_of
 
 __all__ = ["Report", "describe", "moment"]
 

@@ -28,7 +28,7 @@ from tempfile import TemporaryDirectory
 from millmark.ledger.canonical import canonical_json
 from millmark.ledger.errors import InputError, MillmarkError
 from millmark.ledger.verify import Step
-from millmark.ledger.verify.wording import LANGUAGES
+from millmark.ledger.verify.statements import LANGUAGES
 from millmark.services.check.fixed import list_sums, read_fixed
 
 __all__ = ["BUILT", "MANIFEST", "build_folder", "folder_digest", "unpack_files"]

@@ -7,7 +7,7 @@ from urllib.parse import unquote
 from millmark.ledger.provenance import OrderTrace, Trace
 from millmark.ledger.provenance.answers import AsOf, Cut, Machine, Party, Transformation
 from millmark.ledger.records import CertificateStatus, LotState, Verdict
-from millmark.ledger.verify.wording import words_of
+from millmark.ledger.verify.statements import words_of
 from millmark.services.pictures import Words
 from millmark.services.portal.language import Catalogue
 

@@ -14,7 +14,7 @@ from millmark.ledger.errors import InputError, MillmarkError, NotFoundError, Ret
 from millmark.ledger.headers import parse_header
 from millmark.ledger.provenance import Recall, build_recall_bundles, build_trust_file, open_reader
 from millmark.ledger.store import Store
-from millmark.ledger.verify.wording import words_of
+from millmark.ledger.verify.statements import words_of
 from millmark.services.directory.document import DirectoryEntry
 from millmark.services.directory.repository import DirectoryRepository
 from millmark.services.portal.language import Catalogue

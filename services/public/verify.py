@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from millmark.ledger.trust import TrustFile, parse_trust
     from millmark.ledger.verify.refusals import Step, VerificationError
     from millmark.ledger.verify.report import Report, describe
-    from millmark.ledger.verify.statement import Kind, Section, Statement
+    from millmark.ledger.verify.statements import Kind, Section, Statement
     from millmark.ledger.verify.verifier import verify_bundle
 
 __all__ = [
@@ -39,7 +39,7 @@ _HOMES = {
     "millmark.ledger.trust": ("TrustFile", "parse_trust"),
     "millmark.ledger.verify.refusals": ("Step", "VerificationError"),
     "millmark.ledger.verify.report": ("Report", "describe"),
-    "millmark.ledger.verify.statement": ("Kind", "Section", "Statement"),
+    "millmark.ledger.verify.statements": ("Kind", "Section", "Statement"),
     "millmark.ledger.verify.verifier": ("verify_bundle",),
 }
 

@@ -18,7 +18,7 @@ from millmark.ledger.errors import InputError
 from millmark.ledger.headers import parse_header
 from millmark.ledger.trust import parse_trust
 from millmark.ledger.verify import Report, Step, verify_bundle
-from millmark.ledger.verify.wording import LANGUAGES, words_of
+from millmark.ledger.verify.statements import LANGUAGES, words_of
 from millmark.services.check.build import MANIFEST, build_folder, folder_digest
 from millmark.services.check.fixed import collect_fixed, read_fixed
 from tests.support import check_tests

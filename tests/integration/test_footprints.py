@@ -36,7 +36,7 @@ from millmark.ledger.records import Input, Output, Transformation, Transformatio
 from millmark.ledger.store import Book, Store
 from millmark.ledger.trust import BelievedBlock, TrustFile
 from millmark.ledger.verify import Report, VerificationError, verify_bundle
-from millmark.ledger.verify.statement import Statement
+from millmark.ledger.verify.statements import Statement
 from millmark.services.lab.demo import production
 from millmark.services.lab.demo.consortium import NOTHING, found_consortium, hash_of
 from millmark.services.lab.demo.meters import Footprints, Measured

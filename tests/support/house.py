@@ -30,6 +30,7 @@ __all__ = [
     "find_cycles",
     "find_duplicates",
     "find_imports",
+    "is_hand_written",
     "read_sources",
 ]
 
@@ -37,6 +38,8 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = ("ledger", "services", "quality")
 GENERATED = ("services/client/methods/", "services/client/shapes.py")
 """How the paths of what scripts/generate_client writes begin."""
+BESIDE = ("services/demo/", "services/lab/", "quality/benches/")
+"""How the paths of the demonstration and of the laboratory begin."""
 SAME_LINES = 6
 """Lines that are the same to the letter, in two places, from which on they are a duplicate."""
 
@@ -71,6 +74,44 @@ class Source:
     def functions(self) -> list[Function]:
         defined = [one for one in ast.walk(self.tree) if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)]
         return [Function(self.path, one.name, (one.end_lineno or one.lineno) - one.lineno + 1) for one in defined]
+
+    @cached_property
+    def imports(self) -> list[ast.Import | ast.ImportFrom]:
+        return [node for node in ast.walk(self.tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+
+    @cached_property
+    def deferred(self) -> list[int]:
+        """The lines of imports that functions make."""
+        functions = [one for one in ast.walk(self.tree) if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)]
+        inside = {node for one in functions for node in ast.walk(one) if isinstance(node, ast.Import | ast.ImportFrom)}
+        return sorted(node.lineno for node in inside)
+
+    @cached_property
+    def header(self) -> int:
+        """Lines of imports and of `__all__`, without the imports of functions."""
+        nodes: list[ast.stmt] = [*_at_import(self.tree)]
+        for node in self.tree.body:
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+                nodes.append(node)
+            elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+                nodes += node.body
+        return sum((node.end_lineno or node.lineno) - node.lineno + 1 for node in nodes)
+
+    @cached_property
+    def told(self) -> tuple[int, int]:
+        """Lines of docstrings, with those of attributes, and of comments that stand alone."""
+        strings = [
+            node
+            for node in ast.walk(self.tree)
+            if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+        ]
+        lines = sum((node.end_lineno or node.lineno) - node.lineno + 1 for node in strings)
+        return lines, sum(line.lstrip().startswith("#") for line in self.text.splitlines())
+
+    @cached_property
+    def code(self) -> int:
+        """Lines that are neither blank nor comment nor docstring."""
+        return sum(bool(line.strip()) for line in self.text.splitlines()) - sum(self.told)
 
     @cached_property
     def comments(self) -> int:
@@ -110,16 +151,26 @@ class Source:
         return [text for text in written if " " in text]
 
 
+def is_hand_written(source: Source) -> bool:
+    """Whether the house's figures count it: not what is generated, a migration, or beside the product."""
+    return (
+        not source.path.startswith((*GENERATED, *BESIDE))
+        and not source.path.endswith("/__init__.py")
+        and ("/migrations/" not in source.path)
+    )
+
+
 def read_sources(packages: Iterable[str] = PACKAGES) -> list[Source]:
     return [Source(path) for package in packages for path in sorted((ROOT / package).rglob("*.py"))]
 
 
-def find_imports(sources: Sequence[Source]) -> dict[str, set[str]]:
-    """By module, those of `sources` that it imports when it is imported; not what functions import, or types alone."""
+def find_imports(sources: Sequence[Source], *, hidden: bool = True) -> dict[str, set[str]]:
+    """By module, those of `sources` that it imports. `hidden`: also in functions, and for types alone."""
     known = {source.module for source in sources}
     found: dict[str, set[str]] = {}
     for source in sources:
-        names = {name for node in _at_import(source.tree) for name in _imported(node)}
+        nodes = source.imports if hidden else _at_import(source.tree)
+        names = {name for node in nodes for name in _imported(node)}
         found[source.module] = {
             one for name in names if (one := name if name in known else name.rpartition(".")[0]) in known
         } - {source.module}
@@ -145,18 +196,27 @@ def _imported(node: ast.Import | ast.ImportFrom) -> list[str]:
 
 
 def find_cycles(imports: dict[str, set[str]]) -> list[set[str]]:
-    """Modules that import each other, by way of others or not."""
-    left = {name: set(others) for name, others in imports.items()}
-    for _ in range(2):  # those that import nothing of the rest, and those that nothing of the rest imports
-        while ended := [name for name, others in left.items() if not others & left.keys()]:
-            for name in ended:
-                del left[name]
-        turned: dict[str, set[str]] = {name: set() for name in left}
-        for name, others in left.items():
-            for other in others & left.keys():
-                turned[other].add(name)
-        left = turned
-    return [set(left)] if left else []
+    """Modules that import each other, by way of others or not: one set for each circle and those it is tied to."""
+    turned: dict[str, set[str]] = {name: set() for name in imports}
+    for name, others in imports.items():
+        for other in others & imports.keys():
+            turned[other].add(name)
+    left, found = set(imports), []
+    while left:
+        name = next(iter(left))
+        tied = _reach(name, imports, left) & _reach(name, turned, left)
+        left -= tied
+        found += [tied] if len(tied) > 1 else []
+    return sorted(found, key=min)
+
+
+def _reach(start: str, imports: dict[str, set[str]], among: set[str]) -> set[str]:
+    reached, waiting = {start}, [start]
+    while waiting:
+        new = imports[waiting.pop()] & among - reached
+        reached |= new
+        waiting += new
+    return reached
 
 
 def count_levels(imports: dict[str, set[str]], package: str) -> int:
@@ -235,11 +295,17 @@ def _figures(sources: Sequence[Source]) -> Iterator[str]:
         lines, comments = sum(one.lines for one in own), sum(one.comments for one in own)
         yield f"{package}: {len(own)} modules, {lines} lines, {100 * comments / lines:.2f} comments per 100 lines"
     imports = find_imports(sources)
-    yield f"{len(sources)} modules; import cycles: {find_cycles(imports) or 'none'}"
+    written = [source for source in sources if is_hand_written(source)]
+    lines, code = sum(one.lines for one in written), sum(one.code for one in written)
+    told, header = sum(sum(one.told) for one in written), sum(one.header for one in written)
+    yield f"hand-written: {len(written)} modules, {lines} lines, {code} of code, {told / code:.3f} told per line"
+    yield f"  imports and __all__: {header} lines, {100 * header / lines:.1f} %"
+    yield f"  imports in functions: {sum(len(one.deferred) for one in written)}"
+    yield f"{len(sources)} modules; circles, hidden imports counted: {find_cycles(imports) or 'none'}"
     levels = {package: count_levels(imports, f"millmark.{package}") for package in PACKAGES}
     yield from (f"{package}: {count} levels" for package, count in levels.items())
     yield from (f"{one.path} {one.name}: {one.lines} lines" for s in sources for one in s.functions if one.lines > 50)
-    yield from (f"{source.path}: {source.lines} lines" for source in sources if source.lines > 500)
+    yield from (f"{source.path}: {source.lines} lines" for source in sources if source.lines > 1_000)
     yield f"files over 300 lines: {sum(source.lines > 300 for source in sources)}"
     judged = [source for source in sources if not source.path.startswith(GENERATED)]
     yield from (f"{one} = {other}: {count} lines" for one, other, count in find_duplicates(judged))

@@ -80,7 +80,7 @@ class _Store(Store):
     def __init__(self, store: Store, die: str) -> None:
         super().__init__(store._engine, None if store.evidence is None else store.evidence.folder)
         if self.evidence is not None:
-            self.evidence.claim(store)
+            self.evidence.claim(store.reading, store.transaction)
         self.die = die
 
     @contextmanager

@@ -57,7 +57,7 @@ def new_store(folder: Path, name: str = "ledger.db", evidence: Path | None = Non
     made = _new_store(folder, name, evidence)
     if made.evidence is not None:
         made.evidence.folder.mkdir()
-        made.evidence.claim(made)
+        made.evidence.claim(made.reading, made.transaction)
     return made
 
 

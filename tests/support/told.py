@@ -14,9 +14,8 @@ from millmark.ledger.verify._checkpoint import Reasons
 from millmark.ledger.verify._reporting import build_report
 from millmark.ledger.verify._status import Verified
 from millmark.ledger.verify.report import Report
-from millmark.ledger.verify.statement import Section, Statement
+from millmark.ledger.verify.statements import Section, Statement, words_of
 from millmark.ledger.verify.values import Thing
-from millmark.ledger.verify.wording import words_of
 from tests.support.story import AUDITOR, BUYER, CARRIER, COORDINATOR, DAY_S, INSPECTOR, MAKER, NONE, OTHER, Story
 
 NAMES = {

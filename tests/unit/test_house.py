@@ -13,11 +13,11 @@ from tests.support.house import (
     GENERATED,
     ROOT,
     Source,
-    count_levels,
     draw,
     find_cycles,
     find_duplicates,
     find_imports,
+    is_hand_written,
     read_sources,
 )
 
@@ -35,13 +35,19 @@ def imports(sources: list[Source]) -> dict[str, set[str]]:
 def test_functions_and_files_stay_under_their_ceilings(sources: list[Source]) -> None:
     judged = [source for source in sources if not source.path.startswith(GENERATED)]
     assert [one for source in judged for one in source.functions if one.lines > 50] == []
-    assert [source.path for source in judged if source.lines > 500] == []
-    assert [source.path for source in read_sources(["tests"]) if source.lines > 500] == []
+    assert [source.path for source in judged if source.lines > 1_000] == []
+    assert [source.path for source in read_sources(["tests"]) if source.lines > 1_000] == []
 
 
 def test_modules_import_each_other_one_way(imports: dict[str, set[str]]) -> None:
+    """Also in functions, and for types alone: an import that is hidden there is one all the same."""
     assert find_cycles(imports) == []
-    assert [count_levels(imports, package) for package in ("millmark.ledger", "millmark.services")] == [9, 6]
+
+
+def test_imports_in_functions_become_fewer(sources: list[Source]) -> None:
+    """One is for start-up, or for an extra that may not be installed, and its line says which. A lower number is
+    written down here."""
+    assert sum(len(source.deferred) for source in sources if is_hand_written(source)) <= 185
 
 
 def test_functions_say_few_things_twice(sources: list[Source]) -> None:
@@ -71,6 +77,7 @@ def test_what_is_generated_is_there(sources: list[Source]) -> None:
 def test_a_cycle_is_found_with_what_stands_around_it_left_out() -> None:
     imports = {"a": {"b"}, "b": {"c"}, "c": {"b", "d"}, "d": set[str](), "e": {"a"}}
     assert find_cycles(imports) == [{"b", "c"}]
+    assert find_cycles(imports | {"f": {"g", "a"}, "g": {"f"}}) == [{"b", "c"}, {"f", "g"}]
     imports["c"] = {"d"}
     assert find_cycles(imports) == []
 
@@ -84,7 +91,7 @@ def test_duplicates_are_found_whatever_stands_around_them() -> None:
     assert find_duplicates([one, _source("other.py", other.text.replace("d = do(d)", "d = done(d)"))]) == []
 
 
-def test_imports_of_functions_and_of_types_do_not_count() -> None:
+def test_imports_of_functions_and_of_types_are_told_apart() -> None:
     text = """
 from typing import TYPE_CHECKING
 from a import b
@@ -94,7 +101,9 @@ def f():
     from a import d
 """
     sources = [_source(f"a/{name}.py", "") for name in ("b", "c", "d")] + [_source("a/x.py", text)]
-    assert find_imports(sources)["a.x"] == {"a.b"}
+    assert find_imports(sources)["a.x"] == {"a.b", "a.c", "a.d"}
+    assert find_imports(sources, hidden=False)["a.x"] == {"a.b"}
+    assert (sources[-1].deferred, sources[-1].header) == ([7], 3)
 
 
 def test_what_is_drawn_is_in_the_source(sources: list[Source]) -> None:

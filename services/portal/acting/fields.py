@@ -6,17 +6,14 @@ import enum
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
-if TYPE_CHECKING:
-    from millmark.services.portal.acting.things import Scene
+from millmark.services.portal.acting.things import Filled, Scene
 
 __all__ = ["Body", "EntryError", "Field", "FieldKind", "Filled", "Option", "set_member"]
 
 Body: TypeAlias = "dict[str, Any]"
 """The JSON form of an API body, or a part of it."""
-Filled: TypeAlias = "Mapping[str, Sequence[str]]"
-"""What was sent: values by the names of the fields."""
 _NUMBER = re.compile(r"[0-9]{1,16}")
 _MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2})?")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeAlias
@@ -19,12 +19,13 @@ from millmark.ledger.records import (
     OrderState,
 )
 from millmark.ledger.store.rows import AssignmentRow, CertificateRow, LotRow, MachineRow, ModelRow, OrderRow
-from millmark.services.portal.acting.fields import Filled
 from millmark.services.setpoints.repository import SetpointRow
 
-__all__ = ["MAX_SEEN", "STATES", "About", "Changed", "Row", "Scene", "Thing", "find_thing", "parse_seen"]
+__all__ = ["MAX_SEEN", "STATES", "About", "Changed", "Filled", "Row", "Scene", "Thing", "find_thing", "parse_seen"]
 
 Row: TypeAlias = "OrderRow | LotRow | AssignmentRow | CertificateRow | MachineRow | ModelRow | SetpointRow"
+Filled: TypeAlias = "Mapping[str, Sequence[str]]"
+"""What was sent: values by the names of the fields."""
 MAX_SEEN = 1024
 """Most characters of the facts that a form carries."""
 _MOST_NUMBER = 2**40

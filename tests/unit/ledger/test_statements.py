@@ -13,9 +13,8 @@ from millmark.ledger.records import LotState
 from millmark.ledger.verify import Kind, Section, describe, verify_bundle
 from millmark.ledger.verify.first import find_first, find_waits
 from millmark.ledger.verify.report import moment
-from millmark.ledger.verify.statement import SECTIONS, plain, say
+from millmark.ledger.verify.statements import LANGUAGES, SECTIONS, plain, say, words_of
 from millmark.ledger.verify.values import Fields, Party, Thing
-from millmark.ledger.verify.wording import LANGUAGES, words_of
 from millmark.ledger.verify.words import chinese, english
 from tests.support.bundle_vector import vector_bytes, vector_now, vector_trust
 from tests.support.told import check_values

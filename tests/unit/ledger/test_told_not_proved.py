@@ -13,7 +13,7 @@ from millmark.ledger.keys import LocalSigner
 from millmark.ledger.records import TransformationKind
 from millmark.ledger.trust import Cosigner, Cosigners
 from millmark.ledger.verify._reporting import build_report
-from millmark.ledger.verify.statement import Section
+from millmark.ledger.verify.statements import Section
 from millmark.ledger.verify.values import Thing
 from tests.support.bundle_vector import vector_content
 from tests.support.story import MODEL, NONE, Story, hidden, name

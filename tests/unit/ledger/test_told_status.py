@@ -21,7 +21,7 @@ from millmark.ledger.verify._state import did_stand
 from millmark.ledger.verify.recorded import Measured, _with_measured
 from millmark.ledger.verify.refusals import ClaimsRefused, InferencesRefused
 from millmark.ledger.verify.report import Report
-from millmark.ledger.verify.statement import say
+from millmark.ledger.verify.statements import say
 from tests.support.bundle_content import publish_bytes
 from tests.support.bundle_vector import vector_bytes, vector_content, vector_now, vector_trust
 from tests.support.story import (

@@ -22,9 +22,8 @@ from millmark.ledger.terminal import NO_ANSWER, write
 from millmark.ledger.verify import Step, VerificationError, describe, verify_bundle
 from millmark.ledger.verify.__main__ import main
 from millmark.ledger.verify.printable import _is_seen, printable, quoted
-from millmark.ledger.verify.statement import say
+from millmark.ledger.verify.statements import say, words_of
 from millmark.ledger.verify.values import Fields, Party, Thing, Unit
-from millmark.ledger.verify.wording import words_of
 from millmark.services.portal.language import Language, read_catalogues
 from millmark.services.portal.pages import _helpers, _statement
 from millmark.services.text.trace import _unit

@@ -10,7 +10,7 @@ import pytest
 
 from millmark.ledger.records import Gate, NoteKind
 from millmark.ledger.verify import Section, describe
-from millmark.ledger.verify.wording import LANGUAGES, words_of
+from millmark.ledger.verify.statements import LANGUAGES, words_of
 from tests.support.gateway_client import LINK
 from tests.support.stores import new_store
 from tests.support.story import (

@@ -12,7 +12,7 @@ import pytest
 from millmark.ledger.records import Gate, NoteKind
 from millmark.ledger.store import Book
 from millmark.ledger.verify import Statement
-from millmark.ledger.verify.wording import LANGUAGES
+from millmark.ledger.verify.statements import LANGUAGES
 from tests.support.gateway_client import LINK
 from tests.support.stores import new_store
 from tests.support.story import AUDITOR, INSPECTOR, MAKER, MODEL, NONE, OTHER, Story

@@ -23,7 +23,7 @@ from millmark.ledger.records import NoteKind, TransformationKind
 from millmark.ledger.store import Book
 from millmark.ledger.store.rows import NoteRow
 from millmark.ledger.verify.first import Worth
-from millmark.ledger.verify.statement import say
+from millmark.ledger.verify.statements import say
 from millmark.services.access.people.roles import PersonRole
 from millmark.services.handover.deliveries import State
 from millmark.services.handover.repository import HandoverRepository

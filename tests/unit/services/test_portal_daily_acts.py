@@ -44,7 +44,7 @@ from millmark.ledger.store.rows import (
     OrderRow,
     RecoveryRow,
 )
-from millmark.ledger.verify.wording import words_of
+from millmark.ledger.verify.statements import words_of
 from millmark.services.gateway.recording.writes import WRITES
 from millmark.services.portal.acting.declared import ACTS
 from millmark.services.portal.acting.left_out import LEFT_TO_API

@@ -18,7 +18,7 @@ from importlib import resources
 import pytest
 
 from millmark.ledger.provenance import workload
-from millmark.ledger.verify.wording import Words, words_of
+from millmark.ledger.verify.statements import Words, words_of
 from millmark.services.portal import listings
 from millmark.services.portal.language import Catalogue, Language, read_catalogues
 from millmark.services.portal.listings import build_load
