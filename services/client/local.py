@@ -59,7 +59,7 @@ def _is_young(path: Path, now_s: int) -> bool:
 
 def _key(settings: Settings) -> str | None:
     path = settings.home / GATEWAY_KEY
-    if settings.gateway_participant is None and settings.gateway_auth == "required" and not path.is_file():
+    if settings.gateway_participant is None and not settings.gateway_auth.is_open and not path.is_file():
         raise SettingsError(
             "the home does not say whose gateway it is",
             hint=f"set gateway_participant in {settings.home / SETTINGS_FILE}",

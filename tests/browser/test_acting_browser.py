@@ -14,8 +14,8 @@ from ledger.store import Rows
 from ledger.store.rows import LotRow, OrderRow
 from services.access.signin import session_cookie
 from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
-from services.gateway.http.policy import Auth
 from services.serving.server import build_server, listen
+from services.settings import Auth
 from tests.support.acting_site import ActingSite, open_acting_site
 from tests.support.looking import CONTRAST, CUT_OFF, NAMELESS, SMALL_TARGETS
 from tests.support.loopback import running

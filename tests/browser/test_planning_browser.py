@@ -22,10 +22,10 @@ from services.access.people.people import People
 from services.access.people.roles import PersonRole
 from services.access.signin import session_cookie
 from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
-from services.gateway.http.policy import Auth
 from services.portal.language import Language, read_catalogues
 from services.products import Catalogue
 from services.serving.server import build_server, listen
+from services.settings import Auth
 from tests.support.axe import find_violations
 from tests.support.looking import CONTRAST, CUT_OFF, NAMELESS, SMALL_TARGETS, run_list
 from tests.support.loopback import running

@@ -17,7 +17,7 @@ from ledger.store import Registry
 from services.access import Scope, new_api_key
 from services.documents.client import HttpDocuments
 from services.gateway import GatewayParts, build_policy, create_gateway
-from services.gateway.http.policy import Auth
+from services.settings import Auth
 from tests.support.command_line import Runner
 from tests.support.loopback import answering, closed_url, serving
 from tests.support.shared_world import BILLET, DESCENDANT, NAMED, OWNER, SIBLING, SharedWorld, build_shared_world

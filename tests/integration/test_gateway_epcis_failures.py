@@ -15,8 +15,8 @@ from ledger.store.outbox import Outbox
 from services.access import Scope, new_api_key
 from services.gateway import GatewayParts, build_policy, create_gateway
 from services.gateway.epcis.capture import CAPTURE
-from services.gateway.http.policy import Auth
 from services.gateway.recording.repository import RecordingRepository
+from services.settings import Auth
 from services.store import open_store
 from tests.support.capturing import FOUNDED, Company, Json, added, admit, document, event, thing
 from tests.support.crash import CrashingStore, CrashPoint

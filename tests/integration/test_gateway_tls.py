@@ -20,9 +20,9 @@ from services.access import ALL_SCOPES, CredentialKind
 from services.access.credentials import issue
 from services.access.repository import AccessRepository
 from services.gateway import GatewayParts, build_policy, create_gateway
-from services.gateway.http.policy import Auth
 from services.serving.server import build_server, listen
 from services.serving.tls import TlsFiles, build_tls, choose_tls
+from services.settings import Auth
 from tests.support.authority import LOOPBACK, Authority, participant
 from tests.support.command_line import Runner
 from tests.support.loopback import running

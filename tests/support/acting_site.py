@@ -16,7 +16,7 @@ from services.access.people.people import People
 from services.access.people.roles import PersonRole
 from services.audit import AuditLog
 from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
-from services.gateway.http.policy import Auth
+from services.settings import Auth
 from tests.support.gateway_client import Caller
 from tests.support.portal_site import SESSION, Browser
 from tests.support.recording_site import FOUNDED, Site

@@ -16,9 +16,9 @@ from services.access.people.roles import PersonRole
 from services.directory import DirectoryEntry, sign_statement
 from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
 from services.gateway.consortium import Upkeep
-from services.gateway.http.policy import Auth
 from services.home import AdmissionRequest
 from services.serving.logs import build_logger
+from services.settings import Auth
 from tests.support.acting_site import fields_of
 from tests.support.gateway_client import Caller
 from tests.support.ledger_world import LedgerWorld

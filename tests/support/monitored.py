@@ -16,7 +16,7 @@ from services.access import Scope
 from services.access.credentials import new_api_key
 from services.audit import AuditLog
 from services.gateway import GatewayParts, build_policy, create_gateway
-from services.gateway.http.policy import Auth
+from services.settings import Auth
 from tests.support.fake_ledger import FakeLedger
 from tests.support.gateway_client import Caller, ServedChain, running
 from tests.support.patience import wait_until

@@ -10,7 +10,7 @@ from services.access import ALL_SCOPES, CredentialKind
 from services.access.credentials import issue
 from services.access.repository import AccessRepository
 from services.gateway import GatewayParts, build_policy, create_gateway
-from services.gateway.http.policy import Auth
+from services.settings import Auth
 from tests.support.gateway_client import Caller
 from tests.support.shared_world import OWNER, SharedWorld
 from tests.support.sign_in import NOW_S, ORIGIN, signer_of

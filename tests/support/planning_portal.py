@@ -13,10 +13,10 @@ import httpx
 
 from ledger.store.rows import AssignmentRow
 from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
-from services.gateway.http.policy import Auth
 from services.planning.making_process import Task
 from services.planning.schedule import Made, make_plan
 from services.planning.shelf import reading
+from services.settings import Auth
 from tests.support.acting_site import ActingSite, fields_of, open_acting_site, read
 from tests.support.gateway_client import Caller
 from tests.support.patience import wait_until

@@ -18,7 +18,7 @@ from services.access import CredentialKind, Scope
 from services.access.credentials import issue
 from services.access.repository import AccessRepository
 from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
-from services.gateway.http.policy import Auth
+from services.settings import Auth
 from tests.support.fake_world import SMITH, build_world
 from tests.support.gateway_client import Caller
 from tests.support.sign_in import NOW_S, ORIGIN, add_keys, signer_of

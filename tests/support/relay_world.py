@@ -23,9 +23,9 @@ from ledger.submit import RelaySubmitter
 from ledger.submit.lease import Lease
 from services.access import Scope, new_api_key
 from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
-from services.gateway.http.policy import Auth
 from services.gateway.relay import Relay
 from services.relay import HttpRelay
+from services.settings import Auth
 from tests.support.founded import Founded
 from tests.support.ledger_world import LedgerWorld, build_world
 from tests.support.patience import MAX_S

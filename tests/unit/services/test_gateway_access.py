@@ -24,10 +24,10 @@ from services.access.rules import PUBLIC, Rule
 from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
 from services.gateway.docs import access
 from services.gateway.docs.access import build_access_table, replace_table
-from services.gateway.http.policy import Auth
 from services.gateway.http.route_table import Route, RouteTable
 from services.gateway.http.routes import Routes
 from services.gateway.recording.writes import WRITES
+from services.settings import Auth
 from tests.support.fake_world import build_world
 from tests.support.figures import Tell
 from tests.support.gateway_client import Caller

@@ -21,8 +21,8 @@ from ledger.trust import Validator, Validators, parse_trust
 from ledger.verify import verify_bundle
 from services.access import Scope, new_api_key
 from services.gateway import GatewayParts, build_policy, create_gateway
-from services.gateway.http.policy import Auth
 from services.portal.proofs import Proof, Proofs
+from services.settings import Auth
 from tests.support.gateway_client import Caller, running
 from tests.support.patience import wait_until
 from tests.support.recording_site import PART, Site, open_site

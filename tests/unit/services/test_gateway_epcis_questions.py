@@ -17,8 +17,8 @@ from services.access import SignIn
 from services.gateway import GatewayParts, build_policy, create_gateway
 from services.gateway.epcis.capture import CAPTURE
 from services.gateway.epcis.endpoints import EVENTS
-from services.gateway.http.policy import Auth
 from services.interop.epcis import event_queries as epcis_queries
+from services.settings import Auth
 from tests.support.epcis_events import LINK, PARTY, THING, WORLD, capture, document, event, find, found, statuses
 from tests.support.fake_chain import digest
 from tests.support.fake_ledger import PIECE

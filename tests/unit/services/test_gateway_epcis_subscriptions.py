@@ -20,9 +20,9 @@ from services.gateway import GatewayParts, build_policy, create_gateway
 from services.gateway.epcis import QuerySource, standing_queries
 from services.gateway.epcis.named_queries import QUERIES
 from services.gateway.epcis.standing_queries import MAX_PER_COMPANY, MAX_PER_QUERY
-from services.gateway.http.policy import Auth
 from services.interop.epcis.schema import document_faults
 from services.serving.logs import build_logger
+from services.settings import Auth
 from services.webhooks.dispatcher import DeliveryPolicy, Dispatcher
 from services.webhooks.repository import WebhookRepository
 from services.webhooks.subscriptions import State, Subscriber, Subscriptions

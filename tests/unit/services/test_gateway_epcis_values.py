@@ -12,11 +12,11 @@ import pytest
 from ledger.store import Store
 from services.access import SignIn
 from services.gateway import GatewayParts, build_policy, create_gateway
-from services.gateway.http.policy import Auth
 from services.interop.epcis.event_queries import ALL_RUNS, CONTEXT, EventQueries, Place
 from services.interop.epcis.query_parameters import EVENT_TYPES
 from services.interop.epcis.repository import EpcisEventRow, EpcisRepository, EpcisTermRow
 from services.interop.epcis.vocabulary import BIZ_STEPS, DISPOSITIONS
+from services.settings import Auth
 from tests.support.epcis_events import capture, document, event
 from tests.support.fake_world import COORDINATOR, SMITH, build_world
 from tests.support.gateway_client import Caller

@@ -20,8 +20,8 @@ from services.access import Scope, SignIn
 from services.access.credentials import CredentialKind, new_api_key, revoke
 from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
 from services.gateway.api import events as events_module
-from services.gateway.http.policy import Auth
 from services.serving.server import build_server, listen, serve_on
+from services.settings import Auth
 from services.webhooks.repository import WebhookRepository
 from services.webhooks.subscriptions import MAX_WEBHOOKS
 from tests.support.fake_chain import digest

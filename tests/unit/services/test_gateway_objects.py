@@ -17,7 +17,7 @@ from ledger.store import Rows, Store
 from ledger.store.rows import AnchorRow, AssignmentRow, ParticipantRow, StreamRow
 from services.access import Scope, new_api_key
 from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
-from services.gateway.http.policy import Auth
+from services.settings import Auth
 from tests.support.fake_world import (
     AUDITOR,
     BUYER,

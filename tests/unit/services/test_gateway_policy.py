@@ -6,8 +6,7 @@ import pytest
 
 from ledger.errors import SettingsError
 from services.gateway import build_policy
-from services.gateway.http.policy import Auth
-from services.settings import Settings
+from services.settings import Auth, Settings
 from tests.support.sign_in import ORIGIN
 
 HOST = "gateway.example"

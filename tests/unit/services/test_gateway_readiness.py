@@ -29,10 +29,10 @@ from services.gateway import GatewayParts, build_policy, create_gateway
 from services.gateway import follower as follower_module
 from services.gateway import readiness as readiness_module
 from services.gateway.follower import FollowerThread
-from services.gateway.http.policy import Auth
 from services.gateway.readiness import HANGS_S, Readiness
 from services.serving.failed_records import FailedRecords
 from services.serving.loop import Loop
+from services.settings import Auth
 from tests.support.broken_log import dead_standard_error, full_standard_error
 from tests.support.figures import Judge
 from tests.support.gateway_client import running

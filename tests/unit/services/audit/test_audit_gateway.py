@@ -17,7 +17,7 @@ from services.access.repository import AccessRepository
 from services.audit import Access, AuditError, AuditLog, read_audit, verify_audit
 from services.documents.permissions import Mode
 from services.gateway import GatewayParts, build_policy, create_gateway
-from services.gateway.http.policy import Auth
+from services.settings import Auth
 from tests.support.command_line import Runner
 from tests.support.gateway_client import Caller
 from tests.support.shared_world import BILLET, OTHER, OWNER, SharedWorld, build_shared_world

@@ -15,7 +15,7 @@ from services.documents.permissions import Mode
 from services.documents.sealed_file import open_sealed
 from services.documents.views import Document
 from services.gateway import GatewayParts, build_policy, create_gateway
-from services.gateway.http.policy import Auth
+from services.settings import Auth
 from tests.support.gateway_client import Caller
 from tests.support.shared_world import (
     BILLET,

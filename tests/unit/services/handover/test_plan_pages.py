@@ -11,7 +11,7 @@ from services.access import CredentialKind, Scope
 from services.access.credentials import issue
 from services.access.repository import AccessRepository
 from services.gateway import GatewayParts, build_policy, create_gateway
-from services.gateway.http.policy import Auth
+from services.settings import Auth
 from tests.support.apart import Home
 from tests.support.gateway_client import Caller
 from tests.support.portal_site import SESSION, Browser
