@@ -10,7 +10,7 @@ from fastapi import Form, Query, Request
 from starlette.responses import Response
 
 from services.access.people.pairing import CHALLENGE, Pairing, digits_of
-from services.access.rules import Rule
+from services.access.rules import Rule, Without
 from services.portal.forms import Forms
 from services.portal.lists import principal_of
 from services.portal.pages import Pages
@@ -19,7 +19,7 @@ from services.serving.parameters import WholeNumber
 
 __all__ = ["PairingPages"]
 
-_RULE = Rule(page=True, owner=True)
+_RULE = Rule(Without.SCOPE, page=True, owner=True)
 _MAX_TOKEN = 128
 _LEAST_PORT, _MOST_PORT = 1024, 65_535
 

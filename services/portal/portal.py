@@ -20,7 +20,7 @@ from ledger.store import Store
 from ledger.store.outbox import Outbox, OutboxState
 from services.access import Principal, SignIn, UnauthenticatedError
 from services.access.people.pairing import Pairing
-from services.access.rules import Rule
+from services.access.rules import Rule, Without
 from services.access.signin import is_secure
 from services.documents import Documents
 from services.planning.attempts import PlanMaker
@@ -74,7 +74,7 @@ _SHOWN = 50
 _STATES = tuple(state for state in OutboxState if state is not OutboxState.REPLACED)
 """States of records. The one left out is a state of transactions."""
 _FOLLOWING = replace(MEMBERS, passive=True)
-_ASSET = Rule(public=True, page=True, cost=0, audited=False)
+_ASSET = Rule(Without.CREDENTIAL, page=True, cost=0, audited=False)
 
 
 @dataclass(frozen=True, slots=True)

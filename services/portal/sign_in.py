@@ -17,7 +17,7 @@ from ledger.keys import parse_address
 from ledger.store import Store
 from services.access import CredentialKind, Principal, SignIn, SignInError, revoke
 from services.access.credentials import SESSION_LIFE_S
-from services.access.rules import Rule
+from services.access.rules import Rule, Without
 from services.access.signin import is_secure, session_cookie
 from services.access.siwe import MAX_MESSAGE_CHARACTERS
 from services.portal.forms import Forms
@@ -49,7 +49,7 @@ class SignInPages:
         return (
             PageRoute(SIGN_IN, self.offer, ANYBODY),
             PageRoute(SIGN_IN, self.accept, ANYBODY, method="POST"),
-            PageRoute("/portal/sign-out", self.sign_out, Rule(page=True), method="POST"),
+            PageRoute("/portal/sign-out", self.sign_out, Rule(Without.SCOPE, page=True), method="POST"),
         )
 
     def offer(self, request: Request, address: str = "", next: str = "") -> Response:  # `next`: name of the parameter

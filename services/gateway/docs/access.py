@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ledger.records import ALL_ROLES
+from services.access import Scope
 from services.access.rules import MAX_BODY_BYTES, Rule
 from services.gateway.http.route_table import Route, RouteTable
 
@@ -31,7 +32,8 @@ def replace_table(text: str, table: str) -> str:
 def _describe(route: Route) -> str:
     rule = route.rule
     body = "" if rule.body_bytes == MAX_BODY_BYTES else f"{rule.body_bytes // 1024:,} KiB"
-    cells = (f"`{route.method} {route.path}`", _audience(rule), rule.scope or "", _roles(rule), rule.cost, body)
+    scope = rule.scope if isinstance(rule.scope, Scope) else ""
+    cells = (f"`{route.method} {route.path}`", _audience(rule), scope, _roles(rule), rule.cost, body)
     return "| " + " | ".join(str(cell) or "–" for cell in cells) + " |"
 
 
