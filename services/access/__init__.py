@@ -17,11 +17,13 @@ from services.access.credentials import (
     revoke,
 )
 from services.access.errors import AccessError, ForbiddenError, SignInError, UnauthenticatedError
-from services.access.principals import ALL_SCOPES, OPERATOR, Principal, Scope
+from services.access.principals import ANY_ROLE, EXAMINERS, HOLDERS, OPERATOR, Principal, Scope
 from services.access.signin import Session, SignIn
 
 __all__ = [
-    "ALL_SCOPES",
+    "ANY_ROLE",
+    "EXAMINERS",
+    "HOLDERS",
     "OPERATOR",
     "AccessError",
     "CredentialKind",

@@ -7,9 +7,9 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ledger.records import ALL_ROLES, Role
+from ledger.records import Role
 from services.access.errors import ForbiddenError
-from services.access.principals import Principal, Scope
+from services.access.principals import ANY_ROLE, Principal, Scope
 
 __all__ = ["DEPTH_PER_TOKEN", "LOTS_PER_TOKEN", "MAX_BODY_BYTES", "PUBLIC", "Rule", "Without"]
 
@@ -35,7 +35,7 @@ class Rule:
 
     scope: Scope | Without
     """Scope that the credential needs."""
-    roles: Role = ALL_ROLES
+    roles: Role = ANY_ROLE
     """Roles of which the participant needs at least one."""
     owner: bool = False
     """Whether only the participant that the gateway belongs to is allowed."""

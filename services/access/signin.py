@@ -20,7 +20,7 @@ from ledger.store import Registry, Store
 from services.access.credentials import SESSION_LIFE_S, CredentialKind, issue
 from services.access.errors import SignInError
 from services.access.grounds import Ground
-from services.access.principals import ALL_SCOPES
+from services.access.people.roles import PersonRole
 from services.access.repository import AccessRepository, CredentialRow
 from services.access.siwe import SignInMessage, parse_message, recover_signer
 
@@ -167,7 +167,7 @@ def _open(registry: Registry, access: AccessRepository, message: SignInMessage, 
         access,
         CredentialKind.SESSION,
         participant.number,
-        ALL_SCOPES,
+        PersonRole.ADMINISTRATOR.scopes,
         now_s=now_s,
         life_s=SESSION_LIFE_S,
         key=message.address,

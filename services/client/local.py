@@ -9,7 +9,8 @@ from pathlib import Path
 from ledger.errors import NotFoundError, SettingsError
 from ledger.keys import read_passphrase
 from ledger.store import Store
-from services.access import ALL_SCOPES, new_api_key
+from services.access import new_api_key
+from services.access.people.roles import PersonRole
 from services.client.client import Client
 from services.client.login import read_login
 from services.files import write_private_whole
@@ -41,14 +42,15 @@ def open_gateway(home: Path) -> Client:
 
 
 def ensure_gateway_key(settings: Settings, store: Store, participant: int) -> str:
-    """The API key of the home's commands, with all scopes of the owner; created unless there is a young one.
+    """The API key of the home's commands, with the scopes of an administrator; created unless there is a young one.
 
     Raises NotFoundError as long as the index does not have the participant.
     """
     path, now_s = settings.home / GATEWAY_KEY, int(time.time())
     if not _is_young(path, now_s):
         label = "commands of this home"
-        text, _ = new_api_key(store, participant, ALL_SCOPES, label, now_s=now_s, life_s=_LIFE_S)
+        scopes = PersonRole.ADMINISTRATOR.scopes
+        text, _ = new_api_key(store, participant, scopes, label, now_s=now_s, life_s=_LIFE_S)
         write_private_whole(path, f"{text}\n".encode())
     return read_passphrase(path)
 

@@ -13,10 +13,10 @@ from ledger.errors import NotFoundError
 from ledger.provenance import open_reader
 from ledger.provenance.inspections import find_challenged, find_demands, find_waiting
 from ledger.provenance.reader import Reader
-from ledger.records import ALL_ROLES, ModelState, Role
+from ledger.records import ModelState, Role
 from ledger.store import Store
 from ledger.store.rows import ModelRow
-from services.access import Scope
+from services.access import EXAMINERS, Scope
 from services.access.rules import Rule
 from services.inspections.control import control
 from services.inspections.windows import find_latest_windows, find_window
@@ -28,7 +28,7 @@ from services.portal.routes import Number, PageRoute
 
 __all__ = ["InspectionPages"]
 
-_QUEUE = Rule(Scope.PROVENANCE, ALL_ROLES & ~Role.CARRIER, page=True, cost=10)
+_QUEUE = Rule(Scope.PROVENANCE, EXAMINERS, page=True, cost=10)
 _OWN = Rule(Scope.PROVENANCE, owner=True, page=True)
 _WAITING, _DEMANDS, _CHALLENGED, _WINDOWS = 50, 50, 20, 30
 _IN_ROW = 10

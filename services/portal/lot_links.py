@@ -9,9 +9,8 @@ from ledger.errors import IdentifierError
 from ledger.ids import parse_digital_link
 from ledger.provenance import open_reader
 from ledger.provenance.answers import Lot
-from ledger.records import Role
 from ledger.store import Book, Store
-from services.access import Principal, Scope
+from services.access import EXAMINERS, Principal, Scope
 from services.portal.recall_view import may_recall_lot
 from services.portal.resolver import Code
 
@@ -30,7 +29,7 @@ class LotLink:
 def find_lot_links(store: Store, lot: Lot, principal: Principal) -> tuple[LotLink, ...]:
     """The links that the caller may follow."""
     with open_reader(store, principal.viewer) as reader:
-        recallable = bool(principal.roles & ~Role.CARRIER) and may_recall_lot(reader, lot.subject)
+        recallable = bool(principal.roles & EXAMINERS) and may_recall_lot(reader, lot.subject)
     return (*_of_code(store, lot, principal), *_of_lot(lot, principal, recallable=recallable))
 
 

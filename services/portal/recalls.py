@@ -15,9 +15,8 @@ from ledger.errors import InputError, NotFoundError
 from ledger.provenance import MAX_RECALLED, Recall, answers, listings, open_reader, recall
 from ledger.provenance.cases import find_noteable
 from ledger.provenance.grounds import LookupGround
-from ledger.records import ALL_ROLES, Role
 from ledger.store import Store
-from services.access import Principal, Scope
+from services.access import EXAMINERS, Principal, Scope
 from services.access.rules import Rule
 from services.portal.acting.acting import Acting, Offer
 from services.portal.cases import offer_note
@@ -32,9 +31,9 @@ from services.portal.written import say_error
 
 __all__ = ["Recalls"]
 
-_RULE = Rule(Scope.PROVENANCE, ALL_ROLES & ~Role.CARRIER, page=True, cost=10, limits=(1, 1))
+_RULE = Rule(Scope.PROVENANCE, EXAMINERS, page=True, cost=10, limits=(1, 1))
 """As that of `/v1/recall`; its own limits are fixed, so they add nothing."""
-_PROVED = Rule(Scope.PROVENANCE, ALL_ROLES & ~Role.CARRIER, page=True, cost=50, limits=(1, 1))
+_PROVED = Rule(Scope.PROVENANCE, EXAMINERS, page=True, cost=50, limits=(1, 1))
 _SHOWN = 100
 """Most lots shown on the page. The file contains all."""
 _FIELDS = ("model", "lot", "machine", "since", "until")

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from ledger.errors import SettingsError
-from services.access import ALL_SCOPES, CredentialKind
+from services.access import CredentialKind, Scope
 from services.access.credentials import issue
 from services.access.repository import AccessRepository
 from services.gateway import GatewayParts, build_policy, create_gateway
@@ -58,7 +58,7 @@ class Site:
     def token(self, number: int) -> dict[str, str]:
         with self.shared.store.transaction() as connection:
             desk, key = AccessRepository(connection), signer_of(number).address
-            text, _ = issue(desk, CredentialKind.SESSION, number, ALL_SCOPES, now_s=NOW_S, life_s=900, key=key)
+            text, _ = issue(desk, CredentialKind.SESSION, number, frozenset(Scope), now_s=NOW_S, life_s=900, key=key)
         return {"Authorization": f"Bearer {text}"}
 
 

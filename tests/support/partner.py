@@ -6,7 +6,7 @@ import secrets
 
 import httpx
 
-from services.access import ALL_SCOPES, CredentialKind
+from services.access import CredentialKind, Scope
 from services.access.credentials import issue
 from services.access.repository import AccessRepository
 from services.gateway import GatewayParts, build_policy, create_gateway
@@ -26,7 +26,9 @@ class Partner:
         self._caller = Caller(create_gateway(GatewayParts(shared.store, policy, keys=shared.ring, clock=lambda: now_s)))
         with shared.store.transaction() as connection:
             desk, key = AccessRepository(connection), signer_of(participant).address
-            token, _ = issue(desk, CredentialKind.SESSION, participant, ALL_SCOPES, now_s=now_s, life_s=900, key=key)
+            token, _ = issue(
+                desk, CredentialKind.SESSION, participant, frozenset(Scope), now_s=now_s, life_s=900, key=key
+            )
         self._bearer = f"Bearer {token}"
 
     def __call__(self, path: str, method: str = "GET", body: object = None, **headers: str) -> httpx.Response:

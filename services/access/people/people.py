@@ -15,7 +15,7 @@ from services.access.credentials import CredentialKind, end_sessions, issue
 from services.access.errors import SignInError
 from services.access.grounds import Ground
 from services.access.people.repository import InvitationRow, PeopleRepository, PersonRow
-from services.access.people.roles import SCOPES, PersonRole
+from services.access.people.roles import PersonRole
 from services.access.principals import OPERATOR, Principal
 from services.access.repository import AccessRepository
 from services.access.sessions import PERSON_IDLE_S
@@ -160,7 +160,7 @@ class People:
             access,
             CredentialKind.SESSION,
             self._owner or OPERATOR,
-            SCOPES[PersonRole(person.role)],
+            PersonRole(person.role).scopes,
             now_s=now_s,
             life_s=PERSON_IDLE_S,
             person=person.number,

@@ -14,9 +14,9 @@ from ledger import provenance
 from ledger.ids import MAX_IDENTIFIER_LENGTH
 from ledger.provenance import MAX_RECALLED, MAX_TRACED, Certificate, Direction, Limits, OrderTrace, Recall, Trace
 from ledger.provenance.recall_answers import Holder, RecallCounts
-from ledger.records import ALL_ROLES, CertificateStatus, ModelState, Role
+from ledger.records import CertificateStatus, ModelState
 from ledger.store import Store
-from services.access import Scope
+from services.access import EXAMINERS, Scope
 from services.access.rules import Rule
 from services.cache import StateCache
 from services.gateway.http import example_values as examples
@@ -163,7 +163,7 @@ def _add_recall(routes: Routes, store: Store) -> None:
         "recall",
         "Find what a bad model, lot or machine affected",
         Recall,
-        rule=Rule(Scope.PROVENANCE, ALL_ROLES & ~Role.CARRIER, cost=10, limits=(MAX_RECALLED.depth, MAX_RECALLED.lots)),
+        rule=Rule(Scope.PROVENANCE, EXAMINERS, cost=10, limits=(MAX_RECALLED.depth, MAX_RECALLED.lots)),
         examples={"model": _recall},
     )
     def recall(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from ledger.records import ALL_ROLES
-from services.access import Scope
+from services.access import ANY_ROLE, Scope
 from services.access.rules import MAX_BODY_BYTES, Rule
 from services.gateway.http.route_table import Route, RouteTable
 
@@ -46,9 +45,9 @@ def _audience(rule: Rule) -> str:
 def _roles(rule: Rule) -> str:
     if rule.public:
         return ""
-    if rule.roles == ALL_ROLES:
+    if rule.roles == ANY_ROLE:
         return "any"
-    missing = ALL_ROLES & ~rule.roles
+    missing = ANY_ROLE & ~rule.roles
     if len(missing) == 1:
         return f"any but {(missing.name or '').lower()}"
     return ", ".join((role.name or "").lower() for role in rule.roles)

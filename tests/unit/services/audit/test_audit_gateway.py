@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from ledger.errors import StoreError
-from services.access import ALL_SCOPES, CredentialKind
+from services.access import CredentialKind, Scope
 from services.access.credentials import issue
 from services.access.repository import AccessRepository
 from services.audit import Access, AuditError, AuditLog, read_audit, verify_audit
@@ -48,7 +48,7 @@ def caller(shared: SharedWorld, audit: AuditLog) -> Caller:
 def token(shared: SharedWorld, participant: int) -> str:
     with shared.store.transaction() as connection:
         desk, key = AccessRepository(connection), signer_of(participant).address
-        return issue(desk, CredentialKind.SESSION, participant, ALL_SCOPES, now_s=NOW_S, life_s=900, key=key)[0]
+        return issue(desk, CredentialKind.SESSION, participant, frozenset(Scope), now_s=NOW_S, life_s=900, key=key)[0]
 
 
 def test_accesses_and_refusals_are_in_it_and_no_secret_is(shared: SharedWorld, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from services.access import ALL_SCOPES, CredentialKind
+from services.access import CredentialKind, Scope
 from services.access.credentials import issue
 from services.access.repository import AccessRepository
 from services.documents.permissions import Mode
@@ -104,7 +104,7 @@ def ask(
                 AccessRepository(connection),
                 CredentialKind.SESSION,
                 participant,
-                ALL_SCOPES,
+                frozenset(Scope),
                 now_s=NOW_S,
                 life_s=900,
                 key=key,
