@@ -5,20 +5,45 @@ Unknown names are refused in both.
 
 from __future__ import annotations
 
+import enum
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Self
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from millmark.ledger.errors import SettingsError
 
-__all__ = ["AUTHORITY_FILES", "SETTINGS_FILE", "Settings", "build_origin", "check_environment", "read_settings"]
+__all__ = ["AUTHORITY_FILES", "SETTINGS_FILE", "Auth", "Settings", "build_origin", "check_environment", "read_settings"]
 
 SETTINGS_FILE = "millmark.toml"
 AUTHORITY_FILES = "authority.pem", "authority-key.pem"
 """Certificate and key of a home's own authority, which no setting names: the gateway needs neither."""
+
+
+class Auth(enum.StrEnum):
+    """How the gateway treats a caller without a credential: word, `is_open`, `may_sign`."""
+
+    is_open: bool
+    """Whether such a caller counts as the operator. If so, only this machine may reach the gateway."""
+    may_sign: bool
+    """Whether the gateway may have a key to record with."""
+
+    # None is no decision: a mode that is added must not be open because nobody said that it is closed.
+    def __new__(cls, word: str, is_open: bool | None = None, may_sign: bool | None = None) -> Self:
+        if not isinstance(is_open, bool) or not isinstance(may_sign, bool):
+            raise TypeError(f"gateway_auth {word} does not state whether it is open and whether the gateway may sign")
+        mode = str.__new__(cls, word)
+        mode._value_, mode.is_open, mode.may_sign = word, is_open, may_sign
+        return mode
+
+    REQUIRED = "required", False, True
+    """As anonymous: only the public routes in ACCESS.md are available."""
+    LOOPBACK_OPEN = "loopback-open", True, False
+    """As the operator. Only for development, with a gateway that cannot record."""
+    LOOPBACK_OPEN_SIGNING = "loopback-open-signing", True, True
+    """As the operator, also at a gateway that records: anybody on the machine can record in the company's name."""
 
 
 class Settings(BaseSettings):
@@ -65,7 +90,7 @@ class Settings(BaseSettings):
     gateway_host: str = "127.0.0.1"
     """Address that the gateway listens on. On the loopback, it listens on 127.0.0.1 and ::1, as `localhost`."""
     gateway_port: int = Field(default=8600, ge=1, le=65535)
-    gateway_auth: Literal["required", "loopback-open", "loopback-open-signing"] = "required"
+    gateway_auth: Auth = Auth.REQUIRED
     """Whether callers need a credential. `loopback-open` grants every caller full access; it is refused unless the
     gateway listens on the loopback, and with `gateway_signer`, for which it has to be `loopback-open-signing`."""
     gateway_tls_certificate: Path | None = None

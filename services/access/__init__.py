@@ -17,11 +17,13 @@ from millmark.services.access.credentials import (
     revoke,
 )
 from millmark.services.access.errors import AccessError, ForbiddenError, SignInError, UnauthenticatedError
-from millmark.services.access.principals import ALL_SCOPES, OPERATOR, Principal, Scope
+from millmark.services.access.principals import ANY_ROLE, EXAMINERS, HOLDERS, OPERATOR, Principal, Scope
 from millmark.services.access.signin import Session, SignIn
 
 __all__ = [
-    "ALL_SCOPES",
+    "ANY_ROLE",
+    "EXAMINERS",
+    "HOLDERS",
     "OPERATOR",
     "AccessError",
     "CredentialKind",

@@ -19,14 +19,13 @@ from base64 import urlsafe_b64encode
 from collections.abc import Iterable
 
 from millmark.ledger.errors import InputError, NotFoundError, StoreError
-from millmark.ledger.records import ALL_ROLES
 from millmark.ledger.store import Connection, Registry, Store
 from millmark.ledger.store.rows import ParticipantRow
 from millmark.services.access.errors import UnauthenticatedError
 from millmark.services.access.grounds import Ground
 from millmark.services.access.people.repository import PeopleRepository
-from millmark.services.access.people.roles import SCOPES, PersonRole
-from millmark.services.access.principals import OPERATOR, Principal, Scope
+from millmark.services.access.people.roles import PersonRole
+from millmark.services.access.principals import ANY_ROLE, OPERATOR, Principal, Scope
 from millmark.services.access.repository import AccessRepository, CredentialRow
 from millmark.services.access.sessions import slide
 
@@ -156,7 +155,7 @@ def authenticate(store: Store, text: str, *, now_s: int, owner: int | None, pass
     if row.revoked_at or now_s >= row.expires_at or roles is None or (number and person is None):
         raise build_refusal()
     # A person's role as it is now: one who may no longer record stops at once.
-    scopes = frozenset(map(Scope, row.scopes.split())) if person is None else SCOPES[PersonRole(person.role)]
+    scopes = frozenset(map(Scope, row.scopes.split())) if person is None else PersonRole(person.role).scopes
     return Principal(
         participant=None if row.participant == OPERATOR else row.participant,
         roles=roles,
@@ -200,7 +199,7 @@ def revoke(store: Store, id_: str, kind: CredentialKind, *, now_s: int) -> None:
 def _find_roles(registry: Registry, row: CredentialRow, person: int, owner: int | None) -> int | None:
     """The participant's roles; None if it is not active. People of the operator may read what each role may."""
     if row.participant == OPERATOR:
-        return ALL_ROLES if person and owner == OPERATOR else None
+        return ANY_ROLE if person and owner == OPERATOR else None
     found = _find_active(registry, row, person)
     return None if found is None else found.roles
 

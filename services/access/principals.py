@@ -7,14 +7,15 @@ from dataclasses import dataclass
 
 from millmark.ledger.records import Role
 
-__all__ = ["ALL_SCOPES", "OPERATOR", "Principal", "Scope"]
+__all__ = ["ANY_ROLE", "EXAMINERS", "HOLDERS", "OPERATOR", "Principal", "Scope"]
 
 OPERATOR = 0
 """Stands for the consortium's operator, which is not a participant, where the gateway is its own."""
 
 
 class Scope(enum.StrEnum):
-    """What a credential may be used for. API keys have some scopes; people who signed in have all."""
+    """What a credential may be used for. API keys have those that they were made with; a person has those of their
+    role, and nobody has a scope that no role states (millmark.services.access.people.roles)."""
 
     PROVENANCE = "provenance"
     """Reading traces, recalls, proofs, orders, lots, certificates and other records."""
@@ -36,7 +37,14 @@ class Scope(enum.StrEnum):
     """Inviting and removing people of the company that runs the gateway."""
 
 
-ALL_SCOPES = frozenset(Scope)
+HOLDERS = Role.BUYER | Role.COORDINATOR | Role.MANUFACTURER | Role.INSPECTOR | Role.CARRIER
+"""Roles that handle parts."""
+EXAMINERS = Role.BUYER | Role.COORDINATOR | Role.MANUFACTURER | Role.INSPECTOR | Role.AUDITOR
+"""Roles that look into the quality of parts: they see what is to be inspected and what a bad part affected."""
+ANY_ROLE = HOLDERS | EXAMINERS
+"""The roles of which each is enough where a rule asks for none in particular. Written out, not taken from the registry
+(millmark.ledger.records.ALL_ROLES): the gateway refuses a role that the contracts add until it is decided about
+here."""
 
 
 @dataclass(frozen=True, slots=True)

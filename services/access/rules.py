@@ -3,14 +3,15 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from millmark.ledger.records import ALL_ROLES, Role
+from millmark.ledger.records import Role
 from millmark.services.access.errors import ForbiddenError
-from millmark.services.access.principals import Principal, Scope
+from millmark.services.access.principals import ANY_ROLE, Principal, Scope
 
-__all__ = ["DEPTH_PER_TOKEN", "LOTS_PER_TOKEN", "MAX_BODY_BYTES", "PUBLIC", "Rule"]
+__all__ = ["DEPTH_PER_TOKEN", "LOTS_PER_TOKEN", "MAX_BODY_BYTES", "PUBLIC", "Rule", "Without"]
 
 MAX_BODY_BYTES = 64 * 1024
 """Default limit for request bodies."""
@@ -19,18 +20,25 @@ DEPTH_PER_TOKEN, LOTS_PER_TOKEN = 64, 1000
 _MAX_DIGITS = 6
 
 
+class Without(enum.Enum):
+    """What a route does without."""
+
+    SCOPE = "scope"
+    """Every credential is sufficient."""
+    CREDENTIAL = "credential"
+    """Anybody is allowed. A credential that is sent is ignored."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """The permission rule of a route."""
+    """The permission rule of a route. It cannot be made without saying what the caller's credential has to be."""
 
-    scope: Scope | None = None
-    """Scope that the credential needs; None if every credential is sufficient."""
-    roles: Role = ALL_ROLES
+    scope: Scope | Without
+    """Scope that the credential needs."""
+    roles: Role = ANY_ROLE
     """Roles of which the participant needs at least one."""
     owner: bool = False
     """Whether only the participant that the gateway belongs to is allowed."""
-    public: bool = False
-    """Whether no credential is needed. One that is sent is ignored."""
     cost: int = 1
     """Tokens taken from the caller's bucket (millmark.services.gateway.http.rate_limits); 0 for routes that must not be
     limited."""
@@ -52,6 +60,11 @@ class Rule:
     """Whether it is a page of the portal: the credential is the session cookie, and refusals look like missing
     pages."""
 
+    @property
+    def public(self) -> bool:
+        """Whether no credential is needed."""
+        return self.scope is Without.CREDENTIAL
+
     def cost_of(self, query: Mapping[str, str]) -> int:
         """The cost of one request, by its query parameters."""
         if self.limits is None:
@@ -63,12 +76,14 @@ class Rule:
 
     def verify(self, principal: Principal) -> None:
         """Checks a caller against the rule. Raises ForbiddenError, which names the missing permission."""
+        if self.public:
+            return
         if self.owner and not principal.owner:
             raise ForbiddenError("only the company that runs the gateway may do this", hint="ask its operator")
         if not self.roles & principal.roles:
             needed = ", ".join(role.name or "" for role in self.roles)
             raise ForbiddenError(f"this requires one of the roles {needed}", hint="ask the consortium's operator")
-        if self.scope is not None and self.scope not in principal.scopes:
+        if self.scope is not Without.SCOPE and self.scope not in principal.scopes:
             raise ForbiddenError(f"the credential lacks the scope {self.scope}", hint="use one that has it")
 
     def is_met_by(self, principal: Principal) -> bool:
@@ -84,4 +99,4 @@ def _number(text: str | None, default: int) -> int:
     return int(text) if text and text.isascii() and text.isdecimal() and len(text) <= _MAX_DIGITS else default
 
 
-PUBLIC = Rule(public=True, audited=False)
+PUBLIC = Rule(Without.CREDENTIAL, audited=False)

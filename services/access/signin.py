@@ -20,7 +20,7 @@ from millmark.ledger.store import Registry, Store
 from millmark.services.access.credentials import SESSION_LIFE_S, CredentialKind, issue
 from millmark.services.access.errors import SignInError
 from millmark.services.access.grounds import Ground
-from millmark.services.access.principals import ALL_SCOPES
+from millmark.services.access.people.roles import PersonRole
 from millmark.services.access.repository import AccessRepository, CredentialRow
 from millmark.services.access.siwe import SignInMessage, parse_message, recover_signer
 
@@ -167,7 +167,7 @@ def _open(registry: Registry, access: AccessRepository, message: SignInMessage, 
         access,
         CredentialKind.SESSION,
         participant.number,
-        ALL_SCOPES,
+        PersonRole.ADMINISTRATOR.scopes,
         now_s=now_s,
         life_s=SESSION_LIFE_S,
         key=message.address,

@@ -9,7 +9,8 @@ from pathlib import Path
 from millmark.ledger.errors import NotFoundError, SettingsError
 from millmark.ledger.keys import read_passphrase
 from millmark.ledger.store import Store
-from millmark.services.access import ALL_SCOPES, new_api_key
+from millmark.services.access import new_api_key
+from millmark.services.access.people.roles import PersonRole
 from millmark.services.client.client import Client
 from millmark.services.client.login import read_login
 from millmark.services.files import write_private_whole
@@ -41,14 +42,15 @@ def open_gateway(home: Path) -> Client:
 
 
 def ensure_gateway_key(settings: Settings, store: Store, participant: int) -> str:
-    """The API key of the home's commands, with all scopes of the owner; created unless there is a young one.
+    """The API key of the home's commands, with the scopes of an administrator; created unless there is a young one.
 
     Raises NotFoundError as long as the index does not have the participant.
     """
     path, now_s = settings.home / GATEWAY_KEY, int(time.time())
     if not _is_young(path, now_s):
         label = "commands of this home"
-        text, _ = new_api_key(store, participant, ALL_SCOPES, label, now_s=now_s, life_s=_LIFE_S)
+        scopes = PersonRole.ADMINISTRATOR.scopes
+        text, _ = new_api_key(store, participant, scopes, label, now_s=now_s, life_s=_LIFE_S)
         write_private_whole(path, f"{text}\n".encode())
     return read_passphrase(path)
 
@@ -59,7 +61,7 @@ def _is_young(path: Path, now_s: int) -> bool:
 
 def _key(settings: Settings) -> str | None:
     path = settings.home / GATEWAY_KEY
-    if settings.gateway_participant is None and settings.gateway_auth == "required" and not path.is_file():
+    if settings.gateway_participant is None and not settings.gateway_auth.is_open and not path.is_file():
         raise SettingsError(
             "the home does not say whose gateway it is",
             hint=f"set gateway_participant in {settings.home / SETTINGS_FILE}",

@@ -13,7 +13,7 @@ from fastapi import Request
 from starlette.responses import RedirectResponse, Response
 
 from millmark.ledger.errors import NotFoundError
-from millmark.services.access.rules import Rule
+from millmark.services.access.rules import Rule, Without
 from millmark.services.check.build import BUILT, MANIFEST
 from millmark.services.portal.routes import PageRoute
 
@@ -38,7 +38,7 @@ _MEDIA = {
     "svg": "image/svg+xml",
     "zip": "application/zip",
 }
-_FILE = Rule(public=True, page=True, audited=False)
+_FILE = Rule(Without.CREDENTIAL, page=True, audited=False)
 _LEAST_PACKED = 1024
 
 

@@ -13,10 +13,10 @@ from millmark.ledger.errors import NotFoundError
 from millmark.ledger.provenance import open_reader
 from millmark.ledger.provenance.inspections import find_challenged, find_demands, find_waiting
 from millmark.ledger.provenance.reader import Reader
-from millmark.ledger.records import ALL_ROLES, ModelState, Role
+from millmark.ledger.records import ModelState, Role
 from millmark.ledger.store import Store
 from millmark.ledger.store.rows import ModelRow
-from millmark.services.access import Scope
+from millmark.services.access import EXAMINERS, Scope
 from millmark.services.access.rules import Rule
 from millmark.services.inspections.control import control
 from millmark.services.inspections.windows import find_latest_windows, find_window
@@ -28,7 +28,7 @@ from millmark.services.portal.routes import Number, PageRoute
 
 __all__ = ["InspectionPages"]
 
-_QUEUE = Rule(Scope.PROVENANCE, ALL_ROLES & ~Role.CARRIER, page=True, cost=10)
+_QUEUE = Rule(Scope.PROVENANCE, EXAMINERS, page=True, cost=10)
 _OWN = Rule(Scope.PROVENANCE, owner=True, page=True)
 _WAITING, _DEMANDS, _CHALLENGED, _WINDOWS = 50, 50, 20, 30
 _IN_ROW = 10

@@ -9,9 +9,8 @@ from millmark.ledger.errors import IdentifierError
 from millmark.ledger.ids import parse_digital_link
 from millmark.ledger.provenance import open_reader
 from millmark.ledger.provenance.answers import Lot
-from millmark.ledger.records import Role
 from millmark.ledger.store import Book, Store
-from millmark.services.access import Principal, Scope
+from millmark.services.access import EXAMINERS, Principal, Scope
 from millmark.services.portal.recall_view import may_recall_lot
 from millmark.services.portal.resolver import Code
 
@@ -30,7 +29,7 @@ class LotLink:
 def find_lot_links(store: Store, lot: Lot, principal: Principal) -> tuple[LotLink, ...]:
     """The links that the caller may follow."""
     with open_reader(store, principal.viewer) as reader:
-        recallable = bool(principal.roles & ~Role.CARRIER) and may_recall_lot(reader, lot.subject)
+        recallable = bool(principal.roles & EXAMINERS) and may_recall_lot(reader, lot.subject)
     return (*_of_code(store, lot, principal), *_of_lot(lot, principal, recallable=recallable))
 
 

@@ -10,7 +10,7 @@ from fastapi import Form, Query, Request
 from starlette.responses import Response
 
 from millmark.services.access.people.pairing import CHALLENGE, Pairing, digits_of
-from millmark.services.access.rules import Rule
+from millmark.services.access.rules import Rule, Without
 from millmark.services.portal.forms import Forms
 from millmark.services.portal.lists import principal_of
 from millmark.services.portal.pages import Pages
@@ -19,7 +19,7 @@ from millmark.services.serving.parameters import WholeNumber
 
 __all__ = ["PairingPages"]
 
-_RULE = Rule(page=True, owner=True)
+_RULE = Rule(Without.SCOPE, page=True, owner=True)
 _MAX_TOKEN = 128
 _LEAST_PORT, _MOST_PORT = 1024, 65_535
 

@@ -19,7 +19,7 @@ from millmark.services.access.people.openid import OpenId, ProviderError
 from millmark.services.access.people.passkeys import MAX_CREDENTIAL_CHARACTERS, Passkeys
 from millmark.services.access.people.people import Entered, People, code_of
 from millmark.services.access.people.roles import PersonRole
-from millmark.services.access.rules import Rule
+from millmark.services.access.rules import Rule, Without
 from millmark.services.access.sessions import PERSON_LIFE_S
 from millmark.services.access.signin import NONCE_LIFE_S, is_secure, openid_cookie, session_cookie
 from millmark.services.portal.forms import FormRefusedError, Forms
@@ -35,7 +35,7 @@ INVITED, ACCOUNT, PEOPLE = "/portal/invitation", "/portal/account", "/portal/peo
 _CODE = r"[A-Za-z0-9_-]*"
 _MAX_CODE, _MAX_TOKEN, _MAX_NAME, _MAX_NEXT = 64, 128, 200, 1024
 _ADMINISTRATORS = Rule(Scope.PEOPLE, owner=True, page=True)
-_SIGNED_IN = Rule(page=True, owner=True)
+_SIGNED_IN = Rule(Without.SCOPE, page=True, owner=True)
 
 
 @dataclass(frozen=True, slots=True)

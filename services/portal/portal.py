@@ -20,7 +20,7 @@ from millmark.ledger.store import Store
 from millmark.ledger.store.outbox import Outbox, OutboxState
 from millmark.services.access import Principal, SignIn, UnauthenticatedError
 from millmark.services.access.people.pairing import Pairing
-from millmark.services.access.rules import Rule
+from millmark.services.access.rules import Rule, Without
 from millmark.services.access.signin import is_secure
 from millmark.services.documents import Documents
 from millmark.services.planning.attempts import PlanMaker
@@ -74,7 +74,7 @@ _SHOWN = 50
 _STATES = tuple(state for state in OutboxState if state is not OutboxState.REPLACED)
 """States of records. The one left out is a state of transactions."""
 _FOLLOWING = replace(MEMBERS, passive=True)
-_ASSET = Rule(public=True, page=True, cost=0, audited=False)
+_ASSET = Rule(Without.CREDENTIAL, page=True, cost=0, audited=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,8 @@ from millmark.ledger.errors import InputError, NotFoundError
 from millmark.ledger.provenance import MAX_RECALLED, Recall, answers, listings, open_reader, recall
 from millmark.ledger.provenance.cases import find_noteable
 from millmark.ledger.provenance.grounds import LookupGround
-from millmark.ledger.records import ALL_ROLES, Role
 from millmark.ledger.store import Store
-from millmark.services.access import Principal, Scope
+from millmark.services.access import EXAMINERS, Principal, Scope
 from millmark.services.access.rules import Rule
 from millmark.services.portal.acting.acting import Acting, Offer
 from millmark.services.portal.cases import offer_note
@@ -32,9 +31,9 @@ from millmark.services.portal.written import say_error
 
 __all__ = ["Recalls"]
 
-_RULE = Rule(Scope.PROVENANCE, ALL_ROLES & ~Role.CARRIER, page=True, cost=10, limits=(1, 1))
+_RULE = Rule(Scope.PROVENANCE, EXAMINERS, page=True, cost=10, limits=(1, 1))
 """As that of `/v1/recall`; its own limits are fixed, so they add nothing."""
-_PROVED = Rule(Scope.PROVENANCE, ALL_ROLES & ~Role.CARRIER, page=True, cost=50, limits=(1, 1))
+_PROVED = Rule(Scope.PROVENANCE, EXAMINERS, page=True, cost=50, limits=(1, 1))
 _SHOWN = 100
 """Most lots shown on the page. The file contains all."""
 _FIELDS = ("model", "lot", "machine", "since", "until")

@@ -10,12 +10,12 @@ from fastapi import Path
 
 from millmark.ledger.records import ALL_ROLES, Role
 from millmark.services.access import Principal, Scope
-from millmark.services.access.rules import Rule
+from millmark.services.access.rules import Rule, Without
 from millmark.services.serving.parameters import WholeNumber
 
 __all__ = ["ADMINISTRATORS", "ANYBODY", "CODE_HOLDERS", "MEMBERS", "OWNER", "Number", "PageRoute"]
 
-ANYBODY = Rule(public=True, page=True)
+ANYBODY = Rule(Without.CREDENTIAL, page=True)
 CODE_HOLDERS = ANYBODY
 """Holders of a part's code. The salt in it is the credential (millmark.ledger.provenance.passports)."""
 MEMBERS = Rule(Scope.PROVENANCE, page=True)

@@ -17,7 +17,7 @@ from millmark.ledger.keys import parse_address
 from millmark.ledger.store import Store
 from millmark.services.access import CredentialKind, Principal, SignIn, SignInError, revoke
 from millmark.services.access.credentials import SESSION_LIFE_S
-from millmark.services.access.rules import Rule
+from millmark.services.access.rules import Rule, Without
 from millmark.services.access.signin import is_secure, session_cookie
 from millmark.services.access.siwe import MAX_MESSAGE_CHARACTERS
 from millmark.services.portal.forms import Forms
@@ -49,7 +49,7 @@ class SignInPages:
         return (
             PageRoute(SIGN_IN, self.offer, ANYBODY),
             PageRoute(SIGN_IN, self.accept, ANYBODY, method="POST"),
-            PageRoute("/portal/sign-out", self.sign_out, Rule(page=True), method="POST"),
+            PageRoute("/portal/sign-out", self.sign_out, Rule(Without.SCOPE, page=True), method="POST"),
         )
 
     def offer(self, request: Request, address: str = "", next: str = "") -> Response:  # `next`: name of the parameter

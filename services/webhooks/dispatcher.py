@@ -33,7 +33,7 @@ from millmark.ledger.store import Connection, Rows, Store
 from millmark.ledger.store.process_identity import describe_process, is_gone
 from millmark.ledger.store.rows import ParticipantRow
 from millmark.services.access.people.repository import PeopleRepository
-from millmark.services.access.people.roles import SCOPES, PersonRole
+from millmark.services.access.people.roles import PersonRole
 from millmark.services.access.repository import AccessRepository
 from millmark.services.serving.failures import FailureLog
 from millmark.services.serving.loop import Loop
@@ -229,7 +229,7 @@ class Dispatcher:
             return ""
         if row.credential.startswith(PERSON):
             person = PeopleRepository(connection).person(int(row.credential.removeprefix(PERSON)))
-            may = person is not None and source.scope in SCOPES[PersonRole(person.role)]
+            may = person is not None and source.scope in PersonRole(person.role).scopes
             return "" if may else WebhookGround.PERSON_GONE.write()
         found = AccessRepository(connection).credential(row.credential)
         if found is None or found.revoked_at or self._clock_ms() >= found.expires_at * 1000:

@@ -14,8 +14,8 @@ from millmark.ledger.store import Rows
 from millmark.ledger.store.rows import LotRow, OrderRow
 from millmark.services.access.signin import session_cookie
 from millmark.services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
-from millmark.services.gateway.http.policy import Auth
 from millmark.services.serving.server import build_server, listen
+from millmark.services.settings import Auth
 from tests.support.acting_site import ActingSite, open_acting_site
 from tests.support.looking import CONTRAST, CUT_OFF, NAMELESS, SMALL_TARGETS
 from tests.support.loopback import running

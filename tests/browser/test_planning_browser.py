@@ -22,10 +22,10 @@ from millmark.services.access.people.people import People
 from millmark.services.access.people.roles import PersonRole
 from millmark.services.access.signin import session_cookie
 from millmark.services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
-from millmark.services.gateway.http.policy import Auth
 from millmark.services.portal.language import Language, read_catalogues
 from millmark.services.products import Catalogue
 from millmark.services.serving.server import build_server, listen
+from millmark.services.settings import Auth
 from tests.support.axe import find_violations
 from tests.support.looking import CONTRAST, CUT_OFF, NAMELESS, SMALL_TARGETS, run_list
 from tests.support.loopback import running

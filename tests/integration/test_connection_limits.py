@@ -21,12 +21,12 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from millmark.services.gateway import GatewayParts, build_policy, create_gateway
-from millmark.services.gateway.http.policy import Auth
 from millmark.services.node.health import Health
 from millmark.services.node.http_capture import create_capture
 from millmark.services.serving.connections import ConnectionLimits, Connections
 from millmark.services.serving.logs import build_logger
 from millmark.services.serving.server import build_server, listen
+from millmark.services.settings import Auth
 from tests.support.loopback import running
 from tests.support.node_parts import open_parts
 from tests.support.patience import MAX_S, wait_until

@@ -17,7 +17,7 @@ from millmark.ledger.store import Registry
 from millmark.services.access import Scope, new_api_key
 from millmark.services.documents.client import HttpDocuments
 from millmark.services.gateway import GatewayParts, build_policy, create_gateway
-from millmark.services.gateway.http.policy import Auth
+from millmark.services.settings import Auth
 from tests.support.command_line import Runner
 from tests.support.loopback import answering, closed_url, serving
 from tests.support.shared_world import BILLET, DESCENDANT, NAMED, OWNER, SIBLING, SharedWorld, build_shared_world

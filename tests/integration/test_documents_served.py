@@ -15,7 +15,7 @@ from millmark.ledger.store import Store
 from millmark.services.audit import AuditLog, read_audit, verify_audit
 from millmark.services.documents.sealed_file import MAX_DOCUMENT_BYTES, open_sealed
 from millmark.services.gateway import GatewayParts, build_policy, create_gateway
-from millmark.services.gateway.http.policy import Auth
+from millmark.services.settings import Auth
 from tests.integration.test_gateway_api import serving
 from tests.support.shared_world import BILLET, DESCENDANT, OWNER, SIBLING, SharedWorld, build_shared_world
 from tests.support.sign_in import NOW_S, sign, signer_of

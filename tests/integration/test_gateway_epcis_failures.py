@@ -15,8 +15,8 @@ from millmark.ledger.store.outbox import Outbox
 from millmark.services.access import Scope, new_api_key
 from millmark.services.gateway import GatewayParts, build_policy, create_gateway
 from millmark.services.gateway.epcis.capture import CAPTURE
-from millmark.services.gateway.http.policy import Auth
 from millmark.services.gateway.recording.repository import RecordingRepository
+from millmark.services.settings import Auth
 from millmark.services.store import open_store
 from tests.support.capturing import FOUNDED, Company, Json, added, admit, document, event, thing
 from tests.support.crash import CrashingStore, CrashPoint

@@ -16,13 +16,13 @@ import httpx
 import pytest
 
 from millmark.ledger.errors import SettingsError
-from millmark.services.access import ALL_SCOPES, CredentialKind
+from millmark.services.access import CredentialKind, Scope
 from millmark.services.access.credentials import issue
 from millmark.services.access.repository import AccessRepository
 from millmark.services.gateway import GatewayParts, build_policy, create_gateway
-from millmark.services.gateway.http.policy import Auth
 from millmark.services.serving.server import build_server, listen
 from millmark.services.serving.tls import TlsFiles, build_tls, choose_tls
+from millmark.services.settings import Auth
 from tests.support.authority import LOOPBACK, Authority, participant
 from tests.support.command_line import Runner
 from tests.support.loopback import running
@@ -58,7 +58,7 @@ class Site:
     def token(self, number: int) -> dict[str, str]:
         with self.shared.store.transaction() as connection:
             desk, key = AccessRepository(connection), signer_of(number).address
-            text, _ = issue(desk, CredentialKind.SESSION, number, ALL_SCOPES, now_s=NOW_S, life_s=900, key=key)
+            text, _ = issue(desk, CredentialKind.SESSION, number, frozenset(Scope), now_s=NOW_S, life_s=900, key=key)
         return {"Authorization": f"Bearer {text}"}
 
 

@@ -16,7 +16,7 @@ from millmark.services.access.people.people import People
 from millmark.services.access.people.roles import PersonRole
 from millmark.services.audit import AuditLog
 from millmark.services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
-from millmark.services.gateway.http.policy import Auth
+from millmark.services.settings import Auth
 from tests.support.gateway_client import Caller
 from tests.support.portal_site import SESSION, Browser
 from tests.support.recording_site import FOUNDED, Site

@@ -16,9 +16,9 @@ from millmark.services.access.people.roles import PersonRole
 from millmark.services.directory import DirectoryEntry, sign_statement
 from millmark.services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
 from millmark.services.gateway.consortium import Upkeep
-from millmark.services.gateway.http.policy import Auth
 from millmark.services.home import AdmissionRequest
 from millmark.services.serving.logs import build_logger
+from millmark.services.settings import Auth
 from tests.support.acting_site import fields_of
 from tests.support.gateway_client import Caller
 from tests.support.ledger_world import LedgerWorld

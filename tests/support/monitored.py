@@ -16,7 +16,7 @@ from millmark.services.access import Scope
 from millmark.services.access.credentials import new_api_key
 from millmark.services.audit import AuditLog
 from millmark.services.gateway import GatewayParts, build_policy, create_gateway
-from millmark.services.gateway.http.policy import Auth
+from millmark.services.settings import Auth
 from tests.support.fake_ledger import FakeLedger
 from tests.support.gateway_client import Caller, ServedChain, running
 from tests.support.patience import wait_until

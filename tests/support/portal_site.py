@@ -18,7 +18,7 @@ from millmark.services.access import CredentialKind, Scope
 from millmark.services.access.credentials import issue
 from millmark.services.access.repository import AccessRepository
 from millmark.services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
-from millmark.services.gateway.http.policy import Auth
+from millmark.services.settings import Auth
 from tests.support.fake_world import SMITH, build_world
 from tests.support.gateway_client import Caller
 from tests.support.sign_in import NOW_S, ORIGIN, add_keys, signer_of

@@ -24,7 +24,6 @@ from millmark.services.access.people.roles import PersonRole
 from millmark.services.audit import AuditLog
 from millmark.services.documents import Documents, KeyRing
 from millmark.services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
-from millmark.services.gateway.http.policy import Auth
 from millmark.services.interop.digital_link import build_part_link
 from millmark.services.lab.demo.consortium import Company, found_consortium, hash_of
 from millmark.services.lab.demo.delivery import deliver_parts
@@ -33,6 +32,7 @@ from millmark.services.lab.demo.plant import build_plant
 from millmark.services.lab.demo.production import Job, Line, make_parts, place_orders
 from millmark.services.portal import Proofs
 from millmark.services.serving.server import build_server, listen
+from millmark.services.settings import Auth
 from millmark.services.store import open_store
 from tests.support.loopback import running
 

@@ -23,9 +23,9 @@ from millmark.ledger.submit import RelaySubmitter
 from millmark.ledger.submit.lease import Lease
 from millmark.services.access import Scope, new_api_key
 from millmark.services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
-from millmark.services.gateway.http.policy import Auth
 from millmark.services.gateway.relay import Relay
 from millmark.services.relay import HttpRelay
+from millmark.services.settings import Auth
 from tests.support.founded import Founded
 from tests.support.ledger_world import LedgerWorld, build_world
 from tests.support.patience import MAX_S

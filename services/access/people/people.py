@@ -15,7 +15,7 @@ from millmark.services.access.credentials import CredentialKind, end_sessions, i
 from millmark.services.access.errors import SignInError
 from millmark.services.access.grounds import Ground
 from millmark.services.access.people.repository import InvitationRow, PeopleRepository, PersonRow
-from millmark.services.access.people.roles import SCOPES, PersonRole
+from millmark.services.access.people.roles import PersonRole
 from millmark.services.access.principals import OPERATOR, Principal
 from millmark.services.access.repository import AccessRepository
 from millmark.services.access.sessions import PERSON_IDLE_S
@@ -160,7 +160,7 @@ class People:
             access,
             CredentialKind.SESSION,
             self._owner or OPERATOR,
-            SCOPES[PersonRole(person.role)],
+            PersonRole(person.role).scopes,
             now_s=now_s,
             life_s=PERSON_IDLE_S,
             person=person.number,

@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect
 
 from millmark.ledger.errors import NotFoundError
 from millmark.ledger.provenance.jsonform import Printable
-from millmark.services.access.rules import Rule
+from millmark.services.access.rules import Rule, Without
 from millmark.services.gateway.http.errors import BusyError
 from millmark.services.gateway.http.responses import PROBLEM, PROBLEMS_404, Problems, reply
 from millmark.services.gateway.http.route_table import RouteTable
@@ -33,7 +33,7 @@ from millmark.services.serving.bounded_work import BoundedWork
 __all__ = ["add_handovers"]
 
 R = TypeVar("R")
-_RULE = Rule(public=True, body_bytes=MAX_HANDOVER_BYTES)
+_RULE = Rule(Without.CREDENTIAL, body_bytes=MAX_HANDOVER_BYTES)
 _HEAD_S, _BODY_S = 10.0, 120.0
 """Longest time in which the first line, and then the rest, must arrive."""
 _EXAMPLE = "5e" * 32

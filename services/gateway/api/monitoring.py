@@ -14,7 +14,7 @@ from millmark.ledger.provenance.jsonform import Printable
 from millmark.ledger.store import Store
 from millmark.ledger.store.outbox import Outbox
 from millmark.services.access import Scope
-from millmark.services.access.rules import Rule
+from millmark.services.access.rules import Rule, Without
 from millmark.services.gateway.follower import FollowerThread
 from millmark.services.gateway.http import example_values as examples
 from millmark.services.gateway.http.responses import PROBLEM, Problems, refer_to, reply
@@ -79,7 +79,7 @@ def add_monitoring(
         "getHealth",
         "Check that the process responds",
         Health,
-        rule=Rule(public=True, cost=0, audited=False),
+        rule=Rule(Without.CREDENTIAL, cost=0, audited=False),
         examples={"up": _health},
     )
     async def health() -> Response:
@@ -93,7 +93,7 @@ def add_monitoring(
         "getReadiness",
         "Check that the gateway does its work",
         Ready,
-        rule=Rule(public=True, cost=0, audited=False),
+        rule=Rule(Without.CREDENTIAL, cost=0, audited=False),
         examples={"ready": _ready, "stale": _stale},
         responses={503: _NOT_READY, "default": PROBLEM},
     )

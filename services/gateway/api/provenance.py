@@ -23,9 +23,9 @@ from millmark.ledger.provenance import (
     Trace,
 )
 from millmark.ledger.provenance.recall_answers import Holder, RecallCounts
-from millmark.ledger.records import ALL_ROLES, CertificateStatus, ModelState, Role
+from millmark.ledger.records import CertificateStatus, ModelState
 from millmark.ledger.store import Store
-from millmark.services.access import Scope
+from millmark.services.access import EXAMINERS, Scope
 from millmark.services.access.rules import Rule
 from millmark.services.cache import StateCache
 from millmark.services.gateway.http import example_values as examples
@@ -172,7 +172,7 @@ def _add_recall(routes: Routes, store: Store) -> None:
         "recall",
         "Find what a bad model, lot or machine affected",
         Recall,
-        rule=Rule(Scope.PROVENANCE, ALL_ROLES & ~Role.CARRIER, cost=10, limits=(MAX_RECALLED.depth, MAX_RECALLED.lots)),
+        rule=Rule(Scope.PROVENANCE, EXAMINERS, cost=10, limits=(MAX_RECALLED.depth, MAX_RECALLED.lots)),
         examples={"model": _recall},
     )
     def recall(

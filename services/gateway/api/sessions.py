@@ -16,7 +16,7 @@ from millmark.ledger.records import Role
 from millmark.ledger.store import Store
 from millmark.services.access import CredentialKind, Principal, SignIn, revoke
 from millmark.services.access.people.pairing import Pairing
-from millmark.services.access.rules import PUBLIC, Rule
+from millmark.services.access.rules import PUBLIC, Rule, Without
 from millmark.services.access.sessions import PERSON_IDLE_S
 from millmark.services.access.siwe import MAX_MESSAGE_CHARACTERS, SignInMessage
 from millmark.services.gateway.http import example_values as examples
@@ -134,7 +134,7 @@ def _add_sign_in(routes: Routes, sign_in: SignIn, clock: Clock) -> None:
         "openSession",
         "Sign in with a signed message",
         OpenedSession,
-        rule=Rule(public=True),
+        rule=Rule(Without.CREDENTIAL),
         examples={"manufacturer": _opened},
         status_code=201,
     )
@@ -153,7 +153,7 @@ def _add_pairing(routes: Routes, pairing: Pairing, clock: Clock) -> None:
         "openPersonSession",
         "Sign in a person's program",
         PersonSession,
-        rule=Rule(public=True),
+        rule=Rule(Without.CREDENTIAL),
         examples={"person": _person},
         status_code=201,
     )
@@ -172,14 +172,14 @@ def _add_session(routes: Routes, store: Store, clock: Clock) -> None:
         "getSession",
         "Get the caller's identity",
         Caller,
-        rule=Rule(),
+        rule=Rule(Without.SCOPE),
         examples={"manufacturer": _caller},
     )
     def who(principal: CurrentPrincipal) -> Response:
         """Returns the participant, roles and scopes of the credential in use."""
         return reply(describe(principal))
 
-    @routes.delete("/v1/session", "closeSession", "Sign out", rule=Rule(), status_code=204)
+    @routes.delete("/v1/session", "closeSession", "Sign out", rule=Rule(Without.SCOPE), status_code=204)
     def close_session(principal: CurrentPrincipal) -> Response:
         """Ends the session of the token in use. Only the operator can revoke API keys."""
         # Raises NotFoundError for an API key, which only the operator can revoke.

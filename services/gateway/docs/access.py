@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from millmark.ledger.records import ALL_ROLES
+from millmark.services.access import ANY_ROLE, Scope
 from millmark.services.access.rules import MAX_BODY_BYTES, Rule
 from millmark.services.gateway.http.route_table import Route, RouteTable
 
@@ -31,7 +31,8 @@ def replace_table(text: str, table: str) -> str:
 def _describe(route: Route) -> str:
     rule = route.rule
     body = "" if rule.body_bytes == MAX_BODY_BYTES else f"{rule.body_bytes // 1024:,} KiB"
-    cells = (f"`{route.method} {route.path}`", _audience(rule), rule.scope or "", _roles(rule), rule.cost, body)
+    scope = rule.scope if isinstance(rule.scope, Scope) else ""
+    cells = (f"`{route.method} {route.path}`", _audience(rule), scope, _roles(rule), rule.cost, body)
     return "| " + " | ".join(str(cell) or "–" for cell in cells) + " |"
 
 
@@ -44,9 +45,9 @@ def _audience(rule: Rule) -> str:
 def _roles(rule: Rule) -> str:
     if rule.public:
         return ""
-    if rule.roles == ALL_ROLES:
+    if rule.roles == ANY_ROLE:
         return "any"
-    missing = ALL_ROLES & ~rule.roles
+    missing = ANY_ROLE & ~rule.roles
     if len(missing) == 1:
         return f"any but {(missing.name or '').lower()}"
     return ", ".join((role.name or "").lower() for role in rule.roles)

@@ -13,9 +13,8 @@ from fastapi import Path, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from millmark.ledger.canonical import Json
-from millmark.ledger.records import ALL_ROLES, Role
 from millmark.ledger.store import Store
-from millmark.services.access import Scope
+from millmark.services.access import HOLDERS, Scope
 from millmark.services.access.rules import PUBLIC, Rule
 from millmark.services.gateway.epcis import schemas
 from millmark.services.gateway.epcis.answers import describe_capture, query_document
@@ -46,9 +45,7 @@ from millmark.services.interop.epcis.repository import EpcisCaptureRow
 __all__ = ["EVENTS", "add_epcis"]
 
 EVENTS = f"{PREFIX}/events"
-_SENDERS = ALL_ROLES & ~Role.AUDITOR
-"""Roles that handle parts."""
-_SEND = Rule(Scope.CAPTURE, _SENDERS)
+_SEND = Rule(Scope.CAPTURE, HOLDERS)
 _FIND = Rule(Scope.PROVENANCE, cost=4, by_name=True)
 
 JobId = Annotated[
@@ -156,7 +153,7 @@ def _add_capture(routes: Routes, service: CaptureService) -> None:
         CAPTURE,
         "captureEvents",
         "Capture EPCIS events",
-        rule=Rule(Scope.CAPTURE, _SENDERS, cost=4, body_bytes=MAX_BYTES),
+        rule=Rule(Scope.CAPTURE, HOLDERS, cost=4, body_bytes=MAX_BYTES),
         examples=_JOBS,
         **schemas.describe(
             schemas.JOB,

@@ -14,10 +14,9 @@ from fastapi import Depends, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
-from millmark.ledger.records import ALL_ROLES
 from millmark.ledger.store import Store
 from millmark.services.access import (
-    ALL_SCOPES,
+    ANY_ROLE,
     OPERATOR,
     ForbiddenError,
     Principal,
@@ -25,6 +24,7 @@ from millmark.services.access import (
     authenticate,
     build_refusal,
 )
+from millmark.services.access.people.roles import PersonRole
 from millmark.services.access.rules import Rule
 from millmark.services.access.signin import session_cookie
 from millmark.services.gateway.http.errors import StaleIndexError
@@ -54,7 +54,7 @@ LIVE_HEADER = "x-millmark-live"
 """Sent by a page that loads itself again: nobody used it meanwhile."""
 _MAX_WORKED = 10_000
 _ANONYMOUS = Principal(participant=None, roles=0, scopes=frozenset(), credential="", owner=False, expires_at=0)
-_OPERATOR = Principal(participant=None, roles=ALL_ROLES, scopes=ALL_SCOPES, credential="", owner=True, expires_at=0)
+_OPERATOR = Principal(None, ANY_ROLE, PersonRole.ADMINISTRATOR.scopes, credential="", owner=True, expires_at=0)
 
 
 class Authentication:

@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-import enum
 import ipaddress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from millmark.ledger.errors import SettingsError
 from millmark.services.serving.hosts import LOOPBACK_HOSTS
-from millmark.services.settings import build_origin
+from millmark.services.settings import Auth, build_origin
 
-__all__ = ["Auth", "Policy", "build_policy"]
-
-
-class Auth(enum.StrEnum):
-    """How a caller without a credential is treated."""
-
-    REQUIRED = "required"
-    """As anonymous: only the public routes in ACCESS.md are available."""
-    LOOPBACK_OPEN = "loopback-open"
-    """As the operator. Only for development on loopback, with a gateway that cannot record."""
-    LOOPBACK_OPEN_SIGNING = "loopback-open-signing"
-    """As the operator, also at a gateway that records: anybody on the machine can record in the company's name."""
+__all__ = ["Policy", "build_policy"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +31,7 @@ class Policy:
 
     @property
     def needs_credential(self) -> bool:
-        return self.auth is Auth.REQUIRED
+        return not self.auth.is_open
 
 
 def build_policy(
@@ -61,21 +49,21 @@ def build_policy(
 
     Raises SettingsError for settings that would expose data or tokens to the network.
     """
-    local = _is_loopback(host)
+    mode, local = Auth(auth), _is_loopback(host)
     if url is None and not local:
         raise SettingsError(f"the gateway listens on {host}, but gateway_url is not set", hint="set gateway_url")
     origin = _origin(url or build_origin(host, port, tls=tls))
     name = _host_of(origin)
     far = name not in LOOPBACK_HOSTS
     # A public URL means that a proxy forwards other machines' requests to the loopback address.
-    if auth != Auth.REQUIRED and (far or not local):
+    if mode.is_open and (far or not local):
         raise SettingsError(
-            f"gateway_auth is {auth}, but the gateway is reachable from other machines",
+            f"gateway_auth is {mode}, but the gateway is reachable from other machines",
             hint="set gateway_auth to required, or listen on 127.0.0.1 without a gateway_url",
         )
-    if auth == Auth.LOOPBACK_OPEN and signs:
+    if signs and not mode.may_sign:
         raise SettingsError(
-            "gateway_auth is loopback-open, but the gateway has a key: anybody on this machine could record with it",
+            f"gateway_auth is {mode}, but the gateway has a key: anybody on this machine could record with it",
             hint="set gateway_auth to required, or to loopback-open-signing if you mean that",
         )
     # On the loopback, http is allowed: no other machine can read along.
@@ -85,7 +73,7 @@ def build_policy(
             hint="set gateway_tls_certificate, or put a TLS proxy in front of the gateway; set its https:// address",
         )
     # On loopback, a local proxy or tool may name the loopback address instead of the public name.
-    return Policy(Auth(auth), origin, LOOPBACK_HOSTS | {name} if local else frozenset({name}), owner, url is not None)
+    return Policy(mode, origin, LOOPBACK_HOSTS | {name} if local else frozenset({name}), owner, url is not None)
 
 
 def _origin(url: str) -> str:

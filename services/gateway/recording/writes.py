@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from millmark.ledger.ids import SubjectKind
 from millmark.ledger.records import (
-    ALL_ROLES,
     AcceptAssignment,
     AcceptCustody,
     AcceptInPart,
@@ -60,6 +59,7 @@ from millmark.ledger.records import (
     WithdrawCustody,
     WithdrawModel,
 )
+from millmark.services.access import ANY_ROLE, HOLDERS
 from millmark.services.gateway.recording.bodies import CONSIGNMENT_BYTES
 from millmark.services.gateway.recording.build_records import (
     find_assigned,
@@ -99,8 +99,8 @@ __all__ = ["WRITES", "Write"]
 
 
 _ORDER, _LOT, _MACHINE, _STREAM = SubjectKind.ORDER, SubjectKind.LOT, SubjectKind.MACHINE, SubjectKind.STREAM
-_BUYER, _COORDINATOR, _MAKER, _INSPECTOR = Role.BUYER, Role.COORDINATOR, Role.MANUFACTURER, Role.INSPECTOR
-_AUDITOR, _HOLDER = Role.AUDITOR, ALL_ROLES & ~Role.AUDITOR
+_BUYER, _COORDINATOR, _MAKER = Role.BUYER, Role.COORDINATOR, Role.MANUFACTURER
+_INSPECTOR, _AUDITOR = Role.INSPECTOR, Role.AUDITOR
 _ASSIGNED = ("order", "operation", "assignment")
 _REVISED, _ENDED = ("order", "terms", "proposal"), ("order", "proposal")
 
@@ -114,7 +114,7 @@ def _assignment(kind: type[Record], verb: str, summary: str, roles: Role, exampl
 
 
 def _lot(kind: type[Record], verb: str, summary: str, example: Body = REASON, name: str = "lot") -> Write:
-    return Write(kind, f"/v1/lots/{{subject}}/{verb}", summary, _HOLDER, example, subject(name), (name,))
+    return Write(kind, f"/v1/lots/{{subject}}/{verb}", summary, HOLDERS, example, subject(name), (name,))
 
 
 def _model(kind: type[Record], verb: str, summary: str, roles: Role, example: Body) -> Write:
@@ -235,8 +235,8 @@ WRITES: tuple[Write, ...] = (
         {**NEW_LOT, "order": AN_ORDER, "operation": 0, **CLAIMS},
         names=_LOT,
     ),
-    Write(ReceiveLot, "/v1/lots/receive", "Receive a lot from outside", _HOLDER, {**NEW_LOT, **CLAIMS}, names=_LOT),
-    Write(TransformLots, "/v1/lots/transform", "Split, merge, convert or rework lots", _HOLDER, SPLIT, names=_LOT),
+    Write(ReceiveLot, "/v1/lots/receive", "Receive a lot from outside", HOLDERS, {**NEW_LOT, **CLAIMS}, names=_LOT),
+    Write(TransformLots, "/v1/lots/transform", "Split, merge, convert or rework lots", HOLDERS, SPLIT, names=_LOT),
     Write(
         ReworkLot,
         "/v1/lots/{subject}/rework",
@@ -285,7 +285,7 @@ WRITES: tuple[Write, ...] = (
         OfferCustody,
         "/v1/custody/offer",
         "Offer lots to another company, or return them",
-        _HOLDER,
+        HOLDERS,
         {**LOTS, "to": 8, **CLAIMS},
         body_bytes=CONSIGNMENT_BYTES,
     ),
@@ -293,7 +293,7 @@ WRITES: tuple[Write, ...] = (
         ReturnLot,
         "/v1/lots/{subject}/return",
         "Offer a quarantined lot to its maker",
-        _HOLDER,
+        HOLDERS,
         CLAIMS,
         find_returned,
         ("lot", "to", "identifier_hash"),
@@ -302,7 +302,7 @@ WRITES: tuple[Write, ...] = (
         AcceptCustody,
         "/v1/custody/accept",
         "Accept offered lots",
-        _HOLDER,
+        HOLDERS,
         {**LOTS, "offer": 600},
         body_bytes=CONSIGNMENT_BYTES,
     ),
@@ -310,7 +310,7 @@ WRITES: tuple[Write, ...] = (
         AcceptInPart,
         "/v1/custody/accept-in-part",
         "Accept offered lots, of which some are missing or bad",
-        _HOLDER,
+        HOLDERS,
         {**LOTS, "offer": 600, "accepted": 97, "reason": {"text": "three are broken"}},
         body_bytes=CONSIGNMENT_BYTES,
     ),
@@ -320,7 +320,7 @@ WRITES: tuple[Write, ...] = (
         ReclaimCustody,
         "/v1/custody/reclaim",
         "Reclaim lots from a company that has not been able to act for 14 days",
-        _HOLDER,
+        HOLDERS,
         {**LOTS, **REASON},
         body_bytes=CONSIGNMENT_BYTES,
     ),
@@ -346,7 +346,7 @@ WRITES: tuple[Write, ...] = (
         DemandOpening,
         "/v1/certificates/{id}/demand-opening",
         "Demand the opening of a certificate's inference",
-        ALL_ROLES,
+        ANY_ROLE,
         {},
         find_certified,
         ("lot", "order", "certificate"),
@@ -431,7 +431,7 @@ WRITES: tuple[Write, ...] = (
         Note,
         "/v1/notes",
         "Say something about orders or lots that your company has a part in",
-        ALL_ROLES,
+        ANY_ROLE,
         {"subjects": [A_LOT], "kind": 2, "claims": {"text": "stop using it"}},
         find_grounds,
         ("subjects", "grounds"),
@@ -441,14 +441,14 @@ WRITES: tuple[Write, ...] = (
         ObjectToRecovery,
         "/v1/recovery/objection",
         "Object to the recovery of your company's keys",
-        ALL_ROLES,
+        ANY_ROLE,
         {},
     ),
     Write(
         Supersede,
         "/v1/supersessions",
         "Correct an earlier record of your company",
-        ALL_ROLES,
+        ANY_ROLE,
         {"subject": A_LOT, "sequence": 380, **REASON},
         find_superseded,
         ("subject", "opening"),

@@ -20,14 +20,14 @@ from millmark.ledger.store.rows import ParticipantRow
 from millmark.services.access import CredentialKind, Scope
 from millmark.services.access.credentials import issue
 from millmark.services.access.repository import AccessRepository
-from millmark.services.access.rules import PUBLIC, Rule
+from millmark.services.access.rules import PUBLIC, Rule, Without
 from millmark.services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
 from millmark.services.gateway.docs import access
 from millmark.services.gateway.docs.access import build_access_table, replace_table
-from millmark.services.gateway.http.policy import Auth
 from millmark.services.gateway.http.route_table import Route, RouteTable
 from millmark.services.gateway.http.routes import Routes
 from millmark.services.gateway.recording.writes import WRITES
+from millmark.services.settings import Auth
 from tests.support.fake_world import build_world
 from tests.support.figures import Tell
 from tests.support.gateway_client import Caller
@@ -271,7 +271,7 @@ def test_a_route_is_declared_once() -> None:
     table = RouteTable(FastAPI())
     table.add(Route("GET", "/v1/twice", PUBLIC), lambda: None)
     with pytest.raises(ValueError, match="GET /v1/twice is declared twice"):
-        table.add(Route("GET", "/v1/twice", Rule()), lambda: None)
+        table.add(Route("GET", "/v1/twice", Rule(Without.SCOPE)), lambda: None)
 
 
 def test_access_md_has_the_table_of_the_rows(caller: Caller) -> None:

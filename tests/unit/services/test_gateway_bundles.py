@@ -21,8 +21,8 @@ from millmark.ledger.trust import Validator, Validators, parse_trust
 from millmark.ledger.verify import verify_bundle
 from millmark.services.access import Scope, new_api_key
 from millmark.services.gateway import GatewayParts, build_policy, create_gateway
-from millmark.services.gateway.http.policy import Auth
 from millmark.services.portal.proofs import Proof, Proofs
+from millmark.services.settings import Auth
 from tests.support.gateway_client import Caller, running
 from tests.support.patience import wait_until
 from tests.support.recording_site import PART, Site, open_site

@@ -16,7 +16,7 @@ from millmark.ledger import provenance
 from millmark.ledger.store import Store
 from millmark.services.access import Principal, new_api_key
 from millmark.services.access import Scope as Permission
-from millmark.services.access.rules import Rule
+from millmark.services.access.rules import Rule, Without
 from millmark.services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
 from millmark.services.gateway.http.costly_requests import BYTES_PER_TOKEN, PER_CALLER, CostlyRequests
 from millmark.services.gateway.http.errors import BusyError, RateLimitedError
@@ -36,10 +36,10 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def test_the_cost_follows_the_limits_that_a_request_asks_for() -> None:
-    rule = Rule(cost=10, limits=(64, 1000))
+    rule = Rule(Without.SCOPE, cost=10, limits=(64, 1000))
     assert [rule.cost_of(query) for query in ({}, {"lots": "10000"}, {"lots": "10000", "depth": "256"})] == [10, 19, 22]
     assert [rule.cost_of({"lots": text}) for text in ("1", "0", "", "-5", "²", "9" * 5000)] == [10] * 6
-    assert Rule(cost=4).cost_of({"lots": "10000"}) == 4
+    assert Rule(Without.SCOPE, cost=4).cost_of({"lots": "10000"}) == 4
 
 
 class Blocked:

@@ -17,8 +17,8 @@ from millmark.services.access import SignIn
 from millmark.services.gateway import GatewayParts, build_policy, create_gateway
 from millmark.services.gateway.epcis.capture import CAPTURE
 from millmark.services.gateway.epcis.endpoints import EVENTS
-from millmark.services.gateway.http.policy import Auth
 from millmark.services.interop.epcis import event_queries as epcis_queries
+from millmark.services.settings import Auth
 from tests.support.epcis_events import LINK, PARTY, THING, WORLD, capture, document, event, find, found, statuses
 from tests.support.fake_chain import digest
 from tests.support.fake_ledger import PIECE

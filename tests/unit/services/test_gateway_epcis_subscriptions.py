@@ -20,9 +20,9 @@ from millmark.services.gateway import GatewayParts, build_policy, create_gateway
 from millmark.services.gateway.epcis import QuerySource, standing_queries
 from millmark.services.gateway.epcis.named_queries import QUERIES
 from millmark.services.gateway.epcis.standing_queries import MAX_PER_COMPANY, MAX_PER_QUERY
-from millmark.services.gateway.http.policy import Auth
 from millmark.services.interop.epcis.schema import document_faults
 from millmark.services.serving.logs import build_logger
+from millmark.services.settings import Auth
 from millmark.services.webhooks.dispatcher import DeliveryPolicy, Dispatcher
 from millmark.services.webhooks.repository import WebhookRepository
 from millmark.services.webhooks.subscriptions import State, Subscriber, Subscriptions

@@ -20,8 +20,8 @@ from millmark.services.access import Scope, SignIn
 from millmark.services.access.credentials import CredentialKind, new_api_key, revoke
 from millmark.services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
 from millmark.services.gateway.api import events as events_module
-from millmark.services.gateway.http.policy import Auth
 from millmark.services.serving.server import build_server, listen, serve_on
+from millmark.services.settings import Auth
 from millmark.services.webhooks.repository import WebhookRepository
 from millmark.services.webhooks.subscriptions import MAX_WEBHOOKS
 from tests.support.fake_chain import digest

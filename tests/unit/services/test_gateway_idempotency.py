@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from millmark.ledger.errors import InputError, StoreBusyError, StoreError
 from millmark.ledger.store import Store
-from millmark.services.access.rules import Rule
+from millmark.services.access.rules import Rule, Without
 from millmark.services.gateway import GatewayParts, build_policy, create_gateway
 from millmark.services.gateway.http.idempotency import KEEP_S, Idempotent
 from millmark.services.gateway.http.route_table import Route
@@ -54,8 +54,8 @@ class Site:
         def put(name: str, body: Thing, idempotent: Idempotent) -> Response:
             return idempotent.respond(lambda token: self._work(token, body))
 
-        app.state.routes.add(Route("POST", PATH, Rule()), make)
-        app.state.routes.add(Route("PUT", PATH + "/{name}", Rule()), put)
+        app.state.routes.add(Route("POST", PATH, Rule(Without.SCOPE)), make)
+        app.state.routes.add(Route("PUT", PATH + "/{name}", Rule(Without.SCOPE)), put)
         return Caller(app)
 
     def _work(self, token: str, body: Thing) -> Response:

@@ -17,7 +17,7 @@ from millmark.ledger.store import Rows, Store
 from millmark.ledger.store.rows import AnchorRow, AssignmentRow, ParticipantRow, StreamRow
 from millmark.services.access import Scope, new_api_key
 from millmark.services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
-from millmark.services.gateway.http.policy import Auth
+from millmark.services.settings import Auth
 from tests.support.fake_world import (
     AUDITOR,
     BUYER,

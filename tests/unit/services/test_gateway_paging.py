@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from millmark.ledger.provenance.jsonform import Printable
 from millmark.ledger.store import Store
-from millmark.services.access.rules import Rule
+from millmark.services.access.rules import Rule, Without
 from millmark.services.gateway import GatewayParts, build_policy, create_gateway
 from millmark.services.gateway.http.errors import CursorError
 from millmark.services.gateway.http.paging import MAX_ITEMS, Key, Pager, Paging, page_of
@@ -47,7 +47,7 @@ def caller(store: Store) -> Caller:
         return paging.answer([Thing(number) for number in found], last)
 
     for path in ("/v1/things", "/v1/others"):
-        app.state.routes.add(Route("GET", path, Rule()), things, response_model=page_of(Thing))
+        app.state.routes.add(Route("GET", path, Rule(Without.SCOPE)), things, response_model=page_of(Thing))
     return Caller(app)
 
 

@@ -6,8 +6,7 @@ import pytest
 
 from millmark.ledger.errors import SettingsError
 from millmark.services.gateway import build_policy
-from millmark.services.gateway.http.policy import Auth
-from millmark.services.settings import Settings
+from millmark.services.settings import Auth
 from tests.support.sign_in import ORIGIN
 
 HOST = "gateway.example"
@@ -19,9 +18,6 @@ HOST = "gateway.example"
         {"host": "0.0.0.0"},  # noqa: S104  # what is refused
         {"host": "192.168.1.7"},
         {"host": "::"},
-        {"auth": Auth.LOOPBACK_OPEN, "url": "https://gateway.example"},
-        {"auth": Auth.LOOPBACK_OPEN_SIGNING, "url": "https://gateway.example"},
-        {"auth": Auth.LOOPBACK_OPEN, "signs": True},
         {"url": "http://gateway.example"},
         {"auth": Auth.REQUIRED, "url": "http://gateway.example"},
         {"auth": Auth.REQUIRED, "host": "0.0.0.0"},  # noqa: S104  # what is refused
@@ -37,15 +33,9 @@ HOST = "gateway.example"
         {"auth": Auth.REQUIRED, "url": "https://[::1"},
     ],
 )
-def test_unsafe_settings_are_refused(unsafe: dict[str, str | bool]) -> None:
+def test_unsafe_settings_are_refused(unsafe: dict[str, str]) -> None:
     with pytest.raises(SettingsError):
         build_policy(**unsafe)  # type: ignore[arg-type]  # of the parameters' types
-
-
-def test_a_credential_is_needed_unless_the_settings_say_otherwise() -> None:
-    assert build_policy().needs_credential
-    assert Auth(Settings().gateway_auth) is Auth.REQUIRED
-    assert not build_policy(Auth.LOOPBACK_OPEN_SIGNING, signs=True).needs_credential
 
 
 def test_safe_settings_are_not() -> None:

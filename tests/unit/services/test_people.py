@@ -15,7 +15,7 @@ from millmark.ledger.errors import InputError, MillmarkError, NotFoundError, Sto
 from millmark.services.access import Principal, Scope, SignInError, UnauthenticatedError, authenticate
 from millmark.services.access.people.passkeys import Passkeys
 from millmark.services.access.people.people import INVITATION_LIFE_S, People
-from millmark.services.access.people.roles import SCOPES, PersonRole
+from millmark.services.access.people.roles import PersonRole
 from millmark.services.access.repository import AccessRepository
 from millmark.services.access.sessions import PERSON_IDLE_S, PERSON_LIFE_S, slide
 from millmark.services.access.signin import NONCE_LIFE_S
@@ -70,12 +70,12 @@ def test_a_person_signs_in_with_the_passkey_that_an_invitation_registered(office
     again = office.who(office.passkeys.sign_in(ada.get(office.passkeys.ask_sign_in(NOW)), NOW).token)
     for principal in (first, again):
         assert (principal.participant, principal.owner, principal.person) == (office.site.number, True, 1)
-        assert (principal.name, principal.scopes) == ("Ada Lovelace", SCOPES[PersonRole.RECORDER])
+        assert (principal.name, principal.scopes) == ("Ada Lovelace", PersonRole.RECORDER.scopes)
         assert principal.acting == f"{principal.credential}/person-1"
 
 
 def test_each_role_may_do_what_those_before_it_may() -> None:
-    reader, recorder, administrator = (SCOPES[role] for role in PersonRole)
+    reader, recorder, administrator = (role.scopes for role in PersonRole)
     assert reader < recorder < administrator
     assert Scope.RECORDING not in reader
     assert Scope.PEOPLE not in recorder
@@ -201,7 +201,7 @@ def test_a_role_changes_open_sessions(office: Office) -> None:
     office.hire("Boss", PersonRole.ADMINISTRATOR, key(1))
     token = office.hire("Ada", PersonRole.RECORDER, key(2))
     office.people.change_role(2, PersonRole.READER)
-    assert office.who(token).scopes == SCOPES[PersonRole.READER]
+    assert office.who(token).scopes == PersonRole.READER.scopes
 
 
 def test_the_last_administrator_stays(office: Office) -> None:

@@ -16,7 +16,7 @@ from millmark.ledger.records import ALL_ROLES, OrderState, Role
 from millmark.ledger.store import Rows
 from millmark.ledger.store.outbox import Outbox
 from millmark.ledger.store.rows import OrderRow, ParticipantRow
-from millmark.services.access import ALL_SCOPES, Principal
+from millmark.services.access import Principal, Scope
 from millmark.services.access.people.roles import PersonRole
 from millmark.services.audit import AuditLog
 from millmark.services.gateway import GatewayParts, build_policy, create_gateway
@@ -173,7 +173,7 @@ def test_a_form_sent_several_times_at_once_makes_one_record(site: ActingSite) ->
     desk: Desk = site.portal.app.state.portal.acting.desk
     body = desk.body("acceptOrder").model_validate({"claims": {"note": "x"}})
     wish = Wish("acceptOrder", "k" * 32, {"subject": f"0x{order}"}, body)
-    caller = Principal(site.number, int(ALL_ROLES), ALL_SCOPES, "", owner=True, expires_at=0)
+    caller = Principal(site.number, int(ALL_ROLES), frozenset(Scope), "", owner=True, expires_at=0)
     with ThreadPoolExecutor(4) as pool:
         numbers = set(pool.map(lambda _: desk.record(wish, caller), range(8)))
     assert len(numbers) == 1

@@ -9,8 +9,8 @@ import pytest
 
 from millmark.services.access.people.roles import PersonRole
 from millmark.services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
-from millmark.services.gateway.http.policy import Auth
 from millmark.services.gateway.http.problems import MEDIA_TYPE
+from millmark.services.settings import Auth
 from tests.support.acting_site import ActingSite, open_acting_site, read
 from tests.support.gateway_client import Caller
 from tests.support.sign_in import NOW_S, ORIGIN

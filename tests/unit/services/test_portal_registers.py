@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from millmark.ledger.keys import to_checksum
-from millmark.services.access import ALL_SCOPES, CredentialKind
+from millmark.services.access import CredentialKind, Scope
 from millmark.services.access.repository import AccessRepository
 from millmark.services.audit import Access, AuditLog, read_latest
 from millmark.services.documents import Documents, KeyRing, new_version_id
@@ -263,7 +263,7 @@ def test_an_api_key_is_shown_once_works_and_is_revoked(site: Site) -> None:
     with site.store.reading() as connection:
         rows = AccessRepository(connection).credentials(CredentialKind.API_KEY.value)
     assert [row.scopes for row in rows] == ["provenance"]
-    assert len(ALL_SCOPES) > 1
+    assert len(Scope) > 1
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -16,7 +16,7 @@ from millmark.ledger.provenance import listings as found_lists
 from millmark.ledger.records import Role
 from millmark.ledger.store import Book, Rows
 from millmark.ledger.store.rows import LotRow
-from millmark.services.access import ALL_SCOPES, Principal
+from millmark.services.access import Principal, Scope
 from millmark.services.directory.repository import DirectoryEntryRow
 from millmark.services.portal import listings, search_page
 from millmark.services.portal.check_copies import CheckCopy, find_copies
@@ -123,7 +123,7 @@ def test_a_lot_leads_to_its_code_for_its_holder_and_the_owner_alone(site: Site) 
         (lot.holder.participant, False, code),
         (STRANGER, False, set[str]()),
     ):
-        principal = Principal(participant, int(Role.BUYER), ALL_SCOPES, "a", owner, 0)
+        principal = Principal(participant, int(Role.BUYER), frozenset(Scope), "a", owner, 0)
         links = {one.path.partition("=")[0] + "=" for one in find_lot_links(site.store, lot, principal)}
         assert links - {"/portal/recall?lot=", "/portal/documents?about="} == expected
     carrier = Principal(STRANGER, int(Role.CARRIER), frozenset(), "a", False, 0)

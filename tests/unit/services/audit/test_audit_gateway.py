@@ -11,13 +11,13 @@ import httpx
 import pytest
 
 from millmark.ledger.errors import StoreError
-from millmark.services.access import ALL_SCOPES, CredentialKind
+from millmark.services.access import CredentialKind, Scope
 from millmark.services.access.credentials import issue
 from millmark.services.access.repository import AccessRepository
 from millmark.services.audit import Access, AuditError, AuditLog, read_audit, verify_audit
 from millmark.services.documents.permissions import Mode
 from millmark.services.gateway import GatewayParts, build_policy, create_gateway
-from millmark.services.gateway.http.policy import Auth
+from millmark.services.settings import Auth
 from tests.support.command_line import Runner
 from tests.support.gateway_client import Caller
 from tests.support.shared_world import BILLET, OTHER, OWNER, SharedWorld, build_shared_world
@@ -48,7 +48,7 @@ def caller(shared: SharedWorld, audit: AuditLog) -> Caller:
 def token(shared: SharedWorld, participant: int) -> str:
     with shared.store.transaction() as connection:
         desk, key = AccessRepository(connection), signer_of(participant).address
-        return issue(desk, CredentialKind.SESSION, participant, ALL_SCOPES, now_s=NOW_S, life_s=900, key=key)[0]
+        return issue(desk, CredentialKind.SESSION, participant, frozenset(Scope), now_s=NOW_S, life_s=900, key=key)[0]
 
 
 def test_accesses_and_refusals_are_in_it_and_no_secret_is(shared: SharedWorld, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from millmark.ledger.errors import NotFoundError, SettingsError
-from millmark.services.access import ALL_SCOPES, authenticate
+from millmark.services.access import Scope, authenticate
 from millmark.services.client import GatewayUnreachableError, Retries, ensure_gateway_key, open_gateway
 from millmark.services.client.local import GATEWAY_KEY
 from millmark.services.settings import read_settings
@@ -25,7 +25,7 @@ def test_the_key_has_all_scopes_of_the_owner_and_is_made_once(tmp_path: Path) ->
         key = ensure_gateway_key(settings, world.store, SMITH)
         assert ensure_gateway_key(settings, world.store, SMITH) == key
         caller = authenticate(world.store, key, now_s=int(time.time()), owner=SMITH)
-        assert caller.scopes == ALL_SCOPES
+        assert caller.scopes == frozenset(Scope)
         assert stat.S_IMODE((tmp_path / GATEWAY_KEY).stat().st_mode) == 0o600
         (tmp_path / GATEWAY_KEY).unlink()
         with pytest.raises(NotFoundError):

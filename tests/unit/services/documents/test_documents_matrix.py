@@ -8,14 +8,14 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from millmark.services.access import ALL_SCOPES, CredentialKind
+from millmark.services.access import CredentialKind, Scope
 from millmark.services.access.credentials import issue
 from millmark.services.access.repository import AccessRepository
 from millmark.services.documents.permissions import Mode
 from millmark.services.documents.sealed_file import open_sealed
 from millmark.services.documents.views import Document
 from millmark.services.gateway import GatewayParts, build_policy, create_gateway
-from millmark.services.gateway.http.policy import Auth
+from millmark.services.settings import Auth
 from tests.support.gateway_client import Caller
 from tests.support.shared_world import (
     BILLET,
@@ -104,7 +104,7 @@ def ask(
                 AccessRepository(connection),
                 CredentialKind.SESSION,
                 participant,
-                ALL_SCOPES,
+                frozenset(Scope),
                 now_s=NOW_S,
                 life_s=900,
                 key=key,

@@ -11,7 +11,7 @@ from millmark.services.access import CredentialKind, Scope
 from millmark.services.access.credentials import issue
 from millmark.services.access.repository import AccessRepository
 from millmark.services.gateway import GatewayParts, build_policy, create_gateway
-from millmark.services.gateway.http.policy import Auth
+from millmark.services.settings import Auth
 from tests.support.apart import Home
 from tests.support.gateway_client import Caller
 from tests.support.portal_site import SESSION, Browser
