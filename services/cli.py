@@ -76,7 +76,7 @@ PANELS: Mapping[str, Mapping[str, Sequence[str]]] = {
         "services.commands.backup": ["backup", "restore"],
     },
     "Develop": {
-        "services.lab.commands.demo": ["demo"],
+        "services.demo.command": ["demo"],
         "services.commands.chain": ["devchain"],
         "services.lab.commands.bench": ["bench"],
         "services.lab.commands.faults": ["faults"],

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from services.access.signin import session_cookie
-from services.lab.demo.demand import forecast_demand
+from services.demo.demand import forecast_demand
 from services.products import Catalogue
 from services.serving.server import build_server, listen
 from tests.browser.test_axe_demand_browser import measure

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 from ledger.ids import Identity, SubjectKind
 from ledger.records import ReceiveLot
 from services.access.repository import AccessRepository
-from services.lab.demo.consortium import hash_of
+from services.demo.consortium import hash_of
 from tests.browser.test_portal_browser import open_context, sign_in, watch
 from tests.support.portal_world import PortalWorld
 

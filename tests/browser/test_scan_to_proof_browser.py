@@ -27,7 +27,7 @@ from ledger.keys import open_signer
 from ledger.store import Book, Rows
 from ledger.store.rows import CertificateRow, RecordRow
 from services.access.signin import session_cookie
-from services.lab.demo.gateways import make_link, read_finished
+from services.demo.home import make_link, read_finished
 from services.settings import Settings, read_settings
 from services.store import open_store
 from tests.support.first_use import SIX, check_proof, sign_in_all

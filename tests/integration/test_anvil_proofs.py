@@ -19,7 +19,7 @@ from ledger.store import Rows, Store
 from ledger.store.rows import HeadRow, LotRow, OrderRow
 from ledger.trust import BelievedBlock
 from ledger.verify import verify_bundle
-from services.lab.demo.production import Line
+from services.demo.production import Line
 from tests.support import toolchain
 from tests.support.engines import run_demonstration, running_anvil
 from tests.support.stores import new_store

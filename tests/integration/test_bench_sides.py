@@ -79,7 +79,7 @@ _MEASURING = """
 import signal
 from urllib.parse import parse_qs, urlsplit
 from services.lab.cluster import running_cluster
-from services.lab.ending import leaving_on_signals
+from services.demo.processes import leaving_on_signals
 with leaving_on_signals(), running_cluster() as url:
     print(parse_qs(urlsplit(url).query)["host"][0], flush=True)
     signal.pause()

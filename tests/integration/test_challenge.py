@@ -59,8 +59,8 @@ from quality import Decision, Dense, Network, Scale, build_model, model_digest
 from quality import Inference as Inspected
 from quality import Verdict as ModelVerdict
 from quality.inputs import pack_window
+from services.demo.consortium import Consortium, found_consortium, hash_of
 from services.inspections.challenge import build_statement
-from services.lab.demo.consortium import Consortium, found_consortium, hash_of
 from tests.support.stores import new_store
 
 pytestmark = pytest.mark.integration

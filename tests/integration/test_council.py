@@ -16,7 +16,7 @@ from ledger.index import Follower
 from ledger.records import Contract, Publish, ReceiveLot, Suspend, TransferOwnership
 from ledger.store import Rows, Store
 from ledger.store.rows import ParticipantRow
-from services.lab.demo.consortium import NOTHING, Company, Consortium, found_consortium
+from services.demo.consortium import NOTHING, Company, Consortium, found_consortium
 from tests.support.bundle_world import PIECE
 from tests.support.stores import new_store
 

@@ -37,11 +37,10 @@ from ledger.store import Book, Store
 from ledger.trust import BelievedBlock, TrustFile
 from ledger.verify import Report, VerificationError, verify_bundle
 from ledger.verify.statement import Statement
-from services.lab.demo import production
-from services.lab.demo.consortium import NOTHING, found_consortium, hash_of
-from services.lab.demo.meters import Footprints, Measured
-from services.lab.demo.plant import GRAM, PIECE, build_plant
-from services.lab.demo.production import Line, make_parts, place_orders
+from services.demo import production
+from services.demo.consortium import NOTHING, found_consortium, hash_of
+from services.demo.plant import GRAM, PIECE, Footprints, Measured, build_plant
+from services.demo.production import Line, make_parts, place_orders
 from tests.support.stores import new_store
 
 HONEST, LESS_ENERGY, LESS_MATERIAL, OTHER_SOURCE, BROKEN = range(5)

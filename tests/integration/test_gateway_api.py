@@ -26,12 +26,12 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from ledger.ids import SubjectKind
 from ledger.records import Contract, OrderTerms, PlaceOrder
 from ledger.store import Store
+from services.demo.consortium import found_consortium, hash_of
+from services.demo.delivery import inspect_parts
+from services.demo.plant import build_plant
+from services.demo.production import Job, Line, make_parts, place_orders
 from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
 from services.lab.bench.api import measure_api
-from services.lab.demo.consortium import found_consortium, hash_of
-from services.lab.demo.inspection import inspect_parts
-from services.lab.demo.plant import build_plant
-from services.lab.demo.production import Job, Line, make_parts, place_orders
 from services.serving.server import build_server, listen
 from services.store import open_store
 from tests.support.fake_world import World, build_world

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import pytest
 
 from ledger.errors import SettingsError
-from services.lab.processes import held_port
+from services.demo.processes import held_port
 from services.serving import hosts
 from services.serving.server import listen, listen_at_all
 

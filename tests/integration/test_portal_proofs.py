@@ -18,8 +18,8 @@ from ledger.ids import SubjectKind
 from ledger.records import OrderTerms, PlaceOrder, WithdrawModel
 from ledger.trust import parse_trust
 from ledger.verify import Section, verify_bundle
+from services.demo.consortium import hash_of
 from services.gateway import GatewayParts, build_policy, create_gateway
-from services.lab.demo.consortium import hash_of
 from services.portal import Proofs
 from services.portal.proofs import kept_names
 from tests.support.gateway_client import Caller

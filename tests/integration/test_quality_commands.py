@@ -36,10 +36,10 @@ from ledger.store import Book
 from ledger.submit import Submitter
 from quality import Inspector, build_model
 from quality.digest import Inference
+from services.demo.consortium import NOTHING, Company, Consortium, found_consortium
+from services.demo.plant import Plant, build_plant
+from services.demo.production import Job, Line, make_parts, place_orders
 from services.devchain import create_devchain
-from services.lab.demo.consortium import NOTHING, Company, Consortium, found_consortium
-from services.lab.demo.plant import Plant, build_plant
-from services.lab.demo.production import Job, Line, make_parts, place_orders
 from services.store import open_store
 from tests.support.command_line import run_millmark
 from tests.support.loopback import serving

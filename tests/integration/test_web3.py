@@ -57,8 +57,8 @@ from ledger.store.rows import HeadRow
 from quality import build_model
 from quality.inputs import pack_window
 from quality.network.plain import infer_row
+from services.demo.consortium import Company
 from services.devchain import create_devchain
-from services.lab.demo.consortium import Company
 from tests.support import toolchain
 from tests.support.bundle_chapters import tell_chapters
 from tests.support.bundle_world import NOTHING, PIECE, BundleWorld

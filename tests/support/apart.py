@@ -41,13 +41,13 @@ from ledger.records import (
 )
 from ledger.store import Book, Rows, Store
 from quality.inputs import pack_window
+from services.demo.consortium import Company, Consortium, found_consortium, hash_of
 from services.directory.recipient_keys import sign_statement
 from services.directory.repository import DirectoryEntryRow
 from services.documents.key_files import create_recipient_key
 from services.handover.deliveries import Deliveries, State
 from services.handover.receiving import Kept, Receiver
 from services.handover.repository import DeliveryRow, HandoverRepository
-from services.lab.demo.consortium import Company, Consortium, found_consortium, hash_of
 from services.planning.repository import LeafRow, PlanningRepository
 from tests.support.bundle_world import MODEL_DIGEST, NOTHING, PIECE, YEAR_S, BundleWorld
 from tests.support.stores import new_store

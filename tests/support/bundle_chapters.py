@@ -80,7 +80,7 @@ from ledger.records import (
 )
 from ledger.store import Store
 from ledger.submit import Submitter
-from services.lab.demo.consortium import Company, found_consortium
+from services.demo.consortium import Company, found_consortium
 from tests.support.bundle_world import ABSENCE_S, GRAM, MODEL_DIGEST, NOTHING, PIECE, YEAR_S, BundleWorld, hash_of
 from tests.support.copies import Template, new_engine
 

@@ -46,7 +46,7 @@ from ledger.records import Inference as OpenedInference
 from quality.decision import Verdict as ModelVerdict
 from quality.digest import Inference
 from quality.inputs import pack_window
-from services.lab.demo.consortium import Company, Consortium
+from services.demo.consortium import Company, Consortium
 
 NOTHING = bytes(32)
 GRAM, PIECE = b"GRM", b"H87"

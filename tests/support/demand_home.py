@@ -15,10 +15,10 @@ from ledger.store import Store
 from services.access import CredentialKind, Scope
 from services.access.credentials import issue
 from services.access.repository import AccessRepository
+from services.demo.home import JOURNAL
 from services.devchain import JournaledChain
 from services.gateway import GatewayParts, build_policy, create_gateway
 from services.gateway.http.policy import Auth
-from services.lab.demo.home import JOURNAL
 from services.portal import Proofs
 from services.settings import Settings, read_settings
 from services.store import open_store

@@ -13,11 +13,10 @@ from pathlib import Path
 from ledger.chain import HttpTransport, Transport
 from ledger.store import Store
 from quality import Inspector
-from services.lab.demo.consortium import found_consortium
-from services.lab.demo.delivery import deliver_parts
-from services.lab.demo.inspection import inspect_parts
-from services.lab.demo.plant import build_plant
-from services.lab.demo.production import Line, make_parts, place_orders
+from services.demo.consortium import found_consortium
+from services.demo.delivery import deliver_parts, inspect_parts
+from services.demo.plant import build_plant
+from services.demo.production import Line, make_parts, place_orders
 from tests.support import toolchain
 from tests.support.patience import MAX_S
 

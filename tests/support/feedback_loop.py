@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from ledger.plans.plan import Plan
 from ledger.records import AcceptAssignment, Anchor, ProposeAssignment, Record
 from ledger.store import Connection
-from services.lab.demo.consortium import Company
+from services.demo.consortium import Company
 from services.planning.feedback.replacing import Replacer
 from services.planning.feedback.reporting import report_event
 from services.planning.feedback.repository import FeedbackRepository, StepRow

@@ -12,7 +12,7 @@ from eth.constants import GENESIS_PARENT_HASH
 from eth.vm.forks.prague.transactions import PragueTransactionBuilder
 
 from ledger.chain import EmbeddedChain, EngineProfile, Node, RpcError, find_profile
-from services.lab.demo.existing import ExistingChain
+from services.demo.given import ExistingChain
 
 __all__ = ["DEPTH", "FORKING", "Forking", "ForkingChain"]
 

@@ -18,8 +18,8 @@ from ledger.chain import HttpTransport, write_deployment
 from ledger.keys import create_keystore
 from ledger.records import Contract
 from ledger.store import Store
-from services.lab.demo.consortium import Consortium, found_consortium
-from services.lab.demo.plant import Plant, build_gtin, build_plant, receive
+from services.demo.consortium import Consortium, found_consortium
+from services.demo.plant import Plant, build_gtin, build_plant, receive
 from tests.support.patience import MAX_S
 
 TOKEN = "canary-token-" + "7" * 32

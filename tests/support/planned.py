@@ -15,7 +15,7 @@ from ledger.plans.problem import build_problem
 from ledger.records import AcceptOrder, Anchor, Gate, OpenStream, OrderTerms, PlaceOrder, RegisterMachine
 from ledger.store import Book, Rows
 from ledger.store.rows import StreamRow
-from services.lab.demo.consortium import Company, hash_of
+from services.demo.consortium import Company, hash_of
 from services.planning.books import find_capability
 from services.planning.calendar import Grid, parse_calendar
 from services.planning.calls import build_job

@@ -22,15 +22,14 @@ from services.access.people.openid import Provider
 from services.access.people.people import People
 from services.access.people.roles import PersonRole
 from services.audit import AuditLog
+from services.demo.consortium import Company, found_consortium, hash_of
+from services.demo.delivery import deliver_parts, inspect_parts
+from services.demo.plant import build_plant
+from services.demo.production import Job, Line, make_parts, place_orders
 from services.documents import Documents, KeyRing
 from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
 from services.gateway.http.policy import Auth
 from services.interop.digital_link import build_part_link
-from services.lab.demo.consortium import Company, found_consortium, hash_of
-from services.lab.demo.delivery import deliver_parts
-from services.lab.demo.inspection import inspect_parts
-from services.lab.demo.plant import build_plant
-from services.lab.demo.production import Job, Line, make_parts, place_orders
 from services.portal import Proofs
 from services.serving.server import build_server, listen
 from services.store import open_store

@@ -23,7 +23,7 @@ from ledger.records import AcceptKey, Admit, Contract, Gate, Record, SetNameKey
 from ledger.store import Store
 from ledger.store.outbox import Outbox
 from ledger.submit import Submitter
-from services.lab.demo.consortium import COMPANIES, Company, Consortium
+from services.demo.consortium import COMPANIES, Company, Consortium
 from tests.support.bundle_world import NOTHING, BundleWorld
 from tests.support.requirements import ROOT
 

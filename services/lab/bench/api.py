@@ -48,13 +48,13 @@ from ledger.store.rows import (
     StreamRow,
 )
 from ledger.submit import Submitter
+from services.demo.consortium import Consortium, found_consortium
+from services.demo.delivery import inspect_parts
+from services.demo.plant import build_plant
+from services.demo.processes import held_port, wait_for
+from services.demo.production import make_parts, place_orders
 from services.handover.envelope import MEDIA_TYPE
 from services.lab.cluster import running_cluster
-from services.lab.demo.consortium import Consortium, found_consortium
-from services.lab.demo.inspection import inspect_parts
-from services.lab.demo.plant import build_plant
-from services.lab.demo.production import make_parts, place_orders
-from services.lab.processes import held_port, wait_for
 from services.settings import SETTINGS_FILE, read_settings
 from services.store import open_store
 

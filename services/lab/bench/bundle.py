@@ -40,7 +40,7 @@ from ledger.seals import SealedHeader, collect_seals, verify_seals
 from ledger.store import Store
 from ledger.trust import BelievedBlock
 from ledger.verify import verify_bundle
-from services.lab.demo.consortium import NOTHING, Company, Consortium, found_consortium, hash_of
+from services.demo.consortium import NOTHING, Company, Consortium, found_consortium, hash_of
 from services.store import open_store
 
 __all__ = ["BundleFigures", "grow_part", "measure_bundle", "measure_seals"]

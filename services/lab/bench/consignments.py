@@ -19,8 +19,8 @@ from ledger.records import (
     Statement,
     Verdict,
 )
-from services.lab.demo.consortium import NOTHING, Company, Consortium
-from services.lab.demo.plant import PIECE
+from services.demo.consortium import NOTHING, Company, Consortium
+from services.demo.plant import PIECE
 
 __all__ = ["GATED_PARTS", "SAMPLED_LOTS", "measure_consignment"]
 

@@ -30,13 +30,12 @@ from ledger.store import Store
 from quality import Inference
 from quality.digest import INPUT_TAG, ZERO
 from quality.inputs import VALUE_BYTES
+from services.demo.consortium import found_consortium
+from services.demo.delivery import deliver_parts, inspect_parts
+from services.demo.given import choose_options
+from services.demo.plant import build_plant
+from services.demo.production import Line, make_parts, place_orders
 from services.lab.bench.published import CLASSES, Secrets, collect_published, collect_secrets
-from services.lab.demo.configured import choose_options
-from services.lab.demo.consortium import found_consortium
-from services.lab.demo.delivery import deliver_parts
-from services.lab.demo.inspection import inspect_parts
-from services.lab.demo.plant import build_plant
-from services.lab.demo.production import Line, make_parts, place_orders
 from services.products import Catalogue
 from services.store import open_store
 

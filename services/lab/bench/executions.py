@@ -20,8 +20,8 @@ from quality.errors import QualityError
 from quality.evaluate import load_evaluator
 from quality.inputs import MAX_FIXED, pack_window
 from quality.network.plain import quantise_row
+from services.demo.consortium import NOTHING, found_consortium
 from services.lab.bench.inferences import SIZES, build_network, evaluation_data, read_code
-from services.lab.demo.consortium import NOTHING, found_consortium
 from services.store import open_store
 
 __all__ = ["Agreement", "answer_by_evaluators", "compare_executions", "draw_windows"]

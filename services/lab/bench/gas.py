@@ -75,10 +75,10 @@ from ledger.records import (
     WaiveGate,
     WithdrawCustody,
 )
+from services.demo.consortium import NOTHING, Company, Consortium, found_consortium
+from services.demo.plant import PIECE, Plant, build_plant
 from services.lab.bench.consignments import measure_consignment
 from services.lab.bench.inferences import measure_inferences
-from services.lab.demo.consortium import NOTHING, Company, Consortium, found_consortium
-from services.lab.demo.plant import PIECE, Plant, build_plant
 from services.store import open_store
 
 __all__ = ["BATCH", "measure_gas"]

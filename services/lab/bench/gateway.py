@@ -26,10 +26,10 @@ from pathlib import Path
 from ledger.errors import InputError
 from ledger.index import Follower
 from services.access import Scope, new_api_key
+from services.demo.consortium import found_consortium
+from services.demo.processes import held_port, wait_for
 from services.lab.bench.bundle import grow_part
 from services.lab.bench.http_load import cpu_s
-from services.lab.demo.consortium import found_consortium
-from services.lab.processes import held_port, wait_for
 from services.settings import SETTINGS_FILE
 from services.store import open_store
 

@@ -37,8 +37,8 @@ from quality import Decision, Dense, Network, Scale, build_model, model_digest
 from quality import Inference as Inspected
 from quality.inputs import MAX_FIXED, pack_window, unpack_window
 from quality.network.plain import infer_row, quantise_row
+from services.demo.consortium import NOTHING, Company, Consortium
 from services.inspections.statements import InspectedEntry
-from services.lab.demo.consortium import NOTHING, Company, Consortium
 
 __all__ = ["SIZES", "build_network", "evaluation_data", "measure_inferences", "read_code"]
 

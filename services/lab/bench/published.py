@@ -29,8 +29,8 @@ from ledger.store import Book, Rows
 from ledger.store.book_rows import DocumentRow, IdentityRow
 from ledger.store.rows import AnchorRow, CertificateRow, RecordHistoryRow, RecordRow
 from quality import Inference
+from services.demo.production import Line
 from services.inspections.statements import InspectedEntry, to_model_verdict
-from services.lab.demo.production import Line
 
 __all__ = ["CLASSES", "Secrets", "collect_published", "collect_secrets"]
 

@@ -26,8 +26,8 @@ from ledger.chain import Deployment, write_deployment
 from ledger.errors import SettingsError, SubmitError
 from quality import to_fixed
 from quality.forda import load_ford_a_test
-from services.lab.demo.consortium import found_consortium
-from services.lab.demo.plant import build_gtin, build_plant, receive
+from services.demo.consortium import found_consortium
+from services.demo.plant import build_gtin, build_plant, receive
 from services.lab.faults.chains import ChainProcess, stop_process
 from services.store import open_store
 

@@ -27,6 +27,7 @@ from ledger.index import Follower
 from ledger.names import derive_identity
 from ledger.records import Item, OfferCustody, ReceiveLot
 from ledger.store import Book, Rows
+from services.demo.consortium import Company, Consortium, found_consortium, hash_of
 from services.directory.recipient_keys import sign_statement
 from services.directory.repository import DirectoryEntryRow
 from services.documents.key_files import create_recipient_key
@@ -35,7 +36,6 @@ from services.handover.deliveries import Deliveries, State
 from services.handover.dispatcher import HandoverDispatcher
 from services.handover.receiving import Receiver
 from services.handover.repository import HandoverRepository
-from services.lab.demo.consortium import Company, Consortium, found_consortium, hash_of
 from services.lab.faults.ledger_check import LedgerCheck, Outcome
 from services.serving.logs import build_logger
 from services.serving.server import listen, serve

@@ -31,7 +31,7 @@ from ledger.records import (
 )
 from ledger.store import Store
 from quality.digest import Inference
-from services.lab.demo.consortium import COMPANIES, Company, found_consortium
+from services.demo.consortium import COMPANIES, Company, found_consortium
 from tests.support.bundle_world import NOTHING, BundleWorld, hash_of
 from tests.support.copies import Template
 

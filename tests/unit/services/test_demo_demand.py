@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from services.lab.demo.demand import COMING, SCORED, WEEKS, Demand, forecast_demand
+from services.demo.demand import COMING, SCORED, WEEKS, Demand, forecast_demand
 from services.planning.forecast.document import parse_forecast
 from services.planning.forecast.weeks import begin_s, week_text
 from services.products.loading import Catalogue

@@ -8,8 +8,7 @@ import pytest
 
 from ledger.errors import InputError
 from ledger.products import Product
-from services.lab.demo.calendars import write_calendar
-from services.lab.demo.given import Given, read_given
+from services.demo.given import Given, read_given, write_calendar
 from services.planning.calendar import parse_calendar
 from services.products import Catalogue
 

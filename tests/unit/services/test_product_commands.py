@@ -25,8 +25,7 @@ from ledger.products import (
     parse_product,
     verify_order_document,
 )
-from services.lab.demo.configured import choose_options
-from services.lab.demo.factories import MARKED, build_factories
+from services.demo.given import MARKED, build_factories, choose_options
 from services.products import FOLDER, Catalogue
 from tests.support.command_line import Runner
 

@@ -8,10 +8,10 @@ import os
 import sys
 from pathlib import Path
 
+from services.demo.processes import leaving_on_signals
 from services.lab.bench.table.report import HEADS, build_json, build_lines, build_markdown, join_rows
 from services.lab.bench.table.rows import ROWS
 from services.lab.bench.table.runner import Outcome, measure_here, run_rows
-from services.lab.ending import leaving_on_signals
 from services.output import json_format, print_document, print_table, warn
 
 _PAGE = Path(__file__).parents[1] / "TABLE.md"

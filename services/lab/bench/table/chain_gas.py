@@ -9,11 +9,11 @@ from pathlib import Path
 from ledger.evidence import EvidenceLog
 from ledger.ids import SubjectKind
 from ledger.records import Anchor, OpenStream
+from services.demo.consortium import Consortium, found_consortium, hash_of
+from services.demo.plant import build_plant
 from services.lab.bench.gas import measure_gas
 from services.lab.bench.table.declared import Figure, Measured
 from services.lab.bench.table.sides import ROOT, MissingPeerError, open_side, peer_python
-from services.lab.demo.consortium import Consortium, found_consortium, hash_of
-from services.lab.demo.plant import build_plant
 from services.lab.faults.chains import running_chain
 from services.store import open_store
 

@@ -59,7 +59,7 @@ def measure_demo() -> Measured:
     """CPU time a record of `millmark demo --fast`, without what its imports take."""
     with tempfile.TemporaryDirectory(prefix="millmark-bench-") as name:
         file = Path(name) / "demo.json"
-        started = _run((sys.executable, "-c", "import services.lab.demo.run, services.commands, services.cli"))
+        started = _run((sys.executable, "-c", "import services.demo.run, services.commands, services.cli"))
         used = _run((*_MILLMARK, "demo", "--fast", "--out", str(Path(name) / "out"), "--json", str(file)))
         records = sum(json.loads(file.read_text())["records"].values())
     return Measured({

@@ -32,8 +32,8 @@ from ledger.store.rows import AnchorRow, AssignmentRow, NoteRow
 from quality import build_model
 from quality.drift import build_reference
 from quality.inputs import pack_window
+from services.demo.consortium import hash_of
 from services.gateway.recording.setpoints import find_setpoint_answer
-from services.lab.demo.consortium import hash_of
 from services.planning.feedback.inbox_desk import InboxDesk
 from services.planning.feedback.repository import CauseRow, FeedbackRepository, State
 from services.planning.feedback.rules import Outcome, Step

@@ -23,7 +23,7 @@ from ledger.records import (
     TransformationKind,
     TransformLots,
 )
-from services.lab.demo.consortium import hash_of
+from services.demo.consortium import hash_of
 from tests.support.apart import Apart, found_apart
 from tests.support.bundle_world import NOTHING, PIECE
 

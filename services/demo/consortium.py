@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import itertools
 import json
+import secrets
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from ledger.canonical import Json
-from ledger.chain import Chain, Deployment, EmbeddedChain, Node, Transport, deploy, find_profile
+from ledger.chain import Chain, Deployment, EmbeddedChain, Node, Transport, call_data, deploy, find_profile
 from ledger.claims import build_claims
+from ledger.errors import SubmitError
 from ledger.ids import Identity, SubjectKind, identifier_hash
 from ledger.keys import LocalSigner
-from ledger.names import derive_identity
+from ledger.names import NameKey, derive_identity
 from ledger.records import AcceptKey, Admit, Record, Role, SetNameKey
 from ledger.store import Book, Store
-from ledger.store.outbox import Outbox
+from ledger.store.outbox import UNMINED, Outbox, OutboxState, QueuedRecord
 from ledger.submit import Submitter
-from services.lab.demo.company import Company, Desk
-from services.lab.demo.existing import ExistingChain
-from services.lab.demo.queued import Queued
-
-__all__ = ["COMPANIES", "VALIDATORS", "Company", "Consortium", "Desk", "found_consortium"]
+from services.demo.given import ExistingChain
 
 NOTHING = bytes(32)
 COMPANIES = (
@@ -35,8 +34,6 @@ COMPANIES = (
     ("Vector Auditing", Role.AUDITOR),
     ("Swift Freight", Role.CARRIER | Role.COORDINATOR),
 )
-
-
 VALIDATORS = 4
 """How many keys seal the embedded chain's blocks: one for each of the first companies, all of them in one process."""
 
@@ -345,3 +342,99 @@ def _admit(consortium: Consortium, companies: Sequence[tuple[str, Role]], signer
         consortium.await_mined()
     with consortium.store.transaction() as connection:
         Book(connection).set_names({company.number: company.name for company in consortium.companies})
+
+
+class Desk(Protocol):
+    """Where a company's records are queued, and how to wait for them."""
+
+    def submit(self, records: Sequence[tuple[str, Record]]) -> list[int]: ...
+    def begin(self) -> None: ...
+    def await_mined(self, ids: Sequence[int]) -> None: ...
+    def await_final(self, ids: Sequence[int]) -> None: ...
+    def drain(self) -> None: ...
+
+
+@dataclass(slots=True)
+class Company:
+    """A participant, with its key, its store and its submitter."""
+
+    name: str
+    number: int
+    signer: LocalSigner
+    submitter: Desk
+    store: Store
+    """Its outbox and its private book."""
+    name_seed: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
+
+    @property
+    def name_key(self) -> NameKey:
+        return NameKey(self.name_seed)
+
+
+_AT_ONCE = 500
+"""Records in one question to the outbox."""
+_WAITING = (OutboxState.QUEUED, *UNMINED)
+_DONE = (OutboxState.MINED, OutboxState.FINAL)
+
+
+@dataclass(slots=True, eq=False)
+class Queued:
+    """Records of one company, in the order in which they were queued."""
+
+    company: Company
+    ids: list[int]
+    """In the company's outbox."""
+    _build: Callable[[], Sequence[Record]] | None = None
+    """Builds records that name others, from what these are now; None if they name none."""
+
+    def records(self) -> list[QueuedRecord]:
+        """As the outbox has them now."""
+        outbox, found = Outbox(self.company.store), dict[int, QueuedRecord]()
+        for start in range(0, len(self.ids), _AT_ONCE):
+            found |= outbox.among(self.ids[start : start + _AT_ONCE])
+        return [found[number] for number in self.ids]
+
+    def sequences(self) -> list[int]:
+        """Those that the ledger gave them, final if their blocks are. Raises SubmitError naming the first record that
+        is in no block."""
+        sequences = []
+        for one in self.records():
+            if one.state not in _DONE or one.sequence is None:
+                raise SubmitError(f"{self.company.name}: {one.kind} is {one.state}: {one.error}")
+            sequences.append(one.sequence)
+        return sequences
+
+    def is_waiting(self) -> bool:
+        """Whether one of them is in no block, and may still come into one."""
+        return any(one.state in _WAITING for one in self.records())
+
+    def has_failed(self) -> bool:
+        """Whether the ledger refused one of them."""
+        return any(one.state is OutboxState.FAILED for one in self.records())
+
+    def queue_again(self, next_key: Callable[[], str]) -> None:
+        """Queue those again that were refused. Where one names another record by a sequence that this one does not have
+        any more, it is cancelled, and one with the right sequence takes its place."""
+        outbox, failed = Outbox(self.company.store), self._failed()
+        same = [one.idempotency_key for _, one, record in failed if record is None or call_data(record) == one.payload]
+        outbox.resume(same)
+        for place, one, record in failed:
+            if record is not None and one.idempotency_key not in same:
+                outbox.cancel([one.idempotency_key])
+                [self.ids[place]] = self.company.submitter.submit([(next_key(), record)])
+
+    def _failed(self) -> list[tuple[int, QueuedRecord, Record | None]]:
+        """Place, what was refused, and what it would be now, where it names others."""
+        found = self.records()
+        built: Sequence[Record | None] = self._build() if self._build else [None] * len(found)
+        pairs = enumerate(zip(found, built, strict=True))
+        return [(place, one, record) for place, (one, record) in pairs if one.state is OutboxState.FAILED]
+
+    def verify_names(self) -> None:
+        """Raises SubmitError if one names another record than it should. All are in final blocks, and what they name
+        is."""
+        if self._build is None:
+            return
+        for one, record in zip(self.records(), self._build(), strict=True):
+            if one.payload != call_data(record):
+                raise SubmitError(f"{self.company.name}: {one.kind} {one.sequence} names another record than it should")

@@ -31,16 +31,21 @@ from ledger.records import (
     TransformLots,
     Verdict,
 )
-from services.lab.demo.configured import choose_options
-from services.lab.demo.consortium import NOTHING, Company, Consortium, hash_of
-from services.lab.demo.factories import find_supplies
-from services.lab.demo.given import Wanted
-from services.lab.demo.marking import build_marks, find_letter, find_material
-from services.lab.demo.meters import Footprints, Measured, build_table
-from services.lab.demo.plant import GRAM, PIECE, PREFIX, Machine, Plant, build_gtin, receive, with_check_digit
-from services.lab.demo.queued import Queued
-
-__all__ = ["Interruption", "Job", "Line", "hand_over", "make_parts", "place_orders", "rework_parts"]
+from services.demo.consortium import NOTHING, Company, Consortium, Queued, hash_of
+from services.demo.given import Wanted, build_marks, choose_options, find_letter, find_material, find_supplies
+from services.demo.plant import (
+    GRAM,
+    PIECE,
+    PREFIX,
+    Footprints,
+    Machine,
+    Measured,
+    Plant,
+    build_gtin,
+    build_table,
+    receive,
+    with_check_digit,
+)
 
 GTIN_OTHERWISE = build_gtin("09999")
 """GTIN of pieces of a product that states none."""
@@ -134,21 +139,16 @@ def place_orders(consortium: Consortium, plant: Plant, count: int, now: int, wan
 def _order(consortium: Consortium, plant: Plant, index: int, wanted: Wanted, now: int, steps: int) -> Job:
     name = f"{ORDER_LINK}{index + 1:04d}"
     made, due_s = wanted.made, wanted.due_s or DUE_S + index % steps * DUE_STEP_S
-    terms = _terms(consortium, plant, made, now + due_s)
-    return Job(index, consortium.name(SubjectKind.ORDER, consortium.buyer, name), made, terms)
-
-
-def _terms(consortium: Consortium, plant: Plant, made: Configuration, due_at: int) -> OrderTerms:
-    claims = consortium.document(consortium.buyer, build_order_document(made))
-    return OrderTerms(
+    terms = OrderTerms(
         operations=len(made.operations),
         coordinator=consortium.coordinator.number,
         gates=(Gate(consortium.inspector.number, plant.model),),
-        due_at=due_at,
+        due_at=now + due_s,
         quantity=1,
         unit=PIECE,
-        claims_root=claims,
+        claims_root=consortium.document(consortium.buyer, build_order_document(made)),
     )
+    return Job(index, consortium.name(SubjectKind.ORDER, consortium.buyer, name), made, terms)
 
 
 class Interruption(Protocol):

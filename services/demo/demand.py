@@ -23,11 +23,11 @@ from ledger.products import Configuration, Product, build_order_document
 from ledger.records import Anchor, OpenStream, OrderTerms, PlaceOrder
 from ledger.store import Rows
 from ledger.store.rows import StreamRow
+from services.demo.consortium import COMPANIES, NOTHING, Company, Consortium, found_consortium, hash_of
+from services.demo.given import choose_options
+from services.demo.home import JOURNAL, clear_home, database_of, write_home
+from services.demo.plant import PIECE
 from services.devchain import JournaledChain
-from services.lab.demo.configured import choose_options
-from services.lab.demo.consortium import COMPANIES, NOTHING, Company, Consortium, found_consortium, hash_of
-from services.lab.demo.home import JOURNAL, clear_home, database_of, write_home
-from services.lab.demo.plant import PIECE
 from services.planning.forecast.document import ForecastDocument
 from services.planning.forecast.history import History
 from services.planning.forecast.making import make_forecast
@@ -45,8 +45,6 @@ from services.planning.forecast.weeks import WEEK_S, begin_s, week_of, week_text
 from services.planning.sealing import OwnStream
 from services.products import Catalogue
 from services.store import open_store
-
-__all__ = ["Demand", "forecast_demand"]
 
 WEEKS, SCORED, COMING = 30, 10, 13
 """Whole weeks of orders; the last ones of them, by which the earlier forecast is scored; weeks that are forecast."""

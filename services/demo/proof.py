@@ -40,8 +40,6 @@ from ledger.store import Store
 from ledger.trust import BelievedBlock, Trusted, TrustFile, Validator, Validators
 from ledger.verify import Report, VerificationError, verify_bundle
 
-__all__ = ["BUNDLE", "TRUST", "Proof", "Refusal", "prove_part"]
-
 BUNDLE, TRUST = "part.bundle", "trust.json"
 _EVERYTHING = Disclosing(names=True, fields=((),), entries=True, inferences=True)
 _OPTIONS = ("specification", "options")

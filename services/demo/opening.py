@@ -14,14 +14,12 @@ import httpx
 
 from ledger.chain import HttpTransport, Node
 from ledger.errors import ChainError, MillmarkError, SettingsError
+from services.demo.home import Finished, Place, read_finished
+from services.demo.life import LOG
+from services.demo.processes import start_command, stop_commands
 from services.devchain import check_unused
-from services.lab.demo.gateways import Finished, Place, read_finished
-from services.lab.demo.life.companies import LOG
-from services.lab.processes import start_command, stop_commands
 from services.serving.server import listen_at_all
 from services.settings import Settings
-
-__all__ = ["Opened", "open_demo"]
 
 _READY_S, _LOOK_S, _ANSWER_S = 180.0, 0.1, 5.0
 _MOST_SAID = 1 << 16

@@ -28,19 +28,17 @@ from typing import TypeVar
 import httpx
 
 from ledger.canonical import Json, to_hex
-from ledger.errors import MillmarkError, NotFoundError, SubmitError
+from ledger.errors import MillmarkError, SubmitError
 from ledger.keys import LocalSigner, write_private
 from ledger.records import Item, ProposeKey, Role, Verdict
 from ledger.store import Book, Connection, Rows
 from ledger.store.outbox import Outbox, OutboxState
 from ledger.store.rows import CertificateRow
-from services.lab.demo.consortium import Company
-from services.lab.demo.life.companies import Life
-from services.lab.demo.life.homes import Home
-from services.lab.demo.plant import Plant
-from services.lab.processes import run_command, wait_for
-
-__all__ = ["EdgeBox", "start_node"]
+from services.demo.consortium import Company
+from services.demo.delivery import model_bytes
+from services.demo.life import Home, Life
+from services.demo.plant import Plant
+from services.demo.processes import run_command, wait_for
 
 T = TypeVar("T")
 _STREAM, _FIELD = "bench", "samples"
@@ -199,7 +197,7 @@ def start_node(stack: ExitStack, life: Life, plant: Plant) -> EdgeBox:
     folder.mkdir(mode=0o700)
     write_private(folder / _KEY, signer.unsafe_secret().hex().encode())
     write_private(folder / _TOKEN, token.encode())
-    (folder / _MODEL).write_bytes(_model(inspector, plant))
+    (folder / _MODEL).write_bytes(model_bytes())
     config = folder / _CONFIG
     config.write_text(_settings(life, home, plant))
     _register(life, inspector, home, signer, folder)
@@ -207,15 +205,6 @@ def start_node(stack: ExitStack, life: Life, plant: Plant) -> EdgeBox:
     url, headers = f"http://127.0.0.1:{life.node_port}", {"Authorization": f"Bearer {token}"}
     client = stack.enter_context(httpx.Client(base_url=url, headers=headers, timeout=_ANSWER_S, trust_env=False))
     return EdgeBox(inspector, plant, config, signer.address, process, client, life.node_port)
-
-
-def _model(inspector: Company, plant: Plant) -> bytes:
-    """The model's bytes, as the inspector keeps them. Raises NotFoundError."""
-    with inspector.store.reading() as connection:
-        kept = Book(connection).model(plant.inspector.model_digest)
-    if kept is None:
-        raise NotFoundError(f"{inspector.name} does not have the bytes of model {plant.model}")
-    return kept.content
 
 
 def _register(life: Life, inspector: Company, home: Home, signer: LocalSigner, folder: Path) -> None:

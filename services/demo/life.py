@@ -1,12 +1,15 @@
 """Founds the demonstration's consortium as in life, and keeps its programs running.
 
-The chain, the gateways and the inspector's node (`life.node`) are processes. This process only does what people and
+The chain, the gateways and the inspector's node (`node`) are processes. This process only does what people and
 other programs of each company do: it queues records and writes to the private book in that company's own database, and
 its gateway does the rest.
 """
 
 from __future__ import annotations
 
+import json
+import secrets
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -14,23 +17,36 @@ from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from ledger.chain import Chain, HttpTransport, Node, deploy, find_profile, write_deployment
-from ledger.errors import ChainUnreachableError, MillmarkError, SubmitError
-from ledger.records import Contract, Record
+import httpx
+
+from ledger.chain import Chain, Deployment, HttpTransport, Node, deploy, find_profile, write_deployment
+from ledger.errors import ChainUnreachableError, MillmarkError, SettingsError, SubmitError
+from ledger.keys import LocalSigner, write_private
+from ledger.records import Contract, Record, Role
 from ledger.store import Registry, Store
 from ledger.store.outbox import Outbox
 from ledger.submit import Submitter, build_entry
-from services.directory import DirectoryRepository
+from services.demo.consortium import COMPANIES, VALIDATORS, Company, Consortium
+from services.demo.given import ExistingChain
+from services.demo.home import (
+    DISCLOSE,
+    FINISHED,
+    FORECASTING,
+    FORECASTS,
+    JOURNAL,
+    ROLES,
+    Place,
+    check_forecasts,
+    settings_of,
+)
+from services.demo.processes import held_port, run_command, start_command, stop_commands, wait_for
+from services.devchain import discard_journal
+from services.directory import DirectoryEntry, DirectoryRepository, sign_statement
+from services.documents.key_files import create_recipient_key, read_recipient_key
 from services.handover.repository import HandoverRepository, count_handovers
-from services.home import Layout
-from services.lab.demo.consortium import COMPANIES, VALIDATORS, Company, Consortium
-from services.lab.demo.existing import ExistingChain
-from services.lab.demo.home import JOURNAL, settings_of
-from services.lab.demo.life.homes import Home, make_company_home, make_operator_home
-from services.lab.processes import held_port, run_command, start_command, stop_commands, wait_for
+from services.home import AdmissionRequest, Layout
+from services.settings import SETTINGS_FILE, build_origin
 from services.store import open_store
-
-__all__ = ["Life", "found_in_life"]
 
 _PAUSE_S = 0.05
 _CHAIN_PORT, _BUYER_PORT, _OTHER_PORTS = 8601, 8600, range(8610, 8620)
@@ -236,3 +252,149 @@ def _await_names(life: Life) -> None:
 def _sees_all(store: Store) -> bool:
     with store.reading() as connection:
         return len(DirectoryRepository(connection).entries()) == len(COMPANIES)
+
+
+_DATABASE = "sqlite:///millmark.sqlite"
+_OPERATOR = "operator"
+_FOLLOW_S = 2.0
+"""How often a gateway looks for new blocks: others wait for what it shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """A folder, and who runs it."""
+
+    name: str
+    folder: Path
+    port: int
+    signer: LocalSigner
+    name_seed: bytes
+
+    @property
+    def url(self) -> str:
+        return build_origin("localhost", self.port, tls=False)
+
+    @property
+    def database_url(self) -> str:
+        return _DATABASE.replace("sqlite:///", f"sqlite:///{self.folder}/")
+
+
+def clear_homes(folder: Path) -> None:
+    """Creates the folder, or deletes the homes of an earlier demonstration's companies in it, and nothing else: that of
+    the forecasts is cleared by itself.
+
+    Raises SettingsError if there are other files, or if a gateway still runs on the chain or on that of the forecasts.
+    """
+    check_forecasts(folder)
+    discard_journal(folder / _OPERATOR / JOURNAL)  # first: its lock shows whether a gateway still uses the chain
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        found = sorted(path.name for path in folder.iterdir() if path.name != FORECASTS)
+        if found and not (folder / _OPERATOR / SETTINGS_FILE).exists():
+            raise SettingsError(
+                f"{folder} contains files that are not from a demo ({found[0]})", hint="name another folder with --out"
+            )
+        (folder / FINISHED).unlink(missing_ok=True)
+        for name in found:
+            if (folder / name / SETTINGS_FILE).exists():
+                shutil.rmtree(folder / name)
+    except OSError as error:
+        raise SettingsError(f"{folder} cannot be made empty: {error}", hint="name another folder") from error
+
+
+def make_operator_home(folder: Path, port: int, chain: Mapping[str, str]) -> Home:
+    """The operator's home, complete but for the deployment. `chain`: the settings by which it finds the chain."""
+    home = _make(folder / _OPERATOR, "the operator", port)
+    write_settings(home, {**chain, "operator_signer": "file:owner.key"})
+    write_private(home.folder / "owner.key", home.signer.unsafe_secret().hex().encode())
+    return home
+
+
+def make_company_home(
+    folder: Path,
+    name: str,
+    roles: Role,
+    port: int,
+    chain: Mapping[str, str],
+    deployment: Deployment,
+    operator: Home,
+) -> Home:
+    """A company's home, with the request that the operator admits it by."""
+    home = _make(folder / name.lower().replace(" ", "-"), name, port)
+    layout = Layout(home.folder)
+    write_private(home.folder / "company.key", home.signer.unsafe_secret().hex().encode())
+    write_private(home.folder / "names.key", home.name_seed.hex().encode())
+    create_recipient_key(layout.recipient_key)
+    write_deployment(layout.deployment, deployment)
+    write_settings(
+        home,
+        {
+            **chain,
+            "gateway_signer": "file:company.key",
+            "gateway_name_keys": ["file:names.key"],
+            "recipient_key": layout.recipient_key.name,
+            "directory_url": operator.url,
+            "passport_disclose": list(DISCLOSE),
+            # The demonstration looks itself, so that things happen in one order.
+            "gateway_feedback": False,
+        },
+    )
+    public_key = read_recipient_key(layout.recipient_key).public_key().public_bytes_raw()
+    chain_id, ledger = deployment.chain_id, deployment.ledger
+    statement = sign_statement(chain_id, ledger, public_key, int(time.time()), home.signer)
+    entry = DirectoryEntry(0, name, None, home.url, statement)
+    layout.request.write_bytes(AdmissionRequest(chain_id, ledger, home.signer.address, roles, entry).to_bytes())
+    return home
+
+
+def _make(folder: Path, name: str, port: int) -> Home:
+    Layout(folder).create_folder()
+    return Home(name, folder, port, LocalSigner.generate(), secrets.token_bytes(32))
+
+
+def write_settings(home: Home, more: Mapping[str, str | int | Sequence[str]]) -> None:
+    """Writes the settings file of a home."""
+    common: dict[str, str | int | float] = {
+        "database": _DATABASE,
+        "gateway_port": home.port,
+        "follow_interval_s": _FOLLOW_S,
+    }
+    text = "".join(f"{name} = {json.dumps(value)}\n" for name, value in {**common, **more}.items())
+    (home.folder / SETTINGS_FILE).write_text(text)
+
+
+_TIMEOUT_S = 30.0
+
+
+def fetch_passport(life: Life, code: str) -> int:
+    """Stops all gateways but the buyer's, and reads a part's passport there, by the link in the code on the part.
+
+    Returns the number of bytes. Raises MillmarkError if the gateway does not serve it.
+    """
+    life.stop_all_but([life.buyer_home])
+    answer = httpx.get(code, timeout=_TIMEOUT_S, follow_redirects=True, trust_env=False)
+    if answer.status_code != httpx.codes.OK:
+        raise MillmarkError(
+            f"the buyer's gateway answered {answer.status_code} for the passport", hint="see its gateway.log"
+        )
+    return len(answer.content)
+
+
+def leave_homes(life: Life) -> tuple[Place, ...]:
+    """Prepares the homes to be opened later, without this process, and returns the gateways that can be started.
+
+    The buyer's runs the chain from now on, if that is the demonstration's own; people act as the operator at the
+    operator's.
+    """
+    if life.journal is not None:
+        journal = f"../{life.operator.folder.name}/{life.journal.name}"
+        _add_setting(life.buyer_home, "devchain_journal", journal)
+    # Not before: this process recorded with the operator's key itself, and a key has one sender.
+    _add_setting(life.operator, "gateway_operates", True)
+    homes = *life.homes, life.operator
+    return (*(Place(one.folder.name, one.name, ROLES.get(one.folder.name, "")) for one in homes), FORECASTING)
+
+
+def _add_setting(home: Home, name: str, value: str | bool) -> None:
+    path = home.folder / SETTINGS_FILE
+    path.write_text(f"{path.read_text()}{name} = {json.dumps(value)}\n")

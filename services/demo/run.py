@@ -21,32 +21,40 @@ from ledger.store import Store
 from quality import to_fixed
 from quality.data import Table
 from quality.labels import find_defects
+from services.demo.consortium import VALIDATORS, Consortium, found_consortium
+from services.demo.delivery import (
+    deliver_parts,
+    find_failing,
+    inspect_parts,
+    load_windows,
+    measure_accuracy,
+    model_bytes,
+    pick_windows,
+    sample_components,
+    send_back,
+)
+from services.demo.demand import forecast_demand
+from services.demo.drifting import watch_machine
+from services.demo.given import ExistingChain, Given, build_factories, read_given
+from services.demo.home import (
+    FORECASTING,
+    FORECASTS,
+    JOURNAL,
+    Place,
+    clear_home,
+    database_of,
+    write_finished,
+    write_home,
+)
+from services.demo.life import clear_homes, fetch_passport, found_in_life, leave_homes
+from services.demo.node import start_node
+from services.demo.planning import Failure, Planning, call_for_offers, choose_offers
+from services.demo.plant import InspectorNode, Plant, build_plant
+from services.demo.production import Interruption, Job, Line, make_parts, place_orders, rework_parts
+from services.demo.proof import Proof, prove_part
+from services.demo.report import DemoResult, build_code, build_result, choose_part
 from services.devchain import JournaledChain
-from services.lab.demo.consortium import VALIDATORS, Consortium, found_consortium
-from services.lab.demo.delivery import deliver_parts
-from services.lab.demo.demand import forecast_demand
-from services.lab.demo.drifting import watch_machine
-from services.lab.demo.existing import ExistingChain
-from services.lab.demo.factories import build_factories
-from services.lab.demo.gateways import FORECASTING, Place, write_finished
-from services.lab.demo.given import Given, read_given
-from services.lab.demo.home import FORECASTS, JOURNAL, clear_home, database_of, write_home
-from services.lab.demo.inspection import inspect_parts, sample_components
-from services.lab.demo.life.companies import found_in_life
-from services.lab.demo.life.finish import fetch_passport, follow_to_the_end, leave_homes
-from services.lab.demo.life.homes import clear_homes
-from services.lab.demo.life.node import start_node
-from services.lab.demo.planning import Planning, call_for_offers, choose_offers
-from services.lab.demo.plant import InspectorNode, Plant, build_plant
-from services.lab.demo.production import Interruption, Job, Line, make_parts, place_orders, rework_parts
-from services.lab.demo.proof import Proof, prove_part
-from services.lab.demo.replanning import Failure
-from services.lab.demo.result import DemoResult, build_code, build_result, choose_part
-from services.lab.demo.troubles import send_back
-from services.lab.demo.windows import find_failing, load_windows, measure_accuracy, model_bytes, pick_windows
 from services.store import open_store
-
-__all__ = ["run_demo", "run_in_life"]
 
 T = TypeVar("T")
 _PORT = 8600
@@ -84,7 +92,7 @@ def run_in_life(
         _tell_of_node(line)
         delivered = clock("waiting for the last hand-overs", life.await_handovers)
         say(f"  {delivered} hand-overs from gateway to gateway")
-        clock("indexing", lambda: follow_to_the_end(life))
+        clock("indexing", lambda: Follower(life.consortium.chain, life.consortium.buyer.store).follow())
         accuracy = clock("measuring the model on every window", lambda: measure_accuracy(line.plant.inspector, table))
         part, home = choose_part(line), life.buyer_home.folder
         code = build_code(part, home)

@@ -15,7 +15,7 @@ import typer
 
 from ledger.chain import find_profile
 from ledger.errors import InputError
-from ledger.keys import Signer, open_signer
+from ledger.keys import open_signer
 from services.output import print_lines, warn
 from services.products import Catalogue
 from services.settings import check_environment
@@ -35,9 +35,9 @@ def register(app: typer.Typer) -> None:
 
 def run_open(output: Output = _OUT) -> None:
     """Start the chain and all gateways of a finished demonstration, and print a link for each role, until Ctrl-C."""
-    from services.lab.demo.opening import open_demo  # noqa: PLC0415 - a web framework, used here only
-    from services.lab.demo.report import describe_links  # noqa: PLC0415 - as above
-    from services.lab.ending import leaving_on_signals  # noqa: PLC0415 - as above
+    from services.demo.opening import open_demo  # noqa: PLC0415 - a web framework, used here only
+    from services.demo.processes import leaving_on_signals  # noqa: PLC0415 - as above
+    from services.demo.report import describe_links  # noqa: PLC0415 - as above
 
     check_environment()
     with leaving_on_signals(), open_demo(output, warn) as opened:
@@ -80,15 +80,15 @@ def run(
     """
     if context.invoked_subcommand is not None:
         return
-    from services.lab.demo.existing import ExistingChain  # noqa: PLC0415  # as below
-    from services.lab.demo.gateways import read_finished  # noqa: PLC0415  # as below
-    from services.lab.demo.report import build_json, print_summary  # noqa: PLC0415 - numpy is optional
-    from services.lab.demo.run import run_demo, run_in_life  # noqa: PLC0415  # the import takes a second
-    from services.lab.ending import leaving_on_signals  # noqa: PLC0415  # as above
+    from services.demo.given import ExistingChain  # noqa: PLC0415  # as below
+    from services.demo.home import read_finished  # noqa: PLC0415  # as below
+    from services.demo.processes import leaving_on_signals  # noqa: PLC0415  # as above
+    from services.demo.report import build_json, print_summary  # noqa: PLC0415 - numpy is optional
+    from services.demo.run import run_demo, run_in_life  # noqa: PLC0415  # the import takes a second
 
     check_environment()  # its last step reads settings, after minutes of work
     made = Catalogue().find(product)
-    payer = None if treasury is None else _open_treasury(treasury, treasury_passphrase_file)
+    payer = open_signer(treasury, passphrase_file=treasury_passphrase_file, prompt=getpass) if treasury else None
     existing = None if chain_url is None else ExistingChain(chain_url, find_profile(engine), payer)
     with leaving_on_signals(), _opened(report) as file:  # before the work, which takes a while
         result = (run_demo if fast else run_in_life)(output, orders, data, warn, made, existing)
@@ -96,10 +96,6 @@ def run(
             file.write(json.dumps(build_json(result), indent=2) + "\n")
     print_lines("")
     print_summary(result, read_finished(output), _program())
-
-
-def _open_treasury(uri: str, passphrase_file: Path | None) -> Signer:
-    return open_signer(uri, passphrase_file=passphrase_file, prompt=getpass)
 
 
 @contextmanager
