@@ -78,8 +78,6 @@ PANELS: Mapping[str, Mapping[str, Sequence[str]]] = {
     "Develop": {
         "services.demo.command": ["demo"],
         "services.commands.chain": ["devchain"],
-        "services.lab.commands.bench": ["bench"],
-        "services.lab.commands.faults": ["faults"],
     },
 }
 """The commands that each module registers, by what they are for, as the help shows them. Running one command imports
@@ -102,7 +100,6 @@ EXTRAS: Mapping[str, str] = {
     "lightgbm": "quality",
     "numpy": "quality",
     "ortools": "planning",
-    "schemathesis": "dev",
     "tensorboardX": "quality",
     "torch": "quality",
 }

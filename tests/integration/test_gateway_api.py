@@ -31,9 +31,9 @@ from services.demo.delivery import inspect_parts
 from services.demo.plant import build_plant
 from services.demo.production import Job, Line, make_parts, place_orders
 from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
-from services.lab.bench.api import measure_api
 from services.serving.server import build_server, listen
 from services.store import open_store
+from tests.bench.api import measure_api
 from tests.support.fake_world import World, build_world
 from tests.support.loopback import running
 from tests.support.patience import MAX_S
@@ -105,7 +105,7 @@ def test_generated_requests_are_answered_as_the_document_says(api_schema: BaseSc
 
 
 def test_every_operation_at_a_real_gateway_on_a_real_chain() -> None:
-    """The short profile of `millmark bench api`."""
+    """The short profile of `scripts/bench api`."""
     found = measure_api(220, 7)
     assert (found.server_errors, found.failures) == (0, [])
     assert found.cases >= 220

@@ -22,7 +22,7 @@ from ledger.store import Book, Rows, Store
 from ledger.store.book_rows import IdentityRow
 from ledger.store.outbox import Outbox
 from ledger.store.rows import RecordRow
-from services.lab import cluster
+from tests.support import cluster
 from tests.support.bundle_chapters import copy_bundle_world
 from tests.support.fake_chain import FakeChain
 from tests.support.growth import Plant

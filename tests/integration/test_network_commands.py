@@ -22,8 +22,8 @@ from ledger.store.outbox import Outbox
 from ledger.submit import Submitter
 from services.cli import app
 from services.devchain import create_devchain
-from services.lab.faults.proxy import FaultProxy, fault_proxy
 from services.text.chain_health import STANDS_REMEDY
+from tests.faults.proxy import FaultProxy, fault_proxy
 from tests.support.copies import copy_chain
 from tests.support.ledger_world import LedgerWorld, build_world, results, verify_once
 from tests.support.loopback import serving

@@ -42,10 +42,10 @@ from services.interop.epcis.event_queries import EventQueries
 from services.interop.epcis.mapping import Known
 from services.interop.epcis.named_queries import NamedQueries, QueryNameTakenError, UnknownQueryError, parse_definition
 from services.interop.epcis.query_parameters import parse_query
-from services.lab import cluster
-from services.lab.bench.epcis import build_batch
-from services.lab.bench.plant_store import draw_plant, write_plant
 from services.store import open_store
+from tests.bench.epcis import build_batch
+from tests.bench.plant_store import draw_plant, write_plant
+from tests.support import cluster
 from tests.support.fake_world import World, build_world
 from tests.support.frozen_writer import HOLDER, KEY, holds
 from tests.support.patience import wait_until

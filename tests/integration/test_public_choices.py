@@ -7,8 +7,8 @@ import pytest
 from ledger.errors import InputError
 from quality.preference import Choices
 from quality.preference.logit import fit_logit
-from services.lab.bench.choice_data import load_choices
-from services.lab.bench.preferences import KNOWN
+from tests.bench.choice_data import load_choices
+from tests.bench.preferences import KNOWN
 
 pytestmark = pytest.mark.integration
 

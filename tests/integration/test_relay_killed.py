@@ -15,8 +15,8 @@ from ledger.store import open_store as open_own
 from ledger.store.outbox import Outbox
 from ledger.submit.lease import Lease
 from ledger.submit.relay import CRASH_POINTS
-from services.lab.faults.crashes import CrashingOutbox, KillPoint
 from services.store import open_store
+from tests.faults.crashes import CrashingOutbox, KillPoint
 from tests.support.ledger_world import NOTHING
 from tests.support.relay_world import RelayWorld, open_relay_world
 

@@ -20,8 +20,8 @@ from ledger.errors import LeaseHeldError, MillmarkError
 from ledger.store import Book, Store
 from ledger.store.outbox import Outbox
 from ledger.submit.lease import Lease
-from services.lab import cluster
 from services.store import open_store
+from tests.support import cluster
 
 __all__ = ["HOLDER", "KEY", "holds"]
 

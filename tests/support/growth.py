@@ -31,7 +31,7 @@ from ledger.records import Gate, TransformationKind, Verdict
 from ledger.store import Store
 from ledger.store.outbox import Entry, Outbox, OutboxState
 from ledger.store.outbox_tables import outbox_attempts, outbox_records, outbox_transactions
-from services.lab import cluster
+from tests.support import cluster
 from tests.support.fake_chain import digest
 from tests.support.fake_ledger import FakeLedger
 from tests.support.stores import copy_database, new_store, on_cluster, prepare_cluster

@@ -19,8 +19,8 @@ from ledger.store import Store
 from services.documents import Documents, KeyRing
 from services.documents.permissions import Mode
 from services.documents.sealed_file import open_sealed
-from services.lab import cluster
 from services.store import open_store
+from tests.support import cluster
 from tests.support.shared_world import CONTENT, OWNER, SharedWorld, build_shared_world
 
 __all__ = ["rotate_side_by_side"]

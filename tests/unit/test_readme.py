@@ -20,7 +20,7 @@ RUN = (ROOT / "services" / "demo" / "RUN.md").read_text()
 DEVELOPMENT = (ROOT / "scripts" / "DEVELOPMENT.md").read_text()
 PAGES = sorted(
     path
-    for folder in (".", "ledger", "quality", "scripts", "services")
+    for folder in (".", "ledger", "quality", "scripts", "services", "tests")
     for path in (ROOT.glob("*.md") if folder == "." else (ROOT / folder).rglob("*.md"))
     if "node_modules" not in path.parts
 )

@@ -19,7 +19,7 @@ from quality.demand.reconcile import reconcile
 from quality.demand.trees import forecast_with_trees
 from quality.errors import InputError
 from quality.notes import Note, read_note
-from services.lab.bench.demand_instances import draw_intermittent, draw_series
+from tests.bench.demand import draw_intermittent, draw_series
 
 SETTING = Setting(4)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.lab.bench.capacities import compare_capacities
+from tests.bench.capacities import compare_capacities
 
 
 def test_an_instance_without_a_plan_on_its_few_windows_is_counted() -> None:

@@ -7,21 +7,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import typer
 from typer.testing import CliRunner
 
 from ledger.errors import InputError
-from services.lab.bench.choice_data import SETS, load_choices
-from services.lab.bench.demand import (
+from tests.bench.choice_data import SETS, load_choices
+from tests.bench.commands import app
+from tests.bench.demand import (
     Competition,
     compare_intermittent,
     compare_regular,
     draw,
+    draw_intermittent,
+    draw_series,
     read_competition,
     read_series,
 )
-from services.lab.bench.demand_instances import draw_intermittent, draw_series
-from services.lab.commands.demand_bench import run_demand
 
 M4 = Path(__file__).parents[4] / "shared" / "corpus" / "demand" / "m4"
 HEAD = "V1,V2,V3,V4\n"
@@ -72,7 +72,7 @@ def test_the_official_naive_figures_are_reproduced_to_three_digits() -> None:
     whole = read_competition(M4 / "Weekly-train.csv", M4 / "Weekly-test.csv", 13)
     assert len(whole.names) == 359
     from quality.demand.members import naive  # noqa: PLC0415 - as above
-    from services.lab.bench.demand import _timed  # noqa: PLC0415 - without the forecasts, which take minutes
+    from tests.bench.demand import _timed  # noqa: PLC0415 - without the forecasts, which take minutes
 
     found = _timed("naive", whole, 1, lambda past: naive(past, 13))
     assert found.mase == pytest.approx(2.777, abs=5e-4)
@@ -94,9 +94,7 @@ def test_the_official_naive_figures_are_reproduced_to_three_digits() -> None:
     ids=["unknown", "no folder", "two sources", "no file", "nothing"],
 )
 def test_a_set_without_its_files_is_refused(tmp_path: Path, words: list[str], said: str) -> None:
-    app = typer.Typer()
-    app.command()(run_demand)
-    found = CliRunner().invoke(app, [word.replace("FOLDER", str(tmp_path)) for word in words])
+    found = CliRunner().invoke(app, ["demand", *[word.replace("FOLDER", str(tmp_path)) for word in words]])
     assert isinstance(found.exception, InputError)
     assert said in str(found.exception)
 
@@ -106,9 +104,7 @@ def test_a_set_has_its_own_horizon_and_seasons(tmp_path: Path) -> None:
     for part, series in (("train", histories), ("test", actual)):
         rows = [f"Q{place},{','.join(map(str, values))}" for place, values in enumerate(series)]
         write(tmp_path, f"Quarterly-{part}.csv", "\n".join([HEAD.strip(), *rows, ""]))
-    app = typer.Typer()
-    app.command()(run_demand)
-    found = CliRunner().invoke(app, ["--set", "Quarterly", "--data", str(tmp_path), "--json"])
+    found = CliRunner().invoke(app, ["demand", "--set", "Quarterly", "--data", str(tmp_path), "--json"])
     assert [one["method"] for one in json.loads(found.stdout)["methods"]][3:] == ["seasonal naive", "naive"]
     errors = [one["mase"] for one in json.loads(found.stdout)["methods"]]
     assert errors[3] != errors[4]  # scaled by, and repeated after, four steps

@@ -11,9 +11,9 @@ import pytest
 from ledger.errors import InputError
 from ledger.provenance import Limits, Trace, recall, sort_lots, trace
 from ledger.store import Lineage, Store
-from services.lab.bench import genealogy
-from services.lab.bench.plant_store import Plant, draw_plant, write_plant
 from services.store import open_store
+from tests.bench import genealogy
+from tests.bench.plant_store import Plant, draw_plant, write_plant
 
 LOTS, SEED = 600, 5
 

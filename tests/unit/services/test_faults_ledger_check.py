@@ -14,12 +14,12 @@ from ledger.index import Follower, follower
 from ledger.store import Store, outbox, outbox_writer
 from ledger.store.outbox import Outbox
 from ledger.submit import Submitter, relay, sender
-from services.lab.faults import node_kills
-from services.lab.faults.kill import STEPS, _plan_kills
-from services.lab.faults.ledger_check import LedgerCheck, check_ledger
-from services.lab.faults.runs import run_faults
-from services.lab.faults.soak import fit_slope, judge_growth
-from services.lab.faults.workload import Event, Site, build_events, found_site
+from tests.faults import node_kills
+from tests.faults.kill import STEPS, _plan_kills
+from tests.faults.ledger_check import LedgerCheck, check_ledger
+from tests.faults.runs import run_faults
+from tests.faults.soak import fit_slope, judge_growth
+from tests.faults.workload import Event, Site, build_events, found_site
 from tests.support.rpc import Line
 from tests.support.stores import new_store
 
@@ -62,7 +62,7 @@ def test_what_is_right_passes(judged: Judged) -> None:
 
 
 def test_a_chain_that_gives_no_block_once_is_asked_again(judged: Judged, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.lab.faults.ledger_check._PAUSE_S", 0)
+    monkeypatch.setattr("tests.faults.ledger_check._PAUSE_S", 0)
     site, chain, store, folder = judged
     events = build_events(2)
     record(site, chain, store, events)
@@ -71,7 +71,7 @@ def test_a_chain_that_gives_no_block_once_is_asked_again(judged: Judged, monkeyp
     line.cut("eth_getBlockByNumber", after=True)
     keys = {event.key for event in events}
     assert check_ledger(site, direct, store, folder, events, keys).passed
-    monkeypatch.setattr("services.lab.faults.ledger_check._ASKING_S", -1)
+    monkeypatch.setattr("tests.faults.ledger_check._ASKING_S", -1)
     line.cut("eth_getBlockByNumber", after=True)
     with pytest.raises(ChainUnreachableError):
         check_ledger(site, direct, store, folder, events, keys)

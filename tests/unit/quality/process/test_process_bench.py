@@ -6,9 +6,9 @@ from typing import cast
 
 import pytest
 
-from quality.benches.process import run_process
-from quality.benches.process_control import run_control
 from quality.errors import InputError
+from tests.bench.quality.process import run_process
+from tests.bench.quality.process_control import run_control
 
 
 def test_what_cannot_be_run_is_left_out_by_name() -> None:

@@ -12,12 +12,12 @@ import pytest
 from ledger.canonical import Json
 from ledger.errors import UnplannableError
 from ledger.store import Store
-from services.lab.bench.planning_instances import generate_plan_file
 from services.planning import attempts
 from services.planning.attempts import Attempt, PlanMaker
 from services.planning.errors import PlanningError
 from services.planning.making_process import Task
 from services.planning.schedule import Made, make_plan
+from tests.bench.planning_instances import generate_plan_file
 from tests.support.patience import wait_until
 from tests.support.plan_world import TIE
 from tests.support.stores import new_store

@@ -10,11 +10,11 @@ import pytest
 
 from ledger.errors import PlanError, UnplannableError
 from ledger.plans.plan import Cause, CauseKind
-from services.lab.bench.planning_instances import generate_plan_file
 from services.planning import making_process
 from services.planning.errors import PlanningError
 from services.planning.making_process import Task, make_apart
 from services.planning.schedule import Made, Replan, make_plan
+from tests.bench.planning_instances import generate_plan_file
 from tests.support.plan_world import TIE, made_file
 
 

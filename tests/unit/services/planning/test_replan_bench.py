@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.lab.bench.replanning import compare_replans
+from tests.bench.replanning import compare_replans
 
 
 def test_what_was_on_the_failed_machine_moves_and_what_had_started_does_not() -> None:

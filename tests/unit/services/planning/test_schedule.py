@@ -16,10 +16,10 @@ from ledger.plans.offer import Offer
 from ledger.plans.plan import Bound, Cause, CauseKind, Plan
 from ledger.plans.problem import spent_on
 from ledger.plans.report import check_lines
-from services.lab.bench.planning_instances import generate_plan_file
 from services.planning.schedule import Replan, make_plan
 from services.planning.schedule.shop_solver import solve_shop, solve_shop_alone
 from services.planning.schedule.shops import elementary_bound, parse_shop
+from tests.bench.planning_instances import generate_plan_file
 from tests.support.plan_truth import brute_optimum, counting, is_true, most_that_stay
 from tests.support.plan_world import TIE, draw_file, made_file
 

@@ -1,1 +1,0 @@
-"""Benchmarks that anybody can repeat with `python -m quality bench NAME`. RESULTS.md records what they printed."""
