@@ -323,10 +323,6 @@ def planning(
     seeds: Seeds = 20,
     first_seed: FirstSeed = 0,
     cpu_seconds: CpuSeconds = 30.0,
-    instances: Annotated[
-        Path | None,
-        typer.Option(help="Folder of classic job shops, listed in instances.json, instead of drawn orders."),
-    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Compare plans with those of CP-SAT alone at equal CPU seconds, and with list rules; time the check.
@@ -335,13 +331,7 @@ def planning(
     for each.
     """
     from tests.bench.planning import compare_plans, summarise  # noqa: PLC0415 - as above
-    from tests.bench.planning_shops import compare_shops  # noqa: PLC0415 - as above
 
-    if instances is not None:
-        shops = compare_shops(instances, cpu_seconds, seed=1)
-        shown = [{**asdict(one), "gap": one.gap, "solver_gap": one.solver_gap} for one in shops]
-        _show(context, {"instances": shown}, as_json)
-        return
     found = list(compare_plans(_parse_sizes(orders), range(first_seed, first_seed + seeds), cpu_seconds))
     summaries = [one.to_json() for one in summarise(found)]
     _show(context, {"instances": [asdict(one) for one in found], "summaries": summaries}, as_json)

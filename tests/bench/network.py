@@ -24,10 +24,11 @@ from ledger.records import Contract
 from ledger.store import Store
 from ledger.store.outbox import Outbox, OutboxState
 from ledger.submit import Submitter
-from services.network import Consensus, LocalNetwork, NodeProgram
+from services.network import Consensus, NodeProgram
 from services.store import open_store
 from tests.bench.index_lag import IndexLag, following
 from tests.faults.workload import Site, build_events, found_site, founding_keys
+from tests.support.local_network import LocalNetwork
 
 __all__ = ["FIREFLY_PER_S", "MOST_BEHIND", "NetworkRates", "Side", "measure_network"]
 

@@ -93,7 +93,7 @@ def _compare(orders: int, seed: int, cpu_s: float) -> Compared:
     counted = count_offers(file.call, file.machines, file.offers)
     problem = build_problem(file.call, file.objective, counted.offers.items())
     budget = Budget(cpu_s)
-    alone = solve(problem, budget, cpu_s, seed=1, to_the_end=True)
+    alone = solve(problem, budget, cpu_s, seed=1)
     solver_cpu_s = budget.spent_s
     data = made.file.to_bytes()
     plan = made.check.plan

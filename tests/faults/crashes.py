@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -12,13 +12,25 @@ from typing import Any
 from ledger.chain import Transport
 from ledger.store import Store
 from ledger.store.outbox import Entry, LeaseRow, Outbox, OutboxWriter
-from ledger.store.outbox_writer import CRASH_POINTS
-from ledger.submit import relay
 
 __all__ = ["CrashingOutbox", "CrashingOutboxWriter", "CrashingStore", "CrashingTransport", "KillPoint"]
 
 _SEND = "eth_sendRawTransaction"
-_MOVES = {*CRASH_POINTS, *relay.CRASH_POINTS} - {"together"}  # which is a context manager, and overridden below
+WRITER = "ledger.store.outbox_writer"
+RELAY = "ledger.submit.relay"
+CRASH_POINTS: Mapping[str, Sequence[str]] = {
+    "ledger.store.outbox": ("enqueue", "take_lease"),
+    WRITER: (
+        *("together", "start", "store_signed", "replace_signed", "mark_sent", "settle", "mark_final"),
+        *("mark_reorganised", "requeue", "mark_replaced", "fail_record", "fill"),
+    ),
+    "ledger.submit.sender": ("send",),
+    "ledger.index.follower": ("index",),
+    RELAY: ("allocate", "store_signed", "mark_sent", "mark_mined", "mark_final"),
+}
+"""By module: the methods, and the commit of a batch of blocks, before and after which the process is killed; those of
+the relay are the writer's moves with which relayed records get onto the ledger."""
+_MOVES = {*CRASH_POINTS[WRITER], *CRASH_POINTS[RELAY]} - {"together"}  # a context manager, and overridden below
 
 
 @dataclass(slots=True)
@@ -53,7 +65,7 @@ def _die() -> None:
 
 
 class CrashingOutboxWriter(OutboxWriter):
-    """Crashes at the methods that ledger.store.outbox_writer and ledger.submit.relay list as CRASH_POINTS."""
+    """Crashes at the methods that CRASH_POINTS lists for ledger.store.outbox_writer and ledger.submit.relay."""
 
     def __init__(self, writer: OutboxWriter, store: Store, signer: bytes, point: KillPoint, *, relayed: bool) -> None:
         super().__init__(store, signer, writer.fence, relayed=relayed)

@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 from services.cli import build_app
 from services.network import Consensus, NodeFolder, NodeProgram, NodeProgramError, find_program, identify_program
 from services.network.first_blocks import FIRST_BLOCKS
-from services.network.ports import PortReservation
 from services.network.processes import is_running, stop_recorded
+from tests.support.local_network import PortReservation
 from tests.support.patience import MAX_S, wait_until
 
 pytestmark = pytest.mark.integration

@@ -16,10 +16,11 @@ from ledger.keys import LocalSigner
 from ledger.records import AcceptKey, Admit, OrderTerms, PlaceOrder, Record, Role
 from ledger.store.outbox import Outbox
 from ledger.submit import Submitter
-from services.network import Consensus, LocalNetwork, NodePlace, NodeProgram, write_node_folder
+from services.network import Consensus, NodePlace, NodeProgram, write_node_folder
 from services.store import open_store
 from tests.faults.network.links import Links, running_links
 from tests.faults.workload import Site, build_signer
+from tests.support.local_network import LocalNetwork
 
 __all__ = [
     "COMPANIES",

@@ -10,11 +10,12 @@ import pytest
 
 from ledger.chain import EmbeddedChain, find_profile
 from ledger.errors import ChainUnreachableError, SettingsError
-from ledger.index import Follower, follower
-from ledger.store import Store, outbox, outbox_writer
-from ledger.store.outbox import Outbox
-from ledger.submit import Submitter, relay, sender
+from ledger.index import Follower
+from ledger.store import Store
+from ledger.store.outbox import Outbox, OutboxWriter
+from ledger.submit import Submitter
 from tests.faults import node_kills
+from tests.faults.crashes import CRASH_POINTS, RELAY
 from tests.faults.kill import STEPS, _plan_kills
 from tests.faults.ledger_check import LedgerCheck, check_ledger
 from tests.faults.runs import run_faults
@@ -122,8 +123,10 @@ def test_an_unknown_run_is_refused() -> None:
 
 
 def test_the_node_is_killed_at_every_step_that_its_owners_list() -> None:
-    owners = (outbox, outbox_writer, sender, follower)
-    assert sorted(STEPS) == sorted(point for owner in owners for point in owner.CRASH_POINTS)
+    listed = [points for owner, points in CRASH_POINTS.items() if owner != RELAY]
+    assert sorted(STEPS) == sorted(point for points in listed for point in points)
+    assert {callable(getattr(Outbox, name)) for name in CRASH_POINTS[Outbox.__module__]} == {True}
+    assert {callable(getattr(OutboxWriter, name)) for name in CRASH_POINTS[OutboxWriter.__module__]} == {True}
     kills = _plan_kills(200, 1)
     for step in STEPS:
         for after in (False, True):
@@ -132,9 +135,9 @@ def test_the_node_is_killed_at_every_step_that_its_owners_list() -> None:
 
 def test_the_results_list_every_crash_point_beside_its_owner() -> None:
     told = (Path(node_kills.__file__).parent / "RESULTS.md").read_text()
-    for owner in (outbox, outbox_writer, sender, follower, relay):
-        [line] = [line for line in told.splitlines() if line.startswith(f"| `{owner.__name__}` |")]
-        assert line == f"| `{owner.__name__}` | {', '.join(owner.CRASH_POINTS)} |"
+    for owner, points in CRASH_POINTS.items():
+        [line] = [line for line in told.splitlines() if line.startswith(f"| `{owner}` |")]
+        assert line == f"| `{owner}` | {', '.join(points)} |"
     for what, (call, path) in node_kills.SYSTEM_CALLS.items():
         assert f"| {what} | `{call}`, `{path}` |" in told
 

@@ -14,11 +14,12 @@ from typer.testing import CliRunner, Result
 from ledger.errors import MillmarkError
 from services.cli import build_app
 from services.commands.network import MOST_PERIOD_S
-from services.network import NetworkError, NetworkFileError, Peer, read_network, unsafe_test_key
+from services.network import NetworkError, NetworkFileError, Peer, read_network
 from services.network.files import build_request, parse_network, parse_request
 from services.network.genesis import GenesisSettings
 from services.network.keys import public_key_of
 from services.text.outbox import STALL_S
+from tests.support.local_network import unsafe_test_key
 from tests.support.recorded_node import RecordedNode, recorded
 
 _APP = build_app(["services.commands.network"])

@@ -1,26 +1,42 @@
-"""A network whose nodes all run on this machine, on the loopback: to try, and for tests."""
+"""A network whose nodes all run on this machine, on the loopback.
+
+    program = identify_program(Path("/usr/local/bin/geth"))      # or find_program(): the first on the PATH
+    with LocalNetwork.create(folder, program, 5, balances_wei={owner.address: 10**24}) as network:
+        network.start()                       # returns once every node answers and has the first blocks
+        network.urls                          # one JSON-RPC URL a node
+        network.nodes[1].restart(erased=True) # with an empty data folder; the key is kept
+    # all nodes are stopped here, also after an error
+
+Ports are free ones, kept from other programs until `stop`; `ports=[(p2p, rpc), ...]` names them instead. Whoever places
+a proxy on a link gives each node its own list of peers with `write_node_folder`. Keys are known to everybody
+(`unsafe_test_key`), so the same network is made again each time. On geth and electroneum-sc fees are never zero:
+`balances_wei` gives keys money in the first block.
+"""
 
 from __future__ import annotations
 
+import os
+import signal
+import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+from ledger.canonical import keccak256
 from ledger.keys import LocalSigner
 from ledger.signatures import Address
 from services.network.errors import NodeProgramError
 from services.network.first_blocks import start_together
 from services.network.flags import NodePlace
 from services.network.genesis import GAS_LIMIT, GenesisSettings, build_genesis
-from services.network.keys import public_key_of, unsafe_test_key, write_node_key
+from services.network.keys import public_key_of, write_node_key
 from services.network.layout import NodeFolder, write_node_folder
 from services.network.peers import Peer
-from services.network.ports import PortReservation
 from services.network.processes import READY_S, NodeProcess
 from services.network.programs import NodeProgram
 
-__all__ = ["LocalNetwork", "LocalNode"]
+__all__ = ["LocalNetwork", "LocalNode", "PortReservation", "unsafe_test_key"]
 
 _HOST = "127.0.0.1"
 TEST_CHAIN_ID = 133_743
@@ -36,6 +52,14 @@ class LocalNode(NodeProcess):
     def address(self) -> Address:
         """By which its blocks and seals are known."""
         return self.peer.address
+
+    def pause(self) -> None:
+        """SIGSTOP: it keeps its ports and connections, and answers nothing. Raises NodeProgramError."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """SIGCONT. Raises NodeProgramError."""
+        os.kill(self.pid, signal.SIGCONT)
 
     def restart(self, *, erased: bool = False, timeout_s: float = READY_S) -> None:
         """Kills it if it runs, starts it again, if asked with an empty data folder, and returns once it answers."""
@@ -132,3 +156,26 @@ class LocalNetwork:
 
 def _peer(number: int, signer: LocalSigner, port: int) -> Peer:
     return Peer(f"validator-{number + 1}", public_key_of(signer), _HOST, port)
+
+
+class PortReservation:
+    """Holds ports of the loopback: the system assigns them to nobody else who asks for any free one, and a node program
+    can still listen on them, because it sets SO_REUSEADDR as this does (Go and Java do) and nothing listens here."""
+
+    def __init__(self, count: int) -> None:
+        self._sockets = [socket.socket() for _ in range(count)]
+        for holder in self._sockets:
+            holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            holder.bind(("127.0.0.1", 0))
+        self.ports = [int(holder.getsockname()[1]) for holder in self._sockets]
+
+    def release(self) -> None:
+        """Gives the ports back. Can be repeated."""
+        for holder in self._sockets:
+            holder.close()
+        self._sockets = []
+
+
+def unsafe_test_key(number: int) -> LocalSigner:
+    """A key that everybody knows: for tests that need the same validators in each run."""
+    return LocalSigner.from_bytes(keccak256(b"millmark test validator %d" % number))
