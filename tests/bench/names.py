@@ -27,7 +27,7 @@ from services.access import Scope, new_api_key
 from services.settings import SETTINGS_FILE
 from services.store import open_store
 from tests.bench.gateway import serving
-from tests.bench.plant_store import draw_plant, write_plant
+from tests.support.plant_store import draw_plant, write_plant
 
 __all__ = ["MAX_AUC", "NameTimes", "measure_names", "rank"]
 

@@ -20,7 +20,7 @@ from services.planning.schedule import make_plan
 from services.planning.schedule.budget import Budget
 from services.planning.schedule.search import cost_of, list_schedule
 from services.planning.schedule.solver import solve
-from tests.bench.planning_instances import generate_plan_file
+from tests.support.plan_instances import generate_plan_file
 
 __all__ = ["Compared", "Summary", "compare_plans", "summarise"]
 

@@ -44,11 +44,11 @@ from services.interop.epcis.named_queries import NamedQueries, QueryNameTakenErr
 from services.interop.epcis.query_parameters import parse_query
 from services.store import open_store
 from tests.bench.epcis import build_batch
-from tests.bench.plant_store import draw_plant, write_plant
 from tests.support import cluster
 from tests.support.fake_world import World, build_world
 from tests.support.frozen_writer import HOLDER, KEY, holds
 from tests.support.patience import wait_until
+from tests.support.plant_store import draw_plant, write_plant
 from tests.support.rotations import rotate_side_by_side
 from tests.support.shared_world import CONTENT, OWNER, SIBLING, SUPPLIER, build_shared_world
 from tests.support.sign_in import NOW_S

@@ -106,9 +106,8 @@ PROOFS = (
     ),
     Proof(
         "process",
-        "models of production state on disturbances that they have not seen, and on tool wear; 100 disturbed runs of "
-        "setpoints. Append --data FOLDER --peers PYTHON, or what needs them is left out",
-        "5 minutes",
+        "100 disturbed runs of proposed setpoints leave no limit; 10,000 random states settle",
+        "2 minutes",
         (*_BENCH, "process"),
     ),
     Proof(
@@ -244,24 +243,6 @@ PROOFS = (
         "one digest over evaluators, batches, threads and instruction sets; needs --model FILE",
         "minutes",
         (*_BENCH, "digest"),
-    ),
-    Proof(
-        "demand",
-        "forecasts of a competition's series beat AutoETS, AutoTheta and naive; needs --train FILE and --test FILE",
-        "3 minutes",
-        (*_BENCH, "demand", "--json"),
-    ),
-    Proof(
-        "intermittent",
-        "quantiles of intermittent demand beat Croston's method, TSB and nothing, on 200 drawn series",
-        "seconds",
-        (*_BENCH, "demand", "--intermittent", "--json"),
-    ),
-    Proof(
-        "preferences",
-        "known log-likelihoods of choice models, and held-out ones beside choice-learn's with --peer PYTHON",
-        "5 minutes",
-        (*_BENCH, "preferences", "--json"),
     ),
     Proof(
         "long",

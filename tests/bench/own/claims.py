@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ledger.claims import build_claims
-from tests.bench.peers.answer import Act, Prepare, answer
+from tests.bench.peers.answer import Act, Prepare
 
 
 def start(arguments: Mapping[str, Any]) -> Mapping[str, Prepare]:
@@ -19,7 +19,3 @@ def start(arguments: Mapping[str, Any]) -> Mapping[str, Prepare]:
         return act
 
     return {"root": root}
-
-
-if __name__ == "__main__":
-    answer(start)

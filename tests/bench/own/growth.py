@@ -11,7 +11,7 @@ from ledger.index import Follower
 from ledger.provenance import Limits, trace_lot
 from services.serving.collecting import collect_rarely
 from services.store import open_store
-from tests.bench.peers.answer import Act, Prepare, answer
+from tests.bench.peers.answer import Act, Prepare
 
 _LIMITS = Limits(depth=256, lots=50)
 
@@ -39,7 +39,3 @@ def start(arguments: Mapping[str, Any]) -> Mapping[str, Prepare]:
         return act
 
     return {"trace": trace, "index": index}
-
-
-if __name__ == "__main__":
-    answer(start)

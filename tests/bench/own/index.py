@@ -11,7 +11,7 @@ from ledger.chain import Chain, HttpTransport, Node, find_profile, read_deployme
 from ledger.index import Follower
 from services.serving.collecting import collect_rarely
 from services.store import open_store
-from tests.bench.peers.answer import Act, Prepare, answer
+from tests.bench.peers.answer import Act, Prepare
 
 
 def start(arguments: Mapping[str, Any]) -> Mapping[str, Prepare]:
@@ -31,7 +31,3 @@ def start(arguments: Mapping[str, Any]) -> Mapping[str, Prepare]:
         return act
 
     return {"index": index}
-
-
-if __name__ == "__main__":
-    answer(start)

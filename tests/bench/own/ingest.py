@@ -31,7 +31,7 @@ from services.node.run import tune_interpreter
 from services.node.streamlog import StreamLog
 from services.store import open_store
 from tests.bench.capture import build_body, build_event
-from tests.bench.peers.answer import Act, Prepare, answer
+from tests.bench.peers.answer import Act, Prepare
 
 _STREAM = bytes(32)
 _GAS, _FEE_WEI = 100_000, 10**9
@@ -120,7 +120,3 @@ def _open(requests: Sequence[bytes], signer: bytes) -> list[bytes]:
         assert signed.request.signer == signer
         events.append(signed.request.data)
     return events
-
-
-if __name__ == "__main__":
-    answer(start)

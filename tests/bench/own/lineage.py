@@ -12,7 +12,7 @@ from ledger.store import Connection, Lineage
 from ledger.store.steps import KEPT_STEPS, KeptSteps
 from services.serving.collecting import collect_rarely
 from services.store import open_store
-from tests.bench.peers.answer import Prepare, answer
+from tests.bench.peers.answer import Prepare
 from tests.bench.peers.walks import build_tasks
 
 _DEPTH, _MOST = 256, 1_000_000
@@ -49,7 +49,3 @@ def _forgetting(find: Callable[[Connection, bytes], set[bytes]]) -> Callable[[Co
         return find(connection.execution_options(**{KEPT_STEPS: KeptSteps()}), lot)
 
     return find_first
-
-
-if __name__ == "__main__":
-    answer(start)

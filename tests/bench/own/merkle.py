@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ledger.merkle import Tree, hash_leaves
-from tests.bench.peers.answer import Act, Prepare, answer
+from tests.bench.peers.answer import Act, Prepare
 
 
 def start(arguments: Mapping[str, Any]) -> Mapping[str, Prepare]:
@@ -30,7 +30,3 @@ def start(arguments: Mapping[str, Any]) -> Mapping[str, Prepare]:
         return act
 
     return {"build": build, "prove": prove}
-
-
-if __name__ == "__main__":
-    answer(start)

@@ -12,7 +12,7 @@ from quality.fitting import undecided
 from quality.inputs import Scale
 from quality.rocket.records import MAX_WORD, Feature, Rocket, Section
 from quality.rocket.train import lay_out
-from tests.bench.peers.answer import Act, Prepare, answer
+from tests.bench.peers.answer import Act, Prepare
 
 _FEATURES_A_KERNEL = 24
 
@@ -50,7 +50,3 @@ def _build(width: int, generator: np.random.Generator) -> Rocket:
         for dilation, padded, features in layout
     )
     return Rocket(width, 6, undecided(1), (Scale(0, 1, 46),), (0,), sections)
-
-
-if __name__ == "__main__":
-    answer(start)

@@ -7,7 +7,7 @@ from typing import Any
 
 from ledger.forward_requests import ForwardRequest, sign_request
 from ledger.keys import LocalSigner
-from tests.bench.peers.answer import Act, Prepare, answer
+from tests.bench.peers.answer import Act, Prepare
 
 
 def start(arguments: Mapping[str, Any]) -> Mapping[str, Prepare]:
@@ -42,7 +42,3 @@ def start(arguments: Mapping[str, Any]) -> Mapping[str, Prepare]:
         return act
 
     return {"digest": digest, "cycle": cycle}
-
-
-if __name__ == "__main__":
-    answer(start)

@@ -11,7 +11,7 @@ from ledger.chain import HttpTransport, find_profile
 from ledger.store.outbox import Outbox, OutboxState
 from ledger.submit import Submitter
 from services.store import open_store
-from tests.bench.peers.answer import Act, Prepare, answer
+from tests.bench.peers.answer import Act, Prepare
 from tests.faults.workload import build_events, found_site
 
 
@@ -39,7 +39,3 @@ def start(arguments: Mapping[str, Any]) -> Mapping[str, Prepare]:
         return prepare
 
     return {"batches": task(arguments["records"], 50), "alone": task(arguments["alone"], 1)}
-
-
-if __name__ == "__main__":
-    answer(start)

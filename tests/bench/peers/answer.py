@@ -1,5 +1,7 @@
 """How a program under measurement is asked: one line of JSON with its arguments, then one line with each task's name.
 
+`python -m tests.bench.peers.answer MODULE` serves what `start` of the module returns.
+
 It answers each with a line of JSON: CPU seconds and wall seconds of the task, how many things it did, and a result to
 compare. Needs the standard library alone, because it runs in the peers' environment and in Millmark's own.
 """
@@ -7,6 +9,7 @@ compare. Needs the standard library alone, because it runs in the peers' environ
 from __future__ import annotations
 
 import gc
+import importlib
 import json
 import os
 import sys
@@ -44,3 +47,7 @@ def _time(prepare: Prepare) -> dict[str, object]:
 def _write(out: Any, value: object) -> None:
     out.write(json.dumps(value) + "\n")
     out.flush()
+
+
+if __name__ == "__main__":
+    answer(importlib.import_module(sys.argv[1]).start)

@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tests.bench.peers.answer import Act, Prepare, answer
+from tests.bench.peers.answer import Act, Prepare
 
 
 def start(arguments: Mapping[str, Any]) -> Mapping[str, Prepare]:
@@ -45,7 +45,3 @@ def _fields(path: str, value: Any) -> Iterator[tuple[str, Any]]:
             yield from _fields(f"{path}/{number}", one)
     else:
         yield path, value
-
-
-if __name__ == "__main__":
-    answer(start)

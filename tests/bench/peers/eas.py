@@ -11,7 +11,7 @@ from typing import Any
 
 from web3 import HTTPProvider, Web3
 
-from tests.bench.peers.answer import Act, Prepare, answer
+from tests.bench.peers.answer import Act, Prepare
 
 _NOTHING = b"\0" * 32
 _NOBODY = "0x" + "00" * 20
@@ -62,7 +62,3 @@ def _gas(web3: Web3, call: Any) -> int:
     receipt = web3.eth.wait_for_transaction_receipt(call.transact())
     assert receipt["status"] == 1
     return int(receipt["gasUsed"])
-
-
-if __name__ == "__main__":
-    answer(start)

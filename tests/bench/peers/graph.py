@@ -8,7 +8,7 @@ from typing import Any
 
 import rustworkx
 
-from tests.bench.peers.answer import Prepare, answer
+from tests.bench.peers.answer import Prepare
 from tests.bench.peers.walks import build_tasks
 
 EDGES = "SELECT i.lot, o.lot FROM lot_inputs i JOIN lot_outputs o ON o.sequence = i.sequence"
@@ -29,7 +29,3 @@ def start(arguments: Mapping[str, Any]) -> Mapping[str, Prepare]:
         return {lots[place] for place in rustworkx.descendants(graph, places[lot])}
 
     return build_tasks({"ancestors": ancestors, "descendants": descendants}, arguments["lots"])
-
-
-if __name__ == "__main__":
-    answer(start)

@@ -12,7 +12,7 @@ from typing import Any
 
 from web3 import HTTPProvider, Web3
 
-from tests.bench.peers.answer import Act, Prepare, answer
+from tests.bench.peers.answer import Act, Prepare
 
 _STEP = 100
 
@@ -51,7 +51,3 @@ def start(arguments: Mapping[str, Any]) -> Mapping[str, Prepare]:
         return act
 
     return {"index": index}
-
-
-if __name__ == "__main__":
-    answer(start)

@@ -16,7 +16,7 @@ from eth_account.messages import encode_defunct, encode_typed_data
 from pydantic import BaseModel, Field
 from pymerkle import InmemoryTree
 
-from tests.bench.peers.answer import Act, Prepare, answer
+from tests.bench.peers.answer import Act, Prepare
 
 _DOMAIN = {"name": "Millmark", "version": "1", "chainId": 1}
 _TYPES = {"Event": [{"name": "data", "type": "bytes"}, {"name": "nonce", "type": "uint256"}]}
@@ -83,7 +83,3 @@ def _bodies(turn: int, count: int) -> list[bytes]:
         json.dumps({"id": f"press-{turn}-{number}", "time": "2025-01-01T00:00:00Z", "data": data}).encode()
         for number in range(count)
     ]
-
-
-if __name__ == "__main__":
-    answer(start)

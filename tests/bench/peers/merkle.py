@@ -7,7 +7,7 @@ from typing import Any
 
 from pymerkle import InmemoryTree
 
-from tests.bench.peers.answer import Act, Prepare, answer
+from tests.bench.peers.answer import Act, Prepare
 
 
 def start(arguments: Mapping[str, Any]) -> Mapping[str, Prepare]:
@@ -38,7 +38,3 @@ def start(arguments: Mapping[str, Any]) -> Mapping[str, Prepare]:
         return act
 
     return {"build": build, "prove": prove}
-
-
-if __name__ == "__main__":
-    answer(start)

@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 
-from tests.bench.peers.answer import Prepare, answer
+from tests.bench.peers.answer import Prepare
 from tests.bench.peers.walks import build_tasks
 
 _WALK = """
@@ -43,7 +43,3 @@ def _copy(connection: Any, file: str, table: str) -> None:
         for row in rows:
             copy.write_row(row)
     connection.execute(f"CREATE INDEX ON {table} (lot)")
-
-
-if __name__ == "__main__":
-    answer(start)

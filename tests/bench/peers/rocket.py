@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from aeon.classification.convolution_based import MiniRocketClassifier
 
-from tests.bench.peers.answer import Act, Prepare, answer
+from tests.bench.peers.answer import Act, Prepare
 
 _TRAINED = 300
 
@@ -33,7 +33,3 @@ def start(arguments: Mapping[str, Any]) -> Mapping[str, Prepare]:
         return prepare
 
     return {"alone": task(1, arguments["alone"]), "batch": task(arguments["batch"], 1)}
-
-
-if __name__ == "__main__":
-    answer(start)

@@ -9,7 +9,7 @@ from eth_account import Account
 from eth_account.messages import _hash_eip191_message, encode_typed_data
 from eth_keys.backends.coincurve import CoinCurveECCBackend
 
-from tests.bench.peers.answer import Act, Prepare, answer
+from tests.bench.peers.answer import Act, Prepare
 
 _DOMAIN = {"name": "string", "version": "string", "chainId": "uint256", "verifyingContract": "address"}
 _REQUEST = {
@@ -66,7 +66,3 @@ def start(arguments: Mapping[str, Any]) -> Mapping[str, Prepare]:
 
 def _fields(types: Mapping[str, str]) -> list[dict[str, str]]:
     return [{"name": name, "type": kind} for name, kind in types.items()]
-
-
-if __name__ == "__main__":
-    answer(start)

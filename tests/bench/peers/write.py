@@ -13,7 +13,7 @@ from typing import Any
 from eth_account import Account
 from web3 import HTTPProvider, Web3
 
-from tests.bench.peers.answer import Act, Prepare, answer
+from tests.bench.peers.answer import Act, Prepare
 
 _GAS = 500_000
 
@@ -58,7 +58,3 @@ def start(arguments: Mapping[str, Any]) -> Mapping[str, Prepare]:
         return act
 
     return {"textbook": textbook, "pipelined": pipelined}
-
-
-if __name__ == "__main__":
-    answer(start)

@@ -20,7 +20,7 @@ __all__ = ["main"]
 _EXAMPLES = """  scripts/bench forda
   scripts/bench steel --data uci/steel_plates
   scripts/bench digest --model model/model.bin --inputs X.npy
-  scripts/bench process --data uci --peers peers/bin/python
+  scripts/bench process --runs 10
   scripts/bench speed"""
 _MODEL = Path(__file__).parents[3] / "quality" / "models" / "forda.bin"
 
@@ -55,12 +55,6 @@ def _build_parser() -> Parser:
     parser.add_argument("--inputs", type=Path, metavar="FILE", help="digest: windows to run (default: random ones)")
     parser.add_argument(
         "--rows", type=positive, default=512, metavar="N", help="digest: number of windows, at most (default 512)"
-    )
-    parser.add_argument(
-        "--peers", type=Path, metavar="PYTHON", help="process: Python of an environment with tep-studio and casadi"
-    )
-    parser.add_argument(
-        "--parts", default="", metavar="NAMES", help="process: only these of tep,wear,setpoints,settling"
     )
     parser.add_argument(
         "--runs", type=positive, default=100, metavar="N", help="process: disturbed runs of the setpoints (default 100)"
@@ -107,10 +101,9 @@ def _bench_speed(_options: argparse.Namespace) -> Bench:
 
 def _bench_process(options: argparse.Namespace) -> Bench:
     let_idle_threads_sleep()
-    from tests.bench.quality.process import PARTS, run_process  # noqa: PLC0415  likewise
+    from tests.bench.quality.process import run_process  # noqa: PLC0415  likewise
 
-    parts = tuple(part for part in options.parts.split(",") if part) or PARTS
-    return run_process(parts, options.data, options.peers, options.runs)
+    return run_process(options.runs)
 
 
 def _bench_trees(options: argparse.Namespace) -> Bench:

@@ -1,220 +1,165 @@
-"""Judges models of production state: by a chemical plant's simulator, by tool wear, and by the setpoints they propose.
+"""Judges proposed setpoints in disturbed runs, and the fixed point of phi and psi.
 
-The plant is the Tennessee Eastman process of `tep-studio`, under its own controllers. It and CasADi with IPOPT, the
-peer of the setpoints, belong to an environment of their own, whose Python is stated with `--peers`; what needs them is
-left out by name without it. Times are processor seconds. Needs torch.
+The runs are of the example's moulding machine, whose equations no model sees: its cooling and its tool drift while it
+follows each proposal. Nothing is chosen on these runs. Times are processor seconds.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-import subprocess
-import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import resources
 from typing import Final
 
 import numpy as np
 
 from quality.errors import InputError
-from quality.process.records import Integers
-from quality.process.telemetry import Floats, Layout, Telemetry, read_as
-from quality.process.training import (
-    Recipe,
-    TrainedProcess,
-    cut_windows,
-    persistence_errors,
-    simulate_errors,
-    train_process,
-)
-from tests.bench.quality.peers import run_peer
-from tests.bench.quality.process_control import run_control, run_settling
+from quality.process.arrays import SETTLED, settle
+from quality.process.example import COLUMNS, STEP_S, Machine
+from quality.process.format import parse_process_model
+from quality.process.proposals import Bound, Prices, Proposal, Refusal, Step, propose_setpoint
+from quality.process.records import ONE, Integers, ProcessModel
+from quality.process.telemetry import Telemetry, read_as
+from quality.process.watching import MachineState
 from tests.bench.quality.tables import Bench
 
-__all__ = ["PARTS", "run_process"]
+__all__ = ["run_control", "run_process", "run_settling"]
 
-PARTS: Final = ("tep", "wear", "setpoints", "settling")
-BETTER: Final = 0.85
-"""The model's error over 60 steps, at most, in that of the better of linear ARX and persistence."""
-_STEP_S: Final = 180
-_TRAINED, _UNSEEN, _UNTOUCHED = range(1, 6), range(6, 13), range(13, 21)
-"""Disturbances: trained on; seen only in their errors, while the form of the model was chosen; and not looked at before
-that form was final."""
-_SEEDS: Final = (4, 2)
-"""Runs of each disturbance that is trained on, and of each that is not."""
-_SIMULATE: Final = Path(__file__).parent / "tennessee_eastman.py"
-_WEAR_TRAINED: Final = 7000
+CPU_MS: Final = 50
+"""Processor time of a proposal, at most, in the median."""
+PRICES: Final = Prices(6000, 31, 380, 10, 20, 25)
+BOUNDS: Final = {
+    "temperature_set": Bound(1_920_000, 2_220_000, 80_000),
+    "pressure_set": Bound(660_000, 940_000, 60_000),
+    "speed_set": Bound(220_000, 430_000, 50_000),
+}
+LIMITS: Final = {"temperature": (1_920_000, 2_240_000), "pressure": (640_000, 970_000)}
+_STEP: Final = Step()
+_ARRIVALS: Final = 8.0
+_WARM: Final = 30
+"""Rows before the first proposal."""
+_PROPOSALS: Final = 12
+"""Number in a run; each holds for `_STEP.hold` rows."""
+_STATES: Final = 10_000
 
 Line = tuple[str, ...]
+Result = tuple[Sequence[Line], Mapping[str, object], bool]
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """The result of one part."""
+@dataclass(slots=True)
+class _Tally:
+    """What the disturbed runs came to."""
 
-    rows: Sequence[Line]
-    answer: Mapping[str, object]
-    passed: bool
-
-
-def run_process(parts: Sequence[str], data: Path | None, peers: Path | None, runs: int) -> Bench:
-    """Run the parts that were asked for. `data`: folder of AI4I; `peers`: Python of the peers' environment; `runs`:
-    disturbed runs of the setpoints. Raises InputError for a part that is not known."""
-    if unknown := sorted(set(parts) - set(PARTS)):
-        raise InputError(f"there is no part {unknown[0]}", hint=f"choose from {', '.join(PARTS)}")
-    found: dict[str, Part] = {}
-    for name in parts:
-        obstacle = _find_obstacle(name, data, peers)
-        if obstacle:
-            found[name] = Part([(name, "left out", obstacle, "", "")], {"left_out": obstacle}, True)
-        else:
-            found[name] = _run(name, data, peers, runs)
-    rows = [row for part in found.values() for row in part.rows]
-    answer = {name: part.answer for name, part in found.items()}
-    title = "production state: error over 60 steps in standard deviations, and setpoints"
-    heads = ("part", "what", "ours", "peer", "bar")
-    return Bench(title, heads, rows, answer, all(part.passed for part in found.values()))
+    proposed: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+    violated: int = 0
+    """Rows in which the plant left a limit, or a setpoint a bound or rate."""
+    rows: int = 0
+    cpu_ms: list[float] = field(default_factory=list)
 
 
-def _find_obstacle(name: str, data: Path | None, peers: Path | None) -> str:
-    if name == "tep" and not _has(peers, "tep_studio"):
-        return "tep-studio is not installed in an environment given with --peers"
-    if name == "wear" and data is None:
-        return "its data are not there: pass the folder of ai4i2020.csv with --data"
-    return ""
+def run_process(runs: int) -> Bench:
+    """`runs`: disturbed runs of the setpoints."""
+    parts = {"setpoints": run_control(runs), "settling": run_settling()}
+    rows = [row for found, _, _ in parts.values() for row in found]
+    answer = {name: found for name, (_, found, _) in parts.items()}
+    passed = all(passed for *_, passed in parts.values())
+    return Bench("setpoints", ("part", "what", "ours", "bar"), rows, answer, passed)
 
 
-def _has(peers: Path | None, package: str) -> bool:
-    if peers is None:
-        return False
-    return subprocess.run([peers, "-c", f"import {package}"], check=False, capture_output=True).returncode == 0
-
-
-def _run(name: str, data: Path | None, peers: Path | None, runs: int) -> Part:
-    if name == "tep" and peers is not None:
-        return _run_tep(peers)
-    if name == "wear" and data is not None:
-        return _run_wear(data)
-    if name == "settling":
-        return Part(*run_settling())
-    return Part(*run_control(peers if _has(peers, "casadi") else None, runs))
-
-
-def _run_tep(peers: Path) -> Part:
-    began = time.process_time()
-    training = _simulate(peers, _TRAINED, _SEEDS[0])
-    layout = Layout(
-        states=tuple(f"x{place}" for place in range(1, 23)), setpoints=tuple(f"u{place}" for place in range(1, 13))
-    )
-    # What is asked is how it does on disturbances that it has not seen: so each of the five is held out in turn.
-    trained = train_process(training, layout, Recipe(rounds=400, folds=len(_TRAINED)))
-    unseen, untouched = (
-        [(number, _simulate(peers, [number], _SEEDS[1])) for number in numbers] for numbers in (_UNSEEN, _UNTOUCHED)
-    )
-    cpu_s = time.process_time() - began
-    parts = [_compare("tep", trained, unseen, cpu_s, None), _compare("tep 13 to 20", trained, untouched, cpu_s, None)]
-    answer = {**parts[0].answer, "untouched": parts[1].answer}
-    return Part([row for part in parts for row in part.rows], answer, all(part.passed for part in parts))
-
-
-def _simulate(peers: Path, disturbances: Sequence[int], seeds: int) -> Telemetry:
-    """Runs of 24 hours, one row per three minutes. A setpoint of a row is what acts until the next."""
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "runs.npz"
-        run_peer("tep-studio", peers, _SIMULATE, out, str(seeds), *map(str, disturbances))
-        with np.load(out) as runs:
-            parts = [(runs[f"x{name[1:]}"], runs[name]) for name in runs.files if name.startswith("u")]
-    values = np.concatenate([np.hstack([states[:-1], inputs[1:]]) for states, inputs in parts])
-    sizes = [len(states) - 1 for states, _ in parts]
-    run = np.repeat(np.arange(len(parts), dtype=np.int64), sizes)
-    times = np.concatenate([np.arange(size, dtype=np.int64) * _STEP_S for size in sizes])
-    names = (*(f"x{place}" for place in range(1, 23)), *(f"u{place}" for place in range(1, 13)))
-    return Telemetry(names, times, values, _STEP_S, (), run)
-
-
-def _run_wear(data: Path) -> Part:
-    began = time.process_time()
-    telemetry = _load_wear(data)
-    layout = Layout(states=("air", "process", "speed", "torque", "wear"), given=("low", "medium", "high"))
-    trained = train_process(_slice(telemetry, 0, _WEAR_TRAINED), layout, Recipe(rounds=600, stride=5, penalty=1e-5))
-    rest = _slice(telemetry, _WEAR_TRAINED, len(telemetry.values))
-    return _compare("wear", trained, [(0, rest)], time.process_time() - began, "wear")
-
-
-def _load_wear(data: Path) -> Telemetry:
-    path = next((path for path in (data / "ai4i2020.csv", data / "ai4i2020" / "ai4i2020.csv") if path.is_file()), None)
-    if path is None:
-        raise InputError("ai4i2020.csv is not there", hint="pass its folder with --data")
-    rows = list(csv.reader(io.StringIO(path.read_text("utf-8-sig"))))[1:]
-    values = np.array([[*map(float, row[3:8]), *(float(row[2] == kind) for kind in "LMH")] for row in rows])
-    names = ("air", "process", "speed", "torque", "wear", "low", "medium", "high")
-    times = np.arange(len(rows), dtype=np.int64) * 60
-    return Telemetry(names, times, values, 60, (), np.zeros(len(rows), dtype=np.int64))
-
-
-def _slice(telemetry: Telemetry, first: int, last: int) -> Telemetry:
-    part = slice(first, last)
-    return Telemetry(
-        telemetry.names, telemetry.times[part], telemetry.values[part], telemetry.step_s, (), telemetry.run[part]
-    )
-
-
-def _compare(
-    name: str, trained: TrainedProcess, tests: Sequence[tuple[int, Telemetry]], cpu_s: float, column: str | None
-) -> Part:
-    """Errors on data that were not trained on, beside the linear ARX and persistence on the same windows."""
-    model, horizon = trained.model, trained.recipe.horizon
-    history = max(model.history, trained.linear.history)
-    cuts = []
-    for _, telemetry in tests:
-        fixed = read_as(model.columns, telemetry)
-        cuts.append(_cut(fixed, telemetry.run, history, horizon))
-    whole = np.concatenate(cuts)
-    place = [column_.name for column_ in model.columns].index(column) if column else None
-    read: Callable[[Floats], float] = lambda errors: float(errors.mean() if place is None else errors[place])  # noqa: E731
-    ways: dict[str, Callable[[Integers], float]] = {
-        "model": lambda cut: read(simulate_errors(model, cut, horizon)),
-        "arx": lambda cut: read(simulate_errors(trained.linear, cut, horizon)),
-        "persistence": lambda cut: read(persistence_errors(model.columns, cut, horizon)),
+def run_control(runs: int) -> Result:
+    """Disturbed runs under our proposals."""
+    model = parse_process_model((resources.files("quality") / "models" / "moulder.bin").read_bytes())
+    tally = _Tally()
+    for seed in range(runs):
+        _run(model, seed, tally)
+    median = float(np.median(tally.cpu_ms))
+    answer: dict[str, object] = {
+        "runs": runs,
+        "proposed": tally.proposed,
+        "refused": dict(tally.refused),
+        "violated": tally.violated,
+        "rows": tally.rows,
+        "cpu_ms_median": median,
+        "cpu_ms_95": float(np.quantile(tally.cpu_ms, 0.95)),
     }
-    errors = {way: measure(whole) for way, measure in ways.items()}
-    best = min(errors["arx"], errors["persistence"])
-    rows = [_line(name, "all", errors, f"<= {BETTER * best:.4f}")]
-    by_test: dict[str, dict[str, float] | None] = {}
-    for (number, _), cut in zip(tests, cuts, strict=True):
-        if number and not len(cut):
-            by_test[str(number)] = None
-            rows.append((name, f"disturbance {number}", "left out", "the plant shut down too early", ""))
-        elif number:
-            found = {way: measure(cut) for way, measure in ways.items()}
-            by_test[str(number)] = found
-            rows.append(_line(name, f"disturbance {number}", found, ""))
-    passed = errors["model"] <= BETTER * best
-    answer = {
-        "errors": errors,
-        "by_disturbance": by_test,
-        "ratio": errors["model"] / best,
-        "gate": list(model.gate),
-        "arx": list(trained.arx),
-        "anchored": [system.anchored for system in model.systems],
-        "cpu_s": cpu_s,
-        "validation": {key: value.tolist() for key, value in trained.errors.items()},
-        "windows": len(whole),
-    }
-    return Part(rows, json.loads(json.dumps(answer)), passed)
+    rows: list[Line] = [
+        ("setpoints", f"rows out of limits, of {tally.rows} in {runs} runs", str(tally.violated), "0"),
+        ("setpoints", "CPU ms of a proposal, median", f"{median:.1f}", f"<= {CPU_MS}"),
+    ]
+    passed = tally.violated == 0 and median <= CPU_MS and tally.proposed > 0
+    return rows, answer, passed
 
 
-def _cut(fixed: Integers, run: Integers, history: int, horizon: int) -> Integers:
-    """The windows of a test, none where the plant shut itself down before there was a whole one."""
-    try:
-        return cut_windows(fixed, run, np.arange(len(fixed)), history, horizon)
-    except InputError:
-        return np.empty((0, history + horizon, fixed.shape[1]), np.int64)
+def _run(model: ProcessModel, seed: int, tally: _Tally) -> None:
+    draw = np.random.default_rng(10_000 + seed)
+    machine = Machine(wear=float(draw.uniform(0, 5)))
+    setpoints = np.array([206.0, 79.0, 31.0]) + draw.uniform(-1, 1, 3) * (5, 5, 4)
+    cooling = 0.0
+    rows: list[tuple[float, ...]] = []
+    for minute in range(_WARM + _PROPOSALS * _STEP.hold):
+        # Cooling water drifts and recovers; now and then a batch of work arrives at once.
+        cooling = 0.95 * cooling + float(draw.normal(0, 0.5))
+        if minute < _WARM and minute % 6 == 0:
+            setpoints = np.array([206.0, 79.0, 31.0]) + draw.uniform(-1, 1, 3) * (5, 5, 4)
+        if minute >= _WARM and (minute - _WARM) % _STEP.hold == 0:
+            setpoints = _ask(model, rows, setpoints, tally)
+        row = machine.step(setpoints, float(draw.poisson(_ARRIVALS)), draw, cooling)
+        rows.append(row.values)
+        if minute >= _WARM:
+            tally.rows += 1
+            tally.violated += _is_outside(model, row.values)
 
 
-def _line(name: str, what: str, errors: Mapping[str, float], bar: str) -> Line:
-    return name, what, f"{errors['model']:.4f}", f"ARX {errors['arx']:.4f}, still {errors['persistence']:.4f}", bar
+def _ask(
+    model: ProcessModel,
+    rows: Sequence[Sequence[float]],
+    setpoints: np.ndarray[tuple[int, ...], np.dtype[np.float64]],
+    tally: _Tally,
+) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    """The setpoints from now on: those proposed, as an operator who accepts everything would set them."""
+    table = Telemetry(COLUMNS, np.arange(len(rows)) * STEP_S, np.array(rows), STEP_S, (), np.zeros(len(rows), np.int64))
+    fixed, arrivals = read_as(model.columns, table), round(_ARRIVALS * 1000)
+    began = time.process_time()
+    found = propose_setpoint(model, MachineState(fixed.tolist(), arrivals), BOUNDS, LIMITS, PRICES, _STEP)
+    tally.cpu_ms.append(1000 * (time.process_time() - began))
+    if isinstance(found, Refusal):
+        tally.refused[found.reason.value] += 1
+        return setpoints
+    tally.proposed += 1
+    for name, bound in BOUNDS.items():
+        value, before = found.setpoints[name], found.present[name]
+        tally.violated += not (bound.low <= value <= bound.high and abs(value - before) <= bound.rate)
+    return _set(found)
+
+
+def _set(found: Proposal) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    return np.array([found.setpoints[name] / 10 ** found.decimals[name] for name in BOUNDS])
+
+
+def _is_outside(model: ProcessModel, values: Sequence[float]) -> bool:
+    for column in model.columns:
+        if column.name in LIMITS:
+            low, high = LIMITS[column.name]
+            if not low <= values[COLUMNS.index(column.name)] * 10**column.decimals <= high:
+                return True
+    return False
+
+
+def run_settling() -> Result:
+    """The damped fixed point of the example's phi and psi, from random states up to six standard deviations away."""
+    model = parse_process_model((resources.files("quality") / "models" / "moulder.bin").read_bytes())
+    if model.utilisation is None:
+        raise InputError("the model has neither phi nor psi")
+    draw = np.random.default_rng(0)
+    states: Integers = np.rint(draw.uniform(-6, 6, (_STATES, model.predicted)) * ONE).astype(np.int64)
+    starts = [np.full(_STATES, value) for value in (0, ONE)]
+    low = settle(model.utilisation, states, (starts[0], starts[0]))
+    high = settle(model.utilisation, states, (starts[1], starts[1]))
+    # Both ends lead to one point; what remains is what counts as settled, carried through the damping.
+    apart = max(int(np.abs(one - two).max()) for one, two in zip(low, high, strict=True))
+    inside = all(int(one.min()) >= 0 and int(one.max()) <= ONE for one in (*low, *high))
+    rows = [("settling", f"states of {_STATES} that settle from both ends", str(_STATES), str(_STATES))]
+    return rows, {"states": _STATES, "apart": apart, "inside": inside}, inside and apart <= 10 * SETTLED

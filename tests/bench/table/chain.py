@@ -22,11 +22,11 @@ from ledger.chain import (
 )
 from ledger.records import Contract
 from services.store import open_store
-from tests.bench.plant_store import draw_plant, write_plant
 from tests.bench.table.declared import Figure, Measured
 from tests.bench.table.sides import ROOT, ask_in_turns, ask_tasks_in_turns, compare, open_sides
 from tests.faults.chains import running_chain
 from tests.faults.workload import Site, build_events, found_site
+from tests.support.plant_store import draw_plant, write_plant
 
 __all__ = ["measure_growth", "measure_index_alone", "measure_index_batches", "measure_write", "measure_write_alone"]
 

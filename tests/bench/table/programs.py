@@ -13,9 +13,9 @@ from pathlib import Path
 
 from ledger.errors import SettingsError
 from services.store import open_store
-from tests.bench.plant_store import draw_plant, write_plant
 from tests.bench.table.declared import Figure, Measured
 from tests.bench.table.sides import ROOT
+from tests.support.plant_store import draw_plant, write_plant
 
 __all__ = ["measure_demo", "measure_starts"]
 

@@ -125,7 +125,7 @@ def _command(module: str) -> list[str]:
     if module.endswith(".mjs"):
         return ["node", str(ROOT / "tests" / "bench" / module)]
     python = str(peer_python()) if module.startswith("peers") else sys.executable
-    return [python, "-m", f"tests.bench.{module}"]
+    return [python, "-m", "tests.bench.peers.answer", f"tests.bench.{module}"]
 
 
 def _explain(error: Exception, report: Path) -> Exception:

@@ -7,7 +7,7 @@ import pytest
 from ledger.plans.offer import Offer
 from tests.bench.drifting_plant import DriftingPlant
 from tests.bench.loop import Compared, Side, compare_loops, worst_window
-from tests.bench.planning_instances import generate_plan_file
+from tests.support.plan_instances import generate_plan_file
 
 
 def test_with_feedback_fewer_parts_are_rejected_at_less_cost() -> None:

@@ -17,8 +17,8 @@ from services.planning.attempts import Attempt, PlanMaker
 from services.planning.errors import PlanningError
 from services.planning.making_process import Task
 from services.planning.schedule import Made, make_plan
-from tests.bench.planning_instances import generate_plan_file
 from tests.support.patience import wait_until
+from tests.support.plan_instances import generate_plan_file
 from tests.support.plan_world import TIE
 from tests.support.stores import new_store
 

@@ -14,7 +14,7 @@ from services.planning import making_process
 from services.planning.errors import PlanningError
 from services.planning.making_process import Task, make_apart
 from services.planning.schedule import Made, Replan, make_plan
-from tests.bench.planning_instances import generate_plan_file
+from tests.support.plan_instances import generate_plan_file
 from tests.support.plan_world import TIE, made_file
 
 

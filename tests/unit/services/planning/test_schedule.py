@@ -17,7 +17,7 @@ from ledger.plans.plan import Bound, Cause, CauseKind, Plan
 from ledger.plans.problem import spent_on
 from ledger.plans.report import check_lines
 from services.planning.schedule import Replan, make_plan
-from tests.bench.planning_instances import generate_plan_file
+from tests.support.plan_instances import generate_plan_file
 from tests.support.plan_truth import brute_optimum, counting, is_true, most_that_stay
 from tests.support.plan_world import TIE, draw_file, made_file
 

@@ -1,19 +1,16 @@
-"""The plant that genealogy is timed on: drawn the same every time, well made, and read back as it was drawn."""
+"""Genealogy of a large plant: drawn the same every time, well made, and read back as it was drawn."""
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterator
 
 import pytest
 
-from ledger.errors import InputError
 from ledger.provenance import Limits, Trace, recall, sort_lots, trace
 from ledger.store import Lineage, Store
 from services.store import open_store
-from tests.bench import genealogy
-from tests.bench.plant_store import Plant, draw_plant, write_plant
+from tests.support.plant_store import Plant, draw_plant, write_plant
 
 LOTS, SEED = 600, 5
 
@@ -92,23 +89,3 @@ def test_answers_are_those_of_a_followed_ledger(plant: Plant, store: Store) -> N
     assert bad.counts.certificates == bad.counts.valid > 0
     cut = recall(store, lot=plant.subject(plant.coils[0]), limits=Limits(depth=3, lots=10_000))
     assert cut.truncated
-
-
-def test_the_benchmark_compares_answers_and_prints_figures() -> None:
-    timings = genealogy.measure_genealogy(100, SEED)
-    shown = json.loads(json.dumps({timing.question: timing.to_json() for timing in timings}))
-    assert [one["asked"] for one in shown.values()] == [5, 5, 5]
-    assert all(one["lots"] > 0 and one["median_ms"] > 0 and one["median_cpu_ms"] >= 0 for one in shown.values())
-    for question in ("ancestors of a finished lot", "descendants of a coil"):
-        assert all(shown[question][figure] > 0 for figure in ("peer_objects_median_ms", "times_faster_than_query"))
-
-
-def test_the_benchmark_takes_no_time_of_a_wrong_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Lineage, "upstream", lambda *_arguments: [])
-    with pytest.raises(AssertionError, match="ancestors of a finished lot: 0 lots here, "):
-        genealogy.measure_genealogy(100, SEED)
-
-
-def test_a_plant_has_a_least_size() -> None:
-    with pytest.raises(InputError, match="39 lots are too few"):
-        genealogy.measure_genealogy(39, SEED)
