@@ -81,7 +81,7 @@ def decide(model: Model, decision: Decision) -> Model:
 
 def load_family(family: str, module: str) -> ModuleType:
     """One of a family's four modules. Raises ModuleNotFoundError if a package that it needs is not installed."""
-    return importlib.import_module(f"quality.{family}.{module}")
+    return importlib.import_module(f"millmark.quality.{family}.{module}")
 
 
 def model_digest(model: bytes) -> bytes:

@@ -14,7 +14,7 @@ __all__ = ["SERVICES", "open_store", "sqlite_path"]
 
 _SQLITE = "sqlite:///"
 
-SERVICES = schema_of("services")
+SERVICES = schema_of("millmark.services")
 """One schema for all services: they share a database, which commands, gateway and node open alike."""
 
 

@@ -55,7 +55,7 @@ class ClockRow:
     newest_s: int
 
 
-_SCHEMA = schema_of("services")
+_SCHEMA = schema_of("millmark.services")
 credentials = _SCHEMA.table("credentials", CredentialRow, "id")
 person_sessions = _SCHEMA.table("person_sessions", PersonSessionRow, "id", "person")
 spent_nonces = _SCHEMA.table("spent_nonces", SpentNonceRow, "nonce")

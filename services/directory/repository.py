@@ -66,7 +66,7 @@ class AdmissionRow:
         return _entry(self)
 
 
-_SCHEMA = schema_of("services")
+_SCHEMA = schema_of("millmark.services")
 directories = _SCHEMA.table("directories", DirectoryRow, "state")
 directory_entries = _SCHEMA.table("directory_entries", DirectoryEntryRow, "participant")
 admissions = _SCHEMA.table("admissions", AdmissionRow, "address")

@@ -88,7 +88,7 @@ class RecipientKeyRow:
     signature: bytes
 
 
-_SCHEMA = schema_of("services")
+_SCHEMA = schema_of("millmark.services")
 stored_documents = _SCHEMA.table("stored_documents", StoredDocumentRow, "id", "subject")
 document_versions = _SCHEMA.table("document_versions", DocumentVersionRow, "document version", "token")
 document_pieces = _SCHEMA.table("document_pieces", DocumentPieceRow, "document version position")

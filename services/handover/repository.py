@@ -93,7 +93,7 @@ class WaitingCount:
     """Why the oldest waits."""
 
 
-_SCHEMA = schema_of("services")
+_SCHEMA = schema_of("millmark.services")
 deliveries = _SCHEMA.table("handover_deliveries", DeliveryRow, "sequence recipient", "state next_try_ms")
 _SCHEMA.table("handover_cursor", HandoverCursorRow, "id")
 kept = _SCHEMA.table("handovers_kept", KeptRow, "sequence digest")

@@ -33,7 +33,7 @@ class AnswerRow:
     body: bytes
 
 
-_SCHEMA = schema_of("services")
+_SCHEMA = schema_of("millmark.services")
 answers = _SCHEMA.table("answers", AnswerRow, "caller route key", "begun_at")
 
 

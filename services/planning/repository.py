@@ -129,7 +129,7 @@ class AttemptRow:
     """Why there is no plan; empty if there is one, or may be."""
 
 
-_SCHEMA = schema_of("services")
+_SCHEMA = schema_of("millmark.services")
 _SCHEMA.table("planning_leaves", LeafRow, "leaf", "stream leaf_index", "call what", "sequence")
 _SCHEMA.table("planning_calls", CallRow, "digest")
 _SCHEMA.table("planning_plans", PlanRow, "digest", "call place")

@@ -33,7 +33,7 @@ class SetpointRow:
         return parse_setpoint(json.loads(self.document))
 
 
-_SCHEMA = schema_of("services")
+_SCHEMA = schema_of("millmark.services")
 _SCHEMA.table("setpoints", SetpointRow, "number", "machine number", "digest")
 
 

@@ -61,7 +61,7 @@ class WebhookRow:
     """Most events of a query per delivery: fewer once the receiver has answered that a delivery was too large."""
 
 
-_SCHEMA = schema_of("services")
+_SCHEMA = schema_of("millmark.services")
 webhooks = _SCHEMA.table("webhooks", WebhookRow, "id", "participant", "state next_try_ms")
 
 

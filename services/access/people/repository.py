@@ -63,7 +63,7 @@ class InvitationRow:
     used_at: int
 
 
-_SCHEMA = schema_of("services")
+_SCHEMA = schema_of("millmark.services")
 people = _SCHEMA.table("people", PersonRow, "number", "handle")
 passkeys = _SCHEMA.table("passkeys", PasskeyRow, "id", "person")
 openid_accounts = _SCHEMA.table("openid_accounts", OpenIdRow, "issuer subject", "person")

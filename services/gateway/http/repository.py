@@ -20,7 +20,7 @@ class SecretRow:
     value: bytes
 
 
-_SCHEMA = schema_of("services")
+_SCHEMA = schema_of("millmark.services")
 secrets = _SCHEMA.table("secrets", SecretRow, "name")
 
 

@@ -26,7 +26,7 @@ class RecordingRow:
     """JSON list of 0x-hex: the new subjects, in the order in which the record names them."""
 
 
-_SCHEMA = schema_of("services")
+_SCHEMA = schema_of("millmark.services")
 recordings = _SCHEMA.table("recordings", RecordingRow, "key")
 
 

@@ -91,7 +91,7 @@ class EpcisCaptureRow:
     """The outcome of each event, as JSON."""
 
 
-_SCHEMA = schema_of("services")
+_SCHEMA = schema_of("millmark.services")
 epcis_events = _SCHEMA.table(
     "epcis_events",
     EpcisEventRow,

@@ -138,7 +138,7 @@ class InspectionRow:
 MODELS = "model"
 """What is usual at a machine is the reference in the model's card."""
 
-_SCHEMA = schema_of("services")
+_SCHEMA = schema_of("millmark.services")
 _SCHEMA.table("feedback_causes", CauseRow, "id", "number", "machine")
 _SCHEMA.table("feedback_steps", StepRow, "cause number", "state")
 _SCHEMA.table("feedback_conditions", ConditionRow, "machine")

@@ -35,7 +35,7 @@ class PreferenceRow:
     """Canonical JSON."""
 
 
-_SCHEMA = schema_of("services")
+_SCHEMA = schema_of("millmark.services")
 _SCHEMA.table("forecasts", ForecastRow, "digest", "cut_block")
 _SCHEMA.table("preferences", PreferenceRow, "product")
 
