@@ -1,4 +1,4 @@
-"""`python -m millmark.quality`: train, evaluate, export and audit models, run benchmarks.
+"""`python -m millmark.quality`: train, evaluate, export and audit models.
 
 Results are JSON on stdout; an error is one line on stderr. Only the module of the requested command is imported, so a
 command needs no more packages than it uses itself: `audit` runs on Python alone.
@@ -22,13 +22,12 @@ _COMMANDS = {
     "export": "print a model as JSON, or write it again with another threshold",
     "audit": "re-execute one certified verdict; on a mismatch, name the first differing quantity and exit with code 1",
     "process": "model the state of a machine over time from its telemetry, and propose setpoints",
-    "bench": "measure accuracy, speed or reproducibility; exit with code 1 if a bar is missed",
 }
 """Command name, which is also its module's name in `millmark.quality.commands`, and its help text."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command line and return its exit code: 0 success, 1 a failure or a missed bar, 2 unusable input.
+    """Run a command line and return its exit code: 0 success, 1 a failure, 2 unusable input.
 
     `arguments` defaults to `sys.argv[1:]`. A QualityError becomes one line on stderr; any other exception is a bug and
     keeps its traceback.
@@ -42,8 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"error: {error}\n")
         return error.exit_code
     sys.stdout.write(json.dumps(answer) + "\n")
-    # Only benchmarks have bars to pass.
-    return 0 if answer.get("passed", True) else 1
+    return 0
 
 
 def _build_parser(given: Sequence[str]) -> Parser:

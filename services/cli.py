@@ -76,10 +76,8 @@ PANELS: Mapping[str, Mapping[str, Sequence[str]]] = {
         "millmark.services.commands.backup": ["backup", "restore"],
     },
     "Develop": {
-        "millmark.services.lab.commands.demo": ["demo"],
+        "millmark.services.demo.command": ["demo"],
         "millmark.services.commands.chain": ["devchain"],
-        "millmark.services.lab.commands.bench": ["bench"],
-        "millmark.services.lab.commands.faults": ["faults"],
     },
 }
 """The commands that each module registers, by what they are for, as the help shows them. Running one command imports
@@ -102,7 +100,6 @@ EXTRAS: Mapping[str, str] = {
     "lightgbm": "quality",
     "numpy": "quality",
     "ortools": "planning",
-    "schemathesis": "dev",
     "tensorboardX": "quality",
     "torch": "quality",
 }

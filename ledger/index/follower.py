@@ -25,8 +25,6 @@ from millmark.ledger.store import Rows, Store, values_of
 from millmark.ledger.store.rows import ChainIdentityRow, CursorRow
 from millmark.ledger.store.undo import Change, Undo
 
-CRASH_POINTS = ("index",)
-"""Where the fault tests kill the process: before and after a batch of blocks is committed."""
 _BATCH_BLOCKS = 256
 _BATCH_RECORDS = 2_000
 """A batch ends at whichever limit comes first: few commits, and little to fetch again after a crash."""

@@ -55,7 +55,6 @@ from millmark.ledger.store.outbox_work import Work
 from millmark.ledger.store.outbox_writer import OutboxWriter
 
 __all__ = [
-    "CRASH_POINTS",
     "FORWARDER",
     "OPEN",
     "UNMINED",
@@ -72,8 +71,6 @@ __all__ = [
     "enqueue_in",
 ]
 
-CRASH_POINTS = ("enqueue", "take_lease")
-"""Methods of Outbox before and after which the fault tests kill the process; OutboxWriter has its own list."""
 _WAITING = (OutboxState.QUEUED, OutboxState.PAUSED, OutboxState.BLOCKED, OutboxState.FAILED)
 _KEY_ERRORS = ("RegistryKeyRevoked", "RegistryKeyUnknown")
 """Contract errors that are due to the signing key, so that another key of the participant may succeed."""

@@ -60,23 +60,7 @@ from millmark.ledger.store.outbox_tables import (
     outbox_transactions,
 )
 
-__all__ = ["CRASH_POINTS", "OutboxWriter"]
-
-CRASH_POINTS = (
-    "together",
-    "start",
-    "store_signed",
-    "replace_signed",
-    "mark_sent",
-    "settle",
-    "mark_final",
-    "mark_reorganised",
-    "requeue",
-    "mark_replaced",
-    "fail_record",
-    "fill",
-)
-"""Methods of OutboxWriter before and after which the fault tests kill the submitter."""
+__all__ = ["OutboxWriter"]
 
 
 class OutboxWriter:

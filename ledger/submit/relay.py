@@ -45,10 +45,8 @@ from millmark.ledger.submit.batches import Batch, Batches
 from millmark.ledger.submit.lease import Lease
 from millmark.ledger.submit.lookout import AtOnce, describe_chain
 
-__all__ = ["CRASH_POINTS", "Outcome", "Relay", "RelaySubmitter", "Terms", "read_sequences"]
+__all__ = ["Outcome", "Relay", "RelaySubmitter", "Terms", "read_sequences"]
 
-CRASH_POINTS = ("allocate", "store_signed", "mark_sent", "mark_mined", "mark_final")
-"""The writer's moves with which relayed records get onto the ledger."""
 _PAUSE_S = 0.2
 _FRAME_BYTES = 1024
 """Size of a request in JSON, without its data."""

@@ -31,10 +31,8 @@ from millmark.ledger.submit.calls import recipient_of
 from millmark.ledger.submit.reports import Report
 from millmark.ledger.submit.window import Window
 
-__all__ = ["CRASH_POINTS", "NOOP_GAS", "Patience", "Sender", "versions_of"]
+__all__ = ["NOOP_GAS", "Patience", "Sender", "versions_of"]
 
-CRASH_POINTS = ("send",)
-"""Where fault runs stop the process: before and after a transaction is sent to the node."""
 NOOP_GAS = 21_000
 """Gas of a transfer (yellow paper, appendix G)."""
 _MAX_REPLACED = 20

@@ -8,7 +8,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Values", "coverage", "mase", "scale_of", "scaled_pinball", "smape"]
+__all__ = ["Values", "scale_of", "scaled_pinball"]
 
 Values: TypeAlias = NDArray[np.float64]
 
@@ -20,23 +20,6 @@ def scale_of(history: Values, season: int) -> float:
     changes = np.abs(history[lag:] - history[:-lag])
     found = float(changes.mean()) if len(changes) else 0.0
     return found if found > 0 else 1.0
-
-
-def mase(forecast: Values, actual: Values, history: Values, season: int) -> float:
-    """Mean absolute scaled error, as the M4 competition defines it."""
-    return float(np.abs(forecast - actual).mean()) / scale_of(history, season)
-
-
-def smape(forecast: Values, actual: Values) -> float:
-    """Symmetric mean absolute percentage error in per cent, as the M4 competition defines it; 0 of 0 counts as 0."""
-    sizes = np.abs(forecast) + np.abs(actual)
-    errors = np.divide(np.abs(forecast - actual), sizes, out=np.zeros_like(sizes), where=sizes > 0)
-    return float(200 * errors.mean())
-
-
-def coverage(low: Values, high: Values, actual: Values) -> float:
-    """Share of the values that lie within their interval, both ends included."""
-    return float(((low <= actual) & (actual <= high)).mean())
 
 
 def scaled_pinball(quantiles: Values, levels: Sequence[float], actual: Values, scale: float) -> float:

@@ -18,9 +18,7 @@ from millmark.quality.errors import InputError
 __all__ = [
     "LONGEST",
     "NAMES",
-    "conformal_quantiles",
     "forecast_members",
-    "forecast_quietly",
     "intermittent_models",
     "naive",
     "seasonal_naive",
@@ -91,27 +89,6 @@ def forecast_members(history: Values, horizon: int, seasons: Sequence[int]) -> M
     return found
 
 
-def forecast_quietly(name: str, history: Values, horizon: int, **given: object) -> Values | None:
-    """What one model of statsforecast forecasts; None if it cannot be fitted."""
-    return _forecast(_models()[name], history, horizon, **given)
-
-
-def conformal_quantiles(name: str, history: Values, horizon: int, **given: float) -> Values:
-    """Nine quantiles, a row each, of a model with statsforecast's own conformal intervals over four windows; its point
-    forecast for all of them where the history is too short for that."""
-    model, levels = _models()[name], [20, 40, 60, 80]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from statsforecast.utils import ConformalIntervals  # noqa: PLC0415 - an extra
-
-        if len(history) <= 5 * horizon:
-            return np.repeat(np.asarray(model(**given).forecast(history, horizon)["mean"])[None, :], 9, axis=0)
-        intervals = ConformalIntervals(n_windows=4, h=horizon)
-        made = model(**given, prediction_intervals=intervals).forecast(history, horizon, level=levels)
-    names = [*(f"lo-{level}" for level in reversed(levels)), "mean", *(f"hi-{level}" for level in levels)]
-    return np.array([made[name] for name in names], dtype=np.float64)
-
-
 def intermittent_models() -> Mapping[str, Any]:
     """Croston's method, TSB and ADIDA, by name. Raises InputError if statsforecast is not installed."""
     models = _models()
@@ -144,6 +121,4 @@ def _models() -> Mapping[str, Any]:
             from statsforecast import models  # noqa: PLC0415 - an extra, and slow to import
     except ModuleNotFoundError as missing:
         raise InputError(f"a forecast needs {missing.name}", hint="install millmark[forecast]") from missing
-    return {
-        name: getattr(models, name) for name in (*NAMES, "MSTL", "CrostonClassic", "CrostonOptimized", "TSB", "ADIDA")
-    }
+    return {name: getattr(models, name) for name in (*NAMES, "MSTL", "CrostonOptimized", "TSB", "ADIDA")}

@@ -28,7 +28,7 @@ from millmark.quality.process.records import (
 from millmark.quality.process.telemetry import Floats, Layout, Telemetry, build_columns, split_runs, to_runs
 from millmark.quality.process.watching import distance
 
-__all__ = ["Recipe", "TrainedProcess", "cut_windows", "persistence_errors", "simulate_errors", "train_process"]
+__all__ = ["Recipe", "TrainedProcess", "train_process"]
 
 _ORDERS, _RIDGES = (1, 2, 3), (1e-6, 1e-4, 1e-2)
 _BATCH = 128
@@ -128,7 +128,7 @@ class _Judged:
     """A system on the rows that were held out from it."""
 
     errors: Floats
-    """(n,): as `simulate_errors`."""
+    """(n,): as `_rms`."""
     last: Integers
     """(b, n): magnitude of the error at the horizon, in the columns' integers."""
 
@@ -146,7 +146,7 @@ class _Trial:
 
 def _try(job: _Job, telemetry: Telemetry, fixed: Integers, rows: Integers, held: Integers) -> _Trial:
     recipe = job.recipe
-    windowed = cut_windows(fixed, telemetry.run, held, max(recipe.history, *_ORDERS), recipe.horizon)
+    windowed = _cut_windows(fixed, telemetry.run, held, max(recipe.history, *_ORDERS), recipe.horizon)
     runs = to_runs(job.columns, fixed, telemetry.run, rows)
     kinds = (False, True) if recipe.anchored is None else (recipe.anchored,)
     networks = {kind: job.judge(job.train_network(runs, kind), windowed) for kind in kinds}
@@ -159,7 +159,7 @@ def _try(job: _Job, telemetry: Telemetry, fixed: Integers, rows: Integers, held:
             continue
     if not linears:
         raise ExportError("no linear model of these data fits the format", hint="leave out collinear columns")
-    return _Trial(networks, linears, persistence_errors(job.columns, windowed, recipe.horizon))
+    return _Trial(networks, linears, _persistence_errors(job.columns, windowed, recipe.horizon))
 
 
 def _best(trials: Sequence[_Trial], read: Callable[[_Trial], Mapping[_Key, tuple[System, _Judged]]]) -> _Key:
@@ -323,7 +323,7 @@ def _close_gate(model: ProcessModel, linear_is_better: NDArray[np.bool_]) -> Pro
     return replace(model, gate=bytes(int(one) for one in linear_is_better))
 
 
-def cut_windows(fixed: Integers, run: Integers, rows: Integers, history: int, horizon: int) -> Integers:
+def _cut_windows(fixed: Integers, run: Integers, rows: Integers, history: int, horizon: int) -> Integers:
     """Windows (b, history + horizon, c) of the rows at these places, which do not cross a gap. Raises InputError if
     there is none."""
     span = history + horizon
@@ -349,14 +349,8 @@ def _predict(model: ProcessModel, windowed: Integers, horizon: int) -> tuple[Int
     return Simulator(model).roll(history, inputs).states, windowed[:, latest + 1 :, :n]
 
 
-def simulate_errors(model: ProcessModel, windowed: Integers, horizon: int) -> Floats:
-    """RMSE over the last `horizon` rows of windows (b, r, c), in standard deviations, by predicted column (n,)."""
-    found, wanted = _predict(model, windowed, horizon)
-    return _rms(model.columns, found, wanted)
-
-
-def persistence_errors(columns: tuple[Column, ...], windowed: Integers, horizon: int) -> Floats:
-    """The same, of the value that stays as it is."""
+def _persistence_errors(columns: tuple[Column, ...], windowed: Integers, horizon: int) -> Floats:
+    """As `_rms`, of the value that stays as it is."""
     predicted = sum(column.role in (Role.STATE, Role.ENERGY) for column in columns)
     wanted = windowed[:, -horizon:, :predicted]
     still = windowed[:, -horizon - 1 : -horizon, :predicted]
@@ -364,6 +358,7 @@ def persistence_errors(columns: tuple[Column, ...], windowed: Integers, horizon:
 
 
 def _rms(columns: tuple[Column, ...], found: Integers, wanted: Integers) -> Floats:
+    """RMSE over the predicted rows (b, t, n), in standard deviations, by predicted column (n,)."""
     spreads = np.array([column.spread for column in columns[: wanted.shape[2]]], dtype=np.float64)
     off = (found - wanted) / spreads
     errors: Floats = np.sqrt((off**2).mean(axis=(0, 1)))

@@ -1,31 +1,5 @@
 """Networks of chain nodes: their genesis, keys, peers and start scripts; node programs found and started; what
 validators do, in words.
-
-To run a network in a test, or in a trial:
-
-    program = identify_program(Path("/usr/local/bin/geth"))      # or find_program(): the first on the PATH
-    with LocalNetwork.create(folder, program, 5, balances_wei={owner.address: 10**24}) as network:
-        network.start()                       # returns once every node answers and has the first blocks
-        network.urls                          # one JSON-RPC URL a node, on the loopback
-        network.nodes[0].address              # 20 bytes: the validator's address
-        network.nodes[0].pid                  # of the node program itself: start.sh becomes it
-        network.nodes[1].kill()               # SIGKILL; returns when it is gone
-        network.nodes[1].restart()            # kills it if it runs, starts it, returns once it answers
-        network.nodes[1].restart(erased=True)     # with an empty data folder; the key is kept
-        network.nodes[2].pause()              # SIGSTOP
-        network.nodes[2].resume()             # SIGCONT
-        network.nodes[3].stop()               # SIGTERM, SIGKILL after 30 s
-        network.nodes[3].start()              # returns at once
-        network.nodes[3].wait_ready(60.0)     # returns once it answers
-        network.nodes[3].folder.log           # what it printed
-        network.program.kind.consensus.quorum(5)      # fewer, and no block comes
-        network.program.kind.engine           # name of the engine profile
-    # all nodes are stopped here, also after an error
-
-Ports are free ones, kept from other programs until `stop`; `ports=[(p2p, rpc), ...]` names them instead. Whoever places
-a proxy on a link gives each node its own list of peers with `write_node_folder`. Keys of `LocalNetwork.create` are
-known to everybody (`unsafe_test_key`), so the same network is made again each time. On geth and electroneum-sc fees are
-never zero: `balances_wei` gives keys money in the first block.
 """
 
 from __future__ import annotations
@@ -34,10 +8,8 @@ from millmark.services.network.errors import NetworkError, NetworkFileError, Nod
 from millmark.services.network.files import NetworkFile
 from millmark.services.network.flags import NodePlace, build_arguments
 from millmark.services.network.genesis import GAS_LIMIT, GenesisSettings, build_genesis
-from millmark.services.network.keys import unsafe_test_key
 from millmark.services.network.kinds import KINDS, Consensus, Kind, find_kind
 from millmark.services.network.layout import NodeFolder, build_start_script, write_node_folder
-from millmark.services.network.local import LocalNetwork, LocalNode
 from millmark.services.network.peers import Peer
 from millmark.services.network.processes import NodeProcess
 from millmark.services.network.programs import NodeProgram, find_program, identify_program
@@ -60,8 +32,6 @@ __all__ = [
     "Consensus",
     "GenesisSettings",
     "Kind",
-    "LocalNetwork",
-    "LocalNode",
     "NetworkError",
     "NetworkFile",
     "NetworkFileError",
@@ -84,7 +54,6 @@ __all__ = [
     "join_network",
     "read_network",
     "read_node",
-    "unsafe_test_key",
     "verify_number",
     "write_node_folder",
 ]

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import coincurve
 
-from millmark.ledger.canonical import keccak256
 from millmark.ledger.errors import SigningError
 from millmark.ledger.keys import LocalSigner, read_private, write_private
 
-__all__ = ["PUBLIC_KEY_BYTES", "public_key_of", "read_node_key", "unsafe_test_key", "write_node_key"]
+__all__ = ["PUBLIC_KEY_BYTES", "public_key_of", "read_node_key", "write_node_key"]
 
 PUBLIC_KEY_BYTES = 64
 """x and y of the point, as in an enode URL."""
@@ -36,8 +35,3 @@ def read_node_key(path: Path) -> LocalSigner:
 def public_key_of(signer: LocalSigner) -> bytes:
     """The 64 bytes by which other nodes know this one."""
     return coincurve.PrivateKey(signer.unsafe_secret()).public_key.format(compressed=False)[1:]
-
-
-def unsafe_test_key(number: int) -> LocalSigner:
-    """A key that everybody knows: for tests that need the same validators in each run."""
-    return LocalSigner.from_bytes(keccak256(b"millmark test validator %d" % number))

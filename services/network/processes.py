@@ -113,14 +113,6 @@ class NodeProcess:
             self._process.returncode = 0  # Popen warns of a child that nobody waited for, which this is on purpose
             self._process = None
 
-    def pause(self) -> None:
-        """SIGSTOP: it keeps its ports and connections, and answers nothing. Raises NodeProgramError."""
-        os.kill(self.pid, signal.SIGSTOP)
-
-    def resume(self) -> None:
-        """SIGCONT. Raises NodeProgramError."""
-        os.kill(self.pid, signal.SIGCONT)
-
     @property
     def has_data(self) -> bool:
         """Whether it ran before, and was not erased since."""

@@ -53,11 +53,8 @@ def grid_of(call: Call) -> Grid:
     return Grid(call.origin, call.slot, call.slots)
 
 
-def build_offers(
-    call: Call, calendar: Calendar, machines: Sequence[OwnMachine], owner: int, until: int, *, whole: bool = False
-) -> Made:
-    """The offers for all operations that the machines can do. `until`: seconds since 1970. `whole`: with all windows,
-    each start at its own price, so that others learn the whole calendar."""
+def build_offers(call: Call, calendar: Calendar, machines: Sequence[OwnMachine], owner: int, until: int) -> Made:
+    """The offers for all operations that the machines can do. `until`: seconds since 1970."""
     made, grid = Made(), grid_of(call)
     days = {machine.number: calendar.on(machine.plan, grid) for machine in machines}
     loads = {machine.number: [0] * grid.slots for machine in machines}
@@ -67,11 +64,9 @@ def build_offers(
             for machine in machines:
                 reason = why_not_capable(machine.capability, operation.need)
                 load = loads[machine.number]
-                offer = (
-                    None
-                    if reason
-                    else _offer(call, job, place, machine, days[machine.number], load, owner, until, whole=whole)
-                )
+                offer = None
+                if not reason:
+                    offer = _offer(call, job, place, machine, days[machine.number], load, owner, until)
                 if offer is not None:
                     made.offers.append(offer)
                 else:
@@ -103,8 +98,6 @@ def _offer(
     load: list[int],
     owner: int,
     until: int,
-    *,
-    whole: bool,
 ) -> Offer | None:
     """None if the machine has no time for it within the call. `load` is how much it has been offered so far."""
     operation, plan, grid = job.operations[place], machine.plan, day.grid
@@ -118,10 +111,8 @@ def _offer(
     # Of several operations the later ones are done later: windows are sought from the operation's share of the time.
     target = job.release + max(0, job.due - job.release) * place // len(job.operations)
     file, runs = day.calendar.file, _runs((start, start, day.price(start, duration)) for start in starts)
-    windows = runs
-    if not whole:
-        cut = _cut(_merged(runs, duration), file.most_starts)
-        windows = choose_windows(cut, (target, job.due - duration), file.windows, duration, load)
+    cut = _cut(_merged(runs, duration), file.most_starts)
+    windows = choose_windows(cut, (target, job.due - duration), file.windows, duration, load)
     if not windows:
         return None
     wh = day.wh(duration)

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from millmark.services.access.signin import session_cookie
-from millmark.services.lab.demo.demand import forecast_demand
+from millmark.services.demo.demand import forecast_demand
 from millmark.services.products import Catalogue
 from millmark.services.serving.server import build_server, listen
 from tests.browser.test_axe_demand_browser import measure

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 from millmark.ledger.ids import Identity, SubjectKind
 from millmark.ledger.records import ReceiveLot
 from millmark.services.access.repository import AccessRepository
-from millmark.services.lab.demo.consortium import hash_of
+from millmark.services.demo.consortium import hash_of
 from tests.browser.test_portal_browser import open_context, sign_in, watch
 from tests.support.portal_world import PortalWorld
 

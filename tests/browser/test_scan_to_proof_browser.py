@@ -27,7 +27,7 @@ from millmark.ledger.keys import open_signer
 from millmark.ledger.store import Book, Rows
 from millmark.ledger.store.rows import CertificateRow, RecordRow
 from millmark.services.access.signin import session_cookie
-from millmark.services.lab.demo.gateways import make_link, read_finished
+from millmark.services.demo.home import make_link, read_finished
 from millmark.services.settings import Settings, read_settings
 from millmark.services.store import open_store
 from tests.support.first_use import SIX, check_proof, sign_in_all

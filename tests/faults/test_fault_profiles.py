@@ -1,12 +1,12 @@
-"""The fault lab's short profiles: every kind of fault, a little of each. `millmark faults NAME` runs the long ones."""
+"""The short profiles of faults: every kind, a little of each. `scripts/prove faults NAME` runs the long ones."""
 
 from __future__ import annotations
 
 import pytest
 
-from millmark.services.lab import cluster
-from millmark.services.lab.faults.chains import find_anvil
-from millmark.services.lab.faults.runs import RUNS, run_faults
+from tests.faults.chains import find_anvil
+from tests.faults.runs import RUNS, run_faults
+from tests.support import cluster
 
 pytestmark = [
     pytest.mark.faults,

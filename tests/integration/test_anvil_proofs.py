@@ -19,7 +19,7 @@ from millmark.ledger.store import Rows, Store
 from millmark.ledger.store.rows import HeadRow, LotRow, OrderRow
 from millmark.ledger.trust import BelievedBlock
 from millmark.ledger.verify import verify_bundle
-from millmark.services.lab.demo.production import Line
+from millmark.services.demo.production import Line
 from tests.support import toolchain
 from tests.support.engines import run_demonstration, running_anvil
 from tests.support.stores import new_store

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from millmark.services.lab.cluster import describe_missing, running_cluster
+from tests.support.cluster import describe_missing, running_cluster
 from tests.support.recording_site import Site
 from tests.support.stores import cluster, on_cluster, prepare_cluster
 from tests.unit.services import test_gateway_idempotency as idempotency

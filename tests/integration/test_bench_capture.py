@@ -1,4 +1,4 @@
-"""What `millmark bench capture` sends to a node, the node takes."""
+"""What `scripts/bench capture` sends to a node, the node takes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from millmark.services.lab.bench.capture import _ask, serve_node
+from tests.bench.capture import _ask, serve_node
 
 pytestmark = pytest.mark.integration
 

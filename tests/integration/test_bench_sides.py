@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from millmark.ledger.errors import SettingsError
-from millmark.services.lab.bench.table import sides
-from millmark.services.lab.bench.table.runner import _end
-from millmark.services.lab.bench.table.sides import ask_in_turns, compare, open_sides
-from millmark.services.lab.cluster import describe_missing
+from tests.bench.table import sides
+from tests.bench.table.runner import _end
+from tests.bench.table.sides import ask_in_turns, compare, open_sides
+from tests.support.cluster import describe_missing
 
 pytestmark = pytest.mark.integration
 ARGUMENTS: dict[str, object] = {"documents": [{"a": [1, 2], "b": "c"}] * 10}
@@ -78,8 +78,8 @@ def test_a_measurement_that_is_ended_stops_its_postgresql() -> None:
 _MEASURING = """
 import signal
 from urllib.parse import parse_qs, urlsplit
-from millmark.services.lab.cluster import running_cluster
-from millmark.services.lab.ending import leaving_on_signals
+from tests.support.cluster import running_cluster
+from millmark.services.demo.processes import leaving_on_signals
 with leaving_on_signals(), running_cluster() as url:
     print(parse_qs(urlsplit(url).query)["host"][0], flush=True)
     signal.pause()

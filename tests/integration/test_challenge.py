@@ -59,8 +59,8 @@ from millmark.quality import Decision, Dense, Network, Scale, build_model, model
 from millmark.quality import Inference as Inspected
 from millmark.quality import Verdict as ModelVerdict
 from millmark.quality.inputs import pack_window
+from millmark.services.demo.consortium import Consortium, found_consortium, hash_of
 from millmark.services.inspections.challenge import build_statement
-from millmark.services.lab.demo.consortium import Consortium, found_consortium, hash_of
 from tests.support.stores import new_store
 
 pytestmark = pytest.mark.integration

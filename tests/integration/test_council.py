@@ -24,7 +24,7 @@ from millmark.ledger.index import Follower
 from millmark.ledger.records import Contract, Publish, ReceiveLot, Suspend, TransferOwnership
 from millmark.ledger.store import Rows, Store
 from millmark.ledger.store.rows import ParticipantRow
-from millmark.services.lab.demo.consortium import NOTHING, Company, Consortium, found_consortium
+from millmark.services.demo.consortium import NOTHING, Company, Consortium, found_consortium
 from tests.support.bundle_world import PIECE
 from tests.support.stores import new_store
 

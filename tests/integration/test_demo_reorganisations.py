@@ -17,12 +17,12 @@ from millmark.ledger.records import Contract, Item, ReceiveLot, Record
 from millmark.ledger.store import Book, Connection, Rows, Store
 from millmark.ledger.store.outbox import Outbox, OutboxState
 from millmark.ledger.store.rows import CertificateRow, LotRow
-from millmark.services.lab.demo import existing
-from millmark.services.lab.demo.consortium import NOTHING, Company, Consortium, found_consortium, hash_of
-from millmark.services.lab.demo.home import database_of
-from millmark.services.lab.demo.plant import PIECE, receive
-from millmark.services.lab.demo.production import hand_over
-from millmark.services.lab.demo.run import run_demo
+from millmark.services.demo import given
+from millmark.services.demo.consortium import NOTHING, Company, Consortium, found_consortium, hash_of
+from millmark.services.demo.home import database_of
+from millmark.services.demo.plant import PIECE, receive
+from millmark.services.demo.production import hand_over
+from millmark.services.demo.run import run_demo
 from millmark.services.planning.making import find_tie
 from millmark.services.planning.reading import find_whole
 from millmark.services.planning.repository import PlanningRepository
@@ -176,7 +176,7 @@ def test_a_refusal_is_still_told(consortium: Consortium) -> None:
 
 def test_the_demonstration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every few blocks, some are replaced: from the first record on, and not while contracts are deployed."""
-    monkeypatch.setattr(existing, "_PAUSE_S", 0.005)
+    monkeypatch.setattr(given, "_PAUSE_S", 0.005)
     chain = ForkingChain(_SEED)
 
     def look(chain: ForkingChain) -> None:

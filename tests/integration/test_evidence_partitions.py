@@ -16,8 +16,8 @@ from millmark.ledger.store.evidence_files import EvidenceFiles
 from millmark.ledger.store.evidence_moves import move_content
 from millmark.ledger.store.partitions import Partition, list_partitions
 from millmark.ledger.store.rows import AnchorRow
-from millmark.services.lab import cluster
 from tests.integration.test_postgresql import drop_everything
+from tests.support import cluster
 from tests.support.fake_chain import digest
 from tests.unit.ledger.test_evidence_files import _OTHER, _STREAM, add, expected, files_in, read_all
 

@@ -1,4 +1,4 @@
-"""The contract and the evaluators on the same drawn inputs; `millmark bench executions` runs ten thousand of each."""
+"""The contract and the evaluators on the same drawn inputs; `scripts/bench executions` runs ten thousand of each."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from millmark.quality import Dense, Network, build_model
-from millmark.services.lab.bench import executions
-from millmark.services.lab.bench.executions import compare_executions
-from millmark.services.lab.bench.inferences import SIZES
+from tests.bench import executions
+from tests.bench.executions import compare_executions
+from tests.bench.inferences import SIZES
 
 pytestmark = pytest.mark.integration
 

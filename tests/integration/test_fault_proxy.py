@@ -10,7 +10,7 @@ import pytest
 from millmark.ledger.chain import EmbeddedChain, HttpTransport, Node, RpcError
 from millmark.ledger.errors import ChainUnreachableError
 from millmark.services.devchain import create_devchain
-from millmark.services.lab.faults.proxy import Fault, FaultProxy, Schedule, fault_proxy
+from tests.faults.proxy import Fault, FaultProxy, Schedule, fault_proxy
 from tests.support.loopback import serving
 from tests.support.patience import MAX_S
 

@@ -37,11 +37,10 @@ from millmark.ledger.store import Book, Store
 from millmark.ledger.trust import BelievedBlock, TrustFile
 from millmark.ledger.verify import Report, VerificationError, verify_bundle
 from millmark.ledger.verify.statements import Statement
-from millmark.services.lab.demo import production
-from millmark.services.lab.demo.consortium import NOTHING, found_consortium, hash_of
-from millmark.services.lab.demo.meters import Footprints, Measured
-from millmark.services.lab.demo.plant import GRAM, PIECE, build_plant
-from millmark.services.lab.demo.production import Line, make_parts, place_orders
+from millmark.services.demo import production
+from millmark.services.demo.consortium import NOTHING, found_consortium, hash_of
+from millmark.services.demo.plant import GRAM, PIECE, Footprints, Measured, build_plant
+from millmark.services.demo.production import Line, make_parts, place_orders
 from tests.support.stores import new_store
 
 HONEST, LESS_ENERGY, LESS_MATERIAL, OTHER_SOURCE, BROKEN = range(5)

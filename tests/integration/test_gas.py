@@ -1,6 +1,6 @@
 """Gas per record of every kind: as in the snapshot, and under its bar.
 
-After a deliberate change: `millmark bench gas --json`, and take its `kinds` over into tests/vectors/gas.json.
+After a deliberate change: `scripts/bench gas --json`, and take its `kinds` over into tests/vectors/gas.json.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from millmark.ledger.records import RECORD_TYPES, Contract
-from millmark.services.lab.bench.consignments import GATED_PARTS, SAMPLED_LOTS
-from millmark.services.lab.bench.gas import BATCH, measure_gas
+from tests.bench.consignments import GATED_PARTS, SAMPLED_LOTS
+from tests.bench.gas import BATCH, measure_gas
 from tests.support.engines import running_anvil
 from tests.support.toolchain import describe_missing
 

@@ -26,14 +26,14 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from millmark.ledger.ids import SubjectKind
 from millmark.ledger.records import Contract, OrderTerms, PlaceOrder
 from millmark.ledger.store import Store
+from millmark.services.demo.consortium import found_consortium, hash_of
+from millmark.services.demo.delivery import inspect_parts
+from millmark.services.demo.plant import build_plant
+from millmark.services.demo.production import Job, Line, make_parts, place_orders
 from millmark.services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
-from millmark.services.lab.bench.api import measure_api
-from millmark.services.lab.demo.consortium import found_consortium, hash_of
-from millmark.services.lab.demo.inspection import inspect_parts
-from millmark.services.lab.demo.plant import build_plant
-from millmark.services.lab.demo.production import Job, Line, make_parts, place_orders
 from millmark.services.serving.server import build_server, listen
 from millmark.services.store import open_store
+from tests.bench.api import measure_api
 from tests.support.fake_world import World, build_world
 from tests.support.loopback import running
 from tests.support.patience import MAX_S
@@ -105,7 +105,7 @@ def test_generated_requests_are_answered_as_the_document_says(api_schema: BaseSc
 
 
 def test_every_operation_at_a_real_gateway_on_a_real_chain() -> None:
-    """The short profile of `millmark bench api`."""
+    """The short profile of `scripts/bench api`."""
     found = measure_api(220, 7)
     assert (found.server_errors, found.failures) == (0, [])
     assert found.cases >= 220

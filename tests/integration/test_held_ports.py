@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import pytest
 
 from millmark.ledger.errors import SettingsError
-from millmark.services.lab.processes import held_port
+from millmark.services.demo.processes import held_port
 from millmark.services.serving import hosts
 from millmark.services.serving.server import listen, listen_at_all
 

@@ -14,7 +14,7 @@ from tests.support.patience import MAX_S
 pytestmark = pytest.mark.integration
 
 HEAVY = ["alembic", "eth_account", "eth_tester", "fastapi", "httpx", "numpy", "paho", "requests", "torch", "web3"]
-HEAVY += ["millmark.services.gateway", "millmark.services.lab"]
+HEAVY += ["millmark.services.gateway", "millmark.services.demo"]
 FOREIGN = {"web3", "eth_tester", "sqlalchemy", "alembic", "requests", "httpx", "fastapi", "eth_abi", "numpy", "torch"}
 """What a verifier does without."""
 

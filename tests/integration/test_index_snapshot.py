@@ -22,7 +22,7 @@ from millmark.ledger.store import Book, Rows, Store
 from millmark.ledger.store.book_rows import IdentityRow
 from millmark.ledger.store.outbox import Outbox
 from millmark.ledger.store.rows import RecordRow
-from millmark.services.lab import cluster
+from tests.support import cluster
 from tests.support.bundle_chapters import copy_bundle_world
 from tests.support.fake_chain import FakeChain
 from tests.support.growth import Plant

@@ -56,7 +56,7 @@ def test_all_help_is_there_with_the_base_install(base: Path) -> None:
     done = run_millmark(base, "--help")
     assert (done.returncode, done.stderr) == (0, "")
     assert {name for names in COMMANDS.values() for name in names} <= set(re.findall(r"│ ([\w-]+)", done.stdout))
-    for command in ("trace", "demo", "faults"):
+    for command in ("trace", "demo"):
         done = run_millmark(base, command, "--help")
         assert (done.returncode, done.stderr) == (0, ""), command
 
@@ -76,10 +76,8 @@ def test_the_base_install_verifies(base: Path) -> None:
     ("arguments", "line"),
     [
         (("devchain", "--port", "0"), "the embedded chain needs eth-tester; pip install 'millmark[devchain]'"),
-        (("bench", "gas"), "the embedded chain needs eth-tester; pip install 'millmark[devchain]'"),
         (("demo",), "the embedded chain needs eth-tester; pip install 'millmark[devchain]'"),
         (("quality", "monitor"), "this command needs numpy; pip install 'millmark[quality]'"),
-        (("bench", "api"), "this command needs schemathesis; pip install 'millmark[dev]'"),
     ],
 )
 def test_a_command_that_needs_an_extra_names_it_in_one_line(base: Path, arguments: tuple[str, ...], line: str) -> None:

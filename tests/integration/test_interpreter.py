@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from millmark.services.lab.bench.interpreter import TwinChain
+from tests.bench.interpreter import TwinChain
 from tests.support.bundle_chapters import build_bundle_world
 from tests.support.figures import Tell
 from tests.support.stores import new_store

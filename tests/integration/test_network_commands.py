@@ -22,8 +22,8 @@ from millmark.ledger.store.outbox import Outbox
 from millmark.ledger.submit import Submitter
 from millmark.services.cli import app
 from millmark.services.devchain import create_devchain
-from millmark.services.lab.faults.proxy import FaultProxy, fault_proxy
 from millmark.services.text.chain_health import STANDS_REMEDY
+from tests.faults.proxy import FaultProxy, fault_proxy
 from tests.support.copies import copy_chain
 from tests.support.ledger_world import LedgerWorld, build_world, results, verify_once
 from tests.support.loopback import serving

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from millmark.services.lab.cluster import describe_missing, running_cluster
+from tests.support.cluster import describe_missing, running_cluster
 from tests.support.stores import on_cluster, prepare_cluster
 from tests.unit.ledger.conftest import outbox, store
 from tests.unit.ledger.test_index_two_followers import (

@@ -18,8 +18,8 @@ from millmark.ledger.ids import SubjectKind
 from millmark.ledger.records import OrderTerms, PlaceOrder, WithdrawModel
 from millmark.ledger.trust import parse_trust
 from millmark.ledger.verify import Section, verify_bundle
+from millmark.services.demo.consortium import hash_of
 from millmark.services.gateway import GatewayParts, build_policy, create_gateway
-from millmark.services.lab.demo.consortium import hash_of
 from millmark.services.portal import Proofs
 from millmark.services.portal.proofs import kept_names
 from tests.support.gateway_client import Caller

@@ -154,7 +154,6 @@ def test_what_is_missing_is_named_in_one_line(site: Path, tmp_path: Path) -> Non
             "torch",
         ],
         "training needs tensorboardX": ["train", *data, "--kind", "mlp", "--out", "out"],
-        "bench speed needs torch": ["bench", "speed"],
     }
     for says, arguments in cases.items():
         done = run(site, tmp_path, "-m", "millmark.quality", *arguments)

@@ -36,10 +36,10 @@ from millmark.ledger.store import Book
 from millmark.ledger.submit import Submitter
 from millmark.quality import Inspector, build_model
 from millmark.quality.digest import Inference
+from millmark.services.demo.consortium import NOTHING, Company, Consortium, found_consortium
+from millmark.services.demo.plant import Plant, build_plant
+from millmark.services.demo.production import Job, Line, make_parts, place_orders
 from millmark.services.devchain import create_devchain
-from millmark.services.lab.demo.consortium import NOTHING, Company, Consortium, found_consortium
-from millmark.services.lab.demo.plant import Plant, build_plant
-from millmark.services.lab.demo.production import Job, Line, make_parts, place_orders
 from millmark.services.store import open_store
 from tests.support.command_line import run_millmark
 from tests.support.loopback import serving

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from millmark.quality import build_model
-from millmark.quality.benches import digest
+from tests.bench.quality import digest
 from tests.support.quality_samples import tiny_network
 
 pytestmark = pytest.mark.integration

@@ -14,9 +14,8 @@ from millmark.ledger.records import Contract, ReceiveLot
 from millmark.ledger.store import open_store as open_own
 from millmark.ledger.store.outbox import Outbox
 from millmark.ledger.submit.lease import Lease
-from millmark.ledger.submit.relay import CRASH_POINTS
-from millmark.services.lab.faults.crashes import CrashingOutbox, KillPoint
 from millmark.services.store import open_store
+from tests.faults.crashes import CRASH_POINTS, RELAY, CrashingOutbox, KillPoint
 from tests.support.ledger_world import NOTHING
 from tests.support.relay_world import RelayWorld, open_relay_world
 
@@ -31,7 +30,7 @@ def world(tmp_path: Path) -> Iterator[RelayWorld]:
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("step", CRASH_POINTS)
+@pytest.mark.parametrize("step", CRASH_POINTS[RELAY])
 def test_records_are_on_the_ledger_once_wherever_their_factory_is_killed(
     world: RelayWorld, step: str, after: bool
 ) -> None:

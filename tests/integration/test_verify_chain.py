@@ -16,7 +16,7 @@ from millmark.ledger.verify._histories import verify_histories
 from millmark.ledger.verify._proofs import StateProof
 from millmark.ledger.verify._replay import replay
 from millmark.ledger.verify._state import State
-from millmark.services.cli import app
+from tests.bench.commands import app as bench
 from tests.support.bundle_chapters import copy_bundle_world
 from tests.support.bundle_content import publish, read_content
 from tests.support.bundle_maker import make_bundle
@@ -127,7 +127,7 @@ def test_forgeries_of_another_real_bundle_are_refused_where_they_lie(world: Bund
 
 
 def test_the_benchmark_measures_a_real_bundle() -> None:
-    done = CliRunner().invoke(app, ["bench", "bundle", "--leaves", "3", "--rounds", "1", "--json"])
+    done = CliRunner().invoke(bench, ["bundle", "--leaves", "3", "--rounds", "1", "--json"])
     assert done.exit_code == 0, done.output
     found = json.loads(done.output)
     assert (found["ancestors"], found["records"]) == (4, 29)

@@ -57,8 +57,8 @@ from millmark.ledger.store.rows import HeadRow
 from millmark.quality import build_model
 from millmark.quality.inputs import pack_window
 from millmark.quality.network.plain import infer_row
+from millmark.services.demo.consortium import Company
 from millmark.services.devchain import create_devchain
-from millmark.services.lab.demo.consortium import Company
 from tests.support import toolchain
 from tests.support.bundle_chapters import tell_chapters
 from tests.support.bundle_world import NOTHING, PIECE, BundleWorld

@@ -23,8 +23,8 @@ from millmark.services.network import (
     identify_program,
 )
 from millmark.services.network.first_blocks import FIRST_BLOCKS
-from millmark.services.network.ports import PortReservation
 from millmark.services.network.processes import is_running, stop_recorded
+from tests.support.local_network import PortReservation
 from tests.support.patience import MAX_S, wait_until
 
 pytestmark = pytest.mark.integration

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from millmark.services.lab.faults.network.part import Pace, disturb
+from tests.faults.network.part import Pace, disturb
 from tests.support.figures import Tell
 from tests.support.networks import SEED, SharedNetwork
 

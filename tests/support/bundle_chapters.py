@@ -80,7 +80,7 @@ from millmark.ledger.records import (
 )
 from millmark.ledger.store import Store
 from millmark.ledger.submit import Submitter
-from millmark.services.lab.demo.consortium import Company, found_consortium
+from millmark.services.demo.consortium import Company, found_consortium
 from tests.support.bundle_world import ABSENCE_S, GRAM, MODEL_DIGEST, NOTHING, PIECE, YEAR_S, BundleWorld, hash_of
 from tests.support.copies import Template, new_engine
 

@@ -46,7 +46,7 @@ from millmark.ledger.records import Inference as OpenedInference
 from millmark.quality.decision import Verdict as ModelVerdict
 from millmark.quality.digest import Inference
 from millmark.quality.inputs import pack_window
-from millmark.services.lab.demo.consortium import Company, Consortium
+from millmark.services.demo.consortium import Company, Consortium
 
 NOTHING = bytes(32)
 GRAM, PIECE = b"GRM", b"H87"

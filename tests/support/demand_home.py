@@ -15,9 +15,9 @@ from millmark.ledger.store import Store
 from millmark.services.access import CredentialKind, Scope
 from millmark.services.access.credentials import issue
 from millmark.services.access.repository import AccessRepository
+from millmark.services.demo.home import JOURNAL
 from millmark.services.devchain import JournaledChain
 from millmark.services.gateway import GatewayParts, build_policy, create_gateway
-from millmark.services.lab.demo.home import JOURNAL
 from millmark.services.portal import Proofs
 from millmark.services.settings import Auth, Settings, read_settings
 from millmark.services.store import open_store

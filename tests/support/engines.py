@@ -13,11 +13,10 @@ from pathlib import Path
 from millmark.ledger.chain import HttpTransport, Transport
 from millmark.ledger.store import Store
 from millmark.quality import Inspector
-from millmark.services.lab.demo.consortium import found_consortium
-from millmark.services.lab.demo.delivery import deliver_parts
-from millmark.services.lab.demo.inspection import inspect_parts
-from millmark.services.lab.demo.plant import build_plant
-from millmark.services.lab.demo.production import Line, make_parts, place_orders
+from millmark.services.demo.consortium import found_consortium
+from millmark.services.demo.delivery import deliver_parts, inspect_parts
+from millmark.services.demo.plant import build_plant
+from millmark.services.demo.production import Line, make_parts, place_orders
 from tests.support import toolchain
 from tests.support.patience import MAX_S
 

@@ -87,7 +87,7 @@ def count_records(chain: Chain, outbox: Outbox, ids: Sequence[int], since: int) 
 
 
 def _faults(name: str, count: int) -> tuple[str, ...]:
-    return (sys.executable, "-m", "millmark.services.cli", "faults", name, "--count", str(count), "--json")
+    return (sys.executable, "-m", "tests.faults", name, "--count", str(count), "--json")
 
 
 def _module(name: str, *arguments: str) -> tuple[str, ...]:

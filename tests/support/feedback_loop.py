@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from millmark.ledger.plans.plan import Plan
 from millmark.ledger.records import AcceptAssignment, Anchor, ProposeAssignment, Record
 from millmark.ledger.store import Connection
-from millmark.services.lab.demo.consortium import Company
+from millmark.services.demo.consortium import Company
 from millmark.services.planning.feedback.replacing import Replacer
 from millmark.services.planning.feedback.reporting import report_event
 from millmark.services.planning.feedback.repository import FeedbackRepository, StepRow

@@ -12,7 +12,7 @@ from eth.constants import GENESIS_PARENT_HASH
 from eth.vm.forks.prague.transactions import PragueTransactionBuilder
 
 from millmark.ledger.chain import EmbeddedChain, EngineProfile, Node, RpcError, find_profile
-from millmark.services.lab.demo.existing import ExistingChain
+from millmark.services.demo.given import ExistingChain
 
 __all__ = ["DEPTH", "FORKING", "Forking", "ForkingChain"]
 

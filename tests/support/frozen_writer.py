@@ -20,8 +20,8 @@ from millmark.ledger.errors import LeaseHeldError, MillmarkError
 from millmark.ledger.store import Book, Store
 from millmark.ledger.store.outbox import Outbox
 from millmark.ledger.submit.lease import Lease
-from millmark.services.lab import cluster
 from millmark.services.store import open_store
+from tests.support import cluster
 
 __all__ = ["HOLDER", "KEY", "holds"]
 

@@ -31,7 +31,7 @@ from millmark.ledger.records import Gate, TransformationKind, Verdict
 from millmark.ledger.store import Store
 from millmark.ledger.store.outbox import Entry, Outbox, OutboxState
 from millmark.ledger.store.outbox_tables import outbox_attempts, outbox_records, outbox_transactions
-from millmark.services.lab import cluster
+from tests.support import cluster
 from tests.support.fake_chain import digest
 from tests.support.fake_ledger import FakeLedger
 from tests.support.stores import copy_database, new_store, on_cluster, prepare_cluster

@@ -38,8 +38,8 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = ("ledger", "services", "quality")
 GENERATED = ("services/client/methods/", "services/client/shapes.py")
 """How the paths of what scripts/generate_client writes begin."""
-BESIDE = ("services/demo/", "services/lab/", "quality/benches/")
-"""How the paths of the demonstration and of the laboratory begin."""
+BESIDE = ("services/demo/",)
+"""How the paths of the demonstration begin."""
 SAME_LINES = 6
 """Lines that are the same to the letter, in two places, from which on they are a duplicate."""
 

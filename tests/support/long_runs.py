@@ -110,18 +110,7 @@ def count_invariants(printed: str) -> tuple[int, int]:
 
 
 def _faults(name: str, target: int, unit: str, each: int, shows: str, count: Count = count_faults) -> LongRun:
-    command = (
-        sys.executable,
-        "-m",
-        "millmark.services.cli",
-        "faults",
-        name,
-        "--count",
-        str(each),
-        "--seed",
-        "{seed}",
-        "--json",
-    )
+    command = (sys.executable, "-m", "tests.faults", name, "--count", str(each), "--seed", "{seed}", "--json")
     return LongRun(name, shows, target, each, unit, command, count)
 
 
@@ -139,18 +128,7 @@ LONG_RUNS = (
         200_000,
         5000,
         "requests",
-        (
-            sys.executable,
-            "-m",
-            "millmark.services.cli",
-            "bench",
-            "api",
-            "--cases",
-            "5000",
-            "--seed",
-            "{seed}",
-            "--json",
-        ),
+        (sys.executable, "-m", "tests.bench", "api", "--cases", "5000", "--seed", "{seed}", "--json"),
         count_requests,
     ),
     LongRun(

@@ -10,9 +10,9 @@ from typing import Any
 
 from millmark.ledger.chain import EngineProfile, HttpTransport, Node, Transport, send_values
 from millmark.ledger.keys import LocalSigner
-from millmark.services.lab.faults.network.linked import FAUCET, LinkedNetwork, linked_network
-from millmark.services.lab.faults.network.programs import describe_missing, lab_program
-from millmark.services.lab.faults.workload import build_signer
+from tests.faults.network.linked import FAUCET, LinkedNetwork, linked_network
+from tests.faults.network.programs import describe_missing, lab_program
+from tests.faults.workload import build_signer
 
 __all__ = ["FundingTransport", "SharedNetwork", "describe_missing", "shared_network"]
 

@@ -18,8 +18,8 @@ from millmark.ledger.chain import HttpTransport, write_deployment
 from millmark.ledger.keys import create_keystore
 from millmark.ledger.records import Contract
 from millmark.ledger.store import Store
-from millmark.services.lab.demo.consortium import Consortium, found_consortium
-from millmark.services.lab.demo.plant import Plant, build_gtin, build_plant, receive
+from millmark.services.demo.consortium import Consortium, found_consortium
+from millmark.services.demo.plant import Plant, build_gtin, build_plant, receive
 from tests.support.patience import MAX_S
 
 TOKEN = "canary-token-" + "7" * 32

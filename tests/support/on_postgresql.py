@@ -9,7 +9,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from millmark.services.lab import cluster
+from tests.support import cluster
 from tests.support.stores import on_cluster, prepare_cluster
 
 _opened = ExitStack()

@@ -15,7 +15,7 @@ from millmark.ledger.plans.problem import build_problem
 from millmark.ledger.records import AcceptOrder, Anchor, Gate, OpenStream, OrderTerms, PlaceOrder, RegisterMachine
 from millmark.ledger.store import Book, Rows
 from millmark.ledger.store.rows import StreamRow
-from millmark.services.lab.demo.consortium import Company, hash_of
+from millmark.services.demo.consortium import Company, hash_of
 from millmark.services.planning.books import find_capability
 from millmark.services.planning.calendar import Grid, parse_calendar
 from millmark.services.planning.calls import build_job

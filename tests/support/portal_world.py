@@ -22,14 +22,13 @@ from millmark.services.access.people.openid import Provider
 from millmark.services.access.people.people import People
 from millmark.services.access.people.roles import PersonRole
 from millmark.services.audit import AuditLog
+from millmark.services.demo.consortium import Company, found_consortium, hash_of
+from millmark.services.demo.delivery import deliver_parts, inspect_parts
+from millmark.services.demo.plant import build_plant
+from millmark.services.demo.production import Job, Line, make_parts, place_orders
 from millmark.services.documents import Documents, KeyRing
 from millmark.services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
 from millmark.services.interop.digital_link import build_part_link
-from millmark.services.lab.demo.consortium import Company, found_consortium, hash_of
-from millmark.services.lab.demo.delivery import deliver_parts
-from millmark.services.lab.demo.inspection import inspect_parts
-from millmark.services.lab.demo.plant import build_plant
-from millmark.services.lab.demo.production import Job, Line, make_parts, place_orders
 from millmark.services.portal import Proofs
 from millmark.services.serving.server import build_server, listen
 from millmark.services.settings import Auth

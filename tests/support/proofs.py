@@ -14,15 +14,13 @@ from tests.support import toolchain
 __all__ = ["PROOFS", "Proof", "main"]
 
 ROOT = Path(__file__).parents[2]
-_MILLMARK = (sys.executable, "-m", "millmark.services.cli")
-_QUALITY = (sys.executable, "-m", "millmark.quality")
+_BENCH = (sys.executable, "-m", "tests.bench")
+_FAULTS = (sys.executable, "-m", "tests.faults")
 _STORIES = ("planning", "stories", "demanded", "recall")
 """Buyer, coordinator and owner; carrier, auditor and operator; inspector; whoever recalls a lot."""
 _VECTOR = ("tests/vectors/bundle/part.bundle", "tests/vectors/bundle/trust.json")
 _WITH_HALMOS = 'source scripts/_setup; install_apart halmos; exec "$0" -m tests.support.properties "$@"'
-_ON_NETWORK = (
-    'source scripts/_setup; PATH=$ROOT/.geth/$GETH:$PATH exec "$0" -m millmark.services.cli bench network "$@"'
-)
+_ON_NETWORK = 'source scripts/_setup; PATH=$ROOT/.geth/$GETH:$PATH exec "$0" -m tests.bench network "$@"'
 _WITH_SUPPLY = 'source scripts/_setup; install_apart supply; exec "$0" -m "$@"'
 _ON_LOWEST = 'source scripts/_setup; prepare lowest; exec "$VENV/bin/python" -m pytest tests/unit "$@"'
 _ON_POSTGRESQL = (
@@ -47,7 +45,7 @@ class Proof:
 
 def _fault_run(name: str, shows: str, count: int, seed: int, takes: str) -> Proof:
     options = ("--count", str(count), "--seed", str(seed), "--json")
-    return Proof(f"faults-{name}", shows, takes, (*_MILLMARK, "faults", name, *options))
+    return Proof(f"faults-{name}", shows, takes, (*_FAULTS, name, *options))
 
 
 PROOFS = (
@@ -108,10 +106,9 @@ PROOFS = (
     ),
     Proof(
         "process",
-        "models of production state on disturbances that they have not seen, and on tool wear; 100 disturbed runs of "
-        "setpoints. Append --data FOLDER --peers PYTHON, or what needs them is left out",
-        "5 minutes",
-        (*_MILLMARK, "bench", "process"),
+        "100 disturbed runs of proposed setpoints leave no limit; 10,000 random states settle",
+        "2 minutes",
+        (*_BENCH, "process"),
     ),
     Proof(
         "forgeries",
@@ -152,6 +149,7 @@ PROOFS = (
             *("--seconds", "180", "--rounds", "6", "--json"),
         ),
     ),
+    Proof("faults", "any kind of fault, with its own --count and --seed: append NAME", "as asked", _FAULTS),
     _fault_run("rpc", "answers of the node lost, late, doubled or wrong, 5,000 times", 5000, 1, "3 minutes"),
     _fault_run("kill", "200 kills (-9) at every step of a record's way", 200, 1, "3 minutes"),
     _fault_run("reorg", "200 reorganisations, up to 12 blocks deep", 200, 1, "1 minute"),
@@ -181,19 +179,19 @@ PROOFS = (
         "network",
         "220 faults of a network of validators, under records of four companies; goes on where it stopped",
         "an hour",
-        (*_MILLMARK, "faults", "network", "--count", "220", "--seed", "1", "--keep", "build/network-faults.jsonl"),
+        (*_FAULTS, "network", "--count", "220", "--seed", "1", "--keep", "build/network-faults.jsonl"),
     ),
     Proof(
         "api",
         "10,000 generated requests to a real gateway, held against its OpenAPI document",
         "12 minutes",
-        (*_MILLMARK, "bench", "api", "--cases", "10000", "--seed", "1", "--json"),
+        (*_BENCH, "api", "--cases", "10000", "--seed", "1", "--json"),
     ),
     Proof(
         "api-postgresql",
         "the same with the gateway's database on PostgreSQL",
         "12 minutes",
-        (*_MILLMARK, "bench", "api", "--cases", "10000", "--seed", "1", "--postgresql", "--json"),
+        (*_BENCH, "api", "--cases", "10000", "--seed", "1", "--postgresql", "--json"),
     ),
     Proof(
         "experiments",
@@ -229,40 +227,22 @@ PROOFS = (
         "executions",
         "10,000 inputs of each network: contract, numpy, Python and Torch give one verdict",
         "2 minutes",
-        (*_MILLMARK, "bench", "executions", "--inputs", "10000", "--json"),
+        (*_BENCH, "executions", "--inputs", "10000", "--json"),
     ),
     Proof(
         "dictionary",
         "a million guesses at all published hashes: none is hit, and without salts all are",
         "1 minute",
-        (*_MILLMARK, "bench", "dictionary", "--guesses", "1000000", "--json"),
+        (*_BENCH, "dictionary", "--guesses", "1000000", "--json"),
     ),
-    Proof("forda", "accuracy on UCR FordA; needs --data DIR", "minutes", (*_QUALITY, "bench", "forda")),
-    Proof("steel", "macro F1 on UCI Steel Plates Faults; needs --data DIR", "minutes", (*_QUALITY, "bench", "steel")),
-    Proof("ai4i", "F1 on AI4I 2020; needs --data DIR", "minutes", (*_QUALITY, "bench", "ai4i")),
+    Proof("forda", "accuracy on UCR FordA; needs --data DIR", "minutes", (*_BENCH, "forda")),
+    Proof("steel", "macro F1 on UCI Steel Plates Faults; needs --data DIR", "minutes", (*_BENCH, "steel")),
+    Proof("ai4i", "F1 on AI4I 2020; needs --data DIR", "minutes", (*_BENCH, "ai4i")),
     Proof(
         "digest",
         "one digest over evaluators, batches, threads and instruction sets; needs --model FILE",
         "minutes",
-        (*_QUALITY, "bench", "digest"),
-    ),
-    Proof(
-        "demand",
-        "forecasts of a competition's series beat AutoETS, AutoTheta and naive; needs --train FILE and --test FILE",
-        "3 minutes",
-        (*_MILLMARK, "bench", "demand", "--json"),
-    ),
-    Proof(
-        "intermittent",
-        "quantiles of intermittent demand beat Croston's method, TSB and nothing, on 200 drawn series",
-        "seconds",
-        (*_MILLMARK, "bench", "demand", "--intermittent", "--json"),
-    ),
-    Proof(
-        "preferences",
-        "known log-likelihoods of choice models, and held-out ones beside choice-learn's with --peer PYTHON",
-        "5 minutes",
-        (*_MILLMARK, "bench", "preferences", "--json"),
+        (*_BENCH, "digest"),
     ),
     Proof(
         "long",

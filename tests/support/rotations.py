@@ -19,8 +19,8 @@ from millmark.ledger.store import Store
 from millmark.services.documents import Documents, KeyRing
 from millmark.services.documents.permissions import Mode
 from millmark.services.documents.sealed_file import open_sealed
-from millmark.services.lab import cluster
 from millmark.services.store import open_store
+from tests.support import cluster
 from tests.support.shared_world import CONTENT, OWNER, SharedWorld, build_shared_world
 
 __all__ = ["rotate_side_by_side"]

@@ -23,7 +23,7 @@ from millmark.ledger.records import AcceptKey, Admit, Contract, Gate, Record, Se
 from millmark.ledger.store import Store
 from millmark.ledger.store.outbox import Outbox
 from millmark.ledger.submit import Submitter
-from millmark.services.lab.demo.consortium import COMPANIES, Company, Consortium
+from millmark.services.demo.consortium import COMPANIES, Company, Consortium
 from tests.support.bundle_world import NOTHING, BundleWorld
 from tests.support.requirements import ROOT
 

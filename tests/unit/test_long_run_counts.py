@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from millmark.services.lab.faults.runs import RUNS
+from tests.faults.runs import RUNS
 from tests.support import long_runs
 from tests.support.long_runs import LONG_RUNS, count_invariants, read_parts
 from tests.support.mutation import command as mutants
@@ -24,14 +24,14 @@ def test_the_runs_of_forge_are_those_of_the_invariant_that_had_the_fewest() -> N
 def test_every_long_run_is_of_something_that_exists() -> None:
     names = [run.name for run in LONG_RUNS]
     assert len(set(names)) == len(names)
-    assert {run.name for run in LONG_RUNS if "faults" in run.command} <= set(RUNS)
+    assert {run.name for run in LONG_RUNS if "tests.faults" in run.command} <= set(RUNS)
     assert {part.name for part in read_parts(long_runs.KEPT)} <= set(names)
     assert all(any("{seed}" in argument for argument in run.command) for run in LONG_RUNS)
 
 
 def test_every_part_that_failed_is_told_among_the_results() -> None:
     """A line that begins with the proof's name and the seeds says why."""
-    text = (long_runs.ROOT / "services" / "lab" / "faults" / "RESULTS.md").read_text(encoding="utf-8")
+    text = (long_runs.ROOT / "tests" / "faults" / "RESULTS.md").read_text(encoding="utf-8")
     lines = re.findall(r"^- `(\w+)` ((?:\d{4}(?:, | and )?)+):", text, re.MULTILINE)
     told = {(name, int(seed)) for name, seeds in lines for seed in re.findall(r"\d{4}", seeds)}
     assert {(part.name, part.seed) for part in read_parts(long_runs.KEPT) if not part.passed} == told

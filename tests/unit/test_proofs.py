@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from millmark.services.lab.faults.runs import RUNS
+from tests.faults.runs import RUNS
 from tests.support.experiments import COUNTS, EXPERIMENTS, _objects, _row
 from tests.support.proofs import PROOFS, main
 

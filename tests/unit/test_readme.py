@@ -16,11 +16,11 @@ README = (ROOT / "README.md").read_text()
 CHINESE = (ROOT / "README.zh.md").read_text()
 SETTINGS = (ROOT / "services" / "SETTINGS.md").read_text()
 COMMANDS = (ROOT / "services" / "COMMANDS.md").read_text()
-RUN = (ROOT / "services" / "lab" / "demo" / "RUN.md").read_text()
+RUN = (ROOT / "services" / "demo" / "RUN.md").read_text()
 DEVELOPMENT = (ROOT / "scripts" / "DEVELOPMENT.md").read_text()
 PAGES = sorted(
     path
-    for folder in (".", "ledger", "quality", "scripts", "services")
+    for folder in (".", "ledger", "quality", "scripts", "services", "tests")
     for path in (ROOT.glob("*.md") if folder == "." else (ROOT / folder).rglob("*.md"))
     if "node_modules" not in path.parts
 )

@@ -1,7 +1,7 @@
 """How many of the rows that owners accepted can stay, by CP-SAT: the extra `planning`.
 
 Costs are left out, and with them most variables: one worker mostly answers the question, with a proof, in a CPU second
-for the sixty orders of `millmark bench replan`. What the rows that move then cost is for the search to find.
+for sixty orders. What the rows that move then cost is for the search to find.
 """
 
 from __future__ import annotations

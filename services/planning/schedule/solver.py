@@ -183,18 +183,13 @@ def solve(
     cpu_s: float,
     seed: int,
     hint: Sequence[Path] | None = None,
-    *,
-    to_the_end: bool = False,
 ) -> Solved:
-    """Improve the plan `hint`, or find one, within `cpu_s` of the budget.
-
-    With `to_the_end` all of that time is used, whatever the deterministic time.
-    """
+    """Improve the plan `hint`, or find one, within `cpu_s` of the budget."""
     model = _Model(problem)
     if hint is not None:
         model.hint(hint)
     solver = cp_model.CpSolver()
-    status, was_stopped = run_limited(solver, model.model, budget, cpu_s, seed, to_the_end=to_the_end)
+    status, was_stopped = run_limited(solver, model.model, budget, cpu_s, seed)
     is_found = status in (cp_model.OPTIMAL, cp_model.FEASIBLE)
     return Solved(
         paths=list(model.read(solver)) if is_found else None,
@@ -211,7 +206,6 @@ def run_limited(
     cpu_s: float,
     seed: int,
     *,
-    to_the_end: bool = False,
     workers: int = WORKERS,
 ) -> tuple[cp_model.CpSolverStatus, bool]:
     """Solve within a deterministic time that takes about `cpu_s`; stop when the CPU time is used up before.
@@ -221,9 +215,8 @@ def run_limited(
     solver.parameters.num_workers = workers
     solver.parameters.interleave_search = workers > 1
     solver.parameters.random_seed = seed
-    if not to_the_end:
-        unit_s = CPU_S_PER_UNIT if workers > 1 else ALONE_S_PER_UNIT
-        solver.parameters.max_deterministic_time = max(cpu_s, 0.1) / unit_s * (1 if budget.is_counted else 2)
+    unit_s = CPU_S_PER_UNIT if workers > 1 else ALONE_S_PER_UNIT
+    solver.parameters.max_deterministic_time = max(cpu_s, 0.1) / unit_s * (1 if budget.is_counted else 2)
     if budget.is_counted:
         budget.charge_s(cpu_s)
         return solver.solve(model), False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from millmark.services.lab.demo.consortium import Company
+from millmark.services.demo.consortium import Company
 from tests.support.bundle_world import NOTHING
 from tests.support.truth.world import MACHINES, TruthWorld
 

@@ -31,7 +31,7 @@ from millmark.ledger.records import (
 )
 from millmark.ledger.store import Store
 from millmark.quality.digest import Inference
-from millmark.services.lab.demo.consortium import COMPANIES, Company, found_consortium
+from millmark.services.demo.consortium import COMPANIES, Company, found_consortium
 from tests.support.bundle_world import NOTHING, BundleWorld, hash_of
 from tests.support.copies import Template
 

@@ -120,7 +120,7 @@ PLACES: dict[str, Handled] = {
     "ledger/VISIBLE.md: its fields": in_the_page,
     "services/portal/catalogue/visible.zh.json: its name": translated,
     "services/gateway/recording/writes.py: a route, or left_out.py a reason": asked_for,
-    "services/lab/bench/gas.py, tests/vectors/gas.json: what it costs": measured,
+    "tests/bench/gas.py, tests/vectors/gas.json: what it costs": measured,
     "tests/support/fake_ledger.py or bundle_chapters.py, test_index_projections.py: told to the index": lambda kind: (
         written_in("tests/support/fake_ledger.py", "tests/unit/ledger/test_index_projections.py")(kind)
         or (kind.in_histories and called_in(*TOLD)(kind))

@@ -12,7 +12,7 @@ from millmark.ledger.keys import LocalSigner
 from millmark.ledger.store import Store
 from millmark.ledger.store.outbox import Outbox, OutboxState, OutboxWriter, SentTransaction
 from millmark.ledger.submit import Submitter, submitter
-from millmark.ledger.submit.relay import CRASH_POINTS
+from tests.faults.crashes import CRASH_POINTS, RELAY
 from tests.support.ledger_world import LedgerWorld, results, transactions, verify_final
 from tests.support.rpc import lost
 
@@ -158,7 +158,7 @@ def test_a_submitter_knows_the_latest_block(world: LedgerWorld, outbox: Outbox) 
 
 
 def test_the_crash_points_of_a_relays_user_are_moves_of_the_outbox_writer() -> None:
-    assert {callable(getattr(OutboxWriter, name)) for name in CRASH_POINTS} == {True}
+    assert {callable(getattr(OutboxWriter, name)) for name in CRASH_POINTS[RELAY]} == {True}
 
 
 # Reports

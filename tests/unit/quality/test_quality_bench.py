@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from millmark.quality import InputError, Inspector, build_model, combine_digests
-from millmark.quality.__main__ import main
-from millmark.quality.benches import digest, forda, speed
-from millmark.quality.benches.speed import build_random_mlp, build_random_windows
-from millmark.quality.benches.tables import Bench, show
 from millmark.quality.evaluate import load_evaluator
 from millmark.quality.fitting import silent
+from tests.bench.quality import digest, forda, speed
+from tests.bench.quality.commands import main
+from tests.bench.quality.speed import build_random_mlp, build_random_windows
+from tests.bench.quality.tables import Bench, show
 from tests.support.quality_samples import build_random_rocket, tiny_network, tones
 
 Capture = pytest.CaptureFixture[str]
@@ -38,7 +38,7 @@ def write_split(folder: Path) -> Path:
 
 def test_forda_trains_a_model_per_seed_and_judges_it_on_test_rows(tmp_path: Path, capsys: Capture) -> None:
     folder = write_split(tmp_path)
-    assert main(["bench", "forda", "--data", str(folder), "--seeds", "2"]) in (0, 1)
+    assert main(["forda", "--data", str(folder), "--seeds", "2"]) in (0, 1)
     out, err = capsys.readouterr()
     answer = json.loads(out)
     assert (answer["training_rows"], answer["test_rows"], answer["seeds"]) == (120, 60, [0, 1])
@@ -86,7 +86,7 @@ def test_the_digest_bench_reads_windows_from_a_file(tmp_path: Path, capsys: Capt
         combine_digests(inspector.inspect_all(np.array([[5, 2], [1, 1], [-3, 4]]))).hex()
     }
     rows.write_text("5,2,1\n")
-    assert main(["bench", "digest", "--model", str(model), "--inputs", str(rows)]) == 2
+    assert main(["digest", "--model", str(model), "--inputs", str(rows)]) == 2
     assert "the model reads (n, 2)" in capsys.readouterr().err
 
 
@@ -133,9 +133,9 @@ def test_tables_are_aligned() -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["bench", "digest", "--model", "absent.bin"], "absent.bin cannot be read"),
-        (["bench", "steel"], "bench steel needs its data; pass the folder with --data"),
-        (["bench", "forda", "--data", "absent"], "absent has no file named *TRAIN*"),
+        (["digest", "--model", "absent.bin"], "absent.bin cannot be read"),
+        (["steel"], "bench steel needs its data; pass the folder with --data"),
+        (["forda", "--data", "absent"], "absent has no file named *TRAIN*"),
     ],
 )
 def test_unusable_arguments(capsys: Capture, arguments: list[str], says: str) -> None:

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from millmark.quality import InputError
-from millmark.quality.__main__ import main
-from millmark.quality.benches.trees import TABLES, load_ai4i, load_steel
+from tests.bench.quality.commands import main
+from tests.bench.quality.trees import TABLES, load_ai4i, load_steel
 
 HEADER = (
     "UDI,Product ID,Type,Air temperature [K],Process temperature [K],Rotational speed [rpm],Torque [Nm],"
@@ -77,7 +77,7 @@ def test_a_bench_prints_json_and_a_table(
     assert callable(write)
     monkeypatch.setitem(TABLES, bench, replace(TABLES[bench], folds=2))
     write(tmp_path)
-    code = main(["bench", bench, "--data", str(tmp_path), "--seeds", "1"])
+    code = main([bench, "--data", str(tmp_path), "--seeds", "1"])
     printed = capsys.readouterr()
     answer = json.loads(printed.out)
     assert figures | {"agreement", "bytes", "accuracy"} <= answer["mean"].keys()
@@ -91,7 +91,7 @@ def test_a_bench_prints_json_and_a_table(
 
 
 def refuse(capsys: pytest.CaptureFixture[str], bench: str, folder: Path, cause: str) -> None:
-    assert main(["bench", bench, "--data", str(folder)]) == 2
+    assert main([bench, "--data", str(folder)]) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
     assert printed.err.count("\n") == 1
@@ -121,12 +121,12 @@ def test_refusals(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("seeds", ["0", "-1", "two"])
 def test_an_impossible_number_of_seeds_is_refused(seeds: str, tmp_path: Path) -> None:
     with pytest.raises(SystemExit) as refusal:
-        main(["bench", "steel", "--data", str(tmp_path), "--seeds", seeds])
+        main(["steel", "--data", str(tmp_path), "--seeds", seeds])
     assert refusal.value.code == 2
 
 
 def test_rows_too_few_for_the_folds_are_refused(tmp_path: Path) -> None:
     write_steel(tmp_path, rows=9)
-    assert main(["bench", "steel", "--data", str(tmp_path)]) == 2
+    assert main(["steel", "--data", str(tmp_path)]) == 2
     with pytest.raises(InputError):
         load_steel(tmp_path / "nowhere")

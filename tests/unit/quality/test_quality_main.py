@@ -309,7 +309,7 @@ def test_mistakes_are_one_line(work: Path, capsys: Capture, arguments: str, says
     assert says in refuse(capsys, *arguments.split())
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate", "export", "bench"])
+@pytest.mark.parametrize("command", ["train", "evaluate", "export"])
 def test_help_has_an_example(capsys: Capture, command: str) -> None:
     with pytest.raises(SystemExit, match="0"):
         main([command, "--help"])

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from millmark.ledger.plans.offer import Offer
-from millmark.services.lab.bench.drifting_plant import DriftingPlant
-from millmark.services.lab.bench.loop import Compared, Side, compare_loops, worst_window
-from millmark.services.lab.bench.planning_instances import generate_plan_file
+from tests.bench.drifting_plant import DriftingPlant
+from tests.bench.loop import Compared, Side, compare_loops, worst_window
+from tests.support.plan_instances import generate_plan_file
 
 
 def test_with_feedback_fewer_parts_are_rejected_at_less_cost() -> None:

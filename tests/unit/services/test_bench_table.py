@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from millmark.services.lab.bench.table import __main__ as table
-from millmark.services.lab.bench.table.declared import Bound, Figure, Goal, Row
-from millmark.services.lab.bench.table.report import build_json, build_lines, build_markdown, join_rows
-from millmark.services.lab.bench.table.rows import ROWS
-from millmark.services.lab.bench.table.runner import Outcome, _read
-from millmark.services.lab.bench.table.sides import Timed, compare
+from tests.bench.table import __main__ as table
+from tests.bench.table.declared import Bound, Figure, Goal, Row
+from tests.bench.table.report import build_json, build_lines, build_markdown, join_rows
+from tests.bench.table.rows import ROWS
+from tests.bench.table.runner import Outcome, _read
+from tests.bench.table.sides import Timed, compare
 
-BENCH = Path(__file__).parents[3] / "services" / "lab" / "bench"
+BENCH = Path(__file__).parents[3] / "tests" / "bench"
 ROW = Row("hash", "hashes", "a peer", "hashing:measure", (Goal("cpu", "hash; a peer", Bound.TIMES, 3),), 10)
 
 
@@ -161,10 +161,6 @@ def test_rows_have_names_of_their_own() -> None:
 @pytest.mark.parametrize("path", sorted((BENCH / "peers").glob("*.py")), ids=lambda path: path.stem)
 def test_a_peer_imports_nothing_of_millmark(path: Path) -> None:
     """It runs in the peers' environment, which has none of Millmark's packages."""
-    allowed = {
-        "millmark.services.lab.bench.peers.answer",
-        "millmark.services.lab.bench.peers.walks",
-        "millmark.services.lab.bench.orm_peer",
-    }
+    allowed = {"tests.bench.peers.answer", "tests.bench.peers.walks"}
     imported = {node.module or "" for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)}
-    assert {one for one in imported if one.partition(".")[0] in ("ledger", "quality", "services")} <= allowed
+    assert {one for one in imported if one.partition(".")[0] in ("ledger", "quality", "services", "tests")} <= allowed

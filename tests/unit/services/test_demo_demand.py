@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from millmark.services.lab.demo.demand import COMING, SCORED, WEEKS, Demand, forecast_demand
+from millmark.services.demo.demand import COMING, SCORED, WEEKS, Demand, forecast_demand
 from millmark.services.planning.forecast.document import parse_forecast
 from millmark.services.planning.forecast.weeks import begin_s, week_text
 from millmark.services.products.loading import Catalogue

@@ -8,8 +8,7 @@ import pytest
 
 from millmark.ledger.errors import InputError
 from millmark.ledger.products import Product
-from millmark.services.lab.demo.calendars import write_calendar
-from millmark.services.lab.demo.given import Given, read_given
+from millmark.services.demo.given import Given, read_given, write_calendar
 from millmark.services.planning.calendar import parse_calendar
 from millmark.services.products import Catalogue
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from millmark.ledger.errors import SettingsError
+from millmark.services.demo.home import FORECASTS, JOURNAL, clear_home
+from millmark.services.demo.life import clear_homes
+from millmark.services.demo.run import run_demo, run_in_life
 from millmark.services.devchain import JournaledChain
-from millmark.services.lab.demo.home import FORECASTS, JOURNAL, clear_home
-from millmark.services.lab.demo.life.homes import clear_homes
-from millmark.services.lab.demo.run import run_demo, run_in_life
 from millmark.services.products.loading import Catalogue
 from tests.support.command_line import run_millmark
 
@@ -75,8 +75,8 @@ def test_a_run_that_is_interrupted_leaves_a_folder_that_the_next_one_takes(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("millmark.services.lab.demo.run.load_windows", lambda _: None)
-    monkeypatch.setattr("millmark.services.lab.demo.run.forecast_demand", interrupted)
+    monkeypatch.setattr("millmark.services.demo.run.load_windows", lambda _: None)
+    monkeypatch.setattr("millmark.services.demo.run.forecast_demand", interrupted)
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
             run(tmp_path, 1, None, lambda _: None, Catalogue().find("implant"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from millmark.services.lab.faults.chains import find_anvil
+from tests.faults.chains import find_anvil
 from tests.support import toolchain
 
 

@@ -10,16 +10,17 @@ import pytest
 
 from millmark.ledger.chain import EmbeddedChain, find_profile
 from millmark.ledger.errors import ChainUnreachableError, SettingsError
-from millmark.ledger.index import Follower, follower
-from millmark.ledger.store import Store, outbox, outbox_writer
-from millmark.ledger.store.outbox import Outbox
-from millmark.ledger.submit import Submitter, relay, sender
-from millmark.services.lab.faults import node_kills
-from millmark.services.lab.faults.kill import STEPS, _plan_kills
-from millmark.services.lab.faults.ledger_check import LedgerCheck, check_ledger
-from millmark.services.lab.faults.runs import run_faults
-from millmark.services.lab.faults.soak import fit_slope, judge_growth
-from millmark.services.lab.faults.workload import Event, Site, build_events, found_site
+from millmark.ledger.index import Follower
+from millmark.ledger.store import Store
+from millmark.ledger.store.outbox import Outbox, OutboxWriter
+from millmark.ledger.submit import Submitter
+from tests.faults import node_kills
+from tests.faults.crashes import CRASH_POINTS, RELAY
+from tests.faults.kill import STEPS, _plan_kills
+from tests.faults.ledger_check import LedgerCheck, check_ledger
+from tests.faults.runs import run_faults
+from tests.faults.soak import fit_slope, judge_growth
+from tests.faults.workload import Event, Site, build_events, found_site
 from tests.support.rpc import Line
 from tests.support.stores import new_store
 
@@ -62,7 +63,7 @@ def test_what_is_right_passes(judged: Judged) -> None:
 
 
 def test_a_chain_that_gives_no_block_once_is_asked_again(judged: Judged, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("millmark.services.lab.faults.ledger_check._PAUSE_S", 0)
+    monkeypatch.setattr("tests.faults.ledger_check._PAUSE_S", 0)
     site, chain, store, folder = judged
     events = build_events(2)
     record(site, chain, store, events)
@@ -71,7 +72,7 @@ def test_a_chain_that_gives_no_block_once_is_asked_again(judged: Judged, monkeyp
     line.cut("eth_getBlockByNumber", after=True)
     keys = {event.key for event in events}
     assert check_ledger(site, direct, store, folder, events, keys).passed
-    monkeypatch.setattr("millmark.services.lab.faults.ledger_check._ASKING_S", -1)
+    monkeypatch.setattr("tests.faults.ledger_check._ASKING_S", -1)
     line.cut("eth_getBlockByNumber", after=True)
     with pytest.raises(ChainUnreachableError):
         check_ledger(site, direct, store, folder, events, keys)
@@ -122,8 +123,10 @@ def test_an_unknown_run_is_refused() -> None:
 
 
 def test_the_node_is_killed_at_every_step_that_its_owners_list() -> None:
-    owners = (outbox, outbox_writer, sender, follower)
-    assert sorted(STEPS) == sorted(point for owner in owners for point in owner.CRASH_POINTS)
+    listed = [points for owner, points in CRASH_POINTS.items() if owner != RELAY]
+    assert sorted(STEPS) == sorted(point for points in listed for point in points)
+    assert {callable(getattr(Outbox, name)) for name in CRASH_POINTS[Outbox.__module__]} == {True}
+    assert {callable(getattr(OutboxWriter, name)) for name in CRASH_POINTS[OutboxWriter.__module__]} == {True}
     kills = _plan_kills(200, 1)
     for step in STEPS:
         for after in (False, True):
@@ -132,9 +135,9 @@ def test_the_node_is_killed_at_every_step_that_its_owners_list() -> None:
 
 def test_the_results_list_every_crash_point_beside_its_owner() -> None:
     told = (Path(node_kills.__file__).parent / "RESULTS.md").read_text()
-    for owner in (outbox, outbox_writer, sender, follower, relay):
-        [line] = [line for line in told.splitlines() if line.startswith(f"| `{owner.__name__}` |")]
-        assert line == f"| `{owner.__name__}` | {', '.join(owner.CRASH_POINTS)} |"
+    for owner, points in CRASH_POINTS.items():
+        [line] = [line for line in told.splitlines() if line.startswith(f"| `{owner}` |")]
+        assert line == f"| `{owner}` | {', '.join(points)} |"
     for what, (call, path) in node_kills.SYSTEM_CALLS.items():
         assert f"| {what} | `{call}`, `{path}` |" in told
 

@@ -15,16 +15,16 @@ from millmark.ledger.index import Follower
 from millmark.ledger.store import Store
 from millmark.ledger.store.outbox import Outbox
 from millmark.ledger.submit import Submitter
-from millmark.services.lab.faults.ledger_check import LedgerCheck
-from millmark.services.lab.faults.network.company import event_of
-from millmark.services.lab.faults.network.gates import raise_head
-from millmark.services.lab.faults.network.judge import CompanyAccount, Judgement, judge
-from millmark.services.lab.faults.network.part import Injected, Part
-from millmark.services.lab.faults.network.run import read_parts, sum_up
-from millmark.services.lab.faults.network.scenarios import FAULTS
-from millmark.services.lab.faults.runs import NETWORK_RUNS, run_faults
-from millmark.services.lab.faults.workload import found_site
 from millmark.services.store import open_store
+from tests.faults.ledger_check import LedgerCheck
+from tests.faults.network.company import event_of
+from tests.faults.network.gates import raise_head
+from tests.faults.network.judge import CompanyAccount, Judgement, judge
+from tests.faults.network.part import Injected, Part
+from tests.faults.network.run import read_parts, sum_up
+from tests.faults.network.scenarios import FAULTS
+from tests.faults.runs import NETWORK_RUNS, run_faults
+from tests.faults.workload import found_site
 
 RIGHT = LedgerCheck(5, 5, 0, 0, 0, 0, 0, 0, True, True)
 PART = Part("geth", "1.13.15", (Injected("kill", 3.0, 2.0, 1.0),), RIGHT, 2, 3, 4, {"indexing: chain-behind": 1}, ())

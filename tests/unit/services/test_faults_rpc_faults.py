@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from millmark.services.lab.faults.proxy import UNFORWARDED, Fault, Schedule, corrupt, corrupt_array
+from tests.faults.proxy import UNFORWARDED, Fault, Schedule, corrupt, corrupt_array
 
 SEND, HEAD = "eth_sendRawTransaction", "eth_blockNumber"
 

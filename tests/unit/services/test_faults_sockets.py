@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from millmark.services.lab.faults.sockets import MAX_RATIO, Waits
+from tests.faults.sockets import MAX_RATIO, Waits
 
 TURNS, REQUESTS = 15, 25
 

@@ -15,7 +15,7 @@ from millmark.ledger.store import Book, Rows, Store
 from millmark.ledger.store.rows import ParticipantRow
 from millmark.services.access import Scope, new_api_key
 from millmark.services.gateway import GatewayParts, build_policy, create_gateway
-from millmark.services.lab.bench.names import rank
+from tests.bench.names import rank
 from tests.support.fake_world import SMITH, build_world
 from tests.support.gateway_client import Caller
 from tests.support.patience import MAX_S

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from millmark.services.lab.ending import leaving_on_signals
+from millmark.services.demo.processes import leaving_on_signals
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda one: one.name)

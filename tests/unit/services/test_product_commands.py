@@ -25,8 +25,7 @@ from millmark.ledger.products import (
     parse_product,
     verify_order_document,
 )
-from millmark.services.lab.demo.configured import choose_options
-from millmark.services.lab.demo.factories import MARKED, build_factories
+from millmark.services.demo.given import MARKED, build_factories, choose_options
 from millmark.services.products import FOLDER, Catalogue
 from tests.support.command_line import Runner
 

@@ -23,7 +23,7 @@ from millmark.ledger.records import (
     TransformationKind,
     TransformLots,
 )
-from millmark.services.lab.demo.consortium import hash_of
+from millmark.services.demo.consortium import hash_of
 from tests.support.apart import Apart, found_apart
 from tests.support.bundle_world import NOTHING, PIECE
 

@@ -14,11 +14,12 @@ from typer.testing import CliRunner, Result
 from millmark.ledger.errors import MillmarkError
 from millmark.services.cli import build_app
 from millmark.services.commands.network import MOST_PERIOD_S
-from millmark.services.network import NetworkError, NetworkFileError, Peer, read_network, unsafe_test_key
+from millmark.services.network import NetworkError, NetworkFileError, Peer, read_network
 from millmark.services.network.files import build_request, parse_network, parse_request
 from millmark.services.network.genesis import GenesisSettings
 from millmark.services.network.keys import public_key_of
 from millmark.services.text.outbox import STALL_S
+from tests.support.local_network import unsafe_test_key
 from tests.support.recorded_node import RecordedNode, recorded
 
 _APP = build_app(["millmark.services.commands.network"])

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from millmark.ledger.rlp import decode_rlp
-from millmark.services.network import GenesisSettings, NetworkError, build_genesis, find_kind, unsafe_test_key
+from millmark.services.network import GenesisSettings, NetworkError, build_genesis, find_kind
 from millmark.services.network.genesis import clique_extra, qbft_extra
+from tests.support.local_network import unsafe_test_key
 
 _VALIDATORS = tuple(unsafe_test_key(number).address for number in range(5))
 _SETTINGS = GenesisSettings(4711, _VALIDATORS, balances_wei={_VALIDATORS[0]: 10**24})

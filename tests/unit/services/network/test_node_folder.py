@@ -19,10 +19,10 @@ from millmark.services.network import (
     build_genesis,
     build_start_script,
     find_kind,
-    unsafe_test_key,
     write_node_folder,
 )
 from millmark.services.network.keys import public_key_of, write_node_key
+from tests.support.local_network import unsafe_test_key
 
 _SIGNERS = [unsafe_test_key(number) for number in range(4)]
 _PEERS = [

@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 
 from millmark.ledger.errors import ChainUnreachableError
-from millmark.services.network import Consensus, NetworkError, unsafe_test_key
+from millmark.services.network import Consensus, NetworkError
 from millmark.services.network.observing import Vote, observe
+from tests.support.local_network import unsafe_test_key
 from tests.support.recorded_node import RecordedNode, recorded
 
 _URL = "http://127.0.0.1:8545"

@@ -12,13 +12,13 @@ import pytest
 from millmark.ledger.canonical import Json
 from millmark.ledger.errors import UnplannableError
 from millmark.ledger.store import Store
-from millmark.services.lab.bench.planning_instances import generate_plan_file
 from millmark.services.planning import attempts
 from millmark.services.planning.attempts import Attempt, PlanMaker
 from millmark.services.planning.errors import PlanningError
 from millmark.services.planning.making_process import Task
 from millmark.services.planning.schedule import Made, make_plan
 from tests.support.patience import wait_until
+from tests.support.plan_instances import generate_plan_file
 from tests.support.plan_world import TIE
 from tests.support.stores import new_store
 

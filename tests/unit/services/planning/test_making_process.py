@@ -10,11 +10,11 @@ import pytest
 
 from millmark.ledger.errors import PlanError, UnplannableError
 from millmark.ledger.plans.plan import Cause, CauseKind
-from millmark.services.lab.bench.planning_instances import generate_plan_file
 from millmark.services.planning import making_process
 from millmark.services.planning.errors import PlanningError
 from millmark.services.planning.making_process import Task, make_apart
 from millmark.services.planning.schedule import Made, Replan, make_plan
+from tests.support.plan_instances import generate_plan_file
 from tests.support.plan_world import TIE, made_file
 
 

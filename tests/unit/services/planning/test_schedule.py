@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from millmark.ledger.errors import InputError, PlanError, PlanRefusedError, UnplannableError
+from millmark.ledger.errors import PlanError, PlanRefusedError, UnplannableError
 from millmark.ledger.plans.__main__ import main
 from millmark.ledger.plans._fields import MAX_AMOUNT
 from millmark.ledger.plans.check import check_plan, gap_per_mille
@@ -16,10 +16,8 @@ from millmark.ledger.plans.offer import Offer
 from millmark.ledger.plans.plan import Bound, Cause, CauseKind, Plan
 from millmark.ledger.plans.problem import spent_on
 from millmark.ledger.plans.report import check_lines
-from millmark.services.lab.bench.planning_instances import generate_plan_file
 from millmark.services.planning.schedule import Replan, make_plan
-from millmark.services.planning.schedule.shop_solver import solve_shop, solve_shop_alone
-from millmark.services.planning.schedule.shops import elementary_bound, parse_shop
+from tests.support.plan_instances import generate_plan_file
 from tests.support.plan_truth import brute_optimum, counting, is_true, most_that_stay
 from tests.support.plan_world import TIE, draw_file, made_file
 
@@ -281,45 +279,6 @@ def test_a_replan_needs_rows_and_offers_that_are_there() -> None:
         _replanned(Replan(DOWN, 0, started=frozenset({first.key}), dropped=frozenset({first.offer})))
     with pytest.raises(PlanError, match="are needed together"):
         make_plan(made_file(3), tie=TIE, replan=Replan(DOWN, 0), cpu_s=0.1)
-
-
-FT06 = """# Fisher and Thompson, 6 x 6
-6 6
-2 1 0 3 1 6 3 7 5 3 4 6
-1 8 2 5 4 10 5 10 0 10 3 4
-2 5 3 4 5 8 0 9 1 1 4 7
-1 5 0 5 2 5 3 3 4 8 5 9
-2 9 1 3 4 5 5 4 0 3 3 1
-1 3 3 3 5 9 0 10 4 4 2 1
-"""
-
-
-def test_a_classic_job_shop_is_solved() -> None:
-    pytest.importorskip("ortools")
-    shop = parse_shop(FT06)
-    assert elementary_bound(shop) <= 55
-    plan, bound = solve_shop(shop, 10.0, seed=1)
-    alone, _ = solve_shop_alone(shop, 10.0, seed=1)
-    assert alone is not None
-    assert (plan.makespan, bound, alone.makespan) == (55, 55, 55)
-
-
-def test_an_operation_may_take_no_time() -> None:
-    pytest.importorskip("ortools")
-    shop = parse_shop("2 2\n0 0 1 3\n0 2 1 0\n")
-    plan, bound = solve_shop(shop, 2.0, seed=1)
-    alone, _ = solve_shop_alone(shop, 2.0, seed=1)
-    assert (plan.makespan, bound) == (3, 3)
-    assert alone is not None
-    assert alone.makespan == 3
-
-
-def test_flexible_shops_are_read_and_what_is_none_is_refused() -> None:
-    shop = parse_shop("1 2\n2 2 0 5 1 4 1 1 3\n")
-    assert shop.jobs == (({0: 5, 1: 4}, {1: 3}),)
-    for text in ("", "1", "2 2\n1 1 0 5\n", "1 1\nx y\n", "1 1\n3 1 0 5\n"):
-        with pytest.raises(InputError):
-            parse_shop(text)
 
 
 def test_the_check_is_a_program_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,1 +1,0 @@
-"""The lab's commands: `millmark demo`, `bench` and `faults`."""
