@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from millmark.ledger.chain import EngineProfile, Fees, Node, first_fees
 from millmark.ledger.store import Store
-from millmark.ledger.store.outbox_spending import Spending, find_spending
+from millmark.ledger.store.outbox import Spending, find_spending
 
 __all__ = ["GAS_PER_RECORD", "LOW_DAYS", "LOW_RECORDS", "Funds", "look_at_funds"]
 

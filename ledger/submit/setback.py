@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from millmark.ledger.chain import Chain
 from millmark.ledger.errors import NodeBehindError
 from millmark.ledger.store import Store
-from millmark.ledger.store.outbox_reopening import FinalTransaction, final_transactions, forget_unused, reopen
+from millmark.ledger.store.outbox_writer import FinalTransaction, final_transactions, forget_unused, reopen
 
 __all__ = ["is_set_back", "reopen_records"]
 

@@ -24,7 +24,7 @@ from millmark.ledger.errors import ChainUnreachableError, LedgerSetBackError, Ou
 from millmark.ledger.records import Contract
 from millmark.ledger.store import Store
 from millmark.ledger.store.outbox import FORWARDER, Outbox, SentTransaction
-from millmark.ledger.store.outbox_adoption import (
+from millmark.ledger.store.outbox_writer import (
     AdoptedRecord,
     AdoptedTransaction,
     Adoption,

@@ -17,7 +17,7 @@ from millmark.ledger.names import NameKey
 from millmark.ledger.records import Record
 from millmark.ledger.store import Book, Connection, Registry, Store
 from millmark.ledger.store.outbox import Outbox, QueuedRecord
-from millmark.ledger.store.outbox_adoption import claim_adopted, has_adopted
+from millmark.ledger.store.outbox_writer import claim_adopted, has_adopted
 from millmark.ledger.submit import Submitter, build_entry
 from millmark.services.gateway.comparison import Comparison
 from millmark.services.gateway.http.errors import NoSignerError, TryLaterError

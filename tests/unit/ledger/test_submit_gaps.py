@@ -11,7 +11,7 @@ from sqlalchemy import update
 from millmark.ledger.chain import Chain
 from millmark.ledger.store import Store
 from millmark.ledger.store.outbox import Outbox, OutboxState, OutboxWriter
-from millmark.ledger.store.outbox_tables import outbox_transactions
+from millmark.ledger.store.outbox_records import outbox_transactions
 from millmark.ledger.submit import Submitter
 from millmark.ledger.submit import gaps as gaps_module
 from millmark.ledger.submit.gaps import Gaps

@@ -16,7 +16,7 @@ from millmark.ledger.index import Follower
 from millmark.ledger.records import ALL_ROLES
 from millmark.ledger.store import Book, Rows, Store
 from millmark.ledger.store.outbox import Outbox, OutboxState
-from millmark.ledger.store.outbox_adoption import find_unknown_records
+from millmark.ledger.store.outbox_writer import find_unknown_records
 from millmark.ledger.store.rows import LotRow
 from millmark.ledger.submit import adopt_records, verify_outbox
 from millmark.ledger.submit import standing as standing_module
