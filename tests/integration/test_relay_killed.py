@@ -13,8 +13,8 @@ from millmark.ledger.canonical import sha256
 from millmark.ledger.records import Contract, ReceiveLot
 from millmark.ledger.store import open_store as open_own
 from millmark.ledger.store.outbox import Outbox
-from millmark.ledger.submit.lease import Lease
 from millmark.ledger.submit.relay import CRASH_POINTS
+from millmark.ledger.submit.submitter import Lease
 from millmark.services.lab.faults.crashes import CrashingOutbox, KillPoint
 from millmark.services.store import open_store
 from tests.support.ledger_world import NOTHING

@@ -10,7 +10,7 @@ from millmark.ledger.chain import Chain, EngineProfile, HttpTransport, Node, fir
 from millmark.ledger.chain.deploying import DEPLOY_GAS
 from millmark.ledger.errors import FundsError
 from millmark.ledger.signatures import Signer
-from millmark.ledger.submit.funds import GAS_PER_RECORD
+from millmark.ledger.submit.submitter import GAS_PER_RECORD
 
 __all__ = ["ExistingChain", "pass_time"]
 

@@ -25,7 +25,7 @@ from millmark.ledger.errors import ChainError, LeaseHeldError, StoreError
 from millmark.ledger.index import Follower
 from millmark.ledger.store.outbox import Outbox
 from millmark.ledger.submit import Submitter
-from millmark.ledger.submit.lease import Lease
+from millmark.ledger.submit.submitter import Lease
 from millmark.services.lab.faults.chains import ChainProcess
 from millmark.services.lab.faults.crashes import CrashingOutbox, CrashingStore, CrashingTransport, KillPoint
 from millmark.services.lab.faults.disturbances import DISTURBANCES, Target

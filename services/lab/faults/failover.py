@@ -14,7 +14,7 @@ from pathlib import Path
 from millmark.ledger.errors import ChainError, StoreError
 from millmark.ledger.index import Follower
 from millmark.ledger.submit import Submitter
-from millmark.ledger.submit.lease import Lease
+from millmark.ledger.submit.submitter import Lease
 from millmark.services.lab import cluster
 from millmark.services.lab.faults.chains import running_chain
 from millmark.services.lab.faults.crashes import CrashingOutbox, CrashingStore, CrashingTransport, KillPoint
