@@ -22,7 +22,7 @@ from millmark.ledger.provenance.worklist import find_work
 from millmark.ledger.records import NoteKind, TransformationKind
 from millmark.ledger.store import Book
 from millmark.ledger.store.rows import NoteRow
-from millmark.ledger.verify.first import Worth
+from millmark.ledger.verify.report import Worth
 from millmark.ledger.verify.statements import say
 from millmark.services.access.people.roles import PersonRole
 from millmark.services.handover.deliveries import State
