@@ -1,4 +1,4 @@
-"""Steps 2 to 4 and 7: the contracts and their storage at the proof block, why that block is believed, and identifiers."""
+"""Steps 2 to 4 and 7: the contracts and their storage at the proof block, that block, and identifiers."""
 
 from __future__ import annotations
 
