@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from millmark.ledger.chain import HttpTransport
-from millmark.ledger.chain.finality import depth_of
+from millmark.ledger.chain.profiles import depth_of
 from millmark.ledger.errors import InputError
 from millmark.ledger.signatures import Address, parse_address, to_checksum
 from millmark.services.commands.network_status import run_status

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 
 from markupsafe import Markup, escape
 
-from millmark.ledger.chain.council_grounds import CouncilGround
+from millmark.ledger.chain.council import CouncilGround
 from millmark.ledger.errors import MillmarkError
 from millmark.ledger.ids.grounds import IdentifierGround
 from millmark.ledger.phrases import Phrase

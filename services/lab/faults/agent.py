@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from millmark.ledger.chain import HttpTransport, find_profile
-from millmark.ledger.chain.deployment import read_deployment, write_deployment
+from millmark.ledger.chain.deploying import read_deployment, write_deployment
 from millmark.ledger.errors import ChainError, LeaseHeldError, StoreError
 from millmark.ledger.index import Follower
 from millmark.ledger.store.outbox import Outbox

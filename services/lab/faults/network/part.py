@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from millmark.ledger.chain import HttpTransport
-from millmark.ledger.chain.deployment import write_deployment
+from millmark.ledger.chain.deploying import write_deployment
 from millmark.services.lab.cluster import DurableCluster, durable_cluster
 from millmark.services.lab.faults.ledger_check import LedgerCheck
 from millmark.services.lab.faults.network.company import CompanyPlan
