@@ -14,7 +14,7 @@ from millmark.ledger.events import HISTORY_EVENTS, decode
 from millmark.ledger.evidence import WINDOW_ID
 from millmark.ledger.ids import Identity
 from millmark.ledger.provenance import Disclosing, build_bundle
-from millmark.ledger.provenance.disclosure import choose_fields
+from millmark.ledger.provenance.bundles import choose_fields
 from millmark.ledger.store import Book, Connection, Rows, Store
 from millmark.ledger.store.rows import CertificateRow, RecordRow
 from millmark.services.handover.allowances import roots_of_order

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from millmark.ledger.bundle import Bundle, IdentityShown
 from millmark.ledger.claims import Claims, Field, parse_claims
 from millmark.ledger.ids import Identity
-from millmark.ledger.provenance.opened import find_opened
+from millmark.ledger.provenance.footprints import find_opened
 from millmark.ledger.store import Book, Connection, Rows
 from millmark.ledger.store.book_rows import ModelFileRow
 from millmark.ledger.store.rows import CertificateRow

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from millmark.ledger.events import Event
 from millmark.ledger.events.notes import NoteRecorded
-from millmark.ledger.provenance.concerned import carried_in, find_concerned, packed_in, walk
+from millmark.ledger.provenance.cases import carried_in, find_concerned, packed_in, walk
 from millmark.ledger.records import NoteKind
 from millmark.ledger.store import Rows
 from millmark.ledger.store.rows import (

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from millmark.ledger.ids import SubjectKind
+from millmark.ledger.provenance.answers import RegisteredMachine
 from millmark.ledger.provenance.reader import Reader
-from millmark.ledger.provenance.resource_answers import RegisteredMachine
 from millmark.ledger.records import AssignmentState
 from millmark.ledger.store.rows import AssignmentRow, OrderRow
 from millmark.ledger.verify.statements import printable

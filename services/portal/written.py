@@ -15,7 +15,7 @@ from millmark.ledger.phrases import Phrase
 from millmark.ledger.plans.breaches import PlanBreach, PlanRefusal
 from millmark.ledger.plans.check import Unseen
 from millmark.ledger.plans.grounds import OfferGround
-from millmark.ledger.provenance.grounds import LookupGround
+from millmark.ledger.provenance.reader import LookupGround
 from millmark.ledger.verify.statements import printable
 from millmark.services.access.grounds import Ground
 from millmark.services.directory.grounds import ConsortiumGround

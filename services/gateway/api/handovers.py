@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
 from millmark.ledger.errors import NotFoundError
-from millmark.ledger.provenance.jsonform import Printable
+from millmark.ledger.provenance.answers import Printable
 from millmark.services.access.rules import Rule, Without
 from millmark.services.gateway.http.errors import BusyError
 from millmark.services.gateway.http.responses import PROBLEM, PROBLEMS_404, Problems, reply

@@ -33,7 +33,7 @@ from millmark.ledger.errors import (
     StoreDamagedError,
     StoreError,
 )
-from millmark.ledger.provenance.jsonform import Printable
+from millmark.ledger.provenance.answers import Printable
 from millmark.services.access import AccessError, UnauthenticatedError
 from millmark.services.audit import AuditError, AuditTamperedError
 from millmark.services.directory import RecipientKeyError

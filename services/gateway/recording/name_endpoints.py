@@ -9,7 +9,7 @@ from fastapi import Response
 from pydantic import BaseModel
 
 from millmark.ledger.ids import Identity, SubjectKind, identifier_hash
-from millmark.ledger.provenance.jsonform import Printable
+from millmark.ledger.provenance.answers import Printable
 from millmark.ledger.store import Book, Store
 from millmark.services.access import Scope
 from millmark.services.access.rules import Rule

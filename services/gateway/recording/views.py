@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from millmark.ledger.provenance.jsonform import Printable, moment
+from millmark.ledger.provenance.answers import Printable, moment
 from millmark.ledger.store.outbox import QueuedRecord
 from millmark.services.gateway.recording.repository import RecordingRow
 
