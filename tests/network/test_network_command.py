@@ -22,9 +22,7 @@ from millmark.services.network import (
     find_program,
     identify_program,
 )
-from millmark.services.network.first_blocks import FIRST_BLOCKS
-from millmark.services.network.ports import PortReservation
-from millmark.services.network.processes import is_running, stop_recorded
+from millmark.services.network.local import FIRST_BLOCKS, PortReservation, is_running, stop_recorded
 from tests.support.patience import MAX_S, wait_until
 
 pytestmark = pytest.mark.integration

@@ -44,7 +44,7 @@ from millmark.quality.inputs import pack_window
 from millmark.services.directory.recipient_keys import sign_statement
 from millmark.services.directory.repository import DirectoryEntryRow
 from millmark.services.documents.key_files import create_recipient_key
-from millmark.services.handover.deliveries import Deliveries, State
+from millmark.services.handover.delivering import Deliveries, State
 from millmark.services.handover.receiving import Kept, Receiver
 from millmark.services.handover.repository import DeliveryRow, HandoverRepository
 from millmark.services.lab.demo.consortium import Company, Consortium, found_consortium, hash_of

@@ -9,8 +9,7 @@ from typing import Any
 
 from millmark.ledger.chain import RpcError
 from millmark.services.network import Consensus, unsafe_test_key
-from millmark.services.network.observing import Observation
-from millmark.services.network.sealed_blocks import SealedBy
+from millmark.services.network.observing import Observation, SealedBy
 
 _RECORDED = Path(__file__).parents[1] / "vectors" / "network_status.json"
 """What a node of four QBFT validators, and one of five Clique signers, answered `observe` while one was down."""

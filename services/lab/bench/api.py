@@ -48,7 +48,7 @@ from millmark.ledger.store.rows import (
     StreamRow,
 )
 from millmark.ledger.submit import Submitter
-from millmark.services.handover.envelope import MEDIA_TYPE
+from millmark.services.handover.content import MEDIA_TYPE
 from millmark.services.lab.cluster import running_cluster
 from millmark.services.lab.demo.consortium import Consortium, found_consortium
 from millmark.services.lab.demo.inspection import inspect_parts

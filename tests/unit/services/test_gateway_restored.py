@@ -24,7 +24,7 @@ from millmark.services.commands.context import Context
 from millmark.services.gateway import comparison as comparison_module
 from millmark.services.gateway.http.errors import TryLaterError
 from millmark.services.gateway.recording import recorder as recorder_module
-from millmark.services.gateway.recording.attempts import Attempt
+from millmark.services.gateway.recording.recorder import Attempt
 from millmark.services.settings import Settings
 from tests.support.experiments import count_lots
 from tests.support.fake_node import record_of

@@ -23,7 +23,7 @@ from millmark.ledger.store.rows import NoteRow
 from millmark.ledger.verify.report import Worth
 from millmark.ledger.verify.statements import say
 from millmark.services.access.people.roles import PersonRole
-from millmark.services.handover.deliveries import State
+from millmark.services.handover.delivering import State
 from millmark.services.handover.repository import HandoverRepository
 from millmark.services.portal.story import build_story
 from tests.support.acting_site import ActingSite, act, fields_of, open_acting_site, read

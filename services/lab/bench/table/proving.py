@@ -13,7 +13,7 @@ from millmark.services.lab.bench.table.declared import Figure, Measured
 from millmark.services.lab.bench.table.sides import MissingPeerError
 from millmark.services.lab.faults.chains import running_chain
 from millmark.services.network import find_program
-from millmark.services.network.errors import NetworkError
+from millmark.services.network.peers import NetworkError
 from millmark.services.output import warn
 
 __all__ = ["measure_bundles", "measure_network_row", "measure_plan"]

@@ -22,7 +22,7 @@ from millmark.services.network import (
     unsafe_test_key,
     write_node_folder,
 )
-from millmark.services.network.keys import public_key_of, write_node_key
+from millmark.services.network.peers import public_key_of, write_node_key
 
 _SIGNERS = [unsafe_test_key(number) for number in range(4)]
 _PEERS = [
