@@ -68,7 +68,8 @@ def at(
         kept = Retries(sleep=pauses.sleep, clock=pauses.clock)
         return Client("http://localhost", retries=kept, transport=Bridge(site.caller, send))
 
-    monkeypatch.setattr("millmark.services.client.open_gateway", opened)
+    for name in ("millmark.services.client", "millmark.client"):  # the commands, and the lines of the README
+        monkeypatch.setattr(f"{name}.open_gateway", opened)
 
     def runner(name: str) -> Runner:
         (tmp_path / name).mkdir(exist_ok=True)
