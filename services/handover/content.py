@@ -382,12 +382,12 @@ def _word(number: int) -> bytes:
     return number.to_bytes(32, "big")
 
 
-_MEMBERS = frozenset(("bundle", "documents", "entries", "erasures", "format", "names", "objectives", "version"))
+_CONTENT_MEMBERS = frozenset(("bundle", "documents", "entries", "erasures", "format", "names", "objectives", "version"))
 _FORM, _VERSION = "millmark.handover-content", 1
 MAX_LISTED = 4096
 """Most names, and most documents."""
 _MAX_DEPTH = 40
-_HINT = "ask its sender to send it again, and to update its program"
+_SEND_AND_UPDATE = "ask its sender to send it again, and to update its program"
 
 
 @dataclass(frozen=True, slots=True)
@@ -428,8 +428,8 @@ def parse_content(data: bytes) -> Content:
     line, _, bundle = data.partition(b"\n")
     try:
         value = parse_json(line, max_bytes=MAX_CONTENT_BYTES, max_depth=_MAX_DEPTH)
-        if not isinstance(value, dict) or value.keys() != _MEMBERS:
-            raise HandoverRefusedError("its content is malformed", hint=_HINT)
+        if not isinstance(value, dict) or value.keys() != _CONTENT_MEMBERS:
+            raise HandoverRefusedError("its content is malformed", hint=_SEND_AND_UPDATE)
         if value["format"] != _FORM or value["version"] is True or value["version"] != _VERSION:
             raise HandoverRefusedError(f"its content is not {_FORM} of version {_VERSION}", hint="update this program")
         content = Content(
@@ -441,10 +441,10 @@ def parse_content(data: bytes) -> Content:
             bundle,
         )
     except (CanonicalError, ClaimsError, IdentifierError, PlanningError, RecordError) as error:
-        raise HandoverRefusedError(f"its content is malformed: {error.cause}", hint=_HINT) from None
+        raise HandoverRefusedError(f"its content is malformed: {error.cause}", hint=_SEND_AND_UPDATE) from None
     # Encoded again, so that one content has one text: also its length, and the order of names and documents.
     if encode_content(content) != data or value["bundle"] != len(bundle):
-        raise HandoverRefusedError("its content is not in canonical form, or truncated", hint=_HINT)
+        raise HandoverRefusedError("its content is not in canonical form, or truncated", hint=_SEND_AND_UPDATE)
     _verify_once([one.subject for one in content.names])
     _verify_once([one.root for one in content.documents])
     _verify_once([one.root + one.path.encode() for one in content.erasures])
@@ -456,7 +456,7 @@ def parse_content(data: bytes) -> Content:
 def _verify_once(found: Iterable[bytes]) -> None:
     listed = list(found)
     if len(set(listed)) != len(listed):
-        raise HandoverRefusedError("its content has a name, document, entry or erasure twice", hint=_HINT)
+        raise HandoverRefusedError("its content has a name, document, entry or erasure twice", hint=_SEND_AND_UPDATE)
 
 
 def _name(identity: Identity) -> Json:
@@ -470,7 +470,7 @@ def _name(identity: Identity) -> Json:
 
 def _parse_name(value: Json) -> Identity:
     if not isinstance(value, dict) or value.keys() != {"creator", "identifier", "kind", "proofs"}:
-        raise HandoverRefusedError("its content has a malformed name", hint=_HINT)
+        raise HandoverRefusedError("its content has a malformed name", hint=_SEND_AND_UPDATE)
     creator, identifier, kind = value["creator"], value["identifier"], value["kind"]
     kinds = {one.name.lower(): one for one in SubjectKind}
     proofs = tuple(_proof(one) for one in _listed(value["proofs"]))
@@ -483,11 +483,11 @@ def _parse_name(value: Json) -> Identity:
         or kind not in kinds
         or not 0 < len(proofs) <= MAX_NAME_KEYS
     ):
-        raise HandoverRefusedError("its content has a malformed name", hint=_HINT)
+        raise HandoverRefusedError("its content has a malformed name", hint=_SEND_AND_UPDATE)
     try:
         return Identity(kinds[kind], creator, identifier, salt_of(proofs), proofs)
     except ValueError:
-        raise HandoverRefusedError("its content has a malformed name", hint=_HINT) from None
+        raise HandoverRefusedError("its content has a malformed name", hint=_SEND_AND_UPDATE) from None
 
 
 def _erasure(erasure: Erasure) -> Json:
@@ -502,7 +502,7 @@ def _erasure(erasure: Erasure) -> Json:
 
 def _parse_erasure(value: Json) -> Erasure:
     if not isinstance(value, dict) or value.keys() != {"contract", "path", "record", "root", "signature"}:
-        raise HandoverRefusedError("its content has a malformed erasure", hint=_HINT)
+        raise HandoverRefusedError("its content has a malformed erasure", hint=_SEND_AND_UPDATE)
     contract, path, record, root, signature = (
         value[one] for one in ("contract", "path", "record", "root", "signature")
     )
@@ -516,7 +516,7 @@ def _parse_erasure(value: Json) -> Erasure:
         or not isinstance(signature, str)
         or not re.fullmatch("0x[0-9a-f]{130}", signature)
     ):
-        raise HandoverRefusedError("its content has a malformed erasure", hint=_HINT)
+        raise HandoverRefusedError("its content has a malformed erasure", hint=_SEND_AND_UPDATE)
     return Erasure(parse_hex32(root), path, contract, record, bytes.fromhex(signature[2:]))
 
 
@@ -526,11 +526,13 @@ def _proof(value: Json) -> bytes:
     except (binascii.Error, ValueError):
         proof = b""
     if len(proof) != NAME_PROOF_BYTES:
-        raise HandoverRefusedError("its content has a malformed proof of a name", hint=_HINT)
+        raise HandoverRefusedError("its content has a malformed proof of a name", hint=_SEND_AND_UPDATE)
     return proof
 
 
 def _listed(value: Json) -> list[Json]:
     if not isinstance(value, list) or len(value) > MAX_LISTED:
-        raise HandoverRefusedError(f"its content has no list of at most {MAX_LISTED} entries in a place", hint=_HINT)
+        raise HandoverRefusedError(
+            f"its content has no list of at most {MAX_LISTED} entries in a place", hint=_SEND_AND_UPDATE
+        )
     return value

@@ -585,7 +585,7 @@ def _detail(content: bytes) -> str:
 
 LATE_S = 3600.0
 """A hand-over that waits for so long is an alarm."""
-_AT_ONCE = 32
+_DUE_AT_ONCE = 32
 _ROUND_S = 120.0
 """After this time in a round, what is left for a slow gateway waits for the next one, so that others get their turn."""
 _INTERVAL_S = 1.0
@@ -626,10 +626,10 @@ class HandoverDispatcher:
         if not self._is_fresh():
             return self._interval_s
         more = self._deliveries.collect()
-        due = self._deliveries.due(_AT_ONCE)
+        due = self._deliveries.due(_DUE_AT_ONCE)
         if due:
             asyncio.run(self._deliver(due))
-        return 0.0 if more or len(due) == _AT_ONCE else self._interval_s
+        return 0.0 if more or len(due) == _DUE_AT_ONCE else self._interval_s
 
     def trouble(self) -> Trouble | None:
         """The alarm while a hand-over waits for long. Raises StoreError."""

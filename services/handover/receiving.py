@@ -317,9 +317,6 @@ def fetch_models(store: Store, chain: Chain, documents: Iterable[Claims]) -> lis
     return models
 
 
-_HINT = "ask its sender to send it again"
-
-
 @dataclass(frozen=True, slots=True)
 class Kept:
     """What came of a hand-over or bundle."""

@@ -38,7 +38,6 @@ from millmark.ledger.store.rows import (
     RecordRow,
     gates_of,
 )
-from millmark.services.handover import notices, parties
 from millmark.services.planning import handing
 from millmark.services.planning.repository import LeafRow, What
 
@@ -184,6 +183,56 @@ def always(_rows: Rows, _record: RecordRow) -> bool:
     return True
 
 
+# Who is told what a recall notice or a drift note says, and who what an answer to a notice says
+# (ledger/provenance/cases.py).
+
+_MOST_NOTICES = 1_000
+"""Notices that an answer may be about, the latest."""
+_ANSWERS = (NoteKind.ACKNOWLEDGEMENT, NoteKind.RESOLUTION)
+
+
+def called_back(rows: Rows, record: RecordRow, event: Event) -> set[int]:
+    """Who made, has or ever had any of what a recall notice reaches."""
+    if not isinstance(event, NoteRecorded) or event.kind_ != NoteKind.RECALL_NOTICE:
+        return set()
+    return find_concerned(rows, _named(rows, record), record.sequence)
+
+
+def authors(rows: Rows, record: RecordRow, event: Event) -> set[int]:
+    """Who recorded the notices that an acknowledgement or resolution answers: those from before that reach its lots."""
+    if not isinstance(event, NoteRecorded) or event.kind_ not in _ANSWERS:
+        return set()
+    notices = rows.latest(NoteRow, "sequence", _MOST_NOTICES, note_kind=int(NoteKind.RECALL_NOTICE))
+    earlier = {one.sequence: one.participant for one in notices if one.sequence < record.sequence}
+    at = record.sequence  # so that nobody leaves the set as records are added
+    inside = walk(_named(rows, record), lambda lots: packed_in(rows, lots, at))
+    origins = walk(inside, lambda lots: _origins(rows, lots) | carried_in(rows, lots, at))
+    orders = {row.order for row in rows.among(LotRow, "subject", origins) if row.order is not None}
+    links = rows.among(RecordHistoryRow, "sequence", earlier)
+    return {earlier[one.sequence] for one in links if one.subject in origins or one.subject in orders}
+
+
+def makers(rows: Rows, record: RecordRow, event: Event) -> set[int]:
+    """Owners of the machines that made the lots which a drift note names."""
+    if not isinstance(event, NoteRecorded) or event.kind_ != NoteKind.DRIFT:
+        return set()
+    works = {row.assignment for row in rows.among(LotRow, "subject", _named(rows, record))}
+    return {row.owner for row in rows.among(AssignmentRow, "sequence", works)}
+
+
+def _named(rows: Rows, record: RecordRow) -> set[bytes]:
+    """The lots that a note is about; of an order, all its lots."""
+    about = {row.subject for row in rows.find(RecordHistoryRow, sequence=record.sequence)}
+    lots = {row.subject for row in rows.among(LotRow, "subject", about)}
+    return lots | {row.subject for row in rows.among(LotRow, "order", about - lots)}
+
+
+def _origins(rows: Rows, lots: set[bytes]) -> set[bytes]:
+    made: set[int] = rows.values(LotOutputRow, "sequence", "lot", lots)
+    taken: set[bytes] = rows.values(LotInputRow, "lot", "sequence", made)
+    return taken
+
+
 # What a recipient may get because of a record, thing by thing: which names, fields, leaves and measurements.
 
 WHOLE: tuple[tuple[str, ...], ...] = ((),)
@@ -287,7 +336,7 @@ def _machine(rows: Rows, event: Event) -> MachineRow | None:
 
 def _add_machine_name(rows: Rows, record: RecordRow, event: Event, _recipient: int, to: Allowance) -> None:
     # A transformation names the operation only; the index has the assignment under which its lots were made.
-    works = {getattr(event, "assignment", 0), *(lot.assignment for lot in parties.made(rows, record))}
+    works = {getattr(event, "assignment", 0), *(lot.assignment for lot in made(rows, record))}
     machines = {row.machine for row in rows.among(AssignmentRow, "sequence", works)}
     to.names |= {row.subject for row in rows.among(MachineRow, "number", machines)}
 
@@ -299,7 +348,7 @@ def _add_machine_document(rows: Rows, _record: RecordRow, event: Event, _recipie
 
 
 def _add_lot_names(rows: Rows, record: RecordRow, _event: Event, _recipient: int, to: Allowance) -> None:
-    to.names |= {row.subject for row in parties.made(rows, record)}
+    to.names |= {row.subject for row in made(rows, record)}
 
 
 def _add_lots(rows: Rows, record: RecordRow, _event: Event, _recipient: int, to: Allowance) -> None:
@@ -329,7 +378,7 @@ def _add_lot_documents(rows: Rows, record: RecordRow, event: Event, recipient: i
 
 
 def _add_made_documents(rows: Rows, record: RecordRow, _event: Event, recipient: int, to: Allowance) -> None:
-    _add_documents_of(rows, parties.made(rows, record), recipient, to)
+    _add_documents_of(rows, made(rows, record), recipient, to)
 
 
 def _add_rework_document(rows: Rows, _record: RecordRow, event: Event, recipient: int, to: Allowance) -> None:
@@ -374,19 +423,19 @@ def _add_card(rows: Rows, record: RecordRow, _event: Event, _recipient: int, to:
 
 
 def _add_call(rows: Rows, record: RecordRow, event: Event, recipient: int, to: Allowance) -> None:
-    for row in parties.own(rows, record, event, What.CALL):
+    for row in own(rows, record, event, What.CALL):
         if recipient in handing.called(rows, row) | handing.readers(rows, row):
             to.leaves.add(row.leaf)
 
 
 def _add_objective(rows: Rows, record: RecordRow, event: Event, recipient: int, to: Allowance) -> None:
-    for row in parties.own(rows, record, event, What.CALL):
+    for row in own(rows, record, event, What.CALL):
         if recipient in handing.readers(rows, row):
             to.objectives |= {handing.objective_of(rows, row)} - {""}
 
 
 def _add_offers(rows: Rows, record: RecordRow, event: Event, recipient: int, to: Allowance) -> None:
-    for row in parties.own(rows, record, event, *parties.OFFERS):
+    for row in own(rows, record, event, *OFFERS):
         if recipient in handing.coordinator_and_readers(rows, row):
             to.leaves.add(row.leaf)
             for machine in handing.machines_of(rows, row):
@@ -394,21 +443,21 @@ def _add_offers(rows: Rows, record: RecordRow, event: Event, recipient: int, to:
 
 
 def _add_plan_part(rows: Rows, record: RecordRow, event: Event, recipient: int, to: Allowance) -> None:
-    for row in parties.own(rows, record, event, What.PLAN):
+    for row in own(rows, record, event, What.PLAN):
         if recipient in handing.owners_and_carriers(rows, row):
             to.leaves.add(row.leaf)
             to.add(*handing.plan_paths(rows, row, recipient))
 
 
 def _add_plan(rows: Rows, record: RecordRow, event: Event, recipient: int, to: Allowance) -> None:
-    for row in parties.own(rows, record, event, What.PLAN):
+    for row in own(rows, record, event, What.PLAN):
         if recipient in handing.readers(rows, row):
             to.leaves.add(row.leaf)
             to.add(handing.plan_paths(rows, row, recipient)[0], WHOLE)
 
 
 def _add_signal(rows: Rows, record: RecordRow, event: Event, recipient: int, to: Allowance) -> None:
-    for row in parties.own(rows, record, event, What.SIGNAL):
+    for row in own(rows, record, event, What.SIGNAL):
         if recipient in handing.signalled(rows, row):
             to.leaves.add(row.leaf)
 
@@ -514,224 +563,174 @@ TABLE: tuple[Entry, ...] = (
         "buyer",
         "the coordinator that the terms name",
         frozenset({Gets.ORDER_NAME, Gets.RECORD_DOCUMENT}),
-        parties.actor,
-        parties.coordinator,
-        parties.order_stands,
+        actor,
+        coordinator,
+        order_stands,
     ),
     Entry(
         ("RevisionProposed", "RevisionAccepted"),
         "who records it",
         "buyer and coordinator, also the one that the terms name",
         frozenset({Gets.ORDER_NAME, Gets.ORDER_DOCUMENT, Gets.RECORD_DOCUMENT}),
-        parties.actor,
-        parties.other_parties,
-        parties.order_stands,
+        actor,
+        other_parties,
+        order_stands,
     ),
     Entry(
         ("AssignmentProposed",),
         "coordinator",
         "the machine's owner",
         frozenset({Gets.ORDER_NAME, Gets.ORDER_PART, Gets.RECORD_DOCUMENT}),
-        parties.actor,
-        parties.owner,
-        parties.assignment_stands,
+        actor,
+        owner,
+        assignment_stands,
     ),
     Entry(
         ("AssignmentAccepted",),
         "the machine's owner",
         "the order's coordinator",
         frozenset({Gets.MACHINE_NAME, Gets.MACHINE_DOCUMENT, Gets.RECORD_DOCUMENT}),
-        parties.actor,
-        parties.coordinator_of,
-        parties.assignment_stands,
+        actor,
+        coordinator_of,
+        assignment_stands,
     ),
     Entry(
         ("LotCommissioned", "LotsTransformed"),
         "maker",
         "buyer, coordinator and inspectors of the lots' order",
         frozenset({Gets.LOT_NAMES, Gets.MACHINE_NAME, Gets.MADE_DOCUMENTS}),
-        parties.actor,
-        parties.parties_of_lots,
-        parties.always,
+        actor,
+        parties_of_lots,
+        always,
     ),
     Entry(
         ("LotReworked",),
         "who reworks it",
         "buyer, coordinator and inspectors of the lot's order",
         frozenset({Gets.MACHINE_NAME, Gets.REWORK_DOCUMENT}),
-        parties.actor,
-        parties.parties_of_reworked,
-        parties.always,
+        actor,
+        parties_of_reworked,
+        always,
     ),
     Entry(
         ("CustodyOffered", "ReturnOffered"),
         "custodian",
         "to whom it is offered",
         _LOTS,
-        parties.actor,
-        parties.offered_to,
-        parties.offer_stands,
+        actor,
+        offered_to,
+        offer_stands,
     ),
     Entry(
         ("CustodyAccepted", "CustodyAcceptedInPart"),
         "the custodian before",
         "who accepted",
         _LOTS - {Gets.RECORD_DOCUMENT},
-        parties.giver,
-        parties.taker,
-        parties.always,
+        giver,
+        taker,
+        always,
     ),
     Entry(
         ("CertificateIssued",),
         "inspector",
         "the order's buyer",
         _VERDICT | {Gets.LOT_PROOF},
-        parties.actor,
-        parties.buyers,
-        parties.always,
+        actor,
+        buyers,
+        always,
     ),
     Entry(
         ("CertificateIssued",),
         "inspector",
         "auditors",
         _VERDICT | {Gets.PROOF_ALONE},
-        parties.actor,
-        parties.auditors_alone,
-        parties.always,
+        actor,
+        auditors_alone,
+        always,
     ),
     Entry(
         ("NoteRecorded",),
         "who records a recall notice",
         "who made, has or had any of the lots that it names, or of what was made from them",
         frozenset({Gets.RECORD_DOCUMENT}),
-        parties.actor,
-        notices.called_back,
-        parties.always,
+        actor,
+        called_back,
+        always,
     ),
     Entry(
         ("NoteRecorded",),
         "who notes that a machine drifts",
         "owners of the machines that made the lots that it names",
         frozenset({Gets.RECORD_DOCUMENT}),
-        parties.actor,
-        notices.makers,
-        parties.always,
+        actor,
+        makers,
+        always,
     ),
     Entry(
         ("NoteRecorded",),
         "who acknowledges a recall notice, or resolves lots that it reaches",
         "who recorded the notice",
         frozenset({Gets.RECORD_DOCUMENT}),
-        parties.actor,
-        notices.authors,
-        parties.always,
+        actor,
+        authors,
+        always,
     ),
     Entry(
         ("StreamAnchored",),
         "coordinator, of a call in its stream",
         "the companies that it calls",
         frozenset({Gets.CALL}),
-        parties.actor,
-        parties.find(handing.called, What.CALL),
-        parties.always,
+        actor,
+        find(handing.called, What.CALL),
+        always,
     ),
     Entry(
         ("StreamAnchored",),
         "coordinator, of a call in its stream",
         "readers that the call names",
         frozenset({Gets.CALL, Gets.OBJECTIVE}),
-        parties.actor,
-        parties.find(handing.readers, What.CALL),
-        parties.always,
+        actor,
+        find(handing.readers, What.CALL),
+        always,
     ),
     Entry(
         ("StreamAnchored",),
         "the machine's owner, of offers in its stream",
         "coordinator of the call, and readers that it names",
         frozenset({Gets.OFFERS}),
-        parties.actor,
-        parties.find(handing.coordinator_and_readers, *parties.OFFERS),
-        parties.always,
+        actor,
+        find(handing.coordinator_and_readers, *OFFERS),
+        always,
     ),
     Entry(
         ("StreamAnchored",),
         "coordinator, of a plan in its stream",
         "owners who offered, and carriers of its legs",
         frozenset({Gets.PLAN_PART}),
-        parties.actor,
-        parties.find(handing.owners_and_carriers, What.PLAN),
-        parties.always,
+        actor,
+        find(handing.owners_and_carriers, What.PLAN),
+        always,
     ),
     Entry(
         ("StreamAnchored",),
         "coordinator, of a plan in its stream",
         "readers that the call names",
         frozenset({Gets.PLAN}),
-        parties.actor,
-        parties.find(handing.readers, What.PLAN),
-        parties.always,
+        actor,
+        find(handing.readers, What.PLAN),
+        always,
     ),
     Entry(
         ("StreamAnchored",),
         "coordinator, of a capacity signal in its stream",
         "the owner of machines that it is for",
         frozenset({Gets.SIGNAL}),
-        parties.actor,
-        parties.find(handing.signalled, What.SIGNAL),
-        parties.always,
+        actor,
+        find(handing.signalled, What.SIGNAL),
+        always,
     ),
 )
 
 _BY_KIND: Mapping[str, list[Entry]] = {
     kind: [entry for entry in TABLE if kind in entry.kinds] for entry in TABLE for kind in entry.kinds
 }
-
-
-# Who is told what a recall notice or a drift note says, and who what an answer to a notice says
-# (ledger/provenance/cases.py).
-
-_MOST_NOTICES = 1_000
-"""Notices that an answer may be about, the latest."""
-_ANSWERS = (NoteKind.ACKNOWLEDGEMENT, NoteKind.RESOLUTION)
-
-
-def called_back(rows: Rows, record: RecordRow, event: Event) -> set[int]:
-    """Who made, has or ever had any of what a recall notice reaches."""
-    if not isinstance(event, NoteRecorded) or event.kind_ != NoteKind.RECALL_NOTICE:
-        return set()
-    return find_concerned(rows, _named(rows, record), record.sequence)
-
-
-def authors(rows: Rows, record: RecordRow, event: Event) -> set[int]:
-    """Who recorded the notices that an acknowledgement or resolution answers: those from before that reach its lots."""
-    if not isinstance(event, NoteRecorded) or event.kind_ not in _ANSWERS:
-        return set()
-    notices = rows.latest(NoteRow, "sequence", _MOST_NOTICES, note_kind=int(NoteKind.RECALL_NOTICE))
-    earlier = {one.sequence: one.participant for one in notices if one.sequence < record.sequence}
-    at = record.sequence  # so that nobody leaves the set as records are added
-    inside = walk(_named(rows, record), lambda lots: packed_in(rows, lots, at))
-    origins = walk(inside, lambda lots: _origins(rows, lots) | carried_in(rows, lots, at))
-    orders = {row.order for row in rows.among(LotRow, "subject", origins) if row.order is not None}
-    links = rows.among(RecordHistoryRow, "sequence", earlier)
-    return {earlier[one.sequence] for one in links if one.subject in origins or one.subject in orders}
-
-
-def makers(rows: Rows, record: RecordRow, event: Event) -> set[int]:
-    """Owners of the machines that made the lots which a drift note names."""
-    if not isinstance(event, NoteRecorded) or event.kind_ != NoteKind.DRIFT:
-        return set()
-    works = {row.assignment for row in rows.among(LotRow, "subject", _named(rows, record))}
-    return {row.owner for row in rows.among(AssignmentRow, "sequence", works)}
-
-
-def _named(rows: Rows, record: RecordRow) -> set[bytes]:
-    """The lots that a note is about; of an order, all its lots."""
-    about = {row.subject for row in rows.find(RecordHistoryRow, sequence=record.sequence)}
-    lots = {row.subject for row in rows.among(LotRow, "subject", about)}
-    return lots | {row.subject for row in rows.among(LotRow, "order", about - lots)}
-
-
-def _origins(rows: Rows, lots: set[bytes]) -> set[bytes]:
-    made: set[int] = rows.values(LotOutputRow, "sequence", "lot", lots)
-    taken: set[bytes] = rows.values(LotInputRow, "lot", "sequence", made)
-    return taken

@@ -342,7 +342,7 @@ FIRST_BLOCKS = 3
 _ATTEMPTS = 3
 _WAIT_S, _WAIT_PERIODS = 60.0, 20
 """Far longer than a busy machine needs; geth looks for peers with a longer chain every ten seconds."""
-_POLL_S = 0.2
+_LOOK_S = 0.2
 FRESH_HINT = (
     "stop the nodes of all companies, delete their data folders but not their keys, and start them again within the "
     "same few seconds"
@@ -410,7 +410,7 @@ def _come(nodes: Sequence[Startable], wait_s: float, number_of: Callable[[str], 
             return True
         if time.monotonic() > deadline:
             return False
-        time.sleep(_POLL_S)
+        time.sleep(_LOOK_S)
 
 
 _HOST = "127.0.0.1"

@@ -226,7 +226,6 @@ def _number(value: Any, what: str) -> int:
 
 
 _LEAST_VALIDATORS = 4
-_MOST_PORT = 65_535
 
 
 @dataclass(frozen=True, slots=True)

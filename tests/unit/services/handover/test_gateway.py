@@ -14,7 +14,7 @@ import structlog
 
 from millmark.services.gateway import GatewayParts, build_policy, create_gateway
 from millmark.services.gateway.http.rate_limits import Limiter, Rates
-from millmark.services.handover import dispatcher as module
+from millmark.services.handover import delivering as module
 from millmark.services.handover.content import Content, parse_envelope
 from millmark.services.handover.delivering import LATE_S, Answer, HandoverDispatcher, State
 from millmark.services.handover.repository import HandoverRepository, count_handovers
