@@ -7,30 +7,42 @@ from typing import TYPE_CHECKING
 from millmark.ledger.lazy import import_on_use
 
 if TYPE_CHECKING:
-    from millmark.ledger.chain.answers import RawLog
-    from millmark.ledger.chain.artifacts import load_abi, load_artifact, verify_code
-    from millmark.ledger.chain.blocks import BlockTransaction
+    from millmark.ledger.chain.blocks import BlockTransaction, RawLog
     from millmark.ledger.chain.chain import Chain, Sight
-    from millmark.ledger.chain.codec import call_data, decode_log, decode_revert, multicall_data, read_calls, read_kinds
-    from millmark.ledger.chain.deploying import deploy
-    from millmark.ledger.chain.deployment import Deployment, read_deployment, write_deployment
+    from millmark.ledger.chain.codec import (
+        call_data,
+        decode_log,
+        decode_revert,
+        load_abi,
+        load_artifact,
+        multicall_data,
+        read_calls,
+        read_kinds,
+        verify_code,
+    )
+    from millmark.ledger.chain.deploying import Deployment, deploy, read_deployment, write_deployment
     from millmark.ledger.chain.embedded import EmbeddedChain
-    from millmark.ledger.chain.fees import Fees, first_fees, raised_fees
     from millmark.ledger.chain.forwarder import execute_data, read_execute
-    from millmark.ledger.chain.node import Head, Node, Receipt, Reception
-    from millmark.ledger.chain.profiles import PROFILES, EngineProfile, find_profile
+    from millmark.ledger.chain.node import Head, Node, Receipt, Reception, fee_too_low
+    from millmark.ledger.chain.profiles import PROFILES, EngineProfile, Fees, find_profile, first_fees, raised_fees
     from millmark.ledger.chain.proofs import (
         StateProofs,
         fetch_checkpoint,
         fetch_headers,
         fetch_proofs,
+        fetch_seals,
         fetch_trust,
+        fetch_validators,
         verify_seen,
     )
-    from millmark.ledger.chain.receptions import fee_too_low
-    from millmark.ledger.chain.seals import fetch_seals, fetch_validators
-    from millmark.ledger.chain.sending import await_receipt, send_values
-    from millmark.ledger.chain.transactions import SignedTransaction, Transaction, is_legacy, sign_transaction
+    from millmark.ledger.chain.sending import (
+        SignedTransaction,
+        Transaction,
+        await_receipt,
+        is_legacy,
+        send_values,
+        sign_transaction,
+    )
     from millmark.ledger.chain.transport import HttpTransport, RpcError, Transport
 from millmark.ledger.errors import NotInstalledError
 
@@ -86,37 +98,73 @@ __all__ = [
 ]
 
 _HOMES = {
-    "millmark.ledger.chain.answers": ("RawLog",),
-    "millmark.ledger.chain.artifacts": ("load_abi", "load_artifact", "verify_code"),
-    "millmark.ledger.chain.blocks": ("BlockTransaction",),
-    "millmark.ledger.chain.chain": ("Chain", "Sight"),
+    "millmark.ledger.chain.blocks": (
+        "BlockTransaction",
+        "RawLog",
+    ),
+    "millmark.ledger.chain.chain": (
+        "Chain",
+        "Sight",
+    ),
     "millmark.ledger.chain.codec": (
         "call_data",
         "decode_log",
         "decode_revert",
+        "load_abi",
+        "load_artifact",
         "multicall_data",
         "read_calls",
         "read_kinds",
+        "verify_code",
     ),
-    "millmark.ledger.chain.deploying": ("deploy",),
-    "millmark.ledger.chain.deployment": ("Deployment", "read_deployment", "write_deployment"),
-    "millmark.ledger.chain.fees": ("Fees", "first_fees", "raised_fees"),
-    "millmark.ledger.chain.forwarder": ("execute_data", "read_execute"),
-    "millmark.ledger.chain.node": ("Head", "Node", "Receipt", "Reception"),
-    "millmark.ledger.chain.profiles": ("PROFILES", "EngineProfile", "find_profile"),
+    "millmark.ledger.chain.deploying": (
+        "Deployment",
+        "deploy",
+        "read_deployment",
+        "write_deployment",
+    ),
+    "millmark.ledger.chain.forwarder": (
+        "execute_data",
+        "read_execute",
+    ),
+    "millmark.ledger.chain.node": (
+        "Head",
+        "Node",
+        "Receipt",
+        "Reception",
+        "fee_too_low",
+    ),
+    "millmark.ledger.chain.profiles": (
+        "PROFILES",
+        "EngineProfile",
+        "Fees",
+        "find_profile",
+        "first_fees",
+        "raised_fees",
+    ),
     "millmark.ledger.chain.proofs": (
         "StateProofs",
         "fetch_checkpoint",
         "fetch_headers",
         "fetch_proofs",
+        "fetch_seals",
         "fetch_trust",
+        "fetch_validators",
         "verify_seen",
     ),
-    "millmark.ledger.chain.receptions": ("fee_too_low",),
-    "millmark.ledger.chain.seals": ("fetch_seals", "fetch_validators"),
-    "millmark.ledger.chain.sending": ("await_receipt", "send_values"),
-    "millmark.ledger.chain.transactions": ("SignedTransaction", "Transaction", "is_legacy", "sign_transaction"),
-    "millmark.ledger.chain.transport": ("HttpTransport", "RpcError", "Transport"),
+    "millmark.ledger.chain.sending": (
+        "SignedTransaction",
+        "Transaction",
+        "await_receipt",
+        "is_legacy",
+        "send_values",
+        "sign_transaction",
+    ),
+    "millmark.ledger.chain.transport": (
+        "HttpTransport",
+        "RpcError",
+        "Transport",
+    ),
 }
 
 _import_name = import_on_use(__name__, _HOMES)

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from millmark.ledger.chain.answers import RawLog
-from millmark.ledger.chain.artifacts import verify_code
-from millmark.ledger.chain.codec import decode_log, decode_result, encode_function, multicall_data
-from millmark.ledger.chain.deploying import fetch_ledger_id
-from millmark.ledger.chain.deployment import Deployment
-from millmark.ledger.chain.finality import FinalityDepth
+from millmark.ledger.chain.blocks import RawLog
+from millmark.ledger.chain.codec import decode_log, decode_result, encode_function, multicall_data, verify_code
+from millmark.ledger.chain.deploying import Deployment, fetch_ledger_id
 from millmark.ledger.chain.forwarder import execute_data, execute_gas, fetch_nonce, is_taken, verify_domain
 from millmark.ledger.chain.node import Head, Node
-from millmark.ledger.chain.profiles import EngineProfile
+from millmark.ledger.chain.profiles import EngineProfile, FinalityDepth
 from millmark.ledger.errors import (
     ChainUnreachableError,
     NodeBehindError,
@@ -28,7 +25,7 @@ from millmark.ledger.records import Contract, Value
 if TYPE_CHECKING:
     from millmark.ledger.trust import TrustedContract
 
-__all__ = ["Chain", "Sight"]
+__all__ = ["Chain", "LateChain", "Sight", "connect_or_wait"]
 
 _HINT_NETWORK = "point chain_url at the right network, or use that network's deployment file"
 _HINT_SYNC = "wait until the node is in sync, and check that it has peers; nothing was lost"
@@ -362,3 +359,38 @@ class Chain:
 
     def _word_address(self, contract: Contract, function: str) -> bytes:
         return cast(bytes, self.read(contract, function)[0])
+
+
+# A chain whose node does not answer yet.
+
+
+class LateChain(Chain):
+    """Connects, with all that is verified then, when its node is first needed; until that succeeds, whatever needs the
+    node raises what connecting does. What the deployment says is there from the beginning."""
+
+    def __init__(self, node: Node, profile: EngineProfile, deployment: Deployment) -> None:
+        # Not the parent's, which asks the node. `node` is missing too, so that no method works without connecting.
+        self._connecting = (node, profile, deployment)
+        self.profile, self.deployment = profile, deployment
+        self.chain_id, self.ledger_id = deployment.chain_id, deployment.ledger_id
+        self.registry, self.ledger, self.forwarder = deployment.registry, deployment.ledger, deployment.forwarder
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name == "_connecting":
+            raise AttributeError(name)
+        connected = vars(Chain(*self._connecting))
+        if name not in connected:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        vars(self).update(connected)
+        return connected[name]
+
+
+def connect_or_wait(node: Node, profile: EngineProfile, deployment: Deployment) -> Chain:
+    """The chain; if its node does not answer or is in sync only in part, one that connects when it is needed.
+
+    Raises WrongChainError and WrongContractError as `Chain` does.
+    """
+    try:
+        return Chain(node, profile, deployment)
+    except ChainUnreachableError:
+        return LateChain(node, profile, deployment)

@@ -5,32 +5,229 @@ from __future__ import annotations
 import dataclasses
 import enum
 import functools
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import resources
 from typing import Any, TypeAlias, cast
 
 from millmark.ledger import records
 from millmark.ledger.canonical import keccak256, to_hex
-from millmark.ledger.chain.answers import RawLog
-from millmark.ledger.chain.artifacts import load_abi, load_artifact
-from millmark.ledger.chain.hints import HINTS
-from millmark.ledger.errors import ChainUnreachableError, ContractRefusedError, IndexHaltedError, RecordError
+from millmark.ledger.chain.blocks import RawLog
+from millmark.ledger.errors import (
+    ChainUnreachableError,
+    ContractRefusedError,
+    IndexHaltedError,
+    RecordError,
+    WrongContractError,
+)
 from millmark.ledger.events import Event, Recorded, decode, find_event
 from millmark.ledger.records import Contract, Record, Value, pack, packed_fields, snake_case
 
 __all__ = [
-    "Callee",
+    "HINTS",
     "call_data",
     "decode_log",
     "decode_result",
     "decode_revert",
     "encode_constructor",
     "encode_function",
+    "load_abi",
+    "load_artifact",
     "multicall_data",
     "read_calls",
     "read_function",
     "read_kinds",
+    "verify_code",
 ]
+
+
+# The compiled contracts of this version: their ABIs and bytecode, and whether a chain has the same code.
+
+ABI_FILES = {Contract.REGISTRY: "Registry", Contract.LEDGER: "ITraceLedger"}
+"""The artefact whose ABI describes the calls to a contract's address: that of the ledger runs the code of three."""
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """One compiled contract."""
+
+    name: str
+    abi: tuple[dict[str, Any], ...]
+    creation: bytes
+    """Creation code, without constructor arguments."""
+    deployed: bytes
+    """Deployed code, with zeros in the places of immutables."""
+    immutables: tuple[tuple[int, int], ...]
+    """(start, length) of the immutables in `deployed`, in bytes."""
+
+
+@functools.cache
+def load_artifact(name: str) -> Artifact:
+    """Return the artefact of a contract, by its Solidity name."""
+    raw = _read(name)
+    return Artifact(
+        name=raw["contractName"],
+        abi=tuple(raw["abi"]),
+        creation=bytes.fromhex(raw["bytecode"][2:]),
+        deployed=bytes.fromhex(raw["deployedBytecode"][2:]),
+        immutables=tuple((place["start"], place["length"]) for place in raw["immutableReferences"]),
+    )
+
+
+@functools.cache
+def load_abi(contract: Contract) -> tuple[dict[str, Any], ...]:
+    """Return the ABI entries of the contract's address."""
+    return tuple(_read(ABI_FILES[contract])["abi"])
+
+
+def _read(name: str) -> dict[str, Any]:
+    raw: dict[str, Any] = json.loads((resources.files("millmark.ledger") / "artifacts" / f"{name}.json").read_text())
+    return raw
+
+
+def verify_code(name: str, code: bytes, address: bytes) -> None:
+    """Verify that `code`, found at `address`, is that of an artefact. Raises WrongContractError.
+
+    Not established: the values of its immutables.
+    """
+    artifact = load_artifact(name)
+    blank = bytearray(code)
+    for start, length in artifact.immutables:
+        blank[start : start + length] = bytes(length)
+    if not code:
+        raise WrongContractError(
+            f"there is no contract at 0x{address.hex()}, address of {name}",
+            hint="check that the node is of the right network and in sync, and the address in the deployment file",
+        )
+    if bytes(blank) != artifact.deployed:
+        raise WrongContractError(
+            f"the code at 0x{address.hex()} is not that of {name}",
+            hint="check the address in the deployment file, or use the Millmark version that deployed it",
+        )
+
+
+# Hints that tell users how to remedy the contracts' errors.
+
+_CONSIGNMENT = (
+    "name one lot, then all that is packed in it, each followed by its own contents, in ascending order, as "
+    "`millmark custody` does by itself"
+)
+
+HINTS = {
+    "AssignmentForeign": "have the machine's owner sign",
+    "AssignmentLeafTooOld": "name an entry that was anchored after the work began",
+    "AssignmentLive": "wait until it is finished, or cancel it",
+    "AssignmentNotCurrent": "name the operation's current assignment: `millmark assignments list --all`",
+    "AssignmentOperationUnknown": "name one of the order's operations: `millmark orders show`",
+    "AssignmentOwnerInspects": "name a machine of another company: who inspects an order makes nothing of it",
+    "AssignmentStateWrong": "what comes next depends on its state: `millmark assignments list --all`",
+    "AssignmentStreamOfOther": "name a stream of the assigned machine: `millmark streams list`",
+    "AssignmentStreamOther": "name the stream that the work was started with",
+    "CertificateByProcedure": "demand or open a certificate by inference: a procedure has no input that could be shown",
+    "CertificateDataWrong": "show the certificate's record as the chain has it",
+    "CertificateDemandTooSoon": "demand the next opening after the time shown",
+    "CertificateDemanderUnfit": "have the lot's custodian, a party of its order or an auditor sign",
+    "CertificateExpiryPast": "give a time in the future",
+    "CertificateForeign": "have the inspector that issued the certificate sign",
+    "CertificateInferenceWrong": "show input, salt, logits and verdict of the certified inference",
+    "CertificateLeafUnproven": "name the entry with its own leaf hash: `millmark node leaf`",
+    "CertificateLotsWrong": "certify one lot by an inference, or up to 64 lots by a procedure",
+    "CertificateModelClosed": "use a model of your own, or have its inspector open it: `millmark quality open`",
+    "CertificateModelUnfit": "use a model that is approved, and neither retired nor withdrawn",
+    "CertificateOfOtherLots": "name the lots of the certificate, see `millmark trace`",
+    "CertificateOpeningLate": "have the lot certified again",
+    "CertificateStateWrong": "see the certificate's state with `millmark trace`",
+    "CertificateUnknown": "name the certificate by its number, see `millmark trace`",
+    "ConsignmentExcess": _CONSIGNMENT,
+    "ConsignmentIncomplete": _CONSIGNMENT,
+    "ConsignmentTooDeep": "unpack the innermost lots first",
+    "CouncilApprovedAlready": "have another member approve it",
+    "CouncilMotionEarly": "have more members approve it, or wait, see `millmark council status`",
+    "CouncilMotionOver": "propose it again",
+    "CouncilNotMember": "sign with an admin key of a member that may act, see `millmark council status`",
+    "CouncilSizeWrong": "name four members or more, and a quorum of more than half of them, but not all",
+    "CustodyNotOffered": "have the lot offered to the participant that signs",
+    "CustodyNotReclaimable": "wait until 14 days after the custodian was suspended or left",
+    "CustodyNotTheMaker": "return it to the participant that brought it into the ledger",
+    "CustodyOfferWrong": "look at the lot again, and name the offer that stands",
+    "CustodyPartWrong": "accept less than the lot's whole quantity, of a lot without contents",
+    "CustodyReclaimForeign": "have the buyer or coordinator of its order sign, or a trustee that the registry's owner "
+    "named: `millmark participants entrust`",
+    "CustodyToSelf": "offer it to another company",
+    "EvaluatorModelMalformed": "use the model.bin that training wrote",
+    "EvaluatorModelNotExecutable": "register only the model's digest: it is audited off chain",
+    "EvaluatorModelTooLarge": "register only the model's digest: it is audited off chain",
+    "EvidenceMachineForeign": "name a machine of your own company: `millmark machines list`",
+    "EvidenceNotAnchored": "anchor the stream first",
+    "EvidenceNotMeasured": "name a stream of a machine",
+    "EvidenceSizeNotGrown": "anchor the stream again once it has more entries",
+    "EvidenceStreamForeign": "name a stream of your own company: `millmark streams list`",
+    "EvidenceStreamUnknown": "open the stream first: `millmark streams open`",
+    "GateClosed": "have that inspector certify the lot as the gate asks, and open what is demanded of it; or have the "
+    "buyer waive it: `millmark certificates waive`",
+    "GateUnknown": "name an inspector of one of the order's gates: `millmark trace` shows them",
+    "HistoryClosed": "go on with the ledger that is named as its successor",
+    "HistoryOpeningStale": "read the history again and open it up to its current head",
+    "HistoryParticipantUnfit": "name a participant that has the role",
+    "HistoryRecordForeign": "correct records of your own company only",
+    "HistoryRoleMissing": "have a participant with that role sign, or ask the registry's owner for the role",
+    "HistorySubjectTaken": "use another identifier, or another salt",
+    "LotBoundToOrder": "have the order's buyer take it out of the order: `millmark lots deallocate`",
+    "LotForeign": "have its custodian sign, or take custody first",
+    "LotNotEmpty": "unpack what is in it first",
+    "LotNotInParent": "name the lot that it is packed in: `millmark lots show`",
+    "LotOrderWrong": "name the order that the lot belongs to now, see `millmark trace`",
+    "LotOverConsumed": "take no more than the lot's remaining quantity",
+    "LotPacked": "unpack the lot first",
+    "LotQuantityZero": "give a quantity of at least 1",
+    "LotQuarantineForeign": "have the company that quarantined it release it",
+    "LotStateWrong": "what can be done depends on its state: `millmark lots show`",
+    "LotUnknown": "wait until the record that creates it is final, or check its subject",
+    "LotsNotAscending": "name the lots in ascending order of their subjects, each once",
+    "NoteStandingMissing": "have its custodian, its maker or a party of its order make the note",
+    "OrderAgreementMissing": "have the other party agree to the proposal",
+    "OrderEndTooEarly": "wait until the time that the error names, 14 days after the proposal or after the buyer left, "
+    "or have the other side agree",
+    "OrderGateInvalid": "name up to three inspectors but the coordinator, ascending, each with an approved model or 0",
+    "OrderInspectorUnfit": "name an inspector who makes nothing for the order",
+    "OrderNotProposed": "see the order's latest proposal in its trace, and agree to that one",
+    "OrderOperationsFewer": "propose at least as many operations as were agreed",
+    "OrderPartyWrong": "have the buyer or the coordinator of the order sign",
+    "OrderStateWrong": "what can be done depends on its state: `millmark orders show`",
+    "OrderUndelivered": "name all lots of the order that the buyer has, or agree on a smaller quantity by a revision",
+    "OrderUnfinished": "finish or cancel its open assignments first: `millmark assignments list`",
+    "OrderUnknown": "wait until the record that places it is final, or check its subject",
+    "OwnableUnauthorizedAccount": "sign with the key that owns the registry",
+    "RegistryKeyNotAdmin": "sign with an admin key of the participant, see `millmark participants list`",
+    "RegistryKeyNotProposed": "have an admin key of the participant propose it with `millmark keys propose`",
+    "RegistryKeyRevoked": "sign with another key of the participant; only the time of compromise of a revoked key can "
+    "still be changed, to an earlier one",
+    "RegistryKeyTaken": "use a new key: each can be added only once, for one participant",
+    "RegistryKeyUnknown": "have the registry's owner admit the participant, or accept with the key that was admitted",
+    "RegistryLastAdminKey": "add another admin key first",
+    "RegistryMachineForeign": "have the machine's owner sign",
+    "RegistryMachineRetired": "name a machine that is not retired: `millmark machines list`",
+    "RegistryMachineUnknown": "name a registered machine: `millmark machines list`",
+    "RegistryModelOwnApproval": "have an auditor of another company approve it",
+    "RegistryModelState": "see its state: `millmark models list --all`",
+    "RegistryModelUnknown": "name a registered model: `millmark models list`",
+    "RegistryNameKeyUsed": "create a new name key: each serves once",
+    "RegistryParticipantDeparted": "ask the registry's owner to reinstate the participant",
+    "RegistryParticipantSuspended": "ask the registry's owner to reinstate the participant",
+    "RegistryParticipantUnknown": "name a participant: `millmark participants list`",
+    "RegistryRecoveryEarly": "wait until the time shown",
+    "RegistryRecoveryNotProposed": "accept with the key that the registry's owner proposed",
+    "RegistryRecoveryObjected": "have the registry's owner overrule the objection",
+    "RegistryRoleMissing": "have a participant with that role sign, or ask the registry's owner for the role",
+    "RegistrySubjectTaken": "it is registered already, with the sequence shown",
+    "RegistryTimeTooEarly": "give a time since the key was added, at the second time shown",
+    "TransformationShapeWrong": "split one lot into several, merge several into one, or convert",
+    "TransformationUnbalanced": "inputs times the yield, less what is lost, have to be the outputs",
+    "TransformationUnitWrong": "give the unit in which the lot is measured: `millmark lots show`",
+}
+"""Hints by the error's name in Solidity. Errors without an entry need none."""
+
 
 Callee: TypeAlias = "Contract | str"
 """The contract that is called: registry or ledger, or another one by its name in Solidity."""

@@ -11,19 +11,26 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from millmark.ledger.canonical import to_hex
-from millmark.ledger.chain.artifacts import load_abi, load_artifact, verify_code
 from millmark.ledger.chain.chain import Chain
-from millmark.ledger.chain.codec import decode_result, encode_function, read_function
-from millmark.ledger.chain.council_grounds import CouncilGround
+from millmark.ledger.chain.codec import (
+    decode_result,
+    encode_function,
+    load_abi,
+    load_artifact,
+    read_function,
+    verify_code,
+)
 from millmark.ledger.chain.deploying import create
 from millmark.ledger.chain.sending import send_call
 from millmark.ledger.errors import InputError, NotFoundError, WrongContractError
+from millmark.ledger.phrases import Phrase
 from millmark.ledger.records import Contract, Value
 from millmark.ledger.signatures import Signer
 
 __all__ = [
     "CALLS",
     "Council",
+    "CouncilGround",
     "CouncilTerms",
     "Motion",
     "MotionState",
@@ -32,6 +39,19 @@ __all__ = [
     "describe_call",
     "find_council",
 ]
+
+
+# Why a council's motion is not what it should be: each ground is declared once.
+
+
+class CouncilGround(Phrase):
+    """A ground. Its value is the error's cause."""
+
+    NOT_ITS_CALL = "a council has nothing to do with {call}"
+    OTHER_ARGUMENTS = "{call:s} takes other arguments"
+    NOT_OF_TYPE = "{word} is not of the type {type:s}"
+    NO_COUNCIL = "no council owns the registry"
+
 
 _NAME = "Council"
 _NOBODY = bytes(20)

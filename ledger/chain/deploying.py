@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Sequence
-from typing import TypeVar, cast
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar, cast
 
-from millmark.ledger.chain.artifacts import load_artifact
-from millmark.ledger.chain.codec import decode_result, encode_constructor, encode_function
-from millmark.ledger.chain.creations import Creation, build_creations
-from millmark.ledger.chain.deployment import Deployment
-from millmark.ledger.chain.fees import first_fees
+from millmark.ledger.canonical import Json, keccak256
+from millmark.ledger.chain.codec import decode_result, encode_constructor, encode_function, load_artifact
 from millmark.ledger.chain.node import Node, Receipt
-from millmark.ledger.chain.profiles import EngineProfile
+from millmark.ledger.chain.profiles import EngineProfile, first_fees
 from millmark.ledger.chain.sending import (
     RECEIPT_PAUSE_S,
     Sending,
@@ -21,11 +21,187 @@ from millmark.ledger.chain.sending import (
     send_in_order,
     send_transaction,
 )
-from millmark.ledger.errors import ChainError, ChainUnreachableError, FundsError
+from millmark.ledger.errors import ChainError, ChainUnreachableError, FundsError, SettingsError
+from millmark.ledger.files import replace_file
 from millmark.ledger.records import Contract
+from millmark.ledger.rlp import encode_integer, encode_rlp
 from millmark.ledger.signatures import Signer, to_checksum
 
-__all__ = ["DEPLOY_GAS", "ask_until", "create", "deploy", "fetch_ledger_id", "fetch_predecessor"]
+__all__ = [
+    "DEPLOY_GAS",
+    "Deployment",
+    "ask_until",
+    "build_creations",
+    "contract_address",
+    "create",
+    "deploy",
+    "deployment_to_json",
+    "fetch_ledger_id",
+    "fetch_predecessor",
+    "parse_deployment",
+    "read_deployment",
+    "write_deployment",
+]
+
+
+# Where the ledger is: the addresses of its contracts, and the file with them.
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """The ledger: the addresses of its contracts, 20 bytes each, their chain, and its id."""
+
+    chain_id: int
+    registry: bytes
+    ledger: bytes
+    ledger_id: bytes
+    """`ledgerId` of TraceLedger, 32 bytes: another one at the same address is another ledger, on a chain made anew."""
+    forwarder: bytes
+    """The forwarder that registry and ledger trust to name the acting key (ERC-2771)."""
+    block_number: int
+    """The block from which to index; earlier ones contain no records."""
+    genesis_hash: bytes
+    """Hash of the chain's first block, 32 bytes."""
+    created_number: int
+    """The block that created TraceLedger, the last of the contracts. A node without it has no ledger yet."""
+    created_hash: bytes
+    """Its hash, 32 bytes: a chain made anew, even from the same genesis block, has another."""
+
+
+def write_deployment(path: Path, deployment: Deployment) -> None:
+    """Write the deployment file, completely or not at all. Raises SettingsError."""
+    text = deployment_to_json(deployment)
+    draft = path.with_name(path.name + ".new")
+    try:
+        draft.write_text(json.dumps(text, indent=2) + "\n")
+        replace_file(draft, path)  # atomic: other commands never read half a file
+    except OSError as error:
+        # The contracts are on the chain by now: without their addresses, they would have to be deployed again.
+        raise SettingsError(f"{path} cannot be written: {error.strerror}", hint=f"write it by hand: {text}") from error
+
+
+def read_deployment(path: Path) -> Deployment:
+    """Read a deployment file. Raises SettingsError when it is missing or malformed."""
+    try:
+        return parse_deployment(json.loads(path.read_text()))
+    except FileNotFoundError as error:
+        raise SettingsError(
+            f"{path} does not exist", hint="get it from another participant, or deploy with `millmark deploy`"
+        ) from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise SettingsError(
+            f"{path} is not a deployment file ({error})", hint="deploy with `millmark deploy`"
+        ) from error
+
+
+def deployment_to_json(deployment: Deployment) -> dict[str, Json]:
+    """The content of a deployment file; `parse_deployment` reads it."""
+    return {
+        "chain_id": deployment.chain_id,
+        "registry": "0x" + deployment.registry.hex(),
+        "ledger": "0x" + deployment.ledger.hex(),
+        "ledger_id": "0x" + deployment.ledger_id.hex(),
+        "forwarder": "0x" + deployment.forwarder.hex(),
+        "block_number": deployment.block_number,
+        "genesis_hash": "0x" + deployment.genesis_hash.hex(),
+        "created_number": deployment.created_number,
+        "created_hash": "0x" + deployment.created_hash.hex(),
+    }
+
+
+def parse_deployment(raw: Any) -> Deployment:
+    """Raises ValueError for a value that is not a deployment."""
+    try:
+        return Deployment(
+            chain_id=_parse_number(raw, "chain_id"),
+            registry=_parse_bytes(raw, "registry", 20),
+            ledger=_parse_bytes(raw, "ledger", 20),
+            ledger_id=_parse_bytes(raw, "ledger_id", 32),
+            forwarder=_parse_bytes(raw, "forwarder", 20),
+            block_number=_parse_number(raw, "block_number"),
+            genesis_hash=_parse_bytes(raw, "genesis_hash", 32),
+            created_number=_parse_number(raw, "created_number"),
+            created_hash=_parse_bytes(raw, "created_hash", 32),
+        )
+    except (KeyError, TypeError) as error:
+        raise ValueError(error) from None
+
+
+def _parse_bytes(raw: Any, name: str, size: int) -> bytes:
+    value = bytes.fromhex(str(raw[name]).removeprefix("0x"))
+    if len(value) != size:
+        raise ValueError(f"{name} must have {size} bytes")
+    return value
+
+
+def _parse_number(raw: Any, name: str) -> int:
+    value = raw[name]
+    if type(value) is not int or value < 0:
+        raise ValueError(f"{name} must be an integer of at least 0")
+    return value
+
+
+# The transactions that create a ledger's contracts, in order: what each runs, where it ends up, what it may take.
+
+_NO_PREDECESSOR = "0x" + bytes(20).hex()
+_CREATION_GAS, _ZERO_GAS, _BYTE_GAS, _CODE_BYTE_GAS = 53_000, 4, 16, 200
+"""For a transaction that creates a contract, each zero byte of its data, each other byte, and each byte of the code:
+yellow paper, appendix G, and EIP-2028."""
+_CONSTRUCTOR_GAS = 1_700_000
+"""More than any constructor takes: the registry's, 1,440,000, creates the contract that evaluates models."""
+
+
+@dataclass(frozen=True, slots=True)
+class Creation:
+    """One contract that is to be created."""
+
+    name: str
+    data: bytes
+    """Creation code and constructor arguments."""
+    address: bytes
+    """Where it will be."""
+    least_gas: int
+    """What it takes besides what its constructor does."""
+
+    def gas_limit(self, block_limit: int) -> int:
+        """More than it takes, as far as a block of the chain has that: a node cannot estimate it before the contracts
+        are there that it asks."""
+        return min(self.least_gas + _CONSTRUCTOR_GAS, max(self.least_gas, block_limit))
+
+
+def build_creations(owner: bytes, nonce: int) -> tuple[Creation, ...]:
+    """Forwarder, Registry and the three contracts of the ledger, as `owner` creates them with nonces from this one on.
+
+    The forwarder comes first, since registry and ledger have its address as an immutable. Each of the last two copies
+    all constants from the one before, and refuses anything else.
+    """
+    forwarder, registry, lots, certificates, ledger = (contract_address(owner, nonce + place) for place in range(5))
+    after = (_hex(forwarder), _NO_PREDECESSOR)
+    return (
+        _build("Forwarder", (), forwarder),
+        _build("Registry", (_hex(owner), *after), registry),
+        _build("LotOperations", (_hex(registry), *after), lots),
+        _build("CertificateOperations", (_hex(lots),), certificates),
+        _build("TraceLedger", (_hex(certificates),), ledger),
+    )
+
+
+def _build(name: str, arguments: tuple[object, ...], address: bytes) -> Creation:
+    artifact = load_artifact(name)
+    data = artifact.creation + encode_constructor(name, *arguments)
+    zeros = data.count(0)
+    data_gas = _ZERO_GAS * zeros + _BYTE_GAS * (len(data) - zeros)
+    return Creation(name, data, address, _CREATION_GAS + data_gas + _CODE_BYTE_GAS * len(artifact.deployed))
+
+
+def contract_address(owner: bytes, nonce: int) -> bytes:
+    """Where a contract is that this key creates with this nonce (yellow paper, section 7)."""
+    return keccak256(encode_rlp([owner, encode_integer(nonce)]))[-20:]
+
+
+def _hex(address: bytes) -> str:
+    return "0x" + address.hex()
+
 
 T = TypeVar("T")
 

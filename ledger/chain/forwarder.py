@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from millmark.ledger.canonical import keccak256
-from millmark.ledger.chain.answers import RawLog
+from millmark.ledger.chain.blocks import RawLog
 from millmark.ledger.chain.codec import decode_result, encode_function, read_function
 from millmark.ledger.chain.node import Node
 from millmark.ledger.errors import RequestError, WrongContractError

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from millmark.ledger.chain.artifacts import load_abi
-from millmark.ledger.chain.deployment import Deployment
+from millmark.ledger.chain.codec import load_abi
+from millmark.ledger.chain.deploying import Deployment
 from millmark.ledger.chain.transport import RpcError, Transport
 from millmark.ledger.errors import NotInstalledError
 from millmark.ledger.records import Contract

@@ -14,19 +14,20 @@ from typing import TYPE_CHECKING
 from millmark.ledger.lazy import import_on_use
 
 if TYPE_CHECKING:
-    from millmark.ledger.provenance.answers import Certificate, OrderTrace, Participant, Trace
-    from millmark.ledger.provenance.bundles import build_bundle
+    from millmark.ledger.provenance.answers import Certificate, OrderTrace, Participant, Recall, Trace
+    from millmark.ledger.provenance.bundles import Disclosing, build_bundle, parse_disclosing
     from millmark.ledger.provenance.consortium import build_trust_file, participants
-    from millmark.ledger.provenance.disclosure import Disclosing, parse_disclosing
-    from millmark.ledger.provenance.limits import MAX_RECALLED, MAX_TRACED, Limits
-    from millmark.ledger.provenance.measurements import build_shared_measurements
-    from millmark.ledger.provenance.openings import find_certificate, find_certified_lots, find_issue, find_opening
+    from millmark.ledger.provenance.openings import (
+        build_shared_measurements,
+        find_certificate,
+        find_certified_lots,
+        find_issue,
+        find_opening,
+    )
     from millmark.ledger.provenance.passports import Fact, Passport, find_coded_lot, passport, passport_statements
-    from millmark.ledger.provenance.reader import Direction, Reader, open_reader
-    from millmark.ledger.provenance.recall_answers import Recall
-    from millmark.ledger.provenance.recall_proofs import RecallBundle, build_recall_bundles
-    from millmark.ledger.provenance.recalls import recall
-    from millmark.ledger.provenance.resolve import verify_name
+    from millmark.ledger.provenance.permissions import MAX_RECALLED, MAX_TRACED, Limits
+    from millmark.ledger.provenance.reader import Direction, Reader, open_reader, verify_name
+    from millmark.ledger.provenance.recalls import RecallBundle, build_recall_bundles, recall
     from millmark.ledger.provenance.statements import Told, build_statements, tell_trace
     from millmark.ledger.provenance.traces import build_trace, certificate, sort_lots, trace, trace_lot, trace_order
 
@@ -73,20 +74,57 @@ __all__ = [
 ]
 
 _HOMES = {
-    "millmark.ledger.provenance.answers": ("Certificate", "OrderTrace", "Participant", "Trace"),
-    "millmark.ledger.provenance.bundles": ("build_bundle",),
-    "millmark.ledger.provenance.consortium": ("build_trust_file", "participants"),
-    "millmark.ledger.provenance.disclosure": ("Disclosing", "parse_disclosing"),
-    "millmark.ledger.provenance.limits": ("MAX_RECALLED", "MAX_TRACED", "Limits"),
-    "millmark.ledger.provenance.measurements": ("build_shared_measurements",),
-    "millmark.ledger.provenance.openings": ("find_certificate", "find_certified_lots", "find_issue", "find_opening"),
-    "millmark.ledger.provenance.passports": ("Fact", "Passport", "find_coded_lot", "passport", "passport_statements"),
-    "millmark.ledger.provenance.reader": ("Direction", "Reader", "open_reader"),
-    "millmark.ledger.provenance.recall_answers": ("Recall",),
-    "millmark.ledger.provenance.recall_proofs": ("RecallBundle", "build_recall_bundles"),
-    "millmark.ledger.provenance.recalls": ("recall",),
-    "millmark.ledger.provenance.resolve": ("verify_name",),
-    "millmark.ledger.provenance.statements": ("Told", "build_statements", "tell_trace"),
+    "millmark.ledger.provenance.answers": (
+        "Certificate",
+        "OrderTrace",
+        "Participant",
+        "Recall",
+        "Trace",
+    ),
+    "millmark.ledger.provenance.bundles": (
+        "Disclosing",
+        "build_bundle",
+        "parse_disclosing",
+    ),
+    "millmark.ledger.provenance.consortium": (
+        "build_trust_file",
+        "participants",
+    ),
+    "millmark.ledger.provenance.openings": (
+        "build_shared_measurements",
+        "find_certificate",
+        "find_certified_lots",
+        "find_issue",
+        "find_opening",
+    ),
+    "millmark.ledger.provenance.passports": (
+        "Fact",
+        "Passport",
+        "find_coded_lot",
+        "passport",
+        "passport_statements",
+    ),
+    "millmark.ledger.provenance.permissions": (
+        "MAX_RECALLED",
+        "MAX_TRACED",
+        "Limits",
+    ),
+    "millmark.ledger.provenance.reader": (
+        "Direction",
+        "Reader",
+        "open_reader",
+        "verify_name",
+    ),
+    "millmark.ledger.provenance.recalls": (
+        "RecallBundle",
+        "build_recall_bundles",
+        "recall",
+    ),
+    "millmark.ledger.provenance.statements": (
+        "Told",
+        "build_statements",
+        "tell_trace",
+    ),
     "millmark.ledger.provenance.traces": (
         "build_trace",
         "certificate",

@@ -6,11 +6,19 @@ in snake case as here, bytes as 0x-hex, times as RFC 3339, states as lower-case 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
+import enum
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from functools import cache
+from operator import attrgetter
+from types import NoneType
+from typing import Any, TypeAlias, get_args, get_origin, get_type_hints
 
+import msgspec
+
+from millmark.ledger.canonical import to_hex
 from millmark.ledger.events import Event
-from millmark.ledger.provenance.jsonform import Printable
 from millmark.ledger.records import (
     AssignmentState,
     CertificateStatus,
@@ -20,6 +28,89 @@ from millmark.ledger.records import (
     TransformationKind,
     Verdict,
 )
+
+__all__ = ["ConsistencyProof", "InclusionProof", "OpenedStream", "RegisteredMachine", "ShownEntry"]
+
+
+# Converts dataclasses to JSON, by the same rules for every answer.
+
+_LATEST_S = 253_402_300_799
+"""9999-12-31T23:59:59Z, the latest time in RFC 3339; contracts can have later ones."""
+_Form: TypeAlias = "Callable[[Any], object]"
+
+
+class Printable:
+    """Base class of answers."""
+
+    __slots__ = ()
+
+    def to_json(self) -> dict[str, object]:
+        """Convert to JSON types: snake-case names, bytes as 0x-hex, times as RFC 3339 in UTC, enumerations as words."""
+        names, read, forms = _plan(type(self))  # type: ignore[arg-type]  # mypy judges the class by its instances' hash
+        found = dict(zip(names, read(self), strict=True))
+        for name, form in forms:
+            value = found[name]
+            if value is not None:
+                found[name] = form(value)
+        return found
+
+    def encode(self) -> bytes:
+        """The JSON text of `to_json`, in UTF-8."""
+        return msgspec.json.encode(self.to_json())
+
+
+def moment(seconds: int) -> datetime | None:
+    """Convert a contract's time; None for 0, which means "never". Times after 9999 become the last second of 9999."""
+    return datetime.fromtimestamp(min(seconds, _LATEST_S), UTC) if seconds else None
+
+
+@cache
+def _plan(
+    answer: type,
+) -> tuple[tuple[str, ...], Callable[[object], tuple[object, ...]], tuple[tuple[str, _Form], ...]]:
+    """The JSON names of a class's members, a function that reads them, and the conversions of those that need one."""
+    # Once per class: reading the type hints for each answer would take longer than converting it.
+    hints = get_type_hints(answer)
+    members = [field.name for field in fields(answer)]
+    names = tuple(member.rstrip("_") for member in members)
+    read = attrgetter(*members)
+    forms = ((name, _form(hints[member])) for name, member in zip(names, members, strict=True))
+    found = tuple((name, form) for name, form in forms if form is not None)
+    # attrgetter of one name returns the value itself, not a tuple.
+    return names, read if len(names) > 1 else lambda value: (read(value),), found
+
+
+def _form(hint: Any) -> _Form | None:
+    """The conversion of a type's values (except None) to JSON types; None if they are JSON types already."""
+    kinds = [kind for kind in get_args(hint) if kind not in (NoneType, Ellipsis)]
+    if get_origin(hint) is tuple and len(kinds) == 1:
+        form = _form(kinds[0])
+        return list if form is None else lambda items: [form(item) for item in items]
+    kind = kinds[0] if len(kinds) == 1 else hint
+    if not isinstance(kind, type):
+        return _plain
+    if issubclass(kind, Printable | Event):
+        return kind.to_json
+    if issubclass(kind, enum.Enum):
+        return {value: value.name.lower() for value in kind}.__getitem__
+    return None if kind in (str, int, bool) else _FORMS.get(kind, _plain)
+
+
+def _plain(value: Any) -> object:
+    """Convert a value whose type is not known in advance."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    form = None if value is None else _form(type(value))
+    return value if form in (None, _plain) else form(value)
+
+
+_FORMS: dict[object, _Form] = {
+    bytes: to_hex,
+    # All times are UTC, so the offset that isoformat appends may be written Z.
+    datetime: lambda value: value.isoformat(timespec="seconds")[:19] + "Z",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -469,3 +560,140 @@ class OrderTrace(Printable):
     streams: tuple[Stream, ...]
     """The streams that the assignments and certificates refer to."""
     records: tuple[HistoryRecord, ...]
+
+
+# The answers of recalls, ready for output. Conventions are those of millmark.ledger.provenance.answers.
+
+
+@dataclass(frozen=True, slots=True)
+class Holder(Printable):
+    """A participant who holds recalled lots."""
+
+    participant: int
+    name: str | None
+    lots: int
+    """Number of unspent lots that it holds."""
+    quarantined: int
+    """Number of these that are quarantined, or packed in a quarantined lot."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecallCounts(Printable):
+    """Numbers of what a recall lists."""
+
+    lots: int
+    unspent: int
+    """Lots with a quantity left."""
+    quarantined: int
+    """Unspent lots that are quarantined, or packed in a quarantined lot."""
+    certificates: int
+    valid: int
+    """Certificates with the status `valid`."""
+    orders: int
+    holders: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recall(Printable):
+    """What is affected when a model, a lot or a machine turns out to be bad."""
+
+    as_of: AsOf
+    model: Model | None
+    """The recalled model, if the recall is of a model."""
+    lot: Lot | None
+    """The recalled lot, if the recall is of a lot."""
+    machine: Machine | None
+    """The recalled machine, if the recall is of a machine."""
+    since: datetime | None
+    """Start of the time in which the machine was bad."""
+    until: datetime | None
+    """End of the time in which the machine was bad."""
+    counts: RecallCounts
+    certificates: tuple[Certificate, ...]
+    """For a model, all certificates that name it; otherwise all certificates on the lots of this answer."""
+    lots: tuple[RelatedLot, ...]
+    """The lots that are affected directly, at depth 0, then all lots that were made from them."""
+    orders: tuple[Order, ...]
+    """The orders for which the lots were made."""
+    holders: tuple[Holder, ...]
+    """The participants who hold unspent lots of this answer."""
+    truncated: bool
+    """Whether a limit of the request cut off a list of lots."""
+    cuts: tuple[Cut, ...]
+    """The lists that were cut off."""
+
+
+# Answers about single machines and evidence proofs, which are not part of a trace.
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredMachine(Printable):
+    """A machine, and how much work it has."""
+
+    machine: int
+    """Sequence of the record that registered it."""
+    subject: bytes
+    identifier: str | None
+    owner: Party
+    registered_at: datetime | None
+    retired_at: datetime | None
+    waiting: int
+    """Number of assignments that were proposed or accepted, and are not started."""
+    working: int
+    """Number of assignments that are started and not finished."""
+    claims_root: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedStream(Printable):
+    """An evidence stream, without its anchors."""
+
+    subject: bytes
+    identifier: str | None
+    sequence: int
+    """Sequence of the record that opened it."""
+    owner: Party
+    machine: Machine | None
+    """None for plans and logs that belong to no machine."""
+    size: int
+    """Number of anchored entries."""
+    opened_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ShownEntry(Printable):
+    """An entry of a stream, with the salt from which its leaf is computed."""
+
+    salt: bytes
+    """32 bytes."""
+    entry: object
+    """The entry as it was captured; the leaf hash is of its canonical JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class InclusionProof(Printable):
+    """Proof that an entry is in a stream as it was anchored on the chain (RFC 9162, section 2.1.3)."""
+
+    stream: bytes
+    leaf_index: int
+    leaf_hash: bytes
+    """`sha256(0x00 || leaf data)`, 32 bytes."""
+    anchor: Anchor
+    inclusion: tuple[bytes, ...]
+    """Siblings from the leaf upwards: with index, size and leaf hash, they result in the anchor's root."""
+    latest: Anchor
+    """The stream's newest anchor."""
+    consistency: tuple[bytes, ...]
+    """Proof that the stream only grew from `anchor` to `latest` (RFC 9162, section 2.1.4)."""
+    shown: ShownEntry | None
+    """The entry itself, only for the company that runs this gateway."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConsistencyProof(Printable):
+    """Proof that a stream only grew from one anchor to a later one (RFC 9162, section 2.1.4)."""
+
+    stream: bytes
+    first: Anchor
+    second: Anchor
+    consistency: tuple[bytes, ...]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from millmark.ledger.chain import Chain, fetch_checkpoint, fetch_trust
 from millmark.ledger.errors import InputError, NotFoundError
 from millmark.ledger.provenance import answers
-from millmark.ledger.provenance.jsonform import moment
+from millmark.ledger.provenance.answers import moment
 from millmark.ledger.provenance.reader import open_reader
 from millmark.ledger.records import Role
 from millmark.ledger.store import Store

@@ -9,13 +9,10 @@ from millmark.ledger.canonical import to_hex
 from millmark.ledger.errors import InputError, NotFoundError, ProofError
 from millmark.ledger.merkle import Tree
 from millmark.ledger.provenance import answers
-from millmark.ledger.provenance.build_answers import build_stream
-from millmark.ledger.provenance.jsonform import moment
+from millmark.ledger.provenance.answers import ConsistencyProof, InclusionProof, ShownEntry, moment
 from millmark.ledger.provenance.listings import Page, find_assignment
-from millmark.ledger.provenance.reader import HINT_INDEX, Reader, open_reader
-from millmark.ledger.provenance.resolve import build_unknown
-from millmark.ledger.provenance.resource_answers import ConsistencyProof, InclusionProof, ShownEntry
-from millmark.ledger.provenance.traces import find_certificate_row
+from millmark.ledger.provenance.reader import HINT_INDEX, Reader, build_unknown, open_reader
+from millmark.ledger.provenance.traces import build_stream, find_certificate_row
 from millmark.ledger.store import Store
 from millmark.ledger.store.rows import AnchorRow, StreamRow
 

@@ -14,12 +14,10 @@ from typing import Generic, TypeAlias, TypeVar
 from millmark.ledger.errors import NotFoundError
 from millmark.ledger.ids import SubjectKind, canonical_name
 from millmark.ledger.provenance import answers
-from millmark.ledger.provenance.build_answers import build_assignment, build_custody, build_lot, build_orders
-from millmark.ledger.provenance.jsonform import moment
-from millmark.ledger.provenance.limits import Limits
-from millmark.ledger.provenance.reader import Reader, open_reader
-from millmark.ledger.provenance.resolve import build_unknown
-from millmark.ledger.provenance.resource_answers import OpenedStream, RegisteredMachine
+from millmark.ledger.provenance.answers import OpenedStream, RegisteredMachine, moment
+from millmark.ledger.provenance.permissions import Limits
+from millmark.ledger.provenance.reader import Reader, build_unknown, open_reader
+from millmark.ledger.provenance.traces import build_assignment, build_custody, build_lot, build_orders
 from millmark.ledger.records import AssignmentState
 from millmark.ledger.store import Store
 from millmark.ledger.store.rows import (

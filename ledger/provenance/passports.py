@@ -17,10 +17,9 @@ from millmark.ledger.claims import parse_claims
 from millmark.ledger.errors import NotFoundError
 from millmark.ledger.ids import SubjectKind, identifier_hash, subject
 from millmark.ledger.provenance import answers
-from millmark.ledger.provenance.disclosure import Disclosing, choose_fields
+from millmark.ledger.provenance.bundles import Disclosing, choose_fields
 from millmark.ledger.provenance.footprints import LotFootprint, build_lot_footprint
-from millmark.ledger.provenance.limits import Limits
-from millmark.ledger.provenance.permissions import Visibility
+from millmark.ledger.provenance.permissions import Limits, Visibility
 from millmark.ledger.provenance.reader import Direction, Reader
 from millmark.ledger.provenance.statements import build_statements
 from millmark.ledger.provenance.traces import build_lot_trace

@@ -21,9 +21,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 
 from millmark.ledger.ids import SubjectKind
-from millmark.ledger.provenance.limits import MAX_TRACED
 from millmark.ledger.records import Contract, LotState
 from millmark.ledger.store import Cell, Lineage, Rows
 from millmark.ledger.store.book_rows import IdentityRow
@@ -39,7 +39,26 @@ from millmark.ledger.store.rows import (
     gates_of,
 )
 
-__all__ = ["Lots", "Visibility"]
+__all__ = ["MAX_RECALLED", "MAX_TRACED", "Limits", "Lots", "Visibility"]
+
+
+# Limits of answers.
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Limits of one answer. What lies beyond them is left out, and the answer states that."""
+
+    depth: int = 64
+    """Maximum number of steps from the lot that the request names."""
+    lots: int = 1_000
+    """Maximum number of lots in each list; the nearest are kept."""
+
+
+MAX_TRACED = Limits(depth=256, lots=10_000)
+"""The largest limits of a trace, and the bounds within which permissions follow transformations."""
+MAX_RECALLED = Limits(depth=256, lots=100_000)
+"""The largest limits of a recall, and its default: an incomplete recall is worse than a slow one."""
 
 
 class Lots:

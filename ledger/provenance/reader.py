@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import enum
+import re
+from collections import defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
 
 from millmark.ledger.canonical import to_hex
-from millmark.ledger.errors import NotFoundError, StoreDamagedError
+from millmark.ledger.errors import InputError, NotFoundError, StoreDamagedError
+from millmark.ledger.ids import Identity, SubjectKind, canonical_name
 from millmark.ledger.merkle import Tree
+from millmark.ledger.phrases import Phrase
 from millmark.ledger.provenance import answers
-from millmark.ledger.provenance.jsonform import moment
-from millmark.ledger.provenance.limits import Limits
-from millmark.ledger.provenance.permissions import Lots, Visibility
-from millmark.ledger.records import CertificateState, CertificateStatus, Gate, LotState, ModelState, Verdict
+from millmark.ledger.provenance.answers import moment
+from millmark.ledger.provenance.permissions import Limits, Lots, Visibility
+from millmark.ledger.records import CertificateState, CertificateStatus, Gate, Item, LotState, ModelState, Verdict
 from millmark.ledger.store import Book, Lineage, Rows, Store
+from millmark.ledger.store.book_rows import IdentityRow
 from millmark.ledger.store.rows import (
     AssignmentRow,
     CertificateRow,
@@ -29,6 +34,8 @@ from millmark.ledger.store.rows import (
     StandingRow,
     gates_of,
 )
+
+__all__ = ["MAX_WORK", "LookupGround", "Named", "Workload", "find_items", "find_names", "workload"]
 
 R = TypeVar("R")
 Nearest: TypeAlias = "list[tuple[bytes, int]]"
@@ -364,3 +371,253 @@ def build_reader(rows: Rows, book: Book, lineage: Lineage, viewer: int | None) -
 def unit(code: bytes) -> str:
     """A unit code (UN/ECE Recommendation 20) without its zero padding; bytes that are not ASCII are escaped."""
     return code.rstrip(b"\0").decode("ascii", "backslashreplace")
+
+
+# Looks up many identifiers at once, in both directions, as far as they are visible to a participant.
+
+_NO_ORDER = bytes(32)
+
+
+class Named:
+    """Looks up lots by canonical identifier, in one state of the store, for one viewer; None sees everything."""
+
+    def __init__(self, rows: Rows, lineage: Lineage, viewer: int | None) -> None:
+        self._rows = rows
+        self._visibility = None if viewer is None else Visibility(rows, lineage, viewer)
+
+    def lots(self, identifiers: Collection[str]) -> dict[str, list[bytes]]:
+        """The subjects of lots with these identifiers, by identifier, whether or not they are visible to the viewer."""
+        found: dict[str, list[bytes]] = defaultdict(list)
+        for row in self._rows.among(IdentityRow, "identifier", identifiers):
+            if row.kind == SubjectKind.LOT:
+                found[row.identifier].append(row.subject)
+        return dict(found)
+
+    def visible(self, identifiers: Collection[str]) -> set[str]:
+        """The identifiers whose lots are all visible to the viewer, and that have at least one.
+
+        It is not enough that one lot is visible: a participant could give its own lot somebody else's identifier to
+        see data about the other's.
+        """
+        named = self.lots(identifiers)
+        if self._visibility is None:
+            return set(named)
+        seen = self._visibility.lots({lot for lots in named.values() for lot in lots})
+        return {name for name, lots in named.items() if seen.issuperset(lots)}
+
+
+def find_names(store: Store, subjects: Collection[bytes], viewer: int | None) -> dict[bytes, str]:
+    """The identifiers that are known and visible to the viewer, by subject."""
+    with open_reader(store, viewer) as reader:
+        reader.name(subjects)
+        return {one: name for one in subjects if (name := reader.identifier(one)) is not None}
+
+
+def find_items(store: Store, identifiers: Collection[str], viewer: int | None) -> dict[str, Item]:
+    """The lots on the ledger, with their orders, by identifier. Identifiers that several lots have are left out."""
+    if not identifiers:
+        return {}
+    with store.reading() as connection:
+        rows = Rows(connection)
+        named = Named(rows, Lineage(connection), viewer)
+        single = {name: lots[0] for name, lots in named.lots(named.visible(identifiers)).items() if len(lots) == 1}
+        orders = {row.subject: row.order for row in rows.among(LotRow, "subject", single.values())}
+    return {name: Item(lot, orders[lot] or _NO_ORDER) for name, lot in single.items() if lot in orders}
+
+
+# The times at which a machine was working, from its latest assignments.
+
+MAX_WORK = 1_000
+"""Maximum number of assignments that are read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """The spans of time in which a machine worked on assignments, the latest first."""
+
+    spans: tuple[tuple[int, int | None], ...]
+    """Start and end of each assignment, in seconds since 1970; the end is None while it is under way."""
+    cut: bool
+    """Whether earlier assignments exist, which were not read."""
+
+
+def workload(store: Store, machine: int, viewer: int | None) -> Workload:
+    """The workload of a machine, from the started assignments whose orders exist for the viewer."""
+    with open_reader(store, viewer) as reader:
+        rows = reader.rows.latest(AssignmentRow, "sequence", MAX_WORK + 1, machine=machine)
+        latest, orders = rows[:MAX_WORK], {row.order for row in rows}
+        seen = orders if reader.visibility is None else reader.visibility.among(SubjectKind.ORDER, orders)
+    spans = [(row.started_at, row.ended_at or None) for row in latest if row.order in seen and row.started_at]
+    return Workload(tuple(spans), cut=len(rows) > MAX_WORK)
+
+
+# Why a question about what the ledger has is not answered: each ground is declared once.
+
+
+class LookupGround(Phrase):
+    """A ground. Its value is the error's cause; `words` are English, of whatever was met."""
+
+    NOT_ONE_CAUSE = "a recall needs exactly one of model, lot and machine"
+    PERIOD_MISSING = "a recall of a machine needs the period in which it was bad"
+    PERIOD_UNUSED = "only a recall of a machine has a period"
+    PERIOD_BACKWARDS = "the period's first moment {since} is after its last, {until}"
+    MOMENT_ZONELESS = "the moment {moment} has no time zone"
+    MOMENT_BEYOND = "the moment {moment} is outside the years 1 to 9999 in UTC"
+    NO_MOMENT = "the text {text} is not a time"
+    NO_MODEL_NUMBER = "{text} is not the number of a model"
+    NUMBER_IMPOSSIBLE = "{number} cannot be the number of a {field:s}"
+    MACHINES_NAMED_SO = "{name} is the identifier of machines {numbers}"
+    SEVERAL_NAMED_SO = "{name} is the name of {count:d} things: {words}"
+    INDEX_DAMAGED = "the index is damaged: {words}"
+    TOO_MANY_RECORDS = "more than {most:d} records are about it and what it came from"
+
+
+# Resolves names as users write them (identifiers, subjects, numbers) to subjects and rows.
+
+_NUMBER = re.compile(r"-?[0-9]{1,20}")
+_SUBJECT = re.compile(r"0x[0-9a-fA-F]{64}")
+_ROWS: dict[SubjectKind, type[LotRow] | type[OrderRow]] = {SubjectKind.LOT: LotRow, SubjectKind.ORDER: OrderRow}
+
+
+def verify_name(name: str | bytes) -> None:
+    """Verify that text is an identifier, the last part of one, or a subject. Raises IdentifierError.
+
+    Call it before the store is opened, so that a malformed name is reported even if nothing is indexed yet.
+    """
+    if isinstance(name, str) and not _SUBJECT.fullmatch(name):
+        canonical_name(name)
+
+
+def find_subject(reader: Reader, name: str | bytes, *kinds: SubjectKind) -> tuple[SubjectKind, bytes]:
+    """Find the order or lot, and its kind, by identifier (in any spelling, or its last part) or subject (32 bytes, or
+    0x-hex).
+
+    Raises NotFoundError if the index has none of these kinds that exists for the viewer, InputError if several have the
+    identifier.
+    """
+    if isinstance(name, str) and not _SUBJECT.fullmatch(name):
+        return _find_identifier(reader, name, kinds)
+    subject = bytes.fromhex(name[2:]) if isinstance(name, str) else name
+    for kind in kinds:
+        if reader.rows.get(_ROWS[kind], subject) is not None and _exists(reader, kind, subject):
+            return kind, subject
+    raise build_unknown(reader, name)
+
+
+def build_unknown(reader: Reader, name: str | bytes) -> NotFoundError:
+    """The error for an unknown name, the same for a thing that does not exist and for one that the viewer must not
+    see.
+    """
+    if isinstance(name, str) and not _SUBJECT.fullmatch(name):
+        return NotFoundError(
+            f"{name} is not known here",
+            hint="check its spelling, or use its subject: identifiers are not on the chain",
+        )
+    shown = name.lower() if isinstance(name, str) else to_hex(name)
+    return NotFoundError(
+        f"no record about {shown} exists up to block {reader.cursor.block_number}",
+        hint="check the subject, or wait until its record is final",
+    )
+
+
+def _exists(reader: Reader, kind: SubjectKind, subject: bytes) -> bool:
+    return reader.visibility is None or reader.visibility.has(kind, subject)
+
+
+def parse_machine(name: int | str | bytes) -> int | str | bytes:
+    """Parse a machine's name: digits become its number, anything else is checked and returned as it is.
+
+    Raises InputError for a number that a record cannot have, IdentifierError for text that is neither a number, an
+    identifier nor a subject.
+    """
+    if isinstance(name, str) and _NUMBER.fullmatch(name):
+        name = int(name)
+    if isinstance(name, int):
+        verify_number("machine", name)
+    else:
+        verify_name(name)
+    return name
+
+
+def verify_number(kind: str, number: int) -> None:
+    """Verify that a number can be a record's sequence, a positive `uint40` in the contracts. Raises InputError."""
+    if not 1 <= number < 2**40:
+        raise InputError(
+            LookupGround.NUMBER_IMPOSSIBLE.write(number=number, field=kind),
+            hint="use the sequence of the record that registered it",
+        )
+
+
+def find_machine(reader: Reader, name: int | str | bytes) -> MachineRow:
+    """Find a machine by the result of `parse_machine`; a viewer finds only machines that it owns.
+
+    Raises NotFoundError if there is none, InputError if several have the identifier.
+    """
+    if isinstance(name, int):
+        found = reader.rows.find(MachineRow, number=name)
+    else:
+        found = reader.rows.among(MachineRow, "subject", _machine_subjects(reader, name))
+    if reader.visibility is not None:
+        found = [row for row in found if row.owner == reader.visibility.participant]
+    if not found:
+        shown = to_hex(name) if isinstance(name, bytes) else name
+        raise NotFoundError(
+            f"no machine {shown} is registered up to block {reader.cursor.block_number}",
+            hint="use its number, or an identifier that is in the private book",
+        )
+    if len(found) > 1:
+        shown = ", ".join(str(row.number) for row in found)
+        cause = LookupGround.MACHINES_NAMED_SO.write(name=f"{name!r}", numbers=shown)
+        raise InputError(cause, hint="use a number instead")
+    return found[0]
+
+
+def _machine_subjects(reader: Reader, name: str | bytes) -> list[bytes]:
+    if isinstance(name, bytes):
+        return [name]
+    if _SUBJECT.fullmatch(name):
+        return [bytes.fromhex(name[2:])]
+    return [one.subject for one in reader.book.identities(name) if one.kind is SubjectKind.MACHINE]
+
+
+def _find_identifier(reader: Reader, name: str, kinds: tuple[SubjectKind, ...]) -> tuple[SubjectKind, bytes]:
+    known = [identity for identity in reader.book.identities(name) if identity.kind in kinds]
+    # Before anything else, so that invisible things cause the same error as unknown ones.
+    known = _visible(reader, name, known, kinds)
+    if not known:
+        raise build_unknown(reader, name)
+    recorded = [one for one in known if reader.rows.get(_ROWS[one.kind], one.subject) is not None]
+    if not recorded:
+        raise NotFoundError(
+            f"{name} is known here, but no record about it exists up to block {reader.cursor.block_number}",
+            hint="wait until its record is final",
+        )
+    if len(recorded) > 1:
+        raise InputError(
+            LookupGround.SEVERAL_NAMED_SO.write(name=name, count=len(recorded), words=_shown(recorded)),
+            hint="give more of it, or a subject instead",
+        )
+    return recorded[0].kind, recorded[0].subject
+
+
+def _visible(reader: Reader, name: str, known: list[Identity], kinds: tuple[SubjectKind, ...]) -> list[Identity]:
+    """Those that exist for the viewer. Takes about as long if there is none to judge."""
+    if reader.visibility is None:
+        return known
+    judged = known or reader.book.stand_ins(canonical_name(name), kinds[0])
+    seen = [one for one in judged if reader.visibility.has(one.kind, one.subject)]
+    return seen if known else []
+
+
+_MAX_SHOWN = 5
+
+
+def _shown(found: list[Identity]) -> str:
+    """The candidates, each by what tells it from the others."""
+    named = [one.identifier for one in found]
+    shown = [
+        f"{one.kind.name.lower()} {one.identifier if named.count(one.identifier) == 1 else to_hex(one.subject)} "
+        f"of participant {one.creator}"
+        for one in found[:_MAX_SHOWN]
+    ]
+    return ", ".join([*shown, *(["..."] if len(found) > _MAX_SHOWN else [])])

@@ -15,8 +15,8 @@ from millmark.ledger.canonical import to_hex
 from millmark.ledger.errors import IdentifierError
 from millmark.ledger.ids import canonical_name
 from millmark.ledger.provenance import listings
+from millmark.ledger.provenance.answers import Printable
 from millmark.ledger.provenance.consortium import participants
-from millmark.ledger.provenance.jsonform import Printable
 from millmark.ledger.store import Store
 
 __all__ = ["MAX_FOUND", "MAX_TEXT", "Found", "FoundKind", "FoundThings", "search"]

@@ -11,12 +11,10 @@ from millmark.ledger.errors import MillmarkError, StoreDamagedError
 from millmark.ledger.events import Event
 from millmark.ledger.events.orders import AssignmentFinished
 from millmark.ledger.provenance import answers
-from millmark.ledger.provenance.grounds import LookupGround
-from millmark.ledger.provenance.limits import Limits
-from millmark.ledger.provenance.measurements import find_shared
-from millmark.ledger.provenance.reader import HINT_INDEX, Direction, Reader, open_reader
-from millmark.ledger.provenance.resolve import verify_name
-from millmark.ledger.provenance.selection import Selection, TooManyRecordsError, select_few
+from millmark.ledger.provenance.bundles import Selection, TooManyRecordsError, select_few
+from millmark.ledger.provenance.openings import find_shared
+from millmark.ledger.provenance.permissions import Limits
+from millmark.ledger.provenance.reader import HINT_INDEX, Direction, LookupGround, Reader, open_reader, verify_name
 from millmark.ledger.provenance.traces import build_trace
 from millmark.ledger.records import Contract, LotState, ModelState
 from millmark.ledger.slots import KeySlots, MachineSlots, ModelSlots, ParticipantSlots, StreamSlots

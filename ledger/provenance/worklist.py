@@ -6,32 +6,468 @@ that moves up as the rest is done; not so a recall notice that is older than tho
 
 from __future__ import annotations
 
+import enum
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+from millmark.ledger.events.orders import EndProposed, RevisionAccepted, RevisionProposed
+from millmark.ledger.ids import SubjectKind
 from millmark.ledger.provenance import answers
-from millmark.ledger.provenance.case_search import find_cases
-from millmark.ledger.provenance.inspections import WaitingGate, find_waiting
-from millmark.ledger.provenance.jsonform import moment
+from millmark.ledger.provenance.answers import moment
+from millmark.ledger.provenance.cases import find_cases, find_last, find_quarantines, find_words, goes_back, text_of
 from millmark.ledger.provenance.reader import Reader, unit
-from millmark.ledger.provenance.waits import Task, Wait, build_work, find_waits
-from millmark.ledger.provenance.words import find_last, find_quarantines, find_words, goes_back, text_of
-from millmark.ledger.records import AssignmentState, CertificateState, LotState, ModelState, OrderState, Role
+from millmark.ledger.provenance.traces import build_lot, build_waivers
+from millmark.ledger.records import (
+    AssignmentState,
+    CertificateState,
+    CertificateStatus,
+    Contract,
+    Gate,
+    LotState,
+    ModelState,
+    OrderState,
+    Role,
+)
 from millmark.ledger.store.rows import (
     AssignmentRow,
     CertificateRow,
     CustodyChangeRow,
     LotRow,
     ModelRow,
+    OperationRow,
     OrderRow,
     ParticipantRow,
+    RecordRow,
     RecoveryRow,
+    StandingRow,
+    gates_of,
 )
 
-__all__ = ["Todo", "WorkList", "find_work"]
+__all__ = [
+    "Task",
+    "Todo",
+    "Wait",
+    "WorkList",
+    "find_challenged",
+    "find_demands",
+    "find_proposals",
+    "find_waiting",
+    "find_waits",
+    "find_work",
+]
+
+
+# What waits for inspectors: lots without a verdict that counts at a gate of their order, and demanded openings.
+
+_LIVE_ORDERS = (OrderState.ACCEPTED, OrderState.IN_PRODUCTION, OrderState.COMPLETED)
+_MAX_ORDERS = 1_000
+"""Orders of each state that are looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingGate:
+    """A lot that custody of cannot pass to the buyer, because one gate of its order has no verdict that counts."""
+
+    lot: answers.Lot
+    order: bytes
+    order_identifier: str | None
+    buyer: answers.Party
+    inspector: answers.Party
+    model: int | None
+    """None if the gate is by a procedure."""
+    since: datetime | None
+    """When the lot was made or, if it was reworked since, reworked."""
+    due_at: datetime | None
+    earlier: CertificateStatus
+    """The status of the inspector's latest certificate, which does not count any more; `NONE` if there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Lots that wait, those that are due first in front."""
+
+    items: tuple[WaitingGate, ...]
+    truncated: bool
+    """Whether there are more, or orders were left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """A certificate whose inference must be opened."""
+
+    certificate: answers.Certificate
+    overdue: bool
+    """Whether the deadline has passed, so that the certificate does not count."""
+
+
+def find_waiting(reader: Reader, most: int) -> Waiting:
+    """The lots that are visible to the reader's participant, unspent and not with the buyer, made by the order's last
+    operation or by none, at gates where no certificate counts and the buyer waived nothing."""
+    orders = {row.subject: row for row in _live_orders(reader)}
+    rows = [row for row in _lots(reader, orders) if row.state != LotState.SPENT]
+    if reader.visibility is not None:
+        seen = reader.visibility.among(SubjectKind.LOT, [row.subject for row in rows])
+        rows = [row for row in rows if row.subject in seen]
+    reader.load(row.subject for row in rows)
+    reader.name(orders)
+    rows = [row for row in rows if row.order and reader.holder(row.subject) != orders[row.order].buyer]
+    rows.sort(key=lambda row: (orders[row.order or b""].due_at or 2**63, row.number))
+    found: list[WaitingGate] = []
+    for row in rows:
+        found += find_gates(reader, row, orders[row.order or b""])
+        if len(found) > most:
+            break
+    return Waiting(tuple(found[:most]), len(found) > most or len(orders) >= _MAX_ORDERS)
+
+
+def find_demands(reader: Reader, most: int) -> tuple[Demand, ...]:
+    """Certificates on visible lots whose opening is demanded and has not happened, the earliest deadline first."""
+    rows = _visible(reader, reader.rows.find(CertificateRow, state=int(CertificateState.DEMANDED)))
+    rows.sort(key=lambda row: (row.opening_deadline, row.sequence))
+    now = reader.cursor.block_time
+    built = {one.certificate: one for one in reader.certificates(rows[:most])}
+    return tuple(Demand(built[row.sequence], row.opening_deadline <= now) for row in rows[:most])
+
+
+def find_challenged(reader: Reader, most: int) -> tuple[answers.Certificate, ...]:
+    """Certificates on visible lots whose inference was opened, upheld or refuted, the latest first."""
+    decided = (int(CertificateState.UPHELD), int(CertificateState.REFUTED))
+    rows = _visible(reader, reader.rows.among(CertificateRow, "state", decided))
+    rows.sort(key=lambda row: (row.opened_at, row.sequence), reverse=True)
+    return reader.certificates(rows[:most])[::-1]
+
+
+def _live_orders(reader: Reader) -> list[OrderRow]:
+    rows = [
+        row for state in _LIVE_ORDERS for row in reader.rows.latest(OrderRow, "sequence", _MAX_ORDERS, state=int(state))
+    ]
+    rows = [row for row in rows if row.gates]
+    if reader.visibility is not None:
+        seen = reader.visibility.among(SubjectKind.ORDER, [row.subject for row in rows])
+        rows = [row for row in rows if row.subject in seen]
+    return rows
+
+
+def _lots(reader: Reader, orders: dict[bytes, OrderRow]) -> list[LotRow]:
+    """Lots of the orders that are finished: made in the order's last operation, or in none that the ledger knows."""
+    rows = reader.rows.among(LotRow, "order", orders)
+    made = {row.assignment for row in rows if row.assignment}
+    operations = {row.sequence: row.operation for row in reader.rows.among(AssignmentRow, "sequence", made)}
+    return [
+        row
+        for row in rows
+        if row.order
+        and operations.get(row.assignment, orders[row.order].operations) >= orders[row.order].operations - 1
+    ]
+
+
+def find_gates(reader: Reader, lot: LotRow, order: OrderRow) -> Iterator[WaitingGate]:
+    """The gates of its order that keep a lot from the buyer. The reader has loaded the lot, and named the order."""
+    standings = {row.inspector: row for row in reader.rows.find(StandingRow, lot=lot.subject)}
+    waived = {one.inspector.participant for one in build_waivers(reader, lot.subject) if one.holds}
+    for gate in gates_of(order):
+        latest = _latest(reader, standings.get(gate.inspector))
+        status = CertificateStatus.NONE if latest is None else reader.status(latest, lot)
+        # A failing verdict from before a rework says nothing of what the lot is now.
+        outdated = latest is not None and latest.sequence < lot.reworked
+        if gate.inspector not in waived and (outdated or status is not CertificateStatus.VALID):
+            yield _waiting(reader, lot, order, gate, CertificateStatus.VOIDED if outdated else status)
+
+
+def _latest(reader: Reader, standing: StandingRow | None) -> CertificateRow | None:
+    return None if standing is None else reader.rows.get(CertificateRow, standing.latest)
+
+
+def _waiting(reader: Reader, lot: LotRow, order: OrderRow, gate: Gate, status: CertificateStatus) -> WaitingGate:
+    reworked = reader.rows.get(RecordRow, Contract.LEDGER.value, lot.reworked) if lot.reworked else None
+    return WaitingGate(
+        lot=build_lot(reader, lot),
+        order=order.subject,
+        order_identifier=reader.identifier(order.subject),
+        buyer=reader.party(order.buyer),
+        inspector=reader.party(gate.inspector),
+        model=gate.model or None,
+        since=moment(lot.created_at if reworked is None else reworked.block_time),
+        due_at=moment(order.due_at),
+        earlier=status,
+    )
+
+
+def _visible(reader: Reader, rows: Collection[CertificateRow]) -> list[CertificateRow]:
+    if reader.visibility is None:
+        return list(rows)
+    seen = reader.visibility.among(SubjectKind.LOT, {row.lot for row in rows})
+    return [row for row in rows if row.lot in seen]
+
+
+# What an order waits for, and whom: from the index, for one order or for many at once.
+
+_LIVE = (AssignmentState.PROPOSED, AssignmentState.ACCEPTED, AssignmentState.STARTED)
+_CLOSED = (OrderState.REJECTED, OrderState.DELIVERED, OrderState.CANCELLED, OrderState.ENDED)
+_MADE = (OrderState.ACCEPTED, OrderState.IN_PRODUCTION)
+_PROPOSALS = ("RevisionProposed", "RevisionAccepted", "EndProposed")
+_MAX_LOTS = 200
+
+
+class Task(enum.Enum):
+    """What somebody has to do next."""
+
+    ANSWER_NOTICE = "answer_notice"
+    """Acknowledge a recall notice that reaches lots which the company has."""
+    RECOVERY = "recovery"
+    """Object to a recovery of the company's keys, if it is not the company's."""
+    OPEN_CERTIFICATE = "open_certificate"
+    """Open the inference behind a certificate before the deadline."""
+    ACCEPT_ORDER = "accept_order"
+    AGREE_REVISION = "agree_revision"
+    AGREE_END = "agree_end"
+    SEND_BACK = "send_back"
+    """Return a lot to its maker that the company put in quarantine for that."""
+    REWORK = "rework"
+    """Rework, scrap or return a lot that is in quarantine."""
+    ASSIGN_REWORK = "assign_rework"
+    """Give the rework of a lot in quarantine to its holder, or agree that it is scrapped."""
+    REASSIGN = "reassign"
+    """Give operations that were declined or cancelled to other machines."""
+    ASSIGN = "assign"
+    """Give operations to machines."""
+    ACCEPT_WORK = "accept_work"
+    START_WORK = "start_work"
+    FINISH_WORK = "finish_work"
+    INSPECT = "inspect"
+    ACCEPT_CUSTODY = "accept_custody"
+    ACCEPT_RETURN = "accept_return"
+    COMPLETE_ORDER = "complete_order"
+    HAND_OVER = "hand_over"
+    """Offer the lots of a completed order to its buyer."""
+    CONFIRM_DELIVERY = "confirm_delivery"
+    APPROVE_MODEL = "approve_model"
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Something that an order waits for. What does not apply is None."""
+
+    task: Task
+    who: answers.Party
+    """Who has to do it."""
+    order: bytes
+    until: datetime | None
+    """When the order is due."""
+    since: datetime | None = None
+    operations: tuple[int, ...] = ()
+    """Indexes of operations."""
+    assignment: int | None = None
+    machine: answers.Machine | None = None
+    lot: bytes | None = None
+    proposal: int | None = None
+    """Sequence of the record that proposes it."""
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What is known of several orders."""
+
+    reader: Reader
+    orders: dict[bytes, OrderRow]
+    current: dict[bytes, list[AssignmentRow]]
+    """The current assignments of each order."""
+    finished: set[tuple[bytes, int]]
+    """Operations that were finished once."""
+    lots: dict[bytes, list[LotRow]]
+    proposals: dict[bytes, tuple[Wait, ...]]
+
+
+def find_waits(reader: Reader, rows: Sequence[OrderRow], *, whole: bool) -> tuple[Wait, ...]:
+    """What these orders wait for, in the order of `rows`. With `whole`, also what their makers, inspectors and holders
+    have to do; without, only what buyers and coordinators have."""
+    batch = _load(reader, rows)
+    return tuple(wait for row in rows for wait in _of_order(batch, row, whole))
+
+
+def find_proposals(reader: Reader, rows: Sequence[OrderRow]) -> dict[bytes, tuple[Wait, ...]]:
+    """The latest proposal about each order that has one, with whom it waits for; by order."""
+    open_rows = {row.subject: row for row in rows if row.state not in _CLOSED}
+    latest: dict[bytes, RecordRow] = {}
+    accepted: dict[bytes, list[RecordRow]] = {}
+    for kind in _PROPOSALS:
+        for record in reader.rows.among(RecordRow, "subject", open_rows, kind=kind, contract="ledger"):
+            if kind == "RevisionAccepted":
+                accepted.setdefault(record.subject, []).append(record)
+            elif record.subject not in latest or record.sequence > latest[record.subject].sequence:
+                latest[record.subject] = record
+    waits = {
+        one: tuple(_awaiting(reader, open_rows[one], record, accepted.get(one, []))) for one, record in latest.items()
+    }
+    return {subject: found for subject, found in waits.items() if found}
+
+
+def _awaiting(reader: Reader, row: OrderRow, proposed: RecordRow, accepted: Sequence[RecordRow]) -> Iterator[Wait]:
+    """A wait for each side whose agreement is missing; none if the proposal is in force, or is no longer possible."""
+    event = proposed.event()
+    sides = [row.buyer, row.coordinator]
+    if isinstance(event, RevisionProposed):
+        task = Task.AGREE_REVISION
+        sides.append(event.terms.coordinator)
+    elif isinstance(event, EndProposed) and row.state in (OrderState.IN_PRODUCTION, OrderState.COMPLETED):
+        task = Task.AGREE_END
+    else:
+        return
+    agreed = {proposed.participant}
+    for record in accepted:
+        step = record.event()
+        if isinstance(step, RevisionAccepted) and step.proposal == proposed.sequence:
+            agreed.add(record.participant)
+            if not step.awaited:
+                return
+    # Who is all sides itself, or the last of them, still has to put it in force.
+    for side in [one for one in dict.fromkeys(sides) if one not in agreed] or [proposed.participant]:
+        yield Wait(
+            task,
+            reader.party(side),
+            row.subject,
+            moment(row.due_at),
+            moment(proposed.block_time),
+            proposal=proposed.sequence,
+        )
+
+
+def _load(reader: Reader, rows: Sequence[OrderRow]) -> _Batch:
+    orders = {row.subject: row for row in rows}
+    made = [row.subject for row in rows if row.state in _MADE]
+    operations = reader.rows.among(OperationRow, "order", made)
+    assignments = reader.rows.among(AssignmentRow, "sequence", [one.assignment for one in operations])
+    current: dict[bytes, list[AssignmentRow]] = {}
+    for one in assignments:
+        current.setdefault(one.order, []).append(one)
+    lots: dict[bytes, list[LotRow]] = {}
+    for lot in reader.rows.among(LotRow, "order", [row.subject for row in rows if row.state not in _CLOSED]):
+        if lot.order is not None and lot.state != LotState.SPENT:
+            lots.setdefault(lot.order, []).append(lot)
+    finished = {(one.order, one.operation) for one in operations if one.finished_once}
+    return _Batch(reader, orders, current, finished, lots, find_proposals(reader, rows))
+
+
+def _of_order(batch: _Batch, row: OrderRow, whole: bool) -> Iterator[Wait]:
+    reader, until = batch.reader, moment(row.due_at)
+    yield from batch.proposals.get(row.subject, ())
+    if row.state == OrderState.PLACED:
+        yield Wait(Task.ACCEPT_ORDER, reader.party(row.coordinator), row.subject, until, moment(row.placed_at))
+    elif row.state in _MADE:
+        yield from _making(batch, row, whole)
+    elif row.state == OrderState.COMPLETED:
+        yield from _delivering(batch, row, whole)
+
+
+def _making(batch: _Batch, row: OrderRow, whole: bool) -> Iterator[Wait]:
+    reader, until = batch.reader, moment(row.due_at)
+    current = batch.current.get(row.subject, [])
+    live = [one for one in current if one.state in _LIVE]
+    coordinator = reader.party(row.coordinator)
+    apart = [lot for lot in batch.lots.get(row.subject, []) if LotState(lot.state).is_quarantined]
+    yield from _quarantined(batch, row, apart[:_MAX_LOTS], live, whole)
+    busy = {one.operation for one in live}
+    missing = [one for one in range(row.operations) if one not in busy and (row.subject, one) not in batch.finished]
+    ended = {
+        one.operation: one for one in current if one.state in (AssignmentState.DECLINED, AssignmentState.CANCELLED)
+    }
+    again = tuple(one for one in missing if one in ended)
+    if again:
+        since = moment(max(ended[one].ended_at for one in again))
+        yield Wait(Task.REASSIGN, coordinator, row.subject, until, since, again)
+    new = tuple(one for one in missing if one not in ended)
+    if new:
+        yield Wait(Task.ASSIGN, coordinator, row.subject, until, moment(row.placed_at), new)
+    if whole:
+        yield from _working(batch, row, live)
+        yield from _inspecting(batch, row)
+    # What failed has to be made good first, though the contract would let the order be completed.
+    if row.state == OrderState.IN_PRODUCTION and not missing and not live and not apart:
+        yield Wait(Task.COMPLETE_ORDER, coordinator, row.subject, until)
+
+
+def _quarantined(
+    batch: _Batch, row: OrderRow, apart: Sequence[LotRow], live: Sequence[AssignmentRow], whole: bool
+) -> Iterator[Wait]:
+    """What a lot in quarantine waits for that its holder can rework under an assignment, or not before it has one."""
+    reader, until = batch.reader, moment(row.due_at)
+    for lot in apart:
+        may = any(one.owner == lot.custodian for one in live)
+        if may and whole:
+            yield Wait(Task.REWORK, reader.party(lot.custodian), row.subject, until, lot=lot.subject)
+        elif not may:
+            yield Wait(Task.ASSIGN_REWORK, reader.party(row.coordinator), row.subject, until, lot=lot.subject)
+
+
+_WORK = {
+    AssignmentState.PROPOSED: (Task.ACCEPT_WORK, "proposed_at"),
+    AssignmentState.ACCEPTED: (Task.START_WORK, "accepted_at"),
+    AssignmentState.STARTED: (Task.FINISH_WORK, "started_at"),
+}
+
+
+def _working(batch: _Batch, row: OrderRow, live: Sequence[AssignmentRow]) -> Iterator[Wait]:
+    for one in sorted(live, key=lambda one: one.operation):
+        yield build_work(batch.reader, one, row.due_at)
+
+
+def build_work(reader: Reader, one: AssignmentRow, due_at: int) -> Wait:
+    """What the owner of the machine has to do about a live assignment."""
+    task, since = _WORK[AssignmentState(one.state)]
+    return Wait(
+        task,
+        reader.party(one.owner),
+        one.order,
+        moment(due_at),
+        moment(getattr(one, since)),
+        (one.operation,),
+        assignment=one.sequence,
+        machine=reader.machine(one.machine),
+    )
+
+
+def _inspecting(batch: _Batch, row: OrderRow) -> Iterator[Wait]:
+    """Gates of lots that the last operation made; of lots in quarantine, nothing before they were reworked."""
+    reader = batch.reader
+    if not row.gates:
+        return
+    last = [one for one in batch.current.get(row.subject, []) if one.operation == row.operations - 1]
+    made = {one.sequence for one in last}
+    lots = [one for one in batch.lots.get(row.subject, []) if one.assignment in made or not one.assignment]
+    free = [one for one in lots if not LotState(one.state).is_quarantined and one.custodian != row.buyer]
+    reader.load(one.subject for one in free)
+    reader.name([row.subject])
+    for lot in free[:_MAX_LOTS]:
+        for gate in find_gates(reader, lot, row):
+            yield Wait(Task.INSPECT, gate.inspector, row.subject, gate.due_at, gate.since, lot=lot.subject)
+
+
+def _delivering(batch: _Batch, row: OrderRow, whole: bool) -> Iterator[Wait]:
+    """The buyer confirms once it holds what was ordered. Until then, that has to be handed over."""
+    reader, until = batch.reader, moment(row.due_at)
+    lots = [one for one in batch.lots.get(row.subject, []) if one.parent is None]
+    held = [one for one in lots if one.custodian == row.buyer and one.state == LotState.HELD]
+    away = [one for one in lots if one.custodian != row.buyer]
+    delivered = sum(one.quantity for one in held if one.unit == row.unit)
+    if delivered >= row.quantity if row.quantity else held or not away:
+        yield Wait(Task.CONFIRM_DELIVERY, reader.party(row.buyer), row.subject, until)
+    elif not away:
+        yield Wait(Task.HAND_OVER, reader.party(row.coordinator), row.subject, until)
+    elif whole:
+        inspected = list(_inspecting(batch, row))
+        yield from inspected
+        kept = {one.lot for one in inspected}
+        # Of an order with a quantity, only what counts for that; nothing that a gate keeps from the buyer.
+        fit = [one for one in away if one.subject not in kept and (not row.quantity or one.unit == row.unit)]
+        for lot in fit[:_MAX_LOTS]:
+            offered = lot.state == LotState.OFFERED
+            task = Task.ACCEPT_CUSTODY if offered else Task.HAND_OVER
+            who = lot.counterparty if offered else lot.custodian
+            yield Wait(task, reader.party(who), row.subject, until, lot=lot.subject)
+
 
 R = TypeVar("R")
 _MOST = 200
@@ -39,7 +475,7 @@ _MOST = 200
 _MOST_BROAD = 2_000
 """Rows that are looked at where the index cannot tell which of them concern the company."""
 _OPEN = (OrderState.PLACED, OrderState.ACCEPTED, OrderState.IN_PRODUCTION, OrderState.COMPLETED)
-_LIVE = (AssignmentState.STARTED, AssignmentState.ACCEPTED, AssignmentState.PROPOSED)
+_UNFINISHED = (AssignmentState.STARTED, AssignmentState.ACCEPTED, AssignmentState.PROPOSED)
 _NEVER = datetime.max.replace(tzinfo=UTC)
 _AT_ONCE = datetime.min.replace(tzinfo=UTC)
 _MOST_CASES = 20
@@ -167,7 +603,7 @@ class _Finder:
 
     def _assignments(self) -> Iterator[Todo]:
         rows: list[AssignmentRow] = []
-        for state in _LIVE:
+        for state in _UNFINISHED:
             rows += self._bounded(
                 self._reader.rows.page(AssignmentRow, "sequence", None, _MOST, owner=self._company, state=int(state))
             )

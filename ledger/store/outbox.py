@@ -13,26 +13,18 @@ are BLOCKED until that one is queued again; all other records are sent meanwhile
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import groupby
 
 from sqlalchemy import ColumnElement, Connection, func, select, update
 from sqlalchemy.exc import IntegrityError
 
-from millmark.ledger.errors import LeaseHeldError, NotFoundError, SubmitError
+from millmark.ledger.canonical import to_hex
+from millmark.ledger.errors import DuplicateRecordError, LeaseHeldError, NotFoundError, SubmitError, WrongChainError
 from millmark.ledger.store.database import Store
-from millmark.ledger.store.outbox_chain import bind_chain, seen_block
-from millmark.ledger.store.outbox_enqueue import enqueue_all, enqueue_in
-from millmark.ledger.store.outbox_moves import FoundTransaction
-from millmark.ledger.store.outbox_rows import (
-    block_dependants,
-    free_dependants,
-    payload_digest,
-    read_record,
-    read_transaction,
-    set_records,
-    waiting_state,
-)
-from millmark.ledger.store.outbox_tables import (
+from millmark.ledger.store.outbox_records import (
     FORWARDER,
     OPEN,
     UNFINISHED,
@@ -44,15 +36,26 @@ from millmark.ledger.store.outbox_tables import (
     QueuedRecord,
     SentTransaction,
     Version,
+    block_dependants,
+    free_dependants,
+    new_id,
     outbox_attempts,
+    outbox_chain,
     outbox_done,
     outbox_leases,
     outbox_records,
     outbox_relay_nonces,
     outbox_transactions,
+    payload_digest,
+    read_record,
+    read_transaction,
+    set_records,
+    waiting_state,
 )
-from millmark.ledger.store.outbox_work import Work
-from millmark.ledger.store.outbox_writer import OutboxWriter
+from millmark.ledger.store.outbox_writer import FoundTransaction, OutboxWriter, Work
+from millmark.ledger.store.repository import Rows
+from millmark.ledger.store.rows import ChainIdentityRow, CursorRow
+from millmark.ledger.store.statements import Querying, parameter
 
 __all__ = [
     "FORWARDER",
@@ -67,9 +70,230 @@ __all__ = [
     "OutboxWriter",
     "QueuedRecord",
     "SentTransaction",
+    "Spending",
     "Version",
     "enqueue_in",
+    "find_spending",
+    "known_signers",
 ]
+
+
+# Which ledger the outbox's records are for, and how far its chain was seen.
+#
+# Records that are final on another chain, even one with the same id and addresses, are not on the ledger. So the outbox
+# remembers its ledger with the first step of a submitter, and no submitter works on it for another one.
+
+_ONLY = 1
+_HINT = "use that network's node and deployment file, or another database"
+
+
+def bind_chain(connection: Connection, chain: OutboxChain) -> None:
+    """Verify that outbox and index are for this ledger; an outbox that is for none yet is for this one from now on.
+
+    Raises WrongChainError.
+    """
+    index = Rows(connection).get(ChainIdentityRow, _ONLY)
+    if index is not None and (index.genesis_hash, index.ledger_id) != (chain.genesis_hash, chain.ledger_id):
+        raise _wrong("the index follows", index.genesis_hash, index.ledger_id, chain)
+    row = connection.execute(select(outbox_chain)).first()
+    if row is None:
+        connection.execute(outbox_chain.insert().values(id=_ONLY, **asdict(chain)))
+        return
+    stored = OutboxChain(*row[1:])
+    if stored != chain:
+        raise _wrong("the outbox's records are for", stored.genesis_hash, stored.ledger_id, chain)
+
+
+def seen_block(connection: Connection) -> int:
+    """The highest block that the outbox has a transaction in, or that is indexed; -1 if there is none.
+
+    Of forward requests, only their relay says in which block they are: no node can be held to that.
+    """
+    query = select(func.max(outbox_transactions.c.block_number)).where(outbox_transactions.c.relayed.is_(False))
+    mined = connection.execute(query).scalar_one()
+    cursor = Rows(connection).get(CursorRow, _ONLY)
+    return max(-1 if mined is None else int(mined), -1 if cursor is None else cursor.block_number)
+
+
+def _wrong(whose: str, genesis_hash: bytes, ledger_id: bytes, chain: OutboxChain) -> WrongChainError:
+    return WrongChainError(
+        f"{whose} the ledger with the id {to_hex(ledger_id)} on the chain with genesis block {to_hex(genesis_hash)}, "
+        f"the deployment is that with {to_hex(chain.ledger_id)} on {to_hex(chain.genesis_hash)}",
+        hint=_HINT,
+    )
+
+
+# Queues records in the outbox, within the caller's transaction.
+
+_MAX_KEY_CHARACTERS = 256
+_AT_ONCE = 400
+"""Databases limit the number of parameters of a statement."""
+_INSERT = outbox_records.insert()
+_KNOWN = select(outbox_records.c.id, outbox_records.c.payload_digest).where(
+    outbox_records.c.idempotency_key == parameter("key")
+)
+
+
+def enqueue_all(connection: Connection, signer: bytes, entries: Sequence[Entry]) -> list[int]:
+    """Like `Outbox.enqueue`; durable once the caller's transaction is committed."""
+    ids: list[int] = []
+    for is_free, group in groupby(entries, lambda entry: entry.depends_on is None):
+        found = list(group)
+        if not is_free:
+            ids += [enqueue_in(connection, signer, entry) for entry in found]
+            continue
+        for start in range(0, len(found), _AT_ONCE):
+            ids += _enqueue_free(connection, signer, found[start : start + _AT_ONCE])
+    return ids
+
+
+def enqueue_in(connection: Connection, signer: bytes, entry: Entry) -> int:
+    """Like `enqueue_all`, for one entry."""
+    _verify_length(entry.idempotency_key)
+    if entry.depends_on is not None:
+        _verify_dependency(connection, signer, entry)
+    digest = payload_digest(entry.contract, signer, entry.payload)
+    for known, known_digest in Querying(connection).fetch(_KNOWN, {"key": entry.idempotency_key}):
+        _verify_same(entry.idempotency_key, known_digest, digest)
+        return int(known)
+    row = _row(signer, entry, digest, waiting_state(connection, entry.depends_on))
+    return new_id(connection.execute(_INSERT, row))
+
+
+def _enqueue_free(connection: Connection, signer: bytes, entries: Sequence[Entry]) -> list[int]:
+    """Queue entries without dependencies: a few statements for all of them."""
+    keys = [entry.idempotency_key for entry in entries]
+    for key in keys:
+        _verify_length(key)
+    digests = [payload_digest(entry.contract, signer, entry.payload) for entry in entries]
+    known = _find(connection, keys)
+    rows: dict[str, dict[str, object]] = {}
+    for entry, digest in zip(entries, digests, strict=True):
+        key = entry.idempotency_key
+        if key in known:
+            _verify_same(key, known[key][1], digest)
+        elif key in rows:
+            _verify_same(key, rows[key]["payload_digest"], digest)
+        else:
+            rows[key] = _row(signer, entry, digest, OutboxState.QUEUED)
+    if rows:
+        # One by one in this order, by which their ids ascend.
+        connection.execute(_INSERT, list(rows.values()))
+        known |= _find(connection, list(rows))
+    return [known[key][0] for key in keys]
+
+
+def _find(connection: Connection, keys: Sequence[str]) -> dict[str, tuple[int, bytes]]:
+    """Id and payload digest by idempotency key."""
+    columns = outbox_records.c.idempotency_key, outbox_records.c.id, outbox_records.c.payload_digest
+    found = connection.execute(select(*columns).where(columns[0].in_(keys)))
+    return {key: (int(number), digest) for key, number, digest in found}
+
+
+def _row(signer: bytes, entry: Entry, digest: bytes, state: OutboxState) -> dict[str, object]:
+    now = time.time()
+    return {
+        "idempotency_key": entry.idempotency_key,
+        "signer": signer,
+        "contract": entry.contract,
+        "kind": entry.kind,
+        "payload": entry.payload,
+        "payload_digest": digest,
+        "depends_on": entry.depends_on,
+        "state": state,
+        "queued_at_s": now,
+        "changed_at_s": now,
+    }
+
+
+def _verify_length(key: str) -> None:
+    if not 0 < len(key) <= _MAX_KEY_CHARACTERS:
+        raise SubmitError(
+            f"an idempotency key must have 1 to {_MAX_KEY_CHARACTERS} characters", hint="use a shorter one"
+        )
+
+
+def _verify_same(key: str, known: object, digest: bytes) -> None:
+    # The same again is not an error: a caller that crashed before it read the answer repeats its request.
+    if known != digest:
+        raise DuplicateRecordError(f"idempotency key {key!r} was used for another record", hint="use a new key")
+
+
+def _verify_dependency(connection: Connection, signer: bytes, entry: Entry) -> None:
+    # The same signer, since nonces then keep the two in order. Queued before it, so that dependencies have no cycle.
+    query = select(outbox_records.c.signer).where(outbox_records.c.idempotency_key == entry.depends_on)
+    if connection.execute(query).scalar_one_or_none() != signer or entry.depends_on == entry.idempotency_key:
+        raise SubmitError(
+            f"{entry.idempotency_key!r} depends on {entry.depends_on!r}, which this key has not queued before",
+            hint="queue that record first",
+        )
+
+
+# What a key has spent: gas and records of its latest final transactions.
+
+_TRANSACTIONS = 100
+_RECORDS = 20_000
+_DAY_S = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """How fast a key spends."""
+
+    gas_per_record: int | None
+    """Over the latest hundred final transactions with records; None before the first."""
+    records_per_day: int
+    """Over the latest final records: 20,000 of them, or fewer; at least over a day, if there are fewer."""
+
+
+def find_spending(connection: Connection, signer: bytes, now_s: float) -> Spending:
+    """Return how fast a signer spends. `now_s` is Unix time."""
+    return Spending(_gas_per_record(connection, signer), _records_per_day(connection, signer, now_s))
+
+
+def known_signers(connection: Connection) -> list[bytes]:
+    """The keys that ever sent a transaction from this outbox, in ascending order."""
+    query = select(outbox_transactions.c.signer).distinct().order_by(outbox_transactions.c.signer)
+    return list(connection.execute(query).scalars())
+
+
+def _gas_per_record(connection: Connection, signer: bytes) -> int | None:
+    columns = outbox_transactions.c
+    latest = (
+        select(columns.id, columns.gas_used)
+        .where(columns.signer == signer, columns.state == OutboxState.FINAL, columns.gas_used.is_not(None))
+        .order_by(columns.nonce.desc())
+        .limit(_TRANSACTIONS)
+        .subquery()
+    )
+    # Counted by transaction first: joined with its records, its gas would count once for each.
+    records = (
+        select(latest.c.id, func.max(latest.c.gas_used).label("gas"), func.count().label("records"))
+        .join(outbox_attempts, outbox_attempts.c.transaction_id == latest.c.id)
+        .group_by(latest.c.id)
+        .subquery()
+    )
+    gas, count = connection.execute(select(func.sum(records.c.gas), func.sum(records.c.records))).one()
+    return None if not count else -(-int(gas) // int(count))
+
+
+def _records_per_day(connection: Connection, signer: bytes, now_s: float) -> int:
+    columns = outbox_records.c
+    latest = (
+        select(columns.queued_at_s)
+        .where(columns.signer == signer, columns.state == OutboxState.FINAL)
+        .order_by(columns.id.desc())
+        .limit(_RECORDS)
+        .subquery()
+    )
+    count, first_s = connection.execute(select(func.count(), func.min(latest.c.queued_at_s)).select_from(latest)).one()
+    if not count:
+        return 0
+    span_s = max(now_s - float(first_s), 1.0)
+    if count < _RECORDS:
+        span_s = max(span_s, _DAY_S)  # the key is newer than a day
+    return -(-int(count * _DAY_S) // int(span_s))
+
 
 _WAITING = (OutboxState.QUEUED, OutboxState.PAUSED, OutboxState.BLOCKED, OutboxState.FAILED)
 _KEY_ERRORS = ("RegistryKeyRevoked", "RegistryKeyUnknown")

@@ -28,29 +28,38 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
-from sqlalchemy import Connection, Table, bindparam, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    Table,
+    Update,
+    bindparam,
+    delete,
+    exists,
+    false,
+    func,
+    select,
+    update,
+)
 
 from millmark.ledger.canonical import to_hex
 from millmark.ledger.errors import LeaseHeldError, SubmitError
 from millmark.ledger.store.database import Store
-from millmark.ledger.store.outbox_moves import FoundTransaction, insert_signed, next_nonce, set_nonce, settle_found
-from millmark.ledger.store.outbox_rows import (
-    block_dependants,
-    new_id,
-    read_transaction,
-    record_ids,
-    release_records,
-    set_records,
-    set_transaction,
-)
-from millmark.ledger.store.outbox_tables import (
+from millmark.ledger.store.outbox_records import (
+    OPEN,
+    UNMINED,
     OutboxState,
     QueuedRecord,
     SentTransaction,
+    block_dependants,
+    free_dependants,
+    new_id,
     outbox_attempts,
     outbox_leases,
     outbox_nonces,
@@ -58,9 +67,251 @@ from millmark.ledger.store.outbox_tables import (
     outbox_relay_nonces,
     outbox_replaced,
     outbox_transactions,
+    payload_digest,
+    read_record,
+    read_transaction,
+    record_ids,
+    release_records,
+    set_records,
+    set_transaction,
+    verify_moved,
+)
+from millmark.ledger.store.rows import CursorRow, RecordRow
+from millmark.ledger.store.schema import TABLES
+
+__all__ = [
+    "AdoptedRecord",
+    "AdoptedTransaction",
+    "Adoption",
+    "FinalTransaction",
+    "FoundTransaction",
+    "OutboxWriter",
+    "Work",
+    "adopt_transaction",
+    "claim_adopted",
+    "final_transactions",
+    "find_unknown_records",
+    "forget_unused",
+    "has_adopted",
+    "has_records",
+    "indexed_block",
+    "next_nonce",
+    "raise_nonce",
+    "release_lost",
+    "reopen",
+]
+
+
+# Moves of many transactions at once: a few statements for all
+
+_AT_ONCE = 400
+"""Databases limit the number of parameters of a statement."""
+_SIGNED = ("max_fee_wei", "priority_fee_wei", "raw", "hash")
+_STORED = ("signer", "nonce", "recipient", "data", "gas_limit", "noop", *_SIGNED)
+_MOVED_TRANSACTION = (
+    update(outbox_transactions)
+    .where(outbox_transactions.c.id == bindparam("moved"), outbox_transactions.c.state == bindparam("before"))
+    .values({
+        name: bindparam(f"new_{name}") for name in ("state", "block_number", "block_hash", "gas_used", "changed_at_s")
+    })
+)  # fmt: skip
+_MOVED_RECORD = (
+    update(outbox_records)
+    .where(outbox_records.c.id == bindparam("moved"), outbox_records.c.state == bindparam("before"))
+    .values({name: bindparam(f"new_{name}") for name in ("state", "sequence", "changed_at_s")})
 )
 
-__all__ = ["OutboxWriter"]
+
+@dataclass(frozen=True, slots=True)
+class FoundTransaction:
+    """A transaction that was found in a block, where it made its records."""
+
+    transaction: SentTransaction
+    """As it is stored: SIGNED or SENT."""
+    block_number: int
+    block_hash: bytes
+    gas_used: int
+    sequences: Sequence[int]
+    """The sequences of its records, in call order."""
+    is_final: bool
+    """Whether the block is final."""
+
+
+def _choose_nonce(connection: Connection, nonces: Table, signer: bytes, chain_nonce: int) -> tuple[int, bool]:
+    """The signer's next nonce, and whether it is the first one that this outbox allocates."""
+    query = select(nonces.c.next_nonce).where(nonces.c.signer == signer)
+    known = connection.execute(query).scalar_one_or_none()
+    # The chain's count lacks what is on its way, ours what other programs sent: the greater one is free in both.
+    return (chain_nonce, True) if known is None else (max(known, chain_nonce), False)
+
+
+def set_nonce(connection: Connection, nonces: Table, signer: bytes, nonce: int, *, is_new: bool) -> None:
+    """Store the signer's next nonce; `is_new` as `_choose_nonce` returned it."""
+    if is_new:
+        connection.execute(nonces.insert().values(signer=signer, next_nonce=nonce))
+    else:
+        connection.execute(update(nonces).where(nonces.c.signer == signer).values(next_nonce=nonce))
+
+
+def insert_signed(connection: Connection, signed: Sequence[SentTransaction], *, relayed: bool) -> list[SentTransaction]:
+    """Store signed transactions, and their records, which must be QUEUED, as SIGNED; returns them with their ids.
+
+    Raises SubmitError if a record is in another state.
+    """
+    now = time.time()
+    state = {"relayed": relayed, "state": OutboxState.SIGNED, "changed_at_s": now}
+    connection.execute(
+        outbox_transactions.insert(),
+        [{**{name: getattr(one, name) for name in _STORED}, **state} for one in signed],
+    )
+    ids = _find_ids(connection, [one.hash or b"" for one in signed])
+    started = [
+        replace(
+            one,
+            id=ids[one.hash or b""],
+            state=OutboxState.SIGNED,
+            records=tuple(replace(record, state=OutboxState.SIGNED) for record in one.records),
+        )
+        for one in signed
+    ]
+    attempts = [
+        {"transaction_id": one.id, "position": position, "record_id": record.id}
+        for one in started
+        for position, record in enumerate(one.records)
+    ]
+    connection.execute(outbox_attempts.insert(), attempts)
+    records = [record.id for one in signed for record in one.records]
+    for part in _parts(records):
+        # Raises, and rolls back all, if the operator paused or cancelled one of them meanwhile.
+        set_records(connection, part, OutboxState.QUEUED, OutboxState.SIGNED)
+    return started
+
+
+def _find_ids(connection: Connection, hashes: Sequence[bytes]) -> dict[bytes, int]:
+    """The ids of transactions by their hashes: databases differ in whether they tell the ids of several new rows."""
+    columns = outbox_transactions.c.hash, outbox_transactions.c.id
+    return {
+        bytes(found): int(number)
+        for part in _parts(hashes)
+        for found, number in connection.execute(select(*columns).where(columns[0].in_(part)))
+    }
+
+
+def settle_found(connection: Connection, found: Sequence[FoundTransaction]) -> None:
+    """Move transactions, and their records, to MINED or FINAL. Raises SubmitError if one is not in the state in which
+    it was passed."""
+    now = time.time()
+    states = [OutboxState.FINAL if one.is_final else OutboxState.MINED for one in found]
+    transactions = [
+        {
+            "moved": one.transaction.id,
+            "before": one.transaction.state,
+            "new_state": after,
+            "new_block_number": one.block_number,
+            "new_block_hash": one.block_hash,
+            "new_gas_used": one.gas_used,
+            "new_changed_at_s": now,
+        }
+        for one, after in zip(found, states, strict=True)
+    ]
+    records = [
+        {
+            "moved": record.id,
+            "before": one.transaction.state,
+            "new_state": after,
+            "new_sequence": sequence,
+            "new_changed_at_s": now,
+        }
+        for one, after in zip(found, states, strict=True)
+        for record, sequence in zip(one.transaction.records, one.sequences, strict=True)
+    ]
+    _move_each(connection, _MOVED_TRANSACTION, transactions)
+    _move_each(connection, _MOVED_RECORD, records)
+
+
+def _move_each(connection: Connection, statement: Update, rows: Sequence[Mapping[str, Any]]) -> None:
+    if connection.dialect.supports_sane_multi_rowcount:
+        moved = connection.execute(statement, rows).rowcount
+    else:  # the driver does not count what a statement with several rows of parameters changed
+        moved = sum(connection.execute(statement, row).rowcount for row in rows)
+    verify_moved(moved, len(rows), rows[0]["before"] if rows else OutboxState.SENT)
+
+
+def _parts(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    for start in range(0, len(values), _AT_ONCE):
+        yield values[start : start + _AT_ONCE]
+
+
+# What a submitter reads in every step
+
+_CHANGING = ("state", "hash", "noop", "block_number", "block_hash", "gas_used")
+"""What a transaction's progress changes, beside its versions, which change with the hash."""
+
+
+class Work:
+    """The queued records and open transactions of a key that sends transactions itself.
+
+    Remembers what it has read. Signed bytes and records of a transaction never change, so that for a transaction that
+    is known only its progress is read again.
+    """
+
+    def __init__(self, store: Store, signer: bytes) -> None:
+        self._store = store
+        self._signer = signer
+        self._known: dict[int, SentTransaction] = {}
+
+    def queued(self, most: int) -> list[QueuedRecord]:
+        """The oldest queued records, at most `most`."""
+        query = (
+            select(outbox_records)
+            .where(outbox_records.c.signer == self._signer, outbox_records.c.state == OutboxState.QUEUED)
+            .order_by(outbox_records.c.id)
+            .limit(most)
+        )
+        with self._store.reading() as connection:
+            return [read_record(row) for row in connection.execute(query).mappings()]
+
+    def open_transactions(self) -> list[SentTransaction]:
+        """Like `Outbox.open_transactions`. Of their records, the states may be earlier ones."""
+        columns = (outbox_transactions.c[name] for name in ("id", *_CHANGING))
+        query = select(*columns).where(
+            outbox_transactions.c.signer == self._signer,
+            outbox_transactions.c.relayed == false(),
+            outbox_transactions.c.state.in_(OPEN),
+        )
+        with self._store.reading() as connection:
+            rows = connection.execute(query).mappings().all()
+            cancelling = self._cancelling(connection) if rows else set()
+            found = [self._read(connection, row, row["id"] in cancelling) for row in rows]
+        # Sorted here: asked for the order, SQLite reads all transactions of the key in it, final ones too.
+        found.sort(key=lambda transaction: (transaction.nonce, transaction.id))
+        self._known = {transaction.id: transaction for transaction in found}
+        return found
+
+    def remember(self, transactions: Iterable[SentTransaction]) -> None:
+        """Transactions as they were stored a moment ago, which need not be read again."""
+        self._known |= {transaction.id: transaction for transaction in transactions}
+
+    def _cancelling(self, connection: Connection) -> set[int]:
+        """The transactions with a record that the operator cancelled meanwhile."""
+        query = (
+            select(outbox_attempts.c.transaction_id)
+            .join(outbox_records, outbox_records.c.id == outbox_attempts.c.record_id)
+            .where(
+                outbox_records.c.signer == self._signer,
+                outbox_records.c.state.in_(UNMINED),
+                outbox_records.c.cancelling,
+            )
+        )
+        return set(connection.execute(query).scalars())
+
+    def _read(self, connection: Connection, row: RowMapping, cancelling: bool) -> SentTransaction:
+        known = self._known.get(row["id"])
+        if known is None or known.hash != row["hash"] or cancelling:
+            return read_transaction(connection, row["id"])
+        if known.state == row["state"] and known.block_hash == row["block_hash"]:
+            return known
+        return replace(known, **{**row, "state": OutboxState(row["state"])})
 
 
 class OutboxWriter:
@@ -100,7 +351,7 @@ class OutboxWriter:
         """
         with self._transaction() as connection:
             nonces = outbox_relay_nonces if self._relayed else outbox_nonces
-            first, is_new = next_nonce(connection, nonces, self._signer, chain_nonce)
+            first, is_new = _choose_nonce(connection, nonces, self._signer, chain_nonce)
             if [one.nonce for one in signed] != list(range(first, first + len(signed))):
                 return None
             set_nonce(connection, nonces, self._signer, first + len(signed), is_new=is_new)
@@ -163,7 +414,7 @@ class OutboxWriter:
         """The nonce that `allocate` would reserve now."""
         with self._store.reading() as connection:
             nonces = outbox_relay_nonces if self._relayed else outbox_nonces
-            return next_nonce(connection, nonces, self._signer, chain_nonce)[0]
+            return _choose_nonce(connection, nonces, self._signer, chain_nonce)[0]
 
     def fill(self, nonce: int, gas_limit: int) -> SentTransaction:
         """Reserve a nonce below those in use for a zero-value transfer to the signer, which closes the gap."""
@@ -343,6 +594,285 @@ def _insert(
 
 
 def _take_nonce(connection: Connection, nonces: Table, signer: bytes, chain_nonce: int) -> int:
-    nonce, is_new = next_nonce(connection, nonces, signer, chain_nonce)
+    nonce, is_new = _choose_nonce(connection, nonces, signer, chain_nonce)
     set_nonce(connection, nonces, signer, nonce + 1, is_new=is_new)
     return nonce
+
+
+# Transactions that were final, in blocks that the chain lost: it was set back by its validators, or restored.
+#
+# Their records are sent again as they were, with the same nonces, and where possible the same bytes: should a block
+# have them after all, they are found there, and nothing is made twice. All functions work in the caller's transaction.
+
+_GONE = {"block_number": None, "block_hash": None, "gas_used": None}
+
+
+@dataclass(frozen=True, slots=True)
+class FinalTransaction:
+    """A final transaction, and the block that it was in."""
+
+    id: int
+    nonce: int
+    block_number: int
+    block_hash: bytes
+
+
+def final_transactions(connection: Connection, signer: bytes, below: int | None, most: int) -> list[FinalTransaction]:
+    """The final transactions of a signer with the highest nonces; only those `below` a nonce, if it is not None."""
+    columns = outbox_transactions.c
+    query = select(columns.id, columns.nonce, columns.block_number, columns.block_hash)
+    query = query.where(*_sent_by(signer), columns.state == OutboxState.FINAL, columns.block_hash.is_not(None))
+    if below is not None:
+        query = query.where(columns.nonce < below)
+    return [FinalTransaction(*row) for row in connection.execute(query.order_by(columns.nonce.desc()).limit(most))]
+
+
+def reopen(connection: Connection, transaction_id: int) -> int:
+    """Have a final transaction sent again. Returns the number of its records. Raises SubmitError if it is not final any
+    more."""
+    ids = record_ids(connection, transaction_id)
+    if not ids:  # taken in from the ledger, in another form than the submitter's: nobody here can make its records
+        set_transaction(connection, transaction_id, OutboxState.FINAL, OutboxState.FAILED, _GONE)
+        return 0
+    query = select(outbox_transactions.c.raw).where(outbox_transactions.c.id == transaction_id)
+    # One that was taken in from the ledger has no bytes here: the same call is signed again.
+    has_bytes = connection.execute(query).scalar_one() is not None
+    after, gone = (OutboxState.SENT, _GONE) if has_bytes else (OutboxState.NONCED, {**_GONE, "hash": None})
+    set_transaction(connection, transaction_id, OutboxState.FINAL, after, gone)
+    set_records(connection, ids, OutboxState.FINAL, after, {"sequence": None})
+    return len(ids)
+
+
+def forget_unused(connection: Connection, signer: bytes, first: int) -> None:
+    """Forget the closed transactions that made no records, from nonce `first` on, which is unused now: what fills these
+    nonces is signed anew."""
+    closed = (OutboxState.REPLACED, OutboxState.FAILED)
+    those = select(outbox_transactions.c.id).where(
+        *_sent_by(signer), outbox_transactions.c.state.in_(closed), outbox_transactions.c.nonce >= first
+    )
+    ids = list(connection.execute(those).scalars())
+    for table in (outbox_attempts, outbox_replaced):
+        connection.execute(delete(table).where(table.c.transaction_id.in_(ids)))
+    connection.execute(delete(outbox_transactions).where(outbox_transactions.c.id.in_(ids)))
+
+
+def _sent_by(signer: bytes) -> tuple[ColumnElement[bool], ...]:
+    return outbox_transactions.c.signer == signer, outbox_transactions.c.relayed.is_(False)
+
+
+# Own records on the ledger that an outbox does not know, since it was restored from an older backup.
+#
+# Their transactions are stored with those of the outbox, as final. A waiting record that one of them made is final; the
+# others get a row under a key of their own (`ADOPTED`), until the request that made them is repeated. All functions
+# work in the caller's transaction.
+
+ADOPTED = "ledger:"
+"""How the idempotency key of a record begins that was found on the ledger."""
+# FAILED, too: after the backup was made, somebody may have had the record queued again.
+_WAITING = (OutboxState.QUEUED, OutboxState.PAUSED, OutboxState.BLOCKED, OutboxState.FAILED)
+_OPEN = (OutboxState.NONCED, OutboxState.SIGNED, OutboxState.SENT, OutboxState.MINED)
+_CLEAR = {"error_name": None, "error": None, "error_values": None, "cancelling": False}
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptedRecord:
+    """A record that a transaction made."""
+
+    contract: str
+    kind: str
+    payload: bytes
+    sequence: int
+    key: str | None = None
+    """Its idempotency key, if it follows from the payload; otherwise it gets one of its own (`ADOPTED`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptedTransaction:
+    """A transaction of the key that the outbox does not know."""
+
+    signer: bytes
+    nonce: int
+    recipient: bytes
+    data: bytes
+    gas_limit: int
+    """For sending it again, should the chain lose its block."""
+    hash: bytes
+    block_number: int
+    block_hash: bytes
+    records: Sequence[AdoptedRecord]
+    """In call order."""
+
+
+@dataclass(slots=True)
+class Adoption:
+    """What was found on the ledger, and is known now."""
+
+    transactions: int = 0
+    waiting: int = 0
+    """Records that were waiting, or failed, and are final."""
+    unknown: int = 0
+    """Records of which this database knew nothing; their names and claims are missing from the private book."""
+
+
+def find_unknown_records(connection: Connection, signer: bytes, *, relay: bool = False) -> list[RecordRow]:
+    """The indexed records of a key whose transaction the outbox does not know, newest first. A `relay` sends the
+    records of others: those of all keys are searched, from the last final transaction of the signer on."""
+    records = TABLES[RecordRow]
+    made = records.c.block_number >= _last_final(connection, signer) if relay else records.c.key == signer
+    known = (
+        exists().where(outbox_transactions.c.hash == records.c.transaction_hash),
+        exists().where(outbox_replaced.c.hash == records.c.transaction_hash),
+        # Sent by a relay, in a transaction of its own.
+        exists().where(
+            outbox_records.c.signer == signer,
+            outbox_records.c.contract == records.c.contract,
+            outbox_records.c.sequence == records.c.sequence,
+        ),
+    )
+    query = select(records).where(made, *(~one for one in known))
+    newest = query.order_by(records.c.block_number.desc(), records.c.log_index.desc())
+    return [RecordRow(*row) for row in connection.execute(newest)]
+
+
+def _last_final(connection: Connection, signer: bytes) -> int:
+    """The last block in which the outbox has a final transaction of the signer; -1 if there is none."""
+    query = select(func.max(outbox_transactions.c.block_number)).where(
+        outbox_transactions.c.signer == signer,
+        outbox_transactions.c.relayed.is_(False),
+        outbox_transactions.c.state == OutboxState.FINAL,
+    )
+    found = connection.execute(query).scalar_one()
+    return -1 if found is None else int(found)
+
+
+def indexed_block(connection: Connection) -> int:
+    """The last indexed block; -1 if there is none."""
+    found = connection.execute(select(TABLES[CursorRow].c.block_number)).scalar_one_or_none()
+    return -1 if found is None else int(found)
+
+
+def has_records(connection: Connection) -> bool:
+    """Whether the outbox was ever used."""
+    return connection.execute(select(func.count()).select_from(outbox_records)).scalar_one() > 0
+
+
+def has_adopted(connection: Connection) -> bool:
+    """Whether it has records that were found on the ledger, and that no request claimed yet."""
+    query = select(outbox_records.c.id).where(outbox_records.c.idempotency_key.startswith(ADOPTED)).limit(1)
+    return connection.execute(query).first() is not None
+
+
+def next_nonce(connection: Connection, signer: bytes) -> int | None:
+    """The nonce that the outbox would allocate next; None if it has allocated none."""
+    query = select(outbox_nonces.c.next_nonce).where(outbox_nonces.c.signer == signer)
+    return connection.execute(query).scalar_one_or_none()
+
+
+def raise_nonce(connection: Connection, signer: bytes, nonce: int) -> None:
+    """Have the outbox allocate `nonce` next, unless it is further already."""
+    known = next_nonce(connection, signer)
+    if known is None:
+        connection.execute(outbox_nonces.insert().values(signer=signer, next_nonce=nonce))
+    elif known < nonce:
+        connection.execute(update(outbox_nonces).where(outbox_nonces.c.signer == signer).values(next_nonce=nonce))
+
+
+def release_lost(connection: Connection, transaction_id: int) -> None:
+    """Queue the records of a transaction again whose nonce was used without making them."""
+    query = select(outbox_transactions.c.state).where(outbox_transactions.c.id == transaction_id)
+    state = OutboxState(connection.execute(query).scalar_one())
+    if state in _OPEN:  # otherwise somebody settled it meanwhile
+        values = {"error": "its nonce was used without making its records"}
+        release_records(connection, transaction_id, state, OutboxState.FAILED, values)
+
+
+def adopt_transaction(connection: Connection, found: AdoptedTransaction, adoption: Adoption) -> None:
+    """Store a transaction and its records as final, and count them; nothing if it was stored meanwhile."""
+    if _is_known(connection, found.hash):
+        return
+    row = {
+        "signer": found.signer,
+        "nonce": found.nonce,
+        "recipient": found.recipient,
+        "data": found.data,
+        "gas_limit": found.gas_limit,
+        "hash": found.hash,
+        "state": OutboxState.FINAL,
+        "block_number": found.block_number,
+        "block_hash": found.block_hash,
+        "changed_at_s": time.time(),
+    }
+    transaction_id = new_id(connection.execute(outbox_transactions.insert().values(row)))
+    adoption.transactions += 1
+    for position, record in enumerate(found.records):
+        record_id = _settle_waiting(connection, found.signer, record)
+        if record_id is None:
+            record_id = _insert_adopted(connection, found.signer, record)
+            adoption.unknown += 1
+        else:
+            adoption.waiting += 1
+        attempt = {"transaction_id": transaction_id, "position": position, "record_id": record_id}
+        connection.execute(outbox_attempts.insert().values(attempt))
+    # In the same transaction: a nonce that is known to be used must not be given to another transaction.
+    raise_nonce(connection, found.signer, found.nonce + 1)
+
+
+def claim_adopted(
+    connection: Connection, signer: bytes, contract: str, payload: bytes, key: str, since_s: float | None = None
+) -> int | None:
+    """Give a record that was found on the ledger the idempotency key of the request that made it. Returns its id; None
+    if there is no such record.
+
+    Other requests may have the same payload. Each takes one record, the oldest first, of those that were adopted after
+    `since_s` (seconds since 1970); None if no other request can have it.
+    """
+    digest = payload_digest(contract, signer, payload)
+    query = select(outbox_records.c.id).where(
+        outbox_records.c.idempotency_key.startswith(ADOPTED), outbox_records.c.payload_digest == digest
+    )
+    if since_s is not None:
+        query = query.where(outbox_records.c.queued_at_s >= since_s)
+    found = connection.execute(query.order_by(outbox_records.c.id)).scalars().first()
+    if found is not None:
+        connection.execute(update(outbox_records).where(outbox_records.c.id == found).values(idempotency_key=key))
+    return found
+
+
+def _is_known(connection: Connection, transaction_hash: bytes) -> bool:
+    query = select(outbox_transactions.c.id).where(outbox_transactions.c.hash == transaction_hash)
+    return connection.execute(query).first() is not None
+
+
+def _settle_waiting(connection: Connection, signer: bytes, record: AdoptedRecord) -> int | None:
+    """Mark the oldest waiting record with this payload as final. Returns its id; None if there is none."""
+    digest = payload_digest(record.contract, signer, record.payload)
+    query = (
+        select(outbox_records.c.id, outbox_records.c.idempotency_key, outbox_records.c.state)
+        .where(outbox_records.c.payload_digest == digest, outbox_records.c.state.in_(_WAITING))
+        .order_by(outbox_records.c.id)
+        .limit(1)
+    )
+    found = connection.execute(query).first()
+    if found is None:
+        return None
+    values = {**_CLEAR, "sequence": record.sequence}
+    set_records(connection, [found.id], OutboxState(found.state), OutboxState.FINAL, values)
+    free_dependants(connection, found.idempotency_key)
+    return int(found.id)
+
+
+def _insert_adopted(connection: Connection, signer: bytes, record: AdoptedRecord) -> int:
+    now = time.time()
+    row = {
+        "idempotency_key": record.key or f"{ADOPTED}{record.contract}:{record.sequence}",
+        "signer": signer,
+        "contract": record.contract,
+        "kind": record.kind,
+        "payload": record.payload,
+        "payload_digest": payload_digest(record.contract, signer, record.payload),
+        "state": OutboxState.FINAL,
+        "sequence": record.sequence,
+        "queued_at_s": now,
+        "changed_at_s": now,
+    }
+    return new_id(connection.execute(outbox_records.insert().values(row)))

@@ -1,10 +1,8 @@
 """Submits records from the outbox, through a node of this company or a relay."""
 
-from millmark.ledger.submit.funds import Funds, look_at_funds
 from millmark.ledger.submit.relay import Outcome, Relay, RelaySubmitter, Terms, read_sequences
-from millmark.ledger.submit.setback import reopen_records
-from millmark.ledger.submit.standing import adopt_records, forward_key, verify_outbox
-from millmark.ledger.submit.submitter import Submitter, build_entry
+from millmark.ledger.submit.standing import adopt_records, forward_key, reopen_records, verify_outbox
+from millmark.ledger.submit.submitter import Funds, Submitter, build_entry, look_at_funds
 
 __all__ = [
     "Funds",

@@ -41,9 +41,8 @@ from millmark.ledger.keys import Signer
 from millmark.ledger.records import RECORD_TYPES, Contract, Record
 from millmark.ledger.store import Store
 from millmark.ledger.store.outbox import Entry, Outbox, OutboxState, OutboxWriter, QueuedRecord, SentTransaction
-from millmark.ledger.submit.batches import Batch, Batches
-from millmark.ledger.submit.lease import Lease
-from millmark.ledger.submit.lookout import AtOnce, describe_chain
+from millmark.ledger.submit.batches import AtOnce, Batch, Batches, describe_chain
+from millmark.ledger.submit.submitter import Lease
 
 __all__ = ["Outcome", "Relay", "RelaySubmitter", "Terms", "read_sequences"]
 

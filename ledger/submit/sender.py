@@ -7,12 +7,13 @@ same nonce.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from millmark.ledger.chain import (
     Chain,
     Fees,
+    Head,
     Reception,
     Sight,
     SignedTransaction,
@@ -23,15 +24,95 @@ from millmark.ledger.chain import (
     raised_fees,
     sign_transaction,
 )
-from millmark.ledger.errors import ChainError, ChainUnreachableError, SubmitError
+from millmark.ledger.errors import ChainError, ChainUnreachableError, NodeBehindError, SubmitError
 from millmark.ledger.keys import Signer
-from millmark.ledger.store.outbox import OutboxState, OutboxWriter, SentTransaction, Version
-from millmark.ledger.submit.batches import Batch, Batches
-from millmark.ledger.submit.calls import recipient_of
-from millmark.ledger.submit.reports import Report
-from millmark.ledger.submit.window import Window
+from millmark.ledger.store.outbox import Outbox, OutboxState, OutboxWriter, SentTransaction, Version
+from millmark.ledger.submit.batches import Batch, Batches, recipient_of
 
-__all__ = ["NOOP_GAS", "Patience", "Sender", "versions_of"]
+__all__ = ["MAX_PENDING", "NOOP_GAS", "Gaps", "Patience", "Report", "Sender", "Window", "ignore", "versions_of"]
+
+
+# What a submitter tells of its transactions.
+
+Report = Callable[[str, SentTransaction, str | None], None]
+"""Called with the event `sent`, `mined`, `final`, `reorganised` or `returned` (its records are queued again), and with
+the reason for `returned`."""
+
+
+def ignore(_: str, __: SentTransaction, ___: str | None) -> None:
+    """Do nothing: the default callback for reports."""
+
+
+# How many transactions of a key may be pending, and how many records may be in one.
+#
+# A block takes as many transactions as its gas suffices for. With two blocks' worth pending, the next block is full
+# however long it takes, and however long blocks take to be final: what is in a block does not count. But engines' pools
+# keep only so many transactions of one sender, and say so or drop the others.
+
+MAX_PENDING = 64
+"""Geth keeps as many of a sender as long as its pool has room, Besu 200 beyond the next nonce."""
+_MIN_PENDING = 16
+"""Geth keeps these of each sender even if its pool is full."""
+_BLOCKS = 2
+_BATCH = 50
+_MAX_BATCH = 250
+_BLOCK_SHARE = 4
+"""A transaction needs at most this share of a block's gas: a larger one has to wait until a block has room for it."""
+
+
+class Window:
+    """The numbers for one key, adapted to the chain's blocks and to what its node takes.
+
+    `most` is the largest number of pending transactions; `batch_size` that of records in a transaction, or None to have
+    it adapted.
+    """
+
+    def __init__(self, most: int = MAX_PENDING, batch_size: int | None = None) -> None:
+        self._most = most
+        self._fixed_size = batch_size
+        self._allowed = most
+        self._seen = -1
+        self._full_at = -1
+        self._gas = 0
+        """Gas limit of the latest transaction."""
+        self._gas_of_record = 0
+
+    def note_started(self, gas_limit: int, records: int) -> None:
+        """A transaction was signed."""
+        self._gas, self._gas_of_record = gas_limit, max(gas_limit // records, 1)
+
+    def note_full(self, head: Head, pending: int) -> None:
+        """The node refused a transaction for want of room, when so many were pending."""
+        if self._full_at != head.number:
+            self._allowed = max(min(self._allowed, pending) // 2, 1)
+        self._full_at = head.number
+
+    def is_full(self, head: Head) -> bool:
+        """Whether the node had no room since this block."""
+        return self._full_at == head.number
+
+    def room(self, head: Head, pending: int) -> int:
+        """How many transactions may be started now."""
+        if head.number > self._seen:
+            # One more with each block, so that a pool that was full for a moment is used again.
+            self._allowed = min(self._allowed + (not self.is_full(head)), self._most)
+            self._seen = head.number
+        if self.is_full(head):
+            return 0
+        wanted = -(-_BLOCKS * head.gas_limit // self._gas) if self._gas else _MIN_PENDING
+        return max(min(max(wanted, _MIN_PENDING), self._allowed) - pending, 0)
+
+    def batch_size(self, head: Head) -> int:
+        """How many records may be in a transaction: more than usual where the pending ones would not fill two blocks,
+        less where one would not fit into a block."""
+        if self._fixed_size is not None:
+            return self._fixed_size
+        if not self._gas_of_record:
+            return _BATCH
+        filling = _BLOCKS * head.gas_limit // (self._allowed * self._gas_of_record)
+        fitting = head.gas_limit // (_BLOCK_SHARE * self._gas_of_record)
+        return max(min(max(_BATCH, filling), fitting, _MAX_BATCH), 1)
+
 
 NOOP_GAS = 21_000
 """Gas of a transfer (yellow paper, appendix G)."""
@@ -293,3 +374,70 @@ def _raw(transaction: SentTransaction) -> bytes:
     if transaction.raw is None:
         raise SubmitError(f"transaction {transaction.id} was never signed", hint="report this")
     return transaction.raw
+
+
+# Fills gaps of one key: unused nonces below some that are in use. No transaction above a gap can be mined.
+
+_MAX = 100
+"""Maximum number of nonces filled in one step."""
+
+
+class Gaps:
+    """Fills the gaps of one key by transfers of zero wei.
+
+    The outbox itself leaves no gaps. They appear when its database is changed, or restored from a backup. A gap is
+    filled once it has existed for `patience_s`: a node that lags behind shows one briefly. Below a nonce that the
+    outbox knows to be used in a final block there is no gap, whatever the node counts: it is behind, or of another
+    chain.
+    """
+
+    def __init__(self, chain: Chain, outbox: Outbox, signer: bytes, patience_s: float) -> None:
+        self._chain = chain
+        self._outbox = outbox
+        self._signer = signer
+        self._patience_s = patience_s
+        self._since: float | None = None
+        self._behind_since: float | None = None
+        self.trouble: NodeBehindError | None = None
+        """That the node has counted too few nonces for some time; None if it has not."""
+
+    def fill(self, writer: OutboxWriter, open_transactions: Sequence[SentTransaction], count: int) -> bool:
+        """Fill the gaps below the highest nonce of `open_transactions`, if they have existed long enough. `count`:
+        number of nonces that the chain has counted.
+
+        Returns whether it did.
+        """
+        missing = self._missing(open_transactions, count)
+        now = time.monotonic()
+        # The clock starts when a gap is first seen, and starts again if it disappears in between.
+        self._since = None if not missing else now if self._since is None else self._since
+        if self._since is None or now - self._since < self._patience_s:
+            return False
+        self._since = None
+        self._chain.verify_state()
+        for nonce in missing:
+            writer.fill(nonce, NOOP_GAS)
+        return True
+
+    def _missing(self, open_transactions: Sequence[SentTransaction], first: int) -> list[int]:
+        self.trouble = None
+        held = {transaction.nonce for transaction in open_transactions}
+        if not held:
+            return []
+        closed = self._outbox.closed_nonce(self._signer)
+        if closed is not None and first <= closed:
+            self._note_behind(first, closed)
+            return []
+        self._behind_since = None
+        return [nonce for nonce in range(first, max(held)) if nonce not in held][:_MAX]
+
+    def _note_behind(self, count: int, closed: int) -> None:
+        now = time.monotonic()
+        self._behind_since = now if self._behind_since is None else self._behind_since
+        if now - self._behind_since >= self._patience_s:
+            self.trouble = NodeBehindError(
+                f"the node counts {count} transactions of 0x{self._signer.hex()}, but nonce {closed} is used in a "
+                "final block: the node is behind, or its chain lost final blocks",
+                hint="check that the node is in sync and has peers; nothing is sent in place of what it lacks. If the "
+                f"chain was set back: `millmark rebuild`, then `millmark outbox reopen 0x{self._signer.hex()}`",
+            )

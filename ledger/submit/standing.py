@@ -20,27 +20,102 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from millmark.ledger.chain import BlockTransaction, Chain, Receipt, read_calls, read_execute
-from millmark.ledger.errors import ChainUnreachableError, LedgerSetBackError, OutboxOlderError, RecordError
+from millmark.ledger.errors import (
+    ChainUnreachableError,
+    LedgerSetBackError,
+    NodeBehindError,
+    OutboxOlderError,
+    RecordError,
+)
 from millmark.ledger.records import Contract
 from millmark.ledger.store import Store
 from millmark.ledger.store.outbox import FORWARDER, Outbox, SentTransaction
-from millmark.ledger.store.outbox_adoption import (
+from millmark.ledger.store.outbox_writer import (
     AdoptedRecord,
     AdoptedTransaction,
     Adoption,
+    FinalTransaction,
     adopt_transaction,
+    final_transactions,
     find_unknown_records,
+    forget_unused,
     has_records,
     indexed_block,
     next_nonce,
     raise_nonce,
     release_lost,
+    reopen,
 )
 from millmark.ledger.store.rows import RecordRow
-from millmark.ledger.submit.setback import is_set_back
-from millmark.ledger.submit.spender import find_spender, version_of
+from millmark.ledger.submit.tracker import find_spender, version_of
 
-__all__ = ["Standing", "adopt_records", "compare_outbox", "forward_key", "verify_outbox"]
+__all__ = [
+    "Standing",
+    "adopt_records",
+    "compare_outbox",
+    "forward_key",
+    "is_set_back",
+    "reopen_records",
+    "verify_outbox",
+]
+
+
+# Records of the outbox that were final, in blocks that the chain lost.
+#
+# A chain whose validators set it back, or restored it from a backup, lacks blocks that were final. Whether it will have
+# them again, nobody but its operators knows. So nothing goes out again by itself: recording stops, and says how to go
+# on.
+
+_PAGE = 200
+
+
+def is_set_back(chain: Chain, store: Store, signer: bytes) -> bool:
+    """Whether the block of the key's last final transaction is not on the chain. A node that is behind proves nothing:
+    it must have another block of that number. Raises ChainError, WrongChainError if it serves another network."""
+    with store.reading() as connection:
+        found = final_transactions(connection, signer, None, 1)
+    header = chain.node.find_header(found[0].block_number) if found else None
+    if header is None or header.hash == found[0].block_hash:
+        return False
+    chain.verify_served()
+    return True
+
+
+def reopen_records(chain: Chain, store: Store, signer: bytes) -> int:
+    """Have the records sent again that were final in blocks which the chain lost. Returns their number. Idempotent.
+
+    Raises ChainError, also NodeBehindError as long as the chain is shorter than it was: the node may be behind.
+    """
+    chain.verify_served()
+    lost = list(_find_set_back(chain, store, signer))
+    used = chain.node.transaction_count(signer)
+    # In one transaction: a crash leaves the outbox as it was.
+    with store.transaction() as connection:
+        records = sum(reopen(connection, one.id) for one in lost)
+        if lost:
+            forget_unused(connection, signer, used)
+    return records
+
+
+def _find_set_back(chain: Chain, store: Store, signer: bytes) -> Iterator[FinalTransaction]:
+    """The key's final transactions whose blocks are not on the chain, newest first."""
+    below: int | None = None
+    while True:
+        with store.reading() as connection:
+            page = final_transactions(connection, signer, below, _PAGE)
+        for one in page:
+            header = chain.node.find_header(one.block_number)
+            if header is None:
+                raise NodeBehindError(
+                    f"the node has no block {one.block_number}, in which 0x{signer.hex()} used nonce {one.nonce}",
+                    hint="wait until its chain is as long as it was; nothing was changed",
+                )
+            if header.hash == one.block_hash:
+                return  # a key's nonces ascend with the blocks, so all earlier ones are there
+            yield one
+        if not page:
+            return
+        below = page[-1].nonce
 
 
 _SPARE = 2

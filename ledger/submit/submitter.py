@@ -7,26 +7,94 @@ continues from there.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 
-from millmark.ledger.chain import Chain, Sight, call_data
+from millmark.ledger.chain import Chain, EngineProfile, Fees, Node, Sight, call_data, first_fees
 from millmark.ledger.errors import ChainUnreachableError, LeaseHeldError, SubmitError
 from millmark.ledger.keys import Signer
 from millmark.ledger.records import Record
-from millmark.ledger.store.outbox import OPEN, UNMINED, Entry, Outbox, OutboxState, OutboxWriter, SentTransaction
-from millmark.ledger.submit.batches import Batches
-from millmark.ledger.submit.calls import ChainCalls
-from millmark.ledger.submit.gaps import Gaps
-from millmark.ledger.submit.lease import Lease
-from millmark.ledger.submit.lookout import Lookout
-from millmark.ledger.submit.reports import Report, ignore
-from millmark.ledger.submit.sender import Patience, Sender
+from millmark.ledger.store import Store
+from millmark.ledger.store.outbox import (
+    OPEN,
+    UNMINED,
+    Entry,
+    LeaseRow,
+    Outbox,
+    OutboxState,
+    OutboxWriter,
+    SentTransaction,
+    Spending,
+    find_spending,
+)
+from millmark.ledger.store.process_identity import describe_process, is_gone
+from millmark.ledger.submit.batches import Batches, ChainCalls, Lookout
+from millmark.ledger.submit.sender import MAX_PENDING, Gaps, Patience, Report, Sender, Window, ignore
 from millmark.ledger.submit.tracker import Tracker
-from millmark.ledger.submit.window import MAX_PENDING, Window
 
-__all__ = ["Submitter", "build_entry"]
+__all__ = ["GAS_PER_RECORD", "Funds", "Lease", "Submitter", "build_entry", "look_at_funds"]
+
+
+# Ensures one submitter per key: a lease in the database, with a fencing number that increases with each holder.
+#
+# The holder renews the lease while it runs. Another submitter takes over when the holder's process is gone, or after
+# seeing no renewal for `lease_s` on its own monotonic clock, so that no jump of a wall clock results in two holders. If
+# the old holder was merely suspended, its next write is refused because of its outdated fencing number. All that it
+# could still send are stored bytes, which may safely be sent twice.
+
+_LEASE_S = 15.0
+"""Longer than the timeout of a request to a node, so that a submitter that waits for an answer keeps its lease."""
+_RENEWALS = 3
+"""Renewals within the duration of a lease."""
+
+
+class Lease:
+    """One submitter's lease on a key."""
+
+    def __init__(self, outbox: Outbox, signer: bytes, lease_s: float = _LEASE_S) -> None:
+        self._outbox = outbox
+        self._signer = signer
+        self._lease_s = lease_s
+        self._holder = describe_process(os.getpid())
+        self._writer: OutboxWriter | None = None
+        self._renewed_at = 0.0
+        self._seen: LeaseRow | None = None
+        """Another holder's lease, unchanged since `_seen_at`."""
+        self._seen_at = 0.0
+
+    def hold(self) -> OutboxWriter:
+        """Take or renew the lease if necessary, and return the writer that it fences.
+
+        Raises LeaseHeldError while another submitter holds it.
+        """
+        if self._writer is not None and time.monotonic() - self._renewed_at < self._lease_s / _RENEWALS:
+            return self._writer
+        row = self._outbox.lease(self._signer)
+        if row is not None and self._writer is not None and row.fence == self._writer.fence:
+            fence = row.fence  # still ours: renewed under the same number
+        elif row is None or self._is_free(row):
+            fence = 1 if row is None else row.fence + 1
+        else:
+            raise LeaseHeldError(row.holder)
+        self._writer = self._outbox.take_lease(self._signer, row, self._holder, fence)
+        self._renewed_at = time.monotonic()
+        return self._writer
+
+    def drop(self) -> None:
+        """Forget the lease after losing it to another submitter; the next `hold` has to take it again."""
+        self._writer = None
+
+    def _is_free(self, row: LeaseRow) -> bool:
+        if row.holder == self._holder or is_gone(row.holder):
+            # Two submitters in one process take turns. If a process is wrongly believed to be gone, fencing stops it.
+            return True
+        if self._seen != row:
+            self._seen, self._seen_at = row, time.monotonic()
+        return time.monotonic() - self._seen_at >= self._lease_s
+
 
 _PAUSES_S = (0.002, 0.005, 0.01, 0.02, 0.05)
 """Between steps that wait: at first short, since engines that mine at once do so in a few milliseconds."""
@@ -240,3 +308,76 @@ def _pauses() -> Iterator[float]:
 def build_entry(key: str, record: Record, depends_on: str | None = None) -> Entry:
     """Return the outbox entry of a record, with `key` as its idempotency key."""
     return Entry(key, record.contract.value, type(record).__name__, call_data(record), depends_on)
+
+
+# How long the balance of a key lasts, on networks where gas costs something.
+
+GAS_PER_RECORD = 150_000
+"""Gas of a record before a key has made any: more than most kinds take in a batch of 50 (GAS.md)."""
+LOW_RECORDS = 1000
+LOW_DAYS = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Funds:
+    """What a key has, and how fast it spends it."""
+
+    key: bytes
+    balance_wei: int
+    fees: Fees
+    spending: Spending
+
+    @property
+    def is_free(self) -> bool:
+        """Whether the network takes no fees, so that no balance is needed."""
+        return self.fees.max_fee_wei == 0
+
+    @property
+    def records_left(self) -> int | None:
+        """Number of records that the balance pays for at the highest price offered now; None if they are free."""
+        gas = self.spending.gas_per_record or GAS_PER_RECORD
+        return None if self.is_free else self.balance_wei // (gas * self.fees.max_fee_wei)
+
+    @property
+    def days_left(self) -> int | None:
+        """Days until then, at the present rate of records; None if they are free, or none were made."""
+        rate, left = self.spending.records_per_day, self.records_left
+        return None if left is None or rate == 0 else left // rate
+
+    @property
+    def is_low(self) -> bool:
+        """Whether the balance should be topped up now."""
+        left, days = self.records_left, self.days_left
+        return left is not None and (left < LOW_RECORDS or (days is not None and days < LOW_DAYS))
+
+    def missing_wei(self, records: int) -> int:
+        """What the balance lacks for this number of records; 0 if it is enough, or they are free."""
+        gas = self.spending.gas_per_record or GAS_PER_RECORD
+        return max(records * gas * self.fees.max_fee_wei - self.balance_wei, 0)
+
+    def describe(self) -> str:
+        """The balance in words, without the key."""
+        if self.is_free:
+            return "the network takes no fees: no balance is needed"
+        days = "" if self.days_left is None else f", {self.days_left} days at its present rate"
+        return f"{self.balance_wei} wei, enough for {self.records_left} records{days}"
+
+    def to_json(self) -> dict[str, object]:
+        return {
+            "key": "0x" + self.key.hex(),
+            "balance_wei": self.balance_wei,
+            "fee_per_gas_wei": self.fees.max_fee_wei,
+            "records_left": self.records_left,
+            "days_left": self.days_left,
+            "is_low": self.is_low,
+        }
+
+
+def look_at_funds(node: Node, profile: EngineProfile, store: Store, keys: Sequence[bytes], now_s: float) -> list[Funds]:
+    """Ask the node for the balances of keys. `now_s` is Unix time. Raises ChainError, StoreError."""
+    fees = first_fees(node, profile)
+    with store.reading() as connection:
+        spent = [find_spending(connection, key, now_s) for key in keys]
+    # One after another, outside the database's transaction: a node that hangs must not hold it open.
+    balances = [node.balance_wei(key) for key in keys]
+    return [Funds(key, wei, fees, each) for key, wei, each in zip(keys, balances, spent, strict=True)]

@@ -3,20 +3,116 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from millmark.ledger.chain import Chain, Receipt, Sight
+from millmark.ledger.chain import BlockTransaction, Chain, Node, Receipt, Sight
 from millmark.ledger.errors import ChainError, ChainUnreachableError
-from millmark.ledger.store.outbox import FoundTransaction, OutboxState, OutboxWriter, SentTransaction
-from millmark.ledger.submit.batches import Batches
-from millmark.ledger.submit.burial import find_buried
-from millmark.ledger.submit.calls import read_sequences
-from millmark.ledger.submit.reports import Report
-from millmark.ledger.submit.sender import Sender, versions_of
-from millmark.ledger.submit.spender import find_spender, version_of
+from millmark.ledger.events import Header
+from millmark.ledger.store.outbox import FoundTransaction, OutboxState, OutboxWriter, SentTransaction, Version
+from millmark.ledger.submit.batches import Batches, read_sequences
+from millmark.ledger.submit.sender import Report, Sender, versions_of
 
-__all__ = ["Tracker"]
+__all__ = ["Spender", "Tracker", "find_buried", "find_spender", "version_of"]
+
+
+# Whether a block is final on the chain that the node shows, and not just by the number of its latest block.
+#
+# Behind one address there may be several nodes, one of which is cut off and on a fork. Then a receipt may be of a block
+# on the fork, and the latest block of another node, so far above it that the fork's block seems to be final.
+
+
+def find_buried(chain: Chain, blocks: Collection[tuple[int, bytes]], sight: Sight) -> set[bytes]:
+    """The hashes of those blocks, given by number and hash, that are final by `sight`, and have on top of them as many
+    others as that takes, each naming the one below by its hash.
+
+    All in one question. A header that the node fails to show makes none of the blocks below it final.
+    """
+    depth = sight.head.number - sight.final
+    candidates = {(number, block_hash) for number, block_hash in blocks if number <= sight.final}
+    if depth == 0 or not candidates:
+        return {block_hash for _, block_hash in candidates}
+    numbers = sorted({above for number, _ in candidates for above in range(number + 1, number + depth + 1)})
+    headers = dict(zip(numbers, chain.node.find_headers(numbers), strict=True))
+    return {block_hash for number, block_hash in candidates if _is_buried(number, block_hash, depth, headers)}
+
+
+def _is_buried(number: int, block_hash: bytes, depth: int, headers: Mapping[int, Header | ChainError | None]) -> bool:
+    below = block_hash
+    for above in range(number + 1, number + depth + 1):
+        header = headers[above]
+        if not isinstance(header, Header) or header.parent_hash != below:
+            return False
+        below = header.hash
+    return True
+
+
+# Finds the transaction that used a nonce, in a block whose transactions and receipts have the header's roots.
+#
+# That a node shows no receipt proves nothing: it may be behind the one that counted the nonce. So a record must not go
+# out under another nonce before the transaction that used the first one is known.
+
+
+@dataclass(frozen=True, slots=True)
+class Spender:
+    """The transaction that used a nonce, and its receipt."""
+
+    transaction: BlockTransaction
+    receipt: Receipt
+
+
+def find_spender(node: Node, key: bytes, nonce: int, last: int) -> Spender | None:
+    """Return the transaction of `key` with this nonce in a block up to `last`; None if the node shows none.
+
+    Raises ChainError, also if the node no longer has the state of the blocks in question.
+    """
+    number = _find_block(node, key, nonce, last)
+    if number is None:
+        return None
+    header, transactions = node.transactions(number)
+    for place, transaction in enumerate(transactions):
+        if transaction.nonce == nonce and transaction.sender == key:
+            receipts = node.receipts(header)
+            if len(receipts) != len(transactions) or receipts[place].transaction_hash != transaction.hash:
+                raise ChainUnreachableError(
+                    f"the receipts of block {number} are not those of its transactions", hint="try again"
+                )
+            return Spender(transaction, receipts[place])
+    return None
+
+
+def version_of(transaction: SentTransaction, spender: Spender) -> bool | None:
+    """Whether the spender is a version of the transaction without records (True) or with them (False); None if it is
+    another transaction."""
+    found = spender.transaction
+    for version in (Version(transaction.hash or b"", transaction.noop), *transaction.replaced):
+        if version.hash == found.hash:
+            return version.noop
+    # The same call under another hash made the same records: a version that a restored database does not know.
+    is_same_call = (found.to, found.data) == (transaction.recipient, transaction.data)
+    return False if is_same_call and transaction.records else None
+
+
+def _find_block(node: Node, key: bytes, nonce: int, last: int) -> int | None:
+    """The block up to `last` after which the nonce was used first, by the node's counts; None if it was not used."""
+    if last < 0 or node.transaction_count(key, last) <= nonce:
+        return None
+    # Backwards in growing steps, since most nodes keep only the states of the latest blocks.
+    unused, used, step = -1, last, 1
+    while used > 0:
+        number = max(last - step, 0)
+        if node.transaction_count(key, number) <= nonce:
+            unused = number
+            break
+        used, step = number, step * 2
+    while used - unused > 1:
+        middle = (unused + used) // 2
+        if node.transaction_count(key, middle) <= nonce:
+            unused = middle
+        else:
+            used = middle
+    return used
+
 
 _EXPLAINED = 4
 """Nonces in a step for which the transactions that used them are looked for, by some ten requests each."""

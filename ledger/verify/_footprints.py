@@ -30,7 +30,7 @@ from millmark.ledger.footprint import (
     parse_footprint,
 )
 from millmark.ledger.records import Transformation, TransformationKind
-from millmark.ledger.verify._registers import Metered, metered
+from millmark.ledger.verify._disclosures import Metered, metered
 from millmark.ledger.verify._state import Entry
 from millmark.ledger.verify._status import Verified
 from millmark.ledger.verify.statements import Statement, say

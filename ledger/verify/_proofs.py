@@ -1,17 +1,34 @@
-"""Steps 2 and 4: the contracts and their storage in the state at the proof block."""
+"""Steps 2 to 4 and 7: the contracts and their storage at the proof block, that block, and identifiers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 from millmark.ledger.bundle import Bundle, IdentityShown
 from millmark.ledger.canonical import keccak256, sha256, to_hex
-from millmark.ledger.errors import ProofError, RecordError
+from millmark.ledger.checkpoint import (
+    Checkpoint,
+    SignedCheckpoint,
+    verify_age,
+    verify_ancestry,
+    verify_believed,
+)
+from millmark.ledger.errors import (
+    CheckpointTooOldError,
+    IdentifierError,
+    MillmarkError,
+    ProofError,
+    RecordError,
+    WrongCheckpointError,
+)
 from millmark.ledger.headers import BlockHeader
-from millmark.ledger.ids import SubjectKind, subject
-from millmark.ledger.names import subjects_of
+from millmark.ledger.ids import SubjectKind, canonical_identifier, subject
+from millmark.ledger.names import subjects_of, verify_name
 from millmark.ledger.records import ModelState
+from millmark.ledger.seals import SealedBlock, SealedHeader, verify_changes, verify_reached, verify_seals
 from millmark.ledger.slots import (
     KeySlots,
     MachineSlots,
@@ -25,11 +42,19 @@ from millmark.ledger.slots import (
     slots_of,
 )
 from millmark.ledger.trie import Account, TrieNode, parse_account, parse_word, verify_in
-from millmark.ledger.trust import TrustFile
-from millmark.ledger.verify._state import Proved
-from millmark.ledger.verify.refusals import ProofsRefused, TrustRefused
+from millmark.ledger.trust import BelievedBlock, TrustFile, Validators
+from millmark.ledger.verify._state import Proved, State
+from millmark.ledger.verify.report import CheckpointRefused, IdentifiersRefused, ProofsRefused, TrustRefused
 
-__all__ = ["StateProof", "subject_of", "verify_listed"]
+__all__ = [
+    "Reasons",
+    "StateProof",
+    "subject_of",
+    "verify_checkpoint",
+    "verify_distance",
+    "verify_identifiers",
+    "verify_listed",
+]
 
 K = TypeVar("K", int, bytes)
 V = TypeVar("V")
@@ -171,3 +196,180 @@ def _verify_same(what: str, found: object, trusted: object) -> None:
 
 def _shown(value: object) -> str:
     return to_hex(value) if isinstance(value, bytes) else str(value)
+
+
+# Step 3: the block that is believed, and why, and that the proof block is near it and not too old.
+
+
+@dataclass(frozen=True, slots=True)
+class Reasons:
+    """Why the block of the last header is believed."""
+
+    signers: tuple[bytes, ...]
+    """Addresses that signed the checkpoint."""
+    sealed: SealedBlock | None = None
+    """The block with the validators that sealed it; None if the bundle has no seals."""
+    changes: tuple[SealedBlock, ...] = ()
+    """Set changes from the trust file's validators to the block's, as far as they were needed."""
+
+
+def verify_checkpoint(
+    bundle: Bundle, trust: TrustFile, headers: tuple[BlockHeader, ...], now_s: int, max_age_s: int
+) -> Reasons:
+    """Step 3, except for the distance. Raises CheckpointRefused."""
+    try:
+        signed = _signed(bundle, headers[-1])
+        signers = signed.signers()
+        if any(one >= two for one, two in itertools.pairwise(signers)):
+            raise WrongCheckpointError("the signatures are not in the order of their signers")
+        sealed, path = _seals(bundle)
+        if isinstance(trust.checkpoint, Validators):
+            changes = _verify_sealed(trust, trust.checkpoint, sealed, path, signed)
+            _verify_changes_age(changes, trust, signed, now_s, max_age_s)
+            believed = BelievedBlock(headers[-1].number, headers[-1].hash)
+        else:
+            changes, believed = (), verify_believed(trust, signed)
+        verify_ancestry(headers, believed)
+        verify_age(headers[0], now_s, max_age_s)
+    except MillmarkError as error:
+        raise CheckpointRefused(error.cause, hint=error.hint) from None
+    return Reasons(signers, sealed, changes)
+
+
+def verify_distance(headers: tuple[BlockHeader, ...], max_behind: int) -> None:
+    """Step 3: the proof block is as near to the believed one as the receiver asks."""
+    behind = headers[-1].number - headers[0].number
+    if behind > max_behind:
+        raise CheckpointRefused(
+            f"the proof block is {behind} blocks before the one that is believed; {max_behind} are allowed",
+            hint="get a new bundle, or allow more with --max-behind",
+        )
+
+
+def _signed(bundle: Bundle, last: BlockHeader) -> SignedCheckpoint:
+    point = Checkpoint(bundle.chain_id, bundle.ledger, bundle.ledger_id, last.number, last.hash)
+    return SignedCheckpoint(point, bundle.signatures)
+
+
+def _seals(bundle: Bundle) -> tuple[SealedBlock | None, tuple[SealedBlock, ...]]:
+    """The sealed block and the set changes, whether the trust file needs them or not: no byte may be arbitrary."""
+    if bundle.seals is None:
+        return None, ()
+    sealed = verify_seals(SealedHeader(bundle.headers[-1], bundle.seals.seals))
+    return sealed, verify_changes(bundle.seals.changes, sealed)
+
+
+def _verify_sealed(
+    trust: TrustFile,
+    believed: Validators,
+    sealed: SealedBlock | None,
+    path: tuple[SealedBlock, ...],
+    signed: SignedCheckpoint,
+) -> tuple[SealedBlock, ...]:
+    """The trust file's validators sealed the block, or those did to which they changed. Returns the changes needed."""
+    if sealed is None:
+        raise WrongCheckpointError(
+            "the trust file requires the validators' seals, and the bundle has none",
+            hint="get a bundle made with a node that holds the seals, or a trust file that names a block or co-signers",
+        )
+    if signed.signatures and believed.cosigners is not None:
+        verify_believed(trust, signed)
+    return verify_reached(believed.addresses, path, sealed)
+
+
+def _verify_changes_age(
+    changes: Sequence[SealedBlock], trust: TrustFile, signed: SignedCheckpoint, now_s: int, max_age_s: int
+) -> None:
+    """A set change that is too old is believed only if co-signers vouch for the block: the keys of validators that
+    retired long ago may have leaked since."""
+    oldest = min((change.header.timestamp for change in changes), default=now_s)
+    if now_s - oldest > max_age_s and not (signed.signatures and trust.cosigners is not None):
+        raise CheckpointTooOldError(
+            f"the validators changed {(now_s - oldest) // 86_400} days ago; at most {max_age_s / 86_400:g} days are "
+            "allowed without a co-signed checkpoint",
+            hint="get a present trust file, or a bundle for a checkpoint that its co-signers signed",
+        )
+
+
+# Step 7: identifiers lead to the subjects that they name, and their creators cannot show them for others.
+
+
+def verify_identifiers(bundle: Bundle, state: State, *, nameless: bool) -> dict[bytes, str]:
+    """Step 7: every identifier is canonical, its salt is that of its creator's name key, and it leads to a subject that
+    the bundle proves; every part has one.
+
+    With `nameless`, parts may lack an identifier. Returns the identifiers by subject. Raises IdentifiersRefused.
+    """
+    found: dict[bytes, str] = {}
+    for identity in bundle.identities:
+        name = subject_of(identity)
+        _verify_spelling(identity, name)
+        _verify_key(bundle, state, identity, name)
+        _verify_place(state, identity, name)
+        found[name] = identity.identifier
+    for name in bundle.parts:
+        if name not in found and not nameless:
+            raise IdentifiersRefused(
+                "the part has no identifier", subject=name, hint="if the bundle is from a recall, accept any status"
+            )
+    return found
+
+
+def _verify_spelling(identity: IdentityShown, name: bytes) -> None:
+    try:
+        canonical = canonical_identifier(identity.identifier)
+    except IdentifierError as error:
+        raise IdentifiersRefused(f"{identity.identifier}: {error.cause}", subject=name) from None
+    if canonical != identity.identifier:
+        cause = f"{identity.identifier} is not in canonical form, which is {canonical}"
+        raise IdentifiersRefused(cause, subject=name)
+
+
+def _verify_key(bundle: Bundle, state: State, identity: IdentityShown, name: bytes) -> None:
+    """The proofs are valid under the creator's name keys, and under the earlier ones nothing is recorded."""
+    kind, creator, identifier, proofs = identity.kind, identity.creator, identity.identifier, identity.proofs
+    hashes = [state.proved.name_keys[creator, index].name_key_hash for index in range(len(proofs))]
+    try:
+        verify_name(bundle, kind, creator, identifier, proofs, hashes)
+    except ProofError as error:
+        raise IdentifiersRefused(f"the salt of {identifier}: {error.cause}", subject=name) from None
+    for earlier in subjects_of(kind, creator, identifier, proofs[:-1]):
+        if state.proved.taken[earlier]:
+            raise IdentifiersRefused(
+                f"{identifier} names another {kind.name.lower()}, under an earlier name key", subject=name
+            )
+
+
+def _verify_place(state: State, identity: IdentityShown, name: bytes) -> None:
+    """The subject is one of the bundle's, and was recorded before its creator replaced the key that named it.
+
+    Otherwise, a subject under the earlier key could still be recorded, and shown, after one under the later key was.
+    """
+    following = state.proved.name_keys[identity.creator, len(identity.proofs)]
+    places: Mapping[SubjectKind, object] = {
+        SubjectKind.ORDER: state.orders,
+        SubjectKind.LOT: state.lots,
+        SubjectKind.STREAM: state.proved.streams,
+    }
+    if identity.kind is SubjectKind.MACHINE:
+        known = state.proved.named_machines[name] in state.proved.machines
+    else:
+        known = name in places[identity.kind]  # type: ignore[operator]  # a mapping by subject
+    if not known:
+        raise IdentifiersRefused(
+            f"{identity.identifier} does not lead to any {identity.kind.name.lower()} in the bundle", subject=name
+        )
+    if following.set_at and not _precedes(state, identity.kind, name, following):
+        raise IdentifiersRefused(
+            f"{identity.identifier} was recorded under a name key that its creator had replaced", subject=name
+        )
+
+
+def _precedes(state: State, kind: SubjectKind, name: bytes, key: NameKeySlots) -> bool:
+    """Whether a subject was recorded before a name key was set; assumed of streams, whose state has no time of it."""
+    if kind is SubjectKind.MACHINE:
+        return state.proved.named_machines[name] < key.sequence
+    if kind is SubjectKind.STREAM:
+        return True
+    made = state.orders[name].sequence if kind is SubjectKind.ORDER else state.lots[name].sequence
+    return state.entries_of[name][made].time < key.set_at

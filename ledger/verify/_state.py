@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 from millmark.ledger.canonical import to_hex
 from millmark.ledger.events import Event
+from millmark.ledger.events.lots import LotReworked, LotsTransformed
 from millmark.ledger.ids import SubjectKind, subject
 from millmark.ledger.records import (
     MAX_OPEN,
@@ -22,7 +23,7 @@ from millmark.ledger.records import (
     Verdict,
 )
 from millmark.ledger.slots import KeySlots, MachineSlots, ModelSlots, NameKeySlots, ParticipantSlots, StreamSlots
-from millmark.ledger.verify.refusals import ReplayRefused
+from millmark.ledger.verify.report import ReplayRefused
 
 __all__ = [
     "WORTHLESS",
@@ -33,15 +34,17 @@ __all__ = [
     "Order",
     "Proposal",
     "Proved",
-    "Rule",
     "Standing",
     "State",
     "Waiver",
+    "ancestors_of",
     "broken",
     "did_stand",
     "hold",
     "inspectors_of",
+    "made_of",
     "on",
+    "outermost",
     "subject_of_lot",
     "was_approved",
 ]
@@ -410,3 +413,45 @@ def did_stand(model: ModelSlots, time: int, issued_at: int) -> bool:
 
 def _shown(name: int | bytes) -> str:
     return to_hex(name) if isinstance(name, bytes) else str(name)
+
+
+# The lots from which a lot was made, and those made from it, according to replayed records.
+
+
+def ancestors_of(state: State, lot: Lot) -> set[bytes]:
+    """The subjects of all lots from which a lot was made, through any number of transformations and reworks.
+
+    The set is complete: replay refuses bundles that lack one of their histories.
+    """
+    found: set[bytes] = set()
+    waiting = list(lot.inputs)
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += state.lots[name].inputs
+    # A component of its rework may have been made of the lot itself.
+    return found - {lot.subject}
+
+
+def made_of(state: State, parts: Iterable[bytes]) -> set[bytes]:
+    """The subjects of all lots that were made directly from the parts, or into which the parts went as components.
+
+    The set is complete: a part's history has all its records, and replay refuses withheld records in it.
+    """
+    return {lot for part in parts for lot in _outputs(state, part)}
+
+
+def _outputs(state: State, part: bytes) -> Iterator[bytes]:
+    for entry in state.entries_of[part].values():
+        if isinstance(entry.event, LotsTransformed) and part in entry.event.inputs:
+            yield from entry.event.outputs(entry.histories)
+        if isinstance(entry.event, LotReworked) and part in entry.event.components:
+            yield entry.event.rework.lot
+
+
+def outermost(state: State, lot: Lot) -> Lot:
+    """The lot in which a lot is packed, through any number of others; the lot itself if it is in none."""
+    while lot.parent is not None:
+        lot = state.lots[lot.parent]
+    return lot

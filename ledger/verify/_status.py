@@ -15,12 +15,10 @@ from millmark.ledger.headers import BlockHeader
 from millmark.ledger.records import CertificateState, CertificateStatus, LotState, ModelState, Verdict
 from millmark.ledger.slots import ModelSlots
 from millmark.ledger.trust import TrustFile
-from millmark.ledger.verify._checkpoint import Reasons
-from millmark.ledger.verify._descent import ancestors_of, made_of
-from millmark.ledger.verify._state import Certificate, Entry, Lot, State
-from millmark.ledger.verify.refusals import StatusRefused
-from millmark.ledger.verify.report import moment
-from millmark.ledger.verify.values import NamedMachine, Party, Thing
+from millmark.ledger.verify._proofs import Reasons
+from millmark.ledger.verify._state import Certificate, Entry, Lot, State, ancestors_of, made_of
+from millmark.ledger.verify.report import StatusRefused, moment
+from millmark.ledger.verify.statements import NamedMachine, Party, Thing
 
 __all__ = ["Verified", "foremost", "status_apart_from_rework", "status_of", "verify_status"]
 

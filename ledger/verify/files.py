@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from millmark.ledger.ages import DAY_S, MAX_ANCESTRY
 from millmark.ledger.bundle import read_bundle
 from millmark.ledger.canonical import to_hex
-from millmark.ledger.errors import TrustError
+from millmark.ledger.errors import MillmarkError, TrustError
+from millmark.ledger.terminal import NO_ANSWER, is_coloured, paint, write
 from millmark.ledger.trust import MAX_TRUST_BYTES, TrustFile, parse_trust
 from millmark.ledger.verify import verify_bundle
-from millmark.ledger.verify.refusals import StatusRefused, VerificationError
-from millmark.ledger.verify.report import Report, describe
+from millmark.ledger.verify.report import Report, StatusRefused, VerificationError, describe
 
-__all__ = ["Answer", "verify_files"]
+__all__ = ["FORMAT", "Answer", "fail", "tell", "verify_files"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,3 +95,34 @@ def _refusal_json(refusal: VerificationError) -> dict[str, object]:
         "cause": refusal.reason,
         "hint": refusal.hint,
     }
+
+
+# Prints answers.
+#
+# Exit codes mean one thing each: 0 verified; 1 refused; 2 the input cannot be used; 3 there is no answer, or it could
+# not be printed.
+
+FORMAT: Final = "millmark.verify/1"
+"""As of all commands that print JSON; millmark.services.output, which names theirs, may not be there."""
+
+
+def tell(answer: Answer, *, as_json: bool) -> int:
+    """Print an answer and return its exit code."""
+    shown = json.dumps({"format": FORMAT, **answer.to_json()}, indent=2) if as_json else "\n".join(answer.lines())
+    if not as_json and is_coloured(sys.stdout):
+        shown = paint(shown)
+    if shown and not write(sys.stdout, f"{shown}\n"):
+        write(sys.stderr, "millmark: the answer cannot be written; check the output and its disk\n")
+        return NO_ANSWER
+    if answer.refusal is not None:
+        write(sys.stderr, f"millmark: REFUSED {answer.refusal}\n")
+    return answer.exit_code
+
+
+def fail(error: MillmarkError | MemoryError) -> int:
+    """Print in one line why there is no answer, and return the exit code."""
+    if isinstance(error, MillmarkError):
+        write(sys.stderr, f"millmark: {error}\n")
+        return error.exit_code
+    write(sys.stderr, "millmark: not enough memory to verify this file; allow more\n")
+    return NO_ANSWER

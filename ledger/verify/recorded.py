@@ -16,14 +16,12 @@ from millmark.ledger.headers import BlockHeader
 from millmark.ledger.records import LotState
 from millmark.ledger.trust import CONTRACTS, BelievedBlock, TrustedContract, TrustFile
 from millmark.ledger.verify._attention import attention
-from millmark.ledger.verify._checkpoint import Reasons
-from millmark.ledger.verify._origin import origin
+from millmark.ledger.verify._parts import origin, parts
+from millmark.ledger.verify._proofs import Reasons
 from millmark.ledger.verify._replay import replay
 from millmark.ledger.verify._state import Entry, Proved, State
 from millmark.ledger.verify._status import Verified
-from millmark.ledger.verify._verdicts import parts
-from millmark.ledger.verify.statements import Section, Statement, say
-from millmark.ledger.verify.values import Party
+from millmark.ledger.verify.statements import Party, Section, Statement, say
 
 __all__ = ["Entry", "Left", "Measured", "Proved", "Recorded", "tell"]
 

@@ -2,23 +2,54 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from millmark.ledger.ages import DEFAULT_MAX_AGE_S, MAX_ANCESTRY
 from millmark.ledger.bundle import Bundle, OpenBundle, open_bundle
 from millmark.ledger.errors import BundleError, NotABundleError, ProofError
 from millmark.ledger.headers import BlockHeader, parse_header
+from millmark.ledger.records import CertificateState
 from millmark.ledger.trust import TrustFile
-from millmark.ledger.verify._checkpoint import verify_checkpoint, verify_distance
+from millmark.ledger.verify._attention import attention
+from millmark.ledger.verify._bundle import disclosed, head, not_proved, proved
 from millmark.ledger.verify._disclosures import verify_claims, verify_evidence, verify_inferences
-from millmark.ledger.verify._histories import verify_histories
-from millmark.ledger.verify._names import verify_identifiers
-from millmark.ledger.verify._proofs import StateProof, verify_listed
-from millmark.ledger.verify._replay import replay
-from millmark.ledger.verify._reporting import build_report
+from millmark.ledger.verify._parts import origin, parts
+from millmark.ledger.verify._proofs import (
+    StateProof,
+    verify_checkpoint,
+    verify_distance,
+    verify_identifiers,
+    verify_listed,
+)
+from millmark.ledger.verify._replay import replay, verify_histories
 from millmark.ledger.verify._status import Verified, verify_status
-from millmark.ledger.verify.refusals import FormatRefused, StatusRefused
-from millmark.ledger.verify.report import Report
+from millmark.ledger.verify.report import FormatRefused, Report, StatusRefused
 
-__all__ = ["verify_bundle"]
+__all__ = ["build_report", "verify_bundle"]
+
+
+# Builds the report of a verified bundle.
+
+_SECTIONS = (head, parts, attention, origin, disclosed, proved, not_proved)
+
+
+def build_report(verified: Verified) -> Report:
+    """Build the report of everything that the bundle proves or discloses."""
+    return Report(
+        statements=tuple(one for section in _SECTIONS for one in section(verified)),
+        holds_until=min((one for one in _changes(verified) if one > verified.now_s), default=verified.now_s),
+    )
+
+
+def _changes(verified: Verified) -> Iterator[int]:
+    """The times, in seconds since 1970, at which time alone changes what is said, or whether the bundle is accepted."""
+    yield verified.time + verified.max_age_s + 1
+    if not (verified.bundle.signatures and verified.trust.cosigners):
+        yield from (change.header.timestamp + verified.max_age_s + 1 for change in verified.reasons.changes)
+    for certificate in verified.state.certificates.values():
+        yield certificate.expires_at
+        if certificate.state in (CertificateState.DEMANDED, CertificateState.REVOKED):
+            yield certificate.opening_deadline
 
 
 def verify_bundle(

@@ -10,7 +10,7 @@ from millmark.ledger.errors import MillmarkError
 from millmark.ledger.slots import load_layouts
 from millmark.ledger.trust import parse_trust
 from millmark.ledger.verify import Report, VerificationError, verify_bundle
-from millmark.ledger.verify.first import WAITING, Worth, find_first, find_worth
+from millmark.ledger.verify.report import WAITING, Worth, find_first, find_worth
 from millmark.ledger.verify.statements import LANGUAGES, words_of
 
 __all__ = ["check", "prepare"]

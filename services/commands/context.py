@@ -86,7 +86,7 @@ class Context:
 
     def late_chain(self) -> Chain:
         """As `chain`, but if the node does not answer now, it connects when it is needed: for programs that stay."""
-        from millmark.ledger.chain.late import connect_or_wait  # noqa: PLC0415 - as above
+        from millmark.ledger.chain.chain import connect_or_wait  # noqa: PLC0415 - as above
 
         profile = find_profile(self.settings.engine)
         return connect_or_wait(self.node(), profile, read_deployment(self.settings.deployment_path))

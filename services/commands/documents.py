@@ -27,7 +27,7 @@ from millmark.services.documents.permissions import Mode
 from millmark.services.documents.sealed_file import MAX_DOCUMENT_BYTES, MAX_FILE_BYTES, open_sealed
 from millmark.services.documents.views import Document
 from millmark.services.files import read_bounded
-from millmark.services.handover.deliveries import ask_others_to_erase, ask_others_to_erase_all
+from millmark.services.handover.delivering import ask_others_to_erase, ask_others_to_erase_all
 from millmark.services.options import AsJson
 from millmark.services.output import print_json, print_lines, print_table, warn
 

@@ -13,8 +13,7 @@ from millmark.ledger.errors import InputError
 from millmark.ledger.footprint.figures import kilograms, kilowatt_hours, percent
 from millmark.ledger.ids import SubjectKind
 from millmark.ledger.provenance.footprints import ContributionOf, LotFootprint, build_lot_footprint
-from millmark.ledger.provenance.reader import open_reader
-from millmark.ledger.provenance.resolve import find_subject, verify_name
+from millmark.ledger.provenance.reader import find_subject, open_reader, verify_name
 from millmark.services.commands.context import open_context
 from millmark.services.files import read_bounded
 from millmark.services.options import AsJson

@@ -14,7 +14,7 @@ from millmark.ledger.errors import InputError
 from millmark.ledger.keys import Signer, parse_address, to_checksum
 from millmark.ledger.store.outbox import Outbox
 from millmark.ledger.submit import Funds, look_at_funds
-from millmark.ledger.submit.funds import GAS_PER_RECORD
+from millmark.ledger.submit.submitter import GAS_PER_RECORD
 from millmark.services.commands.context import Context, open_context
 from millmark.services.home import find_paying_keys
 from millmark.services.options import AsJson, PassphraseFile, SignerUri

@@ -129,7 +129,7 @@ def _build_parts(opened: Context, policy: Policy, relay: Relay | None) -> Gatewa
     from millmark.services.commands.audit import open_audit  # noqa: PLC0415 - as above
     from millmark.services.documents import KeyRing  # noqa: PLC0415 - what the gateway alone needs
     from millmark.services.gateway import GatewayParts, Limiter, Rates  # noqa: PLC0415 - as above
-    from millmark.services.handover.deliveries import Deliveries  # noqa: PLC0415 - as above
+    from millmark.services.handover.delivering import Deliveries  # noqa: PLC0415 - as above
     from millmark.services.interop.credentials.keys import read_credential_key  # noqa: PLC0415 - as above
     from millmark.services.products import Catalogue  # noqa: PLC0415 - as above
     from millmark.services.serving.partner_tls import build_partner_tls  # noqa: PLC0415 - as above

@@ -15,9 +15,8 @@ from millmark.ledger.store import Book
 from millmark.services.commands.audit import audited
 from millmark.services.commands.context import Context, open_context
 from millmark.services.files import read_bounded, write_private_whole
-from millmark.services.handover.checks import extend_to_present
-from millmark.services.handover.deliveries import Deliveries, State
-from millmark.services.handover.receiving import Kept, Receiver
+from millmark.services.handover.delivering import Deliveries, State
+from millmark.services.handover.receiving import Kept, Receiver, extend_to_present
 from millmark.services.handover.repository import DeliveryRow, HandoverRepository, KeptRow
 from millmark.services.options import AsJson
 from millmark.services.output import print_json, print_lines, print_table

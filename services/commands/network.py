@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from millmark.ledger.chain import HttpTransport
-from millmark.ledger.chain.finality import depth_of
+from millmark.ledger.chain.profiles import depth_of
 from millmark.ledger.errors import InputError
 from millmark.ledger.signatures import Address, parse_address, to_checksum
 from millmark.services.commands.network_status import run_status
@@ -37,12 +37,10 @@ from millmark.services.network import (
     read_node,
     verify_number,
 )
-from millmark.services.network.errors import NodeProgramError
-from millmark.services.network.files import MAX_BYTES, parse_request
-from millmark.services.network.first_blocks import start_together
-from millmark.services.network.kinds import KINDS
-from millmark.services.network.processes import READY_S, NodeProcess, is_running, stop_recorded
-from millmark.services.network.voting import Act, cast_vote
+from millmark.services.network.observing import Act, cast_vote
+from millmark.services.network.peers import KINDS, NodeProgramError
+from millmark.services.network.processes import READY_S, NodeProcess, is_running, start_together, stop_recorded
+from millmark.services.network.setup import MAX_BYTES, parse_request
 from millmark.services.output import print_lines
 from millmark.services.settings import read_settings
 

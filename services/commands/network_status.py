@@ -15,9 +15,18 @@ from millmark.ledger.chain import HttpTransport, find_profile
 from millmark.ledger.errors import ChainUnreachableError, InputError
 from millmark.ledger.signatures import Address, to_checksum
 from millmark.services.network import NetworkError, NetworkFile, find_nodes, read_network, read_node
-from millmark.services.network.errors import NodeAnswerError
-from millmark.services.network.judging import Finding, Level, State, by_gravity, judge, state_of
-from millmark.services.network.observing import MAX_BLOCKS, Observation, observe
+from millmark.services.network.observing import (
+    MAX_BLOCKS,
+    Finding,
+    Level,
+    Observation,
+    State,
+    by_gravity,
+    judge,
+    observe,
+    state_of,
+)
+from millmark.services.network.peers import NodeAnswerError
 from millmark.services.network.processes import is_running
 from millmark.services.options import AsJson
 from millmark.services.output import print_json, print_lines

@@ -8,8 +8,7 @@ from pathlib import Path
 import typer
 
 from millmark.ledger.ages import DAY_S, DEFAULT_MAX_AGE_S, MAX_ANCESTRY
-from millmark.ledger.verify.files import verify_files
-from millmark.ledger.verify.output import fail, tell
+from millmark.ledger.verify.files import fail, tell, verify_files
 from millmark.services.options import AsJson
 
 __all__ = ["register"]

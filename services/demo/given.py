@@ -35,7 +35,7 @@ from millmark.ledger.products import (
     parse_choices,
 )
 from millmark.ledger.signatures import Signer
-from millmark.ledger.submit.funds import GAS_PER_RECORD
+from millmark.ledger.submit.submitter import GAS_PER_RECORD
 from millmark.services.files import read_bounded
 from millmark.services.planning.calendar import parse_calendar
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from millmark.ledger.canonical import Json, canonical_json, parse_json
 from millmark.ledger.errors import InputError, TrustError
 from millmark.ledger.trust import parse_members
-from millmark.ledger.verify.printable import printable
+from millmark.ledger.verify.statements import printable
 
 __all__ = ["Contact", "contact_from_json", "parse_contact"]
 

@@ -16,8 +16,7 @@ from collections.abc import Sequence
 
 from millmark.ledger.errors import NotFoundError
 from millmark.ledger.ids import SubjectKind
-from millmark.ledger.provenance.reader import Reader
-from millmark.ledger.provenance.resolve import find_subject
+from millmark.ledger.provenance.reader import Reader, find_subject
 from millmark.services.documents.repository import DocumentRepository, StoredDocumentRow
 
 __all__ = ["Mode", "find_document", "list_documents"]

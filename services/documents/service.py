@@ -17,8 +17,7 @@ from millmark.ledger.claims import Path, parse_claims
 from millmark.ledger.errors import InputError, NotFoundError, SettingsError, SigningError, StoreDamagedError
 from millmark.ledger.ids import SubjectKind
 from millmark.ledger.provenance.listings import Page, cut_numbered
-from millmark.ledger.provenance.reader import Reader, build_reader
-from millmark.ledger.provenance.resolve import find_subject
+from millmark.ledger.provenance.reader import Reader, build_reader, find_subject
 from millmark.ledger.store import Book, Lineage, Registry, Rows, Store
 from millmark.services.documents.drafts import Draft
 from millmark.services.documents.encryption import (

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from millmark.ledger.ids import SubjectKind
-from millmark.ledger.provenance.answers import Party
-from millmark.ledger.provenance.jsonform import Printable, moment
+from millmark.ledger.provenance.answers import Party, Printable, moment
 from millmark.ledger.provenance.reader import Reader
 from millmark.services.documents.permissions import Mode
 from millmark.services.documents.repository import DocumentRepository, DocumentVersionRow, StoredDocumentRow

@@ -43,7 +43,7 @@ from millmark.services.gateway.parts import GatewayParts
 from millmark.services.gateway.readiness import Readiness
 from millmark.services.gateway.recording import FormDesk, RecordingService, add_recording
 from millmark.services.gateway.relay import add_relay
-from millmark.services.handover.deliveries import State
+from millmark.services.handover.delivering import State
 from millmark.services.handover.repository import HandoverRepository
 from millmark.services.planning.tying import Ties
 from millmark.services.portal import AdministrationParts, Office, Portal, Proofs

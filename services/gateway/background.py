@@ -24,7 +24,7 @@ from millmark.services.gateway.follower import FollowerThread
 from millmark.services.gateway.parts import GatewayParts
 from millmark.services.gateway.readiness import Readiness
 from millmark.services.gateway.recording import Recorder
-from millmark.services.handover.dispatcher import HandoverDispatcher
+from millmark.services.handover.delivering import HandoverDispatcher
 from millmark.services.portal.check_page import CheckPage
 from millmark.services.serving.failed_records import FailedRecords
 from millmark.services.serving.funds_watch import FundsWatch

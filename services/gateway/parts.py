@@ -24,7 +24,7 @@ from millmark.services.gateway.http.authentication import Clock
 from millmark.services.gateway.http.policy import Policy
 from millmark.services.gateway.http.rate_limits import Limiter, Rates
 from millmark.services.gateway.relay import Relay
-from millmark.services.handover.deliveries import Deliveries
+from millmark.services.handover.delivering import Deliveries
 from millmark.services.handover.receiving import Receiver
 from millmark.services.interop.credentials.keys import CredentialKey
 from millmark.services.planning.feedback.setpoints import SetpointDesk

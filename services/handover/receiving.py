@@ -16,29 +16,68 @@ Nothing is kept unless all of it is verified, and all of it is kept in one trans
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from millmark.ledger.bundle import Bundle
-from millmark.ledger.chain import Chain
+from millmark.ledger.ages import MAX_ANCESTRY
+from millmark.ledger.bundle import Bundle, IdentityShown, encode_bundle, parse_bundle
+from millmark.ledger.canonical import canonical_json, sha256, to_hex
+from millmark.ledger.chain import Chain, fetch_headers, fetch_seals, fetch_trust
+from millmark.ledger.claims import Claims, Field, parse_claims
+from millmark.ledger.errors import BundleError, ProofError
+from millmark.ledger.headers import parse_header
+from millmark.ledger.ids import Identity, SubjectKind
+from millmark.ledger.names import subjects_of, verify_name
+from millmark.ledger.provenance import MAX_TRACED
+from millmark.ledger.provenance.footprints import find_opened
 from millmark.ledger.provenance.permissions import Visibility
 from millmark.ledger.signatures import Signer
-from millmark.ledger.store import Book, Feed, Lineage, Registry, Rows, Store
+from millmark.ledger.store import Book, Connection, Feed, Lineage, Registry, Rows, Store
 from millmark.ledger.store.book_rows import ModelFileRow
+from millmark.ledger.store.rows import (
+    CertificateRow,
+    ChainIdentityRow,
+    LotRow,
+    MachineRow,
+    ModelRow,
+    NameKeyRow,
+    OrderRow,
+    PackingRow,
+    RecordHistoryRow,
+    StreamRow,
+)
+from millmark.ledger.trust import BelievedBlock
+from millmark.ledger.verify import VerificationError, verify_bundle
 from millmark.services.documents.key_files import read_recipient_key
-from millmark.services.handover.building import roots_in
-from millmark.services.handover.checks import verify_names, verify_with_node
-from millmark.services.handover.content import Content, parse_content
-from millmark.services.handover.envelope import Envelope, Head, is_handover, open_envelope, parse_envelope
-from millmark.services.handover.erasures import verify_erasure
-from millmark.services.handover.errors import HandoverEarlyError, HandoverRefusedError
-from millmark.services.handover.keeping import keep, names_in
-from millmark.services.handover.late_names import send_again, unknown_lots
-from millmark.services.handover.models import fetch_models
-from millmark.services.handover.repository import HandoverRepository, KeptRow
-from millmark.services.handover.table import WHOLE, Allowance, allow_incoming, find_record, is_handed_over
+from millmark.services.handover.content import (
+    Content,
+    Envelope,
+    Erasure,
+    HandoverEarlyError,
+    HandoverRefusedError,
+    Head,
+    apply_erasures,
+    is_handover,
+    open_envelope,
+    parse_content,
+    parse_envelope,
+    verify_erasure,
+)
+from millmark.services.handover.delivering import roots_in
+from millmark.services.handover.repository import DeliveryRow, HandoverRepository, KeptRow
+from millmark.services.handover.table import (
+    WHOLE,
+    Allowance,
+    Gets,
+    allow_incoming,
+    find_record,
+    is_handed_over,
+    is_standing,
+    recipients_of,
+)
 from millmark.services.planning.arriving import (
     Arrival,
     CallUnknownError,
@@ -50,9 +89,232 @@ from millmark.services.planning.arriving import (
 from millmark.services.planning.errors import PlanningError
 from millmark.services.planning.repository import PlanningRepository, ReceiptRow
 
-__all__ = ["Kept", "Receiver"]
+__all__ = ["Kept", "Receiver", "extend_to_present", "verify_with_node"]
+
+
+# Whether names, documents and bundles of another company are those of the ledger, by this company's node and index.
 
 _HINT = "ask its sender to send it again"
+_TABLES: Mapping[SubjectKind, type[OrderRow | LotRow | MachineRow | StreamRow]] = {
+    SubjectKind.ORDER: OrderRow,
+    SubjectKind.LOT: LotRow,
+    SubjectKind.MACHINE: MachineRow,
+    SubjectKind.STREAM: StreamRow,
+}
+
+
+def verify_with_node(chain: Chain, data: bytes) -> Bundle:
+    """Verifies a bundle with this company's node as the root of trust, whatever the status of its parts and its age.
+
+    Raises HandoverEarlyError if the node does not have its block yet, HandoverRefusedError if it is not verified, and
+    ChainError.
+    """
+    try:
+        bundle = parse_bundle(data)
+        proof_block, believed = parse_header(bundle.headers[0]), parse_header(bundle.headers[-1])
+    except (BundleError, ProofError, IndexError) as error:
+        cause = getattr(error, "cause", "it has no block header")
+        raise HandoverRefusedError(f"its bundle is malformed: {cause}", hint=_HINT) from None
+    if believed.number > chain.final_number():
+        raise HandoverEarlyError(
+            f"block {believed.number} of its bundle is not final on this company's node yet",
+            hint="wait until the node is that far; it is then taken",
+        )
+    if chain.header(believed.number).hash != believed.hash:
+        raise HandoverRefusedError(
+            f"block {believed.number} of its bundle is not that of this company's node", hint=_HINT
+        )
+    trust = fetch_trust(chain, {}, BelievedBlock(believed.number, believed.hash))
+    try:
+        verify_bundle(data, trust, now_s=proof_block.timestamp, any_status=True)
+    except VerificationError as error:
+        raise HandoverRefusedError(f"its bundle is not verified: {error.cause}", hint=_HINT) from None
+    return bundle
+
+
+def verify_names(rows: Rows, ledger: ChainIdentityRow, names: Sequence[Identity], allowed: Collection[bytes]) -> None:
+    """Verifies the names of things that are in no bundle. Raises HandoverRefusedError."""
+    for name in names:
+        if name.subject not in allowed:
+            raise HandoverRefusedError(
+                f"{name.identifier}: its salt does not lead to a thing that this hand-over is about", hint=_HINT
+            )
+        keys = rows.find(NameKeyRow, participant=name.creator)
+        hashes = [row.hash for row in keys[: len(name.proofs)]]
+        try:
+            verify_name(ledger, name.kind, name.creator, name.identifier, name.proofs, hashes)
+        except ProofError as error:
+            raise HandoverRefusedError(f"the salt of {name.identifier}: {error.cause}", hint=_HINT) from None
+        _verify_place(rows, name, keys)
+
+
+def _verify_place(rows: Rows, name: Identity, keys: Sequence[NameKeyRow]) -> None:
+    """The subject is in the index, recorded before its creator replaced the key, and nothing is under earlier keys."""
+    table = _TABLES.get(name.kind)
+    row = None if table is None else next(iter(rows.among(table, "subject", [name.subject])), None)
+    if table is None or row is None:
+        raise HandoverRefusedError(f"{name.identifier} does not lead to anything on the ledger", hint=_HINT)
+    for earlier in subjects_of(name.kind, name.creator, name.identifier, name.proofs[:-1]):
+        if rows.among(table, "subject", [earlier]):
+            raise HandoverRefusedError(
+                f"{name.identifier} names another thing, under an earlier name key: {to_hex(earlier)}", hint=_HINT
+            )
+    made_at = next((getattr(row, one) for one in ("placed_at", "created_at", "registered_at") if hasattr(row, one)), 0)
+    if len(keys) > len(name.proofs) and made_at >= keys[len(name.proofs)].set_at:
+        raise HandoverRefusedError(
+            f"{name.identifier} was recorded under a name key that its creator had replaced", hint=_HINT
+        )
+
+
+def extend_to_present(chain: Chain, data: bytes) -> bytes:
+    """The bundle with headers up to the node's last final block, so that it verifies with a present trust file; as it
+    is if that is too far away. It must be well-formed. Raises ChainError."""
+    bundle = parse_bundle(data)
+    first, last = parse_header(bundle.headers[0]).number, chain.final_number()
+    if last - first > MAX_ANCESTRY:
+        return data
+    headers = fetch_headers(chain.node, first, last)
+    return encode_bundle(replace(bundle, headers=headers, signatures=(), seals=fetch_seals(chain, last)))
+
+
+# Writes what was handed over, and verified, into the private book, within the caller's transaction.
+
+
+def keep(
+    connection: Connection,
+    content: Content,
+    bundle: Bundle | None,
+    models: Iterable[ModelFileRow],
+    now_ms: int,
+) -> int:
+    """Keeps names, documents, models, inferences, register readings and entries of evidence, and erases what is to be
+    erased. Returns how many documents the bundle had in full."""
+    book, handovers = Book(connection), HandoverRepository(connection)
+    for name in names_in(content, bundle):
+        book.add_identity(name)
+    for erasure in content.erasures:
+        handovers.erase(erasure, now_ms)
+        _erase(book, erasure)
+    for claims in content.documents:
+        _keep_document(book, handovers, claims)
+    for model in models:
+        book.put_model(model.digest, model.content, model.card)
+    if bundle is None:
+        return 0
+    documents = list(_documents(bundle))
+    for claims in documents:
+        _keep_document(book, handovers, claims)
+    for stream, entry in find_opened(bundle):
+        book.put_opened(stream, entry)
+    for inference in bundle.inferences:
+        if book.inference(inference.record) is None:
+            book.put_inference(inference.record, inference.salt, inference.window, inference.logits)
+    _keep_entries(book, Rows(connection), bundle)
+    return len(documents)
+
+
+def names_in(content: Content, bundle: Bundle | None) -> list[Identity]:
+    """The names in a hand-over, in its bundle and beside it."""
+    return [*content.names, *map(_identity, () if bundle is None else bundle.identities)]
+
+
+def _keep_entries(book: Book, rows: Rows, bundle: Bundle) -> None:
+    """Keeps the entries that certificates name. Those of finished operations stay in the bundle: their proofs lead to
+    the stream as it was in the bundle's block, which no record of the ledger names."""
+    for evidence in bundle.evidence:
+        shown = evidence.shown
+        if shown is not None and rows.get(CertificateRow, evidence.record) is not None:
+            book.put_certified_entry(evidence.record, shown.kind, shown.salt, shown.entry, evidence.inclusion)
+
+
+def _identity(shown: IdentityShown) -> Identity:
+    return Identity(shown.kind, shown.creator, shown.identifier, shown.salt, shown.proofs)
+
+
+def _documents(bundle: Bundle) -> Iterator[Claims]:
+    """The documents that a bundle discloses in full. Of others it lacks the leaf hashes that the book stores."""
+    for shown in bundle.claims:
+        fields = shown.disclosure.fields
+        if len(fields) == len(shown.disclosure.paths):
+            yield Claims(tuple((path, fields[path]) for path in shown.disclosure.paths))
+
+
+def _keep_document(book: Book, handovers: HandoverRepository, claims: Claims) -> None:
+    """Adds the fields that are new here to those that are known: nothing takes any away but an erasure."""
+    stored = book.document(claims.root)
+    known = {} if stored is None else dict(parse_claims(json.loads(stored)).fields)
+    fields = tuple(
+        (path, kept if isinstance(kept := known.get(path), Field) else field) for path, field in claims.fields
+    )
+    left = apply_erasures(Claims(fields), handovers.erasures([claims.root]))
+    book.put_document(claims.root, json.dumps(left.to_json()))
+
+
+def _erase(book: Book, erasure: Erasure) -> None:
+    stored = book.document(erasure.root)
+    if stored is not None:
+        left = apply_erasures(parse_claims(json.loads(stored)), [erasure])
+        book.put_document(erasure.root, json.dumps(left.to_json()))
+
+
+# Names that arrive here after the lots that they concern were handed on: hand-overs of several companies overtake each
+# other. What was handed on without them is made and sent again, so that names get as far as the lots do.
+
+
+def unknown_lots(book: Book, named: Iterable[Identity]) -> set[bytes]:
+    """The subjects of those lots that have no name here yet."""
+    lots = {one.subject for one in named if one.kind is SubjectKind.LOT}
+    return {subject for subject in lots if book.identity(subject) is None}
+
+
+def send_again(connection: Connection, lots: Collection[bytes], me: int, now_ms: int) -> None:
+    """Makes hand-overs due again whose bundles lack these lots' names: those of lots that were made from them, and of
+    what such lots were packed in."""
+    if not lots:
+        return
+    rows, handovers = Rows(connection), HandoverRepository(connection)
+    reached = _with_carriers(rows, Lineage(connection).all_downstream(lots, MAX_TRACED.depth, MAX_TRACED.lots))
+    sequences = {row.sequence for row in rows.among(RecordHistoryRow, "subject", reached)}
+    for row in rows.among(DeliveryRow, "sequence", sequences):
+        if row.state != "over" and _has_bundle(rows, row, me):  # also those that wait: one may be in the making
+            handovers.make_again(row.sequence, row.recipient, now_ms)
+
+
+def _with_carriers(rows: Rows, lots: set[bytes]) -> set[bytes]:
+    """The lots, and those in which they were ever packed, at any depth."""
+    found, level = set(lots), lots
+    while level:
+        level = {row.parent for row in rows.among(PackingRow, "child", level)} - found
+        found |= level
+    return found
+
+
+def _has_bundle(rows: Rows, row: DeliveryRow, me: int) -> bool:
+    record = find_record(rows, row.sequence)
+    if record is None or not is_standing(rows, record):
+        return False
+    return any(Gets.LOT_PROOF in entry.gets for entry in recipients_of(rows, record, me).get(row.recipient, ()))
+
+
+# Models of other companies whose cards were handed over: with it, a company monitors a model by itself.
+
+
+def fetch_models(store: Store, chain: Chain, documents: Iterable[Claims]) -> list[ModelFileRow]:
+    """The models that the documents are the cards of, with their bytes, as far as the book does not have them.
+
+    Bytes that are not published on the chain stay unknown, and a card with erased fields is none. Raises ChainError.
+    """
+    cards = {one.root: one for one in documents if all(isinstance(field, Field) for _, field in one.fields)}
+    with store.reading() as connection:
+        found, book = Rows(connection).among(ModelRow, "card_root", cards), Book(connection)
+        wanted = [row for row in found if (kept := book.model(row.digest)) is None or not kept.card]
+    models = []
+    for row in wanted:
+        # The first byte of the contract code is a zero, which stops any call to it from executing the model's bytes.
+        content = b"" if row.code is None else chain.node.code(row.code)[1:]
+        if sha256(content) == row.digest:
+            models.append(ModelFileRow(row.digest, content, canonical_json(cards[row.card_root].document).decode()))
+    return models
 
 
 @dataclass(frozen=True, slots=True)

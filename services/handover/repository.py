@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Row, case, func, select, update
 
 from millmark.ledger.store import Rows, Store, schema_of
-from millmark.services.handover.erasures import Erasure
+from millmark.services.handover.content import Erasure
 
 __all__ = ["DeliveryRow", "HandoverRepository", "KeptRow", "WaitingCount", "count_handovers"]
 
@@ -24,7 +24,7 @@ class DeliveryRow:
     """The ledger's record because of which it is due."""
     recipient: int
     state: str
-    """millmark.services.handover.deliveries.State."""
+    """millmark.services.handover.delivering.State."""
     text: bytes
     """The sealed hand-over, from when it was first made until it is delivered; empty otherwise."""
     digest: bytes
@@ -73,7 +73,7 @@ class GivenRow:
 @dataclass(slots=True)
 class ErasureRow:
     """A field of a document that was erased here, and that no hand-over brings back
-    (millmark.services.handover.erasures)."""
+    (millmark.services.handover.content)."""
 
     root: bytes
     path: str

@@ -7,32 +7,484 @@ rejected.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import enum
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 
 from millmark.ledger.events import Event
+from millmark.ledger.events.certificates import CertificateIssued
+from millmark.ledger.events.custody import CustodyOffered, ReturnOffered
 from millmark.ledger.events.evidence import StreamAnchored
-from millmark.ledger.records import Contract
+from millmark.ledger.events.lots import LotReworked
+from millmark.ledger.events.notes import NoteRecorded
+from millmark.ledger.events.orders import AssignmentProposed, OrderPlaced, RevisionAccepted, RevisionProposed
+from millmark.ledger.provenance.cases import carried_in, find_concerned, packed_in, walk
+from millmark.ledger.records import AssignmentState, Contract, LotState, NoteKind, OrderState, Role
 from millmark.ledger.store import Rows
-from millmark.ledger.store.rows import RecordRow
-from millmark.services.handover import notices, parties
-from millmark.services.handover.allowances import WHOLE, Allowance, Gets, add
+from millmark.ledger.store.rows import (
+    AssignmentRow,
+    CertificateRow,
+    CustodyChangeRow,
+    LotInputRow,
+    LotOutputRow,
+    LotRow,
+    MachineRow,
+    ModelRow,
+    NoteRow,
+    OrderRow,
+    PackingRow,
+    ParticipantRow,
+    RecordHistoryRow,
+    RecordRow,
+    gates_of,
+)
 from millmark.services.planning import handing
-from millmark.services.planning.repository import What
+from millmark.services.planning.repository import LeafRow, What
 
 __all__ = [
     "TABLE",
     "WHOLE",
     "Allowance",
-    "Entry",
     "Gets",
     "allow",
     "allow_incoming",
+    "authors",
+    "called_back",
     "find_record",
     "is_handed_over",
     "is_standing",
     "recipients_of",
+    "roots_of_order",
 ]
+
+
+# Who hands over and who receives because of a record, and for how long that is due.
+
+# Who sends and who receives
+
+
+def actor(_rows: Rows, record: RecordRow, _event: Event) -> int:
+    return record.participant
+
+
+def giver(rows: Rows, record: RecordRow, _event: Event) -> int:
+    """Who held the lot before."""
+    return next((one.from_participant for one in rows.find(CustodyChangeRow, sequence=record.sequence)), 0)
+
+
+def coordinator(_rows: Rows, _record: RecordRow, event: Event) -> set[int]:
+    return {event.terms.coordinator} if isinstance(event, OrderPlaced) else set()
+
+
+def other_parties(rows: Rows, record: RecordRow, event: Event) -> set[int]:
+    """Buyer and coordinator of the order, also the coordinator that revised terms name."""
+    order = rows.get(OrderRow, record.subject)
+    named = {event.terms.coordinator} if isinstance(event, RevisionProposed | RevisionAccepted) else set()
+    return named if order is None else named | {order.buyer, order.coordinator}
+
+
+def coordinator_of(rows: Rows, record: RecordRow, _event: Event) -> set[int]:
+    order = rows.get(OrderRow, record.subject)
+    return set() if order is None else {order.coordinator}
+
+
+def owner(_rows: Rows, _record: RecordRow, event: Event) -> set[int]:
+    return {event.owner} if isinstance(event, AssignmentProposed) else set()
+
+
+def offered_to(_rows: Rows, _record: RecordRow, event: Event) -> set[int]:
+    return {event.to} if isinstance(event, CustodyOffered | ReturnOffered) else set()
+
+
+def taker(_rows: Rows, record: RecordRow, _event: Event) -> set[int]:
+    return {record.participant}
+
+
+def buyers(rows: Rows, _record: RecordRow, event: Event) -> set[int]:
+    if not isinstance(event, CertificateIssued):
+        return set()
+    orders = {item.order for item in event.statement.items}
+    return {row.buyer for row in rows.among(OrderRow, "subject", orders)}
+
+
+def auditors(rows: Rows, _record: RecordRow, _event: Event) -> set[int]:
+    found = rows.find(ParticipantRow, suspended=False, departed=False)
+    return {row.number for row in found if Role(row.roles) & Role.AUDITOR}
+
+
+def auditors_alone(rows: Rows, record: RecordRow, event: Event) -> set[int]:
+    # An auditor who also bought the part gets what a buyer gets.
+    return auditors(rows, record, event) - buyers(rows, record, event)
+
+
+def parties_of_lots(rows: Rows, record: RecordRow, _event: Event) -> set[int]:
+    """Buyer, coordinator and inspectors of the orders for which the record made lots."""
+    return _parties_of(rows, {lot.order for lot in made(rows, record) if lot.order is not None})
+
+
+def parties_of_reworked(rows: Rows, _record: RecordRow, event: Event) -> set[int]:
+    """Buyer, coordinator and inspectors of the order of the lot that was reworked; nobody if it has none."""
+    return _parties_of(rows, {event.rework.order}) if isinstance(event, LotReworked) else set()
+
+
+def _parties_of(rows: Rows, orders: set[bytes]) -> set[int]:
+    found = rows.among(OrderRow, "subject", orders)
+    return {one for row in found for one in (row.buyer, row.coordinator, *(gate.inspector for gate in gates_of(row)))}
+
+
+def made(rows: Rows, record: RecordRow) -> list[LotRow]:
+    touched = {row.subject for row in rows.find(RecordHistoryRow, sequence=record.sequence)}
+    return [row for row in rows.among(LotRow, "subject", touched) if row.sequence == record.sequence]
+
+
+def own(rows: Rows, record: RecordRow, event: Event, *kinds: str) -> list[LeafRow]:
+    """The company's entries of these kinds that an anchor is the first to cover."""
+    size = event.size if isinstance(event, StreamAnchored) else 0
+    found = handing.covered(rows, record.subject, record.sequence, size)
+    return [row for row in found if row.what in kinds]
+
+
+def find(find: Callable[[Rows, LeafRow], set[int]], *kinds: str) -> Callable[[Rows, RecordRow, Event], set[int]]:
+    """The recipients of an anchor's entries of these kinds."""
+    return lambda rows, record, event: {one for row in own(rows, record, event, *kinds) for one in find(rows, row)}
+
+
+OFFERS = What.OFFER, What.WITHDRAWAL
+
+
+# How long it is due
+
+
+def order_stands(rows: Rows, record: RecordRow) -> bool:
+    order = rows.get(OrderRow, record.subject)
+    return order is not None and order.state not in (OrderState.REJECTED, OrderState.CANCELLED)
+
+
+def assignment_stands(rows: Rows, record: RecordRow) -> bool:
+    number = getattr(record.event(), "assignment", record.sequence)
+    row = rows.get(AssignmentRow, number)
+    return row is not None and row.state not in (AssignmentState.DECLINED, AssignmentState.CANCELLED)
+
+
+def offer_stands(rows: Rows, record: RecordRow) -> bool:
+    """While it is offered, and once it was accepted."""
+    lot = rows.get(LotRow, record.subject)
+    if lot is None:
+        return False
+    if lot.offer == record.sequence and lot.state in (LotState.OFFERED, LotState.RETURNING):
+        return True
+    to = {one.to_participant for one in rows.find(CustodyChangeRow, sequence=record.sequence)}
+    later = [one for one in rows.find(CustodyChangeRow, lot=record.subject) if one.sequence > record.sequence]
+    first = min(later, key=lambda one: one.sequence, default=None)
+    return first is not None and first.kind.startswith("CustodyAccepted") and first.to_participant in to
+
+
+def always(_rows: Rows, _record: RecordRow) -> bool:
+    return True
+
+
+# Who is told what a recall notice or a drift note says, and who what an answer to a notice says
+# (ledger/provenance/cases.py).
+
+_MOST_NOTICES = 1_000
+"""Notices that an answer may be about, the latest."""
+_ANSWERS = (NoteKind.ACKNOWLEDGEMENT, NoteKind.RESOLUTION)
+
+
+def called_back(rows: Rows, record: RecordRow, event: Event) -> set[int]:
+    """Who made, has or ever had any of what a recall notice reaches."""
+    if not isinstance(event, NoteRecorded) or event.kind_ != NoteKind.RECALL_NOTICE:
+        return set()
+    return find_concerned(rows, _named(rows, record), record.sequence)
+
+
+def authors(rows: Rows, record: RecordRow, event: Event) -> set[int]:
+    """Who recorded the notices that an acknowledgement or resolution answers: those from before that reach its lots."""
+    if not isinstance(event, NoteRecorded) or event.kind_ not in _ANSWERS:
+        return set()
+    notices = rows.latest(NoteRow, "sequence", _MOST_NOTICES, note_kind=int(NoteKind.RECALL_NOTICE))
+    earlier = {one.sequence: one.participant for one in notices if one.sequence < record.sequence}
+    at = record.sequence  # so that nobody leaves the set as records are added
+    inside = walk(_named(rows, record), lambda lots: packed_in(rows, lots, at))
+    origins = walk(inside, lambda lots: _origins(rows, lots) | carried_in(rows, lots, at))
+    orders = {row.order for row in rows.among(LotRow, "subject", origins) if row.order is not None}
+    links = rows.among(RecordHistoryRow, "sequence", earlier)
+    return {earlier[one.sequence] for one in links if one.subject in origins or one.subject in orders}
+
+
+def makers(rows: Rows, record: RecordRow, event: Event) -> set[int]:
+    """Owners of the machines that made the lots which a drift note names."""
+    if not isinstance(event, NoteRecorded) or event.kind_ != NoteKind.DRIFT:
+        return set()
+    works = {row.assignment for row in rows.among(LotRow, "subject", _named(rows, record))}
+    return {row.owner for row in rows.among(AssignmentRow, "sequence", works)}
+
+
+def _named(rows: Rows, record: RecordRow) -> set[bytes]:
+    """The lots that a note is about; of an order, all its lots."""
+    about = {row.subject for row in rows.find(RecordHistoryRow, sequence=record.sequence)}
+    lots = {row.subject for row in rows.among(LotRow, "subject", about)}
+    return lots | {row.subject for row in rows.among(LotRow, "order", about - lots)}
+
+
+def _origins(rows: Rows, lots: set[bytes]) -> set[bytes]:
+    made: set[int] = rows.values(LotOutputRow, "sequence", "lot", lots)
+    taken: set[bytes] = rows.values(LotInputRow, "lot", "sequence", made)
+    return taken
+
+
+# What a recipient may get because of a record, thing by thing: which names, fields, leaves and measurements.
+
+WHOLE: tuple[tuple[str, ...], ...] = ((),)
+"""Every field of a document, as a prefix of all paths."""
+_PASSPORT: tuple[tuple[str, ...], ...] = (("passport",),)
+_CAPABILITY: tuple[tuple[str, ...], ...] = (("capability",),)
+_NOTHING = bytes(32)
+
+
+class Gets(enum.Enum):
+    """A thing that a recipient gets."""
+
+    ORDER_NAME = "the order's name"
+    ORDER_DOCUMENT = "the order's document"
+    ORDER_PART = "of the order's document: specification, passport, and the entry of operations for this operation"
+    RECORD_DOCUMENT = "the record's document"
+    MACHINE_NAME = "the machine's name"
+    MACHINE_DOCUMENT = "the machine's document"
+    LOT_NAMES = "the names of the lots that it made"
+    MADE_DOCUMENTS = "the documents of the lots that it made"
+    REWORK_DOCUMENT = "the rework's document"
+    LOT_PROOF = "a bundle of the lots and what is packed in them, with all names that the recipient may see (ACCESS.md)"
+    PROOF_ALONE = "a bundle of the lots, with their names"
+    LOT_DOCUMENT = "the lots' documents"
+    PASSPORTS = (
+        "the passport of every document in the bundle, and the register readings of which its footprints are made"
+    )
+    MEASUREMENT = "the certificate's evidence entry and inference"
+    CARD = "the model's card"
+    CALL = "the call, opened"
+    OBJECTIVE = "the call's objective"
+    OFFERS = "its offers and withdrawals, opened; of the machines' documents: capability"
+    PLAN_PART = (
+        "the plan's seal, opened; of the plan's document: the list of offers, the slot prices, its rows and legs"
+    )
+    PLAN = "the plan's seal, opened; the plan's document"
+    SIGNAL = "the signal, opened: minutes by kind of work and week, its own part"
+
+
+@dataclass(slots=True)
+class Allowance:
+    """What one hand-over may have."""
+
+    gets: frozenset[Gets]
+    names: set[bytes] = field(default_factory=set)
+    """Subjects of the things whose names it may have outside its bundle."""
+    documents: dict[bytes, tuple[tuple[str, ...], ...]] = field(default_factory=dict)
+    """Prefixes of the paths that it may have of a document, by claims root."""
+    parts: set[bytes] = field(default_factory=set)
+    """The lots that its bundle is about; if empty, it has none."""
+    measured: frozenset[int] = frozenset()
+    """Sequences of the certificates whose entries and inferences its bundle may have."""
+    leaves: set[bytes] = field(default_factory=set)
+    """Leaf hashes of the stream's entries that are opened in it."""
+    objectives: set[str] = field(default_factory=set)
+    """Canonical JSON."""
+    is_anchor: bool = False
+    """Whether entries of the anchored stream may come with it, each of which says what it is."""
+
+    def add(self, root: bytes, prefixes: tuple[tuple[str, ...], ...]) -> None:
+        if root != _NOTHING:
+            known = self.documents.get(root, ())
+            self.documents[root] = tuple(dict.fromkeys((*known, *prefixes)))
+
+
+def add(gets: Gets, rows: Rows, record: RecordRow, recipient: int, to: Allowance) -> None:
+    """Adds what a thing is, because of this record and for this recipient."""
+    _ADDS[gets](rows, record, record.event(), recipient, to)
+
+
+def _add_order_name(_rows: Rows, record: RecordRow, _event: Event, _recipient: int, to: Allowance) -> None:
+    to.names.add(record.subject)
+
+
+def _add_record_document(_rows: Rows, _record: RecordRow, event: Event, _recipient: int, to: Allowance) -> None:
+    for root in event.roots():
+        to.add(root, WHOLE)
+
+
+def _add_order_document(rows: Rows, record: RecordRow, _event: Event, _recipient: int, to: Allowance) -> None:
+    for root in roots_of_order(rows, record):
+        to.add(root, WHOLE)
+
+
+def _add_order_part(rows: Rows, record: RecordRow, event: Event, _recipient: int, to: Allowance) -> None:
+    operation = getattr(event, "operation", 0)
+    prefixes = (("specification",), ("passport",), ("operations", str(operation)))
+    for root in roots_of_order(rows, record):
+        to.add(root, prefixes)
+
+
+def roots_of_order(rows: Rows, record: RecordRow) -> list[bytes]:
+    order = rows.get(OrderRow, record.subject)
+    return [] if order is None else [order.claims_root]
+
+
+def _machine(rows: Rows, event: Event) -> MachineRow | None:
+    assignment = rows.get(AssignmentRow, getattr(event, "assignment", 0))
+    return None if assignment is None else rows.get(MachineRow, assignment.machine)
+
+
+def _add_machine_name(rows: Rows, record: RecordRow, event: Event, _recipient: int, to: Allowance) -> None:
+    # A transformation names the operation only; the index has the assignment under which its lots were made.
+    works = {getattr(event, "assignment", 0), *(lot.assignment for lot in made(rows, record))}
+    machines = {row.machine for row in rows.among(AssignmentRow, "sequence", works)}
+    to.names |= {row.subject for row in rows.among(MachineRow, "number", machines)}
+
+
+def _add_machine_document(rows: Rows, _record: RecordRow, event: Event, _recipient: int, to: Allowance) -> None:
+    machine = _machine(rows, event)
+    if machine is not None:
+        to.add(machine.claims_root, WHOLE)
+
+
+def _add_lot_names(rows: Rows, record: RecordRow, _event: Event, _recipient: int, to: Allowance) -> None:
+    to.names |= {row.subject for row in made(rows, record)}
+
+
+def _add_lots(rows: Rows, record: RecordRow, _event: Event, _recipient: int, to: Allowance) -> None:
+    touched = {row.subject for row in rows.find(RecordHistoryRow, sequence=record.sequence)}
+    lots = {row.subject for row in rows.among(LotRow, "subject", touched)}
+    to.parts |= lots | _packed(rows, lots, record.sequence)
+
+
+def _packed(rows: Rows, lots: set[bytes], sequence: int) -> set[bytes]:
+    """What was packed in the lots at a record, at any depth: it moves with them, without an entry of its own."""
+    found: set[bytes] = set()
+    level = lots
+    while level:
+        packings = rows.among(PackingRow, "parent", level)
+        level = {
+            row.child
+            for row in packings
+            if row.packed_by < sequence and (row.unpacked_by == 0 or row.unpacked_by > sequence)
+        } - found
+        found |= level
+    return found
+
+
+def _add_lot_documents(rows: Rows, record: RecordRow, event: Event, recipient: int, to: Allowance) -> None:
+    _add_lots(rows, record, event, recipient, to)
+    _add_documents_of(rows, rows.among(LotRow, "subject", to.parts), recipient, to)
+
+
+def _add_made_documents(rows: Rows, record: RecordRow, _event: Event, recipient: int, to: Allowance) -> None:
+    _add_documents_of(rows, made(rows, record), recipient, to)
+
+
+def _add_rework_document(rows: Rows, _record: RecordRow, event: Event, recipient: int, to: Allowance) -> None:
+    """As a lot's own document is handed over: what was done to it is told to whoever is told what it is."""
+    if isinstance(event, LotReworked):
+        work = event.rework
+        to.add(work.claims_root, WHOLE if _orders_with(rows, {work.order}, recipient) else _PASSPORT)
+
+
+def _add_documents_of(rows: Rows, lots: Iterable[LotRow], recipient: int, to: Allowance) -> None:
+    """All fields for those who have a part in the lot's order; a lot of no order has no secrets from its holder."""
+    lots = list(lots)
+    orders = _orders_with(rows, {row.order for row in lots if row.order is not None}, recipient)
+    for lot in lots:
+        to.add(lot.claims_root, WHOLE if lot.order is None or lot.order in orders else _PASSPORT)
+
+
+def _orders_with(rows: Rows, subjects: Iterable[bytes], recipient: int) -> set[bytes]:
+    """The orders of which the recipient is buyer or coordinator, or for which it does work."""
+    wanted = set(subjects)
+    found = {
+        row.subject for row in rows.among(OrderRow, "subject", wanted) if recipient in (row.buyer, row.coordinator)
+    }
+    over = (AssignmentState.DECLINED, AssignmentState.CANCELLED)
+    work = rows.among(AssignmentRow, "order", wanted)
+    return found | {row.order for row in work if row.owner == recipient and row.state not in over}
+
+
+def _add_nothing(_rows: Rows, _record: RecordRow, _event: Event, _recipient: int, _to: Allowance) -> None:
+    """What the bundle itself decides: see `millmark.services.handover.delivering`."""
+
+
+def _add_measurement(_rows: Rows, record: RecordRow, _event: Event, _recipient: int, to: Allowance) -> None:
+    to.measured = frozenset({record.sequence})
+
+
+def _add_card(rows: Rows, record: RecordRow, _event: Event, _recipient: int, to: Allowance) -> None:
+    certificate = rows.get(CertificateRow, record.sequence)
+    model = None if certificate is None else rows.get(ModelRow, certificate.model)
+    if model is not None:
+        to.add(model.card_root, WHOLE)
+
+
+def _add_call(rows: Rows, record: RecordRow, event: Event, recipient: int, to: Allowance) -> None:
+    for row in own(rows, record, event, What.CALL):
+        if recipient in handing.called(rows, row) | handing.readers(rows, row):
+            to.leaves.add(row.leaf)
+
+
+def _add_objective(rows: Rows, record: RecordRow, event: Event, recipient: int, to: Allowance) -> None:
+    for row in own(rows, record, event, What.CALL):
+        if recipient in handing.readers(rows, row):
+            to.objectives |= {handing.objective_of(rows, row)} - {""}
+
+
+def _add_offers(rows: Rows, record: RecordRow, event: Event, recipient: int, to: Allowance) -> None:
+    for row in own(rows, record, event, *OFFERS):
+        if recipient in handing.coordinator_and_readers(rows, row):
+            to.leaves.add(row.leaf)
+            for machine in handing.machines_of(rows, row):
+                to.add(machine.claims_root, _CAPABILITY)
+
+
+def _add_plan_part(rows: Rows, record: RecordRow, event: Event, recipient: int, to: Allowance) -> None:
+    for row in own(rows, record, event, What.PLAN):
+        if recipient in handing.owners_and_carriers(rows, row):
+            to.leaves.add(row.leaf)
+            to.add(*handing.plan_paths(rows, row, recipient))
+
+
+def _add_plan(rows: Rows, record: RecordRow, event: Event, recipient: int, to: Allowance) -> None:
+    for row in own(rows, record, event, What.PLAN):
+        if recipient in handing.readers(rows, row):
+            to.leaves.add(row.leaf)
+            to.add(handing.plan_paths(rows, row, recipient)[0], WHOLE)
+
+
+def _add_signal(rows: Rows, record: RecordRow, event: Event, recipient: int, to: Allowance) -> None:
+    for row in own(rows, record, event, What.SIGNAL):
+        if recipient in handing.signalled(rows, row):
+            to.leaves.add(row.leaf)
+
+
+_ADDS: Mapping[Gets, Callable[[Rows, RecordRow, Event, int, Allowance], None]] = {
+    Gets.ORDER_NAME: _add_order_name,
+    Gets.ORDER_DOCUMENT: _add_order_document,
+    Gets.ORDER_PART: _add_order_part,
+    Gets.RECORD_DOCUMENT: _add_record_document,
+    Gets.MACHINE_NAME: _add_machine_name,
+    Gets.MACHINE_DOCUMENT: _add_machine_document,
+    Gets.LOT_NAMES: _add_lot_names,
+    Gets.MADE_DOCUMENTS: _add_made_documents,
+    Gets.REWORK_DOCUMENT: _add_rework_document,
+    Gets.LOT_PROOF: _add_lots,
+    Gets.PROOF_ALONE: _add_lots,
+    Gets.LOT_DOCUMENT: _add_lot_documents,
+    Gets.PASSPORTS: _add_nothing,
+    Gets.MEASUREMENT: _add_measurement,
+    Gets.CARD: _add_card,
+    Gets.CALL: _add_call,
+    Gets.OBJECTIVE: _add_objective,
+    Gets.OFFERS: _add_offers,
+    Gets.PLAN_PART: _add_plan_part,
+    Gets.PLAN: _add_plan,
+    Gets.SIGNAL: _add_signal,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,171 +563,171 @@ TABLE: tuple[Entry, ...] = (
         "buyer",
         "the coordinator that the terms name",
         frozenset({Gets.ORDER_NAME, Gets.RECORD_DOCUMENT}),
-        parties.actor,
-        parties.coordinator,
-        parties.order_stands,
+        actor,
+        coordinator,
+        order_stands,
     ),
     Entry(
         ("RevisionProposed", "RevisionAccepted"),
         "who records it",
         "buyer and coordinator, also the one that the terms name",
         frozenset({Gets.ORDER_NAME, Gets.ORDER_DOCUMENT, Gets.RECORD_DOCUMENT}),
-        parties.actor,
-        parties.other_parties,
-        parties.order_stands,
+        actor,
+        other_parties,
+        order_stands,
     ),
     Entry(
         ("AssignmentProposed",),
         "coordinator",
         "the machine's owner",
         frozenset({Gets.ORDER_NAME, Gets.ORDER_PART, Gets.RECORD_DOCUMENT}),
-        parties.actor,
-        parties.owner,
-        parties.assignment_stands,
+        actor,
+        owner,
+        assignment_stands,
     ),
     Entry(
         ("AssignmentAccepted",),
         "the machine's owner",
         "the order's coordinator",
         frozenset({Gets.MACHINE_NAME, Gets.MACHINE_DOCUMENT, Gets.RECORD_DOCUMENT}),
-        parties.actor,
-        parties.coordinator_of,
-        parties.assignment_stands,
+        actor,
+        coordinator_of,
+        assignment_stands,
     ),
     Entry(
         ("LotCommissioned", "LotsTransformed"),
         "maker",
         "buyer, coordinator and inspectors of the lots' order",
         frozenset({Gets.LOT_NAMES, Gets.MACHINE_NAME, Gets.MADE_DOCUMENTS}),
-        parties.actor,
-        parties.parties_of_lots,
-        parties.always,
+        actor,
+        parties_of_lots,
+        always,
     ),
     Entry(
         ("LotReworked",),
         "who reworks it",
         "buyer, coordinator and inspectors of the lot's order",
         frozenset({Gets.MACHINE_NAME, Gets.REWORK_DOCUMENT}),
-        parties.actor,
-        parties.parties_of_reworked,
-        parties.always,
+        actor,
+        parties_of_reworked,
+        always,
     ),
     Entry(
         ("CustodyOffered", "ReturnOffered"),
         "custodian",
         "to whom it is offered",
         _LOTS,
-        parties.actor,
-        parties.offered_to,
-        parties.offer_stands,
+        actor,
+        offered_to,
+        offer_stands,
     ),
     Entry(
         ("CustodyAccepted", "CustodyAcceptedInPart"),
         "the custodian before",
         "who accepted",
         _LOTS - {Gets.RECORD_DOCUMENT},
-        parties.giver,
-        parties.taker,
-        parties.always,
+        giver,
+        taker,
+        always,
     ),
     Entry(
         ("CertificateIssued",),
         "inspector",
         "the order's buyer",
         _VERDICT | {Gets.LOT_PROOF},
-        parties.actor,
-        parties.buyers,
-        parties.always,
+        actor,
+        buyers,
+        always,
     ),
     Entry(
         ("CertificateIssued",),
         "inspector",
         "auditors",
         _VERDICT | {Gets.PROOF_ALONE},
-        parties.actor,
-        parties.auditors_alone,
-        parties.always,
+        actor,
+        auditors_alone,
+        always,
     ),
     Entry(
         ("NoteRecorded",),
         "who records a recall notice",
         "who made, has or had any of the lots that it names, or of what was made from them",
         frozenset({Gets.RECORD_DOCUMENT}),
-        parties.actor,
-        notices.called_back,
-        parties.always,
+        actor,
+        called_back,
+        always,
     ),
     Entry(
         ("NoteRecorded",),
         "who notes that a machine drifts",
         "owners of the machines that made the lots that it names",
         frozenset({Gets.RECORD_DOCUMENT}),
-        parties.actor,
-        notices.makers,
-        parties.always,
+        actor,
+        makers,
+        always,
     ),
     Entry(
         ("NoteRecorded",),
         "who acknowledges a recall notice, or resolves lots that it reaches",
         "who recorded the notice",
         frozenset({Gets.RECORD_DOCUMENT}),
-        parties.actor,
-        notices.authors,
-        parties.always,
+        actor,
+        authors,
+        always,
     ),
     Entry(
         ("StreamAnchored",),
         "coordinator, of a call in its stream",
         "the companies that it calls",
         frozenset({Gets.CALL}),
-        parties.actor,
-        parties.find(handing.called, What.CALL),
-        parties.always,
+        actor,
+        find(handing.called, What.CALL),
+        always,
     ),
     Entry(
         ("StreamAnchored",),
         "coordinator, of a call in its stream",
         "readers that the call names",
         frozenset({Gets.CALL, Gets.OBJECTIVE}),
-        parties.actor,
-        parties.find(handing.readers, What.CALL),
-        parties.always,
+        actor,
+        find(handing.readers, What.CALL),
+        always,
     ),
     Entry(
         ("StreamAnchored",),
         "the machine's owner, of offers in its stream",
         "coordinator of the call, and readers that it names",
         frozenset({Gets.OFFERS}),
-        parties.actor,
-        parties.find(handing.coordinator_and_readers, *parties.OFFERS),
-        parties.always,
+        actor,
+        find(handing.coordinator_and_readers, *OFFERS),
+        always,
     ),
     Entry(
         ("StreamAnchored",),
         "coordinator, of a plan in its stream",
         "owners who offered, and carriers of its legs",
         frozenset({Gets.PLAN_PART}),
-        parties.actor,
-        parties.find(handing.owners_and_carriers, What.PLAN),
-        parties.always,
+        actor,
+        find(handing.owners_and_carriers, What.PLAN),
+        always,
     ),
     Entry(
         ("StreamAnchored",),
         "coordinator, of a plan in its stream",
         "readers that the call names",
         frozenset({Gets.PLAN}),
-        parties.actor,
-        parties.find(handing.readers, What.PLAN),
-        parties.always,
+        actor,
+        find(handing.readers, What.PLAN),
+        always,
     ),
     Entry(
         ("StreamAnchored",),
         "coordinator, of a capacity signal in its stream",
         "the owner of machines that it is for",
         frozenset({Gets.SIGNAL}),
-        parties.actor,
-        parties.find(handing.signalled, What.SIGNAL),
-        parties.always,
+        actor,
+        find(handing.signalled, What.SIGNAL),
+        always,
     ),
 )
 

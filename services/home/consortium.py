@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from millmark.ledger.canonical import Json, parse_json
 from millmark.ledger.chain import find_profile
-from millmark.ledger.chain.deployment import Deployment, deployment_to_json, parse_deployment
+from millmark.ledger.chain.deploying import Deployment, deployment_to_json, parse_deployment
 from millmark.ledger.errors import CanonicalError, InputError, SettingsError, TrustError
 from millmark.ledger.signatures import Address, to_checksum
 from millmark.ledger.trust import parse_checksum, parse_members

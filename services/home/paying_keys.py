@@ -8,7 +8,7 @@ from pathlib import Path
 from millmark.ledger.errors import SigningError
 from millmark.ledger.keys import open_signer, parse_address, read_private
 from millmark.ledger.store import Connection
-from millmark.ledger.store.outbox_spending import known_signers
+from millmark.ledger.store.outbox import known_signers
 from millmark.services.settings import Settings
 
 __all__ = ["address_of", "find_paying_keys", "key_path"]

@@ -4,17 +4,33 @@ validators do, in words.
 
 from __future__ import annotations
 
-from millmark.services.network.errors import NetworkError, NetworkFileError, NodeProgramError
-from millmark.services.network.files import NetworkFile
-from millmark.services.network.flags import NodePlace, build_arguments
 from millmark.services.network.genesis import GAS_LIMIT, GenesisSettings, build_genesis
-from millmark.services.network.kinds import KINDS, Consensus, Kind, find_kind
-from millmark.services.network.layout import NodeFolder, build_start_script, write_node_folder
-from millmark.services.network.peers import Peer
-from millmark.services.network.processes import NodeProcess
-from millmark.services.network.programs import NodeProgram, find_program, identify_program
+from millmark.services.network.layout import (
+    NodeFolder,
+    NodePlace,
+    build_arguments,
+    build_start_script,
+    write_node_folder,
+)
+from millmark.services.network.peers import (
+    KINDS,
+    Consensus,
+    Kind,
+    NetworkError,
+    NetworkFileError,
+    NodeProgramError,
+    Peer,
+    find_kind,
+)
+from millmark.services.network.processes import (
+    NodeProcess,
+    NodeProgram,
+    find_program,
+    identify_program,
+)
 from millmark.services.network.setup import (
     Agreed,
+    NetworkFile,
     OwnNode,
     create_node,
     find_nodes,

@@ -14,8 +14,7 @@ from dataclasses import dataclass, field
 from millmark.ledger.canonical import Json
 from millmark.ledger.rlp import encode_rlp
 from millmark.ledger.signatures import Address, to_checksum
-from millmark.services.network.errors import NetworkError
-from millmark.services.network.kinds import Kind
+from millmark.services.network.peers import Kind, NetworkError
 
 __all__ = ["GAS_LIMIT", "GenesisSettings", "build_genesis", "clique_extra", "qbft_extra"]
 

@@ -7,22 +7,132 @@ which it lists are the network's is its word.
 
 from __future__ import annotations
 
+import enum
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, TypeVar
 
 from millmark.ledger.canonical import keccak256
 from millmark.ledger.chain import RpcError, Transport
-from millmark.ledger.errors import ProofError
-from millmark.ledger.signatures import ADDRESS_BYTES, Address
-from millmark.services.network.errors import NetworkError, NodeAnswerError
-from millmark.services.network.keys import PUBLIC_KEY_BYTES
-from millmark.services.network.kinds import Consensus
-from millmark.services.network.sealed_blocks import SealedBy, parse_bytes, read_block
+from millmark.ledger.errors import ChainUnreachableError, ProofError, SealsError, SigningError
+from millmark.ledger.headers import FIELDS, encode_header, replace_extra
+from millmark.ledger.rlp import encode_integer
+from millmark.ledger.seals import MAX_ROUND, build_digest, parse_extra
+from millmark.ledger.signatures import ADDRESS_BYTES, Address, Signature, recover_address
+from millmark.services.network.peers import PUBLIC_KEY_BYTES, Consensus, Kind, NetworkError, NodeAnswerError
+from millmark.services.network.processes import FIRST_BLOCKS, FRESH_HINT
 
-__all__ = ["MAX_BLOCKS", "Observation", "Vote", "observe"]
+__all__ = [
+    "MAX_BLOCKS",
+    "Act",
+    "Finding",
+    "Level",
+    "Observation",
+    "SealedBy",
+    "State",
+    "Vote",
+    "by_gravity",
+    "cast_vote",
+    "judge",
+    "observe",
+    "state_of",
+]
+
+
+# Who made and sealed a block, from its header alone: the keys of the seals are recovered, so a node cannot name a
+# validator that did not sign.
+
+_CLIQUE_SEAL, _VANITY = 65, 32
+
+
+@dataclass(frozen=True, slots=True)
+class SealedBy:
+    """What a block's header says about the validators."""
+
+    number: int
+    hash: bytes
+    """According to the node."""
+    timestamp: int
+    consensus: Consensus
+    proposer: Address
+    """Who made it: the signer, with Clique."""
+    sealers: tuple[Address, ...]
+    """Whose seals this node holds: with QBFT at least a quorum, not always all that were given."""
+    validators: tuple[Address, ...]
+    """As the header lists them; empty with Clique, outside of epochs."""
+    round: int
+    """QBFT: rounds before this one ended without a block. 0 with Clique."""
+    vote: tuple[Address, bool] | None
+    """The proposer's vote: whom, and whether to add."""
+
+
+def read_block(raw: Mapping[str, Any]) -> SealedBy:
+    """What a block, as eth_getBlockByNumber returns it, says about the validators. Raises NetworkError for a block of
+    another consensus, and whatever parsing raises for one that is malformed."""
+    extra = parse_bytes(raw["extraData"])
+    encoded = _encode(raw)
+    number, found_hash, timestamp = int(raw["number"], 16), parse_bytes(raw["hash"]), int(raw["timestamp"], 16)
+    try:
+        found = parse_extra(extra)
+    except SealsError:
+        return _read_clique(number, found_hash, timestamp, extra, encoded)
+    seals = () if number == 0 else found.seals
+    digest = build_digest(encoded, min(found.round, MAX_ROUND))
+    sealers = tuple(one for one in (_recover(digest, seal) for seal in seals) if one is not None)
+    vote = None if found.vote is None else (found.vote[0], found.vote[1] == b"\xff")
+    return SealedBy(
+        number=number,
+        hash=found_hash,
+        timestamp=timestamp,
+        consensus=Consensus.QBFT,
+        proposer=parse_bytes(raw["miner"]),
+        sealers=sealers,
+        validators=found.validators,
+        round=found.round,
+        vote=vote,
+    )
+
+
+def _read_clique(number: int, found_hash: bytes, timestamp: int, extra: bytes, encoded: bytes) -> SealedBy:
+    listed = len(extra) - _VANITY - _CLIQUE_SEAL
+    if listed < 0 or listed % ADDRESS_BYTES:
+        raise NetworkError(
+            "the chain's blocks name no validators", hint="status is for networks of QBFT or Clique, see PRODUCTION.md"
+        )
+    body = extra[_VANITY:-_CLIQUE_SEAL]
+    named = tuple(body[place : place + ADDRESS_BYTES] for place in range(0, listed, ADDRESS_BYTES))
+    # EIP-225: the signature is over the header as it would be without the signature.
+    digest = keccak256(replace_extra(encoded, extra[:-_CLIQUE_SEAL]))
+    signer = None if number == 0 else _recover(digest, extra[-_CLIQUE_SEAL:])
+    sealers = () if signer is None else (signer,)
+    return SealedBy(
+        number, found_hash, timestamp, Consensus.CLIQUE, signer or bytes(ADDRESS_BYTES), sealers, named, 0, None
+    )
+
+
+def _encode(raw: Mapping[str, Any]) -> bytes:
+    present = [field for field in FIELDS if raw.get(field[0]) is not None]
+    fields = (encode_integer(int(raw[name], 16)) if number else parse_bytes(raw[name]) for name, number, _ in present)
+    return encode_header(list(fields))
+
+
+def _recover(digest: bytes, seal: bytes) -> Address | None:
+    """The signer; None for a seal that is none, which a node should not have."""
+    try:
+        signature = Signature(int.from_bytes(seal[:32], "big"), int.from_bytes(seal[32:64], "big"), seal[64])
+        return recover_address(digest, signature)
+    except SigningError:
+        return None
+
+
+def parse_bytes(value: Any) -> bytes:
+    """Bytes from hexadecimal digits after 0x. Raises TypeError, ValueError."""
+    if not isinstance(value, str):
+        raise TypeError("not hexadecimal digits")
+    return bytes.fromhex(value.removeprefix("0x"))
+
 
 MAX_BLOCKS = 5_000
 """Most headers that are read for one answer."""
@@ -246,3 +356,284 @@ def _address(value: Any) -> Address:
     if len(found) != ADDRESS_BYTES:
         raise ValueError("not an address")
     return found
+
+
+# What is wrong with a network and what to do, from one look at it.
+
+Name = Callable[[Address], str]
+"""What people call a validator."""
+
+
+_STALL_S, _STALL_BLOCKS = 15, 10
+"""QBFT waits 4 s for one silent proposer and 8 s more for a second one; Clique, a second or two."""
+_HALT_ENDS = (
+    "within about twice the time that the chain stood, or four times while a validator is down: QBFT's round time-outs "
+    "double"
+)
+"""Round r lasts 2^r time-outs T. After a halt of t, those that stayed are in a round r with (2^r - 1) T <= t. Who is
+started again begins with round 0, and meets them in round r + 1, after (2^(r+1) - 1) T <= 2 t + T. If the turn there is
+that of one that is down, that takes 2^(r+1) T <= 2 t + 2 T more."""
+
+
+class Level(enum.Enum):
+    """How much a finding matters; the value is the exit code of `millmark network status`."""
+
+    NOTE = 0
+    ALARM = 3
+    """No blocks come, or this node is not where they do."""
+    WARNING = 4
+    """Blocks come, but a validator does not take part."""
+
+
+class State(enum.Enum):
+    """What a validator does, as far as this node knows."""
+
+    SEALS = "seals"
+    SILENT = "SILENT"
+    """It took no part in any of the latest blocks, though its turn came twice."""
+    NEW = "not seen yet"
+    """The chain, or its membership, is too young to tell."""
+    CONNECTED = "connected"
+    """No blocks come, but this node has a connection to it."""
+    NOT_CONNECTED = "NOT CONNECTED"
+    """No blocks come, and this node has no connection to it."""
+    UNKNOWN = "unknown"
+    """No blocks come, and the node does not tell who is connected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that a person should know."""
+
+    level: Level
+    text: str
+    remedy: str = ""
+
+
+def state_of(validator: Address, seen: Observation, own: Address | None) -> State:
+    """What a validator does. Who sealed the last block before a standstill says nothing about who is down now."""
+    if stands(seen):
+        if validator == own:
+            return State.CONNECTED
+        if seen.connected is None:
+            return State.UNKNOWN
+        return State.CONNECTED if validator in seen.connected else State.NOT_CONNECTED
+    if seen.last_sealed(validator) is not None:
+        return State.SEALS
+    return State.SILENT if _is_whole(seen, validator) else State.NEW
+
+
+def judge(seen: Observation, own: Address | None, name: Name, down: frozenset[Address] = frozenset()) -> list[Finding]:
+    """All findings, the worst first. `own` is the address of the node that was asked, `down` those of nodes that are
+    known not to run."""
+    found = [*_catching_up(seen)]
+    if stands(seen):
+        found.append(_stalled(seen, own, name, down))
+    else:
+        found += [*_silent(seen, own, name), *_rounds(seen), *_unconnected(seen, own, name)]
+    found += [*_tolerance(seen), *(_vote(vote, seen, own, name) for vote in seen.votes)]
+    return by_gravity(found)
+
+
+def by_gravity(findings: Iterable[Finding]) -> list[Finding]:
+    """The worst first."""
+    order = [Level.ALARM, Level.WARNING, Level.NOTE]
+    return sorted(findings, key=lambda finding: order.index(finding.level))
+
+
+def stands(seen: Observation) -> bool:
+    """Whether no block came for so long that no waiting for a slow or silent proposer explains it."""
+    return seen.head_age_s >= max(_STALL_S, _STALL_BLOCKS * seen.interval_s) and not _is_behind(seen)
+
+
+def _is_behind(seen: Observation) -> bool:
+    return seen.highest_block is not None and seen.highest_block > seen.number
+
+
+def _is_whole(seen: Observation, validator: Address) -> bool:
+    """Whether the window shows that the validator had its turns: it is long enough, and it was a validator all along.
+    Clique's headers do not list the signers, so there a new signer counts as silent until its first turn."""
+    if len(seen.window) < 2 * len(seen.validators):
+        return False
+    return all(validator in block.validators for block in seen.window if block.validators)
+
+
+def _catching_up(seen: Observation) -> Iterator[Finding]:
+    if _is_behind(seen):
+        yield Finding(
+            Level.ALARM,
+            f"this node is catching up: it has block {seen.number} of {seen.highest_block}",
+            "wait: all that is said here is as of its block",
+        )
+
+
+def _stalled(seen: Observation, own: Address | None, name: Name, down: frozenset[Address]) -> Finding:
+    count, quorum = len(seen.validators), seen.consensus.quorum(len(seen.validators))
+    age = f"no block for {seen.head_age_s} s"
+    if seen.peers == 0 and count > 1:
+        return Finding(
+            Level.ALARM,
+            f"{age}, and this node is connected to nobody (net_peerCount 0): it is cut off, or all others are down",
+            "check this machine's network and firewall, and ask another company whether blocks come at its node",
+        )
+    stopped = down.intersection(seen.validators)
+    if seen.connected is None:
+        reached, missing = min(seen.peers + (own in seen.validators), count), ""
+        known = max(reached, len(stopped))  # which ones are reached is not known: at least the larger number of them
+    else:
+        there = {one for one in seen.validators if one == own or one in seen.connected}
+        reached, missing = len(there), _listed((one for one in seen.validators if one not in there), name)
+        known = len(there | stopped)
+    reach = f"reaches {reached} of {count} validators, {quorum} are needed"
+    absent = f"; not connected: {missing}" if missing else ""
+    if reached >= quorum:
+        return Finding(
+            Level.ALARM, f"{age}: HALTED, though {reached} of {count} validators are connected", _agree(seen)
+        )
+    # Those of which nothing is known are enough to go on among themselves. Then this node is cut off, as far as anybody
+    # can tell from here, and to start other nodes again would be the wrong advice.
+    if count - known >= quorum:
+        return Finding(
+            Level.ALARM,
+            f"{age}: HALTED as far as this node sees: it {reach}{absent}; they may go on without it",
+            "ask one of them whether blocks come there: if so, mend this node's line, otherwise start their nodes",
+        )
+    wait = "blocks come again by themselves" + (f", {_HALT_ENDS}" if _is_qbft(seen) else "")
+    return Finding(
+        Level.ALARM,
+        f"{age}: the chain is HALTED: this node {reach}{absent}",
+        f"get {quorum - reached} more of them to run and connect; {wait}",
+    )
+
+
+def _agree(seen: Observation) -> str:
+    """Enough validators are connected, and still they do not agree."""
+    if _is_qbft(seen):
+        return (
+            f"wait: blocks come {_HALT_ENDS}; if it lasts over ten minutes, restart all validators within the same few "
+            "seconds, so that they begin the same round"
+        )
+    if seen.number < FIRST_BLOCKS:
+        return f"the network is new, and its signers wait for each other's first turns: {FRESH_HINT}"
+    return (
+        "start the validators that are down: one more ends the wait of a fork of equal weight. If all run, compare the "
+        "latest block's hash at all nodes, and delete the data folder of those on the fork that fewer of them have"
+    )
+
+
+def _silent(seen: Observation, own: Address | None, name: Name) -> Iterator[Finding]:
+    silent = [one for one in seen.validators if state_of(one, seen, own) is State.SILENT]
+    if not silent:
+        return
+    count, tolerated = len(seen.validators), seen.consensus.tolerates(len(seen.validators))
+    left = tolerated - len(silent)
+    if left > 0:
+        outlook = f"{left} more may fail before the chain stands still"
+    elif left == 0:
+        outlook = f"with one more, the chain {'stands' if _is_qbft(seen) else 'may stand'} still"
+    else:
+        outlook = "the chain may stand still at any block"
+    verb = "is" if len(silent) == 1 else "are"
+    text = f"{len(silent)} of {count} validators {verb} silent for {len(seen.window)} blocks: {_listed(silent, name)}"
+    remedy = f"ask {_listed(silent, name)} to look at {'its node' if len(silent) == 1 else 'their nodes'}"
+    if own in silent:
+        remedy = (
+            "see the log of this node: it may lack peers, its clock may be wrong, or its key is not the validator's"
+        )
+    yield Finding(Level.WARNING, f"{text}; {outlook}", remedy)
+
+
+def _rounds(seen: Observation) -> Iterator[Finding]:
+    late = [block.round for block in seen.window if block.round]
+    if late:
+        yield Finding(
+            Level.NOTE,
+            f"{len(late)} of the last {len(seen.window)} blocks took more than one round, at most {max(late) + 1}",
+            "a validator whose turn it was did not propose in time: it is down, slow or far away",
+        )
+
+
+def _unconnected(seen: Observation, own: Address | None, name: Name) -> Iterator[Finding]:
+    """Validators at work to which this node has no line: a second broken line could cut it off."""
+    if seen.connected is None:
+        return
+    apart = [v for v in seen.validators if v != own and v not in seen.connected and seen.last_sealed(v) is not None]
+    if apart:
+        yield Finding(
+            Level.NOTE,
+            f"this node has no connection to {_listed(apart, name)}, whose blocks come through others",
+            "check the address and port that network.json has for it, and the firewalls between",
+        )
+
+
+def _tolerance(seen: Observation) -> Iterator[Finding]:
+    count = len(seen.validators)
+    if seen.consensus.tolerates(count) == 0:
+        least = "four" if _is_qbft(seen) else "five"
+        yield Finding(Level.NOTE, f"with {count} validators, none may be down", f"add validators: {least} tolerate one")
+    if seen.consensus is Consensus.CLIQUE and count % 2 == 0:
+        yield Finding(
+            Level.NOTE,
+            f"with {count} signers, an even number, a restart of half of them can halt the chain for good",
+            "add one or remove one",
+        )
+
+
+def _vote(vote: Vote, seen: Observation, own: Address | None, name: Name) -> Finding:
+    needed = len(seen.validators) // 2 + 1
+    act, word = ("add", "to add") if vote.adds else ("remove", "to remove")
+    waiting = [one for one in seen.validators if one not in vote.voters]
+    text = f"vote {word} {name(vote.candidate)}: {len(vote.voters)} of {needed} needed ({_listed(vote.voters, name)})"
+    who = "this company" if own in waiting else "another company"
+    return Finding(
+        Level.NOTE,
+        text,
+        f"who agrees runs `millmark network vote {act} {_spelt(name(vote.candidate))}`: {who} has not voted",
+    )
+
+
+def _spelt(name: str) -> str:
+    return f'"{name}"' if " " in name else name
+
+
+def _listed(validators: Iterable[Address], name: Name) -> str:
+    return ", ".join(sorted(name(one) for one in validators))
+
+
+def _is_qbft(seen: Observation) -> bool:
+    return seen.consensus is Consensus.QBFT
+
+
+# Votes on validators. A node casts its company's vote in the blocks that it proposes, so it must be a validator that
+# runs; more than half of the validators decide, and votes lapse at the end of an epoch.
+
+
+class Act(enum.StrEnum):
+    """What a company wants its node to vote for."""
+
+    ADD = "add"
+    REMOVE = "remove"
+    WITHDRAW = "withdraw"
+    """Neither. What stands in blocks already counts until the epoch ends, unless the node votes the other way."""
+
+
+def cast_vote(transport: Transport, kind: Kind, candidate: Address, act: Act) -> None:
+    """Tells a node what to vote for. It forgets that when it is restarted. Raises ChainUnreachableError."""
+    propose, discard = _methods(kind)
+    address = f"0x{candidate.hex()}"
+    params: list[Any] = [address] if act is Act.WITHDRAW else [address, act is Act.ADD]
+    method = discard if act is Act.WITHDRAW else propose
+    try:
+        transport.request(method, params)
+    except RpcError as error:
+        raise ChainUnreachableError(
+            f"the node refuses {method}: {error.message}", hint="it must be a validator; see the flags in its start.sh"
+        ) from None
+
+
+def _methods(kind: Kind) -> tuple[str, str]:
+    if kind.consensus is Consensus.CLIQUE:
+        return "clique_propose", "clique_discard"
+    if kind.name == "besu":
+        return "qbft_proposeValidatorVote", "qbft_discardValidatorVote"
+    return "istanbul_propose", "istanbul_discard"

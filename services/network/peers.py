@@ -3,17 +3,168 @@ in by chance."""
 
 from __future__ import annotations
 
+import enum
 import ipaddress
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+
+import coincurve
 
 from millmark.ledger.canonical import keccak256
-from millmark.ledger.errors import InputError
+from millmark.ledger.errors import ChainUnreachableError, InputError, MillmarkError, SigningError
+from millmark.ledger.keys import LocalSigner, read_private, write_private
 from millmark.ledger.signatures import ADDRESS_BYTES, Address
-from millmark.services.network.keys import PUBLIC_KEY_BYTES
 
-__all__ = ["Peer", "format_host", "geth_config", "static_nodes"]
+__all__ = [
+    "KINDS",
+    "PUBLIC_KEY_BYTES",
+    "Consensus",
+    "Kind",
+    "NetworkError",
+    "NetworkFileError",
+    "NodeAnswerError",
+    "NodeProgramError",
+    "Peer",
+    "find_kind",
+    "format_host",
+    "geth_config",
+    "public_key_of",
+    "read_node_key",
+    "static_nodes",
+    "write_node_key",
+]
+
+
+# Errors of the network package, below the root in `millmark.ledger.errors`.
+#
+# MillmarkError
+#   NetworkError               a network cannot be set up as asked
+#     NetworkFileError         a network file or a validator's request is malformed (exit code 2)
+#   NodeProgramError           a node program is missing, unsuitable, or did not start
+#   ChainUnreachableError
+#     NodeAnswerError          a node answers, but not what it is asked
+
+
+class NetworkError(MillmarkError):
+    """A network cannot be set up as asked."""
+
+    code = "network-refused"
+
+
+class NetworkFileError(NetworkError):
+    """A network file or a validator's request is malformed."""
+
+    code = "network-file-malformed"
+    exit_code = 2
+
+
+class NodeProgramError(MillmarkError):
+    """A node program is missing, unsuitable, or did not start."""
+
+    code = "node-program-failed"
+
+
+class NodeAnswerError(ChainUnreachableError):
+    """A node answers, but not what it is asked: a part of its API is off, or it is another program."""
+
+    code = "node-answer-wrong"
+
+
+# The node programs that Millmark can run a network of, and how many validators may fail on each.
+#
+# A block of QBFT needs the seals of ceil(2n/3) of n validators and is final with them. Clique needs floor(n/2)+1
+# signers that run, because a signer that sealed a block has to let floor(n/2) others go first (EIP-225). With exactly
+# that many, each block has one signer that may make it: when two made the block before at the same time, the one that
+# is needed may have made the other of the two, and the chain stands still until one more signer runs (seen with three
+# of five).
+
+
+class Consensus(enum.Enum):
+    """How validators agree on blocks."""
+
+    CLIQUE = "clique"
+    QBFT = "qbft"
+
+    def quorum(self, validators: int) -> int:
+        """Number of validators without which no block comes."""
+        return validators // 2 + 1 if self is Consensus.CLIQUE else -(-2 * validators // 3)
+
+    def may_stop(self, validators: int) -> int:
+        """Number of validators that may be down while blocks can still come."""
+        return validators - self.quorum(validators)
+
+    def tolerates(self, validators: int) -> int:
+        """Number of validators that may be down while blocks are sure to come."""
+        may_stop = self.may_stop(validators)
+        return max(may_stop - 1, 0) if self is Consensus.CLIQUE else may_stop
+
+    def may_lie(self, validators: int) -> int:
+        """Number of validators that may act against the rules without two different final blocks of one height: with
+        Clique none, for a block has one signer."""
+        return 0 if self is Consensus.CLIQUE else (validators - 1) // 3
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A node program. All differences between the programs but their genesis, flags and files are here."""
+
+    name: str
+    consensus: Consensus
+    engine: str
+    """Name of the engine profile (`millmark.ledger.chain`) of a network of this program."""
+    commands: tuple[str, ...]
+    """Names that its executable usually has."""
+    is_production: bool
+    """Whether companies should run a network of it. The others are for trials and tests: see PRODUCTION.md."""
+
+
+KINDS = {
+    kind.name: kind
+    for kind in (
+        Kind("besu", Consensus.QBFT, "besu-qbft", ("besu",), is_production=True),
+        Kind("geth", Consensus.CLIQUE, "clique", ("geth",), is_production=False),
+        Kind("goquorum", Consensus.QBFT, "qbft", ("geth", "quorum"), is_production=False),
+        Kind("electroneum-sc", Consensus.QBFT, "qbft", ("etn-sc",), is_production=False),
+    )
+}
+
+
+def find_kind(name: str) -> Kind:
+    """The kind of that name. Raises NodeProgramError if there is none."""
+    if name not in KINDS:
+        raise NodeProgramError(f"there is no node program {name[:40]!a}", hint=f"use one of {', '.join(KINDS)}")
+    return KINDS[name]
+
+
+# Keys of nodes. With QBFT the node's key also seals blocks, so a validator is known by the address of this key; for
+# Clique the same key is used, so that one folder holds one key.
+
+PUBLIC_KEY_BYTES = 64
+"""x and y of the point, as in an enode URL."""
+
+
+def write_node_key(path: Path, signer: LocalSigner | None = None) -> LocalSigner:
+    """Writes a new random key, or the given one, as 64 hexadecimal digits: the form that all node programs read. The
+    file has mode 0600 and replaces no other. Raises SigningError."""
+    signer = signer or LocalSigner.generate()
+    write_private(path, signer.unsafe_secret().hex().encode())
+    return signer
+
+
+def read_node_key(path: Path) -> LocalSigner:
+    """The key in a file of mode 0600. Raises SigningError."""
+    try:
+        return LocalSigner.from_bytes(bytes.fromhex(read_private(path).decode("ascii").strip().removeprefix("0x")))
+    except ValueError:
+        raise SigningError(f"{path} does not contain 64 hexadecimal digits") from None
+
+
+def public_key_of(signer: LocalSigner) -> bytes:
+    """The 64 bytes by which other nodes know this one."""
+    return coincurve.PrivateKey(signer.unsafe_secret()).public_key.format(compressed=False)[1:]
+
 
 _MAX_NAME = 40
 _MAX_PORT = 65_535

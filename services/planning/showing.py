@@ -20,8 +20,7 @@ from millmark.ledger.plans.check import (
 )
 from millmark.ledger.plans.offer import Offer, OpenedOffer
 from millmark.ledger.plans.plan import Cause, Key, Leg, Plan, Row
-from millmark.ledger.provenance.answers import Party
-from millmark.ledger.provenance.jsonform import Printable
+from millmark.ledger.provenance.answers import Party, Printable
 from millmark.ledger.store import Book, Rows
 from millmark.ledger.store.rows import AnchorRow, OrderRow
 from millmark.services.planning.grounds import PlanningGround

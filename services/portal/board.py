@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from millmark.ledger.ids import SubjectKind
+from millmark.ledger.provenance.answers import RegisteredMachine
 from millmark.ledger.provenance.reader import Reader
-from millmark.ledger.provenance.resource_answers import RegisteredMachine
 from millmark.ledger.records import AssignmentState
 from millmark.ledger.store.rows import AssignmentRow, OrderRow
-from millmark.ledger.verify.printable import printable
+from millmark.ledger.verify.statements import printable
 from millmark.services.pictures.gantt import Bar, BarTone, Gantt, Lane, Mark, Tick
 from millmark.services.planning.consent import PlannedTimes
 from millmark.services.planning.errors import RowRefusedError

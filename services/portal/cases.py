@@ -12,11 +12,10 @@ from starlette.responses import Response
 
 from millmark.ledger.canonical import Json
 from millmark.ledger.provenance import open_reader
-from millmark.ledger.provenance.build_answers import build_transformations
-from millmark.ledger.provenance.case_search import CaseList, find_cases
-from millmark.ledger.provenance.cases import Case, find_case, find_noteable, find_own
+from millmark.ledger.provenance.answers import Holder
+from millmark.ledger.provenance.cases import Case, CaseList, find_case, find_cases, find_noteable, find_own
 from millmark.ledger.provenance.reader import Reader
-from millmark.ledger.provenance.recall_answers import Holder
+from millmark.ledger.provenance.traces import build_transformations
 from millmark.ledger.store import Store
 from millmark.ledger.store.rows import LotRow
 from millmark.services.access import Principal, Scope

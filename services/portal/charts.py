@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from millmark.ledger.verify.printable import printable
+from millmark.ledger.verify.statements import printable
 from millmark.quality.control import ControlChart, ControlPoint, Signal
 from millmark.services.inspections.control import (
     GROUP,

@@ -15,9 +15,8 @@ from starlette.responses import Response
 
 from millmark.ledger.errors import NotFoundError
 from millmark.ledger.provenance import Direction, Limits, OrderTrace, Told, Trace, listings, open_reader, tell_trace
-from millmark.ledger.provenance.doubts import find_doubts
-from millmark.ledger.provenance.labels import find_names
-from millmark.ledger.provenance.workload import MAX_WORK, workload
+from millmark.ledger.provenance.cases import find_doubts
+from millmark.ledger.provenance.reader import MAX_WORK, find_names, workload
 from millmark.ledger.records import ALL_ROLES, AssignmentState, LotState, OrderState, Role
 from millmark.ledger.store import Store
 from millmark.services.pictures import build_family, draw_upright

@@ -23,10 +23,19 @@ from millmark.ledger.footprint.figures import kilograms, kilowatt_hours, percent
 from millmark.ledger.products import name_in
 from millmark.ledger.provenance.answers import Party
 from millmark.ledger.verify import Section, Statement, Step
-from millmark.ledger.verify.printable import printable, quoted
-from millmark.ledger.verify.statements import Words, words_of
-from millmark.ledger.verify.values import Age, Model, NamedMachine, Span, Thing, Unit
-from millmark.ledger.verify.values import Party as Proved
+from millmark.ledger.verify.statements import (
+    Age,
+    Model,
+    NamedMachine,
+    Span,
+    Thing,
+    Unit,
+    Words,
+    printable,
+    quoted,
+    words_of,
+)
+from millmark.ledger.verify.statements import Party as Proved
 from millmark.services.access import Principal
 from millmark.services.directory.contact import Contact
 from millmark.services.portal.footprints import describe_contribution

@@ -15,7 +15,7 @@ from millmark.ledger.ids import DigitalLink
 from millmark.ledger.provenance import Fact, Passport
 from millmark.ledger.provenance.footprints import LotFootprint
 from millmark.ledger.verify import Statement
-from millmark.ledger.verify.first import Worth, find_worth
+from millmark.ledger.verify.report import Worth, find_worth
 from millmark.services.portal.language import Catalogue
 from millmark.services.portal.proofs import Proof
 from millmark.services.portal.story import Story, build_story

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 
 from millmark.ledger.ids import SubjectKind
 from millmark.ledger.provenance import Recall, open_reader
-from millmark.ledger.provenance.answers import Party, RelatedLot
-from millmark.ledger.provenance.build_answers import build_transformations
+from millmark.ledger.provenance.answers import Holder, Party, RelatedLot
 from millmark.ledger.provenance.reader import Reader
-from millmark.ledger.provenance.recall_answers import Holder
+from millmark.ledger.provenance.traces import build_transformations
 from millmark.ledger.records import LotState
 from millmark.ledger.store import Store
 from millmark.services.access import Principal

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from millmark.ledger.errors import InputError, NotFoundError
 from millmark.ledger.provenance import MAX_RECALLED, Recall, answers, listings, open_reader, recall
 from millmark.ledger.provenance.cases import find_noteable
-from millmark.ledger.provenance.grounds import LookupGround
+from millmark.ledger.provenance.reader import LookupGround
 from millmark.ledger.store import Store
 from millmark.services.access import EXAMINERS, Principal, Scope
 from millmark.services.access.rules import Rule

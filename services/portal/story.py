@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 from millmark.ledger.verify import Section, Statement
-from millmark.ledger.verify.first import STOPPING, VERDICTS, WAITING, Worth, find_recalls, find_waits, find_worth
-from millmark.ledger.verify.values import Party, Thing
+from millmark.ledger.verify.report import STOPPING, VERDICTS, WAITING, Worth, find_recalls, find_waits, find_worth
+from millmark.ledger.verify.statements import Party, Thing
 
 __all__ = ["Story", "build_story"]
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from millmark.ledger.ids import SubjectKind
 from millmark.ledger.provenance import open_reader
 from millmark.ledger.provenance.reader import Reader
-from millmark.ledger.provenance.waits import Task, Wait, find_waits
-from millmark.ledger.provenance.worklist import Todo
+from millmark.ledger.provenance.worklist import Task, Todo, Wait, find_waits
 from millmark.ledger.store.rows import OrderRow
 from millmark.services.access import Principal
 from millmark.services.portal.acting.acting import Acting, Offer

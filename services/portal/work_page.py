@@ -12,11 +12,9 @@ from starlette.responses import Response
 
 from millmark.ledger.errors import NotFoundError
 from millmark.ledger.provenance import open_reader
-from millmark.ledger.provenance.case_search import CaseList, find_opened
-from millmark.ledger.provenance.doubts import Doubts, find_doubts
+from millmark.ledger.provenance.cases import CaseList, Doubts, find_doubts, find_opened
 from millmark.ledger.provenance.reader import Reader
-from millmark.ledger.provenance.waits import Task
-from millmark.ledger.provenance.worklist import Todo, WorkList, find_work
+from millmark.ledger.provenance.worklist import Task, Todo, WorkList, find_work
 from millmark.ledger.store import Store
 from millmark.services.access import Principal, Scope
 from millmark.services.access.rules import Rule

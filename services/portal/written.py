@@ -8,15 +8,15 @@ from collections.abc import Iterable, Mapping
 
 from markupsafe import Markup, escape
 
-from millmark.ledger.chain.council_grounds import CouncilGround
+from millmark.ledger.chain.council import CouncilGround
 from millmark.ledger.errors import MillmarkError
 from millmark.ledger.ids.grounds import IdentifierGround
 from millmark.ledger.phrases import Phrase
 from millmark.ledger.plans.breaches import PlanBreach, PlanRefusal
 from millmark.ledger.plans.check import Unseen
 from millmark.ledger.plans.grounds import OfferGround
-from millmark.ledger.provenance.grounds import LookupGround
-from millmark.ledger.verify.printable import printable
+from millmark.ledger.provenance.reader import LookupGround
+from millmark.ledger.verify.statements import printable
 from millmark.services.access.grounds import Ground
 from millmark.services.directory.grounds import ConsortiumGround
 from millmark.services.inspections.grounds import HealthGround

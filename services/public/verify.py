@@ -17,8 +17,7 @@ from millmark.ledger.lazy import import_on_use
 
 if TYPE_CHECKING:
     from millmark.ledger.trust import TrustFile, parse_trust
-    from millmark.ledger.verify.refusals import Step, VerificationError
-    from millmark.ledger.verify.report import Report, describe
+    from millmark.ledger.verify.report import Report, Step, VerificationError, describe
     from millmark.ledger.verify.statements import Kind, Section, Statement
     from millmark.ledger.verify.verifier import verify_bundle
 
@@ -37,8 +36,7 @@ __all__ = [
 
 _HOMES = {
     "millmark.ledger.trust": ("TrustFile", "parse_trust"),
-    "millmark.ledger.verify.refusals": ("Step", "VerificationError"),
-    "millmark.ledger.verify.report": ("Report", "describe"),
+    "millmark.ledger.verify.report": ("Report", "Step", "VerificationError", "describe"),
     "millmark.ledger.verify.statements": ("Kind", "Section", "Statement"),
     "millmark.ledger.verify.verifier": ("verify_bundle",),
 }

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from millmark.ledger.provenance.jsonform import Printable
+from millmark.ledger.provenance.answers import Printable
 from millmark.ledger.store import Book
 from millmark.services.setpoints.document import Forecast, SetpointValue, setpoint_event_id
 from millmark.services.setpoints.repository import SetpointRepository, SetpointRow

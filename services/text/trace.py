@@ -14,6 +14,7 @@ from millmark.ledger.provenance.answers import (
     CustodyChange,
     Cut,
     Gate,
+    Holder,
     Lot,
     Order,
     Party,
@@ -21,9 +22,8 @@ from millmark.ledger.provenance.answers import (
     SharedMeasurement,
     Waiver,
 )
-from millmark.ledger.provenance.recall_answers import Holder
 from millmark.ledger.records import LotState, Verdict
-from millmark.ledger.verify.printable import printable, quoted
+from millmark.ledger.verify.statements import printable, quoted
 from millmark.ledger.verify.words.english import UNITS
 from millmark.services.pictures import describe_cut
 

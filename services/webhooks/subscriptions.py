@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Final
 
 from millmark.ledger.errors import InputError, NotFoundError
-from millmark.ledger.provenance.jsonform import Printable, moment
+from millmark.ledger.provenance.answers import Printable, moment
 from millmark.ledger.store import Connection, Feed, Position, Store
 from millmark.services.access import CredentialKind
 from millmark.services.access.repository import AccessRepository

@@ -53,7 +53,7 @@ from millmark.services.demo.delivery import inspect_parts
 from millmark.services.demo.plant import build_plant
 from millmark.services.demo.processes import held_port, wait_for
 from millmark.services.demo.production import make_parts, place_orders
-from millmark.services.handover.envelope import MEDIA_TYPE
+from millmark.services.handover.content import MEDIA_TYPE
 from millmark.services.settings import SETTINGS_FILE, read_settings
 from millmark.services.store import open_store
 from tests.support.cluster import running_cluster

@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from millmark.ledger.chain import write_deployment
-from millmark.ledger.chain.deployment import Deployment
+from millmark.ledger.chain.deploying import Deployment
 from millmark.ledger.errors import SettingsError
 from millmark.ledger.keys import LocalSigner
 from millmark.services.node.dead_letters import DeadLetters

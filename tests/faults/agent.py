@@ -20,12 +20,12 @@ from pathlib import Path
 from typing import Any
 
 from millmark.ledger.chain import HttpTransport, find_profile
-from millmark.ledger.chain.deployment import read_deployment, write_deployment
+from millmark.ledger.chain.deploying import read_deployment, write_deployment
 from millmark.ledger.errors import ChainError, LeaseHeldError, StoreError
 from millmark.ledger.index import Follower
 from millmark.ledger.store.outbox import Outbox
 from millmark.ledger.submit import Submitter
-from millmark.ledger.submit.lease import Lease
+from millmark.ledger.submit.submitter import Lease
 from millmark.services.store import open_store
 from tests.faults.chains import ChainProcess
 from tests.faults.crashes import CrashingOutbox, CrashingStore, CrashingTransport, KillPoint

@@ -14,7 +14,7 @@ from pathlib import Path
 from millmark.ledger.errors import ChainError, StoreError
 from millmark.ledger.index import Follower
 from millmark.ledger.submit import Submitter
-from millmark.ledger.submit.lease import Lease
+from millmark.ledger.submit.submitter import Lease
 from millmark.services.store import open_store
 from tests.faults.chains import running_chain
 from tests.faults.crashes import CrashingOutbox, CrashingStore, CrashingTransport, KillPoint

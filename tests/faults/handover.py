@@ -32,8 +32,7 @@ from millmark.services.directory.recipient_keys import sign_statement
 from millmark.services.directory.repository import DirectoryEntryRow
 from millmark.services.documents.key_files import create_recipient_key
 from millmark.services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
-from millmark.services.handover.deliveries import Deliveries, State
-from millmark.services.handover.dispatcher import HandoverDispatcher
+from millmark.services.handover.delivering import Deliveries, HandoverDispatcher, State
 from millmark.services.handover.receiving import Receiver
 from millmark.services.handover.repository import HandoverRepository
 from millmark.services.serving.logs import build_logger

@@ -40,7 +40,7 @@ from millmark.ledger.store import Book, Rows
 from millmark.ledger.store.rows import RecordRow
 from millmark.ledger.trust import Cosigner, Cosigners
 from millmark.ledger.verify import Report, VerificationError, describe, verify_bundle
-from millmark.ledger.verify.values import Party
+from millmark.ledger.verify.statements import Party
 from tests.support.bundle_chapters import copy_bundle_world
 from tests.support.bundle_maker import make_bundle
 from tests.support.bundle_service import BundleService, keep_secrets

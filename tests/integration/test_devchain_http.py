@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from millmark.ledger.chain import Chain, EmbeddedChain, HttpTransport, Node, RpcError, read_deployment, write_deployment
-from millmark.ledger.chain.http import RpcClient
+from millmark.ledger.chain.transport import RpcClient
 from millmark.ledger.keys import LocalSigner
 from millmark.ledger.records import Contract
 from millmark.ledger.store.outbox import Outbox

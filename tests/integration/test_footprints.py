@@ -30,8 +30,7 @@ from millmark.ledger.footprint import (
 from millmark.ledger.ids import SubjectKind
 from millmark.ledger.index import Follower
 from millmark.ledger.provenance import Disclosing, build_bundle
-from millmark.ledger.provenance.footprints import lot_footprint
-from millmark.ledger.provenance.opened import find_opened
+from millmark.ledger.provenance.footprints import find_opened, lot_footprint
 from millmark.ledger.records import Input, Output, Transformation, TransformationKind, TransformLots
 from millmark.ledger.store import Book, Store
 from millmark.ledger.trust import BelievedBlock, TrustFile

@@ -32,7 +32,7 @@ from millmark.ledger.store.database import build_engine
 from millmark.ledger.store.failures import explain_exhausted
 from millmark.ledger.store.outbox import Outbox
 from millmark.ledger.store.rows import HeadRow
-from millmark.ledger.submit.lease import Lease
+from millmark.ledger.submit.submitter import Lease
 from millmark.services.documents.permissions import Mode
 from millmark.services.documents.sealed_file import open_sealed
 from millmark.services.gateway.http.problems import build_problem

@@ -13,7 +13,7 @@ from millmark.ledger.canonical import sha256
 from millmark.ledger.records import Contract, ReceiveLot
 from millmark.ledger.store import open_store as open_own
 from millmark.ledger.store.outbox import Outbox
-from millmark.ledger.submit.lease import Lease
+from millmark.ledger.submit.submitter import Lease
 from millmark.services.store import open_store
 from tests.faults.crashes import CRASH_POINTS, RELAY, CrashingOutbox, KillPoint
 from tests.support.ledger_world import NOTHING

@@ -12,9 +12,8 @@ from millmark.ledger.bundle import encode_bundle
 from millmark.ledger.headers import parse_header
 from millmark.ledger.records import Contract, LotState, pack
 from millmark.ledger.verify import Section, verify_bundle
-from millmark.ledger.verify._histories import verify_histories
 from millmark.ledger.verify._proofs import StateProof
-from millmark.ledger.verify._replay import replay
+from millmark.ledger.verify._replay import replay, verify_histories
 from millmark.ledger.verify._state import State
 from tests.bench.commands import app as bench
 from tests.support.bundle_chapters import copy_bundle_world

@@ -22,8 +22,7 @@ from millmark.services.network import (
     find_program,
     identify_program,
 )
-from millmark.services.network.first_blocks import FIRST_BLOCKS
-from millmark.services.network.processes import is_running, stop_recorded
+from millmark.services.network.processes import FIRST_BLOCKS, is_running, stop_recorded
 from tests.support.local_network import PortReservation
 from tests.support.patience import MAX_S, wait_until
 

@@ -45,7 +45,7 @@ from millmark.services.demo.consortium import Company, Consortium, found_consort
 from millmark.services.directory.recipient_keys import sign_statement
 from millmark.services.directory.repository import DirectoryEntryRow
 from millmark.services.documents.key_files import create_recipient_key
-from millmark.services.handover.deliveries import Deliveries, State
+from millmark.services.handover.delivering import Deliveries, State
 from millmark.services.handover.receiving import Kept, Receiver
 from millmark.services.handover.repository import DeliveryRow, HandoverRepository
 from millmark.services.planning.repository import LeafRow, PlanningRepository

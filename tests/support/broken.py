@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import pytest
 
-from millmark.ledger.verify.refusals import ReplayRefused
+from millmark.ledger.verify.report import ReplayRefused
 from tests.support.story import MODEL, Story, name
 
 ORDER, SECOND = name("order"), name("second order")

@@ -6,8 +6,7 @@ import time
 
 from millmark.ledger.chain import Deployment, Node, Receipt, Transaction, load_artifact, sign_transaction
 from millmark.ledger.chain.codec import encode_constructor
-from millmark.ledger.chain.creations import contract_address
-from millmark.ledger.chain.deploying import fetch_ledger_id
+from millmark.ledger.chain.deploying import contract_address, fetch_ledger_id
 from millmark.ledger.keys import LocalSigner
 from tests.support.ledger_world import LedgerWorld
 from tests.support.patience import MAX_S

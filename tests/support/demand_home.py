@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from millmark.ledger.chain import Chain, Node, find_profile
-from millmark.ledger.chain.deployment import read_deployment
+from millmark.ledger.chain.deploying import read_deployment
 from millmark.ledger.keys import open_signer
 from millmark.ledger.store import Store
 from millmark.services.access import CredentialKind, Scope

@@ -14,8 +14,8 @@ from eth_utils.crypto import keccak
 
 from millmark.ledger.chain import Chain, Deployment, EngineProfile, Node, RpcError
 from millmark.ledger.chain import read_calls as parse_calls
-from millmark.ledger.chain.arrays import Call
-from millmark.ledger.chain.finality import FinalityDepth
+from millmark.ledger.chain.profiles import FinalityDepth
+from millmark.ledger.chain.transport import Call
 from millmark.ledger.errors import ChainUnreachableError
 from millmark.ledger.events import topic_of
 from millmark.ledger.events.lots import LotReceived

@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from millmark.ledger.errors import LeaseHeldError, MillmarkError
 from millmark.ledger.store import Book, Store
 from millmark.ledger.store.outbox import Outbox
-from millmark.ledger.submit.lease import Lease
+from millmark.ledger.submit.submitter import Lease
 from millmark.services.store import open_store
 from tests.support import cluster
 
@@ -30,7 +30,7 @@ HOLDER = """
 import sys
 from millmark.ledger.store import open_store, postgresql
 from millmark.ledger.store.outbox import Outbox
-from millmark.ledger.submit.lease import Lease
+from millmark.ledger.submit.submitter import Lease
 postgresql._WRITER_IDLE_S = int(sys.argv[2])
 store = open_store(sys.argv[1])
 Lease(Outbox(store), bytes(20)).hold()

@@ -18,9 +18,8 @@ from pathlib import Path
 from random import Random
 
 from millmark.ledger.errors import MillmarkError
-from millmark.services.handover.building import build_content
-from millmark.services.handover.content import encode_content
-from millmark.services.handover.envelope import Envelope, encode_envelope, parse_envelope, seal
+from millmark.services.handover.content import Envelope, encode_content, encode_envelope, parse_envelope, seal
+from millmark.services.handover.delivering import build_content
 from tests.support.apart import Apart, Home, found_apart
 from tests.support.forgeries import mutate
 from tests.support.planned import Planned

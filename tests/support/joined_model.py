@@ -37,7 +37,7 @@ from millmark.ledger.keys import LocalSigner
 from millmark.ledger.records import Record
 from millmark.ledger.store import Rows, Store
 from millmark.ledger.store.outbox import Outbox, OutboxState
-from millmark.ledger.store.outbox_adoption import claim_adopted
+from millmark.ledger.store.outbox_writer import claim_adopted
 from millmark.ledger.store.rows import RecordRow
 from millmark.ledger.store.tables import INDEX
 from millmark.ledger.submit import Submitter, build_entry

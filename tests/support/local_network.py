@@ -26,15 +26,10 @@ from types import TracebackType
 from millmark.ledger.canonical import keccak256
 from millmark.ledger.keys import LocalSigner
 from millmark.ledger.signatures import Address
-from millmark.services.network.errors import NodeProgramError
-from millmark.services.network.first_blocks import start_together
-from millmark.services.network.flags import NodePlace
 from millmark.services.network.genesis import GAS_LIMIT, GenesisSettings, build_genesis
-from millmark.services.network.keys import public_key_of, write_node_key
-from millmark.services.network.layout import NodeFolder, write_node_folder
-from millmark.services.network.peers import Peer
-from millmark.services.network.processes import READY_S, NodeProcess
-from millmark.services.network.programs import NodeProgram
+from millmark.services.network.layout import NodeFolder, NodePlace, write_node_folder
+from millmark.services.network.peers import NodeProgramError, Peer, public_key_of, write_node_key
+from millmark.services.network.processes import READY_S, NodeProcess, NodeProgram, start_together
 
 __all__ = ["LocalNetwork", "LocalNode", "PortReservation", "unsafe_test_key"]
 

@@ -26,7 +26,7 @@ from millmark.services.directory.recipient_keys import sign_statement
 from millmark.services.directory.repository import DirectoryEntryRow
 from millmark.services.documents.key_files import create_recipient_key
 from millmark.services.gateway import create_gateway
-from millmark.services.handover.deliveries import Deliveries
+from millmark.services.handover.delivering import Deliveries
 from millmark.services.serving.server import listen
 from tests.support.loopback import running, serving
 from tests.support.patience import wait_until

@@ -9,8 +9,7 @@ from typing import Any
 
 from millmark.ledger.chain import RpcError
 from millmark.services.network import Consensus
-from millmark.services.network.observing import Observation
-from millmark.services.network.sealed_blocks import SealedBy
+from millmark.services.network.observing import Observation, SealedBy
 from tests.support.local_network import unsafe_test_key
 
 _RECORDED = Path(__file__).parents[1] / "vectors" / "network_status.json"

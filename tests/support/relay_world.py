@@ -20,7 +20,7 @@ from millmark.ledger.records import Contract, Record
 from millmark.ledger.store import Store
 from millmark.ledger.store.outbox import Outbox
 from millmark.ledger.submit import RelaySubmitter
-from millmark.ledger.submit.lease import Lease
+from millmark.ledger.submit.submitter import Lease
 from millmark.services.access import Scope, new_api_key
 from millmark.services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
 from millmark.services.gateway.relay import Relay

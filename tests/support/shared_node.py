@@ -18,8 +18,8 @@ from trie.hexary import HexaryTrie
 
 from millmark.ledger.chain import Deployment, EngineProfile, Node, RpcError
 from millmark.ledger.chain import read_calls as parse_calls
-from millmark.ledger.chain.arrays import Call
-from millmark.ledger.chain.finality import FinalityDepth
+from millmark.ledger.chain.profiles import FinalityDepth
+from millmark.ledger.chain.transport import Call
 from millmark.ledger.errors import ChainUnreachableError
 from millmark.ledger.events import Event, topic_of
 from millmark.ledger.records import ALL_ROLES, Contract

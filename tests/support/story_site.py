@@ -18,7 +18,7 @@ from millmark.ledger.records import ALL_ROLES, NoteKind
 from millmark.ledger.store import Book, Rows, Store
 from millmark.ledger.store.rows import KeyRow, MachineRow, ModelRow, ParticipantRow, StreamRow
 from millmark.ledger.verify import Report, Statement
-from millmark.ledger.verify.refusals import StatusRefused
+from millmark.ledger.verify.report import StatusRefused
 from millmark.ledger.verify.statements import words_of
 from millmark.services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
 from millmark.services.portal import Proofs

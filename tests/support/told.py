@@ -10,12 +10,11 @@ from typing import Any, cast
 from millmark.ledger.bundle import Bundle
 from millmark.ledger.headers import BlockHeader
 from millmark.ledger.trust import CONTRACTS, BelievedBlock, TrustedContract, TrustFile
-from millmark.ledger.verify._checkpoint import Reasons
-from millmark.ledger.verify._reporting import build_report
+from millmark.ledger.verify._proofs import Reasons
 from millmark.ledger.verify._status import Verified
 from millmark.ledger.verify.report import Report
-from millmark.ledger.verify.statements import Section, Statement, words_of
-from millmark.ledger.verify.values import Thing
+from millmark.ledger.verify.statements import Section, Statement, Thing, words_of
+from millmark.ledger.verify.verifier import build_report
 from tests.support.story import AUDITOR, BUYER, CARRIER, COORDINATOR, DAY_S, INSPECTOR, MAKER, NONE, OTHER, Story
 
 NAMES = {

@@ -13,8 +13,7 @@ from dataclasses import replace
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from millmark.ledger.claims import build_claims
-from millmark.services.handover.content import Content, encode_content
-from millmark.services.handover.envelope import Head, Route, encode_envelope, seal
+from millmark.services.handover.content import Content, Head, Route, encode_content, encode_envelope, seal
 from tests.support.sign_in import signer_of
 
 KEY = X25519PrivateKey.from_private_bytes(bytes(range(1, 33)))

@@ -38,7 +38,7 @@ from millmark.services.gateway.api.webhooks import add_webhooks
 from millmark.services.gateway.http.authentication import Clock
 from millmark.services.gateway.http.policy import Policy
 from millmark.services.gateway.http.route_table import RouteTable
-from millmark.services.handover.deliveries import ask_others_to_erase_all
+from millmark.services.handover.delivering import ask_others_to_erase_all
 from millmark.services.handover.receiving import Receiver
 from millmark.services.interop.credentials.issuer import Issuer
 from millmark.services.interop.credentials.keys import CredentialKey

@@ -9,9 +9,8 @@ from fastapi import Query, Response
 
 from millmark.ledger.canonical import sha256
 from millmark.ledger.provenance import Participant, listings
-from millmark.ledger.provenance.answers import Key, Model
+from millmark.ledger.provenance.answers import Key, Model, RegisteredMachine
 from millmark.ledger.provenance.consortium import participant, participants
-from millmark.ledger.provenance.resource_answers import RegisteredMachine
 from millmark.ledger.records import ModelState
 from millmark.ledger.store import Store
 from millmark.services.access import Scope

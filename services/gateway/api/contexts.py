@@ -11,7 +11,7 @@ from fastapi import Path, Response
 
 from millmark.ledger.errors import NotFoundError
 from millmark.ledger.ids.dictionary import EDITION, LICENCE, ROWS, SOURCE
-from millmark.ledger.provenance.jsonform import Printable
+from millmark.ledger.provenance.answers import Printable
 from millmark.services.access.rules import PUBLIC
 from millmark.services.gateway.http.responses import PROBLEM, PROBLEMS_404, IfNoneMatch, reply, with_etag
 from millmark.services.gateway.http.route_table import RouteTable

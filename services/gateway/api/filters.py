@@ -9,7 +9,7 @@ from fastapi import Path, Query, Response
 
 from millmark.ledger.ids import MAX_IDENTIFIER_LENGTH
 from millmark.ledger.provenance import listings
-from millmark.ledger.provenance.jsonform import Printable
+from millmark.ledger.provenance.answers import Printable
 from millmark.services.gateway.http.example_values import IDENTIFIER
 from millmark.services.gateway.http.paging import Paging
 from millmark.services.gateway.http.responses import MAX_SEQUENCE

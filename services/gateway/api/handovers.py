@@ -12,21 +12,22 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
 from millmark.ledger.errors import NotFoundError
-from millmark.ledger.provenance.jsonform import Printable
+from millmark.ledger.provenance.answers import Printable
 from millmark.services.access.rules import Rule, Without
 from millmark.services.gateway.http.errors import BusyError
 from millmark.services.gateway.http.responses import PROBLEM, PROBLEMS_404, Problems, reply
 from millmark.services.gateway.http.route_table import RouteTable
 from millmark.services.gateway.http.routes import Routes
-from millmark.services.handover.envelope import (
+from millmark.services.handover.content import (
     MAX_HANDOVER_BYTES,
     MAX_HEAD_BYTES,
     MEDIA_TYPE,
     Envelope,
+    HandoverEarlyError,
+    HandoverRefusedError,
     parse_envelope,
     parse_head,
 )
-from millmark.services.handover.errors import HandoverEarlyError, HandoverRefusedError
 from millmark.services.handover.receiving import Kept, Receiver
 from millmark.services.serving.bounded_work import BoundedWork
 

@@ -10,7 +10,7 @@ from fastapi import Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from millmark.ledger.errors import LedgerSetBackError, OutboxOlderError
-from millmark.ledger.provenance.jsonform import Printable
+from millmark.ledger.provenance.answers import Printable
 from millmark.ledger.store import Store
 from millmark.ledger.store.outbox import Outbox
 from millmark.services.access import Scope

@@ -9,9 +9,8 @@ from fastapi import Query, Response
 
 from millmark.ledger.merkle import Tree, leaf_hash
 from millmark.ledger.provenance import evidence_proofs, listings
-from millmark.ledger.provenance.answers import Anchor, Machine, Stream
+from millmark.ledger.provenance.answers import Anchor, ConsistencyProof, InclusionProof, Machine, OpenedStream, Stream
 from millmark.ledger.provenance.footprints import AssignmentEnergy, assignment_energy
-from millmark.ledger.provenance.resource_answers import ConsistencyProof, InclusionProof, OpenedStream
 from millmark.ledger.store import Store
 from millmark.services.access import Scope
 from millmark.services.access.rules import Rule

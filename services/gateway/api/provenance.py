@@ -22,7 +22,7 @@ from millmark.ledger.provenance import (
     Recall,
     Trace,
 )
-from millmark.ledger.provenance.recall_answers import Holder, RecallCounts
+from millmark.ledger.provenance.answers import Holder, RecallCounts
 from millmark.ledger.records import CertificateStatus, ModelState
 from millmark.ledger.store import Store
 from millmark.services.access import EXAMINERS, Scope

@@ -10,7 +10,7 @@ from typing import TypeAlias
 from fastapi import Response
 
 from millmark.ledger.index import IndexStatus, fetch_status
-from millmark.ledger.provenance.jsonform import Printable, moment
+from millmark.ledger.provenance.answers import Printable, moment
 from millmark.ledger.store import Store
 from millmark.ledger.store.outbox import Outbox, OutboxState
 from millmark.services.access import Scope

@@ -19,7 +19,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from millmark.ledger.provenance.jsonform import Printable
+from millmark.ledger.provenance.answers import Printable
 from millmark.services.access.rules import PUBLIC
 from millmark.services.gateway.http.example_values import IDENTIFIER
 from millmark.services.gateway.http.idempotency import REPLAYED

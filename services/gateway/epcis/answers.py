@@ -9,7 +9,7 @@ from typing import Final, cast
 import msgspec
 
 from millmark.ledger.canonical import Json
-from millmark.services.gateway.recording.views import RecordStatus
+from millmark.services.gateway.recording.service import RecordStatus
 from millmark.services.interop.epcis.event_queries import CONTEXT
 from millmark.services.interop.epcis.repository import EpcisCaptureRow
 

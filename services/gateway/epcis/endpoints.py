@@ -38,7 +38,7 @@ from millmark.services.gateway.http.responses import PROBLEMS_422
 from millmark.services.gateway.http.route_table import Examples, Route, RouteTable
 from millmark.services.gateway.http.routes import Routes
 from millmark.services.gateway.recording import Recorder
-from millmark.services.gateway.recording.views import RecordStatus
+from millmark.services.gateway.recording.service import RecordStatus
 from millmark.services.interop.epcis.event_hash import PROFILE
 from millmark.services.interop.epcis.repository import EpcisCaptureRow
 

@@ -9,7 +9,7 @@ from functools import lru_cache
 from millmark.ledger.claims import parse_claims
 from millmark.ledger.errors import IdentifierError
 from millmark.ledger.ids import Identity, canonical_identifier, identifier_hash
-from millmark.ledger.provenance.labels import Named, find_items
+from millmark.ledger.provenance.reader import Named, find_items
 from millmark.ledger.records import Item, LotState, ReceiveLot
 from millmark.ledger.store import Book, Connection, Lineage, Rows, Store
 from millmark.ledger.store.outbox import Outbox, OutboxState

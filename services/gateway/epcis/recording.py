@@ -20,7 +20,7 @@ from millmark.services.access import ForbiddenError, Principal, Scope
 from millmark.services.gateway.http.errors import NoSignerError
 from millmark.services.gateway.recording import Recorder
 from millmark.services.gateway.recording.repository import RecordingRow, describe_subjects
-from millmark.services.gateway.recording.views import RecordStatus, build_record_status
+from millmark.services.gateway.recording.service import RecordStatus, build_record_status
 from millmark.services.interop.epcis.mapping import Proposal
 
 __all__ = ["EventRecording", "find_record_statuses", "open_recording", "parse_record"]

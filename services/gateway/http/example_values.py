@@ -23,10 +23,10 @@ from millmark.ledger.provenance.answers import (
     Model,
     Order,
     Party,
+    Printable,
     RelatedLot,
 )
 from millmark.ledger.provenance.footprints import ContributionOf, FactorOf, LotFootprint
-from millmark.ledger.provenance.jsonform import Printable
 from millmark.ledger.records import (
     CertificateStatus,
     Input,

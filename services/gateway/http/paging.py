@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from fastapi import Depends, Query, Request, Response
 from pydantic import BaseModel, Field, create_model
 
-from millmark.ledger.provenance.jsonform import Printable
+from millmark.ledger.provenance.answers import Printable
 from millmark.ledger.store import Store
 from millmark.services.gateway.http.authentication import CurrentPrincipal
 from millmark.services.gateway.http.errors import CursorError

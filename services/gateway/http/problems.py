@@ -33,7 +33,7 @@ from millmark.ledger.errors import (
     StoreDamagedError,
     StoreError,
 )
-from millmark.ledger.provenance.jsonform import Printable
+from millmark.ledger.provenance.answers import Printable
 from millmark.services.access import AccessError, UnauthenticatedError
 from millmark.services.audit import AuditError, AuditTamperedError
 from millmark.services.directory import RecipientKeyError
@@ -49,7 +49,7 @@ from millmark.services.gateway.http.errors import (
     TryLaterError,
 )
 from millmark.services.gateway.http.route_table import RouteTable
-from millmark.services.handover.errors import HandoverError, HandoverRefusedError
+from millmark.services.handover.content import HandoverError, HandoverRefusedError
 from millmark.services.planning.errors import PlanningError
 from millmark.services.serving.failures import public_cause
 from millmark.services.serving.refusals import URI_TOO_LONG

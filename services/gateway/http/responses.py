@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeAlias
 from fastapi import Header, Path, Response
 from pydantic import BaseModel
 
-from millmark.ledger.provenance.jsonform import Printable
+from millmark.ledger.provenance.answers import Printable
 from millmark.services.gateway.http.errors import PreconditionError
 from millmark.services.gateway.http.problems import Problem
 from millmark.services.gateway.http.schemas import model_of

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from millmark.services.gateway.recording.endpoints import add_recording
-from millmark.services.gateway.recording.forms import FormDesk
 from millmark.services.gateway.recording.recorder import Recorder
-from millmark.services.gateway.recording.service import RecordingService
+from millmark.services.gateway.recording.service import FormDesk, RecordingService
 
 __all__ = ["FormDesk", "Recorder", "RecordingService", "add_recording"]

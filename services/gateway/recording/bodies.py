@@ -24,10 +24,10 @@ Types are strict: neither "1" nor true is a number. Unknown members are refused.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, TypeAlias, get_args, get_origin, get_type_hints
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
 from pydantic_core import PydanticCustomError
@@ -44,8 +44,28 @@ from millmark.ledger.records import (
     Record,
     Statement,
 )
+from millmark.services.gateway.http import example_values as examples
 
-__all__ = ["BODY", "CONSIGNMENT_BYTES", "Identifier", "body_of", "struct_of"]
+__all__ = [
+    "AN_ORDER",
+    "A_LOT",
+    "A_STREAM",
+    "BODY",
+    "CLAIMS",
+    "COMPONENTS",
+    "CONSIGNMENT_BYTES",
+    "LEAF",
+    "LOTS",
+    "NEW_LOT",
+    "REASON",
+    "SPLIT",
+    "TERMS",
+    "VERDICT",
+    "Body",
+    "Identifier",
+    "body_of",
+    "struct_of",
+]
 
 BODY = ConfigDict(extra="forbid", strict=True)
 MAX_ITEMS = 100
@@ -284,3 +304,46 @@ _ASKED: dict[str, tuple[Any, Any]] = {
     ),
 }
 """Members of bodies that are not fields of a record."""
+
+
+# Bodies of requests, as the OpenAPI document shows them.
+
+Body: TypeAlias = "Mapping[str, object]"
+A_LOT, AN_ORDER, A_STREAM = ("0x" + one.hex() for one in (examples.LOT, examples.ORDER, examples.STREAM))
+CLAIMS: Body = {"claims": {"note": "as agreed"}}
+REASON: Body = {"reason": {"text": "a crack at the edge"}}
+LOTS: Body = {"lots": [A_LOT]}
+LEAF: Body = {"stream": A_STREAM, "leaf_index": 3, "leaf_hash": "0x" + "88" * 32}
+NEW_LOT: Body = {"identifier": examples.IDENTIFIER, "quantity": 1, "unit": "H87"}
+TERMS = {
+    "operations": 3,
+    "coordinator": 2,
+    "gates": [{"inspector": 6, "model": 9}],
+    "due_at": "2026-12-01T12:00:00Z",
+    "quantity": 1,
+    "unit": "H87",
+    "claims": {"colour": "signal blue"},
+}
+SPLIT: Body = {
+    "kind": "split",
+    "operation": 0,
+    "unit": "H87",
+    "output_unit": "H87",
+    "loss": 0,
+    "yield_in": 1,
+    "yield_out": 1,
+    "inputs": [{"lot": A_LOT, "quantity": 2}],
+    "outputs": [
+        {"identifier": "urn:example:half-1", "quantity": 1, "unit": "H87"},
+        {"identifier": "urn:example:half-2", "quantity": 1, "unit": "H87"},
+    ],
+}
+COMPONENTS = [{"lot": "0x" + "1b" * 32, "quantity": 1, "component": True}]
+VERDICT: Body = {
+    **LOTS,
+    "model": 9,
+    "verdict": "pass",
+    "expires_at": "2027-03-02T09:30:00Z",
+    "inference_digest": "0x" + "77" * 32,
+    **LEAF,
+}

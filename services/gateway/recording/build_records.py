@@ -7,42 +7,443 @@ from __future__ import annotations
 
 import enum
 import json
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeAlias, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from millmark.ledger.canonical import Json, to_hex
-from millmark.ledger.claims import Claims, build_claims
-from millmark.ledger.errors import InputError, NotFoundError
+from millmark.ledger.claims import Claims, Field, build_claims, parse_claims
+from millmark.ledger.errors import InputError, NotFoundError, RegisterError, SpecificationError
 from millmark.ledger.events import Event
 from millmark.ledger.events.orders import EndProposed, RevisionProposed
-from millmark.ledger.evidence import EvidenceEntry
-from millmark.ledger.ids import Identity, identifier_hash
+from millmark.ledger.evidence import EvidenceEntry, LeafKind, build_leaf_data
+from millmark.ledger.footprint import (
+    Moment,
+    Reading,
+    RegisterEntry,
+    allocate,
+    build_register_data,
+    parse_register_entry,
+    register_event_id,
+    resets_among,
+    wh_between,
+)
+from millmark.ledger.ids import Identity, SubjectKind, identifier_hash
+from millmark.ledger.merkle import Tree, leaf_hash
+from millmark.ledger.names import Deployed, NameKey, derive_identity, subjects_of
+from millmark.ledger.products import FindProduct, verify_order_document
 from millmark.ledger.provenance import find_certified_lots, find_opening
 from millmark.ledger.provenance.listings import find_assignment
 from millmark.ledger.provenance.reader import Reader
 from millmark.ledger.provenance.traces import find_certificate_row
-from millmark.ledger.records import Contract, Item, Packed, Record
-from millmark.ledger.store import Book, Rows
-from millmark.ledger.store.rows import LotRow, RecordRow
+from millmark.ledger.records import AssignmentState, CertificateState, Contract, Item, Packed, Record
+from millmark.ledger.store import Book, Rows, Store
+from millmark.ledger.store.outbox import Outbox, OutboxState
+from millmark.ledger.store.rows import (
+    AssignmentRow,
+    CertificateRow,
+    LotRow,
+    MachineRow,
+    NameKeyRow,
+    RecordHistoryRow,
+    RecordRow,
+    StreamRow,
+)
+from millmark.services.gateway.http.errors import NameTakenError, NoNameKeyError
 from millmark.services.gateway.recording.bodies import struct_of
+from millmark.services.gateway.recording.repository import RecordingRepository, describe_subjects
+from millmark.services.inspections.challenge import build_challenge
+from millmark.services.inspections.extracts import find_kept_inference
+from millmark.services.planning.shelf import is_for_offers
+from millmark.services.setpoints import SetpointState
+from millmark.services.setpoints.answers import build_answer
+from millmark.services.setpoints.document import setpoint_event_id
+from millmark.services.setpoints.repository import SetpointRepository, SetpointRow
+from millmark.services.setpoints.views import find_answer, state_of
 
 __all__ = [
     "Builder",
     "Find",
+    "Namer",
+    "Verify",
     "find_assigned",
     "find_certified",
+    "find_demanded",
     "find_end",
     "find_finished",
     "find_grounds",
     "find_measured",
     "find_proposal",
+    "find_register",
     "find_returned",
+    "find_setpoint_answer",
     "find_superseded",
     "number",
     "subject",
+    "verify_terms",
 ]
+
+
+# Names of the things that the company's records create: derived from its name keys, and never given twice.
+
+_TABLES: Mapping[SubjectKind, type[MachineRow] | type[StreamRow] | type[RecordHistoryRow]] = {
+    SubjectKind.ORDER: RecordHistoryRow,
+    SubjectKind.LOT: RecordHistoryRow,
+    SubjectKind.STREAM: StreamRow,
+    SubjectKind.MACHINE: MachineRow,
+}
+_REFUSED = (OutboxState.FAILED, OutboxState.CANCELLED)
+
+
+class Namer:
+    """Derives identities for one company. A second subject for an identifier of its own is refused: no receiver would
+    accept a bundle that shows it, since an earlier one exists."""
+
+    def __init__(self, store: Store, ledger: Deployed, keys: Sequence[NameKey]) -> None:
+        self._store, self._ledger, self._outbox = store, ledger, Outbox(store)
+        self._keys = {key.hash: key for key in keys}
+
+    def name(self, creator: int, kind: SubjectKind, identifier: str) -> Identity:
+        """The identity of a new thing of `creator`. Raises NoNameKeyError, NameTakenError and IdentifierError."""
+        with self._store.reading() as connection:
+            rows, recordings = Rows(connection), RecordingRepository(connection)
+            identity = derive_identity(self._ledger, self._registered(rows, creator), kind, creator, identifier)
+            subjects = subjects_of(kind, creator, identity.identifier, identity.proofs)
+            # Also under a salt that no name key gave, as a record may have that was made elsewhere.
+            known = [one for one in Book(connection).identities(identity.identifier) if one.kind is kind]
+            subjects = [*subjects, *(one.subject for one in known if one.creator == creator)]
+            recorded = next((one for one in subjects if rows.find(_TABLES[kind], subject=one)), None)
+            asked = recordings.naming([describe_subjects([one]) for one in subjects])
+        what = f"{kind.name.lower()} {identity.identifier}"
+        if recorded is not None:
+            raise NameTakenError(f"there is a {what} already: {to_hex(recorded)}", hint="use another identifier")
+        # Of a record that creates several things, the contract refuses a second one.
+        queued = self._outbox.find([row.key for row in asked]).values()
+        if any(record.state not in _REFUSED for record in queued):
+            raise NameTakenError(f"a record that creates the {what} is queued", hint="see its status in /v1/records")
+        return identity
+
+    def derive(self, creator: int, kind: SubjectKind, identifier: str) -> Identity:
+        """The identity of a thing of `creator`, whether or not it exists. Raises NoNameKeyError, IdentifierError."""
+        with self._store.reading() as connection:
+            keys = self._registered(Rows(connection), creator)
+        return derive_identity(self._ledger, keys, kind, creator, identifier)
+
+    def _registered(self, rows: Rows, creator: int) -> list[NameKey]:
+        """All name keys that the company has registered, oldest first: under each, a receiver wants a proof."""
+        hashes = [row.hash for row in sorted(rows.find(NameKeyRow, participant=creator), key=lambda row: row.index)]
+        if not hashes:
+            raise NoNameKeyError(
+                "this company has not registered a name key", hint="register one with `millmark keys name`"
+            )
+        missing = [digest for digest in hashes if digest not in self._keys]
+        if missing:
+            raise NoNameKeyError(
+                f"the gateway lacks the name key 0x{missing[0].hex()}", hint="ask its operator to set gateway_name_keys"
+            )
+        # A name from a key that is being replaced could be recorded after the change, and then be worthless.
+        early = self._keys.keys() - set(hashes)
+        if early:
+            raise NoNameKeyError(
+                f"the name key 0x{min(early).hex()} is not registered yet",
+                hint="register it with `millmark keys name`, and wait until the index has the record",
+            )
+        return [self._keys[digest] for digest in hashes]
+
+
+# Checks the specification in an order's document against its product before a record commits to it.
+
+Verify: TypeAlias = "Callable[[Reader, Mapping[str, Any], FindProduct], None]"
+
+
+def verify_terms(reader: Reader, body: Mapping[str, Any], find: FindProduct) -> None:
+    """Check the terms of an order, placed or revised, whose document is in the request or in the book.
+
+    Raises SpecificationError or ProductError, also for a product of which no quantity is agreed. Nothing is established
+    for a document that is neither, one of which fields are erased or were never handed over, and one without the
+    specification of a known product.
+    """
+    terms = body["terms"]
+    document = terms["claims"] if terms["claims"] is not None else _kept(reader, terms["claims_root"])
+    made = None if document is None else verify_order_document(document, terms["operations"], find)
+    if made is not None and not terms["quantity"]:
+        raise SpecificationError(
+            f"the order does not say how many pieces of {made.product.product}",
+            hint='such as "quantity": 1, "unit": "H87"',
+        )
+
+
+def _kept(reader: Reader, root: str | None) -> Mapping[str, Json] | None:
+    """The document with a claims root, if the book has all of it."""
+    stored = None if root is None else reader.book.document(bytes.fromhex(root[2:]))
+    if stored is None:
+        return None
+    claims = parse_claims(json.loads(stored))
+    if not all(isinstance(field, Field) for _, field in claims.fields):
+        return None
+    return claims.document if isinstance(claims.document, Mapping) else None
+
+
+# The record with which a certificate's issuer answers a demand: it opens the inference, out of the company's book.
+
+
+def find_demanded(reader: Reader, asked: Mapping[str, Any]) -> dict[str, object]:
+    """The fields of a challenge of the company's own certificate, of which nothing comes from the caller.
+
+    Raises NotFoundError if the certificate, or what it was made on, is not kept here; InputError for one of another
+    company, or one whose opening is not demanded or too late: the contract would refuse that, and what was measured
+    would be in a transaction all the same. Asked again for what may be on the ledger already, it is built in any state.
+    """
+    row = find_certificate_row(reader, asked["id"])
+    _verify_own(row, asked["creator"])
+    if not asked["again"]:  # what is on the ledger already has changed the state that it found
+        _verify_demanded(reader, row)
+    record = build_challenge(reader, row, find_kept_inference(reader, row))
+    return {
+        "certificate": record.certificate,
+        "key": record.key,
+        "issued": record.issued,
+        "inference": record.inference,
+        "measured": record.measured,
+    }
+
+
+def _verify_own(row: CertificateRow, company: int) -> None:
+    if row.issuer != company:
+        raise InputError(
+            f"certificate {row.sequence} is of another company",
+            hint="whoever holds the measurement opens it with `millmark quality challenge`",
+        )
+
+
+def _verify_demanded(reader: Reader, row: CertificateRow) -> None:
+    if row.state != CertificateState.DEMANDED:
+        raise InputError(
+            f"nobody demands now that certificate {row.sequence} be opened",
+            hint="to open it all the same: `millmark quality challenge`",
+        )
+    if row.opening_deadline <= reader.cursor.block_time:
+        raise InputError(f"it is too late to open certificate {row.sequence}", hint="issue another one")
+
+
+# Entries that are taken at this gateway: kept in the book, and anchored by the record that is queued with them.
+
+
+def build_event(index: int, event: str, content: Mapping[str, Json], draw: Callable[[], bytes]) -> EvidenceEntry:
+    """The entry of an event with this id; `draw` supplies its salt."""
+    data: dict[str, Json] = {"data": dict(content), "id": event}
+    salt = draw()
+    return EvidenceEntry(index, salt, data, leaf_hash(build_leaf_data(LeafKind.EVENT, salt, data)))
+
+
+def anchor_with(book: Book, stream: StreamRow, added: Sequence[EvidenceEntry], size: int) -> dict[str, object]:
+    """Fields of the anchor over the first `size` entries of a stream and those that are added to them."""
+    leaves = [*book.leaves(stream.subject, size), *(one.leaf_hash for one in added)]
+    return {"stream": stream.subject, "size": len(leaves), "root": Tree(leaves).root(), "added": added}
+
+
+# Register readings that are taken at this gateway: each becomes an entry of the machine's stream, and is anchored.
+#
+# The gateway finds out what the reading at the finish has to say beside the register: the entry of the start, whether
+# the register was set back meanwhile, and whether other operations ran on the machine (ledger/footprint/FOOTPRINT.md).
+# A reset that is stated with a reading becomes an entry of its own before it: operations which run meanwhile see it
+# too.
+
+_MAY: Mapping[Moment, tuple[AssignmentState, ...]] = {
+    Moment.START: (AssignmentState.ACCEPTED, AssignmentState.STARTED),
+    Moment.FINISH: (AssignmentState.STARTED,),
+}
+
+
+def find_register(reader: Reader, asked: Mapping[str, Any]) -> dict[str, object]:
+    """The anchor that has the reading, and the entry to be kept.
+
+    A reading that is in the stream already and is not anchored is anchored again. Raises NotFoundError for an unknown
+    assignment, InputError for one of another company or in another state, for a stream that is captured or kept
+    elsewhere, and for a second reading with another value; RegisterError for one that cannot be of the same register.
+    """
+    moment = Moment(asked["moment"])
+    row = find_assignment(reader, asked["id"])
+    if row.owner != asked["creator"]:
+        raise InputError(f"assignment {row.sequence} is of another company", hint="its machine's owner reads the meter")
+    if row.state not in _MAY[moment]:
+        state = AssignmentState(row.state).name.lower()
+        raise InputError(f"assignment {row.sequence} is {state}", hint="read before it starts, and before it finishes")
+    stream = _stream(reader, row, asked)
+    size = reader.book.evidence_size(stream.subject)
+    if asked["captured"] or size < stream.size:
+        raise InputError(
+            "the evidence of this stream is not kept here", hint="send the reading to the node as an event"
+        )
+    event = register_event_id(row.sequence, moment)
+    found = reader.book.find_event(stream.subject, event)
+    if found is not None:
+        _verify_same(reader.book, stream, found, asked["register_wh"], size)
+        return anchor_with(reader.book, stream, [], size)
+    now = int(time.time())
+    resets = _resets(asked["reset"], now)
+    entry = _build(reader.book, stream.subject, Reading(now, asked["register_wh"], moment, row.sequence), asked, resets)
+    draw = cast("Callable[[], bytes]", asked["salt"])
+    added = [_write(size + place, f"{event}/reset", RegisterEntry(one), draw) for place, one in enumerate(resets)]
+    return anchor_with(reader.book, stream, [*added, _write(size + len(added), event, entry, draw)], size)
+
+
+def _write(index: int, event: str, entry: RegisterEntry, draw: Callable[[], bytes]) -> EvidenceEntry:
+    return build_event(index, event, build_register_data(entry), draw)
+
+
+def _stream(reader: Reader, row: AssignmentRow, asked: Mapping[str, Any]) -> StreamRow:
+    named = asked["stream"]
+    subject = row.stream if named is None else bytes.fromhex(named[2:])
+    of_machine = reader.rows.find(StreamRow, machine=row.machine)
+    found = [one for one in of_machine if subject is None or one.subject == subject]
+    if len(found) != 1:
+        raise InputError(f"{len(found)} streams of machine {row.machine} are meant", hint="name one as `stream`")
+    return found[0]
+
+
+def _verify_same(book: Book, stream: StreamRow, index: int, wh: int, size: int) -> None:
+    kept = book.evidence_entry(stream.subject, index)
+    entry = None if kept is None else parse_register_entry(kept.entry)
+    if entry is None or entry.reading.wh != wh:
+        raise InputError(
+            f"entry {index} of the stream has another reading of this moment", hint="a reading is taken once"
+        )
+    if size == stream.size:
+        raise InputError(
+            f"the reading is entry {index} of the stream already, and anchored", hint="go on with the work"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    index: int
+    leaf: bytes
+    entry: RegisterEntry
+
+
+def _build(
+    book: Book, stream: bytes, reading: Reading, asked: Mapping[str, Any], resets: Sequence[Reading]
+) -> RegisterEntry:
+    known, assignment = list(_readings(book, stream)), reading.assignment
+    if reading.moment is Moment.START:
+        if asked["quantity"] is not None:
+            raise InputError("only a reading at the finish has a quantity", hint="leave it out")
+        latest = [one.entry.reading for one in known[-1:]]
+        allocate([*latest, *resets, reading])
+        return RegisterEntry(reading)
+    first = next((place for place, one in enumerate(known) if _is_start(one, assignment)), None)
+    if first is None:
+        raise InputError(
+            f"assignment {assignment} has no register reading at its start",
+            hint="finish it with an event that shows the work: what it used is not metered",
+        )
+    return _finish(known, first, reading, asked["quantity"], resets)
+
+
+def _finish(
+    known: Sequence[_Known], first: int, finish: Reading, quantity: int | None, stated: Sequence[Reading]
+) -> RegisterEntry:
+    start = known[first]
+    between = [one.entry.reading for one in known[first + 1 :]]
+    beside = [
+        Reading(start.entry.reading.time_s, start.entry.reading.wh, Moment.START, one)
+        for one in _running(known[:first])
+    ]
+    found = allocate([*beside, start.entry.reading, *between, *stated, finish])
+    segments = found.segments[finish.assignment]
+    alone = all(one.among == 1 for one in segments)
+    resets = resets_among([start.entry.reading, *between, *stated])
+    entry = RegisterEntry(finish, start.index, start.leaf, quantity, resets, () if alone else tuple(segments))
+    wh_between(start.entry, entry)  # whoever gets the two entries must find the same
+    return entry
+
+
+def _resets(reset: Sequence[int] | None, now: int) -> list[Reading]:
+    return [] if reset is None else [Reading(now, reset[1], Moment.RESET, before_wh=reset[0])]
+
+
+def _running(known: Sequence[_Known]) -> list[int]:
+    """The operations that had started by then and not finished."""
+    running: dict[int, None] = {}
+    for one in known:
+        if one.entry.reading.moment is Moment.START:
+            running[one.entry.assignment] = None
+        elif one.entry.reading.moment is Moment.FINISH:
+            running.pop(one.entry.assignment, None)
+    return list(running)
+
+
+def _is_start(one: _Known, assignment: int) -> bool:
+    return one.entry.reading.moment is Moment.START and one.entry.assignment == assignment
+
+
+def _readings(book: Book, stream: bytes) -> Iterator[_Known]:
+    """The register readings of a stream, in its order; those that cannot be read are events like others."""
+    for index, text, leaf in book.entries_with(stream, '"register":'):
+        try:
+            entry = parse_register_entry(json.loads(text))
+        except RegisterError:
+            continue
+        if entry is not None:
+            yield _Known(index, leaf, entry)
+
+
+# The operator's answer to proposed setpoints: an entry of the machine's stream, which is anchored.
+#
+# Nothing else accepts a proposal: it is accepted if and only if the stream has the entry.
+
+
+def find_setpoint_answer(reader: Reader, asked: Mapping[str, Any]) -> dict[str, object]:
+    """The anchor that has the answer, and the entry to be kept.
+
+    The same answer that is in the stream already and is not anchored is anchored again. Raises NotFoundError for an
+    unknown proposal; InputError for one of another company's machine, for one that is answered, superseded or over, for
+    a refusal without a reason, and for a stream that is captured or kept elsewhere.
+    """
+    repository = SetpointRepository(reader.rows)
+    row = repository.get(asked["id"])
+    if row is None:
+        raise NotFoundError(f"there is no proposal {asked['id']}", hint="millmark setpoints list")
+    machine, stream = reader.rows.get(MachineRow, row.machine), reader.rows.get(StreamRow, row.stream)
+    if machine is None or stream is None or machine.owner != asked["creator"]:
+        raise InputError(f"machine {row.machine} is of another company", hint="its owner answers proposals for it")
+    now_s = int(time.time())
+    answer = build_answer(row, asked["answer"], asked["reason_text"], now_s)
+    size = reader.book.evidence_size(row.stream)
+    if (found := find_answer(reader.book, row)) is not None:
+        _verify_repeated(row, found, answer, anchored=stream.size)
+        return anchor_with(reader.book, stream, [], size)
+    _verify_open(reader, repository, row, now_s)
+    # Of a company's streams a node captures all but those for offers.
+    captured = asked["captured"] and not is_for_offers(reader.book, stream)
+    if captured or size < stream.size:
+        hint = f"send the node the event {setpoint_event_id(row.number, row.digest)}, as SETPOINTS.md shows it"
+        raise InputError("the evidence of this stream is not kept here", hint=hint)
+    draw = cast("Callable[[], bytes]", asked["salt"])
+    entry = build_event(size, setpoint_event_id(row.number, row.digest), {"setpoint": answer}, draw)
+    return anchor_with(reader.book, stream, [entry], size)
+
+
+def _verify_repeated(
+    row: SetpointRow, found: tuple[int, Mapping[str, object]], answer: Mapping[str, Json], *, anchored: int
+) -> None:
+    index, known = found
+    if {**known, "at": answer["at"]} != answer:
+        raise InputError(f"proposal {row.number} is {known.get('answer')} already", hint="an answer is given once")
+    if index < anchored:
+        raise InputError(f"proposal {row.number} is {known.get('answer')} already, and that is anchored")
+
+
+def _verify_open(reader: Reader, repository: SetpointRepository, row: SetpointRow, now_s: int) -> None:
+    state = state_of(reader.book, repository, row, now_s)
+    if state is SetpointState.SUPERSEDED:
+        raise InputError(f"a later proposal took the place of {row.number}", hint="answer that one")
+    if state is SetpointState.EXPIRED:
+        raise InputError(f"proposal {row.number} was for a state that is over", hint="have another one made")
+
 
 E = TypeVar("E", bound=Event)
 _NONE = bytes(32)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from structlog.typing import FilteringBoundLogger
 
 from millmark.ledger.chain import Chain
+from millmark.ledger.claims import SALT_BYTES
 from millmark.ledger.errors import LeaseHeldError
 from millmark.ledger.ids import Identity, SubjectKind
 from millmark.ledger.keys import Signer
@@ -17,17 +21,65 @@ from millmark.ledger.names import NameKey
 from millmark.ledger.records import Record
 from millmark.ledger.store import Book, Connection, Registry, Store
 from millmark.ledger.store.outbox import Outbox, QueuedRecord
-from millmark.ledger.store.outbox_adoption import claim_adopted, has_adopted
+from millmark.ledger.store.outbox_writer import claim_adopted, has_adopted
 from millmark.ledger.submit import Submitter, build_entry
 from millmark.services.gateway.comparison import Comparison
 from millmark.services.gateway.http.errors import NoSignerError, TryLaterError
 from millmark.services.gateway.http.idempotency import KEEP_S
-from millmark.services.gateway.recording.attempts import keep_secret
-from millmark.services.gateway.recording.names import Namer
+from millmark.services.gateway.http.repository import SecretRepository
+from millmark.services.gateway.recording.build_records import Namer
 from millmark.services.gateway.recording.repository import RecordingRepository, RecordingRow
 from millmark.services.serving.loop import Loop
 
-__all__ = ["Recorder"]
+__all__ = ["Attempt", "Recorder"]
+
+
+# One attempt to have a record made: the same for each repetition of a request, so that the same record comes of it.
+#
+# The salts of claims follow from a secret of the database and from the request with its Idempotency-Key. So a request
+# that is repeated after the database was restored from a backup leads to the record that is on the ledger by then, and
+# brings back the claims behind its root.
+#
+# Claims must not be guessable from what the database keeps once their salts were erased. So the seed is made of the key
+# and the request themselves, which are kept only with the response, and not of the token, which stays in the outbox.
+
+_SECRET = "salts"  # noqa: S105  # its name
+_TAG = b"millmark.request-salt.v1\0"
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What identifies a request to the outbox, and makes its salts."""
+
+    token: str
+    seed: bytes
+
+    @property
+    def key(self) -> str:
+        """The idempotency key of its record in the outbox."""
+        return f"api:{self.token}"
+
+    def salts(self, store: Store) -> Callable[[], bytes]:
+        """A source of salts; each call returns the next one."""
+        secret, count = keep_secret(store), 0
+
+        def draw() -> bytes:
+            nonlocal count
+            count += 1
+            return hmac.digest(secret, _TAG + count.to_bytes(4, "big") + self.seed, hashlib.sha256)[:SALT_BYTES]
+
+        return draw
+
+
+def keep_secret(store: Store) -> bytes:
+    """The secret of the database behind all salts; created by the first call."""
+    with store.reading() as connection:
+        known = SecretRepository(connection).find(_SECRET)
+    if known is not None:
+        return known
+    with store.transaction() as connection:
+        return SecretRepository(connection).secret(_SECRET)
+
 
 _PAUSE_S = 0.05
 """Pause between rounds while records are in progress."""

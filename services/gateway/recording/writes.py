@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from pydantic import BaseModel
+
 from millmark.ledger.ids import SubjectKind
 from millmark.ledger.records import (
     AcceptAssignment,
     AcceptCustody,
     AcceptInPart,
+    AcceptKey,
     AcceptOrder,
+    AcceptOwnership,
+    AcceptRecovery,
     AcceptRevision,
+    Admit,
     AllocateLot,
     Anchor,
     ApproveModel,
     CancelAssignment,
     CancelOrder,
     Challenge,
+    Close,
     CommissionLot,
     CompleteOrder,
     ConfirmDelivery,
@@ -22,7 +31,9 @@ from millmark.ledger.records import (
     DeclineAssignment,
     DeclineCustody,
     DemandOpening,
+    Depart,
     EndOrder,
+    Entrust,
     FinishAssignment,
     IssueCertificate,
     Note,
@@ -30,11 +41,15 @@ from millmark.ledger.records import (
     OfferCustody,
     OpenModel,
     OpenStream,
+    OverruleObjection,
     PackLots,
     PlaceOrder,
     ProposeAssignment,
     ProposeEnd,
+    ProposeKey,
+    ProposeRecovery,
     ProposeRevision,
+    Publish,
     PublishModel,
     QuarantineLot,
     ReceiveLot,
@@ -42,44 +57,39 @@ from millmark.ledger.records import (
     Record,
     RegisterMachine,
     RegisterModel,
+    Reinstate,
     RejectOrder,
     ReleaseLot,
     RetireMachine,
     RetireModel,
     ReturnLot,
     RevokeCertificate,
+    RevokeKey,
     ReworkLot,
     Role,
     ScrapLot,
+    SetKey,
+    SetNameKey,
+    SetRoles,
     StartAssignment,
     Supersede,
+    Suspend,
+    TransferOwnership,
     TransformLots,
     UnpackLots,
     WaiveGate,
     WithdrawCustody,
     WithdrawModel,
 )
-from millmark.services.access import ANY_ROLE, HOLDERS
-from millmark.services.gateway.recording.bodies import CONSIGNMENT_BYTES
-from millmark.services.gateway.recording.build_records import (
-    find_assigned,
-    find_certified,
-    find_end,
-    find_finished,
-    find_grounds,
-    find_measured,
-    find_proposal,
-    find_returned,
-    find_superseded,
-    number,
-    subject,
-)
-from millmark.services.gateway.recording.example_bodies import (
+from millmark.services.access import ANY_ROLE, HOLDERS, Scope
+from millmark.services.access.rules import MAX_BODY_BYTES, Rule
+from millmark.services.gateway.recording.bodies import (
     A_LOT,
     A_STREAM,
     AN_ORDER,
     CLAIMS,
     COMPONENTS,
+    CONSIGNMENT_BYTES,
     LEAF,
     LOTS,
     NEW_LOT,
@@ -88,14 +98,75 @@ from millmark.services.gateway.recording.example_bodies import (
     TERMS,
     VERDICT,
     Body,
+    body_of,
 )
-from millmark.services.gateway.recording.openings import find_demanded
-from millmark.services.gateway.recording.registers import find_register
-from millmark.services.gateway.recording.setpoints import find_setpoint_answer
-from millmark.services.gateway.recording.specifications import verify_terms
-from millmark.services.gateway.recording.write import Write
+from millmark.services.gateway.recording.build_records import (
+    Find,
+    Verify,
+    find_assigned,
+    find_certified,
+    find_demanded,
+    find_end,
+    find_finished,
+    find_grounds,
+    find_measured,
+    find_proposal,
+    find_register,
+    find_returned,
+    find_setpoint_answer,
+    find_superseded,
+    number,
+    subject,
+    verify_terms,
+)
 
-__all__ = ["WRITES", "Write"]
+__all__ = ["LEFT_OUT", "WRITES", "Write"]
+
+
+# What the API says of one kind of record: its route, who may call it, and what its body is.
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """A kind of record and its route."""
+
+    kind: type[Record]
+    path: str
+    summary: str
+    roles: Role
+    """The contract requires one of these roles."""
+    example: Body
+    """Example of a request body."""
+    find: Find | None = None
+    """Looks up the fields `given`."""
+    given: tuple[str, ...] = ()
+    names: SubjectKind | None = None
+    """Kind of the thing that the record creates and names."""
+    verify: Verify | None = None
+    """Checks the body before a record is built from it."""
+    about: str = ""
+    """What it checks, for the API's documentation."""
+    asks: tuple[str, ...] = ()
+    """Members of the body that are not fields of the record (millmark.services.gateway.recording.bodies). `find` reads
+    them."""
+    body_bytes: int = MAX_BODY_BYTES
+    called: str = ""
+    """Name of the operation, where it is not that of the record."""
+
+    @property
+    def operation(self) -> str:
+        name = self.called or self.kind.__name__
+        return name[0].lower() + name[1:]
+
+    @property
+    def body(self) -> type[BaseModel]:
+        """The model of its request bodies."""
+        return body_of(self.kind, self.given, self.asks, self.called)  # type: ignore[arg-type]  # mypy judges the class by its instances' hash
+
+    @property
+    def rule(self) -> Rule:
+        """The permission rule: only the company that runs the gateway may record."""
+        return Rule(Scope.RECORDING, self.roles, owner=True, cost=4, body_bytes=self.body_bytes)
 
 
 _ORDER, _LOT, _MACHINE, _STREAM = SubjectKind.ORDER, SubjectKind.LOT, SubjectKind.MACHINE, SubjectKind.STREAM
@@ -455,3 +526,15 @@ WRITES: tuple[Write, ...] = (
         asks=("subject", "sequence"),
     ),
 )
+
+
+# Kinds of records that the API has no route for, and why.
+
+_BY_OPERATOR = "participants and their keys are managed by operators, on the command line"
+LEFT_OUT: dict[type[Record], str] = {
+    **dict.fromkeys((Admit, SetRoles, Suspend, Entrust, Reinstate, Depart, Publish, Close), _BY_OPERATOR),
+    **dict.fromkeys((ProposeKey, AcceptKey, SetKey, RevokeKey, SetNameKey), _BY_OPERATOR),
+    **dict.fromkeys((TransferOwnership, AcceptOwnership), _BY_OPERATOR),
+    **dict.fromkeys((ProposeRecovery, OverruleObjection, AcceptRecovery), _BY_OPERATOR),
+}
+"""Kinds of records without a route, and why."""

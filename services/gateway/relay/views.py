@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from millmark.ledger.provenance.jsonform import Printable
+from millmark.ledger.provenance.answers import Printable
 from millmark.ledger.store.outbox import OutboxState
 
 __all__ = ["RelayTerms", "RelayedLog", "RelayedRequest", "Simulation"]

@@ -16,7 +16,7 @@ from typing import Final, TypeAlias, cast
 from millmark.ledger.canonical import Json
 from millmark.ledger.errors import IdentifierError, NotFoundError
 from millmark.ledger.ids import canonical_identifier
-from millmark.ledger.provenance.labels import Named
+from millmark.ledger.provenance.reader import Named
 from millmark.ledger.store import Lineage, Rows, Store
 from millmark.services.interop.epcis.documents import Event
 from millmark.services.interop.epcis.query_parameters import QueryTooComplexError

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from millmark.ledger.errors import NotFoundError
-from millmark.ledger.provenance.jsonform import Printable
+from millmark.ledger.provenance.answers import Printable
 from millmark.services.planning.feedback.repository import CauseRow, FeedbackRepository, StepRow
 
 __all__ = ["CauseFound", "StepShown", "show_cause", "show_page"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from millmark.ledger.provenance.jsonform import Printable
+from millmark.ledger.provenance.answers import Printable
 from millmark.services.planning.forecast.document import ForecastDocument, SeriesForecast, model_hash
 from millmark.services.planning.forecast.preferences import KeptPreferences
 from millmark.services.planning.forecast.scoring import Score, ScoredSeries

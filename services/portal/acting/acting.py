@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from millmark.ledger.errors import InputError, NotFoundError
 from millmark.ledger.provenance import open_reader
-from millmark.ledger.provenance.doubts import Doubts, find_doubts
+from millmark.ledger.provenance.cases import Doubts, find_doubts
 from millmark.ledger.provenance.reader import Reader
 from millmark.ledger.store import Store
 from millmark.ledger.store.rows import LotRow

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from millmark.ledger.provenance.limits import Limits
+from millmark.ledger.provenance.permissions import Limits
 from millmark.ledger.provenance.reader import Reader, unit
 from millmark.ledger.records import AssignmentState, CertificateState, LotState, ModelState, OrderState, Verdict
 from millmark.ledger.store.rows import AssignmentRow, CertificateRow, LotRow, MachineRow, ModelRow, OrderRow

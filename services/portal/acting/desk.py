@@ -1,5 +1,5 @@
-"""What the portal needs of the gateway that records for the company. millmark.services.gateway.recording.forms supplies
-it: the portal does not import the gateway."""
+"""What the portal needs of the gateway that records for the company. millmark.services.gateway.recording.service
+supplies it: the portal does not import the gateway."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Refusal(Protocol):
 
 
 class RecordStatus(Protocol):
-    """A record on its way to the ledger (millmark.services.gateway.recording.views)."""
+    """A record on its way to the ledger (millmark.services.gateway.recording.service)."""
 
     @property
     def id(self) -> int: ...

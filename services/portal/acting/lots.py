@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import cast
 
 from millmark.ledger.canonical import Json
-from millmark.ledger.provenance.build_answers import build_waivers
+from millmark.ledger.provenance.cases import GOES_BACK, find_quarantines, goes_back, text_of
 from millmark.ledger.provenance.reader import unit
-from millmark.ledger.provenance.words import GOES_BACK, find_quarantines, goes_back, text_of
+from millmark.ledger.provenance.traces import build_waivers
 from millmark.ledger.records import AssignmentState, CertificateStatus, Disposition, LotState, OrderState
 from millmark.ledger.store.rows import (
     AssignmentRow,

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from millmark.ledger.provenance.cases import LIMITS, MOST_NOTED, reach
-from millmark.ledger.provenance.concerned import find_concerned
+from millmark.ledger.provenance.cases import LIMITS, MOST_NOTED, find_concerned, reach
 from millmark.ledger.records import LotState, NoteKind
 from millmark.ledger.store.rows import LotRow
 from millmark.services.portal.acting.acts import Act

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import cast
 
 from millmark.ledger.provenance.reader import unit
-from millmark.ledger.provenance.waits import Task, find_proposals
+from millmark.ledger.provenance.worklist import Task, find_proposals
 from millmark.ledger.records import AssignmentState, LotState, OrderState
 from millmark.ledger.store.rows import AssignmentRow, LotRow, OperationRow, OrderRow, gates_of
 from millmark.services.portal.acting.acts import Act

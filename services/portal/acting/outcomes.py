@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from millmark.ledger.provenance.answers import Party
-from millmark.ledger.provenance.jsonform import moment
+from millmark.ledger.provenance.answers import Party, moment
 from millmark.ledger.provenance.reader import Reader
 from millmark.ledger.store.rows import CustodyChangeRow, RecordHistoryRow, RecordRow
 from millmark.services.portal.acting.summaries import Value, named

@@ -16,7 +16,7 @@ from millmark.ledger.errors import InputError, MillmarkError, NotFoundError
 from millmark.ledger.plans.plan import CauseKind
 from millmark.ledger.products import Product, TextOption
 from millmark.ledger.provenance import listings
-from millmark.ledger.provenance.resource_answers import RegisteredMachine
+from millmark.ledger.provenance.answers import RegisteredMachine
 from millmark.ledger.records import Role
 from millmark.ledger.store.rows import OrderRow
 from millmark.services.access import Principal, Scope

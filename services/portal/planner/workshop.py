@@ -12,8 +12,7 @@ from typing import Any
 from millmark.ledger.errors import InputError, NotFoundError
 from millmark.ledger.ids import SubjectKind
 from millmark.ledger.provenance.reader import Reader as NameReader
-from millmark.ledger.provenance.reader import build_reader
-from millmark.ledger.provenance.resolve import find_machine, find_subject
+from millmark.ledger.provenance.reader import build_reader, find_machine, find_subject
 from millmark.ledger.records import Anchor, Record, Role
 from millmark.ledger.signatures import Signer
 from millmark.ledger.store import Connection, Lineage, Store

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from millmark.services.network import find_program
-from millmark.services.network.errors import NetworkError
+from millmark.services.network.peers import NetworkError
 from millmark.services.output import warn
 from tests.bench.bundle import measure_bundle, measure_seals
 from tests.bench.network import measure_network

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from millmark.ledger.chain import HttpTransport, find_profile
-from millmark.ledger.chain.deployment import read_deployment
+from millmark.ledger.chain.deploying import read_deployment
 from millmark.ledger.errors import MillmarkError
 from millmark.ledger.index import Follower
 from millmark.ledger.store import Store

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from millmark.ledger.canonical import sha256
 from millmark.ledger.chain import Chain, EngineProfile, HttpTransport, Node, deploy, find_profile
-from millmark.ledger.chain.finality import depth_of
+from millmark.ledger.chain.profiles import depth_of
 from millmark.ledger.ids import SubjectKind, subject
 from millmark.ledger.keys import LocalSigner
 from millmark.ledger.records import AcceptKey, Admit, OrderTerms, PlaceOrder, Record, Role

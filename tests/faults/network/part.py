@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from millmark.ledger.chain import HttpTransport
-from millmark.ledger.chain.deployment import write_deployment
+from millmark.ledger.chain.deploying import write_deployment
 from tests.faults.ledger_check import LedgerCheck
 from tests.faults.network.company import CompanyPlan
 from tests.faults.network.gates import running_gates

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from millmark.services.network import NodeProgram, find_program, identify_program
-from millmark.services.network.errors import NodeProgramError
+from millmark.services.network.peers import NodeProgramError
 
 __all__ = ["PROGRAM_VARIABLE", "describe_missing", "lab_program"]
 

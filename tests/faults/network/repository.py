@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, distinct, func, select
 
-from millmark.ledger.store.outbox_tables import OutboxState, outbox_attempts, outbox_records
+from millmark.ledger.store.outbox_records import OutboxState, outbox_attempts, outbox_records
 
 __all__ = ["OutboxRepository"]
 

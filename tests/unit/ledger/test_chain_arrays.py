@@ -10,10 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from millmark.ledger.chain import arrays
-from millmark.ledger.chain.arrays import Arrays, Call
-from millmark.ledger.chain.http import ArrayRefusedError, RpcClient
-from millmark.ledger.chain.transport import RpcError, request_each
+from millmark.ledger.chain import transport
+from millmark.ledger.chain.transport import ArrayRefusedError, Arrays, Call, RpcClient, RpcError, request_each
 from millmark.ledger.errors import ChainUnreachableError
 from tests.support.rpc import ScriptedNode
 
@@ -63,7 +61,7 @@ def test_a_refused_array_is_tried_again_after_a_while(monkeypatch: pytest.Monkey
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     sender = Arrays(client)
     sender.ask_all(calls_of(4))
-    client.most, now[0] = 100, arrays._SMALL_S + 1
+    client.most, now[0] = 100, transport._SMALL_S + 1
     client.sizes.clear()
     sender.ask_all(calls_of(4))
     assert client.sizes == [4]
@@ -74,7 +72,7 @@ def test_an_array_is_bounded_in_calls_and_characters() -> None:
     Arrays(client).ask_all(calls_of(250))
     assert client.sizes == [100, 100, 50]
     client.sizes.clear()
-    Arrays(client).ask_all(calls_of(5, arrays._MAX_CHARACTERS // 2))
+    Arrays(client).ask_all(calls_of(5, transport._MAX_CHARACTERS // 2))
     assert client.sizes == [2, 2, 1]
 
 

@@ -10,8 +10,7 @@ from eth_account.datastructures import SignedTransaction
 
 from millmark.ledger.canonical import keccak256
 from millmark.ledger.chain import EmbeddedChain, Node, Transaction, sign_transaction
-from millmark.ledger.chain.blocks import parse_transactions
-from millmark.ledger.chain.receipts import build_root
+from millmark.ledger.chain.blocks import build_root, parse_transactions
 from millmark.ledger.errors import ChainUnreachableError
 from millmark.ledger.keys import LocalSigner
 from tests.support.rpc import Line

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from millmark.ledger.chain import decode_log, decode_revert, load_abi
-from millmark.ledger.chain.answers import RawLog
+from millmark.ledger.chain.blocks import RawLog
 from millmark.ledger.chain.codec import decode_result
 from millmark.ledger.errors import ChainUnreachableError, IndexHaltedError, Retry
 from millmark.ledger.records import Contract

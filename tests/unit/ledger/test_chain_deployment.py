@@ -21,8 +21,7 @@ from millmark.ledger.chain import (
     read_deployment,
     write_deployment,
 )
-from millmark.ledger.chain.creations import build_creations
-from millmark.ledger.chain.deploying import DEPLOY_GAS
+from millmark.ledger.chain.deploying import DEPLOY_GAS, build_creations
 from millmark.ledger.chain.proofs import fetch_checkpoint, fetch_trust, verify_seen
 from millmark.ledger.checkpoint import SignedCheckpoint, sign_checkpoint, verify_believed
 from millmark.ledger.errors import (

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from millmark.ledger.chain import Node, RpcError, find_profile
-from millmark.ledger.chain.answers import parse_receipt
-from millmark.ledger.chain.finality import FinalityDepth, depth_of
+from millmark.ledger.chain.blocks import parse_receipt
+from millmark.ledger.chain.profiles import FinalityDepth, depth_of
 from millmark.ledger.chain.sending import await_final
 from millmark.ledger.errors import ChainUnreachableError
 from tests.support.rpc import ScriptedNode, lost

@@ -2,9 +2,7 @@
 
 from millmark.ledger.canonical import keccak256
 from millmark.ledger.chain import load_abi
-from millmark.ledger.chain.artifacts import load_artifact
-from millmark.ledger.chain.codec import decode_revert
-from millmark.ledger.chain.hints import HINTS
+from millmark.ledger.chain.codec import HINTS, decode_revert, load_artifact
 from millmark.ledger.records import AssignmentState, CertificateStatus, Contract, Verdict
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trie.hexary import HexaryTrie
 
-from millmark.ledger.chain.receipts import build_root
+from millmark.ledger.chain.blocks import build_root
 
 
 def expected(values: list[bytes]) -> bytes:

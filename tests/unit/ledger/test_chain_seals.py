@@ -163,7 +163,7 @@ def test_a_change_that_was_undone_is_found(plain: LedgerWorld) -> None:
 def test_few_headers_are_asked_for_where_no_validator_changed(
     plain: LedgerWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("millmark.ledger.chain.seals._LOOKS", 4)
+    monkeypatch.setattr("millmark.ledger.chain.proofs._LOOKS", 4)
     last, first = plain.chain.final_number(), plain.chain.deployment.created_number
     asked = resealed(plain, lambda _: FOUR)
     shown = fetch_seals(plain.chain, last)

@@ -15,8 +15,7 @@ from millmark.ledger.events import EVENTS, Event, LedgerEvent, signature_of
 from millmark.ledger.index.projections import PROJECTIONS
 from millmark.ledger.records import RECORD_TYPES, ClaimsRoot, Contract, Record
 from millmark.ledger.verify._replay import RULES
-from millmark.services.gateway.recording.left_out import LEFT_OUT
-from millmark.services.gateway.recording.writes import WRITES
+from millmark.services.gateway.recording.writes import LEFT_OUT, WRITES
 
 ROOT = Path(__file__).parents[3]
 Handled: TypeAlias = "Callable[[type[Event]], bool]"

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from millmark.ledger.errors import DuplicateRecordError, NotFoundError, Retry, SubmitError
 from millmark.ledger.store import Store
 from millmark.ledger.store.outbox import Entry, Outbox, OutboxState, OutboxWriter, SentTransaction
-from millmark.ledger.store.outbox_reopening import reopen
+from millmark.ledger.store.outbox_writer import reopen
 from tests.support.crash import CrashError, CrashingStore, CrashPoint
 
 KEY, OTHER = b"\x01" * 20, b"\x02" * 20

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from millmark.ledger.provenance import Direction, Limits, build_statements, open_reader, tell_trace
-from millmark.ledger.provenance.selection import TooManyRecordsError
+from millmark.ledger.provenance.bundles import TooManyRecordsError
 from millmark.ledger.records import TransformationKind, Verdict
 from millmark.ledger.store import Store
 from millmark.ledger.verify import Section, Statement
@@ -104,5 +104,5 @@ def test_what_is_left_out_changes_no_statement(
         world.follow()
         lots = [*world.lots.values(), heat, *pieces[3:9], rest, *cut]
         few = {lot: told(store, lot, None) for lot in lots}
-        monkeypatch.setattr("millmark.ledger.provenance.selection._takings", lambda *_: set())
+        monkeypatch.setattr("millmark.ledger.provenance.bundles._takings", lambda *_: set())
         assert {lot: told(store, lot, None) for lot in lots} == few

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from millmark.ledger.provenance import workload as module
-from millmark.ledger.provenance.workload import MAX_WORK, Workload, workload
+from millmark.ledger.provenance import reader as module
+from millmark.ledger.provenance.reader import MAX_WORK, Workload, workload
 from millmark.ledger.store import Rows
 from millmark.ledger.store.rows import AssignmentRow
 from tests.support.fake_world import CARRIER, SMITH, World, build_world

@@ -7,7 +7,7 @@ import pytest
 
 from millmark.ledger.records import Disposition, LotState
 from millmark.ledger.verify._state import Lot
-from millmark.ledger.verify.refusals import ReplayRefused
+from millmark.ledger.verify.report import ReplayRefused
 from tests.support.broken import BOX, ORDER, A, Broken, Told, check_broken, in_production
 from tests.support.story import BUYER, CARRIER, INSPECTOR, MAKER, OTHER, Story
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from millmark.ledger.records import Gate, LotState, TransformationKind
-from millmark.ledger.verify.refusals import ReplayRefused
+from millmark.ledger.verify.report import ReplayRefused
 from tests.support.broken import ORDER, A
 from tests.support.story import BUYER, COORDINATOR, INSPECTOR, MAKER, MODEL, OTHER, Story, terms_of
 

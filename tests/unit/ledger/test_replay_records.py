@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from millmark.ledger.records import TransformationKind
-from millmark.ledger.verify.refusals import ReplayRefused
+from millmark.ledger.verify.report import ReplayRefused
 from tests.support.broken import ORDER, A, B, C, in_production
 from tests.support.story import DAY_S, MAKER, OTHER, START_S, Story, hidden, key_of
 

@@ -12,7 +12,7 @@ from millmark.ledger.canonical import to_hex
 from millmark.ledger.records import MAX_OPEN, ModelState
 from millmark.ledger.slots import KeySlots, MachineSlots, ParticipantSlots, StreamSlots
 from millmark.ledger.verify._state import Proved, Standing, did_stand, was_approved
-from millmark.ledger.verify.refusals import ReplayRefused
+from millmark.ledger.verify.report import ReplayRefused
 from tests.support.broken import ORDER, A, certified, in_production, refused_record
 from tests.support.story import (
     AUDITOR,

@@ -11,10 +11,8 @@ import pytest
 import millmark.ledger.verify
 from millmark.ledger.records import LotState
 from millmark.ledger.verify import Kind, Section, describe, verify_bundle
-from millmark.ledger.verify.first import find_first, find_waits
-from millmark.ledger.verify.report import moment
-from millmark.ledger.verify.statements import LANGUAGES, SECTIONS, plain, say, words_of
-from millmark.ledger.verify.values import Fields, Party, Thing
+from millmark.ledger.verify.report import find_first, find_waits, moment
+from millmark.ledger.verify.statements import LANGUAGES, SECTIONS, Fields, Party, Thing, plain, say, words_of
 from millmark.ledger.verify.words import chinese, english
 from tests.support.bundle_vector import vector_bytes, vector_now, vector_trust
 from tests.support.told import check_values

@@ -15,7 +15,7 @@ from millmark.ledger.store.outbox import Outbox, OutboxChain
 from millmark.ledger.store.schema import read_revisions
 from millmark.ledger.store.tables import LEDGER
 from millmark.ledger.submit import Submitter
-from millmark.ledger.submit.lookout import describe_chain
+from millmark.ledger.submit.batches import describe_chain
 from tests.support.ledger_world import LedgerWorld, verify_once
 from tests.support.schemas import find_differences
 

@@ -10,7 +10,7 @@ from alembic.config import Config
 from sqlalchemy import event
 
 from millmark.ledger.provenance import open_reader
-from millmark.ledger.provenance.case_search import find_cases
+from millmark.ledger.provenance.cases import find_cases
 from millmark.ledger.records import NoteKind
 from millmark.ledger.store import Rows, open_store
 from millmark.ledger.store.database import Store, build_engine

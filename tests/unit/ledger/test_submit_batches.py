@@ -9,8 +9,7 @@ import pytest
 from millmark.ledger.errors import ContractRefusedError
 from millmark.ledger.store.outbox import Entry, Outbox, OutboxState, QueuedRecord
 from millmark.ledger.submit import batches
-from millmark.ledger.submit.batches import Batches
-from millmark.ledger.submit.lookout import AtOnce
+from millmark.ledger.submit.batches import AtOnce, Batches
 
 KEY = b"\5" * 20
 

@@ -11,7 +11,7 @@ from millmark.ledger.canonical import sha256
 from millmark.ledger.chain import Chain, Head, Sight
 from millmark.ledger.errors import ChainError, ChainUnreachableError
 from millmark.ledger.events import Header
-from millmark.ledger.submit.burial import find_buried
+from millmark.ledger.submit.tracker import find_buried
 
 DEPTH = 3
 

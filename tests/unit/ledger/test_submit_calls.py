@@ -14,9 +14,8 @@ from millmark.ledger.ids import SubjectKind, subject
 from millmark.ledger.keys import LocalSigner
 from millmark.ledger.records import Contract, Disposition, ReceiveLot, ScrapLot
 from millmark.ledger.store.outbox import FORWARDER, Entry, Outbox, OutboxState, QueuedRecord, SentTransaction
-from millmark.ledger.submit import Outcome, build_entry, relay
-from millmark.ledger.submit import calls as calls_module
-from millmark.ledger.submit.calls import ChainCalls, read_sequences, recipient_of
+from millmark.ledger.submit import Outcome, batches, build_entry, relay
+from millmark.ledger.submit.batches import ChainCalls, read_sequences, recipient_of
 from tests.support.ledger_world import LedgerWorld
 
 PAYER, OTHER = LocalSigner.from_bytes(b"\1" * 32), b"\2" * 20
@@ -125,7 +124,7 @@ def test_a_challenge_is_recorded_by_its_event_whether_upheld_or_refuted(
         cast("RawLog", SimpleNamespace(address=ledger, kind=kind, key=by, sequence=place))
         for place, (kind, by) in enumerate(shown)
     )
-    for module in (calls_module, relay):
+    for module in (batches, relay):
         monkeypatch.setattr(module, "decode_log", lambda _, log, __: log)
     monkeypatch.setattr(relay, "read_kinds", lambda _, __: ["Challenge"])
     challenge = SimpleNamespace(contract="ledger", kind="Challenge")

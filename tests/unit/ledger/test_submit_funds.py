@@ -10,8 +10,7 @@ from millmark.ledger.chain import Fees, Node, RpcError, find_profile, first_fees
 from millmark.ledger.errors import ChainError, FundsError
 from millmark.ledger.keys import LocalSigner
 from millmark.ledger.store import Store
-from millmark.ledger.store.outbox import Outbox
-from millmark.ledger.store.outbox_spending import Spending, find_spending, known_signers
+from millmark.ledger.store.outbox import Outbox, Spending, find_spending, known_signers
 from millmark.ledger.submit import Funds, look_at_funds
 from tests.support.blocks import block
 from tests.support.ledger_world import LedgerWorld

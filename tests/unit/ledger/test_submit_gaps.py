@@ -11,11 +11,10 @@ from sqlalchemy import update
 from millmark.ledger.chain import Chain
 from millmark.ledger.store import Store
 from millmark.ledger.store.outbox import Outbox, OutboxState, OutboxWriter
-from millmark.ledger.store.outbox_tables import outbox_transactions
+from millmark.ledger.store.outbox_records import outbox_transactions
 from millmark.ledger.submit import Submitter
-from millmark.ledger.submit import gaps as gaps_module
-from millmark.ledger.submit.gaps import Gaps
-from millmark.ledger.submit.sender import NOOP_GAS
+from millmark.ledger.submit import sender as sender_module
+from millmark.ledger.submit.sender import NOOP_GAS, Gaps
 from tests.support.ledger_world import LedgerWorld
 
 KEY = b"\x01" * 20
@@ -135,7 +134,7 @@ def test_a_submitter_fills_a_gap_after_half_of_the_time_after_which_it_sends_aga
     world: LedgerWorld, store: Store, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now, signer = [100.0], world.admit(outbox)
-    monkeypatch.setattr(gaps_module, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(sender_module, "time", SimpleNamespace(monotonic=lambda: now[0]))
     before, submitter = (Submitter(world.chain, outbox, signer, resend_s=2 * PATIENCE_S) for _ in range(2))
     before.submit(world.lots(1))
     world.line.hold_transactions()

@@ -10,7 +10,7 @@ import pytest
 
 from millmark.ledger.errors import LeaseHeldError
 from millmark.ledger.store.outbox import LeaseRow, Outbox
-from millmark.ledger.submit.lease import Lease
+from millmark.ledger.submit.submitter import Lease
 
 KEY = b"\x01" * 20
 FOREIGN = "other-host/1/1"

@@ -10,8 +10,8 @@ import pytest
 from millmark.ledger.errors import NodeBehindError, WrongChainError
 from millmark.ledger.store import Store
 from millmark.ledger.store.outbox import Entry, Outbox, OutboxState
-from millmark.ledger.submit import Submitter, lookout
-from millmark.ledger.submit.lookout import Lookout, describe_chain
+from millmark.ledger.submit import Submitter, batches
+from millmark.ledger.submit.batches import Lookout, describe_chain
 from tests.support.ledger_world import LedgerWorld
 
 KEY = b"\5" * 20
@@ -52,7 +52,7 @@ def test_nothing_is_looked_at_for_an_outbox_of_another_ledger(world: LedgerWorld
 def test_a_node_at_the_latest_known_block_is_not_behind(
     world: LedgerWorld, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lookout, "_PATIENCE_S", 0.0)
+    monkeypatch.setattr(batches, "_PATIENCE_S", 0.0)
     head, found = world.chain.look(KEY).head, Lookout(world.chain_with(timed_blocks=True), outbox)
     for seen, caught_up in ((head.number - 1, True), (head.number, True), (head.number + 1, False)):
         monkeypatch.setattr(outbox, "seen_block", lambda seen=seen: seen)
@@ -82,7 +82,7 @@ def test_no_trouble_is_left_of_a_record_that_waits_no_more(
     world: LedgerWorld, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another one is under way all the time, so that the submitter has work."""
-    monkeypatch.setattr(lookout, "_PATIENCE_S", 0.0)
+    monkeypatch.setattr(batches, "_PATIENCE_S", 0.0)
     signer = world.admit(outbox)
     chain = world.chain_with(timed_blocks=True)
     submitter = Submitter(chain, outbox, signer, receipt_grace_s=60, resend_s=60)
@@ -103,7 +103,7 @@ def test_a_node_may_be_behind_for_five_seconds_each_time(
     world: LedgerWorld, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [100.0]
-    monkeypatch.setattr(lookout, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(batches, "time", SimpleNamespace(monotonic=lambda: now[0]))
     head, found = world.chain.look(KEY).head, Lookout(world.chain_with(timed_blocks=True), outbox)
     monkeypatch.setattr(outbox, "seen_block", lambda: head.number + 1)
     for _ in range(2):
@@ -120,7 +120,7 @@ def test_how_long_a_node_was_behind_counts_from_when_something_waits(
     world: LedgerWorld, outbox: Outbox, monkeypatch: pytest.MonkeyPatch, is_other_open: bool
 ) -> None:
     now = [100.0]
-    monkeypatch.setattr(lookout, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(batches, "time", SimpleNamespace(monotonic=lambda: now[0]))
     signer = world.admit(outbox)
     submitter = Submitter(world.chain_with(timed_blocks=True), outbox, signer, receipt_grace_s=60, resend_s=60)
     monkeypatch.setitem(world.line.handlers, "eth_sendRawTransaction", lambda params: params[0])

@@ -27,8 +27,8 @@ from millmark.ledger.keys import LocalSigner
 from millmark.ledger.records import Admit, Record, Role
 from millmark.ledger.store import Store
 from millmark.ledger.store.outbox import Outbox, OutboxState
-from millmark.ledger.submit import Submitter, lookout
-from millmark.ledger.submit.lookout import describe_chain
+from millmark.ledger.submit import Submitter, batches
+from millmark.ledger.submit.batches import describe_chain
 from tests.support.copies import copy_chain
 from tests.support.experiments import count_records
 from tests.support.figures import Judge
@@ -363,7 +363,7 @@ def test_a_node_in_sync_again_only_in_part_fails_no_record(
     world: LedgerWorld, store: Store, outbox: Outbox, elsewhere: Outbox, monkeypatch: pytest.MonkeyPatch, judge: Judge
 ) -> None:
     """It has new heads with every step, but none up to the block that the index has seen."""
-    monkeypatch.setattr(lookout, "_PATIENCE_S", 0.0)
+    monkeypatch.setattr(batches, "_PATIENCE_S", 0.0)
     before = world.count()
     signer, real, old = admit_elsewhere(world, elsewhere)
     for _ in range(4):

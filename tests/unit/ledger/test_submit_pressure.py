@@ -18,8 +18,8 @@ from millmark.ledger.signatures import Signature
 from millmark.ledger.store import Store
 from millmark.ledger.store.outbox import Outbox
 from millmark.ledger.submit import Submitter, tracker
-from millmark.ledger.submit.spender import Spender, find_spender
-from millmark.ledger.submit.window import Window
+from millmark.ledger.submit.sender import Window
+from millmark.ledger.submit.tracker import Spender, find_spender
 from tests.support.fake_node import FakeLedger, FakeNode, record_of
 from tests.support.ledger_world import LedgerWorld, verify_once
 

@@ -14,7 +14,7 @@ from millmark.ledger.keys import LocalSigner
 from millmark.ledger.store import Store
 from millmark.ledger.store.outbox import Outbox, OutboxState
 from millmark.ledger.submit import Submitter
-from millmark.ledger.submit.lease import Lease
+from millmark.ledger.submit.submitter import Lease
 from tests.support.copies import copy_chain
 from tests.support.ledger_world import LedgerWorld, build_world, results, verify_once
 from tests.support.patience import wait_until

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from millmark.ledger.chain import BlockTransaction, Node, Receipt
 from millmark.ledger.errors import ChainUnreachableError
 from millmark.ledger.store.outbox import Outbox, SentTransaction, Version
-from millmark.ledger.submit.spender import Spender, _find_block, find_spender, version_of
+from millmark.ledger.submit.tracker import Spender, _find_block, find_spender, version_of
 from tests.support.ledger_world import LedgerWorld
 
 KEY, OTHER = b"\1" * 20, b"\2" * 20

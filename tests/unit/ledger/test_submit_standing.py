@@ -16,7 +16,7 @@ from millmark.ledger.store import Store
 from millmark.ledger.store.outbox import Outbox, OutboxState
 from millmark.ledger.store.rows import RecordRow
 from millmark.ledger.store.schema import TABLES
-from millmark.ledger.submit import Submitter, adopt_records, reopen_records, setback
+from millmark.ledger.submit import Submitter, adopt_records, reopen_records, standing
 from millmark.ledger.submit.standing import Standing, compare_outbox, forward_key, verify_outbox
 from tests.support.copies import copy_chain
 from tests.support.ledger_world import LedgerWorld, build_world, transactions, verify_final, verify_once
@@ -189,7 +189,7 @@ def test_all_records_that_the_chain_lost_go_out_again(
     world: LedgerWorld, store: Store, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However many there are."""
-    monkeypatch.setattr(setback, "_PAGE", 1)
+    monkeypatch.setattr(standing, "_PAGE", 1)
     signer = world.admit(outbox)
     kept = world.record(outbox, signer)
     assert isinstance(world.line.node, EmbeddedChain)

@@ -16,8 +16,7 @@ from millmark.ledger.store.outbox import Outbox, OutboxState, OutboxWriter, Sent
 from millmark.ledger.submit import Submitter
 from millmark.ledger.submit import tracker as tracker_module
 from millmark.ledger.submit.batches import Batches
-from millmark.ledger.submit.reports import ignore
-from millmark.ledger.submit.sender import Sender
+from millmark.ledger.submit.sender import Sender, ignore
 from millmark.ledger.submit.tracker import Tracker
 from tests.support.ledger_world import LedgerWorld, results, transactions, verify_final
 

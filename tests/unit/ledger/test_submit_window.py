@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from millmark.ledger.chain import Head
-from millmark.ledger.submit.window import MAX_PENDING, Window
+from millmark.ledger.submit.sender import MAX_PENDING, Window
 
 GAS = 30_000_000
 

@@ -12,10 +12,10 @@ from millmark.ledger.evidence import LeafKind, build_window_commitment
 from millmark.ledger.records import ALL_ROLES, CertificateStatus, Gate, TransformationKind
 from millmark.ledger.slots import KeySlots
 from millmark.ledger.trust import Cosigner, Cosigners
-from millmark.ledger.verify._checkpoint import Reasons
-from millmark.ledger.verify._reporting import build_report
+from millmark.ledger.verify._proofs import Reasons
 from millmark.ledger.verify.report import moment
-from millmark.ledger.verify.values import Span
+from millmark.ledger.verify.statements import Span
+from millmark.ledger.verify.verifier import build_report
 from tests.support.bundle_vector import vector_content
 from tests.support.story import (
     BUYER,

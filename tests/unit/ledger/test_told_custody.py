@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from millmark.ledger.verify import verify_bundle
-from millmark.ledger.verify.values import Party, Thing, Unit
+from millmark.ledger.verify.statements import Party, Thing, Unit
 from tests.support.bundle_content import publish_bytes
 from tests.support.bundle_vector import vector_content
 from tests.support.histories import handed_over

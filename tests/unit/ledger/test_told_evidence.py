@@ -13,7 +13,7 @@ from millmark.ledger.evidence import LeafKind
 from millmark.ledger.records import TransformationKind
 from millmark.ledger.slots import StreamSlots
 from millmark.ledger.verify import Section, verify_bundle
-from millmark.ledger.verify._reporting import build_report
+from millmark.ledger.verify.verifier import build_report
 from tests.support.bundle_content import publish_bytes
 from tests.support.bundle_vector import vector_content
 from tests.support.story import BENCH_STREAM, MAKER, NONE, PRESS, STREAM, Story, Table, name

@@ -16,7 +16,7 @@ from millmark.ledger.keys import LocalSigner
 from millmark.ledger.records import CertificateStatus, TransformationKind, Verdict
 from millmark.ledger.trust import Cosigner, Cosigners, TrustFile
 from millmark.ledger.verify import Step, VerificationError, verify_bundle
-from millmark.ledger.verify.values import Span
+from millmark.ledger.verify.statements import Span
 from tests.support.bundle_content import publish, publish_bytes
 from tests.support.bundle_vector import vector_content
 from tests.support.story import (

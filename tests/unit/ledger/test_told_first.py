@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from millmark.ledger.records import NoteKind
-from millmark.ledger.verify.first import STOPPING, WAITING, find_first, find_recalls, find_waits
+from millmark.ledger.verify.report import STOPPING, WAITING, find_first, find_recalls, find_waits
 from tests.support.story import BUYER, INSPECTOR, MAKER, Story, name
 from tests.support.told import tell
 

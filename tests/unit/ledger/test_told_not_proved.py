@@ -12,9 +12,8 @@ from millmark.ledger.evidence import LeafKind
 from millmark.ledger.keys import LocalSigner
 from millmark.ledger.records import TransformationKind
 from millmark.ledger.trust import Cosigner, Cosigners
-from millmark.ledger.verify._reporting import build_report
-from millmark.ledger.verify.statements import Section
-from millmark.ledger.verify.values import Thing
+from millmark.ledger.verify.statements import Section, Thing
+from millmark.ledger.verify.verifier import build_report
 from tests.support.bundle_vector import vector_content
 from tests.support.story import MODEL, NONE, Story, hidden, name
 from tests.support.told import codes, named, said, tell, verified_of

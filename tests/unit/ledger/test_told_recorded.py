@@ -8,7 +8,7 @@ from dataclasses import replace
 from millmark.ledger.records import LotState, TransformationKind
 from millmark.ledger.verify import Section
 from millmark.ledger.verify.recorded import Left, Measured, Recorded, tell
-from millmark.ledger.verify.values import Party
+from millmark.ledger.verify.statements import Party
 from tests.support.story import BENCH_STREAM, MAKER, Story, name
 from tests.support.told import NAMES
 from tests.support.told import tell as tell_of_bundle

@@ -15,12 +15,10 @@ from millmark.ledger.evidence import LeafKind
 from millmark.ledger.footprint import Moment, Reading, RegisterEntry, build_register_data
 from millmark.ledger.records import CertificateStatus, ModelState, TransformationKind
 from millmark.ledger.verify import Section, Step, VerificationError, describe, verify_bundle
-from millmark.ledger.verify._disclosures import verify_claims, verify_inferences
-from millmark.ledger.verify._registers import named_starts
+from millmark.ledger.verify._disclosures import named_starts, verify_claims, verify_inferences
 from millmark.ledger.verify._state import did_stand
 from millmark.ledger.verify.recorded import Measured, _with_measured
-from millmark.ledger.verify.refusals import ClaimsRefused, InferencesRefused
-from millmark.ledger.verify.report import Report
+from millmark.ledger.verify.report import ClaimsRefused, InferencesRefused, Report
 from millmark.ledger.verify.statements import say
 from tests.support.bundle_content import publish_bytes
 from tests.support.bundle_vector import vector_bytes, vector_content, vector_now, vector_trust

@@ -21,9 +21,7 @@ from millmark.ledger.records import Contract
 from millmark.ledger.terminal import NO_ANSWER, write
 from millmark.ledger.verify import Step, VerificationError, describe, verify_bundle
 from millmark.ledger.verify.__main__ import main
-from millmark.ledger.verify.printable import _is_seen, printable, quoted
-from millmark.ledger.verify.statements import say, words_of
-from millmark.ledger.verify.values import Fields, Party, Thing, Unit
+from millmark.ledger.verify.statements import Fields, Party, Thing, Unit, _is_seen, printable, quoted, say, words_of
 from millmark.services.portal.language import Language, read_catalogues
 from millmark.services.portal.pages import _helpers, _statement
 from millmark.services.text.trace import _unit

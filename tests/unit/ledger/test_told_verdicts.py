@@ -6,9 +6,8 @@ import pytest
 
 from millmark.ledger.records import CertificateStatus, Gate, TransformationKind, Verdict
 from millmark.ledger.verify._status import foremost, verify_status
-from millmark.ledger.verify.refusals import StatusRefused
-from millmark.ledger.verify.statements import Section, words_of
-from millmark.ledger.verify.values import Model, Party, Thing, Unit
+from millmark.ledger.verify.report import StatusRefused
+from millmark.ledger.verify.statements import Model, Party, Section, Thing, Unit, words_of
 from tests.support.broken import ORDER, A, B, in_production
 from tests.support.story import INSPECTOR, MODEL, NONE, OTHER, STREAM, Story, name
 from tests.support.told import named, said, tell, verified_of

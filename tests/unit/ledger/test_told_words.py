@@ -9,8 +9,18 @@ import pytest
 from millmark.ledger.footprint import PATH
 from millmark.ledger.records import LotState
 from millmark.ledger.verify.report import moment
-from millmark.ledger.verify.statements import LANGUAGES, words_of
-from millmark.ledger.verify.values import Age, Fields, Model, NamedMachine, Party, Span, Thing, Unit
+from millmark.ledger.verify.statements import (
+    LANGUAGES,
+    Age,
+    Fields,
+    Model,
+    NamedMachine,
+    Party,
+    Span,
+    Thing,
+    Unit,
+    words_of,
+)
 
 SUBJECT = b"\x0a" * 32
 HEX = "0x" + "0a" * 32

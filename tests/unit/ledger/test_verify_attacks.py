@@ -27,8 +27,8 @@ from millmark.ledger.slots import KeySlots, NameKeySlots
 from millmark.ledger.trust import BelievedBlock, Cosigner, Cosigners, TrustFile
 from millmark.ledger.verify import Report, Step, describe, verify_bundle
 from millmark.ledger.verify._proofs import StateProof, subject_of
-from millmark.ledger.verify.refusals import ProofsRefused, ReplayRefused, StatusRefused, VerificationError
-from millmark.ledger.verify.values import Thing, Unit
+from millmark.ledger.verify.report import ProofsRefused, ReplayRefused, StatusRefused, VerificationError
+from millmark.ledger.verify.statements import Thing, Unit
 from tests.support.bundle_content import (
     Content,
     entry_of,

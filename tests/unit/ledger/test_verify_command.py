@@ -18,10 +18,10 @@ from millmark import ledger
 from millmark.ledger.canonical import Json, canonical_json, to_hex
 from millmark.ledger.records import ModelState
 from millmark.ledger.trust import BelievedBlock, parse_trust
-from millmark.ledger.verify import output
+from millmark.ledger.verify import files
 from millmark.ledger.verify.__main__ import main
 from millmark.ledger.verify.files import Answer, verify_files
-from millmark.ledger.verify.refusals import FormatRefused, ProofsRefused, StatusRefused
+from millmark.ledger.verify.report import FormatRefused, ProofsRefused, StatusRefused
 from millmark.services.cli import app
 from tests.support.bundle_content import publish_bytes
 from tests.support.bundle_vector import DATA, NEEDED, TRUST, vector_bytes, vector_content, vector_now
@@ -174,7 +174,7 @@ def test_a_bundle_of_a_bad_part_is_refused_with_its_report(capsys: pytest.Captur
 def test_on_a_terminal_how_things_stand_is_coloured(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(output, "is_coloured", lambda _: True)
+    monkeypatch.setattr(files, "is_coloured", lambda _: True)
     assert "\x1b[" in run(capsys, DATA, "--trust", TRUST, *AGE)[1]
     assert "\x1b[" not in run(capsys, DATA, "--trust", TRUST, "--json", *AGE)[1]
 

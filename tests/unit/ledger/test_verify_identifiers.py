@@ -11,9 +11,8 @@ from millmark.ledger.headers import parse_header
 from millmark.ledger.ids import SubjectKind
 from millmark.ledger.names import subjects_of
 from millmark.ledger.slots import NameKeySlots, StreamSlots, head_slot, machine_slot, slots_of
-from millmark.ledger.verify._names import _verify_place, verify_identifiers
-from millmark.ledger.verify._proofs import StateProof, subject_of
-from millmark.ledger.verify.refusals import IdentifiersRefused, ProofsRefused, TrustRefused
+from millmark.ledger.verify._proofs import StateProof, _verify_place, subject_of, verify_identifiers
+from millmark.ledger.verify.report import IdentifiersRefused, ProofsRefused, TrustRefused
 from tests.support.bundle_vector import vector_bundle, vector_content, vector_trust
 from tests.support.story import MAKER, NONE, Story, Table, hidden, name
 

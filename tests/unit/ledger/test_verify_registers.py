@@ -14,10 +14,9 @@ from millmark.ledger.events import Event
 from millmark.ledger.evidence import LeafKind, build_leaf_data
 from millmark.ledger.footprint import Moment, Reading, RegisterEntry, build_register_data
 from millmark.ledger.merkle import leaf_hash
-from millmark.ledger.verify._disclosures import verify_evidence, verify_inferences
-from millmark.ledger.verify._registers import Metered, metered, register_of
+from millmark.ledger.verify._disclosures import Metered, metered, register_of, verify_evidence, verify_inferences
 from millmark.ledger.verify._state import Entry
-from millmark.ledger.verify.refusals import EvidenceRefused, InferencesRefused
+from millmark.ledger.verify.report import EvidenceRefused, InferencesRefused
 from tests.support.footprints import TIME_S
 from tests.support.story import MAKER, MODEL, NONE, STREAM, Story, name
 from tests.support.told import verified_of

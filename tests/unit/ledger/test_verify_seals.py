@@ -15,8 +15,8 @@ from millmark.ledger.keys import LocalSigner
 from millmark.ledger.seals import SealedBlock, SealedHeader, quorum_of
 from millmark.ledger.trust import BelievedBlock, Cosigner, Cosigners, TrustFile, Validator, Validators, parse_trust
 from millmark.ledger.verify import Report, VerificationError, describe, verify_bundle
-from millmark.ledger.verify._checkpoint import _verify_changes_age, verify_distance
-from millmark.ledger.verify.refusals import CheckpointRefused
+from millmark.ledger.verify._proofs import _verify_changes_age, verify_distance
+from millmark.ledger.verify.report import CheckpointRefused
 from tests.support.bundle_vector import SEALED, vector_bytes, vector_content, vector_now, vector_trust
 from tests.support.forge_seals import SealedWorld, believing, build_changed, build_sealed
 from tests.support.forgeries import judge, run_seal_forgeries

@@ -20,21 +20,21 @@ from millmark.ledger.keys import LocalSigner
 from millmark.ledger.records import CertificateStatus, LotState, ModelState, Verdict
 from millmark.ledger.trust import BelievedBlock, Cosigner, Cosigners
 from millmark.ledger.verify import Report, Step, VerificationError, describe, verify_bundle
-from millmark.ledger.verify._histories import _verify_names, verify_histories
-from millmark.ledger.verify._measurements import _same_measurements
+from millmark.ledger.verify._attention import _same_measurements
 from millmark.ledger.verify._proofs import StateProof
+from millmark.ledger.verify._replay import _verify_names, verify_histories
 from millmark.ledger.verify._state import Entry
 from millmark.ledger.verify._status import Verified
-from millmark.ledger.verify.refusals import (
+from millmark.ledger.verify.report import (
     CheckpointRefused,
     HeadsRefused,
     ProofsRefused,
     ReplayRefused,
     StatusRefused,
     TrustRefused,
+    moment,
 )
-from millmark.ledger.verify.report import moment
-from millmark.ledger.verify.values import Age, Fields, Unit
+from millmark.ledger.verify.statements import Age, Fields, Unit
 from tests.support.bundle_content import Content, entry_of, event_in, publish, publish_bytes, with_fields
 from tests.support.bundle_vector import vector_bundle, vector_bytes, vector_content, vector_now, vector_trust
 from tests.support.event_data import encode_event

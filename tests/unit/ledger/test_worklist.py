@@ -12,8 +12,7 @@ from sqlalchemy import text
 
 from millmark.ledger.provenance import open_reader
 from millmark.ledger.provenance.reader import build_reader
-from millmark.ledger.provenance.waits import Task, find_waits
-from millmark.ledger.provenance.worklist import Todo, find_work
+from millmark.ledger.provenance.worklist import Task, Todo, find_waits, find_work
 from millmark.ledger.records import AssignmentState, CertificateState, LotState, OrderState, Role
 from millmark.ledger.store import Book, Rows, Store
 from millmark.ledger.store.lineage import Lineage

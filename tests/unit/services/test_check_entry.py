@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from millmark.ledger.verify import verify_bundle
-from millmark.ledger.verify.first import find_waits
-from millmark.ledger.verify.statements import say
-from millmark.ledger.verify.values import Party, Thing
+from millmark.ledger.verify.report import find_waits
+from millmark.ledger.verify.statements import Party, Thing, say
 from millmark.services.check.entry import _told
 from tests.support.bundle_vector import vector_bytes, vector_now, vector_trust
 

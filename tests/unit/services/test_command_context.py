@@ -15,7 +15,7 @@ from millmark.ledger.index import Follower
 from millmark.ledger.records import Contract
 from millmark.ledger.store import Feed, Position, Store
 from millmark.ledger.store.outbox import Outbox
-from millmark.ledger.store.outbox_adoption import next_nonce
+from millmark.ledger.store.outbox_writer import next_nonce
 from millmark.ledger.submit import adopt_records
 from millmark.services.commands import chain as chain_commands
 from millmark.services.commands.context import Context

@@ -15,9 +15,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from millmark.ledger.events import HISTORY_EVENTS, Event, struct_of
-from millmark.ledger.provenance.answers import OrderTrace, Trace
-from millmark.ledger.provenance.jsonform import Printable
-from millmark.ledger.provenance.recall_answers import Recall
+from millmark.ledger.provenance.answers import OrderTrace, Printable, Recall, Trace
 from millmark.services.gateway.http.schemas import model_of
 from tests.support.event_data import logged
 

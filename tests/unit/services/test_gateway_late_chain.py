@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from millmark.ledger.chain import Node
-from millmark.ledger.chain.late import LateChain, connect_or_wait
+from millmark.ledger.chain.chain import LateChain, connect_or_wait
 from millmark.ledger.errors import ChainUnreachableError, WrongChainError
 from millmark.services.gateway import GatewayParts, build_policy, create_gateway
 from tests.support.gateway_client import running

@@ -19,7 +19,7 @@ from fastapi.routing import APIRoute
 from millmark.ledger.bundle import MEDIA_TYPE
 from millmark.ledger.ids import canonical_identifier
 from millmark.ledger.provenance import Certificate, OrderTrace, Recall, Trace
-from millmark.ledger.provenance.jsonform import Printable
+from millmark.ledger.provenance.answers import Printable
 from millmark.services.gateway import GatewayParts, build_policy, create_gateway
 from millmark.services.gateway.api.credentials import CREDENTIAL_MEDIA, DID_MEDIA
 from millmark.services.gateway.api.documents import SEALED_MEDIA_TYPE

@@ -12,7 +12,7 @@ from fastapi import Response
 from hypothesis import given
 from hypothesis import strategies as st
 
-from millmark.ledger.provenance.jsonform import Printable
+from millmark.ledger.provenance.answers import Printable
 from millmark.ledger.store import Store
 from millmark.services.access.rules import Rule, Without
 from millmark.services.gateway import GatewayParts, build_policy, create_gateway

@@ -28,8 +28,7 @@ from millmark.ledger.store.rows import AssignmentRow
 from millmark.services.gateway import GatewayParts, build_policy, create_gateway
 from millmark.services.gateway.recording.bodies import body_of
 from millmark.services.gateway.recording.build_records import Builder
-from millmark.services.gateway.recording.left_out import LEFT_OUT
-from millmark.services.gateway.recording.writes import WRITES, Write
+from millmark.services.gateway.recording.writes import LEFT_OUT, WRITES, Write
 from millmark.services.idempotency.repository import AnswerRepository
 from millmark.services.node.errors import EventRefusedError
 from millmark.services.node.lots import Lots

@@ -16,7 +16,7 @@ from millmark.ledger.index import Follower
 from millmark.ledger.records import ALL_ROLES
 from millmark.ledger.store import Book, Rows, Store
 from millmark.ledger.store.outbox import Outbox, OutboxState
-from millmark.ledger.store.outbox_adoption import find_unknown_records
+from millmark.ledger.store.outbox_writer import find_unknown_records
 from millmark.ledger.store.rows import LotRow
 from millmark.ledger.submit import adopt_records, verify_outbox
 from millmark.ledger.submit import standing as standing_module
@@ -24,7 +24,7 @@ from millmark.services.commands.context import Context
 from millmark.services.gateway import comparison as comparison_module
 from millmark.services.gateway.http.errors import TryLaterError
 from millmark.services.gateway.recording import recorder as recorder_module
-from millmark.services.gateway.recording.attempts import Attempt
+from millmark.services.gateway.recording.recorder import Attempt
 from millmark.services.settings import Settings
 from tests.support.experiments import count_lots
 from tests.support.fake_node import record_of

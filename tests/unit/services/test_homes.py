@@ -13,7 +13,7 @@ import pytest
 import typer
 
 from millmark.ledger.canonical import Json
-from millmark.ledger.chain.deployment import Deployment
+from millmark.ledger.chain.deploying import Deployment
 from millmark.ledger.errors import InputError, SigningError
 from millmark.ledger.keys import create_keystore, to_checksum, write_private
 from millmark.ledger.records import Role

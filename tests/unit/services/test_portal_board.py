@@ -14,8 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from millmark.ledger.provenance.answers import Party
-from millmark.ledger.provenance.resource_answers import RegisteredMachine
+from millmark.ledger.provenance.answers import Party, RegisteredMachine
 from millmark.ledger.records import LotState
 from millmark.ledger.store import Rows
 from millmark.ledger.store.rows import AssignmentRow, LotRow

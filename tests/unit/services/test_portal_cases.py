@@ -12,20 +12,18 @@ import pytest
 
 from millmark.ledger.claims import build_claims
 from millmark.ledger.errors import NotFoundError
-from millmark.ledger.provenance import case_search, cases, open_reader
-from millmark.ledger.provenance.case_search import CaseList, find_cases
-from millmark.ledger.provenance.cases import Case, find_case, find_noteable
-from millmark.ledger.provenance.limits import Limits
+from millmark.ledger.provenance import cases, open_reader
+from millmark.ledger.provenance.cases import Case, CaseList, find_case, find_cases, find_noteable
+from millmark.ledger.provenance.permissions import Limits
 from millmark.ledger.provenance.reader import Reader
-from millmark.ledger.provenance.waits import Task
-from millmark.ledger.provenance.worklist import find_work
+from millmark.ledger.provenance.worklist import Task, find_work
 from millmark.ledger.records import NoteKind, TransformationKind
 from millmark.ledger.store import Book
 from millmark.ledger.store.rows import NoteRow
-from millmark.ledger.verify.first import Worth
+from millmark.ledger.verify.report import Worth
 from millmark.ledger.verify.statements import say
 from millmark.services.access.people.roles import PersonRole
-from millmark.services.handover.deliveries import State
+from millmark.services.handover.delivering import State
 from millmark.services.handover.repository import HandoverRepository
 from millmark.services.portal.story import build_story
 from tests.support.acting_site import ActingSite, act, fields_of, open_acting_site, read
@@ -54,7 +52,7 @@ def built(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         built.append(notice.sequence)
         return build(reader, notice)
 
-    monkeypatch.setattr(case_search, "build_case", build_one)
+    monkeypatch.setattr(cases, "build_case", build_one)
     return built
 
 
@@ -374,7 +372,7 @@ def test_a_lot_that_is_not_there_is_not_left_out_in_silence(acting: ActingSite) 
 def test_an_old_notice_is_found_behind_many_that_concern_others(
     world: World, built: list[int], monkeypatch: pytest.MonkeyPatch, tell: Tell
 ) -> None:
-    monkeypatch.setattr(case_search, "_PART", 16)
+    monkeypatch.setattr(cases, "_PART", 16)
     old = note(world, SMITH, NOTICE, "hip 1")
     for _ in range(60):
         world.fake.note(OTHER_BUYER, world.lots["rail blank"], kind=int(NOTICE))
@@ -453,22 +451,22 @@ def test_no_more_notices_are_looked_at_than_bounded_and_that_is_said(
     assert say_so not in site.browser(OWNER).get("/portal/cases").text
     with open_reader(site.store, OTHER_BUYER) as reader:
         assert not find_cases(reader, 10).truncated
-    monkeypatch.setattr(case_search, "_MOST_NOTICES", 0)
+    monkeypatch.setattr(cases, "_MOST_SEARCHED", 0)
     with open_reader(site.store, OTHER_BUYER) as reader:
         assert find_cases(reader, 10) == CaseList((), truncated=True)
         assert find_work(reader, OTHER_BUYER, 0, 10).truncated
     assert say_so in site.browser(OTHER_BUYER).get("/portal/cases").text
 
 
-@pytest.mark.parametrize("name", ["_MOST_NOTICES", "_MOST_LOTS"])
+@pytest.mark.parametrize("name", ["_MOST_SEARCHED", "_MOST_SEARCHED_LOTS"])
 def test_an_older_notice_than_those_looked_at_is_not_left_out_in_silence(
     world: World, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setattr(case_search, "_PART", 1)
+    monkeypatch.setattr(cases, "_PART", 1)
     note(world, SMITH, NOTICE, "hip 1")
     note(world, OTHER_BUYER, NOTICE, "rail blank")
     for most, expected in ((1, (0, True)), (2, (1, False))):
-        monkeypatch.setattr(case_search, name, most)
+        monkeypatch.setattr(cases, name, most)
         with open_reader(world.store) as reader:
             found = find_cases(reader, 10, awaiting=BUYER)
         assert (len(found.items), found.truncated) == expected

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from millmark.ledger.provenance.grounds import LookupGround
-from millmark.ledger.provenance.selection import TooManyRecordsError
+from millmark.ledger.provenance.bundles import TooManyRecordsError
+from millmark.ledger.provenance.reader import LookupGround
 from millmark.ledger.provenance.statements import tell_trace as tell
 from millmark.services.gateway.api.status import FailureState, FollowerState, build_status
 from millmark.services.portal import listings

@@ -16,7 +16,7 @@ from millmark.ledger.keys import LocalSigner, to_checksum
 from millmark.ledger.records import AcceptKey, PublicationKind, Publish, TransferOwnership
 from millmark.ledger.store import Book, Rows
 from millmark.ledger.store.outbox import Outbox, OutboxState, QueuedRecord
-from millmark.ledger.store.outbox_rows import set_records
+from millmark.ledger.store.outbox_records import set_records
 from millmark.ledger.store.rows import ParticipantRow
 from millmark.services.access import OPERATOR
 from millmark.services.access.people.roles import PersonRole

@@ -11,9 +11,9 @@ import pytest
 
 from millmark.ledger.claims import build_claims
 from millmark.ledger.ids import Identity, SubjectKind, identifier_hash, subject
-from millmark.ledger.provenance import doubts, open_reader
-from millmark.ledger.provenance.doubts import Doubts, find_doubts
-from millmark.ledger.provenance.limits import Limits
+from millmark.ledger.provenance import cases, open_reader
+from millmark.ledger.provenance.cases import Doubts, find_doubts
+from millmark.ledger.provenance.permissions import Limits
 from millmark.ledger.records import (
     Gate,
     Input,
@@ -142,7 +142,7 @@ def test_what_was_not_looked_at_is_not_left_out_in_silence(tmp_path: Path, monke
         cut = "There is too much in this, or behind it, to look at all"
         paths = [f"/portal/lots/{site.world.lots[one].hex()}" for one in ("box", "hip 1")]
         assert not any(cut in read(site.browser(OWNER).get(path).text) for path in paths)
-        monkeypatch.setattr(doubts, "_FAMILY", Limits(depth=1, lots=1))
+        monkeypatch.setattr(cases, "_FAMILY", Limits(depth=1, lots=1))
         for path in paths:
             page = read(site.browser(OWNER).get(path).text)
             assert page.count(cut) == 1

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from millmark.ledger.provenance import open_reader
-from millmark.ledger.provenance.inspections import find_challenged, find_demands, find_waiting
 from millmark.ledger.provenance.reader import Reader
+from millmark.ledger.provenance.worklist import find_challenged, find_demands, find_waiting
 from millmark.ledger.records import Gate, ModelState, Verdict
 from millmark.ledger.store import Book, Rows
 from millmark.ledger.store.rows import CertificateRow, ModelRow

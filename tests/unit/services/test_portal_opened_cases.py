@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from millmark.ledger.provenance import open_reader
-from millmark.ledger.provenance.case_search import CaseList, find_opened
+from millmark.ledger.provenance.cases import CaseList, find_opened
 from millmark.ledger.provenance.reader import Reader
 from millmark.ledger.records import NoteKind, TransformationKind
 from millmark.services.portal import work_page

@@ -8,7 +8,7 @@ import re
 from millmark.ledger.claims import build_claims
 from millmark.ledger.ids import Identity, SubjectKind, identifier_hash, subject
 from millmark.ledger.provenance import open_reader
-from millmark.ledger.provenance.words import find_quarantines
+from millmark.ledger.provenance.cases import find_quarantines
 from millmark.ledger.records import (
     AcceptCustody,
     DeclineCustody,

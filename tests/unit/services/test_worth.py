@@ -12,9 +12,9 @@ import pytest
 
 from millmark.ledger.records import NoteKind
 from millmark.ledger.verify import Report
-from millmark.ledger.verify._reporting import build_report
 from millmark.ledger.verify._status import verify_status
-from millmark.ledger.verify.refusals import StatusRefused
+from millmark.ledger.verify.report import StatusRefused
+from millmark.ledger.verify.verifier import build_report
 from millmark.services.check import entry
 from tests.support.gateway_client import LINK
 from tests.support.stores import new_store

@@ -10,7 +10,7 @@ import pytest
 from millmark.ledger.claims import parse_claims
 from millmark.ledger.records import NoteKind
 from millmark.ledger.store import Book
-from millmark.services.handover.deliveries import ask_others_to_erase
+from millmark.services.handover.delivering import ask_others_to_erase
 from millmark.services.planning.forecast.document import NeededCapacity
 from millmark.services.planning.forecast.making import make_forecast
 from millmark.services.planning.forecast.recording import seal_forecast

@@ -13,8 +13,8 @@ from millmark.ledger.errors import InputError, NotFoundError
 from millmark.ledger.store import Book, Rows
 from millmark.ledger.store.rows import KeyRow
 from millmark.services.directory.repository import DirectoryEntryRow
-from millmark.services.handover.deliveries import WAITS_S, State, ask_others_to_erase_all
-from millmark.services.handover.envelope import parse_envelope
+from millmark.services.handover.content import parse_envelope
+from millmark.services.handover.delivering import WAITS_S, State, ask_others_to_erase_all
 from millmark.services.handover.repository import DeliveryRow, HandoverRepository
 from tests.support.apart import Home
 from tests.support.stores import copy_database, new_store

@@ -33,7 +33,7 @@ from millmark.quality import build_model
 from millmark.quality.drift import build_reference
 from millmark.quality.inputs import pack_window
 from millmark.services.demo.consortium import hash_of
-from millmark.services.gateway.recording.setpoints import find_setpoint_answer
+from millmark.services.gateway.recording.build_records import find_setpoint_answer
 from millmark.services.planning.feedback.inbox_desk import InboxDesk
 from millmark.services.planning.feedback.repository import CauseRow, FeedbackRepository, State
 from millmark.services.planning.feedback.rules import Outcome, Step

@@ -10,18 +10,20 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from millmark.ledger.errors import MillmarkError
-from millmark.services.handover.content import Content, encode_content, parse_content
-from millmark.services.handover.envelope import (
+from millmark.services.handover.content import (
     MAX_CONTENT_BYTES,
     MAX_HANDOVER_BYTES,
+    Content,
+    HandoverRefusedError,
     Route,
+    encode_content,
     encode_envelope,
     is_handover,
     open_envelope,
+    parse_content,
     parse_envelope,
     seal,
 )
-from millmark.services.handover.errors import HandoverRefusedError
 from tests.support.sign_in import signer_of
 
 VECTORS = json.loads((Path(__file__).parents[3] / "vectors" / "handover.json").read_text("utf-8"))

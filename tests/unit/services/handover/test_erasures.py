@@ -10,9 +10,14 @@ from pathlib import Path
 import pytest
 
 from millmark.ledger.store import Book, Registry
-from millmark.services.handover.content import Content
-from millmark.services.handover.erasures import Erasure, parse_path, sign_erasure, write_path
-from millmark.services.handover.errors import HandoverRefusedError
+from millmark.services.handover.content import (
+    Content,
+    Erasure,
+    HandoverRefusedError,
+    parse_path,
+    sign_erasure,
+    write_path,
+)
 from tests.support.apart import Home
 from tests.support.stores import copy_database, new_store
 from tests.unit.services.handover.conftest import Told

@@ -14,13 +14,10 @@ import structlog
 
 from millmark.services.gateway import GatewayParts, build_policy, create_gateway
 from millmark.services.gateway.http.rate_limits import Limiter, Rates
-from millmark.services.handover import dispatcher as module
-from millmark.services.handover.content import Content
-from millmark.services.handover.deliveries import State
-from millmark.services.handover.dispatcher import LATE_S, HandoverDispatcher
-from millmark.services.handover.envelope import parse_envelope
+from millmark.services.handover import delivering as module
+from millmark.services.handover.content import Content, parse_envelope
+from millmark.services.handover.delivering import LATE_S, Answer, HandoverDispatcher, State
 from millmark.services.handover.repository import HandoverRepository, count_handovers
-from millmark.services.handover.sending import Answer
 from tests.support.apart import Home
 from tests.support.gateway_client import Caller
 from tests.support.stores import copy_database, new_store

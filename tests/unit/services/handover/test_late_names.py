@@ -12,7 +12,7 @@ import pytest
 from millmark.ledger.claims import parse_claims
 from millmark.ledger.signatures import Address, Signature, Signer
 from millmark.ledger.store import Book, Rows
-from millmark.services.handover.deliveries import Deliveries, State, ask_others_to_erase
+from millmark.services.handover.delivering import Deliveries, State, ask_others_to_erase
 from millmark.services.handover.repository import DeliveryRow
 from tests.support.apart import Apart, Home, found_apart
 

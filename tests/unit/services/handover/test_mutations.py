@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from millmark.services.handover.building import build_content
-from millmark.services.handover.content import encode_content
-from millmark.services.handover.envelope import parse_envelope
+from millmark.services.handover.content import encode_content, parse_envelope
+from millmark.services.handover.delivering import build_content
 from tests.support.handover_mutations import run_content_mutations, run_text_mutations
 from tests.unit.services.handover.conftest import Told
 

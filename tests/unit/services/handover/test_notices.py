@@ -9,8 +9,7 @@ import pytest
 
 from millmark.ledger.records import NoteKind
 from millmark.ledger.store import Rows
-from millmark.services.handover.notices import authors, called_back
-from millmark.services.handover.table import find_record
+from millmark.services.handover.table import authors, called_back, find_record
 from tests.support.fake_world import BUYER, CARRIER, SMITH, World, build_world
 from tests.support.stores import new_store
 

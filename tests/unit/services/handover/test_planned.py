@@ -11,11 +11,16 @@ import pytest
 from millmark.ledger.errors import MillmarkError
 from millmark.ledger.evidence import LeafKind
 from millmark.ledger.store import Book, Rows
-from millmark.services.handover.building import build_content
-from millmark.services.handover.content import Content, encode_content
-from millmark.services.handover.deliveries import Deliveries
-from millmark.services.handover.envelope import Route, encode_envelope, seal
-from millmark.services.handover.errors import HandoverEarlyError, HandoverRefusedError
+from millmark.services.handover.content import (
+    Content,
+    HandoverEarlyError,
+    HandoverRefusedError,
+    Route,
+    encode_content,
+    encode_envelope,
+    seal,
+)
+from millmark.services.handover.delivering import Deliveries, build_content
 from millmark.services.handover.receiving import Kept, Receiver
 from millmark.services.handover.repository import DeliveryRow
 from millmark.services.planning.reading import count_known

@@ -24,12 +24,18 @@ from millmark.ledger.store import Book, Rows
 from millmark.ledger.store.rows import CertificateRow, KeyRow, ModelRow, RecordRow
 from millmark.quality.audit import build_window_leaf
 from millmark.services.documents.key_files import create_recipient_key
-from millmark.services.handover.building import build_content
-from millmark.services.handover.checks import extend_to_present, verify_with_node
-from millmark.services.handover.content import Content, encode_content
-from millmark.services.handover.envelope import Route, encode_envelope, parse_envelope, seal
-from millmark.services.handover.errors import HandoverEarlyError, HandoverRefusedError
-from millmark.services.handover.receiving import Receiver
+from millmark.services.handover.content import (
+    Content,
+    HandoverEarlyError,
+    HandoverRefusedError,
+    Route,
+    encode_content,
+    encode_envelope,
+    parse_envelope,
+    seal,
+)
+from millmark.services.handover.delivering import build_content
+from millmark.services.handover.receiving import Receiver, extend_to_present, verify_with_node
 from millmark.services.handover.repository import HandoverRepository
 from millmark.services.inspections.extracts import find_extract
 from tests.support.apart import Home

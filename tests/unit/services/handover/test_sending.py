@@ -15,7 +15,7 @@ from millmark.ledger.errors import SettingsError
 from millmark.ledger.keys import LocalSigner
 from millmark.services.directory.client import fetch_directory
 from millmark.services.directory.errors import DirectoryUnreachableError
-from millmark.services.handover.sending import Answer, send
+from millmark.services.handover.delivering import Answer, send
 from millmark.services.serving.partner_tls import build_partner_tls
 from tests.support.authority import Authority
 

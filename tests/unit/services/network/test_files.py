@@ -15,9 +15,9 @@ from millmark.ledger.errors import MillmarkError
 from millmark.services.cli import build_app
 from millmark.services.commands.network import MOST_PERIOD_S
 from millmark.services.network import NetworkError, NetworkFileError, Peer, read_network
-from millmark.services.network.files import build_request, parse_network, parse_request
 from millmark.services.network.genesis import GenesisSettings
-from millmark.services.network.keys import public_key_of
+from millmark.services.network.peers import public_key_of
+from millmark.services.network.setup import build_request, parse_network, parse_request
 from millmark.services.text.outbox import STALL_S
 from tests.support.local_network import unsafe_test_key
 from tests.support.recorded_node import RecordedNode, recorded
@@ -194,7 +194,7 @@ def test_a_local_network_is_of_the_program_on_this_machine(
     said = {"etn-sc": "Etn-Sc\nVersion: Aurelius-6.0.0\n", "quorum": "Geth\nVersion: 1.10.3\nQuorum Version: 24.4.1\n"}
     for name in said:
         (tmp_path / name).touch(mode=0o755)
-    monkeypatch.setattr("millmark.services.network.programs._ask", lambda path, _: said[path.name])
+    monkeypatch.setattr("millmark.services.network.processes._ask", lambda path, _: said[path.name])
     monkeypatch.setenv("PATH", str(tmp_path))
     assert "of goquorum, genesis" in _ran(tmp_path / "one", "init", "--local", 4), "the first that is known"
     assert "of besu, genesis" in _ran(tmp_path / "two", "init", "--local", 4, "--kind", "besu")

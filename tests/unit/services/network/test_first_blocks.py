@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from millmark.services.network import NodeProgramError
-from millmark.services.network.first_blocks import FIRST_BLOCKS, start_together
+from millmark.services.network.processes import FIRST_BLOCKS, start_together
 
 
 @dataclass

@@ -8,8 +8,7 @@ import pytest
 
 from millmark.ledger.signatures import to_checksum
 from millmark.services.network import Consensus
-from millmark.services.network.judging import Level, State, judge, state_of
-from millmark.services.network.observing import Vote
+from millmark.services.network.observing import Level, State, Vote, judge, state_of
 from tests.support.recorded_node import VALIDATORS, healthy, without
 
 _NAMES = dict(zip(VALIDATORS, ["Alder", "Birch", "Cedar", "Dogwood", "Elm", "Fir", "Gean"], strict=True))

@@ -21,7 +21,7 @@ from millmark.services.network import (
     find_kind,
     write_node_folder,
 )
-from millmark.services.network.keys import public_key_of, write_node_key
+from millmark.services.network.peers import public_key_of, write_node_key
 from tests.support.local_network import unsafe_test_key
 
 _SIGNERS = [unsafe_test_key(number) for number in range(4)]

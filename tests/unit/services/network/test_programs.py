@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from millmark.services.network import NodeProgramError, find_kind, find_program
-from millmark.services.network.programs import identify_program, parse_program
+from millmark.services.network.processes import identify_program, parse_program
 
 _GETH = "Geth\nVersion: 1.13.15-stable\nArchitecture: amd64\nGo Version: go1.26.8\nOperating System: linux\n"
 _QUORUM = "Geth\nVersion: 1.10.3-stable\nQuorum Version: 24.4.1\nArchitecture: amd64\nNetwork Id: 1337\n"

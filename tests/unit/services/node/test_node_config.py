@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from millmark.ledger.chain import write_deployment
-from millmark.ledger.chain.deployment import Deployment
+from millmark.ledger.chain.deploying import Deployment
 from millmark.ledger.errors import SettingsError, SigningError
 from millmark.ledger.keys import LocalSigner, create_keystore
 from millmark.ledger.records import Contract
