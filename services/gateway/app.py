@@ -47,10 +47,10 @@ from millmark.services.handover.delivering import State
 from millmark.services.handover.repository import HandoverRepository
 from millmark.services.planning.tying import Ties
 from millmark.services.portal import AdministrationParts, Office, Portal, Proofs
-from millmark.services.portal.cases import Told
 from millmark.services.portal.check_page import CheckPage
 from millmark.services.portal.pages import Pages, Speaker
 from millmark.services.portal.people import WaysIn
+from millmark.services.portal.recalls import Told
 from millmark.services.serving.logs import build_logger
 from millmark.services.serving.troubles import Trouble
 from millmark.services.webhooks.feed import RecordFeed, format_position

@@ -20,12 +20,19 @@ from millmark.services.access import CredentialKind, Scope, find_api_key, new_ap
 from millmark.services.access.people.people import People
 from millmark.services.access.repository import AccessRepository, CredentialRow
 from millmark.services.audit import read_latest
-from millmark.services.portal.forms import FormRefusedError, Forms
-from millmark.services.portal.lists import PAGE_ITEMS, Filters, Lists, principal_of
-from millmark.services.portal.once import MAX_CODE, Once
-from millmark.services.portal.pages import Pages
-from millmark.services.portal.routes import ADMINISTRATORS, PageRoute
-from millmark.services.portal.written import say_error
+from millmark.services.portal.pages import (
+    ADMINISTRATORS,
+    PAGE_ITEMS,
+    Filters,
+    FormRefusedError,
+    Forms,
+    Lists,
+    PageRoute,
+    Pages,
+    principal_of,
+    say_error,
+)
+from millmark.services.portal.people import MAX_CODE, Once
 from millmark.services.webhooks.subscriptions import Subscriber, Subscriptions
 
 __all__ = ["Administration", "AdministrationParts"]

@@ -4,37 +4,194 @@ queries are in millmark.ledger.provenance and take the caller's visibility into 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from html import escape
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import Request
+from fastapi import Query, Request
 from starlette.responses import Response
 
-from millmark.ledger.errors import NotFoundError
+from millmark.ledger.errors import IdentifierError, NotFoundError
+from millmark.ledger.ids import SubjectKind, parse_digital_link
 from millmark.ledger.provenance import Direction, Limits, OrderTrace, Told, Trace, listings, open_reader, tell_trace
-from millmark.ledger.provenance.cases import find_doubts
-from millmark.ledger.provenance.reader import MAX_WORK, find_names, workload
+from millmark.ledger.provenance.answers import Lot
+from millmark.ledger.provenance.cases import CaseList, Doubts, find_doubts, find_opened
+from millmark.ledger.provenance.reader import MAX_WORK, Reader, find_names, workload
+from millmark.ledger.provenance.worklist import Task, Todo, Wait, WorkList, find_waits, find_work
 from millmark.ledger.records import ALL_ROLES, AssignmentState, LotState, OrderState, Role
-from millmark.ledger.store import Store
+from millmark.ledger.store import Book, Store
+from millmark.ledger.store.rows import OrderRow
+from millmark.services.access import EXAMINERS, Principal, Scope
+from millmark.services.access.rules import Rule
 from millmark.services.pictures import build_family, draw_upright
-from millmark.services.portal.acting.acting import Acting
-from millmark.services.portal.acting.things import About
-from millmark.services.portal.board_page import Board
-from millmark.services.portal.forms import Forms
-from millmark.services.portal.language import Catalogue
-from millmark.services.portal.lists import PAGE_ITEMS, Filter, Filters, Find, Lists, principal_of
-from millmark.services.portal.lot_links import find_lot_links
-from millmark.services.portal.pages import Pages
-from millmark.services.portal.picture_words import PictureWords
-from millmark.services.portal.recall_view import sort_naturally
-from millmark.services.portal.routes import MEMBERS, Number, PageRoute
-from millmark.services.portal.story import build_story
-from millmark.services.portal.tasks import find_pending
+from millmark.services.portal.acting.acting import Acting, Offer
+from millmark.services.portal.acting.things import About, find_thing
+from millmark.services.portal.board import Board
+from millmark.services.portal.charts import PictureWords
+from millmark.services.portal.consortium import MotionView
+from millmark.services.portal.pages import (
+    ADMINISTRATORS,
+    MEMBERS,
+    OWNER,
+    PAGE_ITEMS,
+    Catalogue,
+    Filter,
+    Filters,
+    Find,
+    Forms,
+    Lists,
+    Number,
+    PageRoute,
+    Pages,
+    principal_of,
+)
+from millmark.services.portal.passports import Code, build_story
+from millmark.services.portal.recalls import may_recall_lot, sort_naturally
+from millmark.services.serving.parameters import WholeNumber
+from millmark.services.serving.troubles import Trouble
 
-__all__ = ["Listings", "build_load"]
+__all__ = ["Listings", "WorkPage", "build_load", "find_lot_links"]
+
+
+# What a lot's page leads to: its passport, proof, label and bundle, a recall of it, and its documents.
+
+
+@dataclass(frozen=True, slots=True)
+class LotLink:
+    """A link, and the catalogue key of its text after `lot.link.`."""
+
+    key: str
+    path: str
+    download: bool = False
+
+
+def find_lot_links(store: Store, lot: Lot, principal: Principal) -> tuple[LotLink, ...]:
+    """The links that the caller may follow."""
+    with open_reader(store, principal.viewer) as reader:
+        recallable = bool(principal.roles & EXAMINERS) and may_recall_lot(reader, lot.subject)
+    return (*_of_code(store, lot, principal), *_of_lot(lot, principal, recallable=recallable))
+
+
+def _of_code(store: Store, lot: Lot, principal: Principal) -> Iterator[LotLink]:
+    """What the code on the lot opens. Its salt is for whoever has the part, and for the company whose book it is in."""
+    if principal.viewer not in (None, lot.holder.participant, lot.custodian.participant):
+        return
+    with store.reading() as connection:
+        identity = Book(connection).identity(lot.subject)
+    if identity is None:
+        return
+    try:
+        code = Code(parse_digital_link(identity.identifier), identity.salt)
+    except IdentifierError:
+        return  # other identifiers have no code that a browser opens
+    yield LotLink("passport", code.path())
+    yield LotLink("proof", f"{code.path()}#proof")
+    for what in ("label", "bundle"):
+        yield LotLink(what, code.path(what), download=what == "bundle")
+
+
+def _of_lot(lot: Lot, principal: Principal, *, recallable: bool) -> Iterator[LotLink]:
+    name = lot.subject.hex()
+    if recallable:
+        yield LotLink("recall", f"/portal/recall?lot=0x{name}")
+    if Scope.DOCUMENTS in principal.scopes:
+        yield LotLink("documents", f"/portal/documents?about={name}")
+
+
+# What each task is about, and the acts that do it: for the work list, and for what an order waits for.
+
+TASKS: Mapping[Task, tuple[About, tuple[str, ...]]] = {
+    Task.ACCEPT_ORDER: (About.ORDER, ("acceptOrder", "rejectOrder")),
+    Task.AGREE_REVISION: (About.ORDER, ("acceptRevision",)),
+    Task.AGREE_END: (About.ORDER, ("endOrder",)),
+    Task.SEND_BACK: (About.LOT, ("returnLot", "releaseLot")),
+    Task.REWORK: (About.LOT, ("reworkLot", "reworkAnew", "returnLot", "releaseLot", "scrapLot")),
+    Task.ASSIGN_REWORK: (About.ORDER, ("proposeAssignment",)),
+    Task.REASSIGN: (About.ORDER, ("proposeAssignment",)),
+    Task.ASSIGN: (About.ORDER, ("proposeAssignment",)),
+    Task.ACCEPT_WORK: (About.ASSIGNMENT, ("acceptAssignment", "declineAssignment")),
+    Task.START_WORK: (About.ASSIGNMENT, ("startAssignment",)),
+    Task.FINISH_WORK: (About.ASSIGNMENT, ("finishAssignment",)),
+    Task.INSPECT: (About.LOT, ("certifyLot",)),
+    Task.ACCEPT_CUSTODY: (About.LOT, ("acceptCustody", "acceptInPart", "declineCustody")),
+    Task.ACCEPT_RETURN: (About.LOT, ("acceptCustody", "declineCustody")),
+    Task.COMPLETE_ORDER: (About.ORDER, ("completeOrder",)),
+    Task.HAND_OVER: (About.LOT, ("offerCustody",)),
+    Task.CONFIRM_DELIVERY: (About.ORDER, ("confirmDelivery",)),
+    Task.OPEN_CERTIFICATE: (About.CERTIFICATE, ("openCertificate",)),
+    Task.APPROVE_MODEL: (About.MODEL, ("approveModel",)),
+    Task.RECOVERY: (About.NOTHING, ("objectToRecovery",)),
+    Task.ANSWER_NOTICE: (About.NOTHING, ()),
+}
+"""What each task is about, and the acts that do it. One without acts is done on the command line, as its text says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """Something that an order waits for, with the buttons for whoever may do it."""
+
+    wait: Wait
+    identifier: str | None
+    """Identifier of the lot that it is about."""
+    offers: tuple[Offer, ...]
+
+
+def find_doing(
+    acting: Acting, reader: Reader, principal: Principal, todo: Todo | Wait
+) -> tuple[str, tuple[Offer, ...]]:
+    """The page of what a task is about, and the buttons that do it; empty if there are none."""
+    about, names = TASKS[todo.task]
+    key = _key(todo, about)
+    if about is About.NOTHING and names:
+        scene = acting.scene(reader, principal, find_thing(reader, about, "", ""))
+        return "", acting.offers(principal, scene, *names)
+    if about is About.NOTHING or not key:
+        case = todo.case if isinstance(todo, Todo) else None
+        return f"/portal/cases/{case}" if case else "", ()
+    thing = find_thing(reader, about, key, key)
+    offers = acting.offers(principal, acting.scene(reader, principal, thing), *names) if names else ()
+    return thing.path, tuple(one for name in names for one in offers if one.name == name)
+
+
+def find_pending(acting: Acting, principal: Principal, order: bytes) -> tuple[Pending, ...]:
+    """What an order waits for, as far as the caller may see it. Buttons for the order itself are left out: its page has
+    them."""
+    with open_reader(acting.store, principal.viewer) as reader:
+        row = reader.rows.get(OrderRow, order)
+        waits = () if row is None else find_waits(reader, [row], whole=True)
+        lots = [one.lot for one in waits if one.lot is not None]
+        seen = set(lots) if reader.visibility is None else set(reader.visibility.among(SubjectKind.LOT, lots))
+        reader.name(seen)
+        company, found = acting.desk.company(principal), []
+        for wait in waits:
+            if wait.lot is not None and wait.lot not in seen:
+                continue
+            offers: tuple[Offer, ...] = ()
+            if wait.assignment is not None:
+                # All that may be done about it: an assignment has no other page.
+                thing = find_thing(reader, About.ASSIGNMENT, str(wait.assignment), str(wait.assignment))
+                offers = acting.offers(principal, acting.scene(reader, principal, thing))
+            elif wait.who.participant == company and TASKS[wait.task][0] is not About.ORDER:
+                offers = find_doing(acting, reader, principal, wait)[1]
+            found.append(Pending(wait, None if wait.lot is None else reader.identifier(wait.lot), offers))
+        return tuple(found)
+
+
+def _key(todo: Todo | Wait, about: About) -> str:
+    if isinstance(todo, Wait):
+        keys: dict[About, bytes | int | None] = {About.ORDER: todo.order, About.LOT: todo.lot}
+    else:
+        keys = {
+            About.ORDER: todo.order,
+            About.LOT: todo.lot,
+            About.CERTIFICATE: todo.certificate,
+            About.MODEL: todo.model,
+        }
+    key = {**keys, About.ASSIGNMENT: todo.assignment}.get(about)
+    return key.hex() if isinstance(key, bytes) else str(key or "")
+
 
 _SPANS = 24
 _LENGTHS_S = (10, 60, 300, 900, 3600, 6 * 3600, 86_400, 7 * 86_400, 28 * 86_400)
@@ -226,3 +383,78 @@ class Listings:
 
     def _show(self, request: Request, template: str, **values: Any) -> Response:
         return self.pages.render(request, template, forms=self.forms, **values)
+
+
+# The first page: what waits for the company, the most urgent first, with buttons for whoever may act; below it, the
+# ways to all other pages.
+
+_ITEMS = 10
+_RULE = Rule(Scope.PROVENANCE, page=True, cost=3)
+"""It looks at everything that the company has to do, and at the latest quality cases."""
+_MAX_PAGE = 1000
+_MOST_OPENED = 5
+"""Most of the company's own recall notices that are followed up here; the page of cases has all."""
+_NO_CASES = CaseList((), truncated=False)
+_MOVING = (Task.ACCEPT_CUSTODY, Task.HAND_OVER)
+"""Tasks in which a lot changes hands. Not taking back what is in quarantine: that is known to be so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A thing to do, with its page and buttons."""
+
+    todo: Todo
+    path: str
+    offers: tuple[Offer, ...]
+    doubts: Doubts | None
+    """What speaks against the lot that it is about, if it is to change hands."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkPage:
+    store: Store
+    pages: Pages
+    forms: Forms
+    acting: Acting
+    read_troubles: Callable[[], Sequence[Trouble]]
+    find_ballots: Callable[[], Sequence[MotionView]]
+
+    def routes(self) -> tuple[PageRoute, ...]:
+        return (PageRoute("/portal", self.show, _RULE),)
+
+    def show(self, request: Request, page: Annotated[WholeNumber, Query(ge=1, le=_MAX_PAGE)] = 1) -> Response:
+        principal: Principal = request.state.principal
+        found, items, opened = self._find(principal, page)
+        values = {
+            "work": found,
+            "items": items,
+            "opened": opened,
+            "own": self.acting.desk.company(principal),
+            "page": page,
+            "pages": max(-(-found.count // _ITEMS), 1),
+            # A vote binds the company: administrators alone cast it.
+            "ballots": tuple(self.find_ballots()) if ADMINISTRATORS.is_met_by(principal) else (),
+            # Only the company itself may know how its gateway is.
+            "troubles": tuple(self.read_troubles()) if OWNER.is_met_by(principal) else (),
+        }
+        return self.pages.render(request, "work_list.html", forms=self.forms, **values)  # type: ignore[arg-type]  # of the template
+
+    def _find(self, principal: Principal, page: int) -> tuple[WorkList, tuple[Item, ...], CaseList]:
+        """What waits for the company; on the first page, also what it waits for itself: answers to its recall
+        notices."""
+        company = self.acting.desk.company(principal)
+        nothing: tuple[WorkList, tuple[Item, ...], CaseList] = (WorkList((), 0, truncated=False), (), _NO_CASES)
+        if company is None:
+            return nothing
+        try:
+            with open_reader(self.store, principal.viewer) as reader:
+                found = find_work(reader, company, (page - 1) * _ITEMS, _ITEMS)
+                items = tuple(self._item(reader, principal, one) for one in found.items)
+                return found, items, find_opened(reader, company, _MOST_OPENED) if page == 1 else _NO_CASES
+        except NotFoundError:  # nothing is indexed yet
+            return nothing
+
+    def _item(self, reader: Reader, principal: Principal, todo: Todo) -> Item:
+        moves = todo.task in _MOVING and todo.lot is not None
+        doubts = find_doubts(reader, todo.lot) if moves and todo.lot is not None else None
+        return Item(todo, *find_doing(self.acting, reader, principal, todo), doubts)

@@ -4,34 +4,308 @@ millmark.services.portal.acting."""
 from __future__ import annotations
 
 import json
+import re
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from fastapi import Request
 from starlette.responses import Response
 
-from millmark.ledger.errors import InputError, NotFoundError
-from millmark.ledger.products import Condition, Configuration, Domain, Product, Span, TextOption, money, name_in
-from millmark.ledger.records import Role
+from millmark.ledger import claims
+from millmark.ledger.canonical import Json
+from millmark.ledger.errors import InputError, NotFoundError, SpecificationError
+from millmark.ledger.products import (
+    ChoiceOption,
+    Condition,
+    Configuration,
+    Constraint,
+    Domain,
+    IntegerOption,
+    Option,
+    Product,
+    Span,
+    TextOption,
+    Value,
+    ValueSet,
+    build_order_document,
+    configure,
+    find_cheapest,
+    find_possible,
+    money,
+    name_in,
+    parse_choices,
+    verify_specification,
+)
+from millmark.ledger.records import ModelState, Role
+from millmark.ledger.store.rows import ModelRow, OrderRow, ParticipantRow, gates_of
+from millmark.ledger.verify.statements import printable
 from millmark.services.access import Scope
 from millmark.services.access.rules import Rule
+from millmark.services.planning.books import find_claims
 from millmark.services.planning.calendar import CALENDAR_FILE, read_calendar
 from millmark.services.planning.earliest import find_earliest
 from millmark.services.planning.forecast.making import Shares
-from millmark.services.portal.acting.form_data import Sent
-from millmark.services.portal.configuring import build_configuring, find_least, show_wanted_first
-from millmark.services.portal.forms import Forms
-from millmark.services.portal.language import Catalogue
-from millmark.services.portal.pages import Pages
-from millmark.services.portal.routes import PageRoute
+from millmark.services.planning.forecast.preferences import order_options
+from millmark.services.portal.acting.acts import Act
+from millmark.services.portal.acting.things import (
+    About,
+    Body,
+    EntryError,
+    Field,
+    FieldKind,
+    Filled,
+    Line,
+    Option,
+    Scene,
+    Sent,
+    Value,
+)
+from millmark.services.portal.pages import Catalogue, Forms, PageRoute, Pages
+from millmark.services.products import Catalogue
 from millmark.services.products import Catalogue as Products
 
-__all__ = ["Ordering", "earliest_of"]
+__all__ = [
+    "ORDER_PRODUCT",
+    "Configuring",
+    "Least",
+    "Ordering",
+    "build_configuring",
+    "build_order_act",
+    "find_least",
+    "show_wanted_first",
+]
+
+
+# A product as somebody chooses its options: what is still possible beside what is chosen, and why something is not.
+#
+# Why: the smallest set of constraints that rules it out. Nothing here is in a language; templates word it.
+
+_MOST_REASONS = 40
+"""Most values that are explained on one page; of others it says that they do not go with what is chosen."""
+_MAX_TEXT = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceShown:
+    """A value of an option."""
+
+    value: str
+    names: Mapping[str, str]
+    price: int
+    """Added to the product's price."""
+    co2e_mg: int | None
+    """Added to the footprint of a piece; None where that is not stated."""
+    lead_hours: int | None
+    """By how many hours a piece is ready later; None where that is not stated."""
+    is_chosen: bool
+    is_possible: bool
+    """Beside the other chosen options."""
+    reasons: tuple[Constraint, ...]
+    """The constraints that together rule it out, as far as they were looked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class OptionShown:
+    """An option with what was filled in."""
+
+    option: Option
+    text: str
+    """As it was filled in; empty if it was not."""
+    problem: str
+    """What is wrong with the text itself: `range`, `text`, `characters` or `choice`; empty if nothing is."""
+    choices: tuple[ChoiceShown, ...]
+    """Empty for an integer or a text."""
+    least: int
+    """What an integer may be beside the other chosen options, or how long a text."""
+    most: int
+    is_missing: bool
+    """Whether it has to be chosen before the product can be ordered."""
+    follows: str
+    """The value that follows from the others, if nothing was chosen; empty if none does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Least:
+    """What a piece costs at least."""
+
+    price: int | None
+    """None if nothing can be ordered, or what it costs was not found out."""
+    is_possible: bool
+    """False if nothing can be ordered that has what is chosen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Configuring:
+    """Where a choice of options stands."""
+
+    product: Product
+    options: tuple[OptionShown, ...]
+    conflict: tuple[Constraint, ...]
+    """The constraints that what is chosen breaks together."""
+    least: Least
+    """For one piece with what is chosen, and the cheapest that goes with it."""
+    made: Configuration | None
+    """Once every option is chosen or follows."""
+
+    @property
+    def is_wrong(self) -> bool:
+        return bool(self.conflict) or any(one.problem for one in self.options)
+
+
+def build_configuring(product: Product, filled: Mapping[str, str]) -> Configuring:
+    """`filled`: texts by the keys of options; unknown keys are passed over. Never raises for what somebody wrote."""
+    texts = {option.key: filled.get(option.key, "").strip()[:_MAX_TEXT] for option in product.options}
+    chosen, problems = _read(product, texts)
+    conflict = _find_reasons(product, chosen)
+    left = [_MOST_REASONS]
+    options = tuple(
+        _show(product, option, texts[option.key], chosen, problems.get(option.key, ""), left, bool(conflict))
+        for option in product.options
+    )
+    made = None
+    if not conflict and not problems and not any(one.is_missing for one in options):
+        made = _configure(product, chosen)
+    least = find_least(product, chosen) if made is None else Least(made.price, is_possible=True)
+    return Configuring(product, options, conflict, least, made)
+
+
+def find_least(product: Product, chosen: Mapping[str, Value]) -> Least:
+    """What a piece with the chosen values costs at least."""
+    try:
+        made = find_cheapest(product, chosen)
+    except SpecificationError:
+        return Least(None, is_possible=True)
+    return Least(None, is_possible=False) if made is None else Least(made.price, is_possible=True)
+
+
+def _read(product: Product, texts: Mapping[str, str]) -> tuple[dict[str, Value], dict[str, str]]:
+    """The values that can be used, and what is wrong with each other text."""
+    chosen: dict[str, Value] = {}
+    problems: dict[str, str] = {}
+    for key, text in texts.items():
+        if not text:
+            continue
+        try:
+            chosen |= parse_choices(product, [f"{key}={text}"])
+        except SpecificationError:
+            problems[key] = _problem(product.by_key[key], text)
+    return chosen, problems
+
+
+def show_wanted_first(state: Configuring, shares: Mapping[str, Mapping[str, int]]) -> Configuring:
+    """The same, with the values of each option in the order in which they are wanted. `shares`: by option and value."""
+    ordered = order_options(state.product, shares)
+    options = tuple(_sort(one, ordered.get(one.option.key, ())) for one in state.options)
+    return replace(state, options=options)
+
+
+def _sort(shown: OptionShown, values: Sequence[str]) -> OptionShown:
+    return replace(shown, choices=tuple(sorted(shown.choices, key=lambda choice: values.index(choice.value))))
+
+
+def _problem(option: Option, text: str) -> str:
+    if isinstance(option, ChoiceOption):
+        return "choice"
+    if isinstance(option, IntegerOption):
+        return "range"
+    fits = option.least <= len(text) <= option.most and text.isprintable()
+    return "characters" if fits and option.characters is not None else "text"
+
+
+def _show(
+    product: Product,
+    option: Option,
+    text: str,
+    chosen: Mapping[str, Value],
+    problem: str,
+    left: list[int],
+    conflicting: bool,
+) -> OptionShown:
+    others = {key: value for key, value in chosen.items() if key != option.key}
+    domain = _domain(product, option, others)
+    span = domain if isinstance(domain, Span) else Span(0, 0)
+    choices: tuple[ChoiceShown, ...] = ()
+    if isinstance(option, ChoiceOption):
+        choices = tuple(
+            _choice(product, option, place, chosen, others, domain, left) for place in range(len(option.choices))
+        )
+    follows = "" if option.key in chosen or problem or conflicting else _follows(option, domain)
+    may_be_empty = isinstance(option, TextOption) and span.least == 0
+    is_missing = option.key not in chosen and not follows and not may_be_empty
+    return OptionShown(option, text, problem, choices, span.least, span.most, is_missing, follows)
+
+
+def _domain(product: Product, option: Option, others: Mapping[str, Value]) -> Domain:
+    """What an option can have beside the others; all of it where those already exclude each other."""
+    try:
+        return find_possible(product, others)[option.key]
+    except SpecificationError:
+        return ValueSet(option.values) if isinstance(option, ChoiceOption) else Span(option.least, option.most)
+
+
+def _choice(
+    product: Product,
+    option: ChoiceOption,
+    place: int,
+    chosen: Mapping[str, Value],
+    others: Mapping[str, Value],
+    domain: Domain,
+    left: list[int],
+) -> ChoiceShown:
+    one = option.choices[place]
+    is_possible = isinstance(domain, ValueSet) and one.value in domain.values
+    reasons: tuple[Constraint, ...] = ()
+    if not is_possible and left[0] > 0:
+        left[0] -= 1
+        reasons = _find_reasons(product, {**others, option.key: one.value})
+    is_chosen = chosen.get(option.key) == one.value
+    stated = one.price, one.co2e_mg, one.lead_hours
+    return ChoiceShown(one.value, one.names, *stated, is_chosen, is_possible, reasons)
+
+
+def _follows(option: Option, domain: Domain) -> str:
+    """The only value that is left; of a text, only its length is known."""
+    if isinstance(domain, ValueSet):
+        return domain.values[0] if domain.is_single else ""
+    return str(domain.least) if domain.is_single and isinstance(option, IntegerOption) else ""
+
+
+def _find_reasons(product: Product, chosen: Mapping[str, Value]) -> tuple[Constraint, ...]:
+    """Constraints that what is chosen breaks together, and of which none can be left out; empty if it breaks none."""
+    if _holds(product, chosen):
+        return ()
+    # One after the other is left out; those without which nothing would be broken are the reason.
+    kept: Sequence[Constraint] = product.constraints
+    for one in product.constraints:
+        fewer = tuple(other for other in kept if other is not one)
+        if not _holds(replace(product, constraints=fewer), chosen):
+            kept = fewer
+    return tuple(kept)
+
+
+def _holds(product: Product, chosen: Mapping[str, Value]) -> bool:
+    try:
+        domains = find_possible(product, chosen)
+    except SpecificationError:
+        return False
+    # What narrows a span to nothing is found out no later than here.
+    return all(domain.least <= domain.most for domain in domains.values() if isinstance(domain, Span)) and all(
+        domain.values for domain in domains.values() if isinstance(domain, ValueSet)
+    )
+
+
+def _configure(product: Product, chosen: Mapping[str, Value]) -> Configuration | None:
+    try:
+        return configure(product, chosen)
+    except SpecificationError:
+        return None
+
 
 _RULE = Rule(Scope.RECORDING, Role.BUYER, owner=True, page=True)
 _CHECKED = Rule(Scope.RECORDING, Role.BUYER, owner=True, page=True, cost=4)
@@ -199,3 +473,175 @@ def earliest_of(home: Path | None, made: Configuration) -> Arrival:
 
 def _one(sent: Any, name: str) -> str:
     return next(iter(sent.get(name, ())), "")
+
+
+# The last steps of the order wizard: the terms of an order for a configured product, and placing it.
+
+ORDER_PRODUCT = "orderProduct"
+_MAX_OPTIONS = 64 * 1024
+_COUNTED = re.compile(r"(.*?)([0-9]{1,9})")
+_NUMBER = re.compile(r"[0-9]{1,12}")
+_PIECE = "H87"
+_MOST_LOOKED = 50
+"""Most orders among which the last of the product is looked for: the document of each is read."""
+
+
+def build_order_act(home: Path | None) -> Act:
+    """`home`: the folder with the company's products and calendar."""
+    return Act(
+        "placeOrder",
+        About.NOTHING,
+        (
+            Field("product", FieldKind.HIDDEN),
+            Field("options", FieldKind.HIDDEN),
+            Field("identifier", initial=_suggest_name, label="order_name"),
+            Field("coordinator", FieldKind.CHOICE, "terms.coordinator", options=_coordinators, numeric=True),
+            Field("due_at", FieldKind.MOMENT, "terms.due_at"),
+            Field("pieces", FieldKind.NUMBER, "terms.quantity", initial=lambda _: "1", least=1),
+            Field("gates", FieldKind.MANY, required=False, options=lambda scene: _gates(home, scene)),
+        ),
+        complete=lambda body, _: _complete(home, body),
+        tells=lambda filled, _: _tell(home, filled),
+        called=ORDER_PRODUCT,
+    )
+
+
+def _complete(home: Path | None, body: Body) -> Body:
+    """The body of the order. Raises EntryError if the product or its options are not what they were."""
+    made = _configured(home, str(body.pop("product")), str(body.pop("options")))
+    gates, terms = _read_gates(body.pop("gates", [])), body["terms"]
+    if any(gate["inspector"] == terms["coordinator"] for gate in gates):
+        raise EntryError("entry.gate_coordinator")
+    terms |= {"operations": len(made.operations), "claims": build_order_document(made), "gates": gates, "unit": _PIECE}
+    return body
+
+
+def _configured(home: Path | None, digest: str, options: str) -> Configuration:
+    """Raises EntryError."""
+    if not re.fullmatch("[0-9a-f]{64}", digest) or len(options) > _MAX_OPTIONS:
+        raise EntryError("entry.product_gone")
+    product = Catalogue(home).find_digest(bytes.fromhex(digest))
+    if product is None:
+        raise EntryError("entry.product_gone")
+    try:
+        found: object = json.loads(options)
+        if not isinstance(found, dict):
+            raise EntryError("entry.options_wrong")
+        return verify_specification(product, found)
+    except (ValueError, RecursionError, SpecificationError):
+        raise EntryError("entry.options_wrong") from None
+
+
+def _tell(home: Path | None, filled: Filled) -> Sequence[Line]:
+    """What is being ordered, what it costs, and when it can be ready."""
+    try:
+        made = _configured(home, _one(filled, "product"), _one(filled, "options"))
+    except EntryError:
+        return ()
+    product = made.product
+    lines = [
+        Line("product", (Value("names", product.names),)),
+        Line("options", tuple(_options(made))),
+        Line("price", (Value("text", money(made.price, product.currency)),)),
+    ]
+    if not filled.get("gates"):
+        lines.append(Line("gates", (Value("said", "act.gates.none"),)))
+    return (*lines, *_arrival(earliest_of(home, made)))
+
+
+def _options(made: Configuration) -> Iterable[Value]:
+    for option in made.product.options:
+        value = made.options[option.key]
+        if value == "":
+            continue
+        names = next((one.names for one in getattr(option, "choices", ()) if one.value == value), None)
+        yield Value("option", (option.names, names or {"en": f"{value} {getattr(option, 'unit', '')}".strip()}))
+
+
+def _arrival(arrival: Arrival) -> Iterable[Line]:
+    return () if arrival.at is None else (Line("ready_at", (Value("moment", arrival.at),)),)
+
+
+def _coordinators(scene: Scene) -> Sequence[Option]:
+    return _companies(scene, Role.COORDINATOR)
+
+
+def _companies(scene: Scene, role: Role) -> Sequence[Option]:
+    """Those that may act, by name; the company itself last."""
+    rows = scene.reader.rows.find(ParticipantRow, suspended=False)
+    found = [scene.reader.party(row.number) for row in rows if Role(row.roles) & role and not row.departed]
+    found.sort(key=lambda one: (one.participant == scene.company, one.name or "", one.participant))
+    return [Option(str(one.participant), one.name or f"{one.participant}", chosen=len(found) == 1) for one in found]
+
+
+def _gates(home: Path | None, scene: Scene) -> Sequence[Option]:
+    """Inspectors, each by procedure, and on each of its approved models. Chosen are those of the company's last order
+    of the product; without one, the only inspector there is, on its newest model."""
+    found = []
+    inspectors = _companies(scene, Role.INSPECTOR)
+    for one in inspectors:
+        found.append(Option(one.value, one.text))
+        models = scene.reader.rows.find(ModelRow, inspector=int(one.value), state=int(ModelState.APPROVED))
+        for row in models[-20:]:
+            values = {"name": printable(one.text), "model": row.number}
+            found.append(Option(f"{one.value}:{row.number}", key="act.gate.model", values=values))
+    last = _last_order(home, scene)
+    if last is not None:
+        usual = {f"{gate.inspector}:{gate.model}" if gate.model else str(gate.inspector) for gate in gates_of(last)}
+    else:
+        # The only coordinator cannot be a gate's inspector as well.
+        busy = {one.value for one in _coordinators(scene) if one.chosen}
+        usual = {found[-1].value} if len(inspectors) == 1 and inspectors[0].value not in busy else set()
+    return [replace(one, chosen=one.value in usual) for one in found]
+
+
+def _last_order(home: Path | None, scene: Scene) -> OrderRow | None:
+    """The company's latest order of the product that the form is about, at whatever price; None if it has none among
+    its latest."""
+    digest = _one(scene.filled, "product")
+    product = Catalogue(home).find_digest(bytes.fromhex(digest)) if re.fullmatch("[0-9a-f]{64}", digest) else None
+    if product is None:
+        return None
+    rows = scene.reader.rows.latest(OrderRow, "sequence", _MOST_LOOKED, buyer=scene.company)
+    return next((row for row in rows if _orders(scene, row, product)), None)
+
+
+def _orders(scene: Scene, row: OrderRow, product: Product) -> bool:
+    """Whether the document of an order names the product, or one of its name with other options or prices."""
+    document = find_claims(scene.reader.book, row.claims_root)
+    fields = () if document is None else document.fields
+    shown = {path: field.value for path, field in fields if isinstance(field, claims.Field)}
+    if shown.get(("specification", "product")) == f"0x{product.digest.hex()}":
+        return True
+    try:
+        ordered = json.loads(str(shown.get(("product",), "")))
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(ordered, dict) and ordered.get("product") == product.product
+
+
+def _read_gates(gates: Iterable[str]) -> list[dict[str, Json]]:
+    """As the contract wants them: by ascending inspector. Raises EntryError for an inspector with several."""
+    found: dict[int, dict[str, Json]] = {}
+    for text in gates:
+        inspector, _, model = text.partition(":")
+        if not _NUMBER.fullmatch(inspector) or (model and not _NUMBER.fullmatch(model)) or int(inspector) in found:
+            raise EntryError("entry.gates")
+        gate: dict[str, Json] = {"inspector": int(inspector)}
+        found[int(inspector)] = {**gate, "model": int(model)} if model else gate
+    return [found[inspector] for inspector in sorted(found)]
+
+
+def _suggest_name(scene: Scene) -> str:
+    """The name after the company's latest order's, if that ends in a number; else one that nobody else has."""
+    rows = scene.reader.rows.latest(OrderRow, "sequence", 1, buyer=scene.company)
+    identifier = scene.reader.identifier(rows[0].subject) if rows else None
+    counted = None if identifier is None else _COUNTED.fullmatch(identifier)
+    # A GS1 key has a check digit, so the next number is not a key.
+    if counted is not None and cast("str", identifier).startswith("urn:"):
+        return f"{counted[1]}{int(counted[2]) + 1:0{len(counted[2])}d}"
+    return f"urn:uuid:{uuid.uuid4()}"
+
+
+def _one(filled: Filled, name: str) -> str:
+    return next(iter(filled.get(name, ())), "")

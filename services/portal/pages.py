@@ -6,22 +6,39 @@ import base64
 import enum
 import gzip
 import hashlib
-from collections.abc import Callable, Mapping
+import hmac
+import json
+import re
+import secrets
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from importlib import resources
-from typing import Any
-from urllib.parse import quote, unquote
+from typing import Annotated, Any, Protocol, TypeAlias
+from urllib.parse import quote, unquote, urlencode, urlsplit
 
+from fastapi import Path, Request
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from millmark.ledger.chain.council import CouncilGround
+from millmark.ledger.errors import InputError, MillmarkError
+from millmark.ledger.footprint import Source
 from millmark.ledger.footprint.figures import kilograms, kilowatt_hours, percent
+from millmark.ledger.ids.grounds import IdentifierGround
+from millmark.ledger.phrases import Phrase
+from millmark.ledger.plans.breaches import PlanBreach, PlanRefusal
+from millmark.ledger.plans.check import Unseen
+from millmark.ledger.plans.grounds import OfferGround
 from millmark.ledger.products import name_in
 from millmark.ledger.provenance.answers import Party
+from millmark.ledger.provenance.footprints import ContributionOf, LotFootprint
+from millmark.ledger.provenance.listings import Page
+from millmark.ledger.provenance.reader import LookupGround
+from millmark.ledger.records import ALL_ROLES, Role
 from millmark.ledger.verify import Section, Statement, Step
 from millmark.ledger.verify.statements import (
     Age,
@@ -36,14 +53,348 @@ from millmark.ledger.verify.statements import (
     words_of,
 )
 from millmark.ledger.verify.statements import Party as Proved
-from millmark.services.access import Principal
+from millmark.services.access import Principal, Scope
+from millmark.services.access.grounds import Ground
+from millmark.services.access.rules import Rule, Without
+from millmark.services.access.signin import form_cookie, is_secure, session_cookie
 from millmark.services.directory.contact import Contact
-from millmark.services.portal.footprints import describe_contribution
-from millmark.services.portal.forms import Forms
-from millmark.services.portal.language import Catalogue, Language, choose_language, read_catalogues
-from millmark.services.portal.written import say_error, say_failure, say_written, show_data, show_digest
+from millmark.services.directory.grounds import ConsortiumGround
+from millmark.services.inspections.grounds import HealthGround
+from millmark.services.pictures import Bar, draw_waterfall
+from millmark.services.planning.entries import EntryFault
+from millmark.services.planning.feedback.sentences import Sentence
+from millmark.services.planning.grounds import PlanningGround
+from millmark.services.planning.steps import MakingStep
+from millmark.services.serving.parameters import WholeNumber
+from millmark.services.webhooks.grounds import WebhookGround
 
-__all__ = ["PAGE_HEADERS", "SCRIPTED", "Pages", "Speaker"]
+__all__ = [
+    "ADMINISTRATORS",
+    "ANYBODY",
+    "CODE_HOLDERS",
+    "GROUNDS",
+    "MEMBERS",
+    "OWNER",
+    "PAGE_ITEMS",
+    "SCRIPTED",
+    "SENTENCES",
+    "Catalogue",
+    "Filter",
+    "Find",
+    "FormRefusedError",
+    "Forms",
+    "Language",
+    "Lists",
+    "Number",
+    "PageRoute",
+    "Pages",
+    "Speaker",
+    "build_waterfall",
+    "principal_of",
+    "read_catalogues",
+    "say_error",
+    "say_failure",
+    "say_written",
+]
+
+
+# Texts of the pages, one catalogue file per language, all with the same keys:
+#
+# catalogue/en.json, catalogue/zh.json
+
+
+class Language(enum.StrEnum):
+    """BCP 47 tags, as used in the lang attribute."""
+
+    EN = "en"
+    ZH = "zh"
+
+
+class Catalogue:
+    """The texts of one language. A missing key is a bug, and raises KeyError."""
+
+    def __init__(self, language: Language, words: Mapping[str, str]) -> None:
+        self.language, self._words = language, words
+
+    def say(self, key: str, **values: object) -> str:
+        """The text under a key, with its placeholders replaced."""
+        return self._words[key].format(**values) if values else self._words[key]
+
+    def knows(self, key: str) -> bool:
+        return key in self._words
+
+
+def read_catalogues() -> dict[Language, Catalogue]:
+    return {one: Catalogue(one, _read(f"{one}.json")) for one in Language}
+
+
+def _read(name: str) -> dict[str, str]:
+    words: dict[str, str] = json.loads(
+        (resources.files("millmark.services.portal") / "catalogue" / name).read_text(encoding="utf-8")
+    )
+    return words
+
+
+def choose_language(accepted: str) -> Language:
+    """The preferred language in an Accept-Language header; English if it lists none that is available."""
+    best, weight = Language.EN, 0.0
+    for item in accepted[:1000].split(","):
+        tag, _, rest = item.strip().partition(";")
+        primary = tag.strip().lower().partition("-")[0]
+        if primary in tuple(Language) and _weight(rest) > weight:
+            best, weight = Language(primary), _weight(rest)
+    return best
+
+
+def _weight(text: str) -> float:
+    """The weight in `q=0.8`: 1 if absent, 0 if it is not a number; limited to 0 to 1."""
+    name, _, value = text.strip().partition("=")
+    if not name:
+        return 1.0
+    try:
+        return min(max(float(value), 0.0), 1.0) if name.strip() == "q" else 0.0
+    except ValueError:
+        return 0.0
+
+
+# Declares a page of the portal: its path, who may see it, and its menu entry.
+
+ANYBODY = Rule(Without.CREDENTIAL, page=True)
+CODE_HOLDERS = ANYBODY
+"""Holders of a part's code. The salt in it is the credential (millmark.ledger.provenance.passports)."""
+MEMBERS = Rule(Scope.PROVENANCE, page=True)
+OWNER = Rule(Scope.STATUS, owner=True, page=True)
+
+ADMINISTRATORS = Rule(Scope.PEOPLE, owner=True, page=True)
+Number = Annotated[WholeNumber, Path(ge=1, lt=2**40)]
+"""The number of a record in a path. Others have the page of what does not exist."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageRoute:
+    """A page of the portal."""
+
+    path: str
+    endpoint: Callable[..., Any]
+    rule: Rule
+    menu: str | None = None
+    """Catalogue key of its menu entry; None for a page that is not in the menu."""
+    method: str = "GET"
+    folded: bool = False
+    """Whether its menu entry is among those that the menu folds away."""
+    used_by: Role = ALL_ROLES
+    """Companies with other roles alone have little use for it: for them, its entry is folded away, too."""
+    of_company: bool = False
+    """Whether it does not exist where the gateway acts for no company, as the consortium operator's own."""
+    live: bool = True
+    """Whether the page follows records, for those who signed in. Not where it would change what somebody is about to
+    confirm."""
+
+    def is_folded_for(self, principal: Principal) -> bool:
+        """Whether the menu folds its entry away. Who has no role in the registry may see everything at once."""
+        return self.folded or bool(principal.roles and not principal.roles & self.used_by)
+
+    @property
+    def follows(self) -> bool:
+        return self.live and self.method == "GET" and not self.rule.public
+
+
+# CSRF protection: forms carry a token that is bound to the browser's cookie and session (OWASP).
+
+_SANE = re.compile(r"[A-Za-z0-9_-]{43}")
+
+
+class FormRefusedError(InputError):
+    """A form was not sent from a page of this portal, or is too old."""
+
+    code = "form-refused"
+
+
+class Forms:
+    """Issues and verifies tokens. `key` returns the key that all processes behind one URL share."""
+
+    def __init__(self, key: Callable[[], bytes], origin: str) -> None:
+        self._key = key
+        self._secure = is_secure(origin)
+        self._form, self._session = form_cookie(origin), session_cookie(origin)
+
+    def cookie_of(self, request: Request) -> str:
+        """The browser's form cookie, or a new one if it has none."""
+        kept = request.cookies.get(self._form, "")
+        return kept if _SANE.fullmatch(kept) else secrets.token_urlsafe(32)
+
+    def token(self, request: Request, cookie: str) -> str:
+        """The token to put into the form."""
+        text = f"{cookie}|{request.cookies.get(self._session, '')}"
+        return hmac.new(self._key(), text.encode(), hashlib.sha256).hexdigest()
+
+    def seed(self, request: Request, code: str) -> bytes:
+        """32 bytes that only this browser's session can have made again by sending the form with this code."""
+        text = f"once|{code}|{request.cookies.get(self._form, '')}|{request.cookies.get(self._session, '')}"
+        return hmac.new(self._key(), text.encode(), hashlib.sha256).digest()
+
+    def keep(self, answer: Response, request: Request, cookie: str) -> None:
+        """Sets the cookie in the response, if the browser does not have it."""
+        if request.cookies.get(self._form) != cookie:
+            answer.set_cookie(self._form, cookie, secure=self._secure, httponly=True, samesite="strict")
+
+    def verify(self, request: Request, token: str) -> None:
+        """Verifies that a form is from a page of this portal, for this browser and session. Raises FormRefusedError."""
+        cookie = request.cookies.get(self._form, "")
+        fits = hmac.compare_digest(self.token(request, cookie).encode(), token.encode("utf-8", "replace"))
+        if not cookie or not fits or _is_foreign(request):
+            raise FormRefusedError(
+                "the form was not sent from a page of this portal, or is too old", hint="load the form again"
+            )
+
+
+def _is_foreign(request: Request) -> bool:
+    """Whether the browser reports another site as origin. It sends `null` if no referrer may be disclosed."""
+    # Browsers that send neither header are judged by the token alone.
+    if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        return True
+    origin = request.headers.get("origin", "null")
+    return origin != "null" and urlsplit(origin).netloc != request.headers.get("host")
+
+
+# Footprints in the portal's languages: the rows of a waterfall.
+
+
+def build_waterfall(footprint: LotFootprint, catalogue: Catalogue) -> str:
+    """The SVG of a lot's location-based emissions."""
+    bars = [
+        Bar(
+            describe_contribution(one, catalogue),
+            f"{kilograms(one.location_mg)} kg",
+            one.location_mg,
+            "metered" if one.source is Source.OPERATION else "stated",
+        )
+        for one in footprint.contributions
+    ]
+    total = f"{kilograms(footprint.location_mg)} kg"
+    whole = Bar(catalogue.say("footprint.whole"), total, footprint.location_mg, "whole")
+    return draw_waterfall([*bars, whole], catalogue.say("footprint.title"), catalogue.language.value)
+
+
+def describe_contribution(one: ContributionOf, catalogue: Catalogue) -> str:
+    """What it is of, and of which lot."""
+    named = unquote(one.identifier.rpartition("/")[2]) if one.identifier else f"0x{one.lot.hex()[:8]}"
+    return catalogue.say(f"footprint.{one.source.value}", what=one.what or "", lot=named)
+
+
+# What this product wrote itself, in the reader's language: into records, entries and its database, and as the errors
+# that say why something was not done.
+
+GROUNDS: tuple[type[Phrase], ...] = (
+    Ground,
+    PlanRefusal,
+    PlanBreach,
+    PlanningGround,
+    EntryFault,
+    OfferGround,
+    LookupGround,
+    IdentifierGround,
+    ConsortiumGround,
+    CouncilGround,
+    HealthGround,
+    WebhookGround,
+)
+SENTENCES: tuple[type[Phrase], ...] = (Sentence, MakingStep, Unseen)
+"""Grounds are `ground.NAME` in the catalogue, sentences `written.NAME`: of either no two have one name."""
+_BEGINNINGS: Mapping[str, str] = {
+    "kind": "plan.cause.",
+    "state": "OrderState.",
+    "field": "planner.field.",
+    "what": "directory.field.",
+}
+"""By a value's name, how the keys begin under which the catalogue has words for it."""
+_REFUSAL = re.compile(r"([A-Z]\w+)\(.*\)", re.DOTALL)
+"""A contract's refusal: the error's name in Solidity, and its values."""
+_DIGEST = re.compile("0x[0-9a-f]{64}")
+_ENGLISH = Markup('<span lang="en" translate="no">{}</span>')  # a constant; `format` escapes
+
+
+def say_written(catalogue: Catalogue, text: str) -> Markup:
+    """A text in the page's language, if it is one of the product's sentences; any other as somebody wrote it."""
+    said = _say(catalogue, text, SENTENCES)
+    return show_data(text) if said is None else said
+
+
+def say_error(catalogue: Catalogue, error: MillmarkError | str) -> Markup:
+    """An error in the page's language, or the words of one, with what to do about it. If it is none of the grounds: its
+    own words, which are English, after what the catalogue says of its kind."""
+    # The hint is for commands and the API; the catalogue has what helps on a page.
+    causes = (error.cause,) if isinstance(error, MillmarkError) else (error, error.partition("; ")[0])
+    for cause in causes:
+        said = _say(catalogue, cause, [*GROUNDS, *SENTENCES])
+        if said is not None:
+            return said
+    refusal = _REFUSAL.match(causes[-1])
+    if refusal is not None and catalogue.knows(f"refusal.{refusal[1]}"):
+        return escape(catalogue.say(f"refusal.{refusal[1]}"))
+    english = _ENGLISH.format(str(error))
+    if isinstance(error, str):
+        return english
+    kinds = (f"problem.{one.code}" for one in type(error).__mro__ if issubclass(one, MillmarkError))
+    kind = next((one for one in kinds if catalogue.knows(one)), "")
+    return escape(catalogue.say(kind)) + " " + english if kind else english
+
+
+def say_failure(catalogue: Catalogue, code: str, where: str = "") -> Markup:
+    """What does not work, and what to do about it, by its code. `where`: the part of the process."""
+    key = f"failure.{code}"
+    found = catalogue.say(key if catalogue.knows(key) else "failure")
+    return escape(found).format(where=show_data(where or code))
+
+
+def show_data(text: object) -> Markup:
+    """Text that must not be translated: names, identifiers, values. What strangers wrote can neither hide nor move."""
+    shown = text if isinstance(text, Markup) else printable(str(text))
+    return Markup('<span translate="no">{}</span>').format(shown)  # a constant; `format` escapes
+
+
+def show_digest(value: bytes | None) -> Markup:
+    """Shortened; the full value is in the tooltip."""
+    if value is None:
+        return Markup("–")  # a constant
+    text = "0x" + value.hex()
+    return Markup('<code translate="no" title="{}">{}…{}</code>').format(text, text[:10], text[-6:])
+
+
+def _say(catalogue: Catalogue, text: str, kinds: Iterable[type[Phrase]]) -> Markup | None:
+    for kind in kinds:
+        found = kind.find(text)
+        if found is not None:
+            phrase, values = found
+            if "why" in values and all(one.find(values["why"]) is None for one in GROUNDS):
+                continue  # a sentence of others that begins alike
+            key = f"{'ground' if kind in GROUNDS else 'written'}.{phrase.name.lower()}"
+            shown = {name: _show(catalogue, name, value) for name, value in values.items()}
+            return escape(catalogue.say(key)).format(**shown)
+    return None
+
+
+def _show(catalogue: Catalogue, name: str, value: str) -> Markup:
+    key = _BEGINNINGS.get(name, "") + (value.upper().replace(" ", "_") if name == "state" else value)
+    if name in _BEGINNINGS and catalogue.knows(key):
+        return escape(catalogue.say(key))
+    match name:
+        case "error" | "why" | "difference":
+            return say_error(catalogue, value)
+        case "reasons":
+            return escape(catalogue.say("semicolon")).join(say_error(catalogue, one) for one in value.split("; "))
+        case "cause":
+            return say_written(catalogue, value)
+        case "file":
+            return show_data(f"{value}.toml")
+        case "words":
+            return _ENGLISH.format(value)
+        case "count":
+            return escape(value.replace("no", "0"))
+    if _DIGEST.fullmatch(value):
+        return show_digest(bytes.fromhex(value[2:]))
+    return escape(value) if value.isdecimal() else show_data(value)
+
 
 PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
@@ -353,3 +704,127 @@ def _called(identifier: str) -> Markup:
 
 def _end(identifier: str) -> str:
     return unquote(identifier.rstrip("/").rpartition("/")[2].rpartition(":")[2]) or identifier
+
+
+# Pages of lists: newest first, with a filter, and links to the pages before and after.
+
+PAGE_ITEMS = 25
+_OLDER, _NEWER = "older", "newer"
+
+
+class CursorMaker(Protocol):
+    """The part of millmark.services.gateway.http.paging.Pager that is used here; the portal does not import the
+    gateway."""
+
+    def seal(self, scope: str, key: tuple[int | str | bytes, ...]) -> str: ...
+    def open(self, scope: str, cursor: str) -> tuple[int | str | bytes, ...]: ...
+
+
+Filters: TypeAlias = "dict[str, int | bytes]"
+Find: TypeAlias = "Callable[[int | None, int | None, Filters, bool], Page[Any]]"
+"""Finds a page of items for a viewer, after a number, that match the filters, newest first or not."""
+
+Describe: TypeAlias = "Callable[[Sequence[Any]], dict[str, Any]]"
+"""What else the template needs for the items."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """A filter that readers choose from a list of values."""
+
+    name: str
+    """Name of the column, and of the parameter in the address."""
+    values: tuple[enum.Enum, ...]
+
+    def chosen(self, request: Request) -> enum.Enum | None:
+        """Raises InputError for a value that there is not."""
+        text = request.query_params.get(self.name, "")
+        found = {one.name.lower(): one for one in self.values}
+        if text and text not in found:
+            raise InputError(f"{text[:40]!a} is not a value of {self.name}", hint=f"choose one of {', '.join(found)}")
+        return found.get(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Addresses of other pages of a list; None where there are none."""
+
+    first: str | None
+    newer: str | None
+    older: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Lists:
+    """Shows pages of lists."""
+
+    pages: Pages
+    forms: Forms
+
+    def show(
+        self,
+        request: Request,
+        template: str,
+        find: Find,
+        by: Filter | None = None,
+        describe: Describe = lambda _: {},
+        *,
+        kept: Mapping[str, str] | None = None,
+        status: int = 200,
+        **values: Any,
+    ) -> Response:
+        """The page of a list that the request's cursor names, or its first. `kept`: other parameters that the list
+        depends on. Raises CursorError for a cursor of another list or caller, InputError for an unknown value of the
+        filter."""
+        principal, chosen = principal_of(request), None if by is None else by.chosen(request)
+        kept = {name: value for name, value in (kept or {}).items() if value}
+        kept |= {} if by is None or chosen is None else {by.name: chosen.name.lower()}
+        place = _Place(request, kept)
+        filters: Filters = {} if by is None or chosen is None else {by.name: int(chosen.value)}
+        after, backwards = place.start
+        found = find(principal.viewer, after, filters, not backwards)
+        items = found.items[::-1] if backwards else found.items
+        shown: dict[str, Any] = {
+            "items": items,
+            "turn": place.turn(found),
+            "filter": by,
+            "chosen": chosen,
+        }
+        return self.pages.render(request, template, status, forms=self.forms, **shown, **describe(items), **values)
+
+
+class _Place:
+    """The place in a list at which a page begins, and the links from there. A cursor holds a number, and whether the
+    page is of older or of newer items than that."""
+
+    def __init__(self, request: Request, kept: Mapping[str, str]) -> None:
+        self._path, self._kept = request.url.path, kept
+        self._pager: CursorMaker = request.app.state.pager
+        listed = f"{self._path} {principal_of(request).participant} {urlencode(sorted(kept.items()))}"
+        self._scope = hashlib.sha256(listed.encode()).hexdigest()
+        cursor = request.query_params.get("cursor", "")
+        key = self._pager.open(self._scope, cursor) if cursor else (0, _OLDER)
+        self.start: tuple[int | None, bool] = (int(key[0]) if cursor else None, key[1] == _NEWER)
+        """The number after which it begins, and whether it is read backwards, towards the newer."""
+
+    def turn(self, found: Page[Any]) -> Turn:
+        start, backwards = self.start
+        if not backwards:
+            newer = None if start is None or found.first is None else self._link(found.first, _NEWER)
+            older = None if found.after is None else self._link(found.after, _OLDER)
+            return Turn(None if start is None else self._first(), newer, older)
+        # Backwards the items come oldest first, and the list continues towards the newer.
+        newer = None if found.after is None else self._link(found.after, _NEWER)
+        older = self._first() if found.first is None else self._link(found.first, _OLDER)
+        return Turn(self._first(), newer, older)
+
+    def _first(self) -> str:
+        return f"{self._path}?{urlencode(self._kept)}" if self._kept else self._path
+
+    def _link(self, number: int, where: str) -> str:
+        return f"{self._path}?{urlencode({**self._kept, 'cursor': self._pager.seal(self._scope, (number, where))})}"
+
+
+def principal_of(request: Request) -> Principal:
+    found: Principal = request.state.principal
+    return found

@@ -3,33 +3,111 @@ who else may sign in."""
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
-from fastapi import Form, Request
+from fastapi import Form, Query, Request
+from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from millmark.ledger.errors import InputError, MillmarkError, NotFoundError
-from millmark.services.access import Scope, SignInError
+from millmark.ledger.canonical import Json, canonical_json
+from millmark.ledger.errors import InputError, MillmarkError, NotFoundError, SigningError
+from millmark.ledger.keys import parse_address
+from millmark.ledger.store import Connection, Store
+from millmark.services.access import CredentialKind, Principal, Scope, SignIn, SignInError, revoke
+from millmark.services.access.credentials import SESSION_LIFE_S
 from millmark.services.access.grounds import Ground
 from millmark.services.access.people.openid import OpenId, ProviderError
+from millmark.services.access.people.pairing import CHALLENGE, Pairing, digits_of
 from millmark.services.access.people.passkeys import MAX_CREDENTIAL_CHARACTERS, Passkeys
 from millmark.services.access.people.people import Entered, People, code_of
 from millmark.services.access.people.roles import PersonRole
+from millmark.services.access.repository import AccessRepository
 from millmark.services.access.rules import Rule, Without
 from millmark.services.access.sessions import PERSON_LIFE_S
-from millmark.services.access.signin import NONCE_LIFE_S, is_secure, openid_cookie, session_cookie
-from millmark.services.portal.forms import FormRefusedError, Forms
-from millmark.services.portal.once import MAX_CODE, Once
-from millmark.services.portal.pages import SCRIPTED, Pages
-from millmark.services.portal.routes import ANYBODY, PageRoute
-from millmark.services.portal.sign_in import safe_path
-from millmark.services.portal.written import say_error
+from millmark.services.access.signin import NONCE_LIFE_S, Key, Nonces, is_secure, openid_cookie, session_cookie
+from millmark.services.access.siwe import MAX_MESSAGE_CHARACTERS
+from millmark.services.portal.pages import (
+    ANYBODY,
+    SCRIPTED,
+    FormRefusedError,
+    Forms,
+    PageRoute,
+    Pages,
+    principal_of,
+    say_error,
+)
+from millmark.services.serving.parameters import WholeNumber
 
-__all__ = ["PeoplePages", "WaysIn"]
+__all__ = ["MAX_CODE", "Once", "PairingPages", "PeoplePages", "SignInPages", "WaysIn", "ask_to_sign_in", "safe_path"]
+
+
+# Forms whose answer is a page with a secret on it: sent again, they change nothing, and show the same secret again.
+#
+# What leads elsewhere afterwards is safe from a reload by its redirect. A secret cannot be redirected to without being
+# stored, and a page that was lost on its way must not leave a secret behind that nobody has. So the secret is made from
+# the form: of a one-time code in it, what was entered, the browser's cookie, and a key that only this gateway has.
+# Nobody else, and nothing that is stored, can make it again. The same page with other entries, as after the browser's
+# Back, is another form.
+#
+# A form is spent in the transaction that does what it asks for. So neither is ever there without the other, even if the
+# process is killed in between; of two that are sent at once, the second finds what the first did; and one that is
+# refused or fails counts as not sent.
+
+FORM_LIFE_S = 86_400
+MAX_CODE = 128
+"""Most characters of a one-time code."""
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A form that was sent."""
+
+    again: bool
+    """Whether it was sent before, and what it asks for was done: then nothing may be done."""
+    seed: bytes
+    """32 secret bytes, the same whenever this form is sent from this browser and session with these entries."""
+    connection: Connection
+    """In whose transaction it is spent, and what it asks for has to be done."""
+
+
+class Once:
+    """Issues one-time codes and spends them. `key` is that of `forms`."""
+
+    def __init__(self, store: Store, forms: Forms, key: Key, clock: Callable[[], int]) -> None:
+        self._store, self._forms, self._clock = store, forms, clock
+        # A key of their own: they live longer than the codes of sign-in, and must not pass for them.
+        self._nonces = Nonces(lambda: hmac.digest(key(), b"millmark.once.v1", "sha256"), FORM_LIFE_S)
+
+    def issue(self) -> str:
+        """The code to put into a form."""
+        return self._nonces.issue(self._clock())
+
+    @contextmanager
+    def spend(self, request: Request, token: str, code: str, *entries: Json) -> Iterator[Use]:
+        """Verifies the form's token, and spends its code for these entries; both stay undone if the block raises.
+        Raises FormRefusedError for a form of elsewhere, or older than a day."""
+        self._forms.verify(request, token)
+        now_s, expires_at = self._clock(), self._nonces.expiry(code)
+        if expires_at is None or now_s >= expires_at:
+            raise FormRefusedError("the form is too old", hint="load the form again")
+        mark = hashlib.sha256(code.encode() + canonical_json(list(entries))).hexdigest()
+        with self._store.transaction() as connection:
+            access = AccessRepository(connection)
+            # As with all spent codes: one that was forgotten must not be judged by a clock that was set back.
+            if access.newest_time() >= expires_at:
+                raise FormRefusedError("the form is too old", hint="load the form again")
+            is_first = access.spend_nonce(mark, expires_at, now_s)
+            yield Use(not is_first, self._forms.seed(request, mark), connection)
+
 
 INVITED, ACCOUNT, PEOPLE = "/portal/invitation", "/portal/account", "/portal/people"
 _CODE = r"[A-Za-z0-9_-]*"
@@ -383,3 +461,156 @@ def _id(text: str) -> bytes:
         return urlsafe_b64decode(text)
     except (Error, ValueError):
         raise NotFoundError(Ground.NO_PASSKEY.write(), hint="load the page again") from None
+
+
+# Sign-in and sign-out without scripts: the message is shown, signed with `millmark keys sign-in`, and its signature
+# pasted.
+
+SIGN_IN = "/portal/sign-in"
+_HOME = "/portal"
+_OURS = re.compile(r"/portal(/[A-Za-z0-9._/-]*)?(\?[A-Za-z0-9._~%&=+:/-]*)?")
+"""Paths allowed as destination after sign-in, so that a link cannot redirect to another site."""
+_MAX_ADDRESS, _MAX_SIGNATURE, _MAX_TOKEN, _MAX_NEXT = 64, 200, 128, 1024
+
+
+@dataclass(frozen=True, slots=True)
+class SignInPages:
+    store: Store
+    pages: Pages
+    forms: Forms
+    sign_in: SignIn
+    origin: str
+    clock: Callable[[], int]
+    offered: Callable[[], dict[str, Any]]
+    """What else there is to sign in with (millmark.services.portal.people)."""
+
+    def routes(self) -> tuple[PageRoute, ...]:
+        return (
+            PageRoute(SIGN_IN, self.offer, ANYBODY),
+            PageRoute(SIGN_IN, self.accept, ANYBODY, method="POST"),
+            PageRoute("/portal/sign-out", self.sign_out, Rule(Without.SCOPE, page=True), method="POST"),
+        )
+
+    def offer(self, request: Request, address: str = "", next: str = "") -> Response:  # `next`: name of the parameter
+        """The form for an address, or the message to sign with its key."""
+        message, refused, catalogue = None, "", self.pages.catalogue(request)
+        if address:
+            try:
+                known = parse_address(address[:_MAX_ADDRESS].strip())
+                message = self.sign_in.new_message(known, self.clock()).to_text()
+            except SigningError:
+                refused = catalogue.say("sign_in.no_address")
+            except NotFoundError as error:
+                refused = say_error(catalogue, error)
+        return self._show(request, address, safe_path(next), message, refused, 400 if refused else 200)
+
+    def accept(
+        self,
+        request: Request,
+        message: Annotated[str, Form(max_length=MAX_MESSAGE_CHARACTERS)],
+        signature: Annotated[str, Form(max_length=_MAX_SIGNATURE)],
+        token: Annotated[str, Form(max_length=_MAX_TOKEN)],
+        next: Annotated[str, Form(max_length=_MAX_NEXT)] = "",  # name of the parameter
+    ) -> Response:
+        """Opens a session for the signer and sets its cookie. Raises FormRefusedError."""
+        self.forms.verify(request, token)
+        text = message.replace("\r\n", "\n")  # forms submit lines with CR LF
+        try:
+            session = self.sign_in.accept(text, signature.strip().lower(), self.clock())
+        except SignInError as error:
+            return self._show(request, "", safe_path(next), text, say_error(self.pages.catalogue(request), error), 401)
+        # 303 makes the browser follow with GET, so that a reload does not submit the form again.
+        answer = RedirectResponse(safe_path(next), 303)
+        name = session_cookie(self.origin)
+        answer.set_cookie(
+            name, session.token, max_age=SESSION_LIFE_S, secure=is_secure(self.origin), httponly=True, samesite="strict"
+        )
+        # Who signed in is known now, for the audit log; the request itself may still do nothing else.
+        request.state.principal = Principal(session.row.participant, 0, frozenset(), session.row.id, False, 0)
+        return answer
+
+    def sign_out(self, request: Request, token: Annotated[str, Form(max_length=_MAX_TOKEN)]) -> Response:
+        """Ends the session. Raises FormRefusedError."""
+        self.forms.verify(request, token)
+        credential = request.state.principal.credential
+        if credential:
+            revoke(self.store, credential, CredentialKind.SESSION, now_s=self.clock())
+        answer = RedirectResponse("/", 303)
+        answer.delete_cookie(
+            session_cookie(self.origin), secure=is_secure(self.origin), httponly=True, samesite="strict"
+        )
+        return answer
+
+    def _show(
+        self, request: Request, address: str, after: str, message: str | None, refused: str, status: int
+    ) -> Response:
+        values: dict[str, Any] = {
+            "address": address[:_MAX_ADDRESS],
+            "next": after,
+            "message": message,
+            "refused": refused,
+            **self.offered(),
+        }
+        return self.pages.render(request, "sign_in.html", status, headers=SCRIPTED, forms=self.forms, **values)
+
+
+def ask_to_sign_in(request: Request) -> Response:
+    """Redirects a browser to the form, and from there back to the current page if it can be loaded again."""
+    here = f"{request.url.path}?{request.url.query}".rstrip("?")
+    wanted = here if request.method == "GET" and _OURS.fullmatch(here) else _HOME
+    return RedirectResponse(f"{SIGN_IN}?{urlencode({'next': wanted})}", 303)
+
+
+def safe_path(path: str) -> str:
+    """The path, if it is one of the portal's, or the portal's first page."""
+    return path if len(path) <= _MAX_NEXT and _OURS.fullmatch(path) else _HOME
+
+
+# The page on which a person lets a program on their machine sign in: `millmark login`.
+
+_RULE = Rule(Without.SCOPE, page=True, owner=True)
+_MAX_TOKEN = 128
+_LEAST_PORT, _MOST_PORT = 1024, 65_535
+
+
+@dataclass(frozen=True, slots=True)
+class PairingPages:
+    pairing: Pairing
+    pages: Pages
+    forms: Forms
+    clock: Callable[[], int]
+
+    def routes(self) -> tuple[PageRoute, ...]:
+        return (
+            PageRoute("/portal/pairing", self.ask, _RULE),
+            PageRoute("/portal/pairing", self.agree, _RULE, method="POST"),
+        )
+
+    def ask(
+        self,
+        request: Request,
+        challenge: Annotated[str, Query(pattern=f"^{CHALLENGE}$")],
+        port: Annotated[WholeNumber, Query(ge=0, le=_MOST_PORT)] = 0,
+    ) -> Response:
+        values: dict[str, Any] = {"challenge": challenge, "port": port, "digits": digits_of(challenge)}
+        return self.pages.render(request, "pairing.html", forms=self.forms, code="", address="", **values)
+
+    def agree(
+        self,
+        request: Request,
+        token: Annotated[str, Form(max_length=_MAX_TOKEN)],
+        challenge: Annotated[str, Form(pattern=f"^{CHALLENGE}$")],
+        port: Annotated[int, Form(ge=0, le=_MOST_PORT)] = 0,
+    ) -> Response:
+        """Shows the code, and sends the browser with it to the program, if that listens on this machine. Sent again, it
+        shows another code of the same challenge; nothing is stored before a code is used. Raises FormRefusedError, and
+        NotFoundError for whoever signed in with the company's key."""
+        self.forms.verify(request, token)
+        code = self.pairing.approve(principal_of(request).person, challenge, self.clock())
+        # To the loopback alone: a link that somebody was sent cannot have the code sent to anybody else.
+        address = f"http://127.0.0.1:{port}/?code={code}" if port >= _LEAST_PORT else ""
+        headers = {"Refresh": f"0; url={address}"} if address else {}
+        values: dict[str, Any] = {"challenge": challenge, "port": port, "digits": digits_of(challenge)}
+        return self.pages.render(
+            request, "pairing.html", headers=headers, forms=self.forms, code=code, address=address, **values
+        )

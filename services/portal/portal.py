@@ -27,44 +27,28 @@ from millmark.services.planning.attempts import PlanMaker
 from millmark.services.planning.forecast.making import Shares
 from millmark.services.planning.forecast.preferences import read_shares
 from millmark.services.planning.tying import Ties
-from millmark.services.portal.acting.acting import Acting
+from millmark.services.portal.acting.acting import ACTS, Acting
 from millmark.services.portal.acting.acts import Acts
-from millmark.services.portal.acting.declared import ACTS
-from millmark.services.portal.acting.desk import Desk
 from millmark.services.portal.acting.pages import ActingPages
+from millmark.services.portal.acting.things import Desk
 from millmark.services.portal.administration import Administration, AdministrationParts
-from millmark.services.portal.cases import CasePages, Told
 from millmark.services.portal.check_page import CheckPage
-from millmark.services.portal.consortium import ConsortiumPages
-from millmark.services.portal.consortium_desk import ConsortiumDesk
+from millmark.services.portal.consortium import ConsortiumDesk, ConsortiumPages
 from millmark.services.portal.demand import DemandPages
-from millmark.services.portal.document_pages import DocumentPages
-from millmark.services.portal.forms import Forms
-from millmark.services.portal.inspections import InspectionPages
-from millmark.services.portal.listings import Listings
-from millmark.services.portal.models import ModelPages
-from millmark.services.portal.once import Once
-from millmark.services.portal.order_act import ORDER_PRODUCT, build_order_act
-from millmark.services.portal.ordering import Ordering
-from millmark.services.portal.pages import Pages, Speaker
-from millmark.services.portal.pairing_pages import PairingPages
+from millmark.services.portal.listings import Listings, WorkPage
+from millmark.services.portal.models import InspectionPages, ModelPages
+from millmark.services.portal.ordering import ORDER_PRODUCT, Ordering, build_order_act
+from millmark.services.portal.pages import ANYBODY, MEMBERS, OWNER, Forms, PageRoute, Pages, Speaker
 from millmark.services.portal.passports import Passports
-from millmark.services.portal.people import PeoplePages, WaysIn
+from millmark.services.portal.people import Once, PairingPages, PeoplePages, SignInPages, WaysIn, ask_to_sign_in
 from millmark.services.portal.planner.at_machine import AtMachine, CauseDesk
-from millmark.services.portal.planner.coordinating import Coordinating
+from millmark.services.portal.planner.coordinating import Coordinating, Workshop
 from millmark.services.portal.planner.owning import Owning
-from millmark.services.portal.planner.workshop import Workshop
 from millmark.services.portal.plans import Plans
 from millmark.services.portal.process import ProcessPages
 from millmark.services.portal.proofs import Proofs
-from millmark.services.portal.recall_files import RecallFiles
-from millmark.services.portal.recalls import Recalls
-from millmark.services.portal.registers import Registers
-from millmark.services.portal.routes import ANYBODY, MEMBERS, OWNER, PageRoute
-from millmark.services.portal.search_page import SearchPage
-from millmark.services.portal.sign_in import SignInPages, ask_to_sign_in
-from millmark.services.portal.visible import Visible
-from millmark.services.portal.work_page import WorkPage
+from millmark.services.portal.recalls import CasePages, RecallFiles, Recalls, Told
+from millmark.services.portal.registers import DocumentPages, Registers, SearchPage, Visible
 from millmark.services.serving.troubles import Trouble
 
 __all__ = ["Office", "Portal"]

@@ -2,32 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import cache
+from importlib import resources
+from typing import Annotated, Any
+from urllib.parse import quote
 
-from fastapi import Request
-from starlette.responses import Response
+from fastapi import Path, Request
+from markupsafe import Markup, escape
+from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from millmark.ledger.canonical import to_hex
-from millmark.ledger.errors import NotFoundError
+from millmark.ledger.errors import IdentifierError, NotFoundError
+from millmark.ledger.ids import SubjectKind
 from millmark.ledger.keys import to_checksum
 from millmark.ledger.provenance import certificate, listings
 from millmark.ledger.provenance.answers import Certificate, Participant
 from millmark.ledger.provenance.consortium import participant, participants
+from millmark.ledger.provenance.search import MAX_TEXT, Found, FoundKind, search
 from millmark.ledger.records import Role, Verdict
 from millmark.ledger.store import Store
-from millmark.services.access import Principal
+from millmark.services.access import Principal, Scope
+from millmark.services.access.rules import Rule
 from millmark.services.directory.document import DirectoryEntry
 from millmark.services.directory.repository import DirectoryRepository
+from millmark.services.documents import Documents
 from millmark.services.portal.acting.acting import Acting
 from millmark.services.portal.acting.things import About
-from millmark.services.portal.forms import Forms
-from millmark.services.portal.lists import PAGE_ITEMS, Filter, Filters, Lists, principal_of
-from millmark.services.portal.pages import Pages
-from millmark.services.portal.routes import MEMBERS, Number, PageRoute
+from millmark.services.portal.pages import (
+    ANYBODY,
+    MEMBERS,
+    PAGE_ITEMS,
+    Filter,
+    Filters,
+    Forms,
+    Language,
+    Lists,
+    Number,
+    PageRoute,
+    Pages,
+    principal_of,
+)
+from millmark.services.serving.parameters import WholeNumber
 
-__all__ = ["Registers"]
+__all__ = ["DocumentPages", "Registers", "SearchPage", "Visible", "parse_sections", "texts_of", "translate"]
 
 _VERDICTS = Filter("verdict", (Verdict.PASS, Verdict.FAIL))
 _ROLES = Filter("role", tuple(Role))
@@ -146,3 +167,227 @@ def _subject(text: str) -> bytes:
     if len(name) != 32:
         raise NotFoundError(f"{to_hex(name)[:40]} is not a subject")
     return name
+
+
+# Pages of documents: those that a company shares, and downloads of what the reader may have.
+
+_READ = Rule(Scope.DOCUMENTS, page=True)
+_ABOUT = replace(_READ, by_name=True)
+_FETCH = Rule(Scope.DOCUMENTS, page=True, cost=10)
+_SEALED = "application/vnd.millmark.sealed-document"
+_MAX_ABOUT = 200
+_Id = Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
+_Version = Annotated[WholeNumber, Path(ge=1, le=2**31)]
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentPages:
+    documents: Documents
+    pages: Pages
+    forms: Forms
+
+    def routes(self) -> tuple[PageRoute, ...]:
+        return (
+            PageRoute("/portal/documents", self.list, _ABOUT, menu="documents", folded=True),
+            PageRoute("/portal/documents/{id}", self.show, _READ),
+            PageRoute("/portal/documents/{id}/{version}", self.download, _FETCH),
+        )
+
+    def list(self, request: Request, about: str = "") -> Response:
+        """Documents that the viewer may see; with `about`, those of a lot or an order. Raises NotFoundError if that is
+        not visible."""
+
+        def find(viewer: int | None, after: int | None, _: Filters, newest_first: bool) -> listings.Page[Any]:
+            if not about:
+                return self.documents.latest(after, PAGE_ITEMS, viewer, newest_first=newest_first)
+            name = "0x" + about if len(about) == 64 else about
+            return listings.Page(self.documents.page(name, "", _MAX_ABOUT, viewer).documents, None)
+
+        return Lists(self.pages, self.forms).show(
+            request, "documents.html", find, kept={"about": about}, about=about, address=_address
+        )
+
+    def show(self, request: Request, id: _Id) -> Response:  # name of the parameter
+        """The page of a document. Raises NotFoundError if it does not exist for the viewer."""
+        principal = principal_of(request)
+        values: dict[str, Any] = {"one": self.documents.get(id, principal.viewer), "address": _address}
+        return self.pages.render(request, "document.html", forms=self.forms, **values)
+
+    def download(self, request: Request, id: _Id, version: _Version) -> Response:  # name of the parameter
+        """A version: its content for the company itself, sealed for the key of any other. Raises NotFoundError,
+        DocumentError, and RecipientKeyError if that company has published no key."""
+        principal = principal_of(request)
+        if principal.viewer is None:
+            row, content = self.documents.open(id, version)
+            # As a file, whatever it claims to be: what a company stores must not run as a page of the portal.
+            return Response(content, headers=_as_file(row.name), media_type="application/octet-stream")
+        sealed = self.documents.fetch(id, version, principal.participant, principal.viewer)
+        headers = {**_as_file(f"{id}.sealed"), "Content-Length": str(sealed.size)}
+        return StreamingResponse(sealed.stream(), headers=headers, media_type=_SEALED)
+
+
+def _as_file(name: str) -> dict[str, str]:
+    return {
+        "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}",
+        "Content-Security-Policy": "sandbox; default-src 'none'",
+    }
+
+
+def _address(kind: SubjectKind, subject: bytes) -> str:
+    """Path of the page about what a document is about."""
+    return f"/portal/{'orders' if kind is SubjectKind.ORDER else 'lots'}/{to_hex(subject)[2:]}"
+
+
+# The search of the portal's bar: leads to the one thing that a text names, or lists those that it may mean.
+
+_RULE = replace(MEMBERS, by_name=True, cost=4)
+_FOLDERS = {
+    FoundKind.ORDER: "orders",
+    FoundKind.LOT: "lots",
+    FoundKind.MACHINE: "machines",
+    FoundKind.STREAM: "streams",
+    FoundKind.PARTICIPANT: "participants",
+    FoundKind.MODEL: "models",
+    FoundKind.CERTIFICATE: "certificates",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SearchPage:
+    store: Store
+    pages: Pages
+    forms: Forms
+
+    def routes(self) -> tuple[PageRoute, ...]:
+        return (PageRoute("/portal/search", self.show, _RULE),)
+
+    def show(self, request: Request, q: str = "") -> Response:
+        """Redirects to the page of the only thing that is found; otherwise lists what is. Things that the viewer may
+        not see are treated as unknown."""
+        try:
+            found = search(self.store, q, principal_of(request).viewer)
+        except (IdentifierError, NotFoundError):
+            found = ()
+        if len(found) == 1:
+            return RedirectResponse(address_of(found[0]), 303)
+        values: dict[str, Any] = {"asked": q.strip()[:MAX_TEXT], "found": [(one, address_of(one)) for one in found]}
+        return self.pages.render(request, "search.html", 200 if found else 404, forms=self.forms, **values)
+
+
+def address_of(found: Found) -> str:
+    """Path of the page about a thing."""
+    return f"/portal/{_FOLDERS[found.kind]}/{found.key.removeprefix('0x')}"
+
+
+# The page on what the consortium sees: ledger/VISIBLE.md, rendered in each language.
+#
+# catalogue/visible.zh.json contains the translations, keyed by the English text. If a line of VISIBLE.md changes, its
+# key is missing there, which raises KeyError.
+
+_CODE = re.compile(r"(`[^`]+`(, )?)+")
+"""A cell that contains only names from the contracts, which are not translated."""
+_CODED = Markup('<code translate="no">{}</code>')  # a constant; `format` escapes
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table; `name` is the event that it describes, or empty."""
+
+    name: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """The content under a heading, up to the next one."""
+
+    level: int
+    title: str
+    paragraphs: tuple[str, ...] = ()
+    tables: tuple[Table, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Visible:
+    """The page. It is public, because it does not depend on any company's data."""
+
+    pages: Pages
+
+    def routes(self) -> tuple[PageRoute, ...]:
+        return (PageRoute("/portal/visible", self.show, ANYBODY),)
+
+    def show(self, request: Request) -> Response:
+        language = self.pages.catalogue(request).language
+        first, *others = _read(language)
+        return self.pages.render(request, "visible.html", first=first, sections=others, spans=_spans)
+
+
+def parse_sections(text: str) -> list[Section]:
+    """Parses the document's headings, paragraphs and tables. A line in bold is the name of the table that follows."""
+    found: list[Section] = []
+    name = ""
+    for block in re.split(r"\n{2,}", text.strip()):
+        if heading := re.fullmatch(r"(#+) (.+)", block):
+            found.append(Section(len(heading[1]), heading[2]))
+        elif bold := re.fullmatch(r"\*\*(\w+)\*\*", block):
+            name = bold[1]
+        elif block.startswith("|") or name:
+            found[-1] = replace(found[-1], tables=(*found[-1].tables, _table(name, block)))
+            name = ""
+        else:
+            found[-1] = replace(found[-1], paragraphs=(*found[-1].paragraphs, " ".join(block.split())))
+    return found
+
+
+def texts_of(sections: list[Section]) -> Iterator[str]:
+    """All texts to translate, including the names of events."""
+    for section in sections:
+        yield from (section.title, *section.paragraphs)
+        for table in section.tables:
+            yield from (name for name in (table.name,) if name)
+            yield from (cell for row in (table.head, *table.rows) for cell in row if not _CODE.fullmatch(cell))
+
+
+def translate(sections: list[Section], words: Mapping[str, str]) -> list[Section]:
+    """Translates the page. Raises KeyError for a text without translation. The names of events are kept in front of
+    their translation."""
+
+    def cells(row: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(cell if _CODE.fullmatch(cell) else words[cell] for cell in row)
+
+    def table(one: Table) -> Table:
+        name = f"{one.name} {words[one.name]}" if one.name else ""
+        return Table(name, cells(one.head), tuple(cells(row) for row in one.rows))
+
+    return [
+        Section(
+            section.level,
+            words[section.title],
+            tuple(words[one] for one in section.paragraphs),
+            tuple(table(one) for one in section.tables),
+        )
+        for section in sections
+    ]
+
+
+@cache
+def _read(language: Language) -> list[Section]:
+    # Cached for the life of the process, since the file is part of the program.
+    sections = parse_sections((resources.files("millmark.ledger") / "VISIBLE.md").read_text("utf-8"))
+    if language is Language.EN:
+        return sections
+    words = resources.files("millmark.services.portal") / "catalogue" / f"visible.{language}.json"
+    return translate(sections, json.loads(words.read_text("utf-8")))
+
+
+def _table(name: str, block: str) -> Table:
+    """A block without table lines, for an event without fields, yields a table without rows."""
+    rows = [tuple(cell.strip() for cell in line.strip("|").split("|")) for line in block.splitlines() if "|" in line]
+    return Table(name, rows[0] if rows else (), tuple(rows[2:]))
+
+
+def _spans(text: str) -> Markup:
+    """Text with the parts between backticks marked up as code."""
+    parts = [_CODED.format(part) if place % 2 else escape(part) for place, part in enumerate(text.split("`"))]
+    return Markup("").join(parts)

@@ -22,7 +22,7 @@ from millmark.services.access.people.people import People
 from millmark.services.access.people.roles import PersonRole
 from millmark.services.access.signin import session_cookie
 from millmark.services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
-from millmark.services.portal.language import Language, read_catalogues
+from millmark.services.portal.pages import Language, read_catalogues
 from millmark.services.products import Catalogue
 from millmark.services.serving.server import build_server, listen
 from millmark.services.settings import Auth

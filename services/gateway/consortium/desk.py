@@ -44,7 +44,7 @@ from millmark.services.home.admissions import (
     verify_same_admission,
 )
 from millmark.services.home.candidates import keep_candidate, verify_for_this_ledger
-from millmark.services.portal.consortium_desk import Change, Governance, MotionView, Vote, Waiting, votes_of
+from millmark.services.portal.consortium import Change, Governance, MotionView, Vote, Waiting, votes_of
 
 __all__ = ["GatewayConsortiumDesk"]
 

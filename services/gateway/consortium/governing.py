@@ -14,7 +14,7 @@ from millmark.ledger.chain.council import Council, Motion, describe_call, find_c
 from millmark.ledger.errors import ChainError, NotFoundError, WrongContractError
 from millmark.ledger.records import Contract
 from millmark.services.directory.grounds import ConsortiumGround
-from millmark.services.portal.consortium_desk import CouncilView, Governance, MotionView
+from millmark.services.portal.consortium import CouncilView, Governance, MotionView
 
 __all__ = ["MOST_MOTIONS", "Governing"]
 

@@ -29,7 +29,7 @@ from millmark.services.gateway.recording.build_records import Builder
 from millmark.services.gateway.recording.recorder import Attempt, Recorder
 from millmark.services.gateway.recording.repository import RecordingRepository, RecordingRow, describe_subjects
 from millmark.services.gateway.recording.writes import WRITES, Write
-from millmark.services.portal.acting.desk import FormUsedError, Preview, Wish
+from millmark.services.portal.acting.things import FormUsedError, Preview, Wish
 
 __all__ = ["FormDesk", "RecordStatus", "RecordingService", "Refusal", "Wanted", "build_record_status"]
 
@@ -217,7 +217,7 @@ _TRIES, _PAUSE_S = 100, 0.05
 
 
 class FormDesk:
-    """Implements millmark.services.portal.acting.desk.Desk."""
+    """Implements millmark.services.portal.acting.things.Desk."""
 
     def __init__(self, service: RecordingService, idempotency: IdempotencyStore) -> None:
         self._service, self._idempotency = service, idempotency

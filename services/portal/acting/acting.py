@@ -14,13 +14,44 @@ from millmark.ledger.store import Store
 from millmark.ledger.store.rows import LotRow
 from millmark.services.access import Principal
 from millmark.services.portal.acting.acts import Act, Acts, Entered, enter
-from millmark.services.portal.acting.describing import describe, describe_change
-from millmark.services.portal.acting.desk import Asked, Desk, Wish
-from millmark.services.portal.acting.fields import Filled, Option
-from millmark.services.portal.acting.summaries import Line, Summary, Value, build_summary
-from millmark.services.portal.acting.things import About, Scene, Thing, find_thing
+from millmark.services.portal.acting.lots import CONVERSION_ACTS, LOT_ACTS
+from millmark.services.portal.acting.orders import ASSIGNMENT_ACTS, ORDER_ACTS
+from millmark.services.portal.acting.quality import NOTE_ACTS, QUALITY_ACTS, RECOVERY_ACTS, SETPOINT_ACTS
+from millmark.services.portal.acting.things import (
+    About,
+    Asked,
+    Desk,
+    Filled,
+    Line,
+    Option,
+    Scene,
+    Summary,
+    Thing,
+    Value,
+    Wish,
+    build_summary,
+    describe,
+    describe_change,
+    find_thing,
+)
 
-__all__ = ["Acting", "Draft", "Offer", "Seen"]
+__all__ = ["ACTS", "LEFT_TO_API", "Acting", "Draft", "Offer"]
+
+
+# All acts of the portal.
+
+ACTS = Acts(
+    (
+        *ORDER_ACTS,
+        *ASSIGNMENT_ACTS,
+        *LOT_ACTS,
+        *CONVERSION_ACTS,
+        *QUALITY_ACTS,
+        *NOTE_ACTS,
+        *SETPOINT_ACTS,
+        *RECOVERY_ACTS,
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,3 +189,15 @@ def _initial(act: Act, scene: Scene, options: Mapping[str, tuple[Option, ...]]) 
 
 def _changes(reader: Reader, thing: Thing, seen: str) -> tuple[Seen, ...]:
     return tuple(Seen(one.name, *describe_change(reader, thing, one)) for one in thing.changes(seen))
+
+
+# Operations of the API that have no form in the portal, and why. A test finds those that are in neither place.
+
+LEFT_TO_API: Mapping[str, str] = {
+    "anchor": "nodes anchor what they capture; a root by hand would be of evidence that nobody keeps",
+    "reclaimCustody": "once in years, from a company that is gone: `millmark custody reclaim`",
+    "registerMachine": "what a machine can do is in a document, on which plans rest: `millmark machines register`",
+    "registerModel": "a model is a file with a card: `millmark quality register`",
+    "publishModel": "a model is a file with a card: `millmark quality register`",
+    "supersede": "it says for good that an own record was wrong, which it names by number: `POST /v1/supersessions`",
+}

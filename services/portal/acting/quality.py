@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import time
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import cast
 
 from millmark.ledger.errors import MillmarkError, NotFoundError
-from millmark.ledger.records import CertificateState, LotState, ModelState, Role, Verdict
+from millmark.ledger.provenance.cases import LIMITS, MOST_NOTED, find_concerned, reach
+from millmark.ledger.records import CertificateState, LotState, ModelState, NoteKind, Role, Verdict
 from millmark.ledger.store.rows import (
     CertificateRow,
     LotRow,
@@ -15,21 +18,35 @@ from millmark.ledger.store.rows import (
     ModelRow,
     OrderRow,
     ParticipantRow,
+    RecoveryRow,
     StreamRow,
     gates_of,
 )
 from millmark.quality.errors import QualityError
 from millmark.services.inspections.challenge import build_challenge, find_fault
 from millmark.services.inspections.extracts import find_kept_extract, find_kept_inference
-from millmark.services.portal.acting.acts import Act
-from millmark.services.portal.acting.choices import choose_measurement, measurement_options
-from millmark.services.portal.acting.fields import Body, Field, FieldKind, Filled, Option
+from millmark.services.portal.acting.acts import Act, choose_measurement, measurement_options
 from millmark.services.portal.acting.lots import lot_of, order_of
 from millmark.services.portal.acting.orders import REASON
-from millmark.services.portal.acting.summaries import Line, Value
-from millmark.services.portal.acting.things import About, Scene
+from millmark.services.portal.acting.things import (
+    About,
+    Body,
+    EntryError,
+    Field,
+    FieldKind,
+    Filled,
+    Line,
+    Option,
+    Scene,
+    Value,
+    named,
+)
+from millmark.services.setpoints import SetpointState
+from millmark.services.setpoints.answers import ACCEPTED, REFUSED
+from millmark.services.setpoints.repository import SetpointRepository, SetpointRow
+from millmark.services.setpoints.views import state_of
 
-__all__ = ["QUALITY_ACTS"]
+__all__ = ["NOTE_ACTS", "QUALITY_ACTS", "RECOVERY_ACTS", "SETPOINT_ACTS", "name_lots"]
 
 _VALID_FOR = timedelta(days=365)
 _MAX_STREAMS = 50
@@ -213,3 +230,148 @@ QUALITY_ACTS = (
     ),
     Act("retireMachine", About.MACHINE, (REASON,), offered=_is_own_machine, grave=True),
 )
+
+
+# Acts of quality cases: a recall notice, and what answers it. All are notes on lots.
+
+_LOTS = Field("lots", FieldKind.HIDDEN, label="notedLots")
+"""Numbers of lots, which are shorter than their subjects: they have to fit into an address."""
+_MAX_DIGITS = 15
+
+
+def name_lots(lots: Sequence[LotRow]) -> str:
+    """The entry for the lots that a note is about."""
+    return "-".join(str(lot.number) for lot in lots)
+
+
+def _complete(kind: NoteKind, body: Body, scene: Scene) -> Body:
+    """Raises EntryError for what names no lots."""
+    numbers = str(body.pop("lots", ""))
+    rows = _lots(scene, numbers)
+    if len(rows) != len(set(numbers.split("-"))):
+        raise EntryError("entry.wrong")
+    return {**body, "subjects": sorted(f"0x{row.subject.hex()}" for row in rows), "kind": int(kind)}
+
+
+def _lots(scene: Scene, numbers: str) -> list[LotRow]:
+    """The lots that an entry names; those of them that there are. Raises EntryError for what names none."""
+    parts = numbers.split("-")
+    if not 0 < len(parts) <= MOST_NOTED or not all(
+        part.isascii() and part.isdecimal() and len(part) <= _MAX_DIGITS for part in parts
+    ):
+        raise EntryError("entry.wrong")
+    return scene.reader.rows.among(LotRow, "number", {int(part) for part in parts})
+
+
+def _filled_lots(filled: Filled, scene: Scene) -> list[LotRow]:
+    """The lots that a form names; none for an entry that cannot be recorded."""
+    try:
+        return _lots(scene, next(iter(filled.get("lots", ())), ""))
+    except EntryError:
+        return []
+
+
+def _tell_lots(filled: Filled, scene: Scene) -> list[Line]:
+    """The lots that a note is about."""
+    things = tuple(Value("thing", named(scene.reader, row.subject)) for row in _filled_lots(filled, scene))
+    return [Line("notedLots", things)] if things else []
+
+
+def _tell_reach(filled: Filled, scene: Scene) -> list[Line]:
+    """The lots, how much of them and of what was made of them is left, and who is told."""
+    subjects = [row.subject for row in _filled_lots(filled, scene)]
+    roots, made, _ = reach(scene.reader, subjects, LIMITS)
+    rows = scene.reader.rows.among(LotRow, "subject", {*roots, *(lot for lot, _ in made)})
+    left = sum(row.state != LotState.SPENT for row in rows)
+    concerned = sorted(find_concerned(scene.reader.rows, subjects) - {scene.company})
+    told = tuple(Value("party", scene.reader.party(one)) for one in concerned) or (Value("none", None),)
+    lines = _tell_lots(filled, scene)
+    return [*lines, Line("reachedLots", (Value("number", left),)), Line("told", told)] if lines else []
+
+
+def _text(*, required: bool) -> Field:
+    return Field("text", FieldKind.LONG, "claims.text", required=required, label="noticeText")
+
+
+NOTE_ACTS = (
+    Act(
+        "note",
+        fields=(_LOTS, _text(required=True)),
+        complete=lambda body, scene: _complete(NoteKind.RECALL_NOTICE, body, scene),
+        called="recallNotice",
+        tells=_tell_reach,
+        opens="cases",
+        grave=True,
+        leads_to="/portal/cases",
+    ),
+    Act(
+        "note",
+        fields=(_LOTS, _text(required=False)),
+        complete=lambda body, scene: _complete(NoteKind.ACKNOWLEDGEMENT, body, scene),
+        called="acknowledgeNotice",
+        tells=_tell_lots,
+        leads_to="/portal/cases",
+    ),
+    Act(
+        "note",
+        fields=(_LOTS, _text(required=True)),
+        complete=lambda body, scene: _complete(NoteKind.RESOLUTION, body, scene),
+        called="resolveNotice",
+        tells=_tell_lots,
+        leads_to="/portal/cases",
+    ),
+    Act(
+        "note",
+        fields=(_LOTS, _text(required=True)),
+        complete=lambda body, scene: _complete(NoteKind.RESOLUTION, body, scene),
+        called="closeCase",
+        tells=_tell_lots,
+        grave=True,
+        leads_to="/portal/cases",
+    ),
+)
+
+
+# Acts about proposed setpoints, by the operator of the machine.
+
+_WHY = Field("reason", FieldKind.LONG, "reason_text", label="why")
+
+
+def _is_open(scene: Scene) -> bool:
+    row = cast(SetpointRow, scene.thing.row)
+    machine = scene.reader.rows.get(MachineRow, row.machine)
+    if machine is None or machine.owner != scene.company:
+        return False
+    repository = SetpointRepository(scene.reader.rows)
+    return state_of(scene.reader.book, repository, row, int(time.time())) is SetpointState.OPEN
+
+
+SETPOINT_ACTS = (
+    Act(
+        "answerSetpoint",
+        About.SETPOINT,
+        follows=lambda _: {"answer": ACCEPTED},
+        offered=_is_open,
+        called="acceptSetpoint",
+    ),
+    Act(
+        "answerSetpoint",
+        About.SETPOINT,
+        (_WHY,),
+        follows=lambda _: {"answer": REFUSED},
+        offered=_is_open,
+        called="refuseSetpoint",
+        grave=True,
+    ),
+)
+
+
+# What a company can do against a recovery of its keys that it did not ask for.
+
+
+def _is_being_recovered(scene: Scene) -> bool:
+    found = scene.reader.rows.find(RecoveryRow, participant=scene.company, accepted_at=0)
+    return any(not one.objected for one in found)
+
+
+RECOVERY_ACTS = (Act("objectToRecovery", About.NOTHING, offered=_is_being_recovered, grave=True),)

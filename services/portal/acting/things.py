@@ -4,24 +4,187 @@ from __future__ import annotations
 
 import enum
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
+from datetime import UTC, datetime
 from functools import cached_property
-from typing import TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeAlias, cast
+from urllib.parse import parse_qsl
 
-from millmark.ledger.errors import NotFoundError
-from millmark.ledger.provenance.reader import Reader
+from fastapi import Depends, Request
+from pydantic import BaseModel
+
+from millmark.ledger.canonical import Json
+from millmark.ledger.errors import InputError, NotFoundError
+from millmark.ledger.provenance.permissions import Limits
+from millmark.ledger.provenance.reader import Reader, unit
 from millmark.ledger.records import (
     AssignmentState,
     CertificateState,
+    Gate,
+    Inference,
+    Input,
+    Issued,
+    Item,
     LotState,
     ModelState,
+    NoteKind,
     OrderState,
+    Output,
+    Record,
+    Verdict,
 )
+from millmark.ledger.store import Connection
 from millmark.ledger.store.rows import AssignmentRow, CertificateRow, LotRow, MachineRow, ModelRow, OrderRow
+from millmark.quality.errors import QualityError
+from millmark.quality.inputs import unpack_window
+from millmark.services.access import Principal
 from millmark.services.setpoints.repository import SetpointRow
+from millmark.services.setpoints.views import describe_value
 
-__all__ = ["MAX_SEEN", "STATES", "About", "Changed", "Filled", "Row", "Scene", "Thing", "find_thing", "parse_seen"]
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+__all__ = [
+    "STATES",
+    "About",
+    "Asked",
+    "Body",
+    "Desk",
+    "EntryError",
+    "Field",
+    "FieldKind",
+    "Filled",
+    "FormUsedError",
+    "Line",
+    "Option",
+    "Preview",
+    "RecordStatus",
+    "Scene",
+    "Sent",
+    "Summary",
+    "Thing",
+    "Value",
+    "Wish",
+    "build_summary",
+    "describe",
+    "describe_change",
+    "find_thing",
+    "named",
+    "read_query",
+    "set_member",
+]
+
+
+# What the portal needs of the gateway that records for the company. millmark.services.gateway.recording.service
+# supplies it: the portal does not import the gateway.
+
+Asked = Mapping[str, str | int]
+"""Parameters of an operation's path: `subject`, 0x-hex, and `id`."""
+
+
+class FormUsedError(InputError):
+    """The form was sent before, with other entries."""
+
+    code = "form-used"
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A record that a person asks for with a form."""
+
+    operation: str
+    """Operation id of the API."""
+    key: str
+    """The form's own: however often it is sent, one record is made."""
+    asked: Asked
+    body: BaseModel
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """A record that is not queued yet, and what stays behind it."""
+
+    record: Record
+    identifiers: tuple[str, ...]
+    """Identifiers of new things; they are stored in the company's own book."""
+    documents: tuple[Json, ...]
+    """Documents of which the record has only the root."""
+
+
+class Refusal(Protocol):
+    """Why the contract rejected a record."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def values(self) -> Mapping[str, object]: ...
+    @property
+    def detail(self) -> str: ...
+
+
+class RecordStatus(Protocol):
+    """A record on its way to the ledger (millmark.services.gateway.recording.service)."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def contract(self) -> str: ...
+    @property
+    def state(self) -> str: ...
+    @property
+    def done(self) -> bool: ...
+    @property
+    def sequence(self) -> int | None: ...
+    @property
+    def subjects(self) -> tuple[bytes, ...]: ...
+    @property
+    def refusal(self) -> Refusal | None: ...
+    @property
+    def queued_at(self) -> datetime | None: ...
+    @property
+    def changed_at(self) -> datetime | None: ...
+
+
+class Desk(Protocol):
+    """Records for the company that runs the gateway, as its API does: same bodies, rules, checks and outbox."""
+
+    def may(self, principal: Principal, operation: str) -> bool:
+        """Whether the caller may record this: by the rule of the API's route, at a gateway that has a key."""
+
+    def body(self, operation: str) -> type[BaseModel]:
+        """The model of the operation's body. Raises KeyError for an operation that does not exist."""
+
+    def parameters(self, operation: str) -> tuple[str, ...]:
+        """The parameters in the operation's path: `subject`, `id`, both or none."""
+
+    def company(self, principal: Principal) -> int | None:
+        """The participant for which is recorded; None if there is none."""
+
+    def preview(self, wish: Wish, principal: Principal) -> Preview:
+        """What would be recorded. Raises InputError, NotFoundError or a subclass for what the API would refuse."""
+
+    def find(self, wish: Wish, principal: Principal) -> int | None:
+        """Number of the record that this form led to already, if any."""
+
+    def used(self, operation: str, key: str, principal: Principal) -> int | None:
+        """Number of the record that a form with this key led to, whatever its entries were."""
+
+    def record(self, wish: Wish, principal: Principal) -> int:
+        """Queues the record and returns its number. A form that was sent before leads to the same record. Raises as
+        `preview`, and FormUsedError for a form that was sent with other entries."""
+
+    def seal(self, key: str, principal: Principal, write: Callable[[Connection], Record]) -> int:
+        """Queues the record that `write` returns, in the transaction in which that writes what the record is about;
+        returns its number. A form that was sent before leads to the same record, and nothing is written. Raises what
+        `write` raises, and NoSignerError, OutboxOlderError or TryLaterError before anything is written."""
+
+    def status(self, number: int) -> RecordStatus:
+        """Raises NotFoundError."""
+
 
 Row: TypeAlias = "OrderRow | LotRow | AssignmentRow | CertificateRow | MachineRow | ModelRow | SetpointRow"
 Filled: TypeAlias = "Mapping[str, Sequence[str]]"
@@ -200,3 +363,454 @@ def _number(text: str) -> int | None:
     if not (text.isascii() and text.isdecimal() and len(text) <= 13):
         return None
     return int(text) if int(text) < _MOST_NUMBER else None
+
+
+# What a person fills in: fields of a form, and the members of an API body that follow from them.
+
+Body: TypeAlias = "dict[str, Any]"
+"""The JSON form of an API body, or a part of it."""
+_NUMBER = re.compile(r"[0-9]{1,16}")
+_MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2})?")
+
+
+class EntryError(ValueError):
+    """An entry cannot be used; `key` is that of the catalogue's text, in which `values` stand."""
+
+    def __init__(self, key: str, **values: object) -> None:
+        self.key, self.values = key, values
+        super().__init__(key)
+
+
+class FieldKind(enum.Enum):
+    TEXT = "text"
+    """One line."""
+    LONG = "long"
+    """Several lines."""
+    NUMBER = "number"
+    """A whole number, of the field's `least` or more."""
+    MOMENT = "moment"
+    """A date and time, UTC."""
+    CHOICE = "choice"
+    """One of the options."""
+    MANY = "many"
+    """Any number of the options."""
+    TICK = "tick"
+    """Yes or no."""
+    HIDDEN = "hidden"
+    """Sent along, for what the link of the form says; shown in the summary only as the record has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One of several values to choose from."""
+
+    value: str
+    text: str = ""
+    """Shown as it is, such as the name of a thing."""
+    key: str = ""
+    """Catalogue key, instead of `text`."""
+    values: Mapping[str, object] = field(default_factory=dict)
+    """Values of the key's placeholders."""
+    chosen: bool = False
+    """Whether it is chosen in a form that nobody has filled in."""
+
+
+Options: TypeAlias = "Callable[[Scene], Sequence[Option]]"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field of a form. Its label is `act.field.NAME` of the catalogue, its hint `act.field.NAME.hint` if there is
+    one."""
+
+    name: str
+    kind: FieldKind = FieldKind.TEXT
+    member: str = ""
+    """Member of the body, dotted if nested; by default `name`. A document's text is a member of the document:
+    `claims.note`."""
+    required: bool = True
+    options: Options | None = None
+    numeric: bool = False
+    """Whether the options' values are numbers in the body."""
+    initial: Callable[[Scene], str] | None = None
+    """What a form has that nobody has filled in."""
+    least: int = 0
+    """The least that a number can be."""
+    label: str = ""
+    """Name by which the catalogue has the label, if not that of the field."""
+
+    @property
+    def target(self) -> str:
+        return self.member or self.name
+
+    @property
+    def is_written(self) -> bool:
+        """Whether it is part of a document of which the ledger has the fingerprint alone."""
+        return self.target.partition(".")[0] in ("claims", "reason", "report")
+
+    @property
+    def word(self) -> str:
+        """Catalogue key of the label."""
+        return f"act.field.{self.label or self.name}"
+
+    def parse(self, values: Sequence[str]) -> object:
+        """The member's value; None for what was left out. Raises EntryError."""
+        if self.kind is FieldKind.TICK:
+            return bool(values)
+        given = [one.strip() for one in values if one.strip()]
+        if not given:
+            if self.required:
+                raise EntryError("entry.missing")
+            return None
+        if self.kind is FieldKind.MANY:
+            return [self._one(one) for one in given]
+        return self._one(given[0])
+
+    def _one(self, text: str) -> object:
+        if self.kind is FieldKind.NUMBER or self.numeric:
+            if not _NUMBER.fullmatch(text):
+                raise EntryError("entry.number")
+            if int(text) < self.least:
+                raise EntryError("entry.least", ge=self.least)
+            return int(text)
+        if self.kind is FieldKind.MOMENT:
+            if not _MOMENT.fullmatch(text):
+                raise EntryError("entry.moment")
+            return f"{text[:16]}:{text[17:] or '00'}Z"
+        # Forms send lines with CR LF.
+        return text.replace("\r\n", "\n")
+
+
+def set_member(body: Body, path: str, value: object) -> None:
+    """Sets a member; those above it become objects."""
+    *above, name = path.split(".")
+    for part in above:
+        body = body.setdefault(part, {})
+    body[name] = value
+
+
+# Reads what a form sends, within limits.
+
+_URLENCODED = "application/x-www-form-urlencoded"
+_MAX_FIELDS = 1200
+"""Most values of a form: as many lots move together at most, and some more."""
+
+
+async def _read_form(request: Request) -> Filled:
+    """The fields of an urlencoded form; its length is limited by the route's rule. Raises InputError."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != _URLENCODED:
+        raise InputError("the form is not urlencoded", hint="send it from the page")
+    return _collect((await request.body()).decode("utf-8", "replace"))
+
+
+def read_query(request: Request) -> Filled:
+    """Entries that a link gives to a form. Raises InputError."""
+    return _collect(request.url.query)
+
+
+def _collect(text: str) -> Filled:
+    try:
+        pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=_MAX_FIELDS)
+    except ValueError:
+        raise InputError("the form has too many fields", hint="send fewer") from None
+    found: dict[str, list[str]] = {}
+    for name, value in pairs:
+        found.setdefault(name, []).append(value)
+    return found
+
+
+Sent = Annotated[Mapping[str, list[str]], Depends(_read_form)]
+"""Parameter type for routes that take a form."""
+
+
+# What a record will show to everybody, field by field, before it is made.
+
+_PARTIES = ("coordinator", "inspector", "to", "participant")
+_THINGS = ("lot", "lots", "order", "parent", "stream", "subject", "subjects")
+_MAX_LINES, _MAX_VALUES, _MAX_TEXT = 80, 100, 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """One value, with how it is shown: party, thing, machine, moment, word, unit, number, amount, quantity, gate,
+    packed (a thing, and the one in which it is packed), judged (a lot with its verdict), hash, yes (or no), names (in
+    several languages), option (two of them), values (a row of numbers), written (perhaps one of the product's own
+    sentences), said (a key of the catalogue), text, none (template act_values.html)."""
+
+    shown: str
+    of: object
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A field of the record, by name: `act.record.NAME` in the catalogue."""
+
+    name: str
+    values: tuple[Value, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What will stand on the ledger, and what stays with the company."""
+
+    public: tuple[Line, ...]
+    identifiers: tuple[str, ...]
+    private: tuple[tuple[str, str], ...]
+    """Path and value of each field of the documents; only their fingerprint is recorded."""
+    cut: bool
+    """Whether there are more lines than are shown."""
+
+
+def build_summary(reader: Reader, preview: Preview) -> Summary:
+    """`reader` names things and companies."""
+    lines = [line for line in _lines(reader, preview.record) if line.values]
+    private = [pair for document in preview.documents for pair in _facts(document, "")]
+    cut = max(len(lines), len(private)) > _MAX_LINES
+    return Summary(tuple(lines[:_MAX_LINES]), preview.identifiers, tuple(private[:_MAX_LINES]), cut)
+
+
+def _lines(reader: Reader, record: object) -> Iterator[Line]:
+    for field in fields(cast("DataclassInstance", record)):
+        value = getattr(record, field.name)
+        if isinstance(value, Issued):
+            continue  # the certificate's record says it already
+        if isinstance(value, Inference):
+            yield from _opened(value)
+        elif isinstance(record, Record) and is_dataclass(value) and not isinstance(value, type):
+            yield from _lines(reader, value)  # terms, transformation, rework, statement
+        elif is_dataclass(value) and not isinstance(value, type):
+            continue  # an opening: what it proves is stated by the record's other fields
+        elif isinstance(value, tuple):
+            yield Line(field.name, tuple(_each(reader, field.name, one) for one in _packed(reader, value)))
+        else:
+            yield Line(field.name, _values(reader, field.name, value))
+
+
+def _packed(reader: Reader, values: Sequence[object]) -> Iterator[object]:
+    """The values that are shown; of lots that move together, each that is packed in another as the row that says so."""
+    shown = values[:_MAX_VALUES]
+    lots = {one.lot for one in shown if isinstance(one, Item)}
+    rows = {row.subject: row for row in reader.rows.among(LotRow, "subject", lots)}
+    for one in shown:
+        row = rows.get(one.lot) if isinstance(one, Item) else None
+        yield one if row is None or row.parent not in lots else row
+
+
+def _opened(inference: Inference) -> Iterator[Line]:
+    """What opening an inference publishes. A window that cannot be unpacked is shown as empty."""
+    try:
+        window = tuple(unpack_window(inference.window))
+    except QualityError:
+        window = ()
+    yield Line("window", (Value("values", window),))
+    yield Line("logits", tuple(Value("number", one) for one in inference.logits[:_MAX_VALUES]))
+    yield Line("verdict", (Value("word", Verdict(inference.verdict)),))
+    yield Line("salt", (Value("hash", inference.salt),))
+
+
+def named(reader: Reader, subject: bytes) -> tuple[bytes, str | None]:
+    """A subject, and its identifier if the book has it."""
+    reader.name([subject])
+    return subject, reader.identifier(subject)
+
+
+def machine_value(reader: Reader, number: int) -> Value:
+    """A machine; by its number alone if the index does not have it yet."""
+    return (
+        Value("number", number)
+        if reader.rows.get(MachineRow, number) is None
+        else Value("machine", reader.machine(number))
+    )
+
+
+def _each(reader: Reader, name: str, value: object) -> Value:
+    """One of several values."""
+    if isinstance(value, LotRow):
+        return Value("packed", (named(reader, value.subject), named(reader, value.parent or b"")))
+    if isinstance(value, Item):
+        return Value("thing", named(reader, value.lot))
+    if isinstance(value, Input):
+        return Value("amount", (value.quantity, named(reader, value.lot)))
+    if isinstance(value, Output):
+        return Value("quantity", (value.quantity, unit(value.unit)))
+    if isinstance(value, Gate):
+        return Value("gate", (reader.party(value.inspector), value.model))
+    found = _values(reader, name, value)
+    return found[0] if found else Value("none", None)
+
+
+def _values(reader: Reader, name: str, value: object) -> tuple[Value, ...]:
+    """A value as it is shown; nothing for one that means that there is none."""
+    if isinstance(value, bytes):
+        return _of_bytes(reader, name, value)
+    if isinstance(value, enum.Enum):
+        return (Value("word", value),)
+    if isinstance(value, bool):
+        return (Value("yes", value),)
+    if name == "kind" and value in NoteKind.__members__.values():
+        return (Value("word", NoteKind(cast(int, value))),)
+    return _of_number(reader, name, cast(int, value))
+
+
+def _of_number(reader: Reader, name: str, value: int) -> tuple[Value, ...]:
+    if name.endswith(("_at", "_since")):
+        return (Value("moment", datetime.fromtimestamp(value, UTC)),) if value else ()
+    if name in _PARTIES:
+        return (Value("party", reader.party(value)),) if value else ()
+    if name == "operation":
+        return (Value("number", value + 1),)
+    if name in ("machine", "model") and not value:
+        return ()
+    if name == "machine":
+        return (machine_value(reader, value),)
+    return (Value("number", value),)
+
+
+def _of_bytes(reader: Reader, name: str, value: bytes) -> tuple[Value, ...]:
+    if not any(value):
+        return ()
+    if len(value) == 3:
+        return (Value("unit", unit(value)),)
+    if name in _THINGS:
+        return (Value("thing", named(reader, value)),)
+    return (Value("hash", value),)
+
+
+def _facts(value: Json, path: str) -> Iterator[tuple[str, str]]:
+    """Each leaf of a document, with its path."""
+    if isinstance(value, Mapping):
+        for name, one in value.items():
+            yield from _facts(one, f"{path}.{name}" if path else name)
+    elif isinstance(value, Sequence) and not isinstance(value, str):
+        for place, one in enumerate(value):
+            yield from _facts(one, f"{path}.{place + 1}" if path else str(place + 1))
+    else:
+        text = str(value)
+        yield path, text if len(text) <= _MAX_TEXT else text[:_MAX_TEXT] + " …"
+
+
+# What a form says of the thing that it is about, and of what changed about it.
+
+_INSIDE = Limits(depth=64, lots=100)
+_PARTIES = ("coordinator", "custodian", "counterparty")
+_MOMENTS = ("due_at", "opening_deadline", "revoked_at", "retired_at", "until")
+
+
+def describe(reader: Reader, thing: Thing) -> tuple[Line, ...]:
+    """The facts by which a person knows the thing."""
+    if thing.row is None:
+        return ()
+    told: Callable[[Reader, Any], dict[str, Value | None]] = _TOLD[type(thing.row)]
+    lines = tuple(Line(name, (value,)) for name, value in told(reader, thing.row).items() if value is not None)
+    return (*lines, *_inside(reader, thing.row)) if isinstance(thing.row, LotRow) else lines
+
+
+def _inside(reader: Reader, row: LotRow) -> tuple[Line, ...]:
+    """What is packed in a lot, each with its verdict."""
+    if not row.contents:
+        return ()
+    found, _ = reader.nearest("contents", reader.lineage.contents, [row.subject], _INSIDE)
+    lots = sorted(reader.related(found), key=lambda one: one.identifier or "")
+    return (Line("inside", tuple(Value("judged", one) for one in lots)),)
+
+
+def describe_change(reader: Reader, thing: Thing, changed: Changed) -> tuple[Value, Value]:
+    """The fact before and now. What a form claims is shown as text if the fact has no such value."""
+    return _value(reader, thing, changed.name, changed.before), _value(reader, thing, changed.name, changed.now)
+
+
+def _order(reader: Reader, row: OrderRow) -> dict[str, Value | None]:
+    return {
+        "order": Value("thing", named(reader, row.subject)),
+        "state": Value("word", OrderState(row.state)),
+        "buyer": Value("party", reader.party(row.buyer)),
+        "coordinator": Value("party", reader.party(row.coordinator)),
+        "quantity": Value("quantity", (row.quantity, unit(row.unit))) if row.quantity else None,
+        "due_at": _moment(row.due_at),
+    }
+
+
+def _lot(reader: Reader, row: LotRow) -> dict[str, Value | None]:
+    return {
+        "lot": Value("thing", named(reader, row.subject)),
+        "state": Value("word", LotState(row.state)),
+        "quantity": Value("quantity", (row.quantity, unit(row.unit))),
+        "custodian": Value("party", reader.party(row.custodian)) if row.custodian else None,
+        "order": None if row.order is None else Value("thing", named(reader, row.order)),
+    }
+
+
+def _assignment(reader: Reader, row: AssignmentRow) -> dict[str, Value | None]:
+    order = reader.rows.get(OrderRow, row.order)
+    return {
+        "order": Value("thing", named(reader, row.order)),
+        "operation": Value("number", row.operation + 1),
+        "machine": machine_value(reader, row.machine),
+        "state": Value("word", AssignmentState(row.state)),
+        "due_at": None if order is None else _moment(order.due_at),
+    }
+
+
+def _certificate(reader: Reader, row: CertificateRow) -> dict[str, Value | None]:
+    return {
+        "certificate": Value("number", row.sequence),
+        "lot": Value("thing", named(reader, row.lot)),
+        "verdict": Value("word", Verdict(row.verdict)),
+        "state": Value("word", CertificateState(row.state)),
+        "issuer": Value("party", reader.party(row.issuer)),
+        "opening_deadline": _moment(row.opening_deadline),
+    }
+
+
+def _machine(reader: Reader, row: MachineRow) -> dict[str, Value | None]:
+    return {"machine": machine_value(reader, row.number), "owner": Value("party", reader.party(row.owner))}
+
+
+def _model(reader: Reader, row: ModelRow) -> dict[str, Value | None]:
+    return {
+        "model": Value("number", row.number),
+        "state": Value("word", ModelState(row.state)),
+        "inspector": Value("party", reader.party(row.inspector)),
+    }
+
+
+def _setpoint(reader: Reader, row: SetpointRow) -> dict[str, Value | None]:
+    document = row.parse()
+    return {
+        "machine": machine_value(reader, row.machine),
+        "settings": Value("text", "; ".join(describe_value(one) for one in document.values)),
+        "cost": Value("text", f"{document.kept.cost} → {document.expected.cost} {document.unit}"),
+        "cause": Value("written", document.cause) if document.cause else None,
+        "until": _moment(row.until),
+    }
+
+
+_TOLD: Mapping[type, Callable[..., dict[str, Value | None]]] = {
+    OrderRow: _order,
+    LotRow: _lot,
+    AssignmentRow: _assignment,
+    CertificateRow: _certificate,
+    MachineRow: _machine,
+    ModelRow: _model,
+    SetpointRow: _setpoint,
+}
+
+
+def _moment(seconds: int) -> Value | None:
+    return Value("moment", datetime.fromtimestamp(seconds, UTC)) if seconds else None
+
+
+def _value(reader: Reader, thing: Thing, name: str, text: str) -> Value:
+    if name == "state":
+        kind = STATES.get(type(thing.row))
+        return Value("word", kind[text]) if kind is not None and text in kind.__members__ else Value("text", text)
+    if not text or text == "0":
+        return Value("none", None)
+    if not (text.isascii() and text.isdecimal() and len(text) <= 10):
+        return Value("text", text[:16])
+    if name in _PARTIES:
+        return Value("party", reader.party(int(text)))
+    if name in _MOMENTS:
+        return Value("moment", datetime.fromtimestamp(int(text), UTC))
+    return Value("number", int(text))

@@ -29,16 +29,11 @@ from millmark.services.planning.proposing import build_decline
 from millmark.services.planning.sealing import OwnStream, Sealed, seal_event
 from millmark.services.planning.shelf import Shelf, reading
 from millmark.services.portal.acting.acting import Acting, Offer
-from millmark.services.portal.acting.fields import Filled
-from millmark.services.portal.acting.form_data import Sent
-from millmark.services.portal.acting.things import About
+from millmark.services.portal.acting.things import About, Filled, Sent
 from millmark.services.portal.board import Work, read_work
-from millmark.services.portal.forms import Forms
-from millmark.services.portal.pages import Pages
-from millmark.services.portal.planner.sent import form_key, one
-from millmark.services.portal.planner.workshop import Workshop, key_of, name_reader
+from millmark.services.portal.pages import Forms, Number, PageRoute, Pages
+from millmark.services.portal.planner.coordinating import Workshop, form_key, key_of, name_reader, one
 from millmark.services.portal.process import read_open_proposal
-from millmark.services.portal.routes import Number, PageRoute
 from millmark.services.products import Catalogue
 
 __all__ = ["AtMachine", "CauseDesk"]

@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 import secrets
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from fastapi import Request
 from starlette.responses import RedirectResponse, Response
 
-from millmark.ledger.canonical import to_hex
-from millmark.ledger.errors import MillmarkError
-from millmark.ledger.plans.plan import CauseKind
-from millmark.ledger.records import Role
-from millmark.ledger.store.rows import AssignmentRow, OrderRow
+from millmark.ledger.canonical import parse_hex32, to_hex
+from millmark.ledger.errors import CanonicalError, InputError, MillmarkError, NotFoundError
+from millmark.ledger.ids import SubjectKind
+from millmark.ledger.plans.plan import CauseKind, Row
+from millmark.ledger.provenance.answers import Machine, Party
+from millmark.ledger.provenance.reader import Reader, build_reader, find_machine, find_subject
+from millmark.ledger.provenance.reader import Reader as NameReader
+from millmark.ledger.records import Anchor, AssignmentState, Record, Role
+from millmark.ledger.signatures import Signer
+from millmark.ledger.store import Connection, Lineage, Store
+from millmark.ledger.store.rows import AssignmentRow, OrderRow, ParticipantRow
 from millmark.services.access import Principal, Scope
 from millmark.services.access.rules import Rule
+from millmark.services.planning.attempts import Attempt, PlanMaker
 from millmark.services.planning.calling import Asking, build_call, build_grid, find_open_orders
 from millmark.services.planning.errors import CallRefusedError, PlanningError
 from millmark.services.planning.grounds import PlanningGround
@@ -27,39 +41,335 @@ from millmark.services.planning.proposing import Proposals, find_proposals
 from millmark.services.planning.replanning import Happened, need_own_call, prepare_plan, prepare_replan, seal_made
 from millmark.services.planning.schedule import has_solver
 from millmark.services.planning.sealing import OwnStream, Sealed, seal_call
-from millmark.services.planning.shelf import Shelf, reading
-from millmark.services.portal.acting.fields import Filled
-from millmark.services.portal.acting.form_data import Sent
-from millmark.services.portal.forms import Forms
-from millmark.services.portal.pages import Pages
-from millmark.services.portal.planner.describing import (
-    describe_attempts,
-    describe_call,
-    describe_failures,
-    describe_orders,
-    describe_owners,
-)
-from millmark.services.portal.planner.sent import (
-    form_key,
-    moment_of,
-    number_of,
-    numbers_of,
-    one,
-    subject_of,
-    subjects_of,
-)
-from millmark.services.portal.planner.workshop import (
-    Workshop,
-    find_company,
-    find_order,
-    key_of,
-    list_companies,
-    name_reader,
-    plan_reader,
-)
-from millmark.services.portal.routes import PageRoute
+from millmark.services.planning.shelf import Shelf, reading, shelf_on
+from millmark.services.planning.showing import CallShown, OfferShown, PlanShown, Reader
+from millmark.services.planning.tying import Ties
+from millmark.services.portal.acting.things import Asked, Desk, Filled, Sent, Wish
+from millmark.services.portal.pages import FormRefusedError, Forms, PageRoute, Pages
 
-__all__ = ["Coordinating"]
+__all__ = [
+    "Coordinating",
+    "Workshop",
+    "describe_call",
+    "find_number",
+    "form_key",
+    "key_of",
+    "name_reader",
+    "number_of",
+    "one",
+    "plan_reader",
+    "subject_of",
+    "subjects_of",
+]
+
+
+# Reads what the forms of planning send.
+
+_KEY = re.compile(r"[A-Za-z0-9_-]{16,64}")
+_MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2})?Z?")
+_MOST_DIGITS = 12
+
+
+def one(sent: Filled, name: str) -> str:
+    return next(iter(sent.get(name, ())), "").strip()
+
+
+def form_key(sent: Filled) -> str:
+    """Raises FormRefusedError."""
+    key = one(sent, "key")
+    if not _KEY.fullmatch(key):
+        raise FormRefusedError("the form has no key of its own", hint="load the form again")
+    return key
+
+
+def number_of(sent: Filled, name: str, least: int, most: int) -> int:
+    """Raises InputError."""
+    text = one(sent, name)
+    found = int(text) if text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS else -1
+    if not least <= found <= most:
+        raise InputError(PlanningGround.NO_NUMBER.write(field=name, least=least, most=most))
+    return found
+
+
+def numbers_of(sent: Filled, name: str, known: Collection[int]) -> list[int]:
+    """The chosen ones, ascending. Raises InputError for one that the form did not offer."""
+    chosen = {text for text in sent.get(name, ()) if text}
+    found = sorted(number for number in known if str(number) in chosen)
+    if len(found) != len(chosen):
+        raise InputError(PlanningGround.NO_CHOICE.write(field=name), hint="load the page again")
+    return found
+
+
+def subject_of(text: str) -> bytes:
+    """32 bytes in hex. Raises NotFoundError."""
+    try:
+        return parse_hex32(f"0x{text.removeprefix('0x')}")
+    except CanonicalError:
+        raise NotFoundError("nothing is known under that name") from None
+
+
+def subjects_of(sent: Filled, name: str) -> list[bytes]:
+    """The chosen ones, ascending. Raises NotFoundError."""
+    return sorted({subject_of(text) for text in sent.get(name, ()) if text})
+
+
+def moment_of(sent: Filled, name: str) -> int:
+    """Unix seconds of a time in UTC. Raises InputError."""
+    text = one(sent, name)
+    try:
+        # `fromisoformat` reads other forms, too.
+        moment = datetime.fromisoformat(text.removesuffix("Z") if _MOMENT.fullmatch(text) else "")
+        return int(moment.replace(tzinfo=UTC).timestamp())
+    except ValueError:
+        cause = PlanningGround.NO_TIME.write(field=name)
+        raise InputError(cause, hint="write it like 2026-12-01T12:00, in UTC") from None
+
+
+# What the pages of planning work with: the company's database, home and key, and the records that they ask for.
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """`home`: the folder with the calendar and the objective; `signer`: the key that signs plans. Pages that need one
+    that is not there say so."""
+
+    store: Store
+    desk: Desk
+    home: Path | None
+    signer: Signer | None
+    ties: Ties
+    clock: Callable[[], int]
+    maker: PlanMaker
+    lock: Lock = field(default_factory=Lock)
+
+    def company(self, principal: Principal) -> int:
+        """The company that the gateway records for. Raises NotFoundError if it records for none."""
+        found = self.desk.company(principal)
+        if not found:
+            raise NotFoundError("this gateway records for no company")
+        return found
+
+    def need_home(self) -> Path:
+        """Raises InputError."""
+        if self.home is None:
+            raise InputError("this gateway has no home folder", hint="start it with `millmark gateway`")
+        return self.home
+
+    def record(self, principal: Principal, operation: str, key: str, asked: Asked, body: Mapping[str, Any]) -> int:
+        """Queues a record and returns its number; under the same key, the same one."""
+        made = self.desk.body(operation).model_validate(dict(body))
+        return self.desk.record(Wish(operation, key, asked, made), principal)
+
+    def seal(self, principal: Principal, key: str, write: Callable[[Shelf], tuple[OwnStream, Sealed]]) -> int:
+        """Writes entries of the company's own stream and has them anchored, in one transaction: what is written without
+        its anchor would be written again when the form is sent again. Returns the number of the record. Nothing is
+        written for a form that was sent before: its key finds its record."""
+
+        def work(connection: Connection) -> Record:
+            stream, sealed = write(shelf_on(connection))
+            return Anchor(stream.subject, sealed.size, sealed.root)
+
+        with self.lock:
+            return self.desk.seal(key, principal, work)
+
+
+def name_reader(shelf: Shelf, principal: Principal) -> NameReader:
+    return build_reader(shelf.rows, shelf.book, Lineage(shelf.connection), principal.viewer)
+
+
+def plan_reader(shelf: Shelf, me: int) -> Reader:
+    return Reader(shelf.rows, shelf.book, shelf.planning, me)
+
+
+def find_company(shelf: Shelf, name: str) -> int:
+    """A company by its number or its name. Raises NotFoundError."""
+    if name.isdecimal() and len(name) < 10:
+        return int(name)
+    found = [number for number, its in shelf.book.names().items() if its.casefold() == name.casefold()]
+    if len(found) != 1:
+        raise NotFoundError(f"{len(found) or 'no'} companies are called {name[:80]!a} here", hint="give its number")
+    return found[0]
+
+
+def find_order(names: NameReader, name: str) -> bytes:
+    """An order by its identifier, the last part of it, or its subject. Raises NotFoundError, InputError."""
+    return find_subject(names, name, SubjectKind.ORDER)[1]
+
+
+def find_number(names: NameReader, name: str) -> int:
+    """The number of a machine, by that, its identifier or the last part of it. Raises NotFoundError, InputError."""
+    return find_machine(names, int(name) if name.isdecimal() and len(name) < 13 else name).number
+
+
+def list_companies(shelf: Shelf, role: Role) -> list[tuple[int, str | None]]:
+    """Numbers, ascending, and names of the companies that have this role and are not suspended."""
+    names = shelf.book.names()
+    rows = shelf.rows.find(ParticipantRow, suspended=False)
+    return [(row.number, names.get(row.number)) for row in sorted(rows, key=_number) if Role(row.roles) & role]
+
+
+def key_of(key: str, *parts: object) -> str:
+    """The key of one of several records that a form leads to: always the same one."""
+    text = "\n".join(map(str, (key, *parts)))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _number(row: ParticipantRow) -> int:
+    return row.number
+
+
+# What the coordinator's pages show of orders, calls, offers and plans in the making.
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """An order whose operations are not all assigned."""
+
+    order: bytes
+    identifier: str | None
+    buyer: Party
+    operations: int
+    finished: int
+    due_at: datetime
+    reason: str
+    """Why no call can be made for it; empty if one can."""
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """A call, and whether offers are still taken."""
+
+    shown: CallShown
+    is_open: bool
+    left_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """What one company offered for a call."""
+
+    owner: Party
+    was_called: bool
+    counted: int
+    """Offers that count."""
+    windows: int
+    """Number of their windows."""
+    lowest: int | None
+    """Price of the cheapest of their windows."""
+    until_at: datetime | None
+    """Until when all of them are valid."""
+    refused: tuple[tuple[str, int], ...]
+    """Why others do not count, and how many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """A plan that was made or is being made."""
+
+    attempt: Attempt
+    total: str
+    bound: str
+    gap: str
+    """In per cent."""
+    moved: int | None
+    rows: int
+    difference: str
+    """From the cost of the plan that it would replace; empty if there is none."""
+    is_best: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Failures:
+    """What can be named as the cause of a new plan."""
+
+    machines: tuple[Machine, ...]
+    assignments: tuple[tuple[int, str, str, bool], ...]
+    """Number, order, state, and whether it was declined."""
+
+
+def describe_orders(names: Reader, found: Iterable[tuple[OrderRow, str]]) -> list[Waiting]:
+    rows = list(found)
+    names.name({row.subject for row, _ in rows})
+    return [
+        Waiting(
+            row.subject,
+            names.identifier(row.subject),
+            names.party(row.buyer),
+            row.operations,
+            row.finished,
+            datetime.fromtimestamp(row.due_at, UTC),
+            reason,
+        )
+        for row, reason in rows
+    ]
+
+
+def describe_call(shown: CallShown, now_s: int) -> Called:
+    left = int(shown.closes_at.timestamp()) - now_s
+    return Called(shown, left > 0, max(left, 0))
+
+
+def describe_owners(names: Reader, offers: Sequence[OfferShown], asked: Collection[int]) -> list[Owner]:
+    """One line for each company that was called or that offered something."""
+    by_owner: defaultdict[int, list[OfferShown]] = defaultdict(list)
+    for one in offers:
+        by_owner[one.owner.participant].append(one)
+    return [_owner(names, number, by_owner[number], number in asked) for number in sorted({*by_owner, *asked})]
+
+
+def _owner(names: Reader, number: int, offers: Sequence[OfferShown], was_called: bool) -> Owner:
+    counted = [one for one in offers if one.counts]
+    reasons: defaultdict[str, int] = defaultdict(int)
+    for one in offers:
+        if not one.counts:
+            reasons[one.reason or ""] += 1
+    return Owner(
+        names.party(number),
+        was_called,
+        len(counted),
+        sum(len(one.windows) for one in counted),
+        min((window.price for one in counted for window in one.windows), default=None),
+        min((one.until_at for one in counted), default=None),
+        tuple(sorted(reasons.items())),
+    )
+
+
+def describe_attempts(attempts: Sequence[Attempt], unit: str, before: PlanShown | None) -> list[Tried]:
+    """All that was tried, with the cheapest marked."""
+    totals = [one.plan.cost.total for one in attempts if one.plan is not None]
+    best = min(totals, default=None)
+    return [_tried(one, unit, before, best) for one in attempts]
+
+
+def _tried(one: Attempt, unit: str, before: PlanShown | None, best: int | None) -> Tried:
+    if one.plan is None:
+        return Tried(one, "", "", "", None, 0, "", is_best=False)
+    total, gap = one.plan.cost.total, one.gap_per_mille
+    difference = "" if before is None else money_of(total - before.total, unit, sign=True)
+    shown = money_of(total, unit), money_of(one.plan.bound.value, unit), f"{gap // 10}.{gap % 10}"
+    return Tried(one, *shown, one.moved, len(one.plan.rows), difference, is_best=total == best)
+
+
+def describe_failures(names: Reader, used: Iterable[tuple[Row, AssignmentRow | None]]) -> Failures:
+    """The machines and assignments of the latest plan."""
+    listed = list(used)
+    names.name({row.order for row, _ in listed})
+    machines = tuple(names.machine(number) for number in sorted({row.machine for row, _ in listed}))
+    assignments = tuple(
+        (one.sequence, names.identifier(row.order) or row.order.hex(), state.name, state is AssignmentState.DECLINED)
+        for row, one in listed
+        if one is not None and (state := AssignmentState(one.state)) is not AssignmentState.CANCELLED
+    )
+    return Failures(machines, assignments)
+
+
+def money_of(amount: int, unit: str, *, sign: bool = False) -> str:
+    """`EUR/100` counts hundredths; amounts of another unit are shown as they are."""
+    currency, _, parts = unit.partition("/")
+    decimals = len(parts) - 1 if parts[:1] == "1" and not parts[1:].strip("0") else 0
+    text = f"{Decimal(amount).scaleb(-decimals):{'+' if sign else ''},}"
+    return f"{text} {currency}"
+
 
 _RULE = Rule(Scope.RECORDING, Role.COORDINATOR, owner=True, page=True, cost=4)
 _PATH = "/portal/planner"

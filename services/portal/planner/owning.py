@@ -35,14 +35,21 @@ from millmark.services.planning.repository import What
 from millmark.services.planning.sealing import OwnStream, Sealed, seal_offers
 from millmark.services.planning.shelf import Shelf, reading
 from millmark.services.planning.showing import OfferShown
-from millmark.services.portal.acting.fields import Filled
-from millmark.services.portal.acting.form_data import Sent
-from millmark.services.portal.forms import Forms
-from millmark.services.portal.pages import Pages
-from millmark.services.portal.planner.describing import describe_call
-from millmark.services.portal.planner.sent import form_key, number_of, one, subject_of, subjects_of
-from millmark.services.portal.planner.workshop import Workshop, find_number, key_of, name_reader, plan_reader
-from millmark.services.portal.routes import PageRoute
+from millmark.services.portal.acting.things import Filled, Sent
+from millmark.services.portal.pages import Forms, PageRoute, Pages
+from millmark.services.portal.planner.coordinating import (
+    Workshop,
+    describe_call,
+    find_number,
+    form_key,
+    key_of,
+    name_reader,
+    number_of,
+    one,
+    plan_reader,
+    subject_of,
+    subjects_of,
+)
 
 __all__ = ["Owning"]
 

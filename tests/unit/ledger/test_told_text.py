@@ -22,8 +22,7 @@ from millmark.ledger.terminal import NO_ANSWER, write
 from millmark.ledger.verify import Step, VerificationError, describe, verify_bundle
 from millmark.ledger.verify.__main__ import main
 from millmark.ledger.verify.statements import Fields, Party, Thing, Unit, _is_seen, printable, quoted, say, words_of
-from millmark.services.portal.language import Language, read_catalogues
-from millmark.services.portal.pages import _helpers, _statement
+from millmark.services.portal.pages import Language, _helpers, _statement, read_catalogues
 from millmark.services.text.trace import _unit
 from tests.support.bundle_vector import DATA, TRUST, vector_bytes, vector_now, vector_trust
 

@@ -30,7 +30,7 @@ from millmark.services.interop.credentials.status_list import build_status_list
 from millmark.services.interop.credentials.terms import find_unmapped
 from millmark.services.interop.epcis.event_queries import CONTEXT as EPCIS_CONTEXT
 from millmark.services.interop.epcis.schema import event_schema
-from millmark.services.portal.resolver import BUNDLE_TYPE, Code, build_linkset
+from millmark.services.portal.passports import BUNDLE_TYPE, Code, build_linkset
 from tests.support.gateway_client import LINK, Caller
 from tests.support.interop import CORPUS, DID, ED25519, FACTS, LISTS
 from tests.support.stores import new_store

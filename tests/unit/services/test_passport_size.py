@@ -8,7 +8,7 @@ import pytest
 
 from millmark.ledger.bundle import InferenceShown
 from millmark.quality.inputs import MAX_FIXED, pack_window
-from millmark.services.portal.passport_windows import MOST_WINDOWS
+from millmark.services.portal.passports import MOST_WINDOWS
 from tests.support.figures import Tell
 from tests.support.gateway_client import LINK
 from tests.support.stores import new_store

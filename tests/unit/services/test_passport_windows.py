@@ -13,8 +13,8 @@ from millmark.ledger.store import Book, Rows, Store
 from millmark.ledger.store.rows import ModelRow
 from millmark.quality import model_digest
 from millmark.quality.inputs import MAX_FIXED, pack_window
-from millmark.services.portal.language import Language, read_catalogues
-from millmark.services.portal.passport_windows import MOST_WINDOWS, OpenedWindow, build_opened_windows
+from millmark.services.portal.pages import Language, read_catalogues
+from millmark.services.portal.passports import MOST_WINDOWS, OpenedWindow, build_opened_windows
 from tests.support.bundle_vector import vector_bundle, vector_bytes, vector_now, vector_trust
 from tests.support.fake_world import INSPECTOR, World, build_world
 from tests.support.stores import new_store

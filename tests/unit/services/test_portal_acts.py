@@ -22,10 +22,10 @@ from millmark.services.audit import AuditLog
 from millmark.services.gateway import GatewayParts, build_policy, create_gateway
 from millmark.services.gateway.recording.writes import WRITES
 from millmark.services.handover.table import TABLE, Gets
-from millmark.services.portal.acting.declared import ACTS
-from millmark.services.portal.acting.desk import Desk, Wish
-from millmark.services.portal.acting.record_pages import RecordPages
-from millmark.services.portal.language import read_catalogues
+from millmark.services.portal.acting.acting import ACTS
+from millmark.services.portal.acting.pages import RecordPages
+from millmark.services.portal.acting.things import Desk, Wish
+from millmark.services.portal.pages import read_catalogues
 from tests.support.acting_site import ActingSite, act, fields_of, open_acting_site, read
 from tests.support.gateway_client import Caller
 from tests.support.portal_site import HOST, Browser

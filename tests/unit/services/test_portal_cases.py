@@ -25,7 +25,7 @@ from millmark.ledger.verify.statements import say
 from millmark.services.access.people.roles import PersonRole
 from millmark.services.handover.delivering import State
 from millmark.services.handover.repository import HandoverRepository
-from millmark.services.portal.story import build_story
+from millmark.services.portal.passports import build_story
 from tests.support.acting_site import ActingSite, act, fields_of, open_acting_site, read
 from tests.support.fake_world import BUYER, CARRIER, COORDINATOR, INSPECTOR, OTHER_BUYER, SMITH, World, build_world
 from tests.support.figures import Tell

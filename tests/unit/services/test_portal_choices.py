@@ -15,8 +15,7 @@ from millmark.ledger.store import Rows
 from millmark.ledger.store.rows import LotRow, MachineRow, ParticipantRow
 from millmark.services.portal.acting import choices
 from millmark.services.portal.acting.acting import Acting
-from millmark.services.portal.acting.acts import Act, Acts
-from millmark.services.portal.acting.choices import companies, machines
+from millmark.services.portal.acting.acts import Act, Acts, companies, machines
 from millmark.services.portal.acting.lots import _may_pack, mates
 from millmark.services.portal.acting.things import About, Scene, Thing, find_thing
 from tests.support.fake_world import BUYER, SMITH, World, build_world

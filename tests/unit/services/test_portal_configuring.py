@@ -11,9 +11,15 @@ from hypothesis import strategies as st
 
 from millmark.ledger.errors import SpecificationError
 from millmark.ledger.products import ChoiceOption, IntegerOption, Product, configure, find_possible, parse_choices
-from millmark.services.portal.configuring import Configuring, Least, build_configuring, find_least, show_wanted_first
-from millmark.services.portal.language import Language, read_catalogues
-from millmark.services.portal.ordering import Wording
+from millmark.services.portal.ordering import (
+    Configuring,
+    Least,
+    Wording,
+    build_configuring,
+    find_least,
+    show_wanted_first,
+)
+from millmark.services.portal.pages import Language, read_catalogues
 from millmark.services.products import Catalogue
 
 NAMES = ("appliance", "crankshaft", "garment", "implant")

@@ -46,11 +46,9 @@ from millmark.ledger.store.rows import (
 )
 from millmark.ledger.verify.statements import words_of
 from millmark.services.gateway.recording.writes import WRITES
-from millmark.services.portal.acting.declared import ACTS
-from millmark.services.portal.acting.left_out import LEFT_TO_API
+from millmark.services.portal.acting.acting import ACTS, LEFT_TO_API
 from millmark.services.portal.acting.things import STATES
-from millmark.services.portal.language import Language, read_catalogues
-from millmark.services.portal.pages import _word
+from millmark.services.portal.pages import Language, _word, read_catalogues
 from tests.support.acting_site import fields_of, read
 from tests.support.day import Day
 

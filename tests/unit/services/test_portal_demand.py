@@ -22,8 +22,8 @@ from millmark.services.planning.forecast.making import make_forecast
 from millmark.services.planning.forecast.repository import ForecastRepository, ForecastRow
 from millmark.services.planning.forecast.signalling import CapacitySignal
 from millmark.services.planning.repository import LeafRow, PlanningRepository, What
-from millmark.services.portal.demand_view import build_products
-from millmark.services.portal.language import Language, read_catalogues
+from millmark.services.portal.demand import build_products
+from millmark.services.portal.pages import Language, read_catalogues
 from tests.support.fake_world import SMITH
 from tests.support.forecast_samples import IDENTITY, MONDAY, grown, sample
 from tests.support.portal_site import OWNER, Site

@@ -352,7 +352,7 @@ def test_only_models_on_the_page_are_described(site: Site, monkeypatch: pytest.M
         return control(reader, number)
 
     monkeypatch.setattr(models, "_describe", describe_one)
-    monkeypatch.setattr("millmark.services.portal.inspections.control", chart_one)
+    monkeypatch.setattr("millmark.services.portal.models.control", chart_one)
     browser = site.browser(OWNER)
     assert browser.get(f"/portal/models?state={ModelState(row.state).name.lower()}").status_code == 200
     assert browser.get("/portal/inspections").status_code == 200

@@ -20,10 +20,9 @@ import pytest
 from millmark.ledger.provenance import workload
 from millmark.ledger.verify.statements import Words, words_of
 from millmark.services.portal import listings
-from millmark.services.portal.language import Catalogue, Language, read_catalogues
 from millmark.services.portal.listings import build_load
-from millmark.services.portal.pages import Pages
-from millmark.services.portal.recall_files import build_csv
+from millmark.services.portal.pages import Catalogue, Language, Pages, read_catalogues
+from millmark.services.portal.recalls import build_csv
 from tests.support.fake_world import BUYER, SMITH, World, lot_trace
 from tests.support.gateway_client import LINK, Caller
 from tests.support.portal_pages import ANYBODY, EVENTS, PAGES

@@ -22,7 +22,7 @@ from millmark.ledger.store import Book, Store
 from millmark.services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
 from millmark.services.interop.contexts.linkset import build_linkset_context
 from millmark.services.portal import Proofs
-from millmark.services.portal.resolver import BUNDLE_TYPE
+from millmark.services.portal.passports import BUNDLE_TYPE
 from tests.support.fake_chain import digest
 from tests.support.fake_ledger import PIECE
 from tests.support.fake_world import SMITH, World

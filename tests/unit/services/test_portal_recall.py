@@ -16,7 +16,7 @@ from millmark.ledger.store import Book, Rows
 from millmark.ledger.store.rows import LotRow
 from millmark.services.directory.contact import Contact
 from millmark.services.directory.repository import DirectoryEntryRow
-from millmark.services.portal.recall_view import sort_naturally, where_of
+from millmark.services.portal.recalls import sort_naturally, where_of
 from tests.support.fake_world import BUYER, CARRIER, INSPECTOR, OTHER_BUYER, SMITH
 from tests.support.portal_site import OWNER, Site
 from tests.support.stores import new_store

@@ -19,8 +19,8 @@ from millmark.ledger.store.rows import LotRow
 from millmark.services.access import Principal, Scope
 from millmark.services.directory.repository import DirectoryEntryRow
 from millmark.services.portal import listings, search_page
-from millmark.services.portal.check_copies import CheckCopy, find_copies
-from millmark.services.portal.lot_links import find_lot_links
+from millmark.services.portal.check_page import CheckCopy, find_copies
+from millmark.services.portal.listings import find_lot_links
 from tests.support.fake_world import INSPECTOR, OTHER_BUYER, SMITH, lot_trace
 from tests.support.portal_site import OWNER, STRANGER, Site
 from tests.support.stores import new_store

@@ -11,7 +11,7 @@ from importlib import resources
 
 import pytest
 
-from millmark.services.portal.visible import parse_sections, texts_of, translate
+from millmark.services.portal.registers import parse_sections, texts_of, translate
 from tests.support.portal_site import OWNER, Site
 from tests.support.stores import new_store
 

@@ -30,8 +30,15 @@ from millmark.services.planning.entries import EntryFault
 from millmark.services.planning.errors import CalendarError, CallRefusedError
 from millmark.services.planning.feedback.sentences import Sentence
 from millmark.services.planning.grounds import PlanningGround
-from millmark.services.portal.language import Language, read_catalogues
-from millmark.services.portal.written import GROUNDS, SENTENCES, say_error, say_failure, say_written
+from millmark.services.portal.pages import (
+    GROUNDS,
+    SENTENCES,
+    Language,
+    read_catalogues,
+    say_error,
+    say_failure,
+    say_written,
+)
 from tests.support.english_words import find_english
 
 PLANS = json.loads((Path(__file__).parents[2] / "vectors" / "plans.json").read_text("utf-8"))
