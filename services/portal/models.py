@@ -13,7 +13,6 @@ from starlette.responses import Response
 
 from millmark.ledger.errors import NotFoundError
 from millmark.ledger.provenance import Reader, answers, listings, open_reader
-from millmark.ledger.provenance.reader import Reader
 from millmark.ledger.provenance.worklist import find_challenged, find_demands, find_waiting
 from millmark.ledger.records import ModelState, Role
 from millmark.ledger.store import Store

@@ -21,7 +21,6 @@ from urllib.parse import quote, unquote, urlencode, urlsplit
 from fastapi import Path, Request
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
-from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from millmark.ledger.chain.council import CouncilGround

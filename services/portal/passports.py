@@ -11,7 +11,6 @@ from typing import Any, cast
 
 from fastapi import Request
 from starlette.convertors import Convertor, register_url_convertor
-from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from millmark.ledger.bundle import InferenceShown, parse_bundle

@@ -15,7 +15,6 @@ from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from fastapi import Form, Query, Request
-from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from millmark.ledger.canonical import Json, canonical_json

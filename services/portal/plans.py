@@ -18,8 +18,8 @@ from starlette.responses import Response
 from millmark.ledger.canonical import parse_hex32
 from millmark.ledger.errors import CanonicalError, NotFoundError
 from millmark.ledger.provenance import answers
-from millmark.ledger.provenance.reader import Reader, build_reader
 from millmark.ledger.provenance.reader import Reader as NameReader
+from millmark.ledger.provenance.reader import build_reader
 from millmark.ledger.records import AssignmentState, CertificateState, Role, Verdict
 from millmark.ledger.store import Book, Lineage, Rows, Store
 from millmark.ledger.store.rows import AssignmentRow, CertificateRow, LotRow
@@ -171,7 +171,7 @@ def _failed(rows: Rows, assignments: set[int]) -> set[int]:
     return {assignment for certificate, assignment in made if certificate in failing}
 
 
-def build_table(reader: Reader, plan: PlanShown, before: Sequence[RowShown]) -> PlanTable:
+def build_table(reader: NameReader, plan: PlanShown, before: Sequence[RowShown]) -> PlanTable:
     """The plan's rows with names and states. `before`: the rows of the plan that it replaces."""
     reader.name({row.order for row in plan.rows} | {leg.order for leg in plan.legs})
     tones = read_tones(reader.rows, plan.rows)
@@ -197,7 +197,7 @@ def build_table(reader: Reader, plan: PlanShown, before: Sequence[RowShown]) -> 
     return PlanTable(tuple(rows), listed, tuple(failed))
 
 
-def _order(reader: Reader, subject: bytes) -> str:
+def _order(reader: NameReader, subject: bytes) -> str:
     identifier = reader.identifier(subject)
     return brief_of(identifier) if identifier else f"0x{subject.hex()[:12]}…"
 

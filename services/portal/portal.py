@@ -37,7 +37,8 @@ from millmark.services.portal.consortium import ConsortiumDesk, ConsortiumPages
 from millmark.services.portal.demand import DemandPages
 from millmark.services.portal.listings import Listings, WorkPage
 from millmark.services.portal.models import InspectionPages, ModelPages
-from millmark.services.portal.ordering import ORDER_PRODUCT, Ordering, build_order_act
+from millmark.services.portal.order_act import ORDER_PRODUCT, build_order_act
+from millmark.services.portal.ordering import Ordering
 from millmark.services.portal.pages import ANYBODY, MEMBERS, OWNER, Forms, PageRoute, Pages, Speaker
 from millmark.services.portal.passports import Passports
 from millmark.services.portal.people import Once, PairingPages, PeoplePages, SignInPages, WaysIn, ask_to_sign_in

@@ -296,7 +296,7 @@ def _pack(files: Mapping[str, bytes]) -> bytes:
 
 # Quality cases: the list, and each case with its tree, who has what, who acknowledged it, and by which record.
 
-_RULE = Rule(Scope.PROVENANCE, page=True, cost=10)
+_CASE_RULE = Rule(Scope.PROVENANCE, page=True, cost=10)
 _MOST, _DRAWN, _LOTS, _MAX_TEXT = 50, 60, 200, 2_000
 
 
@@ -319,8 +319,8 @@ class CasePages:
 
     def routes(self) -> tuple[PageRoute, ...]:
         return (
-            PageRoute("/portal/cases", self.list, _RULE, menu="cases"),
-            PageRoute("/portal/cases/{number}", self.show, _RULE),
+            PageRoute("/portal/cases", self.list, _CASE_RULE, menu="cases"),
+            PageRoute("/portal/cases/{number}", self.show, _CASE_RULE),
         )
 
     def list(self, request: Request) -> Response:

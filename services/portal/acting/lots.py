@@ -512,7 +512,7 @@ def _name(row: LotRow) -> str:
     return f"0x{row.subject.hex()}"
 
 
-def _quantity(scene: Scene) -> str:
+def _converted(scene: Scene) -> str:
     return str(lot_of(scene).quantity)
 
 
@@ -521,7 +521,7 @@ CONVERSION_ACTS = (
         "transformLots",
         About.LOT,
         (
-            Field("used", FieldKind.NUMBER, initial=_quantity),
+            Field("used", FieldKind.NUMBER, initial=_converted),
             Field("lots", FieldKind.MANY, required=False, options=_with, label="converted"),
             Field("components", FieldKind.MANY, required=False, options=_components),
             Field("identifier"),

@@ -571,8 +571,8 @@ def build_summary(reader: Reader, preview: Preview) -> Summary:
 
 
 def _lines(reader: Reader, record: object) -> Iterator[Line]:
-    for field in fields(cast("DataclassInstance", record)):
-        value = getattr(record, field.name)
+    for member in fields(cast("DataclassInstance", record)):
+        value = getattr(record, member.name)
         if isinstance(value, Issued):
             continue  # the certificate's record says it already
         if isinstance(value, Inference):
@@ -582,9 +582,9 @@ def _lines(reader: Reader, record: object) -> Iterator[Line]:
         elif is_dataclass(value) and not isinstance(value, type):
             continue  # an opening: what it proves is stated by the record's other fields
         elif isinstance(value, tuple):
-            yield Line(field.name, tuple(_each(reader, field.name, one) for one in _packed(reader, value)))
+            yield Line(member.name, tuple(_each(reader, member.name, one) for one in _packed(reader, value)))
         else:
-            yield Line(field.name, _values(reader, field.name, value))
+            yield Line(member.name, _values(reader, member.name, value))
 
 
 def _packed(reader: Reader, values: Sequence[object]) -> Iterator[object]:
@@ -693,7 +693,7 @@ def _facts(value: Json, path: str) -> Iterator[tuple[str, str]]:
 # What a form says of the thing that it is about, and of what changed about it.
 
 _INSIDE = Limits(depth=64, lots=100)
-_PARTIES = ("coordinator", "custodian", "counterparty")
+_PARTY_NAMES = ("coordinator", "custodian", "counterparty")
 _MOMENTS = ("due_at", "opening_deadline", "revoked_at", "retired_at", "until")
 
 
@@ -809,7 +809,7 @@ def _value(reader: Reader, thing: Thing, name: str, text: str) -> Value:
         return Value("none", None)
     if not (text.isascii() and text.isdecimal() and len(text) <= 10):
         return Value("text", text[:16])
-    if name in _PARTIES:
+    if name in _PARTY_NAMES:
         return Value("party", reader.party(int(text)))
     if name in _MOMENTS:
         return Value("moment", datetime.fromtimestamp(int(text), UTC))

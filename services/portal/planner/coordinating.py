@@ -22,8 +22,8 @@ from millmark.ledger.errors import CanonicalError, InputError, MillmarkError, No
 from millmark.ledger.ids import SubjectKind
 from millmark.ledger.plans.plan import CauseKind, Row
 from millmark.ledger.provenance.answers import Machine, Party
-from millmark.ledger.provenance.reader import Reader, build_reader, find_machine, find_subject
 from millmark.ledger.provenance.reader import Reader as NameReader
+from millmark.ledger.provenance.reader import build_reader, find_machine, find_subject
 from millmark.ledger.records import Anchor, AssignmentState, Record, Role
 from millmark.ledger.signatures import Signer
 from millmark.ledger.store import Connection, Lineage, Store
@@ -287,7 +287,7 @@ class Failures:
     """Number, order, state, and whether it was declined."""
 
 
-def describe_orders(names: Reader, found: Iterable[tuple[OrderRow, str]]) -> list[Waiting]:
+def describe_orders(names: NameReader, found: Iterable[tuple[OrderRow, str]]) -> list[Waiting]:
     rows = list(found)
     names.name({row.subject for row, _ in rows})
     return [
@@ -309,7 +309,7 @@ def describe_call(shown: CallShown, now_s: int) -> Called:
     return Called(shown, left > 0, max(left, 0))
 
 
-def describe_owners(names: Reader, offers: Sequence[OfferShown], asked: Collection[int]) -> list[Owner]:
+def describe_owners(names: NameReader, offers: Sequence[OfferShown], asked: Collection[int]) -> list[Owner]:
     """One line for each company that was called or that offered something."""
     by_owner: defaultdict[int, list[OfferShown]] = defaultdict(list)
     for one in offers:
@@ -317,7 +317,7 @@ def describe_owners(names: Reader, offers: Sequence[OfferShown], asked: Collecti
     return [_owner(names, number, by_owner[number], number in asked) for number in sorted({*by_owner, *asked})]
 
 
-def _owner(names: Reader, number: int, offers: Sequence[OfferShown], was_called: bool) -> Owner:
+def _owner(names: NameReader, number: int, offers: Sequence[OfferShown], was_called: bool) -> Owner:
     counted = [one for one in offers if one.counts]
     reasons: defaultdict[str, int] = defaultdict(int)
     for one in offers:
@@ -350,7 +350,7 @@ def _tried(one: Attempt, unit: str, before: PlanShown | None, best: int | None) 
     return Tried(one, *shown, one.moved, len(one.plan.rows), difference, is_best=total == best)
 
 
-def describe_failures(names: Reader, used: Iterable[tuple[Row, AssignmentRow | None]]) -> Failures:
+def describe_failures(names: NameReader, used: Iterable[tuple[Row, AssignmentRow | None]]) -> Failures:
     """The machines and assignments of the latest plan."""
     listed = list(used)
     names.name({row.order for row, _ in listed})

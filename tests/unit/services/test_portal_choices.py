@@ -13,7 +13,7 @@ from millmark.ledger.provenance import open_reader
 from millmark.ledger.records import LotState, Role
 from millmark.ledger.store import Rows
 from millmark.ledger.store.rows import LotRow, MachineRow, ParticipantRow
-from millmark.services.portal.acting import choices
+from millmark.services.portal.acting import acts
 from millmark.services.portal.acting.acting import Acting
 from millmark.services.portal.acting.acts import Act, Acts, companies, machines
 from millmark.services.portal.acting.lots import _may_pack, mates
@@ -37,13 +37,13 @@ def put(world: World, *rows: object) -> None:
 
 
 def test_what_cannot_be_chosen_hides_nothing_and_a_cut_is_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choices, "MAX_OPTIONS", 3)
+    monkeypatch.setattr(acts, "MAX_OPTIONS", 3)
     with world.store.reading() as connection:
         row = Rows(connection).get(ParticipantRow, BUYER)
         others = len(Rows(connection).find(ParticipantRow)) - 1
     assert row is not None
     most = others + 2
-    monkeypatch.setattr(choices, "_MAX_CHOSEN", most)
+    monkeypatch.setattr(acts, "_MAX_CHOSEN", most)
     put(world, replace(row, roles=int(Role.BUYER)))
     gone = [replace(row, number=20 + place, roles=int(Role.CARRIER), inactive_since=9) for place in range(5)]
     there = [replace(row, number=30 + place, roles=int(Role.AUDITOR)) for place in range(3)]
@@ -66,7 +66,7 @@ def test_what_cannot_be_chosen_hides_nothing_and_a_cut_is_told(world: World, mon
 
 
 def test_lots_of_the_same_order_are_found_behind_newer_ones(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choices, "MAX_OPTIONS", 2)
+    monkeypatch.setattr(acts, "MAX_OPTIONS", 2)
     with world.store.reading() as connection:
         row = Rows(connection).get(LotRow, world.lots["hip 1"])
     assert row is not None

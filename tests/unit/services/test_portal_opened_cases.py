@@ -11,7 +11,7 @@ from millmark.ledger.provenance import open_reader
 from millmark.ledger.provenance.cases import CaseList, find_opened
 from millmark.ledger.provenance.reader import Reader
 from millmark.ledger.records import NoteKind, TransformationKind
-from millmark.services.portal import work_page
+from millmark.services.portal import listings
 from tests.support.fake_world import BUYER, INSPECTOR, SMITH, World, build_world
 from tests.support.portal_site import Site
 from tests.support.stores import new_store
@@ -84,7 +84,7 @@ def test_later_pages_of_the_work_list_look_for_no_cases(tmp_path: Path, monkeypa
         looked.append(author)
         return find_opened(reader, author, most)
 
-    monkeypatch.setattr(work_page, "find_opened", look)
+    monkeypatch.setattr(listings, "find_opened", look)
     with new_store(tmp_path) as store:
         browser = Site(store).browser(SMITH)
         assert browser.get("/portal?page=2").status_code == 200

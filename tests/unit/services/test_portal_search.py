@@ -18,7 +18,7 @@ from millmark.ledger.store import Book, Rows
 from millmark.ledger.store.rows import LotRow
 from millmark.services.access import Principal, Scope
 from millmark.services.directory.repository import DirectoryEntryRow
-from millmark.services.portal import listings, search_page
+from millmark.services.portal import listings, registers
 from millmark.services.portal.check_page import CheckCopy, find_copies
 from millmark.services.portal.listings import find_lot_links
 from tests.support.fake_world import INSPECTOR, OTHER_BUYER, SMITH, lot_trace
@@ -107,7 +107,7 @@ def test_what_fails_unexpectedly_is_a_page(site: Site, monkeypatch: pytest.Monke
     def fail(*_: Any) -> None:
         raise OverflowError("secret detail")
 
-    monkeypatch.setattr(search_page, "search", fail)
+    monkeypatch.setattr(registers, "search", fail)
     answer = site.browser(OWNER).get("/portal/search?q=a")
     assert answer.status_code == 500
     assert answer.headers["content-type"].startswith("text/html")
