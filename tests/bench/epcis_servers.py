@@ -21,8 +21,6 @@ from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_
 from services.serving.server import listen, serve_on
 from services.store import open_store
 
-__all__ = ["main"]
-
 _NO_LIMIT = 1e9
 
 

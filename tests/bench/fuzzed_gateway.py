@@ -17,8 +17,6 @@ from services.serving.server import serve
 from services.settings import read_settings
 from services.store import open_store
 
-__all__ = ["main"]
-
 _UNLIMITED = 1e9
 
 
