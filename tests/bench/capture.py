@@ -18,7 +18,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -36,8 +36,7 @@ from millmark.services.node.intake import Intake, StreamIntake
 from millmark.services.node.metrics import Metrics
 from millmark.services.node.run import tune_interpreter
 from millmark.services.node.streamlog import StreamLog
-
-__all__ = ["AckTimes", "Throughput", "build_body", "build_event", "measure_ack", "measure_throughput", "serve_node"]
+from tests.bench.gateway import cpu_s, run_server, send
 
 _STREAM = bytes(32)
 _ROUNDS = 3
@@ -248,3 +247,62 @@ def _content_length(head: bytes) -> int:
         if line.startswith(b"content-length:"):
             return int(line.partition(b":")[2])
     return 0
+
+
+_HTTP_ROUNDS = 5
+_PEERS = ("plain", "plain-memory")
+_BATCHES = 200
+"""Batches per round: enough for a CPU clock with 100 ticks per second."""
+_HTTP_SINGLES = 400
+
+
+@dataclass(frozen=True, slots=True)
+class HttpTimes:
+    """Microseconds per event by server, medians over the rounds."""
+
+    batch: int
+    us: dict[str, float]
+    """Wall time, including the client's own work."""
+    cpu_us: dict[str, float]
+    """CPU time of the server."""
+
+    def to_json(self) -> dict[str, object]:
+        """JSON form; `ratio` is the peer's time per event divided by the node's time per event in a batch."""
+        found: dict[str, object] = {"batch": self.batch}
+        for suffix, times in (("", self.us), ("_cpu", self.cpu_us)):
+            found |= {f"{name.replace('-', '_')}{suffix}_us": round(value, 1) for name, value in times.items()}
+            found[f"ratio{suffix}"] = round(times["plain"] / times["node"], 1)
+            found[f"ratio{suffix}_memory"] = round(times["plain-memory"] / times["node"], 1)
+        return found
+
+
+def measure_http(folder: Path, batch: int) -> HttpTimes:
+    """Measures all servers in turns. Raises SettingsError if a server does not start or refuses an event."""
+    names = ("node", *_PEERS)
+    wall: dict[str, list[float]] = {name: [] for name in names}
+    cpu: dict[str, list[float]] = {name: [] for name in names}
+    with ExitStack() as stack:
+        servers = {name: stack.enter_context(run_server(name, folder)) for name in _PEERS}
+        servers["node"] = stack.enter_context(serve_node(folder))
+        for turn in range(_HTTP_ROUNDS + 1):
+            for name in names:
+                bodies, events = _bodies(name, turn, batch)
+                port, process = servers[name]
+                before = cpu_s(process)
+                took = asyncio.run(send(port, "/v1/events" if name == "node" else "/events", bodies))
+                if turn:  # the first round warms up
+                    wall[name].append(took / events * 1e6)
+                    cpu[name].append((cpu_s(process) - before) / events * 1e6)
+    return HttpTimes(batch, _medians(wall), _medians(cpu))
+
+
+def _bodies(name: str, turn: int, batch: int) -> tuple[list[bytes], int]:
+    """Request bodies of one round, and the number of events in them."""
+    if name != "node":
+        return [build_event(turn, number) for number in range(_HTTP_SINGLES)], _HTTP_SINGLES
+    starts = range(0, _BATCHES * batch, batch)
+    return [build_body(turn, start, batch) for start in starts], _BATCHES * batch
+
+
+def _medians(times: dict[str, list[float]]) -> dict[str, float]:
+    return {name: statistics.median(one) for name, one in times.items()}

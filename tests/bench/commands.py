@@ -17,8 +17,6 @@ from millmark.ledger.errors import InputError
 from millmark.services.options import AsJson
 from millmark.services.output import json_format, print_document, print_table, warn
 
-__all__ = ["app"]
-
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Benchmarks, run on this machine.")
 FirstSeed: TypeAlias = Annotated[int, typer.Option(min=0, max=1_000_000, help="The first seed.")]
 Seeds: TypeAlias = Annotated[int, typer.Option(min=1, max=1000, help="How many instances of each size.")]
@@ -111,7 +109,7 @@ def executions(
     Runs on anvil if it is installed, otherwise on a devchain, which takes about 30 ms per input. Exit code 1 if any
     verdict differs.
     """
-    from tests.bench.executions import compare_executions  # noqa: PLC0415 - as above
+    from tests.bench.inferences import compare_executions  # noqa: PLC0415 - as above
     from tests.faults.chains import running_chain  # noqa: PLC0415 - as above
 
     with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as bars:
@@ -188,8 +186,11 @@ def capture(
 ) -> None:
     """Measure a node's capture: events per second in batches and with one commit per event, the latency of single
     events, and microseconds per event over HTTP, beside one FastAPI and pydantic request per event."""
-    from tests.bench.capture import measure_ack, measure_throughput  # noqa: PLC0415 - as above
-    from tests.bench.capture_http import measure_http  # noqa: PLC0415 - as above
+    from tests.bench.capture import (  # noqa: PLC0415 - as above
+        measure_ack,
+        measure_http,
+        measure_throughput,
+    )
 
     with tempfile.TemporaryDirectory(prefix="millmark-bench-") as folder:
         first, second, third = (Path(folder) / name for name in ("log", "node", "http"))

@@ -20,9 +20,7 @@ from typing import Any
 
 from millmark.services.interop.epcis.capture import parse_capture, validate_events
 from millmark.services.interop.epcis.documents import hash_events
-from tests.bench.http_load import cpu_s, run_server, send
-
-__all__ = ["EpcisTimes", "build_batch", "measure_epcis"]
+from tests.bench.gateway import cpu_s, run_server, send
 
 _ROUNDS = 5
 _CONTEXT = "https://ref.gs1.org/standards/epcis/2.0.0/epcis-context.jsonld"

@@ -9,8 +9,6 @@ from typing import Any
 from millmark.ledger.chain import EmbeddedChain, RpcError
 from tests.bench.gas import measure_gas
 
-__all__ = ["TwinChain", "TwinFigures", "measure_interpreter"]
-
 _HEAD = ("eth_getBlockByNumber", ["latest", False])
 
 

@@ -39,8 +39,6 @@ from tests.bench.drifting_plant import (
 )
 from tests.support.plan_instances import CLOSES, SLOT_S, generate_plan_file
 
-__all__ = ["Compared", "Side", "compare_loops", "worst_window"]
-
 WEEK_S = 7 * 86_400
 WINDOW_WEEKS = 10
 FAILING = 3
