@@ -12,15 +12,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
-from ledger.chain import (
-    Chain,
-    HttpTransport,
-    Transaction,
-    call_data,
-    first_fees,
-    sign_transaction,
-    write_deployment,
-)
+from ledger.chain import Chain, HttpTransport, Transaction, call_data, first_fees, sign_transaction, write_deployment
 from ledger.evidence import EvidenceLog
 from ledger.ids import SubjectKind
 from ledger.records import Anchor, Contract, OpenStream
