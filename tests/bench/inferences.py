@@ -1,4 +1,5 @@
-"""Gas of models on chain: publishing one, executing it, and settling a challenged certificate with it."""
+"""Models on chain: the gas of publishing one, executing it, and settling a challenged certificate with it; and whether
+the contract's verdicts are those of the evaluators."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""The process that the lab kills: it accepts, submits and indexes events. Run as `python -m tests.faults.agent
-PLAN`.
+"""The process that is killed, at named steps or at any: it accepts, submits and indexes events.
+
+Run as `python -m tests.faults.agent PLAN`.
 
 PLAN is a JSON file. The process writes lines to standard output: `ready SECONDS` with the CPU time of its start, `ack
 KEY` once an event is durable, and `done`.

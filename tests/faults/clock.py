@@ -1,4 +1,5 @@
-"""`clock`: two nodes share a database and a key; the leader is suspended again and again, and every clock jumps."""
+"""`clock`: two nodes share a database and a key; the leader is suspended again and again, and every clock jumps.
+`offline`: a backlog of events, killed on its way."""
 
 from __future__ import annotations
 

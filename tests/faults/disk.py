@@ -1,4 +1,4 @@
-"""`disk`: the disk is full, reports an error or fails to synchronise, and later works again.
+"""`failover`: PostgreSQL's primary is lost. `disk`: the disk is full or fails, and later works again.
 
 Half of the faults affect submitter and index: the kernel refuses writes beyond a file size (RLIMIT_FSIZE). The other
 half affect the log and the database of an unmodified node in its own process (strace's `inject=...:error=`).

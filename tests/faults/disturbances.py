@@ -1,4 +1,4 @@
-"""Disturbances of a running node, which make it reach its rarer steps."""
+"""Disturbances of a running node, which make it reach its rarer steps; `nonce` and `reorg` consist of them."""
 
 from __future__ import annotations
 

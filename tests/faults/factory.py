@@ -1,4 +1,4 @@
-"""A factory on the lab's chain: the demo's test bench with a real node in its own process.
+"""A factory on a chain: the demo's test bench with a real node in its own process, which `node` kills.
 
 The bench measures the demo's signals (FordA). A machine sends them over HTTP in order, and repeats each request until
 it is acknowledged, like a machine that must not lose data.

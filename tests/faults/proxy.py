@@ -1,4 +1,4 @@
-"""A JSON-RPC proxy on the loopback that injects faults by a schedule. Of an array of requests, one has the fault.
+"""`rpc`: a JSON-RPC proxy on the loopback that injects faults by a schedule. Of an array of requests one has it.
 
 It speaks HTTP/1.1 with one request at a time per connection, like this project's client. A fault depends only on the
 seed and the number of the request, so the same seed injects the same faults in the same places. Most faults are plain

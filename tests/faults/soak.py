@@ -1,4 +1,5 @@
-"""`soak`: a node under steady load, whose memory and number of open files must not grow."""
+"""`soak`: a node under steady load, whose memory and number of open files must not grow. `rotate`: its keys are
+replaced under load."""
 
 from __future__ import annotations
 

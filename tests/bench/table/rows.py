@@ -73,7 +73,7 @@ class Row:
     measure: str
     """MODULE:FUNCTION below tests.bench.table, which takes nothing and returns `Measured`."""
     goals: tuple[Goal, ...]
-    budget_s: float
+    budget_s: float = 240.0
     """A row that takes longer has failed."""
 
 
@@ -97,7 +97,6 @@ ROWS = (
             Goal("attest", "gas of an anchored entry; EAS attest", Bound.TIMES, 500_000),
             Goal("multiTimestamp", "the same; EAS multiTimestamp, 300 in a transaction", Bound.TIMES, 45_000),
         ),
-        240,
     ),
     Row(
         "record-gas",
@@ -109,7 +108,6 @@ ROWS = (
             Goal("update", "dearest record about a subject that is there; EAS multiAttest", Bound.TIMES, 7.8),
             Goal("dearer", "kinds dearer than tests/vectors/gas.json", Bound.OWN, 0),
         ),
-        240,
     ),
     Row(
         "ingest",
@@ -122,7 +120,6 @@ ROWS = (
             Goal("check", "each event's signature checked; the same", Bound.TIMES, 8),
             Goal("check wall", "the same, wall time"),
         ),
-        240,
     ),
     Row(
         "typed-data",
@@ -133,7 +130,6 @@ ROWS = (
             Goal("digest", "hash a forward request; eth-account", Bound.TIMES, 35),
             Goal("cycle", "sign and recover it; eth-account", Bound.TIMES, 8),
         ),
-        240,
     ),
     Row(
         "merkle",
@@ -146,7 +142,6 @@ ROWS = (
             Goal("build openzeppelin", "build it (another tree); OpenZeppelin"),
             Goal("prove openzeppelin", "one inclusion proof; OpenZeppelin"),
         ),
-        240,
     ),
     Row(
         "claims",
@@ -154,7 +149,6 @@ ROWS = (
         "plain json and hashlib, no disclosure",
         "hashing:measure_claims",
         (Goal("root", "salted root of 50 fields; plain json and hashlib", Bound.TIMES, 1),),
-        240,
     ),
     Row(
         "index",
@@ -165,7 +159,6 @@ ROWS = (
             Goal("cpu", "index a record, 50 a block; web3.py get_logs", Bound.TIMES, 10),
             Goal("wall", "the same, wall time"),
         ),
-        240,
     ),
     Row(
         "index-alone",
@@ -176,7 +169,6 @@ ROWS = (
             Goal("cpu", "index a record, one a block; web3.py get_logs", Bound.TIMES, 3),
             Goal("wall", "the same, wall time"),
         ),
-        240,
     ),
     Row(
         "write",
@@ -189,7 +181,6 @@ ROWS = (
             Goal("pipelined", "write a record, 50 a transaction; pipelined web3.py", Bound.TIMES, 12),
             Goal("pipelined wall", "the same, wall time"),
         ),
-        240,
     ),
     Row(
         "write-alone",
@@ -200,7 +191,6 @@ ROWS = (
             Goal("pipelined", "write a record, one a transaction; pipelined web3.py", Bound.TIMES, 1.5),
             Goal("pipelined wall", "the same, wall time"),
         ),
-        240,
     ),
     Row(
         "lineage",
@@ -219,7 +209,6 @@ ROWS = (
             Goal("descendants subjects", "the same; SQLAlchemy query without objects"),
             Goal("descendants first", "the same, never asked before; SQLAlchemy query without objects"),
         ),
-        240,
     ),
     Row(
         "demo",
@@ -231,7 +220,6 @@ ROWS = (
             Goal("whole", "CPU time of the whole run"),
             Goal("records", "records made"),
         ),
-        240,
     ),
     Row(
         "capture",
@@ -243,7 +231,6 @@ ROWS = (
             Goal("memory", "the same; FastAPI, pydantic, kept in memory"),
             Goal("wall", "the same, stored, wall time"),
         ),
-        240,
     ),
     Row(
         "epcis",
@@ -255,7 +242,6 @@ ROWS = (
             Goal("memory", "the same; FastAPI, pydantic, kept in memory"),
             Goal("wall", "the same, stored, wall time"),
         ),
-        240,
     ),
     Row(
         "inference",
@@ -263,7 +249,6 @@ ROWS = (
         "float32 in Torch",
         "models:measure_inference",
         (Goal("batch", "integers, a batch of 1,024, one thread; float32 in Torch", Bound.SLOWER, 1.5),),
-        240,
     ),
     Row(
         "rocket",
@@ -274,7 +259,6 @@ ROWS = (
             Goal("alone", "one window; aeon's MiniRocket and ridge", Bound.TIMES, 4),
             Goal("batch", "a window of a batch of 512; the same", Bound.TIMES, 3),
         ),
-        240,
     ),
     Row(
         "bundle",
@@ -292,7 +276,6 @@ ROWS = (
             Goal("5,000 decode", "json.loads of the file alone"),
             Goal("seals", "seals of one block by seven validators, to be added where there are any"),
         ),
-        240,
     ),
     Row(
         "start",
@@ -307,7 +290,6 @@ ROWS = (
             Goal("verifies", "python -m millmark.ledger.verify of a part's bundle"),
             Goal("python", "python that does nothing"),
         ),
-        240,
     ),
     Row(
         "memory",
@@ -315,7 +297,6 @@ ROWS = (
         "",
         "servers:measure_memory",
         (Goal("gateway", "gateway, resident", Bound.OWN, 90), Goal("node", "node, resident", Bound.OWN, 60)),
-        240,
     ),
     Row(
         "growth",
@@ -326,7 +307,6 @@ ROWS = (
             Goal("trace", "a trace of at most 50 lots, 200,000 lots; the same, 20,000 lots", Bound.SLOWER, 1.1),
             Goal("index", "index a record into 200,000 lots; the same, 20,000 lots", Bound.SLOWER, 1.1),
         ),
-        240,
     ),
     Row(
         "plan",
@@ -338,7 +318,6 @@ ROWS = (
             Goal("gap", "proved gap, median", Bound.OWN, 5),
             Goal("check", "checking a plan, CPU time", Bound.OWN, 20),
         ),
-        240,
     ),
     Row(
         "network",
@@ -351,6 +330,5 @@ ROWS = (
             Goal("behind", "index behind what is final, at most", Bound.OWN, 2),
             Goal("cpu", "CPU time of the submitting process a record"),
         ),
-        240,
     ),
 )

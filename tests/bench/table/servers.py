@@ -9,8 +9,7 @@ from pathlib import Path
 
 from millmark.services.settings import SETTINGS_FILE
 from millmark.services.store import open_store
-from tests.bench.capture import measure_http, serve_node
-from tests.bench.epcis import measure_epcis
+from tests.bench.capture import measure_epcis, measure_http, serve_node
 from tests.bench.gateway import cpu_s, serving
 from tests.bench.table.rows import Figure, Measured
 

@@ -1,4 +1,5 @@
-"""The links between chain nodes: a TCP proxy for each direction, so that any of them can be cut."""
+"""The links between chain nodes: a TCP proxy for each direction, so that any of them can be cut; the gate between a
+company and its node; and the node program."""
 
 from __future__ import annotations
 

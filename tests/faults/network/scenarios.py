@@ -1,4 +1,5 @@
-"""What is done to a network, and healed again: each is a context manager that yields the companies it concerns."""
+"""What is done to a network, and healed again: each is a context manager that yields the companies it concerns;
+and the processes of the companies, watched."""
 
 from __future__ import annotations
 
