@@ -275,7 +275,8 @@ class FastComputation(PragueComputation):
 # The embedded chain's virtual machine: py-evm's, with the parts replaced that it spends most of its time in.
 #
 # py-evm is written to be read beside Ethereum's specification, not to be fast: of the demonstration's 27 s of processor
-# time its execution took 15; with these parts it takes 4 (`millmark bench interpreter` compares both). It offers
+# time its execution took 15; with these parts it takes 4 (tests/integration/test_interpreter.py compares both).
+# It offers
 # classes to replace, so nothing of it is patched; the private members used here are those of the locked version.
 
 _HASH_SIZE = 32

@@ -58,8 +58,6 @@ from millmark.services.settings import SETTINGS_FILE, read_settings
 from millmark.services.store import open_store
 from tests.support.cluster import running_cluster
 
-__all__ = ["FuzzResult", "measure_api"]
-
 _SQLITE = "sqlite:///bench.sqlite"
 _ORDERS = 2
 _ASK_S = 30.0

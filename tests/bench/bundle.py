@@ -43,8 +43,6 @@ from millmark.ledger.verify import verify_bundle
 from millmark.services.demo.consortium import NOTHING, Company, Consortium, found_consortium, hash_of
 from millmark.services.store import open_store
 
-__all__ = ["BundleFigures", "grow_part", "measure_bundle", "measure_seals"]
-
 _KILOGRAM = b"KGM"
 _BATCH = 100
 _REPEATS = 25

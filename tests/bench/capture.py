@@ -1,145 +1,25 @@
-"""Capture: throughput of batches compared with one commit per event, and the latency of single events.
-
-For throughput, two baselines write the same events to the same disk, in turns with the batches, each event durable
-before it counts: one synchronises a frame of the node's log per event, the other commits a row of SQLite (WAL,
-synchronous = FULL) per event. Latency is measured over HTTP, at a steady rate, on a whole node in its own process. It
-counts from the time at which an event was due to be sent, so a stall counts for every event that waits behind it.
-"""
+"""Capture over HTTP by node and gateway, each in its own process, beside one FastAPI and pydantic request per event."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import secrets
-import sqlite3
 import statistics
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
-from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from millmark.ledger.chain import write_deployment
 from millmark.ledger.chain.deploying import Deployment
 from millmark.ledger.errors import SettingsError
 from millmark.ledger.keys import LocalSigner
-from millmark.services.node.dead_letters import DeadLetters
-from millmark.services.node.dedup_index import DedupIndex
-from millmark.services.node.events import MAX_DEPTH, parse_events
-from millmark.services.node.frames import LogEntry
-from millmark.services.node.group_commit import Committer, Outcome
-from millmark.services.node.http_capture import MAX_BATCH_BYTES
-from millmark.services.node.intake import Intake, StreamIntake
-from millmark.services.node.metrics import Metrics
-from millmark.services.node.run import tune_interpreter
-from millmark.services.node.streamlog import StreamLog
-
-__all__ = ["AckTimes", "Throughput", "build_body", "build_event", "measure_ack", "measure_throughput", "serve_node"]
+from tests.bench.gateway import cpu_s, run_server, send
 
 _STREAM = bytes(32)
-_ROUNDS = 3
-_SINGLES = 300
-"""Events per round that are committed one by one; each waits for the disk, so a round stays short."""
-_CONNECTIONS = 32
-_WARM_UP_S = 1.0
-_START_S = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Throughput:
-    """Events per second, medians over the rounds."""
-
-    batch: int
-    """Number of events in one batch."""
-    batched: float
-    one_by_one: float
-    sqlite_one_by_one: float
-    batched_per_processor_s: float
-    """Batched events per second of CPU time: the throughput of one dedicated core if the disk keeps up."""
-
-    def to_json(self) -> dict[str, object]:
-        ratios = {"ratio": round(self.batched / self.one_by_one, 1)}
-        ratios["ratio_sqlite"] = round(self.batched / self.sqlite_one_by_one, 1)
-        return {**{name: round(value) for name, value in asdict(self).items()}, **ratios}
-
-
-@dataclass(frozen=True, slots=True)
-class AckTimes:
-    """Latencies of single events, in milliseconds."""
-
-    rate: int
-    """Events sent per second."""
-    sent: int
-    p50_ms: float
-    p99_ms: float
-    slowest_ms: float
-
-    def to_json(self) -> dict[str, object]:
-        return {name: round(value, 2) for name, value in asdict(self).items()}
-
-
-def measure_throughput(folder: Path, events: int, batch: int) -> Throughput:
-    """Measures rounds of `events` events, `batch` at a time, through parsing, validation, deduplication and the log."""
-    tune_interpreter()
-    found: dict[str, list[float]] = {"batched": [], "processor": [], "one": [], "sqlite": []}
-    with _intake(folder) as intake, _sqlite(folder) as database, closing(StreamLog(folder / "one", _STREAM)) as log:
-        # All three in every round, so that a change in the machine's load affects them alike.
-        for turn in range(_ROUNDS):
-            bodies = [build_body(turn, start, min(batch, events - start)) for start in range(0, events, batch)]
-            worked_s = time.process_time()
-            found["batched"].append(_rate(events, lambda: _take(intake, bodies)))  # noqa: B023 - called at once
-            found["processor"].append(events / (time.process_time() - worked_s))
-            singles = [build_event(turn, number) for number in range(_SINGLES)]
-            found["one"].append(_rate(_SINGLES, lambda: _append(log, singles)))  # noqa: B023 - as above
-            found["sqlite"].append(_rate(_SINGLES, lambda: _insert(database, singles)))  # noqa: B023 - as above
-    medians = {name: statistics.median(rates) for name, rates in found.items()}
-    return Throughput(batch, medians["batched"], medians["one"], medians["sqlite"], medians["processor"])
-
-
-def measure_ack(folder: Path, rate: int, seconds: float) -> AckTimes:
-    """Measures latencies at a node without a chain, since capture does not depend on one. Raises SettingsError if it
-    does not start.
-    """
-    with serve_node(folder) as (port, _):
-        asyncio.run(_ask(port, rate, _WARM_UP_S, "warm"))
-        waits = sorted(asyncio.run(_ask(port, rate, seconds, "event")))
-    p99 = waits[min(len(waits) * 99 // 100, len(waits) - 1)]
-    return AckTimes(rate, len(waits), waits[len(waits) // 2] * 1000, p99 * 1000, waits[-1] * 1000)
-
-
-# Throughput
-
-
-def _rate(count: int, act: Callable[[], None]) -> float:
-    start = time.perf_counter()
-    act()
-    return count / (time.perf_counter() - start)
-
-
-def _take(intake: Intake, bodies: Sequence[bytes]) -> None:
-    """Submits batches as the HTTP endpoint does for several concurrent senders."""
-    waiting: list[Future[Outcome]] = []
-    for body in bodies:
-        parsed = parse_events(body, max_bytes=MAX_BATCH_BYTES, max_depth=MAX_DEPTH + 1)
-        waiting.append(intake.submit("press", [intake.check(one)[1] for one in parsed]))
-        if len(waiting) > 2:  # as many batches in flight as several senders would have, for the group commit to join
-            waiting.pop(0).result()
-    for done in waiting:
-        done.result()
-
-
-def _append(log: StreamLog, events: Sequence[bytes]) -> None:
-    for event in events:
-        log.append([LogEntry(0, secrets.token_bytes(32), event)])
-
-
-def _insert(database: sqlite3.Connection, events: Sequence[bytes]) -> None:
-    for event in events:
-        with database:
-            database.execute("INSERT INTO events (salt, content) VALUES (?, ?)", (secrets.token_bytes(32), event))
 
 
 def build_body(turn: int, start: int, count: int) -> bytes:
@@ -150,31 +30,6 @@ def build_body(turn: int, start: int, count: int) -> bytes:
 def build_event(turn: int, number: int) -> bytes:
     data = {"force_n": number % 977, "temperature_mk": 293_150 + number % 400, "program": "shaft-12"}
     return json.dumps({"id": f"press-{turn}-{number}", "time": "2025-01-01T00:00:00Z", "data": data}).encode()
-
-
-@contextmanager
-def _intake(folder: Path) -> Iterator[Intake]:
-    log = StreamLog(folder / "log", _STREAM)
-    known = DedupIndex(folder / "known", log)
-    committer = Committer(log, known)
-    try:
-        yield Intake({"press": StreamIntake(committer, None)}, DeadLetters(folder / "dead"), Metrics())
-    finally:
-        committer.stop()
-        known.close()
-        log.close()
-
-
-@contextmanager
-def _sqlite(folder: Path) -> Iterator[sqlite3.Connection]:
-    with closing(sqlite3.connect(folder / "peer.sqlite")) as database:
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = FULL")
-        database.execute("CREATE TABLE events (id INTEGER PRIMARY KEY, salt BLOB, content BLOB)")
-        yield database
-
-
-# Latency
 
 
 @contextmanager
@@ -212,39 +67,107 @@ def _configure(folder: Path) -> Path:
     return config
 
 
-async def _ask(port: int, rate: int, seconds: float, name: str) -> list[float]:
-    """Sends events at a steady rate; returns the seconds from each event's due time to its response."""
-    start, count = time.perf_counter() + 0.1, int(rate * seconds)
-    numbers = iter(range(count))
-    senders = [_send(port, numbers, start, rate, name) for _ in range(_CONNECTIONS)]
-    return [wait for waits in await asyncio.gather(*senders) for wait in waits]
+_HTTP_ROUNDS = 5
+_PEERS = ("plain", "plain-memory")
+_BATCHES = 200
+"""Batches per round: enough for a CPU clock with 100 ticks per second."""
+_HTTP_SINGLES = 400
 
 
-async def _send(port: int, numbers: Iterator[int], start: float, rate: int, name: str) -> list[float]:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    waits = []
-    for number in numbers:
-        # Timed from when the event was due: a sender that is late because of a stall must not hide it (coordinated
-        # omission).
-        due = start + number / rate
-        await asyncio.sleep(max(due - time.perf_counter(), 0))
-        body = json.dumps({"id": f"{name}-{number}", "data": {"force_n": number}}).encode()
-        writer.write(
-            b"POST /v1/events HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nContent-Type: application/json\r\n"
-            b"Content-Length: %d\r\n\r\n" % (port, len(body)) + body
-        )
-        head = await reader.readuntil(b"\r\n\r\n")
-        if not head.startswith(b"HTTP/1.1 200"):
-            status = head.split(b"\r\n")[0].decode("ascii", "replace")
-            raise SettingsError(f"the node refused an event: {status}", hint="check that the disk has space")
-        await reader.readexactly(_content_length(head))
-        waits.append(time.perf_counter() - due)
-    writer.close()
-    return waits
+@dataclass(frozen=True, slots=True)
+class HttpTimes:
+    """Microseconds per event by server, medians over the rounds."""
+
+    batch: int
+    us: dict[str, float]
+    """Wall time, including the client's own work."""
+    cpu_us: dict[str, float]
+    """CPU time of the server."""
 
 
-def _content_length(head: bytes) -> int:
-    for line in head.lower().split(b"\r\n"):
-        if line.startswith(b"content-length:"):
-            return int(line.partition(b":")[2])
-    return 0
+def measure_http(folder: Path, batch: int) -> HttpTimes:
+    """Measures all servers in turns. Raises SettingsError if a server does not start or refuses an event."""
+    names = ("node", *_PEERS)
+    wall: dict[str, list[float]] = {name: [] for name in names}
+    cpu: dict[str, list[float]] = {name: [] for name in names}
+    with ExitStack() as stack:
+        servers = {name: stack.enter_context(run_server(name, folder)) for name in _PEERS}
+        servers["node"] = stack.enter_context(serve_node(folder))
+        for turn in range(_HTTP_ROUNDS + 1):
+            for name in names:
+                bodies, events = _bodies(name, turn, batch)
+                port, process = servers[name]
+                before = cpu_s(process)
+                took = asyncio.run(send(port, "/v1/events" if name == "node" else "/events", bodies))
+                if turn:  # the first round warms up
+                    wall[name].append(took / events * 1e6)
+                    cpu[name].append((cpu_s(process) - before) / events * 1e6)
+    return HttpTimes(batch, _medians(wall), _medians(cpu))
+
+
+def _bodies(name: str, turn: int, batch: int) -> tuple[list[bytes], int]:
+    """Request bodies of one round, and the number of events in them."""
+    if name != "node":
+        return [build_event(turn, number) for number in range(_HTTP_SINGLES)], _HTTP_SINGLES
+    starts = range(0, _BATCHES * batch, batch)
+    return [build_body(turn, start, batch) for start in starts], _BATCHES * batch
+
+
+def _medians(times: dict[str, list[float]]) -> dict[str, float]:
+    return {name: statistics.median(one) for name, one in times.items()}
+
+
+_CONTEXT = "https://ref.gs1.org/standards/epcis/2.0.0/epcis-context.jsonld"
+SERVERS = ("gateway", "peer", "peer-memory")
+_PATHS = {"gateway": "/epcis/v2/capture", "peer": "/events", "peer-memory": "/events"}
+
+
+def measure_epcis(folder: Path, batches: int, batch: int, singles: int) -> HttpTimes:
+    """Measures all servers in turns. Raises SettingsError if a server does not start or refuses an event."""
+    wall: dict[str, list[float]] = {name: [] for name in SERVERS}
+    cpu: dict[str, list[float]] = {name: [] for name in SERVERS}
+    with ExitStack() as stack:
+        servers = {name: stack.enter_context(run_server(name, folder)) for name in SERVERS}
+        for turn in range(_HTTP_ROUNDS + 1):
+            start = turn * 1_000_000
+            bodies = {"gateway": [build_batch(start + batch * number, batch) for number in range(batches)]}
+            alone = [json.dumps(_event(start + number)).encode() for number in range(singles)]
+            bodies |= {"peer": alone, "peer-memory": alone}
+            for name, sent in bodies.items():
+                events = batches * batch if name == "gateway" else singles
+                port, process = servers[name]
+                before = cpu_s(process)
+                took = asyncio.run(send(port, _PATHS[name], sent))
+                if turn:  # the first round warms up
+                    wall[name].append(took / events * 1e6)
+                    cpu[name].append((cpu_s(process) - before) / events * 1e6)
+    return HttpTimes(batch, _medians(wall), _medians(cpu))
+
+
+def build_batch(start: int, count: int) -> bytes:
+    """An EPCIS document with `count` new events."""
+    document = {
+        "@context": [_CONTEXT, {"example": "https://example.com/ns/"}],
+        "type": "EPCISDocument",
+        "schemaVersion": "2.0",
+        "creationDate": "2026-03-02T09:30:00Z",
+        "epcisBody": {"eventList": [_event(start + number) for number in range(count)]},
+    }
+    return json.dumps(document).encode()
+
+
+def _event(number: int) -> dict[str, Any]:
+    return {
+        "type": "ObjectEvent",
+        "eventID": f"urn:uuid:00000000-0000-4000-8000-{number:012d}",
+        "eventTime": f"2026-03-02T{number // 3600 % 24:02}:{number // 60 % 60:02}:{number % 60:02}.000+01:00",
+        "eventTimeZoneOffset": "+01:00",
+        "epcList": [f"urn:epc:id:sgtin:9506000.001345.A{number}"],
+        "action": "OBSERVE",
+        "bizStep": "inspecting",
+        "disposition": "conformant",
+        "readPoint": {"id": "urn:epc:id:sgln:9506000.00001.5"},
+        "bizLocation": {"id": "urn:epc:id:sgln:9506000.00001.0"},
+        "bizTransactionList": [{"type": "po", "bizTransaction": "urn:epcglobal:cbv:bt:9506000000005:PO-7"}],
+        "example:torque": 12.5,
+    }

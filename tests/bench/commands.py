@@ -17,8 +17,6 @@ from millmark.ledger.errors import InputError
 from millmark.services.options import AsJson
 from millmark.services.output import json_format, print_document, print_table, warn
 
-__all__ = ["app"]
-
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Benchmarks, run on this machine.")
 FirstSeed: TypeAlias = Annotated[int, typer.Option(min=0, max=1_000_000, help="The first seed.")]
 Seeds: TypeAlias = Annotated[int, typer.Option(min=1, max=1000, help="How many instances of each size.")]
@@ -69,17 +67,6 @@ def gas(context: typer.Context, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def interpreter(context: typer.Context, as_json: AsJson = False) -> None:
-    """Compare the embedded chain with one on py-evm's own loop, on what `gas` sends: answers, blocks, CPU time.
-
-    Takes a few minutes, most of them in py-evm's own loop. Fails if an answer or a block differs.
-    """
-    from tests.bench.interpreter import measure_interpreter  # noqa: PLC0415 - as above
-
-    _show(context, measure_interpreter().to_json(), as_json)
-
-
-@app.command()
 def network(
     context: typer.Context,
     seconds: Annotated[float, typer.Option(min=1, help="Seconds of each side, over all turns.")] = 30,
@@ -111,7 +98,7 @@ def executions(
     Runs on anvil if it is installed, otherwise on a devchain, which takes about 30 ms per input. Exit code 1 if any
     verdict differs.
     """
-    from tests.bench.executions import compare_executions  # noqa: PLC0415 - as above
+    from tests.bench.inferences import compare_executions  # noqa: PLC0415 - as above
     from tests.faults.chains import running_chain  # noqa: PLC0415 - as above
 
     with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as bars:
@@ -177,31 +164,6 @@ def api(
 
 
 @app.command()
-def capture(
-    context: typer.Context,
-    events: Annotated[int, typer.Option(min=1000, help="Number of batched events per round.")] = 50_000,
-    batch: Annotated[int, typer.Option(min=1, max=10_000, help="Number of events in a batch.")] = 5000,
-    rate: Annotated[int, typer.Option(min=1, max=10_000, help="Single events per second.")] = 1000,
-    seconds: Annotated[float, typer.Option(min=1, max=600, help="Seconds for which single events are sent.")] = 10.0,
-    http_batch: Annotated[int, typer.Option(min=1, max=1000, help="Number of events in a batch over HTTP.")] = 100,
-    as_json: AsJson = False,
-) -> None:
-    """Measure a node's capture: events per second in batches and with one commit per event, the latency of single
-    events, and microseconds per event over HTTP, beside one FastAPI and pydantic request per event."""
-    from tests.bench.capture import measure_ack, measure_throughput  # noqa: PLC0415 - as above
-    from tests.bench.capture_http import measure_http  # noqa: PLC0415 - as above
-
-    with tempfile.TemporaryDirectory(prefix="millmark-bench-") as folder:
-        first, second, third = (Path(folder) / name for name in ("log", "node", "http"))
-        for one in (first, second, third):
-            one.mkdir()
-        throughput, ack = measure_throughput(first, events, batch), measure_ack(second, rate, seconds)
-        http = measure_http(third, http_batch)
-    found = {**throughput.to_json(), **{f"ack_{name}": value for name, value in ack.to_json().items()}}
-    _show(context, found | {f"http_{name}": value for name, value in http.to_json().items()}, as_json)
-
-
-@app.command()
 def dictionary(
     context: typer.Context,
     guesses: Annotated[
@@ -220,24 +182,6 @@ def dictionary(
     held = not any(one.hits for one in found) and all(one.control_hits == one.control for one in found)
     hashes = {one.name: one.to_json() for one in found}
     _show(context, {"guesses": tried, "held": held, "hashes": hashes}, as_json, held)
-
-
-@app.command()
-def epcis(
-    context: typer.Context,
-    batch: Annotated[int, typer.Option(min=1, max=1000, help="Number of events in a batch.")] = 100,
-    batches: Annotated[int, typer.Option(min=4, max=1000, help="Number of batches per round.")] = 40,
-    singles: Annotated[int, typer.Option(min=50, max=10_000, help="Number of single events per round.")] = 400,
-    as_json: AsJson = False,
-) -> None:
-    """Measure capture of EPCIS events over HTTP in batches, beside one FastAPI and pydantic request per event.
-
-    Times are in microseconds per event.
-    """
-    from tests.bench.epcis import measure_epcis  # noqa: PLC0415 - as above
-
-    with tempfile.TemporaryDirectory(prefix="millmark-bench-") as folder:
-        _show(context, measure_epcis(Path(folder), batches, batch, singles).to_json(), as_json)
 
 
 @app.command()

@@ -23,19 +23,6 @@ from millmark.ledger.plans.call import Call
 from millmark.ledger.plans.plan import Key, Row
 from tests.support.plan_instances import TRANSPORT_COST, TRANSPORT_SLOTS, Tool, draw_tools, tariff_at
 
-__all__ = [
-    "DOWN_SLOTS",
-    "OVERHAUL_COST",
-    "PARTS",
-    "Done",
-    "Drift",
-    "DriftingPlant",
-    "Failure",
-    "Week",
-    "Work",
-    "sum_week",
-]
-
 Work = tuple[int, bytes, int]
 """Machine, order and operation."""
 

@@ -21,8 +21,6 @@ from millmark.services.gateway import GatewayParts, Limiter, Rates, build_policy
 from millmark.services.serving.server import listen, serve_on
 from millmark.services.store import open_store
 
-__all__ = ["main"]
-
 _NO_LIMIT = 1e9
 
 

@@ -17,8 +17,6 @@ from millmark.services.serving.server import serve
 from millmark.services.settings import read_settings
 from millmark.services.store import open_store
 
-__all__ = ["main"]
-
 _UNLIMITED = 1e9
 
 

@@ -12,18 +12,20 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import re
 import secrets
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
-from millmark.ledger.errors import InputError
+from millmark.ledger.errors import InputError, SettingsError
 from millmark.ledger.index import Follower
 from millmark.services.access import Scope, new_api_key
 from millmark.services.demo.consortium import found_consortium
@@ -31,9 +33,6 @@ from millmark.services.demo.processes import held_port, wait_for
 from millmark.services.settings import SETTINGS_FILE
 from millmark.services.store import open_store
 from tests.bench.bundle import grow_part
-from tests.bench.http_load import cpu_s
-
-__all__ = ["RequestTimes", "measure_gateway", "serving"]
 
 _CONNECTIONS = 32
 _DAY_S = 86_400
@@ -168,3 +167,57 @@ class _Connection:
 
     def close(self) -> None:
         self._writer.close()
+
+
+_SENDERS = 4
+_NOT_NEW: Final = re.compile(rb'"duplicate"|"rejected"|"duplicates":[1-9]|"refused":\[\{')
+"""Matches responses in which an event was not accepted as new."""
+
+
+@contextmanager
+def run_server(name: str, folder: Path) -> Iterator[tuple[int, int]]:
+    """Runs a server of tests.bench.epcis_servers; yields its port and process id. Raises SettingsError."""
+    command = [sys.executable, "-m", "tests.bench.epcis_servers", name, str(folder)]
+    with (
+        (folder / f"{name}.txt").open("w") as report,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=report, text=True) as process,
+    ):
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            if not line.strip().isdigit():
+                raise SettingsError(f"the {name} did not start", hint=f"see {folder / f'{name}.txt'}")
+            yield int(line), process.pid
+        finally:
+            process.terminate()
+
+
+def cpu_s(process: int) -> float:
+    """CPU time that a process has used, user and system, in seconds: fields 14 and 15 of /proc/PID/stat (proc(5))."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+async def send(port: int, path: str, bodies: Sequence[bytes]) -> float:
+    """Posts all bodies over a few persistent connections; returns the time taken in seconds.
+
+    Raises SettingsError if a request is refused or an event is not accepted as new.
+    """
+    waiting = iter(bodies)  # shared: whichever connection is free takes the next body
+    heads = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\nContent-Length: "
+    start = time.perf_counter()
+    await asyncio.gather(*(_talk(port, heads.encode(), waiting) for _ in range(_SENDERS)))
+    return time.perf_counter() - start
+
+
+async def _talk(port: int, heads: bytes, bodies: Iterator[bytes]) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for body in bodies:
+        writer.write(b"%b%d\r\n\r\n%b" % (heads, len(body), body))
+        head = (await reader.readuntil(b"\r\n\r\n")).lower()
+        if not head.startswith((b"http/1.1 200", b"http/1.1 201", b"http/1.1 202")):
+            raise SettingsError("a server refused an event", hint="check that the disk has space")
+        length = int(head.partition(b"content-length:")[2].partition(b"\r\n")[0])
+        if _NOT_NEW.search(await reader.readexactly(length)):
+            raise SettingsError("a server did not accept an event as new", hint="report this as a bug")
+    writer.close()

@@ -27,19 +27,8 @@ from millmark.services.planning.feedback.causes import MachineCause
 from millmark.services.planning.feedback.rules import Condition, Step, judge
 from millmark.services.planning.schedule import make_plan
 from millmark.services.planning.schedule.replan import Replan
-from tests.bench.drifting_plant import (
-    DOWN_SLOTS,
-    OVERHAUL_COST,
-    Done,
-    DriftingPlant,
-    Failure,
-    Week,
-    Work,
-    sum_week,
-)
+from tests.bench.drifting_plant import DOWN_SLOTS, OVERHAUL_COST, Done, DriftingPlant, Failure, Week, Work, sum_week
 from tests.support.plan_instances import CLOSES, SLOT_S, generate_plan_file
-
-__all__ = ["Compared", "Side", "compare_loops", "worst_window"]
 
 WEEK_S = 7 * 86_400
 WINDOW_WEEKS = 10

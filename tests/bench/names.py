@@ -29,8 +29,6 @@ from millmark.services.store import open_store
 from tests.bench.gateway import serving
 from tests.support.plant_store import draw_plant, write_plant
 
-__all__ = ["MAX_AUC", "NameTimes", "measure_names", "rank"]
-
 MAX_AUC = 0.55
 _OWNER, _STRANGER = 1, 99
 _LOTS = 1_000

@@ -22,8 +22,6 @@ from millmark.services.planning.schedule.search import cost_of, list_schedule
 from millmark.services.planning.schedule.solver import solve
 from tests.support.plan_instances import generate_plan_file
 
-__all__ = ["Compared", "Summary", "compare_plans", "summarise"]
-
 _CHECKS = 5
 """How often a check is timed; the median counts."""
 

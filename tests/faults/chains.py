@@ -15,8 +15,6 @@ from pathlib import Path
 from millmark.ledger.chain import EngineProfile, HttpTransport, find_profile
 from millmark.ledger.errors import SettingsError
 
-__all__ = ["ChainProcess", "find_anvil", "running_chain", "stop_process"]
-
 _START_S = 30.0
 _PAUSE_S = 0.05
 _STOP_S = 10.0

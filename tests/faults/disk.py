@@ -1,4 +1,4 @@
-"""`disk`: the disk is full, reports an error or fails to synchronise, and later works again.
+"""`failover`: PostgreSQL's primary is lost. `disk`: the disk is full or fails, and later works again.
 
 Half of the faults affect submitter and index: the kernel refuses writes beyond a file size (RLIMIT_FSIZE). The other
 half affect the log and the database of an unmodified node in its own process (strace's `inject=...:error=`).
@@ -6,28 +6,38 @@ half affect the log and the database of an unmodified node in its own process (s
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import random
 import resource
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from millmark.ledger.errors import StoreError, SubmitError
+from millmark.ledger.errors import ChainError, StoreError, SubmitError
 from millmark.ledger.index import Follower
 from millmark.ledger.store.outbox import Outbox
 from millmark.ledger.submit import Submitter
+from millmark.ledger.submit.submitter import Lease
 from millmark.services.store import open_store
+from tests.faults.agent import CrashingOutbox, CrashingStore, CrashingTransport, KillPoint
 from tests.faults.chains import running_chain
-from tests.faults.factory import Factory, Machine, find_strace, found_factory, running_node
-from tests.faults.factory_check import check_factory
+from tests.faults.factory import (
+    Factory,
+    Machine,
+    check_factory,
+    connect,
+    find_strace,
+    finish,
+    found_factory,
+    inject,
+    running_node,
+)
 from tests.faults.ledger_check import Outcome, check_ledger
-from tests.faults.node_kills import connect, finish, inject
-from tests.faults.workload import build_events, found_site
-
-__all__ = ["run_disk"]
+from tests.faults.workload import Event, Site, build_events, found_site
+from tests.support import cluster
 
 _GROUP = 3
 _MAX_TRIES = 4
@@ -171,3 +181,47 @@ def _insist(step: Callable[[], object]) -> None:
                 raise SubmitError(f"the node did not recover: {error}", hint="report this, with the seed") from error
         else:
             return
+
+
+_STEPS = ("start", "enqueue", "settle", "send", "index", "together", "take_lease")
+_EVENTS = 4
+"""Events submitted before each failover."""
+_PAUSE_S = 0.05
+_PRIMARY_STUCK_S = 120.0
+"""Time after which a round that does not end counts as a failure."""
+
+
+def run_failover(folder: Path, count: int, seed: int) -> Outcome:
+    """Loses the primary `count` times, before and after the steps in turn. Raises StoreError without PostgreSQL."""
+    events, broken = build_events(count * _EVENTS), list[str]()
+    injected: Counter[str] = Counter()
+    with running_chain(folder) as process, cluster.running_pair() as pair, open_store(pair.url) as store:
+        site, point = found_site(folder, process.transport, process.profile, seed), KillPoint(act=pair.fail_over)
+        outbox = CrashingOutbox(store, point)
+        chain = site.connect(CrashingTransport(process.transport, point))
+        lease = Lease(outbox, site.signer.address, lease_s=1.0)
+        submitter = Submitter(chain, outbox, site.signer, batch_size=2, receipt_grace_s=0.3, resend_s=0.1, lease=lease)
+        follower = Follower(chain, CrashingStore(store, point))
+        for number in range(count):
+            turn = number + seed
+            point.name, point.after, point.countdown = _STEPS[turn % len(_STEPS)], bool(turn // len(_STEPS) % 2), 1
+            told = f"{'after' if point.after else 'before'} {point.name}"
+            if not _work(submitter, follower, site, events[number * _EVENTS : (number + 1) * _EVENTS]):
+                broken.append(f"work did not end after a failover {told}")
+            injected[told] += point.countdown < 1
+        check = check_ledger(site, site.connect(process.transport), store, folder, events, [one.key for one in events])
+    return Outcome(process.engine, injected, check, broken=tuple(broken))
+
+
+def _work(submitter: Submitter, follower: Follower, site: Site, events: Sequence[Event]) -> bool:
+    """Submits events and goes on until all is done. A sender repeats what was not acknowledged, under the same key."""
+    deadline, waiting, done = time.monotonic() + _PRIMARY_STUCK_S, list(events), False
+    while not done and time.monotonic() < deadline:
+        with contextlib.suppress(ChainError, StoreError):
+            if waiting:
+                submitter.submit([(event.key, site.record(event)) for event in waiting])
+                waiting = []
+            done = submitter.step()
+            follower.follow()
+        time.sleep(_PAUSE_S)
+    return done

@@ -1,23 +1,31 @@
-"""Disturbances of a running node, which make it reach its rarer steps."""
+"""Disturbances of a running node, which make it reach its rarer steps; `nonce` and `reorg` consist of them."""
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import functools
 import itertools
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from millmark.ledger.chain import Chain, HttpTransport, Node, Reception, Transaction, call_data, sign_transaction
-from millmark.ledger.errors import ChainError
+from millmark.ledger.errors import ChainError, ChainUnreachableError, SubmitError
 from millmark.ledger.ids import SubjectKind, subject
+from millmark.ledger.index import Follower
 from millmark.ledger.records import OrderTerms, ProposeRevision
 from millmark.ledger.store import Store
 from millmark.ledger.store.outbox import Entry, Outbox, OutboxState
-from tests.faults.workload import Event, Site
-
-__all__ = ["CANCELLED_PREFIX", "DISTURBANCES", "Target"]
+from millmark.ledger.submit import Submitter
+from millmark.services.store import open_store
+from tests.faults.chains import ChainProcess, running_chain
+from tests.faults.ledger_check import LedgerCheck, Outcome, check_ledger
+from tests.faults.workload import Event, Site, build_events, found_site
 
 CANCELLED_PREFIX = "victim-"
 """Prefix for the keys of events that the operator cancels."""
@@ -203,3 +211,176 @@ DISTURBANCES: Mapping[str, Callable[[Target], AbstractContextManager[None]]] = {
     "hold blocks": hold_blocks,
     "jump": jump,
 }
+
+
+_EVENTS = 6
+"""Events per round, each in a transaction of its own."""
+_RESEND_S = 0.0
+"""Every step sends again what is pending, so that resend intervals are counted in steps, whatever the load."""
+_MOST_STEPS = 2
+"""Resend intervals that a gap may last."""
+_GAPS_EVERY = 5
+"""In one round of this many, a nonce is skipped as well."""
+_STUCK_STEPS = 100
+_PATIENCE_S = 600.0
+"""For what the chain does by itself, on a machine under any load."""
+
+
+def run_nonce(folder: Path, count: int, seed: int) -> Outcome:
+    """Drops at least `count` transactions. A nonce gap may not last longer than two resend intervals."""
+    chance = random.Random(seed)  # noqa: S311 - a replay needs a seed, not secrecy
+    drops: Counter[str] = Counter()
+    lasted: list[int] = []
+    rounds = -(-count * 2 // _EVENTS)
+    events = build_events(rounds * _EVENTS)
+    with (
+        running_chain(folder, need_anvil=True) as process,
+        open_store(f"sqlite:///{folder / 'node.sqlite'}") as store,
+    ):
+        site = found_site(folder, process.transport, process.profile, seed)
+        chain = site.connect(process.transport)
+        outbox = Outbox(store)
+        submitter = Submitter(chain, outbox, site.signer, batch_size=1, receipt_grace_s=_PATIENCE_S, resend_s=_RESEND_S)
+        for number in range(rounds):
+            process.transport.request("evm_setAutomine", [False])
+            if number % _GAPS_EVERY == 0 and number:
+                _skip_nonce(store)
+                drops["skipped nonce"] += 1
+            sent = events[number * _EVENTS : (number + 1) * _EVENTS]
+            submitter.submit([(event.key, site.record(event)) for event in sent])
+            submitter.step()  # all are sent while nothing is mined, so that a dropped one leaves a gap
+            drops["dropped"] += _drop(process, site, outbox, chance)
+            lasted.append(_refill(process, submitter, outbox))
+        process.transport.request("evm_setAutomine", [True])
+        Follower(chain, store).follow()
+        check = check_ledger(site, chain, store, folder, events, {event.key for event in events})
+    lasted.sort()
+    slow = sum(steps > _MOST_STEPS for steps in lasted)
+    broken = (f"{slow} gaps lasted longer than {_MOST_STEPS} resend intervals",) if slow else ()
+    figures = {"gap_p50_steps": lasted[len(lasted) // 2], "gap_max_steps": lasted[-1]}
+    return Outcome(process.engine, drops, check, figures, broken)
+
+
+def _skip_nonce(store: Store) -> None:
+    with store.transaction() as connection:
+        connection.exec_driver_sql("UPDATE outbox_nonces SET next_nonce = next_nonce + 1")
+
+
+def _drop(process: ChainProcess, site: Site, outbox: Outbox, chance: random.Random) -> int:
+    """Drops a random half of the pending transactions; returns their number."""
+    pending = [each for each in outbox.open_transactions(site.signer.address) if each.hash is not None]
+    dropped = chance.sample(pending, max(len(pending) // 2, 1)) if pending else []
+    for transaction in dropped:
+        process.transport.request("anvil_dropTransaction", ["0x" + (transaction.hash or b"").hex()])
+    return len(dropped)
+
+
+def _refill(process: ChainProcess, submitter: Submitter, outbox: Outbox) -> int:
+    """Runs the submitter until no nonce gap is left; returns the steps that took. Then resumes mining and drains."""
+    steps, key = 0, submitter.key
+    last = max(transaction.nonce for transaction in outbox.open_transactions(key))
+    while int(process.transport.request("eth_getTransactionCount", ["0x" + key.hex(), "pending"]), 16) <= last:
+        if steps == _STUCK_STEPS:
+            raise SubmitError("a gap was never filled", hint="report this, with the seed")
+        submitter.step()
+        steps += 1
+    process.transport.request("evm_setAutomine", [True])
+    process.transport.request("evm_mine", [])
+    submitter.drain(_PATIENCE_S)
+    return steps
+
+
+_DEPTH = 12
+_EVENTS_A_REORGANISATION = 4
+"""Events submitted before each reorganisation."""
+_MAX_BLOCKS = 6
+_STUCK_S = 120.0
+_PAUSE_S = 0.005
+_MAX_A_CHAIN = 50
+"""Reorganisations per chain: anvil 1.7.1 itself loses contract code after a few hundred."""
+
+
+def run_reorg(folder: Path, count: int, seed: int) -> Outcome:
+    """Causes `count` reorganisations, on as many chains as needed. The index is updated after each, and before a random
+    half of them as well."""
+    parts = []
+    for number, start in enumerate(range(0, count, _MAX_A_CHAIN)):
+        part = folder / str(number)
+        part.mkdir()
+        parts.append(_run_part(part, min(count - start, _MAX_A_CHAIN), seed + number))
+    depths = sum((Counter(part.injected) for part in parts), Counter[str]())
+    undone = sum(part.figures["undone_blocks"] for part in parts)
+    check = functools.reduce(LedgerCheck.join, (part.check for part in parts))
+    return Outcome(parts[0].engine, depths, check, {"undone_blocks": undone, "chains": len(parts)})
+
+
+def _run_part(folder: Path, count: int, seed: int) -> Outcome:
+    events = build_events(count * _EVENTS_A_REORGANISATION)
+    chance = random.Random(seed)  # noqa: S311 - a replay needs a seed, not secrecy
+    depths: Counter[str] = Counter()
+    undone = 0
+    with (
+        running_chain(folder, need_anvil=True) as process,
+        open_store(f"sqlite:///{folder / 'node.sqlite'}") as store,
+    ):
+        founded = found_site(folder, process.transport, process.profile, seed)
+        _mine(process, _DEPTH)  # the founding records are final before any block is replaced
+        site = dataclasses.replace(founded, profile=dataclasses.replace(process.profile, finality_depth=_DEPTH))
+        chain = site.connect(process.transport)
+        submitter = Submitter(chain, Outbox(store), site.signer, batch_size=2, receipt_grace_s=_STUCK_S, resend_s=0.05)
+        for number in range(count):
+            sent = events[number * _EVENTS_A_REORGANISATION : (number + 1) * _EVENTS_A_REORGANISATION]
+            submitter.submit([(event.key, site.record(event)) for event in sent])
+            _step(submitter)
+            _await_empty_pool(process)
+            _mine(process, chance.randint(0, _MAX_BLOCKS))
+            if chance.randrange(2):
+                undone += _follow(chain, store)
+            depth = chance.randint(1, _DEPTH)
+            process.transport.request("anvil_reorg", [depth, []])
+            depths[f"depth {depth}"] += 1
+            _step(submitter)
+            undone += _follow(chain, store)
+        _settle(process, submitter)
+        keys = {event.key for event in events}
+        check = check_ledger(site, chain, store, folder, events, keys)
+    return Outcome(process.engine, depths, check, {"undone_blocks": undone})
+
+
+def _step(submitter: Submitter) -> None:
+    """One round of the submitter. Anvil may fail to answer during a reorganisation; the next round retries."""
+    with contextlib.suppress(ChainUnreachableError):
+        submitter.step()
+
+
+def _follow(chain: Chain, store: Store) -> int:
+    """Updates the index; returns the number of blocks that it undid."""
+    with contextlib.suppress(ChainUnreachableError):
+        return Follower(chain, store).follow().undone
+    return 0
+
+
+def _mine(process: ChainProcess, blocks: int) -> None:
+    if blocks:
+        process.transport.request("anvil_mine", [hex(blocks)])
+
+
+def _await_empty_pool(process: ChainProcess) -> None:
+    """Anvil mines in a task of its own. One that is at it while blocks are replaced leaves a state without what is in
+    blocks that stay: it then counts fewer transactions of a key than it has in them."""
+    deadline = time.monotonic() + _STUCK_S
+    while int(process.transport.request("txpool_status", [])["pending"], 16):
+        if time.monotonic() > deadline:
+            raise SubmitError("anvil mines nothing any more", hint="report this, with the seed")
+        time.sleep(_PAUSE_S)
+
+
+def _settle(process: ChainProcess, submitter: Submitter) -> None:
+    deadline, done = time.monotonic() + _STUCK_S, False
+    while not done:
+        if time.monotonic() > deadline:
+            raise SubmitError("records are still queued after the last reorg", hint="report this, with the seed")
+        _mine(process, 1)
+        with contextlib.suppress(ChainError):
+            done = submitter.step()
+    _mine(process, _DEPTH)

@@ -1,4 +1,4 @@
-"""A factory on the lab's chain: the demo's test bench with a real node in its own process.
+"""A factory on a chain: the demo's test bench with a real node in its own process, which `node` kills.
 
 The bench measures the demo's signals (FordA). A machine sends them over HTTP in order, and repeats each request until
 it is acknowledged, like a machine that must not lose data.
@@ -7,14 +7,19 @@ it is acknowledged, like a machine that must not lose data.
 from __future__ import annotations
 
 import contextlib
+import itertools
+import json
+import random
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -22,16 +27,23 @@ from typing import cast
 
 import httpx
 
-from millmark.ledger.chain import Deployment, write_deployment
+from millmark.ledger.chain import Chain, Deployment, Node, find_profile, write_deployment
 from millmark.ledger.errors import SettingsError, SubmitError
+from millmark.ledger.evidence import WINDOW_ID
+from millmark.ledger.index import Follower, fetch_status
+from millmark.ledger.records import Contract
+from millmark.ledger.store import Rows, Store
+from millmark.ledger.store.rows import CertificateRow
 from millmark.quality import to_fixed
 from millmark.quality.forda import load_ford_a_test
 from millmark.services.demo.consortium import found_consortium
 from millmark.services.demo.plant import build_gtin, build_plant, receive
+from millmark.services.node.evidence_recorder import leaf_of
+from millmark.services.node.merkle_frontier import MerkleFrontier
+from millmark.services.node.streamlog import StreamLog
 from millmark.services.store import open_store
-from tests.faults.chains import ChainProcess, stop_process
-
-__all__ = ["Event", "Factory", "Machine", "NodeProcess", "find_strace", "found_factory", "running_node"]
+from tests.faults.chains import ChainProcess, running_chain, stop_process
+from tests.faults.ledger_check import LedgerCheck, Outcome
 
 _START_S = 60.0
 _ANSWER_S = 20.0
@@ -232,3 +244,174 @@ class Machine:
 def is_killed(code: int | None) -> bool:
     """Whether a process, or the command it was wrapped in, ended by SIGKILL."""
     return code in (-signal.SIGKILL, 128 + signal.SIGKILL)
+
+
+def check_factory(factory: Factory, chain: Chain, index: Store, folder: Path, machine: Machine) -> LedgerCheck:
+    """Compares events, log and ledger after the node has ended.
+
+    An event counts as on the ledger if the anchored root of its stream covers it. A window without a certificate counts
+    as lost, one with two as duplicated; a certificate for an entry that does not exist counts as phantom.
+    """
+    sent = [str(event["id"]) for event in machine.events]
+    acknowledged = sent[: machine.acknowledged]
+    with closing(StreamLog(factory.log, factory.stream)) as log:
+        entries = [entry for frame in log.frames(log.start) for entry in frame.entries]
+    read = [str(json.loads(entry.content)["id"]) for entry in entries]
+    leaves = [leaf_of(entry) for entry in entries]
+    stream = chain.read_struct(Contract.LEDGER, "streamOf", factory.stream)
+    size = cast(int, stream["size"])
+    # A log with fewer entries than the anchor lost some that were on the ledger.
+    rooted = size <= len(leaves) and _root(leaves[:size]) == stream["root"]
+    with open_store(f"sqlite:///{folder / 'fresh.sqlite'}") as fresh:
+        Follower(chain, fresh).follow()
+        Follower(chain, index).follow()
+        ours, theirs = fetch_status(index), fetch_status(fresh)
+        with fresh.reading() as connection:
+            certificates = Rows(connection).find(CertificateRow, stream=factory.stream)
+    counts, anchored = Counter(read), set(read[:size])
+    certified = Counter(row.lot for row in certificates)
+    inspected = sum(name.startswith("window-") for name in acknowledged)
+    places = {name: place for place, name in enumerate(sent)}
+    order = [places[name] for name in read if name in places]
+    return LedgerCheck(
+        events=len(sent),
+        acknowledged=len(acknowledged),
+        failed=0,
+        unknown=len(sent) - len(acknowledged),
+        lost=sum(name not in anchored for name in acknowledged)
+        + sum(certified[lot] == 0 for lot in factory.lots[:inspected]),
+        duplicate=sum(count - 1 for count in counts.values()) + sum(count - 1 for count in certified.values()),
+        phantom=sum(name not in places and not name.startswith(WINDOW_ID) for name in counts)
+        + sum(row.leaf_index >= len(leaves) or row.leaf_hash != leaves[row.leaf_index] for row in certificates),
+        misordered=sum(one > other for one, other in itertools.pairwise(order)),
+        replay_equal=ours is not None and theirs is not None and ours.digest == theirs.digest,
+        heads_equal=rooted and theirs is not None and theirs.ledger_sequence == chain.sequence(Contract.LEDGER),
+    )
+
+
+def _root(leaves: list[bytes]) -> bytes:
+    peaks = MerkleFrontier()
+    peaks.extend(leaves)
+    return peaks.root()
+
+
+SYSTEM_CALLS = {
+    "frame written": ("pwrite64", "streams/bench/log"),
+    "frame synchronised": ("fdatasync", "streams/bench/log"),
+    "outbox and book written": ("pwrite64", "millmark.sqlite-wal"),
+    "outbox and book synchronised": ("fdatasync", "millmark.sqlite-wal"),
+    "draft synchronised": ("fsync", "drafts"),
+}
+"""System call, and the file or folder below the data folder that it acts on, by the call's effect."""
+_RANDOM_EVERY = 4
+_LATEST_KILL_S = 1.5
+_LATEST_CALL = 2
+"""The kill comes at the first or second call of its kind: a node anchors and certifies only a few times."""
+_WINDOWS_A_RUN = 3
+_MAX_RUNS = 2
+"""Runs of the node per wanted kill: a run may end before it reaches its call."""
+
+
+@dataclass(slots=True)
+class _Runs:
+    kills: Counter[str] = field(default_factory=Counter)
+    ready_s: list[float] = field(default_factory=list)
+    processor_s: list[float] = field(default_factory=list)
+    """CPU time until ready; like `ready_s`, only of runs without strace."""
+
+
+def run_node_kills(folder: Path, count: int, seed: int) -> Outcome:
+    """Runs the node until `count` runs ended by SIGKILL while the bench was measuring, then once more undisturbed."""
+    chance, runs = random.Random(seed), _Runs()  # noqa: S311 - a replay needs a seed, not secrecy
+    with running_chain(folder) as process:
+        factory = found_factory(folder, process, count * _MAX_RUNS * _WINDOWS_A_RUN)
+        planned = factory.events()
+        machine = Machine([])
+        with open_store(f"sqlite:///{folder / 'index.sqlite'}") as index:
+            chain = connect(factory, process)
+            for number in range(count * _MAX_RUNS):
+                if runs.kills.total() >= count:
+                    break
+                machine.events = planned[: len(planned) * (number + 1) // (count * _MAX_RUNS)]
+                _run_once(factory, machine, runs, _plan_kill(number, chance))
+                Follower(chain, index).follow()
+            finish(factory, machine)
+            check = check_factory(factory, chain, index, folder, machine)
+    broken = () if runs.kills.total() >= count else (f"only {runs.kills.total()} runs ended by SIGKILL",)
+    return Outcome(process.engine, runs.kills, check, _figures(runs), broken)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kill:
+    """When to kill: at the `when`-th system call of a kind; if `call` is empty, `at_s` seconds after the start."""
+
+    call: str
+    when: int
+    at_s: float
+
+
+def _plan_kill(number: int, chance: random.Random) -> _Kill:
+    calls = list(SYSTEM_CALLS)
+    when, at_s = chance.randint(1, _LATEST_CALL), chance.random() * _LATEST_KILL_S
+    turn = number - number // _RANDOM_EVERY
+    return _Kill("" if number % _RANDOM_EVERY == _RANDOM_EVERY - 1 else calls[turn % len(calls)], when, at_s)
+
+
+def _run_once(factory: Factory, machine: Machine, runs: _Runs, kill: _Kill) -> None:
+    """Runs the node once while the machine sends all its events. The node is killed on the way, or stopped at the end
+    if it did not reach its call."""
+    wrapper: Sequence[str] = ()
+    if kill.call:
+        name, path = SYSTEM_CALLS[kill.call]
+        wrapper = inject(factory, name, [path], f"signal=SIGKILL:when={kill.when}")
+    with running_node(factory, *wrapper) as node:
+        if node is not None:
+            if not kill.call:
+                runs.ready_s.append(node.ready_s)
+                runs.processor_s.append(node.processor_s)
+                threading.Timer(kill.at_s, node.kill).start()
+            while not machine.is_done and machine.send(node):
+                pass
+            if not kill.call:
+                node.process.wait()
+            elif node.process.poll() is None:
+                node.settle_or_die()
+            code = node.process.poll()
+    # A node that was killed while starting never answered, and counts as killed.
+    if node is None or is_killed(code):
+        runs.kills[kill.call or "at random"] += 1
+
+
+def inject(factory: Factory, call: str, paths: Sequence[str], what: str, report: Path | None = None) -> list[str]:
+    """A command prefix that runs a program under strace, which applies `what` (strace(1), -e inject) to system calls on
+    the given files below the data folder. The program is not a child of strace."""
+    # -D makes strace a grandchild, so that the process id and its signals are the program's own.
+    places = [part for path in paths for part in ("-P", str(factory.data / path))]
+    options = ["-D", "-f", "-qq", "-o", str(report or "/dev/null")]
+    return [find_strace(), *options, *places, "-e", f"trace={call}", "-e", f"inject={call}:{what}"]
+
+
+def connect(factory: Factory, process: ChainProcess) -> Chain:
+    """A direct connection to the chain, bypassing the node."""
+    return Chain(Node(process.transport), find_profile(process.engine), factory.deployment)
+
+
+def finish(factory: Factory, machine: Machine) -> None:
+    """Runs the node undisturbed until the machine has sent its remaining events and all are on the ledger."""
+    with running_node(factory) as node:
+        if node is not None:
+            while not machine.is_done and machine.send(node):
+                pass
+            node.settle()
+
+
+def _figures(runs: _Runs) -> dict[str, float]:
+    if not runs.ready_s:
+        return {}
+    ready_s, processor_s = sorted(runs.ready_s), sorted(runs.processor_s)
+    return {
+        "ready_p50_s": round(ready_s[len(ready_s) // 2], 2),
+        "ready_max_s": round(ready_s[-1], 2),
+        "ready_processor_p50_s": round(processor_s[len(processor_s) // 2], 2),
+        "ready_processor_max_s": round(processor_s[-1], 2),
+    }

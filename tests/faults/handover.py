@@ -40,8 +40,6 @@ from millmark.services.serving.server import listen, serve
 from millmark.services.store import open_store
 from tests.faults.ledger_check import LedgerCheck, Outcome
 
-__all__ = ["STEPS", "run_handover"]
-
 NOTHING, PIECE = bytes(32), b"H87"
 STEPS: dict[str, tuple[str, type, str, bool]] = {
     "before the queue is written": ("sender", HandoverRepository, "advance", False),

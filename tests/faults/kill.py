@@ -23,8 +23,6 @@ from tests.faults.disturbances import CANCELLED_PREFIX
 from tests.faults.ledger_check import LedgerCheck, Outcome, ask_again, check_ledger
 from tests.faults.workload import Event, Site, found_site
 
-__all__ = ["STEPS", "run_kill"]
-
 STEPS = {
     "enqueue": "",
     "take_lease": "",

@@ -20,8 +20,6 @@ from millmark.ledger.store.rows import HeadRow, RecordRow
 from millmark.services.store import open_store
 from tests.faults.workload import Event, Site
 
-__all__ = ["LedgerCheck", "Outcome", "ask_again", "check_ledger", "count_misordered", "heads_equal"]
-
 _ASKING_S, _PAUSE_S = 30.0, 1.0
 T = TypeVar("T")
 

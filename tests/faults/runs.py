@@ -23,23 +23,21 @@ from typing import TypeAlias
 from millmark.ledger.errors import InputError, SettingsError
 from tests.faults.ledger_check import Outcome
 
-__all__ = ["NETWORK_RUNS", "RUNS", "FaultReport", "run_faults"]
-
 Run: TypeAlias = "Callable[[Path, int, int], Outcome]"
 """A fault profile: takes an empty folder, the minimum number of faults (for `soak`, seconds of work), and a seed."""
 
 RUNS: Mapping[str, tuple[str, str]] = {
-    "rpc": ("tests.faults.rpc", "run_rpc"),
+    "rpc": ("tests.faults.proxy", "run_rpc"),
     "kill": ("tests.faults.kill", "run_kill"),
-    "nonce": ("tests.faults.nonces", "run_nonce"),
-    "reorg": ("tests.faults.reorg", "run_reorg"),
+    "nonce": ("tests.faults.disturbances", "run_nonce"),
+    "reorg": ("tests.faults.disturbances", "run_reorg"),
     "disk": ("tests.faults.disk", "run_disk"),
     "clock": ("tests.faults.clock", "run_clock"),
-    "offline": ("tests.faults.offline", "run_offline"),
-    "rotate": ("tests.faults.rotate", "run_rotate"),
+    "offline": ("tests.faults.clock", "run_offline"),
+    "rotate": ("tests.faults.soak", "run_rotate"),
     "handover": ("tests.faults.handover", "run_handover"),
-    "failover": ("tests.faults.failover", "run_failover"),
-    "node": ("tests.faults.node_kills", "run_node_kills"),
+    "failover": ("tests.faults.disk", "run_failover"),
+    "node": ("tests.faults.factory", "run_node_kills"),
     "sockets": ("tests.faults.sockets", "run_sockets"),
     "soak": ("tests.faults.soak", "run_soak"),
 }
@@ -110,7 +108,7 @@ def run_faults(name: str, count: int, seed: int, keep: Path | None = None) -> Fa
 
 
 def _load_network(name: str, keep: Path | None) -> Run:
-    module = importlib.import_module("tests.faults.network.run")
+    module = importlib.import_module("tests.faults.network.part")
     return functools.partial(module.run_network, kinds=NETWORK_RUNS[name], keep=keep)
 
 

@@ -24,15 +24,10 @@ from urllib.parse import urlsplit
 
 from millmark.services.settings import SETTINGS_FILE
 from millmark.services.store import open_store
-from tests.bench.gateway import serving
-from tests.bench.http_load import cpu_s
+from tests.bench.gateway import cpu_s, serving
 from tests.faults.chains import running_chain
-from tests.faults.factory import Machine, NodeProcess, found_factory, running_node
-from tests.faults.factory_check import check_factory
+from tests.faults.factory import Machine, NodeProcess, check_factory, connect, found_factory, running_node
 from tests.faults.ledger_check import Outcome
-from tests.faults.node_kills import connect
-
-__all__ = ["MAX_RATIO", "Waits", "run_sockets"]
 
 MAX_RATIO = 3.0
 """Largest ratio of what the others' requests take with silent connections to what they take without."""

@@ -19,8 +19,6 @@ from millmark.ledger.store.outbox import Outbox
 from millmark.ledger.submit import Submitter
 from millmark.services.store import open_store
 
-__all__ = ["Event", "Site", "build_events", "found_site", "founding_keys"]
-
 _MONEY_WEI = 10**22
 _DUE_AT = 4_000_000_000
 _MACHINES = 4

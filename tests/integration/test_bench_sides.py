@@ -15,8 +15,7 @@ import pytest
 
 from millmark.ledger.errors import SettingsError
 from tests.bench.table import sides
-from tests.bench.table.runner import _end
-from tests.bench.table.sides import ask_in_turns, compare, open_sides
+from tests.bench.table.sides import _end, ask_in_turns, compare, open_sides
 from tests.support.cluster import describe_missing
 
 pytestmark = pytest.mark.integration

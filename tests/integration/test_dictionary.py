@@ -8,8 +8,7 @@ from dataclasses import replace
 import pytest
 
 from millmark.services.store import open_store
-from tests.bench.dictionary import _produce, attack, build_control
-from tests.bench.published import CLASSES, Secrets, collect_published, collect_secrets
+from tests.bench.dictionary import CLASSES, Secrets, _produce, attack, build_control, collect_published, collect_secrets
 
 pytestmark = pytest.mark.integration
 GUESSES = 60_000

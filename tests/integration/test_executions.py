@@ -7,9 +7,8 @@ from dataclasses import replace
 import pytest
 
 from millmark.quality import Dense, Network, build_model
-from tests.bench import executions
-from tests.bench.executions import compare_executions
-from tests.bench.inferences import SIZES
+from tests.bench import inferences
+from tests.bench.inferences import SIZES, compare_executions
 
 pytestmark = pytest.mark.integration
 
@@ -32,6 +31,6 @@ def test_what_differs_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
         biases = tuple(bias + 1 for bias in last.biases)
         return build_model(replace(network, layers=(*network.layers[:-1], replace(last, biases=biases))))
 
-    monkeypatch.setattr(executions, "build_model", build_another)
+    monkeypatch.setattr(inferences, "build_model", build_another)
     found = compare_executions(10, 2, lambda _name, _done: None)
     assert [(one.invalid, one.differing) for one in found] == [(1, 9)] * len(SIZES)

@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 from millmark.ledger.records import RECORD_TYPES, Contract
-from tests.bench.consignments import GATED_PARTS, SAMPLED_LOTS
-from tests.bench.gas import BATCH, measure_gas
+from tests.bench.gas import BATCH, GATED_PARTS, SAMPLED_LOTS, measure_gas
 from tests.support.engines import running_anvil
 from tests.support.toolchain import describe_missing
 

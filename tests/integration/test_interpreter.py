@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench.interpreter import TwinChain
 from tests.support.bundle_chapters import build_bundle_world
 from tests.support.figures import Tell
 from tests.support.stores import new_store
+from tests.support.twin_chain import TwinChain
 
 pytestmark = pytest.mark.integration
 

@@ -13,8 +13,7 @@ from fastapi import Body, FastAPI
 
 from millmark.ledger.chain import HttpTransport
 from millmark.ledger.errors import ChainUnreachableError
-from tests.faults.network.gates import raise_head, running_gates
-from tests.faults.network.links import Links, running_links
+from tests.faults.network.links import Links, raise_head, running_gates, running_links
 from tests.support.loopback import closed_url, serving
 from tests.support.patience import MAX_S
 

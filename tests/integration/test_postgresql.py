@@ -48,7 +48,7 @@ from millmark.services.interop.epcis.named_queries import (
 )
 from millmark.services.interop.epcis.query_parameters import parse_query
 from millmark.services.store import open_store
-from tests.bench.epcis import build_batch
+from tests.bench.capture import build_batch
 from tests.support import cluster
 from tests.support.fake_world import World, build_world
 from tests.support.frozen_writer import HOLDER, KEY, holds

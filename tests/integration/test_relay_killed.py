@@ -15,7 +15,7 @@ from millmark.ledger.store import open_store as open_own
 from millmark.ledger.store.outbox import Outbox
 from millmark.ledger.submit.submitter import Lease
 from millmark.services.store import open_store
-from tests.faults.crashes import CRASH_POINTS, RELAY, CrashingOutbox, KillPoint
+from tests.faults.agent import CRASH_POINTS, RELAY, CrashingOutbox, KillPoint
 from tests.support.ledger_world import NOTHING
 from tests.support.relay_world import RelayWorld, open_relay_world
 

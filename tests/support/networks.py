@@ -11,7 +11,7 @@ from typing import Any
 from millmark.ledger.chain import EngineProfile, HttpTransport, Node, Transport, send_values
 from millmark.ledger.keys import LocalSigner
 from tests.faults.network.linked import FAUCET, LinkedNetwork, linked_network
-from tests.faults.network.programs import describe_missing, lab_program
+from tests.faults.network.links import describe_missing, lab_program
 from tests.faults.workload import build_signer
 
 __all__ = ["FundingTransport", "SharedNetwork", "describe_missing", "shared_network"]

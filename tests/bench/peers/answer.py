@@ -17,8 +17,6 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-__all__ = ["Act", "Prepare", "answer"]
-
 Act = Callable[[], "tuple[int, object]"]
 """What is timed. Returns how many things it did, and a result that JSON can hold."""
 Prepare = Callable[[], Act]

@@ -7,8 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 
 from tests.bench.peers.answer import Act, Prepare
 
-__all__ = ["build_tasks"]
-
 
 def build_tasks(
     ways: Mapping[str, Callable[[bytes], set[bytes]]], lots: Mapping[str, Sequence[str]]

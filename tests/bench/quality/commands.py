@@ -15,8 +15,6 @@ from millmark.quality.progress import show_progress
 from millmark.quality.threads import let_idle_threads_sleep
 from tests.bench.quality.tables import Bench, show
 
-__all__ = ["main"]
-
 _EXAMPLES = """  scripts/bench forda
   scripts/bench steel --data uci/steel_plates
   scripts/bench digest --model model/model.bin --inputs X.npy

@@ -27,8 +27,6 @@ from millmark.quality.threads import PATIENT
 from tests.bench.quality.speed import build_random_windows
 from tests.bench.quality.tables import Bench
 
-__all__ = ["ENVIRONMENTS", "run_digest"]
-
 ENVIRONMENTS: dict[str, dict[str, str]] = {
     "as it is": {},
     "ATen without vectors": {"ATEN_CPU_CAPABILITY": "default"},

@@ -22,8 +22,6 @@ from millmark.quality.model import build_model
 from millmark.quality.train import score_rows, train
 from tests.bench.quality.tables import Bench
 
-__all__ = ["SEEDS", "load_split", "run_forda"]
-
 SEEDS = (0, 1, 2, 3, 4)
 ACCURACY_BAR = 0.940
 AGREEMENT_BAR = 0.995

@@ -25,8 +25,6 @@ from millmark.quality.process.telemetry import Telemetry, read_as
 from millmark.quality.process.watching import MachineState
 from tests.bench.quality.tables import Bench
 
-__all__ = ["run_control", "run_process", "run_settling"]
-
 CPU_MS: Final = 50
 """Processor time of a proposal, at most, in the median."""
 PRICES: Final = Prices(6000, 31, 380, 10, 20, 25)

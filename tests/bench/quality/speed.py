@@ -24,8 +24,6 @@ from millmark.quality.model import build_model
 from millmark.quality.network import Dense, Network
 from tests.bench.quality.tables import Bench
 
-__all__ = ["build_random_mlp", "build_random_windows", "run_speed"]
-
 
 def build_random_mlp(sizes: Sequence[int], seed: int) -> Network:
     """Dense layers of these sizes, with activations that spread over 0..127 as in a trained network."""

@@ -26,8 +26,6 @@ from millmark.quality.splits import split_folds
 from millmark.quality.train import score_rows, train
 from tests.bench.quality.tables import Bench
 
-__all__ = ["SEEDS", "TABLES", "load_ai4i", "load_steel", "run_trees"]
-
 _STEEL_COLUMNS = 27
 _AI4I_COLUMNS = (
     "Type",

@@ -12,7 +12,7 @@ from millmark.services.demo.processes import leaving_on_signals
 from millmark.services.output import json_format, print_document, print_table, warn
 from tests.bench.table.report import HEADS, build_json, build_lines, build_markdown, join_rows
 from tests.bench.table.rows import ROWS
-from tests.bench.table.runner import Outcome, measure_here, run_rows
+from tests.bench.table.sides import Outcome, measure_here, run_rows
 
 _PAGE = Path(__file__).parents[1] / "TABLE.md"
 _FIGURES = _PAGE.with_suffix(".json")

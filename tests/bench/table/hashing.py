@@ -5,10 +5,8 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from tests.bench.table.declared import Figure, Measured
+from tests.bench.table.rows import Figure, Measured
 from tests.bench.table.sides import ask_in_turns, compare, open_sides
-
-__all__ = ["measure_claims", "measure_merkle", "measure_typed_data"]
 
 _ROUNDS = 9
 _MICRO = 1e6

@@ -5,10 +5,8 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from tests.bench.table.declared import Measured
+from tests.bench.table.rows import Measured
 from tests.bench.table.sides import ask_in_turns, compare, open_sides
-
-__all__ = ["measure_ingest"]
 
 _ROUNDS = 7
 

@@ -9,12 +9,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from millmark.services.store import open_store
-from tests.bench.table.declared import Figure, Measured
+from tests.bench.table.rows import Figure, Measured
 from tests.bench.table.sides import Side, ask_in_turns, ask_tasks_in_turns, compare, open_sides
 from tests.support.cluster import describe_missing, running_cluster
 from tests.support.plant_store import draw_plant, write_plant
-
-__all__ = ["measure_lineage"]
 
 _LOTS = 200_000
 _ASKED = 40

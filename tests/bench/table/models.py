@@ -7,10 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.quality.speed import run_speed
-from tests.bench.table.declared import Figure, Measured
+from tests.bench.table.rows import Figure, Measured
 from tests.bench.table.sides import ask_in_turns, compare, open_sides
-
-__all__ = ["measure_inference", "measure_rocket"]
 
 
 def measure_inference() -> Measured:

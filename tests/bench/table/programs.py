@@ -13,11 +13,9 @@ from pathlib import Path
 
 from millmark.ledger.errors import SettingsError
 from millmark.services.store import open_store
-from tests.bench.table.declared import Figure, Measured
+from tests.bench.table.rows import Figure, Measured
 from tests.bench.table.sides import ROOT
 from tests.support.plant_store import draw_plant, write_plant
-
-__all__ = ["measure_demo", "measure_starts"]
 
 _MILLMARK = (sys.executable, "-c", "from millmark.services.entry import main; main()")
 _STARTS = {

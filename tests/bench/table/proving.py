@@ -12,11 +12,9 @@ from millmark.services.output import warn
 from tests.bench.bundle import measure_bundle, measure_seals
 from tests.bench.network import measure_network
 from tests.bench.planning import compare_plans, summarise
-from tests.bench.table.declared import Figure, Measured
+from tests.bench.table.rows import Figure, Measured
 from tests.bench.table.sides import MissingPeerError
 from tests.faults.chains import running_chain
-
-__all__ = ["measure_bundles", "measure_network_row", "measure_plan"]
 
 _VALIDATORS = 7
 

@@ -9,10 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.bench.table.declared import Bound, Figure, Goal, Row
-from tests.bench.table.runner import Outcome
-
-__all__ = ["HEADS", "build_json", "build_lines", "build_markdown", "join_rows"]
+from tests.bench.table.rows import Bound, Figure, Goal, Row
+from tests.bench.table.sides import Outcome
 
 HEADS = ("row", "what", "Millmark", "peer", "times", "least to most", "reach", "")
 _MISSED, _REACHED = "**missed**", "reached"

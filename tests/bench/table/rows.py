@@ -2,33 +2,112 @@
 
 from __future__ import annotations
 
-from tests.bench.table.declared import Bound, Goal, Row
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
 
-__all__ = ["ROWS"]
+
+class Bound(Enum):
+    """What a reach is about."""
+
+    TIMES = "times"
+    """The peer's cost divided by Millmark's, at least."""
+    SLOWER = "times slower"
+    """Millmark's cost divided by the peer's, at most."""
+    OWN = ""
+    """Millmark's own figure, at most, in its unit."""
+    LEAST = "at least"
+    """Millmark's own figure, at least, in its unit."""
+    SHOWN = "shown"
+    """No reach."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One comparison. Costs, the less the better, but where the goal says otherwise."""
+
+    own: float
+    unit: str
+    peer: float | None = None
+    low: float | None = None
+    """Least ratio, peer's cost to own, of a round."""
+    high: float | None = None
+
+    @property
+    def times(self) -> float | None:
+        """The peer's cost divided by Millmark's."""
+        return None if self.peer is None or not self.own else self.peer / self.own
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """One line of the table: a figure of the row, and what it should reach."""
+
+    figure: str
+    """Its name in `Measured.figures`."""
+    what: str
+    """With the peer, as the table shows it."""
+    bound: Bound = Bound.SHOWN
+    reach: float = 0.0
+
+    def is_reached(self, figure: Figure) -> bool | None:
+        """None if there is nothing to reach."""
+        times = figure.times
+        if self.bound is Bound.OWN:
+            return figure.own <= self.reach
+        if self.bound is Bound.LEAST:
+            return figure.own >= self.reach
+        if self.bound is Bound.SHOWN or times is None:
+            return None
+        return times >= self.reach if self.bound is Bound.TIMES else 1 / times <= self.reach
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row: what is measured, beside what, and what it should reach."""
+
+    name: str
+    """What `scripts/bench NAME` takes."""
+    title: str
+    peer: str
+    measure: str
+    """MODULE:FUNCTION below tests.bench.table, which takes nothing and returns `Measured`."""
+    goals: tuple[Goal, ...]
+    budget_s: float = 240.0
+    """A row that takes longer has failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a row's measurement found."""
+
+    figures: Mapping[str, Figure]
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    """Why a figure is missing, by its name."""
+    notes: tuple[str, ...] = ()
+
 
 ROWS = (
     Row(
         "anchor-gas",
         "gas of an anchored entry, 100,000 in a batch",
         "EAS: attest; multiTimestamp",
-        "chain_gas:measure_anchor_gas",
+        "chain:measure_anchor_gas",
         (
             Goal("attest", "gas of an anchored entry; EAS attest", Bound.TIMES, 500_000),
             Goal("multiTimestamp", "the same; EAS multiTimestamp, 300 in a transaction", Bound.TIMES, 45_000),
         ),
-        240,
     ),
     Row(
         "record-gas",
         "gas of a record, 50 in a transaction",
         "EAS multiAttest",
-        "chain_gas:measure_record_gas",
+        "chain:measure_record_gas",
         (
             Goal("new", "dearest record that begins a history; EAS multiAttest", Bound.TIMES, 3.6),
             Goal("update", "dearest record about a subject that is there; EAS multiAttest", Bound.TIMES, 7.8),
             Goal("dearer", "kinds dearer than tests/vectors/gas.json", Bound.OWN, 0),
         ),
-        240,
     ),
     Row(
         "ingest",
@@ -41,7 +120,6 @@ ROWS = (
             Goal("check", "each event's signature checked; the same", Bound.TIMES, 8),
             Goal("check wall", "the same, wall time"),
         ),
-        240,
     ),
     Row(
         "typed-data",
@@ -52,7 +130,6 @@ ROWS = (
             Goal("digest", "hash a forward request; eth-account", Bound.TIMES, 35),
             Goal("cycle", "sign and recover it; eth-account", Bound.TIMES, 8),
         ),
-        240,
     ),
     Row(
         "merkle",
@@ -65,7 +142,6 @@ ROWS = (
             Goal("build openzeppelin", "build it (another tree); OpenZeppelin"),
             Goal("prove openzeppelin", "one inclusion proof; OpenZeppelin"),
         ),
-        240,
     ),
     Row(
         "claims",
@@ -73,7 +149,6 @@ ROWS = (
         "plain json and hashlib, no disclosure",
         "hashing:measure_claims",
         (Goal("root", "salted root of 50 fields; plain json and hashlib", Bound.TIMES, 1),),
-        240,
     ),
     Row(
         "index",
@@ -84,7 +159,6 @@ ROWS = (
             Goal("cpu", "index a record, 50 a block; web3.py get_logs", Bound.TIMES, 10),
             Goal("wall", "the same, wall time"),
         ),
-        240,
     ),
     Row(
         "index-alone",
@@ -95,7 +169,6 @@ ROWS = (
             Goal("cpu", "index a record, one a block; web3.py get_logs", Bound.TIMES, 3),
             Goal("wall", "the same, wall time"),
         ),
-        240,
     ),
     Row(
         "write",
@@ -108,7 +181,6 @@ ROWS = (
             Goal("pipelined", "write a record, 50 a transaction; pipelined web3.py", Bound.TIMES, 12),
             Goal("pipelined wall", "the same, wall time"),
         ),
-        240,
     ),
     Row(
         "write-alone",
@@ -119,7 +191,6 @@ ROWS = (
             Goal("pipelined", "write a record, one a transaction; pipelined web3.py", Bound.TIMES, 1.5),
             Goal("pipelined wall", "the same, wall time"),
         ),
-        240,
     ),
     Row(
         "lineage",
@@ -138,7 +209,6 @@ ROWS = (
             Goal("descendants subjects", "the same; SQLAlchemy query without objects"),
             Goal("descendants first", "the same, never asked before; SQLAlchemy query without objects"),
         ),
-        240,
     ),
     Row(
         "demo",
@@ -150,7 +220,6 @@ ROWS = (
             Goal("whole", "CPU time of the whole run"),
             Goal("records", "records made"),
         ),
-        240,
     ),
     Row(
         "capture",
@@ -162,7 +231,6 @@ ROWS = (
             Goal("memory", "the same; FastAPI, pydantic, kept in memory"),
             Goal("wall", "the same, stored, wall time"),
         ),
-        240,
     ),
     Row(
         "epcis",
@@ -174,7 +242,6 @@ ROWS = (
             Goal("memory", "the same; FastAPI, pydantic, kept in memory"),
             Goal("wall", "the same, stored, wall time"),
         ),
-        240,
     ),
     Row(
         "inference",
@@ -182,7 +249,6 @@ ROWS = (
         "float32 in Torch",
         "models:measure_inference",
         (Goal("batch", "integers, a batch of 1,024, one thread; float32 in Torch", Bound.SLOWER, 1.5),),
-        240,
     ),
     Row(
         "rocket",
@@ -193,7 +259,6 @@ ROWS = (
             Goal("alone", "one window; aeon's MiniRocket and ridge", Bound.TIMES, 4),
             Goal("batch", "a window of a batch of 512; the same", Bound.TIMES, 3),
         ),
-        240,
     ),
     Row(
         "bundle",
@@ -211,7 +276,6 @@ ROWS = (
             Goal("5,000 decode", "json.loads of the file alone"),
             Goal("seals", "seals of one block by seven validators, to be added where there are any"),
         ),
-        240,
     ),
     Row(
         "start",
@@ -226,7 +290,6 @@ ROWS = (
             Goal("verifies", "python -m millmark.verify of a part's bundle"),
             Goal("python", "python that does nothing"),
         ),
-        240,
     ),
     Row(
         "memory",
@@ -234,7 +297,6 @@ ROWS = (
         "",
         "servers:measure_memory",
         (Goal("gateway", "gateway, resident", Bound.OWN, 90), Goal("node", "node, resident", Bound.OWN, 60)),
-        240,
     ),
     Row(
         "growth",
@@ -245,7 +307,6 @@ ROWS = (
             Goal("trace", "a trace of at most 50 lots, 200,000 lots; the same, 20,000 lots", Bound.SLOWER, 1.1),
             Goal("index", "index a record into 200,000 lots; the same, 20,000 lots", Bound.SLOWER, 1.1),
         ),
-        240,
     ),
     Row(
         "plan",
@@ -257,7 +318,6 @@ ROWS = (
             Goal("gap", "proved gap, median", Bound.OWN, 5),
             Goal("check", "checking a plan, CPU time", Bound.OWN, 20),
         ),
-        240,
     ),
     Row(
         "network",
@@ -270,6 +330,5 @@ ROWS = (
             Goal("behind", "index behind what is final, at most", Bound.OWN, 2),
             Goal("cpu", "CPU time of the submitting process a record"),
         ),
-        240,
     ),
 )

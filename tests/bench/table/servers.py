@@ -9,14 +9,9 @@ from pathlib import Path
 
 from millmark.services.settings import SETTINGS_FILE
 from millmark.services.store import open_store
-from tests.bench.capture import serve_node
-from tests.bench.capture_http import measure_http
-from tests.bench.epcis import measure_epcis
-from tests.bench.gateway import serving
-from tests.bench.http_load import cpu_s
-from tests.bench.table.declared import Figure, Measured
-
-__all__ = ["measure_capture", "measure_epcis_capture", "measure_memory"]
+from tests.bench.capture import measure_epcis, measure_http, serve_node
+from tests.bench.gateway import cpu_s, serving
+from tests.bench.table.rows import Figure, Measured
 
 _BATCH = 100
 _SETTLED_S = 4.0

@@ -18,17 +18,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sqlalchemy import Connection, distinct, func, select
+
 from millmark.ledger.chain import HttpTransport, find_profile
 from millmark.ledger.chain.deploying import read_deployment
 from millmark.ledger.errors import MillmarkError
 from millmark.ledger.index import Follower
 from millmark.ledger.store import Store
 from millmark.ledger.store.outbox import Outbox, SentTransaction
+from millmark.ledger.store.outbox_records import OutboxState, outbox_attempts, outbox_records
 from millmark.ledger.submit import Submitter
 from millmark.services.store import open_store
 from tests.faults.workload import Event, Site, build_signer
-
-__all__ = ["CompanyPlan", "event_of", "main"]
 
 _PAUSE_S = 0.2
 _RETRY_S = 1.0
@@ -152,6 +153,25 @@ def _report(what: str, transaction: SentTransaction, reason: str | None) -> None
 def _say(line: str) -> None:
     sys.stdout.write(f"{line} {time.monotonic():.3f}\n")
     sys.stdout.flush()
+
+
+class OutboxRepository:
+    """Reads an outbox in the caller's transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def states(self) -> dict[str, tuple[OutboxState, int | None]]:
+        """State of each record, and its sequence on the chain once it is mined, by idempotency key."""
+        columns = outbox_records.c
+        query = select(columns.idempotency_key, columns.state, columns.sequence)
+        return {key: (OutboxState(state), sequence) for key, state, sequence in self._connection.execute(query)}
+
+    def count_sent_again(self) -> int:
+        """Number of records that were in several transactions, each of which has a nonce of its own."""
+        tries = func.count(distinct(outbox_attempts.c.transaction_id))
+        query = select(outbox_attempts.c.record_id).group_by(outbox_attempts.c.record_id).having(tries > 1)
+        return len(self._connection.execute(query).all())
 
 
 if __name__ == "__main__":

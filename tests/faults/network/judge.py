@@ -19,11 +19,8 @@ from millmark.ledger.store.outbox import OutboxState
 from millmark.ledger.store.rows import RecordRow
 from millmark.services.store import open_store
 from tests.faults.ledger_check import LedgerCheck, count_misordered, heads_equal
-from tests.faults.network.company import event_of
-from tests.faults.network.repository import OutboxRepository
+from tests.faults.network.company import OutboxRepository, event_of
 from tests.faults.workload import Site
-
-__all__ = ["CompanyAccount", "Judgement", "judge"]
 
 
 @dataclass(frozen=True, slots=True)

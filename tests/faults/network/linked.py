@@ -22,17 +22,6 @@ from tests.faults.network.links import Links, running_links
 from tests.faults.workload import Site, build_signer
 from tests.support.local_network import LocalNetwork
 
-__all__ = [
-    "COMPANIES",
-    "FAUCET",
-    "LinkedNetwork",
-    "found_companies",
-    "linked_network",
-    "network_alone",
-    "profile_of",
-    "validators_of",
-]
-
 _MONEY_WEI = 10**24
 _DUE_AT = 4_000_000_000
 _COORDINATOR = 2

@@ -8,8 +8,6 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 
-__all__ = ["HOST", "ProxyLoop", "running_proxies"]
-
 HOST = "127.0.0.1"
 Serve: TypeAlias = "Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]"
 

@@ -12,7 +12,7 @@ from millmark.ledger.keys import LocalSigner
 from millmark.ledger.store import Store
 from millmark.ledger.store.outbox import Outbox, OutboxState, OutboxWriter, SentTransaction
 from millmark.ledger.submit import Submitter, submitter
-from tests.faults.crashes import CRASH_POINTS, RELAY
+from tests.faults.agent import CRASH_POINTS, RELAY
 from tests.support.ledger_world import LedgerWorld, results, transactions, verify_final
 from tests.support.rpc import lost
 

@@ -7,8 +7,7 @@ from pathlib import Path
 from millmark.ledger.chain.deploying import ask_until
 from millmark.ledger.errors import ChainUnreachableError
 from millmark.ledger.index import Follower
-from tests.bench.index_lag import IndexLag
-from tests.bench.network import MOST_BEHIND, NetworkRates, Side
+from tests.bench.network import MOST_BEHIND, IndexLag, NetworkRates, Side
 from tests.support.fake_chain import FakeChain
 from tests.support.stores import new_store
 

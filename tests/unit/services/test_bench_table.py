@@ -10,11 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.bench.table import __main__ as table
-from tests.bench.table.declared import Bound, Figure, Goal, Row
 from tests.bench.table.report import build_json, build_lines, build_markdown, join_rows
-from tests.bench.table.rows import ROWS
-from tests.bench.table.runner import Outcome, _read
-from tests.bench.table.sides import Timed, compare
+from tests.bench.table.rows import ROWS, Bound, Figure, Goal, Row
+from tests.bench.table.sides import Outcome, Timed, _read, compare
 
 BENCH = Path(__file__).parents[3] / "tests" / "bench"
 ROW = Row("hash", "hashes", "a peer", "hashing:measure", (Goal("cpu", "hash; a peer", Bound.TIMES, 3),), 10)

@@ -14,8 +14,8 @@ from millmark.ledger.index import Follower
 from millmark.ledger.store import Store
 from millmark.ledger.store.outbox import Outbox, OutboxWriter
 from millmark.ledger.submit import Submitter
-from tests.faults import node_kills
-from tests.faults.crashes import CRASH_POINTS, RELAY
+from tests.faults import factory
+from tests.faults.agent import CRASH_POINTS, RELAY
 from tests.faults.kill import STEPS, _plan_kills
 from tests.faults.ledger_check import LedgerCheck, check_ledger
 from tests.faults.runs import run_faults
@@ -134,11 +134,11 @@ def test_the_node_is_killed_at_every_step_that_its_owners_list() -> None:
 
 
 def test_the_results_list_every_crash_point_beside_its_owner() -> None:
-    told = (Path(node_kills.__file__).parent / "RESULTS.md").read_text()
+    told = (Path(factory.__file__).parent / "RESULTS.md").read_text()
     for owner, points in CRASH_POINTS.items():
         [line] = [line for line in told.splitlines() if line.startswith(f"| `{owner}` |")]
         assert line == f"| `{owner}` | {', '.join(points)} |"
-    for what, (call, path) in node_kills.SYSTEM_CALLS.items():
+    for what, (call, path) in factory.SYSTEM_CALLS.items():
         assert f"| {what} | `{call}`, `{path}` |" in told
 
 

@@ -18,10 +18,9 @@ from millmark.ledger.submit import Submitter
 from millmark.services.store import open_store
 from tests.faults.ledger_check import LedgerCheck
 from tests.faults.network.company import event_of
-from tests.faults.network.gates import raise_head
 from tests.faults.network.judge import CompanyAccount, Judgement, judge
-from tests.faults.network.part import Injected, Part
-from tests.faults.network.run import read_parts, sum_up
+from tests.faults.network.links import raise_head
+from tests.faults.network.part import Injected, Part, read_parts, sum_up
 from tests.faults.network.scenarios import FAULTS
 from tests.faults.runs import NETWORK_RUNS, run_faults
 from tests.faults.workload import found_site

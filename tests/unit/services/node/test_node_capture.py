@@ -66,6 +66,11 @@ def test_a_batch_is_taken_and_a_second_one_is_recognised(client: CaptureClient, 
     assert [json.loads(content)["id"] for content in parts.contents()] == [f"e{number}" for number in range(8)]
 
 
+def test_an_event_comes_alone_as_an_object(client: CaptureClient, parts: Parts) -> None:
+    assert client.post("/v1/events", json=_event(1)).json()["accepted"] == 1
+    assert [json.loads(content)["id"] for content in parts.contents()] == ["e1"]
+
+
 @pytest.mark.parametrize(
     ("event", "reason"),
     [

@@ -7,9 +7,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from millmark.ledger.chain import EmbeddedChain, RpcError
-from tests.bench.gas import measure_gas
-
-__all__ = ["TwinChain", "TwinFigures", "measure_interpreter"]
 
 _HEAD = ("eth_getBlockByNumber", ["latest", False])
 
@@ -69,10 +66,3 @@ def _answer(chain: EmbeddedChain, time_s: int, method: str, params: list[Any]) -
 
 def _plainly(answer: Any) -> Any:
     return (answer.code, answer.message, answer.data) if isinstance(answer, RpcError) else answer
-
-
-def measure_interpreter() -> TwinFigures:
-    """CPU seconds of every kind of record, certificate and challenge on both. Raises AssertionError if they differ."""
-    twin = TwinChain()
-    measure_gas(twin)
-    return twin.figures
