@@ -7,12 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser
 
-from tests.support.patience import MAX_S
+from tests.support.first_use import open_chromium
 from tests.support.portal_world import PortalWorld, serve_world
-
-_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +26,5 @@ def chromium() -> Iterator[Browser]:
     path = shutil.which("chromium")
     if path is None or not Path(path).exists():
         pytest.skip("chromium is not installed")
-    expect.set_options(timeout=MAX_S * 1000)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=_FLAGS, timeout=MAX_S * 1000)
+    with open_chromium() as browser:
         yield browser
-        browser.close()

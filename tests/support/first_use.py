@@ -21,13 +21,13 @@ from tests.support.opened import Link, opened
 from tests.support.patience import MAX_S
 from tests.support.pictures import WIDTHS
 
-__all__ = ["SIX", "check_proof", "main", "sign_in_all"]
+__all__ = ["SIX", "check_proof", "main", "open_chromium", "sign_in_all"]
 
 SIX = ("buyer", "planner", "machine operator", "inspector", "auditor", "operator")
 """The roles for which somebody signs in."""
+_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking"]
 _LIMIT_S = 90.0
 """From the last line of `scripts/demo`, for each."""
-_FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking")
 
 
 def sign_in_all(context: BrowserContext, links: Mapping[str, Link]) -> Iterator[tuple[str, Page, str]]:
@@ -57,7 +57,9 @@ def check_proof(page: Page, link: str) -> None:
 
 
 @contextmanager
-def _chromium() -> Iterator[Browser]:
+def open_chromium() -> Iterator[Browser]:
+    """A browser. While it is open, no other event loop can run in this process."""
+    expect.set_options(timeout=MAX_S * 1000)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=_FLAGS, timeout=MAX_S * 1000
@@ -82,7 +84,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--pictures", type=Path, help="folder for the pages that the links open, 390 and 1,280 px wide")
     given = parser.parse_args(arguments)
     took: dict[str, float] = {}
-    with tempfile.TemporaryDirectory() as made, _chromium() as browser:
+    with tempfile.TemporaryDirectory() as made, open_chromium() as browser:
         begun = time.monotonic()
         with opened(given.folder, Path(made, "open.log")) as links:
             _say(took, "links printed", begun)
