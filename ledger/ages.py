@@ -6,8 +6,6 @@ them.
 
 from __future__ import annotations
 
-__all__ = ["DAY_S", "DEFAULT_MAX_AGE_S", "MAX_ANCESTRY"]
-
 DAY_S = 86_400
 MAX_ANCESTRY = 256
 """The proof block may be at most this many blocks before the checkpoint."""

@@ -14,18 +14,6 @@ import sha3  # type: ignore[import-untyped]  # safe-pysha3 ships no types
 
 from millmark.ledger.errors import CanonicalError
 
-__all__ = [
-    "MAX_SAFE_INTEGER",
-    "Json",
-    "canonical_json",
-    "keccak256",
-    "parse_hex32",
-    "parse_json",
-    "quoted",
-    "sha256",
-    "to_hex",
-]
-
 Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
 """A JSON value. Parsing returns `list` and `dict`; writing also accepts tuples."""
 

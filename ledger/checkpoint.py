@@ -43,19 +43,6 @@ from millmark.ledger.trust import (
     parse_number,
 )
 
-__all__ = [
-    "MAX_CHECKPOINT_BYTES",
-    "Checkpoint",
-    "SignedCheckpoint",
-    "combine_checkpoints",
-    "parse_checkpoint",
-    "sign_checkpoint",
-    "verify_age",
-    "verify_ancestry",
-    "verify_believed",
-    "verify_cosigned",
-]
-
 MAX_CHECKPOINT_BYTES = 1 << 16
 MAX_AHEAD_S = DAY_S
 """How far a block's time may be ahead of the verifier's clock: tolerates a wrong time zone and a slow clock."""

@@ -8,19 +8,6 @@ from typing import TypeAlias
 from millmark.ledger.canonical import Json, canonical_json, quoted
 from millmark.ledger.errors import CanonicalError, ClaimsError
 
-__all__ = [
-    "MAX_BYTES",
-    "MAX_DEPTH",
-    "MAX_FIELDS",
-    "Path",
-    "check_paths",
-    "check_size",
-    "flatten",
-    "path_text",
-    "paths_json",
-    "show_path",
-]
-
 Path: TypeAlias = tuple[str | int, ...]
 """Object keys (str) and array indices (int) from the root down; () is the root, the only path of an empty document."""
 

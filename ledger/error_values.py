@@ -5,8 +5,6 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 
-__all__ = ["ENUMERATIONS", "show_member", "show_value"]
-
 ENUMERATIONS: Mapping[str, str] = {
     "CertificateStatus.NONE": "no certificate",
     "CertificateStatus.VALID": "in force",

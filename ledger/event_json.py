@@ -13,8 +13,6 @@ import msgspec
 
 from millmark.ledger.canonical import MAX_SAFE_INTEGER, Json, canonical_json, parse_json
 
-__all__ = ["Parsed", "parse_value", "parse_values", "write_canonical"]
-
 _read = msgspec.json.Decoder().decode
 _write = msgspec.json.Encoder(order="sorted").encode
 

@@ -25,21 +25,6 @@ from millmark.ledger.canonical import Json, canonical_json, sha256, to_hex
 from millmark.ledger.errors import RecordError
 from millmark.ledger.merkle import Tree, leaf_hash
 
-__all__ = [
-    "EVIDENCE_TAG",
-    "INPUT_TAG",
-    "SALT_BYTES",
-    "WINDOW_ID",
-    "EvidenceEntry",
-    "EvidenceLog",
-    "LeafKind",
-    "build_inference_context",
-    "build_leaf_data",
-    "build_leaf_data_of",
-    "build_window_commitment",
-    "build_window_entry",
-]
-
 EVIDENCE_TAG = b"millmark.evidence.v1\0"
 INPUT_TAG = b"millmark/input/1"
 CONTEXT_TAG = b"millmark.inference-context.v1\0"

@@ -9,8 +9,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-__all__ = ["is_named", "replace_file", "sync_folder", "write_new"]
-
 
 def replace_file(draft: Path, path: Path) -> None:
     """Gives a file that is on the disk its final name, in place of an earlier one; on return, the name is on the disk

@@ -24,8 +24,6 @@ from millmark.ledger.errors import RequestError, SigningError, TrustError
 from millmark.ledger.signatures import ADDRESS_BYTES, Signature, Signer, to_checksum, verify_signature
 from millmark.ledger.trust import parse_canonical, parse_checksum, parse_hex, parse_members, parse_number
 
-__all__ = ["MAX_REQUEST_BYTES", "SIGNATURE_BYTES", "ForwardRequest", "SignedRequest", "parse_request", "sign_request"]
-
 MAX_REQUEST_BYTES = 60 * 1024
 """Largest request in its JSON form: well below the largest body that a gateway accepts."""
 

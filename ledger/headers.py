@@ -15,17 +15,6 @@ from millmark.ledger.canonical import keccak256
 from millmark.ledger.errors import ProofError
 from millmark.ledger.rlp import RlpItem, decode_integer, decode_rlp, encode_rlp
 
-__all__ = [
-    "FIELDS",
-    "MAX_HEADER_BYTES",
-    "BlockHeader",
-    "build_qbft_preimage",
-    "encode_header",
-    "hashed_header",
-    "parse_header",
-    "replace_extra",
-]
-
 MAX_HEADER_BYTES = 16_384
 """`extraData` has at most 32 bytes on public networks; with QBFT it also lists the validators, 21 bytes each."""
 

@@ -6,8 +6,6 @@ import struct
 
 from millmark.ledger.canonical import keccak256
 
-__all__ = ["HEAD_TAG", "inner_of", "link", "start_of"]
-
 HEAD_TAG = keccak256(b"millmark.history.v1")
 
 _INNER = struct.Struct(">24xQ 24xQ 12x20s 32s 24xQ")

@@ -5,8 +5,6 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["import_on_use"]
-
 
 def import_on_use(package: str, homes: Mapping[str, Sequence[str]]) -> Callable[[str], object]:
     """The `__getattr__` of a package whose public names are declared in other modules: names by module.

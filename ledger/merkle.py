@@ -12,20 +12,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from millmark.ledger.errors import ProofError
 
-__all__ = [
-    "EMPTY_ROOT",
-    "HASH_BYTES",
-    "MAX_TREE_SIZE",
-    "Tree",
-    "hash_leaves",
-    "hash_pairs",
-    "leaf_hash",
-    "node_hash",
-    "root_from_multiproof",
-    "verify_consistency",
-    "verify_inclusion",
-]
-
 HASH_BYTES = 32
 MAX_TREE_SIZE = 2**64 - 1
 """Tree sizes are serialised as unsigned 64-bit integers."""

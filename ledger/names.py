@@ -14,19 +14,6 @@ from millmark.ledger.errors import ProofError, SigningError
 from millmark.ledger.ids import Identity, SubjectKind, canonical_identifier, subject
 from millmark.ledger.vrf import PROOF_BYTES, PUBLIC_KEY_BYTES, SecretKey, proof_to_hash, verify_proof
 
-__all__ = [
-    "MAX_NAME_KEYS",
-    "NAME_PROOF_BYTES",
-    "Deployed",
-    "NameKey",
-    "build_alpha",
-    "derive_identity",
-    "name_key_hash",
-    "salt_of",
-    "subjects_of",
-    "verify_name",
-]
-
 NAME_PROOF_BYTES = PUBLIC_KEY_BYTES + PROOF_BYTES
 """A public name key, and the proof under it."""
 MAX_NAME_KEYS = 64

@@ -11,8 +11,6 @@ from functools import cache
 from string import Formatter
 from typing import Self
 
-__all__ = ["Phrase"]
-
 _FORMS: Mapping[str, str] = {"d": "[0-9]+", "s": r"\S+", "": ".*?"}
 """What the values of a template's formats look like: a whole number, a word, any text."""
 

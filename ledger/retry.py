@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import enum
 
-__all__ = ["Retry"]
-
 
 class Retry(enum.Enum):
     """What a caller may do after an error."""

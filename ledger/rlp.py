@@ -11,8 +11,6 @@ from typing import TypeAlias
 
 from millmark.ledger.errors import ProofError
 
-__all__ = ["RlpItem", "decode_integer", "decode_rlp", "encode_integer", "encode_list", "encode_rlp"]
-
 RlpItem: TypeAlias = "bytes | Sequence[RlpItem]"
 """Decoding returns `bytes` and `list`; encoding also accepts tuples."""
 

@@ -29,27 +29,6 @@ from millmark.ledger.headers import BlockHeader, parse_header, replace_extra
 from millmark.ledger.rlp import RlpItem, decode_integer, decode_rlp, encode_integer, encode_rlp
 from millmark.ledger.signatures import ADDRESS_BYTES, Signature, recover_address, to_checksum
 
-__all__ = [
-    "MAX_CHANGES",
-    "MAX_ROUND",
-    "MAX_VALIDATORS",
-    "SEAL_BYTES",
-    "QbftExtra",
-    "SealedBlock",
-    "SealedHeader",
-    "Seals",
-    "build_digest",
-    "collect_seals",
-    "encode_seal",
-    "faulty_of",
-    "parse_extra",
-    "quorum_of",
-    "verify_changes",
-    "verify_order",
-    "verify_reached",
-    "verify_seals",
-]
-
 MAX_VALIDATORS = 100
 MAX_ROUND = 2**31 - 1
 MAX_CHANGES = 256

@@ -11,20 +11,6 @@ import coincurve
 from millmark.ledger.canonical import keccak256
 from millmark.ledger.errors import SigningError
 
-__all__ = [
-    "ADDRESS_BYTES",
-    "ORDER",
-    "Address",
-    "Signature",
-    "Signer",
-    "address_of",
-    "check_digest",
-    "parse_address",
-    "recover_address",
-    "to_checksum",
-    "verify_signature",
-]
-
 Address: TypeAlias = bytes
 """The last 20 bytes of the Keccak-256 of the public key."""
 ADDRESS_BYTES = 20

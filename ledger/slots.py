@@ -46,28 +46,6 @@ from millmark.ledger.records import (
     snake_case,
 )
 
-__all__ = [
-    "AssignmentSlots",
-    "CertificateSlots",
-    "KeySlots",
-    "LotSlots",
-    "MachineSlots",
-    "ModelSlots",
-    "NameKeySlots",
-    "OrderSlots",
-    "ParticipantSlots",
-    "StandingSlots",
-    "StreamSlots",
-    "decode_sequence",
-    "decode_struct",
-    "head_slot",
-    "load_layouts",
-    "machine_slot",
-    "published_slot",
-    "sequence_slot",
-    "slots_of",
-]
-
 T = TypeVar("T")
 WORD_BYTES = 32
 _FOLDER = Path(__file__).parent / "artifacts"

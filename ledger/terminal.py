@@ -6,8 +6,6 @@ import os
 import re
 from typing import TextIO
 
-__all__ = ["NO_ANSWER", "is_coloured", "paint", "write"]
-
 NO_ANSWER = 3
 """Exit code of a command that could not print its answer."""
 

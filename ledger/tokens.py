@@ -36,8 +36,6 @@ from millmark.ledger.signatures import (
 if TYPE_CHECKING:
     import pkcs11
 
-__all__ = ["TOKEN_SCHEME", "TokenSigner", "create_token_key", "open_token_signer"]
-
 TOKEN_SCHEME = "pkcs11"  # noqa: S105 - the name of a scheme
 
 _SECP256K1 = bytes.fromhex("06052b8104000a")

@@ -15,18 +15,6 @@ from millmark.ledger.canonical import keccak256
 from millmark.ledger.errors import ProofError
 from millmark.ledger.rlp import RlpItem, decode_integer, decode_rlp, encode_rlp
 
-__all__ = [
-    "EMPTY_ROOT",
-    "MAX_NODE_BYTES",
-    "MAX_PROOF_NODES",
-    "Account",
-    "TrieNode",
-    "parse_account",
-    "parse_word",
-    "verify_in",
-    "verify_proof",
-]
-
 EMPTY_ROOT = keccak256(b"\x80")
 """Root of a trie without keys: the hash of the RLP of an empty byte string."""
 MAX_NODE_BYTES = 532

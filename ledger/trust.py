@@ -14,26 +14,6 @@ from millmark.ledger.errors import CanonicalError, SealsError, SigningError, Tru
 from millmark.ledger.seals import verify_order
 from millmark.ledger.signatures import ADDRESS_BYTES, parse_address, to_checksum
 
-__all__ = [
-    "CONTRACTS",
-    "MAX_COSIGNERS",
-    "MAX_TRUST_BYTES",
-    "BelievedBlock",
-    "Cosigner",
-    "Cosigners",
-    "TrustFile",
-    "Trusted",
-    "TrustedContract",
-    "Validator",
-    "Validators",
-    "parse_canonical",
-    "parse_checksum",
-    "parse_hex",
-    "parse_members",
-    "parse_number",
-    "parse_trust",
-]
-
 MAX_TRUST_BYTES = 1 << 20
 MAX_COSIGNERS = 100
 MAX_CONTRACTS = 16

@@ -21,8 +21,6 @@ import coincurve
 from millmark.ledger.errors import ProofError, SigningError
 from millmark.ledger.signatures import ORDER
 
-__all__ = ["OUTPUT_BYTES", "PROOF_BYTES", "PUBLIC_KEY_BYTES", "SecretKey", "proof_to_hash", "verify_proof"]
-
 PUBLIC_KEY_BYTES = 33
 PROOF_BYTES = 81
 """Gamma, a compressed point of 33 bytes; c, 16 bytes; s, 32 bytes; both big-endian."""

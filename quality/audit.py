@@ -19,18 +19,6 @@ from millmark.quality.errors import AuditError, InputError, ModelError
 from millmark.quality.inputs import MAX_FIXED, MAX_WIDTH, pack_window
 from millmark.quality.model import Model, load_family, model_digest, parse_model
 
-__all__ = [
-    "EXTRACT_FORMAT",
-    "MAX_EXTRACT_BYTES",
-    "Binding",
-    "Extract",
-    "audit",
-    "build_context",
-    "build_extract",
-    "build_window_leaf_data",
-    "parse_extract",
-]
-
 EXTRACT_FORMAT = "millmark/audit/1"
 MAX_EXTRACT_BYTES = 4 * 2**20
 """Room for a model of 1 MiB in base64, the widest window, and everything else."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["fit_log_odds", "fit_temperature", "log_loss", "probabilities"]
-
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 _STEPS = 100

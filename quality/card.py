@@ -30,8 +30,6 @@ from millmark.quality.network import FLOAT32_EXACT
 from millmark.quality.report import Report, build_report
 from millmark.quality.train import Trained, score_rows
 
-__all__ = ["Card", "CardValue", "Sources", "build_card", "list_versions", "ppm"]
-
 CardValue: TypeAlias = "str | int | Sequence[CardValue] | Mapping[str, CardValue]"
 _LIBRARIES = ("lightgbm", "numpy", "torch")
 

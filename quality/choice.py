@@ -16,8 +16,6 @@ from math import sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FOLDS", "SAMPLE_ROWS", "Columns", "Trial", "choose", "guess_columns", "repeats_for"]
-
 FOLDS = 3
 SAMPLE_ROWS = 1200
 """Cross-validation uses about this many rows at most, so that choosing takes minutes however large the data are."""

@@ -25,20 +25,6 @@ from itertools import pairwise
 
 from millmark.quality.errors import InputError
 
-__all__ = [
-    "D2",
-    "D4",
-    "ControlChart",
-    "ControlPoint",
-    "Group",
-    "Individuals",
-    "Rule",
-    "Signal",
-    "chart_individuals",
-    "chart_proportions",
-    "find_signals",
-]
-
 D2, D4 = 1.128, 3.267
 _LIMIT = 3.0
 

@@ -22,17 +22,6 @@ from millmark.quality.errors import InputError
 from millmark.quality.inputs import MAX_DECIMALS, MAX_FIXED, MAX_WIDTH
 from millmark.quality.text import drop_row_names, is_number, parse_text, split_rows
 
-__all__ = [
-    "DECIMALS",
-    "Table",
-    "choose_decimals",
-    "load_inputs",
-    "load_labels",
-    "load_table",
-    "name_labels",
-    "to_fixed",
-]
-
 DECIMALS = 6
 """Models read sensor values in millionths of the sensor's unit, unless the values are too large or small for that."""
 _HEADROOM = 8

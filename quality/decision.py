@@ -8,8 +8,6 @@ from dataclasses import dataclass
 
 from millmark.quality.errors import ModelError
 
-__all__ = ["LOGIT_LIMIT", "MAX_OUTPUTS", "Decision", "Verdict"]
-
 LOGIT_LIMIT = 2**31
 """Logits and all intermediate sums stay below this in magnitude, so that they fit in int32 in every evaluator."""
 MAX_OUTPUTS = 32

@@ -15,8 +15,6 @@ from millmark.quality.errors import InputError
 from millmark.quality.header import FORMAT_VERSION
 from millmark.quality.inputs import MAX_WIDTH, VALUE_BYTES
 
-__all__ = ["ZERO", "Inference", "build_input_commitment", "combine_digests"]
-
 ZERO = bytes(32)
 """Context and salt of an inference that is bound to nothing and hides nothing, as in `python -m millmark.quality
 evaluate`."""

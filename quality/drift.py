@@ -26,19 +26,6 @@ from numpy.typing import NDArray
 
 from millmark.quality.errors import InputError
 
-__all__ = [
-    "ACTING_ROWS",
-    "ALARM_PSI",
-    "GROUP",
-    "MAX_TABLE_COLUMNS",
-    "Drift",
-    "Histogram",
-    "Reference",
-    "build_reference",
-    "parse_reference",
-    "watch",
-]
-
 GROUP = 200
 """Inspections that are compared with the reference at a time."""
 ALARM_PSI = 0.25

@@ -15,8 +15,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-__all__ = ["AuditError", "DataError", "ExportError", "InferenceError", "InputError", "ModelError", "QualityError"]
-
 
 class QualityError(Exception):
     """Root of the tree. `str()` is one line: the cause, then the hint (the remedy) if there is one."""

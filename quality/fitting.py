@@ -18,8 +18,6 @@ from millmark.quality.data import DECIMALS, to_fixed
 from millmark.quality.decision import Decision
 from millmark.quality.model import Model
 
-__all__ = ["Fit", "Fitted", "Problem", "Progress", "silent", "undecided"]
-
 Floats: TypeAlias = NDArray[np.float64]
 Integers: TypeAlias = NDArray[np.int64]
 

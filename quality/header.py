@@ -12,8 +12,6 @@ from millmark.quality.decision import Decision
 from millmark.quality.errors import ModelError
 from millmark.quality.inputs import MAX_DECIMALS, MAX_WIDTH, Scale, require_range
 
-__all__ = ["FORMAT_VERSION", "MAGIC_SIZE", "Header", "Reader", "build_header", "parse_header", "require_scales"]
-
 FORMAT_VERSION = 1
 MAGIC_SIZE = 4
 

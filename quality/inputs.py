@@ -11,17 +11,6 @@ from dataclasses import dataclass
 
 from millmark.quality.errors import InputError, ModelError
 
-__all__ = [
-    "MAX_FIXED",
-    "MAX_WIDTH",
-    "Scale",
-    "apply_scales",
-    "pack_window",
-    "require_range",
-    "unpack_window",
-    "verify_window",
-]
-
 MAX_FIXED = 2**53 - 1
 """Largest magnitude of a fixed-point sensor value: JSON and float64 represent all integers up to it exactly."""
 MAX_WIDTH = 4096

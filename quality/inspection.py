@@ -14,8 +14,6 @@ from millmark.quality.evaluate.scaling import pack_windows
 from millmark.quality.inputs import unpack_window
 from millmark.quality.model import Model, load_family, model_digest, parse_model
 
-__all__ = ["Inspector", "verify_inference"]
-
 
 class Inspector:
     """A model prepared for inspection. Raises ModelError if the bytes are not a canonical model.

@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 from millmark.quality.decision import MAX_OUTPUTS
 from millmark.quality.errors import InputError
 
-__all__ = ["Classes", "build_classes", "find_defects", "sort_labels"]
-
 Labels = NDArray[np.str_]
 
 

@@ -11,19 +11,6 @@ from numpy.typing import NDArray
 
 from millmark.quality.decision import Decision
 
-__all__ = [
-    "Counts",
-    "Interval",
-    "average_precision",
-    "bootstrap",
-    "classify_all",
-    "confusion",
-    "macro_average_precision",
-    "macro_f1",
-    "margins",
-    "wilson",
-]
-
 Booleans = NDArray[np.bool_]
 Integers = NDArray[np.int64]
 Interval = tuple[float, float]

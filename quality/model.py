@@ -25,17 +25,6 @@ from millmark.quality.errors import ModelError
 from millmark.quality.header import MAGIC_SIZE, Header, Reader, build_header, parse_header
 from millmark.quality.inputs import Scale
 
-__all__ = [
-    "FAMILIES",
-    "MAX_MODEL_BYTES",
-    "Model",
-    "build_model",
-    "decide",
-    "load_family",
-    "model_digest",
-    "parse_model",
-]
-
 FAMILIES = {b"MMQN": "network", b"MMQR": "rocket", b"MMQT": "trees"}
 """The magic at the start of the model's bytes, and the family that it stands for."""
 MAX_MODEL_BYTES = 2**20

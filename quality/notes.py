@@ -7,8 +7,6 @@ from __future__ import annotations
 import enum
 import re
 
-__all__ = ["Note", "read_note"]
-
 
 class Note(enum.Enum):
     """A note. Its value is the template, as `str.format` reads it, and stands in documents for good."""

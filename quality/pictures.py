@@ -8,8 +8,6 @@ from html import escape
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["draw_confusion", "draw_reliability"]
-
 _INK, _FAINT, _FILL, _WRONG, _PAPER = "#1f2a37", "#8a94a3", "#1d6fa5", "#b4452c", "#ffffff"
 _FONT = "font-family='Helvetica, Arial, sans-serif'"
 _CELL = 64

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
-__all__ = ["Lines", "log_to", "show_progress"]
-
 _EVERY_S = 10.0
 """Seconds between the lines of one long step."""
 _LEAST_S = 1.0

@@ -22,8 +22,6 @@ from millmark.quality.metrics import (
 )
 from millmark.quality.train import Trained
 
-__all__ = ["Report", "build_report"]
-
 _BINS = 10
 
 Integers = NDArray[np.int64]

@@ -7,8 +7,6 @@ from numpy.typing import NDArray
 
 from millmark.quality.inputs import MAX_SHIFT, Scale
 
-__all__ = ["fit_scales"]
-
 _SPREAD_QUANTILE = 0.999
 """Values whose distance from the mean is above this quantile saturate: a few clipped outliers cost less than coarse
 steps."""

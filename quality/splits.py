@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 
 from millmark.quality.errors import InputError
 
-__all__ = ["require_rows", "split_folds", "split_rows", "take_sample"]
-
 Rows = NDArray[np.int64]
 _MIN_ROWS = 10
 _MIN_CLASS_ROWS = 2

@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 
 from millmark.quality.errors import InputError
 
-__all__ = ["drop_row_names", "is_number", "parse_text", "split_rows"]
-
 _SHOWN = 20
 """Characters of a cell that an error message shows."""
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["PATIENT", "let_idle_threads_sleep"]
-
 PATIENT = {"OMP_WAIT_POLICY": "PASSIVE"}
 """Makes waiting threads sleep. By default they spin: on a busy machine, two threads at small pieces of work then take
 many times as much processor time as one thread, and nothing is done sooner."""

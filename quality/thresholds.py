@@ -11,8 +11,6 @@ from millmark.quality.calibration import fit_log_odds, probabilities
 from millmark.quality.decision import LOGIT_LIMIT
 from millmark.quality.errors import InputError
 
-__all__ = ["Goal", "choose_threshold"]
-
 Booleans = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]

@@ -25,8 +25,6 @@ from millmark.quality.model import Model, decide, load_family
 from millmark.quality.splits import require_rows, split_folds, take_sample
 from millmark.quality.thresholds import Goal, choose_threshold
 
-__all__ = ["KINDS", "Trained", "score_rows", "train", "verify_columns"]
-
 
 def verify_columns(values: NDArray[np.float64] | NDArray[np.int64], classes: NDArray[np.int64]) -> None:
     """Raise InputError if the columns of values (n, width) cannot be trusted to predict the classes (n,).

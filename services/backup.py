@@ -26,17 +26,6 @@ from millmark.services.products import FOLDER
 from millmark.services.settings import AUTHORITY_FILES, SETTINGS_FILE, Settings
 from millmark.services.store import sqlite_path
 
-__all__ = [
-    "PARTS",
-    "Part",
-    "Restored",
-    "back_up_home",
-    "copy_all",
-    "copy_sqlite",
-    "is_filled",
-    "restore_home",
-]
-
 _IGNORED = frozenset({"lost+found"})
 """What a new file system has."""
 _MANIFEST, _FORMAT, _MAX_MANIFEST_BYTES = "backup.json", "millmark-backup", 1 << 24

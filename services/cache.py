@@ -7,8 +7,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
-__all__ = ["LruCache", "StateCache"]
-
 T = TypeVar("T")
 _AT_ONCE = 2
 """Values computed at the same time: one thread computes while the other waits for the database. More would only take

@@ -24,8 +24,6 @@ from millmark.quality.errors import QualityError
 if TYPE_CHECKING:
     app: typer.Typer
 
-__all__ = ["COMMANDS", "COMPLETING", "PANELS", "app", "build_app", "main"]
-
 PANELS: Mapping[str, Mapping[str, Sequence[str]]] = {
     "Look": {
         "millmark.services.commands.chain": ["status"],

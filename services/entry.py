@@ -13,8 +13,6 @@ from importlib.util import find_spec
 
 from millmark.services.help import print_help
 
-__all__ = ["main"]
-
 _USAGE = 2
 _COMPLETING = "_MILLMARK_COMPLETE"
 """As in millmark.services.cli, which is not imported to print help."""

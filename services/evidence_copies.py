@@ -15,8 +15,6 @@ from urllib.parse import quote
 from millmark.ledger.errors import InputError, SettingsError
 from millmark.ledger.store.evidence_files import MARKER
 
-__all__ = ["DATABASE", "EVIDENCE", "copy_evidence", "verify_evidence"]
-
 DATABASE, EVIDENCE = "millmark.sqlite", "evidence"
 """Names in a backup: the copy of a SQLite database, and that of `evidence_folder`."""
 _FILES, _DEPTH = "*/*/*/*", 3

@@ -8,8 +8,6 @@ from pathlib import Path
 from millmark.ledger.errors import InputError
 from millmark.ledger.files import replace_file, write_new
 
-__all__ = ["read_bounded", "write_private_whole", "write_whole"]
-
 
 def read_bounded(path: Path, most_bytes: int) -> bytes:
     """The content of a file of at most `most_bytes` bytes.

@@ -10,8 +10,6 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-__all__ = ["FOLDER", "FORMATS", "find_help", "join_texts", "print_help"]
-
 FOLDER = Path(__file__).parent / "help_texts"
 FORMATS = Path(__file__).parent / "FORMATS.md"
 """The page of the formats of JSON, written with the texts."""

@@ -10,19 +10,6 @@ import typer
 from millmark.ledger.errors import InputError
 from millmark.ledger.records import Role
 
-__all__ = [
-    "AsJson",
-    "Gateway",
-    "NameKeys",
-    "NamePassphraseFile",
-    "OperatorSigner",
-    "PassphraseFile",
-    "SignerUri",
-    "TokenFile",
-    "parse_digest",
-    "parse_roles",
-]
-
 _DIGEST_BYTES = 32
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]

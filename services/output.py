@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     import typer
     from rich.console import Console
 
-__all__ = ["json_format", "print_document", "print_json", "print_lines", "print_table", "warn", "write_text"]
-
 _BETWEEN = " │ "
 """Between two columns of a table."""
 _ENDLESS = 1 << 20

@@ -15,8 +15,6 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from millmark.ledger.errors import SettingsError
 
-__all__ = ["AUTHORITY_FILES", "SETTINGS_FILE", "Auth", "Settings", "build_origin", "check_environment", "read_settings"]
-
 SETTINGS_FILE = "millmark.toml"
 AUTHORITY_FILES = "authority.pem", "authority-key.pem"
 """Certificate and key of a home's own authority, which no setting names: the gateway needs neither."""

@@ -10,8 +10,6 @@ from pathlib import Path
 from millmark.ledger import store as library
 from millmark.ledger.store import Store, schema_of
 
-__all__ = ["SERVICES", "open_store", "sqlite_path"]
-
 _SQLITE = "sqlite:///"
 
 SERVICES = schema_of("millmark.services")

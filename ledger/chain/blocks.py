@@ -17,23 +17,6 @@ from millmark.ledger.events import Header
 from millmark.ledger.rlp import RlpItem, decode_integer, decode_rlp, encode_integer, encode_list, encode_rlp
 from millmark.ledger.signatures import Signature, recover_address
 
-__all__ = [
-    "HINT",
-    "BlockReceipts",
-    "BlockTransaction",
-    "RawLog",
-    "Receipt",
-    "build_root",
-    "parse_amount",
-    "parse_answer",
-    "parse_bytes",
-    "parse_number",
-    "parse_receipt",
-    "parse_sized",
-    "parse_transactions",
-]
-
-
 # Parses the values in a node's answers.
 #
 # All functions but `parse_answer` raise ValueError, TypeError, KeyError or AttributeError for anything else.

@@ -25,8 +25,6 @@ from millmark.ledger.records import Contract, Value
 if TYPE_CHECKING:
     from millmark.ledger.trust import TrustedContract
 
-__all__ = ["Chain", "LateChain", "Sight", "connect_or_wait"]
-
 _HINT_NETWORK = "point chain_url at the right network, or use that network's deployment file"
 _HINT_SYNC = "wait until the node is in sync, and check that it has peers; nothing was lost"
 _CALL_GAS, _BYTE_GAS, _ZERO_BYTE_GAS, _FLOOR_GAS = 21_000, 16, 4, 10

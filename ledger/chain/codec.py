@@ -24,24 +24,6 @@ from millmark.ledger.errors import (
 from millmark.ledger.events import Event, Recorded, decode, find_event
 from millmark.ledger.records import Contract, Record, Value, pack, packed_fields, snake_case
 
-__all__ = [
-    "HINTS",
-    "call_data",
-    "decode_log",
-    "decode_result",
-    "decode_revert",
-    "encode_constructor",
-    "encode_function",
-    "load_abi",
-    "load_artifact",
-    "multicall_data",
-    "read_calls",
-    "read_function",
-    "read_kinds",
-    "verify_code",
-]
-
-
 # The compiled contracts of this version: their ABIs and bytecode, and whether a chain has the same code.
 
 ABI_FILES = {Contract.REGISTRY: "Registry", Contract.LEDGER: "ITraceLedger"}

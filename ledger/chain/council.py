@@ -27,20 +27,6 @@ from millmark.ledger.phrases import Phrase
 from millmark.ledger.records import Contract, Value
 from millmark.ledger.signatures import Signer
 
-__all__ = [
-    "CALLS",
-    "Council",
-    "CouncilGround",
-    "CouncilTerms",
-    "Motion",
-    "MotionState",
-    "build_call",
-    "deploy_council",
-    "describe_call",
-    "find_council",
-]
-
-
 # Why a council's motion is not what it should be: each ground is declared once.
 
 

@@ -27,23 +27,6 @@ from millmark.ledger.records import Contract
 from millmark.ledger.rlp import encode_integer, encode_rlp
 from millmark.ledger.signatures import Signer, to_checksum
 
-__all__ = [
-    "DEPLOY_GAS",
-    "Deployment",
-    "ask_until",
-    "build_creations",
-    "contract_address",
-    "create",
-    "deploy",
-    "deployment_to_json",
-    "fetch_ledger_id",
-    "fetch_predecessor",
-    "parse_deployment",
-    "read_deployment",
-    "write_deployment",
-]
-
-
 # Where the ledger is: the addresses of its contracts, and the file with them.
 
 

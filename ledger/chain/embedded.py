@@ -41,9 +41,6 @@ from millmark.ledger.seals import QbftExtra, encode_seal, verify_order
 from millmark.ledger.signatures import Signer
 from millmark.ledger.trie import EMPTY_ROOT, parse_account, parse_word
 
-__all__ = ["CHAIN_ID", "EmbeddedChain"]
-
-
 # Seals the embedded chain's blocks with validators' keys, as a QBFT network does. See ledger/SEALS.md.
 #
 # All keys are in one process. On a network, each is in another company's.

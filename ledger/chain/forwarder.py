@@ -13,8 +13,6 @@ from millmark.ledger.chain.node import Node
 from millmark.ledger.errors import RequestError, WrongContractError
 from millmark.ledger.forward_requests import ForwardRequest, SignedRequest, sign_request
 
-__all__ = ["execute_data", "execute_gas", "fetch_nonce", "is_taken", "read_execute", "verify_domain"]
-
 _FORWARDER = "Forwarder"
 _EXECUTED = keccak256(b"ExecutedForwardRequest(address,uint256,bool)")
 _WORD = 32

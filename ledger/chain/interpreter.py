@@ -31,8 +31,6 @@ from trie.utils.nodes import decode_node
 
 from millmark.ledger.headers import MAX_HEADER_BYTES
 
-__all__ = ["FastVM", "SealedVM"]
-
 _MAX = (1 << 256) - 1
 _SIGN = 1 << 255
 _STACK_LIMIT = 1024
@@ -276,8 +274,8 @@ class FastComputation(PragueComputation):
 #
 # py-evm is written to be read beside Ethereum's specification, not to be fast: of the demonstration's 27 s of processor
 # time its execution took 15; with these parts it takes 4 (tests/integration/test_interpreter.py compares both).
-# It offers
-# classes to replace, so nothing of it is patched; the private members used here are those of the locked version.
+# It offers classes to replace, so nothing of it is patched; the private members used here are those of the locked
+# version.
 
 _HASH_SIZE = 32
 _KEPT_NODES = 1 << 13

@@ -7,17 +7,6 @@ from dataclasses import dataclass, replace
 from millmark.ledger.chain.node import Node
 from millmark.ledger.errors import SettingsError
 
-__all__ = [
-    "PROFILES",
-    "EngineProfile",
-    "Fees",
-    "FinalityDepth",
-    "depth_of",
-    "find_profile",
-    "first_fees",
-    "raised_fees",
-]
-
 
 @dataclass(frozen=True, slots=True)
 class EngineProfile:

@@ -38,17 +38,6 @@ from millmark.ledger.seals import (
 from millmark.ledger.trie import EMPTY_ROOT, Account, parse_account, parse_word, verify_proof
 from millmark.ledger.trust import Trusted, TrustedContract, TrustFile
 
-__all__ = [
-    "StateProofs",
-    "fetch_checkpoint",
-    "fetch_headers",
-    "fetch_proofs",
-    "fetch_seals",
-    "fetch_trust",
-    "fetch_validators",
-    "verify_seen",
-]
-
 _SLOTS_AT_ONCE = 256
 """Slots per request: their proofs have at most 256 x 65 nodes, far below the largest answer."""
 

@@ -13,22 +13,6 @@ from millmark.ledger.chain.profiles import EngineProfile, Fees, FinalityDepth, f
 from millmark.ledger.errors import ChainError, ChainUnreachableError
 from millmark.ledger.signatures import Signer
 
-__all__ = [
-    "RECEIPT_PAUSE_S",
-    "Sending",
-    "SignedTransaction",
-    "Transaction",
-    "await_final",
-    "await_receipt",
-    "is_legacy",
-    "send_call",
-    "send_in_order",
-    "send_transaction",
-    "send_values",
-    "sign_transaction",
-]
-
-
 # Signs transactions: of type 2 (EIP-1559), and legacy ones for networks from before the London fork (EIP-155).
 
 _LEGACY = 0xC0

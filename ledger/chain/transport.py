@@ -18,9 +18,6 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from millmark.ledger.errors import ChainUnreachableError
 
-__all__ = ["ArrayRefusedError", "Arrays", "Call", "HttpTransport", "RpcClient", "RpcError", "Transport", "request_each"]
-
-
 # JSON-RPC over HTTP/1.1, bounded: answers are limited in size and time, and redirects are not followed.
 #
 # Uses the standard library's client instead of a better known one: a factory node starts a second faster, and each

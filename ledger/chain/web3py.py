@@ -28,8 +28,6 @@ try:
 except ModuleNotFoundError as missing:
     raise NotInstalledError("millmark.ledger.chain.web3py", "web3", "web3") from missing
 
-__all__ = ["open_contract"]
-
 bound_recursion()  # after web3's import, which raised the limit
 
 

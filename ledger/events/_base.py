@@ -22,18 +22,6 @@ from millmark.ledger.events._layout import (
 )
 from millmark.ledger.records import Checked, Contract, Names
 
-__all__ = [
-    "Event",
-    "Header",
-    "Leaf",
-    "LedgerEvent",
-    "Recorded",
-    "RegistryEvent",
-    "header_of",
-    "signature_of",
-    "topic_of",
-]
-
 _Form: TypeAlias = "Callable[[Any], Json]"
 
 

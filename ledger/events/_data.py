@@ -15,8 +15,6 @@ from millmark.ledger.events._base import Event, header_of
 from millmark.ledger.events._layout import ArrayOf, PackedOf, Struct, Type, Word, once, struct_of, unsafe_builder
 from millmark.ledger.records import Contract
 
-__all__ = ["decode"]
-
 E = TypeVar("E", bound=Event)
 _Static: TypeAlias = "Callable[[bytes, int], object]"
 """Decodes a value of fixed size at an offset. The data must have been checked to be long enough."""

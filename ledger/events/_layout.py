@@ -11,20 +11,6 @@ from typing import Annotated, Any, ParamSpec, TypeAlias, TypeVar, cast, get_args
 
 from millmark.ledger.records import Names, Packed
 
-__all__ = [
-    "ArrayOf",
-    "PackedOf",
-    "Struct",
-    "Type",
-    "Word",
-    "abi_type",
-    "has_array",
-    "once",
-    "paths_to",
-    "struct_of",
-    "unsafe_builder",
-]
-
 P = ParamSpec("P")
 T = TypeVar("T")
 _ADDRESS_BYTES = 20

@@ -8,8 +8,6 @@ from collections.abc import Collection, Mapping
 from millmark.ledger.canonical import MAX_SAFE_INTEGER, Json
 from millmark.ledger.errors import FootprintError
 
-__all__ = ["digest_of", "items_of", "members_of", "number_of", "text_of"]
-
 _HEX32 = re.compile("0x[0-9a-f]{64}")
 
 

@@ -8,8 +8,6 @@ from millmark.ledger.canonical import MAX_SAFE_INTEGER, Json
 from millmark.ledger.errors import FootprintError
 from millmark.ledger.footprint._json import members_of, number_of
 
-__all__ = ["ALL", "NOTHING", "Amounts", "Part", "parse_amounts", "parse_part", "share_of"]
-
 
 @dataclass(frozen=True, slots=True)
 class Part:

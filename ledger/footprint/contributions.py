@@ -10,8 +10,6 @@ from millmark.ledger.footprint.amounts import NOTHING, Amounts, Part
 from millmark.ledger.footprint.document import Footprint
 from millmark.ledger.footprint.factors import FactorKind
 
-__all__ = ["Contribution", "Source", "find_contributions"]
-
 _DEPTH = 64
 """Steps after which what is above counts as stated, so that no chain of lots exhausts the stack."""
 

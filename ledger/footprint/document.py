@@ -19,8 +19,6 @@ from millmark.ledger.footprint._json import digest_of, items_of, members_of, num
 from millmark.ledger.footprint.amounts import ALL, NOTHING, Amounts, Part, parse_amounts, parse_part
 from millmark.ledger.footprint.factors import Factor, FactorKind, parse_factor
 
-__all__ = ["PATH", "Footprint", "Other", "Own", "Share", "parse_footprint"]
-
 PATH = ("passport", "footprint")
 """Where claims have it."""
 _VERSION = 1

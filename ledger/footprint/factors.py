@@ -12,8 +12,6 @@ from millmark.ledger.canonical import MAX_SAFE_INTEGER, Json, canonical_json, pa
 from millmark.ledger.errors import FactorError, FactorExpiredError, FootprintError
 from millmark.ledger.footprint._json import items_of, members_of, number_of, text_of
 
-__all__ = ["FORMAT", "MAX_TABLE_BYTES", "Factor", "FactorKind", "FactorTable", "parse_factor", "parse_factors"]
-
 FORMAT = "millmark.factors"
 _TAG = b"millmark.factors.v1\0"
 MAX_TABLE_BYTES = 1 << 20

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-__all__ = ["kilograms", "kilowatt_hours", "percent"]
-
 
 def kilowatt_hours(wh: int) -> str:
     return f"{Decimal(wh).scaleb(-3):f}"

@@ -14,18 +14,6 @@ from millmark.ledger.errors import FootprintError, RegisterError
 from millmark.ledger.footprint._json import digest_of, items_of, members_of, number_of
 from millmark.ledger.footprint.registers import MAX_POWER_W, Moment, Reading, Segment
 
-__all__ = [
-    "MAX_SEGMENTS",
-    "RegisterEntry",
-    "build_register_data",
-    "is_register_alone",
-    "parse_register_entry",
-    "register_event_id",
-    "resets_among",
-    "verify_pair",
-    "wh_between",
-]
-
 MAX_SEGMENTS = 1000
 _NEEDED = ("moment", "register")
 _OPTIONAL = ("assignment", "quantity", "resets", "segments", "start", "start_hash")

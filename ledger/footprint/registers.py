@@ -14,8 +14,6 @@ from dataclasses import dataclass, field
 from millmark.ledger.canonical import MAX_SAFE_INTEGER
 from millmark.ledger.errors import RegisterError
 
-__all__ = ["MAX_POWER_W", "Allocation", "Moment", "Note", "Noted", "Reading", "Segment", "allocate", "divide"]
-
 MAX_POWER_W = 10_000_000
 """Mean power between two readings above which at least one of them is in another unit: 10 MW."""
 MAX_GAP_S = 24 * 3600

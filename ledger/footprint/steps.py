@@ -14,8 +14,6 @@ from millmark.ledger.footprint.amounts import ALL, Amounts, Part
 from millmark.ledger.footprint.document import Footprint, Other, Own, Share
 from millmark.ledger.footprint.factors import FactorTable
 
-__all__ = ["Step", "Taken", "build_footprint", "expected_kept", "expected_part", "use_factors"]
-
 _NONE = Part(0, 0, 1)
 
 

@@ -17,8 +17,6 @@ A row is (identifiers, where, value, qualifiers, requires, excludes, name):
 
 from __future__ import annotations
 
-__all__ = ["ROWS"]
-
 # fmt: off
 ROWS: tuple[tuple[str, str, str, str, str, str, str], ...] = (
     ("00", "query", "n18:csum:gcppos2", "-", "", "", "SSCC"),

@@ -13,8 +13,6 @@ from millmark.ledger.ids._digital_link import parse_digital_link
 from millmark.ledger.ids._epc import parse_epc
 from millmark.ledger.ids.grounds import IdentifierGround
 
-__all__ = ["MAX_IDENTIFIER_LENGTH", "canonical_identifier", "canonical_name", "is_identifier", "is_short_name"]
-
 _DID = re.compile(
     r"[Dd][Ii][Dd]:([a-z0-9]+):((?:(?:[A-Za-z0-9.\-_]|%[0-9A-Fa-f]{2})*:)*(?:[A-Za-z0-9.\-_]|%[0-9A-Fa-f]{2})+)"
 )

@@ -15,8 +15,6 @@ from typing import Final
 
 from millmark.ledger.ids._coupons import is_coupon, is_positive_offer
 
-__all__ = ["CHECKS", "CSET82", "check_digit"]
-
 _COUNTRIES = (
     "004 008 010 012 016 020 024 028 031 032 036 040 044 048 050 051 052 056 060 064 068 070 072 074 076 084 086 "
     "090 092 096 100 104 108 112 116 120 124 132 136 140 144 148 152 156 158 162 166 170 174 175 178 180 184 188 "

@@ -6,8 +6,6 @@ A length indicator precedes some fields: a digit that, plus a constant from the 
 
 from __future__ import annotations
 
-__all__ = ["is_coupon", "is_positive_offer"]
-
 
 class _MalformedError(Exception):
     """The text is not a coupon."""

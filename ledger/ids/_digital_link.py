@@ -21,8 +21,6 @@ from millmark.ledger.ids._gs1 import (
     unmet_needs,
 )
 
-__all__ = ["DigitalLink", "link_uri", "parse_digital_link", "split_digital_link", "unescape"]
-
 _STEM = "https://id.gs1.org"
 _UNESCAPED = "!'()*;="
 # The standard leaves open which reserved characters are escaped. The choice is that of the EPCIS event hash (CBV 2.0).

@@ -15,8 +15,6 @@ from millmark.ledger.errors import IdentifierError
 from millmark.ledger.ids._digital_link import DigitalLink, unescape
 from millmark.ledger.ids._gs1 import check_digit
 
-__all__ = ["parse_epc"]
-
 _Elements: TypeAlias = list[tuple[str, str]]
 _PREFIX = re.compile(r"[0-9]{6,12}")
 _FIELD = re.compile(r"(?:[!'()*+,\-.0-9:;=A-Z_a-z]|%[0-9A-Fa-f]{2})*")

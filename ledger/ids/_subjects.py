@@ -11,8 +11,6 @@ import sha3  # type: ignore[import-untyped]  # safe-pysha3 ships no types
 from millmark.ledger.errors import RecordError
 from millmark.ledger.ids._canonical import canonical_identifier
 
-__all__ = ["SALT_BYTES", "Identity", "SubjectKind", "identifier_hash", "subject"]
-
 SALT_BYTES = 32
 
 

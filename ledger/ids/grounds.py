@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from millmark.ledger.phrases import Phrase
 
-__all__ = ["IdentifierGround"]
-
 
 class IdentifierGround(Phrase):
     """A ground. Its value is the error's cause."""

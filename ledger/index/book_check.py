@@ -28,8 +28,6 @@ from millmark.ledger.store.book_rows import (
 )
 from millmark.ledger.store.rows import AnchorRow, CertificateRow
 
-__all__ = ["check_book"]
-
 _MAX_FINDINGS = 100
 
 

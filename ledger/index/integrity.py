@@ -28,8 +28,6 @@ from millmark.ledger.store import Rows, Store, key_of
 from millmark.ledger.store.rows import ChainIdentityRow, CursorRow, HeadRow, RecordHistoryRow, RecordRow
 from millmark.ledger.store.tables import INDEX
 
-__all__ = ["IndexCheck", "check_index", "check_rows", "compare_rows"]
-
 _ONLY = 1
 """Primary key in tables with one row."""
 _BATCH_HEADS = 2_000

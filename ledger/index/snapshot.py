@@ -30,8 +30,6 @@ from millmark.ledger.store import Connection, Rows, Store
 from millmark.ledger.store.rows import BlockRow, ChainIdentityRow, CursorRow, RecordRow
 from millmark.ledger.store.undo import Undo
 
-__all__ = ["End", "Snapshot", "Start", "export_index", "read_snapshot"]
-
 T = TypeVar("T")
 _FORMAT, _VERSION = "millmark-index", 1
 _ONLY = 1

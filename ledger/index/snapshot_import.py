@@ -33,8 +33,6 @@ from millmark.ledger.slots import decode_sequence, head_slot, sequence_slot
 from millmark.ledger.store import Rows, Store
 from millmark.ledger.store.rows import ChainIdentityRow, CursorRow
 
-__all__ = ["Imported", "import_index"]
-
 _ONLY = 1
 """Primary key in tables with one row."""
 _SAMPLE = 1_000

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from millmark.ledger.store import Rows, Store
 from millmark.ledger.store.rows import ChainIdentityRow, CursorRow
 
-__all__ = ["IndexStatus", "fetch_status"]
-
 _ONLY = 1
 
 

@@ -12,8 +12,6 @@ from pathlib import Path
 
 from millmark.ledger.plans.report import tell_check
 
-__all__ = ["main"]
-
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command and return its exit code."""

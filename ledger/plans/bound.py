@@ -22,18 +22,6 @@ from millmark.ledger.errors import PlanError
 from millmark.ledger.plans.plan import Bound
 from millmark.ledger.plans.problem import Choice, Problem, Route
 
-__all__ = [
-    "NO_PATH",
-    "Occupation",
-    "PathTable",
-    "SlotPrices",
-    "build_slot_prices",
-    "derive_bound",
-    "path_cost",
-    "tabulate",
-    "verify_size",
-]
-
 NO_PATH = 1 << 96
 """Cost of what is not possible: above every sum of 256 operations with the largest prices."""
 

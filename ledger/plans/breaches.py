@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from millmark.ledger.phrases import Phrase
 
-__all__ = ["PlanBreach", "PlanRefusal"]
-
 
 class PlanRefusal(Phrase):
     """What an error says of a broken rule. `why` stands for a breach."""

@@ -29,18 +29,6 @@ from millmark.ledger.plans._fields import (
 )
 from millmark.ledger.plans.capability import Need, parse_need
 
-__all__ = [
-    "CALL_FORMAT",
-    "OBJECTIVE_FORMAT",
-    "Call",
-    "Job",
-    "Objective",
-    "Operation",
-    "Transport",
-    "parse_call",
-    "parse_objective",
-]
-
 CALL_FORMAT = "millmark.call"
 OBJECTIVE_FORMAT = "millmark.objective"
 _CALL_TAG = b"millmark.call.v1\0"

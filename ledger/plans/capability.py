@@ -23,8 +23,6 @@ from millmark.ledger.plans._fields import (
 )
 from millmark.ledger.plans.grounds import OfferGround
 
-__all__ = ["Capability", "Choices", "Need", "Range", "is_capable", "parse_capability", "parse_need", "why_not_capable"]
-
 MAX_VALUES = 64
 MAX_CHOICES = 256
 MAX_KINDS = 64

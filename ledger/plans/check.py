@@ -39,19 +39,6 @@ from millmark.ledger.plans.problem import Problem, build_problem
 from millmark.ledger.plans.rules import PlanRule, refuse
 from millmark.ledger.plans.ties import verify_ties
 
-__all__ = [
-    "PartCheck",
-    "PlanCheck",
-    "Share",
-    "Unseen",
-    "check_part",
-    "check_plan",
-    "gap_per_mille",
-    "jain_per_mille",
-    "verify_revisions",
-    "verify_tie",
-]
-
 _SCALE = 1_000_000
 
 

@@ -14,8 +14,6 @@ from millmark.ledger.plans.grounds import OfferGround
 from millmark.ledger.plans.offer import Offer, OfferWithdrawal, OpenedOffer
 from millmark.ledger.plans.plan import Key
 
-__all__ = ["Counted", "count_offers"]
-
 
 @dataclass(frozen=True, slots=True)
 class Counted:

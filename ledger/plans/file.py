@@ -37,19 +37,6 @@ from millmark.ledger.plans.plan import (
     read_spent,
 )
 
-__all__ = [
-    "MAX_PLAN_FILE_BYTES",
-    "PART_FORMAT",
-    "PLAN_FILE_FORMAT",
-    "Machine",
-    "PlanFile",
-    "PlanPart",
-    "build_part",
-    "parse_machine",
-    "parse_part",
-    "parse_plan_file",
-]
-
 PLAN_FILE_FORMAT = "millmark.plan-file"
 PART_FORMAT = "millmark.plan-part"
 MAX_PLAN_FILE_BYTES = 256 * 2**20

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from millmark.ledger.phrases import Phrase
 
-__all__ = ["OfferGround"]
-
 
 class OfferGround(Phrase):
     """A ground, in a few words. `why` stands for another one."""

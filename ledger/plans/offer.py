@@ -30,18 +30,6 @@ from millmark.ledger.plans._fields import (
 )
 from millmark.ledger.plans.plan import Cause, parse_cause
 
-__all__ = [
-    "OFFER_FORMAT",
-    "WITHDRAWAL_FORMAT",
-    "Anchored",
-    "Offer",
-    "OfferWithdrawal",
-    "OpenedOffer",
-    "parse_offer",
-    "parse_offer_withdrawal",
-    "parse_opened_offer",
-]
-
 OFFER_FORMAT = "millmark.offer"
 WITHDRAWAL_FORMAT = "millmark.offer-withdrawal"
 MAX_WINDOWS = 100_000

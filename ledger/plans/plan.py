@@ -31,22 +31,6 @@ from millmark.ledger.plans._fields import (
     read_text,
 )
 
-__all__ = [
-    "MAX_SLOT_PRICE",
-    "PLAN_FORMAT",
-    "Bound",
-    "Cause",
-    "CauseKind",
-    "Cost",
-    "Key",
-    "Leg",
-    "Plan",
-    "Row",
-    "parse_cause",
-    "parse_plan",
-    "parse_row",
-]
-
 PLAN_FORMAT = "millmark.plan"
 MAX_SLOT_PRICE = 2**40
 _PLAN_TAG = b"millmark.plan.v1\0"

@@ -11,8 +11,6 @@ from millmark.ledger.plans.call import Call, Job, Objective, Transport
 from millmark.ledger.plans.offer import Offer
 from millmark.ledger.plans.plan import Key, Leg, Row
 
-__all__ = ["Choice", "Problem", "Route", "build_problem"]
-
 _PRICE = itemgetter(2)
 _GRAM_SCALE = 1_000_000
 """A carbon price is for that many mg."""

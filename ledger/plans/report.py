@@ -19,8 +19,6 @@ from millmark.ledger.plans.file import MAX_PLAN_FILE_BYTES, PlanFile, parse_plan
 from millmark.ledger.plans.plan import Plan
 from millmark.ledger.terminal import NO_ANSWER, write
 
-__all__ = ["FORMAT", "check_lines", "check_to_json", "per_cent", "read_plan_file", "tell_check"]
-
 FORMAT: Final = "millmark.plan.check/1"
 """As of all commands that print JSON; millmark.services.output, which names theirs, may not be there."""
 

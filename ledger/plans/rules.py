@@ -10,8 +10,6 @@ from millmark.ledger.errors import PlanRefusedError
 from millmark.ledger.plans.breaches import PlanRefusal
 from millmark.ledger.plans.plan import Key
 
-__all__ = ["PlanRule", "refuse"]
-
 
 class PlanRule(enum.StrEnum):
     """What a plan must hold to."""

@@ -13,8 +13,6 @@ from millmark.ledger.plans.plan import Key, Plan, Row
 from millmark.ledger.plans.problem import Choice, Problem, Route
 from millmark.ledger.plans.rules import PlanRule, refuse
 
-__all__ = ["find_tied", "tie_rank", "verify_ties"]
-
 
 def tie_rank(tie: bytes, offer: bytes) -> bytes:
     """The rank of an offer. Among offers that make no difference to the cost, the one of the smallest rank is taken."""

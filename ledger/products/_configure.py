@@ -21,16 +21,6 @@ from millmark.ledger.products._model import (
 from millmark.ledger.products._narrow import Domains, holds, narrow
 from millmark.ledger.products._values import Value, check_value, describe, read_value
 
-__all__ = [
-    "Configuration",
-    "Operation",
-    "configure",
-    "find_possible",
-    "parse_choices",
-    "price_of",
-    "verify_specification",
-]
-
 
 @dataclass(frozen=True, slots=True)
 class Operation:

@@ -7,8 +7,6 @@ from typing import TypeAlias
 
 from millmark.ledger.canonical import Json
 
-__all__ = ["Domain", "Span", "ValueSet"]
-
 
 @dataclass(frozen=True, slots=True)
 class ValueSet:

@@ -9,8 +9,6 @@ from millmark.ledger.errors import IdentifierError
 from millmark.ledger.ids import ATTRIBUTES, DigitalLink, excluded_by
 from millmark.ledger.products._model import Product
 
-__all__ = ["build_mark", "element_string", "verify_marks"]
-
 _QUALIFIERS = ("22", "10", "21")
 """Variant, batch and serial: those that the path of a Digital Link has after a GTIN, in GS1's order."""
 

@@ -10,26 +10,6 @@ from typing import TypeAlias
 from millmark.ledger.canonical import Json, canonical_json, sha256
 from millmark.ledger.products._domains import Domain
 
-__all__ = [
-    "FORMAT",
-    "MAX_BYTES",
-    "MAX_FILE_BYTES",
-    "VERSION",
-    "Choice",
-    "ChoiceOption",
-    "Condition",
-    "Constraint",
-    "FromOption",
-    "IntegerOption",
-    "Names",
-    "Need",
-    "Option",
-    "Product",
-    "Step",
-    "TextOption",
-    "name_in",
-]
-
 FORMAT, VERSION = "millmark.product", 1
 MAX_BYTES = 24 * 1024
 """Largest canonical JSON of a product, which an order's document contains as one text."""

@@ -11,8 +11,6 @@ from millmark.ledger.products._domains import Domain
 from millmark.ledger.products._model import Condition, Constraint, Product
 from millmark.ledger.products._values import Value, describe, domain_of, full_domain
 
-__all__ = ["Domains", "Part", "find_broken", "holds", "narrow", "narrow_from"]
-
 Domains: TypeAlias = dict[str, Domain]
 
 

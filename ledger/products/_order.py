@@ -11,8 +11,6 @@ from millmark.ledger.products._configure import Configuration, Operation, verify
 from millmark.ledger.products._model import Product, name_in
 from millmark.ledger.products._parse import parse_product
 
-__all__ = ["FindProduct", "build_order_document", "verify_order_document"]
-
 FindProduct: TypeAlias = Callable[[bytes], Product | None]
 """Returns the product with a digest; None if it is not known."""
 

@@ -30,8 +30,6 @@ from millmark.ledger.products._model import (
 )
 from millmark.ledger.products._values import is_plain
 
-__all__ = ["parse_product"]
-
 T = TypeVar("T")
 
 MAX_OPTIONS: Final = 64

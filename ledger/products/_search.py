@@ -15,8 +15,6 @@ from millmark.ledger.products._model import ChoiceOption, Constraint, Option, Pr
 from millmark.ledger.products._narrow import Domains, find_broken, narrow_from
 from millmark.ledger.products._values import Value, domain_of
 
-__all__ = ["complete", "find_cheapest", "find_unreachable"]
-
 _MAX_TRIED: Final = 5_000
 """Choices tried at most: a product's constraints can make a search as long as its author likes."""
 _MAX_PRICED: Final = 500

@@ -9,8 +9,6 @@ from millmark.ledger.errors import SpecificationError
 from millmark.ledger.products._domains import Domain, Span, ValueSet
 from millmark.ledger.products._model import ChoiceOption, IntegerOption, Option, TextOption
 
-__all__ = ["Value", "check_value", "describe", "domain_of", "full_domain", "is_plain", "money", "read_value"]
-
 Value: TypeAlias = str | int
 _INTEGER = re.compile("-?[0-9]{1,15}")
 

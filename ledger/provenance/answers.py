@@ -29,9 +29,6 @@ from millmark.ledger.records import (
     Verdict,
 )
 
-__all__ = ["ConsistencyProof", "InclusionProof", "OpenedStream", "RegisteredMachine", "ShownEntry"]
-
-
 # Converts dataclasses to JSON, by the same rules for every answer.
 
 _LATEST_S = 253_402_300_799

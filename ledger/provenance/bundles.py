@@ -65,18 +65,6 @@ from millmark.ledger.store.rows import (
 )
 from millmark.ledger.trust import BelievedBlock
 
-__all__ = [
-    "Disclosing",
-    "Selection",
-    "TooManyRecordsError",
-    "build_bundle",
-    "choose_fields",
-    "parse_disclosing",
-    "select_few",
-    "select_records",
-]
-
-
 # Selects from the index the records that a bundle about some lots must contain (BUNDLE.md, "What belongs in it").
 
 _LEDGER = Contract.LEDGER.value

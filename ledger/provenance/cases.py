@@ -42,32 +42,6 @@ from millmark.ledger.store.rows import (
     gates_of,
 )
 
-__all__ = [
-    "GOES_BACK",
-    "LIMITS",
-    "MOST_NOTED",
-    "Case",
-    "CaseList",
-    "Doubts",
-    "carried_in",
-    "find_case",
-    "find_cases",
-    "find_concerned",
-    "find_doubts",
-    "find_last",
-    "find_noteable",
-    "find_opened",
-    "find_own",
-    "find_quarantines",
-    "find_words",
-    "goes_back",
-    "packed_in",
-    "reach",
-    "text_of",
-    "walk",
-]
-
-
 # What companies wrote beside their records, as far as the reader's own book has it: a reason, a remark, a notice. The
 # ledger has only the roots of these documents.
 

@@ -14,8 +14,6 @@ from millmark.ledger.store import Store
 from millmark.ledger.store.rows import KeyRow, ParticipantRow, RecoveryRow
 from millmark.ledger.trust import BelievedBlock, Cosigner, Cosigners, TrustFile, Validator, Validators
 
-__all__ = ["build_trust_file", "participant", "participants"]
-
 _HINT = "see `millmark participants list`"
 
 

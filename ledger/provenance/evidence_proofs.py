@@ -16,8 +16,6 @@ from millmark.ledger.provenance.traces import build_stream, find_certificate_row
 from millmark.ledger.store import Store
 from millmark.ledger.store.rows import AnchorRow, StreamRow
 
-__all__ = ["anchors", "assignment_evidence", "certificate_evidence", "prove_consistency", "prove_inclusion", "stream"]
-
 _ABSENT = "ask the company that captured it; if that is yours, let its node and this gateway use one database"
 
 _LATEST = 100

@@ -38,17 +38,6 @@ from millmark.ledger.provenance.reader import Reader, build_unknown, open_reader
 from millmark.ledger.store import Store
 from millmark.ledger.store.rows import LotInputRow, LotOutputRow, LotRow, StreamRow, TransformationRow
 
-__all__ = [
-    "AssignmentEnergy",
-    "ContributionOf",
-    "FactorOf",
-    "LotFootprint",
-    "assignment_energy",
-    "build_lot_footprint",
-    "find_opened",
-    "lot_footprint",
-]
-
 _MAX_LOTS = 1000
 
 

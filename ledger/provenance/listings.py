@@ -34,28 +34,6 @@ from millmark.ledger.store.rows import (
 )
 from millmark.ledger.store.statements import Cell
 
-__all__ = [
-    "Page",
-    "anchors",
-    "assignment",
-    "assignments",
-    "certificates",
-    "certified_lots",
-    "custody",
-    "cut",
-    "cut_numbered",
-    "lot",
-    "lots",
-    "machine",
-    "machines",
-    "model",
-    "models",
-    "order",
-    "orders",
-    "streams",
-    "visible_lots",
-]
-
 V = TypeVar("V")
 R = TypeVar("R")
 S = TypeVar("S", OrderRow, LotRow, MachineRow)

@@ -14,15 +14,6 @@ from millmark.ledger.provenance.reader import HINT_INDEX, Reader, find_subject, 
 from millmark.ledger.records import Contract, Link, Names, Opening
 from millmark.ledger.store.rows import AssignmentRow, CertificateRow, CertifiedLotRow, RecordHistoryRow, RecordRow
 
-__all__ = [
-    "build_shared_measurements",
-    "find_certificate",
-    "find_certified_lots",
-    "find_issue",
-    "find_opening",
-    "find_shared",
-]
-
 
 def find_certificate(reader: Reader, name: str | bytes, certificate: int | None = None) -> CertificateRow:
     """Find a lot's certificate by its sequence, by default the one that decides about it.

@@ -28,8 +28,6 @@ from millmark.ledger.store.book_rows import IdentityRow
 from millmark.ledger.store.rows import LotRow, ParticipantRow
 from millmark.ledger.verify import Statement
 
-__all__ = ["Fact", "Passport", "find_coded_lot", "passport", "passport_statements"]
-
 _NO_SALT = bytes(32)
 
 

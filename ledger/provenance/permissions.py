@@ -39,9 +39,6 @@ from millmark.ledger.store.rows import (
     gates_of,
 )
 
-__all__ = ["MAX_RECALLED", "MAX_TRACED", "Limits", "Lots", "Visibility"]
-
-
 # Limits of answers.
 
 

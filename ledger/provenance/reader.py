@@ -35,8 +35,6 @@ from millmark.ledger.store.rows import (
     gates_of,
 )
 
-__all__ = ["MAX_WORK", "LookupGround", "Named", "Workload", "find_items", "find_names", "workload"]
-
 R = TypeVar("R")
 Nearest: TypeAlias = "list[tuple[bytes, int]]"
 """Lots and their depth, nearest first."""

@@ -39,8 +39,6 @@ from millmark.ledger.store.rows import (
     StreamRow,
 )
 
-__all__ = ["RecallBundle", "build_recall_bundles"]
-
 
 @dataclass(frozen=True, slots=True)
 class _Cause:

@@ -30,8 +30,6 @@ from millmark.ledger.store.book_rows import EvidenceRow
 from millmark.ledger.store.evidence_moves import remove_files
 from millmark.ledger.store.rows import AnchorRow, AssignmentRow, CertificateRow
 
-__all__ = ["Retained", "Rule", "drop_evidence", "find_droppable"]
-
 _MEASURED = frozenset({int(LeafKind.EVENT), int(LeafKind.WINDOW)})
 _REGISTER = '"register":'
 """How canonical JSON has a register reading; an event with such a member of another meaning is kept as well."""

@@ -19,8 +19,6 @@ from millmark.ledger.provenance.answers import Printable
 from millmark.ledger.provenance.consortium import participants
 from millmark.ledger.store import Store
 
-__all__ = ["MAX_FOUND", "MAX_TEXT", "Found", "FoundKind", "FoundThings", "search"]
-
 MAX_FOUND = 50
 """Most things that one search returns."""
 MAX_TEXT = 4096

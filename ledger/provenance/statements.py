@@ -33,8 +33,6 @@ from millmark.ledger.store.rows import (
 from millmark.ledger.verify import Statement, VerificationError
 from millmark.ledger.verify.recorded import Entry, Left, Measured, Proved, Recorded, tell
 
-__all__ = ["MAX_RECORDS", "Told", "build_statements", "tell_trace"]
-
 MAX_RECORDS = 5_000
 """Most records that statements are made from while a reader waits; `millmark bundle` has no such limit."""
 _FINISHED = AssignmentFinished.__name__

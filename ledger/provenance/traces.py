@@ -46,9 +46,6 @@ from millmark.ledger.store.rows import (
     gates_of,
 )
 
-__all__ = []
-
-
 # Builds the parts of answers from rows.
 
 

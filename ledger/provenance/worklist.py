@@ -46,20 +46,6 @@ from millmark.ledger.store.rows import (
     gates_of,
 )
 
-__all__ = [
-    "Task",
-    "Todo",
-    "Wait",
-    "WorkList",
-    "find_challenged",
-    "find_demands",
-    "find_proposals",
-    "find_waiting",
-    "find_waits",
-    "find_work",
-]
-
-
 # What waits for inspectors: lots without a verdict that counts at a gate of their order, and demanded openings.
 
 _LIVE_ORDERS = (OrderState.ACCEPTED, OrderState.IN_PRODUCTION, OrderState.COMPLETED)

@@ -24,8 +24,6 @@ from millmark.ledger.store.sqlite_file import DatabaseFile, give_identity
 from millmark.ledger.store.steps import KEPT_STEPS, KeptSteps
 from millmark.ledger.store.tables import LEDGER
 
-__all__ = ["Store", "build_engine", "open_store"]
-
 _BUSY_TIMEOUT_MS = 10_000
 _CONNECTIONS = 32
 """Pooled connections to one SQLite file. A new one would have to read the schema and prepare every statement again."""

@@ -17,8 +17,6 @@ from sqlalchemy.engine.interfaces import DBAPICursor
 
 from millmark.ledger.errors import StoreError
 
-__all__ = ["DISPOSABLE", "SETTINGS", "refuse"]
-
 DISPOSABLE = "millmark-disposable"
 """`cluster_name` of a server that was started for a test or the demonstration, and whose data may be lost. PostgreSQL
 takes this setting when the server starts and never from a URL, a role or a database, so that nobody can switch the

@@ -12,8 +12,6 @@ from millmark.ledger.records import AssignmentState
 from millmark.ledger.store.statements import AMONG, Cell, Querying, parameter
 from millmark.ledger.store.tables import assignments, machines, orders
 
-__all__ = ["AGREED", "WITHDRAWN", "find_engaged"]
-
 AGREED = (AssignmentState.ACCEPTED, AssignmentState.STARTED, AssignmentState.FINISHED)
 """States of an assignment that a machine's owner agreed to."""
 WITHDRAWN = (AssignmentState.DECLINED, AssignmentState.CANCELLED)

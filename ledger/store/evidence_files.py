@@ -31,8 +31,6 @@ from millmark.ledger.store.book_rows import EvidenceFolderRow
 from millmark.ledger.store.repository import Rows
 from millmark.ledger.store.tables import evidence
 
-__all__ = ["MARKER", "OPTION", "EvidenceFiles", "files_of", "month_of"]
-
 _Transactions = Callable[[], AbstractContextManager[Connection]]
 OPTION = "millmark_evidence"
 """Execution option of a connection: the EvidenceFiles of its store, if it has a folder for them."""

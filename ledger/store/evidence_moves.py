@@ -12,8 +12,6 @@ from millmark.ledger.store.book_rows import EvidenceRow
 from millmark.ledger.store.database import Store
 from millmark.ledger.store.evidence_rows import EvidenceRows
 
-__all__ = ["move_content", "prune_files", "remove_files"]
-
 _ROWS_AT_ONCE = 16
 """Rows that are moved in one transaction, so that other writers get their turn, and a slow disk is not taken for a
 process that hangs."""

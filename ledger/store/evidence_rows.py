@@ -18,8 +18,6 @@ from millmark.ledger.store.partitions import prepare_partition
 from millmark.ledger.store.repository import Rows
 from millmark.ledger.store.tables import evidence
 
-__all__ = ["EvidenceRows"]
-
 _FILES_AT_ONCE = 16
 """Files that are written between two statements: PostgreSQL ends the session of a writer that pauses for long."""
 

@@ -6,8 +6,6 @@ from sqlalchemy.exc import DatabaseError, DataError, DBAPIError, OperationalErro
 
 from millmark.ledger.errors import StoreBusyError, StoreDamagedError, StoreError
 
-__all__ = ["damaged", "explain", "explain_exhausted", "missing"]
-
 _HINT_DAMAGED = (
     "restore a backup; without one, move it away, with the audit log, and start again: the index is rebuilt from the "
     "chain, but names, claims and API keys are lost"

@@ -13,8 +13,6 @@ from millmark.ledger.store.rows import CursorRow, RecordHistoryRow, RecordRow
 from millmark.ledger.store.tables import records
 from millmark.ledger.store.undo import Undo
 
-__all__ = ["Feed", "Position"]
-
 
 @dataclass(frozen=True, slots=True, order=True)
 class Position:

@@ -34,42 +34,6 @@ from sqlalchemy import (
 from millmark.ledger.errors import StoreError, SubmitError
 from millmark.ledger.store.tables import LEDGER
 
-__all__ = [
-    "FORWARDER",
-    "OPEN",
-    "UNFINISHED",
-    "UNMINED",
-    "Entry",
-    "LeaseRow",
-    "OutboxChain",
-    "OutboxState",
-    "QueuedRecord",
-    "SentTransaction",
-    "Version",
-    "block_dependants",
-    "free_dependants",
-    "new_id",
-    "outbox_attempts",
-    "outbox_chain",
-    "outbox_done",
-    "outbox_leases",
-    "outbox_nonces",
-    "outbox_records",
-    "outbox_relay_nonces",
-    "outbox_replaced",
-    "outbox_transactions",
-    "payload_digest",
-    "read_record",
-    "read_transaction",
-    "record_ids",
-    "release_records",
-    "set_records",
-    "set_transaction",
-    "verify_moved",
-    "waiting_state",
-]
-
-
 FORWARDER = "forwarder"
 """`contract` of a record that is a forward request (millmark.ledger.forward_requests). Its payload is the signed
 request."""

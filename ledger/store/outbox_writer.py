@@ -79,29 +79,6 @@ from millmark.ledger.store.outbox_records import (
 from millmark.ledger.store.rows import CursorRow, RecordRow
 from millmark.ledger.store.schema import TABLES
 
-__all__ = [
-    "AdoptedRecord",
-    "AdoptedTransaction",
-    "Adoption",
-    "FinalTransaction",
-    "FoundTransaction",
-    "OutboxWriter",
-    "Work",
-    "adopt_transaction",
-    "claim_adopted",
-    "final_transactions",
-    "find_unknown_records",
-    "forget_unused",
-    "has_adopted",
-    "has_records",
-    "indexed_block",
-    "next_nonce",
-    "raise_nonce",
-    "release_lost",
-    "reopen",
-]
-
-
 # Moves of many transactions at once: a few statements for all
 
 _AT_ONCE = 400

@@ -22,8 +22,6 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-__all__ = ["Partition", "list_partitions", "prepare_partition"]
-
 _BOUNDS = re.compile(r"FROM \('?(MINVALUE|-?\d+)'?\) TO \('?(MAXVALUE|-?\d+)'?\)")
 _WAIT, _SCAN, _AGAIN_S = "200ms", "5s", 60.0
 """How long a new month waits for readers of its stream, who wait for it in turn, and may take to look through the rows

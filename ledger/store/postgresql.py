@@ -21,8 +21,6 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from millmark.ledger.errors import StoreBusyError
 from millmark.ledger.store import durability
 
-__all__ = ["WRITES", "WriterTurns", "build_engine", "lift_limits", "untimed"]
-
 WRITES = "millmark_writes"
 """Execution option of a connection whose transaction will write."""
 _LOCK = int.from_bytes(b"millmark")

@@ -5,8 +5,6 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
-__all__ = ["describe_process", "is_gone"]
-
 _START_FIELD, _STATE_FIELD = 19, 0
 """Positions in /proc/PID/stat after the command's name (proc(5)): start time in clock ticks since boot; state."""
 _DEAD = ("Z", "X")

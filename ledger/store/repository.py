@@ -36,8 +36,6 @@ from millmark.ledger.store.tables import INDEX
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql
 
-__all__ = ["Registry", "Rows", "key_of", "values_of"]
-
 R = TypeVar("R")
 _AT_ONCE = 1_000
 """Rows of a scan that are in memory at a time."""

@@ -17,8 +17,6 @@ from sqlalchemy import BigInteger, Boolean, Column, Connection, Index, LargeBina
 
 from millmark.ledger.errors import StoreError
 
-__all__ = ["TABLES", "Schema", "migrate", "read_revisions", "schema_of"]
-
 TABLES: dict[type, Table] = {}
 """The table of each row class, of all schemas."""
 

@@ -19,8 +19,6 @@ from sqlalchemy import Connection
 from millmark.ledger.errors import StoreError
 from millmark.ledger.store.failures import missing
 
-__all__ = ["DatabaseFile", "give_identity"]
-
 
 class DatabaseFile:
     """The file that a process opened. Creates a missing one for its owner alone. Raises OSError."""

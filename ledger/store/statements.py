@@ -11,8 +11,6 @@ from typing import Any, TypeAlias
 
 from sqlalchemy import BindParameter, Connection, Dialect, Insert, Select, bindparam
 
-__all__ = ["AMONG", "Cell", "Querying", "parameter"]
-
 Cell: TypeAlias = "int | str | bytes | None"
 """A value with which a column can be compared."""
 Row: TypeAlias = "tuple[Any, ...]"

@@ -25,8 +25,6 @@ from millmark.ledger.store.book_rows import REBUILDS
 from millmark.ledger.store.statements import AMONG, Querying, parameter
 from millmark.ledger.store.tables import book_revisions, cursor, lot_inputs, lot_outputs, lots, records
 
-__all__ = ["CONTENTS", "KEPT_STEPS", "MADE_FROM", "MOST_KEPT", "WENT_INTO", "KeptSteps", "Step", "Steps"]
-
 KEPT_STEPS = "millmark_kept_steps"
 """Execution option of an engine: its KeptSteps."""
 MOST_KEPT = 100_000

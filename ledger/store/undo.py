@@ -18,8 +18,6 @@ from millmark.ledger.store.schema import TABLES
 from millmark.ledger.store.statements import Cell
 from millmark.ledger.store.tables import INDEX, LEDGER
 
-__all__ = ["Change", "Undo"]
-
 index_undo = Table(
     "index_undo",
     LEDGER.metadata,

@@ -20,9 +20,6 @@ from millmark.ledger.forward_requests import parse_request
 from millmark.ledger.records import RECORD_TYPES, Contract
 from millmark.ledger.store.outbox import FORWARDER, Outbox, OutboxChain, OutboxWriter, QueuedRecord, SentTransaction
 
-__all__ = ["AtOnce", "Batch", "Batches", "ChainCalls", "Lookout", "describe_chain", "read_sequences", "recipient_of"]
-
-
 # Builds the contract calls that make records, and checks the events that they emitted.
 #
 # Several records of the same contract may be made in one call by the submitter's own key. A forward request is always

@@ -44,8 +44,6 @@ from millmark.ledger.store.outbox import Entry, Outbox, OutboxState, OutboxWrite
 from millmark.ledger.submit.batches import AtOnce, Batch, Batches, describe_chain
 from millmark.ledger.submit.submitter import Lease
 
-__all__ = ["Outcome", "Relay", "RelaySubmitter", "Terms", "read_sequences"]
-
 _PAUSE_S = 0.2
 _FRAME_BYTES = 1024
 """Size of a request in JSON, without its data."""

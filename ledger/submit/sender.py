@@ -29,9 +29,6 @@ from millmark.ledger.keys import Signer
 from millmark.ledger.store.outbox import Outbox, OutboxState, OutboxWriter, SentTransaction, Version
 from millmark.ledger.submit.batches import Batch, Batches, recipient_of
 
-__all__ = ["MAX_PENDING", "NOOP_GAS", "Gaps", "Patience", "Report", "Sender", "Window", "ignore", "versions_of"]
-
-
 # What a submitter tells of its transactions.
 
 Report = Callable[[str, SentTransaction, str | None], None]

@@ -49,17 +49,6 @@ from millmark.ledger.store.outbox_writer import (
 from millmark.ledger.store.rows import RecordRow
 from millmark.ledger.submit.tracker import find_spender, version_of
 
-__all__ = [
-    "Standing",
-    "adopt_records",
-    "compare_outbox",
-    "forward_key",
-    "is_set_back",
-    "reopen_records",
-    "verify_outbox",
-]
-
-
 # Records of the outbox that were final, in blocks that the chain lost.
 #
 # A chain whose validators set it back, or restored it from a backup, lacks blocks that were final. Whether it will have

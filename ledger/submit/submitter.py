@@ -35,9 +35,6 @@ from millmark.ledger.submit.batches import Batches, ChainCalls, Lookout
 from millmark.ledger.submit.sender import MAX_PENDING, Gaps, Patience, Report, Sender, Window, ignore
 from millmark.ledger.submit.tracker import Tracker
 
-__all__ = ["GAS_PER_RECORD", "Funds", "Lease", "Submitter", "build_entry", "look_at_funds"]
-
-
 # Ensures one submitter per key: a lease in the database, with a fencing number that increases with each holder.
 #
 # The holder renews the lease while it runs. Another submitter takes over when the holder's process is gone, or after

@@ -13,9 +13,6 @@ from millmark.ledger.store.outbox import FoundTransaction, OutboxState, OutboxWr
 from millmark.ledger.submit.batches import Batches, read_sequences
 from millmark.ledger.submit.sender import Report, Sender, versions_of
 
-__all__ = ["Spender", "Tracker", "find_buried", "find_spender", "version_of"]
-
-
 # Whether a block is final on the chain that the node shows, and not just by the number of its latest block.
 #
 # Behind one address there may be several nodes, one of which is cut off and on a fork. Then a receipt may be of a block

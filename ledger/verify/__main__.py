@@ -14,8 +14,6 @@ from typing import NoReturn
 from millmark.ledger.ages import DAY_S, DEFAULT_MAX_AGE_S, MAX_ANCESTRY
 from millmark.ledger.errors import MillmarkError
 
-__all__ = ["main"]
-
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:

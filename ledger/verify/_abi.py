@@ -26,8 +26,6 @@ from millmark.ledger.events import (
     unsafe_builder,
 )
 
-__all__ = ["MalformedError", "decode"]
-
 E = TypeVar("E", bound=Event)
 _Value: TypeAlias = "int | bytes | tuple[_Value, ...] | object"
 _Reader: TypeAlias = Callable[[bytes, int], _Value]

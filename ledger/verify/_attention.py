@@ -30,9 +30,6 @@ from millmark.ledger.verify._status import Verified, status_apart_from_rework, s
 from millmark.ledger.verify.report import moment
 from millmark.ledger.verify.statements import Model, Span, Statement, Unit, say
 
-__all__ = ["attention", "compared_inputs", "conversions", "undated"]
-
-
 # Statements about measurements: used twice, older than the work, or not those of the lot.
 
 

@@ -22,9 +22,6 @@ from millmark.ledger.verify._status import Verified
 from millmark.ledger.verify.report import moment
 from millmark.ledger.verify.statements import Age, Fields, Statement, say
 
-__all__ = ["disclosed", "head", "not_proved", "proved"]
-
-
 # Statements about block, checkpoint and trust file, and the size of the bundle.
 
 

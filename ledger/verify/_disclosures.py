@@ -19,9 +19,6 @@ from millmark.ledger.verify._state import Certificate, Entry, State
 from millmark.ledger.verify._status import Verified
 from millmark.ledger.verify.report import ClaimsRefused, EvidenceRefused, InferencesRefused
 
-__all__ = ["Metered", "metered", "named_starts", "register_of", "verify_claims", "verify_evidence", "verify_inferences"]
-
-
 # Register readings that a bundle shows: of each operation, the entry of its finish and that of its start, which the
 # first one names.
 

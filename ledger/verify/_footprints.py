@@ -35,8 +35,6 @@ from millmark.ledger.verify._state import Entry
 from millmark.ledger.verify._status import Verified
 from millmark.ledger.verify.statements import Statement, say
 
-__all__ = ["Footprints", "judge_footprints", "proved_footprints", "unproved_footprints"]
-
 
 @dataclass(slots=True)
 class _Judged:

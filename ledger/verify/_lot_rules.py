@@ -38,17 +38,6 @@ from millmark.ledger.verify._state import (
 )
 from millmark.ledger.verify.report import ReplayRefused
 
-__all__ = [
-    "CUSTODY_RULES",
-    "LOT_RULES",
-    "MAX_LOTS",
-    "NOTE_RULES",
-    "TRANSFORMATION_RULES",
-    "pass_withheld",
-    "quarantine",
-]
-
-
 # What rules of lots have in common: lots are made, taken from, and joined to orders.
 #
 # A withheld record took an unknown quantity of a lot; from then on, `quantity` is the most that can be left.

@@ -31,9 +31,6 @@ from millmark.ledger.verify._state import (
     was_approved,
 )
 
-__all__ = ["CERTIFICATE_RULES", "ORDER_RULES"]
-
-
 # Rules of orders and assignments (contracts/src/interfaces: IOrders.sol, IAssignments.sol).
 
 _MAX_OPERATIONS = 64

@@ -30,9 +30,6 @@ from millmark.ledger.verify._status import Verified, foremost, status_of
 from millmark.ledger.verify.report import moment
 from millmark.ledger.verify.statements import Model, Section, Statement, Unit, say
 
-__all__ = ["is_work", "origin", "parts"]
-
-
 # Statements about each part: its verdict, how it came to that, and how the part stands.
 
 

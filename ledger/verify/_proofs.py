@@ -46,16 +46,6 @@ from millmark.ledger.trust import BelievedBlock, TrustFile, Validators
 from millmark.ledger.verify._state import Proved, State
 from millmark.ledger.verify.report import CheckpointRefused, IdentifiersRefused, ProofsRefused, TrustRefused
 
-__all__ = [
-    "Reasons",
-    "StateProof",
-    "subject_of",
-    "verify_checkpoint",
-    "verify_distance",
-    "verify_identifiers",
-    "verify_listed",
-]
-
 K = TypeVar("K", int, bytes)
 V = TypeVar("V")
 

@@ -23,9 +23,6 @@ from millmark.ledger.verify._order_rules import CERTIFICATE_RULES, ORDER_RULES
 from millmark.ledger.verify._state import Entry, Proved, State, broken, hold, on
 from millmark.ledger.verify.report import HeadsRefused, ReplayRefused
 
-__all__ = ["RULES", "replay", "verify_histories"]
-
-
 # Step 5: the records are all that the histories contain, each once and in order.
 
 

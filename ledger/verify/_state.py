@@ -25,30 +25,6 @@ from millmark.ledger.records import (
 from millmark.ledger.slots import KeySlots, MachineSlots, ModelSlots, NameKeySlots, ParticipantSlots, StreamSlots
 from millmark.ledger.verify.report import ReplayRefused
 
-__all__ = [
-    "WORTHLESS",
-    "Assignment",
-    "Certificate",
-    "Entry",
-    "Lot",
-    "Order",
-    "Proposal",
-    "Proved",
-    "Standing",
-    "State",
-    "Waiver",
-    "ancestors_of",
-    "broken",
-    "did_stand",
-    "hold",
-    "inspectors_of",
-    "made_of",
-    "on",
-    "outermost",
-    "subject_of_lot",
-    "was_approved",
-]
-
 K = TypeVar("K", int, bytes)
 WORTHLESS = (CertificateState.REVOKED, CertificateState.REFUTED)
 """Final states in which a certificate does not count."""

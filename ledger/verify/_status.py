@@ -20,8 +20,6 @@ from millmark.ledger.verify._state import Certificate, Entry, Lot, State, ancest
 from millmark.ledger.verify.report import StatusRefused, moment
 from millmark.ledger.verify.statements import NamedMachine, Party, Thing
 
-__all__ = ["Verified", "foremost", "status_apart_from_rework", "status_of", "verify_status"]
-
 E = TypeVar("E", bound=Event)
 T = TypeVar("T")
 

@@ -17,8 +17,6 @@ from millmark.ledger.trust import MAX_TRUST_BYTES, TrustFile, parse_trust
 from millmark.ledger.verify import verify_bundle
 from millmark.ledger.verify.report import Report, StatusRefused, VerificationError, describe
 
-__all__ = ["FORMAT", "Answer", "fail", "tell", "verify_files"]
-
 
 @dataclass(frozen=True, slots=True)
 class Answer:

@@ -14,33 +14,6 @@ from millmark.ledger.errors import InputError, MillmarkError
 from millmark.ledger.records import NoteKind
 from millmark.ledger.verify.statements import Kind, Section, Statement, Thing, words_of
 
-__all__ = [
-    "STOPPING",
-    "VERDICTS",
-    "WAITING",
-    "CheckpointRefused",
-    "ClaimsRefused",
-    "EvidenceRefused",
-    "FormatRefused",
-    "HeadsRefused",
-    "IdentifiersRefused",
-    "InferencesRefused",
-    "ProofsRefused",
-    "ReplayRefused",
-    "Report",
-    "StatusRefused",
-    "Step",
-    "TrustRefused",
-    "VerificationError",
-    "Worth",
-    "describe",
-    "find_first",
-    "find_recalls",
-    "find_waits",
-    "find_worth",
-    "moment",
-]
-
 _LATEST_S = 253_402_300_799
 """9999-12-31T23:59:59Z, the latest time in RFC 3339; contracts can have later ones."""
 

@@ -20,29 +20,6 @@ from millmark.ledger.footprint import PATH
 from millmark.ledger.records import NoteKind
 from millmark.ledger.verify.words.english import STATEMENTS
 
-__all__ = [
-    "LANGUAGES",
-    "SECTIONS",
-    "Age",
-    "Fields",
-    "Kind",
-    "Model",
-    "NamedMachine",
-    "Party",
-    "Section",
-    "Span",
-    "Statement",
-    "Thing",
-    "Unit",
-    "Words",
-    "plain",
-    "printable",
-    "quoted",
-    "say",
-    "words_of",
-]
-
-
 # The kinds of value that a statement has, besides numbers, bytes, times, enumerations and tuples of these.
 
 

@@ -25,9 +25,6 @@ from millmark.ledger.verify._replay import replay, verify_histories
 from millmark.ledger.verify._status import Verified, verify_status
 from millmark.ledger.verify.report import FormatRefused, Report, StatusRefused
 
-__all__ = ["build_report", "verify_bundle"]
-
-
 # Builds the report of a verified bundle.
 
 _SECTIONS = (head, parts, attention, origin, disclosed, proved, not_proved)

@@ -9,8 +9,6 @@ from millmark.quality.audit import MAX_EXTRACT_BYTES, NOT_ESTABLISHED, audit, pa
 from millmark.quality.commands.options import Answer, Parser, add_examples
 from millmark.quality.errors import InputError
 
-__all__ = ["add_options"]
-
 _EXAMPLES = """  python -m millmark.quality audit extract.json"""
 
 

@@ -20,8 +20,6 @@ from millmark.quality.labels import Classes, build_classes
 from millmark.quality.metrics import Counts, classify_all, confusion, macro_average_precision, macro_f1, margins
 from millmark.quality.progress import show_progress
 
-__all__ = ["add_options"]
-
 _EXAMPLES = """  python -m millmark.quality evaluate --model quality/models/forda.bin
   python -m millmark.quality evaluate --model model/model.bin --inputs X.npy --labels y.csv --evaluator torch"""
 

@@ -11,8 +11,6 @@ from millmark.quality.commands.options import Answer, Parser, add_examples, writ
 from millmark.quality.errors import InputError
 from millmark.quality.model import build_model, decide, model_digest, parse_model
 
-__all__ = ["add_options", "describe_model"]
-
 _EXAMPLES = """  python -m millmark.quality export --model model.bin --to json > model.json
   python -m millmark.quality export --model model.bin --to bin --threshold 12000 --out stricter.bin"""
 

@@ -8,8 +8,6 @@ from typing import NoReturn, TypeAlias
 
 from millmark.quality.errors import InputError
 
-__all__ = ["Answer", "Parser", "add_examples", "add_windows", "make_folder", "natural", "positive", "write"]
-
 Answer: TypeAlias = dict[str, object]
 
 

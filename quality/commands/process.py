@@ -21,8 +21,6 @@ from millmark.quality.process.telemetry import Layout, Telemetry, load_telemetry
 from millmark.quality.process.terms import parse_terms
 from millmark.quality.threads import let_idle_threads_sleep
 
-__all__ = ["add_options"]
-
 _EXAMPLES = """  python -m millmark.quality process example --out line
   python -m millmark.quality process train --inputs line/moulder.csv --step 60 --states temperature,pressure,speed \\
     --energy energy --setpoints temperature_set,pressure_set,speed_set --backlog backlog --eta eta --e e \\

@@ -34,8 +34,6 @@ from millmark.quality.progress import log_to, show_progress
 from millmark.quality.thresholds import Goal
 from millmark.quality.train import KINDS, Trained, train
 
-__all__ = ["add_options"]
-
 _EXAMPLES = """  python -m millmark.quality train --out forda
   python -m millmark.quality train --inputs X.npy --labels y.csv --out model
   python -m millmark.quality train --inputs X.csv --labels y.csv --kind mlp --cost 50:1 --out model

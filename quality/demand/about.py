@@ -7,8 +7,6 @@ from importlib.metadata import PackageNotFoundError, version
 
 from millmark.quality.demand.engine import Outcome, Setting
 
-__all__ = ["describe"]
-
 _METHOD = "millmark.demand"
 _PACKAGES, _PLAIN = ("lightgbm", "numpy", "statsforecast"), ("numpy",)
 _VERSION = 1

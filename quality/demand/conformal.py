@@ -14,8 +14,6 @@ import numpy as np
 
 from millmark.quality.demand.measures import Values
 
-__all__ = ["LEAST_ERRORS", "conformal_rank", "half_widths", "reaches"]
-
 LEAST_ERRORS = 6
 """Fewer errors than these say nothing about an interval of 80 %."""
 _OWN = 0.5

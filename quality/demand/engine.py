@@ -23,8 +23,6 @@ from millmark.quality.demand.measures import Values, scale_of
 from millmark.quality.errors import InputError
 from millmark.quality.notes import Note
 
-__all__ = ["NAIVE", "SEASONAL", "Forecast", "Outcome", "Setting", "forecast_demand"]
-
 NAIVE, SEASONAL = "Naive", "Seasonal naive"
 _TREES = "Trees"
 _BLENDED = ("AutoETS", "Median", "MSTL")

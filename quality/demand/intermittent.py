@@ -19,17 +19,6 @@ from millmark.quality.demand.conformal import reaches
 from millmark.quality.demand.measures import Values, scaled_pinball
 from millmark.quality.demand.members import intermittent_models
 
-__all__ = [
-    "LEVELS",
-    "Choice",
-    "choose",
-    "forecast_interval",
-    "forecast_mean",
-    "forecast_quantiles",
-    "is_intermittent",
-    "scale_of_demand",
-]
-
 LEVELS: Final = tuple(step / 10 for step in range(1, 10))
 _LONGEST_GAP = 1.32
 """Mean weeks from one demand to the next from which demand is intermittent (Syntetos, Boylan and Croston 2005)."""

@@ -15,17 +15,6 @@ import numpy as np
 from millmark.quality.demand.measures import Values
 from millmark.quality.errors import InputError
 
-__all__ = [
-    "LONGEST",
-    "NAMES",
-    "forecast_members",
-    "intermittent_models",
-    "naive",
-    "seasonal_naive",
-    "smoothing",
-    "version",
-]
-
 NAMES = ("AutoETS", "AutoTheta", "DynamicOptimizedTheta", "AutoCES")
 """Whose median is taken."""
 LONGEST = 24

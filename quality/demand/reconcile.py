@@ -12,8 +12,6 @@ import numpy as np
 
 from millmark.quality.demand.measures import Values
 
-__all__ = ["reconcile"]
-
 
 def reconcile(total: Values, groups: Sequence[Sequence[Values]]) -> tuple[Values, list[Values]]:
     """Return the total, and for each group its parts as rows, so that in every step the parts of a group add up to the

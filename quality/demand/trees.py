@@ -15,8 +15,6 @@ import numpy as np
 from millmark.quality.demand.measures import Values, scale_of
 from millmark.quality.errors import InputError
 
-__all__ = ["LEAST_ROWS", "RECENT", "forecast_with_trees", "version"]
-
 LEAST_ROWS = 400
 """Fewer are not learned from: the trees would remember them."""
 RECENT = 260

@@ -8,8 +8,6 @@ import torch
 
 from millmark.quality.errors import InferenceError
 
-__all__ = ["verify_precision"]
-
 _EXACT = {"none", "ieee"}
 
 

@@ -9,8 +9,6 @@ from millmark.quality.errors import InputError
 from millmark.quality.inputs import MAX_FIXED, Scale
 from millmark.quality.model import Model
 
-__all__ = ["apply_scales", "pack_windows", "quantise_windows", "verify_inputs", "verify_windows"]
-
 Words = NDArray[np.signedinteger]
 
 

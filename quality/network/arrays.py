@@ -18,8 +18,6 @@ from numpy.typing import NDArray
 from millmark.quality.evaluate.scaling import quantise_windows
 from millmark.quality.network.records import FLOAT32_EXACT, Conv, Dense, Layer, Network, SumPool, worst_sums
 
-__all__ = ["prepare", "quantise"]
-
 Values: TypeAlias = NDArray[np.integer | np.floating]
 """(n, channels, positions), or (n, channels) for a single position."""
 Step: TypeAlias = Callable[[Values], Values]

@@ -16,8 +16,6 @@ from millmark.quality.inputs import Scale
 from millmark.quality.network.floatnet import INPUT_STEP, Block, FloatNetwork
 from millmark.quality.network.records import MAX_MULTIPLIER, Conv, Dense, Layer, Network, SumPool
 
-__all__ = ["Exported", "export"]
-
 _ACTIVATION_QUANTILE = 0.9999
 """Activations above this quantile saturate at 127: a few clipped peaks cost less than a coarser step for all."""
 

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-__all__ = ["INPUT_STEP", "NARROWEST_CNN", "Block", "FloatNetwork", "Recipe", "build_recipes"]
-
 INPUT_STEP = 1 / 32
 """The float network reads the int8 input multiplied by this: -127..127 becomes about -4..4."""
 NARROWEST_CNN = 24

@@ -11,8 +11,6 @@ from millmark.quality.errors import ModelError
 from millmark.quality.header import Header, Reader
 from millmark.quality.network.records import Conv, Dense, Layer, Network, SumPool, worst_sums
 
-__all__ = ["MAGIC", "build_body", "describe", "parse_body"]
-
 MAGIC = b"MMQN"
 
 _COUNT = struct.Struct(">B")  # layers

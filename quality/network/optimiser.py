@@ -10,8 +10,6 @@ from typing import cast
 import torch
 from torch.optim.adamw import adamw
 
-__all__ = ["OneCycleAdamW"]
-
 _WARM_UP = 0.3
 """Part of the steps in which the rate rises."""
 _FIRST, _LAST = 1 / 25, 1e-4 / 25

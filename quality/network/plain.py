@@ -12,8 +12,6 @@ from operator import mul
 from millmark.quality.inputs import apply_scales
 from millmark.quality.network.records import MAX_ACTIVATION, Conv, Dense, Network, SumPool
 
-__all__ = ["infer_row", "quantise_row"]
-
 
 def quantise_row(network: Network, window: Sequence[int]) -> tuple[int, ...]:
     """Input (width words) from one window of fixed-point sensor values (width integers in units of 10^-decimals).

@@ -16,8 +16,6 @@ from millmark.quality.errors import ModelError
 from millmark.quality.header import Header, require_scales
 from millmark.quality.inputs import MAX_WIDTH, Scale, require_range
 
-__all__ = ["FLOAT32_EXACT", "Conv", "Dense", "Layer", "Network", "SumPool", "worst_sums"]
-
 MAX_ACTIVATION = 127
 MAX_UNITS = 1024
 """Largest number of channels or of dense outputs in one layer."""

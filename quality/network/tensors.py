@@ -15,8 +15,6 @@ from numpy.typing import NDArray
 
 from millmark.quality.network.records import FLOAT32_EXACT, Conv, Dense, Layer, Network, SumPool, worst_sums
 
-__all__ = ["prepare"]
-
 _SHIFT = 24
 _ONE = 1 << _SHIFT
 _HALF = _ONE >> 1

@@ -27,8 +27,6 @@ from millmark.quality.network.records import MAX_ACTIVATION, Network
 from millmark.quality.scales import fit_scales
 from millmark.quality.splits import split_rows
 
-__all__ = ["FittedNetwork", "fit_cnn", "fit_mlp"]
-
 _CALIBRATION_ROWS = 512
 """Training rows that set the activation ranges of the integer network."""
 _MAX_STEPS = 6000

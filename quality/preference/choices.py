@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 
 from millmark.quality.errors import InputError
 
-__all__ = ["Choices", "build_choices"]
-
 _MOST_CELLS = 100_000_000
 
 

@@ -11,8 +11,6 @@ from millmark.quality.errors import InputError
 from millmark.quality.preference.choices import Choices
 from millmark.quality.preference.draws import normal_draws
 
-__all__ = ["Fitted", "Ratio"]
-
 _Array = NDArray[np.float64]
 
 

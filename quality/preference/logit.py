@@ -26,8 +26,6 @@ from millmark.quality.preference.fitted import Fitted
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["DRAWS", "SEED", "fit_logit"]
-
 DRAWS, SEED = 200, 1
 _ENOUGH = 10
 """Choices for each coefficient, below which they are held back."""

@@ -18,8 +18,6 @@ from millmark.quality.errors import InferenceError, InputError
 from millmark.quality.inputs import MAX_FIXED
 from millmark.quality.process.records import LIMIT, ONE, Column, Integers, Pair, ProcessModel, Role, System, Utilisation
 
-__all__ = ["MOST_ROUNDS", "Rollout", "Simulator", "from_words", "logistic", "settle", "to_words"]
-
 _BITS: Final = 16
 MOST_ROUNDS: Final = 200
 """Rounds of the fixed point, each of which goes half the way."""

@@ -11,8 +11,6 @@ from millmark.quality.process.records import slope_ppm
 from millmark.quality.process.telemetry import Layout, Telemetry
 from millmark.quality.process.training import TrainedProcess
 
-__all__ = ["build_process_card"]
-
 
 def build_process_card(trained: TrainedProcess, telemetry: Telemetry, layout: Layout, name: str) -> bytes:
     """Canonical JSON. Errors are RMSE over the horizon on validation rows, in millionths of a standard deviation."""

@@ -15,8 +15,6 @@ from millmark.quality.errors import InputError
 from millmark.quality.process.arrays import Rollout
 from millmark.quality.process.records import ONE, ProcessModel, Role
 
-__all__ = ["Prices", "cost_of", "energy_of"]
-
 _HOUR_S = 3600
 _WH_PER_KWH = 1000
 _MG_PER_KG = 1_000_000

@@ -12,8 +12,6 @@ from torch import nn
 from millmark.quality.process.linear import to_integers
 from millmark.quality.process.records import ONE, Pair, System, slope_ppm
 
-__all__ = ["FloatSystem", "ShareNetwork", "fit_shares", "settle_floats"]
-
 Floats = NDArray[np.float64]
 _SLOPE = 0.75
 """Largest slope that training leaves phi and psi; the format allows 0.8."""

@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 
 from millmark.quality.process.telemetry import Layout, Telemetry
 
-__all__ = ["CAPACITY", "COLUMNS", "LAYOUT", "STEP_S", "Machine", "PlantRow", "run_line"]
-
 Floats = NDArray[np.float64]
 STEP_S: Final = 60
 CAPACITY: Final = 12.0

@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 
 from millmark.quality.process.records import ONE, Integers, Pair, ProcessModel
 
-__all__ = ["Floats", "Joint", "Shares", "Slopes", "describe_pair"]
-
 Floats: TypeAlias = NDArray[np.float64]
 
 

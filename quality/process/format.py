@@ -27,8 +27,6 @@ from millmark.quality.process.records import (
     Utilisation,
 )
 
-__all__ = ["FORMAT_VERSION", "MAGIC", "build_process_model", "parse_process_model", "process_digest"]
-
 MAGIC: Final = b"MMQP"
 FORMAT_VERSION: Final = 1
 

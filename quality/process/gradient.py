@@ -13,8 +13,6 @@ from millmark.quality.process.arrays import Simulator, settle, to_words
 from millmark.quality.process.floats import Floats, Objective
 from millmark.quality.process.records import ONE, Integers, Pair, ProcessModel, Role, System
 
-__all__ = ["cost_and_gradient"]
-
 _ROUNDS = 120
 
 

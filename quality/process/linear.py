@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 
 from millmark.quality.process.records import ONE, System
 
-__all__ = ["fit_arx", "to_integers"]
-
 Floats = NDArray[np.float64]
 
 

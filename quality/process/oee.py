@@ -9,8 +9,6 @@ from dataclasses import dataclass
 
 from millmark.quality.errors import InputError
 
-__all__ = ["Kpis", "Times", "read_kpis"]
-
 _PPM = 1_000_000
 
 

@@ -16,24 +16,6 @@ from numpy.typing import NDArray
 from millmark.quality.errors import ModelError
 from millmark.quality.inputs import MAX_DECIMALS, MAX_FIXED, require_range
 
-__all__ = [
-    "LIMIT",
-    "MAX_COLUMNS",
-    "MAX_HIDDEN",
-    "MAX_HISTORY",
-    "MAX_MEMORY",
-    "ONE",
-    "Column",
-    "Integers",
-    "Pair",
-    "ProcessModel",
-    "Regime",
-    "Role",
-    "System",
-    "Utilisation",
-    "slope_ppm",
-]
-
 Integers: TypeAlias = NDArray[np.int64]
 
 ONE: Final = 1 << 16

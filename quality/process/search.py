@@ -13,8 +13,6 @@ import numpy as np
 
 from millmark.quality.process.floats import Floats
 
-__all__ = ["Box", "descend", "project"]
-
 _ROUNDS: Final = 14
 _SHARES: Final = np.array([1.0, 0.3, 0.05])
 """Parts of a step that are tried together: one evaluation of three is cheaper than three."""

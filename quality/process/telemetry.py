@@ -18,8 +18,6 @@ from millmark.quality.process.arrays import to_words
 from millmark.quality.process.records import MAX_SPREAD, ONE, Column, Integers, Role
 from millmark.quality.text import split_rows
 
-__all__ = ["Layout", "Runs", "Telemetry", "build_columns", "load_telemetry", "read_as", "split_runs", "to_runs"]
-
 Floats = NDArray[np.float64]
 _FEWEST: Final = 50
 """Rows below which nothing is trained."""

@@ -31,8 +31,6 @@ from millmark.quality.process.costs import Prices
 from millmark.quality.process.proposals import Bound, Step
 from millmark.quality.process.records import Column, ProcessModel, Role
 
-__all__ = ["MAX_BYTES", "Terms", "parse_terms"]
-
 MAX_BYTES: Final = 1 << 16
 _TABLES = ("prices", "horizon", "setpoint", "limit", "machine")
 

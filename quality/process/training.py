@@ -28,8 +28,6 @@ from millmark.quality.process.records import (
 from millmark.quality.process.telemetry import Floats, Layout, Telemetry, build_columns, split_runs, to_runs
 from millmark.quality.process.watching import distance
 
-__all__ = ["Recipe", "TrainedProcess", "train_process"]
-
 _ORDERS, _RIDGES = (1, 2, 3), (1e-6, 1e-4, 1e-2)
 _BATCH = 128
 _FARTHEST = 2.25

@@ -11,8 +11,6 @@ import numpy as np
 from millmark.quality.process.arrays import to_words
 from millmark.quality.process.records import LIMIT, Integers, ProcessModel, Role
 
-__all__ = ["MachineState", "Reason", "Refusal", "distance", "find_obstacle", "read_rows"]
-
 
 class Reason(enum.StrEnum):
     """Why no setpoints are proposed."""

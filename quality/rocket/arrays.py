@@ -15,8 +15,6 @@ from numpy.typing import NDArray
 from millmark.quality.evaluate.scaling import quantise_windows
 from millmark.quality.rocket.records import KERNELS, REACH, TAPS, Rocket, Section
 
-__all__ = ["prepare", "prepare_section", "quantise"]
-
 Words = NDArray[np.int8]
 Counts = NDArray[np.int16]
 _CHUNK_BYTES = 2**21

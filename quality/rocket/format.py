@@ -11,8 +11,6 @@ from millmark.quality.errors import ModelError
 from millmark.quality.header import Header, Reader
 from millmark.quality.rocket.records import Feature, Rocket, Section
 
-__all__ = ["MAGIC", "build_body", "describe", "parse_body"]
-
 MAGIC = b"MMQR"
 
 _COUNT = struct.Struct(">H")  # sections

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from millmark.quality.inputs import apply_scales
 from millmark.quality.rocket.records import KERNELS, MAX_WORD, REACH, TAPS, Rocket, Section
 
-__all__ = ["infer_row", "quantise_row"]
-
 
 def quantise_row(model: Rocket, window: Sequence[int]) -> tuple[int, ...]:
     """Input (width words) from one window of fixed-point sensor values (width integers in units of 10^-decimals).

@@ -14,8 +14,6 @@ from millmark.quality.errors import ModelError
 from millmark.quality.header import Header, require_scales
 from millmark.quality.inputs import MAX_WIDTH, Scale, require_range
 
-__all__ = ["KERNELS", "REACH", "TAPS", "Feature", "Rocket", "Section"]
-
 TAPS = 9
 REACH = TAPS - 1
 """Distance from a kernel's first tap to its last, in units of the dilation."""

@@ -14,8 +14,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["STRENGTHS", "Ridge", "fit_ridge"]
-
 Floats = NDArray[np.float64]
 STRENGTHS = tuple(10.0 ** (exponent / 2) for exponent in range(-2, 13))
 """Strengths tried, 0.1 to 10^6: penalties on squared weights of standardised features."""

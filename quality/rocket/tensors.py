@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 
 from millmark.quality.rocket.records import KERNELS, REACH, TAPS, Rocket, Section
 
-__all__ = ["prepare", "prepare_section"]
-
 _CHUNK_BYTES = 2**21
 """Responses in memory at a time: about the size of a processor's cache."""
 

@@ -40,8 +40,6 @@ from millmark.quality.rocket.ridge import Ridge, fit_ridge
 from millmark.quality.scales import fit_scales
 from millmark.quality.splits import take_sample
 
-__all__ = ["FEATURES_A_KERNEL", "FittedRocket", "fit"]
-
 _GOLDEN = (np.sqrt(5) + 1) / 2
 
 Floats: TypeAlias = NDArray[np.float64]

@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 from millmark.quality.evaluate.scaling import quantise_windows
 from millmark.quality.trees.records import Derived, Forest, Operation
 
-__all__ = ["STEP_ELEMENTS", "derive_columns", "prepare", "quantise"]
-
 STEP_ELEMENTS = 2**20
 """Trees times windows that are walked at a time, to bound memory."""
 

@@ -20,8 +20,6 @@ try:
 except OSError as error:  # Its library needs OpenMP, which minimal systems lack.
     raise InputError(f"LightGBM cannot be loaded: {error}", hint="install the system package libgomp1") from error
 
-__all__ = ["Boosted", "Examples", "Growth", "Tried", "boost", "cross_validate", "most_rounds"]
-
 _MAX_ROUNDS = 1000
 _PATIENCE = 25
 """Rounds without a better loss after which cross-validation stops."""

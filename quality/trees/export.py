@@ -19,9 +19,6 @@ from millmark.quality.inputs import Scale
 from millmark.quality.trees.records import MAX_INPUT, Derived, Forest, Tree
 from millmark.quality.trees.shape import MAX_LEAF, leaf_word
 
-__all__ = ["Exported", "FloatTree", "Split", "export"]
-
-
 _MAX_BASE = 2**30
 """Largest magnitude of a base; leaves half of the int32 range to the leaves."""
 

@@ -12,8 +12,6 @@ from millmark.quality.header import Header, Reader
 from millmark.quality.trees.records import Derived, Forest, Operation, Tree, worst_sums
 from millmark.quality.trees.shape import MAX_CUTS
 
-__all__ = ["MAGIC", "build_body", "describe", "parse_body"]
-
 MAGIC = b"MMQT"
 
 _COUNT = struct.Struct(">B")  # derived columns

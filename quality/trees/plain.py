@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from millmark.quality.inputs import apply_scales
 from millmark.quality.trees.records import MAX_INPUT, Forest, Operation
 
-__all__ = ["infer_row", "quantise_row"]
-
 
 def quantise_row(forest: Forest, window: Sequence[int]) -> tuple[int, ...]:
     """Input (width words) from one window of fixed-point sensor values (width integers in units of 10^-decimals).

@@ -20,8 +20,6 @@ from millmark.quality.header import Header, require_scales
 from millmark.quality.inputs import MAX_WIDTH, Scale, require_range
 from millmark.quality.trees.shape import MAX_CUTS, Links, leaf_value, link_trees
 
-__all__ = ["MAX_INPUT", "Derived", "Forest", "Operation", "Tree", "worst_sums"]
-
 MAX_INPUT = 2**31 - 1
 """Largest magnitude of an input word: int32 without -2^31."""
 MAX_DERIVED = 255

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 
 from millmark.quality.errors import ModelError
 
-__all__ = ["MAX_CUTS", "MAX_DEPTH", "MAX_LEAF", "Links", "leaf_value", "leaf_word", "link_trees"]
-
 MAX_CUTS = 2**15
 """Cut numbers are below this; words at or above it are leaves."""
 MAX_LEAF = 2**14 - 1

@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 from millmark.quality.trees.arrays import STEP_ELEMENTS
 from millmark.quality.trees.records import Forest, Operation
 
-__all__ = ["prepare"]
-
 
 def prepare(forest: Forest) -> Callable[[NDArray[np.int32]], NDArray[np.int32]]:
     """A function from int32 inputs (n, width) to logits int32 (n, k), with its trees converted once."""

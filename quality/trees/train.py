@@ -23,8 +23,6 @@ from millmark.quality.trees.boosting import Boosted, Examples, Growth, Tried, bo
 from millmark.quality.trees.export import export
 from millmark.quality.trees.records import MAX_INPUT, Derived, Forest, Operation
 
-__all__ = ["FittedForest", "derive_floats", "fit", "fit_scales", "propose_derived"]
-
 _SHIFT_STEP = 8
 """Shifts are multiples of this, so that columns with the same unit mostly share a scale."""
 _HEADROOM = 4

@@ -14,8 +14,6 @@ from millmark.ledger.errors import StoreError
 from millmark.ledger.store import Store
 from millmark.services.access.repository import AccessRepository
 
-__all__ = ["SteadyClock"]
-
 _STORED_EVERY_S: Final = 60
 
 

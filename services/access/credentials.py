@@ -29,19 +29,6 @@ from millmark.services.access.principals import ANY_ROLE, OPERATOR, Principal, S
 from millmark.services.access.repository import AccessRepository, CredentialRow
 from millmark.services.access.sessions import slide
 
-__all__ = [
-    "MAX_API_KEY_LIFE_S",
-    "SESSION_LIFE_S",
-    "CredentialKind",
-    "authenticate",
-    "build_refusal",
-    "end_sessions",
-    "find_api_key",
-    "issue",
-    "new_api_key",
-    "revoke",
-]
-
 SESSION_LIFE_S = 900
 MAX_API_KEY_LIFE_S = 366 * 86_400
 MAX_LABEL_CHARACTERS = 80

@@ -14,8 +14,6 @@ from __future__ import annotations
 
 from millmark.ledger.errors import MillmarkError
 
-__all__ = ["AccessError", "ForbiddenError", "SignInError", "UnauthenticatedError"]
-
 
 class AccessError(MillmarkError):
     """Access is denied."""

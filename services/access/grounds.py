@@ -6,8 +6,6 @@ from __future__ import annotations
 
 from millmark.ledger.phrases import Phrase
 
-__all__ = ["Ground"]
-
 
 class Ground(Phrase):
     """A ground. Its value is the error's cause; `words` are those of another program, `why` stands for a ground."""

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 from millmark.ledger.records import Role
 
-__all__ = ["ANY_ROLE", "EXAMINERS", "HOLDERS", "OPERATOR", "Principal", "Scope"]
-
 OPERATOR = 0
 """Stands for the consortium's operator, which is not a participant, where the gateway is its own."""
 

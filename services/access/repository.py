@@ -8,8 +8,6 @@ from sqlalchemy import Connection, delete, select, update
 
 from millmark.ledger.store import Rows, schema_of
 
-__all__ = ["AccessRepository", "CredentialRow"]
-
 
 @dataclass(slots=True)
 class CredentialRow:

@@ -11,8 +11,6 @@ from millmark.ledger.records import Role
 from millmark.services.access.errors import ForbiddenError
 from millmark.services.access.principals import ANY_ROLE, Principal, Scope
 
-__all__ = ["DEPTH_PER_TOKEN", "LOTS_PER_TOKEN", "MAX_BODY_BYTES", "PUBLIC", "Rule", "Without"]
-
 MAX_BODY_BYTES = 64 * 1024
 """Default limit for request bodies."""
 DEPTH_PER_TOKEN, LOTS_PER_TOKEN = 64, 1000

@@ -6,8 +6,6 @@ session lasts a working day, and is over earlier when nobody used it for a while
 
 from __future__ import annotations
 
-__all__ = ["PERSON_IDLE_S", "PERSON_LIFE_S", "SLIDE_S", "slide"]
-
 PERSON_LIFE_S = 12 * 3600
 """After this time since the sign-in, a person signs in again in any case."""
 PERSON_IDLE_S = 2 * 3600

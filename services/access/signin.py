@@ -24,19 +24,6 @@ from millmark.services.access.people.roles import PersonRole
 from millmark.services.access.repository import AccessRepository, CredentialRow
 from millmark.services.access.siwe import SignInMessage, parse_message, recover_signer
 
-__all__ = [
-    "CLOCK_SKEW_S",
-    "NONCE_LIFE_S",
-    "Key",
-    "Nonces",
-    "Session",
-    "SignIn",
-    "form_cookie",
-    "is_secure",
-    "openid_cookie",
-    "session_cookie",
-]
-
 CLOCK_SKEW_S = 30
 """How far in the future the issue time of a message may be."""
 NONCE_LIFE_S = 300

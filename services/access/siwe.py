@@ -30,8 +30,6 @@ from millmark.ledger.signatures import Address, Signature, parse_address, recove
 from millmark.services.access.errors import SignInError
 from millmark.services.access.grounds import Ground
 
-__all__ = ["MAX_MESSAGE_CHARACTERS", "SignInMessage", "build_digest", "parse_message", "recover_signer"]
-
 MAX_MESSAGE_CHARACTERS = 2048
 
 _TIME = "%Y-%m-%dT%H:%M:%SZ"

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 
 from millmark.ledger.canonical import Json, canonical_json, sha256
 
-__all__ = ["START", "Access", "Decision", "build_line", "hash_entry"]
-
 START = bytes(32)
 """The `previous` hash of the first entry."""
 _TAG = b"millmark.audit-entry.v1\0"

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from millmark.ledger.errors import MillmarkError, Retry
 
-__all__ = ["AuditError", "AuditTamperedError"]
-
 
 class AuditError(MillmarkError):
     """The audit log cannot be written or read."""

@@ -10,18 +10,6 @@ from millmark.ledger.canonical import Json, parse_json
 from millmark.ledger.errors import CanonicalError
 from millmark.services.audit.errors import AuditError
 
-__all__ = [
-    "HASH",
-    "LOCK",
-    "MAX_LINE_BYTES",
-    "describe_line",
-    "first_number",
-    "list_files",
-    "name_file",
-    "parse_line",
-    "read_last_line",
-]
-
 LOCK = "lock"
 MAX_LINE_BYTES = 16 << 10
 HASH = re.compile(r"[0-9a-f]{64}")

@@ -16,8 +16,6 @@ from millmark.ledger.evidence import EvidenceLog
 from millmark.services.audit.errors import AuditError, AuditTamperedError
 from millmark.services.audit.files import HASH
 
-__all__ = ["MAX_MARKS", "AnchoredHead", "AnchoredHeads", "build_head", "open_heads", "parse_head"]
-
 KIND: Final = "audit-head"
 MAX_MARKS: Final = 1_000
 _MARK_BYTES: Final = 4

@@ -10,8 +10,6 @@ from millmark.ledger.canonical import Json
 from millmark.services.audit.errors import AuditError
 from millmark.services.audit.files import first_number, list_files, parse_line
 
-__all__ = ["LatestEntries", "read_latest"]
-
 _MAX_SCANNED = 20_000
 """Entries that are looked through for one page."""
 

@@ -29,8 +29,6 @@ from millmark.services.audit.files import LOCK, describe_line, first_number, lis
 from millmark.services.audit.quota import Quota
 from millmark.services.audit.syncing import Syncer
 
-__all__ = ["DELETED", "LEFT_OUT", "MAX_FILE_BYTES", "RESUMED", "AuditLog"]
-
 _HINT_SET_BACK: Final = (
     "put the files back; if they are lost, keep what is left for `millmark audit verify` and start the gateway again"
 )

@@ -6,8 +6,6 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-__all__ = ["Quota"]
-
 _DAY_S: Final = 86_400
 _TELL_S: Final = 60.0
 """Between two entries that tell how many were left out."""

@@ -8,8 +8,6 @@ import os
 import threading
 from typing import Final
 
-__all__ = ["Syncer"]
-
 _PAUSE_S: Final = 1.0
 
 

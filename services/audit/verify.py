@@ -26,8 +26,6 @@ from millmark.services.audit.files import (
 )
 from millmark.services.audit.heads import AnchoredHeads
 
-__all__ = ["AuditReport", "read_audit", "read_hashes", "read_last_number", "verify_audit"]
-
 _MEMBERS = frozenset(
     (
         "number",

@@ -31,8 +31,6 @@ from millmark.ledger.verify import Step
 from millmark.ledger.verify.statements import LANGUAGES
 from millmark.services.check.fixed import list_sums, read_fixed
 
-__all__ = ["BUILT", "MANIFEST", "build_folder", "folder_digest", "unpack_files"]
-
 MANIFEST = "SHA256SUMS"
 _HERE = Path(__file__).parent
 BUILT = _HERE / "built"

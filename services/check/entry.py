@@ -13,8 +13,6 @@ from millmark.ledger.verify import Report, VerificationError, verify_bundle
 from millmark.ledger.verify.report import WAITING, Worth, find_first, find_worth
 from millmark.ledger.verify.statements import LANGUAGES, words_of
 
-__all__ = ["check", "prepare"]
-
 _DAY_S = 86_400
 
 

@@ -22,8 +22,6 @@ from pathlib import Path
 from millmark.ledger.canonical import canonical_json
 from millmark.ledger.errors import InputError
 
-__all__ = ["collect_fixed", "list_sums", "read_fixed", "write_fixed"]
-
 _HERE = Path(__file__).parent
 _ARCHIVE, _SUMS = "fixed.tar.xz", "fixed.sha256"
 _CURVES = (

@@ -11,8 +11,6 @@ from millmark.services.client.errors import ProblemError, RecordRefusedError, Re
 from millmark.services.client.methods import AllMethods
 from millmark.services.client.shapes import RecordStatus
 
-__all__ = ["Client"]
-
 _POLLED_S = (0.1, 2.0)
 """Between two looks at a record: the first pause, and the longest."""
 _STUCK = {

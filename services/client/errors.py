@@ -13,8 +13,6 @@ from collections.abc import Mapping
 
 from millmark.ledger.errors import MillmarkError
 
-__all__ = ["GatewayError", "GatewayUnreachableError", "ProblemError", "RecordRefusedError", "RecordWaitingError"]
-
 
 class GatewayError(MillmarkError):
     """A call to a gateway failed."""

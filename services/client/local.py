@@ -17,8 +17,6 @@ from millmark.services.files import write_private_whole
 from millmark.services.settings import SETTINGS_FILE, Settings, read_settings
 from millmark.services.store import open_store
 
-__all__ = ["GATEWAY_KEY", "ensure_gateway_key", "open_gateway"]
-
 GATEWAY_KEY = "gateway-api-key"
 """File (mode 0600) in the home with the API key of the commands that are given there."""
 _LIFE_S = 366 * 86_400

@@ -12,8 +12,6 @@ import httpx
 from millmark.ledger.errors import InputError, SettingsError
 from millmark.services.files import write_private_whole
 
-__all__ = ["LOGIN", "Login", "forget_login", "read_login", "write_login"]
-
 LOGIN = "login.json"
 """File (mode 0600) in the home."""
 _TIMEOUT_S = 30.0

@@ -17,8 +17,6 @@ from millmark.ledger.canonical import parse_json
 from millmark.ledger.errors import CanonicalError
 from millmark.services.client.errors import GatewayUnreachableError, ProblemError
 
-__all__ = ["Methods", "Retries"]
-
 _TIMEOUT_S = 30.0
 _CONNECT_S = 5.0
 _MAX_ANSWER_BYTES = 64 << 20

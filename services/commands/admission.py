@@ -20,8 +20,6 @@ from millmark.services.home import Candidate, find_admitted
 from millmark.services.home.admissions import cancel_failed, name_admission, verify_admitter
 from millmark.services.home.candidates import add_names, keep_candidate
 
-__all__ = ["admit_all", "publish_directory"]
-
 _ROUNDS = 8
 """How often somebody else may publish another directory meanwhile."""
 

@@ -16,8 +16,6 @@ from millmark.services.commands.context import Context, open_context
 from millmark.services.options import AsJson
 from millmark.services.output import print_json, print_lines, print_table
 
-__all__ = ["register"]
-
 _DAY_S = 86_400
 _INDEXING_S, _PAUSE_S = 5.0, 0.1
 

@@ -21,8 +21,6 @@ from millmark.services.options import AsJson
 from millmark.services.output import print_json, print_lines, print_table
 from millmark.services.settings import Settings, read_settings
 
-__all__ = ["audited", "open_audit", "register"]
-
 _DONE, _FAILED = 200, 409
 """HTTP statuses, so that commands and requests are logged with the same decisions."""
 

@@ -13,8 +13,6 @@ from millmark.services.commands.audit import audited
 from millmark.services.output import print_lines
 from millmark.services.settings import read_settings
 
-__all__ = ["register"]
-
 
 def register(app: typer.Typer) -> None:
     app.command("backup", epilog="Example: millmark backup /mnt/backup/monday")(run_backup)

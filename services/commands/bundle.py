@@ -18,8 +18,6 @@ from millmark.services.files import read_bounded, write_whole
 from millmark.services.options import AsJson
 from millmark.services.output import print_json, print_lines
 
-__all__ = ["describe_bundle", "read_point", "register"]
-
 
 def register(app: typer.Typer) -> None:
     app.command(

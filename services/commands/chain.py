@@ -44,8 +44,6 @@ from millmark.services.text.outbox import describe_queue, queue_lines
 if TYPE_CHECKING:
     from millmark.services.inspections.model_health import ModelHealth
 
-__all__ = ["register"]
-
 
 def register(app: typer.Typer) -> None:
     app.command("devchain", epilog="Example: millmark devchain --port 8545")(run_devchain)

@@ -36,8 +36,6 @@ from millmark.services.options import parse_roles
 from millmark.services.output import print_lines
 from millmark.services.settings import read_settings
 
-__all__ = ["Wanted", "make_company_home", "renew_request", "verify_listed", "verify_same_ledger"]
-
 
 @dataclass(frozen=True, slots=True)
 class Wanted:

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from millmark.ledger.signatures import Signer
     from millmark.ledger.store.outbox import QueuedRecord
 
-__all__ = ["Context", "ask", "open_context", "unlock"]
-
 _COMPARING_S = 60.0
 """How long a command waits until its outbox is compared with the ledger."""
 

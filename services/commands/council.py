@@ -28,8 +28,6 @@ from millmark.services.commands.context import Context, open_context
 from millmark.services.options import AsJson, PassphraseFile, SignerUri
 from millmark.services.output import print_json, print_lines, print_table
 
-__all__ = ["register"]
-
 _DAY_S = 24 * 3600
 _Number = Annotated[int, typer.Argument(min=1, help="The motion's number, see `millmark council status`.")]
 

@@ -31,8 +31,6 @@ from millmark.services.files import read_bounded, write_whole
 from millmark.services.options import AsJson, OperatorSigner, PassphraseFile
 from millmark.services.output import print_json, print_lines, print_table
 
-__all__ = ["register"]
-
 Output = Annotated[
     Path | None, typer.Option("-o", "--output", help="File to write it to, for a company that is offline.")
 ]

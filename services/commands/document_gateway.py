@@ -22,8 +22,6 @@ from millmark.services.output import print_json, print_lines
 if TYPE_CHECKING:
     from millmark.services.documents.client import HttpDocuments
 
-__all__ = ["guess_media_type", "keep_opened", "open_client", "run_fetch", "run_found", "run_publish", "set_grant"]
-
 _ID_DIGITS = 32
 
 DocumentId = Annotated[str, typer.Argument(metavar="ID", help="Document id: 32 hexadecimal digits, as `found` shows.")]

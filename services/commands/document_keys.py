@@ -21,8 +21,6 @@ from millmark.services.options import Gateway, PassphraseFile, SignerUri, TokenF
 from millmark.services.output import print_document, print_lines
 from millmark.services.settings import read_settings
 
-__all__ = ["build_keys"]
-
 _MAX_STATEMENT_BYTES = 4096
 
 KeyFile = Annotated[Path, typer.Argument(help="Recipient key file (mode 0600).", dir_okay=False)]

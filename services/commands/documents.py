@@ -31,8 +31,6 @@ from millmark.services.handover.delivering import ask_others_to_erase, ask_other
 from millmark.services.options import AsJson
 from millmark.services.output import print_json, print_lines, print_table, warn
 
-__all__ = ["register"]
-
 _RECALL = "copies fetched earlier cannot be recalled"
 _MAX_SHOWN = 1000
 _GRANT = "Allow a participant to read a restricted document."

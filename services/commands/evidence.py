@@ -19,8 +19,6 @@ from millmark.services.interop.epcis.repository import EpcisRepository
 from millmark.services.options import AsJson
 from millmark.services.output import print_json, print_lines
 
-__all__ = ["register"]
-
 _NONE_FILED: Mapping[bytes, int] = {}
 _DAY_S = 86_400
 _LEAST_DAYS = 7

@@ -20,8 +20,6 @@ from millmark.services.options import AsJson
 from millmark.services.output import print_document, print_json, print_lines, print_table, warn
 from millmark.services.text.footprint import describe_source
 
-__all__ = ["register"]
-
 
 def register(app: typer.Typer) -> None:
     app.command("footprint", epilog="Example: millmark footprint A0006R --catena-x --about crankshaft.json")(

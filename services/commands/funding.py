@@ -20,8 +20,6 @@ from millmark.services.home import find_paying_keys
 from millmark.services.options import AsJson, PassphraseFile, SignerUri
 from millmark.services.output import print_json, print_lines
 
-__all__ = ["endow_operator", "run_balance", "run_fund", "tell_fees"]
-
 _MOST_RECORDS = 10**9
 _RECORDS = 100_000
 Addresses = Annotated[

@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from millmark.services.portal import Proofs
     from millmark.services.portal.check_page import CheckPage
 
-__all__ = ["register"]
-
 
 def register(app: typer.Typer) -> None:
     app.command("gateway", epilog="Example: millmark --home millmark-demo/nordwind-mobility gateway")(run)

@@ -21,8 +21,6 @@ from millmark.services.handover.repository import DeliveryRow, HandoverRepositor
 from millmark.services.options import AsJson
 from millmark.services.output import print_json, print_lines, print_table
 
-__all__ = ["find_receiver", "register"]
-
 _STATES = {
     State.WAITING: "waits for its recipient's gateway",
     State.DELIVERED: "delivered",

@@ -15,8 +15,6 @@ from millmark.services.cli import build_app
 from millmark.services.help import join_texts
 from millmark.services.output import json_format
 
-__all__ = ["build_formats", "build_texts"]
-
 _WIDTH = "80"
 _FORMATS = """# Formats of JSON
 

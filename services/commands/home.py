@@ -45,8 +45,6 @@ from millmark.services.home.consortium import verify_chain_url
 from millmark.services.output import print_lines
 from millmark.services.settings import read_settings
 
-__all__ = ["register"]
-
 Name = Annotated[str | None, typer.Option("--name", help="What others are to call it.")]
 ChainUrl = Annotated[str | None, typer.Option("--chain-url", help="JSON-RPC of a chain node that you trust.")]
 Port = Annotated[int | None, typer.Option("--port", min=1, max=65_535, help="Port of the gateway.")]

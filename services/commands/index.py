@@ -14,8 +14,6 @@ from millmark.services.commands.context import open_context
 from millmark.services.options import AsJson
 from millmark.services.output import print_json, print_lines, warn
 
-__all__ = ["register"]
-
 _TOLD_AFTER = 50_000
 """Records after which a line tells of progress."""
 

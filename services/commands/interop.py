@@ -17,8 +17,6 @@ from millmark.services.interop.epcis.documents import hash_events, read_bytes
 from millmark.services.interop.epcis.log_file import open_evidence_file
 from millmark.services.output import print_json, print_lines
 
-__all__ = ["register"]
-
 
 def register(app: typer.Typer) -> None:
     app.command(

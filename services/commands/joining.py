@@ -29,8 +29,6 @@ from millmark.services.home.requests import MAX_REQUEST_BYTES
 from millmark.services.serving.partner_tls import build_partner_tls
 from millmark.services.settings import read_settings
 
-__all__ = ["complete_joining", "first_act", "import_directory", "open_name_keys", "try_directory"]
-
 Say = Callable[[str], object]
 """Tells the user one line."""
 

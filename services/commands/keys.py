@@ -33,8 +33,6 @@ from millmark.services.options import NameKeys, NamePassphraseFile, PassphraseFi
 from millmark.services.output import print_json, print_lines, warn
 from millmark.services.settings import read_settings
 
-__all__ = ["register"]
-
 KeyRoles = Annotated[
     str, typer.Option("--roles", help="What the key may do, separated by commas; `none` only for an admin key.")
 ]

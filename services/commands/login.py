@@ -20,8 +20,6 @@ from millmark.services.options import AsJson
 from millmark.services.output import print_json, print_lines, warn
 from millmark.services.settings import read_settings
 
-__all__ = ["register"]
-
 _WAIT_S = 300.0
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 """Hosts to which a token may go without TLS."""

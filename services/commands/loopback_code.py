@@ -19,8 +19,6 @@ from millmark.ledger.errors import InputError, MillmarkError
 from millmark.services.access.people.pairing import CODE
 from millmark.services.output import warn
 
-__all__ = ["Listening", "await_code", "listen_for_code"]
-
 T = TypeVar("T")
 _MAX_TRIED = 5
 """Codes that are tried, so that nobody can have the gateway asked without end."""

@@ -44,8 +44,6 @@ from millmark.services.network.setup import MAX_BYTES, parse_request
 from millmark.services.output import print_lines
 from millmark.services.settings import read_settings
 
-__all__ = ["register"]
-
 _FOLDER, _FILE = "network", "network.json"
 MOST_PERIOD_S = 8
 """A node and `millmark status` take half a minute without a block for a standstill (`STALL_S`). A silent proposer takes

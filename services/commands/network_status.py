@@ -32,8 +32,6 @@ from millmark.services.options import AsJson
 from millmark.services.output import print_json, print_lines
 from millmark.services.settings import read_settings
 
-__all__ = ["run_status"]
-
 _ANSWER_S = 5.0
 
 

@@ -24,8 +24,6 @@ from millmark.services.output import print_json, print_lines
 from millmark.services.store import open_store
 from millmark.services.text.outbox import queue_lines
 
-__all__ = ["register"]
-
 _ASK_S = 5.0
 _MAX_SHOWN = 200
 """Characters of a refused event that text output shows; `--json` prints all that is kept."""

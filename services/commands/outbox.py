@@ -17,8 +17,6 @@ from millmark.services.options import AsJson
 from millmark.services.output import print_json, print_lines, print_table
 from millmark.services.text.outbox import describe_waiting
 
-__all__ = ["register"]
-
 _MAX = 1000
 _WRONG_ORDER = "LotOrderWrong"
 Keys = Annotated[list[str], typer.Argument(help="Idempotency keys, as `millmark outbox list` shows them.")]

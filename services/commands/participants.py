@@ -35,8 +35,6 @@ from millmark.services.home.requests import MAX_REQUEST_BYTES, AdmissionRequest,
 from millmark.services.options import AsJson, OperatorSigner, PassphraseFile, SignerUri, parse_digest, parse_roles
 from millmark.services.output import print_json, print_lines, print_table
 
-__all__ = ["register"]
-
 _NOTHING = bytes(32)
 
 

@@ -19,8 +19,6 @@ from millmark.services.options import AsJson
 from millmark.services.output import print_json, print_lines, print_table
 from millmark.services.settings import Settings
 
-__all__ = ["register"]
-
 _INVITED = "/portal/invitation"
 _MOST = 2**31
 Number = Annotated[int, typer.Argument(min=1, max=_MOST, help="Number of the person, as `list` shows it.")]

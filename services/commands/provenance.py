@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from millmark.ledger.checkpoint import SignedCheckpoint
     from millmark.ledger.store import Store
 
-__all__ = ["register"]
-
 Full = Annotated[bool, typer.Option("--full", help="Print identifiers whole instead of their last parts.")]
 _DEPTH, _LOTS = Limits().depth, Limits().lots
 

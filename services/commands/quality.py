@@ -36,8 +36,6 @@ from millmark.services.options import AsJson, PassphraseFile, SignerUri
 from millmark.services.output import print_json, print_lines, warn
 from millmark.services.text.trace import describe_shared
 
-__all__ = ["register"]
-
 _NOTHING = bytes(32)
 _MAX_CARD_BYTES = 2**20
 _MAX_CODE_BYTES = 24_575

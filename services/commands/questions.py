@@ -17,8 +17,6 @@ from millmark.services.commands.context import ask
 from millmark.services.home import Layout
 from millmark.services.output import print_lines
 
-__all__ = ["Question", "Secret", "answers_to", "parse_place", "read_secret"]
-
 _RANDOM_BYTES = 24
 
 

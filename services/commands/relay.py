@@ -34,8 +34,6 @@ from millmark.services.settings import read_settings
 if TYPE_CHECKING:
     from millmark.services.relay import HttpRelay
 
-__all__ = ["register"]
-
 _GAS_A_RECORD = 250_000
 _MAX_GAS = 10_000_000
 """Gas limit that gateways accept for one request (ledger/RELAY.md)."""

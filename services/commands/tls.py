@@ -20,8 +20,6 @@ from millmark.services.settings import Settings, build_origin, read_settings
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["OR_NAME", "Place", "choose_place", "register"]
-
 OR_NAME = ", or NAME:PORT to be reached by name over TLS"
 """What the question for a port adds, so that a name costs no question of its own."""
 

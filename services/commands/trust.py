@@ -27,8 +27,6 @@ from millmark.services.files import read_bounded, write_whole
 from millmark.services.options import AsJson, PassphraseFile, SignerUri
 from millmark.services.output import print_json, print_lines
 
-__all__ = ["register"]
-
 Output = Annotated[Path, typer.Option("-o", "--output", help="File to write; an existing file is replaced.")]
 Number = Annotated[int | None, typer.Option("--block", min=0, help="Number of a final block; the latest by default.")]
 

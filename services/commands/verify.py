@@ -11,8 +11,6 @@ from millmark.ledger.ages import DAY_S, DEFAULT_MAX_AGE_S, MAX_ANCESTRY
 from millmark.ledger.verify.files import fail, tell, verify_files
 from millmark.services.options import AsJson
 
-__all__ = ["register"]
-
 
 def register(app: typer.Typer) -> None:
     app.command("verify", epilog="Example: millmark verify part.bundle --trust trust.json")(run_verify)

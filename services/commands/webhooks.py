@@ -13,8 +13,6 @@ from millmark.services.webhooks.feed import parse_position
 from millmark.services.webhooks.http_post import Mode
 from millmark.services.webhooks.subscriptions import Subscriber, Subscriptions
 
-__all__ = ["register"]
-
 _OPERATOR = Subscriber(0, owner=True)
 """The person at the command line, who may manage the webhooks of all participants."""
 

@@ -20,8 +20,6 @@ from millmark.services.output import print_lines, warn
 from millmark.services.products import Catalogue
 from millmark.services.settings import check_environment
 
-__all__ = ["register"]
-
 _OUT = Path("millmark-demo")
 Output = Annotated[Path, typer.Option("--out", help="Folder of the demonstration.", file_okay=False)]
 

@@ -25,8 +25,6 @@ from millmark.ledger.chain import EmbeddedChain, RpcError
 from millmark.ledger.errors import CanonicalError, MillmarkError, SettingsError, StoreDamagedError
 from millmark.ledger.keys import LocalSigner
 
-__all__ = ["JournaledChain", "check_unused", "discard_journal"]
-
 _FORMAT = "millmark-devchain-2"
 _WRITING = ("eth_sendRawTransaction", "anvil_setBalance", "evm_mine")
 _SERVER_ERROR = -32000

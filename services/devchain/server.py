@@ -24,8 +24,6 @@ from millmark.services.devchain.journal import JournaledChain
 from millmark.services.serving.hosts import LOOPBACK_HOSTS, HostCheck
 from millmark.services.serving.server import listen
 
-__all__ = ["create_devchain", "host_journal"]
-
 _MAX_BYTES = 4 * 1024 * 1024
 _MAX_DEPTH = 64
 _MAX_REQUESTS = 1000

@@ -18,8 +18,6 @@ from millmark.services.directory.document import MAX_DIRECTORY_BYTES, SignedDire
 from millmark.services.directory.errors import DirectoryUnreachableError
 from millmark.services.serving.partner_tls import explain_connection
 
-__all__ = ["DIRECTORY_PATH", "fetch_directory"]
-
 DIRECTORY_PATH = "/v1/directory"
 _SESSIONS = "/v1/sessions"
 _TIMEOUT_S = 10.0

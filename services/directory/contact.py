@@ -10,8 +10,6 @@ from millmark.ledger.errors import InputError, TrustError
 from millmark.ledger.trust import parse_members
 from millmark.ledger.verify.statements import printable
 
-__all__ = ["Contact", "contact_from_json", "parse_contact"]
-
 _MAX_NAME = 200
 _MAIL = re.compile(r"[A-Za-z0-9.!$'*+/^_`{|}~-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63}){1,7}")
 """What HTML takes for an address, with a dot in the domain, but without the characters that mean something in a mailto

@@ -24,21 +24,6 @@ from millmark.services.directory.errors import DirectoryError
 from millmark.services.directory.grounds import ConsortiumGround
 from millmark.services.directory.recipient_keys import KeyStatement, typed_digest
 
-__all__ = [
-    "MAX_DIRECTORY_BYTES",
-    "Directory",
-    "DirectoryEntry",
-    "SignedDirectory",
-    "entry_from_json",
-    "entry_to_json",
-    "parse_directory",
-    "sign_directory",
-    "verify_each_once",
-    "verify_gateway_url",
-    "verify_gln",
-    "verify_name",
-]
-
 MAX_DIRECTORY_BYTES = 1 << 20
 MAX_ENTRIES = 2_000
 MAX_NAME_CHARACTERS = 200

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 from millmark.ledger.errors import MillmarkError
 
-__all__ = ["DirectoryError", "DirectoryUnreachableError", "RecipientKeyError"]
-
 
 class DirectoryError(MillmarkError):
     """A directory is malformed, or must not be believed. Nothing of it is kept."""

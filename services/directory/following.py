@@ -15,8 +15,6 @@ from millmark.services.directory.document import Directory, DirectoryEntry, Sign
 from millmark.services.directory.errors import DirectoryError, RecipientKeyError
 from millmark.services.directory.repository import DirectoryRepository
 
-__all__ = ["Operators", "fetch_operators", "published_digest", "take_directory", "verify_publishable"]
-
 _AGAIN = "get the directory again from the operator's gateway"
 _LATER = "run the command again when the index has followed the chain"
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from millmark.ledger.phrases import Phrase
 
-__all__ = ["ConsortiumGround"]
-
 
 class ConsortiumGround(Phrase):
     """A ground. Its value is the error's cause; `words` are English, of a parser or of another program."""

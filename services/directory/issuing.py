@@ -20,8 +20,6 @@ from millmark.services.directory.document import (
 from millmark.services.directory.following import Operators
 from millmark.services.directory.repository import AdmissionRow, DirectoryRepository, DirectoryState
 
-__all__ = ["draft_entries", "issue_directory", "keep_admission", "verify_admissible"]
-
 
 def keep_admission(connection: Connection, key: bytes, entry: DirectoryEntry) -> None:
     """Keeps what the next directory says of a company, by its first key; `entry.participant` is 0 until it is known.

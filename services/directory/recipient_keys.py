@@ -19,8 +19,6 @@ from millmark.ledger.signatures import Address, Signature, Signer, recover_addre
 from millmark.ledger.store import Registry
 from millmark.services.directory.errors import RecipientKeyError
 
-__all__ = ["KeyStatement", "sign_statement", "typed_digest", "verify_statement"]
-
 _DOMAIN_TYPE = keccak256(b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)")
 _STATEMENT_TYPE = keccak256(b"DocumentKey(bytes32 publicKey,uint64 issuedAt)")
 _NAME, _VERSION = keccak256(b"Millmark"), keccak256(b"1")

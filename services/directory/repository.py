@@ -12,8 +12,6 @@ from millmark.services.directory.contact import Contact
 from millmark.services.directory.document import DirectoryEntry, SignedDirectory, parse_directory
 from millmark.services.directory.recipient_keys import KeyStatement
 
-__all__ = ["AdmissionRow", "DirectoryEntryRow", "DirectoryRepository", "DirectoryRow", "DirectoryState"]
-
 
 class DirectoryState(enum.StrEnum):
     IN_FORCE = "in force"

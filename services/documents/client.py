@@ -14,8 +14,6 @@ from millmark.ledger.errors import CanonicalError, InputError, MillmarkError, No
 from millmark.services.documents.errors import DocumentError, GatewayAnswerError
 from millmark.services.documents.sealed_file import MAX_FILE_BYTES
 
-__all__ = ["HttpDocuments"]
-
 _TIMEOUT_S = 60.0
 _MAX_ANSWER_BYTES = 1 << 20
 _MAX_DEPTH = 32

@@ -14,8 +14,6 @@ from millmark.ledger.errors import InputError
 from millmark.services.documents.encryption import Sealer, VersionId
 from millmark.services.documents.sealed_file import MAX_DOCUMENT_BYTES
 
-__all__ = ["MAX_NAME_CHARACTERS", "Draft", "verify_media_type", "verify_name"]
-
 MAX_NAME_CHARACTERS = 200
 PIECE_BYTES = 256 << 10
 _MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,62}/[a-z0-9][a-z0-9!#$&^_.+-]{0,62}")

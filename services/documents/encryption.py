@@ -21,22 +21,6 @@ from millmark.ledger.canonical import Json, canonical_json
 from millmark.services.directory.errors import RecipientKeyError
 from millmark.services.documents.errors import SealBrokenError
 
-__all__ = [
-    "KEY_BYTES",
-    "NONCE_BYTES",
-    "TAG_BYTES",
-    "WRAPPED_BYTES",
-    "Recipient",
-    "Sealer",
-    "VersionId",
-    "open_content",
-    "open_key",
-    "unwrap_key",
-    "verify_public_key",
-    "wrap_for",
-    "wrap_key",
-]
-
 KEY_BYTES, NONCE_BYTES, TAG_BYTES = 32, 12, 16
 WRAPPED_BYTES = 32 + KEY_BYTES + TAG_BYTES
 """Size of a wrapped key: the encapsulated key, then the encrypted data key and its tag."""

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 from millmark.ledger.errors import MillmarkError
 
-__all__ = ["DocumentError", "GatewayAnswerError", "SealBrokenError"]
-
 
 class DocumentError(MillmarkError):
     """A document cannot be shared, fetched or opened."""

@@ -22,8 +22,6 @@ from millmark.ledger.files import replace_file, sync_folder
 from millmark.ledger.keys import read_private, write_private
 from millmark.services.documents.encryption import KEY_BYTES
 
-__all__ = ["KeyRing", "create_recipient_key", "read_recipient_key"]
-
 _RING, _RECIPIENT = "millmark-document-keys", "millmark-recipient-key"
 _MAX_BYTES = 1 << 16
 _KEEP_OLD_S = 86_400

@@ -19,8 +19,6 @@ from millmark.ledger.ids import SubjectKind
 from millmark.ledger.provenance.reader import Reader, find_subject
 from millmark.services.documents.repository import DocumentRepository, StoredDocumentRow
 
-__all__ = ["Mode", "find_document", "list_documents"]
-
 
 class Mode(enum.Enum):
     """Who may read a document."""

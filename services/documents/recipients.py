@@ -10,8 +10,6 @@ from millmark.services.documents.encryption import verify_public_key
 from millmark.services.documents.repository import DocumentRepository, RecipientKeyRow
 from millmark.services.documents.views import RecipientKey
 
-__all__ = ["Recipients", "require_recipient_key"]
-
 _MAX_AHEAD_S = 300
 _HINT = "create and sign a key with `millmark documents keys`, and PUT it to /v1/recipient-key"
 

@@ -16,8 +16,6 @@ from millmark.ledger.store import Book, Rows, schema_of
 from millmark.services.directory.repository import DirectoryRepository
 from millmark.services.idempotency.repository import AnswerRepository
 
-__all__ = ["DocumentRepository", "DocumentVersionRow", "GrantRow", "RecipientKeyRow", "StoredDocumentRow"]
-
 
 @dataclass(slots=True)
 class StoredDocumentRow:

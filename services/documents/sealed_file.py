@@ -24,8 +24,6 @@ from millmark.services.documents.encryption import (
 )
 from millmark.services.documents.errors import SealBrokenError
 
-__all__ = ["MAX_DOCUMENT_BYTES", "MAX_FILE_BYTES", "OpenedDocument", "SealedHeader", "open_sealed", "parse_sealed"]
-
 MAX_DOCUMENT_BYTES = 32 << 20
 _MAGIC = b"millmark-sealed-document 1\n"
 _MAX_HEADER_BYTES = 1 << 16

@@ -40,8 +40,6 @@ from millmark.services.documents.views import Document, DocumentPage, show_docum
 Precondition: TypeAlias = Callable[[Document], None]
 """Checks a document before it is changed. Raises to prevent the change."""
 
-__all__ = ["Documents", "Sealed", "new_version_id"]
-
 _MAX_LISTED = 10_000
 """Most documents that a list goes back to."""
 

@@ -11,17 +11,6 @@ from millmark.ledger.provenance.reader import Reader
 from millmark.services.documents.permissions import Mode
 from millmark.services.documents.repository import DocumentRepository, DocumentVersionRow, StoredDocumentRow
 
-__all__ = [
-    "About",
-    "Document",
-    "DocumentPage",
-    "DocumentVersion",
-    "Grant",
-    "RecipientKey",
-    "show_document",
-    "show_documents",
-]
-
 
 @dataclass(frozen=True, slots=True)
 class About(Printable):

@@ -56,8 +56,6 @@ from millmark.services.serving.troubles import Trouble
 from millmark.services.webhooks.feed import RecordFeed, format_position
 from millmark.services.webhooks.subscriptions import Subscriptions
 
-__all__ = ["create_gateway"]
-
 _MAX_WATCHERS, _MAX_WATCHERS_EACH = 256, 96
 """Most open pages that follow records, in all and of one company: only those in view do."""
 _DESCRIPTION = (

@@ -28,8 +28,6 @@ from millmark.services.gateway.recording import Recorder
 from millmark.services.gateway.recording.repository import RecordingRow, describe_subjects
 from millmark.services.serving.loop import Loop
 
-__all__ = ["AnchorRule", "AuditAnchors", "read_anchored", "verify_audit_stream"]
-
 _LOOK_S: Final = 5.0
 """Time between two checks of the log's length."""
 _MAX_AT_ONCE: Final = 50 * MAX_MARKS

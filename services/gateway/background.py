@@ -31,8 +31,6 @@ from millmark.services.serving.funds_watch import FundsWatch
 from millmark.services.serving.loop import Loop
 from millmark.services.webhooks.dispatcher import DeliveryPolicy, Dispatcher
 
-__all__ = ["Background", "build_background"]
-
 
 class _Thread(Protocol):
     @property

@@ -10,8 +10,6 @@ from millmark.ledger.store import Store
 from millmark.ledger.submit import verify_outbox
 from millmark.services.gateway.http.errors import TryLaterError
 
-__all__ = ["Comparison"]
-
 _RETRY_S = 5
 _WAIT_S = 1.0
 """How long a comparison may take before those who wait for it are answered: a node that hangs holds one thread, not

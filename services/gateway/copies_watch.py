@@ -22,8 +22,6 @@ from millmark.services.portal.check_page import CheckPage
 from millmark.services.serving.loop import Loop
 from millmark.services.serving.partner_requests import UnansweredError, ask_partner
 
-__all__ = ["CopiesWatch", "Fetch"]
-
 Fetch: TypeAlias = Callable[[str, int], Awaitable[bytes]]
 """The list that a gateway serves, of at most so many bytes. Raises UnansweredError."""
 _FIRST_S = 20.0

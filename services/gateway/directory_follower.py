@@ -15,8 +15,6 @@ from millmark.services.directory.following import fetch_operators, published_dig
 from millmark.services.directory.repository import DirectoryRepository
 from millmark.services.serving.loop import Loop
 
-__all__ = ["DirectoryFollower", "DirectorySource"]
-
 _LOOK_S = 1.0
 _RETRY_S = 5.0
 

@@ -26,8 +26,6 @@ from millmark.services.planning.feedback.watching import Watcher
 from millmark.services.planning.shelf import Shelf, reading, writing
 from millmark.services.serving.loop import Loop
 
-__all__ = ["Feedback"]
-
 _LOOK_S: Final = 2.0
 """Time between two looks."""
 

@@ -19,8 +19,6 @@ from millmark.services.serving.failures import FailureLog, public_cause
 from millmark.services.serving.loop import Loop
 from millmark.services.text.chain_health import ROUNDS_SEEN
 
-__all__ = ["STALE_S", "Failure", "FollowedChain", "FollowerSnapshot", "FollowerThread", "Head"]
-
 _STEP_BLOCKS = 64
 """Blocks indexed between two checks of the stop signal."""
 STALE_S = 60.0

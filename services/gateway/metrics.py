@@ -12,8 +12,6 @@ from millmark.services.gateway.follower import FollowerThread
 from millmark.services.gateway.readiness import Readiness
 from millmark.services.serving.logs import STANDARD_ERROR
 
-__all__ = ["Metrics"]
-
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _NO_ROUTE = "(none)"
 

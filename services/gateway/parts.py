@@ -32,8 +32,6 @@ from millmark.services.portal import Proofs
 from millmark.services.products import Catalogue
 from millmark.services.webhooks.dispatcher import DeliveryPolicy
 
-__all__ = ["GatewayParts"]
-
 
 def _now_s() -> int:
     return int(time.time())

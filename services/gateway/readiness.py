@@ -23,8 +23,6 @@ from millmark.services.serving.loop import Loop
 from millmark.services.serving.troubles import HEAD_S, Trouble, describe_damage, log_alarms
 from millmark.services.text.chain_health import ROUNDS_LATE, ROUNDS_REMEDY, STANDS_REMEDY
 
-__all__ = ["HANGS_S", "Readiness", "ReadinessReport"]
-
 HANGS_S = 15.0
 """A look that has not ended after this time does not end by itself: it reads two rows."""
 _INTERVAL_S = 1.0

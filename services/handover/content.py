@@ -42,36 +42,6 @@ from millmark.services.directory.recipient_keys import typed_digest
 from millmark.services.planning.errors import PlanningError
 from millmark.services.planning.leaves import OpenedLeaf, parse_opened_leaf
 
-__all__ = [
-    "MAX_CONTENT_BYTES",
-    "MAX_HANDOVER_BYTES",
-    "MAX_HEAD_BYTES",
-    "MEDIA_TYPE",
-    "Content",
-    "Envelope",
-    "Erasure",
-    "HandoverEarlyError",
-    "HandoverError",
-    "HandoverRefusedError",
-    "Head",
-    "Route",
-    "apply_erasures",
-    "encode_content",
-    "encode_envelope",
-    "find_commitment",
-    "is_handover",
-    "open_envelope",
-    "parse_content",
-    "parse_envelope",
-    "parse_head",
-    "parse_path",
-    "seal",
-    "sign_erasure",
-    "verify_erasure",
-    "write_path",
-]
-
-
 # Errors of the handover package, below the root in `millmark.ledger.errors`.
 #
 # MillmarkError

@@ -66,21 +66,6 @@ from millmark.services.serving.loop import Loop
 from millmark.services.serving.partner_requests import UnansweredError, ask_partner
 from millmark.services.serving.troubles import Trouble
 
-__all__ = [
-    "LATE_S",
-    "WAITS_S",
-    "Answer",
-    "Deliveries",
-    "HandoverDispatcher",
-    "State",
-    "ask_others_to_erase",
-    "ask_others_to_erase_all",
-    "build_content",
-    "roots_in",
-    "send",
-]
-
-
 # How other companies are reached: what the directory in force says, checked at each use.
 
 

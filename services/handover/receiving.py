@@ -89,9 +89,6 @@ from millmark.services.planning.arriving import (
 from millmark.services.planning.errors import PlanningError
 from millmark.services.planning.repository import PlanningRepository, ReceiptRow
 
-__all__ = ["Kept", "Receiver", "extend_to_present", "verify_with_node"]
-
-
 # Whether names, documents and bundles of another company are those of the ledger, by this company's node and index.
 
 _HINT = "ask its sender to send it again"

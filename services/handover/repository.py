@@ -13,8 +13,6 @@ from sqlalchemy import Connection, Row, case, func, select, update
 from millmark.ledger.store import Rows, Store, schema_of
 from millmark.services.handover.content import Erasure
 
-__all__ = ["DeliveryRow", "HandoverRepository", "KeptRow", "WaitingCount", "count_handovers"]
-
 
 @dataclass(slots=True)
 class DeliveryRow:

@@ -41,23 +41,6 @@ from millmark.ledger.store.rows import (
 from millmark.services.planning import handing
 from millmark.services.planning.repository import LeafRow, What
 
-__all__ = [
-    "TABLE",
-    "WHOLE",
-    "Allowance",
-    "Gets",
-    "allow",
-    "allow_incoming",
-    "authors",
-    "called_back",
-    "find_record",
-    "is_handed_over",
-    "is_standing",
-    "recipients_of",
-    "roots_of_order",
-]
-
-
 # Who hands over and who receives because of a record, and for how long that is due.
 
 # Who sends and who receives

@@ -15,18 +15,6 @@ from millmark.services.directory.grounds import ConsortiumGround
 from millmark.services.directory.repository import DirectoryRepository
 from millmark.services.home.requests import AdmissionRequest
 
-__all__ = [
-    "ENDED",
-    "cancel_failed",
-    "find_admission",
-    "find_admissions",
-    "name_act",
-    "name_admission",
-    "names_of",
-    "verify_admitter",
-    "verify_same_admission",
-]
-
 ENDED = (OutboxState.FAILED, OutboxState.CANCELLED)
 """States of records that are not on the ledger, and will not be."""
 

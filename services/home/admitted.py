@@ -7,8 +7,6 @@ from millmark.ledger.records import Contract
 from millmark.ledger.store import Connection, Rows
 from millmark.ledger.store.rows import KeyRow, ParticipantRow, RecordRow
 
-__all__ = ["find_admitted", "find_unaccepted"]
-
 
 def find_admitted(connection: Connection, key: bytes) -> int | None:
     """The participant whose key it is or was, or for which it was admitted as first key; None if there is none."""

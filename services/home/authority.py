@@ -29,8 +29,6 @@ from millmark.ledger.keys import read_private
 from millmark.services.files import read_bounded, write_private_whole, write_whole
 from millmark.services.home.layout import Layout
 
-__all__ = ["SERVER_LIFE", "Shown", "certify", "is_own", "read_authority_name", "show_certificate", "verify_hostname"]
-
 SERVER_LIFE = timedelta(days=397)
 """Browsers accept no more than 398 days from public authorities, and Apple's no more than 825 from others."""
 _AUTHORITY_LIFE = timedelta(days=3650)

@@ -20,8 +20,6 @@ from millmark.services.directory.repository import DirectoryRepository
 from millmark.services.home.admitted import find_admitted
 from millmark.services.home.requests import AdmissionRequest
 
-__all__ = ["Candidate", "add_names", "candidate_of", "keep_candidate", "keep_numbers", "verify_for_this_ledger"]
-
 
 @dataclass(frozen=True, slots=True)
 class Candidate:

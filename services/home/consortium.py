@@ -15,8 +15,6 @@ from millmark.ledger.signatures import Address, to_checksum
 from millmark.ledger.trust import parse_checksum, parse_members
 from millmark.services.directory.document import verify_gateway_url, verify_name
 
-__all__ = ["MAX_CONSORTIUM_BYTES", "Consortium", "parse_consortium"]
-
 MAX_CONSORTIUM_BYTES = 1 << 16
 _FORMAT, _VERSION = "millmark-consortium", 1
 _HINT = "get the file again from the operator, who wrote it with `millmark init`"

@@ -8,8 +8,6 @@ from pathlib import Path
 from millmark.ledger.errors import SettingsError
 from millmark.services.settings import AUTHORITY_FILES, SETTINGS_FILE
 
-__all__ = ["Layout"]
-
 
 @dataclass(frozen=True, slots=True)
 class Layout:

@@ -11,8 +11,6 @@ from millmark.ledger.store import Connection
 from millmark.ledger.store.outbox import known_signers
 from millmark.services.settings import Settings
 
-__all__ = ["address_of", "find_paying_keys", "key_path"]
-
 
 def find_paying_keys(connection: Connection, settings: Settings) -> list[bytes]:
     """Addresses of the keys of the settings, and of those that sent anything from this home's outbox."""

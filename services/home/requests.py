@@ -19,8 +19,6 @@ from millmark.services.directory.document import DirectoryEntry, entry_from_json
 from millmark.services.directory.errors import RecipientKeyError
 from millmark.services.directory.grounds import ConsortiumGround
 
-__all__ = ["MAX_REQUEST_BYTES", "AdmissionRequest", "parse_request"]
-
 MAX_REQUEST_BYTES = 1 << 14
 _FORMAT, _VERSION = "millmark-request", 1
 _HINT = "have the company write it again with `millmark join`"

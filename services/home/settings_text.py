@@ -9,8 +9,6 @@ import re
 from millmark.services.home.layout import Layout
 from millmark.services.serving.hosts import LOOPBACK_HOSTS
 
-__all__ = ["company_settings", "operator_settings", "set_setting", "set_tls"]
-
 _EVERYWHERE = "0.0.0.0"  # noqa: S104 - others reach it, with credentials and over TLS alone
 
 _HEAD = """\

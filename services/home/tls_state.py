@@ -13,8 +13,6 @@ from millmark.services.home.lacking import Missing
 from millmark.services.home.layout import Layout
 from millmark.services.settings import Settings
 
-__all__ = ["find_missing_of_tls"]
-
 _SOON = timedelta(days=30)
 
 

@@ -8,8 +8,6 @@ from sqlalchemy import Connection, delete
 
 from millmark.ledger.store import Rows, schema_of
 
-__all__ = ["AnswerRepository", "AnswerRow"]
-
 
 @dataclass(slots=True)
 class AnswerRow:

@@ -18,8 +18,6 @@ from millmark.quality.inputs import pack_window
 from millmark.services.inspections.extracts import OpenedInference
 from millmark.services.inspections.statements import to_ledger_verdict
 
-__all__ = ["PreparedChallenge", "build_challenge", "build_statement", "find_fault", "prepare_challenge"]
-
 
 @dataclass(frozen=True, slots=True)
 class PreparedChallenge:

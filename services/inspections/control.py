@@ -17,17 +17,6 @@ from millmark.ledger.store.rows import CertificateRow
 from millmark.quality.control import ControlChart, Group, Individuals, chart_individuals, chart_proportions
 from millmark.services.inspections.windows import Models, score_of
 
-__all__ = [
-    "GROUP",
-    "REFERENCE",
-    "REFERENCE_GROUPS",
-    "SHOWN",
-    "ModelControl",
-    "ProportionChart",
-    "ScoreChart",
-    "control",
-]
-
 REFERENCE = 20
 """Inspections from which the limits of scores are computed."""
 GROUP = 20

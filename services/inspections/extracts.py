@@ -19,15 +19,6 @@ from millmark.quality.inputs import unpack_window
 from millmark.quality.model import model_digest
 from millmark.services.inspections.statements import to_model_verdict
 
-__all__ = [
-    "OpenedInference",
-    "find_extract",
-    "find_kept_extract",
-    "find_kept_inference",
-    "find_model",
-    "find_shared_measurements",
-]
-
 _HASH_BYTES = 32
 
 

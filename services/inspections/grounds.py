@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from millmark.ledger.phrases import Phrase
 
-__all__ = ["HealthGround"]
-
 
 class HealthGround(Phrase):
     """A ground. Its value is the error's cause; `words` are those of the quality package."""

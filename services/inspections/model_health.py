@@ -22,17 +22,6 @@ from millmark.quality.metrics import wilson
 from millmark.quality.model import load_family, parse_model
 from millmark.services.inspections.grounds import HealthGround
 
-__all__ = [
-    "FieldFigures",
-    "ModelHealth",
-    "Share",
-    "find_health",
-    "measure_drift",
-    "monitor",
-    "read_reference",
-    "read_statistics",
-]
-
 MAX_INSPECTIONS = 10 * GROUP
 """How many of a model's latest inspections are examined; alarms look at the last two groups."""
 

@@ -8,8 +8,6 @@ from millmark.ledger.evidence import build_inference_context
 from millmark.ledger.records import Item, Statement, Verdict
 from millmark.quality.decision import Verdict as ModelVerdict
 
-__all__ = ["InspectedEntry", "to_ledger_verdict", "to_model_verdict"]
-
 
 def to_ledger_verdict(verdict: ModelVerdict) -> Verdict:
     """Converts by name, because neither side guarantees that their numbers agree."""

@@ -15,8 +15,6 @@ from millmark.quality.errors import QualityError
 from millmark.quality.inputs import unpack_window
 from millmark.quality.model import Model, model_digest, parse_model
 
-__all__ = ["MeasuredWindow", "Models", "find_latest_windows", "find_window", "score_of"]
-
 
 @dataclass(frozen=True, slots=True)
 class MeasuredWindow:

@@ -17,8 +17,6 @@ import segno
 from millmark.ledger.errors import IdentifierError
 from millmark.ledger.ids import SALT_BYTES, DigitalLink, parse_digital_link
 
-__all__ = ["SALT_PARAMETER", "LinkReport", "build_part_link", "build_qr_svg", "build_qr_text", "read_link", "read_salt"]
-
 SALT_PARAMETER = "salt"
 _QUIET_MODULES = 4
 """Width of the white border of a QR code, in modules (ISO/IEC 18004 section 9.1)."""

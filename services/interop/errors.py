@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from millmark.ledger.errors import InputError, MillmarkError
 
-__all__ = ["CertificateDocumentError", "CredentialError"]
-
 
 class CredentialError(MillmarkError):
     """A credential violates the data model, lacks a valid proof, or is no longer valid."""

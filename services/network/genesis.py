@@ -16,8 +16,6 @@ from millmark.ledger.rlp import encode_rlp
 from millmark.ledger.signatures import Address, to_checksum
 from millmark.services.network.peers import Kind, NetworkError
 
-__all__ = ["GAS_LIMIT", "GenesisSettings", "build_genesis", "clique_extra", "qbft_extra"]
-
 GAS_LIMIT = 100_000_000
 """Gas of a block. Four validators that shared two busy cores executed 93 million a second; a block that takes longer
 than the time between blocks makes validators miss their turns."""

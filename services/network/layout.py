@@ -28,9 +28,6 @@ from millmark.services.files import write_whole
 from millmark.services.network.genesis import GAS_LIMIT
 from millmark.services.network.peers import Kind, Peer, geth_config, read_node_key, static_nodes
 
-__all__ = ["NodeFolder", "NodePlace", "build_arguments", "build_start_script", "write_node_folder", "write_units"]
-
-
 # The command line of each node program.
 #
 # All paths are relative to the node's folder, in which the program is started; so the same line stands in the start

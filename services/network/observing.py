@@ -24,23 +24,6 @@ from millmark.ledger.signatures import ADDRESS_BYTES, Address, Signature, recove
 from millmark.services.network.peers import PUBLIC_KEY_BYTES, Consensus, Kind, NetworkError, NodeAnswerError
 from millmark.services.network.processes import FIRST_BLOCKS, FRESH_HINT
 
-__all__ = [
-    "MAX_BLOCKS",
-    "Act",
-    "Finding",
-    "Level",
-    "Observation",
-    "SealedBy",
-    "State",
-    "Vote",
-    "by_gravity",
-    "cast_vote",
-    "judge",
-    "observe",
-    "state_of",
-]
-
-
 # Who made and sealed a block, from its header alone: the keys of the seals are recovered, so a node cannot name a
 # validator that did not sign.
 

@@ -17,26 +17,6 @@ from millmark.ledger.errors import ChainUnreachableError, InputError, MillmarkEr
 from millmark.ledger.keys import LocalSigner, read_private, write_private
 from millmark.ledger.signatures import ADDRESS_BYTES, Address
 
-__all__ = [
-    "KINDS",
-    "PUBLIC_KEY_BYTES",
-    "Consensus",
-    "Kind",
-    "NetworkError",
-    "NetworkFileError",
-    "NodeAnswerError",
-    "NodeProgramError",
-    "Peer",
-    "find_kind",
-    "format_host",
-    "geth_config",
-    "public_key_of",
-    "read_node_key",
-    "static_nodes",
-    "write_node_key",
-]
-
-
 # Errors of the network package, below the root in `millmark.ledger.errors`.
 #
 # MillmarkError

@@ -26,21 +26,6 @@ from millmark.services.network.peers import (
     find_kind,
 )
 
-__all__ = [
-    "FIRST_BLOCKS",
-    "FRESH_HINT",
-    "READY_S",
-    "NodeProcess",
-    "NodeProgram",
-    "find_program",
-    "identify_program",
-    "is_running",
-    "parse_program",
-    "start_together",
-    "stop_recorded",
-]
-
-
 # Node programs on this machine: found, and asked what they are. A name tells nothing: `geth` may be go-ethereum of any
 # version, or GoQuorum.
 

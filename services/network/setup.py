@@ -32,24 +32,6 @@ from millmark.services.network.peers import (
     write_node_key,
 )
 
-__all__ = [
-    "MAX_BYTES",
-    "Agreed",
-    "NetworkFile",
-    "OwnNode",
-    "build_request",
-    "create_node",
-    "find_nodes",
-    "found_network",
-    "join_network",
-    "parse_network",
-    "parse_request",
-    "read_network",
-    "read_node",
-    "verify_number",
-]
-
-
 # The two files that pass between companies when they set a network up. Nothing in them is secret.
 #
 # validator.json   from a company to whoever sets the network up: its node's public key, and where others reach it.

@@ -59,8 +59,6 @@ if TYPE_CHECKING:
     from millmark.services.node.mqtt_capture import MqttCapture
     from millmark.services.node.opcua_capture import OpcuaCapture
 
-__all__ = ["DEAD_LETTERS", "Agent", "lock_folder", "open_agent"]
-
 DEAD_LETTERS = "dead-letters.jsonl"
 
 

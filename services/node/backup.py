@@ -20,8 +20,6 @@ from millmark.services.node.config import NodeConfig
 from millmark.services.node.streamlog import StreamLog
 from millmark.services.store import sqlite_path
 
-__all__ = ["back_up", "restore"]
-
 
 def back_up(config: NodeConfig, target: Path) -> None:
     """Copies the node's state into `target`, which must not exist yet.

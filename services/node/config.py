@@ -12,21 +12,6 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from millmark.ledger.errors import SettingsError, SigningError
 from millmark.ledger.keys import read_passphrase
 
-__all__ = [
-    "AnchorRule",
-    "FolderSource",
-    "HttpSource",
-    "ModelSource",
-    "MqttSource",
-    "NodeConfig",
-    "OpcuaNode",
-    "OpcuaSource",
-    "RelayConfig",
-    "StreamConfig",
-    "read_config",
-    "read_secret",
-]
-
 _LEAST_TOKEN = 32
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 

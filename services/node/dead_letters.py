@@ -15,8 +15,6 @@ from millmark.ledger.errors import MillmarkError
 from millmark.ledger.files import replace_file
 from millmark.services.node.errors import EventRefusedError
 
-__all__ = ["DeadLetter", "DeadLetters", "Origin", "read_dead_letters"]
-
 _MAX_BYTES = 8 << 20
 """Bytes per file. The previous file is kept as well."""
 _MAX_SHOWN = 2048

@@ -27,8 +27,6 @@ from millmark.ledger.errors import StoreDamagedError, StoreError
 from millmark.services.node.frames import LogEntry, entry_offsets
 from millmark.services.node.streamlog import LogPosition, StreamLog
 
-__all__ = ["DedupIndex"]
-
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _MAGIC = b"millmark.known.1"
 _HEADER = struct.Struct(">16s16s16sQQ16s")

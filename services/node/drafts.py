@@ -16,8 +16,6 @@ from millmark.ledger.store import Book, Store
 from millmark.ledger.store.outbox import Outbox, OutboxState
 from millmark.services.files import write_whole
 
-__all__ = ["Draft", "Drafts"]
-
 _OVER = (OutboxState.FINAL, OutboxState.CANCELLED)
 
 

@@ -12,8 +12,6 @@ from __future__ import annotations
 
 from millmark.ledger.errors import InputError, MillmarkError, Retry
 
-__all__ = ["EventRefusedError", "LogBusyError", "LogError", "LogFullError"]
-
 
 class EventRefusedError(InputError):
     """An event is invalid, or its stream is not accepted here. `reason` is a stable code for programs and metrics."""

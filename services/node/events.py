@@ -20,18 +20,6 @@ from millmark.ledger.ids import canonical_identifier
 from millmark.ledger.merkle import hash_leaves, leaf_hash
 from millmark.services.node.errors import EventRefusedError
 
-__all__ = [
-    "MAX_DEPTH",
-    "MAX_EVENT_BYTES",
-    "Event",
-    "check_event",
-    "leaf_of_event",
-    "leaves_of_events",
-    "parse_event",
-    "parse_events",
-    "read_samples",
-]
-
 MAX_EVENT_BYTES = 64 << 10
 """Length of the canonical form."""
 MAX_DEPTH = 16

@@ -38,8 +38,6 @@ from millmark.services.node.windows import WINDOW_BEGINS, is_window, parse_windo
 if TYPE_CHECKING:
     from millmark.services.node.inspection import Certified, Certifier
 
-__all__ = ["StreamRecorder", "anchor_key", "leaf_of"]
-
 _WINDOWS_AT_ONCE = 1000
 _LOOK_S = 1.0
 """Time between looks at certificates that are held back."""

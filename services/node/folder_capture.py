@@ -31,8 +31,6 @@ from millmark.services.node.events import MAX_EVENT_BYTES, Event, parse_event
 from millmark.services.node.intake import Intake, build_conflict
 from millmark.services.serving.loop import Loop
 
-__all__ = ["FolderCapture", "Progress"]
-
 _SOURCE = "folder"
 _PATTERNS = ("*.jsonl*", "*.csv*")
 _PACKED = (".gz", ".xz", ".zst", ".bz2", ".zip", ".tmp", ".part")

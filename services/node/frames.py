@@ -19,24 +19,6 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import NamedTuple
 
-__all__ = [
-    "ENTRY_BYTES",
-    "FILE_HEADER_BYTES",
-    "FRAME_BYTES",
-    "MAX_BODY_BYTES",
-    "FileHeader",
-    "Frame",
-    "LogEntry",
-    "body_bytes",
-    "build_file_header",
-    "build_frame",
-    "entry_offsets",
-    "holds_frame",
-    "parse_entry",
-    "parse_file_header",
-    "parse_frame",
-]
-
 _MAGIC = b"millmark.log.v1\0"
 _MARKER_BYTES = _DIGEST_BYTES = 16
 _FILE = struct.Struct(">16s32s16s")

@@ -18,8 +18,6 @@ from millmark.services.node.events import Event
 from millmark.services.node.frames import MAX_BODY_BYTES, LogEntry, body_bytes
 from millmark.services.node.streamlog import StreamLog, explain_failure
 
-__all__ = ["Committer", "Outcome"]
-
 _MAX_WAITING_BYTES = 4 * MAX_BODY_BYTES
 
 

@@ -15,9 +15,6 @@ from millmark.services.serving.troubles import HEAD_S, Trouble, describe_readine
 from millmark.services.text.chain_health import STANDS_REMEDY
 from millmark.services.text.outbox import describe_queue
 
-__all__ = ["Health", "StreamHealth", "describe_outbox"]
-
-
 _OUTSIDE = (ChainUnreachableError.code, NodeBehindError.code, "source-disconnected", LOW_CODE)
 """Codes of what is an alarm only: events are accepted, and what waits goes on by itself."""
 

@@ -28,8 +28,6 @@ from millmark.services.node.health import Health
 from millmark.services.node.intake import Intake, Refusal, build_conflict, choose_id
 from millmark.services.node.metrics import Metrics
 
-__all__ = ["MAX_BATCH_BYTES", "MAX_EVENTS", "create_capture"]
-
 MAX_BATCH_BYTES = 8 << 20
 MAX_EVENTS = 10_000
 _INLINE_BYTES = 64 << 10

@@ -36,8 +36,6 @@ from millmark.services.node.windows import Window, Windows, WrittenWindow, build
 if TYPE_CHECKING:
     from millmark.quality import Inference, Inspector
 
-__all__ = ["Certified", "Certifier", "certificate_key", "load_inspector"]
-
 _DAY_S = 24 * 3600
 _UNRECORDED_S = 600.0
 """How long windows wait for the record of their lot."""

@@ -17,8 +17,6 @@ from millmark.services.node.group_commit import Committer, Outcome
 from millmark.services.node.lots import Lots
 from millmark.services.node.metrics import Metrics
 
-__all__ = ["Intake", "Refusal", "StreamIntake", "build_conflict", "choose_id"]
-
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 

@@ -19,8 +19,6 @@ from millmark.ledger.store import Book, Rows, Store
 from millmark.ledger.store.rows import LotRow
 from millmark.services.node.errors import EventRefusedError
 
-__all__ = ["LotUnrecordedError", "Lots", "OrderUnknownError"]
-
 _FRESH_S = 10.0
 """For how long an answer of the contract is used again."""
 _QUIET_S = 30.0

@@ -6,9 +6,6 @@ from collections.abc import Sequence
 
 from millmark.ledger.merkle import EMPTY_ROOT, hash_pairs, node_hash
 
-__all__ = ["MerkleFrontier"]
-
-
 _HASH_BYTES = 32
 
 

@@ -32,8 +32,6 @@ from millmark.services.node.intake import Intake, build_conflict, choose_id
 from millmark.services.node.sparkplug import SparkplugReader
 from millmark.services.serving.loop import Loop
 
-__all__ = ["MqttCapture", "Reader", "read_plain"]
-
 Reader = Callable[[str, bytes], Sequence[Parsed]]
 """Parses the events of a message, given its topic and payload. Raises EventRefusedError."""
 

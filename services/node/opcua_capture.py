@@ -40,8 +40,6 @@ try:
 except ModuleNotFoundError as missing:
     raise NotInstalledError("OPC UA capture", "asyncua", "opcua") from missing
 
-__all__ = ["OpcuaCapture", "scale_value"]
-
 _SOURCE = "opcua"
 _TIMEOUT_S = 10.0
 _LOOK_S = 0.25

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from millmark.quality import Inspector
     from millmark.services.relay import HttpRelay
 
-__all__ = ["connect_chain", "connect_relay", "open_relay", "verify_logs", "verify_registered"]
-
 
 def connect_chain(config: NodeConfig, key: bytes, inspector: Inspector | None) -> Chain:
     """Connects to the company's own chain node and checks chain, contracts and configuration.

@@ -15,8 +15,6 @@ from pathlib import Path
 from millmark.services.node.merkle_frontier import MerkleFrontier
 from millmark.services.node.streamlog import LogPosition
 
-__all__ = ["ResumePoint", "read_resume_point", "write_resume_point"]
-
 
 @dataclass(frozen=True, slots=True)
 class ResumePoint:

@@ -13,8 +13,6 @@ from millmark.services.serving.collecting import collect_rarely
 from millmark.services.serving.hosts import HostCheck, choose_hosts
 from millmark.services.serving.server import build_server, listen, serve_on
 
-__all__ = ["run_node", "tune_interpreter"]
-
 _SWITCH_S = 0.0005
 """A tenth of Python's default. The thread that writes the log has to get the interpreter back after each disk call."""
 

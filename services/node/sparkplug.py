@@ -18,8 +18,6 @@ from millmark.ledger.canonical import MAX_SAFE_INTEGER, Json
 from millmark.ledger.event_json import Parsed
 from millmark.services.node.errors import EventRefusedError
 
-__all__ = ["Metric", "Payload", "SparkplugReader", "build_rebirth", "parse_payload"]
-
 _NAMESPACE = "spBv1.0"
 _KINDS = ("NBIRTH", "NDATA", "NDEATH", "DBIRTH", "DDATA", "DDEATH")
 _COMMANDS = ("NCMD", "DCMD")

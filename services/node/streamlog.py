@@ -36,8 +36,6 @@ from millmark.services.node.frames import (
     parse_frame,
 )
 
-__all__ = ["LogPosition", "StreamLog", "explain_failure"]
-
 _MAX_FRAME_BYTES = FRAME_BYTES + MAX_BODY_BYTES
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _HINT = "stop the node, keep the file, and restore it from the latest backup (services/node/OPERATIONS.md)"

@@ -19,8 +19,6 @@ from millmark.services.serving.loop import Loop
 from millmark.services.serving.troubles import Trouble
 from millmark.services.text.outbox import STALL_S
 
-__all__ = ["ChainHead", "KeySubmitter", "SubmissionLoop", "VerifyLogs", "build_report"]
-
 
 @dataclass(frozen=True, slots=True)
 class ChainHead:

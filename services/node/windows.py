@@ -18,8 +18,6 @@ from millmark.ledger.canonical import Json, canonical_json
 from millmark.ledger.evidence import SALT_BYTES, WINDOW_ID, build_window_commitment, build_window_entry
 from millmark.quality.inputs import pack_window
 
-__all__ = ["WINDOW_BEGINS", "Window", "Windows", "WrittenWindow", "build_content", "is_window", "parse_window"]
-
 WINDOW_BEGINS = b'{"commitment":'
 """How the content of a window's entry in the log begins; an event's begins with its member `data`."""
 _MAX_LOTS = 1000

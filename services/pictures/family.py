@@ -12,8 +12,6 @@ from millmark.ledger.provenance.answers import AsOf, Cut, Machine, Party, Relate
 from millmark.ledger.records import CertificateStatus, LotState, Verdict
 from millmark.ledger.verify.words.english import UNITS
 
-__all__ = ["Family", "Link", "Node", "Tone", "Words", "build_family", "build_reach", "describe_cut"]
-
 
 class Tone(enum.Enum):
     """Kind of a node, which determines its border."""

@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-__all__ = ["Fan", "draw_fan"]
-
 _WIDTH, _HEIGHT, _LEFT, _FOOT, _PAD = 340, 150, 34, 18, 8
 """In pixels; `_LEFT` and `_FOOT` are the room for the labels of the axes."""
 _TICK = 4

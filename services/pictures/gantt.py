@@ -12,8 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-__all__ = ["Bar", "BarTone", "Gantt", "Lane", "Mark", "Tick", "draw_gantt"]
-
 _TOP, _LANE, _LABEL, _BAR = 22, 44, 16, 22
 """Heights in pixels: of the time axis, a lane, its label, a bar."""
 _BASELINE = 15

@@ -17,8 +17,6 @@ from millmark.ledger.errors import GenealogyError
 from millmark.ledger.provenance import sort_lots
 from millmark.services.pictures.family import Family, Link
 
-__all__ = ["Layout", "Wire", "place"]
-
 _SWEEPS = 12
 _DUMMY_PX = 8.0
 """Height of a dummy node, in pixels."""

@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-__all__ = ["Line", "Plot", "draw_plot"]
-
 _WIDTH, _HEIGHT, _LABELS, _PAD = 340, 120, 64, 8
 """In pixels; `_LABELS` is the room for the labels of lines."""
 _LEAST_APART = 11

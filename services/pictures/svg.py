@@ -13,8 +13,6 @@ from typing import TypeAlias
 from millmark.services.pictures.family import Family, Node, Tone
 from millmark.services.pictures.layout import Layout, Wire, place
 
-__all__ = ["draw_svg"]
-
 _BOX_WIDTH, _STEP_WIDTH = 270, 156
 _LINE, _PAD, _MARGIN = 16, 10, 24
 _GAP, _AISLE = 14, 56

@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from millmark.ledger.provenance import Direction
 from millmark.services.pictures.family import Family, Link, Node, Tone, describe_cut
 
-__all__ = ["draw_dot", "draw_tree"]
-
 _Branches = dict[str, list[tuple[str, str]]]
 """For each lot, the next lots, each with the step or packing that leads there."""
 

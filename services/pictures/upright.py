@@ -13,8 +13,6 @@ from typing import TypeAlias
 from millmark.services.pictures.family import Family, Node, Tone
 from millmark.services.pictures.layout import Layout, Wire, place
 
-__all__ = ["draw_upright"]
-
 _BOX_WIDTH, _STEP_WIDTH = 138, 116
 _LINE, _PAD, _MARGIN = 15, 8, 4
 _GAP, _AISLE = 12, 26

@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-__all__ = ["Bar", "draw_waterfall"]
-
 _WIDTH, _ROW, _LINE, _BAR, _MARGIN = 340, 40, 14, 12, 4
 _SIGN_WIDTH = 6.2
 """Average width of an ASCII character at 11 pixels; other characters count twice."""

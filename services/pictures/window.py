@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from html import escape
 
-__all__ = ["COLUMNS", "draw_window"]
-
 COLUMNS = 150
 """Most columns of a drawing."""
 _HEIGHT, _PAD = 60, 3

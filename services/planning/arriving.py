@@ -37,8 +37,6 @@ from millmark.services.planning.reading import count_known
 from millmark.services.planning.receipts import sign_receipt
 from millmark.services.planning.repository import CallRow, LeafRow, PlanningRepository, PlanRow, ReceiptRow, What
 
-__all__ = ["Arrival", "CallUnknownError", "acknowledge", "is_coordinated", "keep_arrival", "verify_arrival"]
-
 
 class CallUnknownError(PlanningError):
     """The call that an offer or a plan is for has not arrived here yet."""

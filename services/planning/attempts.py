@@ -20,8 +20,6 @@ from millmark.services.planning.making_process import Task, make_apart
 from millmark.services.planning.repository import AttemptRow, PlanningRepository
 from millmark.services.planning.schedule import Made
 
-__all__ = ["Attempt", "PlanMaker"]
-
 _MOST_TRIED = 6
 """Attempts of one call that are kept."""
 _MOST_CALLS = 4

@@ -12,8 +12,6 @@ from millmark.ledger.errors import PlanError
 from millmark.ledger.plans.capability import Capability, parse_capability
 from millmark.ledger.store import Book
 
-__all__ = ["assemble", "find_capability", "find_claims"]
-
 _CAPABILITY = "capability"
 
 

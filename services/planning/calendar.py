@@ -24,8 +24,6 @@ from millmark.services.planning.entries import parse_entries
 from millmark.services.planning.errors import CalendarError
 from millmark.services.planning.grounds import PlanningGround
 
-__all__ = ["CALENDAR_FILE", "Calendar", "Grid", "MachineDay", "parse_calendar", "read_calendar"]
-
 CALENDAR_FILE = "calendar.toml"
 """In the company's home."""
 _MAX_BYTES = 1 << 20

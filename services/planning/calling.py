@@ -17,8 +17,6 @@ from millmark.services.planning.grounds import PlanningGround
 from millmark.services.planning.objectives import ObjectiveFile, build_objective
 from millmark.services.planning.shelf import Shelf
 
-__all__ = ["Asking", "build_call", "build_grid", "find_open_orders"]
-
 _DAY_S = 86_400
 
 

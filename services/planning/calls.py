@@ -18,8 +18,6 @@ from millmark.services.planning.calendar import Grid
 from millmark.services.planning.errors import CallRefusedError
 from millmark.services.planning.grounds import PlanningGround
 
-__all__ = ["Wanted", "build_job", "needs_of", "verify_revisions"]
-
 _MOST_LATE = 100_000
 _LIVE = (AssignmentState.PROPOSED, AssignmentState.ACCEPTED, AssignmentState.STARTED)
 

@@ -20,8 +20,6 @@ from millmark.services.planning.grounds import PlanningGround
 from millmark.services.planning.handing import find_call
 from millmark.services.planning.repository import LeafRow, PlanRow, What
 
-__all__ = ["PlannedTimes", "ProposedRow", "Taken", "TakenTimes", "consent_to", "find_busy", "find_row", "verify_row"]
-
 MAX_REWORKS = 255
 """The ledger counts no more of a lot."""
 _DECLINE = "decline it"

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 from millmark.services.planning.calendar import Calendar, Grid, MachineDay
 
-__all__ = ["Earliest", "find_earliest"]
-
 _SLOT_S = 900
 _DAYS = 120
 """How far ahead is looked."""

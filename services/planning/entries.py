@@ -15,8 +15,6 @@ from millmark.ledger.phrases import Phrase
 from millmark.services.planning.errors import CalendarError
 from millmark.services.planning.grounds import PlanningGround
 
-__all__ = ["EntryFault", "parse_entries"]
-
 M = TypeVar("M", bound=BaseModel)
 _PLACE = re.compile(r"\(at line ([0-9]+), column ([0-9]+)\)$")
 

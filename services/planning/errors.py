@@ -14,16 +14,6 @@ from __future__ import annotations
 
 from millmark.ledger.errors import InputError, MillmarkError
 
-__all__ = [
-    "CalendarError",
-    "CallRefusedError",
-    "ForecastError",
-    "OfferRefusedError",
-    "OmissionRefusedError",
-    "PlanningError",
-    "RowRefusedError",
-]
-
 
 class PlanningError(MillmarkError):
     """A call, an offer or a plan cannot be made, taken or shown."""

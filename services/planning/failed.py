@@ -12,8 +12,6 @@ from millmark.ledger.store.rows import AssignmentRow, CertificateRow, CertifiedL
 from millmark.services.planning.grounds import PlanningGround
 from millmark.services.planning.making import Standing
 
-__all__ = ["find_failed"]
-
 _BEGUN = (AssignmentState.STARTED, AssignmentState.FINISHED)
 
 

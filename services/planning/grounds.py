@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from millmark.ledger.phrases import Phrase
 
-__all__ = ["PlanningGround"]
-
 
 class PlanningGround(Phrase):
     """A ground. Its value is the error's cause, or a line that pages and commands show. `error` stands for another

@@ -20,21 +20,6 @@ from millmark.services.planning.leaves import OpenedLeaf
 from millmark.services.planning.papers import list_shown, parse_seal, read_plan
 from millmark.services.planning.repository import CallRow, LeafRow, What, own_leaves
 
-__all__ = [
-    "KIND_OF",
-    "called",
-    "coordinator_and_readers",
-    "covered",
-    "find_call",
-    "machines_of",
-    "objective_of",
-    "open_leaves",
-    "owners_and_carriers",
-    "plan_paths",
-    "readers",
-    "signalled",
-]
-
 KIND_OF = {
     What.CALL: LeafKind.PLAN,
     What.OFFER: LeafKind.OFFER,

@@ -13,8 +13,6 @@ from millmark.ledger.evidence import SALT_BYTES, LeafKind, build_leaf_data
 from millmark.ledger.merkle import HASH_BYTES, leaf_hash, verify_inclusion
 from millmark.services.planning.errors import PlanningError
 
-__all__ = ["OpenedLeaf", "parse_opened_leaf", "verify_opened_leaf"]
-
 _KINDS = {"offer": LeafKind.OFFER, "plan": LeafKind.PLAN}
 _WORDS = {kind: word for word, kind in _KINDS.items()}
 _MAX_PROOF = 64

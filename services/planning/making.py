@@ -17,8 +17,6 @@ from millmark.services.planning.consent import find_row
 from millmark.services.planning.errors import PlanningError
 from millmark.services.planning.grounds import PlanningGround
 
-__all__ = ["Standing", "Times", "find_dropped", "find_kept", "find_standing", "find_tie", "slot_now"]
-
 
 @dataclass(frozen=True, slots=True)
 class Times:

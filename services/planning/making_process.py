@@ -25,8 +25,6 @@ from millmark.services.planning.errors import PlanningError
 from millmark.services.planning.grounds import PlanningGround
 from millmark.services.planning.schedule import Made, Replan, make_plan
 
-__all__ = ["Task", "make_apart"]
-
 MOST_CPU_S = 120.0
 _SPARE_S = 120.0
 """Beside ten times the CPU seconds: other processes may want the processor, too."""

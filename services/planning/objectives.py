@@ -15,8 +15,6 @@ from millmark.services.planning.entries import parse_entries
 from millmark.services.planning.errors import CalendarError
 from millmark.services.planning.grounds import PlanningGround
 
-__all__ = ["OBJECTIVE_FILE", "ObjectiveFile", "build_objective", "read_objective_file"]
-
 OBJECTIVE_FILE = "objective.toml"
 """In the coordinator's home."""
 _MAX_BYTES = 1 << 20

@@ -22,8 +22,6 @@ from millmark.services.planning.reading import need_call
 from millmark.services.planning.repository import LeafRow, What
 from millmark.services.planning.shelf import Shelf
 
-__all__ = ["build_new_offers", "find_own_machines", "find_withdrawals", "need_open_call", "own_leaves"]
-
 
 def need_open_call(shelf: Shelf, digest: bytes, unit: str, now_s: int) -> Call:
     """The call, while it is open and on the orders' present terms. `unit`: that of the calendar's prices. Raises

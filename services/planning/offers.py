@@ -12,8 +12,6 @@ from millmark.ledger.plans.offer import Offer
 from millmark.services.planning.calendar import Calendar, Grid, MachineDay, MachinePlan
 from millmark.services.planning.grounds import PlanningGround
 
-__all__ = ["Made", "OwnMachine", "build_offers", "count_disclosed", "grid_of", "why_not_lawful"]
-
 
 @dataclass(frozen=True, slots=True)
 class OwnMachine:

@@ -31,19 +31,6 @@ from millmark.services.planning.offers import why_not_lawful
 from millmark.services.planning.papers import PlanSeal, parse_seal
 from millmark.services.planning.receipts import Receipt
 
-__all__ = [
-    "MAX_OMISSION_BYTES",
-    "OMISSION_FORMAT",
-    "SHOWN",
-    "FoundKey",
-    "Omission",
-    "RegistryProof",
-    "encode_omission",
-    "find_key_in",
-    "parse_omission",
-    "verify_omission",
-]
-
 OMISSION_FORMAT = "millmark.omission"
 MAX_OMISSION_BYTES = 16 << 20
 _DEPTH = 40

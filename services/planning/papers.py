@@ -27,8 +27,6 @@ from millmark.services.directory.recipient_keys import typed_digest
 from millmark.services.planning.errors import PlanningError
 from millmark.services.planning.grounds import PlanningGround
 
-__all__ = ["SEAL_FORMAT", "PlanSeal", "build_seal", "dump", "list_shown", "parse_seal", "read_part", "read_plan"]
-
 SEAL_FORMAT = "millmark.plan-seal"
 _TYPE = keccak256(b"PlanSeal(bytes32 call,bytes32 plan,bytes32 claims)")
 _MAX_TEXT = MAX_BYTES

@@ -19,8 +19,6 @@ from millmark.services.planning.making import Standing, find_standing
 from millmark.services.planning.reading import need_call
 from millmark.services.planning.shelf import Shelf
 
-__all__ = ["Proposals", "build_decline", "find_proposals", "find_waiting", "judge_waiting"]
-
 _LIVE = (AssignmentState.PROPOSED, AssignmentState.ACCEPTED, AssignmentState.STARTED)
 
 

@@ -20,18 +20,6 @@ from millmark.services.planning.handing import find_call
 from millmark.services.planning.papers import parse_seal, read_part, read_plan
 from millmark.services.planning.repository import LeafRow, PlanningRepository, PlanRow, What
 
-__all__ = [
-    "count_known",
-    "find_machines",
-    "find_objective",
-    "find_part",
-    "find_plan",
-    "find_whole",
-    "need_call",
-    "open_offers",
-    "plan_file",
-]
-
 _MAX_BYTES = 16 << 20
 _DEPTH = 12
 

@@ -22,8 +22,6 @@ from millmark.services.directory.recipient_keys import typed_digest
 from millmark.services.planning.errors import PlanningError
 from millmark.services.planning.repository import CallRow, LeafRow, ReceiptRow, What
 
-__all__ = ["Receipt", "parse_receipts", "sign_receipt", "verify_receipts"]
-
 _MOST: Final = 4096
 _MAX_ANSWER_BYTES: Final = 2 << 20
 _LATEST_S: Final = 2**40

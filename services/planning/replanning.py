@@ -22,8 +22,6 @@ from millmark.services.planning.schedule import Replan
 from millmark.services.planning.sealing import OwnStream, Sealed, seal_event, seal_plan
 from millmark.services.planning.shelf import Shelf
 
-__all__ = ["Happened", "Replacing", "need_own_call", "prepare_plan", "prepare_replan", "seal_made", "verify_cause"]
-
 
 @dataclass(frozen=True, slots=True)
 class Happened:

@@ -13,8 +13,6 @@ from millmark.ledger.merkle import HASH_BYTES
 from millmark.ledger.store import Rows, schema_of
 from millmark.ledger.store.rows import AnchorRow
 
-__all__ = ["AttemptRow", "CallRow", "LeafRow", "PlanRow", "PlanningRepository", "ReceiptRow", "What", "own_leaves"]
-
 
 class What:
     """What an entry is."""

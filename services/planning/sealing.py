@@ -25,8 +25,6 @@ from millmark.services.planning.handing import KIND_OF
 from millmark.services.planning.papers import build_seal
 from millmark.services.planning.repository import CallRow, LeafRow, PlanningRepository, PlanRow, What
 
-__all__ = ["OwnStream", "Sealed", "seal_call", "seal_event", "seal_offers", "seal_plan", "seal_signals", "verify_kept"]
-
 
 @dataclass(frozen=True, slots=True)
 class OwnStream:

@@ -17,8 +17,6 @@ from millmark.services.planning.reading import find_whole
 from millmark.services.planning.repository import PlanningRepository, PlanRow
 from millmark.services.planning.sealing import OwnStream, Sealed
 
-__all__ = ["Shelf", "is_for_offers", "reading", "shelf_on", "writing"]
-
 _OFFERS = "offers"
 """How the stream of a machine ends whose other entries a node captures."""
 

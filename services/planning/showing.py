@@ -36,19 +36,6 @@ from millmark.services.planning.reading import (
 )
 from millmark.services.planning.repository import LeafRow, PlanningRepository, PlanRow, What
 
-__all__ = [
-    "CallShown",
-    "CauseShown",
-    "LegShown",
-    "OfferShown",
-    "PlanCheckShown",
-    "PlanShown",
-    "Reader",
-    "RowShown",
-    "ShareShown",
-    "WindowShown",
-]
-
 
 @dataclass(frozen=True, slots=True)
 class CallShown(Printable):

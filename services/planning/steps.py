@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from millmark.ledger.phrases import Phrase
 
-__all__ = ["MakingStep"]
-
 
 class MakingStep(Phrase):
     """A step. `able`: accepted rows that can be kept by themselves; `moved`: those of them that move; `least`: as few

@@ -9,8 +9,6 @@ from millmark.ledger.errors import ChainError
 from millmark.services.planning.errors import PlanningError
 from millmark.services.planning.making import Times, find_tie
 
-__all__ = ["Ties", "times_of"]
-
 _MOST = 1000
 """Most closing times remembered."""
 

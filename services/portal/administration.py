@@ -35,8 +35,6 @@ from millmark.services.portal.pages import (
 from millmark.services.portal.people import MAX_CODE, Once
 from millmark.services.webhooks.subscriptions import Subscriber, Subscriptions
 
-__all__ = ["Administration", "AdministrationParts"]
-
 WEBHOOKS, KEYS, AUDIT = "/portal/webhooks", "/portal/apikeys", "/portal/audit"
 _DAY_S = 86_400
 _MAX_TOKEN, _MAX_TEXT = 128, 2048

@@ -41,8 +41,6 @@ from millmark.services.portal.pages import (
 )
 from millmark.services.portal.plans import short_order, tones_of
 
-__all__ = ["SPANS", "Board", "MachineWork", "Work", "build_board", "read_work"]
-
 MAX_WORK = 60
 """Assignments of one machine that the board reads, the latest ones."""
 SPANS = (1, 7, 28)

@@ -31,9 +31,6 @@ from millmark.services.portal.pages import Catalogue
 if TYPE_CHECKING:
     from millmark.quality.drift import Drift
 
-__all__ = ["PictureWords", "brief_of", "build_control_view", "build_drift_view", "build_window_view", "measured"]
-
-
 # Texts of the genealogy picture, in the page's language.
 
 

@@ -20,9 +20,6 @@ from millmark.services.check.build import BUILT, MANIFEST
 from millmark.services.directory.repository import DirectoryRepository
 from millmark.services.portal.pages import PageRoute
 
-__all__ = ["CHECK_HEADERS", "CheckCopy", "CheckPage", "find_copies"]
-
-
 # Copies of the page that verifies in a browser, at other companies: code from who made the proof proves less.
 
 _MOST = 6

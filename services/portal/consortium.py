@@ -30,19 +30,6 @@ from millmark.services.home import AdmissionRequest
 from millmark.services.home.requests import MAX_REQUEST_BYTES
 from millmark.services.portal.pages import ADMINISTRATORS, OWNER, Forms, Number, PageRoute, Pages, principal_of
 
-__all__ = [
-    "Change",
-    "ConsortiumDesk",
-    "ConsortiumPages",
-    "CouncilView",
-    "Governance",
-    "MotionView",
-    "Vote",
-    "Waiting",
-    "votes_of",
-]
-
-
 # What the page of the consortium needs of the gateway. millmark.services.gateway.consortium supplies it: the portal
 # does not import the gateway.
 

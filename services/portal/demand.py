@@ -40,9 +40,6 @@ from millmark.services.planning.shelf import reading
 from millmark.services.portal.pages import Catalogue, Forms, PageRoute, Pages
 from millmark.services.products.loading import Catalogue as Products
 
-__all__ = ["DemandPages", "build_products"]
-
-
 # What the page of demand shows: a fan chart and a table for each series, and how earlier forecasts did.
 
 _PAST_WEEKS = 26

@@ -52,9 +52,6 @@ from millmark.services.portal.recalls import may_recall_lot, sort_naturally
 from millmark.services.serving.parameters import WholeNumber
 from millmark.services.serving.troubles import Trouble
 
-__all__ = ["Listings", "WorkPage", "build_load", "find_lot_links"]
-
-
 # What a lot's page leads to: its passport, proof, label and bundle, a recall of it, and its documents.
 
 

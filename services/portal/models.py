@@ -40,9 +40,6 @@ from millmark.services.portal.pages import (
 if TYPE_CHECKING:
     from millmark.services.inspections.model_health import ModelHealth
 
-__all__ = ["InspectionPages", "ModelPages", "may_recall_model"]
-
-
 # The inspector's pages: what waits for a verdict, measured windows with their verdicts, demands and challenges.
 
 _QUEUE = Rule(Scope.PROVENANCE, EXAMINERS, page=True, cost=10)

@@ -34,8 +34,6 @@ from millmark.services.portal.acting.things import (
 from millmark.services.portal.ordering import Arrival, earliest_of
 from millmark.services.products import Catalogue
 
-__all__ = ["ORDER_PRODUCT", "build_order_act"]
-
 ORDER_PRODUCT = "orderProduct"
 _MAX_OPTIONS = 64 * 1024
 _COUNTED = re.compile(r"(.*?)([0-9]{1,9})")

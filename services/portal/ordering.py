@@ -47,9 +47,6 @@ from millmark.services.portal.acting.things import Sent
 from millmark.services.portal.pages import Catalogue, Forms, PageRoute, Pages
 from millmark.services.products import Catalogue as Products
 
-__all__ = ["Configuring", "Least", "Ordering", "build_configuring", "earliest_of", "find_least", "show_wanted_first"]
-
-
 # A product as somebody chooses its options: what is still possible beside what is chosen, and why something is not.
 #
 # Why: the smallest set of constraints that rules it out. Nothing here is in a language; templates word it.

@@ -67,36 +67,6 @@ from millmark.services.planning.steps import MakingStep
 from millmark.services.serving.parameters import WholeNumber
 from millmark.services.webhooks.grounds import WebhookGround
 
-__all__ = [
-    "ADMINISTRATORS",
-    "ANYBODY",
-    "CODE_HOLDERS",
-    "GROUNDS",
-    "MEMBERS",
-    "OWNER",
-    "PAGE_ITEMS",
-    "SCRIPTED",
-    "SENTENCES",
-    "Catalogue",
-    "Filter",
-    "Find",
-    "FormRefusedError",
-    "Forms",
-    "Language",
-    "Lists",
-    "Number",
-    "PageRoute",
-    "Pages",
-    "Speaker",
-    "build_waterfall",
-    "principal_of",
-    "read_catalogues",
-    "say_error",
-    "say_failure",
-    "say_written",
-]
-
-
 # Texts of the pages, one catalogue file per language, all with the same keys:
 #
 # catalogue/en.json, catalogue/zh.json

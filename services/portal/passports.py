@@ -49,18 +49,6 @@ from millmark.services.portal.check_page import CheckPage, find_copies
 from millmark.services.portal.pages import CODE_HOLDERS, Catalogue, PageRoute, Pages, build_waterfall
 from millmark.services.portal.proofs import Proof, Proofs
 
-__all__ = [
-    "BUNDLE_TYPE",
-    "MOST_WINDOWS",
-    "Code",
-    "OpenedWindow",
-    "Passports",
-    "build_linkset",
-    "build_opened_windows",
-    "build_story",
-]
-
-
 # Arranges the statements about lots in the order in which pages tell them: the verdicts, and how it came to them.
 
 _UPHELD, _REWORKED = "event_upheld", "event_reworked"

@@ -46,9 +46,6 @@ from millmark.services.portal.pages import (
 )
 from millmark.services.serving.parameters import WholeNumber
 
-__all__ = ["MAX_CODE", "Once", "PairingPages", "PeoplePages", "SignInPages", "WaysIn", "ask_to_sign_in", "safe_path"]
-
-
 # Forms whose answer is a page with a secret on it: sent again, they change nothing, and show the same secret again.
 #
 # What leads elsewhere afterwards is safe from a reload by its redirect. A secret cannot be redirected to without being

@@ -32,9 +32,6 @@ from millmark.services.planning.tying import Ties
 from millmark.services.portal.charts import brief_of
 from millmark.services.portal.pages import Catalogue, Forms, PageRoute, Pages
 
-__all__ = ["Plans", "short_order", "tones_of"]
-
-
 # What the plan page shows: each row of a plan with what became of it, and the Gantt chart of all of them.
 
 _TONES = {

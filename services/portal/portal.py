@@ -52,8 +52,6 @@ from millmark.services.portal.recalls import CasePages, RecallFiles, Recalls, To
 from millmark.services.portal.registers import DocumentPages, Registers, SearchPage, Visible
 from millmark.services.serving.troubles import Trouble
 
-__all__ = ["Office", "Portal"]
-
 _SHOWN = 50
 """Most records shown on the page of queues."""
 _STATES = tuple(state for state in OutboxState if state is not OutboxState.REPLACED)

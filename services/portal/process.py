@@ -32,9 +32,6 @@ from millmark.services.setpoints.repository import SetpointRepository
 from millmark.services.setpoints.states import MachineReading, find_readings
 from millmark.services.setpoints.views import describe_value
 
-__all__ = ["ProcessPages", "read_open_proposal"]
-
-
 # What happened at a company's machines and what it led to, up to that they were mended: for the page of production
 # state, each step with the entry of the machine's stream that says it, and the record that anchors that entry.
 

@@ -27,8 +27,6 @@ from millmark.services.cache import LruCache
 from millmark.services.files import read_bounded
 from millmark.services.serving.bounded_work import BoundedWork
 
-__all__ = ["MARKED", "PASSPORTS", "Proof", "Proofs", "kept_names"]
-
 PASSPORTS = "passports"
 """Name of the folder of stored proofs, in the home folder."""
 MARKED = Disclosing(fields=(("passport",),))

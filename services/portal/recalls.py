@@ -52,9 +52,6 @@ from millmark.services.portal.models import may_recall_model
 from millmark.services.portal.pages import Catalogue, Forms, Number, PageRoute, Pages, principal_of, say_error
 from millmark.services.serving.bounded_work import BoundedWork
 
-__all__ = ["CasePages", "RecallFiles", "Recalls", "Told", "build_csv", "may_recall_lot", "sort_naturally", "where_of"]
-
-
 # Arranges what a recall found for its page: the coloured genealogy, holders with what the directory says of them, and
 # the lots in an order that people expect.
 

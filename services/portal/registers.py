@@ -48,8 +48,6 @@ from millmark.services.portal.pages import (
 )
 from millmark.services.serving.parameters import WholeNumber
 
-__all__ = ["DocumentPages", "Registers", "SearchPage", "Visible", "parse_sections", "texts_of", "translate"]
-
 _VERDICTS = Filter("verdict", (Verdict.PASS, Verdict.FAIL))
 _ROLES = Filter("role", tuple(Role))
 

@@ -12,8 +12,6 @@ from millmark.ledger.errors import InputError, NotFoundError
 from millmark.ledger.products import MAX_FILE_BYTES, Product, parse_product
 from millmark.services.files import read_bounded
 
-__all__ = ["FOLDER", "Catalogue", "Entry", "read_product"]
-
 FOLDER: Final = "products"
 """Folder of a company's own products, in its home."""
 _MAX_FILES: Final = 1_000

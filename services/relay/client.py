@@ -14,8 +14,6 @@ from millmark.ledger.records import Contract
 from millmark.ledger.store.outbox import OutboxState
 from millmark.ledger.submit import Outcome, Terms
 
-__all__ = ["HttpRelay"]
-
 T = TypeVar("T")
 
 _TIMEOUT_S = 15.0

@@ -20,8 +20,6 @@ from millmark.ledger.errors import CanonicalError, InputError
 from millmark.ledger.ids import canonical_identifier, identifier_hash
 from millmark.ledger.records import RECORD_TYPES, Bytes3, Contract, Record
 
-__all__ = ["MAX_FILE_BYTES", "MAX_RECORDS", "build_call", "parse_records"]
-
 MAX_FILE_BYTES = 1 << 20
 MAX_RECORDS = 100
 """Maximum number of records in one request, which easily fit into one transaction."""

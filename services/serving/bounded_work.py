@@ -7,8 +7,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["BoundedWork"]
-
 
 class BoundedWork:
     """Lets `at_once` callers work at a time and `waiting` more wait. Thread-safe."""

@@ -11,8 +11,6 @@ import ssl
 import sys
 from urllib.parse import urlsplit
 
-__all__ = ["check_health"]
-
 _TIMEOUT_S = 4.0
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gc
 
-__all__ = ["collect_rarely"]
-
 _EVERY = 20_000
 """New container objects between collections. Events, records and requests create a few each, hardly any in a cycle: at
 Python's 700, a fifth of the time in which an index follows its chain is spent on looking for what is not there."""

@@ -16,8 +16,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Connection", "ConnectionLimits", "Connections", "Listener", "Waiting", "name_address", "name_connection"]
-
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:

@@ -15,8 +15,6 @@ from millmark.ledger.store.outbox import Outbox, QueuedRecord
 from millmark.ledger.store.process_identity import is_gone
 from millmark.services.serving.troubles import Trouble
 
-__all__ = ["FailedRecords"]
-
 _MOST = 1000
 """Failed records that are looked at. More are possible, but no clearer."""
 

@@ -8,8 +8,6 @@ from structlog.typing import FilteringBoundLogger
 
 from millmark.ledger.errors import MillmarkError, StoreError
 
-__all__ = ["FailureLog", "public_cause", "withhold_addresses"]
-
 _WITHHELD = "(address withheld)"
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")
 

@@ -14,8 +14,6 @@ from millmark.ledger.submit import Funds, look_at_funds
 from millmark.services.serving.loop import Loop
 from millmark.services.serving.troubles import Trouble
 
-__all__ = ["LOW_CODE", "FundsWatch", "describe_low"]
-
 LOW_CODE = "key-funds-low"
 _INTERVAL_S = 60.0
 _RETRY_S = 10.0

@@ -14,8 +14,6 @@ from collections.abc import Iterable
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-__all__ = ["ABSENT", "LOOPBACK_HOSTS", "HostCheck", "choose_addresses", "choose_hosts", "is_own_host"]
-
 ABSENT = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 """What the system says of an address that this machine does not have, as where IPv6 is switched off."""
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})

@@ -18,8 +18,6 @@ from typing import Any, Final, TextIO, cast
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
-__all__ = ["CLIENTS", "STANDARD_ERROR", "LineWriter", "build_logger", "build_server_log"]
-
 _PIECE_BYTES: Final = 4096
 """PIPE_BUF of Linux: a pipe that poll(2) reports as writable takes that much without blocking."""
 _WAIT_MS: Final = 250

@@ -17,8 +17,6 @@ from structlog.typing import FilteringBoundLogger
 from millmark.services.serving.failures import FailureLog
 from millmark.services.serving.troubles import Trouble
 
-__all__ = ["LATE_S", "Loop"]
-
 LATE_S = 120.0
 """A step that takes longer counts as stuck. Longer than the timeouts of all calls to nodes and databases."""
 

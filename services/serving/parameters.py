@@ -8,8 +8,6 @@ from typing import Annotated
 from pydantic import BeforeValidator
 from pydantic_core import PydanticCustomError
 
-__all__ = ["WholeNumber"]
-
 _DIGITS = re.compile(r"0|-?[1-9][0-9]*", re.ASCII)
 
 

@@ -12,8 +12,6 @@ import httpx
 
 from millmark.services.serving.partner_tls import explain_connection
 
-__all__ = ["UnansweredError", "ask_partner"]
-
 _LOOPBACK: Final = re.compile(r"http://(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?/?")
 
 

@@ -7,8 +7,6 @@ from pathlib import Path
 
 from millmark.ledger.errors import SettingsError
 
-__all__ = ["build_partner_tls", "explain_connection"]
-
 _UNKNOWN_ISSUER = frozenset((18, 19, 20, 21))
 """OpenSSL's codes for a chain of certificates that ends at none of the authorities (x509_vfy.h)."""
 

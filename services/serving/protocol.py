@@ -25,8 +25,6 @@ from millmark.services.serving.logs import CLIENTS
 from millmark.services.serving.refusals import REFUSALS
 from millmark.services.serving.tls import CertificateProtocol
 
-__all__ = ["LimitedProtocol"]
-
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 _END = b"\r\n\r\n"
 

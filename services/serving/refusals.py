@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Final, NamedTuple
 
-__all__ = ["REFUSALS", "URI_TOO_LONG", "Refusal"]
-
 
 class Refusal(NamedTuple):
     """What a problem (RFC 9457) says, but for its status."""

@@ -23,8 +23,6 @@ from millmark.services.serving.hosts import ABSENT, choose_addresses
 from millmark.services.serving.logs import build_server_log
 from millmark.services.serving.protocol import LimitedProtocol
 
-__all__ = ["build_server", "listen", "listen_at_all", "serve", "serve_on"]
-
 
 def listen(host: str, port: int) -> Listener:
     """Opens a listening TCP socket; port 0 chooses a free one. Raises SettingsError if the address cannot be used."""

@@ -22,8 +22,6 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from millmark.ledger.errors import SettingsError, SigningError
 from millmark.ledger.keys import read_private
 
-__all__ = ["CLIENT", "CertificateProtocol", "TlsFiles", "build_tls", "choose_tls"]
-
 CLIENT = "client_participants"
 """Key in a request's state: the set of participants named by the client's certificate."""
 _PARTICIPANT = re.compile(r"urn:millmark:participant:([1-9][0-9]{0,9})")

@@ -8,9 +8,6 @@ from dataclasses import asdict, dataclass
 from millmark.ledger.store import Store
 from millmark.services.serving.logs import STANDARD_ERROR
 
-__all__ = ["HEAD_S", "Trouble", "describe_damage", "describe_readiness", "log_alarms"]
-
-
 HEAD_S = 120.0
 """Time without a new block that is an alarm, on engines where blocks come by themselves."""
 

@@ -6,8 +6,6 @@ from millmark.ledger.canonical import Json
 from millmark.ledger.errors import InputError
 from millmark.services.setpoints.repository import SetpointRow
 
-__all__ = ["ACCEPTED", "REFUSED", "build_answer"]
-
 ACCEPTED, REFUSED = "accepted", "refused"
 _MAX_REASON = 500
 

@@ -11,8 +11,6 @@ from typing import Any, Final
 from millmark.ledger.canonical import Json, canonical_json, sha256
 from millmark.ledger.errors import InputError
 
-__all__ = ["MAX_VALUES", "Forecast", "SetpointDocument", "SetpointValue", "parse_setpoint", "setpoint_event_id"]
-
 FORMAT: Final = "millmark.setpoint"
 MAX_VALUES: Final = 32
 _MAX_NUMBER: Final = 2**53 - 1

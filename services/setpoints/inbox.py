@@ -13,8 +13,6 @@ from millmark.services.setpoints.document import SetpointDocument
 from millmark.services.setpoints.repository import SetpointRepository, SetpointRow
 from millmark.services.setpoints.views import SetpointShown, SetpointState, show_setpoint, state_of
 
-__all__ = ["MOST_OPEN_S", "Inbox", "put_proposal"]
-
 MOST_OPEN_S = 7 * 86_400
 """Longest time for which a proposal may stay open."""
 

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from millmark.ledger.store import Rows, schema_of
 from millmark.services.setpoints.document import SetpointDocument, parse_setpoint
 
-__all__ = ["SetpointRepository", "SetpointRow"]
-
 
 @dataclass(slots=True)
 class SetpointRow:

@@ -12,8 +12,6 @@ from millmark.ledger.canonical import Json
 from millmark.ledger.errors import InputError
 from millmark.ledger.store import Book
 
-__all__ = ["MachineReading", "build_state_data", "find_readings", "parse_reading"]
-
 _PPM: Final = 1_000_000
 _NAME = re.compile(r"[a-z][a-z0-9_.-]{0,31}")
 _MAX_COLUMNS: Final = 64

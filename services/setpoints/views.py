@@ -13,17 +13,6 @@ from millmark.ledger.store import Book
 from millmark.services.setpoints.document import Forecast, SetpointValue, setpoint_event_id
 from millmark.services.setpoints.repository import SetpointRepository, SetpointRow
 
-__all__ = [
-    "ForecastShown",
-    "SetpointShown",
-    "SetpointState",
-    "ValueShown",
-    "describe_value",
-    "find_answer",
-    "show_setpoint",
-    "state_of",
-]
-
 
 class SetpointState(enum.Enum):
     """What became of a proposal."""

@@ -8,8 +8,6 @@ from millmark.ledger.chain import Chain
 from millmark.ledger.events import Header
 from millmark.services.text.outbox import STALL_S
 
-__all__ = ["ROUNDS_LATE", "ROUNDS_REMEDY", "ROUNDS_SEEN", "STANDS_REMEDY", "ChainHealth", "observe_chain"]
-
 ROUNDS_SEEN, ROUNDS_LATE = 8, 2
 """Among this number of latest blocks, so many sealed in a later round than the first are worth a word: with one
 validator of four down, every fourth one is."""

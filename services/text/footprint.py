@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from millmark.ledger.footprint import Source
 
-__all__ = ["describe_source"]
-
 _WORDS = {
     Source.OPERATION: "metered operation",
     Source.STATED_OPERATION: "operation, stated",

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 
 from millmark.ledger.store.outbox import Outbox, OutboxState, QueuedRecord
 
-__all__ = ["STALL_S", "describe_queue", "describe_waiting", "queue_lines"]
-
 STALL_S = 30.0
 """Time without a new block after which a chain counts as stalled."""
 

@@ -7,8 +7,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 from urllib.parse import unquote
 
-__all__ = ["shorten"]
-
 _IDENTIFIER = re.compile(r"\b(?:https?://|urn:|did:)[^\s,;)]*[^\s,;):.]")
 
 

@@ -27,8 +27,6 @@ from millmark.ledger.verify.statements import printable, quoted
 from millmark.ledger.verify.words.english import UNITS
 from millmark.services.pictures import describe_cut
 
-__all__ = ["describe_order", "describe_recall", "describe_shared", "describe_trace"]
-
 _SHOWN = 20
 """Maximum number of lines per list; the JSON output has all."""
 

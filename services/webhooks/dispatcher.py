@@ -44,8 +44,6 @@ from millmark.services.webhooks.sources import Batch, Delivery, RecordSource, So
 from millmark.services.webhooks.subscriptions import PERSON, State
 from millmark.services.webhooks.targets import Resolve, parse_target
 
-__all__ = ["DeliveryPolicy", "Dispatcher"]
-
 R = TypeVar("R")
 
 _MAX_SIDE_BY_SIDE: Final = 64

@@ -25,8 +25,6 @@ from millmark.ledger.store import Book, Feed, Lineage, Position, Rows, Store
 from millmark.ledger.store.rows import ChainIdentityRow, RecordRow
 from millmark.services.webhooks.grounds import WebhookGround
 
-__all__ = ["FeedEntry", "Filter", "RecordFeed", "format_position", "parse_filter", "parse_position"]
-
 _PLACE: Final = re.compile(r"(0|[1-9][0-9]{0,12})\.(0|[1-9][0-9]{0,12})")
 _KIND: Final = re.compile(r"[A-Z][A-Za-z]{2,39}")
 _SUBJECT: Final = re.compile(r"0x[0-9a-f]{64}")

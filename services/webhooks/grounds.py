@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from millmark.ledger.phrases import Phrase
 
-__all__ = ["WebhookGround"]
-
 
 class WebhookGround(Phrase):
     """A ground. Its value is the error's cause, or the reason that is kept with the webhook. `words` are those of the

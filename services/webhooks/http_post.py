@@ -19,8 +19,6 @@ from millmark.ledger.canonical import Json
 from millmark.services.webhooks.grounds import WebhookGround
 from millmark.services.webhooks.targets import Resolve, Target, TargetRefusedError
 
-__all__ = ["DeliveryResult", "Mode", "build_request", "post", "resolve_host"]
-
 
 class Mode(enum.StrEnum):
     """How a CloudEvent is put into HTTP (CloudEvents HTTP protocol binding 1.0)."""

@@ -11,8 +11,6 @@ from sqlalchemy import Connection, Row, delete, select, update
 
 from millmark.ledger.store import Rows, schema_of
 
-__all__ = ["WebhookRepository", "WebhookRow"]
-
 
 @dataclass(slots=True)
 class WebhookRow:

@@ -15,8 +15,6 @@ from typing import Final
 
 from millmark.ledger.errors import MillmarkError
 
-__all__ = ["TOLERANCE_S", "SignatureRefusedError", "new_secret", "sign", "verify_webhook"]
-
 TOLERANCE_S: Final = 300
 """Most seconds between timestamp and receiver's clock. It limits how long an intercepted delivery can be replayed."""
 _PREFIX: Final = "whsec_"

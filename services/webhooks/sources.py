@@ -15,8 +15,6 @@ from millmark.services.webhooks.repository import WebhookRow
 from millmark.services.webhooks.signatures import sign
 from millmark.services.webhooks.subscriptions import signing_secrets
 
-__all__ = ["Batch", "Delivery", "RecordSource", "Source"]
-
 _AT_ONCE: Final = 100
 """Records read per query."""
 

@@ -23,19 +23,6 @@ from millmark.services.webhooks.repository import WebhookRepository, WebhookRow
 from millmark.services.webhooks.signatures import new_secret
 from millmark.services.webhooks.targets import parse_target
 
-__all__ = [
-    "MAX_WEBHOOKS",
-    "OLD_SECRET_LIFE_S",
-    "PERSON",
-    "NewWebhook",
-    "State",
-    "Subscriber",
-    "Subscriptions",
-    "Webhook",
-    "holder_of",
-    "signing_secrets",
-]
-
 MAX_WEBHOOKS: Final = 20
 """Most subscriptions per participant."""
 OLD_SECRET_LIFE_S: Final = 86_400

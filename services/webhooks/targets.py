@@ -16,8 +16,6 @@ from typing import Final, TypeAlias
 from millmark.ledger.errors import InputError
 from millmark.services.webhooks.grounds import WebhookGround
 
-__all__ = ["PORTS", "Resolve", "Target", "TargetRefusedError", "parse_target", "verify_address"]
-
 PORTS: Final = frozenset({443, 8443})
 _MAX_CHARACTERS: Final = 2048
 _URL: Final = re.compile(

@@ -8,8 +8,6 @@ from millmark.ledger.index.state import State
 from millmark.ledger.records import MAX_OPEN, CertificateState, LotState, Verdict
 from millmark.ledger.store.rows import CertificateRow, CertifiedLotRow, LotRow, OrderRow, StandingRow, gates_of
 
-__all__ = ["counted", "follow_verdict", "hand_on", "inspectors_of", "is_open", "quarantine", "release", "standing_of"]
-
 _NO_KEY = bytes(20)
 
 

@@ -6,8 +6,6 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-__all__ = ["add_number", "add_text", "create_table", "drop_column"]
-
 _TYPES = {"int": sa.BigInteger, "bytes": sa.LargeBinary, "str": sa.Text, "bool": sa.Boolean}
 
 

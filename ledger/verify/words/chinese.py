@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-__all__ = ["ENUMERATIONS", "PHRASES", "STATEMENTS", "TITLES", "UNITS"]
-
 STATEMENTS: Mapping[str, Mapping[str, str]] = {
     "head": {
         "as_of": "截至区块 {block}，{time}（{age}），链 {chain}，账本 {ledger}，账本标识 {ledger_id}",

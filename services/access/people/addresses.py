@@ -5,8 +5,6 @@ from __future__ import annotations
 import ipaddress
 from urllib.parse import urlsplit
 
-__all__ = ["accepts_passkeys"]
-
 
 def accepts_passkeys(origin: str) -> bool:
     """Whether browsers offer passkeys at an origin: at a name by https, or at `localhost`.

@@ -38,8 +38,6 @@ from millmark.services.access.errors import SignInError
 from millmark.services.access.grounds import Ground
 from millmark.services.access.signin import NONCE_LIFE_S
 
-__all__ = ["Ceremonies"]
-
 _TIMEOUT_MS = NONCE_LIFE_S * 1000
 C = TypeVar("C", RegistrationCredential, AuthenticationCredential)
 

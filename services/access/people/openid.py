@@ -34,8 +34,6 @@ from millmark.services.access.people.repository import OpenIdRow, PeopleReposito
 from millmark.services.access.repository import AccessRepository
 from millmark.services.access.signin import CLOCK_SKEW_S, NONCE_LIFE_S, Key, Nonces
 
-__all__ = ["BACK_PATH", "OpenId", "Provider", "ProviderError"]
-
 BACK_PATH = "/portal/sign-in/account"
 _MAX_BYTES = 1 << 20
 _TIMEOUT_S = 10.0

@@ -22,8 +22,6 @@ from millmark.services.access.people.repository import PeopleRepository
 from millmark.services.access.repository import AccessRepository
 from millmark.services.access.signin import Nonces
 
-__all__ = ["CHALLENGE", "CODE", "Pairing", "challenge_of", "digits_of", "new_verifier"]
-
 CHALLENGE = r"[A-Za-z0-9_-]{43}"
 CODE = re.compile(r"([0-9a-f]{1,8})\.([0-9a-f]{40,128})\.([0-9a-f]{64})")
 """A code of `Pairing.approve`."""

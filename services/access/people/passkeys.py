@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
     from millmark.services.access.people.ceremonies import Ceremonies
 
-__all__ = ["MAX_CREDENTIAL_CHARACTERS", "Passkeys"]
-
 MAX_CREDENTIAL_CHARACTERS = 16_384
 _MAX_PASSKEYS = 10
 _MAX_ID_BYTES = 1023

@@ -20,17 +20,6 @@ from millmark.services.access.principals import OPERATOR, Principal
 from millmark.services.access.repository import AccessRepository
 from millmark.services.access.sessions import PERSON_IDLE_S
 
-__all__ = [
-    "INVITATION_LIFE_S",
-    "Entered",
-    "Invitation",
-    "People",
-    "code_of",
-    "find_invitation",
-    "handle_of",
-    "need_person",
-]
-
 INVITATION_LIFE_S = 7 * 86_400
 MAX_NAME_CHARACTERS = 80
 _CODE = re.compile(r"[A-Za-z0-9_-]{43}")

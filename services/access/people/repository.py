@@ -9,8 +9,6 @@ from sqlalchemy import Connection, delete, func, select, update
 
 from millmark.ledger.store import Rows, schema_of
 
-__all__ = ["InvitationRow", "OpenIdRow", "PasskeyRow", "PeopleRepository", "PersonRow"]
-
 
 @dataclass(slots=True)
 class PersonRow:

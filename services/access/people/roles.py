@@ -7,8 +7,6 @@ from typing import Self
 
 from millmark.services.access.principals import Scope
 
-__all__ = ["PersonRole"]
-
 _READER = frozenset({Scope.PROVENANCE, Scope.DOCUMENTS, Scope.STATUS})
 _RECORDER = _READER | {Scope.RECORDING, Scope.CAPTURE, Scope.DOCUMENT_CHANGES, Scope.EVENTS}
 _ADMINISTRATOR = _RECORDER | {Scope.RELAY, Scope.PEOPLE}

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from millmark.services.client.shapes import RecordStatus
     from millmark.services.commands.acts.names import At
 
-__all__ = ["Done", "Group", "Listing", "NoWait", "Told", "declare_act", "run_act"]
-
 NoWait = Annotated[
     bool, typer.Option("--no-wait", help="Return once the gateway has stored the record, before it is final.")
 ]

@@ -38,8 +38,6 @@ if TYPE_CHECKING:
     from millmark.services.client.shapes import OpenedStream, Stream
     from millmark.services.commands.acts.names import At
 
-__all__ = ["COLUMNS", "register"]
-
 ASSIGNMENTS = Group("assignments", "Assign operations of orders to machines, do the work, and show it.")
 _OVER = ("declined", "finished", "cancelled")
 COLUMNS = {

@@ -15,8 +15,6 @@ from millmark.services.commands.acts.words import day_or_time, name_of, party, r
 if TYPE_CHECKING:
     from millmark.services.commands.acts.names import At
 
-__all__ = ["COLUMNS", "register"]
-
 CERTIFICATES = Group("certificates", "Certify lots by a procedure, revoke certificates, waive gates.")
 COLUMNS = {
     "certificate": lambda one: one["certificate"],

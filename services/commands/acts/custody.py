@@ -19,8 +19,6 @@ from millmark.services.commands.acts.words import name_of, party, quantity_of, r
 if TYPE_CHECKING:
     from millmark.services.commands.acts.names import At
 
-__all__ = ["register"]
-
 CUSTODY = Group("custody", "Hand lots on, with all that is packed in them, and take them.")
 
 

@@ -34,8 +34,6 @@ from millmark.services.files import read_bounded
 if TYPE_CHECKING:
     from millmark.services.commands.acts.names import At
 
-__all__ = ["Accounting", "Factors", "Further", "Location", "Market", "new_lot", "read_accounting", "with_footprint"]
-
 _MAX_BYTES = 1 << 20
 Factors = Annotated[
     Path | None,

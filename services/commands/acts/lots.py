@@ -51,8 +51,6 @@ if TYPE_CHECKING:
     from millmark.services.client.shapes import InputBody, Lot, OutputBody
     from millmark.services.commands.acts.names import At
 
-__all__ = ["COLUMNS", "register"]
-
 LOTS = Group("lots", "Bring lots into the ledger, make, pack, quarantine and scrap them.")
 COLUMNS = {
     "lot": name_of,

@@ -14,8 +14,6 @@ from millmark.services.commands.acts.words import name_of, party, read_claims, r
 if TYPE_CHECKING:
     from millmark.services.commands.acts.names import At
 
-__all__ = ["register"]
-
 MACHINES = Group("machines", "Register machines, retire them, and see how much work they have.")
 STREAMS = Group("streams", "Open evidence streams, of machines or for plans and logs, and list them.")
 MODELS = Group("models", "See which quality models there are; `millmark quality` makes and publishes them.")

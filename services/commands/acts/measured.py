@@ -18,8 +18,6 @@ from millmark.services.node.events import check_event, parse_event
 from millmark.services.settings import read_settings
 from millmark.services.store import open_store
 
-__all__ = ["CAPTURED", "build_event", "keep_event"]
-
 _WHOLE = re.compile("-?[0-9]{1,15}")
 CAPTURED = "streams"
 """Folder in the home of a gateway whose home is a node's data folder: the node keeps its logs there."""

@@ -12,8 +12,6 @@ from millmark.services.client import Client
 from millmark.services.client.shapes import Lot, OpenedStream
 from millmark.services.commands.acts.words import name_of
 
-__all__ = ["At"]
-
 _SUBJECT = re.compile(r"0x[0-9a-fA-F]{64}")
 _MAX_TRACED_LOTS = 10_000
 _MAX_SHOWN = 5

@@ -13,8 +13,6 @@ from millmark.services.commands.acts.words import reason_of
 if TYPE_CHECKING:
     from millmark.services.commands.acts.names import At
 
-__all__ = ["register"]
-
 # The numbers of millmark.ledger.records.NoteKind, which help does not import; a test compares them.
 KINDS = {
     "observation": 1,

@@ -7,26 +7,6 @@ from typing import Annotated
 
 import typer
 
-__all__ = [
-    "Accepting",
-    "AssignmentNumber",
-    "Claims",
-    "Company",
-    "InState",
-    "LotName",
-    "LotNames",
-    "NewName",
-    "OfCompany",
-    "OfOrder",
-    "Operation",
-    "Options",
-    "OrderName",
-    "ProductName",
-    "Quantity",
-    "Reason",
-    "Unit",
-]
-
 _NAMED = "identifier, its last part, or subject"
 _PRIVATE = "It stays in the private book; its salted hash goes on chain."
 OrderName = Annotated[str, typer.Argument(metavar="ORDER", help=f"The order: {_NAMED}.")]

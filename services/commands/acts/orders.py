@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     from millmark.services.client.shapes import OrderTermsBody
     from millmark.services.commands.acts.names import At
 
-__all__ = ["register"]
-
 ORDERS = Group("orders", "Place orders, agree on changes, and follow them to delivery.")
 _OVER = ("rejected", "delivered", "cancelled", "ended")
 _COLUMNS = {

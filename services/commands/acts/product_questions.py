@@ -21,8 +21,6 @@ from millmark.ledger.products import (
 from millmark.services.commands.acts.product_texts import added
 from millmark.services.output import print_lines, warn
 
-__all__ = ["ask_options"]
-
 
 def ask_options(product: Product) -> dict[str, Value]:
     """The options that a person chose. Raises SpecificationError if the product's constraints leave nothing."""

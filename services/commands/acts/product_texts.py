@@ -17,8 +17,6 @@ from millmark.ledger.products import (
     name_in,
 )
 
-__all__ = ["added", "configuration_lines", "constraint_lines", "option_rows", "route_lines", "time_text"]
-
 _HOUR_MIN = 60
 
 

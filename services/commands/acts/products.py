@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from millmark.ledger.products import Configuration, Product
     from millmark.services.planning.earliest import Earliest
 
-__all__ = ["register"]
-
 _APP = typer.Typer(no_args_is_help=True, help="See what can be ordered, and what a choice of options costs and needs.")
 _LANGUAGES = ("en", "zh")
 

@@ -18,8 +18,6 @@ from millmark.services.files import read_bounded
 if TYPE_CHECKING:
     from millmark.services.commands.acts.names import At
 
-__all__ = ["register"]
-
 SETPOINTS = Group("setpoints", "Settings proposed for machines: accept or refuse them.")
 SetpointNumber = Annotated[
     int, typer.Argument(metavar="SETPOINT", min=1, help="Number of the proposal: `millmark setpoints list`.")

@@ -11,24 +11,6 @@ from typing import Any
 from millmark.ledger.error_values import ENUMERATIONS
 from millmark.ledger.errors import InputError
 
-__all__ = [
-    "agreed",
-    "configure_order",
-    "day_or_time",
-    "name_of",
-    "operation",
-    "party",
-    "quantities",
-    "quantity_of",
-    "read_claims",
-    "reason_of",
-    "short",
-    "state",
-    "state_word",
-    "status",
-    "when",
-]
-
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _MAX_CLAIMS_BYTES = 1 << 20
 

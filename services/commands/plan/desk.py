@@ -25,8 +25,6 @@ from millmark.services.planning.repository import CallRow
 from millmark.services.planning.sealing import OwnStream, Sealed
 from millmark.services.planning.shelf import Shelf, reading, writing
 
-__all__ = ["Desk", "choose", "find_offered_row", "moment_text", "open_desk", "parse_moment", "short_hash"]
-
 T = TypeVar("T")
 _AWAY = re.compile("[+]?([0-9]{1,6})([mhd])")
 _SECONDS = {"m": 60, "h": 3600, "d": 86_400}

@@ -8,8 +8,6 @@ import typer
 
 from millmark.services.commands.acts.act import Group
 
-__all__ = ["PLAN", "CallName", "Repeatable", "Stream"]
-
 PLAN = Group("plan", "Call for offers, offer machines, make plans, and agree on them.")
 CallName = Annotated[
     str | None,

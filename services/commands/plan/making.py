@@ -36,8 +36,6 @@ from millmark.services.planning.schedule import Made, make_plan
 from millmark.services.planning.sealing import OwnStream
 from millmark.services.planning.tying import times_of
 
-__all__ = ["make_for_call"]
-
 CpuSeconds = Annotated[float, typer.Option(min=0.1, max=36_000, help="CPU time to use, of all threads together.")]
 
 

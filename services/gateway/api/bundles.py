@@ -26,8 +26,6 @@ from millmark.services.gateway.http.routes import Routes
 from millmark.services.serving.bounded_work import BoundedWork
 from millmark.services.serving.parameters import WholeNumber
 
-__all__ = ["add_bundles"]
-
 _MAX_LOTS = 16
 _AT_ONCE = 2
 """Bundles that are built at the same time. Each reads many blocks and proofs from the node."""

@@ -28,8 +28,6 @@ from millmark.services.planning.feedback.repository import CauseRow, FeedbackRep
 from millmark.services.planning.feedback.showing import CauseFound, StepShown, show_cause, show_page
 from millmark.services.serving.parameters import WholeNumber
 
-__all__ = ["CauseDesk", "add_causes"]
-
 _READ, _LIST = Rule(Scope.PROVENANCE, owner=True), Rule(Scope.PROVENANCE, owner=True, cost=4)
 _WRITE = Rule(Scope.RECORDING, owner=True)
 _CAUSE = b"\x4d" * 32

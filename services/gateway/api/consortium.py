@@ -30,8 +30,6 @@ from millmark.services.gateway.http.responses import PROBLEMS_404, IfNoneMatch, 
 from millmark.services.gateway.http.route_table import RouteTable
 from millmark.services.gateway.http.routes import Routes
 
-__all__ = ["add_consortium"]
-
 _ModelState: TypeAlias = Literal["registered", "approved", "retired", "withdrawn"]
 _READ, _LIST = Rule(Scope.PROVENANCE), Rule(Scope.PROVENANCE, cost=4)
 

@@ -19,14 +19,6 @@ from millmark.services.gateway.http.routes import Routes
 from millmark.services.interop.contexts.published import CONTEXT_MEDIA, CONTEXTS_PATH, published_contexts
 from millmark.services.interop.credentials.certificate import build_certificate_context
 
-__all__ = [
-    "Contexts",
-    "Dictionary",
-    "add_contexts",
-    "list_contexts",
-    "read_dictionary",
-]
-
 _PUBLIC: Final = "public, max-age=86400"
 """Contents change only with a new version of the program, and then under new names."""
 ContextName = Annotated[

@@ -26,8 +26,6 @@ from millmark.services.interop.credentials.status_list import build_status_list,
 from millmark.services.interop.inspection.document import build_from_claims
 from millmark.services.serving.parameters import WholeNumber
 
-__all__ = ["CREDENTIAL_MEDIA", "DID_MEDIA", "EXAMPLE_CLAIMS", "add_credentials"]
-
 CREDENTIAL_MEDIA: Final = "application/vc"
 DID_MEDIA: Final = "application/did"
 _FRESH_S: Final = 60

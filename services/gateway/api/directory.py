@@ -15,8 +15,6 @@ from millmark.services.gateway.http.responses import PROBLEMS_404, IfNoneMatch, 
 from millmark.services.gateway.http.route_table import RouteTable
 from millmark.services.gateway.http.routes import Routes
 
-__all__ = ["add_directory"]
-
 _DOCUMENT: dict[int | str, dict[str, Any]] = {
     200: {
         "content": {"application/json": {"schema": {"type": "object", "required": ["format", "entries", "signature"]}}}

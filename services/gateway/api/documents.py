@@ -41,8 +41,6 @@ from millmark.services.gateway.http.route_table import Examples, RouteTable
 from millmark.services.gateway.http.routes import Routes
 from millmark.services.serving.parameters import WholeNumber
 
-__all__ = ["SEALED_MEDIA_TYPE", "ParticipantNumber", "add_documents"]
-
 SEALED_MEDIA_TYPE = "application/vnd.millmark.sealed-document"
 _EXAMPLE_ID = "5d0f2c6e9b7a4c1d8e3f60718293a4b5"
 _READ, _CHANGE = Rule(Scope.DOCUMENTS), Rule(Scope.DOCUMENT_CHANGES, owner=True)

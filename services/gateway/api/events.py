@@ -31,8 +31,6 @@ from millmark.services.gateway.http.route_table import RouteTable
 from millmark.services.gateway.http.routes import Routes
 from millmark.services.webhooks.feed import FeedEntry, Filter, RecordFeed, format_position, parse_filter, parse_position
 
-__all__ = ["EVENT_SCHEMA", "SseConnections", "add_events", "build_page_events"]
-
 _AT_ONCE: Final = 100
 _MAX_OPEN: Final = 64
 _MAX_OPEN_EACH: Final = 8

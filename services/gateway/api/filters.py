@@ -15,20 +15,6 @@ from millmark.services.gateway.http.paging import Paging
 from millmark.services.gateway.http.responses import MAX_SEQUENCE
 from millmark.services.serving.parameters import WholeNumber
 
-__all__ = [
-    "Called",
-    "OfLot",
-    "OfMachine",
-    "OfModel",
-    "OfOrder",
-    "OfParticipant",
-    "ParticipantNumber",
-    "build_filters",
-    "parse_subject",
-    "reply_page",
-    "state_value",
-]
-
 V = TypeVar("V", bound=Printable)
 _MAX_PARTICIPANT: Final = 2**32 - 1
 _Filters: TypeAlias = "dict[str, int | bytes]"

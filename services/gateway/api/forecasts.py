@@ -45,8 +45,6 @@ from millmark.services.planning.forecast.showing import (
     show_score,
 )
 
-__all__ = ["add_forecasts"]
-
 _READ, _LIST = Rule(Scope.PROVENANCE, owner=True), Rule(Scope.PROVENANCE, owner=True, cost=4)
 _SCORE = Rule(Scope.PROVENANCE, owner=True, cost=10)
 """Counts the orders anew, at two blocks."""

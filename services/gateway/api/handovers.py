@@ -31,8 +31,6 @@ from millmark.services.handover.content import (
 from millmark.services.handover.receiving import Kept, Receiver
 from millmark.services.serving.bounded_work import BoundedWork
 
-__all__ = ["add_handovers"]
-
 R = TypeVar("R")
 _RULE = Rule(Without.CREDENTIAL, body_bytes=MAX_HANDOVER_BYTES)
 _HEAD_S, _BODY_S = 10.0, 120.0

@@ -38,8 +38,6 @@ from millmark.services.gateway.http.responses import (
 from millmark.services.gateway.http.route_table import RouteTable
 from millmark.services.gateway.http.routes import Routes
 
-__all__ = ["add_lots"]
-
 _LotState: TypeAlias = Literal["held", "offered", "quarantined", "spent", "returning"]
 _OWN = Rule(Scope.PROVENANCE, owner=True, cost=4)
 """Claims are shown by the company that has them, to whom it chooses: in bundles and passports."""

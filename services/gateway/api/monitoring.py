@@ -26,8 +26,6 @@ from millmark.services.gateway.readiness import Readiness, ReadinessReport
 from millmark.services.handover.repository import count_handovers
 from millmark.services.serving.troubles import Trouble
 
-__all__ = ["Health", "Ready", "add_monitoring"]
-
 
 @dataclass(frozen=True, slots=True)
 class Health(Printable):

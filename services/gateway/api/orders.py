@@ -31,8 +31,6 @@ from millmark.services.gateway.http.responses import PROBLEMS_404, IfNoneMatch, 
 from millmark.services.gateway.http.route_table import RouteTable
 from millmark.services.gateway.http.routes import Routes
 
-__all__ = ["add_orders"]
-
 _State: TypeAlias = Literal[
     "placed", "accepted", "rejected", "in_production", "completed", "delivered", "cancelled", "ended"
 ]

@@ -35,8 +35,6 @@ from millmark.services.planning.showing import (
 )
 from millmark.services.planning.tying import Ties
 
-__all__ = ["add_plans"]
-
 _READ, _LIST = Rule(Scope.PROVENANCE, owner=True), Rule(Scope.PROVENANCE, owner=True, cost=4)
 _CHECK = Rule(Scope.PROVENANCE, owner=True, cost=8)
 _HASH = "^0x[0-9a-f]{64}$"

@@ -38,8 +38,6 @@ from millmark.services.gateway.http.route_table import Examples, RouteTable
 from millmark.services.gateway.http.routes import Routes
 from millmark.services.serving.parameters import WholeNumber
 
-__all__ = ["add_proofs"]
-
 AnchorNumber = Annotated[
     WholeNumber, Query(ge=1, le=MAX_SEQUENCE, description="Sequence of the anchoring record.", examples=[377])
 ]

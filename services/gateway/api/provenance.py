@@ -43,8 +43,6 @@ from millmark.services.gateway.http.route_table import RouteTable
 from millmark.services.gateway.http.routes import Routes
 from millmark.services.serving.parameters import WholeNumber
 
-__all__ = ["CachedTraces", "add_provenance"]
-
 _TRACE = "/v1/trace/"
 _DEFAULT = Limits()
 _CACHED_BYTES = 32 * 1024 * 1024

@@ -17,8 +17,6 @@ from millmark.services.gateway.http.responses import PROBLEM, PROBLEMS_404, IfNo
 from millmark.services.gateway.http.route_table import RouteTable
 from millmark.services.gateway.http.routes import Routes
 
-__all__ = ["add_recipient_keys"]
-
 
 class PublishedKey(BaseModel):
     """An X25519 key with a statement that a key of the participant signed (EIP-712, see DOCUMENTS.md)."""

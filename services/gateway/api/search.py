@@ -16,8 +16,6 @@ from millmark.services.gateway.http.responses import PROBLEMS_400_404, reply
 from millmark.services.gateway.http.route_table import RouteTable
 from millmark.services.gateway.http.routes import Routes
 
-__all__ = ["add_search"]
-
 Text = Annotated[
     str,
     Query(

@@ -25,8 +25,6 @@ from millmark.services.gateway.http.responses import PROBLEM, reply
 from millmark.services.gateway.http.route_table import RouteTable
 from millmark.services.gateway.http.routes import Routes
 
-__all__ = ["Caller", "MessageToSign", "OpenedSession", "PersonSession", "add_sessions"]
-
 _PROBLEMS: dict[int | str, dict[str, Any]] = {"default": PROBLEM}
 Address = Annotated[
     str,

@@ -29,8 +29,6 @@ from millmark.services.setpoints.document import MAX_VALUES, Forecast
 from millmark.services.setpoints.inbox import MOST_OPEN_S
 from millmark.services.setpoints.views import ForecastShown, ValueShown
 
-__all__ = ["add_setpoints"]
-
 _READ, _LIST = Rule(Scope.PROVENANCE, owner=True), Rule(Scope.PROVENANCE, owner=True, cost=4)
 _PROPOSE = Rule(Scope.RECORDING, Role.MANUFACTURER, owner=True, cost=4)
 _STRICT = ConfigDict(extra="forbid", strict=True)

@@ -21,8 +21,6 @@ from millmark.services.gateway.http.responses import PROBLEM, reply
 from millmark.services.gateway.http.route_table import RouteTable
 from millmark.services.gateway.http.routes import Routes
 
-__all__ = ["GatewayStatus", "StatusReader", "add_status", "build_status", "fetch_gateway_status"]
-
 StatusReader: TypeAlias = "Callable[[], GatewayStatus]"
 
 

@@ -23,8 +23,6 @@ from millmark.services.webhooks.feed import parse_position
 from millmark.services.webhooks.http_post import Mode
 from millmark.services.webhooks.subscriptions import NewWebhook, Subscriber, Subscriptions, Webhook
 
-__all__ = ["Webhooks", "add_webhooks"]
-
 _PLACE = r"^(0|[1-9][0-9]{0,12})\.(0|[1-9][0-9]{0,12})$"
 WebhookId = Annotated[
     str,

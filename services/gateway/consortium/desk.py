@@ -46,8 +46,6 @@ from millmark.services.home.admissions import (
 from millmark.services.home.candidates import keep_candidate, verify_for_this_ledger
 from millmark.services.portal.consortium import Change, Governance, MotionView, Vote, Waiting, votes_of
 
-__all__ = ["GatewayConsortiumDesk"]
-
 _OPEN = (MotionState.OPEN, MotionState.WAITING, MotionState.DUE)
 
 

@@ -16,8 +16,6 @@ from millmark.ledger.records import Contract
 from millmark.services.directory.grounds import ConsortiumGround
 from millmark.services.portal.consortium import CouncilView, Governance, MotionView
 
-__all__ = ["MOST_MOTIONS", "Governing"]
-
 MOST_MOTIONS = 20
 _FRESH_S = 5.0
 """How long a view is shown again. It takes some hundred calls to the node."""

@@ -16,8 +16,6 @@ from millmark.services.directory.repository import DirectoryRepository, Director
 from millmark.services.home.candidates import keep_numbers
 from millmark.services.serving.loop import Loop
 
-__all__ = ["Upkeep"]
-
 _LOOK_S, _RETRY_S = 1.0, 5.0
 
 

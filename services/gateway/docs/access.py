@@ -6,8 +6,6 @@ from millmark.services.access import ANY_ROLE, Scope
 from millmark.services.access.rules import MAX_BODY_BYTES, Rule
 from millmark.services.gateway.http.route_table import Route, RouteTable
 
-__all__ = ["BEGIN", "END", "build_access_table", "replace_table"]
-
 BEGIN, END = "<!-- routes -->", "<!-- end of routes -->"
 """Lines that enclose the table in ACCESS.md."""
 _HEAD = ("| route | for | scope | roles | cost | body |", "|---|---|---|---|---|---|")

@@ -12,8 +12,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-__all__ = ["NOT_IN_CLIENT", "build_client"]
-
 _Schema = Mapping[str, Any]
 NOT_IN_CLIENT: Mapping[str, str] = {
     "addDocument": "its body is the document, not JSON: `millmark documents` encrypts and sends it",

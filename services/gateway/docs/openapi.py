@@ -27,8 +27,6 @@ from millmark.services.gateway.http.problems import MEDIA_TYPE, Problem
 from millmark.services.gateway.http.responses import ETAG_EXAMPLE, PROBLEM_MODEL, refer_to
 from millmark.services.gateway.http.route_table import Examples, Route, RouteTable
 
-__all__ = ["add_documentation", "complete_document"]
-
 _BEARER = {
     "type": "http",
     "scheme": "bearer",

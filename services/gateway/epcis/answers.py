@@ -13,8 +13,6 @@ from millmark.services.gateway.recording.service import RecordStatus
 from millmark.services.interop.epcis.event_queries import CONTEXT
 from millmark.services.interop.epcis.repository import EpcisCaptureRow
 
-__all__ = ["SIMPLE", "collection", "describe_capture", "format_moment", "query_document", "recorded_of"]
-
 SIMPLE: Final = "SimpleEventQuery"
 """The standard's predefined query, with its parameters in the URL."""
 _SHOWN_MEMBERS: Final = ("kind", "state", "done", "sequence", "refusal")

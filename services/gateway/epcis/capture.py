@@ -30,8 +30,6 @@ from millmark.services.interop.epcis.event_queries import EventQueries
 from millmark.services.interop.epcis.repository import EpcisCaptureRow
 from millmark.services.serving.bounded_work import BoundedWork
 
-__all__ = ["CAPTURE", "CaptureService"]
-
 CAPTURE = f"{PREFIX}/capture"
 _WAITING = 16
 """Captures that may wait."""

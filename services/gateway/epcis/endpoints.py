@@ -42,8 +42,6 @@ from millmark.services.gateway.recording.service import RecordStatus
 from millmark.services.interop.epcis.event_hash import PROFILE
 from millmark.services.interop.epcis.repository import EpcisCaptureRow
 
-__all__ = ["EVENTS", "add_epcis"]
-
 EVENTS = f"{PREFIX}/events"
 _SEND = Rule(Scope.CAPTURE, HOLDERS)
 _FIND = Rule(Scope.PROVENANCE, cost=4, by_name=True)

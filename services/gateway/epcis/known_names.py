@@ -18,8 +18,6 @@ from millmark.services.directory import DirectoryEntry, DirectoryRepository
 from millmark.services.gateway.recording.repository import RecordingRepository, describe_subjects
 from millmark.services.interop.epcis.mapping import Known
 
-__all__ = ["find_known", "find_parties"]
-
 _MAX_READ = 512
 """Entries of the cache of GLNs by claims document. Captures involve the same few companies again and again."""
 _PARTY = "https://id.gs1.org/417/"

@@ -30,8 +30,6 @@ from millmark.services.gateway.http.routes import Routes
 from millmark.services.interop.epcis.named_queries import NAME, NamedQueries, SubscriptionError, parse_definition
 from millmark.services.webhooks.repository import WebhookRepository
 
-__all__ = ["QUERIES", "add_queries"]
-
 QUERIES: Final = f"{PREFIX}/queries"
 _PAGING: Final = {"perPage", "nextPageToken"}
 _SUBSCRIBING: Final = frozenset(

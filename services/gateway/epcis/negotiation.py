@@ -18,19 +18,6 @@ from millmark.services.interop.epcis.capture_jobs import Behaviour
 from millmark.services.interop.epcis.named_queries import QueryNameTakenError, SubscriptionError, UnknownQueryError
 from millmark.services.interop.epcis.query_parameters import QueryError, QueryTooComplexError, QueryTooLargeError
 
-__all__ = [
-    "CAPTURE_HEADERS",
-    "DISCOVERY",
-    "MAX_BYTES",
-    "MAX_EVENTS",
-    "PREFIX",
-    "VERSIONS",
-    "parse_behaviour",
-    "reword_problem",
-    "verify_acceptable",
-    "verify_media_type",
-]
-
 MAX_EVENTS = 1000
 MAX_BYTES = 4 << 20
 _VERSION = "2.0.0"

@@ -23,8 +23,6 @@ from millmark.services.gateway.recording.repository import RecordingRow, describ
 from millmark.services.gateway.recording.service import RecordStatus, build_record_status
 from millmark.services.interop.epcis.mapping import Proposal
 
-__all__ = ["EventRecording", "find_record_statuses", "open_recording", "parse_record"]
-
 _PART = 300
 
 

@@ -24,8 +24,6 @@ from millmark.services.interop.epcis.query_parameters import EVENT_TYPES
 from millmark.services.interop.epcis.terms import THINGS
 from millmark.services.interop.epcis.vocabulary import BIZ_STEPS, CBV, DISPOSITIONS
 
-__all__ = ["RESOURCES", "Resource", "add_resources"]
-
 _FIND: Final = Rule(Scope.PROVENANCE, cost=4, by_name=True)
 _LIST: Final = Rule(Scope.PROVENANCE, cost=4)
 _PAGING: Final = {"perPage", "nextPageToken"}

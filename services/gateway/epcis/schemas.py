@@ -12,30 +12,6 @@ from millmark.services.interop.epcis.named_queries import NAME
 from millmark.services.interop.epcis.query_parameters import COUNTS, MAX_CHARACTERS, PARAMETERS
 from millmark.services.interop.epcis.schedules import FIELDS
 
-__all__ = [
-    "CAPTURE_PARAMETERS",
-    "COLLECTION",
-    "DEFINITION",
-    "DEFINITIONS",
-    "DEFINITION_BODY",
-    "DOCUMENT",
-    "DOCUMENT_BODY",
-    "EVENT_BODY",
-    "EVENT_ID",
-    "EXAMPLE_EVENT",
-    "EXAMPLE_TIME",
-    "JOB",
-    "JOBS",
-    "PAGE_PARAMETERS",
-    "QUERY_EXAMPLE",
-    "QUERY_PARAMETERS",
-    "SUBSCRIPTION",
-    "SUBSCRIPTION_BODY",
-    "SUBSCRIPTION_EXAMPLE",
-    "SUBSCRIPTION_LIST",
-    "describe",
-]
-
 _Schema = dict[str, Any]
 _TEXT: Final[_Schema] = {"type": "string"}
 _TIME: Final[_Schema] = {"type": "string", "format": "date-time"}

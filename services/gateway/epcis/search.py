@@ -17,17 +17,6 @@ from millmark.services.gateway.http.paging import Key, Pager
 from millmark.services.interop.epcis.event_queries import EventQueries
 from millmark.services.interop.epcis.query_parameters import ParsedQuery, QueryError, QueryTooLargeError, parse_query
 
-__all__ = [
-    "find_events",
-    "link_to_next",
-    "number_of",
-    "open_event_queries",
-    "read_place",
-    "read_query",
-    "read_token",
-    "reply_json",
-]
-
 _PER_PAGE: Final = 30
 _MAX_PER_PAGE: Final = 200
 

@@ -32,8 +32,6 @@ from millmark.services.webhooks.sources import Batch, Delivery
 from millmark.services.webhooks.subscriptions import State, Subscriber, holder_of, signing_secrets
 from millmark.services.webhooks.targets import parse_target
 
-__all__ = ["MAX_PER_COMPANY", "MAX_PER_QUERY", "SIGNATURE", "QuerySource", "StandingQueries"]
-
 MAX_PER_COMPANY: Final = 20
 MAX_PER_QUERY: Final = 5
 SIGNATURE: Final = "GS1-Signature"

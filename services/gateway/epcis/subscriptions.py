@@ -22,8 +22,6 @@ from millmark.services.gateway.http.routes import Routes
 from millmark.services.interop.epcis.named_queries import NAME
 from millmark.services.interop.epcis.subscription_controls import parse_subscription
 
-__all__ = ["SUBSCRIPTIONS", "SubscriptionParts", "add_subscriptions"]
-
 SUBSCRIPTIONS: Final = f"{PREFIX}/queries/{{name}}/subscriptions"
 _PAGING: Final = {"perPage", "nextPageToken"}
 _READ: Final = Rule(Scope.PROVENANCE)

@@ -34,8 +34,6 @@ from millmark.services.gateway.http.route_table import RouteTable
 from millmark.services.serving.connections import name_address
 from millmark.services.serving.tls import CLIENT
 
-__all__ = ["Authentication", "Clock", "CurrentPrincipal", "require_guarded"]
-
 Clock = Callable[[], int]
 """Returns seconds since 1970."""
 

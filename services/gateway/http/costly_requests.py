@@ -15,8 +15,6 @@ from millmark.services.access import Principal
 from millmark.services.gateway.http.errors import BusyError, RateLimitedError
 from millmark.services.gateway.http.rate_limits import Limiter
 
-__all__ = ["BYTES_PER_TOKEN", "PER_CALLER", "CostlyRequests"]
-
 PER_CALLER: Final = 4
 """Costly requests of one participant that are under way, waiting ones included."""
 _AT_ONCE: Final = 4

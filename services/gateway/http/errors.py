@@ -18,19 +18,6 @@ from __future__ import annotations
 
 from millmark.ledger.errors import InputError, MillmarkError, Retry
 
-__all__ = [
-    "BusyError",
-    "CursorError",
-    "InFlightError",
-    "KeyReusedError",
-    "NoChainError",
-    "NoSignerError",
-    "PreconditionError",
-    "RateLimitedError",
-    "StaleIndexError",
-    "TryLaterError",
-]
-
 
 class TryLaterError(MillmarkError):
     """The same request may succeed after `retry_after_s` seconds."""

@@ -40,26 +40,6 @@ from millmark.ledger.records import (
 )
 from millmark.services.gateway.http.route_table import Examples
 
-__all__ = [
-    "BUYER",
-    "CHAIN_ID",
-    "IDENTIFIER",
-    "LOT",
-    "MAKER",
-    "NOW",
-    "ORDER",
-    "STREAM",
-    "as_of",
-    "certificate",
-    "custody_change",
-    "lot",
-    "model",
-    "order",
-    "page_examples",
-    "record",
-    "related",
-]
-
 IDENTIFIER = "https://id.gs1.org/01/09506000013459/21/A0001"
 CHAIN_ID = 131277322940537
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)

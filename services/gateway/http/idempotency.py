@@ -35,16 +35,6 @@ from millmark.services.gateway.http.errors import InFlightError, KeyReusedError
 from millmark.services.gateway.http.middleware import body_digest
 from millmark.services.idempotency.repository import AnswerRepository, AnswerRow
 
-__all__ = [
-    "KEEP_S",
-    "REPLAYED",
-    "IdempotencyKey",
-    "IdempotencyStore",
-    "Idempotent",
-    "KeyedRequest",
-    "read_idempotent_request",
-]
-
 KEEP_S = 7 * 86_400
 """Minimum time for which responses are stored."""
 REPLAYED = "Idempotent-Replayed"

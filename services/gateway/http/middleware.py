@@ -27,8 +27,6 @@ from millmark.services.gateway.http.route_table import RouteTable
 from millmark.services.serving.connections import name_address
 from millmark.services.serving.hosts import is_own_host
 
-__all__ = ["MAX_URI_BYTES", "REQUEST_ID", "SECURITY_HEADERS", "GatewayMiddleware", "body_digest"]
-
 MAX_URI_BYTES = 8192
 """Path and query together. The longest identifier fits, even if every character is percent-encoded."""
 REQUEST_ID = "X-Request-ID"

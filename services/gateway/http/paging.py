@@ -34,8 +34,6 @@ from millmark.services.gateway.http.repository import SecretRepository
 from millmark.services.gateway.http.schemas import model_of
 from millmark.services.serving.parameters import WholeNumber
 
-__all__ = ["MAX_ITEMS", "Key", "Pager", "Paging", "page_of"]
-
 MAX_ITEMS = 200
 _MAX_CURSOR = 512
 _NONCE_BYTES = 12

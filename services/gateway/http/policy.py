@@ -10,8 +10,6 @@ from millmark.ledger.errors import SettingsError
 from millmark.services.serving.hosts import LOOPBACK_HOSTS
 from millmark.services.settings import Auth, build_origin
 
-__all__ = ["Policy", "build_policy"]
-
 
 @dataclass(frozen=True, slots=True)
 class Policy:

@@ -54,8 +54,6 @@ from millmark.services.planning.errors import PlanningError
 from millmark.services.serving.failures import public_cause
 from millmark.services.serving.refusals import URI_TOO_LONG
 
-__all__ = ["MEDIA_TYPE", "ErrorHandler", "Problem", "build_problem"]
-
 MEDIA_TYPE = "application/problem+json"
 _TYPE = "urn:millmark:problem:"
 _STATUS: dict[type, int] = {

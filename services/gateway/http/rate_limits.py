@@ -14,8 +14,6 @@ from dataclasses import dataclass
 
 from millmark.services.gateway.http.errors import RateLimitedError
 
-__all__ = ["BURST_S", "Limiter", "Rates"]
-
 BURST_S = 5
 """A full bucket holds the tokens of this many seconds."""
 _MAX_BUCKETS = 10_000

@@ -9,8 +9,6 @@ from sqlalchemy import Connection
 
 from millmark.ledger.store import Rows, Store, schema_of
 
-__all__ = ["SecretRepository", "StoredSecret"]
-
 
 @dataclass(slots=True)
 class SecretRow:

@@ -15,28 +15,6 @@ from millmark.services.gateway.http.problems import Problem
 from millmark.services.gateway.http.schemas import model_of
 from millmark.services.serving.parameters import WholeNumber
 
-__all__ = [
-    "ETAG_EXAMPLE",
-    "MAX_SEQUENCE",
-    "PROBLEM",
-    "PROBLEMS_400",
-    "PROBLEMS_400_404",
-    "PROBLEMS_404",
-    "PROBLEMS_422",
-    "PROBLEM_MODEL",
-    "IfMatch",
-    "IfNoneMatch",
-    "Number",
-    "Problems",
-    "Subject",
-    "build_precondition",
-    "etag_matches",
-    "refer_to",
-    "reply",
-    "reply_with_etag",
-    "with_etag",
-]
-
 ETAG_EXAMPLE = '"9f86d081884c7d659a2feaa0c55ad015"'
 MAX_SEQUENCE = 2**40 - 1
 """The largest `uint40`, the type of sequences in the contracts."""

@@ -26,8 +26,6 @@ from millmark.ledger.event_json import parse_value
 from millmark.services.access import ForbiddenError
 from millmark.services.access.rules import MAX_BODY_BYTES, Rule
 
-__all__ = ["Examples", "Route", "RouteTable"]
-
 Examples: TypeAlias = "Mapping[str, Callable[[], object]]"
 """Example responses by name: functions that return a view or its JSON form, called when the document is built."""
 

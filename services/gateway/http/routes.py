@@ -22,8 +22,6 @@ from millmark.services.gateway.http.responses import PROBLEMS_400, PROBLEMS_404,
 from millmark.services.gateway.http.route_table import Examples, Route, RouteTable
 from millmark.services.gateway.http.schemas import model_of
 
-__all__ = ["Options", "Routes"]
-
 F = TypeVar("F", bound=Callable[..., Any])
 View: TypeAlias = "type | types.UnionType | None"
 """The view that is returned, or a union of views; None if it is not a view."""

@@ -18,8 +18,6 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from millmark.ledger.events import HISTORY_EVENTS, ArrayOf, Event, PackedOf, Struct, Type, struct_of
 
-__all__ = ["model_of"]
-
 _Hex = Annotated[str, Field(pattern="^0x[0-9a-f]*$")]
 _PLAIN = (bool, int, str, datetime, type(None))
 

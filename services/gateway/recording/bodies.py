@@ -46,27 +46,6 @@ from millmark.ledger.records import (
 )
 from millmark.services.gateway.http import example_values as examples
 
-__all__ = [
-    "AN_ORDER",
-    "A_LOT",
-    "A_STREAM",
-    "BODY",
-    "CLAIMS",
-    "COMPONENTS",
-    "CONSIGNMENT_BYTES",
-    "LEAF",
-    "LOTS",
-    "NEW_LOT",
-    "REASON",
-    "SPLIT",
-    "TERMS",
-    "VERDICT",
-    "Body",
-    "Identifier",
-    "body_of",
-    "struct_of",
-]
-
 BODY = ConfigDict(extra="forbid", strict=True)
 MAX_ITEMS = 100
 """Most items in one list: they fit into one transaction with a margin."""

@@ -63,29 +63,6 @@ from millmark.services.setpoints.document import setpoint_event_id
 from millmark.services.setpoints.repository import SetpointRepository, SetpointRow
 from millmark.services.setpoints.views import find_answer, state_of
 
-__all__ = [
-    "Builder",
-    "Find",
-    "Namer",
-    "Verify",
-    "find_assigned",
-    "find_certified",
-    "find_demanded",
-    "find_end",
-    "find_finished",
-    "find_grounds",
-    "find_measured",
-    "find_proposal",
-    "find_register",
-    "find_returned",
-    "find_setpoint_answer",
-    "find_superseded",
-    "number",
-    "subject",
-    "verify_terms",
-]
-
-
 # Names of the things that the company's records create: derived from its name keys, and never given twice.
 
 _TABLES: Mapping[SubjectKind, type[MachineRow] | type[StreamRow] | type[RecordHistoryRow]] = {

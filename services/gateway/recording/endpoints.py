@@ -38,8 +38,6 @@ from millmark.services.gateway.recording.service import RecordingService, Record
 from millmark.services.gateway.recording.writes import WRITES, Write
 from millmark.services.serving.parameters import WholeNumber
 
-__all__ = ["add_recording"]
-
 _ABOUT = (
     "The record is made for the company that runs the gateway and signed with its key. 202 means that it is stored and "
     "will be sent, even after a crash. Poll `Location` for its status. If the ledger rejects the record, `refusal` "

@@ -31,9 +31,6 @@ from millmark.services.gateway.recording.build_records import Namer
 from millmark.services.gateway.recording.repository import RecordingRepository, RecordingRow
 from millmark.services.serving.loop import Loop
 
-__all__ = ["Attempt", "Recorder"]
-
-
 # One attempt to have a record made: the same for each repetition of a request, so that the same record comes of it.
 #
 # The salts of claims follow from a secret of the database and from the request with its Idempotency-Key. So a request

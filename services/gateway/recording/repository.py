@@ -11,8 +11,6 @@ from sqlalchemy import Connection
 from millmark.ledger.store import Rows, schema_of
 from millmark.ledger.store.outbox import Entry, enqueue_in
 
-__all__ = ["RecordingRepository", "RecordingRow", "describe_subjects"]
-
 
 @dataclass(slots=True)
 class RecordingRow:

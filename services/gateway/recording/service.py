@@ -31,9 +31,6 @@ from millmark.services.gateway.recording.repository import RecordingRepository, 
 from millmark.services.gateway.recording.writes import WRITES, Write
 from millmark.services.portal.acting.things import FormUsedError, Preview, Wish
 
-__all__ = ["FormDesk", "RecordStatus", "RecordingService", "Refusal", "Wanted", "build_record_status"]
-
-
 # The status of a record that was requested over HTTP.
 
 

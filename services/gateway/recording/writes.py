@@ -120,9 +120,6 @@ from millmark.services.gateway.recording.build_records import (
     verify_terms,
 )
 
-__all__ = ["LEFT_OUT", "WRITES", "Write"]
-
-
 # What the API says of one kind of record: its route, who may call it, and what its body is.
 
 

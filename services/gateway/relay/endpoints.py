@@ -23,8 +23,6 @@ from millmark.services.gateway.http.routes import Routes
 from millmark.services.gateway.relay.relay import LONGEST_S, MAX_GAS, Relay
 from millmark.services.gateway.relay.views import RelayedLog, RelayedRequest, RelayTerms, Simulation
 
-__all__ = ["add_relay"]
-
 _WRITTEN: dict[str, Any] = {
     "requestBody": {
         "required": True,

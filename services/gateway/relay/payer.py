@@ -12,8 +12,6 @@ from millmark.ledger.chain import Chain
 from millmark.ledger.errors import SettingsError
 from millmark.ledger.records import Contract
 
-__all__ = ["verify_payer"]
-
 _HINT = "make a key for relaying alone: `millmark keys new`; it needs no role"
 
 

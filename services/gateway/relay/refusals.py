@@ -18,8 +18,6 @@ from millmark.ledger.chain import Chain
 from millmark.ledger.errors import ContractRefusedError, NodeBehindError
 from millmark.ledger.store.outbox import Outbox
 
-__all__ = ["RepeatedRefusals"]
-
 T = TypeVar("T")
 _MAX_CALLS = 10_000
 _MAX_BLOCKS = 100

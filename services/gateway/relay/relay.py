@@ -39,8 +39,6 @@ from millmark.services.gateway.relay.views import RelayedLog, RelayedRequest, Re
 from millmark.services.serving.logs import build_logger
 from millmark.services.serving.loop import Loop
 
-__all__ = ["LONGEST_S", "MAX_GAS", "Relay"]
-
 MAX_GAS = 10_000_000
 """A third of a typical block's gas. A request with more could hardly share a block with others."""
 LONGEST_S = 3600

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from millmark.ledger.provenance.answers import Printable
 from millmark.ledger.store.outbox import OutboxState
 
-__all__ = ["RelayTerms", "RelayedLog", "RelayedRequest", "Simulation"]
-
 
 @dataclass(frozen=True, slots=True)
 class RelayTerms(Printable):

@@ -13,8 +13,6 @@ from typing import Final, TypeAlias
 from millmark.ledger.canonical import Json
 from millmark.services.interop.epcis import vocabulary as words
 
-__all__ = ["build_epcis_context"]
-
 _Terms: TypeAlias = dict[str, Json]
 
 _SPACES: Final[_Terms] = {

@@ -6,8 +6,6 @@ from typing import Final
 
 from millmark.ledger.canonical import Json
 
-__all__ = ["LINKSET_CONTEXT", "LINKSET_CONTEXT_NAME", "build_linkset_context"]
-
 LINKSET_CONTEXT: Final = "https://ref.gs1.org/standards/resolver/1.2.1/linkset-context"
 """GS1's own context for linksets of resolvers."""
 LINKSET_CONTEXT_NAME: Final = "linkset-v1.jsonld"

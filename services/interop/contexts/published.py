@@ -17,8 +17,6 @@ from millmark.services.interop.credentials.did import DID_CONTEXT, MULTIKEY_CONT
 from millmark.services.interop.credentials.model import BASE_CONTEXT
 from millmark.services.interop.epcis.event_queries import CONTEXT as EPCIS_CONTEXT
 
-__all__ = ["CONTEXTS_PATH", "CONTEXT_MEDIA", "PublishedContext", "published_contexts"]
-
 CONTEXTS_PATH: Final = "/v1/contexts"
 """Path on the gateway under which contexts are served."""
 CONTEXT_MEDIA: Final = "application/ld+json"

@@ -11,8 +11,6 @@ from typing import Final, TypeAlias
 
 from millmark.ledger.canonical import Json
 
-__all__ = ["build_credentials_context", "build_did_context", "build_multikey_context"]
-
 _Terms: TypeAlias = dict[str, Json]
 
 _CREDENTIALS: Final = "https://www.w3.org/2018/credentials#"

@@ -20,14 +20,6 @@ from millmark.services.interop.credentials.proofs import add_proof, parse_timest
 from millmark.services.interop.credentials.status_list import build_status_entry, is_revoked
 from millmark.services.interop.errors import CredentialError
 
-__all__ = [
-    "VOCABULARY",
-    "CertificateFacts",
-    "build_certificate_context",
-    "issue_credential",
-    "verify_credential",
-]
-
 VOCABULARY: Final = "urn:millmark:certificate:1:"
 _TERMS: Final = "InspectionCertificate Lot subject verdict inspector model inferenceDigest claimsRoot"
 _CONTEXT: Final[list[Json]] = [BASE_CONTEXT, {"@vocab": VOCABULARY}]

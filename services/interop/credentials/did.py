@@ -12,8 +12,6 @@ from millmark.ledger.ids import canonical_identifier
 from millmark.services.interop.credentials.keys import PublicKey, parse_multikey
 from millmark.services.interop.errors import CredentialError
 
-__all__ = ["DID_CONTEXT", "MULTIKEY_CONTEXT", "Resolver", "build_did_document", "did_key"]
-
 DID_CONTEXT: Final = "https://www.w3.org/ns/did/v1"
 MULTIKEY_CONTEXT: Final = "https://w3id.org/security/multikey/v1"
 

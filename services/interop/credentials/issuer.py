@@ -31,8 +31,6 @@ from millmark.services.interop.credentials.status_list import SIZE, STANDING, bu
 from millmark.services.interop.errors import CertificateDocumentError
 from millmark.services.interop.inspection.document import build_from_claims
 
-__all__ = ["STATUS_PATH", "Issuer", "read_facts", "read_statuses"]
-
 
 def read_facts(store: Store, sequence: int, *, chain_id: int, ledger: bytes) -> CertificateFacts:
     """The facts of the certificate that record `sequence` issued, at the index's block.

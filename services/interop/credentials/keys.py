@@ -27,18 +27,6 @@ from millmark.ledger.errors import InputError, SigningError
 from millmark.ledger.keys import read_private, write_private
 from millmark.services.interop.errors import CredentialError
 
-__all__ = [
-    "CredentialKey",
-    "Ed25519Key",
-    "P256Key",
-    "PublicKey",
-    "create_credential_key",
-    "decode_multibase",
-    "encode_multibase",
-    "parse_multikey",
-    "read_credential_key",
-]
-
 _ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _MAX_CHARACTERS = 200
 """Decoding takes quadratic time; keys and signatures have fewer than 100 characters."""

@@ -18,8 +18,6 @@ from millmark.services.interop.credentials.proofs import is_timestamp, parse_tim
 from millmark.services.interop.credentials.terms import UnknownContextError, find_unmapped
 from millmark.services.interop.errors import CredentialError
 
-__all__ = ["BASE_CONTEXT", "as_list", "check_credential", "check_presentation", "is_url"]
-
 BASE_CONTEXT: Final = "https://www.w3.org/ns/credentials/v2"
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:[^\s<>\"{}|\\^`]+")
 _MEDIA_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+\-]+/[A-Za-z0-9!#$&^_.+\-]+(?:\s*;.*)?")

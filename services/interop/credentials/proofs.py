@@ -17,8 +17,6 @@ from millmark.services.interop.credentials.did import Resolver
 from millmark.services.interop.credentials.keys import CredentialKey, PublicKey, decode_multibase, encode_multibase
 from millmark.services.interop.errors import CredentialError
 
-__all__ = ["SUITES", "add_proof", "is_timestamp", "parse_timestamp", "verify_proof"]
-
 SUITES: Final = ("eddsa-jcs-2022", "ecdsa-jcs-2019")
 _PURPOSE: Final = "assertionMethod"
 _TIMESTAMP = re.compile(

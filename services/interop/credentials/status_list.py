@@ -18,18 +18,6 @@ from millmark.ledger.records import CertificateStatus
 from millmark.services.interop.credentials.model import BASE_CONTEXT, as_list, is_url
 from millmark.services.interop.errors import CredentialError
 
-__all__ = [
-    "SIZE",
-    "STANDING",
-    "build_status_entry",
-    "build_status_list",
-    "decode_bitstring",
-    "encode_bitstring",
-    "is_revoked",
-    "is_set",
-    "status_bits",
-]
-
 SIZE: Final = 131_072
 """Bits in a list, the minimum of the standard: fetching a list does not reveal which certificate the reader checks."""
 _MAX_BYTES: Final = 1 << 22

@@ -13,8 +13,6 @@ from typing import Final
 from millmark.ledger.canonical import Json
 from millmark.services.interop.errors import CredentialError
 
-__all__ = ["UnknownContextError", "find_unmapped"]
-
 _KEYWORDS: Final = frozenset(
     (
         *("@context", "@direction", "@graph", "@id", "@included", "@index", "@json", "@language"),

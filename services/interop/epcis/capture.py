@@ -22,18 +22,6 @@ from millmark.services.interop.epcis.mapping import Known, Proposal, propose
 from millmark.services.interop.epcis.schema import Fault, document_faults, event_faults
 from millmark.services.interop.epcis.terms import millis_of
 
-__all__ = [
-    "Captured",
-    "Status",
-    "Validation",
-    "build_entry",
-    "capture",
-    "none_rejected",
-    "parse_capture",
-    "plain_fields",
-    "validate_events",
-]
-
 _KIND = "epcis-event"
 
 

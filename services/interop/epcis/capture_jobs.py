@@ -26,8 +26,6 @@ from millmark.services.interop.epcis.mapping import Known, Proposal, names_of, p
 from millmark.services.interop.epcis.repository import EpcisCaptureRow, EpcisEventRow, EpcisRepository, EpcisTermRow
 from millmark.services.interop.epcis.terms import event_id_of
 
-__all__ = ["Behaviour", "Recording", "Sender", "run_capture_job", "stream_of"]
-
 _STREAM_TAG: Final = b"millmark.epcis-stream.v1\0"
 ROLLED_BACK: Final = "rolled-back"
 """Status of a valid event that was not stored because of an invalid one in the same job."""

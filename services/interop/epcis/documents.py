@@ -21,8 +21,6 @@ from millmark.services.interop.epcis.plain_events import read_plain
 from millmark.services.interop.epcis.terms import build_terms
 from millmark.services.interop.epcis.tree import LINKED, Namespaces, Node, json_event, namespaces_of, text_of
 
-__all__ = ["MAX_BYTES", "MAX_DEPTH", "Document", "Event", "hash_events", "is_xml", "parse_document", "read_bytes"]
-
 _MAX_DEPTH = 64
 _TRANSPARENT: Final = {"extension", "baseExtension"}
 """Elements of EPCIS 1.x that only wrap the fields of newer versions."""

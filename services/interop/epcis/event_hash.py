@@ -17,8 +17,6 @@ from typing import Final, NamedTuple, TypeAlias
 from millmark.ledger.canonical import sha256
 from millmark.services.interop.epcis.tree import LINKED, Node
 
-__all__ = ["PROFILE", "build_prehash", "event_hash", "hash_of"]
-
 PROFILE: Final = "CBV2.0/2026-07"
 """Name of the rules below, stored with every hash."""
 

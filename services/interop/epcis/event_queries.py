@@ -30,8 +30,6 @@ from millmark.services.interop.epcis.repository import (
 from millmark.services.interop.epcis.terms import CLASSES, THINGS
 from millmark.services.interop.epcis.tree import namespaces_of
 
-__all__ = ["ALL_RUNS", "CONTEXT", "EventQueries", "Page", "Place", "Recorded"]
-
 CONTEXT: Final = "https://ref.gs1.org/standards/epcis/2.0.0/epcis-context.jsonld"
 _MAX_SCANNED: Final = 1_000
 """Maximum number of events examined for one page, for callers that may not see all."""

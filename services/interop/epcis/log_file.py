@@ -20,8 +20,6 @@ from millmark.ledger.canonical import Json, canonical_json
 from millmark.ledger.errors import InputError, MillmarkError
 from millmark.ledger.evidence import EvidenceEntry, EvidenceLog
 
-__all__ = ["EvidenceFile", "open_evidence_file"]
-
 
 class EvidenceFile:
     """An open evidence log, in memory and on disk."""

@@ -60,8 +60,6 @@ from millmark.ledger.records import (
     UnpackLots,
 )
 
-__all__ = ["Known", "Proposal", "names_of", "propose"]
-
 _ONE: Final = "C62"
 """Unit of a serialised thing: one (UN/ECE Recommendation 20)."""
 _FINER: Final = {"KGM": "GRM", "LTR": "MLT", "MTR": "MMT"}

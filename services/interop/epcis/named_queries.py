@@ -13,17 +13,6 @@ from millmark.ledger.store import Connection, Store
 from millmark.services.interop.epcis.query_parameters import COUNTS, QueryError, parse_query
 from millmark.services.interop.epcis.repository import EpcisQueryRow, EpcisRepository
 
-__all__ = [
-    "NAME",
-    "Definition",
-    "NamedQueries",
-    "QueryNameTakenError",
-    "SubscriptionError",
-    "UnknownQueryError",
-    "parse_definition",
-    "read_query_named",
-]
-
 NAME: Final = r"^[A-Za-z0-9._~-]{1,64}$"
 _RESERVED: Final = ("SimpleEventQuery", "SimpleMasterDataQuery")
 """Names that the standard reserves."""

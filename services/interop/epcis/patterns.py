@@ -17,8 +17,6 @@ from millmark.ledger.errors import IdentifierError
 from millmark.ledger.ids import link_uri, parse_epc
 from millmark.services.interop.epcis.repository import Like
 
-__all__ = ["PATTERN", "SCHEMES", "parse_pattern"]
-
 PATTERN: Final = "urn:epc:idpat:"
 _OPEN: Final = "*"
 _PREFIX: Final = re.compile(r"[0-9]{6,12}")

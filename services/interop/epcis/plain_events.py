@@ -14,8 +14,6 @@ from millmark.ledger.canonical import Json
 from millmark.services.interop.epcis.terms import CLASS_LISTS, EPC_LISTS, LINKED_LISTS
 from millmark.services.interop.epcis.tree import Namespaces, text_of
 
-__all__ = ["Plain", "read_plain"]
-
 Terms: TypeAlias = "list[tuple[str, str]]"
 Plain: TypeAlias = "tuple[str, Terms]"
 """Pre-hash, and the terms by which queries find the event."""

@@ -17,18 +17,6 @@ from millmark.services.interop.epcis.repository import EventQuery, Like, Span, T
 from millmark.services.interop.epcis.terms import CLASSES, THINGS, millis_of
 from millmark.services.interop.epcis.tree import namespaces_of, text_of
 
-__all__ = [
-    "COUNTS",
-    "EVENT_TYPES",
-    "MAX_CHARACTERS",
-    "PARAMETERS",
-    "ParsedQuery",
-    "QueryError",
-    "QueryTooComplexError",
-    "QueryTooLargeError",
-    "parse_query",
-]
-
 MAX_CHARACTERS = 4096
 """Maximum length of one parameter's value."""
 _MAX_VALUES: Final = 100

@@ -12,18 +12,6 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, selec
 
 from millmark.ledger.store import Book, Rows, schema_of
 
-__all__ = [
-    "EpcisCaptureRow",
-    "EpcisEventRow",
-    "EpcisQueryRow",
-    "EpcisRepository",
-    "EpcisTermRow",
-    "EventQuery",
-    "Like",
-    "Span",
-    "TermCondition",
-]
-
 
 @dataclass(slots=True)
 class EpcisEventRow:

@@ -15,8 +15,6 @@ from typing import Final
 from millmark.ledger.canonical import Json
 from millmark.services.interop.epcis.named_queries import SubscriptionError
 
-__all__ = ["FIELDS", "Schedule", "parse_schedule"]
-
 FIELDS: Final[Mapping[str, tuple[int, int]]] = {
     "second": (0, 59),
     "minute": (0, 59),

@@ -16,8 +16,6 @@ from millmark.services.interop.epcis import vocabulary as words
 if TYPE_CHECKING:
     import jsonschema_rs
 
-__all__ = ["Fault", "document_faults", "event_faults", "event_schema"]
-
 Fault: TypeAlias = tuple[str, str]
 """JSON pointer (RFC 6901) relative to the validated value, and the reason."""
 

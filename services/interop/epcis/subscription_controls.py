@@ -14,8 +14,6 @@ from millmark.services.interop.epcis.query_parameters import COUNTS
 from millmark.services.interop.epcis.schedules import Schedule, parse_schedule
 from millmark.services.interop.epcis.terms import millis_of
 
-__all__ = ["Controls", "Wanted", "parse_subscription", "read_controls", "verify_subscribable"]
-
 _MAX_BYTES: Final = 8 << 10
 _MEMBERS: Final = ("dest", "signatureToken", "stream", "schedule", "reportIfEmpty", "initialRecordTime")
 _TOKEN: Final = re.compile(r"[\x21-\x7e]{16,256}")

@@ -15,8 +15,6 @@ from millmark.services.interop.epcis.tree import Node
 from millmark.services.interop.epcis.values import canonical_time
 from millmark.services.interop.epcis.vocabulary import CBV
 
-__all__ = ["CLASSES", "CLASS_LISTS", "EPC_LISTS", "LINKED_LISTS", "THINGS", "build_terms", "event_id_of", "millis_of"]
-
 _SCALARS: Final = frozenset({"action", "bizStep", "disposition", "parentID", "transformationID"})
 EPC_LISTS: Final[Mapping[str, str]] = {
     "epcList": "epc",

@@ -14,8 +14,6 @@ from millmark.ledger.canonical import Json
 from millmark.services.interop.epcis import vocabulary as words
 from millmark.services.interop.epcis.values import canonical_time, canonical_value
 
-__all__ = ["LINKED", "Namespaces", "Node", "json_event", "namespaces_of", "text_of"]
-
 LINKED: Final = {"bizTransaction", "source", "destination"}
 """Members that consist of an identifier and a type."""
 

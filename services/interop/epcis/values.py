@@ -11,8 +11,6 @@ from millmark.ledger.errors import IdentifierError
 from millmark.ledger.ids import link_uri, parse_epc, split_digital_link
 from millmark.services.interop.epcis.vocabulary import expand_urn
 
-__all__ = ["canonical_time", "canonical_value"]
-
 _TIME = re.compile(r"(\d{4}-\d{2}-\d{2})T(\d{2}:\d{2}:\d{2})(?:\.(\d+))?(Z|[+-]\d{2}:?\d{2})", re.ASCII | re.IGNORECASE)
 _NUMBERED = re.compile(r"(urn:epc:id:[a-z]+:[0-9.]+\.|https://.+/21/)([0-9A-Za-z_-]{1,20})", re.ASCII)
 """Candidates for identifiers whose serial number needs no escaping."""

@@ -5,22 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-__all__ = [
-    "BIZ_STEPS",
-    "BIZ_TRANSACTION_TYPES",
-    "CBV",
-    "COMPONENTS",
-    "DISPOSITIONS",
-    "EPCIS",
-    "ERROR_REASONS",
-    "GS1",
-    "GS1_DOCUMENTS",
-    "MEASUREMENTS",
-    "PARTY_TYPES",
-    "SENSOR_ALERTS",
-    "expand_urn",
-]
-
 CBV: Final = "https://ref.gs1.org/cbv/"
 EPCIS: Final = "https://ref.gs1.org/epcis/"
 GS1: Final = "https://ref.gs1.org/voc/"

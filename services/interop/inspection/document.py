@@ -21,16 +21,6 @@ from millmark.services.interop.credentials.certificate import CertificateFacts
 from millmark.services.interop.errors import CertificateDocumentError
 from millmark.services.interop.inspection.schema import SCHEMA_URL, check_document
 
-__all__ = [
-    "Company",
-    "Representative",
-    "StoredDocument",
-    "build_document",
-    "build_from_claims",
-    "is_type_31",
-    "store_document",
-]
-
 MAX_BYTES: Final = 16 << 20
 _MAX_DEPTH: Final = 32
 _PNG = b"\x89PNG\r\n\x1a\n"

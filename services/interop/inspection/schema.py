@@ -17,8 +17,6 @@ from millmark.services.interop.errors import CertificateDocumentError
 if TYPE_CHECKING:
     import jsonschema_rs
 
-__all__ = ["SCHEMA_URL", "check_document", "document_schema"]
-
 SCHEMA_URL: Final = "https://schemas.materialidentity.org/en10168-schemas/v0.5.0/schema.json"
 
 _Schema: TypeAlias = dict[str, Any]

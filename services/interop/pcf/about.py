@@ -18,19 +18,6 @@ from millmark.ledger.canonical import Json, parse_json
 from millmark.ledger.errors import InputError
 from millmark.ledger.provenance.footprints import LotFootprint
 
-__all__ = [
-    "MAX_ABOUT_BYTES",
-    "About",
-    "Basis",
-    "Times",
-    "emitted_mg",
-    "id_of",
-    "kilograms",
-    "parse_about",
-    "share",
-    "unit",
-]
-
 MAX_ABOUT_BYTES = 1 << 16
 _URN = re.compile("[uU][rR][nN]:[!-~]{1,200}")
 _COUNTRY = re.compile("[A-Z]{2}")

@@ -8,8 +8,6 @@ from millmark.ledger.canonical import Json
 from millmark.ledger.provenance.footprints import LotFootprint
 from millmark.services.interop.pcf.about import About, Times, emitted_mg, id_of, kilograms, share, unit
 
-__all__ = ["build_catena_x"]
-
 _RULES = (
     "operations by register readings of their machines; material and what was left of it by quantity; loss and scrap "
     "to the good parts"

@@ -10,8 +10,6 @@ from millmark.ledger.provenance.footprints import LotFootprint
 from millmark.services.interop.pcf.about import About, Times, emitted_mg, id_of, kilograms, share, unit
 from millmark.services.interop.pcf.catena_x import comment_on
 
-__all__ = ["build_pact"]
-
 _VERSION = "3.0.3"
 
 

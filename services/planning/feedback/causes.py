@@ -8,8 +8,6 @@ from millmark.ledger.canonical import Json, canonical_json, sha256, to_hex
 from millmark.ledger.errors import PlanError
 from millmark.ledger.plans.plan import Cause, CauseKind
 
-__all__ = ["MachineCause"]
-
 _TAG = b"millmark.machine-cause.v1\0"
 
 

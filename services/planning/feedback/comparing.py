@@ -13,8 +13,6 @@ from millmark.ledger.store.book_rows import InferenceRow, ModelFileRow
 from millmark.quality.drift import ALARM_PSI, build_reference, parse_reference, watch
 from millmark.services.inspections.model_health import read_reference, read_statistics
 
-__all__ = ["Change", "find_change"]
-
 
 @dataclass(frozen=True, slots=True)
 class Change:

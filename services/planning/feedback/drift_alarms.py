@@ -38,8 +38,6 @@ from millmark.services.planning.shelf import Shelf
 if TYPE_CHECKING:
     from millmark.services.planning.feedback.comparing import Change
 
-__all__ = ["DriftAlarms"]
-
 _MOST = 2000
 """Inspections that wait for their measurements; the oldest of more are dropped."""
 _NOTHING = bytes(32)

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from millmark.services.planning.errors import PlanningError
 
-__all__ = ["CauseRefusedError"]
-
 
 class CauseRefusedError(PlanningError):
     """A cause is not of who can say it, is unknown, or is settled already."""

@@ -28,8 +28,6 @@ from millmark.services.planning.feedback.sentences import Sentence
 from millmark.services.planning.handing import find_call
 from millmark.services.planning.repository import PlanRow
 
-__all__ = ["TOLERANCE_PER_MILLE", "Finding", "find_all", "judge_finish"]
-
 TOLERANCE_PER_MILLE = 1100
 """How much longer, or how much more energy, than was agreed is a cause."""
 

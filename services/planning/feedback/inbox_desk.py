@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from millmark.quality.process import Proposal, Refusal
     from millmark.quality.process.proposals import Outcome
 
-__all__ = ["FOLDER", "InboxDesk"]
-
 FOLDER = "process"
 _OPEN_S = 8 * 3600
 """For how long a proposal can be accepted: a shift."""

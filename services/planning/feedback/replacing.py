@@ -30,8 +30,6 @@ from millmark.services.planning.replanning import Happened, Replacing, need_own_
 from millmark.services.planning.schedule import Made
 from millmark.services.planning.shelf import Shelf, reading, writing
 
-__all__ = ["Replacer"]
-
 MOST_TRIES = 5
 """How often it is tried to make a plan: another one may be recorded meanwhile."""
 

@@ -11,8 +11,6 @@ from millmark.services.planning.feedback.taking import Queue, find_kept_stream
 from millmark.services.planning.sealing import seal_event
 from millmark.services.planning.shelf import Shelf
 
-__all__ = ["REPORTED", "name_report", "report_event"]
-
 REPORTED = (CauseKind.MACHINE_DOWN, CauseKind.DRIFT)
 """What no record of the ledger shows by itself."""
 

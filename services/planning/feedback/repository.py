@@ -13,17 +13,6 @@ from millmark.ledger.store import Rows, schema_of
 from millmark.services.planning.feedback.causes import MachineCause
 from millmark.services.planning.feedback.rules import Condition, Outcome, Step
 
-__all__ = [
-    "MODELS",
-    "CauseRow",
-    "ConditionRow",
-    "FeedbackRepository",
-    "InspectionRow",
-    "PositionRow",
-    "State",
-    "StepRow",
-]
-
 
 class State:
     """What became of a step."""

@@ -20,22 +20,6 @@ from types import MappingProxyType
 from millmark.ledger.plans.plan import CauseKind
 from millmark.services.planning.feedback.causes import MachineCause
 
-__all__ = [
-    "LADDER",
-    "RECOVERY",
-    "RULES",
-    "WHOLE",
-    "Condition",
-    "Judged",
-    "Outcome",
-    "Rule",
-    "Rung",
-    "Step",
-    "judge",
-    "judge_elsewhere",
-    "may_withdraw",
-]
-
 WHOLE = 1000
 """The efficiency that a machine's calendar says, per mille."""
 RECOVERY = 8

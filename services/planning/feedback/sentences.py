@@ -6,8 +6,6 @@ from __future__ import annotations
 
 from millmark.ledger.phrases import Phrase
 
-__all__ = ["Sentence"]
-
 
 class Sentence(Phrase):
     """A sentence. `error` stands for the words of an error, `reason` for a person's."""

@@ -10,8 +10,6 @@ from millmark.services.planning.feedback.causes import MachineCause
 from millmark.services.planning.feedback.sentences import Sentence
 from millmark.services.planning.shelf import Shelf
 
-__all__ = ["Answer", "NoSetpoints", "Proposed", "SetpointDesk", "Unproposed"]
-
 
 @dataclass(frozen=True, slots=True)
 class Proposed:

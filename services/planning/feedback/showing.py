@@ -9,8 +9,6 @@ from millmark.ledger.errors import NotFoundError
 from millmark.ledger.provenance.answers import Printable
 from millmark.services.planning.feedback.repository import CauseRow, FeedbackRepository, StepRow
 
-__all__ = ["CauseFound", "StepShown", "show_cause", "show_page"]
-
 
 @dataclass(frozen=True, slots=True)
 class StepShown(Printable):

@@ -25,8 +25,6 @@ from millmark.services.planning.repository import LeafRow, What
 from millmark.services.planning.sealing import OwnStream, Sealed, seal_event, seal_offers, verify_kept
 from millmark.services.planning.shelf import Shelf, is_for_offers
 
-__all__ = ["Queue", "Taker", "find_kept_stream"]
-
 Queue = Callable[[Connection, str, Record], None]
 """Makes a record durable within the transaction, under a key that names it; the same key is the same record."""
 

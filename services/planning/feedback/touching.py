@@ -8,8 +8,6 @@ from millmark.services.planning.feedback.causes import MachineCause
 from millmark.services.planning.making import Standing, find_standing
 from millmark.services.planning.shelf import Shelf
 
-__all__ = ["find_touched", "is_touched"]
-
 _OPEN = (None, AssignmentState.PROPOSED, AssignmentState.ACCEPTED)
 
 

@@ -39,8 +39,6 @@ from millmark.services.planning.handing import find_call
 from millmark.services.planning.repository import LeafRow, What
 from millmark.services.planning.shelf import Shelf
 
-__all__ = ["Watcher"]
-
 _PAGE = 200
 """Records that are looked at in one transaction."""
 _MAKING_S = 3600

@@ -9,8 +9,6 @@ from typing import Final
 from millmark.services.planning.forecast.document import NeededCapacity, SeriesForecast
 from millmark.services.planning.forecast.history import History, Key
 
-__all__ = ["find_needed"]
-
 _LATEST: Final = 500
 """Orders of a product whose work counts: what is ordered now is like what was ordered lately."""
 

@@ -20,19 +20,6 @@ from millmark.services.planning.errors import ForecastError
 from millmark.services.planning.forecast.history import Cut, Key
 from millmark.services.planning.forecast.weeks import parse_week, week_text, weeks_from
 
-__all__ = [
-    "FORMAT",
-    "MAX_BYTES",
-    "MAX_WEEKS",
-    "BackTest",
-    "ForecastDocument",
-    "NeededCapacity",
-    "SeriesForecast",
-    "model_hash",
-    "parse_forecast",
-    "seal_of",
-]
-
 FORMAT: Final = "millmark.forecast"
 MAX_BYTES: Final = 4 << 20
 MAX_WEEKS: Final = 104

@@ -24,8 +24,6 @@ from millmark.ledger.store.rows import AssignmentRow, OrderRow, RecordRow
 from millmark.services.planning.books import assemble
 from millmark.services.planning.forecast.weeks import week_of
 
-__all__ = ["LONGEST_WEEKS", "Cut", "History", "Key", "Memo", "Ordered", "count_weeks", "read_orders"]
-
 LONGEST_WEEKS: Final = 520
 """Weeks of history that count: ten years."""
 _WITHDRAWN: Final = ("OrderRejected", "OrderCancelled", "OrderEnded")

@@ -22,8 +22,6 @@ from millmark.services.planning.forecast.weeks import week_of
 if TYPE_CHECKING:
     from millmark.quality.demand import Forecast, Outcome, Setting
 
-__all__ = ["SEASON_WEEKS", "Shares", "make_forecast", "spread"]
-
 SEASON_WEEKS: Final = 52
 _SMALLEST_SEASONAL: Final = 2 * SEASON_WEEKS
 _PPM: Final = 1_000_000

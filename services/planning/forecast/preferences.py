@@ -27,17 +27,6 @@ if TYPE_CHECKING:
 
     from millmark.quality.preference import Choices, Fitted
 
-__all__ = [
-    "SMALLEST_GROUP",
-    "KeptPreferences",
-    "Preferences",
-    "keep_preferences",
-    "learn_preferences",
-    "order_options",
-    "read_preferences",
-    "read_shares",
-]
-
 FORMAT: Final = "millmark.preferences"
 _TAG: Final = b"millmark.preferences.v1\0"
 SMALLEST_GROUP: Final = 10

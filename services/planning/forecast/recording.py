@@ -16,8 +16,6 @@ from millmark.services.planning.forecast.repository import ForecastRepository, F
 from millmark.services.planning.forecast.signalling import CapacitySignal
 from millmark.services.planning.sealing import OwnStream, Sealed, seal_event, seal_signals
 
-__all__ = ["anchored_at", "find_cut", "need_forecast", "need_identity", "read_cursor", "read_history", "seal_forecast"]
-
 
 def find_cut(chain: Chain, cursor: CursorRow | None, block: int | None = None) -> Cut:
     """The latest final block that is indexed, or another final one. Sends requests, so not within a transaction.

@@ -8,8 +8,6 @@ from sqlalchemy import Connection
 
 from millmark.ledger.store import Rows, schema_of
 
-__all__ = ["ForecastRepository", "ForecastRow", "PreferenceRow"]
-
 
 @dataclass(slots=True)
 class ForecastRow:

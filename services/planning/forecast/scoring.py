@@ -15,8 +15,6 @@ from millmark.services.planning.forecast.document import ForecastDocument
 from millmark.services.planning.forecast.history import Cut, History, Key, count_weeks
 from millmark.services.planning.forecast.weeks import WEEK_S, begin_s, week_text
 
-__all__ = ["Score", "ScoredSeries", "score_forecast"]
-
 
 @dataclass(frozen=True, slots=True)
 class ScoredSeries:

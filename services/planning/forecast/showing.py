@@ -10,22 +10,6 @@ from millmark.services.planning.forecast.preferences import KeptPreferences
 from millmark.services.planning.forecast.scoring import Score, ScoredSeries
 from millmark.services.planning.forecast.weeks import week_text
 
-__all__ = [
-    "CapacityShown",
-    "ForecastFound",
-    "ForecastListed",
-    "OptionWanted",
-    "PreferencesFound",
-    "ScoreFound",
-    "ScoredShown",
-    "SeriesShown",
-    "ValueWanted",
-    "list_forecast",
-    "show_forecast",
-    "show_preferences",
-    "show_score",
-]
-
 
 @dataclass(frozen=True, slots=True)
 class ForecastListed(Printable):

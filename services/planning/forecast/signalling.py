@@ -25,8 +25,6 @@ from millmark.services.planning.forecast.weeks import parse_week, week_text, wee
 from millmark.services.planning.repository import LeafRow, What
 from millmark.services.planning.shelf import Shelf
 
-__all__ = ["SIGNAL_FORMAT", "CapacitySignal", "find_signals", "parse_signal", "read_received"]
-
 SIGNAL_FORMAT: Final = "millmark.capacity-signal"
 _MEMBERS: Final = {
     *("format", "version", "chain_id", "ledger", "forecast", "from", "to"),

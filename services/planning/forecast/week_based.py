@@ -20,8 +20,6 @@ from millmark.services.planning.errors import ForecastError
 from millmark.services.planning.forecast.document import ForecastDocument, SeriesForecast
 from millmark.services.planning.forecast.weeks import WEEK_S, begin_s, weeks_from
 
-__all__ = ["MAX_PARTIES_BYTES", "Parties", "build_capacity_groups", "build_material_demands", "parse_parties"]
-
 MAX_PARTIES_BYTES: Final = 1 << 16
 _BPNL, _BPNS = re.compile("BPNL[a-zA-Z0-9]{12}"), re.compile("BPNS[a-zA-Z0-9]{12}")
 _UNITS: Final = {

@@ -6,8 +6,6 @@ from datetime import UTC, date, datetime, timedelta
 
 from millmark.ledger.errors import InputError
 
-__all__ = ["WEEK_S", "begin_s", "parse_week", "week_of", "week_text", "weeks_from"]
-
 WEEK_S = 7 * 86_400
 
 

@@ -6,8 +6,6 @@ import time
 
 from millmark.ledger.plans.bound import PathTable
 
-__all__ = ["Budget", "Work"]
-
 _S_PER_START = 1.2e-7
 """CPU seconds that one start in a table of paths takes, about, on the machines that we measured."""
 _S_PER_TABLE = 4e-5

@@ -39,8 +39,6 @@ from millmark.services.planning.steps import MakingStep
 if TYPE_CHECKING:
     from millmark.services.planning.schedule.moves import Staying
 
-__all__ = ["Made", "has_solver", "make_plan"]
-
 ITERATIONS = 400
 SOLVER_CPU_S = 5.0
 """Budget from which on it is worth loading CP-SAT."""

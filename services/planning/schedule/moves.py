@@ -19,8 +19,6 @@ from millmark.services.planning.schedule.budget import Budget
 from millmark.services.planning.schedule.solver import run_limited
 from millmark.services.planning.schedule.timeline import Path
 
-__all__ = ["Staying", "stay_most"]
-
 
 @dataclass(frozen=True, slots=True)
 class Staying:

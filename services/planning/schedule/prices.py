@@ -18,8 +18,6 @@ from millmark.services.planning.grounds import PlanningGround
 from millmark.services.planning.schedule.budget import Budget
 from millmark.services.planning.schedule.timeline import Path, trace_path
 
-__all__ = ["Priced", "price_slots"]
-
 PARTS = 32
 _KEEP = 0.6
 """Weight of the new direction against the smoothed one."""

@@ -18,8 +18,6 @@ from millmark.services.planning.schedule.budget import Budget
 from millmark.services.planning.schedule.search import Paths
 from millmark.services.planning.schedule.timeline import TAKEN, Path, Timeline, trace_path
 
-__all__ = ["Replan", "find_staying", "keep_rows", "keep_started", "start_paths", "start_prices"]
-
 _TRIES = 32
 """Choices of rows to let go of one order, for each number of them."""
 

@@ -10,8 +10,6 @@ from millmark.ledger.plans.problem import Problem
 from millmark.services.planning.schedule.budget import Budget
 from millmark.services.planning.schedule.timeline import TAKEN, Path, Timeline, trace_path
 
-__all__ = ["FREE", "Paths", "Search", "cost_of", "list_schedule"]
-
 Paths = list[Path]
 
 _ROUND_S = 5e-5

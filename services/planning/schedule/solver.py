@@ -19,8 +19,6 @@ from millmark.ledger.plans.problem import Choice, Problem, Route
 from millmark.services.planning.schedule.budget import Budget
 from millmark.services.planning.schedule.timeline import Path
 
-__all__ = ["Solved", "run_limited", "solve"]
-
 WORKERS = 8
 CPU_S_PER_UNIT = 7
 """CPU seconds that a unit of deterministic time takes at most on the machines that we measured, with all workers."""

@@ -10,8 +10,6 @@ from itertools import pairwise
 from millmark.ledger.plans.bound import Occupation, PathTable
 from millmark.ledger.plans.problem import Choice, Problem
 
-__all__ = ["TAKEN", "Path", "Timeline", "trace_path"]
-
 TAKEN = 1 << 59
 """Cost of a slot that is taken; a path that costs as much does not fit. Above what any path costs: the most of that is
 lateness, 2^40 a slot over at most 2^18 slots."""

@@ -9,8 +9,6 @@ from millmark.ledger.plans.plan import Key, Leg, Row
 from millmark.ledger.plans.problem import Choice, Problem
 from millmark.services.planning.schedule.search import Paths
 
-__all__ = ["build_legs", "build_row", "build_rows", "sparse"]
-
 
 def build_rows(problem: Problem, paths: Paths) -> list[Row]:
     """The rows of paths by route, ascending by order and operation."""

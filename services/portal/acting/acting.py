@@ -35,9 +35,6 @@ from millmark.services.portal.acting.things import (
     find_thing,
 )
 
-__all__ = ["ACTS", "LEFT_TO_API", "Acting", "Draft", "Offer"]
-
-
 # All acts of the portal.
 
 ACTS = Acts(

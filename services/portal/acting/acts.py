@@ -30,24 +30,6 @@ from millmark.services.portal.acting.things import (
     set_member,
 )
 
-__all__ = [
-    "LEAF_HASH",
-    "LEAF_INDEX",
-    "MAX_OPTIONS",
-    "Act",
-    "Acts",
-    "Entered",
-    "choose_measurement",
-    "companies",
-    "enter",
-    "held_lots",
-    "list_consignment",
-    "lot_options",
-    "machines",
-    "measurement_options",
-    "name_of",
-]
-
 Follows: TypeAlias = "Callable[[Scene], Body]"
 Tells: TypeAlias = "Callable[[Filled, Scene], Sequence[Line]]"
 _ENTRIES = {

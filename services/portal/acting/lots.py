@@ -35,8 +35,6 @@ from millmark.services.portal.acting.things import (
     Value,
 )
 
-__all__ = ["CONVERSION_ACTS", "LOT_ACTS", "lot_of", "mates", "order_of"]
-
 _MAX_PARTS = 64
 """Most lots of one transformation."""
 

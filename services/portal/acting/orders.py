@@ -27,8 +27,6 @@ from millmark.services.portal.acting.acts import (
 )
 from millmark.services.portal.acting.things import About, Body, EntryError, Field, FieldKind, Option, Scene
 
-__all__ = ["ASSIGNMENT_ACTS", "NEW_LOT", "NOTE", "ORDER_ACTS", "REASON"]
-
 LIVE = (AssignmentState.PROPOSED, AssignmentState.ACCEPTED, AssignmentState.STARTED)
 NOTE = Field("note", FieldKind.LONG, "claims.note", required=False)
 """A remark that stays in the company's book; the ledger has its fingerprint."""

@@ -26,9 +26,6 @@ from millmark.services.portal.acting.things import Filled, FormUsedError, Record
 from millmark.services.portal.pages import OWNER, FormRefusedError, Forms, Number, PageRoute, Pages
 from millmark.services.portal.people import safe_path
 
-__all__ = ["ActingPages", "RecordPages"]
-
-
 # What is so once a record is final, for the sentence that says it: who has the thing, since when, who acts next.
 
 

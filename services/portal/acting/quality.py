@@ -46,8 +46,6 @@ from millmark.services.setpoints.answers import ACCEPTED, REFUSED
 from millmark.services.setpoints.repository import SetpointRepository, SetpointRow
 from millmark.services.setpoints.views import state_of
 
-__all__ = ["NOTE_ACTS", "QUALITY_ACTS", "RECOVERY_ACTS", "SETPOINT_ACTS", "name_lots"]
-
 _VALID_FOR = timedelta(days=365)
 _MAX_STREAMS = 50
 

@@ -46,37 +46,6 @@ from millmark.services.setpoints.views import describe_value
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-__all__ = [
-    "STATES",
-    "About",
-    "Asked",
-    "Body",
-    "Desk",
-    "EntryError",
-    "Field",
-    "FieldKind",
-    "Filled",
-    "FormUsedError",
-    "Line",
-    "Option",
-    "Preview",
-    "RecordStatus",
-    "Scene",
-    "Sent",
-    "Summary",
-    "Thing",
-    "Value",
-    "Wish",
-    "build_summary",
-    "describe",
-    "describe_change",
-    "find_thing",
-    "named",
-    "read_query",
-    "set_member",
-]
-
-
 # What the portal needs of the gateway that records for the company. millmark.services.gateway.recording.service
 # supplies it: the portal does not import the gateway.
 

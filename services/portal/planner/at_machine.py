@@ -36,8 +36,6 @@ from millmark.services.portal.planner.coordinating import Workshop, form_key, ke
 from millmark.services.portal.process import read_open_proposal
 from millmark.services.products import Catalogue
 
-__all__ = ["AtMachine", "CauseDesk"]
-
 _RULE = Rule(Scope.PROVENANCE, Role.MANUFACTURER, owner=True, page=True, cost=4)
 _RECORDING = Rule(Scope.RECORDING, Role.MANUFACTURER, owner=True, page=True, cost=4)
 _LATELY, _NEXT = 3, 20

@@ -47,22 +47,6 @@ from millmark.services.planning.tying import Ties
 from millmark.services.portal.acting.things import Asked, Desk, Filled, Sent, Wish
 from millmark.services.portal.pages import FormRefusedError, Forms, PageRoute, Pages
 
-__all__ = [
-    "Coordinating",
-    "Workshop",
-    "describe_call",
-    "find_number",
-    "form_key",
-    "key_of",
-    "name_reader",
-    "number_of",
-    "one",
-    "plan_reader",
-    "subject_of",
-    "subjects_of",
-]
-
-
 # Reads what the forms of planning send.
 
 _KEY = re.compile(r"[A-Za-z0-9_-]{16,64}")

@@ -51,8 +51,6 @@ from millmark.services.portal.planner.coordinating import (
     subjects_of,
 )
 
-__all__ = ["Owning"]
-
 _RULE = Rule(Scope.RECORDING, Role.MANUFACTURER, owner=True, page=True, cost=4)
 _PATH = "/portal/offers"
 _MOST_CALLS = 20

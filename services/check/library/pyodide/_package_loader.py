@@ -5,8 +5,6 @@ from pathlib import PurePosixPath
 # As in webloop.py: what Pyodide expects Python to hold, in this order.
 from pyodide_js import _api, loadedPackages  # noqa: F401  # held, not used
 
-__all__ = ["DSO_DIR", "SITE_PACKAGES", "init_loaded_packages"]
-
 SITE_PACKAGES = PurePosixPath("/lib/python3.14/site-packages")
 DSO_DIR = PurePosixPath("/usr/lib")
 

@@ -3,8 +3,6 @@
 # Pyodide expects this among the objects that Python holds when it has started, before all others.
 from pyodide_js._api import scheduleCallback  # noqa: F401  # held, not used
 
-__all__ = []
-
 
 def _initialize_event_loop():
     pass
