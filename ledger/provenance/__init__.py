@@ -15,7 +15,13 @@ from millmark.ledger.lazy import import_on_use
 
 if TYPE_CHECKING:
     from millmark.ledger.provenance.answers import Certificate, OrderTrace, Participant, Recall, Trace
-    from millmark.ledger.provenance.bundles import Disclosing, build_bundle, parse_disclosing
+    from millmark.ledger.provenance.bundles import (
+        Disclosing,
+        RecallBundle,
+        build_bundle,
+        build_recall_bundles,
+        parse_disclosing,
+    )
     from millmark.ledger.provenance.consortium import build_trust_file, participants
     from millmark.ledger.provenance.openings import (
         build_shared_measurements,
@@ -27,7 +33,7 @@ if TYPE_CHECKING:
     from millmark.ledger.provenance.passports import Fact, Passport, find_coded_lot, passport, passport_statements
     from millmark.ledger.provenance.permissions import MAX_RECALLED, MAX_TRACED, Limits
     from millmark.ledger.provenance.reader import Direction, Reader, open_reader, verify_name
-    from millmark.ledger.provenance.recalls import RecallBundle, build_recall_bundles, recall
+    from millmark.ledger.provenance.recalls import recall
     from millmark.ledger.provenance.statements import Told, build_statements, tell_trace
     from millmark.ledger.provenance.traces import build_trace, certificate, sort_lots, trace, trace_lot, trace_order
 
@@ -83,7 +89,9 @@ _HOMES = {
     ),
     "millmark.ledger.provenance.bundles": (
         "Disclosing",
+        "RecallBundle",
         "build_bundle",
+        "build_recall_bundles",
         "parse_disclosing",
     ),
     "millmark.ledger.provenance.consortium": (
@@ -115,11 +123,7 @@ _HOMES = {
         "open_reader",
         "verify_name",
     ),
-    "millmark.ledger.provenance.recalls": (
-        "RecallBundle",
-        "build_recall_bundles",
-        "recall",
-    ),
+    "millmark.ledger.provenance.recalls": ("recall",),
     "millmark.ledger.provenance.statements": (
         "Told",
         "build_statements",

@@ -117,7 +117,7 @@ def run_fetch(
 
 def keep_opened(context: typer.Context, opened: OpenedDocument, output: Path, *, as_json: bool) -> None:
     """Writes an opened document to a file that only its owner reads, and tells what its sender calls it."""
-    from millmark.ledger.verify.statements import printable  # noqa: PLC0415 - brings the verifier, which help needs not
+    from millmark.ledger.verify.printable import printable  # noqa: PLC0415 - brings the verifier, which help needs not
 
     write_private_whole(output, opened.content)
     root = "0x" + opened.header.recipient.root.hex()

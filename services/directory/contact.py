@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from millmark.ledger.canonical import Json, canonical_json, parse_json
 from millmark.ledger.errors import InputError, TrustError
 from millmark.ledger.trust import parse_members
-from millmark.ledger.verify.statements import printable
+from millmark.ledger.verify.printable import printable
 
 _MAX_NAME = 200
 _MAIL = re.compile(r"[A-Za-z0-9.!$'*+/^_`{|}~-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63}){1,7}")

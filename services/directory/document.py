@@ -18,7 +18,7 @@ from millmark.ledger.errors import IdentifierError, SigningError, TrustError
 from millmark.ledger.ids import canonical_identifier
 from millmark.ledger.signatures import Address, Signature, Signer, recover_address, to_checksum
 from millmark.ledger.trust import parse_canonical, parse_checksum, parse_hex, parse_members, parse_number
-from millmark.ledger.verify.statements import printable
+from millmark.ledger.verify.printable import printable
 from millmark.services.directory.contact import Contact, contact_from_json
 from millmark.services.directory.errors import DirectoryError
 from millmark.services.directory.grounds import ConsortiumGround

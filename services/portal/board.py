@@ -23,7 +23,7 @@ from millmark.ledger.provenance.reader import Reader
 from millmark.ledger.records import AssignmentState, Role
 from millmark.ledger.store import Store
 from millmark.ledger.store.rows import AssignmentRow, OrderRow
-from millmark.ledger.verify.statements import printable
+from millmark.ledger.verify.printable import printable
 from millmark.services.pictures.gantt import Bar, BarTone, Gantt, Lane, Mark, Tick, draw_gantt
 from millmark.services.planning.consent import PlannedTimes
 from millmark.services.planning.errors import RowRefusedError

@@ -12,7 +12,8 @@ from urllib.parse import unquote
 from millmark.ledger.provenance import OrderTrace, Trace
 from millmark.ledger.provenance.answers import AsOf, Cut, Machine, Party, Transformation
 from millmark.ledger.records import CertificateStatus, LotState, Verdict
-from millmark.ledger.verify.statements import printable, words_of
+from millmark.ledger.verify.printable import printable
+from millmark.ledger.verify.statements import words_of
 from millmark.quality.control import ControlChart, ControlPoint, Signal
 from millmark.services.inspections.control import (
     GROUP,

@@ -39,18 +39,8 @@ from millmark.ledger.provenance.listings import Page
 from millmark.ledger.provenance.reader import LookupGround
 from millmark.ledger.records import ALL_ROLES, Role
 from millmark.ledger.verify import Section, Statement, Step
-from millmark.ledger.verify.statements import (
-    Age,
-    Model,
-    NamedMachine,
-    Span,
-    Thing,
-    Unit,
-    Words,
-    printable,
-    quoted,
-    words_of,
-)
+from millmark.ledger.verify.printable import printable, quoted
+from millmark.ledger.verify.statements import Age, Model, NamedMachine, Span, Thing, Unit, Words, words_of
 from millmark.ledger.verify.statements import Party as Proved
 from millmark.services.access import Principal, Scope
 from millmark.services.access.grounds import Ground

@@ -23,7 +23,7 @@ from millmark.ledger.provenance.answers import (
     Waiver,
 )
 from millmark.ledger.records import LotState, Verdict
-from millmark.ledger.verify.statements import printable, quoted
+from millmark.ledger.verify.printable import printable, quoted
 from millmark.ledger.verify.words.english import UNITS
 from millmark.services.pictures import describe_cut
 

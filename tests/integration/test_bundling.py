@@ -31,9 +31,9 @@ from millmark.ledger.provenance import (
     Recall,
     build_bundle,
     build_recall_bundles,
+    bundles,
     parse_disclosing,
     recall,
-    recall_proofs,
 )
 from millmark.ledger.records import Contract
 from millmark.ledger.store import Book, Rows
@@ -336,8 +336,8 @@ def test_a_recalled_lot_s_bundle_proves_all_that_was_made_of_it(service: BundleS
 def test_a_recall_too_large_for_one_bundle_comes_in_several(
     service: BundleService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recall_proofs, "_MAX_LOTS", 5)
-    monkeypatch.setattr(recall_proofs, "_MAX_HISTORIES", 7)
+    monkeypatch.setattr(bundles, "_MAX_LOTS", 5)
+    monkeypatch.setattr(bundles, "_MAX_HISTORIES", 7)
     found, reports = recalled(service, "bar")
     assert len(reports) > len(found.lots) / 5
     proved = {part for report in reports for part in subjects(report, "part")}
