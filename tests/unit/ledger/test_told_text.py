@@ -21,8 +21,8 @@ from millmark.ledger.records import Contract
 from millmark.ledger.terminal import NO_ANSWER, write
 from millmark.ledger.verify import Step, VerificationError, describe, verify_bundle
 from millmark.ledger.verify.__main__ import main
-from millmark.ledger.verify.printable import printable, quoted
-from millmark.ledger.verify.statements import Fields, Party, Thing, Unit, _is_seen, say, words_of
+from millmark.ledger.verify.printable import _is_seen, printable, quoted
+from millmark.ledger.verify.statements import Fields, Party, Thing, Unit, say, words_of
 from millmark.services.portal.pages import Language, _helpers, _statement, read_catalogues
 from millmark.services.text.trace import _unit
 from tests.support.bundle_vector import DATA, TRUST, vector_bytes, vector_now, vector_trust
