@@ -17,7 +17,7 @@ from importlib import resources
 
 import pytest
 
-from millmark.ledger.provenance import workload
+from millmark.ledger.provenance import reader
 from millmark.ledger.verify.statements import Words, words_of
 from millmark.services.portal import listings
 from millmark.services.portal.listings import build_load
@@ -136,7 +136,7 @@ def test_nothing_started_is_no_load() -> None:
 def test_a_load_of_some_of_the_work_says_so(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     path = f"/portal/machines/{site.world.machine}"
     assert "Drawn from the latest" not in site.browser(OWNER).get(path).text
-    monkeypatch.setattr(workload, "MAX_WORK", 1)
+    monkeypatch.setattr(reader, "MAX_WORK", 1)
     assert "Drawn from the latest" in site.browser(OWNER).get(path).text
     assert "仅根据最近" in site.browser(OWNER).get(f"{path}?lang=zh").text
 
