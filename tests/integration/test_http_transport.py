@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from millmark.ledger.chain import HttpTransport, Node, RpcError
-from millmark.ledger.chain import http as provider
+from millmark.ledger.chain import transport as provider
 from millmark.ledger.errors import ChainError, ChainUnreachableError
 from tests.support.loopback import answering, closed_url
 from tests.support.patience import MAX_S
