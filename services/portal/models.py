@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 _QUEUE = Rule(Scope.PROVENANCE, EXAMINERS, page=True, cost=10)
 _OWN = Rule(Scope.PROVENANCE, owner=True, page=True)
-_WAITING, _DEMANDS, _CHALLENGED, _WINDOWS = 50, 50, 20, 30
+_WAITING, _DEMANDS, _CHALLENGED, _MEASURED = 50, 50, 20, 30
 _IN_ROW = 10
 """Values in a row of the table beside a measured window."""
 
@@ -78,7 +78,7 @@ class InspectionPages:
                 "models": (),
             }
             if principal.viewer is None:
-                found = find_latest_windows(reader, _WINDOWS)
+                found = find_latest_windows(reader, _MEASURED)
                 values["windows"] = [build_window_view(one, catalogue) for one in found]
                 used = {one.model for one in waiting.items}
                 used |= {one.certificate.model.model for one in found if one.certificate.model is not None}

@@ -466,7 +466,7 @@ SIGN_IN = "/portal/sign-in"
 _HOME = "/portal"
 _OURS = re.compile(r"/portal(/[A-Za-z0-9._/-]*)?(\?[A-Za-z0-9._~%&=+:/-]*)?")
 """Paths allowed as destination after sign-in, so that a link cannot redirect to another site."""
-_MAX_ADDRESS, _MAX_SIGNATURE, _MAX_TOKEN, _MAX_NEXT = 64, 200, 128, 1024
+_MAX_ADDRESS, _MAX_SIGNATURE = 64, 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -565,7 +565,6 @@ def safe_path(path: str) -> str:
 # The page on which a person lets a program on their machine sign in: `millmark login`.
 
 _RULE = Rule(Without.SCOPE, page=True, owner=True)
-_MAX_TOKEN = 128
 _LEAST_PORT, _MOST_PORT = 1024, 65_535
 
 

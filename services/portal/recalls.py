@@ -294,7 +294,7 @@ def _pack(files: Mapping[str, bytes]) -> bytes:
 # Quality cases: the list, and each case with its tree, who has what, who acknowledged it, and by which record.
 
 _CASE_RULE = Rule(Scope.PROVENANCE, page=True, cost=10)
-_MOST, _DRAWN, _LOTS, _MAX_TEXT = 50, 60, 200, 2_000
+_MOST, _LOTS, _MAX_TEXT = 50, 200, 2_000
 
 
 @dataclass(frozen=True, slots=True)

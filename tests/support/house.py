@@ -12,7 +12,7 @@ import io
 import random
 import sys
 import tokenize
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -85,6 +85,15 @@ class Source:
         functions = [one for one in ast.walk(self.tree) if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)]
         inside = {node for one in functions for node in ast.walk(one) if isinstance(node, ast.Import | ast.ImportFrom)}
         return sorted(node.lineno for node in inside)
+
+    @cached_property
+    def rebound(self) -> list[str]:
+        """Names to which the module itself assigns twice, also as one of several."""
+        targets = [one for node in self.tree.body if isinstance(node, ast.Assign) for one in node.targets]
+        targets += [node.target for node in self.tree.body if isinstance(node, ast.AnnAssign) and node.value]
+        found = [one for target in targets for one in ast.walk(target) if isinstance(one, ast.Name)]
+        names = Counter(one.id for one in found if isinstance(one.ctx, ast.Store))
+        return sorted(name for name, count in names.items() if count > 1)
 
     @cached_property
     def header(self) -> int:

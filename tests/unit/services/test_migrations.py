@@ -54,10 +54,6 @@ def new_url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'ledger.db'}"
 
 
-COUNTERS = {"outbox_done"}
-"""Tables that the database itself fills."""
-
-
 def _make(connection: Connection, schema: Schema, revision: str) -> None:
     config = Config(attributes={"connection": connection, "schema": schema})
     config.set_main_option("script_location", "millmark.ledger.store:migrations")

@@ -323,6 +323,14 @@ def test_the_latest_windows_are_the_newest(site: Site) -> None:
         assert find_latest_windows(reader, 5, site.world.spare_model) == ()
 
 
+def test_the_queue_shows_more_windows_than_the_page_of_one_model(site: Site) -> None:
+    keep_model(site)
+    certify_many(site, 40)
+    browser = site.browser(OWNER)
+    for path, shown in (("/portal/inspections", 30), (f"/portal/models/{site.world.model}", 12)):
+        assert browser.get(path).text.count('<svg class="window"') == shown, path
+
+
 def test_logits_of_another_shape_have_no_score(site: Site) -> None:
     keep_model(site)
     [number, *_] = keep_windows(site)
