@@ -1,7 +1,7 @@
-"""The help of every command, as texts that `scripts/generate_help` wrote from the commands themselves.
+"""The help of every command, as texts that set-up and build made from the commands themselves.
 
 To build one from its declaration, all that the command works with would be imported: two seconds for a text that only
-a new version changes. A test holds the texts equal to what the commands say.
+a new version changes. So it is where there are no texts, as in a wheel of a checkout that nobody set up.
 """
 
 from __future__ import annotations

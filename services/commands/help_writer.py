@@ -1,4 +1,7 @@
-"""Makes the help texts that `millmark.services.help` prints, from the commands."""
+"""Makes the help texts that `millmark.services.help` prints, from the commands.
+
+`python -m millmark.services.commands.help_writer` writes them, at set-up and before a wheel is built.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from unittest import mock
 import typer.main
 
 from millmark.services.cli import build_app
-from millmark.services.help import join_texts
+from millmark.services.help import FOLDER, join_texts
 from millmark.services.output import json_format
 
 _WIDTH = "80"
@@ -65,3 +68,18 @@ def _walk(context: Any, words: tuple[str, ...]) -> Iterator[tuple[Any, tuple[str
     yield context, words
     for name, inner in getattr(context.command, "commands", {}).items():
         yield from _walk(inner.context_class(inner, info_name=name, parent=context), (*words, name))
+
+
+def write_texts() -> None:
+    """Write the texts anew, and remove those of commands that are gone. Raises OSError."""
+    FOLDER.mkdir(exist_ok=True)
+    texts = build_texts()
+    for old in FOLDER.glob("*.txt"):
+        if old.name not in texts:
+            old.unlink()
+    for name, text in texts.items():
+        (FOLDER / name).write_text(text, "utf-8")
+
+
+if __name__ == "__main__":
+    write_texts()

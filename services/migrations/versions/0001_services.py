@@ -1,6 +1,6 @@
-"""Creates the tables of the services, beside those of the library.
+"""The tables of the services, beside those of the library.
 
-Databases with this revision exist. Do not edit it: a change of the tables is a new revision.
+Once a version is released, databases have this revision: a change of the tables is then a new revision beside it.
 """
 
 from millmark.ledger.store.migrations.create import create_table
@@ -17,6 +17,13 @@ def upgrade() -> None:
     _create_epcis()
     _create_documents()
     _create_webhooks()
+    _create_people()
+    _create_directory()
+    _create_handovers()
+    _create_planning()
+    _create_forecasts()
+    _create_setpoints()
+    _create_feedback()
 
 
 def _create_access() -> None:
@@ -27,6 +34,7 @@ def _create_access() -> None:
         "id",
     )
     create_table("spent_nonces", "nonce:str expires_at:int", "nonce")
+    create_table("clock", "id:int newest_s:int", "id")
 
 
 def _create_gateway() -> None:
@@ -87,8 +95,134 @@ def _create_webhooks() -> None:
         "webhooks",
         "id:str participant:int owner:bool url:str mode:str kinds:str subjects:str secrets:str created_ms:int "
         "registry_sequence:int ledger_sequence:int state:str reason:str attempts:int next_try_ms:int "
-        "delivered_ms:int holder:str held_until_ms:int credential:str",
+        "delivered_ms:int holder:str held_until_ms:int credential:str query:str controls:str event_number:int "
+        "due_ms:int most_events:int",
         "id",
         "participant",
         "state next_try_ms",
+    )
+
+
+def _create_people() -> None:
+    create_table("people", "number:int handle:bytes name:str role:str added_at:int removed_at:int", "number", "handle")
+    create_table(
+        "passkeys",
+        "id:bytes person:int public_key:bytes uses:int label:str added_at:int used_at:int",
+        "id",
+        "person",
+    )
+    create_table("openid_accounts", "issuer:str subject:str person:int added_at:int", "issuer subject", "person")
+    create_table(
+        "invitations",
+        "digest:bytes person:int name:str role:str invited_by:int issued_at:int expires_at:int used_at:int",
+        "digest",
+        "expires_at",
+    )
+    create_table("person_sessions", "id:str person:int", "id", "person")
+
+
+def _create_directory() -> None:
+    create_table("directories", "state:str issued_at:int digest:bytes content:bytes", "state")
+    create_table(
+        "directory_entries",
+        "participant:int name:str gln:str gateway:str public_key:bytes issued_at:int signature:bytes contact:str",
+        "participant",
+    )
+    create_table(
+        "admissions",
+        "address:bytes participant:int name:str gln:str gateway:str public_key:bytes issued_at:int signature:bytes "
+        "contact:str",
+        "address",
+    )
+
+
+def _create_handovers() -> None:
+    create_table(
+        "handover_deliveries",
+        "sequence:int recipient:int state:str text:bytes digest:bytes attempts:int reason:str next_try_ms:int "
+        "changed_ms:int",
+        "sequence recipient",
+        "state next_try_ms",
+    )
+    create_table("handover_cursor", "id:int sequence:int", "id")
+    create_table(
+        "handovers_kept",
+        "sequence:int digest:bytes sender:int kept_ms:int names:int documents:int bundle:bytes",
+        "sequence digest",
+    )
+    create_table(
+        "handover_given", "root:bytes recipient:int sequence:int", "root recipient sequence", "sequence recipient"
+    )
+    create_table("handover_erasures", "root:bytes path:str contract:str record:int signature:bytes", "root path")
+
+
+def _create_planning() -> None:
+    create_table(
+        "planning_leaves",
+        "leaf:bytes call:bytes what:str owner:int stream:bytes leaf_index:int salt:bytes entry:str size:int "
+        "proof:bytes sequence:int",
+        "leaf",
+        "stream leaf_index",
+        "call what",
+        "sequence",
+    )
+    create_table(
+        "planning_calls", "digest:bytes leaf:bytes coordinator:int closes:int objective:str asked:str", "digest"
+    )
+    create_table(
+        "planning_plans", "digest:bytes call:bytes leaf:bytes claims_root:bytes place:int", "digest", "call place"
+    )
+    create_table("planning_receipts", "offer:bytes call:bytes received_at:int signature:bytes", "offer")
+    create_table(
+        "planning_attempts",
+        "call:bytes number:int begun_ms:int cpu_s:int seed:int until_ms:int entry:str plan:str moved:int steps:str "
+        "problem:str",
+        "call number",
+        "until_ms",
+    )
+
+
+def _create_forecasts() -> None:
+    create_table(
+        "forecasts",
+        "digest:bytes stream:bytes leaf_index:int cut_block:int cut_time:int document:str",
+        "digest",
+        "cut_block",
+    )
+    create_table("preferences", "product:str cut_block:int document:str", "product")
+
+
+def _create_setpoints() -> None:
+    create_table(
+        "setpoints",
+        "number:int machine:int stream:bytes digest:bytes document:str proposed_at:int until:int",
+        "number",
+        "machine number",
+        "digest",
+    )
+
+
+def _create_feedback() -> None:
+    create_table(
+        "feedback_causes",
+        "id:bytes kind:str machine:int text:str since_s:int at_s:int record:int stream:bytes leaf:int leaf_hash:bytes "
+        "outcome:str found_s:int number:int reason:str",
+        "id",
+        "number",
+        "machine",
+    )
+    create_table(
+        "feedback_steps",
+        "cause:bytes number:int step:str state:str at_s:int stream:bytes leaf:int detail:str tries:int",
+        "cause number",
+        "state",
+    )
+    create_table(
+        "feedback_conditions",
+        "machine:int rung:int below:int since_s:int good:int counts:str cause:bytes before:int",
+        "machine",
+    )
+    create_table("feedback_position", "id:int registry:int ledger:int", "id")
+    create_table(
+        "feedback_inspections", "model:int machine:int waiting:str before:str usual:str latest:str", "model machine"
     )

@@ -1,6 +1,6 @@
 """The tables of the index, of the private book and of the outbox.
 
-Do not change this revision: existing databases have it. Every further change of the tables is a new revision beside it.
+Once a version is released, databases have this revision: a change of the tables is then a new revision beside it.
 """
 
 import sqlalchemy as sa
@@ -13,15 +13,23 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
+_NUMBER = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+"""Numbers have 64 bits: SQLite counts an INTEGER alone by itself, and its integers have 64 bits."""
+_UNFINISHED = sa.text("state NOT IN ('final', 'cancelled')")
+_DONE = ("final", "cancelled")
+_IS_DONE = "{row}.state IN ('final', 'cancelled')"
+
 
 def upgrade() -> None:
     _create_chain()
     _create_registry()
     _create_orders()
     _create_lots()
+    _create_certificates()
     _create_evidence()
     _create_book()
     _create_outbox()
+    _create_counters()
     _create_transactions()
     _create_signers()
 
@@ -78,6 +86,7 @@ def _create_registry() -> None:
         "recoveries",
         "participant:int key:bytes proposed_at:int effective_at:int objected:bool overruled:bool accepted_at:int",
         "participant",
+        "accepted_at",
     )
     create_table("name_keys", "participant:int index:int hash:bytes set_at:int", "participant index")
     create_table("publications", "kind:int digest:bytes sequence:int published_at:int", "kind")
@@ -94,6 +103,7 @@ def _create_registry() -> None:
         "report_root:bytes reason_root:bytes",
         "number",
         "digest",
+        "state number",
     )
 
 
@@ -104,6 +114,9 @@ def _create_orders() -> None:
         "live:int state:int due_at:int quantity:int unit:bytes placed_at:int claims_root:bytes",
         "subject",
         "sequence",
+        "buyer state sequence",
+        "coordinator state sequence",
+        "state sequence",
     )
     create_table("operations", "order:bytes operation:int assignment:int finished_once:bool", "order operation")
     create_table(
@@ -111,8 +124,9 @@ def _create_orders() -> None:
         "sequence:int order:bytes operation:int machine:int owner:int state:int proposed_at:int accepted_at:int "
         "started_at:int ended_at:int stream:bytes? stream_size:int leaf_index:int leaf_hash:bytes? claims_root:bytes",
         "sequence",
-        "machine",
+        "machine ended_at accepted_at",
         "order operation",
+        "owner state sequence",
         "stream leaf_index",
     )
 
@@ -125,10 +139,12 @@ def _create_lots() -> None:
         "certificate:int assignment:int created_at:int claims_root:bytes",
         "subject",
         "assignment",
-        "custodian",
+        "counterparty state number",
+        "custodian state number",
         "number",
         "order",
         "parent",
+        "state number",
     )
     create_table(
         "transformations",
@@ -153,7 +169,7 @@ def _create_lots() -> None:
     )
 
 
-def _create_evidence() -> None:
+def _create_certificates() -> None:
     create_table(
         "certificates",
         "sequence:int lot:bytes order:bytes? issuer:int model:int verdict:int state:int issued_at:int expires_at:int "
@@ -162,6 +178,8 @@ def _create_evidence() -> None:
         "sequence",
         "lot",
         "model",
+        "issuer state sequence",
+        "state sequence",
         "stream leaf_index",
     )
     create_table("certified_lots", "certificate:int lot:bytes", "certificate lot", "lot")
@@ -177,12 +195,37 @@ def _create_evidence() -> None:
         "lot",
     )
     create_table(
+        "notes",
+        "sequence:int note_kind:int participant:int recorded_at:int claims_root:bytes",
+        "sequence",
+        "note_kind sequence",
+    )
+
+
+def _create_evidence() -> None:
+    create_table(
         "streams",
         "subject:bytes sequence:int machine:int owner:int size:int root:bytes opened_at:int claims_root:bytes",
         "subject",
         "machine",
     )
-    create_table("anchors", "sequence:int stream:bytes size:int root:bytes anchored_at:int", "sequence", "stream")
+    create_table(
+        "anchors",
+        "sequence:int stream:bytes size:int root:bytes anchored_at:int",
+        "sequence",
+        "stream size",
+        "stream anchored_at sequence",
+    )
+    create_table("evidence_folders", "id:int name:bytes", "id")
+    create_table(
+        "evidence",
+        "stream:bytes index:int count:int salts:bytes entries:str leaf_hashes:bytes kinds:bytes file:str",
+        "stream index",
+        partition_by="LIST (stream)",  # and each stream by month, where the store makes them
+    )
+    create_table(
+        "opened_entries", "stream:bytes index:int kind:int salt:bytes entry:str leaf_hash:bytes", "stream index"
+    )
 
 
 def _create_book() -> None:
@@ -194,11 +237,7 @@ def _create_book() -> None:
     )
     create_table("documents", "root:bytes document:str", "root")
     create_table("participant_names", "number:int name:str", "number")
-    create_table(
-        "evidence",
-        "stream:bytes index:int count:int salts:bytes entries:str leaf_hashes:bytes kinds:bytes",
-        "stream index",
-    )
+    create_table("certified_entries", "certificate:int kind:int salt:bytes entry:str inclusion:bytes", "certificate")
     create_table("inferences", "certificate:int salt:bytes window:bytes logits:str", "certificate")
     create_table("model_files", "digest:bytes content:bytes card:str", "digest")
     create_table("findings", "certificate:int defect:bool found_at:int", "certificate")
@@ -208,7 +247,7 @@ def _create_book() -> None:
 def _create_outbox() -> None:
     op.create_table(
         "outbox_records",
-        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("id", _NUMBER, primary_key=True),
         sa.Column("idempotency_key", sa.String(256), nullable=False, unique=True),
         sa.Column("signer", sa.LargeBinary(20), nullable=False),
         sa.Column("contract", sa.String(16), nullable=False),
@@ -227,12 +266,60 @@ def _create_outbox() -> None:
     )
     op.create_index("outbox_records_by_state", "outbox_records", ["signer", "state", "id"])
     op.create_index("outbox_records_by_dependency", "outbox_records", ["depends_on"])
+    op.create_index(
+        "outbox_records_unfinished", "outbox_records", ["id"], sqlite_where=_UNFINISHED, postgresql_where=_UNFINISHED
+    )
+
+
+def _create_counters() -> None:
+    """Of the records that are done: almost all of them, which would otherwise be counted one by one."""
+    op.execute("CREATE TABLE outbox_done (state VARCHAR(16) NOT NULL PRIMARY KEY, records BIGINT NOT NULL)")
+    for state in _DONE:
+        op.execute(f"INSERT INTO outbox_done VALUES ('{state}', 0)")  # noqa: S608  # constants
+    # Triggers, so that no statement that changes a state can forget them.
+    if op.get_bind().dialect.name == "postgresql":
+        _count_statements()
+    else:
+        _count_rows()
+
+
+def _count_rows() -> None:
+    old, new = (f"UPDATE outbox_done SET records = records {step} WHERE state = {row}.state;"  # noqa: S608  # constants
+                for step, row in (("- 1", "OLD"), ("+ 1", "NEW")))  # fmt: skip
+    is_old, is_new = (_IS_DONE.format(row=row) for row in ("OLD", "NEW"))
+    for name, event, when, body in (
+        ("inserted", "INSERT", is_new, new),
+        ("updated", "UPDATE OF state", f"OLD.state <> NEW.state AND ({is_old} OR {is_new})", old + new),
+        ("deleted", "DELETE", is_old, old),
+    ):
+        op.execute(f"CREATE TRIGGER outbox_done_{name} AFTER {event} ON outbox_records WHEN {when} BEGIN {body} END")
+
+
+def _count_statements() -> None:
+    """Once for each statement: a row's trigger would leave a dead version of the counter behind for each record."""
+    for name, event, tables in (
+        ("inserted", "INSERT", {"new_rows": 1}),
+        ("updated", "UPDATE", {"new_rows": 1, "old_rows": -1}),
+        ("deleted", "DELETE", {"old_rows": -1}),
+    ):
+        moved = " UNION ALL ".join(f"SELECT state, {step} AS step FROM {table}" for table, step in tables.items())  # noqa: S608  # constants
+        op.execute(
+            f"CREATE FUNCTION outbox_done_{name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "  # noqa: S608  # constants
+            "UPDATE outbox_done SET records = records + moved.steps FROM "
+            f"(SELECT state, sum(step) AS steps FROM ({moved}) AS each GROUP BY state HAVING sum(step) <> 0) AS moved "
+            "WHERE outbox_done.state = moved.state; RETURN NULL; END $$"
+        )
+        named = " ".join(f"{table.split('_')[0].upper()} TABLE AS {table}" for table in tables)
+        op.execute(
+            f"CREATE TRIGGER outbox_done_{name} AFTER {event} ON outbox_records REFERENCING {named} "
+            f"FOR EACH STATEMENT EXECUTE FUNCTION outbox_done_{name}()"
+        )
 
 
 def _create_transactions() -> None:
     op.create_table(
         "outbox_transactions",
-        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("id", _NUMBER, primary_key=True),
         sa.Column("signer", sa.LargeBinary(20), nullable=False),
         sa.Column("nonce", sa.BigInteger, nullable=False),
         sa.Column("recipient", sa.LargeBinary(20), nullable=False),
@@ -252,17 +339,19 @@ def _create_transactions() -> None:
         sa.Column("changed_at_s", sa.Float, nullable=False),
     )
     op.create_index("outbox_transactions_by_nonce", "outbox_transactions", ["signer", "nonce"])
+    op.create_index("outbox_transactions_by_state", "outbox_transactions", ["signer", "relayed", "state", "nonce"])
+    op.create_index("outbox_transactions_by_block", "outbox_transactions", ["block_number"])
     op.create_table(
         "outbox_attempts",
-        sa.Column("transaction_id", sa.Integer, sa.ForeignKey("outbox_transactions.id"), primary_key=True),
+        sa.Column("transaction_id", _NUMBER, sa.ForeignKey("outbox_transactions.id"), primary_key=True),
         sa.Column("position", sa.Integer, primary_key=True),
-        sa.Column("record_id", sa.Integer, sa.ForeignKey("outbox_records.id"), nullable=False),
+        sa.Column("record_id", _NUMBER, sa.ForeignKey("outbox_records.id"), nullable=False),
         sa.UniqueConstraint("transaction_id", "record_id"),
     )
     op.create_table(
         "outbox_replaced",
         sa.Column("hash", sa.LargeBinary(32), primary_key=True),
-        sa.Column("transaction_id", sa.Integer, sa.ForeignKey("outbox_transactions.id"), nullable=False),
+        sa.Column("transaction_id", _NUMBER, sa.ForeignKey("outbox_transactions.id"), nullable=False),
         sa.Column("raw", sa.LargeBinary, nullable=False),
         sa.Column("max_fee_wei", sa.BigInteger, nullable=False),
         sa.Column("noop", sa.Boolean, nullable=False),
@@ -284,4 +373,15 @@ def _create_signers() -> None:
         sa.Column("holder", sa.String, nullable=False),
         sa.Column("fence", sa.BigInteger, nullable=False),
         sa.Column("beat", sa.BigInteger, nullable=False),
+    )
+    # The ledger that the outbox's records are for.
+    op.create_table(
+        "outbox_chain",
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("chain_id", sa.BigInteger, nullable=False),
+        sa.Column("ledger", sa.LargeBinary(20), nullable=False),
+        sa.Column("ledger_id", sa.LargeBinary(32), nullable=False),
+        sa.Column("genesis_hash", sa.LargeBinary(32), nullable=False),
+        sa.Column("created_number", sa.BigInteger, nullable=False),
+        sa.Column("created_hash", sa.LargeBinary(32), nullable=False),
     )
