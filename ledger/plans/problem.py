@@ -1,4 +1,4 @@
-"""The combinatorial problem that a call, an objective and the offers that count are, and the lower bound of its cost."""
+"""The combinatorial problem that a call, an objective and offers amount to, and the lower bound of its cost."""
 
 from __future__ import annotations
 

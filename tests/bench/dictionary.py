@@ -24,8 +24,7 @@ from millmark.ledger.bundle import Bundle, WithheldRecord, parse_bundle
 from millmark.ledger.canonical import Json, canonical_json, keccak256
 from millmark.ledger.claims import build_claims, claims_root, parse_claims
 from millmark.ledger.events import Event
-from millmark.ledger.events.certificates import CertificateIssued
-from millmark.ledger.events.evidence import StreamAnchored
+from millmark.ledger.events.certificates import CertificateIssued, StreamAnchored
 from millmark.ledger.events.lots import LotsTransformed
 from millmark.ledger.evidence import EVIDENCE_TAG, EvidenceEntry, EvidenceLog, LeafKind
 from millmark.ledger.ids import Identity, SubjectKind

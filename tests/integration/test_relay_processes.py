@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from millmark.ledger.chain import write_deployment
-from millmark.ledger.events.evidence import StreamAnchored
+from millmark.ledger.events.certificates import StreamAnchored
 from millmark.ledger.index import Follower
 from millmark.ledger.keys import create_keystore
 from millmark.ledger.store import Store

@@ -10,8 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from millmark.ledger.errors import FootprintError, PlanError
-from millmark.ledger.events.certificates import CertificateIssued
-from millmark.ledger.events.notes import NoteRecorded
+from millmark.ledger.events.certificates import CertificateIssued, NoteRecorded
 from millmark.ledger.events.orders import AssignmentDeclined, AssignmentFinished
 from millmark.ledger.footprint import parse_register_entry, wh_between
 from millmark.ledger.plans.call import Call

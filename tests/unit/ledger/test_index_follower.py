@@ -21,7 +21,7 @@ from millmark.ledger.events import Event, Header, LedgerEvent, Recorded
 from millmark.ledger.events.lots import LotReleased
 from millmark.ledger.ids import Identity, SubjectKind
 from millmark.ledger.index import Follower, IndexStatus, fetch_status
-from millmark.ledger.index.bloom import may_contain
+from millmark.ledger.index.follower import may_contain
 from millmark.ledger.index.writer import Block
 from millmark.ledger.records import TransformationKind
 from millmark.ledger.store import Book, Feed, Rows, Store

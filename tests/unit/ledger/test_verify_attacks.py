@@ -16,8 +16,7 @@ from millmark.ledger.bundle import Bundle, IdentityShown, RecordShown, WithheldR
 from millmark.ledger.canonical import keccak256
 from millmark.ledger.checkpoint import Checkpoint
 from millmark.ledger.events.certificates import CertificateIssued
-from millmark.ledger.events.custody import CustodyOffered, GateWaived
-from millmark.ledger.events.lots import LotReceived
+from millmark.ledger.events.lots import CustodyOffered, GateWaived, LotReceived
 from millmark.ledger.headers import parse_header
 from millmark.ledger.heads import link, start_of
 from millmark.ledger.keys import LocalSigner
