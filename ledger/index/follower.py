@@ -20,8 +20,8 @@ from millmark.ledger.heads import start_of
 from millmark.ledger.index.state import ONLY, State
 from millmark.ledger.index.writer import Block, start_digest, write_block
 from millmark.ledger.store import Rows, Store, values_of
+from millmark.ledger.store.repository import Change, Undo
 from millmark.ledger.store.rows import ChainIdentityRow, CursorRow
-from millmark.ledger.store.undo import Change, Undo
 
 # Whether a block may hold logs of a contract (Ethereum yellow paper, section 4.3.1).
 

@@ -33,24 +33,22 @@ from millmark.ledger.merkle import Tree, leaf_hash, verify_inclusion
 from millmark.ledger.records import Contract
 from millmark.ledger.slots import decode_sequence, head_slot, sequence_slot
 from millmark.ledger.store import Book, Connection, Rows, Store, key_of
-from millmark.ledger.store.book_rows import (
-    CertifiedEntryRow,
-    DocumentRow,
-    EvidenceRow,
-    IdentityRow,
-    ModelFileRow,
-    OpenedEntryRow,
-)
 from millmark.ledger.store.rows import (
     AnchorRow,
     CertificateRow,
+    CertifiedEntryRow,
     ChainIdentityRow,
     CursorRow,
+    DocumentRow,
+    EvidenceRow,
     HeadRow,
+    IdentityRow,
+    ModelFileRow,
+    OpenedEntryRow,
     RecordHistoryRow,
     RecordRow,
 )
-from millmark.ledger.store.tables import INDEX
+from millmark.ledger.store.schema import INDEX
 
 _BATCH_HEADS = 2_000
 """Heads that are fetched at once; their proofs take some 3 kB each."""

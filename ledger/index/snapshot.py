@@ -32,8 +32,8 @@ from millmark.ledger.index.writer import Block, extend_digest, inner_of_record, 
 from millmark.ledger.records import Contract
 from millmark.ledger.slots import decode_sequence, head_slot, sequence_slot
 from millmark.ledger.store import Connection, Rows, Store
+from millmark.ledger.store.repository import Undo
 from millmark.ledger.store.rows import BlockRow, ChainIdentityRow, CursorRow, RecordRow
-from millmark.ledger.store.undo import Undo
 
 T = TypeVar("T")
 _FORMAT, _VERSION = "millmark-index", 1

@@ -11,8 +11,8 @@ from millmark.ledger.canonical import to_hex
 from millmark.ledger.errors import IndexHaltedError, StoreError
 from millmark.ledger.events import Event, Recorded
 from millmark.ledger.store import Cell, Rows, Store, key_of, values_of
+from millmark.ledger.store.repository import Change
 from millmark.ledger.store.rows import ChainIdentityRow, CursorRow
-from millmark.ledger.store.undo import Change
 
 R = TypeVar("R")
 E = TypeVar("E", bound=Event)

@@ -34,8 +34,7 @@ from millmark.ledger.products import build_order_document
 from millmark.ledger.provenance import Disclosing, build_bundle
 from millmark.ledger.records import Names
 from millmark.ledger.store import Book, Rows, Store
-from millmark.ledger.store.book_rows import DocumentRow, IdentityRow
-from millmark.ledger.store.rows import AnchorRow, CertificateRow, RecordHistoryRow, RecordRow
+from millmark.ledger.store.rows import AnchorRow, CertificateRow, DocumentRow, IdentityRow, RecordHistoryRow, RecordRow
 from millmark.quality import Inference
 from millmark.quality.digest import INPUT_TAG, ZERO
 from millmark.quality.inputs import VALUE_BYTES

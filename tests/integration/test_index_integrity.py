@@ -30,8 +30,7 @@ from millmark.ledger.store.rows import (
     StandingRow,
     gates_of,
 )
-from millmark.ledger.store.schema import TABLES
-from millmark.ledger.store.tables import INDEX
+from millmark.ledger.store.schema import INDEX, TABLES
 from tests.support.bundle_chapters import copy_bundle_world
 from tests.support.stores import copy_database, new_store
 

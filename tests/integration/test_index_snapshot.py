@@ -19,9 +19,8 @@ from millmark.ledger.index import Follower, compare_rows, export_index, fetch_st
 from millmark.ledger.index.snapshot import Snapshot
 from millmark.ledger.index.writer import extend_digest, start_digest
 from millmark.ledger.store import Book, Rows, Store
-from millmark.ledger.store.book_rows import IdentityRow
 from millmark.ledger.store.outbox import Outbox
-from millmark.ledger.store.rows import RecordRow
+from millmark.ledger.store.rows import IdentityRow, RecordRow
 from tests.support import cluster
 from tests.support.bundle_chapters import copy_bundle_world
 from tests.support.fake_chain import FakeChain

@@ -17,7 +17,7 @@ from millmark.ledger.plans.call import Call
 from millmark.ledger.plans.plan import CauseKind, Row
 from millmark.ledger.records import NoteKind, Verdict
 from millmark.ledger.store import Book, Rows
-from millmark.ledger.store.feed import Feed
+from millmark.ledger.store.repository import Feed
 from millmark.ledger.store.rows import AssignmentRow, LotRow, MachineRow, OrderRow, RecordRow, gates_of
 from millmark.services.planning.books import assemble, find_claims
 from millmark.services.planning.consent import find_row

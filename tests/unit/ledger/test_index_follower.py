@@ -25,9 +25,9 @@ from millmark.ledger.index.follower import may_contain
 from millmark.ledger.index.writer import Block
 from millmark.ledger.records import TransformationKind
 from millmark.ledger.store import Book, Feed, Rows, Store
+from millmark.ledger.store.repository import Undo
 from millmark.ledger.store.rows import BlockRow, HeadRow, LotRow, RecordHistoryRow, RecordRow
-from millmark.ledger.store.tables import INDEX
-from millmark.ledger.store.undo import Undo
+from millmark.ledger.store.schema import INDEX
 from tests.support.fake_chain import FakeChain
 from tests.support.fake_ledger import FakeLedger
 from tests.support.stores import new_store

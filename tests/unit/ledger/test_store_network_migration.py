@@ -12,8 +12,7 @@ from millmark.ledger.errors import WrongChainError
 from millmark.ledger.store import open_store
 from millmark.ledger.store.database import Store, build_engine
 from millmark.ledger.store.outbox import Outbox, OutboxChain
-from millmark.ledger.store.schema import read_revisions
-from millmark.ledger.store.tables import LEDGER
+from millmark.ledger.store.schema import LEDGER, read_revisions
 from millmark.ledger.submit import Submitter
 from millmark.ledger.submit.batches import describe_chain
 from tests.support.ledger_world import LedgerWorld, verify_once

@@ -15,8 +15,7 @@ from millmark.ledger.records import NoteKind
 from millmark.ledger.store import Rows, open_store
 from millmark.ledger.store.database import Store, build_engine
 from millmark.ledger.store.rows import NoteRow
-from millmark.ledger.store.schema import read_revisions
-from millmark.ledger.store.tables import LEDGER
+from millmark.ledger.store.schema import LEDGER, read_revisions
 from tests.support.fake_world import SMITH, build_world
 from tests.support.schemas import find_differences
 
