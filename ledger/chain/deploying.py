@@ -23,8 +23,8 @@ from millmark.ledger.chain.sending import (
 )
 from millmark.ledger.errors import ChainError, ChainUnreachableError, FundsError, SettingsError
 from millmark.ledger.files import replace_file
+from millmark.ledger.headers import encode_integer, encode_rlp
 from millmark.ledger.records import Contract
-from millmark.ledger.rlp import encode_integer, encode_rlp
 from millmark.ledger.signatures import Signer, to_checksum
 
 # Where the ledger is: the addresses of its contracts, and the file with them.

@@ -16,9 +16,9 @@ from typing import Protocol
 from millmark.ledger.canonical import keccak256, to_hex
 from millmark.ledger.errors import IndexHaltedError, MillmarkError, StoreBusyError, WrongChainError, WrongContractError
 from millmark.ledger.events import Event, Header, Recorded
-from millmark.ledger.heads import start_of
 from millmark.ledger.index.state import ONLY, State
 from millmark.ledger.index.writer import Block, start_digest, write_block
+from millmark.ledger.slots import start_of
 from millmark.ledger.store import Rows, Store, values_of
 from millmark.ledger.store.repository import Change, Undo
 from millmark.ledger.store.rows import ChainIdentityRow, CursorRow

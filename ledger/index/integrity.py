@@ -23,7 +23,6 @@ from millmark.ledger.chain import Chain, fetch_proofs
 from millmark.ledger.claims import parse_claims
 from millmark.ledger.errors import MillmarkError
 from millmark.ledger.evidence import EvidenceEntry, LeafKind, build_leaf_data
-from millmark.ledger.heads import link, start_of
 from millmark.ledger.ids import SubjectKind, identifier_hash
 from millmark.ledger.ids import subject as build_subject
 from millmark.ledger.index.follower import Follower
@@ -31,7 +30,7 @@ from millmark.ledger.index.state import ONLY, fetch_status
 from millmark.ledger.index.writer import extend_digest, inner_of_record, start_digest
 from millmark.ledger.merkle import Tree, leaf_hash, verify_inclusion
 from millmark.ledger.records import Contract
-from millmark.ledger.slots import decode_sequence, head_slot, sequence_slot
+from millmark.ledger.slots import decode_sequence, head_slot, link, sequence_slot, start_of
 from millmark.ledger.store import Book, Connection, Rows, Store, key_of
 from millmark.ledger.store.rows import (
     AnchorRow,

@@ -25,12 +25,11 @@ from millmark.ledger.canonical import to_hex
 from millmark.ledger.chain import Chain, fetch_proofs
 from millmark.ledger.errors import ChainError, ChainUnreachableError, InputError, NotFoundError, StoreError
 from millmark.ledger.events import Event, Header, Recorded, decode, find_event
-from millmark.ledger.heads import link, start_of
 from millmark.ledger.index.follower import Follower, may_contain, verify_identity
 from millmark.ledger.index.state import ONLY
 from millmark.ledger.index.writer import Block, extend_digest, inner_of_record, start_digest
 from millmark.ledger.records import Contract
-from millmark.ledger.slots import decode_sequence, head_slot, sequence_slot
+from millmark.ledger.slots import decode_sequence, head_slot, link, sequence_slot, start_of
 from millmark.ledger.store import Connection, Rows, Store
 from millmark.ledger.store.repository import Undo
 from millmark.ledger.store.rows import BlockRow, ChainIdentityRow, CursorRow, RecordRow

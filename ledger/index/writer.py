@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from millmark.ledger.canonical import keccak256, sha256
 from millmark.ledger.errors import IndexHaltedError
 from millmark.ledger.events import Event, Header, Recorded
-from millmark.ledger.heads import inner_of, link
 from millmark.ledger.index.projections import apply
 from millmark.ledger.index.state import State
 from millmark.ledger.records import Contract
+from millmark.ledger.slots import inner_of, link
 from millmark.ledger.store.rows import BlockRow, ChainIdentityRow, CursorRow, HeadRow, RecordHistoryRow, RecordRow
 
 # The digest of the whole index.

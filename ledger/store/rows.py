@@ -70,7 +70,7 @@ class RecordRow:
     log_index: int
     data: bytes
     inner: bytes
-    """The record's inner hash (millmark.ledger.heads), which links contain; also kept for records that are in no
+    """The record's inner hash (millmark.ledger.slots), which links contain; also kept for records that are in no
     history."""
 
     def event(self) -> Event:
