@@ -11,7 +11,6 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime
-from decimal import Decimal
 
 from millmark.ledger.canonical import MAX_SAFE_INTEGER, Json, canonical_json, parse_json, sha256
 from millmark.ledger.errors import FactorError, FactorExpiredError, FootprintError
@@ -319,21 +318,3 @@ def _day(value: Json) -> date:
     except ValueError:
         pass
     raise FactorError(f"{str(value)[:40]!a} is not a day", hint="write YYYY-MM-DD")
-
-
-# Figures for people: kWh and kg where the ledger has Wh and mg.
-
-
-def kilowatt_hours(wh: int) -> str:
-    return f"{Decimal(wh).scaleb(-3):f}"
-
-
-def kilograms(mg: int) -> str:
-    """Three digits after the point: grams."""
-    return f"{Decimal(mg).scaleb(-6).quantize(Decimal('0.001')):f}"
-
-
-def percent(part: int, whole: int) -> str:
-    """One digit after the point, rounded down."""
-    found = part * 1000 // whole if whole else 0
-    return f"{found // 10}.{found % 10} %"

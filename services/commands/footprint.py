@@ -10,7 +10,7 @@ import typer
 
 from millmark.ledger.canonical import Json
 from millmark.ledger.errors import InputError
-from millmark.ledger.footprint.amounts import kilograms, kilowatt_hours, percent
+from millmark.ledger.footprint.figures import kilograms, kilowatt_hours, percent
 from millmark.ledger.ids import SubjectKind
 from millmark.ledger.provenance.footprints import ContributionOf, LotFootprint, build_lot_footprint
 from millmark.ledger.provenance.reader import find_subject, open_reader, verify_name

@@ -26,7 +26,7 @@ from starlette.responses import HTMLResponse, Response
 from millmark.ledger.chain.council import CouncilGround
 from millmark.ledger.errors import InputError, MillmarkError
 from millmark.ledger.footprint import Source
-from millmark.ledger.footprint.amounts import kilograms, kilowatt_hours, percent
+from millmark.ledger.footprint.figures import kilograms, kilowatt_hours, percent
 from millmark.ledger.ids.canonical import IdentifierGround
 from millmark.ledger.phrases import Phrase
 from millmark.ledger.plans.call import OfferGround
