@@ -32,8 +32,9 @@ if TYPE_CHECKING:
     from millmark.ledger.evidence import EvidenceLog, build_inference_context
     from millmark.ledger.ids import Identity, SubjectKind, canonical_identifier
     from millmark.ledger.index import Follower
-    from millmark.ledger.keys import LocalSigner, Signer, create_keystore, open_signer
+    from millmark.ledger.keys import LocalSigner, create_keystore, open_signer
     from millmark.ledger.provenance import build_bundle, recall, trace
+    from millmark.ledger.signatures import Signer
     from millmark.ledger.store import Store, open_store
     from millmark.ledger.store.outbox import Outbox
     from millmark.ledger.submit import Submitter

@@ -60,68 +60,57 @@ API; `retry` tells, from a closed list, what a caller may do next.
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping
 from typing import ClassVar
 
-from millmark.ledger.error_values import show_value
-from millmark.ledger.retry import Retry
 
-__all__ = [
-    "BundleError",
-    "CanonicalError",
-    "ChainError",
-    "ChainUnreachableError",
-    "CheckpointError",
-    "CheckpointTooOldError",
-    "CheckpointUnlinkedError",
-    "ClaimsError",
-    "ContractRefusedError",
-    "DuplicateRecordError",
-    "FactorError",
-    "FactorExpiredError",
-    "FeeTooLowError",
-    "FootprintError",
-    "FundsError",
-    "GenealogyError",
-    "IdentifierError",
-    "IndexHaltedError",
-    "InputError",
-    "LeaseHeldError",
-    "LedgerSetBackError",
-    "MethodMissingError",
-    "MillmarkError",
-    "NodeBehindError",
-    "NotABundleError",
-    "NotFoundError",
-    "NotInstalledError",
-    "OutboxOlderError",
-    "PlanError",
-    "PlanRefusedError",
-    "ProductError",
-    "ProofError",
-    "QuorumMissedError",
-    "RecordError",
-    "RegisterError",
-    "RequestError",
-    "Retry",
-    "SealsError",
-    "SettingsError",
-    "SignatureMalformedError",
-    "SignerTwiceError",
-    "SignerUnknownError",
-    "SigningError",
-    "SpecificationError",
-    "StoreBusyError",
-    "StoreDamagedError",
-    "StoreError",
-    "SubmitError",
-    "TrustError",
-    "UnplannableError",
-    "WrongChainError",
-    "WrongCheckpointError",
-    "WrongContractError",
-    "WrongValidatorsError",
-]
+class Retry(enum.Enum):
+    """What a caller may do after an error: a closed list, part of the API."""
+
+    NEVER = "never"
+    """The same request will fail again."""
+    UNCHANGED = "unchanged"
+    """The same request may be sent again, byte for byte."""
+    REFRESHED = "refreshed"
+    """The caller must read the current state and build a new request."""
+    OPERATOR = "operator"
+    """A person must act first."""
+
+
+# How members of enumerations, and the values of a contract's error, are shown to people.
+
+ENUMERATIONS: Mapping[str, str] = {
+    "CertificateStatus.NONE": "no certificate",
+    "CertificateStatus.VALID": "in force",
+    "CertificateStatus.FALLEN": "fallen with its model",
+    "CertificateStatus.UNOPENED": "not opened in time",
+    "CertificateStatus.VOIDED": "void, reworked since",
+    "LotState.NONE": "not recorded",
+    "LotState.HELD": "in custody",
+    "LotState.QUARANTINED": "in quarantine",
+    "LotState.SPENT": "used up",
+    "LotState.RETURNING": "on its way back, in quarantine",
+    "Verdict.NONE": "no verdict",
+}
+"""Words for members of enumerations, if they are not the members' names."""
+
+
+def show_member(value: enum.Enum) -> str:
+    """The word for a member of an enumeration, the same in errors, commands and pages."""
+    return ENUMERATIONS.get(f"{type(value).__name__}.{value.name}", value.name.lower().replace("_", " "))
+
+
+def show_value(name: str, value: object) -> str:
+    """The value of an error's argument in words."""
+    # People count operations from 1; the contracts, and `values`, from 0.
+    return str(value + 1) if name == "operation" and isinstance(value, int) else _plain(value)
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, enum.Enum):
+        return show_member(value)
+    return "0x" + value.hex() if isinstance(value, bytes) else str(value)
 
 
 class MillmarkError(Exception):

@@ -1,8 +1,10 @@
-"""Names of a package that are imported on first use (PEP 562), so that who needs one of them loads only that."""
+"""What imports bring: names of a package are imported on first use (PEP 562), so that who needs one of them loads only
+that, and the recursion limit, which some libraries raise on import, is restored."""
 
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Callable, Mapping, Sequence
 
 
@@ -19,3 +21,16 @@ def import_on_use(package: str, homes: Mapping[str, Sequence[str]]) -> Callable[
         return getattr(importlib.import_module(home_of[name]), name)
 
     return import_name
+
+
+_LIMIT = 1000
+
+
+def bound_recursion() -> None:
+    """Reset the limit to Python's default; call it after such an import.
+
+    py-evm and py_ecc, and hence web3 and eth_keyfile, multiply it by a hundred, for contracts that call each other 1024
+    levels deep. With such a limit, a hundred kilobytes of "[" crash any process that parses JSON with a segmentation
+    fault. Our contracts call five levels deep.
+    """
+    sys.setrecursionlimit(min(sys.getrecursionlimit(), _LIMIT))

@@ -25,8 +25,16 @@ from millmark.ledger.errors import (
     SigningError,
     WrongValidatorsError,
 )
-from millmark.ledger.headers import BlockHeader, parse_header, replace_extra
-from millmark.ledger.rlp import RlpItem, decode_integer, decode_rlp, encode_integer, encode_rlp
+from millmark.ledger.headers import (
+    BlockHeader,
+    RlpItem,
+    decode_integer,
+    decode_rlp,
+    encode_integer,
+    encode_rlp,
+    parse_header,
+    replace_extra,
+)
 from millmark.ledger.signatures import ADDRESS_BYTES, Signature, recover_address, to_checksum
 
 MAX_VALIDATORS = 100

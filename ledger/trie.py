@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from millmark.ledger.canonical import keccak256
 from millmark.ledger.errors import ProofError
-from millmark.ledger.rlp import RlpItem, decode_integer, decode_rlp, encode_rlp
+from millmark.ledger.headers import RlpItem, decode_integer, decode_rlp, encode_rlp
 
 EMPTY_ROOT = keccak256(b"\x80")
 """Root of a trie without keys: the hash of the RLP of an empty byte string."""

@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 from millmark.ledger.errors import InputError, SettingsError, StoreDamagedError
 from millmark.ledger.files import sync_folder
-from millmark.ledger.store.sqlite_file import give_identity
+from millmark.ledger.store.database import give_identity
 from millmark.services.evidence_copies import DATABASE, EVIDENCE, copy_evidence, verify_evidence
 from millmark.services.files import read_bounded, write_private_whole
 from millmark.services.products import FOLDER

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
-from millmark.ledger.recursion import bound_recursion
+from millmark.ledger.lazy import bound_recursion
 from tests.support.distribution import LongestFirst, rank
 from tests.support.figures import EXPERIMENT, FIGURE, Judge, Tell, read_figures
 from tests.support.one_name import find_doubles

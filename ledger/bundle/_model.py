@@ -63,7 +63,7 @@ class WithheldRecord:
     kind: str
     """Name of the event."""
     inner: bytes
-    """Inner hash (`millmark.ledger.heads.inner_of`), 32 bytes."""
+    """Inner hash (`millmark.ledger.slots.inner_of`), 32 bytes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from millmark.ledger.lazy import import_on_use
 
 if TYPE_CHECKING:
-    from millmark.ledger.chain.blocks import BlockTransaction, RawLog
+    from millmark.ledger.chain.blocks import BlockTransaction, RawLog, Receipt
     from millmark.ledger.chain.chain import Chain, Sight
     from millmark.ledger.chain.codec import (
         call_data,
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from millmark.ledger.chain.deploying import Deployment, deploy, read_deployment, write_deployment
     from millmark.ledger.chain.embedded import EmbeddedChain
     from millmark.ledger.chain.forwarder import execute_data, read_execute
-    from millmark.ledger.chain.node import Head, Node, Receipt, Reception, fee_too_low
+    from millmark.ledger.chain.node import Head, Node, Reception, fee_too_low
     from millmark.ledger.chain.profiles import PROFILES, EngineProfile, Fees, find_profile, first_fees, raised_fees
     from millmark.ledger.chain.proofs import (
         StateProofs,

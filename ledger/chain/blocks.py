@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar
 from millmark.ledger.canonical import keccak256
 from millmark.ledger.errors import ChainError, ChainUnreachableError, MethodMissingError, ProofError, SigningError
 from millmark.ledger.events import Header
-from millmark.ledger.rlp import RlpItem, decode_integer, decode_rlp, encode_integer, encode_list, encode_rlp
+from millmark.ledger.headers import RlpItem, decode_integer, decode_rlp, encode_integer, encode_list, encode_rlp
 from millmark.ledger.signatures import Signature, recover_address
 
 # Parses the values in a node's answers.

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from millmark.ledger.canonical import Json, keccak256
+from millmark.ledger.chain.blocks import Receipt
 from millmark.ledger.chain.codec import decode_result, encode_constructor, encode_function, load_artifact
-from millmark.ledger.chain.node import Node, Receipt
+from millmark.ledger.chain.node import Node
 from millmark.ledger.chain.profiles import EngineProfile, first_fees
 from millmark.ledger.chain.sending import (
     RECEIPT_PAUSE_S,
@@ -23,8 +24,8 @@ from millmark.ledger.chain.sending import (
 )
 from millmark.ledger.errors import ChainError, ChainUnreachableError, FundsError, SettingsError
 from millmark.ledger.files import replace_file
+from millmark.ledger.headers import encode_integer, encode_rlp
 from millmark.ledger.records import Contract
-from millmark.ledger.rlp import encode_integer, encode_rlp
 from millmark.ledger.signatures import Signer, to_checksum
 
 # Where the ledger is: the addresses of its contracts, and the file with them.

@@ -34,9 +34,8 @@ from millmark.ledger.canonical import keccak256
 from millmark.ledger.chain.interpreter import FastVM, SealedVM
 from millmark.ledger.chain.transport import RpcError
 from millmark.ledger.errors import InputError, SealsError
-from millmark.ledger.headers import FIELDS
-from millmark.ledger.recursion import bound_recursion
-from millmark.ledger.rlp import encode_rlp
+from millmark.ledger.headers import FIELDS, encode_rlp
+from millmark.ledger.lazy import bound_recursion
 from millmark.ledger.seals import QbftExtra, encode_seal, verify_order
 from millmark.ledger.signatures import Signer
 from millmark.ledger.trie import EMPTY_ROOT, parse_account, parse_word

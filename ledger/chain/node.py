@@ -34,8 +34,7 @@ from millmark.ledger.errors import (
     SealsError,
 )
 from millmark.ledger.events import Header
-from millmark.ledger.headers import FIELDS, encode_header, hashed_header
-from millmark.ledger.rlp import encode_integer
+from millmark.ledger.headers import FIELDS, encode_header, encode_integer, hashed_header
 from millmark.ledger.seals import parse_extra
 
 __all__ = ["Head", "Node", "ProofAnswer", "Receipt", "Reception", "fee_too_low"]

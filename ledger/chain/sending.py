@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from millmark.ledger.canonical import keccak256
-from millmark.ledger.chain.node import Node, Receipt, Reception, fee_too_low
+from millmark.ledger.chain.blocks import Receipt
+from millmark.ledger.chain.node import Node, Reception, fee_too_low
 from millmark.ledger.chain.profiles import EngineProfile, Fees, FinalityDepth, first_fees
 from millmark.ledger.errors import ChainError, ChainUnreachableError
 from millmark.ledger.signatures import Signer

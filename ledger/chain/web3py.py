@@ -16,8 +16,8 @@ from millmark.ledger.chain.codec import load_abi
 from millmark.ledger.chain.deploying import Deployment
 from millmark.ledger.chain.transport import RpcError, Transport
 from millmark.ledger.errors import NotInstalledError
+from millmark.ledger.lazy import bound_recursion
 from millmark.ledger.records import Contract
-from millmark.ledger.recursion import bound_recursion
 
 try:
     from eth_typing import URI

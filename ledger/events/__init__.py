@@ -12,28 +12,26 @@ from __future__ import annotations
 from collections.abc import Iterator
 from types import ModuleType
 
-from millmark.ledger.events import certificates, custody, evidence, lots, notes, orders, registry
+from millmark.ledger.events import certificates, lots, orders, registry
 from millmark.ledger.events._base import (
+    ArrayOf,
     Event,
     Header,
     Leaf,
     LedgerEvent,
+    PackedOf,
     Recorded,
     RegistryEvent,
-    header_of,
-    signature_of,
-    topic_of,
-)
-from millmark.ledger.events._data import decode
-from millmark.ledger.events._layout import (
-    ArrayOf,
-    PackedOf,
     Struct,
     Type,
     Word,
     abi_type,
+    decode,
+    header_of,
     once,
+    signature_of,
     struct_of,
+    topic_of,
     unsafe_builder,
 )
 from millmark.ledger.records import Contract
@@ -63,7 +61,7 @@ __all__ = [
     "unsafe_builder",
 ]
 
-_FAMILIES = (orders, lots, custody, certificates, evidence, notes, registry)
+_FAMILIES = (orders, lots, certificates, registry)
 
 
 def _declared(family: ModuleType) -> Iterator[type[Event]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from millmark.ledger.events._base import Leaf, LedgerEvent
-from millmark.ledger.records import U40, Bytes32, CertificateNumber, ClaimsRoot, Statement, Verdict
+from millmark.ledger.records import U16, U40, Bytes32, CertificateNumber, ClaimsRoot, MachineNumber, Statement, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,3 +47,32 @@ class OpeningDemanded(LedgerEvent):
     certificate: CertificateNumber
     deadline: U40
     """From this time on, in seconds since 1970, the certificate is unopened."""
+
+
+# Streams of evidence (IEvidence). They have no history: a bundle proves a stream's state instead.
+
+
+@dataclass(frozen=True, slots=True)
+class StreamOpened(LedgerEvent):
+    in_histories = False
+    machine: MachineNumber
+    claims_root: ClaimsRoot
+
+
+@dataclass(frozen=True, slots=True)
+class StreamAnchored(LedgerEvent):
+    in_histories = False
+    size: U40
+    root: Bytes32
+
+
+# Notes: something said about orders and lots, without a change of state (INotes).
+
+
+@dataclass(frozen=True, slots=True)
+class NoteRecorded(LedgerEvent):
+    """A note enters the histories of all subjects it is about. A note of the registry's owner has the participant 0."""
+
+    kind_: U16
+    """A `NoteKind`, or a number that the consortium agreed on."""
+    claims_root: ClaimsRoot

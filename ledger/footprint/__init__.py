@@ -3,12 +3,43 @@
 Pure arithmetic in integers: Wh and mg CO2e. Nothing here reads a database, a clock or a chain; the verifier uses it.
 """
 
-from millmark.ledger.footprint.amounts import ALL, NOTHING, Amounts, Part, share_of
-from millmark.ledger.footprint.contributions import Contribution, Source, find_contributions
-from millmark.ledger.footprint.document import PATH, Footprint, Other, Own, Share, parse_footprint
-from millmark.ledger.footprint.factors import Factor, FactorKind, FactorTable, parse_factors
-from millmark.ledger.footprint.readings import (
+from millmark.ledger.footprint.amounts import (
+    ALL,
+    NOTHING,
+    Amounts,
+    Factor,
+    FactorKind,
+    FactorTable,
+    Part,
+    parse_factors,
+    share_of,
+)
+from millmark.ledger.footprint.document import (
+    PATH,
+    Contribution,
+    Footprint,
+    Other,
+    Own,
+    Share,
+    Source,
+    Step,
+    Taken,
+    build_footprint,
+    expected_kept,
+    expected_part,
+    find_contributions,
+    parse_footprint,
+)
+from millmark.ledger.footprint.registers import (
+    MAX_POWER_W,
+    Allocation,
+    Moment,
+    Note,
+    Noted,
+    Reading,
     RegisterEntry,
+    Segment,
+    allocate,
     build_register_data,
     is_register_alone,
     parse_register_entry,
@@ -17,8 +48,6 @@ from millmark.ledger.footprint.readings import (
     verify_pair,
     wh_between,
 )
-from millmark.ledger.footprint.registers import MAX_POWER_W, Allocation, Moment, Note, Noted, Reading, Segment, allocate
-from millmark.ledger.footprint.steps import Step, Taken, build_footprint, expected_kept, expected_part
 
 __all__ = [
     "ALL",

@@ -1,4 +1,4 @@
-"""Figures for people: kWh and kg where the ledger has Wh and mg."""
+"""Figures for people: kWh and kg where the ledger has Wh and mg. Apart, so that a verifier does not load decimals."""
 
 from __future__ import annotations
 

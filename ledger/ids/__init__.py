@@ -5,17 +5,20 @@ See IDENTIFIERS.md.
 
 from __future__ import annotations
 
-from millmark.ledger.ids._canonical import (
+from millmark.ledger.ids._digital_link import DigitalLink, link_uri, parse_digital_link, parse_epc, split_digital_link
+from millmark.ledger.ids._gs1 import ATTRIBUTES, excluded_by
+from millmark.ledger.ids.canonical import (
     MAX_IDENTIFIER_LENGTH,
+    SALT_BYTES,
+    Identity,
+    SubjectKind,
     canonical_identifier,
     canonical_name,
+    identifier_hash,
     is_identifier,
     is_short_name,
+    subject,
 )
-from millmark.ledger.ids._digital_link import DigitalLink, link_uri, parse_digital_link, split_digital_link
-from millmark.ledger.ids._epc import parse_epc
-from millmark.ledger.ids._gs1 import ATTRIBUTES, excluded_by
-from millmark.ledger.ids._subjects import SALT_BYTES, Identity, SubjectKind, identifier_hash, subject
 
 __all__ = [
     "ATTRIBUTES",

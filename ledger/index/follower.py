@@ -13,17 +13,28 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
-from millmark.ledger.canonical import to_hex
+from millmark.ledger.canonical import keccak256, to_hex
 from millmark.ledger.errors import IndexHaltedError, MillmarkError, StoreBusyError, WrongChainError, WrongContractError
 from millmark.ledger.events import Event, Header, Recorded
-from millmark.ledger.heads import start_of
-from millmark.ledger.index.bloom import may_contain
-from millmark.ledger.index.digest import start_digest
-from millmark.ledger.index.state import State
-from millmark.ledger.index.writer import Block, write_block
+from millmark.ledger.index.state import ONLY, State
+from millmark.ledger.index.writer import Block, start_digest, write_block
+from millmark.ledger.slots import start_of
 from millmark.ledger.store import Rows, Store, values_of
+from millmark.ledger.store.repository import Change, Undo
 from millmark.ledger.store.rows import ChainIdentityRow, CursorRow
-from millmark.ledger.store.undo import Change, Undo
+
+# Whether a block may hold logs of a contract (Ethereum yellow paper, section 4.3.1).
+
+
+def may_contain(bloom: bytes, value: bytes) -> bool:
+    """Whether the block may have a log with `value`, an address or a topic. False is certain, True proves nothing.
+
+    `bloom` is 256 bytes, a number of 2048 bits, most significant first.
+    """
+    digest = keccak256(value)
+    bits = (int.from_bytes(digest[start : start + 2], "big") % 2048 for start in (0, 2, 4))
+    return all(bloom[255 - bit // 8] >> bit % 8 & 1 for bit in bits)
+
 
 _BATCH_BLOCKS = 256
 _BATCH_RECORDS = 2_000
@@ -39,8 +50,6 @@ _OVERTAKEN = 8
 """How often in one call another follower may be first, before it is left to do the rest."""
 _ANY = 2**63 - 1
 """Above every block number."""
-_ONLY = 1
-"""Primary key in tables with one row."""
 
 
 class ChainReader(Protocol):
@@ -196,16 +205,16 @@ class Follower:
         chain = self._chain
         # A rebuild deletes the cursor and keeps the identity, so one may be there without the other.
         identity = ChainIdentityRow(
-            _ONLY, chain.chain_id, chain.genesis_hash(), chain.registry, chain.ledger, chain.ledger_id
+            ONLY, chain.chain_id, chain.genesis_hash(), chain.registry, chain.ledger, chain.ledger_id
         )
         with self._store.transaction() as connection:
             rows = Rows(connection)
-            stored = rows.get(ChainIdentityRow, _ONLY)
+            stored = rows.get(ChainIdentityRow, ONLY)
             if stored is None:
                 rows.insert([identity])
             else:
                 verify_identity(identity, stored)
-            cursor = rows.get(CursorRow, _ONLY)
+            cursor = rows.get(CursorRow, ONLY)
             if cursor is None:
                 cursor = _start(identity, chain.first_block)
                 rows.insert([cursor])
@@ -227,7 +236,7 @@ class Follower:
                 if not Undo(connection).take_back(cursor.block_number):
                     # Nothing was logged for it, so it was final when it was indexed.
                     raise _changed(cursor.block_number, now, cursor.block_hash)
-                before = rows.get(CursorRow, _ONLY)
+                before = rows.get(CursorRow, ONLY)
             if before is None:
                 raise IndexHaltedError("the index lost its cursor", hint="rebuild the index")
             done.undone += 1
@@ -367,7 +376,7 @@ class Follower:
                     state.flush()  # first writes what final blocks changed, which is never undone, so it is not logged
                 cursor = write_block(block, state, cursor, self._start_of)
                 if block.header.number > final:
-                    moved = Change(CursorRow, (_ONLY,), values_of(before))
+                    moved = Change(CursorRow, (ONLY,), values_of(before))
                     # With the rows that they undo in one transaction: a crash leaves both or neither.
                     undo.note(block.header.number, [moved, *state.flush()])
             state.flush()
@@ -379,7 +388,7 @@ class Follower:
 
 def _verify_alone(rows: Rows, cursor: CursorRow) -> None:
     # Checked under the write lock. A lease would need renewing; the cursor itself shows that nobody else has written.
-    if rows.get(CursorRow, _ONLY) != cursor:
+    if rows.get(CursorRow, ONLY) != cursor:
         raise _OvertakenError
 
 
@@ -394,7 +403,7 @@ def _verify_next(number: int, before: int, *, are_all: bool) -> None:
 
 def _start(identity: ChainIdentityRow, first_block: int) -> CursorRow:
     digest = start_digest(identity)
-    return CursorRow(_ONLY, first_block - 1, bytes(32), 0, 0, 0, digest)
+    return CursorRow(ONLY, first_block - 1, bytes(32), 0, 0, 0, digest)
 
 
 def verify_identity(

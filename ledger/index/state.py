@@ -1,18 +1,23 @@
-"""The rows that a batch of records touches, kept in memory until the batch is complete."""
+"""The rows that a batch of records touches, kept in memory until the batch is complete; and how far the index has
+come."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
 from millmark.ledger.canonical import to_hex
 from millmark.ledger.errors import IndexHaltedError, StoreError
 from millmark.ledger.events import Event, Recorded
-from millmark.ledger.store import Cell, Rows, key_of, values_of
-from millmark.ledger.store.undo import Change
+from millmark.ledger.store import Cell, Rows, Store, key_of, values_of
+from millmark.ledger.store.repository import Change
+from millmark.ledger.store.rows import ChainIdentityRow, CursorRow
 
 R = TypeVar("R")
 E = TypeVar("E", bound=Event)
+ONLY = 1
+"""Primary key in tables with one row."""
 _HINT = "rebuild the index"
 _Place = tuple[type, tuple[Cell, ...]]
 
@@ -101,3 +106,41 @@ def on(kind: type[E], project: Callable[[Recorded[E], State], None]) -> tuple[ty
     kind.
     """
     return kind, project
+
+
+@dataclass(frozen=True, slots=True)
+class IndexStatus:
+    """How far the index has come, and which ledger it follows."""
+
+    chain_id: int
+    registry: bytes
+    ledger: bytes
+    block_number: int
+    block_hash: bytes
+    block_time: int
+    """Seconds since 1970; 0 before the first block."""
+    registry_sequence: int
+    """Number of indexed records of the registry; the ledger's records are numbered apart."""
+    ledger_sequence: int
+    digest: bytes
+    """32 bytes; equal for two indexes that have indexed the same records in the same order."""
+
+
+def fetch_status(store: Store) -> IndexStatus | None:
+    """How far the index has come; None if no chain has been followed yet."""
+    with store.reading() as connection:
+        rows = Rows(connection)
+        identity, cursor = rows.get(ChainIdentityRow, ONLY), rows.get(CursorRow, ONLY)
+    if identity is None or cursor is None:
+        return None
+    return IndexStatus(
+        chain_id=identity.chain_id,
+        registry=identity.registry,
+        ledger=identity.ledger,
+        block_number=cursor.block_number,
+        block_hash=cursor.block_hash,
+        block_time=cursor.block_time,
+        registry_sequence=cursor.registry_sequence,
+        ledger_sequence=cursor.ledger_sequence,
+        digest=cursor.digest,
+    )

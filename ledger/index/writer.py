@@ -5,14 +5,52 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from millmark.ledger.canonical import keccak256, sha256
 from millmark.ledger.errors import IndexHaltedError
 from millmark.ledger.events import Event, Header, Recorded
-from millmark.ledger.heads import inner_of, link
-from millmark.ledger.index.digest import extend_digest
 from millmark.ledger.index.projections import apply
 from millmark.ledger.index.state import State
 from millmark.ledger.records import Contract
-from millmark.ledger.store.rows import BlockRow, CursorRow, HeadRow, RecordHistoryRow, RecordRow
+from millmark.ledger.slots import inner_of, link
+from millmark.ledger.store.rows import BlockRow, ChainIdentityRow, CursorRow, HeadRow, RecordHistoryRow, RecordRow
+
+# The digest of the whole index.
+
+_DIGEST_TAG = b"millmark.index.v1"
+_CONTRACTS = {Contract.REGISTRY: b"\x01", Contract.LEDGER: b"\x02"}
+
+
+def start_digest(identity: ChainIdentityRow) -> bytes:
+    """The digest of an empty index of this ledger. 32 bytes, as are all digests here."""
+    addresses = identity.registry + identity.ledger
+    return sha256(_DIGEST_TAG + _word(identity.chain_id) + identity.genesis_hash + addresses + identity.ledger_id)
+
+
+def extend_digest(digest: bytes, contract: Contract, record: Recorded[Event] | RecordRow) -> bytes:
+    """The digest after one more record. It commits to the record's content and its position on the chain.
+
+    Two indexes with the same digest have indexed the same records in the same order.
+    """
+    # Every part but the tag of the contract has 32 or 20 bytes, so no two records result in the same input.
+    return sha256(
+        digest
+        + _CONTRACTS[contract]
+        + record.topic
+        + _word(record.sequence)
+        + _word(record.participant)
+        + record.subject
+        + record.key
+        + keccak256(record.data)
+        + _word(record.block_number)
+        + record.block_hash
+        + _word(record.block_time)
+        + record.transaction_hash
+        + _word(record.log_index)
+    )
+
+
+def _word(number: int) -> bytes:
+    return number.to_bytes(32, "big")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +75,7 @@ def write_block(block: Block, state: State, cursor: CursorRow, start_of: Callabl
     for record in block.records:
         _verify_place(record, header)
         _count(record, after)
-        inner = _inner(record)
+        inner = inner_of_record(record)
         state.add(_row(record, inner))
         _extend_histories(record, inner, state, start_of)
         apply(record, state)
@@ -70,7 +108,8 @@ def _count(record: Recorded[Event], cursor: CursorRow) -> None:
         cursor.ledger_sequence = expected
 
 
-def _inner(record: Recorded[Event]) -> bytes:
+def inner_of_record(record: Recorded[Event] | RecordRow) -> bytes:
+    """As `inner_of`, of the record's own fields."""
     return inner_of(
         sequence=record.sequence,
         participant=record.participant,

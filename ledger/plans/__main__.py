@@ -10,7 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from millmark.ledger.plans.report import tell_check
+from millmark.ledger.plans.check import tell_check
 
 
 def main(arguments: list[str] | None = None) -> int:

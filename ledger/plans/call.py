@@ -1,33 +1,316 @@
-"""Calls: what a coordinator wants done, and the objective that only readers of the offers are shown."""
+"""Calls: what a coordinator wants done, which machines can do it, and the objective that only readers of the offers are
+shown.
+
+All planning documents are read by the functions on top, strictly: members that are missing, unknown, of another type or
+out of range are refused.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
-from millmark.ledger.canonical import Json, canonical_json, sha256, to_hex
+from millmark.ledger.canonical import MAX_SAFE_INTEGER, Json, canonical_json, sha256, to_hex
 from millmark.ledger.errors import PlanError
-from millmark.ledger.plans._fields import (
-    MAX_AMOUNT,
-    MAX_ID,
-    MAX_JOBS,
-    MAX_OPERATIONS,
-    MAX_SLOTS,
-    MAX_TIME,
-    check_ascending,
-    check_count,
-    check_range,
-    check_size,
-    check_text,
-    read_array,
-    read_bytes,
-    read_document,
-    read_integer,
-    read_integers,
-    read_object,
-    read_text,
-)
-from millmark.ledger.plans.capability import Need, parse_need
+from millmark.ledger.phrases import Phrase
+
+MAX_ID = 2**48 - 1
+"""Largest number of a participant, machine or record."""
+MAX_AMOUNT = 2**40
+"""Largest single price, cost, weight, energy or mass: sums are checked against 2^53 - 1 apart from that."""
+MAX_SLOTS = 100_000
+MAX_TIME = 2**40
+"""Unix seconds."""
+MAX_OPERATIONS = 256
+"""Operations of one order, as in the contracts."""
+MAX_JOBS = 10_000
+MAX_OFFERS = 200_000
+MAX_TEXT = 200
+"""Characters."""
+
+T = TypeVar("T")
+_HEX = re.compile("0x(?:[0-9a-f]{2})*")
+
+
+def read_object(value: Json, what: str, names: Iterable[str], optional: Iterable[str] = ()) -> Mapping[str, Json]:
+    """Return `value` if it is an object with exactly the members `names`, and perhaps some of those `optional`. Raises
+    PlanError."""
+    if not isinstance(value, Mapping):
+        raise PlanError(f"{what} is not a JSON object")
+    expected = frozenset(names)
+    if unknown := sorted(value.keys() - expected - frozenset(optional)):
+        raise PlanError(f"{what} has the unknown member {unknown[0][:60]!a}", hint="see PLANS.md")
+    if missing := sorted(expected - value.keys()):
+        raise PlanError(f"{what} lacks the member {missing[0]!r}", hint="see PLANS.md")
+    return value
+
+
+def read_document(
+    value: Json, what: str, name: str, names: Iterable[str], optional: Iterable[str] = ()
+) -> Mapping[str, Json]:
+    """Like `read_object`, for a document of format `name`, version 1; `names` are its further members."""
+    if not isinstance(value, Mapping) or value.get("format") != name:
+        raise PlanError(f"not {what}", hint=f'its member "format" must be {name!r}')
+    members = read_object(value, what, ("format", "version", *names), optional)
+    if members["version"] != 1 or type(members["version"]) is not int:
+        raise PlanError(f"{what} is of a version other than 1", hint="use a version of Millmark that knows it")
+    return members
+
+
+def read_integer(value: Json, what: str) -> int:
+    """Return `value` if it is an integer of canonical JSON; ranges are checked where a document is built."""
+    if type(value) is not int:
+        raise PlanError(f"{what} is not an integer")
+    return value
+
+
+def read_text(value: Json, what: str) -> str:
+    if not isinstance(value, str):
+        raise PlanError(f"{what} is not text")
+    return value
+
+
+def read_bytes(value: Json, what: str) -> bytes:
+    if not isinstance(value, str) or not _HEX.fullmatch(value):
+        raise PlanError(f"{what} is not bytes in hexadecimal", hint="write 0x and lower-case digits")
+    return bytes.fromhex(value[2:])
+
+
+def read_array(value: Json, what: str, length: int | None = None) -> Sequence[Json]:
+    """Return `value` if it is an array, of `length` items if given."""
+    if not isinstance(value, (list, tuple)):
+        raise PlanError(f"{what} is not an array")
+    if length is not None and len(value) != length:
+        raise PlanError(f"{what} has {len(value)} items instead of {length}")
+    return value
+
+
+def read_optional_array(members: Mapping[str, Json], name: str, what: str) -> Sequence[Json]:
+    """Return the items of an optional member, none if it is left out. An empty array is refused: leaving the member out
+    is the one form for that."""
+    if name not in members:
+        return ()
+    items = read_array(members[name], what)
+    if not items:
+        raise PlanError(f"{what} are an empty array", hint=f"leave {name!r} out where there are none")
+    return items
+
+
+def read_integers(value: Json, what: str, length: int | None = None) -> tuple[int, ...]:
+    return tuple(read_integer(item, f"an item of {what}") for item in read_array(value, what, length))
+
+
+def check_range(value: int, what: str, low: int, high: int) -> None:
+    """Raises PlanError unless `value` is an integer from `low` to `high`."""
+    if type(value) is not int or not low <= value <= high:
+        raise PlanError(f"{what} is {str(value)[:40]}, and must be an integer from {low} to {high}")
+
+
+def check_size(value: bytes, what: str, size: int) -> None:
+    if len(value) != size:
+        raise PlanError(f"{what} has {len(value)} bytes instead of {size}")
+
+
+def check_text(value: str, what: str, *, low: int = 1, high: int = MAX_TEXT) -> None:
+    if not low <= len(value) <= high or not value.isprintable():
+        raise PlanError(f"{what} must be {low} to {high} printable characters")
+
+
+def check_ascending(values: Sequence[T], what: str) -> None:
+    """Raises PlanError unless each value is above the one before: a set has one form only."""
+    if any(not first < second for first, second in itertools.pairwise(values)):  # type: ignore[operator]
+        raise PlanError(f"{what} must be strictly ascending", hint="sort them, each once")
+
+
+def check_count(values: Sequence[object], what: str, low: int, high: int) -> None:
+    if not low <= len(values) <= high:
+        raise PlanError(f"{what}: {len(values)} of them, and there must be {low} to {high}")
+
+
+def check_sum(value: int, what: str) -> None:
+    """Raises PlanError when a JSON reader could not represent `value`."""
+    if not -MAX_SAFE_INTEGER <= value <= MAX_SAFE_INTEGER:
+        raise PlanError(f"{what} is beyond 2^53 - 1", hint="use a larger unit of money")
+
+
+class OfferGround(Phrase):
+    """A ground, in a few words. `why` stands for another one."""
+
+    OTHER_CALL = "for another call"
+    EXPIRED = "expired before the call closed"
+    MACHINE_UNKNOWN = "of machine {machine:d}, which is not known"
+    MACHINE_OF_OTHERS = "of machine {machine:d}, which is not the owner's"
+    MACHINE_INCAPABLE = "of machine {machine:d}, which {why}"
+    NOT_CALLED_FOR = "for an operation that was not called for"
+    WITHDRAWN = "withdrawn"
+    DOUBLED = "doubled: there is another one for this operation on this machine"
+    LATE = "anchored when the call had closed"
+    NOT_IN_TREE = "not in the tree that was anchored"
+    NO_SUCH_WORK = "does no {need}"
+    NOT_WITH_THIS = "does not do {need} with this {name}"
+
+
+# What a machine can do, and whether that is what an operation needs.
+#
+# A machine declares in the claims of its registration, by kind of operation, limits of the values that matter:
+#
+#     "capability": [{"kind": "turning", "limits": {"diameter_mm": [10, 400], "material": ["aluminium", "steel"]}}]
+
+MAX_VALUES = 64
+MAX_CHOICES = 256
+MAX_KINDS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What an operation needs of a machine."""
+
+    kind: str
+    """Kind of operation, such as `turning`."""
+    values: tuple[tuple[str, int | str], ...] = ()
+    """Pairs of name and value, ascending by name; a number's unit is in its name, such as `diameter_mm`."""
+
+    def __post_init__(self) -> None:
+        check_text(self.kind, "the kind of a need")
+        check_count(self.values, "values of a need", 0, MAX_VALUES)
+        check_ascending([name for name, _ in self.values], "the values of a need")
+        for name, value in self.values:
+            check_text(name, "a name of a need's value")
+            _check_value(value, f"a need's {name}")
+
+    def to_json(self) -> dict[str, Json]:
+        return {"kind": self.kind, "values": dict(self.values)}
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Numbers from `low` to `high`, both included."""
+
+    low: int
+    high: int
+
+    def __post_init__(self) -> None:
+        check_range(self.high, "the upper limit of a capability", -MAX_SAFE_INTEGER, MAX_SAFE_INTEGER)
+        check_range(self.low, "the lower limit of a capability", -MAX_SAFE_INTEGER, self.high)
+
+    def allows(self, value: int | str) -> bool:
+        return isinstance(value, int) and self.low <= value <= self.high
+
+    def to_json(self) -> Json:
+        return [self.low, self.high]
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """One of the given texts."""
+
+    texts: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        check_count(self.texts, "choices of a capability", 1, MAX_CHOICES)
+        check_ascending(self.texts, "the choices of a capability")
+        for text in self.texts:
+            check_text(text, "a choice of a capability")
+
+    def allows(self, value: int | str) -> bool:
+        return value in self.texts
+
+    def to_json(self) -> Json:
+        return list(self.texts)
+
+
+@dataclass(frozen=True, slots=True)
+class Capability:
+    """One kind of operation that a machine can do, within limits."""
+
+    kind: str
+    limits: tuple[tuple[str, Range | Choices], ...] = ()
+    """Pairs of name and limit, ascending by name."""
+
+    def __post_init__(self) -> None:
+        check_text(self.kind, "the kind of a capability")
+        check_count(self.limits, "limits of a capability", 0, MAX_VALUES)
+        check_ascending([name for name, _ in self.limits], "the limits of a capability")
+        for name, _ in self.limits:
+            check_text(name, "a name of a capability's limit")
+
+    def to_json(self) -> dict[str, Json]:
+        return {"kind": self.kind, "limits": {name: limit.to_json() for name, limit in self.limits}}
+
+
+def parse_need(value: Json) -> Need:
+    """Parse the need of an operation. Raises PlanError."""
+    members = read_object(value, "a need", ("kind", "values"))
+    values = members["values"]
+    if not isinstance(values, Mapping):
+        raise PlanError("the values of a need are not a JSON object")
+    pairs = []
+    for name in sorted(values):
+        item = values[name]
+        if type(item) is not int and not isinstance(item, str):
+            raise PlanError(f"a need's {name[:60]!a} is neither an integer nor text", hint="choose a smaller unit")
+        pairs.append((name, item))
+    return Need(read_text(members["kind"], "the kind of a need"), tuple(pairs))
+
+
+def parse_capability(value: Json) -> tuple[Capability, ...]:
+    """Parse the member `capability` of a machine's claims. Raises PlanError."""
+    items = read_array(value, "a capability")
+    check_count(items, "kinds of a capability", 0, MAX_KINDS)
+    return tuple(_parse_kind(item) for item in items)
+
+
+def is_capable(capability: Sequence[Capability], need: Need) -> bool:
+    """Whether one declared kind allows every value of `need`. A value without a declared limit is not allowed."""
+    return not why_not_capable(capability, need)
+
+
+def why_not_capable(capability: Sequence[Capability], need: Need) -> str:
+    """What `need` asks that no declared kind allows, in a few words; empty when the machine is capable."""
+    reason = OfferGround.NO_SUCH_WORK.write(need=need.kind)
+    for kind in capability:
+        if kind.kind != need.kind:
+            continue
+        limits = dict(kind.limits)
+        refused = [name for name, value in need.values if name not in limits or not limits[name].allows(value)]
+        if not refused:
+            return ""
+        reason = OfferGround.NOT_WITH_THIS.write(need=need.kind, name=refused[0])
+    return reason
+
+
+def _parse_kind(value: Json) -> Capability:
+    members = read_object(value, "a capability", ("kind", "limits"))
+    limits = members["limits"]
+    if not isinstance(limits, Mapping):
+        raise PlanError("the limits of a capability are not a JSON object")
+    pairs = tuple((name, _parse_limit(limits[name], name)) for name in sorted(limits))
+    return Capability(read_text(members["kind"], "the kind of a capability"), pairs)
+
+
+def _parse_limit(value: Json, name: str) -> Range | Choices:
+    items = read_array(value, f"the limit {name[:60]!a} of a capability")
+    texts = [item for item in items if isinstance(item, str)]
+    if len(texts) == len(items):
+        return Choices(tuple(sorted(texts)))
+    numbers = [item for item in items if type(item) is int]
+    if len(items) != 2 or len(numbers) != 2:
+        raise PlanError(
+            f"the limit {name[:60]!a} of a capability is neither two integers nor texts",
+            hint="write [lowest, highest], or the texts allowed",
+        )
+    return Range(*numbers)
+
+
+def _check_value(value: int | str, what: str) -> None:
+    if isinstance(value, str):
+        check_text(value, what)
+    else:
+        check_range(value, what, -MAX_SAFE_INTEGER, MAX_SAFE_INTEGER)
+
 
 CALL_FORMAT = "millmark.call"
 OBJECTIVE_FORMAT = "millmark.objective"

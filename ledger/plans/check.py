@@ -12,32 +12,163 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+import json
+import sys
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
 
-from millmark.ledger.canonical import MAX_SAFE_INTEGER, to_hex
-from millmark.ledger.errors import PlanError
+from millmark.ledger.canonical import MAX_SAFE_INTEGER, Json, to_hex
+from millmark.ledger.errors import MillmarkError, PlanError, PlanRefusedError, ProofError
 from millmark.ledger.phrases import Phrase
-from millmark.ledger.plans.bound import SlotPrices, build_slot_prices, derive_bound, path_cost, verify_size
-from millmark.ledger.plans.breaches import PlanBreach
-from millmark.ledger.plans.call import Call, Objective
-from millmark.ledger.plans.counted import Counted, count_offers
+from millmark.ledger.plans.call import Call, Need, Objective, OfferGround, why_not_capable
 from millmark.ledger.plans.feasible import (
+    PlanBreach,
+    PlanRule,
     fixed_rows,
+    refuse,
     sum_cost,
     verify_alone,
     verify_before,
     verify_legs,
     verify_machines,
     verify_rows,
+    verify_ties,
 )
-from millmark.ledger.plans.file import PlanFile, PlanPart
-from millmark.ledger.plans.offer import Offer
-from millmark.ledger.plans.plan import Bound, Plan
-from millmark.ledger.plans.problem import Problem, build_problem
-from millmark.ledger.plans.rules import PlanRule, refuse
-from millmark.ledger.plans.ties import verify_ties
+from millmark.ledger.plans.file import MAX_PLAN_FILE_BYTES, Machine, PlanFile, PlanPart, parse_plan_file
+from millmark.ledger.plans.offer import Offer, OfferWithdrawal, OpenedOffer
+from millmark.ledger.plans.plan import Bound, Key, Plan
+from millmark.ledger.plans.problem import (
+    Problem,
+    SlotPrices,
+    build_problem,
+    build_slot_prices,
+    derive_bound,
+    path_cost,
+    verify_size,
+)
+from millmark.ledger.terminal import NO_ANSWER, write
+
+# Which of the offers received count: those that no rule of PLANS.md takes out. Everybody comes to the same set.
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Offers that count, and why the others do not."""
+
+    call: bytes
+    """Digest of the call, 32 bytes."""
+    offers: Mapping[bytes, Offer]
+    """By leaf hash, ascending."""
+    refused: Mapping[bytes, str]
+    """Reason by leaf hash, in a few words: `expired when the call closed`."""
+    unanchored: int
+    """How many of both kinds, and of withdrawals, came without the proof that they are in an anchored tree."""
+
+
+def count_offers(call: Call, machines: Sequence[Machine], received: Sequence[OpenedOffer]) -> Counted:
+    """Sort offers and withdrawals, in any order and number, into those that count and those that do not."""
+    digest = call.digest
+    known = {item.machine: item for item in machines}
+    needs = {(job.order, item.operation): item.need for job in call.jobs for item in job.operations}
+    withdrawn = _withdrawn(call, digest, received)
+    able: dict[tuple[int, Need], str] = {}
+    counting: dict[bytes, OpenedOffer] = {}
+    refused: dict[bytes, str] = {}
+    for opened in received:
+        offer = opened.entry
+        if isinstance(offer, OfferWithdrawal):
+            continue
+        reason = _why_unusable(call, digest, offer, known, needs, able) or _why_untimely(call, opened)
+        if not reason and opened.id in withdrawn:
+            reason = OfferGround.WITHDRAWN.write()
+        if reason:
+            refused[opened.id] = reason
+        else:
+            counting[opened.id] = opened
+    for twin in _find_doubled(counting):
+        refused[twin] = OfferGround.DOUBLED.write()
+        del counting[twin]
+    offers = {key: entry for key in sorted(counting) if isinstance(entry := counting[key].entry, Offer)}
+    return Counted(digest, offers, refused, sum(item.anchored is None for item in received))
+
+
+def _withdrawn(call: Call, digest: bytes, received: Sequence[OpenedOffer]) -> frozenset[bytes]:
+    """Offers that their owner took back in time; nobody but the owner of its stream can. What has no place in a stream
+    anybody can write: it takes back no offer that has one."""
+    streams = {opened.id: opened.anchored.stream for opened in received if opened.anchored is not None}
+    taken_back = set()
+    for opened in received:
+        entry, place = opened.entry, opened.anchored
+        if isinstance(entry, Offer) or entry.call != digest or _why_untimely(call, opened):
+            continue
+        stream = streams.get(entry.offer)
+        if stream is None or (place is not None and place.stream == stream):
+            taken_back.add(entry.offer)
+    return frozenset(taken_back)
+
+
+def _why_unusable(
+    call: Call,
+    digest: bytes,
+    offer: Offer,
+    machines: Mapping[int, Machine],
+    needs: Mapping[Key, Need],
+    able: dict[tuple[int, Need], str],
+) -> str:
+    if offer.call != digest:
+        return OfferGround.OTHER_CALL.write()
+    if offer.until < call.closes:
+        return OfferGround.EXPIRED.write()
+    machine = machines.get(offer.machine)
+    if machine is None:
+        return OfferGround.MACHINE_UNKNOWN.write(machine=offer.machine)
+    if machine.owner != offer.owner:
+        return OfferGround.MACHINE_OF_OTHERS.write(machine=offer.machine)
+    need = needs.get((offer.order, offer.operation))
+    if need is None:
+        return OfferGround.NOT_CALLED_FOR.write()
+    key = offer.machine, need
+    if key not in able:
+        able[key] = why_not_capable(machine.capability, need)
+    return OfferGround.MACHINE_INCAPABLE.write(machine=offer.machine, why=able[key]) if able[key] else ""
+
+
+def _why_untimely(call: Call, opened: OpenedOffer) -> str:
+    if (place := opened.anchored) is None:
+        return ""
+    if place.time >= call.closes:
+        return OfferGround.LATE.write()
+    try:
+        opened.verify_anchored()
+    except ProofError:
+        return OfferGround.NOT_IN_TREE.write()
+    return ""
+
+
+def _find_doubled(counting: Mapping[bytes, OpenedOffer]) -> list[bytes]:
+    """The offers that do not count beside others for the same operation on the same machine: all but the first one in
+    the machine's stream, and all where that one is not known. An offer without a place in a stream, which anybody can
+    write, takes nothing from those that have one."""
+    groups: dict[tuple[bytes, int, int], list[OpenedOffer]] = defaultdict(list)
+    for opened in counting.values():
+        if isinstance(offer := opened.entry, Offer):
+            groups[offer.order, offer.operation, offer.machine].append(opened)
+    doubled: list[bytes] = []
+    for group in groups.values():
+        if len(group) > 1:
+            doubled += _all_but_first(group)
+    return doubled
+
+
+def _all_but_first(group: Sequence[OpenedOffer]) -> list[bytes]:
+    places = sorted((item.anchored.stream, item.anchored.leaf_index) for item in group if item.anchored is not None)
+    if len({stream for stream, _ in places}) != 1:
+        return [item.id for item in group]
+    return [item.id for item in group if item.anchored is None or item.anchored.leaf_index != places[0][1]]
+
 
 _SCALE = 1_000_000
 
@@ -334,3 +465,136 @@ def _not_checked_before(file: PlanFile, plan: Plan) -> Iterator[str]:
         yield Unseen.DROPPED.write(count=len(plan.dropped))
     if early := sum(leg.start < plan.now for leg in plan.legs):
         yield Unseen.LEGS.write(count=early, slot=plan.now)
+
+
+# Says what the check of a plan file found, in lines and as JSON, and prints it.
+#
+# Exit codes: 0 the plan holds, 1 refused (rule and row), 2 the input cannot be used, 3 nothing could be printed.
+
+FORMAT: Final = "millmark.plan.check/1"
+"""As of all commands that print JSON; millmark.services.output, which names theirs, may not be there."""
+
+
+def read_plan_file(path: Path) -> PlanFile:
+    """Read and parse a plan file. Raises PlanError."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_PLAN_FILE_BYTES + 1)
+    except (OSError, ValueError) as error:
+        cause = getattr(error, "strerror", None) or "not a path"
+        raise PlanError(f"cannot read {path}: {cause}", hint="name a plan file") from None
+    return parse_plan_file(data)
+
+
+def tell_check(path: Path, *, as_json: bool) -> int:
+    """Check the plan file at `path`, print what was found, and return the exit code."""
+    try:
+        file = read_plan_file(path)
+        found = check_plan(file)
+    except PlanRefusedError as error:
+        if as_json:
+            write(sys.stdout, _as_text(_refusal(error)) + "\n")
+        write(sys.stderr, f"millmark: REFUSED {error}\n")
+        return error.exit_code
+    except MillmarkError as error:
+        write(sys.stderr, f"millmark: {error}\n")
+        return error.exit_code
+    shown = _as_text(check_to_json(file, found)) if as_json else "\n".join(check_lines(file, found))
+    if not write(sys.stdout, f"{shown}\n"):
+        write(sys.stderr, "millmark: the answer cannot be written; check the output and its disk\n")
+        return NO_ANSWER
+    return 0
+
+
+def _as_text(members: dict[str, Json]) -> str:
+    return json.dumps({"format": FORMAT, **members}, indent=2)
+
+
+def check_lines(file: PlanFile, found: PlanCheck) -> Iterator[str]:
+    """What was found, for people."""
+    plan, cost, unit = found.plan, found.plan.cost, file.call.unit
+    machines, owners = {row.machine for row in plan.rows}, {row.owner for row in plan.rows}
+    yield f"plan {to_hex(plan.digest)}"
+    yield (
+        f"feasible: {len(plan.rows)} operations of {len(file.call.jobs)} orders on {len(machines)} machines of "
+        f"{len(owners)} companies, {len(plan.legs)} legs"
+    )
+    yield (
+        f"cost: {cost.total} {unit} (price {cost.price}, transport {cost.transport}, tardiness {cost.tardiness}, "
+        f"carbon {cost.carbon})"
+    )
+    yield (
+        f"bound: {plan.bound.value} {unit}; no plan on these {len(plan.offers)} offers{_what_stays(plan)} is cheaper "
+        f"than that, so none is more than {per_cent(found.gap_per_mille)} cheaper than this one"
+    )
+    shares = found.shares()
+    yield "used of the slots offered: " + ", ".join(f"company {s.owner} {s.used} of {s.offered}" for s in shares)
+    yield f"evenness of that (Jain's index): {jain_per_mille(shares) / 1000:.3f}"
+    if found.moved is not None and file.before is not None:
+        yield f"moved: {found.moved} of {len(file.before.rows)} rows of the plan before"
+    if plan.reworked:
+        yield (
+            f"reworked: {len({row.key for row in plan.reworked})} operations, on which {cost.spent} {unit} were spent: "
+            "part of cost and bound, and left out of the percentage"
+        )
+    yield from _set_aside(plan, file.before)
+    for reason, count in sorted(Counter(found.counted.refused.values()).items()):
+        yield f"not counted: {count} offers, {reason}"
+    for line in found.not_checked:
+        yield f"not checked: {line}"
+
+
+def _set_aside(plan: Plan, before: Plan | None) -> Iterator[str]:
+    """A plan names what earlier ones set aside, too, of which its cause took nothing away."""
+    if before is None:
+        if plan.dropped:
+            yield f"set aside: {len(plan.dropped)} offers, by this plan or those before"
+        return
+    new = len(plan.newly_dropped(before))
+    if new and plan.cause is not None:
+        yield f"set aside: {new} offers, by the cause {plan.cause.kind.value}"
+    if earlier := len(plan.dropped) - new:
+        yield f"set aside by earlier plans: {earlier} offers"
+
+
+def check_to_json(file: PlanFile, found: PlanCheck) -> dict[str, Json]:
+    """What was found, for programs."""
+    shares = found.shares()
+    return {
+        "holds": True,
+        "plan": to_hex(found.plan.digest),
+        "call": to_hex(found.plan.call),
+        "unit": file.call.unit,
+        "cost": found.plan.cost.to_json(),
+        "bound": found.plan.bound.value,
+        "gap_per_mille": found.gap_per_mille,
+        "rows": len(found.plan.rows),
+        "offers": len(found.plan.offers),
+        "not_counted": {to_hex(identifier): reason for identifier, reason in found.counted.refused.items()},
+        "shares": [{"owner": share.owner, "offered": share.offered, "used": share.used} for share in shares],
+        "jain_per_mille": jain_per_mille(shares),
+        "moved": found.moved,
+        "not_checked": list(found.not_checked),
+    }
+
+
+def per_cent(per_mille: int) -> str:
+    """A part of the whole with one decimal: `3.1 %`."""
+    return f"{per_mille // 10}.{per_mille % 10} %"
+
+
+def _what_stays(plan: Plan) -> str:
+    """What a plan that replaces another one takes as given: its bound says nothing about plans that change that."""
+    if plan.before is None:
+        return ""
+    return f" that keeps the {len(plan.fixed)} fixed rows and starts all others in slot {plan.now} or later"
+
+
+def _refusal(error: PlanRefusedError) -> dict[str, Json]:
+    return {
+        "holds": False,
+        "rule": error.rule,
+        "order": None if error.order is None else to_hex(error.order),
+        "operation": error.operation,
+        "cause": error.cause,
+    }

@@ -1,18 +1,151 @@
-"""Whether rows and legs can be carried out: one function for each group of rules."""
+"""The rules of a plan, and whether its rows and legs can be carried out: one function for each group of rules."""
 
 from __future__ import annotations
 
+import enum
+from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
+from typing import NoReturn
 
-from millmark.ledger.canonical import to_hex
-from millmark.ledger.plans.breaches import PlanBreach
+from millmark.ledger.canonical import sha256, to_hex
+from millmark.ledger.errors import PlanRefusedError
+from millmark.ledger.phrases import Phrase
 from millmark.ledger.plans.call import Call, Objective
 from millmark.ledger.plans.offer import Offer
 from millmark.ledger.plans.plan import CauseKind, Cost, Key, Leg, Plan, Row
-from millmark.ledger.plans.problem import Problem, Route, carbon_cost, spent_on
-from millmark.ledger.plans.rules import PlanRule, refuse
+from millmark.ledger.plans.problem import Choice, Problem, Route, carbon_cost, spent_on
+
+
+class PlanRefusal(Phrase):
+    """What an error says of a broken rule. `why` stands for a breach."""
+
+    AT_ROW = "rule {rule:s}: {why} (order {order:s}, operation {operation:d})"
+    OF_PLAN = "rule {rule:s}: {why}"
+
+
+class PlanBreach(Phrase):
+    """How a plan breaks a rule. Of most, the subject is the row that the refusal names. `why` stands for the ground on
+    which an offer does not count."""
+
+    # Call, objective, revision
+    FOR_OTHER_CALL = "the plan is for another call"
+    OTHER_OBJECTIVE = "the objective is not the one that the call commits to"
+    TERMS_CHANGED = "its terms were changed after the call"
+    # Offers
+    NOT_COUNTING = "offer {offer:s} does not count: {why}"
+    NOT_RECEIVED = "not among those received"
+    OFFER_LEFT_OUT = "offer {offer:s} was left out"
+    # Order, offer, machine
+    ROW_NOT_CALLED = "was not called for"
+    ROWLESS = "has no row"
+    OFFER_NOT_LISTED = "{offer:s} is not among the offers that count"
+    OFFER_OF_OTHER_WORK = "its offer is for another operation"
+    OFFER_NOT_OWNERS = "its offer is not one of this owner's for that operation"
+    MACHINE_NOT_OFFERED = "machine {machine:d} is not the offer's, {offered:d}"
+    OWNER_NOT_OFFERED = "owner {owner:d} is not the offer's, {offered:d}"
+    REWORKED_ELSEWHERE = "is reworked by {owner:d}, and {holder:d} has the part"
+    # Window
+    SLOT_NOT_OFFERED = "no window of the offer has slot {slot:d}"
+    LENGTH_NOT_OFFERED = "takes {slots:d} slots instead of {offered:d}"
+    FIGURE_NOT_OFFERED = "its {field} is {stated:d}, and the offer's {offered:d}"
+    OTHERWISE_OFFERED = "is not as it was offered"
+    # Slots, sequence
+    ENDS_AFTER_CALL = "ends in slot {slot:d}, and the call has {slots:d}"
+    BEFORE_RELEASE = "starts in slot {slot:d}, before the order's {first:d}"
+    BEFORE_PLAN = "starts in slot {slot:d}, before the plan's first, {first:d}"
+    OUT_OF_SEQUENCE = "starts in slot {slot:d}, and the one before ends in {end:d}"
+    # Transport
+    LEG_TO_NOWHERE = "has a leg after it that leads nowhere"
+    LEG_UNNEEDED = "has a leg after it, and stays where it is"
+    NO_WAY = "nothing leads from {origin:d} to {destination:d}"
+    LEG_MISSING = "lacks a leg from {origin:d} to {destination:d}"
+    LEG_OTHERWISE = "the leg after it differs from the objective in its ends, carrier or cost"
+    LEG_LENGTH = "the leg takes {slots:d} slots instead of {wanted:d}"
+    LEG_EARLY = "the leg starts in slot {slot:d}, before its end in {end:d}"
+    LEG_LATE = "the leg arrives in slot {slot:d}, and the next starts in {start:d}"
+    # Overlap, setup
+    ROWS_OVERLAP = "overlaps the row of machine {machine:d} that ends in slot {end:d}"
+    SETUP_SHORT = "leaves {slots:d} slots for a setup of {setup:d}"
+    # Sums
+    SUM_OF_PARTS = (
+        "the cost is {cost:d} (price {price:d}, transport {transport:d}, tardiness {tardiness:d}, carbon {carbon:d}, "
+        "spent {spent:d}), and the plan says {stated:d}"
+    )
+    SUM_BEYOND = "the cost or a part of it is beyond {most:d}"
+    # Before
+    FIXED_ROWLESS = "is fixed, and has no row"
+    FIXED_OTHERWISE = "is fixed, and differs from the plan before"
+    REWORKED_UNSHOWN = "is reworked, and the plan before, which has that row, is not in the file"
+    BEFORE_NOT_NAMED = "the plan before is not the one that it names"
+    BEFORE_OF_OTHER_CALL = "the plan before is for another call"
+    DROPS_UNKNOWN = "it drops an offer that the plan before did not have"
+    LEG_NOT_BEFORE = "the leg after it starts in slot {slot:d}, before {first:d}, and the plan before has none such"
+    CAUSE_TAKES_NONE = "an offer is dropped, and the cause {kind:s} takes none"
+    CAUSE_TAKES_ONE = "offers of machines {machine:d} and {other:d} are dropped by one cause {kind:s}"
+    CAUSE_TAKES_OTHER = "is not the operation that was declined, and its offer is dropped"
+    REWORK_FORGOTTEN = "was reworked by the plan before, and is not by this one"
+    REWORKED_TWICE = "is reworked twice, and the plan before has it once"
+    CAUSE_REWORKS_NONE = "is reworked, and the cause {kind:s} asks for none"
+    REWORKED_OTHERWISE = "is reworked, and the plan before has it otherwise"
+    REWORKED_FIXED = "is reworked, and stays fixed"
+    # Ties, bound
+    OTHER_TIE = "the tie hash is not that of the first block since the call closed, {block:s}"
+    OTHER_COMES_FIRST = "the equal offer {offer:s} comes first"
+    PRICED_WITHOUT_OFFER = "machine {machine:d} has slot prices and no offer"
+    PRICED_BEYOND_CALL = "slot {slot:d} of machine {machine:d} has a price, and the call has no such slot"
+    OTHER_BOUND = "the slot prices prove {proved:d}, and the plan says {stated:d}"
+    UNSOLD_BEYOND_GAP = "unused slots with prices add up to {unsold:d}, more than the gap of {gap:d}"
+
+
+class PlanRule(enum.StrEnum):
+    """What a plan must hold to."""
+
+    CALL = "call"
+    """The plan is for this call."""
+    OBJECTIVE = "objective"
+    """The objective is the one that the call commits to."""
+    REVISION = "revision"
+    """The orders' terms are those in force."""
+    OFFERS = "offers"
+    """The plan lists all offers that count, and no others."""
+    ORDER = "order"
+    """There is one row for each operation of the call, and no other."""
+    OFFER = "offer"
+    """A row's offer is among the plan's offers, and is for that operation."""
+    MACHINE = "machine"
+    """Machine and owner of a row are the offer's."""
+    WINDOW = "window"
+    """A row starts in a window of its offer, for as long and at the price, Wh and CO2e that the offer says."""
+    SLOTS = "slots"
+    """Rows lie within the slots of the call, none before its order's release or the plan's first slot."""
+    SEQUENCE = "sequence"
+    """An operation starts after the one before has ended."""
+    TRANSPORT = "transport"
+    """Legs lead from owner to owner and to the destination, as the objective allows, in the time between the rows."""
+    OVERLAP = "overlap"
+    """A machine does one thing at a time."""
+    SETUP = "setup"
+    """There is time for setup between operations of different families."""
+    SUMS = "sums"
+    """The cost is the sum of its parts by rows, legs, lateness and carbon price."""
+    BEFORE = "before"
+    """Fixed rows are those of the plan before; what was dropped counted in it."""
+    TIES = "ties"
+    """The tie hash chooses among equal offers."""
+    BOUND = "bound"
+    """The bound is the value that follows from the slot prices."""
+
+
+def refuse(rule: PlanRule, breach: str, key: Key | None = None) -> NoReturn:
+    """Raises PlanRefusedError for the row that `key` names. `breach`: one of PlanBreach, written."""
+    if key is None:
+        raise PlanRefusedError(rule, PlanRefusal.OF_PLAN.write(rule=rule.value, why=breach))
+    order, operation = key
+    cause = PlanRefusal.AT_ROW.write(rule=rule.value, why=breach, order=to_hex(order), operation=operation + 1)
+    raise PlanRefusedError(rule, cause, order=order, operation=operation)
+
 
 _TAKES_OFFERS = (CauseKind.MACHINE_DOWN, CauseKind.DRIFT, CauseKind.DECLINED)
 """Causes that take offers away: those of one machine, or of one row."""
@@ -238,3 +371,94 @@ def fixed_rows(plan: Plan) -> dict[Key, Row]:
     """The rows that stay."""
     fixed = frozenset(plan.fixed)
     return {row.key: row for row in plan.rows if row.key in fixed}
+
+
+# Rule ties: no one chooses between equal offers; a hash does that nobody knew when the offers were made.
+
+
+def tie_rank(tie: bytes, offer: bytes) -> bytes:
+    """The rank of an offer. Among offers that make no difference to the cost, the one of the smallest rank is taken."""
+    return sha256(tie + offer)
+
+
+def verify_ties(problem: Problem, plan: Plan) -> None:
+    """Raises PlanRefusedError when an equal offer that the hash prefers would do as well."""
+    for row, choice in find_tied(problem, plan.rows, plan.tie, frozenset(plan.fixed), plan.now):
+        refuse(PlanRule.TIES, PlanBreach.OTHER_COMES_FIRST.write(offer=to_hex(choice.offer)), row.key)
+
+
+def find_tied(
+    problem: Problem, rows: Sequence[Row], tie: bytes, fixed: frozenset[Key], now: int = 0
+) -> Iterator[tuple[Row, Choice]]:
+    """Rows that an equal offer with a smaller rank could take at the same start, with all else as it is: a leg to
+    somewhere else than before starts in slot `now` or later."""
+    machines = rows_by_machine(rows)
+    chosen = {choice.offer: choice for route in problem.routes for choices in route.choices for choice in choices}
+    pending = iter(rows)
+    for route in problem.routes:
+        own = [next(pending) for _ in route.choices]
+        around = pairwise(pairwise([None, *own, None]))
+        for ((before, row), (_, after)), choices in zip(around, route.choices, strict=True):
+            if row is None or row.key in fixed:
+                continue
+            cost = _local_cost(problem, route, before, after, row, chosen[row.offer], now)
+            rank = tie_rank(tie, row.offer)
+            for choice in choices:
+                if (
+                    choice.offer != row.offer
+                    and _local_cost(problem, route, before, after, row, choice, now) == cost
+                    and tie_rank(tie, choice.offer) < rank
+                    and _fits(machines.get(choice.machine, []), chosen, row, choice)
+                    and _can_leave(machines[row.machine], chosen, row)
+                ):
+                    yield row, choice
+
+
+def _local_cost(
+    problem: Problem, route: Route, before: Row | None, after: Row | None, row: Row, choice: Choice, now: int
+) -> int | None:
+    """Whatever of the cost depends on this row's offer; None when it cannot take its place."""
+    start = row.start
+    cost = choice.cost_at(start)
+    if cost is None:
+        return None
+    if before is not None:
+        way = problem.way(before.owner, choice.owner)
+        departs = before.end if choice.owner in (before.owner, row.owner) else max(before.end, now)
+        if way is None or departs + way.slots > start:
+            return None
+        cost += way.cost
+    way = problem.way(choice.owner, route.destination if after is None else after.owner)
+    if way is None:
+        return None
+    arrival = start + choice.duration + way.slots
+    if after is None:
+        return cost + way.cost + lateness_cost(route, arrival)
+    return cost + way.cost if arrival <= after.start else None
+
+
+def _can_leave(rows: Sequence[Row], chosen: Mapping[bytes, Choice], row: Row) -> bool:
+    """Whether there is time for setup between the rows around `row` on its machine, which come together without it."""
+    place = rows.index(row)
+    if place == 0 or place + 1 == len(rows):
+        return True
+    before, after = rows[place - 1], rows[place + 1]
+    following = chosen[after.offer]
+    return following.family == chosen[before.offer].family or before.end + following.setup <= after.start
+
+
+def _fits(rows: Sequence[Row], chosen: Mapping[bytes, Choice], row: Row, choice: Choice) -> bool:
+    """Whether the machine of `choice`, whose rows are given by start, is free for it where `row` is."""
+    others = [other for other in rows if other.key != row.key]
+    place = bisect_left([other.start for other in others], row.start)
+    end = row.start + choice.duration
+    if place:
+        other = others[place - 1]
+        setup = choice.setup if chosen[other.offer].family != choice.family else 0
+        if other.end + setup > row.start:
+            return False
+    if place < len(others):
+        other = others[place]
+        setup = chosen[other.offer].setup if chosen[other.offer].family != choice.family else 0
+        return end + setup <= other.start
+    return True

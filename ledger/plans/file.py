@@ -6,12 +6,19 @@ from dataclasses import dataclass
 
 from millmark.ledger.canonical import Json, canonical_json, parse_json, to_hex
 from millmark.ledger.errors import CanonicalError, PlanError
-from millmark.ledger.plans._fields import (
+from millmark.ledger.plans.call import (
     MAX_ID,
+    MAX_KINDS,
+    Call,
+    Capability,
+    Objective,
     check_ascending,
     check_count,
     check_range,
     check_size,
+    parse_call,
+    parse_capability,
+    parse_objective,
     read_array,
     read_bytes,
     read_document,
@@ -19,8 +26,6 @@ from millmark.ledger.plans._fields import (
     read_object,
     read_optional_array,
 )
-from millmark.ledger.plans.call import Call, Objective, parse_call, parse_objective
-from millmark.ledger.plans.capability import MAX_KINDS, Capability, parse_capability
 from millmark.ledger.plans.offer import OpenedOffer, parse_opened_offer
 from millmark.ledger.plans.plan import (
     Bound,

@@ -10,7 +10,7 @@ from millmark.ledger.canonical import Json, to_hex
 from millmark.ledger.errors import PlanError
 from millmark.ledger.evidence import SALT_BYTES, LeafKind, build_leaf_data
 from millmark.ledger.merkle import leaf_hash, verify_inclusion
-from millmark.ledger.plans._fields import (
+from millmark.ledger.plans.call import (
     MAX_AMOUNT,
     MAX_ID,
     MAX_OPERATIONS,

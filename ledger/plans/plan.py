@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from millmark.ledger.canonical import MAX_SAFE_INTEGER, Json, canonical_json, sha256, to_hex
 from millmark.ledger.errors import PlanError
-from millmark.ledger.plans._fields import (
+from millmark.ledger.plans.call import (
     MAX_AMOUNT,
     MAX_ID,
     MAX_OFFERS,

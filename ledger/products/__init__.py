@@ -12,14 +12,18 @@ from __future__ import annotations
 
 from millmark.ledger.products._configure import (
     Configuration,
+    FindProduct,
     Operation,
+    build_order_document,
+    complete,
     configure,
+    find_cheapest,
     find_possible,
+    find_unreachable,
     parse_choices,
+    verify_order_document,
     verify_specification,
 )
-from millmark.ledger.products._domains import Domain, Span, ValueSet
-from millmark.ledger.products._marks import build_mark, element_string
 from millmark.ledger.products._model import (
     MAX_BYTES,
     MAX_FILE_BYTES,
@@ -27,18 +31,20 @@ from millmark.ledger.products._model import (
     ChoiceOption,
     Condition,
     Constraint,
+    Domain,
     FromOption,
     IntegerOption,
     Option,
     Product,
+    Span,
     Step,
     TextOption,
+    Value,
+    ValueSet,
+    money,
     name_in,
 )
-from millmark.ledger.products._order import FindProduct, build_order_document, verify_order_document
-from millmark.ledger.products._parse import parse_product
-from millmark.ledger.products._search import complete, find_cheapest, find_unreachable
-from millmark.ledger.products._values import Value, money
+from millmark.ledger.products._parse import build_mark, element_string, parse_product
 
 __all__ = [
     "MAX_BYTES",

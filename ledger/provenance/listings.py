@@ -20,6 +20,7 @@ from millmark.ledger.provenance.reader import Reader, build_unknown, open_reader
 from millmark.ledger.provenance.traces import build_assignment, build_custody, build_lot, build_orders
 from millmark.ledger.records import AssignmentState
 from millmark.ledger.store import Store
+from millmark.ledger.store.repository import Cell
 from millmark.ledger.store.rows import (
     AnchorRow,
     AssignmentRow,
@@ -32,7 +33,6 @@ from millmark.ledger.store.rows import (
     OrderRow,
     StreamRow,
 )
-from millmark.ledger.store.statements import Cell
 
 V = TypeVar("V")
 R = TypeVar("R")

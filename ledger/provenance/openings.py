@@ -7,11 +7,11 @@ from collections.abc import Collection, Iterable, Mapping
 
 from millmark.ledger.canonical import keccak256, to_hex
 from millmark.ledger.errors import InputError, NotFoundError
-from millmark.ledger.heads import start_of
 from millmark.ledger.ids import SubjectKind
 from millmark.ledger.provenance import answers
 from millmark.ledger.provenance.reader import HINT_INDEX, Reader, find_subject, verify_name
 from millmark.ledger.records import Contract, Link, Names, Opening
+from millmark.ledger.slots import start_of
 from millmark.ledger.store.rows import AssignmentRow, CertificateRow, CertifiedLotRow, RecordHistoryRow, RecordRow
 
 

@@ -24,8 +24,7 @@ from millmark.ledger.provenance.reader import Direction, Reader
 from millmark.ledger.provenance.statements import build_statements
 from millmark.ledger.provenance.traces import build_lot_trace
 from millmark.ledger.store import Book, Lineage, Rows, Store
-from millmark.ledger.store.book_rows import IdentityRow
-from millmark.ledger.store.rows import LotRow, ParticipantRow
+from millmark.ledger.store.rows import IdentityRow, LotRow, ParticipantRow
 from millmark.ledger.verify import Statement
 
 _NO_SALT = bytes(32)

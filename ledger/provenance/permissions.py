@@ -26,11 +26,11 @@ from dataclasses import dataclass
 from millmark.ledger.ids import SubjectKind
 from millmark.ledger.records import Contract, LotState
 from millmark.ledger.store import Cell, Lineage, Rows
-from millmark.ledger.store.book_rows import IdentityRow
-from millmark.ledger.store.engagements import WITHDRAWN
+from millmark.ledger.store.repository import WITHDRAWN
 from millmark.ledger.store.rows import (
     AssignmentRow,
     CustodyChangeRow,
+    IdentityRow,
     LotRow,
     MachineRow,
     OrderRow,

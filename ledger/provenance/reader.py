@@ -20,13 +20,13 @@ from millmark.ledger.provenance.answers import moment
 from millmark.ledger.provenance.permissions import Limits, Lots, Visibility
 from millmark.ledger.records import CertificateState, CertificateStatus, Gate, Item, LotState, ModelState, Verdict
 from millmark.ledger.store import Book, Lineage, Rows, Store
-from millmark.ledger.store.book_rows import IdentityRow
 from millmark.ledger.store.rows import (
     AssignmentRow,
     CertificateRow,
     CertifiedLotRow,
     ChainIdentityRow,
     CursorRow,
+    IdentityRow,
     LotRow,
     MachineRow,
     ModelRow,

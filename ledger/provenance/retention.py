@@ -26,9 +26,8 @@ from millmark.ledger.errors import StoreError
 from millmark.ledger.evidence import LeafKind
 from millmark.ledger.records import CertificateState
 from millmark.ledger.store import Book, Connection, Rows, Store
-from millmark.ledger.store.book_rows import EvidenceRow
-from millmark.ledger.store.evidence_moves import remove_files
-from millmark.ledger.store.rows import AnchorRow, AssignmentRow, CertificateRow
+from millmark.ledger.store.book import remove_files
+from millmark.ledger.store.rows import AnchorRow, AssignmentRow, CertificateRow, EvidenceRow
 
 _MEASURED = frozenset({int(LeafKind.EVENT), int(LeafKind.WINDOW)})
 _REGISTER = '"register":'

@@ -31,7 +31,8 @@ from millmark.ledger.store.rows import (
     StreamRow,
 )
 from millmark.ledger.verify import Statement, VerificationError
-from millmark.ledger.verify.recorded import Entry, Left, Measured, Proved, Recorded, tell
+from millmark.ledger.verify._state import Entry, Proved
+from millmark.ledger.verify.recorded import Left, Measured, Recorded, tell
 
 MAX_RECORDS = 5_000
 """Most records that statements are made from while a reader waits; `millmark bundle` has no such limit."""

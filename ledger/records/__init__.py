@@ -15,52 +15,50 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from millmark.ledger.records._base import (
+    ALL_ROLES,
     I32,
+    MAX_OPEN,
     U8,
     U16,
     U32,
     U40,
     Address,
     AssignmentNumber,
+    AssignmentState,
     Bytes3,
     Bytes32,
     CertificateNumber,
+    CertificateState,
+    CertificateStatus,
     Checked,
     ClaimsRoot,
+    Contract,
+    Disposition,
     LedgerRecord,
+    LotState,
     LotSubject,
     MachineNumber,
     ModelNumber,
+    ModelState,
     Names,
+    NoteKind,
+    OrderState,
     OrderSubject,
     Packed,
     ParticipantNumber,
+    PublicationKind,
     Record,
     RecordNumber,
     RegistryRecord,
+    Role,
     StreamSubject,
+    TransformationKind,
     Value,
+    Verdict,
     optional_subject,
     pack,
     packed_fields,
     snake_case,
-)
-from millmark.ledger.records._enums import (
-    ALL_ROLES,
-    MAX_OPEN,
-    AssignmentState,
-    CertificateState,
-    CertificateStatus,
-    Contract,
-    Disposition,
-    LotState,
-    ModelState,
-    NoteKind,
-    OrderState,
-    PublicationKind,
-    Role,
-    TransformationKind,
-    Verdict,
 )
 from millmark.ledger.records._parts import (
     Gate,
@@ -80,9 +78,8 @@ from millmark.ledger.records._parts import (
 )
 
 if TYPE_CHECKING:
-    from millmark.ledger.records import _lots, _notes, _orders, _registry
+    from millmark.ledger.records import _lots, _orders, _registry
     from millmark.ledger.records._lots import *  # noqa: F403  # its __all__ is the one list of them
-    from millmark.ledger.records._notes import *  # noqa: F403  # its __all__ is the one list of them
     from millmark.ledger.records._orders import *  # noqa: F403  # its __all__ is the one list of them
     from millmark.ledger.records._registry import *  # noqa: F403  # its __all__ is the one list of them
 
@@ -153,14 +150,13 @@ __all__ = [
 
 if TYPE_CHECKING:
     __all__ += _lots.__all__
-    __all__ += _notes.__all__
     __all__ += _orders.__all__
     __all__ += _registry.__all__
 
 
 @cache
 def _kinds() -> dict[str, type[Record]]:
-    families = [importlib.import_module(f"{__name__}.{name}") for name in ("_lots", "_notes", "_orders", "_registry")]
+    families = [importlib.import_module(f"{__name__}.{name}") for name in ("_lots", "_orders", "_registry")]
     return {name: getattr(family, name) for family in families for name in family.__all__}
 
 

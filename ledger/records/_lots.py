@@ -1,11 +1,10 @@
-"""Records of evidence, lots and certificates (IEvidence, ILots, ICertificates)."""
+"""Records of evidence, lots and certificates, and notes (IEvidence, ILots, ICertificates, INotes)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from millmark.ledger.records._base import U16, U32, U40, Address, Bytes3, Bytes32, LedgerRecord
-from millmark.ledger.records._enums import Disposition
+from millmark.ledger.records._base import U16, U32, U40, Address, Bytes3, Bytes32, Disposition, LedgerRecord
 from millmark.ledger.records._parts import Inference, Issued, Item, Measured, Rework, Statement, Transformation
 
 __all__ = [
@@ -19,6 +18,7 @@ __all__ = [
     "DeclineCustody",
     "DemandOpening",
     "IssueCertificate",
+    "Note",
     "OfferCustody",
     "OpenStream",
     "PackLots",
@@ -249,3 +249,18 @@ class DemandOpening(LedgerRecord):
     lot: Bytes32
     order: Bytes32
     certificate: U40
+
+
+@dataclass(frozen=True, slots=True)
+class Note(LedgerRecord):
+    """Says something about orders and lots, without a change of state."""
+
+    event = "NoteRecorded"
+    subjects: tuple[Bytes32, ...]
+    """Strictly ascending."""
+    grounds: tuple[Bytes32, ...]
+    """For each subject, what shows the caller's part in it: of a lot, for its maker the identifier hash, for a party of
+    its order that order; otherwise zeros."""
+    kind: U16
+    """A `NoteKind`, or a number that the consortium agreed on; not 0."""
+    claims_root: Bytes32

@@ -22,8 +22,9 @@ from millmark.ledger.records._base import (
     Packed,
     ParticipantNumber,
     StreamSubject,
+    TransformationKind,
+    Verdict,
 )
-from millmark.ledger.records._enums import TransformationKind, Verdict
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,9 @@
     with store.transaction() as connection:
         Book(connection).set_names({1: "Acme"})
 
-Rows are instances of the classes in millmark.ledger.store.rows and, in the private book,
-millmark.ledger.store.book_rows. A rebuild keeps the private book and the outbox; everything else is derived from the
-chain. A program that keeps further tables in the same database declares them in a Schema, and passes that to
-`open_store`.
+Rows are instances of the classes in millmark.ledger.store.rows. A rebuild keeps the private book and the outbox;
+everything else is derived from the chain. A program that keeps further tables in the same database declares them in a
+Schema, and passes that to `open_store`.
 """
 
 from __future__ import annotations
@@ -16,11 +15,9 @@ from sqlalchemy import Connection
 
 from millmark.ledger.store.book import Book
 from millmark.ledger.store.database import Store, open_store
-from millmark.ledger.store.feed import Feed, Position
 from millmark.ledger.store.lineage import Lineage
-from millmark.ledger.store.repository import Registry, Rows, key_of, values_of
+from millmark.ledger.store.repository import Cell, Feed, Position, Registry, Rows, key_of, values_of
 from millmark.ledger.store.schema import Schema, schema_of
-from millmark.ledger.store.statements import Cell
 
 __all__ = [
     "Book",

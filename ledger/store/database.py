@@ -2,27 +2,175 @@
 
 from __future__ import annotations
 
+import os
+import secrets
+import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from sqlite3 import Connection as SqliteConnection
 from types import TracebackType
+from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url
-from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, IntegrityError, NoSuchModuleError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DatabaseError,
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    NoSuchModuleError,
+    OperationalError,
+    ProgrammingError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from millmark.ledger.errors import SettingsError, StoreDamagedError, StoreError
+from millmark.ledger.errors import SettingsError, StoreBusyError, StoreDamagedError, StoreError
 from millmark.ledger.store import postgresql
 from millmark.ledger.store.evidence_files import OPTION as EVIDENCE
 from millmark.ledger.store.evidence_files import EvidenceFiles
-from millmark.ledger.store.failures import damaged, explain, explain_exhausted
-from millmark.ledger.store.schema import Schema, migrate, read_revisions
-from millmark.ledger.store.sqlite_file import DatabaseFile, give_identity
-from millmark.ledger.store.steps import KEPT_STEPS, KeptSteps
-from millmark.ledger.store.tables import LEDGER
+from millmark.ledger.store.lineage import KEPT_STEPS, KeptSteps
+from millmark.ledger.store.schema import LEDGER, Schema, migrate, read_revisions
+
+# Failures of the database as the library's errors: busy, failing, or damaged.
+
+_HINT_DAMAGED = (
+    "restore a backup; without one, move it away, with the audit log, and start again: the index is rebuilt from the "
+    "chain, but names, claims and API keys are lost"
+)
+_HINT_MISSING = "stop all programs of this home, put the file back or restore a backup, and start again"
+_HINT_BUSY = "send it again in a few seconds; if it lasts, find the process that holds the lock"
+_BUSY_STATES = frozenset({"55P03", "57014", "53300"})
+"""PostgreSQL's codes: lock not available, query cancelled (by a time limit), too many connections."""
+_READ_ONLY = "25006"
+"""PostgreSQL's state for a write on a standby."""
+_HINT_STANDBY = "name the primary in the URL, or both servers and target_session_attrs=read-write"
+_DAMAGED_CLASS = "XX0"
+"""How PostgreSQL's states for corrupted data and indexes begin; XX000 is an internal error without damage."""
+_BUSY_TEXTS = ("database is locked", "database table is locked")
+"""SQLite's messages for a lock that was not free in time."""
+
+
+def explain(url: str, error: BaseException) -> BaseException:
+    """The library's error for a failure of the database; any other exception is returned as it is."""
+    if not isinstance(error, DatabaseError):
+        return error
+    cause = " ".join(str(error.orig).split())  # PostgreSQL's messages have several lines
+    state = str(getattr(error.orig, "sqlstate", None) or "")
+    if state == _READ_ONLY:
+        return StoreError(f"{url} takes no writes: {cause}", hint=_HINT_STANDBY)
+    if state in _BUSY_STATES or cause in _BUSY_TEXTS:
+        return StoreBusyError(f"{url} is in use: {cause}", hint=_HINT_BUSY)
+    # SQLite reports damage with the base class itself; the classes below it are for failures of other kinds.
+    if _is_damage(error, state):
+        return StoreDamagedError(f"{url} is not a usable database: {cause}", hint=_HINT_DAMAGED)
+    if isinstance(error, DataError | ProgrammingError):
+        return StoreError(f"{url} refuses a statement: {cause}", hint="report this; the database is sound")
+    return StoreError(f"{url} cannot be used: {cause}", hint="check that it exists and is not locked")
+
+
+def explain_exhausted(url: str) -> StoreBusyError:
+    """The error for a process whose connections are all in use."""
+    return StoreBusyError(f"all connections to {url} are in use", hint=_HINT_BUSY)
+
+
+def damaged(url: str, finding: str) -> StoreDamagedError:
+    """The error for damage that a check found."""
+    return StoreDamagedError(f"{url} is damaged: {finding}", hint=_HINT_DAMAGED)
+
+
+def missing(url: str) -> StoreDamagedError:
+    """The error for a database file that no longer has its name although it is open."""
+    return StoreDamagedError(f"{url} was removed or replaced while it was in use", hint=_HINT_MISSING)
+
+
+def _is_damage(error: DBAPIError, state: str) -> bool:
+    if state:
+        return state.startswith(_DAMAGED_CLASS) and state != "XX000"
+    return not isinstance(error, OperationalError | DataError | ProgrammingError)
+
+
+# A database file of SQLite under a running process: still the one that was opened, or another in its place.
+#
+# SQLite itself does not notice: it goes on in a file that was moved away, and mixes pages of its cache and its log with
+# those of a file that was copied over.
+
+
+class DatabaseFile:
+    """The file that a process opened. Creates a missing one for its owner alone. Raises OSError."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path.absolute()
+        # SQLite would create it by the umask, and it holds the salts that hide identifiers. Its log files get the same
+        # mode as the database itself. A file that is there is not opened: closing it would drop the locks of other
+        # connections of this process (fcntl(2)), and another process would then remove the log that they write.
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        self._opened = path.stat()
+        self._looked_at: tuple[int, int] | None = None
+        self._identity = 0
+        self._progress = (0, 0)
+
+    def verify_same(self, connection: Connection) -> None:
+        """Raises StoreDamagedError if the path now stands for another file, or for other contents: those of a backup or
+        of an earlier copy. Not noticed is a copy of this file as it was after its latest growth.
+
+        Whatever was written to such a file would be gone with the process, or spoil what was put there.
+        """
+        # In every transaction: the file is looked at once, and the URL is put together only where it is told.
+        try:
+            found = self._path.stat()
+        except FileNotFoundError:
+            raise missing(_url(connection)) from None
+        except OSError as error:
+            raise StoreError(
+                f"{_url(connection)} cannot be looked at: {error.strerror}", hint="check its folder and disk"
+            ) from error
+        if not os.path.samestat(found, self._opened):
+            raise missing(_url(connection))
+        stamp = found.st_mtime_ns, found.st_size
+        if stamp != self._looked_at:
+            self._compare(stamp, connection)
+
+    def _compare(self, stamp: tuple[int, int], connection: Connection) -> None:
+        # Commits go to the log; the file changes only now and then, when somebody moves the log's pages into it.
+        try:
+            identity, *progress = _read_header(self._path)
+        except sqlite3.Error:
+            return  # read while pages were being moved: looked at again next time
+        if not self._identity:  # a new database, whose header may be in the log alone
+            self._identity = int(connection.exec_driver_sql("PRAGMA application_id").scalar_one())
+        grown = progress[0], progress[1]
+        if identity not in (0, self._identity) or grown < self._progress:
+            raise missing(_url(connection))
+        self._progress, self._looked_at = grown, stamp
+
+
+def _url(connection: Connection) -> str:
+    """What is withheld from others, unlike the path."""
+    return str(connection.engine.url)
+
+
+def _read_header(path: Path) -> tuple[int, int, int]:
+    # By SQLite, which does not drop the locks of the process' other connections, and without the log. A smaller file is
+    # an older one unless it was rewritten (VACUUM), which raises the version of its schema.
+    with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro&immutable=1", uri=True)) as file:
+        names = ("application_id", "schema_version", "page_count")
+        identity, schema, pages = (int(file.execute(f"PRAGMA {name}").fetchone()[0]) for name in names)
+        return identity, schema, pages
+
+
+def give_identity(connection: SqliteConnection | Connection) -> None:
+    """Gives a database a new random number in its header, which tells it from its copies."""
+    statement = f"PRAGMA application_id = {secrets.randbelow(2**31 - 1) + 1}"
+    if isinstance(connection, SqliteConnection):
+        connection.execute(statement).close()
+    else:
+        connection.exec_driver_sql(statement)
+
 
 _BUSY_TIMEOUT_MS = 10_000
 _CONNECTIONS = 32
@@ -259,7 +407,7 @@ def _failures_explained(store: Store) -> Iterator[None]:
         raise explain_exhausted(store.url) from None
     except DatabaseError as error:
         raise _noted(store, error) from error
-    except store.failure as error:  # from millmark.ledger.store.statements, which bypasses SQLAlchemy
+    except store.failure as error:  # from millmark.ledger.store.repository, which bypasses SQLAlchemy
         raise _noted(store, DBAPIError.instance(None, None, error, store.failure)) from error
 
 

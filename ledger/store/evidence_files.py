@@ -27,9 +27,9 @@ from sqlalchemy import Connection, select
 from millmark.ledger.canonical import sha256
 from millmark.ledger.errors import SettingsError, StoreDamagedError, StoreError
 from millmark.ledger.files import replace_file, sync_folder, write_new
-from millmark.ledger.store.book_rows import EvidenceFolderRow
 from millmark.ledger.store.repository import Rows
-from millmark.ledger.store.tables import evidence
+from millmark.ledger.store.rows import EvidenceFolderRow
+from millmark.ledger.store.schema import evidence
 
 _Transactions = Callable[[], AbstractContextManager[Connection]]
 OPTION = "millmark_evidence"

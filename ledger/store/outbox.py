@@ -53,9 +53,8 @@ from millmark.ledger.store.outbox_records import (
     waiting_state,
 )
 from millmark.ledger.store.outbox_writer import FoundTransaction, OutboxWriter, Work
-from millmark.ledger.store.repository import Rows
+from millmark.ledger.store.repository import Querying, Rows, parameter
 from millmark.ledger.store.rows import ChainIdentityRow, CursorRow
-from millmark.ledger.store.statements import Querying, parameter
 
 __all__ = [
     "FORWARDER",

@@ -32,7 +32,7 @@ from sqlalchemy import (
 )
 
 from millmark.ledger.errors import StoreError, SubmitError
-from millmark.ledger.store.tables import LEDGER
+from millmark.ledger.store.schema import LEDGER
 
 FORWARDER = "forwarder"
 """`contract` of a record that is a forward request (millmark.ledger.forward_requests). Its payload is the signed

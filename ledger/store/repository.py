@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from functools import cache
 from itertools import starmap
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from sqlalchemy import (
+    BigInteger,
+    BindParameter,
+    Column,
+    ColumnElement,
     Connection,
+    Dialect,
     Insert,
+    Integer,
+    LargeBinary,
     Select,
     Table,
+    Text,
     bindparam,
     delete,
     func,
     insert,
     literal_column,
+    or_,
     select,
     update,
 )
@@ -26,15 +36,263 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import IntegrityError
 
 from millmark.ledger.errors import StoreError
-from millmark.ledger.store.book_rows import REBUILDS, BookRevisionRow
-from millmark.ledger.store.engagements import find_engaged
-from millmark.ledger.store.rows import ChainIdentityRow, KeyRow, ParticipantRow
-from millmark.ledger.store.schema import TABLES
-from millmark.ledger.store.statements import AMONG, Cell, Querying, parameter
-from millmark.ledger.store.tables import INDEX
+from millmark.ledger.records import AssignmentState, Contract
+from millmark.ledger.store.rows import (
+    REBUILDS,
+    BookRevisionRow,
+    ChainIdentityRow,
+    CursorRow,
+    KeyRow,
+    ParticipantRow,
+    RecordHistoryRow,
+    RecordRow,
+)
+from millmark.ledger.store.schema import INDEX, LEDGER, TABLES, assignments, machines, orders, records
 
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql
+
+
+# Runs statements directly on the database's driver. SQLAlchemy compiles each one once.
+#
+# An answer takes dozens of statements, and executing one through SQLAlchemy takes longer than most of them run.
+
+Cell: TypeAlias = "int | str | bytes | None"
+"""A value with which a column can be compared."""
+Row: TypeAlias = "tuple[Any, ...]"
+
+AMONG: BindParameter[Any] = bindparam("among", expanding=True)
+"""The list in a query's IN."""
+_MAX_VALUES = 512
+"""Values in one list; SQLite's limit for all parameters is 999 in old builds."""
+_NOTHING: Mapping[str, Cell] = {}
+
+
+def parameter(name: str) -> BindParameter[Any]:
+    """A named parameter of a query."""
+    return bindparam(name, None)
+
+
+class Querying:
+    """Runs queries within one transaction. Build each query once and reuse it: its text is cached by the object."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._dialect: Callable[..., Dialect] = type(connection.dialect)
+        self._style = "qmark" if connection.dialect.name == "sqlite" else "format"
+        # The driver's cursor on SQLAlchemy's connection, so within the same transaction.
+        self._cursor = connection.connection.cursor()
+
+    def fetch(self, query: Select[Any], values: Mapping[str, Cell] = _NOTHING) -> list[Row]:
+        """Run a query with the values of its parameters. Returns its rows."""
+        text, before, _ = _write(query, self._dialect, self._style, 0)
+        return self._run(text, [values[name] for name in before])
+
+    def fetch_among(
+        self, query: Select[Any], among: Iterable[Cell], values: Mapping[str, Cell] = _NOTHING
+    ) -> list[Row]:
+        """Run a query with an IN list (AMONG) of any length, in as many parts as needed. Returns all rows.
+
+        Rows are in the query's order only within each part.
+        """
+        found: list[Row] = []
+        for part in _parts(set(among) - {None}):  # SQL's NULL equals nothing
+            text, before, after = _write(query, self._dialect, self._style, len(part))
+            found += self._run(text, [*(values[name] for name in before), *part, *(values[name] for name in after)])
+        return found
+
+    def write_many(self, statement: Insert, rows: Iterable[Row]) -> None:
+        """Insert rows with all columns of a table, in its order. Raises SQLAlchemy's errors."""
+        self._connection.exec_driver_sql(_write_insert(statement, self._dialect, self._style), list(rows))
+
+    def _run(self, text: str, values: list[Cell]) -> list[Row]:
+        self._cursor.execute(text, values)
+        return list(self._cursor.fetchall())
+
+
+@cache
+def _write(
+    query: Select[Any], dialect: Callable[..., Dialect], style: str, among: int
+) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+    """The text of a query whose IN list has `among` values, and the names of the parameters before and after it."""
+    written = query.params(among=[None] * among).compile(
+        dialect=dialect(paramstyle=style), compile_kwargs={"render_postcompile": True}
+    )
+    names = list(written.positiontup or ())
+    # Without a list, all parameters come before its place.
+    listed = [place for place, name in enumerate(names) if name.startswith("among_")] or [len(names)]
+    return str(written), tuple(names[: listed[0]]), tuple(names[listed[-1] + 1 :])
+
+
+@cache
+def _write_insert(statement: Insert, dialect: Callable[..., Dialect], style: str) -> str:
+    return str(statement.compile(dialect=dialect(paramstyle=style)))
+
+
+def _parts(among: set[Cell]) -> Iterator[list[Cell]]:
+    """Split the values into sorted lists, and repeat the last value of each until its length is a power of two.
+
+    So there are only ten texts per query, which the database has prepared already.
+    """
+    values = sorted(among)  # type: ignore[type-var]  # all of the same column's type
+    for start in range(0, len(values), _MAX_VALUES):
+        part = values[start : start + _MAX_VALUES]
+        # A repeated value does not change what IN finds.
+        yield part + part[-1:] * ((1 << (len(part) - 1).bit_length()) - len(part))
+
+
+# For whose orders machines work: one question to the database, which ends at the first order that answers it, however
+# many a machine has worked for. SQLite and PostgreSQL both run the query.
+
+AGREED = (AssignmentState.ACCEPTED, AssignmentState.STARTED, AssignmentState.FINISHED)
+"""States of an assignment that a machine's owner agreed to."""
+WITHDRAWN = (AssignmentState.DECLINED, AssignmentState.CANCELLED)
+"""States of one that does not make its order known to the machine's owner."""
+
+
+def find_engaged(connection: Connection, numbers: Collection[int], participant: int) -> set[int]:
+    """Which of these machines have an agreed assignment of an order of which the participant is buyer, coordinator or
+    inspector, or for which a machine of its own was proposed or agreed to."""
+    values: dict[str, Cell] = {
+        "participant": participant,
+        "first_gate": f"{participant}:%",
+        "other_gate": f"% {participant}:%",
+    }
+    return {number for (number,) in Querying(connection).fetch_among(_ENGAGED, numbers, values)}
+
+
+def _among(states: Collection[AssignmentState]) -> list[ColumnElement[int]]:
+    # As text, since only values that are passed by name become parameters.
+    return [literal_column(str(int(state)), Integer()) for state in states]
+
+
+def _engaged() -> Select[Any]:
+    own = assignments.alias("own")
+    participant = parameter("participant")
+    is_own = select(own.c.sequence).where(
+        own.c.order == orders.c.subject, own.c.owner == participant, own.c.state.not_in(_among(WITHDRAWN))
+    )
+    is_party = or_(
+        orders.c.buyer == participant,
+        orders.c.coordinator == participant,
+        # Gates are `inspector:model`, separated by spaces (rows.gates_of).
+        orders.c.gates.like(parameter("first_gate")),
+        orders.c.gates.like(parameter("other_gate")),
+        is_own.exists(),
+    )
+    work = (
+        select(assignments.c.sequence)
+        .join(orders, orders.c.subject == assignments.c.order)
+        .where(assignments.c.machine == machines.c.number, assignments.c.state.in_(_among(AGREED)), is_party)
+    )
+    return select(machines.c.number).where(machines.c.number.in_(AMONG), work.exists())
+
+
+_ENGAGED = _engaged()
+
+
+# The undo log: the earlier state of the rows that were changed by blocks which are not final yet.
+#
+# Cost: one small row for each row that such a block writes, in the same transaction, deleted once the block is final.
+# Undoing a block costs as many writes as it made.
+
+index_undo = Table(
+    "index_undo",
+    LEDGER.metadata,
+    Column("block_number", BigInteger, primary_key=True, autoincrement=False),
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("table_name", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("before", Text),
+)
+_KINDS = {TABLES[kind].name: kind for kind in INDEX}
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A row that was written."""
+
+    kind: type
+    """Its class."""
+    key: tuple[Cell, ...]
+    before: Mapping[str, object] | None
+    """The row's values before, by column name; None if the row was new."""
+
+
+class Undo:
+    """Repository of the undo log, within one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def note(self, block_number: int, changes: Iterable[Change]) -> None:
+        """Add the changes of a block to the log, in order."""
+        # Never empty, since every block moves the cursor.
+        rows = [
+            {
+                "block_number": block_number,
+                "position": position,
+                "table_name": TABLES[change.kind].name,
+                "key": _encode(list(change.key)),
+                "before": None if change.before is None else _encode(dict(change.before)),
+            }
+            for position, change in enumerate(changes)
+        ]
+        self._connection.execute(insert(index_undo), rows)
+
+    def take_back(self, block_number: int) -> bool:
+        """Undo a block. Returns False if the log has nothing about it, since it is final or was never indexed."""
+        # In reverse, so that a row that the block wrote several times ends as it was before the first.
+        query = select(index_undo).where(index_undo.c.block_number == block_number)
+        rows = self._connection.execute(query.order_by(index_undo.c.position.desc())).all()
+        for row in rows:
+            self._put_back(TABLES[_KINDS[row.table_name]], row.key, row.before)
+        self._connection.execute(delete(index_undo).where(index_undo.c.block_number == block_number))
+        return bool(rows)
+
+    def forget(self, final_number: int) -> None:
+        """Delete the log of the blocks up to this one, which can then no longer be undone."""
+        self._connection.execute(delete(index_undo).where(index_undo.c.block_number <= final_number))
+
+    def first(self) -> int | None:
+        """The first block that can be undone, before which all are final; None if there is none."""
+        return self._connection.execute(select(func.min(index_undo.c.block_number))).scalar()
+
+    def cursor_before(self, block_number: int) -> CursorRow | None:
+        """The cursor as it was before a block that can be undone; None if the log has nothing about the block."""
+        table = TABLES[CursorRow]
+        query = select(index_undo.c.before).where(
+            index_undo.c.block_number == block_number, index_undo.c.table_name == table.name
+        )
+        found = self._connection.execute(query.order_by(index_undo.c.position).limit(1)).scalar()
+        if found is None:
+            return None
+        values: dict[str, Any] = {name: _decode(table.c[name], value) for name, value in json.loads(found).items()}
+        return CursorRow(**values)
+
+    def count(self) -> int:
+        """Number of blocks that can be undone."""
+        return self._connection.execute(select(func.count(index_undo.c.block_number.distinct()))).scalar_one()
+
+    def _put_back(self, table: Table, key: str, before: str | None) -> None:
+        columns = list(table.primary_key)
+        values = zip(columns, json.loads(key), strict=True)
+        place = [column == _decode(column, value) for column, value in values]
+        if before is None:
+            self._connection.execute(delete(table).where(*place))
+            return
+        row = {name: _decode(table.c[name], value) for name, value in json.loads(before).items()}
+        self._connection.execute(update(table).where(*place).values(row))
+
+
+def _encode(value: object) -> str:
+    """JSON with bytes as hex, which `_decode` distinguishes from text by the column's type."""
+    return json.dumps(value, default=bytes.hex)
+
+
+def _decode(column: Column[object], value: object) -> object:
+    return bytes.fromhex(value) if isinstance(column.type, LargeBinary) and isinstance(value, str) else value
+
 
 R = TypeVar("R")
 _AT_ONCE = 1_000
@@ -127,7 +385,7 @@ class Rows:
 
     def find_engaged(self, machines: Collection[int], participant: int) -> set[int]:
         """Which of the machines work, or worked, for an order that the participant has a part in
-        (millmark.ledger.store.engagements)."""
+        (millmark.ledger.store.repository)."""
         return find_engaged(self._connection, machines, participant)
 
     def scan(self, kind: type[R], *order: str) -> Iterator[R]:
@@ -307,3 +565,78 @@ class Registry:
         departed."""
         key = self._rows.get(KeyRow, address)
         return None if key is None or key.revoked_at else self.participant(key.participant)
+
+
+# The feed of final records, read page by page.
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Position:
+    """A position in the feed: the number of records of each contract up to and including it."""
+
+    registry: int
+    ledger: int
+
+
+class Feed:
+    """Final records of both contracts in the order of the chain, within one transaction.
+
+    Records that are not final yet are not in it, so it only grows, and a rebuilt index has the same feed.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._rows = Rows(connection)
+
+    def final_number(self) -> int:
+        """The last block whose records are in the feed; -1 if there is none."""
+        # Changes are logged for undoing exactly for the blocks that are not final.
+        first = Undo(self._connection).first()
+        cursor = self._rows.get(CursorRow, 1)
+        return first - 1 if first is not None else -1 if cursor is None else cursor.block_number
+
+    def end(self) -> Position:
+        """The position after the last record."""
+        final = self.final_number()
+        query = select(func.max(records.c.sequence)).where(records.c.block_number <= final)
+        last = {
+            contract: self._connection.execute(query.where(records.c.contract == contract.value)).scalar() or 0
+            for contract in Contract
+        }
+        return Position(last[Contract.REGISTRY], last[Contract.LEDGER])
+
+    def after(self, position: Position, limit: int) -> list[tuple[Position, RecordRow]]:
+        """The next records after a position, at most `limit`, each with the position after it."""
+        final = self.final_number()
+        # `limit` of each contract, since all of the next ones may be of either; block and log index then merge them.
+        found = [
+            *self._next(Contract.REGISTRY, position.registry, final, limit),
+            *self._next(Contract.LEDGER, position.ledger, final, limit),
+        ]
+        found.sort(key=lambda row: (row.block_number, row.log_index))
+        return list(_placed(position, found[:limit]))
+
+    def histories(self, sequences: Iterable[int]) -> dict[int, list[bytes]]:
+        """The orders and lots whose histories contain these records of the ledger, by sequence."""
+        touched: dict[int, list[bytes]] = {}
+        for row in self._rows.among(RecordHistoryRow, "sequence", sequences):
+            touched.setdefault(row.sequence, []).append(row.subject)
+        return touched
+
+    def _next(self, contract: Contract, after: int, final: int, limit: int) -> list[RecordRow]:
+        query = (
+            select(records)
+            .where(records.c.contract == contract.value, records.c.sequence > after, records.c.block_number <= final)
+            .order_by(records.c.sequence)
+            .limit(limit)
+        )
+        return [RecordRow(*row) for row in self._connection.execute(query)]
+
+
+def _placed(position: Position, rows: Iterable[RecordRow]) -> Iterator[tuple[Position, RecordRow]]:
+    for row in rows:
+        if row.contract == Contract.REGISTRY.value:
+            position = Position(row.sequence, position.ledger)
+        else:
+            position = Position(position.registry, row.sequence)
+        yield position, row

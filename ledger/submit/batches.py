@@ -18,7 +18,9 @@ from millmark.ledger.chain import Chain, Deployment, Head, Receipt, Sight, decod
 from millmark.ledger.errors import ChainError, ChainUnreachableError, ContractRefusedError, NodeBehindError
 from millmark.ledger.forward_requests import parse_request
 from millmark.ledger.records import RECORD_TYPES, Contract
-from millmark.ledger.store.outbox import FORWARDER, Outbox, OutboxChain, OutboxWriter, QueuedRecord, SentTransaction
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import FORWARDER, OutboxChain, QueuedRecord, SentTransaction
+from millmark.ledger.store.outbox_writer import OutboxWriter
 
 # Builds the contract calls that make records, and checks the events that they emitted.
 #

@@ -37,10 +37,12 @@ from millmark.ledger.forward_requests import (
     parse_request,
     sign_request,
 )
-from millmark.ledger.keys import Signer
 from millmark.ledger.records import RECORD_TYPES, Contract, Record
+from millmark.ledger.signatures import Signer
 from millmark.ledger.store import Store
-from millmark.ledger.store.outbox import Entry, Outbox, OutboxState, OutboxWriter, QueuedRecord, SentTransaction
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import Entry, OutboxState, QueuedRecord, SentTransaction
+from millmark.ledger.store.outbox_writer import OutboxWriter
 from millmark.ledger.submit.batches import AtOnce, Batch, Batches, describe_chain
 from millmark.ledger.submit.submitter import Lease
 

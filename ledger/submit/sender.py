@@ -25,8 +25,10 @@ from millmark.ledger.chain import (
     sign_transaction,
 )
 from millmark.ledger.errors import ChainError, ChainUnreachableError, NodeBehindError, SubmitError
-from millmark.ledger.keys import Signer
-from millmark.ledger.store.outbox import Outbox, OutboxState, OutboxWriter, SentTransaction, Version
+from millmark.ledger.signatures import Signer
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import OutboxState, SentTransaction, Version
+from millmark.ledger.store.outbox_writer import OutboxWriter
 from millmark.ledger.submit.batches import Batch, Batches, recipient_of
 
 # What a submitter tells of its transactions.

@@ -29,7 +29,8 @@ from millmark.ledger.errors import (
 )
 from millmark.ledger.records import Contract
 from millmark.ledger.store import Store
-from millmark.ledger.store.outbox import FORWARDER, Outbox, SentTransaction
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import FORWARDER, SentTransaction
 from millmark.ledger.store.outbox_writer import (
     AdoptedRecord,
     AdoptedTransaction,

@@ -15,21 +15,12 @@ from dataclasses import dataclass
 
 from millmark.ledger.chain import Chain, EngineProfile, Fees, Node, Sight, call_data, first_fees
 from millmark.ledger.errors import ChainUnreachableError, LeaseHeldError, SubmitError
-from millmark.ledger.keys import Signer
 from millmark.ledger.records import Record
+from millmark.ledger.signatures import Signer
 from millmark.ledger.store import Store
-from millmark.ledger.store.outbox import (
-    OPEN,
-    UNMINED,
-    Entry,
-    LeaseRow,
-    Outbox,
-    OutboxState,
-    OutboxWriter,
-    SentTransaction,
-    Spending,
-    find_spending,
-)
+from millmark.ledger.store.outbox import Outbox, Spending, find_spending
+from millmark.ledger.store.outbox_records import OPEN, UNMINED, Entry, LeaseRow, OutboxState, SentTransaction
+from millmark.ledger.store.outbox_writer import OutboxWriter
 from millmark.ledger.store.process_identity import describe_process, is_gone
 from millmark.ledger.submit.batches import Batches, ChainCalls, Lookout
 from millmark.ledger.submit.sender import MAX_PENDING, Gaps, Patience, Report, Sender, Window, ignore

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from millmark.ledger.chain import BlockTransaction, Chain, Node, Receipt, Sight
 from millmark.ledger.errors import ChainError, ChainUnreachableError
 from millmark.ledger.events import Header
-from millmark.ledger.store.outbox import FoundTransaction, OutboxState, OutboxWriter, SentTransaction, Version
+from millmark.ledger.store.outbox_records import OutboxState, SentTransaction, Version
+from millmark.ledger.store.outbox_writer import FoundTransaction, OutboxWriter
 from millmark.ledger.submit.batches import Batches, read_sequences
 from millmark.ledger.submit.sender import Report, Sender, versions_of
 

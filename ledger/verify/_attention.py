@@ -7,10 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from millmark.ledger.bundle import EvidenceEntryShown
 from millmark.ledger.canonical import to_hex
 from millmark.ledger.events import Event
-from millmark.ledger.events.certificates import CertificateIssued, CertificateUpheld, OpeningDemanded
-from millmark.ledger.events.custody import GateWaived
-from millmark.ledger.events.lots import LotReworked, LotsTransformed
-from millmark.ledger.events.notes import NoteRecorded
+from millmark.ledger.events.certificates import CertificateIssued, CertificateUpheld, NoteRecorded, OpeningDemanded
+from millmark.ledger.events.lots import GateWaived, LotReworked, LotsTransformed
 from millmark.ledger.events.orders import AssignmentFinished, AssignmentStarted
 from millmark.ledger.evidence import LeafKind, build_window_commitment
 from millmark.ledger.records import (

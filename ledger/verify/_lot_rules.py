@@ -8,8 +8,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
-from millmark.ledger.events import Event, custody, lots
-from millmark.ledger.events.notes import NoteRecorded
+from millmark.ledger.events import Event, lots
+from millmark.ledger.events.certificates import NoteRecorded
 from millmark.ledger.records import (
     AssignmentState,
     Disposition,
@@ -443,7 +443,7 @@ _MAX_DEPTH = 8
 _OFFERED = (LotState.OFFERED, LotState.RETURNING)
 
 
-def _offered(entry: Entry[custody.CustodyOffered], state: State) -> None:
+def _offered(entry: Entry[lots.CustodyOffered], state: State) -> None:
     to = entry.event.to
     lot = _offer(entry, state, to)
     if lot.state is not LotState.HELD:
@@ -452,7 +452,7 @@ def _offered(entry: Entry[custody.CustodyOffered], state: State) -> None:
     lot.state, lot.counterparty = LotState.OFFERED, to
 
 
-def _return_offered(entry: Entry[custody.ReturnOffered], state: State) -> None:
+def _return_offered(entry: Entry[lots.ReturnOffered], state: State) -> None:
     to = entry.event.to
     lot = _offer(entry, state, to)
     hold(lot.state is LotState.QUARANTINED, entry, f"returned while {lot.state.name.lower()}")
@@ -469,27 +469,27 @@ def _offer(entry: Entry[Event], state: State, to: int) -> Lot:
     return lot
 
 
-def _accepted(entry: Entry[custody.CustodyAccepted], state: State) -> None:
+def _accepted(entry: Entry[lots.CustodyAccepted], state: State) -> None:
     _take_over(entry, state, entry.event.offer)
 
 
-def _accepted_in_part(entry: Entry[custody.CustodyAcceptedInPart], state: State) -> None:
+def _accepted_in_part(entry: Entry[lots.CustodyAcceptedInPart], state: State) -> None:
     lot = _take_over(entry, state, entry.event.offer)
     # After withheld records, `quantity` is the most that can be left.
     hold(entry.event.accepted < lot.quantity, entry, "all of it is accepted in part")
 
 
-def _declined(entry: Entry[custody.CustodyDeclined], state: State) -> None:
+def _declined(entry: Entry[lots.CustodyDeclined], state: State) -> None:
     _end_offer(_answered(entry, state, entry.event.offer))
 
 
-def _withdrawn(entry: Entry[custody.CustodyWithdrawn], state: State) -> None:
+def _withdrawn(entry: Entry[lots.CustodyWithdrawn], state: State) -> None:
     lot = _open_offer(entry, state)
     hold(lot.custodian == entry.participant, entry, f"participant {lot.custodian} has custody")
     _end_offer(lot)
 
 
-def _reclaimed(entry: Entry[custody.CustodyReclaimed], state: State) -> None:
+def _reclaimed(entry: Entry[lots.CustodyReclaimed], state: State) -> None:
     """Not established: that the custodian had not been able to act for 14 days, and that a participant that is not a
     party of the order was its trustee. The proved state has neither as it was at the time.
     """
@@ -581,7 +581,7 @@ def _is_open(entry: Entry[Event], state: State, lot: Lot, gate: Gate) -> bool:
     )
 
 
-def _waived(entry: Entry[custody.GateWaived], state: State) -> None:
+def _waived(entry: Entry[lots.GateWaived], state: State) -> None:
     lot, inspector = state.lot(entry, entry.histories[0]), entry.event.inspector
     order = state.order_of(lot)
     if order is None or not state.inspects(inspector, lot):
@@ -597,14 +597,14 @@ def _waived(entry: Entry[custody.GateWaived], state: State) -> None:
 
 CUSTODY_RULES = dict(
     [
-        on(custody.CustodyOffered, _offered),
-        on(custody.ReturnOffered, _return_offered),
-        on(custody.CustodyAccepted, _accepted),
-        on(custody.CustodyAcceptedInPart, _accepted_in_part),
-        on(custody.CustodyDeclined, _declined),
-        on(custody.CustodyWithdrawn, _withdrawn),
-        on(custody.CustodyReclaimed, _reclaimed),
-        on(custody.GateWaived, _waived),
+        on(lots.CustodyOffered, _offered),
+        on(lots.ReturnOffered, _return_offered),
+        on(lots.CustodyAccepted, _accepted),
+        on(lots.CustodyAcceptedInPart, _accepted_in_part),
+        on(lots.CustodyDeclined, _declined),
+        on(lots.CustodyWithdrawn, _withdrawn),
+        on(lots.CustodyReclaimed, _reclaimed),
+        on(lots.GateWaived, _waived),
     ]
 )
 

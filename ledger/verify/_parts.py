@@ -15,8 +15,11 @@ from millmark.ledger.events.certificates import (
     CertificateUpheld,
     OpeningDemanded,
 )
-from millmark.ledger.events.custody import CustodyAccepted, CustodyAcceptedInPart, CustodyReclaimed, GateWaived
 from millmark.ledger.events.lots import (
+    CustodyAccepted,
+    CustodyAcceptedInPart,
+    CustodyReclaimed,
+    GateWaived,
     LotQuarantined,
     LotReleased,
     LotReworked,

@@ -12,11 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from millmark.ledger.bundle import Bundle, HistoryShown, RecordShown, WithheldRecord
 from millmark.ledger.events import HISTORY_EVENTS, Event, topic_of
-from millmark.ledger.events.certificates import CertificateIssued, CertificateRevoked
+from millmark.ledger.events.certificates import CertificateIssued, CertificateRevoked, NoteRecorded
 from millmark.ledger.events.lots import LotReworked, LotsPacked, LotsTransformed, LotsUnpacked
-from millmark.ledger.events.notes import NoteRecorded
 from millmark.ledger.events.orders import RecordSuperseded
-from millmark.ledger.heads import inner_of, link, start_of
+from millmark.ledger.slots import inner_of, link, start_of
 from millmark.ledger.verify._abi import MalformedError, decode
 from millmark.ledger.verify._lot_rules import CUSTODY_RULES, LOT_RULES, NOTE_RULES, TRANSFORMATION_RULES, pass_withheld
 from millmark.ledger.verify._order_rules import CERTIFICATE_RULES, ORDER_RULES

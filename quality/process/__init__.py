@@ -7,10 +7,11 @@ installed.
 
 from __future__ import annotations
 
+from millmark.quality.process.costs import Prices
 from millmark.quality.process.format import build_process_model, parse_process_model
-from millmark.quality.process.proposals import Bound, Prices, Proposal, Reason, Refusal, Step, propose_setpoint
+from millmark.quality.process.proposals import Bound, Proposal, Step, propose_setpoint
 from millmark.quality.process.records import Column, ProcessModel, Role, System, Utilisation
-from millmark.quality.process.watching import MachineState
+from millmark.quality.process.watching import MachineState, Reason, Refusal
 
 __all__ = [
     "Bound",

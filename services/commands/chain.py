@@ -24,9 +24,10 @@ from millmark.ledger.errors import (
     StoreBusyError,
 )
 from millmark.ledger.index import Follower, IndexCheck, IndexStatus, check_book, check_rows, fetch_status
-from millmark.ledger.keys import LocalSigner, to_checksum
+from millmark.ledger.keys import LocalSigner
 from millmark.ledger.records import Contract
 from millmark.ledger.seals import MAX_VALIDATORS
+from millmark.ledger.signatures import to_checksum
 from millmark.ledger.store.outbox import Outbox
 from millmark.ledger.submit import Funds, look_at_funds, verify_outbox
 from millmark.services.commands.context import Context, open_context

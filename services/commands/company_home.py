@@ -17,9 +17,8 @@ from millmark.ledger.chain import (
     write_deployment,
 )
 from millmark.ledger.errors import InputError, SettingsError, TrustError, WrongChainError
-from millmark.ledger.keys import to_checksum
 from millmark.ledger.records import Role
-from millmark.ledger.signatures import Signer
+from millmark.ledger.signatures import Signer, to_checksum
 from millmark.services.commands.context import Context
 from millmark.services.commands.funding import tell_fees
 from millmark.services.commands.questions import Question, answers_to, read_secret

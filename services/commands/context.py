@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from millmark.ledger.names import NameKey
     from millmark.ledger.records import Record
     from millmark.ledger.signatures import Signer
-    from millmark.ledger.store.outbox import QueuedRecord
+    from millmark.ledger.store.outbox_records import QueuedRecord
 
 _COMPARING_S = 60.0
 """How long a command waits until its outbox is compared with the ledger."""
@@ -162,7 +162,8 @@ class Context:
         if it refused one of them. Raises ChainError if the chain could not be reached or accepted nothing; the records
         then stay queued, unless it could not be reached before that.
         """
-        from millmark.ledger.store.outbox import Outbox, OutboxState  # noqa: PLC0415 - most commands only read
+        from millmark.ledger.store.outbox import Outbox  # noqa: PLC0415 - most commands only read
+        from millmark.ledger.store.outbox_records import OutboxState  # noqa: PLC0415 - most commands only read
         from millmark.ledger.submit import Submitter  # noqa: PLC0415 - as above
 
         chain, outbox = self.chain_at_hand(), Outbox(self.store)

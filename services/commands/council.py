@@ -21,8 +21,8 @@ from millmark.ledger.chain.council import (
     kebab,
 )
 from millmark.ledger.errors import InputError
-from millmark.ledger.keys import Signer, to_checksum
 from millmark.ledger.records import TransferOwnership
+from millmark.ledger.signatures import Signer, to_checksum
 from millmark.ledger.store import Book
 from millmark.services.commands.context import Context, open_context
 from millmark.services.options import AsJson, PassphraseFile, SignerUri

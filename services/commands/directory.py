@@ -10,7 +10,7 @@ import typer
 
 from millmark.ledger.canonical import Json
 from millmark.ledger.errors import NotFoundError
-from millmark.ledger.keys import to_checksum
+from millmark.ledger.signatures import to_checksum
 from millmark.ledger.store import Registry
 from millmark.services.commands.admission import publish_directory
 from millmark.services.commands.context import open_context

@@ -12,7 +12,7 @@ import typer
 from millmark.ledger.canonical import to_hex
 from millmark.ledger.provenance.retention import Retained, Rule, drop_evidence, find_droppable
 from millmark.ledger.store import Book, Store
-from millmark.ledger.store.evidence_moves import move_content, prune_files
+from millmark.ledger.store.book import move_content, prune_files
 from millmark.services.commands.audit import audited
 from millmark.services.commands.context import Context, open_context
 from millmark.services.interop.epcis.repository import EpcisRepository

@@ -11,7 +11,7 @@ import typer
 from millmark.ledger.chain import EngineProfile, Node, find_profile, first_fees, send_values
 from millmark.ledger.chain.deploying import DEPLOY_GAS
 from millmark.ledger.errors import InputError
-from millmark.ledger.keys import Signer, parse_address, to_checksum
+from millmark.ledger.signatures import Signer, parse_address, to_checksum
 from millmark.ledger.store.outbox import Outbox
 from millmark.ledger.submit import Funds, look_at_funds
 from millmark.ledger.submit.submitter import GAS_PER_RECORD

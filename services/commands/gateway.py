@@ -13,8 +13,9 @@ import typer
 
 from millmark.ledger.chain import Chain
 from millmark.ledger.errors import ChainUnreachableError, SettingsError
-from millmark.ledger.keys import Signer, read_passphrase
+from millmark.ledger.keys import read_passphrase
 from millmark.ledger.provenance import parse_disclosing
+from millmark.ledger.signatures import Signer
 from millmark.ledger.store import Registry
 from millmark.services.commands.context import Context, open_context
 from millmark.services.commands.handovers import find_receiver

@@ -19,9 +19,9 @@ from millmark.ledger.chain import (
     write_deployment,
 )
 from millmark.ledger.errors import ChainUnreachableError, SettingsError
-from millmark.ledger.keys import open_signer, to_checksum
+from millmark.ledger.keys import open_signer
 from millmark.ledger.records import Role
-from millmark.ledger.signatures import Signer
+from millmark.ledger.signatures import Signer, to_checksum
 from millmark.services.commands.company_home import (
     Wanted,
     make_company_home,

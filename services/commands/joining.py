@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from millmark.ledger.errors import MillmarkError, SettingsError
-from millmark.ledger.keys import open_name_key, to_checksum
+from millmark.ledger.keys import open_name_key
 from millmark.ledger.names import NameKey
 from millmark.ledger.records import AcceptKey, Record, Role, SetNameKey
-from millmark.ledger.signatures import Signer
+from millmark.ledger.signatures import Signer, to_checksum
 from millmark.ledger.store import Registry, Rows
 from millmark.ledger.store.rows import KeyRow, NameKeyRow
 from millmark.services.commands.context import Context, ask

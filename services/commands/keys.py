@@ -12,7 +12,7 @@ import typer
 from millmark.ledger.chain import read_deployment
 from millmark.ledger.errors import InputError
 from millmark.ledger.ids import SubjectKind, identifier_hash
-from millmark.ledger.keys import create_key, open_name_key, parse_address, to_checksum
+from millmark.ledger.keys import create_key, open_name_key
 from millmark.ledger.names import derive_identity
 from millmark.ledger.records import (
     AcceptKey,
@@ -24,6 +24,7 @@ from millmark.ledger.records import (
     SetKey,
     SetNameKey,
 )
+from millmark.ledger.signatures import parse_address, to_checksum
 from millmark.services.access.siwe import MAX_MESSAGE_CHARACTERS, build_digest, parse_message
 from millmark.services.commands.context import ask, open_context, unlock
 from millmark.services.commands.funding import run_balance, run_fund

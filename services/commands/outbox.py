@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from millmark.ledger.errors import SettingsError, SubmitError
-from millmark.ledger.keys import parse_address, to_checksum
-from millmark.ledger.store.outbox import Outbox, OutboxState, QueuedRecord
+from millmark.ledger.signatures import parse_address, to_checksum
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import OutboxState, QueuedRecord
 from millmark.ledger.submit import adopt_records, reopen_records
 from millmark.services.commands.audit import audited
 from millmark.services.commands.context import open_context

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from millmark.ledger.errors import InputError, SubmitError, TrustError
-from millmark.ledger.keys import parse_address, to_checksum
 from millmark.ledger.provenance import participants
 from millmark.ledger.provenance.answers import Key, Participant
 from millmark.ledger.records import (
@@ -24,6 +23,7 @@ from millmark.ledger.records import (
     SetRoles,
     Suspend,
 )
+from millmark.ledger.signatures import parse_address, to_checksum
 from millmark.services.commands.admission import admit_all, publish_directory
 from millmark.services.commands.context import open_context
 from millmark.services.commands.funding import tell_fees

@@ -22,8 +22,8 @@ from millmark.ledger.forward_requests import (
     parse_request,
     sign_request,
 )
-from millmark.ledger.keys import parse_address, to_checksum
 from millmark.ledger.records import Contract, Record
+from millmark.ledger.signatures import parse_address, to_checksum
 from millmark.services.commands.context import unlock
 from millmark.services.files import read_bounded, write_whole
 from millmark.services.options import AsJson, Gateway, PassphraseFile, SignerUri, TokenFile
@@ -247,7 +247,7 @@ def _await(relay: HttpRelay, request: ForwardRequest, deployment: Deployment, wa
 
     Raises SubmitError if the ledger refused it.
     """
-    from millmark.ledger.store.outbox import OutboxState  # noqa: PLC0415 - imports the database, which signing does not need
+    from millmark.ledger.store.outbox_records import OutboxState  # noqa: PLC0415 - imports the database, which signing does not need
     from millmark.ledger.submit import read_sequences  # noqa: PLC0415 - likewise
 
     until = time.monotonic() + wait_s

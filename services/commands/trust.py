@@ -17,10 +17,9 @@ from millmark.ledger.checkpoint import (
     verify_believed,
 )
 from millmark.ledger.errors import InputError
-from millmark.ledger.keys import to_checksum
 from millmark.ledger.provenance import build_trust_file
 from millmark.ledger.seals import quorum_of
-from millmark.ledger.signatures import parse_address
+from millmark.ledger.signatures import parse_address, to_checksum
 from millmark.ledger.trust import MAX_TRUST_BYTES, BelievedBlock, TrustFile, Validator, Validators, parse_trust
 from millmark.services.commands.context import open_context
 from millmark.services.files import read_bounded, write_whole

@@ -19,7 +19,8 @@ from millmark.ledger.keys import LocalSigner
 from millmark.ledger.names import NameKey, derive_identity
 from millmark.ledger.records import AcceptKey, Admit, Record, Role, SetNameKey
 from millmark.ledger.store import Book, Store
-from millmark.ledger.store.outbox import UNMINED, Outbox, OutboxState, QueuedRecord
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import UNMINED, OutboxState, QueuedRecord
 from millmark.ledger.submit import Submitter
 from millmark.services.demo.given import ExistingChain
 

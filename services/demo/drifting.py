@@ -20,7 +20,7 @@ from millmark.ledger.plans.plan import CauseKind
 from millmark.ledger.products import Step
 from millmark.ledger.records import Record, Verdict
 from millmark.ledger.store import Connection
-from millmark.ledger.store.feed import Feed
+from millmark.ledger.store.repository import Feed
 from millmark.quality.drift import Drift, Reference, build_reference, watch
 from millmark.quality.process import (
     Bound,

@@ -67,7 +67,7 @@ class Factory:
     name: str
     equipment: str
     capability: tuple[Json, ...]
-    """What both machines declare (millmark.ledger.plans.capability)."""
+    """What both machines declare (millmark.ledger.plans.call)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,8 @@ from millmark.ledger.errors import MillmarkError, SubmitError
 from millmark.ledger.keys import LocalSigner, write_private
 from millmark.ledger.records import Item, ProposeKey, Role, Verdict
 from millmark.ledger.store import Book, Connection, Rows
-from millmark.ledger.store.outbox import Outbox, OutboxState
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import OutboxState
 from millmark.ledger.store.rows import CertificateRow
 from millmark.services.demo.consortium import Company
 from millmark.services.demo.delivery import model_bytes

@@ -19,10 +19,9 @@ from millmark.ledger.evidence import LeafKind
 from millmark.ledger.ids import SubjectKind
 from millmark.ledger.index import Follower
 from millmark.ledger.plans.call import Call
-from millmark.ledger.plans.check import PlanCheck
+from millmark.ledger.plans.check import PlanCheck, per_cent
 from millmark.ledger.plans.file import PlanFile
 from millmark.ledger.plans.plan import Cause, CauseKind, Key, Plan, Row
-from millmark.ledger.plans.report import per_cent
 from millmark.ledger.products import Step
 from millmark.ledger.records import (
     AcceptAssignment,

@@ -29,7 +29,7 @@ from millmark.ledger.footprint import (
     build_register_data,
 )
 from millmark.ledger.ids import SubjectKind
-from millmark.ledger.plans.capability import Capability, Need, is_capable, parse_capability
+from millmark.ledger.plans.call import Capability, Need, is_capable, parse_capability
 from millmark.ledger.plans.plan import Row
 from millmark.ledger.products import Operation, Product
 from millmark.ledger.records import (

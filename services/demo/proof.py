@@ -29,13 +29,13 @@ from millmark.ledger.events import HISTORY_EVENTS, topic_of
 from millmark.ledger.events.certificates import CertificateIssued
 from millmark.ledger.footprint import Moment, build_register_data, parse_register_entry
 from millmark.ledger.headers import parse_header
-from millmark.ledger.heads import inner_of, link, start_of
 from millmark.ledger.ids import identifier_hash, subject
 from millmark.ledger.keys import LocalSigner
 from millmark.ledger.names import NameKey, build_alpha
 from millmark.ledger.provenance import Disclosing, build_bundle
 from millmark.ledger.records import Verdict
 from millmark.ledger.seals import encode_seal
+from millmark.ledger.slots import inner_of, link, start_of
 from millmark.ledger.store import Store
 from millmark.ledger.trust import BelievedBlock, Trusted, TrustFile, Validator, Validators
 from millmark.ledger.verify import Report, VerificationError, verify_bundle

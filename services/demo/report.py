@@ -10,9 +10,9 @@ from pathlib import Path
 from millmark.ledger.canonical import Json
 from millmark.ledger.ids import parse_digital_link
 from millmark.ledger.plans.call import Call
+from millmark.ledger.plans.check import per_cent
 from millmark.ledger.plans.plan import Plan
 from millmark.ledger.plans.problem import Problem, build_problem
-from millmark.ledger.plans.report import per_cent
 from millmark.ledger.products import Product, money, name_in
 from millmark.ledger.provenance import Trace, trace_lot
 from millmark.ledger.records import Contract, Verdict

@@ -9,9 +9,9 @@ from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 
 from millmark.ledger.chain import Chain
-from millmark.ledger.keys import Signer
 from millmark.ledger.names import NameKey
 from millmark.ledger.products import FindProduct
+from millmark.ledger.signatures import Signer
 from millmark.ledger.store import Store
 from millmark.services.access.people.openid import Provider
 from millmark.services.audit import AuditLog

@@ -36,12 +36,12 @@ from millmark.ledger.provenance.footprints import find_opened
 from millmark.ledger.provenance.permissions import Visibility
 from millmark.ledger.signatures import Signer
 from millmark.ledger.store import Book, Connection, Feed, Lineage, Registry, Rows, Store
-from millmark.ledger.store.book_rows import ModelFileRow
 from millmark.ledger.store.rows import (
     CertificateRow,
     ChainIdentityRow,
     LotRow,
     MachineRow,
+    ModelFileRow,
     ModelRow,
     NameKeyRow,
     OrderRow,

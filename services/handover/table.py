@@ -12,11 +12,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from millmark.ledger.events import Event
-from millmark.ledger.events.certificates import CertificateIssued
-from millmark.ledger.events.custody import CustodyOffered, ReturnOffered
-from millmark.ledger.events.evidence import StreamAnchored
-from millmark.ledger.events.lots import LotReworked
-from millmark.ledger.events.notes import NoteRecorded
+from millmark.ledger.events.certificates import CertificateIssued, NoteRecorded, StreamAnchored
+from millmark.ledger.events.lots import CustodyOffered, LotReworked, ReturnOffered
 from millmark.ledger.events.orders import AssignmentProposed, OrderPlaced, RevisionAccepted, RevisionProposed
 from millmark.ledger.provenance.cases import carried_in, find_concerned, packed_in, walk
 from millmark.ledger.records import AssignmentState, Contract, LotState, NoteKind, OrderState, Role

@@ -12,8 +12,9 @@ from __future__ import annotations
 from millmark.services.home.admitted import find_admitted, find_unaccepted
 from millmark.services.home.candidates import Candidate, candidate_of, verify_for_this_ledger
 from millmark.services.home.consortium import Consortium, parse_consortium
+from millmark.services.home.lacking import Missing
 from millmark.services.home.layout import Layout
-from millmark.services.home.missing import Missing, find_missing, find_missing_files
+from millmark.services.home.missing import find_missing, find_missing_files
 from millmark.services.home.paying_keys import find_paying_keys
 from millmark.services.home.requests import AdmissionRequest, parse_request
 from millmark.services.home.settings_text import company_settings, operator_settings, set_setting, set_tls

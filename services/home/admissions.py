@@ -10,7 +10,8 @@ from millmark.ledger.chain.codec import read_function
 from millmark.ledger.errors import InputError
 from millmark.ledger.records import Admit, Contract
 from millmark.ledger.store import Store
-from millmark.ledger.store.outbox import Outbox, OutboxState, QueuedRecord
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import OutboxState, QueuedRecord
 from millmark.services.directory.grounds import ConsortiumGround
 from millmark.services.directory.repository import DirectoryRepository
 from millmark.services.home.requests import AdmissionRequest

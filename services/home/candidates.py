@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 
 from millmark.ledger.claims import Claims, build_claims
 from millmark.ledger.errors import InputError
-from millmark.ledger.keys import to_checksum
 from millmark.ledger.records import Admit, Role
-from millmark.ledger.signatures import Address
+from millmark.ledger.signatures import Address, to_checksum
 from millmark.ledger.store import Book, Connection, Registry, Rows, Store
 from millmark.ledger.store.rows import KeyRow
 from millmark.services.directory import DirectoryEntry

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from millmark.ledger.keys import to_checksum
+from millmark.ledger.signatures import to_checksum
 from millmark.ledger.store import Connection, Registry, Rows
 from millmark.ledger.store.rows import KeyRow, NameKeyRow
 from millmark.services.access.people.addresses import accepts_passkeys

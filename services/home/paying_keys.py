@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 
 from millmark.ledger.errors import SigningError
-from millmark.ledger.keys import open_signer, parse_address, read_private
+from millmark.ledger.keys import open_signer, read_private
+from millmark.ledger.signatures import parse_address
 from millmark.ledger.store import Connection
 from millmark.ledger.store.outbox import known_signers
 from millmark.services.settings import Settings

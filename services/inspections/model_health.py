@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from millmark.ledger.provenance import Reader, open_reader
 from millmark.ledger.records import ModelState, Verdict
 from millmark.ledger.store import Store
-from millmark.ledger.store.book_rows import InferenceRow, ModelFileRow
-from millmark.ledger.store.rows import CertificateRow, ModelRow
+from millmark.ledger.store.rows import CertificateRow, InferenceRow, ModelFileRow, ModelRow
 from millmark.quality.drift import ACTING_ROWS, ALARM_PSI, GROUP, Drift, Reference, parse_reference, watch
 from millmark.quality.errors import InputError
 from millmark.quality.inputs import unpack_window

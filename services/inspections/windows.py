@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from millmark.ledger.errors import NotFoundError
 from millmark.ledger.provenance import Reader
 from millmark.ledger.provenance.answers import Certificate
-from millmark.ledger.store.book_rows import InferenceRow
-from millmark.ledger.store.rows import CertificateRow, ModelRow
+from millmark.ledger.store.rows import CertificateRow, InferenceRow, ModelRow
 from millmark.quality.errors import QualityError
 from millmark.quality.inputs import unpack_window
 from millmark.quality.model import Model, model_digest, parse_model

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from millmark.ledger.canonical import Json
-from millmark.ledger.rlp import encode_rlp
+from millmark.ledger.headers import encode_rlp
 from millmark.ledger.signatures import Address, to_checksum
 from millmark.services.network.peers import Kind, NetworkError
 

@@ -17,8 +17,7 @@ from typing import Any, TypeVar
 from millmark.ledger.canonical import keccak256
 from millmark.ledger.chain import RpcError, Transport
 from millmark.ledger.errors import ChainUnreachableError, ProofError, SealsError, SigningError
-from millmark.ledger.headers import FIELDS, encode_header, replace_extra
-from millmark.ledger.rlp import encode_integer
+from millmark.ledger.headers import FIELDS, encode_header, encode_integer, replace_extra
 from millmark.ledger.seals import MAX_ROUND, build_digest, parse_extra
 from millmark.ledger.signatures import ADDRESS_BYTES, Address, Signature, recover_address
 from millmark.services.network.peers import PUBLIC_KEY_BYTES, Consensus, Kind, NetworkError, NodeAnswerError

@@ -19,7 +19,8 @@ from structlog.typing import FilteringBoundLogger
 
 from millmark.ledger.chain import Chain, Deployment, find_profile, read_deployment
 from millmark.ledger.errors import ChainUnreachableError, MillmarkError, SettingsError
-from millmark.ledger.keys import Signer, open_signer
+from millmark.ledger.keys import open_signer
+from millmark.ledger.signatures import Signer
 from millmark.ledger.store import Store
 from millmark.ledger.store.outbox import Outbox
 from millmark.ledger.submit import Submitter

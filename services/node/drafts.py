@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from millmark.ledger.store import Book, Store
-from millmark.ledger.store.outbox import Outbox, OutboxState
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import OutboxState
 from millmark.services.files import write_whole
 
 _OVER = (OutboxState.FINAL, OutboxState.CANCELLED)

@@ -25,7 +25,8 @@ from millmark.ledger.evidence import EvidenceEntry, LeafKind, build_leaf_data
 from millmark.ledger.merkle import leaf_hash
 from millmark.ledger.records import Anchor, Record
 from millmark.ledger.store import Book, Store
-from millmark.ledger.store.outbox import Entry, Outbox, enqueue_in
+from millmark.ledger.store.outbox import Outbox, enqueue_in
+from millmark.ledger.store.outbox_records import Entry
 from millmark.services.node.config import AnchorRule
 from millmark.services.node.drafts import Drafts
 from millmark.services.node.events import Event, leaf_of_event, leaves_of_events

@@ -21,7 +21,8 @@ from millmark.ledger.evidence import EvidenceEntry
 from millmark.ledger.ids import canonical_identifier
 from millmark.ledger.records import IssueCertificate, Statement
 from millmark.ledger.store import Book, Store
-from millmark.ledger.store.outbox import Outbox, OutboxState
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import OutboxState
 from millmark.quality.errors import InputError as QualityInputError
 from millmark.services.files import write_whole
 from millmark.services.inspections.statements import InspectedEntry

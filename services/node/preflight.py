@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, cast
 
 from millmark.ledger.chain import Chain, Deployment, HttpTransport, Node, find_profile, read_deployment
 from millmark.ledger.errors import ContractRefusedError, SettingsError, WrongChainError
-from millmark.ledger.keys import Signer
 from millmark.ledger.records import Contract, ModelState
+from millmark.ledger.signatures import Signer
 from millmark.ledger.store import Store
 from millmark.ledger.submit import RelaySubmitter
 from millmark.services.node.config import NodeConfig, RelayConfig, StreamConfig, read_secret

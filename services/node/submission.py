@@ -10,7 +10,8 @@ from typing import Protocol
 from structlog.typing import FilteringBoundLogger
 
 from millmark.ledger.errors import ChainUnreachableError, MillmarkError, SettingsError, StoreDamagedError
-from millmark.ledger.store.outbox import Outbox, SentTransaction
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import SentTransaction
 from millmark.services.node.drafts import Drafts
 from millmark.services.node.evidence_recorder import StreamRecorder
 from millmark.services.serving.failed_records import FailedRecords

@@ -6,7 +6,7 @@ import enum
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from millmark.ledger.error_values import show_member
+from millmark.ledger.errors import show_member
 from millmark.ledger.provenance import OrderTrace, Trace
 from millmark.ledger.provenance.answers import AsOf, Cut, Machine, Party, RelatedLot, Transformation
 from millmark.ledger.records import CertificateStatus, LotState, Verdict

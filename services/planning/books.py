@@ -9,7 +9,7 @@ from typing import cast
 from millmark.ledger.canonical import Json
 from millmark.ledger.claims import Claims, Field, parse_claims
 from millmark.ledger.errors import PlanError
-from millmark.ledger.plans.capability import Capability, parse_capability
+from millmark.ledger.plans.call import Capability, parse_capability
 from millmark.ledger.store import Book
 
 _CAPABILITY = "capability"

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from millmark.ledger.canonical import Json, to_hex
 from millmark.ledger.claims import Claims, Field
 from millmark.ledger.errors import PlanError
-from millmark.ledger.plans.call import Call, Job, Operation
-from millmark.ledger.plans.capability import Need, parse_need
+from millmark.ledger.plans.call import Call, Job, Need, Operation, parse_need
 from millmark.ledger.records import AssignmentState, OrderState
 from millmark.ledger.store import Book, Rows
 from millmark.ledger.store.rows import AssignmentRow, OperationRow, OrderRow

@@ -13,8 +13,7 @@ from millmark.ledger.merkle import Tree
 from millmark.ledger.plans.call import Call, parse_call
 from millmark.ledger.plans.offer import parse_offer
 from millmark.ledger.store import Book, Rows
-from millmark.ledger.store.book_rows import DocumentRow
-from millmark.ledger.store.rows import MachineRow
+from millmark.ledger.store.rows import DocumentRow, MachineRow
 from millmark.services.planning.errors import PlanningError
 from millmark.services.planning.leaves import OpenedLeaf
 from millmark.services.planning.papers import list_shown, parse_seal, read_plan

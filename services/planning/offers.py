@@ -6,8 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from millmark.ledger.canonical import to_hex
-from millmark.ledger.plans.call import Call, Job, Operation
-from millmark.ledger.plans.capability import Capability, why_not_capable
+from millmark.ledger.plans.call import Call, Capability, Job, Operation, why_not_capable
 from millmark.ledger.plans.offer import Offer
 from millmark.services.planning.calendar import Calendar, Grid, MachineDay, MachinePlan
 from millmark.services.planning.grounds import PlanningGround

@@ -8,7 +8,7 @@ from millmark.ledger.canonical import parse_json, to_hex
 from millmark.ledger.errors import NotFoundError
 from millmark.ledger.merkle import Tree
 from millmark.ledger.plans.call import Call, Objective, parse_objective
-from millmark.ledger.plans.counted import Counted, count_offers
+from millmark.ledger.plans.check import Counted, count_offers
 from millmark.ledger.plans.file import Machine, PlanFile, PlanPart
 from millmark.ledger.plans.offer import Anchored, Offer, OpenedOffer, parse_offer, parse_offer_withdrawal
 from millmark.ledger.plans.plan import Plan

@@ -17,11 +17,11 @@ from starlette.responses import RedirectResponse, Response
 
 from millmark.ledger.chain.council import CALLS, CouncilTerms, Motion, MotionState, kebab
 from millmark.ledger.errors import ChainError, InputError, MillmarkError, NotFoundError
-from millmark.ledger.keys import to_checksum
 from millmark.ledger.provenance.consortium import participant, participants
 from millmark.ledger.records import Role
+from millmark.ledger.signatures import to_checksum
 from millmark.ledger.store import Store
-from millmark.ledger.store.outbox import OutboxState, QueuedRecord
+from millmark.ledger.store.outbox_records import OutboxState, QueuedRecord
 from millmark.services.access import Scope
 from millmark.services.access.rules import Rule
 from millmark.services.directory.document import DirectoryEntry

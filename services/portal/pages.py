@@ -27,11 +27,11 @@ from millmark.ledger.chain.council import CouncilGround
 from millmark.ledger.errors import InputError, MillmarkError
 from millmark.ledger.footprint import Source
 from millmark.ledger.footprint.figures import kilograms, kilowatt_hours, percent
-from millmark.ledger.ids.grounds import IdentifierGround
+from millmark.ledger.ids.canonical import IdentifierGround
 from millmark.ledger.phrases import Phrase
-from millmark.ledger.plans.breaches import PlanBreach, PlanRefusal
+from millmark.ledger.plans.call import OfferGround
 from millmark.ledger.plans.check import Unseen
-from millmark.ledger.plans.grounds import OfferGround
+from millmark.ledger.plans.feasible import PlanBreach, PlanRefusal
 from millmark.ledger.products import name_in
 from millmark.ledger.provenance.answers import Party
 from millmark.ledger.provenance.footprints import ContributionOf, LotFootprint

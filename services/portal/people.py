@@ -19,7 +19,7 @@ from starlette.responses import RedirectResponse, Response
 
 from millmark.ledger.canonical import Json, canonical_json
 from millmark.ledger.errors import InputError, MillmarkError, NotFoundError, SigningError
-from millmark.ledger.keys import parse_address
+from millmark.ledger.signatures import parse_address
 from millmark.ledger.store import Connection, Store
 from millmark.services.access import CredentialKind, Principal, Scope, SignIn, SignInError, revoke
 from millmark.services.access.credentials import SESSION_LIFE_S

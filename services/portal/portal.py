@@ -17,7 +17,8 @@ from starlette.responses import Response
 from millmark.ledger.errors import IdentifierError, NotFoundError
 from millmark.ledger.signatures import Signer
 from millmark.ledger.store import Store
-from millmark.ledger.store.outbox import Outbox, OutboxState
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import OutboxState
 from millmark.services.access import Principal, SignIn, UnauthenticatedError
 from millmark.services.access.people.pairing import Pairing
 from millmark.services.access.rules import Rule, Without

@@ -18,12 +18,12 @@ from starlette.responses import RedirectResponse, Response, StreamingResponse
 from millmark.ledger.canonical import to_hex
 from millmark.ledger.errors import IdentifierError, NotFoundError
 from millmark.ledger.ids import SubjectKind
-from millmark.ledger.keys import to_checksum
 from millmark.ledger.provenance import certificate, listings
 from millmark.ledger.provenance.answers import Certificate, Participant
 from millmark.ledger.provenance.consortium import participant, participants
 from millmark.ledger.provenance.search import MAX_TEXT, Found, FoundKind, search
 from millmark.ledger.records import Role, Verdict
+from millmark.ledger.signatures import to_checksum
 from millmark.ledger.store import Store
 from millmark.services.access import Principal, Scope
 from millmark.services.access.rules import Rule

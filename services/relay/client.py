@@ -11,7 +11,7 @@ from millmark.ledger.canonical import parse_json
 from millmark.ledger.chain import RawLog
 from millmark.ledger.errors import CanonicalError, ChainError, ChainUnreachableError, ContractRefusedError, RequestError
 from millmark.ledger.records import Contract
-from millmark.ledger.store.outbox import OutboxState
+from millmark.ledger.store.outbox_records import OutboxState
 from millmark.ledger.submit import Outcome, Terms
 
 T = TypeVar("T")

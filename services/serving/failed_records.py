@@ -11,7 +11,8 @@ from collections.abc import Callable, Collection
 
 from structlog.typing import FilteringBoundLogger
 
-from millmark.ledger.store.outbox import Outbox, QueuedRecord
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import QueuedRecord
 from millmark.ledger.store.process_identity import is_gone
 from millmark.services.serving.troubles import Trouble
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from structlog.typing import FilteringBoundLogger
 
 from millmark.ledger.chain import Chain
-from millmark.ledger.keys import to_checksum
+from millmark.ledger.signatures import to_checksum
 from millmark.ledger.store import Store
 from millmark.ledger.submit import Funds, look_at_funds
 from millmark.services.serving.loop import Loop

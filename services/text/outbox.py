@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from millmark.ledger.store.outbox import Outbox, OutboxState, QueuedRecord
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import OutboxState, QueuedRecord
 
 STALL_S = 30.0
 """Time without a new block after which a chain counts as stalled."""

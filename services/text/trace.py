@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from datetime import datetime
 
-from millmark.ledger.error_values import show_member
+from millmark.ledger.errors import show_member
 from millmark.ledger.provenance import Certificate, OrderTrace, Recall, Trace
 from millmark.ledger.provenance.answers import (
     AsOf,

@@ -33,9 +33,10 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from millmark.ledger.chain import HttpTransport, write_deployment
 from millmark.ledger.errors import ChainError
 from millmark.ledger.index import Follower
-from millmark.ledger.keys import Signer, open_name_key, open_signer
+from millmark.ledger.keys import open_name_key, open_signer
 from millmark.ledger.names import NameKey
 from millmark.ledger.records import ALL_ROLES, AcceptKey, Admit, SetNameKey
+from millmark.ledger.signatures import Signer
 from millmark.ledger.store import Rows, Store
 from millmark.ledger.store.rows import (
     AnchorRow,

@@ -24,8 +24,7 @@ from millmark.ledger.bundle import Bundle, WithheldRecord, parse_bundle
 from millmark.ledger.canonical import Json, canonical_json, keccak256
 from millmark.ledger.claims import build_claims, claims_root, parse_claims
 from millmark.ledger.events import Event
-from millmark.ledger.events.certificates import CertificateIssued
-from millmark.ledger.events.evidence import StreamAnchored
+from millmark.ledger.events.certificates import CertificateIssued, StreamAnchored
 from millmark.ledger.events.lots import LotsTransformed
 from millmark.ledger.evidence import EVIDENCE_TAG, EvidenceEntry, EvidenceLog, LeafKind
 from millmark.ledger.ids import Identity, SubjectKind
@@ -35,8 +34,7 @@ from millmark.ledger.products import build_order_document
 from millmark.ledger.provenance import Disclosing, build_bundle
 from millmark.ledger.records import Names
 from millmark.ledger.store import Book, Rows, Store
-from millmark.ledger.store.book_rows import DocumentRow, IdentityRow
-from millmark.ledger.store.rows import AnchorRow, CertificateRow, RecordHistoryRow, RecordRow
+from millmark.ledger.store.rows import AnchorRow, CertificateRow, DocumentRow, IdentityRow, RecordHistoryRow, RecordRow
 from millmark.quality import Inference
 from millmark.quality.digest import INPUT_TAG, ZERO
 from millmark.quality.inputs import VALUE_BYTES

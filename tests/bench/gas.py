@@ -15,7 +15,6 @@ from millmark.ledger.canonical import keccak256
 from millmark.ledger.chain import Transport
 from millmark.ledger.events import Event, Recorded
 from millmark.ledger.evidence import EvidenceLog
-from millmark.ledger.heads import start_of
 from millmark.ledger.ids import SubjectKind, subject
 from millmark.ledger.records import (
     AcceptAssignment,
@@ -75,6 +74,7 @@ from millmark.ledger.records import (
     WaiveGate,
     WithdrawCustody,
 )
+from millmark.ledger.slots import start_of
 from millmark.services.demo.consortium import NOTHING, Company, Consortium, found_consortium
 from millmark.services.demo.plant import PIECE, Plant, build_plant
 from millmark.services.store import open_store

@@ -35,7 +35,8 @@ from millmark.ledger.errors import ChainError, ChainUnreachableError, MillmarkEr
 from millmark.ledger.index import ChainReader, fetch_status
 from millmark.ledger.records import Contract
 from millmark.ledger.store import Store
-from millmark.ledger.store.outbox import Outbox, OutboxState
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import OutboxState
 from millmark.ledger.submit import Submitter
 from millmark.services.gateway.follower import FollowerThread
 from millmark.services.network import Consensus, NodeProgram

@@ -12,8 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 
-from millmark.ledger.plans.check import check_plan
-from millmark.ledger.plans.counted import count_offers
+from millmark.ledger.plans.check import check_plan, count_offers
 from millmark.ledger.plans.file import PlanFile, parse_plan_file
 from millmark.ledger.plans.problem import Problem, build_problem
 from millmark.services.planning.schedule import make_plan

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from millmark.ledger.store.outbox import Outbox, OutboxState
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import OutboxState
 from millmark.services.access.people.roles import PersonRole
 from millmark.services.access.signin import session_cookie
 from millmark.services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway

@@ -21,8 +21,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser
 
-from millmark.ledger.events.certificates import CertificateIssued
-from millmark.ledger.events.evidence import StreamAnchored
+from millmark.ledger.events.certificates import CertificateIssued, StreamAnchored
 from millmark.ledger.keys import open_signer
 from millmark.ledger.store import Book, Rows
 from millmark.ledger.store.rows import CertificateRow, RecordRow

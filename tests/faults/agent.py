@@ -27,7 +27,9 @@ from millmark.ledger.chain.deploying import read_deployment, write_deployment
 from millmark.ledger.errors import ChainError, LeaseHeldError, StoreError
 from millmark.ledger.index import Follower
 from millmark.ledger.store import Store
-from millmark.ledger.store.outbox import Entry, LeaseRow, Outbox, OutboxWriter
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import Entry, LeaseRow
+from millmark.ledger.store.outbox_writer import OutboxWriter
 from millmark.ledger.submit import Submitter
 from millmark.ledger.submit.submitter import Lease
 from millmark.services.store import open_store

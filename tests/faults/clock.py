@@ -18,7 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from millmark.ledger.errors import SubmitError
-from millmark.ledger.store.outbox import LeaseRow, Outbox
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import LeaseRow
 from millmark.ledger.submit import Submitter
 from millmark.services.store import open_store
 from tests.faults.agent import build_plan

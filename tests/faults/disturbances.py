@@ -20,7 +20,8 @@ from millmark.ledger.ids import SubjectKind, subject
 from millmark.ledger.index import Follower
 from millmark.ledger.records import OrderTerms, ProposeRevision
 from millmark.ledger.store import Store
-from millmark.ledger.store.outbox import Entry, Outbox, OutboxState
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import Entry, OutboxState
 from millmark.ledger.submit import Submitter
 from millmark.services.store import open_store
 from tests.faults.chains import ChainProcess, running_chain

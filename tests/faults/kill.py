@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from millmark.ledger.store import Store
-from millmark.ledger.store.outbox import OutboxState
+from millmark.ledger.store.outbox_records import OutboxState
 from millmark.services.store import open_store
 from tests.faults.agent import build_plan
 from tests.faults.chains import ChainProcess, running_chain

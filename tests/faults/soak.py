@@ -16,7 +16,8 @@ from millmark.ledger.index import Follower
 from millmark.ledger.keys import LocalSigner
 from millmark.ledger.records import ALL_ROLES, AcceptKey, ProposeKey, Record, RevokeKey
 from millmark.ledger.store import Store
-from millmark.ledger.store.outbox import Outbox, OutboxState
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import OutboxState
 from millmark.ledger.submit import Submitter
 from millmark.services.store import open_store
 from tests.faults.chains import running_chain

@@ -22,7 +22,8 @@ import pytest
 import typer.main
 
 from millmark.ledger.errors import MillmarkError
-from millmark.ledger.keys import LocalSigner, to_checksum, write_private
+from millmark.ledger.keys import LocalSigner, write_private
+from millmark.ledger.signatures import to_checksum
 from millmark.services.cli import COMMANDS, build_app
 from millmark.services.client import Client, GatewayUnreachableError, Retries, open_gateway
 from millmark.services.client.local import GATEWAY_KEY

@@ -15,7 +15,8 @@ from millmark.ledger.errors import ContractRefusedError
 from millmark.ledger.index import Follower
 from millmark.ledger.records import Contract, ReceiveLot
 from millmark.ledger.store import Rows, Store
-from millmark.ledger.store.outbox import Outbox, OutboxState
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import OutboxState
 from millmark.ledger.store.rows import HeadRow, RecordRow
 from millmark.ledger.submit import Submitter
 from tests.support import toolchain

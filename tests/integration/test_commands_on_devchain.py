@@ -14,8 +14,9 @@ import pytest
 
 from millmark.ledger.chain import read_deployment
 from millmark.ledger.ids import SubjectKind
-from millmark.ledger.keys import LocalSigner, create_keystore, to_checksum, write_private
+from millmark.ledger.keys import LocalSigner, create_keystore, write_private
 from millmark.ledger.names import NameKey, derive_identity
+from millmark.ledger.signatures import to_checksum
 from tests.support.command_line import run_millmark
 from tests.support.patience import MAX_S, wait_until
 from tests.support.ports import pick_port

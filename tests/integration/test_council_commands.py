@@ -12,7 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 from millmark.ledger.errors import ContractRefusedError, NotFoundError, SubmitError
-from millmark.ledger.keys import LocalSigner, to_checksum, write_private
+from millmark.ledger.keys import LocalSigner, write_private
+from millmark.ledger.signatures import to_checksum
 from millmark.services.cli import app
 from millmark.services.devchain.server import create_devchain
 from tests.support.loopback import serving

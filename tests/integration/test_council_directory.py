@@ -15,7 +15,8 @@ from typer.testing import CliRunner
 
 from millmark.ledger.chain import EmbeddedChain
 from millmark.ledger.errors import MillmarkError
-from millmark.ledger.keys import LocalSigner, to_checksum, write_private
+from millmark.ledger.keys import LocalSigner, write_private
+from millmark.ledger.signatures import to_checksum
 from millmark.services.cli import app
 from millmark.services.devchain.server import create_devchain
 from tests.support.loopback import serving

@@ -15,7 +15,8 @@ from millmark.ledger.ids import SubjectKind
 from millmark.ledger.index import Follower
 from millmark.ledger.records import Contract, Item, ReceiveLot, Record
 from millmark.ledger.store import Book, Connection, Rows, Store
-from millmark.ledger.store.outbox import Outbox, OutboxState
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import OutboxState
 from millmark.ledger.store.rows import CertificateRow, LotRow
 from millmark.services.demo import given
 from millmark.services.demo.consortium import NOTHING, Company, Consortium, found_consortium, hash_of

@@ -11,10 +11,10 @@ from sqlalchemy import text
 
 from millmark.ledger.errors import StoreError
 from millmark.ledger.provenance.retention import Rule, drop_evidence
-from millmark.ledger.store import Book, Rows, Store, open_store, partitions, postgresql
+from millmark.ledger.store import Book, Rows, Store, open_store, postgresql
+from millmark.ledger.store.book import move_content
 from millmark.ledger.store.evidence_files import EvidenceFiles
-from millmark.ledger.store.evidence_moves import move_content
-from millmark.ledger.store.partitions import Partition, list_partitions
+from millmark.ledger.store.postgresql import Partition, list_partitions
 from millmark.ledger.store.rows import AnchorRow
 from tests.integration.test_postgresql import drop_everything
 from tests.support import cluster
@@ -49,7 +49,7 @@ def store(url: str, folder: Path) -> Iterator[Store]:
 
 
 def add_in(store: Store, month: str, monkeypatch: pytest.MonkeyPatch, first: int, count: int) -> None:
-    monkeypatch.setattr("millmark.ledger.store.evidence_rows.month_of", lambda _: month)
+    monkeypatch.setattr("millmark.ledger.store.book.month_of", lambda _: month)
     add(store, first=first, count=count)
 
 
@@ -109,7 +109,7 @@ def test_a_month_waits_for_a_reader_only_briefly_and_begins_with_a_later_write(
     add_in(store, "2026-11", monkeypatch, 20, 5)
     assert len(partitions_of(store)) == 1, "tried again after a minute only"
     assert time.monotonic() - began_s < 30
-    partitions._again_s.clear()
+    postgresql._again_s.clear()
     add_in(store, "2026-11", monkeypatch, 25, 5)
     assert [(one.first, one.end) for one in partitions_of(store)] == [("MINVALUE", "25"), ("25", "MAXVALUE")]
     assert read_all(store) == expected(30)
@@ -121,7 +121,7 @@ def test_a_month_waits_for_a_reader_only_briefly_and_begins_with_a_later_write(
 def test_limits_in_time_are_as_before_after_a_month_began(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     add_in(store, "2026-10", monkeypatch, 0, 10)
     with store.transaction() as connection:
-        partitions.prepare_partition(connection, _STREAM, 10, "2026-11")
+        postgresql.prepare_partition(connection, _STREAM, 10, "2026-11")
         assert [connection.exec_driver_sql(f"SHOW {name}").scalar_one() for name in LIMITS] == ["10s", "5min"]
     assert len(partitions_of(store)) == 2
 
@@ -129,7 +129,7 @@ def test_limits_in_time_are_as_before_after_a_month_began(store: Store, monkeypa
 def test_a_month_that_takes_long_to_end_does_not_begin_and_stops_nothing(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(partitions, "_SCAN", "1ms")
+    monkeypatch.setattr(postgresql, "_SCAN", "1ms")
     add_in(store, "2026-10", monkeypatch, 0, 10)
     with store.transaction() as connection:
         connection.exec_driver_sql("SET LOCAL statement_timeout = 0")

@@ -18,7 +18,8 @@ from millmark.ledger.index import Follower
 from millmark.ledger.store import Store
 from millmark.ledger.store.database import build_engine
 from millmark.ledger.store.evidence_files import MARKER
-from millmark.ledger.store.outbox import Outbox, OutboxState
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import OutboxState
 from millmark.services.backup import PARTS
 from millmark.services.devchain import create_devchain
 from millmark.services.store import open_store

@@ -11,10 +11,10 @@ from sqlalchemy import LargeBinary, Table, select, update
 
 from millmark.ledger.chain import Chain
 from millmark.ledger.errors import ChainUnreachableError
-from millmark.ledger.heads import inner_of, link, start_of
 from millmark.ledger.index import Follower, check_index, check_rows, compare_rows, fetch_status
-from millmark.ledger.index.digest import extend_digest, start_digest
+from millmark.ledger.index.writer import extend_digest, start_digest
 from millmark.ledger.records import Contract, pack
+from millmark.ledger.slots import inner_of, link, start_of
 from millmark.ledger.store import Rows, Store
 from millmark.ledger.store.rows import (
     AssignmentRow,
@@ -30,8 +30,7 @@ from millmark.ledger.store.rows import (
     StandingRow,
     gates_of,
 )
-from millmark.ledger.store.schema import TABLES
-from millmark.ledger.store.tables import INDEX
+from millmark.ledger.store.schema import INDEX, TABLES
 from tests.support.bundle_chapters import copy_bundle_world
 from tests.support.stores import copy_database, new_store
 

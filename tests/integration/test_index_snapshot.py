@@ -16,12 +16,11 @@ from millmark.ledger.canonical import sha256
 from millmark.ledger.chain import Chain, Node, RpcError, Transport
 from millmark.ledger.errors import ChainUnreachableError, InputError, MillmarkError, StoreError, WrongChainError
 from millmark.ledger.index import Follower, compare_rows, export_index, fetch_status, import_index, read_snapshot
-from millmark.ledger.index.digest import extend_digest, start_digest
 from millmark.ledger.index.snapshot import Snapshot
+from millmark.ledger.index.writer import extend_digest, start_digest
 from millmark.ledger.store import Book, Rows, Store
-from millmark.ledger.store.book_rows import IdentityRow
 from millmark.ledger.store.outbox import Outbox
-from millmark.ledger.store.rows import RecordRow
+from millmark.ledger.store.rows import IdentityRow, RecordRow
 from tests.support import cluster
 from tests.support.bundle_chapters import copy_bundle_world
 from tests.support.fake_chain import FakeChain
@@ -240,7 +239,7 @@ def test_a_crash_between_batches_leaves_an_index_that_is_followed_on(
     indexed: tuple[Chain, Store, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chain, store, path = indexed
-    monkeypatch.setattr("millmark.ledger.index.snapshot_import._BATCH_RECORDS", 20)
+    monkeypatch.setattr("millmark.ledger.index.snapshot._BATCH_RECORDS", 20)
     commit, commits = Follower._commit, list[int]()
 
     def crash(self: Follower, *values: Any, **named: Any) -> Any:

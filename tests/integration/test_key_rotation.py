@@ -13,7 +13,8 @@ from millmark.ledger.errors import ContractRefusedError
 from millmark.ledger.keys import LocalSigner
 from millmark.ledger.records import ALL_ROLES, AcceptKey, Contract, ProposeKey, Record, RevokeKey
 from millmark.ledger.store import Store
-from millmark.ledger.store.outbox import Outbox, OutboxState
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import OutboxState
 from millmark.ledger.submit import Submitter
 from millmark.services.store import open_store
 from tests.support.ledger_world import LedgerWorld, build_world

@@ -16,7 +16,7 @@ from tests.support.mutation.python_mutants import PythonMutant, find_mutants
 from tests.support.mutation.solidity_mutants import apply
 from tests.support.mutation.solidity_mutants import find_mutants as find_solidity_mutants
 
-_MODULE, _TESTS = "ledger/rlp.py", "tests/unit/ledger/test_rlp.py"
+_MODULE, _TESTS = "ledger/headers.py", "tests/unit/ledger/test_rlp.py"
 _OTHERWISE = f"{_MODULE}:decode_integer: return int.from_bytes(item, 'big') -> return None"
 """Gets only tests that do not come across it."""
 _UNCOVERED = f"{_MODULE}:decode_integer: not isinstance(item, bytes) -> isinstance(item, bytes)"

@@ -19,9 +19,8 @@ from millmark.ledger.keys import LocalSigner, create_keystore, open_signer
 from millmark.ledger.merkle import Tree, leaf_hash
 from millmark.ledger.records import Anchor
 from millmark.ledger.store import Book, Rows, Store
-from millmark.ledger.store.book_rows import EvidenceRow
 from millmark.ledger.store.outbox import Outbox
-from millmark.ledger.store.rows import AnchorRow, CertificateRow
+from millmark.ledger.store.rows import AnchorRow, CertificateRow, EvidenceRow
 from millmark.ledger.submit import build_entry
 from millmark.services.node.agent import Agent, open_agent
 from millmark.services.node.config import read_config

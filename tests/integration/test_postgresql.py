@@ -27,9 +27,8 @@ from millmark.ledger.errors import (
     StoreError,
 )
 from millmark.ledger.provenance import participants, recall, trace
-from millmark.ledger.store import Book, Lineage, Rows, Store, durability, postgresql
-from millmark.ledger.store.database import build_engine
-from millmark.ledger.store.failures import explain_exhausted
+from millmark.ledger.store import Book, Lineage, Rows, Store, postgresql
+from millmark.ledger.store.database import build_engine, explain_exhausted
 from millmark.ledger.store.outbox import Outbox
 from millmark.ledger.store.rows import HeadRow
 from millmark.ledger.submit.submitter import Lease
@@ -300,7 +299,7 @@ def test_limits_in_time_are_set_on_each_connection(store: Store) -> None:
 @pytest.fixture
 def kept(url: str, store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The database, as if its server were none of those that tests start."""
-    monkeypatch.setattr(durability, "DISPOSABLE", "another")
+    monkeypatch.setattr(postgresql, "DISPOSABLE", "another")
     run_alone(store, "ALTER ROLE millmark SET synchronous_commit = on")
     store._engine.dispose()
     yield url
@@ -346,7 +345,7 @@ def test_a_server_that_acknowledges_before_it_writes_is_refused(
     assert "\n" not in str(refused.value)
 
 
-@pytest.mark.parametrize("option", ["millmark.disposable%3Don", f"cluster_name%3D{durability.DISPOSABLE}"])
+@pytest.mark.parametrize("option", ["millmark.disposable%3Don", f"cluster_name%3D{postgresql.DISPOSABLE}"])
 def test_no_url_says_that_the_data_may_be_lost(kept: str, option: str) -> None:
     with pytest.raises(StoreError):
         open_store(f"{kept}&options=-c{option}")
@@ -356,7 +355,7 @@ def test_a_program_that_runs_stops_writing_when_the_server_is_set_so(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A setting of the server reaches open connections when it reads its configuration again."""
-    monkeypatch.setattr(durability, "DISPOSABLE", "another")
+    monkeypatch.setattr(postgresql, "DISPOSABLE", "another")
     with pytest.raises(StoreError, match="synchronous_commit is off"), store.transaction():
         pass
     monkeypatch.undo()

@@ -28,7 +28,8 @@ from millmark.ledger.records import (
     Record,
     ScrapLot,
 )
-from millmark.ledger.store.outbox import Outbox, OutboxState
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import OutboxState
 from millmark.ledger.submit import Outcome
 from millmark.services.access import Scope
 from millmark.services.gateway.relay.payer import verify_payer

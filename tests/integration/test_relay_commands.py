@@ -19,8 +19,9 @@ from millmark.ledger.canonical import sha256
 from millmark.ledger.chain import Deployment, write_deployment
 from millmark.ledger.forward_requests import MAX_REQUEST_BYTES, SignedRequest, parse_request
 from millmark.ledger.ids import identifier_hash
-from millmark.ledger.keys import LocalSigner, create_keystore, to_checksum
+from millmark.ledger.keys import LocalSigner, create_keystore
 from millmark.ledger.records import Disposition, ScrapLot
+from millmark.ledger.signatures import to_checksum
 from millmark.services.relay.records import MAX_RECORDS
 from tests.integration.test_relay import lot
 from tests.support.command_line import Runner

@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 
 from millmark.ledger.chain import write_deployment
-from millmark.ledger.events.evidence import StreamAnchored
+from millmark.ledger.events.certificates import StreamAnchored
 from millmark.ledger.index import Follower
 from millmark.ledger.keys import create_keystore
 from millmark.ledger.store import Store
-from millmark.ledger.store.outbox import OutboxState
+from millmark.ledger.store.outbox_records import OutboxState
 from millmark.services.access import Scope, new_api_key
 from tests.support.node_site import NodeSite, build_site, running_devchain, running_node
 from tests.support.patience import wait_until

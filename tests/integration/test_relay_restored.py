@@ -15,7 +15,8 @@ from millmark.ledger.ids import SubjectKind, subject
 from millmark.ledger.index import Follower
 from millmark.ledger.records import ReceiveLot
 from millmark.ledger.store import Store
-from millmark.ledger.store.outbox import Outbox, OutboxState
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import OutboxState
 from millmark.ledger.submit import adopt_records, verify_outbox
 from tests.support.experiments import count_lots
 from tests.support.figures import Judge

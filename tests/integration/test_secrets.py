@@ -19,7 +19,8 @@ import httpx
 import pytest
 
 from millmark.ledger.chain import write_deployment
-from millmark.ledger.keys import LocalSigner, create_keystore, to_checksum
+from millmark.ledger.keys import LocalSigner, create_keystore
+from millmark.ledger.signatures import to_checksum
 from tests.support import softhsm
 from tests.support.authority import LOOPBACK, Authority
 from tests.support.node_site import PASSPHRASE, TOKEN, NodeSite, build_site, running_devchain, running_node

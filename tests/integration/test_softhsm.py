@@ -12,17 +12,9 @@ import pytest
 from eth_account import Account
 
 from millmark.ledger.errors import SigningError
-from millmark.ledger.keys import (
-    Signer,
-    create_key,
-    create_keystore,
-    open_signer,
-    parse_address,
-    recover_address,
-    to_checksum,
-)
+from millmark.ledger.keys import create_key, create_keystore, open_signer
 from millmark.ledger.records import Admit, Role
-from millmark.ledger.signatures import ORDER
+from millmark.ledger.signatures import ORDER, Signer, parse_address, recover_address, to_checksum
 from millmark.ledger.store.outbox import Outbox
 from millmark.services.store import open_store
 from tests.support import softhsm

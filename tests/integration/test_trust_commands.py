@@ -12,8 +12,9 @@ import pytest
 from millmark.ledger.canonical import keccak256
 from millmark.ledger.chain import EmbeddedChain, write_deployment
 from millmark.ledger.checkpoint import parse_checkpoint, verify_believed
-from millmark.ledger.keys import LocalSigner, to_checksum
+from millmark.ledger.keys import LocalSigner
 from millmark.ledger.records import Role
+from millmark.ledger.signatures import to_checksum
 from millmark.ledger.store.outbox import Outbox
 from millmark.ledger.trust import BelievedBlock, Cosigners, Validator, Validators, parse_trust
 from millmark.services.devchain import create_devchain

@@ -14,7 +14,7 @@ from millmark.ledger.chain import EmbeddedChain, Transport
 from millmark.ledger.events.orders import AssignmentStarted
 from millmark.ledger.evidence import EvidenceLog
 from millmark.ledger.ids import SubjectKind
-from millmark.ledger.keys import LocalSigner, Signer
+from millmark.ledger.keys import LocalSigner
 from millmark.ledger.records import (
     ALL_ROLES,
     AcceptAssignment,
@@ -78,6 +78,7 @@ from millmark.ledger.records import (
     WaiveGate,
     WithdrawCustody,
 )
+from millmark.ledger.signatures import Signer
 from millmark.ledger.store import Store
 from millmark.ledger.submit import Submitter
 from millmark.services.demo.consortium import Company, found_consortium

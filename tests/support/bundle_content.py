@@ -15,12 +15,10 @@ from typing import TypeVar
 from millmark.ledger.bundle import Bundle, HistoryShown, IdentityShown, RecordShown, WithheldRecord, encode_bundle
 from millmark.ledger.canonical import keccak256
 from millmark.ledger.events import HISTORY_EVENTS, Event, topic_of
-from millmark.ledger.headers import FIELDS, encode_header, parse_header
-from millmark.ledger.heads import inner_of, link, start_of
+from millmark.ledger.headers import FIELDS, decode_rlp, encode_header, encode_rlp, parse_header
 from millmark.ledger.ids import SubjectKind
 from millmark.ledger.names import subjects_of
 from millmark.ledger.records import Contract
-from millmark.ledger.rlp import decode_rlp, encode_rlp
 from millmark.ledger.slots import (
     KeySlots,
     MachineSlots,
@@ -29,8 +27,11 @@ from millmark.ledger.slots import (
     ParticipantSlots,
     StreamSlots,
     head_slot,
+    inner_of,
+    link,
     machine_slot,
     slots_of,
+    start_of,
 )
 from millmark.ledger.trust import BelievedBlock, TrustFile
 from millmark.ledger.verify._abi import decode

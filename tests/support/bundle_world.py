@@ -19,7 +19,6 @@ from millmark.ledger.evidence import (
     build_window_commitment,
     build_window_entry,
 )
-from millmark.ledger.heads import inner_of
 from millmark.ledger.ids import Identity, SubjectKind, identifier_hash
 from millmark.ledger.names import derive_identity
 from millmark.ledger.records import (
@@ -43,6 +42,7 @@ from millmark.ledger.records import (
     Verdict,
 )
 from millmark.ledger.records import Inference as OpenedInference
+from millmark.ledger.slots import inner_of
 from millmark.quality.decision import Verdict as ModelVerdict
 from millmark.quality.digest import Inference
 from millmark.quality.inputs import pack_window

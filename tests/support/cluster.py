@@ -16,7 +16,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from millmark.ledger.errors import StoreError
-from millmark.ledger.store.durability import DISPOSABLE
+from millmark.ledger.store.postgresql import DISPOSABLE
 
 __all__ = ["DurableCluster", "Pair", "describe_missing", "durable_cluster", "running_cluster", "running_pair"]
 

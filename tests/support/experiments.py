@@ -23,7 +23,8 @@ from millmark.ledger.chain.codec import read_function
 from millmark.ledger.events.lots import LotReceived
 from millmark.ledger.ids import SubjectKind, subject
 from millmark.ledger.records import Contract
-from millmark.ledger.store.outbox import Outbox, OutboxState
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import OutboxState
 
 __all__ = ["COUNTS", "EXPERIMENTS", "Experiment", "count_lots", "count_records", "main"]
 

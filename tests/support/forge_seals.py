@@ -8,9 +8,8 @@ from random import Random
 
 from millmark.ledger.bundle import Bundle, SealsShown, encode_bundle
 from millmark.ledger.checkpoint import Checkpoint
-from millmark.ledger.headers import parse_header, replace_extra
+from millmark.ledger.headers import RlpItem, decode_rlp, encode_rlp, parse_header, replace_extra
 from millmark.ledger.keys import LocalSigner
-from millmark.ledger.rlp import RlpItem, decode_rlp, encode_rlp
 from millmark.ledger.seals import MAX_ROUND, SealedHeader, Seals, faulty_of, quorum_of
 from millmark.ledger.signatures import ORDER
 from millmark.ledger.trust import Cosigner, Cosigners, TrustFile, Validator, Validators

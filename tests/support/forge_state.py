@@ -8,9 +8,8 @@ from random import Random
 from millmark.ledger.bundle import Bundle, encode_bundle
 from millmark.ledger.canonical import keccak256
 from millmark.ledger.checkpoint import Checkpoint
-from millmark.ledger.headers import FIELDS, encode_header, parse_header
+from millmark.ledger.headers import FIELDS, decode_rlp, encode_header, encode_rlp, parse_header
 from millmark.ledger.keys import LocalSigner
-from millmark.ledger.rlp import decode_rlp, encode_rlp
 from millmark.ledger.slots import KeySlots, MachineSlots, ModelSlots, ParticipantSlots, slots_of
 from millmark.ledger.trust import BelievedBlock, Cosigner, Cosigners, TrustFile
 from millmark.ledger.verify import Step

@@ -29,8 +29,14 @@ from millmark.ledger.index import Follower
 from millmark.ledger.provenance import OrderTrace, Recall, Trace, recall, trace
 from millmark.ledger.records import Gate, TransformationKind, Verdict
 from millmark.ledger.store import Store
-from millmark.ledger.store.outbox import Entry, Outbox, OutboxState
-from millmark.ledger.store.outbox_records import outbox_attempts, outbox_records, outbox_transactions
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import (
+    Entry,
+    OutboxState,
+    outbox_attempts,
+    outbox_records,
+    outbox_transactions,
+)
 from tests.support import cluster
 from tests.support.fake_chain import digest
 from tests.support.fake_ledger import FakeLedger

@@ -36,10 +36,11 @@ from millmark.ledger.index import Follower, fetch_status
 from millmark.ledger.keys import LocalSigner
 from millmark.ledger.records import Record
 from millmark.ledger.store import Rows, Store
-from millmark.ledger.store.outbox import Outbox, OutboxState
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import OutboxState
 from millmark.ledger.store.outbox_writer import claim_adopted
 from millmark.ledger.store.rows import RecordRow
-from millmark.ledger.store.tables import INDEX
+from millmark.ledger.store.schema import INDEX
 from millmark.ledger.submit import Submitter, build_entry
 from millmark.ledger.submit.standing import adopt_records, verify_outbox
 from tests.support.fake_node import FOUNDED, nonce_of, record_of

@@ -25,11 +25,13 @@ from millmark.ledger.chain import (
     sign_transaction,
 )
 from millmark.ledger.forward_requests import ForwardRequest, SignedRequest, sign_request
-from millmark.ledger.keys import LocalSigner, Signer
+from millmark.ledger.keys import LocalSigner
 from millmark.ledger.names import NameKey
 from millmark.ledger.records import AcceptKey, Admit, Contract, ReceiveLot, Record, Role, SetNameKey
+from millmark.ledger.signatures import Signer
 from millmark.ledger.store import Store
-from millmark.ledger.store.outbox import Outbox, OutboxState, QueuedRecord, SentTransaction
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import OutboxState, QueuedRecord, SentTransaction
 from millmark.ledger.submit import Submitter
 from tests.support.copies import copy_chain
 from tests.support.patience import wait_until

@@ -14,7 +14,8 @@ from millmark.ledger.chain import Chain, call_data
 from millmark.ledger.errors import ChainUnreachableError
 from millmark.ledger.records import Anchor, Contract
 from millmark.ledger.store import Book, Store
-from millmark.ledger.store.outbox import Outbox, QueuedRecord
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import QueuedRecord
 from millmark.services.node.config import AnchorRule, ModelSource
 from millmark.services.node.dead_letters import DeadLetters, read_dead_letters
 from millmark.services.node.drafts import Drafts

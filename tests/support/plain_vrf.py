@@ -1,4 +1,4 @@
-"""ECVRF over secp256k1 in plain arithmetic: slow, and without anything in common with `millmark.ledger.vrf`, which it
+"""ECVRF over secp256k1 in plain arithmetic: slow, and without anything in common with `millmark.ledger.names`, which it
 judges.
 
 Points are (x, y), None is infinity. Text of RFC 9381: sections 5.1 to 5.4; of SEC 2: section 2.4.1.

@@ -18,14 +18,13 @@ from dataclasses import replace
 from typing import Any
 
 from millmark.ledger.errors import PlanError, PlanRefusedError
-from millmark.ledger.plans._fields import MAX_AMOUNT
-from millmark.ledger.plans.bound import build_slot_prices, derive_bound
+from millmark.ledger.plans.call import MAX_AMOUNT
 from millmark.ledger.plans.check import check_plan
 from millmark.ledger.plans.feasible import fixed_rows, sum_cost
 from millmark.ledger.plans.file import PlanFile, parse_plan_file
 from millmark.ledger.plans.offer import Offer, OpenedOffer
 from millmark.ledger.plans.plan import Bound, CauseKind, Cost, Leg, Plan, Row
-from millmark.ledger.plans.problem import build_problem
+from millmark.ledger.plans.problem import build_problem, build_slot_prices, derive_bound
 from tests.support.plan_truth import is_true
 from tests.support.plan_world import CLOSES, made_file, replanned_file
 

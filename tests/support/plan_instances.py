@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from millmark.ledger.canonical import sha256
-from millmark.ledger.plans.call import Call, Job, Objective, Operation, Transport
-from millmark.ledger.plans.capability import Capability, Need
+from millmark.ledger.plans.call import Call, Capability, Job, Need, Objective, Operation, Transport
 from millmark.ledger.plans.file import Machine, PlanFile
 from millmark.ledger.plans.offer import Offer, OpenedOffer
 

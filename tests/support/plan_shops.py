@@ -7,8 +7,7 @@ import random
 from dataclasses import replace
 
 from millmark.ledger.canonical import sha256
-from millmark.ledger.plans.call import Job, Operation, Transport
-from millmark.ledger.plans.capability import Need
+from millmark.ledger.plans.call import Job, Need, Operation, Transport
 from millmark.ledger.plans.file import PlanFile
 from millmark.ledger.plans.offer import Offer
 from millmark.ledger.plans.plan import Row

@@ -9,8 +9,7 @@ from dataclasses import replace
 from millmark.ledger.canonical import sha256
 from millmark.ledger.errors import UnplannableError
 from millmark.ledger.merkle import Tree
-from millmark.ledger.plans.call import Call, Job, Objective, Operation, Transport
-from millmark.ledger.plans.capability import Capability, Need, Range
+from millmark.ledger.plans.call import Call, Capability, Job, Need, Objective, Operation, Range, Transport
 from millmark.ledger.plans.file import Machine, PlanFile
 from millmark.ledger.plans.offer import Anchored, Offer, OfferWithdrawal, OpenedOffer
 from millmark.ledger.plans.plan import Cause, CauseKind, Key, Plan

@@ -7,11 +7,10 @@ from typing import cast
 
 from millmark.ledger.canonical import Json
 from millmark.ledger.ids import SubjectKind
-from millmark.ledger.plans.bound import build_slot_prices, derive_bound
 from millmark.ledger.plans.call import Call
 from millmark.ledger.plans.offer import Offer, OfferWithdrawal
 from millmark.ledger.plans.plan import Bound, Cost, Leg, Plan, Row
-from millmark.ledger.plans.problem import build_problem
+from millmark.ledger.plans.problem import build_problem, build_slot_prices, derive_bound
 from millmark.ledger.records import AcceptOrder, Anchor, Gate, OpenStream, OrderTerms, PlaceOrder, RegisterMachine
 from millmark.ledger.store import Book, Rows
 from millmark.ledger.store.rows import StreamRow

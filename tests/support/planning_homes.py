@@ -15,7 +15,8 @@ import typer.main
 import uvicorn
 
 from millmark.ledger.errors import MillmarkError
-from millmark.ledger.keys import LocalSigner, to_checksum, write_private
+from millmark.ledger.keys import LocalSigner, write_private
+from millmark.ledger.signatures import to_checksum
 from millmark.ledger.store import Rows
 from millmark.services.cli import build_app
 from millmark.services.client import Client, open_gateway

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from random import Random
 
-from millmark.ledger.plans.call import Call, Job, Operation
-from millmark.ledger.plans.capability import Need
+from millmark.ledger.plans.call import Call, Job, Need, Operation
 from millmark.ledger.plans.offer import Offer, OpenedOffer
 from millmark.ledger.plans.plan import Bound, Cost, Leg, Plan, Row
 from millmark.services.planning.calendar import Calendar, parse_calendar

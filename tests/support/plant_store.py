@@ -29,7 +29,6 @@ from millmark.ledger.records import (
     Verdict,
 )
 from millmark.ledger.store import Rows, Store
-from millmark.ledger.store.book_rows import IdentityRow
 from millmark.ledger.store.rows import (
     AssignmentRow,
     CertificateRow,
@@ -37,6 +36,7 @@ from millmark.ledger.store.rows import (
     ChainIdentityRow,
     CursorRow,
     HeadRow,
+    IdentityRow,
     LotInputRow,
     LotOutputRow,
     LotRow,

@@ -13,9 +13,10 @@ from typing import Any
 
 from millmark.ledger.ids import Identity, SubjectKind, parse_digital_link
 from millmark.ledger.index import Follower
-from millmark.ledger.keys import create_keystore, to_checksum
+from millmark.ledger.keys import create_keystore
 from millmark.ledger.provenance import parse_disclosing
 from millmark.ledger.records import Item, OfferCustody, ReceiveLot, Verdict
+from millmark.ledger.signatures import to_checksum
 from millmark.ledger.store import Store
 from millmark.services.access import OPERATOR
 from millmark.services.access.people.openid import Provider

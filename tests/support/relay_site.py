@@ -12,7 +12,8 @@ from millmark.ledger.canonical import sha256
 from millmark.ledger.keys import LocalSigner
 from millmark.ledger.records import Contract, ReceiveLot
 from millmark.ledger.store import Store
-from millmark.ledger.store.outbox import Outbox, OutboxState, SentTransaction
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import OutboxState, SentTransaction
 from millmark.ledger.submit import Outcome, RelaySubmitter, Terms
 from millmark.services.gateway.relay import Relay
 from tests.support.ledger_world import NOTHING, LedgerWorld

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from millmark.ledger.canonical import keccak256
-from millmark.ledger.headers import FIELDS, encode_header, parse_header, replace_extra
+from millmark.ledger.headers import FIELDS, encode_header, encode_integer, parse_header, replace_extra
 from millmark.ledger.keys import LocalSigner
-from millmark.ledger.rlp import encode_integer
 from millmark.ledger.seals import (
     QbftExtra,
     SealedHeader,

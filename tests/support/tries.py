@@ -8,7 +8,7 @@ from itertools import takewhile
 from trie.hexary import HexaryTrie
 
 from millmark.ledger.canonical import keccak256
-from millmark.ledger.rlp import RlpItem, encode_rlp
+from millmark.ledger.headers import RlpItem, encode_rlp
 from millmark.ledger.trie import EMPTY_ROOT
 
 

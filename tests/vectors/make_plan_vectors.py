@@ -17,10 +17,10 @@ from typing import Any
 from millmark.ledger.canonical import canonical_json
 from millmark.ledger.errors import PlanError, PlanRefusedError
 from millmark.ledger.plans.check import check_plan
+from millmark.ledger.plans.feasible import PlanRule
 from millmark.ledger.plans.file import PlanFile, parse_plan_file
 from millmark.ledger.plans.offer import Offer
 from millmark.ledger.plans.plan import Cause, CauseKind
-from millmark.ledger.plans.rules import PlanRule
 from millmark.services.planning.schedule import Replan, make_plan
 from tests.support.plan_truth import is_true
 from tests.support.plan_world import TIE, draw_file, made_file

@@ -12,9 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from millmark.ledger.headers import parse_header, replace_extra
+from millmark.ledger.headers import RlpItem, decode_rlp, encode_rlp, parse_header, replace_extra
 from millmark.ledger.keys import LocalSigner
-from millmark.ledger.rlp import RlpItem, decode_rlp, encode_rlp
 from millmark.ledger.seals import MAX_ROUND, SealedHeader, Seals, parse_extra, quorum_of
 from millmark.ledger.signatures import ORDER
 from tests.support.sealing import build_block, seal, seal_header, validators

@@ -8,17 +8,10 @@ from __future__ import annotations
 
 from millmark.ledger.errors import IndexHaltedError
 from millmark.ledger.events import Event, Recorded
-from millmark.ledger.index.projections import certificates, custody, lots, notes, orders, registry
+from millmark.ledger.index.projections import lots, orders, registry
 from millmark.ledger.index.state import State
 
-PROJECTIONS = (
-    registry.PROJECTIONS
-    | orders.PROJECTIONS
-    | lots.PROJECTIONS
-    | custody.PROJECTIONS
-    | certificates.PROJECTIONS
-    | notes.PROJECTIONS
-)
+PROJECTIONS = registry.PROJECTIONS | orders.PROJECTIONS | lots.PROJECTIONS
 
 
 def apply(record: Recorded[Event], state: State) -> None:

@@ -2,22 +2,206 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 
-from millmark.ledger.events import Event, Recorded, lots
-from millmark.ledger.index.projections.custody import note_change
-from millmark.ledger.index.projections.standings import hand_on, quarantine, release
+from millmark.ledger.errors import IndexHaltedError
+from millmark.ledger.events import Event, Recorded, certificates, lots
 from millmark.ledger.index.state import State, on
-from millmark.ledger.records import Input, LotState, Transformation, TransformationKind, optional_subject
+from millmark.ledger.records import (
+    MAX_OPEN,
+    CertificateState,
+    Input,
+    LotState,
+    Transformation,
+    TransformationKind,
+    Verdict,
+    optional_subject,
+)
 from millmark.ledger.store.rows import (
+    AnchorRow,
+    CertificateRow,
+    CertifiedLotRow,
+    CustodyChangeRow,
     LotInputRow,
     LotOutputRow,
     LotRow,
     OperationRow,
+    OrderRow,
     PackingRow,
     StandingRow,
+    StreamRow,
     TransformationRow,
+    WaiverRow,
+    gates_of,
 )
+
+# Who holds a lot, and to whom it is offered (contracts/src/history/Custody.sol).
+
+
+def note_change(record: Recorded[Event], state: State, lot: LotRow, *, to: int, before: int | None = None) -> None:
+    """Add to a lot's custody timeline. `before` is the participant who held it until now, by default its custodian."""
+    state.add(
+        CustodyChangeRow(
+            sequence=record.sequence,
+            lot=lot.subject,
+            kind=record.kind,
+            from_participant=lot.custodian if before is None else before,
+            to_participant=to,
+            changed_at=record.block_time,
+        )
+    )
+
+
+def custody_offered(record: Recorded[lots.CustodyOffered], state: State) -> None:
+    lot = state.need(LotRow, record.subject)
+    to = record.event.to
+    # An offer stands on the timeline too, although the custodian changes only when it is accepted.
+    note_change(record, state, lot, to=to)
+    lot.offer = record.sequence
+    lot.state, lot.counterparty = LotState.OFFERED, to
+
+
+def return_offered(record: Recorded[lots.ReturnOffered], state: State) -> None:
+    lot = state.need(LotRow, record.subject)
+    note_change(record, state, lot, to=record.event.to)
+    lot.offer = record.sequence
+    lot.state = LotState.RETURNING  # the counterparty stays the one who quarantined it
+
+
+def custody_accepted(record: Recorded[lots.CustodyAccepted], state: State) -> None:
+    _take(record, state)
+
+
+def custody_accepted_in_part(record: Recorded[lots.CustodyAcceptedInPart], state: State) -> None:
+    _take(record, state)
+
+
+def custody_declined(record: Recorded[lots.CustodyDeclined], state: State) -> None:
+    _give_back(record, state)
+
+
+def custody_withdrawn(record: Recorded[lots.CustodyWithdrawn], state: State) -> None:
+    _give_back(record, state)
+
+
+def custody_reclaimed(record: Recorded[lots.CustodyReclaimed], state: State) -> None:
+    _take(record, state)
+
+
+def gate_waived(record: Recorded[lots.GateWaived], state: State) -> None:
+    lot, event = state.need(LotRow, record.subject), record.event
+    if lot.order is None:
+        raise IndexHaltedError(f"record {record.sequence} waives a gate of a lot without an order", hint="report this")
+    state.add(
+        WaiverRow(
+            sequence=record.sequence,
+            lot=lot.subject,
+            inspector=event.inspector,
+            buyer=record.participant,
+            order=lot.order,
+            certificate=event.certificate,
+            waived_at=record.block_time,
+            reason_root=event.reason_root,
+        )
+    )
+
+
+def _take(record: Recorded[Event], state: State) -> None:
+    lot = state.need(LotRow, record.subject)
+    note_change(record, state, lot, to=record.participant)
+    lot.custodian = record.participant
+    _end_offer(lot)
+
+
+def _give_back(record: Recorded[Event], state: State) -> None:
+    lot = state.need(LotRow, record.subject)
+    note_change(record, state, lot, to=lot.custodian)
+    _end_offer(lot)
+
+
+def _end_offer(lot: LotRow) -> None:
+    """End a lot's open offer, if there is one: a returning lot stays quarantined."""
+    if lot.state == LotState.RETURNING:
+        lot.state = LotState.QUARANTINED
+    elif lot.state == LotState.OFFERED:
+        lot.state, lot.counterparty = LotState.HELD, 0
+
+
+# What certificates amount to, per lot and inspector (contracts/src/history/Verdicts.sol).
+
+_NO_KEY = bytes(20)
+
+
+def standing_of(state: State, lot: bytes, inspector: int) -> StandingRow:
+    """The standing of an inspector on a lot, which is added if there is none."""
+    found = state.get(StandingRow, lot, inspector)
+    if found is None:
+        found = StandingRow(lot, inspector, latest=0, quarantining=0, open=0, key=_NO_KEY)
+        state.add(found)
+    return found
+
+
+def inspectors_of(state: State, lot: LotRow) -> tuple[int, ...]:
+    """The inspectors of the gates of the lot's order."""
+    return () if lot.order is None else tuple(gate.inspector for gate in gates_of(state.need(OrderRow, lot.order)))
+
+
+def is_open(certificate: CertificateRow) -> bool:
+    """Whether a certificate was demanded or refuted, and not upheld."""
+    demanded = certificate.opening_deadline != 0 and certificate.state != CertificateState.UPHELD
+    return demanded or certificate.state == CertificateState.REFUTED
+
+
+def counted(open_: int, change: int) -> int:
+    """The number of open certificates after a change of one. At its most it stays, as in the contract."""
+    return open_ if open_ == MAX_OPEN or open_ + change < 0 else open_ + change
+
+
+def hand_on(state: State, lot: LotRow, part: LotRow) -> None:
+    """Give a lot that was split off what the gates' inspectors certified of the whole, except what a rework voided."""
+    for inspector in inspectors_of(state, part):
+        standing = state.get(StandingRow, lot.subject, inspector)
+        if standing is None or not standing.latest or standing.latest < lot.reworked:
+            continue
+        latest = state.need(CertificateRow, standing.latest)
+        still = counted(standing.open, -1) if is_open(latest) else standing.open
+        state.add(StandingRow(part.subject, inspector, standing.latest, quarantining=0, open=still, key=standing.key))
+        state.add(CertifiedLotRow(standing.latest, part.subject))
+        part.certificate = max(part.certificate, standing.latest)
+
+
+def follow_verdict(
+    record: Recorded[Event], state: State, lot: LotRow, verdict: Verdict, inspector: int, certificate: int
+) -> None:
+    """Quarantine a lot for a gate's inspector if the verdict is a fail; otherwise lift that quarantine."""
+    if lot.state == LotState.SPENT:
+        return
+    if verdict is Verdict.FAIL:
+        quarantine(record, state, lot, inspector, certificate)
+    elif LotState(lot.state).is_quarantined and lot.counterparty == inspector:
+        release(record, state, lot)
+
+
+def quarantine(record: Recorded[Event], state: State, lot: LotRow, participant: int, certificate: int = 0) -> None:
+    """Quarantine a lot in a participant's name; an open offer lapses. `certificate` is behind it, 0 for none."""
+    _let_lapse(record, state, lot)
+    lot.state, lot.counterparty = LotState.QUARANTINED, participant
+    standing = state.get(StandingRow, lot.subject, participant)
+    if certificate or standing is not None:
+        standing_of(state, lot.subject, participant).quarantining = certificate
+
+
+def release(record: Recorded[Event], state: State, lot: LotRow) -> None:
+    """End a lot's quarantine; an open offer to its maker lapses."""
+    _let_lapse(record, state, lot)
+    lot.state, lot.counterparty = LotState.HELD, 0
+
+
+def _let_lapse(record: Recorded[Event], state: State, lot: LotRow) -> None:
+    if lot.state in (LotState.OFFERED, LotState.RETURNING):
+        note_change(record, state, lot, to=lot.custodian)
+
 
 _MAX_LOTS = 64
 """Lots.MOST_LOTS. A lot's number is its creating record's sequence times this, plus its position in that record."""
@@ -206,6 +390,137 @@ def _transformation(record: Recorded[Event], done: Transformation) -> Transforma
     )
 
 
+# Certificates and the evidence under them (contracts/src/history/Certificates.sol, Evidence.sol).
+
+_EMPTY_ROOT = hashlib.sha256().digest()
+"""Head of the empty tree, RFC 9162 section 2.1.1."""
+
+
+def certificate_issued(record: Recorded[certificates.CertificateIssued], state: State) -> None:
+    statement = record.event.statement
+    state.add(_certificate(record))
+    for item in statement.items:
+        lot = state.need(LotRow, item.lot)
+        state.add(CertifiedLotRow(record.sequence, lot.subject))
+        _certify(record, state, lot)
+        inspectors = inspectors_of(state, lot)
+        if not inspectors or record.participant in inspectors:
+            lot.certificate = record.sequence
+        if record.participant in inspectors:
+            follow_verdict(record, state, lot, statement.verdict, record.participant, record.sequence)
+
+
+def _certify(record: Recorded[certificates.CertificateIssued], state: State, lot: LotRow) -> None:
+    """As Certificates._certify in contracts/src/history: what was open stays open, whatever is issued."""
+    standing = standing_of(state, lot.subject, record.participant)
+    if standing.latest and standing.latest < lot.reworked:
+        standing.open = 0
+    elif standing.latest:
+        latest = state.need(CertificateRow, standing.latest)
+        if latest.lot != lot.subject and is_open(latest):
+            standing.open = counted(standing.open, 1)
+    standing.latest, standing.key = record.sequence, record.key
+
+
+def certificate_upheld(record: Recorded[certificates.CertificateUpheld], state: State) -> None:
+    certificate = state.need(CertificateRow, record.event.certificate)
+    # One that was opened without a demand had not been counted.
+    if certificate.state == CertificateState.DEMANDED:
+        _count(state, certificate, -1)
+    certificate.state, certificate.opened_at = CertificateState.UPHELD, record.block_time
+    if record.event.executed:
+        certificate.executed = certificate.verdict
+
+
+def certificate_refuted(record: Recorded[certificates.CertificateRefuted], state: State) -> None:
+    """The lot follows the execution, as in Challenges._refute of contracts/src/history."""
+    certificate = state.need(CertificateRow, record.event.certificate)
+    # A demanded one has been counted since the demand, and stays so: what is upheld cannot be refuted any more.
+    if not certificate.opening_deadline:
+        _count(state, certificate, 1)
+    certificate.state, certificate.opened_at = CertificateState.REFUTED, record.block_time
+    executed = certificate.executed = record.event.executed
+    lot = state.need(LotRow, record.subject)
+    moves = lot.order == certificate.order and certificate.issuer in inspectors_of(state, lot)
+    known = executed is not Verdict.NONE or certificate.verdict == Verdict.PASS
+    if not moves or not known or certificate.sequence < lot.reworked:
+        return
+    if executed is not Verdict.PASS:
+        follow_verdict(record, state, lot, Verdict.FAIL, certificate.issuer, 0)
+    elif standing_of(state, lot.subject, certificate.issuer).quarantining == certificate.sequence:
+        follow_verdict(record, state, lot, Verdict.PASS, certificate.issuer, 0)
+
+
+def opening_demanded(record: Recorded[certificates.OpeningDemanded], state: State) -> None:
+    certificate = state.need(CertificateRow, record.event.certificate)
+    certificate.state = CertificateState.DEMANDED
+    certificate.opening_deadline = record.event.deadline
+    _count(state, certificate, 1)
+
+
+def _count(state: State, certificate: CertificateRow, change: int) -> None:
+    """Count an open certificate, unless it is about the lot as it was before it was reworked."""
+    if certificate.sequence > state.need(LotRow, certificate.lot).reworked:
+        standing = standing_of(state, certificate.lot, certificate.issuer)
+        standing.open = counted(standing.open, change)
+
+
+def certificate_revoked(record: Recorded[certificates.CertificateRevoked], state: State) -> None:
+    certificate = state.need(CertificateRow, record.event.certificate)
+    certificate.state = CertificateState.REVOKED
+    certificate.revoked_at = record.block_time
+    certificate.reason_root = record.event.reason_root
+
+
+def stream_opened(record: Recorded[certificates.StreamOpened], state: State) -> None:
+    state.add(
+        StreamRow(
+            subject=record.subject,
+            sequence=record.sequence,
+            machine=record.event.machine,
+            owner=record.participant,
+            size=0,
+            root=_EMPTY_ROOT,
+            opened_at=record.block_time,
+            claims_root=record.event.claims_root,
+        )
+    )
+
+
+def stream_anchored(record: Recorded[certificates.StreamAnchored], state: State) -> None:
+    size, root = record.event.size, record.event.root
+    stream = state.need(StreamRow, record.subject)
+    stream.size, stream.root = size, root
+    state.add(AnchorRow(record.sequence, record.subject, size, root, anchored_at=record.block_time))
+
+
+def _certificate(record: Recorded[certificates.CertificateIssued]) -> CertificateRow:
+    statement = record.event.statement
+    return CertificateRow(
+        sequence=record.sequence,
+        lot=record.subject,
+        order=optional_subject(statement.items[0].order),
+        issuer=record.participant,
+        model=statement.model,
+        verdict=statement.verdict,
+        state=CertificateState.ISSUED,
+        issued_at=record.block_time,
+        expires_at=statement.expires_at,
+        opening_deadline=0,
+        opened_at=0,
+        executed=Verdict.NONE,
+        revoked_at=0,
+        inference_digest=statement.inference_digest,
+        stream=statement.stream,
+        leaf_index=statement.leaf_index,
+        leaf_hash=statement.leaf_hash,
+        anchor_size=record.event.anchor_size,
+        anchor_root=record.event.anchor_root,
+        claims_root=statement.claims_root,
+        reason_root=bytes(32),
+    )
+
+
 PROJECTIONS = dict(
     [
         on(lots.LotCommissioned, lot_commissioned),
@@ -219,5 +534,20 @@ PROJECTIONS = dict(
         on(lots.LotsUnpacked, lots_unpacked),
         on(lots.LotQuarantined, lot_quarantined),
         on(lots.LotReleased, lot_released),
+        on(lots.CustodyOffered, custody_offered),
+        on(lots.ReturnOffered, return_offered),
+        on(lots.CustodyAccepted, custody_accepted),
+        on(lots.CustodyAcceptedInPart, custody_accepted_in_part),
+        on(lots.CustodyDeclined, custody_declined),
+        on(lots.CustodyWithdrawn, custody_withdrawn),
+        on(lots.CustodyReclaimed, custody_reclaimed),
+        on(lots.GateWaived, gate_waived),
+        on(certificates.CertificateIssued, certificate_issued),
+        on(certificates.CertificateRevoked, certificate_revoked),
+        on(certificates.CertificateUpheld, certificate_upheld),
+        on(certificates.CertificateRefuted, certificate_refuted),
+        on(certificates.OpeningDemanded, opening_demanded),
+        on(certificates.StreamOpened, stream_opened),
+        on(certificates.StreamAnchored, stream_anchored),
     ]
 )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from millmark.ledger.events import Recorded, orders
+from millmark.ledger.events import Recorded, certificates, orders
 from millmark.ledger.index.state import State, on
 from millmark.ledger.records import AssignmentState, OrderState
-from millmark.ledger.store.rows import AssignmentRow, OperationRow, OrderRow, SupersessionRow, write_gates
+from millmark.ledger.store.rows import AssignmentRow, NoteRow, OperationRow, OrderRow, SupersessionRow, write_gates
 
 
 def record_superseded(record: Recorded[orders.RecordSuperseded], state: State) -> None:
@@ -162,6 +162,15 @@ def _end(record: Recorded[orders.AssignmentStep], state: State, final: Assignmen
     return assignment
 
 
+# Notes on orders and lots (contracts/src/history/Notes.sol).
+
+
+def note_recorded(record: Recorded[certificates.NoteRecorded], state: State) -> None:
+    """Changes no other row: the histories that it enters lead to the record."""
+    event = record.event
+    state.add(NoteRow(record.sequence, event.kind_, record.participant, record.block_time, event.claims_root))
+
+
 PROJECTIONS = dict(
     [
         on(orders.RecordSuperseded, record_superseded),
@@ -181,5 +190,6 @@ PROJECTIONS = dict(
         on(orders.AssignmentDeclined, assignment_declined),
         on(orders.AssignmentCancelled, assignment_cancelled),
         on(orders.AssignmentFinished, assignment_finished),
+        on(certificates.NoteRecorded, note_recorded),
     ]
 )

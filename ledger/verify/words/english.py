@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from millmark.ledger.error_values import ENUMERATIONS
+from millmark.ledger.errors import ENUMERATIONS
 
 __all__ = ["ENUMERATIONS", "PHRASES", "STATEMENTS", "TITLES", "UNITS"]
 

@@ -47,7 +47,7 @@ def register_machine(
 def _capability(path: Path) -> dict[str, Any]:
     """The member of a machine's claims. Raises PlanError for a file that is not a list of kinds with limits."""
     from millmark.ledger.canonical import parse_json  # noqa: PLC0415 - help reads no file
-    from millmark.ledger.plans.capability import parse_capability  # noqa: PLC0415 - as above
+    from millmark.ledger.plans.call import parse_capability  # noqa: PLC0415 - as above
     from millmark.services.files import read_bounded  # noqa: PLC0415 - as above
 
     found = parse_capability(parse_json(read_bounded(path, _MAX_BYTES), max_bytes=_MAX_BYTES, max_depth=8))

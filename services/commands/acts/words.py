@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from millmark.ledger.error_values import ENUMERATIONS
-from millmark.ledger.errors import InputError
+from millmark.ledger.errors import ENUMERATIONS, InputError
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _MAX_CLAIMS_BYTES = 1 << 20

@@ -9,7 +9,7 @@ import typer
 
 from millmark.ledger.canonical import parse_hex32
 from millmark.ledger.errors import InputError
-from millmark.ledger.plans.report import check_lines, check_to_json, read_plan_file, tell_check
+from millmark.ledger.plans.check import check_lines, check_to_json, read_plan_file, tell_check
 from millmark.services.commands.acts.act import NoWait
 from millmark.services.commands.plan.group import PLAN, Repeatable, Stream
 from millmark.services.commands.plan.making import make_for_call

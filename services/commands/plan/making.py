@@ -12,8 +12,8 @@ import typer
 from millmark.ledger.canonical import Json, to_hex
 from millmark.ledger.chain import Chain
 from millmark.ledger.plans.call import Call
+from millmark.ledger.plans.check import per_cent
 from millmark.ledger.plans.plan import CauseKind
-from millmark.ledger.plans.report import per_cent
 from millmark.services.commands.acts.act import Done, Listing, run_act
 from millmark.services.commands.acts.names import At
 from millmark.services.commands.acts.words import operation, party, short

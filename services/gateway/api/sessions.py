@@ -10,9 +10,9 @@ from fastapi import Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from millmark.ledger.errors import InputError, SigningError
-from millmark.ledger.keys import parse_address
 from millmark.ledger.provenance.answers import Printable, moment
 from millmark.ledger.records import Role
+from millmark.ledger.signatures import parse_address
 from millmark.ledger.store import Store
 from millmark.services.access import CredentialKind, Principal, SignIn, revoke
 from millmark.services.access.people.pairing import Pairing

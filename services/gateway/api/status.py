@@ -12,7 +12,8 @@ from fastapi import Response
 from millmark.ledger.index import IndexStatus, fetch_status
 from millmark.ledger.provenance.answers import Printable, moment
 from millmark.ledger.store import Store
-from millmark.ledger.store.outbox import Outbox, OutboxState
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import OutboxState
 from millmark.services.access import Scope
 from millmark.services.access.rules import Rule
 from millmark.services.gateway.follower import Failure, FollowerSnapshot, FollowerThread, Head

@@ -17,7 +17,8 @@ from millmark.ledger.errors import DuplicateRecordError, InputError, NotFoundErr
 from millmark.ledger.records import PublicationKind, Publish, Record, Reinstate, Suspend
 from millmark.ledger.signatures import Signer
 from millmark.ledger.store import Book, Connection, Registry, Rows, Store
-from millmark.ledger.store.outbox import Outbox, OutboxState, QueuedRecord
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import OutboxState, QueuedRecord
 from millmark.ledger.store.rows import ParticipantRow, RecordRow
 from millmark.services.directory.document import SignedDirectory
 from millmark.services.directory.following import Operators, published_digest, verify_publishable

@@ -12,7 +12,8 @@ from millmark.ledger.ids import Identity, canonical_identifier, identifier_hash
 from millmark.ledger.provenance.reader import Named, find_items
 from millmark.ledger.records import Item, LotState, ReceiveLot
 from millmark.ledger.store import Book, Connection, Lineage, Rows, Store
-from millmark.ledger.store.outbox import Outbox, OutboxState
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import OutboxState
 from millmark.ledger.store.rows import LotRow, ParticipantRow
 from millmark.services.directory import DirectoryEntry, DirectoryRepository
 from millmark.services.gateway.recording.repository import RecordingRepository, describe_subjects

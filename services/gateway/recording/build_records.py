@@ -40,7 +40,8 @@ from millmark.ledger.provenance.reader import Reader
 from millmark.ledger.provenance.traces import find_certificate_row
 from millmark.ledger.records import AssignmentState, CertificateState, Contract, Item, Packed, Record
 from millmark.ledger.store import Book, Rows, Store
-from millmark.ledger.store.outbox import Outbox, OutboxState
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import OutboxState
 from millmark.ledger.store.rows import (
     AssignmentRow,
     CertificateRow,

@@ -16,11 +16,12 @@ from millmark.ledger.chain import Chain
 from millmark.ledger.claims import SALT_BYTES
 from millmark.ledger.errors import LeaseHeldError
 from millmark.ledger.ids import Identity, SubjectKind
-from millmark.ledger.keys import Signer
 from millmark.ledger.names import NameKey
 from millmark.ledger.records import Record
+from millmark.ledger.signatures import Signer
 from millmark.ledger.store import Book, Connection, Registry, Store
-from millmark.ledger.store.outbox import Outbox, QueuedRecord
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import QueuedRecord
 from millmark.ledger.store.outbox_writer import claim_adopted, has_adopted
 from millmark.ledger.submit import Submitter, build_entry
 from millmark.services.gateway.comparison import Comparison

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from millmark.ledger.store import Rows, schema_of
-from millmark.ledger.store.outbox import Entry, enqueue_in
+from millmark.ledger.store.outbox import enqueue_in
+from millmark.ledger.store.outbox_records import Entry
 
 
 @dataclass(slots=True)

@@ -21,7 +21,8 @@ from millmark.ledger.provenance import open_reader
 from millmark.ledger.provenance.answers import Printable, moment
 from millmark.ledger.records import Record
 from millmark.ledger.store import Connection, Registry, Store
-from millmark.ledger.store.outbox import Outbox, QueuedRecord
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import QueuedRecord
 from millmark.services.access import Principal
 from millmark.services.gateway.http.errors import InFlightError, KeyReusedError, NoSignerError
 from millmark.services.gateway.http.idempotency import IdempotencyStore, KeyedRequest

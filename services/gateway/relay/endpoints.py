@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from millmark.ledger.errors import NotFoundError
 from millmark.ledger.forward_requests import MAX_REQUEST_BYTES
 from millmark.ledger.records import Contract
-from millmark.ledger.store.outbox import OutboxState
+from millmark.ledger.store.outbox_records import OutboxState
 from millmark.services.access import Scope
 from millmark.services.access.rules import Rule
 from millmark.services.gateway.http.authentication import CurrentPrincipal

@@ -26,10 +26,11 @@ from millmark.ledger.errors import (
     WrongContractError,
 )
 from millmark.ledger.forward_requests import ForwardRequest, parse_request
-from millmark.ledger.keys import Signer
 from millmark.ledger.records import Contract
+from millmark.ledger.signatures import Signer
 from millmark.ledger.store import Store
-from millmark.ledger.store.outbox import FORWARDER, Entry, Outbox, OutboxState, QueuedRecord
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import FORWARDER, Entry, OutboxState, QueuedRecord
 from millmark.ledger.submit import Submitter, forward_key
 from millmark.services.access import ForbiddenError, Principal
 from millmark.services.gateway.comparison import Comparison

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from millmark.ledger.provenance.answers import Printable
-from millmark.ledger.store.outbox import OutboxState
+from millmark.ledger.store.outbox_records import OutboxState
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from millmark.ledger.store.book_rows import InferenceRow, ModelFileRow
+from millmark.ledger.store.rows import InferenceRow, ModelFileRow
 from millmark.quality.drift import ALARM_PSI, build_reference, parse_reference, watch
 from millmark.services.inspections.model_health import read_reference, read_statistics
 

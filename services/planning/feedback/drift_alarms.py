@@ -27,9 +27,17 @@ from millmark.ledger.events import Event
 from millmark.ledger.events.certificates import CertificateIssued
 from millmark.ledger.plans.plan import CauseKind
 from millmark.ledger.records import Note, NoteKind
-from millmark.ledger.store.book_rows import InferenceRow
-from millmark.ledger.store.feed import Feed
-from millmark.ledger.store.rows import AssignmentRow, CertificateRow, LotRow, ModelRow, OrderRow, RecordRow, gates_of
+from millmark.ledger.store.repository import Feed
+from millmark.ledger.store.rows import (
+    AssignmentRow,
+    CertificateRow,
+    InferenceRow,
+    LotRow,
+    ModelRow,
+    OrderRow,
+    RecordRow,
+    gates_of,
+)
 from millmark.quality.errors import QualityError
 from millmark.services.planning.feedback.repository import MODELS, FeedbackRepository, InspectionRow
 from millmark.services.planning.feedback.taking import Queue

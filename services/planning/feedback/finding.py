@@ -10,15 +10,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from millmark.ledger.errors import FootprintError, PlanError
-from millmark.ledger.events.certificates import CertificateIssued
-from millmark.ledger.events.notes import NoteRecorded
+from millmark.ledger.events.certificates import CertificateIssued, NoteRecorded
 from millmark.ledger.events.orders import AssignmentDeclined, AssignmentFinished
 from millmark.ledger.footprint import parse_register_entry, wh_between
 from millmark.ledger.plans.call import Call
 from millmark.ledger.plans.plan import CauseKind, Row
 from millmark.ledger.records import NoteKind, Verdict
 from millmark.ledger.store import Book, Rows
-from millmark.ledger.store.feed import Feed
+from millmark.ledger.store.repository import Feed
 from millmark.ledger.store.rows import AssignmentRow, LotRow, MachineRow, OrderRow, RecordRow, gates_of
 from millmark.services.planning.books import assemble, find_claims
 from millmark.services.planning.consent import find_row

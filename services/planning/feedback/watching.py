@@ -15,7 +15,7 @@ from structlog.typing import FilteringBoundLogger
 from millmark.ledger.canonical import Json, to_hex
 from millmark.ledger.plans.offer import parse_offer, parse_offer_withdrawal
 from millmark.ledger.records import Contract
-from millmark.ledger.store.feed import Feed, Position
+from millmark.ledger.store.repository import Feed, Position
 from millmark.ledger.store.rows import MachineRow, RecordRow
 from millmark.services.planning.feedback.causes import MachineCause
 from millmark.services.planning.feedback.drift_alarms import DriftAlarms

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from millmark.ledger.plans.bound import PathTable
+from millmark.ledger.plans.problem import PathTable
 
 _S_PER_START = 1.2e-7
 """CPU seconds that one start in a table of paths takes, about, on the machines that we measured."""

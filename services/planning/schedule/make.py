@@ -11,15 +11,12 @@ from typing import TYPE_CHECKING
 
 from millmark.ledger.canonical import to_hex
 from millmark.ledger.errors import PlanError, UnplannableError
-from millmark.ledger.plans.bound import SlotPrices, derive_bound
-from millmark.ledger.plans.check import PlanCheck, check_plan
-from millmark.ledger.plans.counted import count_offers
-from millmark.ledger.plans.feasible import sum_cost
+from millmark.ledger.plans.check import PlanCheck, check_plan, count_offers
+from millmark.ledger.plans.feasible import find_tied, sum_cost
 from millmark.ledger.plans.file import PlanFile
 from millmark.ledger.plans.offer import Offer
 from millmark.ledger.plans.plan import Bound, Key, Leg, Plan, Row
-from millmark.ledger.plans.problem import Problem, build_problem
-from millmark.ledger.plans.ties import find_tied
+from millmark.ledger.plans.problem import Problem, SlotPrices, build_problem, derive_bound
 from millmark.services.planning.grounds import PlanningGround
 from millmark.services.planning.schedule.budget import Budget, Work
 from millmark.services.planning.schedule.prices import Priced, price_slots

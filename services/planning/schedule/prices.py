@@ -12,8 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
-from millmark.ledger.plans.bound import NO_PATH, SlotPrices, path_cost, tabulate
-from millmark.ledger.plans.problem import Choice, Problem, Route
+from millmark.ledger.plans.problem import NO_PATH, Choice, Problem, Route, SlotPrices, path_cost, tabulate
 from millmark.services.planning.grounds import PlanningGround
 from millmark.services.planning.schedule.budget import Budget
 from millmark.services.planning.schedule.timeline import Path, trace_path

@@ -8,11 +8,10 @@ from itertools import combinations, islice
 
 from millmark.ledger.canonical import to_hex
 from millmark.ledger.errors import PlanError, UnplannableError
-from millmark.ledger.plans.bound import tabulate
 from millmark.ledger.plans.call import Call, Objective
 from millmark.ledger.plans.offer import Offer
 from millmark.ledger.plans.plan import Cause, Key, Leg, Plan, Row
-from millmark.ledger.plans.problem import Problem, build_problem
+from millmark.ledger.plans.problem import Problem, build_problem, tabulate
 from millmark.services.planning.grounds import PlanningGround
 from millmark.services.planning.schedule.budget import Budget
 from millmark.services.planning.schedule.search import Paths

@@ -5,8 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Collection, Sequence
 
-from millmark.ledger.plans.bound import NO_PATH, Occupation, path_cost, tabulate
-from millmark.ledger.plans.problem import Problem
+from millmark.ledger.plans.problem import NO_PATH, Occupation, Problem, path_cost, tabulate
 from millmark.services.planning.schedule.budget import Budget
 from millmark.services.planning.schedule.timeline import TAKEN, Path, Timeline, trace_path
 

@@ -7,8 +7,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from itertools import pairwise
 
-from millmark.ledger.plans.bound import Occupation, PathTable
-from millmark.ledger.plans.problem import Choice, Problem
+from millmark.ledger.plans.problem import Choice, Occupation, PathTable, Problem
 
 TAKEN = 1 << 59
 """Cost of a slot that is taken; a path that costs as much does not fit. Above what any path costs: the most of that is

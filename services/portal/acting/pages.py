@@ -16,7 +16,7 @@ from millmark.ledger.errors import InputError, NotFoundError
 from millmark.ledger.provenance import open_reader
 from millmark.ledger.provenance.answers import Party, moment
 from millmark.ledger.provenance.reader import Reader
-from millmark.ledger.store.outbox import OutboxState
+from millmark.ledger.store.outbox_records import OutboxState
 from millmark.ledger.store.rows import CustodyChangeRow, LotRow, OrderRow, RecordHistoryRow, RecordRow
 from millmark.services.access import Principal, Scope
 from millmark.services.access.rules import Rule

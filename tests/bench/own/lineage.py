@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from millmark.ledger.store import Connection, Lineage
-from millmark.ledger.store.steps import KEPT_STEPS, KeptSteps
+from millmark.ledger.store.lineage import KEPT_STEPS, KeptSteps
 from millmark.services.serving.collecting import collect_rarely
 from millmark.services.store import open_store
 from tests.bench.peers.answer import Prepare

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from millmark.ledger.chain import HttpTransport, find_profile
-from millmark.ledger.store.outbox import Outbox, OutboxState
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import OutboxState
 from millmark.ledger.submit import Submitter
 from millmark.services.store import open_store
 from tests.bench.peers.answer import Act, Prepare

@@ -25,8 +25,8 @@ from millmark.ledger.chain.deploying import read_deployment
 from millmark.ledger.errors import MillmarkError
 from millmark.ledger.index import Follower
 from millmark.ledger.store import Store
-from millmark.ledger.store.outbox import Outbox, SentTransaction
-from millmark.ledger.store.outbox_records import OutboxState, outbox_attempts, outbox_records
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import OutboxState, SentTransaction, outbox_attempts, outbox_records
 from millmark.ledger.submit import Submitter
 from millmark.services.store import open_store
 from tests.faults.workload import Event, Site, build_signer

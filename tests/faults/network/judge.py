@@ -15,7 +15,7 @@ from millmark.ledger.events.orders import RevisionProposed
 from millmark.ledger.index import Follower, fetch_status
 from millmark.ledger.records import Contract
 from millmark.ledger.store import Rows, Store
-from millmark.ledger.store.outbox import OutboxState
+from millmark.ledger.store.outbox_records import OutboxState
 from millmark.ledger.store.rows import RecordRow
 from millmark.services.store import open_store
 from tests.faults.ledger_check import LedgerCheck, count_misordered, heads_equal

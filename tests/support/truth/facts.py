@@ -15,11 +15,12 @@ from millmark.ledger.events.certificates import (
     CertificateRefuted,
     CertificateRevoked,
     CertificateUpheld,
+    NoteRecorded,
     OpeningDemanded,
+    StreamAnchored,
 )
-from millmark.ledger.events.custody import GateWaived
-from millmark.ledger.events.evidence import StreamAnchored
 from millmark.ledger.events.lots import (
+    GateWaived,
     LotAllocated,
     LotCommissioned,
     LotDeallocated,
@@ -27,7 +28,6 @@ from millmark.ledger.events.lots import (
     LotReworked,
     LotsTransformed,
 )
-from millmark.ledger.events.notes import NoteRecorded
 from millmark.ledger.events.orders import (
     AssignmentCancelled,
     AssignmentFinished,

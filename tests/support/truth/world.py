@@ -15,9 +15,7 @@ from millmark.ledger.canonical import sha256
 from millmark.ledger.chain import EmbeddedChain, Transaction, call_data, sign_transaction
 from millmark.ledger.events import Event, Recorded
 from millmark.ledger.evidence import EvidenceEntry, EvidenceLog
-from millmark.ledger.heads import inner_of, link, start_of
 from millmark.ledger.ids import SubjectKind
-from millmark.ledger.keys import Signer
 from millmark.ledger.records import (
     Anchor,
     ApproveModel,
@@ -29,6 +27,8 @@ from millmark.ledger.records import (
     Role,
     Statement,
 )
+from millmark.ledger.signatures import Signer
+from millmark.ledger.slots import inner_of, link, start_of
 from millmark.ledger.store import Store
 from millmark.quality.digest import Inference
 from millmark.services.demo.consortium import COMPANIES, Company, found_consortium

@@ -19,10 +19,9 @@ from millmark.ledger.chain import (
     sign_transaction,
 )
 from millmark.ledger.errors import ChainError, ChainUnreachableError
-from millmark.ledger.headers import FIELDS, parse_header
+from millmark.ledger.headers import FIELDS, RlpItem, encode_rlp, parse_header
 from millmark.ledger.keys import LocalSigner
 from millmark.ledger.records import ALL_ROLES, Admit, Contract, PublicationKind, Publish, Role, SetNameKey
-from millmark.ledger.rlp import RlpItem, encode_rlp
 from millmark.ledger.slots import KeySlots, NameKeySlots, ParticipantSlots, decode_struct, published_slot, slots_of
 from millmark.ledger.store.outbox import Outbox
 from millmark.ledger.trie import EMPTY_ROOT, TrieNode, verify_in

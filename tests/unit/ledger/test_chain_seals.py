@@ -9,9 +9,8 @@ import pytest
 
 from millmark.ledger.chain import EmbeddedChain, Node, fetch_headers, fetch_seals, fetch_validators
 from millmark.ledger.errors import ChainUnreachableError, InputError
-from millmark.ledger.headers import FIELDS, encode_header, parse_header
+from millmark.ledger.headers import FIELDS, encode_header, encode_integer, parse_header
 from millmark.ledger.keys import LocalSigner
-from millmark.ledger.rlp import encode_integer
 from millmark.ledger.seals import (
     SealedHeader,
     Seals,

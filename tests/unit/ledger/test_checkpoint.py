@@ -36,7 +36,8 @@ from millmark.ledger.errors import (
     WrongCheckpointError,
 )
 from millmark.ledger.headers import BlockHeader
-from millmark.ledger.keys import LocalSigner, to_checksum
+from millmark.ledger.keys import LocalSigner
+from millmark.ledger.signatures import to_checksum
 from millmark.ledger.trust import BelievedBlock, Cosigner, Cosigners, TrustedContract, TrustFile
 
 LEDGER = keccak256(b"ledger")[:20]

@@ -33,8 +33,8 @@ from millmark.ledger.events import (
     topic_of,
 )
 from millmark.ledger.events.certificates import CertificateIssued
-from millmark.ledger.events.custody import CustodyReclaimed
 from millmark.ledger.events.lots import (
+    CustodyReclaimed,
     LotAllocated,
     LotCommissioned,
     LotDeallocated,

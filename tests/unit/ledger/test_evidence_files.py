@@ -15,10 +15,9 @@ from millmark.ledger.evidence import LeafKind, build_leaf_data_of
 from millmark.ledger.index import check_book
 from millmark.ledger.merkle import leaf_hash
 from millmark.ledger.store import Book, Rows, Store, open_store
-from millmark.ledger.store.book_rows import EvidenceRow
+from millmark.ledger.store.book import EvidenceRows, move_content, prune_files, remove_files
 from millmark.ledger.store.evidence_files import MARKER, EvidenceFiles
-from millmark.ledger.store.evidence_moves import move_content, prune_files, remove_files
-from millmark.ledger.store.evidence_rows import EvidenceRows
+from millmark.ledger.store.rows import EvidenceRow
 from tests.support.fake_chain import digest
 from tests.support.stores import new_store
 
@@ -138,11 +137,11 @@ def test_what_is_written_anew_while_it_is_looked_for_stays(
 ) -> None:
     """Content that was moved back, whose file a crash left, and that moves out again."""
     add(store, count=1)
-    monkeypatch.setattr("millmark.ledger.store.evidence_moves.remove_files", lambda *_: None)
+    monkeypatch.setattr("millmark.ledger.store.book.remove_files", lambda *_: None)
     move_content(store, into_files=False)
     [path] = files_in(folder)
     os.utime(path, (1, 1))
-    named = "millmark.ledger.store.evidence_rows.EvidenceRows.named"
+    named = "millmark.ledger.store.book.EvidenceRows.named"
     monkeypatch.setattr(named, lambda *_: (move_content(store, into_files=True), set())[1])
     assert prune_files(store) == 0
     assert read_all(store) == expected(1)
@@ -179,7 +178,7 @@ def test_what_cannot_be_read_stays_where_it_is_and_is_counted(
     store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add(store)
-    monkeypatch.setattr("millmark.ledger.store.evidence_moves._ROWS_AT_ONCE", 1)
+    monkeypatch.setattr("millmark.ledger.store.book._ROWS_AT_ONCE", 1)
     kept = [row.file for row in rows_of(store)]
     (folder / _STREAM.hex() / kept[1]).rename(folder / "away")
     with pytest.raises(StoreError, match="344 entries were moved, and 256 are in files that cannot be read"):

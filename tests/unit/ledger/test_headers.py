@@ -16,8 +16,15 @@ from hypothesis import strategies as st
 
 from millmark.ledger.canonical import keccak256
 from millmark.ledger.errors import ProofError
-from millmark.ledger.headers import FIELDS, MAX_HEADER_BYTES, build_qbft_preimage, encode_header, parse_header
-from millmark.ledger.rlp import RlpItem, encode_rlp
+from millmark.ledger.headers import (
+    FIELDS,
+    MAX_HEADER_BYTES,
+    RlpItem,
+    build_qbft_preimage,
+    encode_header,
+    encode_rlp,
+    parse_header,
+)
 
 WORD = bytes(range(32))
 EMPTY_TRIE = bytes.fromhex("56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b421")

@@ -21,13 +21,13 @@ from millmark.ledger.events import Event, Header, LedgerEvent, Recorded
 from millmark.ledger.events.lots import LotReleased
 from millmark.ledger.ids import Identity, SubjectKind
 from millmark.ledger.index import Follower, IndexStatus, fetch_status
-from millmark.ledger.index.bloom import may_contain
+from millmark.ledger.index.follower import may_contain
 from millmark.ledger.index.writer import Block
 from millmark.ledger.records import TransformationKind
 from millmark.ledger.store import Book, Feed, Rows, Store
+from millmark.ledger.store.repository import Undo
 from millmark.ledger.store.rows import BlockRow, HeadRow, LotRow, RecordHistoryRow, RecordRow
-from millmark.ledger.store.tables import INDEX
-from millmark.ledger.store.undo import Undo
+from millmark.ledger.store.schema import INDEX
 from tests.support.fake_chain import FakeChain
 from tests.support.fake_ledger import FakeLedger
 from tests.support.stores import new_store

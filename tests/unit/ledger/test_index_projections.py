@@ -71,7 +71,7 @@ from millmark.ledger.store.rows import (
     WaiverRow,
     gates_of,
 )
-from millmark.ledger.store.tables import INDEX
+from millmark.ledger.store.schema import INDEX
 from tests.support.fake_chain import key_of
 from tests.support.fake_ledger import FakeLedger
 from tests.support.fake_things import Lot, Order

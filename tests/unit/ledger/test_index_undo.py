@@ -12,8 +12,8 @@ from millmark.ledger.errors import IndexHaltedError
 from millmark.ledger.index import Follower, fetch_status
 from millmark.ledger.records import Contract, TransformationKind
 from millmark.ledger.store import Rows, Store
-from millmark.ledger.store.tables import INDEX
-from millmark.ledger.store.undo import Undo
+from millmark.ledger.store.repository import Undo
+from millmark.ledger.store.schema import INDEX
 from tests.support.crash import CrashError, CrashingStore, CrashPoint
 from tests.support.fake_ledger import FakeLedger
 from tests.support.stores import new_store

@@ -17,16 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from millmark.ledger.errors import SigningError
-from millmark.ledger.keys import (
-    LocalSigner,
-    Signature,
-    create_keystore,
-    open_signer,
-    parse_address,
-    recover_address,
-    to_checksum,
-    verify_signature,
-)
+from millmark.ledger.keys import LocalSigner, create_keystore, open_signer
+from millmark.ledger.signatures import Signature, parse_address, recover_address, to_checksum, verify_signature
 
 CANARY = bytes.fromhex("c0ffee" * 10 + "c0fe")
 PASSPHRASE = "open sesame 77"

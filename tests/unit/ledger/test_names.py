@@ -14,8 +14,7 @@ import pytest
 from millmark.ledger.errors import IdentifierError, ProofError, SigningError
 from millmark.ledger.ids import SubjectKind
 from millmark.ledger.keys import LocalSigner, create_keystore, open_name_key
-from millmark.ledger.names import NameKey, build_alpha, derive_identity, salt_of, subjects_of, verify_name
-from millmark.ledger.vrf import SecretKey
+from millmark.ledger.names import NameKey, SecretKey, build_alpha, derive_identity, salt_of, subjects_of, verify_name
 from tests.support import plain_vrf
 from tests.support.bundle_vector import vector_bundle
 

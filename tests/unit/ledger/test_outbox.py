@@ -11,8 +11,9 @@ from sqlalchemy import text
 
 from millmark.ledger.errors import DuplicateRecordError, NotFoundError, Retry, SubmitError
 from millmark.ledger.store import Store
-from millmark.ledger.store.outbox import Entry, Outbox, OutboxState, OutboxWriter, SentTransaction
-from millmark.ledger.store.outbox_writer import reopen
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import Entry, OutboxState, SentTransaction
+from millmark.ledger.store.outbox_writer import OutboxWriter, reopen
 from tests.support.crash import CrashError, CrashingStore, CrashPoint
 
 KEY, OTHER = b"\x01" * 20, b"\x02" * 20

@@ -10,7 +10,9 @@ import pytest
 from millmark.ledger.chain import Reception
 from millmark.ledger.errors import ChainError, ChainUnreachableError, SubmitError
 from millmark.ledger.store import Store
-from millmark.ledger.store.outbox import Entry, FoundTransaction, Outbox, OutboxState, OutboxWriter, SentTransaction
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import Entry, OutboxState, SentTransaction
+from millmark.ledger.store.outbox_writer import FoundTransaction, OutboxWriter
 from millmark.ledger.submit import Submitter
 from tests.support.crash import CrashError, CrashingStore, CrashPoint
 from tests.support.ledger_world import LedgerWorld, verify_final

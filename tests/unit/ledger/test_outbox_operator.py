@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from millmark.ledger.errors import DuplicateRecordError, LeaseHeldError, NotFoundError, Retry, SubmitError
-from millmark.ledger.store.outbox import Entry, Outbox, OutboxState, OutboxWriter, SentTransaction
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import Entry, OutboxState, SentTransaction
+from millmark.ledger.store.outbox_writer import OutboxWriter
 
 KEY, OTHER = b"\x01" * 20, b"\x02" * 20
 S = OutboxState

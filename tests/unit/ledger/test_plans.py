@@ -16,17 +16,21 @@ from hypothesis import strategies as st
 from millmark.ledger.canonical import Json, canonical_json, sha256
 from millmark.ledger.errors import PlanError, PlanRefusedError
 from millmark.ledger.plans import check
-from millmark.ledger.plans.bound import SlotPrices, derive_bound, tabulate, verify_size
-from millmark.ledger.plans.call import Job, Operation
-from millmark.ledger.plans.capability import Need, is_capable, parse_capability, parse_need
-from millmark.ledger.plans.check import Share, check_part, check_plan, gap_per_mille, jain_per_mille, verify_revisions
-from millmark.ledger.plans.counted import count_offers
+from millmark.ledger.plans.call import Job, Need, Operation, is_capable, parse_capability, parse_need
+from millmark.ledger.plans.check import (
+    Share,
+    check_part,
+    check_plan,
+    count_offers,
+    gap_per_mille,
+    jain_per_mille,
+    verify_revisions,
+)
+from millmark.ledger.plans.feasible import PlanRule, find_tied, tie_rank
 from millmark.ledger.plans.file import PlanFile, build_part, parse_part, parse_plan_file
 from millmark.ledger.plans.offer import Offer, OfferWithdrawal, OpenedOffer
 from millmark.ledger.plans.plan import Bound, Cause, CauseKind, Plan, Row, parse_plan
-from millmark.ledger.plans.problem import Problem, build_problem
-from millmark.ledger.plans.rules import PlanRule
-from millmark.ledger.plans.ties import find_tied, tie_rank
+from millmark.ledger.plans.problem import Problem, SlotPrices, build_problem, derive_bound, tabulate, verify_size
 from tests.support.plan_forgeries import forge
 from tests.support.plan_truth import brute_bound, brute_optimum, counting, is_true
 from tests.support.plan_world import draw_file, made_file

@@ -15,8 +15,7 @@ import pytest
 
 from millmark.ledger.canonical import Json, canonical_json
 from millmark.ledger.errors import PlanError
-from millmark.ledger.plans.call import Call, Job, Objective, Operation, Transport
-from millmark.ledger.plans.capability import Capability, Choices, Need, Range
+from millmark.ledger.plans.call import Call, Capability, Choices, Job, Need, Objective, Operation, Range, Transport
 from millmark.ledger.plans.file import Machine, PlanFile, PlanPart, build_part, parse_part, parse_plan_file
 from millmark.ledger.plans.offer import Anchored, Offer, OfferWithdrawal, OpenedOffer
 from millmark.ledger.plans.plan import Bound, Cause, CauseKind, Cost, Leg, Plan, Row

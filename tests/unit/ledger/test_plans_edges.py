@@ -11,18 +11,13 @@ import pytest
 
 from millmark.ledger.canonical import sha256
 from millmark.ledger.errors import PlanError, PlanRefusedError
-from millmark.ledger.plans.bound import NO_PATH, SlotPrices, derive_bound, path_cost
-from millmark.ledger.plans.call import Job, Objective, Operation, Transport
-from millmark.ledger.plans.capability import Need
-from millmark.ledger.plans.check import _length_of_union, check_plan
-from millmark.ledger.plans.counted import count_offers
-from millmark.ledger.plans.feasible import verify_before, verify_legs
+from millmark.ledger.plans.call import Job, Need, Objective, Operation, Transport
+from millmark.ledger.plans.check import _length_of_union, check_lines, check_plan, check_to_json, count_offers
+from millmark.ledger.plans.feasible import find_tied, tie_rank, verify_before, verify_legs
 from millmark.ledger.plans.file import build_part
 from millmark.ledger.plans.offer import Offer, OfferWithdrawal, OpenedOffer, parse_offer_withdrawal
 from millmark.ledger.plans.plan import Bound, Cause, CauseKind, Leg, Plan, Row
-from millmark.ledger.plans.problem import Problem, build_problem
-from millmark.ledger.plans.report import check_lines, check_to_json
-from millmark.ledger.plans.ties import find_tied, tie_rank
+from millmark.ledger.plans.problem import NO_PATH, Problem, SlotPrices, build_problem, derive_bound, path_cost
 from tests.support.plan_world import draw_file, made_file, replanned_file
 
 CALL, ORDER = bytes(32), b"\1" * 32

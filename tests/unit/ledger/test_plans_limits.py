@@ -12,12 +12,25 @@ import pytest
 import millmark.ledger.plans
 from millmark.ledger.canonical import Json, canonical_json
 from millmark.ledger.errors import PlanError
+from millmark.ledger.plans import check
 from millmark.ledger.plans import file as plan_files
-from millmark.ledger.plans import report
 from millmark.ledger.plans.__main__ import main
-from millmark.ledger.plans._fields import MAX_AMOUNT, MAX_ID, MAX_JOBS, MAX_OFFERS, MAX_SLOTS, MAX_TIME
-from millmark.ledger.plans.bound import MAX_STARTS
-from millmark.ledger.plans.capability import MAX_CHOICES, MAX_KINDS, MAX_VALUES, Choices, Need, Range, parse_capability
+from millmark.ledger.plans.call import (
+    MAX_AMOUNT,
+    MAX_CHOICES,
+    MAX_ID,
+    MAX_JOBS,
+    MAX_KINDS,
+    MAX_OFFERS,
+    MAX_SLOTS,
+    MAX_TIME,
+    MAX_VALUES,
+    Choices,
+    Need,
+    Range,
+    parse_capability,
+)
+from millmark.ledger.plans.check import read_plan_file
 from millmark.ledger.plans.file import (
     MAX_PLAN_FILE_BYTES,
     Machine,
@@ -29,7 +42,7 @@ from millmark.ledger.plans.file import (
 )
 from millmark.ledger.plans.offer import MAX_WINDOWS, Anchored, Offer
 from millmark.ledger.plans.plan import Bound, Cost
-from millmark.ledger.plans.report import read_plan_file
+from millmark.ledger.plans.problem import MAX_STARTS
 from tests.support.plan_world import made_file
 
 NAME = bytes(32)
@@ -200,7 +213,7 @@ def test_a_larger_file_is_refused_as_such(tmp_path: Path, monkeypatch: pytest.Mo
     path, data = tmp_path / "plan.json", made_file(1).to_bytes()
     path.write_bytes(data)
     for limit in (len(data), len(data) - 1):
-        for module in (plan_files, report):
+        for module in (plan_files, check):
             monkeypatch.setattr(module, "MAX_PLAN_FILE_BYTES", limit)
         if limit == len(data):
             assert read_plan_file(path) == made_file(1)

@@ -10,12 +10,19 @@ from itertools import islice
 import pytest
 
 from millmark.ledger.errors import PlanError
-from millmark.ledger.plans.bound import NO_PATH, PathTable, SlotPrices, path_cost, tabulate, verify_size
-from millmark.ledger.plans.call import Job, Operation
-from millmark.ledger.plans.capability import Need
+from millmark.ledger.plans.call import Job, Need, Operation
 from millmark.ledger.plans.offer import Offer
 from millmark.ledger.plans.plan import Bound
-from millmark.ledger.plans.problem import Problem, build_problem
+from millmark.ledger.plans.problem import (
+    NO_PATH,
+    PathTable,
+    Problem,
+    SlotPrices,
+    build_problem,
+    path_cost,
+    tabulate,
+    verify_size,
+)
 from tests.support.plan_shops import draw_rows, draw_shop
 from tests.support.plan_truth import Path, paths
 from tests.support.plan_world import draw_file

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from millmark.ledger.plans.call import Job, Operation
-from millmark.ledger.plans.capability import Need
+from millmark.ledger.plans.call import Job, Need, Operation
 from millmark.ledger.plans.offer import Offer
 from millmark.ledger.plans.problem import Route, build_problem
 from tests.support.plan_world import draw_file

@@ -10,12 +10,11 @@ from typing import cast
 import pytest
 
 from millmark.ledger.canonical import sha256
-from millmark.ledger.plans.call import Job, Operation
-from millmark.ledger.plans.capability import Need
+from millmark.ledger.plans.call import Job, Need, Operation
+from millmark.ledger.plans.feasible import find_tied, tie_rank
 from millmark.ledger.plans.offer import Offer
 from millmark.ledger.plans.plan import Plan, Row
 from millmark.ledger.plans.problem import build_problem
-from millmark.ledger.plans.ties import find_tied, tie_rank
 from tests.support.plan_shops import draw_rows, draw_shop
 from tests.support.plan_truth import tied
 from tests.support.plan_world import draw_file

@@ -13,27 +13,28 @@ import pytest
 
 from millmark.ledger.canonical import canonical_json, sha256, to_hex
 from millmark.ledger.errors import PlanError, PlanRefusedError
-from millmark.ledger.plans import bound
-from millmark.ledger.plans.call import Job, Objective, Operation, Transport
-from millmark.ledger.plans.capability import Need
+from millmark.ledger.plans import problem
+from millmark.ledger.plans.call import Job, Need, Objective, Operation, Transport
 from millmark.ledger.plans.check import (
     Share,
     Unseen,
     _not_checked_before,
+    _set_aside,
     _verify_cost,
+    check_lines,
     check_plan,
+    check_to_json,
+    count_offers,
     jain_per_mille,
+    tell_check,
     verify_revisions,
     verify_tie,
 )
-from millmark.ledger.plans.counted import count_offers
-from millmark.ledger.plans.feasible import verify_legs, verify_rows
+from millmark.ledger.plans.feasible import find_tied, tie_rank, verify_legs, verify_rows
 from millmark.ledger.plans.file import PlanFile, parse_plan_file
 from millmark.ledger.plans.offer import Offer, OpenedOffer
 from millmark.ledger.plans.plan import Cause, CauseKind, Cost, Leg, Plan, Row
 from millmark.ledger.plans.problem import Problem, build_problem
-from millmark.ledger.plans.report import _set_aside, check_lines, check_to_json, tell_check
-from millmark.ledger.plans.ties import find_tied, tie_rank
 from millmark.ledger.terminal import NO_ANSWER
 from tests.support.plan_world import draw_file
 
@@ -279,7 +280,7 @@ def test_a_machine_without_a_price_may_be_listed() -> None:
 
 
 def test_what_is_too_large_is_not_expanded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bound, "MAX_STARTS", 10)
+    monkeypatch.setattr(problem, "MAX_STARTS", 10)
     with pytest.raises(PlanError, match=r"starts of offers are too many to check, more than 10; use longer slots$"):
         check_plan(_file(PLAIN))
 

@@ -14,9 +14,7 @@ import pytest
 from millmark.ledger.canonical import Json, canonical_json, to_hex
 from millmark.ledger.errors import PlanError
 from millmark.ledger.plans import plan as plans
-from millmark.ledger.plans._fields import MAX_OFFERS
-from millmark.ledger.plans.call import parse_objective
-from millmark.ledger.plans.capability import parse_need
+from millmark.ledger.plans.call import MAX_OFFERS, parse_need, parse_objective
 from millmark.ledger.plans.file import PlanPart, parse_plan_file
 from millmark.ledger.plans.plan import Bound, Cause, CauseKind, Cost, Plan, Row, parse_cause
 

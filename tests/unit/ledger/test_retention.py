@@ -18,8 +18,7 @@ from millmark.ledger.provenance.reader import open_reader
 from millmark.ledger.provenance.retention import Rule, drop_evidence, find_droppable
 from millmark.ledger.records import Gate, Verdict
 from millmark.ledger.store import Book, Rows, Store
-from millmark.ledger.store.book_rows import EvidenceRow
-from millmark.ledger.store.rows import AnchorRow
+from millmark.ledger.store.rows import AnchorRow, EvidenceRow
 from tests.support.fake_chain import digest
 from tests.support.fake_ledger import FakeLedger
 from tests.support.stores import new_store

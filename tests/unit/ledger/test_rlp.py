@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from millmark.ledger.errors import ProofError
-from millmark.ledger.rlp import RlpItem, decode_integer, decode_rlp, encode_integer, encode_rlp
+from millmark.ledger.headers import RlpItem, decode_integer, decode_rlp, encode_integer, encode_rlp
 
 DEPTH = 6
 ITEMS: st.SearchStrategy[RlpItem] = st.recursive(

@@ -12,17 +12,15 @@ from pathlib import Path
 import pytest
 
 import millmark.ledger.store.outbox  # declares its tables
-import millmark.ledger.store.undo  # noqa: F401  # declares its table
+import millmark.ledger.store.repository  # noqa: F401  # declares its table
 from millmark.ledger.canonical import canonical_json
 from millmark.ledger.errors import SettingsError, StoreDamagedError, StoreError
 from millmark.ledger.evidence import EvidenceLog
 from millmark.ledger.ids import Identity, SubjectKind
 from millmark.ledger.store import Book, Rows, Store, open_store
-from millmark.ledger.store.book_rows import EvidenceRow
 from millmark.ledger.store.database import build_engine
-from millmark.ledger.store.rows import AnchorRow, CursorRow, HeadRow
-from millmark.ledger.store.schema import read_revisions
-from millmark.ledger.store.tables import LEDGER
+from millmark.ledger.store.rows import AnchorRow, CursorRow, EvidenceRow, HeadRow
+from millmark.ledger.store.schema import LEDGER, read_revisions
 from millmark.services.backup import copy_sqlite
 from tests.support.schemas import find_differences
 

@@ -10,8 +10,7 @@ import pytest
 
 from millmark.ledger.errors import MillmarkError, StoreError
 from millmark.ledger.store import Book, Connection, Rows, Schema, open_store
-from millmark.ledger.store.schema import read_revisions
-from millmark.ledger.store.tables import LEDGER
+from millmark.ledger.store.schema import LEDGER, read_revisions
 from tests.support.schemas import find_differences, write_schema
 
 FIRST = 'create_table("recipes", "id:int name:str", "id", "name")'

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from sqlalchemy import delete
 
 from millmark.ledger.store import Lineage, Rows, Store
-from millmark.ledger.store import steps as kept
+from millmark.ledger.store import lineage as kept
+from millmark.ledger.store.repository import Querying
 from millmark.ledger.store.rows import CursorRow, LotInputRow, LotOutputRow, RecordRow
-from millmark.ledger.store.statements import Querying
-from millmark.ledger.store.tables import lot_inputs, lot_outputs, records
+from millmark.ledger.store.schema import lot_inputs, lot_outputs, records
 from tests.support.stores import new_store
 from tests.unit.ledger.test_store_lineage import DEPTH, MAX, distances, subject
 

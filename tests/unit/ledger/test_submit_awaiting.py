@@ -7,7 +7,8 @@ import pytest
 from millmark.ledger.chain import EmbeddedChain
 from millmark.ledger.errors import ChainUnreachableError, SubmitError
 from millmark.ledger.keys import LocalSigner
-from millmark.ledger.store.outbox import Outbox, OutboxState
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import OutboxState
 from millmark.ledger.submit import Submitter
 from tests.support.copies import copy_chain
 from tests.support.ledger_world import LedgerWorld, Told, build_world, results

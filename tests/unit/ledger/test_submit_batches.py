@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import pytest
 
 from millmark.ledger.errors import ContractRefusedError
-from millmark.ledger.store.outbox import Entry, Outbox, OutboxState, QueuedRecord
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import Entry, OutboxState, QueuedRecord
 from millmark.ledger.submit import batches
 from millmark.ledger.submit.batches import AtOnce, Batches
 

@@ -13,7 +13,8 @@ from millmark.ledger.errors import ChainError, ContractRefusedError
 from millmark.ledger.ids import SubjectKind, subject
 from millmark.ledger.keys import LocalSigner
 from millmark.ledger.records import Contract, Disposition, ReceiveLot, ScrapLot
-from millmark.ledger.store.outbox import FORWARDER, Entry, Outbox, OutboxState, QueuedRecord, SentTransaction
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import FORWARDER, Entry, OutboxState, QueuedRecord, SentTransaction
 from millmark.ledger.submit import Outcome, batches, build_entry, relay
 from millmark.ledger.submit.batches import ChainCalls, read_sequences, recipient_of
 from tests.support.ledger_world import LedgerWorld

@@ -11,7 +11,8 @@ from millmark.ledger.errors import ChainUnreachableError
 from millmark.ledger.keys import LocalSigner
 from millmark.ledger.records import Record
 from millmark.ledger.store import Store
-from millmark.ledger.store.outbox import Outbox, OutboxState
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import OutboxState
 from millmark.ledger.submit import Submitter
 from tests.support.crash import CrashError, CrashingStore, CrashingTransport, CrashPoint
 from tests.support.ledger_world import LedgerWorld, results, transactions, verify_final, verify_once

@@ -10,7 +10,8 @@ import pytest
 from millmark.ledger.chain import Fees, Node, RpcError, find_profile, first_fees, is_legacy, raised_fees, send_values
 from millmark.ledger.errors import FeeTooLowError, FundsError
 from millmark.ledger.store import Store
-from millmark.ledger.store.outbox import Outbox, OutboxState
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import OutboxState
 from millmark.ledger.submit import Submitter
 from millmark.ledger.submit.batches import Batches
 from tests.support.blocks import block

@@ -13,7 +13,8 @@ from millmark.ledger.ids import SubjectKind, subject
 from millmark.ledger.keys import LocalSigner
 from millmark.ledger.records import Contract, Disposition, ReceiveLot, Record, ScrapLot
 from millmark.ledger.store import Store
-from millmark.ledger.store.outbox import Outbox, OutboxState
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import OutboxState
 from millmark.ledger.submit import Submitter
 from tests.support.ledger_world import LedgerWorld, Told, results, transactions, verify_final, verify_once
 

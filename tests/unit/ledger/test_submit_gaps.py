@@ -10,8 +10,9 @@ from sqlalchemy import update
 
 from millmark.ledger.chain import Chain
 from millmark.ledger.store import Store
-from millmark.ledger.store.outbox import Outbox, OutboxState, OutboxWriter
-from millmark.ledger.store.outbox_records import outbox_transactions
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import OutboxState, outbox_transactions
+from millmark.ledger.store.outbox_writer import OutboxWriter
 from millmark.ledger.submit import Submitter
 from millmark.ledger.submit import sender as sender_module
 from millmark.ledger.submit.sender import NOOP_GAS, Gaps

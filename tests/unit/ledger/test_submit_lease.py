@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from millmark.ledger.errors import LeaseHeldError
-from millmark.ledger.store.outbox import LeaseRow, Outbox
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import LeaseRow
 from millmark.ledger.submit.submitter import Lease
 
 KEY = b"\x01" * 20

@@ -9,7 +9,8 @@ import pytest
 
 from millmark.ledger.errors import NodeBehindError, WrongChainError
 from millmark.ledger.store import Store
-from millmark.ledger.store.outbox import Entry, Outbox, OutboxState
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import Entry, OutboxState
 from millmark.ledger.submit import Submitter, batches
 from millmark.ledger.submit.batches import Lookout, describe_chain
 from tests.support.ledger_world import LedgerWorld

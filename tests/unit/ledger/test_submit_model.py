@@ -14,7 +14,8 @@ from millmark.ledger.errors import ChainError
 from millmark.ledger.keys import LocalSigner
 from millmark.ledger.records import Record
 from millmark.ledger.store import Store
-from millmark.ledger.store.outbox import Outbox, OutboxState
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import OutboxState
 from millmark.ledger.submit import Submitter
 from tests.support.fake_node import FOUNDED, FakeLedger, FakeNode, nonce_of, record_of
 

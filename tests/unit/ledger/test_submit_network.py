@@ -26,7 +26,8 @@ from millmark.ledger.index import Follower
 from millmark.ledger.keys import LocalSigner
 from millmark.ledger.records import Admit, Record, Role
 from millmark.ledger.store import Store
-from millmark.ledger.store.outbox import Outbox, OutboxState
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import OutboxState
 from millmark.ledger.submit import Submitter, batches
 from millmark.ledger.submit.batches import describe_chain
 from tests.support.copies import copy_chain

@@ -14,7 +14,8 @@ from millmark.ledger.index import Follower
 from millmark.ledger.keys import LocalSigner
 from millmark.ledger.records import Contract
 from millmark.ledger.store import Store
-from millmark.ledger.store.outbox import Outbox, OutboxState
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import OutboxState
 from millmark.ledger.store.outbox_writer import next_nonce
 from millmark.ledger.store.rows import RecordRow
 from millmark.ledger.submit import Submitter, adopt_records

@@ -25,7 +25,8 @@ from millmark.ledger.records import (
     ScrapLot,
     Suspend,
 )
-from millmark.ledger.store.outbox import Outbox, OutboxState
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import OutboxState
 from millmark.ledger.submit import Submitter
 from tests.support.ledger_world import NOTHING, LedgerWorld, results, verify_final
 

@@ -12,7 +12,8 @@ from millmark.ledger.chain import EmbeddedChain, RpcError
 from millmark.ledger.errors import ChainUnreachableError
 from millmark.ledger.keys import LocalSigner
 from millmark.ledger.store import Store
-from millmark.ledger.store.outbox import Outbox, OutboxState
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import OutboxState
 from millmark.ledger.submit import Submitter
 from millmark.ledger.submit.submitter import Lease
 from tests.support.copies import copy_chain

@@ -14,7 +14,8 @@ from millmark.ledger.errors import NodeBehindError
 from millmark.ledger.keys import LocalSigner
 from millmark.ledger.records import ReceiveLot
 from millmark.ledger.store import Store
-from millmark.ledger.store.outbox import Outbox, OutboxState
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import OutboxState
 from millmark.ledger.submit import Submitter
 from tests.support.ledger_world import LedgerWorld, transactions, verify_final, verify_once
 

@@ -9,7 +9,8 @@ import pytest
 from millmark.ledger.chain.codec import encode_function
 from millmark.ledger.errors import ChainError, SubmitError
 from millmark.ledger.records import Contract, Role
-from millmark.ledger.store.outbox import Outbox, OutboxState, SentTransaction
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import OutboxState, SentTransaction
 from millmark.ledger.submit import Submitter
 from tests.support.ledger_world import LedgerWorld, results, verify_final
 

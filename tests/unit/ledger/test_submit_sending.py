@@ -11,7 +11,8 @@ from millmark.ledger.chain import EmbeddedChain, RpcError
 from millmark.ledger.errors import ChainError, ChainUnreachableError, FeeTooLowError, SubmitError
 from millmark.ledger.keys import LocalSigner
 from millmark.ledger.store import Store
-from millmark.ledger.store.outbox import Outbox, OutboxState, SentTransaction
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import OutboxState, SentTransaction
 from millmark.ledger.submit import Submitter, relay, sender
 from tests.support.copies import copy_chain
 from tests.support.ledger_world import LedgerWorld, Told, build_world, results, transactions, verify_final

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from millmark.ledger.chain import BlockTransaction, Node, Receipt
 from millmark.ledger.errors import ChainUnreachableError
-from millmark.ledger.store.outbox import Outbox, SentTransaction, Version
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import SentTransaction, Version
 from millmark.ledger.submit.tracker import Spender, _find_block, find_spender, version_of
 from tests.support.ledger_world import LedgerWorld
 

@@ -13,7 +13,8 @@ from millmark.ledger.index import Follower
 from millmark.ledger.keys import LocalSigner
 from millmark.ledger.records import Contract
 from millmark.ledger.store import Store
-from millmark.ledger.store.outbox import Outbox, OutboxState
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import OutboxState
 from millmark.ledger.store.rows import RecordRow
 from millmark.ledger.store.schema import TABLES
 from millmark.ledger.submit import Submitter, adopt_records, reopen_records, standing

@@ -10,7 +10,9 @@ import pytest
 from millmark.ledger.errors import ChainUnreachableError, LeaseHeldError, SubmitError
 from millmark.ledger.keys import LocalSigner
 from millmark.ledger.store import Store
-from millmark.ledger.store.outbox import Outbox, OutboxState, OutboxWriter, SentTransaction
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import OutboxState, SentTransaction
+from millmark.ledger.store.outbox_writer import OutboxWriter
 from millmark.ledger.submit import Submitter, submitter
 from tests.faults.agent import CRASH_POINTS, RELAY
 from tests.support.ledger_world import LedgerWorld, results, transactions, verify_final

@@ -12,7 +12,9 @@ from millmark.ledger.chain import Chain, Receipt
 from millmark.ledger.errors import ChainError, ChainUnreachableError
 from millmark.ledger.keys import LocalSigner
 from millmark.ledger.store import Store
-from millmark.ledger.store.outbox import Outbox, OutboxState, OutboxWriter, SentTransaction, Version
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import OutboxState, SentTransaction, Version
+from millmark.ledger.store.outbox_writer import OutboxWriter
 from millmark.ledger.submit import Submitter
 from millmark.ledger.submit import tracker as tracker_module
 from millmark.ledger.submit.batches import Batches

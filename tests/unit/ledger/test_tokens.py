@@ -12,9 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from millmark.ledger.errors import SigningError
-from millmark.ledger.keys import LocalSigner, create_key, open_signer, recover_address
-from millmark.ledger.signatures import ORDER
-from millmark.ledger.tokens import TokenSigner
+from millmark.ledger.keys import LocalSigner, TokenSigner, create_key, open_signer
+from millmark.ledger.signatures import ORDER, recover_address
 
 CANARY = "canary-pin-2718281"
 pytest.importorskip("pkcs11", reason="python-pkcs11 is not installed; pip install millmark[pkcs11]")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from millmark.ledger.canonical import keccak256
 from millmark.ledger.errors import ProofError
-from millmark.ledger.rlp import RlpItem, decode_rlp, encode_rlp
+from millmark.ledger.headers import RlpItem, decode_rlp, encode_rlp
 from millmark.ledger.trie import (
     EMPTY_ROOT,
     MAX_NODE_BYTES,

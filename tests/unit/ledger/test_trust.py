@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from millmark.ledger.canonical import canonical_json, keccak256
 from millmark.ledger.errors import TrustError
-from millmark.ledger.keys import to_checksum
+from millmark.ledger.signatures import to_checksum
 from millmark.ledger.trust import (
     MAX_COSIGNERS,
     MAX_TRUST_BYTES,

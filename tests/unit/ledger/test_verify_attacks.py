@@ -16,14 +16,12 @@ from millmark.ledger.bundle import Bundle, IdentityShown, RecordShown, WithheldR
 from millmark.ledger.canonical import keccak256
 from millmark.ledger.checkpoint import Checkpoint
 from millmark.ledger.events.certificates import CertificateIssued
-from millmark.ledger.events.custody import CustodyOffered, GateWaived
-from millmark.ledger.events.lots import LotReceived
+from millmark.ledger.events.lots import CustodyOffered, GateWaived, LotReceived
 from millmark.ledger.headers import parse_header
-from millmark.ledger.heads import link, start_of
 from millmark.ledger.keys import LocalSigner
 from millmark.ledger.names import subjects_of
 from millmark.ledger.records import LotState, Verdict
-from millmark.ledger.slots import KeySlots, NameKeySlots
+from millmark.ledger.slots import KeySlots, NameKeySlots, link, start_of
 from millmark.ledger.trust import BelievedBlock, Cosigner, Cosigners, TrustFile
 from millmark.ledger.verify import Report, Step, describe, verify_bundle
 from millmark.ledger.verify._proofs import StateProof, subject_of

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from millmark.ledger.errors import ProofError, SigningError
-from millmark.ledger.vrf import PROOF_BYTES, SecretKey, proof_to_hash, verify_proof
+from millmark.ledger.names import PROOF_BYTES, SecretKey, proof_to_hash, verify_proof
 from tests.support import plain_vrf as plain
 
 ROOT = Path(__file__).parents[3]

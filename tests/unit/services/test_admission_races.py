@@ -14,7 +14,8 @@ from millmark.ledger.keys import LocalSigner
 from millmark.ledger.records import Admit, Record, Role
 from millmark.ledger.signatures import Signer
 from millmark.ledger.store import Rows, Store
-from millmark.ledger.store.outbox import Outbox, OutboxState, QueuedRecord
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import OutboxState, QueuedRecord
 from millmark.ledger.store.rows import ParticipantRow
 from millmark.ledger.submit import build_entry
 from millmark.services.access import OPERATOR

@@ -12,7 +12,8 @@ from millmark.ledger.chain import EmbeddedChain, find_profile
 from millmark.ledger.errors import ChainUnreachableError, SettingsError
 from millmark.ledger.index import Follower
 from millmark.ledger.store import Store
-from millmark.ledger.store.outbox import Outbox, OutboxWriter
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_writer import OutboxWriter
 from millmark.ledger.submit import Submitter
 from tests.faults import factory
 from tests.faults.agent import CRASH_POINTS, RELAY

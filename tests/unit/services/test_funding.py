@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from millmark.ledger.chain import Chain, Transport, find_profile
-from millmark.ledger.keys import LocalSigner, to_checksum, write_private
+from millmark.ledger.keys import LocalSigner, write_private
+from millmark.ledger.signatures import to_checksum
 from millmark.ledger.store import Store
 from millmark.services.commands import context
 from millmark.services.commands.funding import tell_fees

@@ -16,7 +16,8 @@ from millmark.ledger.errors import ChainUnreachableError
 from millmark.ledger.events.registry import ParticipantAdmitted
 from millmark.ledger.records import Contract
 from millmark.ledger.store import Rows, Store
-from millmark.ledger.store.outbox import Entry, Outbox
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import Entry
 from millmark.services.gateway import GatewayParts, build_policy, create_gateway
 from millmark.services.gateway.follower import FollowerThread
 from millmark.services.gateway.http.errors import StaleIndexError

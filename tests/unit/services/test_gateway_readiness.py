@@ -21,7 +21,8 @@ from sqlalchemy.exc import DatabaseError
 
 from millmark.ledger.errors import ChainUnreachableError, StoreDamagedError, StoreError, WrongChainError
 from millmark.ledger.store import Store
-from millmark.ledger.store.outbox import Entry, Outbox
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import Entry
 from millmark.ledger.store.process_identity import describe_process
 from millmark.services.audit import Access, AuditLog, read_audit
 from millmark.services.audit.log import RESUMED

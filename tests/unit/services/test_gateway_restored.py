@@ -15,7 +15,8 @@ from millmark.ledger.errors import ChainUnreachableError, OutboxOlderError
 from millmark.ledger.index import Follower
 from millmark.ledger.records import ALL_ROLES
 from millmark.ledger.store import Book, Rows, Store
-from millmark.ledger.store.outbox import Outbox, OutboxState
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import OutboxState
 from millmark.ledger.store.outbox_writer import find_unknown_records
 from millmark.ledger.store.rows import LotRow
 from millmark.ledger.submit import adopt_records, verify_outbox

@@ -13,8 +13,8 @@ from millmark.ledger.chain import EmbeddedChain
 from millmark.ledger.errors import LedgerSetBackError, NodeBehindError, WrongChainError
 from millmark.ledger.index import Follower
 from millmark.ledger.store import Store
-from millmark.ledger.store.outbox import Outbox, OutboxState
-from millmark.ledger.store.outbox_records import outbox_transactions
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import OutboxState, outbox_transactions
 from millmark.ledger.submit import adopt_records, reopen_records, verify_outbox
 from tests.support.copies import copy_chain
 from tests.support.experiments import count_lots

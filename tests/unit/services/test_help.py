@@ -9,7 +9,7 @@ from importlib import resources
 
 import pytest
 
-from millmark.ledger.plans.report import FORMAT as CHECKED
+from millmark.ledger.plans.check import FORMAT as CHECKED
 from millmark.ledger.verify.files import FORMAT as VERIFIED
 from millmark.services.commands.help_writer import build_formats, build_texts
 from millmark.services.help import FOLDER, FORMATS, find_help, print_help

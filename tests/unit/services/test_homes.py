@@ -15,8 +15,9 @@ import typer
 from millmark.ledger.canonical import Json
 from millmark.ledger.chain.deploying import Deployment
 from millmark.ledger.errors import InputError, SigningError
-from millmark.ledger.keys import create_keystore, to_checksum, write_private
+from millmark.ledger.keys import create_keystore, write_private
 from millmark.ledger.records import Role
+from millmark.ledger.signatures import to_checksum
 from millmark.ledger.store import Book, Rows, Store
 from millmark.ledger.store.rows import KeyRow, NameKeyRow
 from millmark.services.commands import questions

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 
 from millmark.ledger.errors import IdentifierError
 from millmark.ledger.ids import DigitalLink
-from millmark.ledger.ids._checks import CHECKS, CSET82, check_digit
-from millmark.ledger.ids._gs1 import RULES
+from millmark.ledger.ids._gs1 import CHECKS, CSET82, RULES, check_digit
 from millmark.services.interop.digital_link import build_part_link, build_qr_svg, read_link, read_salt
 from tests.support.interop import CORPUS
 

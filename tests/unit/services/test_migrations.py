@@ -13,9 +13,8 @@ from sqlalchemy import BigInteger, Boolean, Column, Connection, Float, LargeBina
 from millmark.ledger.plans.file import build_part
 from millmark.ledger.store import Book, Schema
 from millmark.ledger.store.database import Store, build_engine
-from millmark.ledger.store.partitions import prepare_partition
-from millmark.ledger.store.schema import read_revisions
-from millmark.ledger.store.tables import LEDGER
+from millmark.ledger.store.postgresql import prepare_partition
+from millmark.ledger.store.schema import LEDGER, read_revisions
 from millmark.services.directory import DirectoryRepository
 from millmark.services.directory.repository import DirectoryState
 from millmark.services.planning.books import find_claims

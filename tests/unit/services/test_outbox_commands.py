@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from millmark.ledger.store.outbox import Entry, Outbox
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import Entry
 from millmark.services.store import open_store
 from tests.support.command_line import Runner
 

@@ -116,7 +116,7 @@ def test_the_price_so_far_is_of_what_is_chosen_and_the_cheapest_that_goes_with_i
 
 
 def test_a_price_that_is_not_found_out_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("millmark.ledger.products._search._MAX_PRICED", 0)
+    monkeypatch.setattr("millmark.ledger.products._configure._MAX_PRICED", 0)
     assert find_least(product("crankshaft"), {}) == Least(None, is_possible=True)
 
 

@@ -12,11 +12,12 @@ import pytest
 
 from millmark.ledger.errors import ChainUnreachableError
 from millmark.ledger.index import Follower
-from millmark.ledger.keys import LocalSigner, to_checksum
+from millmark.ledger.keys import LocalSigner
 from millmark.ledger.records import AcceptKey, PublicationKind, Publish, TransferOwnership
+from millmark.ledger.signatures import to_checksum
 from millmark.ledger.store import Book, Rows
-from millmark.ledger.store.outbox import Outbox, OutboxState, QueuedRecord
-from millmark.ledger.store.outbox_records import set_records
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import OutboxState, QueuedRecord, set_records
 from millmark.ledger.store.rows import ParticipantRow
 from millmark.services.access import OPERATOR
 from millmark.services.access.people.roles import PersonRole

@@ -15,7 +15,8 @@ import pytest
 from millmark.ledger.errors import ChainUnreachableError
 from millmark.ledger.records import LotState
 from millmark.ledger.store import Rows, Store
-from millmark.ledger.store.outbox import Entry, Outbox
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import Entry
 from millmark.ledger.store.rows import LotRow
 from millmark.services.gateway import GatewayParts, build_policy, create_gateway
 from tests.support.fake_ledger import FakeLedger

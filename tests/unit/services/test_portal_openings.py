@@ -30,9 +30,8 @@ from millmark.ledger.records import (
     Verdict,
 )
 from millmark.ledger.store import Book, Rows
-from millmark.ledger.store.book_rows import EvidenceRow, InferenceRow, ModelFileRow
 from millmark.ledger.store.outbox import Outbox
-from millmark.ledger.store.rows import CertificateRow, LotRow, ModelRow
+from millmark.ledger.store.rows import CertificateRow, EvidenceRow, InferenceRow, LotRow, ModelFileRow, ModelRow
 from millmark.ledger.store.schema import TABLES
 from millmark.ledger.submit import adopt_records
 from millmark.quality import Decision, Dense, Network, Scale, build_model, model_digest

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from millmark.ledger.keys import to_checksum
+from millmark.ledger.signatures import to_checksum
 from millmark.services.access import CredentialKind, Scope
 from millmark.services.access.repository import AccessRepository
 from millmark.services.audit import Access, AuditLog, read_latest

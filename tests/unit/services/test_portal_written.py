@@ -20,9 +20,8 @@ from millmark.ledger.errors import (
     PlanRefusedError,
 )
 from millmark.ledger.phrases import Phrase
-from millmark.ledger.plans.breaches import PlanBreach
-from millmark.ledger.plans.grounds import OfferGround
-from millmark.ledger.plans.rules import PlanRule, refuse
+from millmark.ledger.plans.call import OfferGround
+from millmark.ledger.plans.feasible import PlanBreach, PlanRule, refuse
 from millmark.services.access.grounds import Ground
 from millmark.services.gateway.http.errors import NoSignerError, TryLaterError
 from millmark.services.planning.calendar import parse_calendar

@@ -12,7 +12,7 @@ import typer
 
 from millmark.ledger.canonical import canonical_json
 from millmark.ledger.errors import InputError, NotFoundError, ProductError
-from millmark.ledger.plans.capability import Need, is_capable, parse_capability
+from millmark.ledger.plans.call import Need, is_capable, parse_capability
 from millmark.ledger.products import (
     ChoiceOption,
     Product,

@@ -20,7 +20,7 @@ from millmark.ledger.errors import (
     WrongChainError,
 )
 from millmark.ledger.forward_requests import MAX_REQUEST_BYTES, parse_request
-from millmark.ledger.store.outbox import OutboxState
+from millmark.ledger.store.outbox_records import OutboxState
 from millmark.ledger.submit import Outcome, RelaySubmitter, relay
 from millmark.ledger.submit.relay import _RelayCalls
 from tests.support.ledger_world import build_world, verify_final

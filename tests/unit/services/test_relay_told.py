@@ -9,7 +9,7 @@ import pytest
 
 from millmark.ledger.errors import ChainError, ChainUnreachableError, RequestError, SubmitError
 from millmark.ledger.forward_requests import parse_request
-from millmark.ledger.store.outbox import OutboxState
+from millmark.ledger.store.outbox_records import OutboxState
 from millmark.ledger.submit import Outcome, RelaySubmitter, relay
 from tests.support.ledger_world import build_world
 from tests.support.relay_site import HOUR_S, VALIDITY_S, RelaySite, finish, lot

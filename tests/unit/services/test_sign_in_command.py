@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from millmark.ledger.keys import to_checksum
+from millmark.ledger.signatures import to_checksum
 from millmark.services.access import SignIn
 from millmark.services.access.siwe import recover_signer
 from tests.support.command_line import Runner

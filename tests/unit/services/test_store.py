@@ -12,8 +12,7 @@ import pytest
 from millmark import services
 from millmark.ledger import store as library
 from millmark.ledger.store import Book, Store
-from millmark.ledger.store.schema import TABLES, read_revisions
-from millmark.ledger.store.tables import LEDGER
+from millmark.ledger.store.schema import LEDGER, TABLES, read_revisions
 from millmark.services.access.repository import AccessRepository
 from millmark.services.store import SERVICES, open_store
 from tests.support.schemas import find_differences

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from millmark.ledger.rlp import decode_rlp
+from millmark.ledger.headers import decode_rlp
 from millmark.services.network import GenesisSettings, NetworkError, build_genesis, find_kind
 from millmark.services.network.genesis import clique_extra, qbft_extra
 from tests.support.local_network import unsafe_test_key

@@ -18,9 +18,10 @@ from millmark.ledger.evidence import LeafKind, build_leaf_data
 from millmark.ledger.merkle import EMPTY_ROOT, Tree, leaf_hash
 from millmark.ledger.records import Anchor
 from millmark.ledger.store import Book, Rows
-from millmark.ledger.store.book_rows import EvidenceRow
-from millmark.ledger.store.evidence_moves import prune_files
-from millmark.ledger.store.outbox import Entry, Outbox
+from millmark.ledger.store.book import prune_files
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import Entry
+from millmark.ledger.store.rows import EvidenceRow
 from millmark.services.node.config import AnchorRule
 from millmark.services.node.drafts import Draft, Drafts
 from millmark.services.node.frames import LogEntry
@@ -107,7 +108,7 @@ def test_a_death_at_any_step_leaves_nothing_out_and_doubles_nothing(
     if site.store.evidence is not None:
         with site.store.reading() as connection:
             named = {row.file for row in Rows(connection).find(EvidenceRow, stream=STREAM)}
-        monkeypatch.setattr("millmark.ledger.store.evidence_moves._AGE_S", -1)
+        monkeypatch.setattr("millmark.ledger.store.book._AGE_S", -1)
         prune_files(site.store)
         assert set(site.store.evidence.names(STREAM)) == named, "what the deaths left is gone, and nothing else"
 

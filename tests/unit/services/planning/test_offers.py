@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from millmark.ledger.plans.capability import Capability, Choices, Range, parse_capability
+from millmark.ledger.plans.call import Capability, Choices, Range, parse_capability
 from millmark.ledger.plans.offer import Offer
 from millmark.services.planning.calendar import Calendar, Grid
 from millmark.services.planning.offers import OwnMachine, build_offers, count_disclosed, why_not_lawful
