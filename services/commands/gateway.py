@@ -130,7 +130,7 @@ def _build_parts(opened: Context, policy: Policy, relay: Relay | None) -> Gatewa
     from millmark.services.handover.delivering import Deliveries  # noqa: PLC0415 - as above
     from millmark.services.interop.credentials.keys import read_credential_key  # noqa: PLC0415 - as above
     from millmark.services.products import Catalogue  # noqa: PLC0415 - as above
-    from millmark.services.serving.partner_tls import build_partner_tls  # noqa: PLC0415 - as above
+    from millmark.services.serving.partners import build_partner_tls  # noqa: PLC0415 - as above
     from millmark.services.webhooks.dispatcher import DeliveryPolicy  # noqa: PLC0415 - as above
 
     settings, recording = opened.settings, _recording(opened)
@@ -251,7 +251,7 @@ def _recording(opened: Context) -> tuple[Chain, Signer] | None:
 def _directory(opened: Context) -> DirectorySource | None:
     """Where the directory comes from; None if no gateway is named, or without a chain and a key to sign in with."""
     from millmark.services.gateway.directory_follower import DirectorySource  # noqa: PLC0415 - as above
-    from millmark.services.serving.partner_tls import build_partner_tls  # noqa: PLC0415 - as above
+    from millmark.services.serving.partners import build_partner_tls  # noqa: PLC0415 - as above
 
     settings = opened.settings
     if settings.directory_url is None or settings.chain_url is None or settings.gateway_signer is None:
@@ -285,7 +285,7 @@ def _anchored_reader(opened: Context) -> Callable[[], int] | None:
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | None:
-    from millmark.services.serving.tls import build_tls, choose_tls  # noqa: PLC0415 - as above
+    from millmark.services.serving.protocol import build_tls, choose_tls  # noqa: PLC0415 - as above
 
     files = choose_tls(
         settings.from_home(settings.gateway_tls_certificate),

@@ -7,7 +7,7 @@ import time
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -24,15 +24,15 @@ from millmark.ledger.forward_requests import (
 )
 from millmark.ledger.keys import parse_address, to_checksum
 from millmark.ledger.records import Contract, Record
+from millmark.ledger.store.outbox import OutboxState
+from millmark.ledger.submit import read_sequences
 from millmark.services.commands.context import unlock
 from millmark.services.files import read_bounded, write_whole
 from millmark.services.options import AsJson, Gateway, PassphraseFile, SignerUri, TokenFile
 from millmark.services.output import print_json, print_lines, warn
-from millmark.services.relay.records import MAX_FILE_BYTES, build_call, parse_records
+from millmark.services.relay import HttpRelay
+from millmark.services.relay.client import MAX_FILE_BYTES, build_call, parse_records
 from millmark.services.settings import read_settings
-
-if TYPE_CHECKING:
-    from millmark.services.relay import HttpRelay
 
 _GAS_A_RECORD = 250_000
 _MAX_GAS = 10_000_000
@@ -247,9 +247,6 @@ def _await(relay: HttpRelay, request: ForwardRequest, deployment: Deployment, wa
 
     Raises SubmitError if the ledger refused it.
     """
-    from millmark.ledger.store.outbox import OutboxState  # noqa: PLC0415 - imports the database, which signing does not need
-    from millmark.ledger.submit import read_sequences  # noqa: PLC0415 - likewise
-
     until = time.monotonic() + wait_s
     while True:
         outcome = relay.look(request.digest)  # before any waiting, so that `--wait 0` reports the present state
@@ -267,8 +264,7 @@ def _await(relay: HttpRelay, request: ForwardRequest, deployment: Deployment, wa
 
 
 def _open(gateway: str, token_file: Path) -> HttpRelay:
-    from millmark.services.node.config import read_secret  # noqa: PLC0415 - as below
-    from millmark.services.relay import HttpRelay  # noqa: PLC0415 - an HTTP client, which signing does not need
+    from millmark.services.node.config import read_secret  # noqa: PLC0415 - pydantic, which signing does not need
 
     return HttpRelay(gateway, read_secret(token_file))
 

@@ -52,9 +52,8 @@ from millmark.services.portal.pages import Pages, Speaker
 from millmark.services.portal.people import WaysIn
 from millmark.services.portal.recalls import Told
 from millmark.services.serving.logs import build_logger
-from millmark.services.serving.troubles import Trouble
-from millmark.services.webhooks.feed import RecordFeed, format_position
-from millmark.services.webhooks.subscriptions import Subscriptions
+from millmark.services.serving.loop import Trouble
+from millmark.services.webhooks.subscriptions import RecordFeed, Subscriptions, format_position
 
 _MAX_WATCHERS, _MAX_WATCHERS_EACH = 256, 96
 """Most open pages that follow records, in all and of one company: only those in view do."""

@@ -26,9 +26,7 @@ from millmark.services.gateway.readiness import Readiness
 from millmark.services.gateway.recording import Recorder
 from millmark.services.handover.delivering import HandoverDispatcher
 from millmark.services.portal.check_page import CheckPage
-from millmark.services.serving.failed_records import FailedRecords
-from millmark.services.serving.funds_watch import FundsWatch
-from millmark.services.serving.loop import Loop
+from millmark.services.serving.loop import FailedRecords, FundsWatch, Loop
 from millmark.services.webhooks.dispatcher import DeliveryPolicy, Dispatcher
 
 

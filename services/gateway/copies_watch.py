@@ -20,7 +20,7 @@ from millmark.services.check.build import MANIFEST
 from millmark.services.directory.repository import DirectoryRepository
 from millmark.services.portal.check_page import CheckPage
 from millmark.services.serving.loop import Loop
-from millmark.services.serving.partner_requests import UnansweredError, ask_partner
+from millmark.services.serving.partners import UnansweredError, ask_partner
 
 Fetch: TypeAlias = Callable[[str, int], Awaitable[bytes]]
 """The list that a gateway serves, of at most so many bytes. Raises UnansweredError."""

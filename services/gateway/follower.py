@@ -15,8 +15,7 @@ from millmark.ledger.index import ChainReader, Follower, Progress, fetch_status
 from millmark.ledger.records import Contract
 from millmark.ledger.store import Store
 from millmark.services.gateway.http.errors import StaleIndexError
-from millmark.services.serving.failures import FailureLog, public_cause
-from millmark.services.serving.loop import Loop
+from millmark.services.serving.loop import FailureLog, Loop, public_cause
 from millmark.services.text.chain_health import ROUNDS_SEEN
 
 _STEP_BLOCKS = 64

@@ -18,9 +18,7 @@ from millmark.ledger.store import Store
 from millmark.services.audit import AuditError, AuditLog
 from millmark.services.directory.errors import DirectoryError, DirectoryUnreachableError
 from millmark.services.gateway.follower import STALE_S, FollowerThread
-from millmark.services.serving.failed_records import FailedRecords
-from millmark.services.serving.loop import Loop
-from millmark.services.serving.troubles import HEAD_S, Trouble, describe_damage, log_alarms
+from millmark.services.serving.loop import HEAD_S, FailedRecords, Loop, Trouble, describe_damage, log_alarms
 from millmark.services.text.chain_health import ROUNDS_LATE, ROUNDS_REMEDY, STANDS_REMEDY
 
 HANGS_S = 15.0

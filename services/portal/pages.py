@@ -64,8 +64,8 @@ from millmark.services.planning.entries import EntryFault
 from millmark.services.planning.feedback.sentences import Sentence
 from millmark.services.planning.grounds import PlanningGround
 from millmark.services.planning.steps import MakingStep
-from millmark.services.serving.parameters import WholeNumber
-from millmark.services.webhooks.grounds import WebhookGround
+from millmark.services.serving.requests import WholeNumber
+from millmark.services.webhooks.http_post import WebhookGround
 
 # Texts of the pages, one catalogue file per language, all with the same keys:
 #

@@ -21,7 +21,7 @@ from millmark.ledger.forward_requests import MAX_REQUEST_BYTES, SignedRequest, p
 from millmark.ledger.ids import identifier_hash
 from millmark.ledger.keys import LocalSigner, create_keystore, to_checksum
 from millmark.ledger.records import Disposition, ScrapLot
-from millmark.services.relay.records import MAX_RECORDS
+from millmark.services.relay.client import MAX_RECORDS
 from tests.integration.test_relay import lot
 from tests.support.command_line import Runner
 from tests.support.loopback import closed_url, serving

@@ -23,8 +23,7 @@ from millmark.services.gateway.http.example_values import IDENTIFIER
 from millmark.services.gateway.http.responses import PROBLEMS_400_404, IfNoneMatch, with_etag
 from millmark.services.gateway.http.route_table import RouteTable
 from millmark.services.gateway.http.routes import Routes
-from millmark.services.serving.bounded_work import BoundedWork
-from millmark.services.serving.parameters import WholeNumber
+from millmark.services.serving.requests import BoundedWork, WholeNumber
 
 _MAX_LOTS = 16
 _AT_ONCE = 2

@@ -26,7 +26,7 @@ from millmark.services.gateway.http.route_table import RouteTable
 from millmark.services.gateway.http.routes import Routes
 from millmark.services.planning.feedback.repository import CauseRow, FeedbackRepository
 from millmark.services.planning.feedback.showing import CauseFound, StepShown, show_cause, show_page
-from millmark.services.serving.parameters import WholeNumber
+from millmark.services.serving.requests import WholeNumber
 
 _READ, _LIST = Rule(Scope.PROVENANCE, owner=True), Rule(Scope.PROVENANCE, owner=True, cost=4)
 _WRITE = Rule(Scope.RECORDING, owner=True)

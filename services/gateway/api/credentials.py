@@ -24,7 +24,7 @@ from millmark.services.interop.credentials.keys import Ed25519Key
 from millmark.services.interop.credentials.proofs import add_proof
 from millmark.services.interop.credentials.status_list import build_status_list, status_bits
 from millmark.services.interop.inspection.document import build_from_claims
-from millmark.services.serving.parameters import WholeNumber
+from millmark.services.serving.requests import WholeNumber
 
 CREDENTIAL_MEDIA: Final = "application/vc"
 DID_MEDIA: Final = "application/did"

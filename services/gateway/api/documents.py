@@ -39,7 +39,7 @@ from millmark.services.gateway.http.responses import (
 )
 from millmark.services.gateway.http.route_table import Examples, RouteTable
 from millmark.services.gateway.http.routes import Routes
-from millmark.services.serving.parameters import WholeNumber
+from millmark.services.serving.requests import WholeNumber
 
 SEALED_MEDIA_TYPE = "application/vnd.millmark.sealed-document"
 _EXAMPLE_ID = "5d0f2c6e9b7a4c1d8e3f60718293a4b5"

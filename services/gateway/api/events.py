@@ -1,6 +1,6 @@
 """Records as they become final: in pages, or as server-sent events.
 
-Both use positions in the feed (`R.L`, see millmark.services.webhooks.feed). A connection continues after
+Both use positions in the feed (`R.L`, see millmark.services.webhooks.subscriptions). A connection continues after
 `Last-Event-ID`, a page after `after`. The number of connections is limited. A connection ends with the caller's
 credential; clients reconnect.
 """
@@ -29,7 +29,14 @@ from millmark.services.gateway.http.errors import BusyError
 from millmark.services.gateway.http.responses import PROBLEMS_400, PROBLEMS_422
 from millmark.services.gateway.http.route_table import RouteTable
 from millmark.services.gateway.http.routes import Routes
-from millmark.services.webhooks.feed import FeedEntry, Filter, RecordFeed, format_position, parse_filter, parse_position
+from millmark.services.webhooks.subscriptions import (
+    FeedEntry,
+    Filter,
+    RecordFeed,
+    format_position,
+    parse_filter,
+    parse_position,
+)
 
 _AT_ONCE: Final = 100
 _MAX_OPEN: Final = 64

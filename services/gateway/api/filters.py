@@ -13,7 +13,7 @@ from millmark.ledger.provenance.answers import Printable
 from millmark.services.gateway.http.example_values import IDENTIFIER
 from millmark.services.gateway.http.paging import Paging
 from millmark.services.gateway.http.responses import MAX_SEQUENCE
-from millmark.services.serving.parameters import WholeNumber
+from millmark.services.serving.requests import WholeNumber
 
 V = TypeVar("V", bound=Printable)
 _MAX_PARTICIPANT: Final = 2**32 - 1

@@ -29,7 +29,7 @@ from millmark.services.handover.content import (
     parse_head,
 )
 from millmark.services.handover.receiving import Kept, Receiver
-from millmark.services.serving.bounded_work import BoundedWork
+from millmark.services.serving.requests import BoundedWork
 
 R = TypeVar("R")
 _RULE = Rule(Without.CREDENTIAL, body_bytes=MAX_HANDOVER_BYTES)

@@ -24,7 +24,7 @@ from millmark.services.gateway.http.schemas import model_of
 from millmark.services.gateway.metrics import Metrics
 from millmark.services.gateway.readiness import Readiness, ReadinessReport
 from millmark.services.handover.repository import count_handovers
-from millmark.services.serving.troubles import Trouble
+from millmark.services.serving.loop import Trouble
 
 
 @dataclass(frozen=True, slots=True)

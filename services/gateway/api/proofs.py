@@ -36,7 +36,7 @@ from millmark.services.gateway.http.responses import (
 )
 from millmark.services.gateway.http.route_table import Examples, RouteTable
 from millmark.services.gateway.http.routes import Routes
-from millmark.services.serving.parameters import WholeNumber
+from millmark.services.serving.requests import WholeNumber
 
 AnchorNumber = Annotated[
     WholeNumber, Query(ge=1, le=MAX_SEQUENCE, description="Sequence of the anchoring record.", examples=[377])

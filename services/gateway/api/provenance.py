@@ -41,7 +41,7 @@ from millmark.services.gateway.http.responses import (
 )
 from millmark.services.gateway.http.route_table import RouteTable
 from millmark.services.gateway.http.routes import Routes
-from millmark.services.serving.parameters import WholeNumber
+from millmark.services.serving.requests import WholeNumber
 
 _TRACE = "/v1/trace/"
 _DEFAULT = Limits()

@@ -19,9 +19,8 @@ from millmark.services.gateway.http.responses import PROBLEMS_400, PROBLEMS_404,
 from millmark.services.gateway.http.route_table import RouteTable
 from millmark.services.gateway.http.routes import Routes
 from millmark.services.gateway.http.schemas import model_of
-from millmark.services.webhooks.feed import parse_position
 from millmark.services.webhooks.http_post import Mode
-from millmark.services.webhooks.subscriptions import NewWebhook, Subscriber, Subscriptions, Webhook
+from millmark.services.webhooks.subscriptions import NewWebhook, Subscriber, Subscriptions, Webhook, parse_position
 
 _PLACE = r"^(0|[1-9][0-9]{0,12})\.(0|[1-9][0-9]{0,12})$"
 WebhookId = Annotated[

@@ -28,7 +28,7 @@ from millmark.services.interop.epcis.capture_jobs import Behaviour, Sender, run_
 from millmark.services.interop.epcis.documents import Document
 from millmark.services.interop.epcis.event_queries import EventQueries
 from millmark.services.interop.epcis.repository import EpcisCaptureRow
-from millmark.services.serving.bounded_work import BoundedWork
+from millmark.services.serving.requests import BoundedWork
 
 CAPTURE = f"{PREFIX}/capture"
 _WAITING = 16

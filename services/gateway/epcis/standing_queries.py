@@ -27,10 +27,10 @@ from millmark.services.interop.epcis.named_queries import SubscriptionError, rea
 from millmark.services.interop.epcis.query_parameters import parse_query
 from millmark.services.interop.epcis.repository import EpcisRepository
 from millmark.services.interop.epcis.subscription_controls import Controls, Wanted, read_controls, verify_subscribable
+from millmark.services.webhooks.dispatcher import Batch, Delivery
+from millmark.services.webhooks.http_post import parse_target
 from millmark.services.webhooks.repository import WebhookRepository, WebhookRow
-from millmark.services.webhooks.sources import Batch, Delivery
 from millmark.services.webhooks.subscriptions import State, Subscriber, holder_of, signing_secrets
-from millmark.services.webhooks.targets import parse_target
 
 MAX_PER_COMPANY: Final = 20
 MAX_PER_QUERY: Final = 5
@@ -165,7 +165,7 @@ def _describe(connection: Connection, row: WebhookRow) -> dict[str, Json]:
 
 
 class QuerySource:
-    """The events of named queries, for the dispatcher (millmark.services.webhooks.sources.Source)."""
+    """The events of named queries, for the dispatcher (millmark.services.webhooks.dispatcher.Source)."""
 
     scope = Scope.PROVENANCE
 

@@ -32,7 +32,7 @@ from millmark.services.gateway.http.policy import Policy
 from millmark.services.gateway.http.rate_limits import Limiter
 from millmark.services.gateway.http.route_table import RouteTable
 from millmark.services.serving.connections import name_address
-from millmark.services.serving.tls import CLIENT
+from millmark.services.serving.protocol import CLIENT
 
 Clock = Callable[[], int]
 """Returns seconds since 1970."""

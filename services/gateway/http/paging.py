@@ -32,7 +32,7 @@ from millmark.services.gateway.http.authentication import CurrentPrincipal
 from millmark.services.gateway.http.errors import CursorError
 from millmark.services.gateway.http.repository import SecretRepository
 from millmark.services.gateway.http.schemas import model_of
-from millmark.services.serving.parameters import WholeNumber
+from millmark.services.serving.requests import WholeNumber
 
 MAX_ITEMS = 200
 _MAX_CURSOR = 512

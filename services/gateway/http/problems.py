@@ -51,8 +51,8 @@ from millmark.services.gateway.http.errors import (
 from millmark.services.gateway.http.route_table import RouteTable
 from millmark.services.handover.content import HandoverError, HandoverRefusedError
 from millmark.services.planning.errors import PlanningError
-from millmark.services.serving.failures import public_cause
-from millmark.services.serving.refusals import URI_TOO_LONG
+from millmark.services.serving.loop import public_cause
+from millmark.services.serving.protocol import URI_TOO_LONG
 
 MEDIA_TYPE = "application/problem+json"
 _TYPE = "urn:millmark:problem:"

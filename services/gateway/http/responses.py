@@ -13,7 +13,7 @@ from millmark.ledger.provenance.answers import Printable
 from millmark.services.gateway.http.errors import PreconditionError
 from millmark.services.gateway.http.problems import Problem
 from millmark.services.gateway.http.schemas import model_of
-from millmark.services.serving.parameters import WholeNumber
+from millmark.services.serving.requests import WholeNumber
 
 ETAG_EXAMPLE = '"9f86d081884c7d659a2feaa0c55ad015"'
 MAX_SEQUENCE = 2**40 - 1

@@ -36,7 +36,7 @@ from millmark.services.gateway.recording.bodies import BODY, Identifier
 from millmark.services.gateway.recording.recorder import Attempt, Recorder
 from millmark.services.gateway.recording.service import RecordingService, RecordStatus, Refusal, Wanted
 from millmark.services.gateway.recording.writes import WRITES, Write
-from millmark.services.serving.parameters import WholeNumber
+from millmark.services.serving.requests import WholeNumber
 
 _ABOUT = (
     "The record is made for the company that runs the gateway and signed with its key. 202 means that it is stored and "

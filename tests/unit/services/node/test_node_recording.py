@@ -22,12 +22,8 @@ from millmark.ledger.store.book_rows import EvidenceRow
 from millmark.ledger.store.evidence_moves import prune_files
 from millmark.ledger.store.outbox import Entry, Outbox
 from millmark.services.node.config import AnchorRule
-from millmark.services.node.drafts import Draft, Drafts
-from millmark.services.node.frames import LogEntry
-from millmark.services.node.merkle_frontier import MerkleFrontier
-from millmark.services.node.resume import read_resume_point
-from millmark.services.node.streamlog import StreamLog
-from millmark.services.node.windows import Windows
+from millmark.services.node.evidence_recorder import Draft, Drafts, MerkleFrontier, Windows, read_resume_point
+from millmark.services.node.streamlog import LogEntry, StreamLog
 from tests.support.node_recording import (
     LOTS,
     SIGNER,
