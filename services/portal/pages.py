@@ -682,7 +682,7 @@ _OLDER, _NEWER = "older", "newer"
 
 
 class CursorMaker(Protocol):
-    """The part of millmark.services.gateway.http.paging.Pager that is used here; the portal does not import the
+    """The part of millmark.services.gateway.http.routes.Pager that is used here; the portal does not import the
     gateway."""
 
     def seal(self, scope: str, key: tuple[int | str | bytes, ...]) -> str: ...

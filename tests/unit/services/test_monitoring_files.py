@@ -18,7 +18,7 @@ from millmark.ledger.errors import NodeBehindError
 from millmark.ledger.index import Follower, fetch_status
 from millmark.ledger.store import Store
 from millmark.services.gateway.follower import FollowerThread
-from millmark.services.gateway.metrics import Metrics as GatewayMetrics
+from millmark.services.gateway.readiness import Metrics as GatewayMetrics
 from millmark.services.gateway.readiness import Readiness, ReadinessReport
 from millmark.services.node.intake import Metrics as NodeMetrics
 from millmark.services.serving.logs import build_logger
