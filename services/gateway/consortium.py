@@ -64,7 +64,7 @@ from millmark.services.home.admissions import (
 )
 from millmark.services.home.candidates import keep_candidate, keep_numbers, verify_for_this_ledger
 from millmark.services.portal.consortium import Change, CouncilView, Governance, MotionView, Vote, Waiting, votes_of
-from millmark.services.serving.loop import Loop
+from millmark.services.serving.loop import Loop, Looped
 
 # What the chain says now of who decides for the consortium.
 
@@ -427,7 +427,7 @@ def _need(connection: Connection, participant: int, *, suspended: bool) -> None:
 _LOOK_S, _RETRY_S = 1.0, 5.0
 
 
-class Upkeep:
+class Upkeep(Looped):
     """Notes the numbers of companies that the ledger admitted, and puts the directory that was signed here in force
     once its digest is published. `millmark participants admit` and `directory publish` do the same when they
     have waited."""
@@ -438,12 +438,6 @@ class Upkeep:
         """Digest of the directory that is not tried again."""
         failed = "the directory was not put in force"
         self.loop = Loop("millmark-operator", self._round, logger, failed=failed, retry_s=_RETRY_S)
-
-    def start(self) -> None:
-        self.loop.start()
-
-    def stop(self) -> None:
-        self.loop.stop()
 
     def _round(self) -> float:
         self.step()

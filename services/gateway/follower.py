@@ -28,7 +28,7 @@ from millmark.services.directory.following import fetch_operators, published_dig
 from millmark.services.directory.repository import DirectoryRepository
 from millmark.services.gateway.http.problems import StaleIndexError
 from millmark.services.portal.check_page import CheckPage
-from millmark.services.serving.loop import FailureLog, Loop, public_cause
+from millmark.services.serving.loop import FailureLog, Loop, Looped, public_cause
 from millmark.services.serving.partners import UnansweredError, ask_partner
 from millmark.services.text.chain_health import ROUNDS_SEEN
 
@@ -52,7 +52,7 @@ class DirectorySource:
     """By default, the machine's authorities are believed."""
 
 
-class DirectoryFollower:
+class DirectoryFollower(Looped):
     """Compares the digest that the index has with the directory in force, and fetches what differs. Whatever is refused
     changes nothing: the directory in force stays."""
 
@@ -60,12 +60,6 @@ class DirectoryFollower:
         self._store, self._source, self._logger = store, source, logger
         failed = "the directory was not updated"
         self.loop = Loop("millmark-directory", self._round, logger, failed=failed, retry_s=_FETCH_RETRY_S)
-
-    def start(self) -> None:
-        self.loop.start()
-
-    def stop(self) -> None:
-        self.loop.stop()
 
     def _round(self) -> float:
         self.step()
@@ -111,7 +105,7 @@ _LATE_S = 900.0
 _OK = 200
 
 
-class CopiesWatch:
+class CopiesWatch(Looped):
     """Looks once an hour. `seen` are the gateways that had the page at the last look, as the directory writes them."""
 
     def __init__(
@@ -135,9 +129,6 @@ class CopiesWatch:
     def start(self) -> None:
         self._is_first = True
         self.loop.start()
-
-    def stop(self) -> None:
-        self.loop.stop()
 
     def look(self) -> None:
         """Asks each gateway once. Raises StoreError before it has asked any."""
@@ -259,7 +250,7 @@ class FollowerSnapshot:
         return failure
 
 
-class FollowerThread:
+class FollowerThread(Looped):
     """Indexes new blocks step by step, whatever a step raises, since a node that is down may come back. A halted index
     needs an operator, who sees it in `seen` and the log; until then the existing index is served."""
 
@@ -304,9 +295,6 @@ class FollowerThread:
                 retry_after_s=_RETRY_AFTER_S,
                 hint=f"send it again in {_RETRY_AFTER_S} s; the gateway's operator finds the reason in /ready",
             )
-
-    def start(self) -> None:
-        self.loop.start()
 
     def wake(self) -> None:
         """Looks for new blocks at once."""

@@ -35,7 +35,7 @@ from millmark.services.planning.feedback.repository import CauseRow
 from millmark.services.planning.feedback.setpoints import SetpointDesk
 from millmark.services.planning.feedback.watching import Watcher
 from millmark.services.planning.shelf import Shelf, reading, writing
-from millmark.services.serving.loop import Loop
+from millmark.services.serving.loop import Loop, Looped
 
 _LOOK_S: Final = 5.0
 """Time between two checks of the log's length."""
@@ -57,7 +57,7 @@ class AnchorRule:
     seconds: int
 
 
-class AuditAnchors:
+class AuditAnchors(Looped):
     """Anchors one audit log. The background thread calls `step` repeatedly."""
 
     def __init__(
@@ -76,12 +76,6 @@ class AuditAnchors:
         self._clock, self._verify, self._verified = clock, verify, False
         failed = "anchoring of the audit log failed"
         self.loop = Loop("millmark-audit-anchors", self._round, logger, failed=failed, retry_s=_LOOK_S)
-
-    def start(self) -> None:
-        self.loop.start()
-
-    def stop(self) -> None:
-        self.loop.stop()
 
     def _round(self) -> float:
         """Catches up without pauses when the log is far ahead."""
@@ -169,7 +163,7 @@ _FEEDBACK_LOOK_S: Final = 2.0
 """Time between two looks."""
 
 
-class Feedback:
+class Feedback(Looped):
     """Feedback of one company. The background thread calls `step` repeatedly; routes call the rest."""
 
     def __init__(
@@ -190,12 +184,6 @@ class Feedback:
         self._drift_notes, self._logger = drift_notes, logger
         self._replacer = Replacer(store, owner, self._queue, signer)
         self.loop = Loop("millmark-feedback", self._round, logger, failed="feedback failed", retry_s=_FEEDBACK_LOOK_S)
-
-    def start(self) -> None:
-        self.loop.start()
-
-    def stop(self) -> None:
-        self.loop.stop()
 
     def step(self) -> bool:
         """Takes in what is new, and makes one plan that is due. Returns whether there was anything to do."""

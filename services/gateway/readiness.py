@@ -20,7 +20,7 @@ from millmark.services.audit import AuditError, AuditLog
 from millmark.services.directory.errors import DirectoryError, DirectoryUnreachableError
 from millmark.services.gateway.follower import STALE_S, FollowerThread
 from millmark.services.serving.logs import STANDARD_ERROR
-from millmark.services.serving.loop import HEAD_S, FailedRecords, Loop, Trouble, describe_damage, log_alarms
+from millmark.services.serving.loop import HEAD_S, FailedRecords, Loop, Looped, Trouble, describe_damage, log_alarms
 from millmark.services.text.chain_health import ROUNDS_LATE, ROUNDS_REMEDY, STANDS_REMEDY
 
 HANGS_S = 15.0
@@ -48,7 +48,7 @@ class ReadinessReport:
     """Monotonic time at which the look began; None before the first."""
 
 
-class Readiness:
+class Readiness(Looped):
     """Looks at index, database, threads, outbox and audit log."""
 
     def __init__(
@@ -78,12 +78,6 @@ class Readiness:
     def loops(self) -> Sequence[Loop]:
         """The threads that are watched."""
         return self._loops
-
-    def start(self) -> None:
-        self.loop.start()
-
-    def stop(self) -> None:
-        self.loop.stop()
 
     def seen(self) -> ReadinessReport:
         """What the latest look found, and whether it is recent."""

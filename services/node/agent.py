@@ -52,7 +52,7 @@ from millmark.services.node.config import (
     read_secret,
 )
 from millmark.services.node.events import DeadLetters
-from millmark.services.node.evidence_recorder import Drafts, StreamRecorder, read_resume_point
+from millmark.services.node.evidence_recorder import StreamRecorder, read_resume_point
 from millmark.services.node.http_capture import create_capture
 from millmark.services.node.intake import FolderCapture, Intake, Lots, Metrics, StreamIntake
 from millmark.services.node.streamlog import Committer, DedupIndex, StreamLog
@@ -65,6 +65,7 @@ from millmark.services.node.submission import (
     build_report,
     describe_outbox,
 )
+from millmark.services.node.windows import Drafts
 from millmark.services.serving.hosts import HostCheck, choose_hosts
 from millmark.services.serving.logs import STANDARD_ERROR, build_logger
 from millmark.services.serving.loop import FundsWatch, Trouble, describe_damage, public_cause

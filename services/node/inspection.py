@@ -27,8 +27,8 @@ from millmark.services.files import write_whole
 from millmark.services.inspections.statements import InspectedEntry
 from millmark.services.node.config import ModelSource
 from millmark.services.node.events import DeadLetters, Event, EventRefusedError, Origin, read_samples
-from millmark.services.node.evidence_recorder import Draft, Window, Windows, WrittenWindow, build_content
 from millmark.services.node.intake import Lots, LotUnrecordedError, OrderUnknownError
+from millmark.services.node.windows import Draft, Window, Windows, WrittenWindow, build_content
 
 if TYPE_CHECKING:
     from millmark.quality import Inference, Inspector

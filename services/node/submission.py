@@ -20,7 +20,8 @@ from millmark.ledger.errors import (
     StoreDamagedError,
 )
 from millmark.ledger.store.outbox import Outbox, SentTransaction
-from millmark.services.node.evidence_recorder import Drafts, StreamRecorder
+from millmark.services.node.evidence_recorder import StreamRecorder
+from millmark.services.node.windows import Drafts
 from millmark.services.serving.logs import STANDARD_ERROR
 from millmark.services.serving.loop import (
     HEAD_S,

@@ -245,6 +245,18 @@ class Loop:
         return Trouble(self.name, code, cause, time.time() - for_s, hint)
 
 
+class Looped:
+    """A part of a process that works in a loop of its own, and starts and stops with it."""
+
+    loop: Loop
+
+    def start(self) -> None:
+        self.loop.start()
+
+    def stop(self) -> None:
+        self.loop.stop()
+
+
 # Notices records that failed, or wait for a cancelled one: each is one line in the log, and a trouble until the
 # operator deals with it.
 #
@@ -323,7 +335,7 @@ _INTERVAL_S = 60.0
 _RETRY_S = 10.0
 
 
-class FundsWatch:
+class FundsWatch(Looped):
     """A thread that asks the node for balances once a minute. `trouble` only shows what it found."""
 
     def __init__(
@@ -336,12 +348,6 @@ class FundsWatch:
         self._since_s: float | None = None
         self._found: Trouble | None = None
         self.loop = Loop("millmark-funds", self._round, logger, failed="balances not seen", retry_s=_RETRY_S)
-
-    def start(self) -> None:
-        self.loop.start()
-
-    def stop(self) -> None:
-        self.loop.stop()
 
     def trouble(self) -> Trouble | None:
         """The alarm while a key's balance is low; None if none is, or it was not seen yet."""

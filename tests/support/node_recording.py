@@ -17,10 +17,11 @@ from millmark.ledger.store import Book, Store
 from millmark.ledger.store.outbox import Outbox, QueuedRecord
 from millmark.services.node.config import AnchorRule, ModelSource
 from millmark.services.node.events import DeadLetters, Event, read_dead_letters
-from millmark.services.node.evidence_recorder import Drafts, StreamRecorder, is_window, parse_window
+from millmark.services.node.evidence_recorder import StreamRecorder
 from millmark.services.node.inspection import Certifier, load_inspector
 from millmark.services.node.intake import Lots, Metrics
 from millmark.services.node.streamlog import LogEntry, StreamLog
+from millmark.services.node.windows import Drafts, is_window, parse_window
 from millmark.services.serving.logs import build_logger
 from tests.support.stores import new_store
 

@@ -42,7 +42,7 @@ from millmark.services.interop.epcis.vocabulary import BIZ_STEPS, CBV, DISPOSITI
 from millmark.services.webhooks.repository import WebhookRepository
 
 QUERIES: Final = f"{PREFIX}/queries"
-_PAGING: Final = {"perPage", "nextPageToken"}
+PAGING: Final = {"perPage", "nextPageToken"}
 _SUBSCRIBING: Final = frozenset(
     ["stream", "second", "minute", "hour", "dayOfMonth", "month", "dayOfWeek", "reportIfEmpty", "initialRecordTime"]
 )
@@ -90,7 +90,7 @@ def _add_list(routes: Routes, store: Store, clock_ms: Callable[[], int]) -> None
     def queries(request: Request, principal: CurrentPrincipal) -> Response:
         """Returns the caller's queries, in order of creation."""
         verify_acceptable(request.headers)
-        parsed = read_query(request, _PAGING)
+        parsed = read_query(request, PAGING)
         after = read_token(request, principal, parsed)
         found = _mine(store, principal).find(after[0] if after else 0, parsed.per_page + 1)
         last = (found[parsed.per_page - 1][0], 0) if len(found) > parsed.per_page else None
@@ -145,7 +145,7 @@ def _add_events(routes: Routes, store: Store) -> None:
                 "subscriptions over WebSocket are not supported",
                 hint=f"subscribe with a webhook: POST {QUERIES}/{name}/subscriptions",
             )
-        read_query(request, _PAGING)
+        read_query(request, PAGING)
         definition = _mine(store, principal).get(name)
         parsed = read_query(request, more=definition.parameters)
         queries = open_event_queries(store, principal)
@@ -244,7 +244,7 @@ def _add_values(routes: Routes, service: CaptureService, name: str, resource: Re
 
 def _list_values(request: Request, principal: Principal, service: CaptureService, resource: Resource) -> Response:
     verify_acceptable(request.headers)
-    parsed = read_query(request, _PAGING)
+    parsed = read_query(request, PAGING)
     # A link of an earlier version names no run: it was past all of the value's.
     known, after, run = (*(read_place(request, principal, parsed) or (0, "", 0)), ALL_RUNS)[:3]
     page = list(resource.standard[int(known) : int(known) + parsed.per_page])

@@ -25,8 +25,8 @@ from millmark.services.access import Principal, Scope
 from millmark.services.access.repository import AccessRepository
 from millmark.services.access.rules import Rule
 from millmark.services.gateway.epcis import schemas
+from millmark.services.gateway.epcis.named_queries import PAGING, QUERIES, QueryName
 from millmark.services.gateway.epcis.search import (
-    PREFIX,
     format_moment,
     link_to_next,
     number_of,
@@ -40,7 +40,7 @@ from millmark.services.gateway.epcis.search import (
 from millmark.services.gateway.http.authentication import CurrentPrincipal
 from millmark.services.gateway.http.routes import PROBLEM, Routes
 from millmark.services.interop.epcis.event_queries import EventQueries, Recorded
-from millmark.services.interop.epcis.named_queries import NAME, SubscriptionError, read_query_named
+from millmark.services.interop.epcis.named_queries import SubscriptionError, read_query_named
 from millmark.services.interop.epcis.query_parameters import parse_query
 from millmark.services.interop.epcis.repository import EpcisRepository
 from millmark.services.interop.epcis.subscription_controls import (
@@ -257,10 +257,8 @@ def _deliver(row: WebhookRow, events: Sequence[Json], number: int, cursor: Mappi
 
 # Routes of subscriptions to named queries: subscribe, list, get and unsubscribe. Receivers are webhooks.
 
-SUBSCRIPTIONS: Final = f"{PREFIX}/queries/{{name}}/subscriptions"
-_PAGING: Final = {"perPage", "nextPageToken"}
+SUBSCRIPTIONS: Final = f"{QUERIES}/{{name}}/subscriptions"
 _READ: Final = Rule(Scope.PROVENANCE)
-QueryName = Annotated[str, Path(pattern=NAME, description="Name of a query.", examples=["shipped-parts"])]
 SubscriptionId = Annotated[
     str, Path(pattern="^[0-9a-f]{16}$", description="Id of a subscription.", examples=["4f1c09aa27de4f1c"])
 ]
@@ -323,7 +321,7 @@ def _add_list(routes: Routes, parts: SubscriptionParts) -> None:
     def subscriptions(request: Request, principal: CurrentPrincipal, name: QueryName) -> Response:
         """Returns the subscriptions of the caller's company, oldest first, also parked ones."""
         verify_acceptable(request.headers)
-        parsed = read_query(request, _PAGING)
+        parsed = read_query(request, PAGING)
         start = (read_token(request, principal, parsed) or (0, 0))[0]
         found, end = parts.of(principal).list(name), start + parsed.per_page
         return reply_json(

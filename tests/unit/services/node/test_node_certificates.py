@@ -16,8 +16,8 @@ from millmark.ledger.store import Book, Rows
 from millmark.ledger.store.rows import LotRow
 from millmark.services.node.config import AnchorRule
 from millmark.services.node.events import read_dead_letters
-from millmark.services.node.evidence_recorder import Drafts
 from millmark.services.node.streamlog import LogEntry, StreamLog
+from millmark.services.node.windows import Drafts
 from tests.support.node_recording import (
     FAULTY,
     LOTS,

@@ -22,8 +22,9 @@ from millmark.ledger.store.book_rows import EvidenceRow
 from millmark.ledger.store.evidence_moves import prune_files
 from millmark.ledger.store.outbox import Entry, Outbox
 from millmark.services.node.config import AnchorRule
-from millmark.services.node.evidence_recorder import Draft, Drafts, MerkleFrontier, Windows, read_resume_point
+from millmark.services.node.evidence_recorder import MerkleFrontier, read_resume_point
 from millmark.services.node.streamlog import LogEntry, StreamLog
+from millmark.services.node.windows import Draft, Drafts, Windows
 from tests.support.node_recording import (
     LOTS,
     SIGNER,
