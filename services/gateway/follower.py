@@ -58,8 +58,9 @@ class DirectoryFollower(Looped):
 
     def __init__(self, store: Store, source: DirectorySource, logger: FilteringBoundLogger) -> None:
         self._store, self._source, self._logger = store, source, logger
-        failed = "the directory was not updated"
-        self.loop = Loop("millmark-directory", self._round, logger, failed=failed, retry_s=_FETCH_RETRY_S)
+        self.loop = Loop(
+            "millmark-directory", self._round, logger, failed="the directory was not updated", retry_s=_FETCH_RETRY_S
+        )
 
     def _round(self) -> float:
         self.step()
