@@ -38,11 +38,11 @@ class Rule:
     owner: bool = False
     """Whether only the participant that the gateway belongs to is allowed."""
     cost: int = 1
-    """Tokens taken from the caller's bucket (millmark.services.gateway.http.rate_limits); 0 for routes that must not be
-    limited."""
+    """Tokens taken from the caller's bucket (millmark.services.gateway.http.authentication); 0 for routes that must not
+    be limited."""
     limits: tuple[int, int] | None = None
     """Defaults of the query parameters `depth` and `lots`, for a costly route. Its cost grows with them, and requests
-    to it take turns (millmark.services.gateway.http.costly_requests)."""
+    to it take turns (millmark.services.gateway.http.authentication)."""
     by_name: bool = False
     """Whether requests name things by identifier and are answered with 200 if there are none. The response then does
     not tell by its time whether there are some that the caller must not see."""

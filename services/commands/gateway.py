@@ -28,9 +28,9 @@ from millmark.services.settings import Settings
 if TYPE_CHECKING:
     from millmark.services.access.people.openid import Provider
     from millmark.services.gateway import GatewayParts, Relay
-    from millmark.services.gateway.audit_anchors import AnchorRule
-    from millmark.services.gateway.directory_follower import DirectorySource
-    from millmark.services.gateway.http.policy import Policy
+    from millmark.services.gateway.follower import DirectorySource
+    from millmark.services.gateway.http.authentication import Policy
+    from millmark.services.gateway.own_records import AnchorRule
     from millmark.services.planning.feedback.setpoints import SetpointDesk
     from millmark.services.portal import Proofs
     from millmark.services.portal.check_page import CheckPage
@@ -131,7 +131,7 @@ def _build_parts(opened: Context, policy: Policy, relay: Relay | None) -> Gatewa
     from millmark.services.handover.delivering import Deliveries  # noqa: PLC0415 - as above
     from millmark.services.interop.credentials.keys import read_credential_key  # noqa: PLC0415 - as above
     from millmark.services.products import Catalogue  # noqa: PLC0415 - as above
-    from millmark.services.serving.partner_tls import build_partner_tls  # noqa: PLC0415 - as above
+    from millmark.services.serving.partners import build_partner_tls  # noqa: PLC0415 - as above
     from millmark.services.webhooks.dispatcher import DeliveryPolicy  # noqa: PLC0415 - as above
 
     settings, recording = opened.settings, _recording(opened)
@@ -222,7 +222,7 @@ def _proofs(opened: Context) -> Proofs:
 def _build_relay(opened: Context, relay_signer: str | None, passphrase_file: Path | None) -> Relay | None:
     """The relay; None if no key is named. Raises SettingsError for a key that has another use."""
     from millmark.services.gateway import Relay  # noqa: PLC0415 - as above
-    from millmark.services.gateway.relay.payer import verify_payer  # noqa: PLC0415 - as above
+    from millmark.services.gateway.relay.relay import verify_payer  # noqa: PLC0415 - as above
 
     if relay_signer is None:
         return None
@@ -251,8 +251,8 @@ def _recording(opened: Context) -> tuple[Chain, Signer] | None:
 
 def _directory(opened: Context) -> DirectorySource | None:
     """Where the directory comes from; None if no gateway is named, or without a chain and a key to sign in with."""
-    from millmark.services.gateway.directory_follower import DirectorySource  # noqa: PLC0415 - as above
-    from millmark.services.serving.partner_tls import build_partner_tls  # noqa: PLC0415 - as above
+    from millmark.services.gateway.follower import DirectorySource  # noqa: PLC0415 - as above
+    from millmark.services.serving.partners import build_partner_tls  # noqa: PLC0415 - as above
 
     settings = opened.settings
     if settings.directory_url is None or settings.chain_url is None or settings.gateway_signer is None:
@@ -263,7 +263,7 @@ def _directory(opened: Context) -> DirectorySource | None:
 
 def _anchoring(opened: Context) -> AnchorRule | None:
     """The rule by which the audit log is anchored; None if no stream is set. Raises SettingsError if it cannot be."""
-    from millmark.services.gateway.audit_anchors import AnchorRule, verify_audit_stream  # noqa: PLC0415 - as above
+    from millmark.services.gateway.own_records import AnchorRule, verify_audit_stream  # noqa: PLC0415 - as above
 
     settings, stream = opened.settings, opened.settings.audit_stream_subject
     if stream is None:
@@ -279,14 +279,14 @@ def _anchoring(opened: Context) -> AnchorRule | None:
 
 def _anchored_reader(opened: Context) -> Callable[[], int] | None:
     """Reads how far the audit log is anchored; None if it is not."""
-    from millmark.services.gateway.audit_anchors import read_anchored  # noqa: PLC0415 - as above
+    from millmark.services.gateway.own_records import read_anchored  # noqa: PLC0415 - as above
 
     stream = opened.settings.audit_stream_subject
     return None if stream is None else partial(read_anchored, opened.store, stream)
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | None:
-    from millmark.services.serving.tls import build_tls, choose_tls  # noqa: PLC0415 - as above
+    from millmark.services.serving.protocol import build_tls, choose_tls  # noqa: PLC0415 - as above
 
     files = choose_tls(
         settings.from_home(settings.gateway_tls_certificate),

@@ -13,12 +13,10 @@ from millmark.ledger.canonical import to_hex
 from millmark.ledger.errors import InputError, NotFoundError
 from millmark.ledger.store import Book
 from millmark.ledger.store.outbox import Outbox
-from millmark.services.node.agent import DEAD_LETTERS
-from millmark.services.node.backup import back_up, restore
+from millmark.services.node.agent import DEAD_LETTERS, back_up, restore, run_node
 from millmark.services.node.config import NodeConfig, read_config
-from millmark.services.node.dead_letters import read_dead_letters
-from millmark.services.node.health import describe_outbox
-from millmark.services.node.run import run_node
+from millmark.services.node.events import read_dead_letters
+from millmark.services.node.submission import describe_outbox
 from millmark.services.options import AsJson
 from millmark.services.output import print_json, print_lines
 from millmark.services.store import open_store

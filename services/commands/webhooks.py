@@ -9,9 +9,8 @@ import typer
 from millmark.services.commands.context import Context, open_context
 from millmark.services.options import AsJson
 from millmark.services.output import print_json, print_lines, print_table
-from millmark.services.webhooks.feed import parse_position
 from millmark.services.webhooks.http_post import Mode
-from millmark.services.webhooks.subscriptions import Subscriber, Subscriptions
+from millmark.services.webhooks.subscriptions import Subscriber, Subscriptions, parse_position
 
 _OPERATOR = Subscriber(0, owner=True)
 """The person at the command line, who may manage the webhooks of all participants."""

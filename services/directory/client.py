@@ -16,7 +16,7 @@ from millmark.ledger.signatures import Signer, to_checksum
 from millmark.services.access.siwe import build_digest, parse_message
 from millmark.services.directory.document import MAX_DIRECTORY_BYTES, SignedDirectory, parse_directory
 from millmark.services.directory.errors import DirectoryUnreachableError
-from millmark.services.serving.partner_tls import explain_connection
+from millmark.services.serving.partners import explain_connection
 
 DIRECTORY_PATH = "/v1/directory"
 _SESSIONS = "/v1/sessions"

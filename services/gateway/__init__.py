@@ -13,8 +13,7 @@ are derived from the view classes.
 from __future__ import annotations
 
 from millmark.services.gateway.app import create_gateway
-from millmark.services.gateway.http.policy import build_policy
-from millmark.services.gateway.http.rate_limits import Limiter, Rates
+from millmark.services.gateway.http.authentication import Limiter, Rates, build_policy
 from millmark.services.gateway.parts import GatewayParts
 from millmark.services.gateway.relay import Relay
 

@@ -25,22 +25,18 @@ from millmark.services.directory.repository import DirectoryRepository
 from millmark.services.documents import Documents
 from millmark.services.gateway.api import ApiParts, SseConnections, add_api, fetch_gateway_status
 from millmark.services.gateway.api.events import build_page_events
-from millmark.services.gateway.api.monitoring import add_monitoring
-from millmark.services.gateway.background import Background, build_background
+from millmark.services.gateway.api.status import add_monitoring
 from millmark.services.gateway.consortium import GatewayConsortiumDesk
 from millmark.services.gateway.docs import add_documentation, complete_document
 from millmark.services.gateway.epcis import add_epcis, reword_problem
-from millmark.services.gateway.http.authentication import Authentication, require_guarded
-from millmark.services.gateway.http.costly_requests import CostlyRequests
-from millmark.services.gateway.http.idempotency import IdempotencyStore
-from millmark.services.gateway.http.middleware import GatewayMiddleware
-from millmark.services.gateway.http.paging import Pager
+from millmark.services.gateway.http.authentication import Authentication, CostlyRequests, require_guarded
+from millmark.services.gateway.http.middleware import GatewayMiddleware, IdempotencyStore
 from millmark.services.gateway.http.problems import ErrorHandler
 from millmark.services.gateway.http.repository import StoredSecret
 from millmark.services.gateway.http.route_table import Route, RouteTable
-from millmark.services.gateway.metrics import Metrics
-from millmark.services.gateway.parts import GatewayParts
-from millmark.services.gateway.readiness import Readiness
+from millmark.services.gateway.http.routes import Pager
+from millmark.services.gateway.parts import Background, GatewayParts, build_background
+from millmark.services.gateway.readiness import Metrics, Readiness
 from millmark.services.gateway.recording import FormDesk, RecordingService, add_recording
 from millmark.services.gateway.relay import add_relay
 from millmark.services.handover.delivering import State
@@ -52,9 +48,8 @@ from millmark.services.portal.pages import Pages, Speaker
 from millmark.services.portal.people import WaysIn
 from millmark.services.portal.recalls import Told
 from millmark.services.serving.logs import build_logger
-from millmark.services.serving.troubles import Trouble
-from millmark.services.webhooks.feed import RecordFeed, format_position
-from millmark.services.webhooks.subscriptions import Subscriptions
+from millmark.services.serving.loop import Trouble
+from millmark.services.webhooks.subscriptions import RecordFeed, Subscriptions, format_position
 
 _MAX_WATCHERS, _MAX_WATCHERS_EACH = 256, 96
 """Most open pages that follow records, in all and of one company: only those in view do."""

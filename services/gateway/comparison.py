@@ -8,7 +8,7 @@ import time
 from millmark.ledger.chain import Chain
 from millmark.ledger.store import Store
 from millmark.ledger.submit import verify_outbox
-from millmark.services.gateway.http.errors import TryLaterError
+from millmark.services.gateway.http.problems import TryLaterError
 
 _RETRY_S = 5
 _WAIT_S = 1.0

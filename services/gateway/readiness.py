@@ -1,15 +1,16 @@
 """Whether the gateway does its work: looked at every second by a thread of its own.
 
 The routes only show what that thread found. So they cost nothing, nobody can wear out the database by asking, and they
-answer although the database hangs: a look that does not end is itself a trouble.
+answer although the database hangs: a look that does not end is itself a trouble. The metrics show the same.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from structlog.typing import FilteringBoundLogger
 
 from millmark.ledger.errors import ChainUnreachableError, LeaseHeldError, MillmarkError, NodeBehindError
@@ -18,9 +19,8 @@ from millmark.ledger.store import Store
 from millmark.services.audit import AuditError, AuditLog
 from millmark.services.directory.errors import DirectoryError, DirectoryUnreachableError
 from millmark.services.gateway.follower import STALE_S, FollowerThread
-from millmark.services.serving.failed_records import FailedRecords
-from millmark.services.serving.loop import Loop
-from millmark.services.serving.troubles import HEAD_S, Trouble, describe_damage, log_alarms
+from millmark.services.serving.logs import STANDARD_ERROR
+from millmark.services.serving.loop import HEAD_S, FailedRecords, Loop, Looped, Trouble, describe_damage, log_alarms
 from millmark.services.text.chain_health import ROUNDS_LATE, ROUNDS_REMEDY, STANDS_REMEDY
 
 HANGS_S = 15.0
@@ -48,7 +48,7 @@ class ReadinessReport:
     """Monotonic time at which the look began; None before the first."""
 
 
-class Readiness:
+class Readiness(Looped):
     """Looks at index, database, threads, outbox and audit log."""
 
     def __init__(
@@ -78,12 +78,6 @@ class Readiness:
     def loops(self) -> Sequence[Loop]:
         """The threads that are watched."""
         return self._loops
-
-    def start(self) -> None:
-        self.loop.start()
-
-    def stop(self) -> None:
-        self.loop.stop()
 
     def seen(self) -> ReadinessReport:
         """What the latest look found, and whether it is recent."""
@@ -210,3 +204,88 @@ def _name(one: Trouble) -> str:
 
 def _trouble(where: str, code: str, cause: str, hint: str, for_s: float = 0.0) -> Trouble:
     return Trouble(where, code, cause, time.time() - for_s, hint)
+
+
+# Prometheus metrics of a gateway. Label values come from fixed lists, never from callers, so their number is bounded:
+# routes as they are declared, methods and classes of statuses, threads, states and kinds.
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_NO_ROUTE = "(none)"
+
+
+class Metrics:
+    """Metrics of one gateway, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = at = CollectorRegistry()
+        self._requests = Counter("millmark_gateway_requests", "Requests", ["route", "method", "status"], registry=at)
+        self._seconds = Histogram(
+            "millmark_gateway_request_seconds", "Seconds until a response was sent", buckets=_SECONDS, registry=at
+        )
+        self._failed = Counter("millmark_gateway_failed_records", "Records that failed", ["kind"], registry=at)
+        self._ready = Gauge("millmark_gateway_ready", "1 if all parts do their work, else 0", registry=at)
+        self._troubles = Gauge(
+            "millmark_gateway_troubles",
+            "Parts that do not do their work (trouble), and what is wrong outside (alarm)",
+            ["level", "where", "code"],
+            registry=at,
+        )
+        self._looked = Gauge(
+            "millmark_gateway_index_age_seconds", "Seconds since the last complete look at the chain node", registry=at
+        )
+        self._indexed = Gauge("millmark_gateway_index_block", "Last indexed block", registry=at)
+        self._head = Gauge("millmark_gateway_chain_head_block", "Latest block seen", registry=at)
+        self._head_age = Gauge(
+            "millmark_gateway_chain_head_age_seconds", "Seconds since the latest block was first seen", registry=at
+        )
+        self._deaths = Gauge(
+            "millmark_gateway_thread_deaths", "How often a thread died and went on", ["thread"], registry=at
+        )
+        self._log_lost = Gauge("millmark_gateway_log_lines_lost", "Log lines that could not be written", registry=at)
+        self._outbox = Gauge("millmark_gateway_outbox_records", "Records in the outbox", ["state"], registry=at)
+        self._handovers = Gauge("millmark_gateway_handovers", "Hand-overs to other companies", ["state"], registry=at)
+
+    def observe(self, route: str | None, method: str, status: int, seconds: float) -> None:
+        """Counts a request. `route`: as it is declared; None if there is none, whose method may be anything."""
+        labels = (_NO_ROUTE, "") if route is None else (route, method)
+        self._requests.labels(*labels, f"{status // 100}xx").inc()
+        self._seconds.observe(seconds)
+
+    def count_failed(self, kind: str) -> None:
+        self._failed.labels(kind).inc()
+
+    def show(
+        self,
+        readiness: Readiness,
+        follower: FollowerThread | None,
+        outbox: Mapping[str, int],
+        handovers: Mapping[str, int],
+    ) -> bytes:
+        """The metrics in Prometheus's text format. `outbox`, `handovers`: their number by state."""
+        report = readiness.seen()
+        self._ready.set(not report.troubles)
+        self._troubles.clear()  # otherwise a trouble that is over would stay
+        for level, found in (("trouble", report.troubles), ("alarm", report.alarms)):
+            for one in found:
+                self._troubles.labels(level, one.where, one.code).set(1)
+        for loop in readiness.loops:
+            self._deaths.labels(loop.name).set(loop.deaths)
+        self._log_lost.set(STANDARD_ERROR.lost)
+        if report.index is not None:
+            self._indexed.set(report.index.block_number)
+        if follower is not None:
+            self._show_chain(follower)
+        for gauge, counts in ((self._outbox, outbox), (self._handovers, handovers)):
+            gauge.clear()
+            for state, count in counts.items():
+                gauge.labels(state).set(count)
+        return generate_latest(self.registry)
+
+    def _show_chain(self, follower: FollowerThread) -> None:
+        seen, now_s = follower.seen(), time.monotonic()
+        # Before the first look the age is not 0, which would say that all is well.
+        self._looked.set(float("inf") if seen.looked_s is None else now_s - seen.looked_s)
+        if seen.head is not None:
+            self._head.set(seen.head.header.number)
+        if seen.head_since_s is not None:
+            self._head_age.set(now_s - seen.head_since_s)

@@ -61,10 +61,8 @@ from millmark.services.planning.handing import open_leaves
 from millmark.services.planning.leaves import OpenedLeaf
 from millmark.services.planning.receipts import Receipt, parse_receipts, verify_receipts
 from millmark.services.planning.repository import PlanningRepository
-from millmark.services.serving.failures import withhold_addresses
-from millmark.services.serving.loop import Loop
-from millmark.services.serving.partner_requests import UnansweredError, ask_partner
-from millmark.services.serving.troubles import Trouble
+from millmark.services.serving.loop import Loop, Trouble, withhold_addresses
+from millmark.services.serving.partners import UnansweredError, ask_partner
 
 # How other companies are reached: what the directory in force says, checked at each use.
 

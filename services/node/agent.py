@@ -1,29 +1,48 @@
-"""Assembles a node: opens its parts in order, starts their threads, and closes them in reverse order."""
+"""Assembles a node: opens its parts in order, starts their threads, and closes them in reverse order.
+
+Before it are the checks that come first; after it, the backup of its folder and the whole process.
+"""
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
 import os
+import shutil
+import sqlite3
 import stat
+import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from starlette.applications import Starlette
 from structlog.typing import FilteringBoundLogger
 
-from millmark.ledger.chain import Chain, Deployment, find_profile, read_deployment
-from millmark.ledger.errors import ChainUnreachableError, MillmarkError, SettingsError
+from millmark.ledger.chain import Chain, Deployment, HttpTransport, Node, find_profile, read_deployment
+from millmark.ledger.errors import (
+    ChainUnreachableError,
+    ContractRefusedError,
+    InputError,
+    MillmarkError,
+    SettingsError,
+    SigningError,
+    StoreDamagedError,
+    WrongChainError,
+    WrongContractError,
+)
 from millmark.ledger.keys import open_signer
+from millmark.ledger.records import Contract, ModelState
 from millmark.ledger.signatures import Signer
 from millmark.ledger.store import Store
 from millmark.ledger.store.outbox import Outbox
-from millmark.ledger.submit import Submitter
+from millmark.ledger.submit import RelaySubmitter, Submitter
+from millmark.services.backup import copy_all, copy_sqlite, is_filled
+from millmark.services.evidence_copies import DATABASE, EVIDENCE, copy_evidence, verify_evidence
 from millmark.services.node.config import (
     ModelSource,
     MqttSource,
@@ -33,32 +52,141 @@ from millmark.services.node.config import (
     StreamConfig,
     read_secret,
 )
-from millmark.services.node.dead_letters import DeadLetters
-from millmark.services.node.dedup_index import DedupIndex
-from millmark.services.node.drafts import Drafts
-from millmark.services.node.evidence_recorder import StreamRecorder
-from millmark.services.node.folder_capture import FolderCapture
-from millmark.services.node.group_commit import Committer
-from millmark.services.node.health import Health, StreamHealth, describe_outbox
+from millmark.services.node.events import DeadLetters
+from millmark.services.node.evidence_recorder import StreamRecorder, read_resume_point
 from millmark.services.node.http_capture import create_capture
-from millmark.services.node.intake import Intake, StreamIntake
-from millmark.services.node.lots import Lots
-from millmark.services.node.metrics import Metrics
-from millmark.services.node.preflight import connect_chain, connect_relay, open_relay, verify_logs
-from millmark.services.node.resume import read_resume_point
-from millmark.services.node.streamlog import StreamLog
-from millmark.services.node.submission import KeySubmitter, SubmissionLoop, VerifyLogs, build_report
-from millmark.services.serving.failures import public_cause
-from millmark.services.serving.funds_watch import FundsWatch
+from millmark.services.node.intake import FolderCapture, Intake, Lots, Metrics, StreamIntake
+from millmark.services.node.streamlog import Committer, DedupIndex, StreamLog
+from millmark.services.node.submission import (
+    Health,
+    KeySubmitter,
+    StreamHealth,
+    SubmissionLoop,
+    VerifyLogs,
+    build_report,
+    describe_outbox,
+)
+from millmark.services.node.windows import Drafts
+from millmark.services.serving.hosts import HostCheck, choose_hosts
 from millmark.services.serving.logs import STANDARD_ERROR, build_logger
-from millmark.services.serving.troubles import Trouble, describe_damage
-from millmark.services.store import open_store
+from millmark.services.serving.loop import FundsWatch, Trouble, describe_damage, public_cause
+from millmark.services.serving.server import build_server, collect_rarely, listen, serve_on
+from millmark.services.store import open_store, sqlite_path
 
 if TYPE_CHECKING:
     from millmark.quality import Inspector
     from millmark.services.node.inspection import Certifier
     from millmark.services.node.mqtt_capture import MqttCapture
     from millmark.services.node.opcua_capture import OpcuaCapture
+    from millmark.services.relay import HttpRelay
+
+
+# Checks before a node submits: signing key, streams and model match the ledger.
+#
+# With a relay, the only check is that it sends to the deployment's ledger, whose contracts then check every record.
+
+
+def connect_chain(config: NodeConfig, key: bytes, inspector: Inspector | None) -> Chain:
+    """Connects to the company's own chain node and checks chain, contracts and configuration.
+
+    Raises ChainUnreachableError, WrongChainError, WrongContractError, or SettingsError as `verify_registered` does.
+    """
+    if config.chain.url is None:
+        raise SettingsError("no chain is configured", hint="set the chain's url")
+    node = Node(HttpTransport(config.chain.url))
+    chain = Chain(node, find_profile(config.chain.engine), read_deployment(config.chain.deployment))
+    verify_registered(chain, config, key, inspector)
+    return chain
+
+
+def open_relay(stack: ExitStack, config: RelayConfig) -> HttpRelay:
+    """Opens a client of the relay, which `stack` closes. Raises SettingsError for an unusable token file."""
+    from millmark.services.relay import HttpRelay  # noqa: PLC0415 - needs an HTTP client, which is not installed without a relay
+
+    relay = HttpRelay(config.url, None if config.token_file is None else read_secret(config.token_file))
+    stack.callback(relay.close)
+    return relay
+
+
+def connect_relay(
+    relay: HttpRelay, config: RelayConfig, deployment: Deployment, store: Store, signer: Signer
+) -> RelaySubmitter:
+    """Returns a submitter that sends through the relay. Raises ChainUnreachableError, and WrongChainError if the relay
+    sends to another ledger."""
+    terms = relay.terms(signer.address)
+    # Requests are bound to chain and forwarder by their signature: any other relay would have to refuse all of them.
+    if (terms.chain_id, terms.forwarder) != (deployment.chain_id, deployment.forwarder):
+        raise WrongChainError(
+            f"the relay uses chain {terms.chain_id} and forwarder 0x{terms.forwarder.hex()}, "
+            f"but the deployment has chain {deployment.chain_id} and forwarder 0x{deployment.forwarder.hex()}",
+            hint="correct the relay's url or the deployment file",
+        )
+    return RelaySubmitter(relay, deployment, store, signer, validity_s=config.validity_s)
+
+
+def verify_registered(chain: Chain, config: NodeConfig, key: bytes, inspector: Inspector | None) -> None:
+    """Checks the configuration against the ledger. Raises SettingsError.
+
+    1. The signing key acts for a participant.
+    2. Each stream is on the ledger, belongs to that participant, and is of the configured machine.
+    3. The model's digest is that of the file, and the model is approved.
+    """
+    try:
+        # The function by which the contracts themselves find the participant who acts, so the two cannot disagree.
+        participant = cast(int, chain.read(Contract.REGISTRY, "actorOf", key)[0])
+    except ContractRefusedError as error:
+        raise SettingsError(
+            f"key 0x{key.hex()} acts for no participant: {error.name}",
+            hint="have the company add the key, or use another",
+        ) from None
+    for stream in config.streams:
+        _verify_stream(chain, stream, participant)
+    if config.model is not None and inspector is not None:
+        _verify_model(chain, config.model.number, inspector)
+
+
+def verify_logs(chain: Chain, recorders: Iterable[StreamRecorder], *, thorough: bool = True) -> None:
+    """Checks that every log contains the entries that the ledger has anchored. Unless `thorough`, a log is not read if
+    the ledger's latest anchor is one of the outbox. Raises SettingsError if a database is older than the ledger,
+    StoreDamagedError if a log differs."""
+    for recorder in recorders:
+        # An anchor over a log that lost or changed anchored entries could never be proved consistent with the earlier
+        # ones.
+        found = chain.read_struct(Contract.LEDGER, "streamOf", recorder.stream)
+        size, root = cast(int, found["size"]), cast(bytes, found["root"])
+        if thorough or not recorder.is_own_anchor(size, root):
+            recorder.verify_anchored(size, root)
+
+
+def _verify_stream(chain: Chain, stream: StreamConfig, participant: int) -> None:
+    found = chain.read_struct(Contract.LEDGER, "streamOf", bytes.fromhex(stream.subject[2:]))
+    owner, machine = cast(int, found["owner"]), cast(int, found["machine"])
+    if found["sequence"] == 0:
+        raise SettingsError(
+            f"stream {stream.name} is not on the ledger", hint="open the stream, or correct its subject"
+        )
+    if owner != participant:
+        raise SettingsError(
+            f"stream {stream.name} belongs to participant {owner}, but the key acts for {participant}",
+            hint="use a stream of that participant, or a key of the stream's owner",
+        )
+    if machine != stream.machine:
+        raise SettingsError(
+            f"stream {stream.name} belongs to machine {machine}, not {stream.machine}",
+            hint="correct the machine number",
+        )
+
+
+def _verify_model(chain: Chain, number: int, inspector: Inspector) -> None:
+    found = chain.read_struct(Contract.REGISTRY, "modelOf", number)
+    # A certificate names its model by number: issued with another file, each could be refuted on chain.
+    if found["digest"] != inspector.model_digest:
+        raise SettingsError(
+            f"model {number} on the ledger differs from the model file", hint="correct the model's number or its file"
+        )
+    if found["state"] != ModelState.APPROVED:
+        raise SettingsError(f"model {number} is not approved", hint="have an auditor approve it")
+
 
 DEAD_LETTERS = "dead-letters.jsonl"
 
@@ -383,3 +511,127 @@ def _describe(stream: _Stream, anchored: int) -> StreamHealth:
 def _folder(path: Path) -> Path:
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     return path
+
+
+# Backup of a node, running or not, and restoring it.
+#
+# Logs and evidence files are copied after the database: then the copies hold at least every entry that the copied
+# database refers to, which a node requires when it opens them.
+
+
+def back_up(config: NodeConfig, target: Path) -> None:
+    """Copies the node's state into `target`, which must not exist yet.
+
+    Raises InputError if `target` exists or cannot be written, SettingsError if the database is not SQLite.
+    """
+    database = _database(config)
+    source = config.data_folder
+    try:
+        target.mkdir(mode=0o700, parents=True)
+        # Drafts are copied before and after the database. The first pass catches those that are settled, and removed,
+        # once the database is copied; the second those written meanwhile, whose records the copy may already hold.
+        _copy_some(source, target, "drafts/*.json")
+        copy_sqlite(database, target / DATABASE)
+        _copy_some(source, target, "drafts/*.json")
+        if config.evidence_folder is not None:
+            copy_evidence(config.evidence_folder, target / EVIDENCE)
+        verify_evidence(target)
+        for pattern in ("streams/*/failed-lots.json", "streams/*/log", "folder-*.json", "dead-letters.jsonl*"):
+            _copy_some(source, target, pattern)
+    except (OSError, sqlite3.Error) as error:
+        raise InputError(
+            f"{target} cannot be written: {error}", hint="name a folder that does not exist yet"
+        ) from error
+
+
+def restore(config: NodeConfig, backup: Path) -> Mapping[str, int]:
+    """Restores a backup into a data folder that does not exist yet. Returns the number of log entries by stream name.
+
+    The dedup index is not part of a backup; the next start rebuilds it from the log. Raises InputError if the data
+    folder or the database exists or `backup` is not a backup, StoreDamagedError for a damaged log, and SettingsError if
+    a log belongs to another stream or the database is not SQLite.
+    """
+    database, folder = _database(config), config.data_folder
+    if not (backup / DATABASE).is_file():
+        raise InputError(f"{backup} is not a node backup", hint="name the folder that `millmark node backup` wrote")
+    if folder.exists() or database.exists():
+        raise InputError(f"{folder} or {database} already exists", hint="move it away first")
+    if config.evidence_folder is None and (backup / EVIDENCE).is_dir():
+        raise SettingsError(f"{backup} has files of evidence", hint="set evidence_folder to where they go")
+    verify_evidence(backup)
+    if config.evidence_folder is not None and is_filled(config.evidence_folder):
+        raise InputError(f"{config.evidence_folder} is not empty", hint="move what is in it away first")
+    found = {}
+    with lock_folder(folder):
+        for pattern in ("drafts/*.json", "streams/*/*", "folder-*.json", "dead-letters.jsonl*"):
+            _copy_some(backup, folder, pattern)
+        shutil.copyfile(backup / DATABASE, database)
+        if config.evidence_folder is not None and (backup / EVIDENCE).is_dir():
+            config.evidence_folder.parent.mkdir(parents=True, exist_ok=True)
+            copy_all(backup / EVIDENCE, config.evidence_folder)
+        for stream in config.streams:
+            path = folder / "streams" / stream.name / "log"
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with closing(StreamLog(path, bytes.fromhex(stream.subject[2:]))) as log:
+                found[stream.name] = log.end.index
+    return found
+
+
+def _database(config: NodeConfig) -> Path:
+    database = sqlite_path(config.database_url)
+    if database is None:
+        raise SettingsError(
+            "the database is not SQLite",
+            hint="use the database's own backup tools, then copy evidence_folder and the data folder",
+        )
+    return database
+
+
+def _copy_some(source: Path, target: Path, pattern: str) -> None:
+    for path in source.glob(pattern):
+        copy = target / path.relative_to(source)
+        copy.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            shutil.copyfile(path, copy)
+        except FileNotFoundError:
+            continue  # a draft that was settled since the folder was listed
+        copy.chmod(0o600)
+
+
+# Runs a node with its HTTP server and all its sources until it is stopped.
+
+_SWITCH_S = 0.0005
+"""A tenth of Python's default. The thread that writes the log has to get the interpreter back after each disk call."""
+
+
+def run_node(config: NodeConfig) -> None:
+    """Runs a node until SIGINT or SIGTERM.
+
+    Raises SettingsError, before any event is accepted, for every failure that a restart does not cure: its exit code
+    lets a supervisor such as systemd stop trying.
+    """
+    with _permanent_failures(), open_agent(config) as agent:
+        app = agent.create_capture()
+        tune_interpreter()
+        listener = listen(config.http.host, config.http.port)
+        sys.stdout.write(f"node on http://{config.http.host}:{listener.getsockname()[1]}; stop with Ctrl-C\n")
+        sys.stdout.flush()
+        with agent.capturing():
+            checked = HostCheck(app, choose_hosts(config.http.host, config.http.hosts))
+            serve_on([listener], build_server(checked, config.http.host, config.http.port))
+
+
+def tune_interpreter() -> None:
+    """Tunes thread switching and garbage collection for short commits. Call it once everything is loaded: existing
+    objects are exempted from garbage collection."""
+    sys.setswitchinterval(_SWITCH_S)
+    collect_rarely()
+
+
+@contextmanager
+def _permanent_failures() -> Iterator[None]:
+    """Turns failures that a restart does not cure into SettingsError."""
+    try:
+        yield
+    except (SigningError, StoreDamagedError, WrongChainError, WrongContractError) as error:
+        raise SettingsError(error.cause, hint=error.hint) from error

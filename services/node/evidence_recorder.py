@@ -3,11 +3,15 @@
 The log alone determines what is recorded. Progress is the largest size among the stream's anchors in the outbox. An
 anchor, the entries that it is the first to cover, and their certificates are written in one database transaction: a
 crash leaves all of them or none, and the next start resumes from there.
+
+First come its parts: the tree's root and the resume point.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
@@ -21,23 +25,123 @@ from structlog.typing import FilteringBoundLogger
 from millmark.ledger.canonical import canonical_json
 from millmark.ledger.chain import call_data
 from millmark.ledger.errors import SettingsError, StoreDamagedError
-from millmark.ledger.evidence import EvidenceEntry, LeafKind, build_leaf_data
-from millmark.ledger.merkle import leaf_hash
+from millmark.ledger.evidence import (
+    EvidenceEntry,
+    LeafKind,
+    build_leaf_data,
+)
+from millmark.ledger.merkle import EMPTY_ROOT, hash_pairs, leaf_hash, node_hash
 from millmark.ledger.records import Anchor, Record
 from millmark.ledger.store import Book, Store
 from millmark.ledger.store.outbox import Outbox, enqueue_in
 from millmark.ledger.store.outbox_records import Entry
 from millmark.services.node.config import AnchorRule
-from millmark.services.node.drafts import Drafts
 from millmark.services.node.events import Event, leaf_of_event, leaves_of_events
-from millmark.services.node.frames import ENTRY_BYTES, Frame, LogEntry, body_bytes
-from millmark.services.node.merkle_frontier import MerkleFrontier
-from millmark.services.node.resume import ResumePoint, read_resume_point, write_resume_point
-from millmark.services.node.streamlog import StreamLog
-from millmark.services.node.windows import WINDOW_BEGINS, is_window, parse_window
+from millmark.services.node.streamlog import ENTRY_BYTES, Frame, LogEntry, LogPosition, StreamLog, body_bytes
+from millmark.services.node.windows import WINDOW_BEGINS, Drafts, is_window, parse_window
 
 if TYPE_CHECKING:
     from millmark.services.node.inspection import Certified, Certifier
+
+
+# Computes the root of a growing Merkle tree (RFC 9162 section 2.1) in logarithmic memory.
+
+_HASH_BYTES = 32
+
+
+class MerkleFrontier:
+    """The peaks of the tree: roots of the complete subtrees into which its leaves divide, largest first."""
+
+    def __init__(self, size: int = 0, peaks: Sequence[bytes] = ()) -> None:
+        """Raises ValueError if the number of peaks or their length cannot be that of `size` leaves. Does not establish
+        that the peaks are right."""
+        if size < 0 or len(peaks) != size.bit_count() or any(len(peak) != _HASH_BYTES for peak in peaks):
+            raise ValueError(f"a tree of {size} leaves cannot have these {len(peaks)} peaks")
+        self.size = size
+        self._peaks = list(peaks)
+
+    @property
+    def peaks(self) -> tuple[bytes, ...]:
+        return tuple(self._peaks)
+
+    def extend(self, leaves: Sequence[bytes]) -> None:
+        """Adds leaf hashes, 32 bytes each."""
+        # Level by level instead of leaf by leaf. If a level has a peak, it is the left sibling of the first new node;
+        # a last node without a sibling becomes the level's new peak.
+        size, nodes, left = self.size, list(leaves), []
+        while nodes:
+            if size & 1:
+                nodes.insert(0, self._peaks.pop())
+            if len(nodes) & 1:
+                left.append(nodes.pop())
+            nodes = hash_pairs(nodes)
+            size >>= 1
+        self._peaks += reversed(left)
+        self.size += len(leaves)
+
+    def root(self) -> bytes:
+        if not self._peaks:
+            return EMPTY_ROOT
+        *left, root = self._peaks
+        for peak in reversed(left):
+            root = node_hash(peak, root)
+        return root
+
+
+# The resume point: how far a stream's log has been recorded, so that a start reads only the rest of the log.
+#
+# A resume point is used only if the log has the same digest at its position; since digests chain all earlier frames, it
+# then belongs to this log. The file can be removed at any time, at the cost of reading the whole log once.
+
+
+@dataclass(frozen=True, slots=True)
+class ResumePoint:
+    """Entries before `peaks.size` are stored in the book, anchored in the outbox, and not part of an unfinished
+    window."""
+
+    position: LogPosition
+    """Start of the frame that contains the entry `peaks.size`, or end of the log."""
+    peaks: MerkleFrontier = field(default_factory=MerkleFrontier)
+
+
+def read_resume_point(path: Path) -> ResumePoint | None:
+    """Reads a resume point; None if the file is missing or damaged."""
+    try:
+        found = json.loads(path.read_bytes())
+        if found.pop("check") != _check(found):
+            return None
+        position = LogPosition(int(found["offset"]), int(found["index"]), bytes.fromhex(found["digest"]))
+        return ResumePoint(
+            position, MerkleFrontier(int(found["size"]), [bytes.fromhex(peak) for peak in found["peaks"]])
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def write_resume_point(path: Path, resume_point: ResumePoint) -> None:
+    """Writes a resume point; not durable on return. Raises OSError."""
+    position, peaks = resume_point.position, resume_point.peaks
+    value = {
+        "offset": position.offset,
+        "index": position.index,
+        "digest": position.digest.hex(),
+        "size": peaks.size,
+        "peaks": [peak.hex() for peak in peaks.peaks],
+    }
+    # In place, because some file systems wait for the disk when a file is truncated to zero or replaced. A crash can
+    # leave a mixture of old and new bytes, which the check digest reveals.
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        os.ftruncate(descriptor, os.write(descriptor, json.dumps({**value, "check": _check(value)}).encode()))
+    finally:
+        os.close(descriptor)
+
+
+def _check(value: dict[str, object]) -> str:
+    """Digest of the other members."""
+    # A slightly wrong position would make valid frames look like a torn tail, which is cut off.
+    return hashlib.blake2b(json.dumps(value, sort_keys=True).encode(), digest_size=16).hexdigest()
+
 
 _WINDOWS_AT_ONCE = 1000
 _LOOK_S = 1.0

@@ -20,13 +20,21 @@ from structlog.typing import FilteringBoundLogger
 from millmark.ledger.canonical import canonical_json
 from millmark.ledger.errors import CanonicalError
 from millmark.ledger.event_json import Parsed
-from millmark.services.node.dead_letters import Origin
-from millmark.services.node.errors import EventRefusedError, LogBusyError, LogError, LogFullError
-from millmark.services.node.events import MAX_DEPTH, Event, leaves_of_events, parse_event, parse_events
-from millmark.services.node.group_commit import Outcome
-from millmark.services.node.health import Health
-from millmark.services.node.intake import Intake, Refusal, build_conflict, choose_id
-from millmark.services.node.metrics import Metrics
+from millmark.services.node.events import (
+    MAX_DEPTH,
+    Event,
+    EventRefusedError,
+    LogBusyError,
+    LogError,
+    LogFullError,
+    Origin,
+    leaves_of_events,
+    parse_event,
+    parse_events,
+)
+from millmark.services.node.intake import Intake, Metrics, Refusal, build_conflict, choose_id
+from millmark.services.node.streamlog import Outcome
+from millmark.services.node.submission import Health
 
 MAX_BATCH_BYTES = 8 << 20
 MAX_EVENTS = 10_000

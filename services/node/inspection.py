@@ -27,12 +27,9 @@ from millmark.quality.errors import InputError as QualityInputError
 from millmark.services.files import write_whole
 from millmark.services.inspections.statements import InspectedEntry
 from millmark.services.node.config import ModelSource
-from millmark.services.node.dead_letters import DeadLetters, Origin
-from millmark.services.node.drafts import Draft
-from millmark.services.node.errors import EventRefusedError
-from millmark.services.node.events import Event, read_samples
-from millmark.services.node.lots import Lots, LotUnrecordedError, OrderUnknownError
-from millmark.services.node.windows import Window, Windows, WrittenWindow, build_content
+from millmark.services.node.events import DeadLetters, Event, EventRefusedError, Origin, read_samples
+from millmark.services.node.intake import Lots, LotUnrecordedError, OrderUnknownError
+from millmark.services.node.windows import Draft, Window, Windows, WrittenWindow, build_content
 
 if TYPE_CHECKING:
     from millmark.quality import Inference, Inspector

@@ -25,9 +25,7 @@ from millmark.ledger.canonical import Json, canonical_json
 from millmark.ledger.errors import MillmarkError, NotInstalledError, SettingsError
 from millmark.ledger.event_json import Parsed
 from millmark.services.node.config import OpcuaNode, OpcuaSource, read_secret
-from millmark.services.node.dead_letters import Origin
-from millmark.services.node.errors import EventRefusedError
-from millmark.services.node.events import Event
+from millmark.services.node.events import Event, EventRefusedError, Origin
 from millmark.services.node.intake import Intake, build_conflict
 from millmark.services.serving.loop import Loop
 

@@ -27,7 +27,7 @@ _MOST = 6
 
 @dataclass(frozen=True, slots=True)
 class CheckCopy:
-    """A gateway that had the page at the last look (millmark.services.gateway.copies_watch)."""
+    """A gateway that had the page at the last look (millmark.services.gateway.follower)."""
 
     name: str
     address: str

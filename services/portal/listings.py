@@ -49,8 +49,8 @@ from millmark.services.portal.pages import (
 )
 from millmark.services.portal.passports import Code, build_story
 from millmark.services.portal.recalls import may_recall_lot, sort_naturally
-from millmark.services.serving.parameters import WholeNumber
-from millmark.services.serving.troubles import Trouble
+from millmark.services.serving.loop import Trouble
+from millmark.services.serving.requests import WholeNumber
 
 # What a lot's page leads to: its passport, proof, label and bundle, a recall of it, and its documents.
 

@@ -54,8 +54,8 @@ from millmark.services.planning.entries import EntryFault
 from millmark.services.planning.feedback.sentences import Sentence
 from millmark.services.planning.grounds import PlanningGround
 from millmark.services.planning.steps import MakingStep
-from millmark.services.serving.parameters import WholeNumber
-from millmark.services.webhooks.grounds import WebhookGround
+from millmark.services.serving.requests import WholeNumber
+from millmark.services.webhooks.http_post import WebhookGround
 
 # Texts of the pages, one catalogue file per language, all with the same keys:
 #
@@ -672,7 +672,7 @@ _OLDER, _NEWER = "older", "newer"
 
 
 class CursorMaker(Protocol):
-    """The part of millmark.services.gateway.http.paging.Pager that is used here; the portal does not import the
+    """The part of millmark.services.gateway.http.routes.Pager that is used here; the portal does not import the
     gateway."""
 
     def seal(self, scope: str, key: tuple[int | str | bytes, ...]) -> str: ...

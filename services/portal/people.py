@@ -44,7 +44,7 @@ from millmark.services.portal.pages import (
     principal_of,
     say_error,
 )
-from millmark.services.serving.parameters import WholeNumber
+from millmark.services.serving.requests import WholeNumber
 
 # Forms whose answer is a page with a secret on it: sent again, they change nothing, and show the same secret again.
 #

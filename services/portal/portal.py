@@ -51,7 +51,7 @@ from millmark.services.portal.process import ProcessPages
 from millmark.services.portal.proofs import Proofs
 from millmark.services.portal.recalls import CasePages, RecallFiles, Recalls, Told
 from millmark.services.portal.registers import DocumentPages, Registers, SearchPage, Visible
-from millmark.services.serving.troubles import Trouble
+from millmark.services.serving.loop import Trouble
 
 _SHOWN = 50
 """Most records shown on the page of queues."""

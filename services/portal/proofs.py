@@ -25,7 +25,7 @@ from millmark.ledger.trust import MAX_TRUST_BYTES, Validator, parse_trust
 from millmark.ledger.verify import Report, Step, VerificationError, verify_bundle
 from millmark.services.cache import LruCache
 from millmark.services.files import read_bounded
-from millmark.services.serving.bounded_work import BoundedWork
+from millmark.services.serving.requests import BoundedWork
 
 PASSPORTS = "passports"
 """Name of the folder of stored proofs, in the home folder."""

@@ -50,7 +50,7 @@ from millmark.services.portal.acting.things import About, Thing
 from millmark.services.portal.charts import PictureWords, brief_of
 from millmark.services.portal.models import may_recall_model
 from millmark.services.portal.pages import Catalogue, Forms, Number, PageRoute, Pages, principal_of, say_error
-from millmark.services.serving.bounded_work import BoundedWork
+from millmark.services.serving.requests import BoundedWork
 
 # Arranges what a recall found for its page: the coloured genealogy, holders with what the directory says of them, and
 # the lots in an order that people expect.

@@ -46,7 +46,7 @@ from millmark.services.portal.pages import (
     Pages,
     principal_of,
 )
-from millmark.services.serving.parameters import WholeNumber
+from millmark.services.serving.requests import WholeNumber
 
 _VERDICTS = Filter("verdict", (Verdict.PASS, Verdict.FAIL))
 _ROLES = Filter("role", tuple(Role))

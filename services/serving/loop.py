@@ -3,19 +3,133 @@
 Nothing that a step raises ends the work: an exception is logged and the step repeated; what would end the thread (such
 as SystemExit, raised by a library) is logged, and the thread goes on from the start. `trouble` tells whether the thread
 does its work, for the readiness of the process.
+
+Beside it: what a process tells of its troubles, and the two that both a gateway and a node watch for, records that
+failed and keys that run out of funds.
 """
 
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import asdict, dataclass
 
 from structlog.typing import FilteringBoundLogger
 
-from millmark.services.serving.failures import FailureLog
-from millmark.services.serving.troubles import Trouble
+from millmark.ledger.chain import Chain
+from millmark.ledger.errors import MillmarkError, StoreError
+from millmark.ledger.signatures import to_checksum
+from millmark.ledger.store import Store
+from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store.outbox_records import QueuedRecord
+from millmark.ledger.store.process_identity import is_gone
+from millmark.ledger.submit import Funds, look_at_funds
+from millmark.services.serving.logs import STANDARD_ERROR
+
+# Troubles: what stopped working in a process, in the form that `/ready` and the log show.
+
+HEAD_S = 120.0
+"""Time without a new block that is an alarm, on engines where blocks come by themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """One thing that does not work at present."""
+
+    where: str
+    """The part of the process: a thread's name, `database`, `outbox`, `audit`, `chain`, `log`."""
+    code: str
+    cause: str
+    since_s: float
+    """When it was first seen, in seconds since 1970."""
+    hint: str = ""
+    """The remedy; empty if it ends by itself."""
+
+
+def describe_readiness(troubles: Sequence[Trouble], alarms: Sequence[Trouble]) -> dict[str, object]:
+    """The common part of a readiness report. Any trouble makes the process not ready; an alarm does not, because
+    nothing that the process itself could do is failing."""
+    return {
+        "status": "not ready" if troubles else "ready",
+        "troubles": [asdict(one) for one in troubles],
+        "alarms": [asdict(one) for one in alarms],
+    }
+
+
+def describe_damage(store: Store) -> list[Trouble]:
+    """The trouble of a database in which damage was met, also if the latest reads succeeded. It lasts until a restart,
+    which looks at all of the database."""
+    if store.damage is None:
+        return []
+    cause = "a part of the database is damaged; requests that need it are refused"
+    return [Trouble("database", store.damage.code, cause, store.damaged_at_s, store.damage.hint)]
+
+
+def log_alarms() -> list[Trouble]:
+    """The alarm while log lines cannot be written. Work goes on, but it is not told what happens."""
+    if STANDARD_ERROR.failing_since_s is None:
+        return []
+    cause = f"{STANDARD_ERROR.lost} lines could not be written to standard error"
+    return [Trouble("log", "log-lost", cause, STANDARD_ERROR.failing_since_s, "see the log's reader and its disk")]
+
+
+# Logs the failures of repeated work once each, instead of at every retry.
+
+_WITHHELD = "(address withheld)"
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")
+
+
+def withhold_addresses(text: str) -> str:
+    """Removes URLs, because those of chain nodes and databases may contain credentials."""
+    return _URL.sub(_WITHHELD, text)
+
+
+def public_cause(error: MillmarkError) -> str:
+    """The cause without addresses of the node and the database, which would reveal the network behind the process."""
+    text = withhold_addresses(error.cause)
+    # After the database's URL and what is wrong follows the driver's own text, which names hosts, ports, sockets and
+    # users, but not as URLs.
+    return text.partition(": ")[0] if isinstance(error, StoreError) and text.startswith(_WITHHELD) else text
+
+
+class FailureLog:
+    """Logs a failure only if it differs from the previous one. Not thread-safe."""
+
+    def __init__(self, logger: FilteringBoundLogger, event: str) -> None:
+        """`event`: name of the log event."""
+        self._logger, self._event = logger, event
+        self._latest: tuple[str, str] | None = None
+
+    def note(self, error: Exception) -> tuple[str, str] | None:
+        """Logs a failure and returns its code and its cause without addresses; None if it is the same as the previous
+        one."""
+        found = _describe(error)
+        if found == self._latest:
+            return None
+        unforeseen = None if isinstance(error, MillmarkError) else error
+        self._logger.error(self._event, code=found[0], cause=found[1], exc_info=unforeseen)
+        self._latest = found  # after logging: if that raised, the next call logs the failure
+        if isinstance(error, StoreError):
+            return error.code, f"{public_cause(error)}; {error.hint}"
+        return found
+
+    def clear(self) -> bool:
+        """Call after a success, so that the next failure is logged even if it is the same. Returns whether there was
+        one."""
+        found, self._latest = self._latest, None
+        return found is not None
+
+
+def _describe(error: Exception) -> tuple[str, str]:
+    """Code and cause for the log. An unexpected error is described by its type alone, as its text may contain
+    secrets."""
+    if isinstance(error, MillmarkError):
+        return error.code, withhold_addresses(str(error))
+    return "unexpected", withhold_addresses(str(error)) if isinstance(error, OSError) else type(error).__name__
+
 
 LATE_S = 120.0
 """A step that takes longer counts as stuck. Longer than the timeouts of all calls to nodes and databases."""
@@ -130,3 +244,137 @@ class Loop:
 
     def _describe(self, code: str, cause: str, hint: str, for_s: float = 0.0) -> Trouble:
         return Trouble(self.name, code, cause, time.time() - for_s, hint)
+
+
+class Looped:
+    """A part of a process that works in a loop of its own, and starts and stops with it."""
+
+    loop: Loop
+
+    def start(self) -> None:
+        self.loop.start()
+
+    def stop(self) -> None:
+        self.loop.stop()
+
+
+# Notices records that failed, or wait for a cancelled one: each is one line in the log, and a trouble until the
+# operator deals with it.
+#
+# A gateway and a node may share a database. Each tells the records of its own keys, and a gateway also those of keys
+# for which no process submits any more, such as that of a command that has ended.
+
+_MOST = 1000
+"""Failed records that are looked at. More are possible, but no clearer."""
+
+
+class FailedRecords:
+    """Compares the outbox with what it has told before. Not thread-safe."""
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        logger: FilteringBoundLogger,
+        count: Callable[[str], object] = lambda _: None,
+        *,
+        signers: Collection[bytes],
+        abandoned: bool = False,
+    ) -> None:
+        """`count` is called with the kind of each record that failed since the last look. `signers`: the keys of this
+        process. `abandoned`: also those for which no process submits any more."""
+        self._outbox, self._logger, self._count = outbox, logger, count
+        self._signers, self._abandoned = signers, abandoned
+        self._told: set[tuple[int, float]] = set()
+        """Id and time of each failure; a record that was resumed may fail again."""
+
+    def look(self) -> Trouble | None:
+        """Logs the records that failed since the last look; after a start, all that failed before as well. Returns the
+        trouble while there are any. Raises StoreError."""
+        found = self._outbox.failed(_MOST, self._is_told)
+        told, self._told = self._told, {(record.id, record.changed_at_s) for record in found}
+        for record in found:
+            if (record.id, record.changed_at_s) not in told:
+                self._tell(record)
+        return _describe_failed(found) if found else None
+
+    def _is_told(self, signer: bytes, holder: str) -> bool:
+        return signer in self._signers or (self._abandoned and is_gone(holder))
+
+    def _tell(self, record: QueuedRecord) -> None:
+        self._count(record.kind)
+        self._logger.error(
+            "record failed",
+            record=record.idempotency_key,
+            kind=record.kind,
+            signer="0x" + record.signer.hex(),
+            code=_code(record),
+            cause=record.error or f"waits for {record.depends_on}, which was cancelled",
+        )
+
+
+def _code(record: QueuedRecord) -> str:
+    """The contract's error; a record that waits for a cancelled one has none."""
+    return record.error_name or "RecordBlocked"
+
+
+def _describe_failed(found: list[QueuedRecord]) -> Trouble:
+    oldest = min(found, key=lambda record: record.changed_at_s)
+    count = f"{_MOST} records or more" if len(found) == _MOST else f"{len(found)} record{'s' * (len(found) > 1)}"
+    return Trouble(
+        "outbox",
+        "record-failed",
+        f"{count} failed; the first was of kind {oldest.kind}, with {_code(oldest)}",
+        oldest.changed_at_s,
+        "see `millmark outbox list`; then resume or cancel each",
+    )
+
+
+# Watches the balances of the keys that a process sends with: an alarm before one can no longer pay for gas.
+
+LOW_CODE = "key-funds-low"
+_INTERVAL_S = 60.0
+_RETRY_S = 10.0
+
+
+class FundsWatch(Looped):
+    """A thread that asks the node for balances once a minute. `trouble` only shows what it found."""
+
+    def __init__(
+        self, connect: Callable[[], Chain], store: Store, keys: Sequence[bytes], logger: FilteringBoundLogger
+    ) -> None:
+        """`connect` returns the chain, and is called until it does: the node may not answer at the start."""
+        self._connect = connect
+        self._chain: Chain | None = None
+        self._store, self._keys = store, list(keys)
+        self._since_s: float | None = None
+        self._found: Trouble | None = None
+        self.loop = Loop("millmark-funds", self._round, logger, failed="balances not seen", retry_s=_RETRY_S)
+
+    def trouble(self) -> Trouble | None:
+        """The alarm while a key's balance is low; None if none is, or it was not seen yet."""
+        return self._found
+
+    def look(self) -> None:
+        """Looks once. Raises ChainError, StoreError."""
+        self._chain = self._connect() if self._chain is None else self._chain
+        low = describe_low(look_at_funds(self._chain.node, self._chain.profile, self._store, self._keys, time.time()))
+        if low is None:
+            self._since_s = self._found = None
+            return
+        self._since_s = time.time() if self._since_s is None else self._since_s
+        self._found = Trouble("chain", LOW_CODE, low[0], self._since_s, low[1])
+
+    def _round(self) -> float:
+        self.look()
+        return _INTERVAL_S
+
+
+def describe_low(found: Sequence[Funds]) -> tuple[str, str] | None:
+    """Which keys run low, and the remedy; None if none does."""
+    low = [funds for funds in found if funds.is_low]
+    if not low:
+        return None
+    first = low[0]
+    more = f", and {len(low) - 1} more" if len(low) > 1 else ""
+    cause = f"key {to_checksum(first.key)} runs low: {first.describe()}{more}"
+    return cause, "top it up: `millmark keys fund --signer` with a key that has funds"

@@ -1,7 +1,7 @@
 """The thread that delivers records, or the events of a query, to webhooks: one delivery at a time per subscription,
 subscriptions concurrently.
 
-    1 read what follows the subscription's cursor (millmark.services.webhooks.sources)
+    1 read what follows the subscription's cursor, from its `Source`
     2 send one
     3 once the receiver has accepted it, advance the cursor on disk, then send the next
 
@@ -21,28 +21,112 @@ import asyncio
 import os
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from structlog.typing import FilteringBoundLogger
 
 from millmark.ledger.errors import MillmarkError
-from millmark.ledger.store import Connection, Rows, Store
+from millmark.ledger.store import Connection, Feed, Position, Rows, Store
 from millmark.ledger.store.process_identity import describe_process, is_gone
 from millmark.ledger.store.rows import ParticipantRow
+from millmark.services.access import Scope
 from millmark.services.access.people.repository import PeopleRepository
 from millmark.services.access.people.roles import PersonRole
 from millmark.services.access.repository import AccessRepository
-from millmark.services.serving.failures import FailureLog
-from millmark.services.serving.loop import Loop
-from millmark.services.webhooks.grounds import WebhookGround
-from millmark.services.webhooks.http_post import DeliveryResult, post, resolve_host
+from millmark.services.serving.loop import FailureLog, Loop
+from millmark.services.webhooks.http_post import (
+    DeliveryResult,
+    Mode,
+    Resolve,
+    WebhookGround,
+    build_request,
+    parse_target,
+    post,
+    resolve_host,
+    sign,
+)
 from millmark.services.webhooks.repository import WebhookRepository, WebhookRow
-from millmark.services.webhooks.sources import Batch, Delivery, RecordSource, Source
-from millmark.services.webhooks.subscriptions import PERSON, State
-from millmark.services.webhooks.targets import Resolve, parse_target
+from millmark.services.webhooks.subscriptions import PERSON, FeedEntry, Filter, RecordFeed, State, signing_secrets
+
+# What a subscription delivers: the dispatcher asks its source for the next deliveries, and stores the cursor that
+# comes with each.
+
+_AT_ONCE: Final = 100
+"""Records read per query."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One request to a receiver."""
+
+    headers: Mapping[str, str]
+    body: bytes
+    sign: Callable[[int], Mapping[str, str]]
+    """Returns the headers that sign it at a time in milliseconds since 1970; empty if it is not signed."""
+    cursor: Mapping[str, int]
+    """Columns of the subscription once the receiver has accepted it."""
+    size: int = 1
+    """How many events it has: with more than one, it can be sent in smaller parts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The next deliveries, in order."""
+
+    deliveries: Sequence[Delivery]
+    cursor: Mapping[str, int]
+    """Columns of the subscription once all were accepted: they move past what is not for this receiver."""
+
+
+class Source(Protocol):
+    """Where the deliveries of a kind of subscription come from."""
+
+    scope: Scope
+    """Without it, a credential receives nothing."""
+
+    def behind(self, connection: Connection, rows: Sequence[WebhookRow], now_ms: int) -> list[WebhookRow]:
+        """The subscriptions, out of `rows`, for which there may be something to deliver."""
+        ...
+
+    def next(self, row: WebhookRow, now_ms: int) -> Batch | None:
+        """What follows the subscription's cursor; None if there is nothing."""
+        ...
+
+
+class RecordSource:
+    """The ledger's final records, as CloudEvents."""
+
+    scope = Scope.EVENTS
+
+    def __init__(self, store: Store) -> None:
+        self._feed = RecordFeed(store)
+
+    def behind(self, connection: Connection, rows: Sequence[WebhookRow], now_ms: int) -> list[WebhookRow]:  # noqa: ARG002 - the protocol's; records are due at once
+        end = Feed(connection).end()
+        return [row for row in rows if row.registry_sequence < end.registry or row.ledger_sequence < end.ledger]
+
+    def next(self, row: WebhookRow, now_ms: int) -> Batch | None:  # noqa: ARG002 - the protocol's; records are due at once
+        position = Position(row.registry_sequence, row.ledger_sequence)
+        wanted = Filter(frozenset(row.kinds.split()), frozenset(map(bytes.fromhex, row.subjects.split())))
+        entries, end = self._feed.after(position, _AT_ONCE, None if row.owner else row.participant, wanted)
+        return None if end == position else Batch([_deliver(row, entry) for entry in entries], _cursor(end))
+
+
+def _deliver(row: WebhookRow, entry: FeedEntry) -> Delivery:
+    headers, body = build_request(entry.event, Mode(row.mode))
+
+    def sign_at(now_ms: int) -> Mapping[str, str]:
+        return sign(signing_secrets(row, now_ms), f"{row.id}-{entry.id}", now_ms // 1000, body)
+
+    return Delivery(headers, body, sign_at, _cursor(entry.position))
+
+
+def _cursor(position: Position) -> dict[str, int]:
+    return {"registry_sequence": position.registry, "ledger_sequence": position.ledger}
+
 
 R = TypeVar("R")
 

@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, BrowserContext, Request, expect
 from millmark.ledger.store import Rows
 from millmark.ledger.trust import BelievedBlock, parse_trust
 from millmark.services.directory.repository import DirectoryEntryRow
-from millmark.services.gateway import copies_watch
+from millmark.services.gateway import follower
 from tests.support.check_page import build_page
 from tests.support.looking import CONTRAST, NAMELESS, SMALL_TARGETS, run_list
 from tests.support.patience import MAX_S, wait_until
@@ -48,8 +48,8 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Places]:
     folder = tmp_path_factory.mktemp("copies")
     build_page(folder / "page")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(copies_watch, "_FIRST_S", 0.2)
-        patch.setattr(copies_watch, "_INTERVAL_S", 0.2)
+        patch.setattr(follower, "_FIRST_S", 0.2)
+        patch.setattr(follower, "_INTERVAL_S", 0.2)
         with (
             serve_world(folder, folder / "page", owner=MAKER) as world,
             serve_beside(world, OTHER, folder / "page") as copy,

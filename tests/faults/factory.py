@@ -38,8 +38,7 @@ from millmark.quality import to_fixed
 from millmark.quality.forda import load_ford_a_test
 from millmark.services.demo.consortium import found_consortium
 from millmark.services.demo.plant import build_gtin, build_plant, receive
-from millmark.services.node.evidence_recorder import leaf_of
-from millmark.services.node.merkle_frontier import MerkleFrontier
+from millmark.services.node.evidence_recorder import MerkleFrontier, leaf_of
 from millmark.services.node.streamlog import StreamLog
 from millmark.services.store import open_store
 from tests.faults.chains import ChainProcess, running_chain, stop_process

@@ -21,8 +21,8 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from millmark.services.gateway import GatewayParts, build_policy, create_gateway
-from millmark.services.node.health import Health
 from millmark.services.node.http_capture import create_capture
+from millmark.services.node.submission import Health
 from millmark.services.serving.connections import ConnectionLimits, Connections
 from millmark.services.serving.logs import build_logger
 from millmark.services.serving.server import build_server, listen

@@ -12,8 +12,7 @@ from millmark.ledger.claims import parse_claims
 from millmark.ledger.names import verify_name
 from millmark.ledger.store import Book
 from millmark.ledger.store.outbox import Outbox
-from millmark.services.gateway.epcis.capture import CAPTURE
-from millmark.services.gateway.epcis.known_names import find_parties
+from millmark.services.gateway.epcis.capture import CAPTURE, find_parties
 from tests.support.capturing import FOUNDED, OTHER, PARTY, Company, Json, added, admit, event, thing
 from tests.support.stores import new_store
 

@@ -20,8 +20,8 @@ from millmark.services.access import CredentialKind, Scope
 from millmark.services.access.credentials import issue
 from millmark.services.access.repository import AccessRepository
 from millmark.services.gateway import GatewayParts, build_policy, create_gateway
+from millmark.services.serving.protocol import TlsFiles, build_tls, choose_tls
 from millmark.services.serving.server import build_server, listen
-from millmark.services.serving.tls import TlsFiles, build_tls, choose_tls
 from millmark.services.settings import Auth
 from tests.support.authority import LOOPBACK, Authority, participant
 from tests.support.command_line import Runner

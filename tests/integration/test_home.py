@@ -27,7 +27,7 @@ from millmark.services.commands.context import Context
 from millmark.services.devchain import create_devchain
 from millmark.services.directory import DirectoryEntry, Operators, sign_statement
 from millmark.services.gateway import GatewayParts, create_gateway
-from millmark.services.gateway.http.policy import build_policy
+from millmark.services.gateway.http.authentication import build_policy
 from millmark.services.home import AdmissionRequest, parse_request
 from millmark.services.serving import server
 from millmark.services.serving.server import listen

@@ -19,8 +19,7 @@ from paho.mqtt.properties import Properties
 
 from millmark.ledger.errors import SettingsError
 from millmark.services.node.config import MqttSource
-from millmark.services.node.mqtt_capture import MqttCapture
-from millmark.services.node.sparkplug import build_rebirth
+from millmark.services.node.mqtt_capture import MqttCapture, build_rebirth
 from millmark.services.serving.logs import build_logger
 from tests.support.node_parts import Parts, open_parts
 from tests.support.patience import MAX_S, wait_until

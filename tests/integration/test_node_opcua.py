@@ -20,7 +20,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from millmark.ledger.errors import SettingsError
 from millmark.services.node.config import OpcuaNode, OpcuaSource
-from millmark.services.node.errors import EventRefusedError
+from millmark.services.node.events import EventRefusedError
 from millmark.services.node.opcua_capture import OpcuaCapture, scale_value
 from millmark.services.serving.logs import build_logger
 from tests.support.node_parts import Parts, open_parts

@@ -32,8 +32,7 @@ from millmark.ledger.store.outbox import Outbox
 from millmark.ledger.store.outbox_records import OutboxState
 from millmark.ledger.submit import Outcome
 from millmark.services.access import Scope
-from millmark.services.gateway.relay.payer import verify_payer
-from millmark.services.gateway.relay.relay import LONGEST_S, MAX_GAS
+from millmark.services.gateway.relay.relay import LONGEST_S, MAX_GAS, verify_payer
 from tests.support.creating import create_code
 from tests.support.engines import running_anvil
 from tests.support.ledger_world import NOTHING, verify_final

@@ -22,7 +22,7 @@ from millmark.ledger.ids import identifier_hash
 from millmark.ledger.keys import LocalSigner, create_keystore
 from millmark.ledger.records import Disposition, ScrapLot
 from millmark.ledger.signatures import to_checksum
-from millmark.services.relay.records import MAX_RECORDS
+from millmark.services.relay.client import MAX_RECORDS
 from tests.integration.test_relay import lot
 from tests.support.command_line import Runner
 from tests.support.loopback import closed_url, serving

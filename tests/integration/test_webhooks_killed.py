@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from millmark.services.store import open_store
-from millmark.services.webhooks.feed import Filter, RecordFeed, parse_position
+from millmark.services.webhooks.subscriptions import Filter, RecordFeed, parse_position
 from tests.support.fake_world import build_world
 from tests.support.patience import MAX_S, wait_until
 from tests.support.ports import pick_port

@@ -12,13 +12,9 @@ from typing import Any
 import httpx
 from starlette.applications import Starlette
 
-from millmark.services.node.dead_letters import DeadLetter, DeadLetters, read_dead_letters
-from millmark.services.node.dedup_index import DedupIndex
-from millmark.services.node.group_commit import Committer
-from millmark.services.node.intake import Intake, StreamIntake
-from millmark.services.node.lots import Lots
-from millmark.services.node.metrics import Metrics
-from millmark.services.node.streamlog import StreamLog
+from millmark.services.node.events import DeadLetter, DeadLetters, read_dead_letters
+from millmark.services.node.intake import Intake, Lots, Metrics, StreamIntake
+from millmark.services.node.streamlog import Committer, DedupIndex, StreamLog
 
 STREAM = bytes(range(32))
 

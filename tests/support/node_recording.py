@@ -17,16 +17,12 @@ from millmark.ledger.store import Book, Store
 from millmark.ledger.store.outbox import Outbox
 from millmark.ledger.store.outbox_records import QueuedRecord
 from millmark.services.node.config import AnchorRule, ModelSource
-from millmark.services.node.dead_letters import DeadLetters, read_dead_letters
-from millmark.services.node.drafts import Drafts
-from millmark.services.node.events import Event
+from millmark.services.node.events import DeadLetters, Event, read_dead_letters
 from millmark.services.node.evidence_recorder import StreamRecorder
-from millmark.services.node.frames import LogEntry
 from millmark.services.node.inspection import Certifier, load_inspector
-from millmark.services.node.lots import Lots
-from millmark.services.node.metrics import Metrics
-from millmark.services.node.streamlog import StreamLog
-from millmark.services.node.windows import is_window, parse_window
+from millmark.services.node.intake import Lots, Metrics
+from millmark.services.node.streamlog import LogEntry, StreamLog
+from millmark.services.node.windows import Drafts, is_window, parse_window
 from millmark.services.serving.logs import build_logger
 from tests.support.stores import new_store
 

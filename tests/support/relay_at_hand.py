@@ -10,7 +10,7 @@ from millmark.ledger.records import Contract
 from millmark.ledger.submit import Outcome, Terms
 from millmark.services.access import Principal, Scope
 from millmark.services.gateway.relay import Relay
-from millmark.services.gateway.relay.views import RelayedRequest
+from millmark.services.gateway.relay.relay import RelayedRequest
 
 __all__ = ["RelayAtHand"]
 

@@ -14,29 +14,16 @@ from millmark.ledger.store import Store
 from millmark.services.access import SignIn
 from millmark.services.access.people.pairing import Pairing
 from millmark.services.documents import Documents, KeyRing, Recipients
-from millmark.services.gateway.api.bundles import add_bundles
-from millmark.services.gateway.api.causes import CauseDesk, add_causes
-from millmark.services.gateway.api.consortium import add_consortium
-from millmark.services.gateway.api.contexts import add_contexts
-from millmark.services.gateway.api.credentials import add_credentials
-from millmark.services.gateway.api.directory import add_directory
-from millmark.services.gateway.api.documents import add_documents
-from millmark.services.gateway.api.events import SseConnections, add_events
-from millmark.services.gateway.api.forecasts import add_forecasts
-from millmark.services.gateway.api.handovers import add_handovers
-from millmark.services.gateway.api.lots import add_lots
-from millmark.services.gateway.api.orders import add_orders
-from millmark.services.gateway.api.plans import add_plans
-from millmark.services.gateway.api.proofs import add_proofs
-from millmark.services.gateway.api.provenance import add_provenance
-from millmark.services.gateway.api.recipient_keys import add_recipient_keys
-from millmark.services.gateway.api.search import add_search
+from millmark.services.gateway.api.consortium import add_consortium, add_directory
+from millmark.services.gateway.api.credentials import add_contexts, add_credentials
+from millmark.services.gateway.api.documents import add_documents, add_handovers, add_recipient_keys
+from millmark.services.gateway.api.events import SseConnections, add_events, add_webhooks
+from millmark.services.gateway.api.plans import add_forecasts, add_orders, add_plans, add_setpoints
+from millmark.services.gateway.api.proofs import add_bundles, add_proofs
+from millmark.services.gateway.api.provenance import CauseDesk, add_causes, add_lots, add_provenance, add_search
 from millmark.services.gateway.api.sessions import add_sessions
-from millmark.services.gateway.api.setpoints import add_setpoints
 from millmark.services.gateway.api.status import StatusReader, add_status, fetch_gateway_status
-from millmark.services.gateway.api.webhooks import add_webhooks
-from millmark.services.gateway.http.authentication import Clock
-from millmark.services.gateway.http.policy import Policy
+from millmark.services.gateway.http.authentication import Clock, Policy
 from millmark.services.gateway.http.route_table import RouteTable
 from millmark.services.handover.delivering import ask_others_to_erase_all
 from millmark.services.handover.receiving import Receiver

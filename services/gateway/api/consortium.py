@@ -1,13 +1,14 @@
-"""Routes of participants, quality models and machines."""
+"""Routes of participants, quality models and machines, and of the directory."""
 
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from fastapi import Query, Response
 
 from millmark.ledger.canonical import sha256
+from millmark.ledger.errors import NotFoundError
 from millmark.ledger.provenance import Participant, listings
 from millmark.ledger.provenance.answers import Key, Model, RegisteredMachine
 from millmark.ledger.provenance.consortium import participant, participants
@@ -15,20 +16,25 @@ from millmark.ledger.records import ModelState
 from millmark.ledger.store import Store
 from millmark.services.access import Scope
 from millmark.services.access.rules import Rule
-from millmark.services.gateway.api.filters import (
-    Called,
-    OfParticipant,
-    ParticipantNumber,
-    build_filters,
-    reply_page,
-    state_value,
-)
+from millmark.services.directory.repository import DirectoryRepository
 from millmark.services.gateway.http import example_values as examples
 from millmark.services.gateway.http.authentication import CurrentPrincipal
-from millmark.services.gateway.http.paging import Paging
-from millmark.services.gateway.http.responses import PROBLEMS_404, IfNoneMatch, Number, reply_with_etag
 from millmark.services.gateway.http.route_table import RouteTable
-from millmark.services.gateway.http.routes import Routes
+from millmark.services.gateway.http.routes import (
+    PROBLEMS_404,
+    Called,
+    IfNoneMatch,
+    Number,
+    OfParticipant,
+    Paging,
+    ParticipantNumber,
+    Routes,
+    build_filters,
+    reply_page,
+    reply_with_etag,
+    state_value,
+    with_etag,
+)
 
 _ModelState: TypeAlias = Literal["registered", "approved", "retired", "withdrawn"]
 _READ, _LIST = Rule(Scope.PROVENANCE), Rule(Scope.PROVENANCE, cost=4)
@@ -163,3 +169,35 @@ def _machine() -> RegisteredMachine:
         working=1,
         claims_root=b"\xdd" * 32,
     )
+
+
+# Route of the directory: who the companies are.
+
+_DOCUMENT: dict[int | str, dict[str, Any]] = {
+    200: {
+        "content": {"application/json": {"schema": {"type": "object", "required": ["format", "entries", "signature"]}}}
+    }
+}
+
+
+def add_directory(table: RouteTable, store: Store) -> None:
+    routes = Routes(table, "consortium", PROBLEMS_404)
+
+    @routes.get(
+        "/v1/directory",
+        "getDirectory",
+        "Get the directory of participants",
+        rule=Rule(Scope.PROVENANCE),
+        examples={
+            "beginning": lambda: {"format": "millmark-directory", "version": 1, "entries": [], "signature": "0x"}
+        },
+        responses={**_DOCUMENT, **PROBLEMS_404},
+    )
+    def get_directory(if_none_match: IfNoneMatch = None) -> Response:
+        """Returns names, GLNs, gateways and recipient keys of all companies, signed by the operator, byte for byte as
+        its digest is published on the ledger (DIRECTORY.md)."""
+        with store.reading() as connection:
+            signed = DirectoryRepository(connection).signed()
+        if signed is None:
+            raise NotFoundError("this gateway has no directory yet", hint="the operator publishes one")
+        return with_etag(Response(signed.to_bytes(), media_type="application/json"), if_none_match)

@@ -1,14 +1,15 @@
-"""Routes of traces, certificates and recalls."""
+"""Routes of traces, certificates and recalls, of search, causes and lots."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal, Protocol, TypeAlias
 from urllib.parse import unquote
 
 from fastapi import Path, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
 
 from millmark.ledger import provenance
 from millmark.ledger.ids import MAX_IDENTIFIER_LENGTH
@@ -21,9 +22,12 @@ from millmark.ledger.provenance import (
     OrderTrace,
     Recall,
     Trace,
+    listings,
 )
-from millmark.ledger.provenance.answers import Holder, RecallCounts
-from millmark.ledger.records import CertificateStatus, ModelState
+from millmark.ledger.provenance.answers import CustodyChange, Holder, Lot, RecallCounts
+from millmark.ledger.provenance.footprints import LotFootprint, lot_footprint
+from millmark.ledger.provenance.search import MAX_FOUND, MAX_TEXT, Found, FoundKind, FoundThings, search
+from millmark.ledger.records import CertificateStatus, LotState, ModelState
 from millmark.ledger.store import Store
 from millmark.services.access import EXAMINERS, Scope
 from millmark.services.access.rules import Rule
@@ -31,17 +35,36 @@ from millmark.services.cache import StateCache
 from millmark.services.gateway.http import example_values as examples
 from millmark.services.gateway.http.authentication import CurrentPrincipal
 from millmark.services.gateway.http.example_values import IDENTIFIER
-from millmark.services.gateway.http.responses import (
+from millmark.services.gateway.http.problems import NoSignerError
+from millmark.services.gateway.http.route_table import RouteTable
+from millmark.services.gateway.http.routes import (
     MAX_SEQUENCE,
+    PROBLEM,
     PROBLEMS_400_404,
+    PROBLEMS_404,
+    PROBLEMS_422,
+    Called,
     IfNoneMatch,
+    Key,
     Number,
+    OfLot,
+    OfModel,
+    OfOrder,
+    OfParticipant,
+    Paging,
+    Routes,
+    Subject,
+    build_filters,
+    parse_subject,
+    reply,
+    reply_page,
     reply_with_etag,
+    state_value,
     with_etag,
 )
-from millmark.services.gateway.http.route_table import RouteTable
-from millmark.services.gateway.http.routes import Routes
-from millmark.services.serving.parameters import WholeNumber
+from millmark.services.planning.feedback.repository import CauseRow, FeedbackRepository
+from millmark.services.planning.feedback.showing import CauseFound, StepShown, show_cause, show_page
+from millmark.services.serving.requests import WholeNumber
 
 _TRACE = "/v1/trace/"
 _DEFAULT = Limits()
@@ -271,3 +294,305 @@ def _recall() -> Recall:
         truncated=False,
         cuts=(),
     )
+
+
+# The route that finds what a text names.
+
+Text = Annotated[
+    str,
+    Query(
+        min_length=1,
+        max_length=MAX_TEXT,
+        description="An identifier in any spelling, its last part, what a code holds or a label prints, a subject, a "
+        "number, or a part of a company's name.",
+        examples=["A0001", IDENTIFIER],
+    ),
+]
+
+
+def add_search(table: RouteTable, store: Store) -> None:
+    routes = Routes(table, "provenance", PROBLEMS_400_404)
+
+    @routes.get(
+        "/v1/search",
+        "search",
+        "Find what a text names",
+        FoundThings,
+        rule=Rule(Scope.PROVENANCE, cost=4, by_name=True),
+        examples={"lot": _found},
+    )
+    def find(principal: CurrentPrincipal, text: Text) -> Response:
+        """Returns orders, lots, machines, streams, companies, models and certificates that the text names, at most 50.
+        What does not exist for the caller is left out."""
+        found = search(store, text, principal.viewer)
+        return reply(FoundThings(found, len(found) >= MAX_FOUND))
+
+
+def _found() -> FoundThings:
+    return FoundThings((Found(FoundKind.LOT, "0x" + "11" * 32, IDENTIFIER, 380),), truncated=False)
+
+
+# Routes of causes: what happened at machines, what it led to, and what people say to it.
+
+_OWN_READ, _OWN_LIST = Rule(Scope.PROVENANCE, owner=True), Rule(Scope.PROVENANCE, owner=True, cost=4)
+_WRITE = Rule(Scope.RECORDING, owner=True)
+_CAUSE = b"\x4d" * 32
+CauseName = Annotated[
+    str,
+    Path(alias="id", pattern="^0x[0-9a-f]{64}$", description="What names the cause.", examples=["0x" + _CAUSE.hex()]),
+]
+MachineNumber = Annotated[WholeNumber, Path(ge=1, lt=2**40, description="Number of the machine.", examples=[17])]
+_TEXT = Field(min_length=1, max_length=200, description="One line for people.")
+
+
+class CauseDesk(Protocol):
+    """What routes ask of the gateway's feedback."""
+
+    def has_reported(self, form: str) -> bool: ...
+    def report(self, machine: int, kind: str, text: str, form: str = "") -> CauseRow: ...
+    def dismiss(self, name: bytes, reason: str) -> None: ...
+    def mend(self, machine: int, reason: str, *, overhauled: bool = False) -> None: ...
+
+
+class ReportedCause(BaseModel):
+    """What happened at a machine of the company."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    machine: int = Field(ge=1, lt=2**40, description="Number of the machine.")
+    kind: str = Field(pattern="^(machine-down|drift)$", description="machine-down or drift; records show the others.")
+    text: str = _TEXT
+
+
+class Said(BaseModel):
+    """Why a person overrides what feedback did."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: str = _TEXT
+
+
+class Mended(Said):
+    """What was done to a machine."""
+
+    overhauled: bool = Field(default=False, description="Whether nothing is held against it any more, on any rung.")
+
+
+def add_causes(table: RouteTable, store: Store, desk: CauseDesk | None) -> None:
+    """Without a desk, the gateway records nothing, and only reading is possible."""
+    routes = Routes(table, "planning", PROBLEMS_404)
+    _add_reading(routes, store)
+    _add_reporting(routes, store, desk)
+    _add_overriding(routes, store, desk)
+
+
+def _add_reading(routes: Routes, store: Store) -> None:
+    @routes.page(
+        "/v1/causes", "listCauses", "List causes", CauseFound, rule=_OWN_LIST, examples=examples.page_examples(_drift)
+    )
+    def list_causes(paging: Paging) -> Response:
+        """Returns what happened at the company's machines, and what bears on its plans, in the order of the causes'
+        names, each with what it led to."""
+        after = None if paging.after is None else bytes.fromhex(str(paging.after[0]))
+        with store.reading() as connection:
+            found = show_page(FeedbackRepository(connection), after, paging.limit + 1)
+        return paging.answer(found[: paging.limit], _next(paging.limit, found))
+
+    @routes.one("/v1/causes/{id}", "getCause", "Get a cause", CauseFound, rule=_OWN_READ, examples={"drift": _drift})
+    def get_cause(id_: CauseName, if_none_match: IfNoneMatch = None) -> Response:
+        """Returns the cause, its evidence, and what it led to."""
+        with store.reading() as connection:
+            return reply_with_etag(show_cause(FeedbackRepository(connection), parse_subject(id_)), if_none_match)
+
+
+def _add_reporting(routes: Routes, store: Store, desk: CauseDesk | None) -> None:
+    @routes.post(
+        "/v1/causes",
+        "reportCause",
+        "Report a cause",
+        CauseFound,
+        rule=_WRITE,
+        examples={"drift": _drift},
+        body_example={"machine": 17, "kind": "machine-down", "text": "the spindle is worn"},
+        status_code=201,
+        responses={409: PROBLEM, **PROBLEMS_422},
+    )
+    def report_cause(reported: ReportedCause) -> Response:
+        """Writes what happened at a machine of the company into the machine's stream, and does what follows from it."""
+        row = _need(desk).report(reported.machine, reported.kind, reported.text)
+        with store.reading() as connection:
+            return reply(show_cause(FeedbackRepository(connection), row.id), 201)
+
+
+def _add_overriding(routes: Routes, store: Store, desk: CauseDesk | None) -> None:
+    problems = {409: PROBLEM, **PROBLEMS_404}
+
+    @routes.post(
+        "/v1/causes/{id}/dismissal",
+        "dismissCause",
+        "Dismiss a cause",
+        CauseFound,
+        rule=_WRITE,
+        examples={"dismissed": _dismissed},
+        body_example={"reason": "the sensor was being cleaned"},
+        responses=problems,
+    )
+    def dismiss_cause(id_: CauseName, said: Said) -> Response:
+        """Says that a cause does not count, and why. The step that it led to is taken back, unless another one
+        followed; what was proposed or withdrawn because of it stays as it is."""
+        name = parse_subject(id_)
+        _need(desk).dismiss(name, said.reason)
+        with store.reading() as connection:
+            return reply(show_cause(FeedbackRepository(connection), name))
+
+    @routes.post(
+        "/v1/machines/{machine}/mended",
+        "mendMachine",
+        "Say that a machine is mended",
+        rule=_WRITE,
+        body_example={"reason": "the spindle was replaced"},
+        status_code=204,
+        responses=problems,
+    )
+    def mend_machine(machine: MachineNumber, said: Mended) -> Response:
+        """Has a machine offered again that feedback took out of plans; its verdicts decide about the rest. With
+        `overhauled`, nothing is held against it any more, whether or not its offers were withdrawn: what was measured
+        before an overhaul says nothing about the machine after it."""
+        _need(desk).mend(machine, said.reason, overhauled=said.overhauled)
+        return Response(status_code=204)
+
+
+def _need(desk: CauseDesk | None) -> CauseDesk:
+    if desk is None:
+        raise NoSignerError("this gateway records nothing", hint="set gateway_signer and gateway_participant")
+    return desk
+
+
+def _next(limit: int, found: list[CauseFound]) -> Key | None:
+    return None if len(found) <= limit else (found[limit - 1].cause.hex(),)
+
+
+# Examples
+
+
+def _drift() -> CauseFound:
+    now = examples.NOW
+    return CauseFound(
+        cause=_CAUSE,
+        kind="drift",
+        machine=17,
+        text="the temperature drifts",
+        began_at=now,
+        at=now,
+        record=None,
+        stream=examples.STREAM,
+        leaf=12,
+        outcome="acted",
+        reason="",
+        rung=1,
+        efficiency_per_mille=1000,
+        steps=(StepShown("setpoint", "waiting", now, examples.STREAM, 13, "feed 180 in place of 200"),),
+    )
+
+
+def _dismissed() -> CauseFound:
+    now = examples.NOW
+    step = StepShown("lift", "done", now, examples.STREAM, 14, "the sensor was being cleaned")
+    fields = {name: getattr(_drift(), name) for name in CauseFound.__dataclass_fields__}
+    said = "the sensor was being cleaned"
+    return CauseFound(**{**fields, "outcome": "dismissed", "reason": said, "rung": 0, "steps": (step,)})
+
+
+# Routes of lots, their custody and their certificates. Callers get only what millmark.ledger.provenance.permissions
+# makes visible to them.
+
+_LotState: TypeAlias = Literal["held", "offered", "quarantined", "spent", "returning"]
+_OWN = Rule(Scope.PROVENANCE, owner=True, cost=4)
+"""Claims are shown by the company that has them, to whom it chooses: in bundles and passports."""
+_READ, _LIST = Rule(Scope.PROVENANCE), Rule(Scope.PROVENANCE, cost=4)
+
+
+def add_lots(table: RouteTable, store: Store) -> None:
+    lots = Routes(table, "lots", PROBLEMS_404)
+    _add_lots(lots, store)
+    _add_histories(lots, store)
+    _add_certificates(Routes(table, "provenance", PROBLEMS_404), store)
+
+
+def _add_lots(routes: Routes, store: Store) -> None:
+    @routes.page("/v1/lots", "listLots", "List lots", Lot, rule=_LIST, examples=examples.page_examples(examples.lot))
+    def list_lots(
+        principal: CurrentPrincipal,
+        paging: Paging,
+        state: Annotated[
+            _LotState | None, Query(description="Only lots in this state.", examples=["quarantined"])
+        ] = None,
+        custodian: OfParticipant = None,
+        order: OfOrder = None,
+        identifier: Called = None,
+    ) -> Response:
+        """Returns the lots visible to the caller (see ACCESS.md), in order of creation."""
+        wanted = build_filters(
+            state=state_value(LotState, state),
+            custodian=custodian,
+            order=None if order is None else parse_subject(order),
+        )
+        found = listings.lots(store, principal.viewer, paging.number, paging.limit, wanted, identifier)
+        return reply_page(paging, found)
+
+    @routes.one("/v1/lots/{subject}", "getLot", "Get a lot", Lot, rule=_READ, examples={"part": examples.lot})
+    def get_lot(principal: CurrentPrincipal, subject: Subject, if_none_match: IfNoneMatch = None) -> Response:
+        """Returns the lot's remaining quantity, holder and state. Use a trace to see where it came from."""
+        return reply_with_etag(listings.lot(store, parse_subject(subject), principal.viewer), if_none_match)
+
+
+def _add_histories(routes: Routes, store: Store) -> None:
+    @routes.one(
+        "/v1/lots/{subject}/footprint",
+        "getFootprint",
+        "Get the energy and emissions of a lot",
+        LotFootprint,
+        rule=_OWN,
+        examples={"part": examples.footprint},
+    )
+    def get_footprint(principal: CurrentPrincipal, subject: Subject, if_none_match: IfNoneMatch = None) -> Response:
+        """Returns what the lot's maker states in its claims (`passport.footprint`), with the operations, material and
+        transport that it consists of. A bundle of the lot proves it from the register readings."""
+        return reply_with_etag(lot_footprint(store, parse_subject(subject), principal.viewer), if_none_match)
+
+    @routes.page(
+        "/v1/lots/{subject}/custody",
+        "listCustody",
+        "List a lot's changes of custody",
+        CustodyChange,
+        rule=_LIST,
+        examples=examples.page_examples(examples.custody_change),
+        responses=PROBLEMS_400_404,
+    )
+    def list_custody(principal: CurrentPrincipal, paging: Paging, subject: Subject) -> Response:
+        """Returns every offer, acceptance and return of the lot, or of the lot it was packed in at the time, oldest
+        first.
+        """
+        found = listings.custody(store, parse_subject(subject), principal.viewer, paging.number, paging.limit)
+        return reply_page(paging, found)
+
+
+def _add_certificates(routes: Routes, store: Store) -> None:
+    @routes.page(
+        "/v1/certificates",
+        "listCertificates",
+        "List certificates",
+        Certificate,
+        rule=_LIST,
+        examples=examples.page_examples(examples.certificate),
+    )
+    def list_certificates(
+        principal: CurrentPrincipal,
+        paging: Paging,
+        lot: OfLot = None,
+        inspector: OfParticipant = None,
+        model: OfModel = None,
+    ) -> Response:
+        """Returns the certificates of lots visible to the caller, in order of issue."""
+        wanted = build_filters(lot=None if lot is None else parse_subject(lot), issuer=inspector, model=model)
+        return reply_page(paging, listings.certificates(store, principal.viewer, paging.number, paging.limit, wanted))

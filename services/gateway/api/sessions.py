@@ -21,9 +21,8 @@ from millmark.services.access.sessions import PERSON_IDLE_S
 from millmark.services.access.siwe import MAX_MESSAGE_CHARACTERS, SignInMessage
 from millmark.services.gateway.http import example_values as examples
 from millmark.services.gateway.http.authentication import Clock, CurrentPrincipal
-from millmark.services.gateway.http.responses import PROBLEM, reply
 from millmark.services.gateway.http.route_table import RouteTable
-from millmark.services.gateway.http.routes import Routes
+from millmark.services.gateway.http.routes import PROBLEM, Routes, reply
 
 _PROBLEMS: dict[int | str, dict[str, Any]] = {"default": PROBLEM}
 Address = Annotated[

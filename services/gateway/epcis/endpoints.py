@@ -17,26 +17,28 @@ from millmark.ledger.store import Store
 from millmark.services.access import HOLDERS, Scope
 from millmark.services.access.rules import PUBLIC, Rule
 from millmark.services.gateway.epcis import schemas
-from millmark.services.gateway.epcis.answers import describe_capture, query_document
-from millmark.services.gateway.epcis.capture import CAPTURE, CaptureService
-from millmark.services.gateway.epcis.named_queries import add_queries
-from millmark.services.gateway.epcis.negotiation import (
+from millmark.services.gateway.epcis.capture import CAPTURE, CaptureService, parse_record
+from millmark.services.gateway.epcis.named_queries import add_queries, add_resources
+from millmark.services.gateway.epcis.search import (
     CAPTURE_HEADERS,
     DISCOVERY,
     MAX_BYTES,
     PREFIX,
+    describe_capture,
+    find_events,
+    link_to_next,
     parse_behaviour,
+    query_document,
+    read_query,
+    read_token,
+    reply_json,
     verify_acceptable,
     verify_media_type,
 )
-from millmark.services.gateway.epcis.recording import parse_record
-from millmark.services.gateway.epcis.resources import add_resources
-from millmark.services.gateway.epcis.search import find_events, link_to_next, read_query, read_token, reply_json
-from millmark.services.gateway.epcis.subscriptions import SubscriptionParts, add_subscriptions
+from millmark.services.gateway.epcis.standing_queries import SubscriptionParts, add_subscriptions
 from millmark.services.gateway.http.authentication import CurrentPrincipal
-from millmark.services.gateway.http.responses import PROBLEMS_422
 from millmark.services.gateway.http.route_table import Examples, Route, RouteTable
-from millmark.services.gateway.http.routes import Routes
+from millmark.services.gateway.http.routes import PROBLEMS_422, Routes
 from millmark.services.gateway.recording import Recorder
 from millmark.services.gateway.recording.service import RecordStatus
 from millmark.services.interop.epcis.event_hash import PROFILE

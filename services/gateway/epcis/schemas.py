@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final, TypedDict
 
 from millmark.services.gateway.http.example_values import IDENTIFIER
-from millmark.services.gateway.http.responses import PROBLEM, Problems
+from millmark.services.gateway.http.routes import PROBLEM, Problems
 from millmark.services.interop.epcis.event_queries import CONTEXT
 from millmark.services.interop.epcis.named_queries import NAME
 from millmark.services.interop.epcis.query_parameters import COUNTS, MAX_CHARACTERS, PARAMETERS

@@ -10,27 +10,50 @@ import hashlib
 import hmac
 import json
 import secrets as random
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Final
 
 import msgspec
+from fastapi import Path, Request, Response
+from starlette.concurrency import run_in_threadpool
 
 from millmark.ledger.canonical import Json
 from millmark.ledger.errors import NotFoundError
 from millmark.ledger.store import Connection, Store
 from millmark.services.access import Principal, Scope
 from millmark.services.access.repository import AccessRepository
-from millmark.services.gateway.epcis.answers import format_moment, query_document
-from millmark.services.gateway.epcis.search import number_of
+from millmark.services.access.rules import Rule
+from millmark.services.gateway.epcis import schemas
+from millmark.services.gateway.epcis.named_queries import PAGING, QUERIES, QueryName
+from millmark.services.gateway.epcis.search import (
+    format_moment,
+    link_to_next,
+    number_of,
+    query_document,
+    read_query,
+    read_token,
+    reply_json,
+    verify_acceptable,
+    verify_media_type,
+)
+from millmark.services.gateway.http.authentication import CurrentPrincipal
+from millmark.services.gateway.http.routes import PROBLEM, Routes
 from millmark.services.interop.epcis.event_queries import EventQueries, Recorded
 from millmark.services.interop.epcis.named_queries import SubscriptionError, read_query_named
 from millmark.services.interop.epcis.query_parameters import parse_query
 from millmark.services.interop.epcis.repository import EpcisRepository
-from millmark.services.interop.epcis.subscription_controls import Controls, Wanted, read_controls, verify_subscribable
+from millmark.services.interop.epcis.subscription_controls import (
+    Controls,
+    Wanted,
+    parse_subscription,
+    read_controls,
+    verify_subscribable,
+)
+from millmark.services.webhooks.dispatcher import Batch, Delivery
+from millmark.services.webhooks.http_post import parse_target
 from millmark.services.webhooks.repository import WebhookRepository, WebhookRow
-from millmark.services.webhooks.sources import Batch, Delivery
 from millmark.services.webhooks.subscriptions import State, Subscriber, holder_of, signing_secrets
-from millmark.services.webhooks.targets import parse_target
 
 MAX_PER_COMPANY: Final = 20
 MAX_PER_QUERY: Final = 5
@@ -165,7 +188,7 @@ def _describe(connection: Connection, row: WebhookRow) -> dict[str, Json]:
 
 
 class QuerySource:
-    """The events of named queries, for the dispatcher (millmark.services.webhooks.sources.Source)."""
+    """The events of named queries, for the dispatcher (millmark.services.webhooks.dispatcher.Source)."""
 
     scope = Scope.PROVENANCE
 
@@ -230,3 +253,106 @@ def _deliver(row: WebhookRow, events: Sequence[Json], number: int, cursor: Mappi
 
     headers = {"content-type": "application/json", "GS1-EPCIS-Version": "2.0.0", "GS1-CBV-Version": "2.0.0"}
     return Delivery(headers, body, sign_at, cursor or {"event_number": number}, len(events))
+
+
+# Routes of subscriptions to named queries: subscribe, list, get and unsubscribe. Receivers are webhooks.
+
+SUBSCRIPTIONS: Final = f"{QUERIES}/{{name}}/subscriptions"
+_READ: Final = Rule(Scope.PROVENANCE)
+SubscriptionId = Annotated[
+    str, Path(pattern="^[0-9a-f]{16}$", description="Id of a subscription.", examples=["4f1c09aa27de4f1c"])
+]
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionParts:
+    """What the routes need."""
+
+    store: Store
+    clock_ms: Callable[[], int]
+    loopback: bool
+    """Whether receivers on this machine are allowed."""
+
+    def of(self, principal: Principal) -> StandingQueries:
+        return StandingQueries(self.store, principal, loopback=self.loopback)
+
+
+def add_subscriptions(routes: Routes, parts: SubscriptionParts) -> None:
+    _add_creation(routes, parts)
+    _add_list(routes, parts)
+    _add_one(routes, parts)
+
+
+def _add_creation(routes: Routes, parts: SubscriptionParts) -> None:
+    @routes.post(
+        SUBSCRIPTIONS,
+        "subscribe",
+        "Subscribe to a named query",
+        rule=Rule(Scope.PROVENANCE, cost=4),
+        examples={"daily": lambda: schemas.SUBSCRIPTION_EXAMPLE},
+        **schemas.describe(schemas.SUBSCRIPTION, 404, 413, 415, done=201, requestBody=schemas.SUBSCRIPTION_BODY),
+    )
+    async def subscribe(request: Request, principal: CurrentPrincipal, name: QueryName) -> Response:
+        """Has events that match the query and are visible to the caller sent to `dest`, as EPCISQueryDocuments: with
+        `stream`, as soon as they are recorded; with a `schedule` (UTC), what was recorded since the last time. Events
+        come in the order in which they were recorded, each at least once. `GS1-Signature` is the HMAC-SHA256 of the
+        body in hex, keyed with `signatureToken`. At most 5 subscriptions to a query and 20 of a company.
+
+        Failed deliveries are retried as those of webhooks, and the subscription is parked after the last retry: resume
+        it with `/v1/webhooks/{id}/resume`. It is parked also when the API key or the person that made it loses
+        access. A receiver that answers 413 gets smaller parts."""
+        verify_media_type(request.headers)
+        verify_acceptable(request.headers)
+        now_ms = parts.clock_ms()
+        wanted = parse_subscription(await request.body(), now_ms)
+        made = await run_in_threadpool(parts.of(principal).subscribe, name, wanted, now_ms)
+        return reply_json(made, 201, Location=f"{SUBSCRIPTIONS.format(name=name)}/{made['subscriptionID']}")
+
+
+def _add_list(routes: Routes, parts: SubscriptionParts) -> None:
+    @routes.get(
+        SUBSCRIPTIONS,
+        "listSubscriptions",
+        "List subscriptions to a named query",
+        rule=_READ,
+        examples={"one": lambda: [schemas.SUBSCRIPTION_EXAMPLE]},
+        **schemas.describe(schemas.SUBSCRIPTION_LIST, 404, parameters=schemas.PAGE_PARAMETERS),
+    )
+    def subscriptions(request: Request, principal: CurrentPrincipal, name: QueryName) -> Response:
+        """Returns the subscriptions of the caller's company, oldest first, also parked ones."""
+        verify_acceptable(request.headers)
+        parsed = read_query(request, PAGING)
+        start = (read_token(request, principal, parsed) or (0, 0))[0]
+        found, end = parts.of(principal).list(name), start + parsed.per_page
+        return reply_json(
+            found[start:end], 200, **link_to_next(request, principal, (end, 0) if len(found) > end else None)
+        )
+
+
+def _add_one(routes: Routes, parts: SubscriptionParts) -> None:
+    @routes.get(
+        SUBSCRIPTIONS + "/{id}",
+        "getSubscription",
+        "Get a subscription to a named query",
+        rule=_READ,
+        examples={"daily": lambda: schemas.SUBSCRIPTION_EXAMPLE},
+        **schemas.describe(schemas.SUBSCRIPTION, 404),
+    )
+    def subscription(request: Request, principal: CurrentPrincipal, name: QueryName, id: SubscriptionId) -> Response:
+        """Shows when the receiver last accepted a delivery, and why deliveries failed or stopped. Whoever subscribes
+        anew with `minRecordTime` as `initialRecordTime` misses no event."""
+        verify_acceptable(request.headers)
+        return reply_json(parts.of(principal).get(name, id), 200)
+
+    @routes.delete(
+        SUBSCRIPTIONS + "/{id}",
+        "unsubscribe",
+        "Unsubscribe from a named query",
+        rule=_READ,
+        status_code=204,
+        responses={**dict.fromkeys((400, 404), PROBLEM), "default": PROBLEM},
+    )
+    def unsubscribe(principal: CurrentPrincipal, name: QueryName, id: SubscriptionId) -> Response:
+        """Nothing more is sent to the receiver, except a delivery that is in progress."""
+        parts.of(principal).unsubscribe(name, id)
+        return Response(status_code=204)

@@ -1,6 +1,6 @@
 """Exceptions as responses: RFC 9457 problems for programs, pages for browsers.
 
-The only module that maps exceptions to HTTP statuses.
+The only module that maps exceptions to HTTP statuses. The gateway's own errors come first.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from millmark.ledger.errors import (
     MillmarkError,
     NotFoundError,
     OutboxOlderError,
+    Retry,
     SettingsError,
     SigningError,
     StoreBusyError,
@@ -38,21 +39,106 @@ from millmark.services.access import AccessError, UnauthenticatedError
 from millmark.services.audit import AuditError, AuditTamperedError
 from millmark.services.directory import RecipientKeyError
 from millmark.services.documents import DocumentError
-from millmark.services.gateway.http.errors import (
-    InFlightError,
-    KeyReusedError,
-    NameTakenError,
-    NoChainError,
-    NoSignerError,
-    PreconditionError,
-    RateLimitedError,
-    TryLaterError,
-)
 from millmark.services.gateway.http.route_table import RouteTable
 from millmark.services.handover.content import HandoverError, HandoverRefusedError
 from millmark.services.planning.errors import PlanningError
-from millmark.services.serving.failures import public_cause
-from millmark.services.serving.refusals import URI_TOO_LONG
+from millmark.services.serving.loop import public_cause
+from millmark.services.serving.protocol import URI_TOO_LONG
+
+# Errors of the gateway itself, in addition to those of the ledger and of access.
+#
+# MillmarkError
+#   TryLaterError              the same request may succeed later
+#     RateLimitedError         the caller sent too many requests
+#     InFlightError            the same request is still being processed
+#     BusyError                too many expensive requests are being processed
+#     StaleIndexError          suspensions and revoked keys may be missing in the index
+#   KeyReusedError             an Idempotency-Key was used for a different request
+#   PreconditionError          the resource changed since the caller read it
+#   NoChainError               the gateway has no connection to a chain
+#   NoSignerError              the gateway has no key that can sign for the caller
+#   InputError
+#     CursorError              a cursor was not issued for this list
+
+
+class TryLaterError(MillmarkError):
+    """The same request may succeed after `retry_after_s` seconds."""
+
+    code = "try-later"
+    retry = Retry.UNCHANGED
+
+    def __init__(self, cause: str, *, retry_after_s: int, hint: str = "") -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(cause, hint=hint or f"send it again in {retry_after_s} s")
+
+
+class RateLimitedError(TryLaterError):
+    """The caller sent too many requests."""
+
+    code = "rate-limited"
+
+
+class InFlightError(TryLaterError):
+    """The same request is still being processed."""
+
+    code = "request-in-flight"
+
+
+class BusyError(TryLaterError):
+    """Too many expensive requests are being processed."""
+
+    code = "busy"
+
+
+class StaleIndexError(TryLaterError):
+    """The gateway does not follow the chain at present, so it cannot tell who may still act."""
+
+    code = "index-stale"
+
+
+class KeyReusedError(MillmarkError):
+    """An Idempotency-Key was used for a different request."""
+
+    code = "idempotency-key-reused"
+
+
+class PreconditionError(MillmarkError):
+    """The resource changed since the caller read it."""
+
+    code = "precondition-failed"
+
+
+class NoChainError(MillmarkError):
+    """The gateway has no connection to a chain."""
+
+    code = "chain-not-configured"
+    retry = Retry.OPERATOR
+
+
+class NoSignerError(MillmarkError):
+    """The gateway has no key that can sign for the caller."""
+
+    code = "signer-not-configured"
+    retry = Retry.OPERATOR
+
+
+class NoNameKeyError(NoSignerError):
+    """The gateway lacks a name key of its company, and so cannot name anything new."""
+
+    code = "name-key-not-configured"
+
+
+class NameTakenError(MillmarkError):
+    """The company has something with that identifier already."""
+
+    code = "name-taken"
+
+
+class CursorError(InputError):
+    """A cursor was not issued for this list."""
+
+    code = "cursor-refused"
+
 
 MEDIA_TYPE = "application/problem+json"
 _TYPE = "urn:millmark:problem:"

@@ -52,7 +52,7 @@ from millmark.ledger.store.rows import (
     RecordRow,
     StreamRow,
 )
-from millmark.services.gateway.http.errors import NameTakenError, NoNameKeyError
+from millmark.services.gateway.http.problems import NameTakenError, NoNameKeyError
 from millmark.services.gateway.recording.bodies import struct_of
 from millmark.services.gateway.recording.repository import RecordingRepository, describe_subjects
 from millmark.services.inspections.challenge import build_challenge

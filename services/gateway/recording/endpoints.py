@@ -17,26 +17,26 @@ from millmark.services.access import Principal, Scope
 from millmark.services.access.rules import Rule
 from millmark.services.gateway.http import example_values as examples
 from millmark.services.gateway.http.authentication import CurrentPrincipal
-from millmark.services.gateway.http.errors import NoSignerError
-from millmark.services.gateway.http.idempotency import Idempotent
-from millmark.services.gateway.http.paging import Paging
-from millmark.services.gateway.http.responses import (
+from millmark.services.gateway.http.middleware import Idempotent
+from millmark.services.gateway.http.problems import NoSignerError
+from millmark.services.gateway.http.route_table import RouteTable
+from millmark.services.gateway.http.routes import (
     MAX_SEQUENCE,
     PROBLEMS_400,
     PROBLEMS_400_404,
     IfNoneMatch,
     Number,
+    Paging,
+    Routes,
     Subject,
     reply,
     reply_with_etag,
 )
-from millmark.services.gateway.http.route_table import RouteTable
-from millmark.services.gateway.http.routes import Routes
 from millmark.services.gateway.recording.bodies import BODY, Identifier
 from millmark.services.gateway.recording.recorder import Attempt, Recorder
 from millmark.services.gateway.recording.service import RecordingService, RecordStatus, Refusal, Wanted
 from millmark.services.gateway.recording.writes import WRITES, Write
-from millmark.services.serving.parameters import WholeNumber
+from millmark.services.serving.requests import WholeNumber
 
 _ABOUT = (
     "The record is made for the company that runs the gateway and signed with its key. 202 means that it is stored and "

@@ -25,8 +25,8 @@ from millmark.ledger.store.outbox_records import QueuedRecord
 from millmark.ledger.store.outbox_writer import claim_adopted, has_adopted
 from millmark.ledger.submit import Submitter, build_entry
 from millmark.services.gateway.comparison import Comparison
-from millmark.services.gateway.http.errors import NoSignerError, TryLaterError
-from millmark.services.gateway.http.idempotency import KEEP_S
+from millmark.services.gateway.http.middleware import KEEP_S
+from millmark.services.gateway.http.problems import NoSignerError, TryLaterError
 from millmark.services.gateway.http.repository import SecretRepository
 from millmark.services.gateway.recording.build_records import Namer
 from millmark.services.gateway.recording.repository import RecordingRepository, RecordingRow

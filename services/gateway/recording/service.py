@@ -24,8 +24,8 @@ from millmark.ledger.store import Connection, Registry, Store
 from millmark.ledger.store.outbox import Outbox
 from millmark.ledger.store.outbox_records import QueuedRecord
 from millmark.services.access import Principal
-from millmark.services.gateway.http.errors import InFlightError, KeyReusedError, NoSignerError
-from millmark.services.gateway.http.idempotency import IdempotencyStore, KeyedRequest
+from millmark.services.gateway.http.middleware import IdempotencyStore, KeyedRequest
+from millmark.services.gateway.http.problems import InFlightError, KeyReusedError, NoSignerError
 from millmark.services.gateway.recording.build_records import Builder
 from millmark.services.gateway.recording.recorder import Attempt, Recorder
 from millmark.services.gateway.recording.repository import RecordingRepository, RecordingRow, describe_subjects

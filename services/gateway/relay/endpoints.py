@@ -17,11 +17,17 @@ from millmark.services.access import Scope
 from millmark.services.access.rules import Rule
 from millmark.services.gateway.http.authentication import CurrentPrincipal
 from millmark.services.gateway.http.example_values import CHAIN_ID
-from millmark.services.gateway.http.responses import PROBLEMS_422, reply
 from millmark.services.gateway.http.route_table import RouteTable
-from millmark.services.gateway.http.routes import Routes
-from millmark.services.gateway.relay.relay import LONGEST_S, MAX_GAS, Relay
-from millmark.services.gateway.relay.views import RelayedLog, RelayedRequest, RelayTerms, Simulation
+from millmark.services.gateway.http.routes import PROBLEMS_422, Routes, reply
+from millmark.services.gateway.relay.relay import (
+    LONGEST_S,
+    MAX_GAS,
+    Relay,
+    RelayedLog,
+    RelayedRequest,
+    RelayTerms,
+    Simulation,
+)
 
 _WRITTEN: dict[str, Any] = {
     "requestBody": {

@@ -14,18 +14,26 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar, cast
 
 from structlog.typing import FilteringBoundLogger
 
+from millmark.ledger.canonical import keccak256
 from millmark.ledger.chain import Chain, RawLog, read_kinds
 from millmark.ledger.errors import (
     ContractRefusedError,
+    NodeBehindError,
     NotFoundError,
     RequestError,
+    SettingsError,
     WrongContractError,
 )
 from millmark.ledger.forward_requests import ForwardRequest, parse_request
+from millmark.ledger.provenance.answers import Printable
 from millmark.ledger.records import Contract
 from millmark.ledger.signatures import Signer
 from millmark.ledger.store import Store
@@ -34,11 +42,170 @@ from millmark.ledger.store.outbox_records import FORWARDER, Entry, OutboxState, 
 from millmark.ledger.submit import Submitter, forward_key
 from millmark.services.access import ForbiddenError, Principal
 from millmark.services.gateway.comparison import Comparison
-from millmark.services.gateway.http.errors import TryLaterError
-from millmark.services.gateway.relay.refusals import RepeatedRefusals
-from millmark.services.gateway.relay.views import RelayedLog, RelayedRequest, RelayTerms, Simulation
+from millmark.services.gateway.http.problems import TryLaterError
 from millmark.services.serving.logs import build_logger
 from millmark.services.serving.loop import Loop
+
+# The key that pays for relayed requests must have no other use.
+#
+# Whatever else records with it has an outbox of its own, or a submitter of its own on the same outbox. Both would
+# choose the nonces of the key's transactions, and each would take those of the other.
+
+_PAYER_HINT = "make a key for relaying alone: `millmark keys new`; it needs no role"
+
+
+def verify_payer(chain: Chain, payer: bytes, company: bytes | None) -> None:
+    """Verifies that the relay's key is neither the gateway's signing key `company`, nor a participant's, nor the
+    registry owner's. All are addresses of 20 bytes. Raises SettingsError, ChainUnreachableError."""
+    if payer == company:
+        raise SettingsError("the relay's key is the key with which this gateway records", hint=_PAYER_HINT)
+    number = cast(int, chain.read_struct(Contract.REGISTRY, "keyOf", payer)["participant"])
+    if number:
+        raise SettingsError(f"the relay's key is a key of participant {number}", hint=_PAYER_HINT)
+    if chain.read(Contract.REGISTRY, "owner")[0] == payer:
+        raise SettingsError("the relay's key is the key that owns the registry", hint=_PAYER_HINT)
+
+
+# Decides when a refusal by the contracts may be told to a client of the relay, whose record then fails for good.
+#
+# A node that is behind refuses what the ledger would take. Where blocks come by themselves, a refusal therefore counts
+# only when it is repeated on a later head, and both heads are at or above every block that the outbox and the index
+# know. In a reorganisation, what the call needs may be in no block for a while, so as many blocks have to be on top of
+# the first head as make it final. Until then the client is told to ask again.
+
+T = TypeVar("T")
+_MAX_CALLS = 10_000
+_MAX_BLOCKS = 100
+"""Between the two heads. A refusal from long ago is not of the same circumstances."""
+_HINT = "nothing was lost; try again"
+
+
+class RepeatedRefusals:
+    """Thread-safe."""
+
+    def __init__(self, chain: Chain, outbox: Outbox) -> None:
+        self._chain = chain
+        self._outbox = outbox
+        self._lock = threading.Lock()
+        self._first: OrderedDict[bytes, int] = OrderedDict()
+        """The head after the first refusal of a call, by the call's hash."""
+
+    def ask(self, call: bytes, question: Callable[[], T]) -> T:
+        """Returns the answer to a question about `call` that the contracts may refuse. Raises ContractRefusedError
+        once that is final, and NodeBehindError until then or while the node is behind."""
+        if not self._chain.profile.timed_blocks:
+            return question()
+        head = self._verify_head()
+        name = keccak256(call)
+        try:
+            answer = question()
+        except ContractRefusedError:
+            self._verify_repeated(name, head)
+            raise
+        with self._lock:
+            self._first.pop(name, None)
+        return answer
+
+    def _verify_head(self) -> int:
+        self._chain.verify_served()
+        head, seen = self._chain.head_number(), self._outbox.seen_block()
+        if head < seen:
+            raise NodeBehindError(f"the node is behind: its latest block is {head}, block {seen} is known", hint=_HINT)
+        return head
+
+    def _verify_repeated(self, name: bytes, head: int) -> None:
+        """`head` is the one before this refusal, the kept one that after the first: a block in between must not make
+        one head count as two."""
+        depth = self._chain.finality_depth
+        with self._lock:
+            first = self._first.get(name)
+            if first is not None and first + depth < head <= first + depth + _MAX_BLOCKS:
+                return
+            if first is None or head > first + depth:
+                self._first[name] = self._chain.head_number()
+                self._first.move_to_end(name)
+            first_counting = self._first[name] + depth + 1
+            while len(self._first) > _MAX_CALLS:
+                self._first.popitem(last=False)
+        raise NodeBehindError(
+            f"the contracts refuse the call as of block {head}; that counts once block {first_counting} repeats it",
+            hint=_HINT,
+        )
+
+
+# Responses of the relay's routes.
+
+
+@dataclass(frozen=True, slots=True)
+class RelayTerms(Printable):
+    """What a key's next request must satisfy."""
+
+    chain_id: int
+    forwarder: bytes
+    """Address of the forwarder, for the EIP-712 domain."""
+    nonce: int
+    """The key's next nonce, as of the latest block."""
+    final_nonce: int
+    """The key's next nonce as of the last final block. A request with a lower nonce that is not on the ledger can no
+    longer be recorded."""
+    final_time_s: int
+    """Time of the last final block, in seconds since 1970. A request whose deadline is earlier can no longer be
+    recorded."""
+    now_s: int
+    """The gateway's clock or the time of the latest block, whichever is later. Deadlines must be later than this."""
+    most_gas: int
+    """Most gas that a request may ask for."""
+    longest_s: int
+    """Longest time from `now_s` to a request's deadline, in seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Simulation(Printable):
+    """The effect of a forwarded call on the current state."""
+
+    gas: int | None
+    """Gas needed, with a margin; null if the ledger rejects the call."""
+    error_name: str | None
+    """Name of the contract's error."""
+    error: str | None
+    """The error with its values and a hint."""
+
+
+@dataclass(frozen=True, slots=True)
+class RelayedLog(Printable):
+    """A log that the called contract emitted."""
+
+    address: bytes
+    topics: tuple[bytes, ...]
+    data: bytes
+    log_index: int
+
+
+@dataclass(frozen=True, slots=True)
+class RelayedRequest(Printable):
+    """A request and its status."""
+
+    digest: bytes
+    """EIP-712 digest, which identifies the request."""
+    key: bytes
+    """Address of the signer, who acts."""
+    nonce: int
+    deadline: int
+    """In seconds since 1970."""
+    kinds: tuple[str, ...]
+    """Kinds of the records in the request, in order."""
+    state: OutboxState
+    """QUEUED, NONCED, SIGNED and SENT while in progress; then MINED and FINAL, or FAILED if the ledger rejected it."""
+    error_name: str | None
+    """Name of the contract's error, if the request failed."""
+    error: str | None
+    transaction_hash: bytes | None
+    block_number: int | None
+    block_hash: bytes | None
+    gas_used: int | None
+    logs: tuple[RelayedLog, ...]
+    """Logs of the called contract, once the request is in a block."""
+
 
 MAX_GAS = 10_000_000
 """A third of a typical block's gas. A request with more could hardly share a block with others."""

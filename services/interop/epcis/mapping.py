@@ -24,7 +24,7 @@ parts of a lot, unknown lots, quantities that are not a whole number of a unit, 
 spread over several events. Every such reason is reported; the event is stored as evidence in any case.
 
 Records are proposals: nothing is signed or sent here, and the ledger may refuse them. The gateway records them if the
-caller requests it (millmark.services.gateway.epcis.recording).
+caller requests it (millmark.services.gateway.epcis.capture).
 """
 
 from __future__ import annotations

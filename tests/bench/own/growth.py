@@ -9,7 +9,7 @@ from typing import Any
 from millmark.ledger.chain import Chain, HttpTransport, Node, find_profile, read_deployment
 from millmark.ledger.index import Follower
 from millmark.ledger.provenance import Limits, trace_lot
-from millmark.services.serving.collecting import collect_rarely
+from millmark.services.serving.server import collect_rarely
 from millmark.services.store import open_store
 from tests.bench.peers.answer import Act, Prepare
 

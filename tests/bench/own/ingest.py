@@ -17,18 +17,14 @@ import structlog
 from millmark.ledger.chain import Transaction, sign_transaction
 from millmark.ledger.forward_requests import ForwardRequest, parse_request, sign_request
 from millmark.ledger.keys import LocalSigner
+from millmark.services.node.agent import tune_interpreter
 from millmark.services.node.config import AnchorRule
-from millmark.services.node.dead_letters import DeadLetters
-from millmark.services.node.dedup_index import DedupIndex
-from millmark.services.node.drafts import Drafts
-from millmark.services.node.events import MAX_DEPTH, parse_events
+from millmark.services.node.events import MAX_DEPTH, DeadLetters, parse_events
 from millmark.services.node.evidence_recorder import StreamRecorder
-from millmark.services.node.group_commit import Committer
 from millmark.services.node.http_capture import MAX_BATCH_BYTES
-from millmark.services.node.intake import Intake, StreamIntake
-from millmark.services.node.metrics import Metrics
-from millmark.services.node.run import tune_interpreter
-from millmark.services.node.streamlog import StreamLog
+from millmark.services.node.intake import Intake, Metrics, StreamIntake
+from millmark.services.node.streamlog import Committer, DedupIndex, StreamLog
+from millmark.services.node.windows import Drafts
 from millmark.services.store import open_store
 from tests.bench.capture import build_body, build_event
 from tests.bench.peers.answer import Act, Prepare

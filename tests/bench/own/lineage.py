@@ -10,7 +10,7 @@ from typing import Any
 
 from millmark.ledger.store import Connection, Lineage
 from millmark.ledger.store.lineage import KEPT_STEPS, KeptSteps
-from millmark.services.serving.collecting import collect_rarely
+from millmark.services.serving.server import collect_rarely
 from millmark.services.store import open_store
 from tests.bench.peers.answer import Prepare
 from tests.bench.peers.walks import build_tasks

@@ -15,7 +15,7 @@ from millmark.ledger.errors import ChainUnreachableError
 from millmark.ledger.store import Store
 from millmark.services.portal import Proofs
 from millmark.services.portal import proofs as proofs_module
-from millmark.services.serving.bounded_work import BoundedWork
+from millmark.services.serving.requests import BoundedWork
 from tests.support.patience import MAX_S, wait_until
 from tests.support.stores import new_store
 

@@ -12,10 +12,10 @@ from millmark.ledger.errors import StoreError
 from millmark.ledger.store import Rows, Store
 from millmark.services.check.build import MANIFEST
 from millmark.services.directory.repository import DirectoryEntryRow
-from millmark.services.gateway.copies_watch import CopiesWatch
+from millmark.services.gateway.follower import CopiesWatch
 from millmark.services.portal.check_page import CheckPage
 from millmark.services.serving.logs import build_logger
-from millmark.services.serving.partner_requests import UnansweredError
+from millmark.services.serving.partners import UnansweredError
 from tests.support.stores import new_store
 
 OWN = b"ab  check.js\ncd  index.html\n"

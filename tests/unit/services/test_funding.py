@@ -15,8 +15,8 @@ from millmark.ledger.signatures import to_checksum
 from millmark.ledger.store import Store
 from millmark.services.commands import context
 from millmark.services.commands.funding import tell_fees
-from millmark.services.serving.funds_watch import LOW_CODE, FundsWatch
 from millmark.services.serving.logs import build_logger
+from millmark.services.serving.loop import LOW_CODE, FundsWatch
 from tests.support.blocks import block
 from tests.support.command_line import Runner
 from tests.support.ledger_world import LedgerWorld, build_world

@@ -21,9 +21,8 @@ from millmark.services.access import CredentialKind, Scope
 from millmark.services.access.credentials import issue
 from millmark.services.access.repository import AccessRepository
 from millmark.services.access.rules import PUBLIC, Rule, Without
-from millmark.services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
-from millmark.services.gateway.docs import access
-from millmark.services.gateway.docs.access import build_access_table, replace_table
+from millmark.services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway, docs
+from millmark.services.gateway.docs import build_access_table, replace_table
 from millmark.services.gateway.http.route_table import Route, RouteTable
 from millmark.services.gateway.http.routes import Routes
 from millmark.services.gateway.recording.writes import WRITES
@@ -276,7 +275,7 @@ def test_a_route_is_declared_once() -> None:
 
 def test_access_md_has_the_table_of_the_rows(caller: Caller) -> None:
     """`scripts/access` prints it anew."""
-    text = (Path(access.__file__).parents[1] / "ACCESS.md").read_text("utf-8")
+    text = (Path(docs.__file__).parent / "ACCESS.md").read_text("utf-8")
     assert replace_table(text, build_access_table(caller.app.state.routes)) == text
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from millmark.ledger.events import HISTORY_EVENTS, Event, struct_of
 from millmark.ledger.provenance.answers import OrderTrace, Printable, Recall, Trace
-from millmark.services.gateway.http.schemas import model_of
+from millmark.services.gateway.http.routes import model_of
 from tests.support.event_data import logged
 
 _ANY_JSON = st.recursive(

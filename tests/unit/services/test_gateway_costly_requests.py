@@ -18,8 +18,8 @@ from millmark.services.access import Principal, new_api_key
 from millmark.services.access import Scope as Permission
 from millmark.services.access.rules import Rule, Without
 from millmark.services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
-from millmark.services.gateway.http.costly_requests import BYTES_PER_TOKEN, PER_CALLER, CostlyRequests
-from millmark.services.gateway.http.errors import BusyError, RateLimitedError
+from millmark.services.gateway.http.authentication import BYTES_PER_TOKEN, PER_CALLER, CostlyRequests
+from millmark.services.gateway.http.problems import BusyError, RateLimitedError
 from tests.support.fake_world import build_world
 from tests.support.patience import MAX_S, wait_until
 from tests.support.sign_in import NOW_S, ORIGIN

@@ -17,7 +17,7 @@ from millmark.services.gateway import GatewayParts, Limiter, Rates, build_policy
 from millmark.services.gateway.epcis import capture as capture_module
 from millmark.services.gateway.epcis.capture import CAPTURE
 from millmark.services.gateway.epcis.endpoints import EVENTS
-from millmark.services.gateway.epcis.negotiation import MAX_EVENTS
+from millmark.services.gateway.epcis.search import MAX_EVENTS
 from millmark.services.interop.epcis.capture_jobs import stream_of
 from millmark.services.interop.epcis.documents import hash_events
 from millmark.services.interop.epcis.event_queries import CONTEXT

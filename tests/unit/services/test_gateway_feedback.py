@@ -12,7 +12,7 @@ from millmark.ledger.errors import SettingsError
 from millmark.ledger.store import Book
 from millmark.services.commands.gateway import _notes_drift
 from millmark.services.gateway import GatewayParts, build_policy, create_gateway
-from millmark.services.gateway.feedback import Feedback
+from millmark.services.gateway.own_records import Feedback
 from millmark.services.gateway.recording import Recorder
 from millmark.services.planning.feedback.setpoints import NoSetpoints
 from millmark.services.serving.logs import build_logger

@@ -20,7 +20,7 @@ from millmark.ledger.store.outbox import Outbox
 from millmark.ledger.store.outbox_records import Entry
 from millmark.services.gateway import GatewayParts, build_policy, create_gateway
 from millmark.services.gateway.follower import FollowerThread
-from millmark.services.gateway.http.errors import StaleIndexError
+from millmark.services.gateway.http.problems import StaleIndexError
 from millmark.services.serving.logs import build_logger
 from tests.support.fake_ledger import FakeLedger
 from tests.support.gateway_client import Caller, ServedChain

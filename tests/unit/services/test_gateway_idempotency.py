@@ -16,7 +16,7 @@ from millmark.ledger.errors import InputError, StoreBusyError, StoreError
 from millmark.ledger.store import Store
 from millmark.services.access.rules import Rule, Without
 from millmark.services.gateway import GatewayParts, build_policy, create_gateway
-from millmark.services.gateway.http.idempotency import KEEP_S, Idempotent
+from millmark.services.gateway.http.middleware import KEEP_S, Idempotent
 from millmark.services.gateway.http.route_table import Route
 from millmark.services.idempotency.repository import AnswerRepository, AnswerRow
 from tests.support.gateway_client import Caller

@@ -16,9 +16,9 @@ from millmark.ledger.provenance.answers import Printable
 from millmark.ledger.store import Store
 from millmark.services.access.rules import Rule, Without
 from millmark.services.gateway import GatewayParts, build_policy, create_gateway
-from millmark.services.gateway.http.errors import CursorError
-from millmark.services.gateway.http.paging import MAX_ITEMS, Key, Pager, Paging, page_of
+from millmark.services.gateway.http.problems import CursorError
 from millmark.services.gateway.http.route_table import Route
+from millmark.services.gateway.http.routes import MAX_ITEMS, Key, Pager, Paging, page_of
 from tests.support.gateway_client import Caller
 from tests.support.stores import new_store
 

@@ -15,8 +15,8 @@ from millmark.ledger.store import Store
 from millmark.services.access import Principal, Scope, authenticate, new_api_key
 from millmark.services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
 from millmark.services.gateway.http import authentication
-from millmark.services.gateway.http.errors import RateLimitedError
-from millmark.services.gateway.http.rate_limits import BURST_S
+from millmark.services.gateway.http.authentication import BURST_S
+from millmark.services.gateway.http.problems import RateLimitedError
 from millmark.services.serving.connections import name_address
 from millmark.services.settings import Auth
 from tests.support.fake_world import build_world

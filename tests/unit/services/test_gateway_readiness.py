@@ -31,8 +31,7 @@ from millmark.services.gateway import follower as follower_module
 from millmark.services.gateway import readiness as readiness_module
 from millmark.services.gateway.follower import FollowerThread
 from millmark.services.gateway.readiness import HANGS_S, Readiness
-from millmark.services.serving.failed_records import FailedRecords
-from millmark.services.serving.loop import Loop
+from millmark.services.serving.loop import FailedRecords, Loop
 from millmark.services.settings import Auth
 from tests.support.broken_log import dead_standard_error, full_standard_error
 from tests.support.figures import Judge

@@ -30,8 +30,8 @@ from millmark.services.gateway.recording.bodies import body_of
 from millmark.services.gateway.recording.build_records import Builder
 from millmark.services.gateway.recording.writes import LEFT_OUT, WRITES, Write
 from millmark.services.idempotency.repository import AnswerRepository
-from millmark.services.node.errors import EventRefusedError
-from millmark.services.node.lots import Lots
+from millmark.services.node.events import EventRefusedError
+from millmark.services.node.intake import Lots
 from millmark.services.products import Catalogue
 from tests.support.gateway_client import Caller
 from tests.support.ledger_world import LedgerWorld, build_world

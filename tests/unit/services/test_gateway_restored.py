@@ -23,7 +23,7 @@ from millmark.ledger.submit import adopt_records, verify_outbox
 from millmark.ledger.submit import standing as standing_module
 from millmark.services.commands.context import Context
 from millmark.services.gateway import comparison as comparison_module
-from millmark.services.gateway.http.errors import TryLaterError
+from millmark.services.gateway.http.problems import TryLaterError
 from millmark.services.gateway.recording import recorder as recorder_module
 from millmark.services.gateway.recording.recorder import Attempt
 from millmark.services.settings import Settings

@@ -18,13 +18,11 @@ from millmark.ledger.errors import NodeBehindError
 from millmark.ledger.index import Follower, fetch_status
 from millmark.ledger.store import Store
 from millmark.services.gateway.follower import FollowerThread
-from millmark.services.gateway.metrics import Metrics as GatewayMetrics
+from millmark.services.gateway.readiness import Metrics as GatewayMetrics
 from millmark.services.gateway.readiness import Readiness, ReadinessReport
-from millmark.services.node.metrics import Metrics as NodeMetrics
-from millmark.services.serving.failed_records import FailedRecords
+from millmark.services.node.intake import Metrics as NodeMetrics
 from millmark.services.serving.logs import build_logger
-from millmark.services.serving.loop import Loop
-from millmark.services.serving.troubles import Trouble
+from millmark.services.serving.loop import FailedRecords, Loop, Trouble
 from tests.support.gateway_client import ServedChain
 from tests.support.monitored import Site
 from tests.support.stores import new_store

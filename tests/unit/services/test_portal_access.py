@@ -11,7 +11,7 @@ from millmark.services.access import CredentialKind, Scope, new_api_key
 from millmark.services.access.credentials import issue
 from millmark.services.access.repository import AccessRepository
 from millmark.services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
-from millmark.services.gateway.http.policy import Policy
+from millmark.services.gateway.http.authentication import Policy
 from tests.support.fake_world import (
     AUDITOR,
     BUYER,

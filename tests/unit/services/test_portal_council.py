@@ -19,7 +19,7 @@ from millmark.ledger.records import TransferOwnership
 from millmark.ledger.store import Registry, Store
 from millmark.ledger.store.outbox import Outbox
 from millmark.services.access.people.roles import PersonRole
-from millmark.services.gateway.consortium.governing import Governing
+from millmark.services.gateway.consortium import Governing
 from millmark.services.portal.consortium import Governance, _wait_of
 from tests.support.acting_site import fields_of, read
 from tests.support.consortium_site import DAY_S, PAGE, build_caller, enter, post

@@ -20,7 +20,7 @@ from millmark.ledger.records import AssignmentState
 from millmark.ledger.store.outbox import Outbox
 from millmark.ledger.store.rows import AnchorRow, AssignmentRow
 from millmark.services.access.people.roles import PersonRole
-from millmark.services.gateway.http.errors import TryLaterError
+from millmark.services.gateway.http.problems import TryLaterError
 from millmark.services.planning.consent import find_row
 from millmark.services.planning.feedback.repository import FeedbackRepository
 from millmark.services.planning.feedback.setpoints import NoSetpoints

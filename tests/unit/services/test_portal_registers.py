@@ -17,7 +17,7 @@ from millmark.services.documents import Documents, KeyRing, new_version_id
 from millmark.services.documents.drafts import Draft
 from millmark.services.documents.permissions import Mode
 from millmark.services.portal import registers
-from millmark.services.webhooks.grounds import WebhookGround
+from millmark.services.webhooks.http_post import WebhookGround
 from millmark.services.webhooks.repository import WebhookRepository
 from millmark.services.webhooks.subscriptions import Subscriber, Subscriptions
 from tests.support.fake_world import BUYER, CARRIER, COORDINATOR, INSPECTOR, SMITH

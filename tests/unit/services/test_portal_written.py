@@ -23,7 +23,7 @@ from millmark.ledger.phrases import Phrase
 from millmark.ledger.plans.call import OfferGround
 from millmark.ledger.plans.feasible import PlanBreach, PlanRule, refuse
 from millmark.services.access.grounds import Ground
-from millmark.services.gateway.http.errors import NoSignerError, TryLaterError
+from millmark.services.gateway.http.problems import NoSignerError, TryLaterError
 from millmark.services.planning.calendar import parse_calendar
 from millmark.services.planning.entries import EntryFault
 from millmark.services.planning.errors import CalendarError, CallRefusedError

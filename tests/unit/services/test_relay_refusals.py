@@ -12,7 +12,7 @@ import pytest
 from millmark.ledger.chain import Chain
 from millmark.ledger.errors import ContractRefusedError, NodeBehindError
 from millmark.ledger.store.outbox import Outbox
-from millmark.services.gateway.relay.refusals import RepeatedRefusals
+from millmark.services.gateway.relay.relay import RepeatedRefusals
 
 
 @dataclass
@@ -124,7 +124,7 @@ def test_where_no_block_follows_one_refusal_counts() -> None:
 
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("millmark.services.gateway.relay.refusals._MAX_CALLS", 3)
+    monkeypatch.setattr("millmark.services.gateway.relay.relay._MAX_CALLS", 3)
     node = _Node()
     refusals = node.refusals()
     for number in range(9):

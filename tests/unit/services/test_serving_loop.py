@@ -12,9 +12,7 @@ import structlog
 from structlog.testing import capture_logs
 
 from millmark.ledger.errors import ChainUnreachableError
-from millmark.services.serving.failures import FailureLog, withhold_addresses
-from millmark.services.serving.loop import Loop
-from millmark.services.serving.troubles import Trouble
+from millmark.services.serving.loop import FailureLog, Loop, Trouble, withhold_addresses
 from tests.support.patience import MAX_S, wait_until
 
 Outcome = float | Exception

@@ -24,7 +24,7 @@ from millmark.services.commands.tls import choose_place
 from millmark.services.home import Layout, find_missing, find_missing_files, parse_consortium, set_setting, set_tls
 from millmark.services.home.authority import SERVER_LIFE, certify, show_certificate, verify_hostname
 from millmark.services.home.tls_state import find_missing_of_tls
-from millmark.services.serving.tls import TlsFiles, build_tls
+from millmark.services.serving.protocol import TlsFiles, build_tls
 from millmark.services.settings import Settings, read_settings
 from tests.support.authority import LOOPBACK, Authority
 from tests.support.command_line import Runner

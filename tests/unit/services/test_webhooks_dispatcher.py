@@ -23,11 +23,9 @@ from millmark.ledger.store.rows import ParticipantRow
 from millmark.services.access import CredentialKind, Scope, new_api_key, revoke
 from millmark.services.serving.logs import build_logger
 from millmark.services.webhooks.dispatcher import DeliveryPolicy, Dispatcher
-from millmark.services.webhooks.feed import Filter, RecordFeed
-from millmark.services.webhooks.http_post import Mode
+from millmark.services.webhooks.http_post import Mode, verify_webhook
 from millmark.services.webhooks.repository import WebhookRepository
-from millmark.services.webhooks.signatures import verify_webhook
-from millmark.services.webhooks.subscriptions import State, Subscriber, Subscriptions
+from millmark.services.webhooks.subscriptions import Filter, RecordFeed, State, Subscriber, Subscriptions
 from tests.support.fake_chain import digest
 from tests.support.fake_ledger import PIECE
 from tests.support.fake_things import NONE

@@ -14,8 +14,7 @@ from types import MappingProxyType
 import pytest
 from cryptography import x509
 
-from millmark.services.webhooks.http_post import DeliveryResult, post
-from millmark.services.webhooks.targets import Target
+from millmark.services.webhooks.http_post import DeliveryResult, Target, post
 from tests.support.authority import Authority
 from tests.support.patience import MAX_S
 from tests.support.ports import closed_port

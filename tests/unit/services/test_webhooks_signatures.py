@@ -8,8 +8,15 @@ from collections.abc import Mapping
 import pytest
 
 from millmark.ledger.canonical import Json
-from millmark.services.webhooks.http_post import Mode, build_request
-from millmark.services.webhooks.signatures import TOLERANCE_S, SignatureRefusedError, new_secret, sign, verify_webhook
+from millmark.services.webhooks.http_post import (
+    TOLERANCE_S,
+    Mode,
+    SignatureRefusedError,
+    build_request,
+    new_secret,
+    sign,
+    verify_webhook,
+)
 
 KEY = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 ID, AT_S, BODY = "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, b'{"test": 2432232314}'

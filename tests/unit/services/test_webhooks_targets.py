@@ -9,8 +9,14 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
-from millmark.services.webhooks.http_post import DeliveryResult, post
-from millmark.services.webhooks.targets import Target, TargetRefusedError, parse_target, verify_address
+from millmark.services.webhooks.http_post import (
+    DeliveryResult,
+    Target,
+    TargetRefusedError,
+    parse_target,
+    post,
+    verify_address,
+)
 from tests.support.patience import MAX_S
 
 REFUSED = [

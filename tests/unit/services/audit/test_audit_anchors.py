@@ -22,9 +22,9 @@ from millmark.ledger.store.outbox import Outbox
 from millmark.ledger.store.rows import StreamRow
 from millmark.services.audit import Access, AuditError, AuditLog, AuditReport, AuditTamperedError, verify_audit
 from millmark.services.audit.files import list_files
-from millmark.services.gateway import GatewayParts, audit_anchors, build_policy, create_gateway
-from millmark.services.gateway.audit_anchors import AnchorRule, AuditAnchors, verify_audit_stream
-from millmark.services.gateway.http.errors import TryLaterError
+from millmark.services.gateway import GatewayParts, build_policy, create_gateway, own_records
+from millmark.services.gateway.http.problems import TryLaterError
+from millmark.services.gateway.own_records import AnchorRule, AuditAnchors, verify_audit_stream
 from millmark.services.gateway.recording import Recorder
 from tests.support.audited_world import open_audit_stream, read_anchored, rewrite
 from tests.support.crash import CrashError, CrashingStore, CrashPoint
@@ -130,11 +130,11 @@ def test_a_long_log_is_one_anchor_over_several_entries(site: Site) -> None:
 def test_how_far_it_is_anchored_is_what_the_index_has(site: Site) -> None:
     site.ask(25)
     site.anchor()
-    assert audit_anchors.read_anchored(site.store, site.stream) == 0, "queued is not anchored"
+    assert own_records.read_anchored(site.store, site.stream) == 0, "queued is not anchored"
     with site.store.transaction() as connection:
         size = Book(connection).evidence_size(site.stream)
         Rows(connection).insert([StreamRow(site.stream, 1, 1, site.number, size, bytes(32), NOW_S, bytes(32))])
-    assert audit_anchors.read_anchored(site.store, site.stream) == 25
+    assert own_records.read_anchored(site.store, site.stream) == 25
 
 
 def test_a_crash_leaves_evidence_and_anchor_or_neither(site: Site) -> None:

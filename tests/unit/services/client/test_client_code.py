@@ -10,7 +10,7 @@ import pytest
 
 from millmark.services.client import Client
 from millmark.services.gateway import GatewayParts, build_policy, create_gateway
-from millmark.services.gateway.docs.client_code import NOT_IN_CLIENT, build_client
+from millmark.services.gateway.docs import NOT_IN_CLIENT, build_client
 from millmark.services.gateway.recording.writes import WRITES
 
 CLIENT = Path(__file__).parents[4] / "services" / "client"

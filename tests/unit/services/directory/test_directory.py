@@ -29,7 +29,7 @@ from millmark.services.directory import (
 from millmark.services.directory.contact import Contact, parse_contact
 from millmark.services.directory.document import entry_to_json
 from millmark.services.documents.repository import DocumentRepository, RecipientKeyRow
-from millmark.services.gateway.epcis.known_names import find_parties
+from millmark.services.gateway.epcis.capture import find_parties
 from tests.support.directories import (
     ALDER,
     BASE,

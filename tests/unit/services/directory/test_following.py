@@ -21,8 +21,8 @@ from millmark.services.directory import (
     take_directory,
 )
 from millmark.services.directory.client import fetch_directory
-from millmark.services.gateway import GatewayParts, build_policy, create_gateway, directory_follower
-from millmark.services.gateway.directory_follower import DirectoryFollower, DirectorySource
+from millmark.services.gateway import GatewayParts, build_policy, create_gateway, follower
+from millmark.services.gateway.follower import DirectoryFollower, DirectorySource
 from millmark.services.serving.logs import build_logger
 from tests.support.directories import ALDER, BASE, CHAIN, OPERATOR, OPERATORS, fill_index, publish, signed
 from tests.support.gateway_client import Caller
@@ -146,8 +146,8 @@ class Following:
     def __init__(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
         self.served: SignedDirectory | Exception = signed()
         self.fetched = 0
-        monkeypatch.setattr(directory_follower, "fetch_directory", self._fetch)
-        monkeypatch.setattr(directory_follower, "fetch_operators", lambda _: OPERATORS)
+        monkeypatch.setattr(follower, "fetch_directory", self._fetch)
+        monkeypatch.setattr(follower, "fetch_operators", lambda _: OPERATORS)
         source = DirectorySource(ORIGIN, signer_of(ALDER), _ChainId())  # type: ignore[arg-type]  # its id is all that is read
         self.follower = DirectoryFollower(store, source, build_logger())
         self.step = self.follower.step

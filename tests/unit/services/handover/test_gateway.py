@@ -13,7 +13,7 @@ import pytest
 import structlog
 
 from millmark.services.gateway import GatewayParts, build_policy, create_gateway
-from millmark.services.gateway.http.rate_limits import Limiter, Rates
+from millmark.services.gateway.http.authentication import Limiter, Rates
 from millmark.services.handover import delivering as module
 from millmark.services.handover.content import Content, parse_envelope
 from millmark.services.handover.delivering import LATE_S, Answer, HandoverDispatcher, State

@@ -16,7 +16,7 @@ from millmark.ledger.keys import LocalSigner
 from millmark.services.directory.client import fetch_directory
 from millmark.services.directory.errors import DirectoryUnreachableError
 from millmark.services.handover.delivering import Answer, send
-from millmark.services.serving.partner_tls import build_partner_tls
+from millmark.services.serving.partners import build_partner_tls
 from tests.support.authority import Authority
 
 DIGEST, TEXT = b"\7" * 32, b"{}\nAAAA\n"

@@ -13,13 +13,11 @@ import pytest
 
 from millmark.ledger.errors import SettingsError
 from millmark.services.node.config import FolderSource
-from millmark.services.node.errors import LogBusyError, LogError, LogFullError
-from millmark.services.node.events import parse_event
+from millmark.services.node.events import LogBusyError, LogError, LogFullError, parse_event
 from millmark.services.node.evidence_recorder import leaf_of
-from millmark.services.node.folder_capture import FolderCapture
-from millmark.services.node.health import Health
 from millmark.services.node.http_capture import MAX_BATCH_BYTES, MAX_EVENTS, create_capture
-from millmark.services.node.submission import ChainHead
+from millmark.services.node.intake import FolderCapture
+from millmark.services.node.submission import ChainHead, Health
 from millmark.services.serving.logs import build_logger
 from tests.support.node_parts import CaptureClient, Parts, open_parts
 from tests.support.patience import MAX_S

@@ -15,10 +15,9 @@ from millmark.ledger.evidence import LeafKind, build_window_commitment
 from millmark.ledger.store import Book, Rows
 from millmark.ledger.store.rows import LotRow
 from millmark.services.node.config import AnchorRule
-from millmark.services.node.dead_letters import read_dead_letters
-from millmark.services.node.drafts import Drafts
-from millmark.services.node.frames import LogEntry
-from millmark.services.node.streamlog import StreamLog
+from millmark.services.node.events import read_dead_letters
+from millmark.services.node.streamlog import LogEntry, StreamLog
+from millmark.services.node.windows import Drafts
 from tests.support.node_recording import (
     FAULTY,
     LOTS,

@@ -8,9 +8,8 @@ from typing import Any
 
 from millmark.ledger.errors import NodeBehindError
 from millmark.services.node.agent import Agent
-from millmark.services.node.health import Health, StreamHealth
-from millmark.services.node.submission import ChainHead
-from millmark.services.serving.troubles import HEAD_S, Trouble
+from millmark.services.node.submission import ChainHead, Health, StreamHealth
+from millmark.services.serving.loop import HEAD_S, Trouble
 from millmark.services.text.outbox import STALL_S
 
 

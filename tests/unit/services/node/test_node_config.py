@@ -12,10 +12,9 @@ from millmark.ledger.chain.deploying import Deployment
 from millmark.ledger.errors import SettingsError, SigningError
 from millmark.ledger.keys import LocalSigner, create_keystore
 from millmark.ledger.records import Contract
-from millmark.services.node.agent import lock_folder, open_agent
+from millmark.services.node.agent import lock_folder, open_agent, verify_registered
 from millmark.services.node.config import NodeConfig, read_config, read_secret
 from millmark.services.node.inspection import load_inspector
-from millmark.services.node.preflight import verify_registered
 from tests.support.loopback import closed_url
 
 SUBJECT = "0x" + "ab" * 32

@@ -14,10 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from millmark.ledger.errors import SettingsError, StoreDamagedError, StoreError
-from millmark.services.node.dedup_index import DedupIndex
-from millmark.services.node.errors import LogError, LogFullError
-from millmark.services.node.frames import FILE_HEADER_BYTES, LogEntry, build_frame, parse_frame
-from millmark.services.node.streamlog import StreamLog
+from millmark.services.node.events import LogError, LogFullError
+from millmark.services.node.streamlog import (
+    FILE_HEADER_BYTES,
+    DedupIndex,
+    LogEntry,
+    StreamLog,
+    build_frame,
+    parse_frame,
+)
 
 STREAM = bytes(range(32))
 
@@ -278,7 +283,7 @@ def test_an_index_is_trusted_until_the_next_boot(tmp_path: Path, monkeypatch: py
     for boot, found in (("/proc/sys/kernel/random/boot_id", []), (str(tmp_path / "other"), [name])):
         path.write_bytes(lost)
         (tmp_path / "other").write_text("another boot")
-        monkeypatch.setattr("millmark.services.node.dedup_index._BOOT_ID", Path(boot))
+        monkeypatch.setattr("millmark.services.node.streamlog._BOOT_ID", Path(boot))
         known = DedupIndex(path, log)
         assert list(known.find([name])) == found
         known.close()
@@ -301,7 +306,7 @@ def test_an_index_that_is_ahead_of_its_place_doubles_nothing(tmp_path: Path) -> 
 def test_the_index_grows_and_still_knows_the_first_and_the_last(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("millmark.services.node.dedup_index._FIRST_SLOTS", 1 << 13)
+    monkeypatch.setattr("millmark.services.node.streamlog._FIRST_SLOTS", 1 << 13)
     log, path, many, each = StreamLog(tmp_path / "log", STREAM), tmp_path / "known", 4500, 900
     known = DedupIndex(path, log)
     small = path.stat().st_size

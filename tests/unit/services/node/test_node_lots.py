@@ -16,13 +16,11 @@ from millmark.ledger.chain import Chain
 from millmark.ledger.errors import ChainUnreachableError
 from millmark.ledger.records import Contract
 from millmark.services.node.config import FolderSource, MqttSource
-from millmark.services.node.errors import EventRefusedError
-from millmark.services.node.folder_capture import FolderCapture
-from millmark.services.node.health import Health
+from millmark.services.node.events import EventRefusedError
 from millmark.services.node.http_capture import create_capture
-from millmark.services.node.lots import Lots, OrderUnknownError
+from millmark.services.node.intake import FolderCapture, Lots, OrderUnknownError
 from millmark.services.node.mqtt_capture import MqttCapture
-from millmark.services.node.submission import ChainHead
+from millmark.services.node.submission import ChainHead, Health
 from millmark.services.serving.logs import build_logger
 from tests.support.node_parts import CaptureClient, Parts, open_parts
 from tests.support.patience import wait_until
@@ -120,7 +118,7 @@ def test_with_a_relay_the_order_has_to_be_named(tmp_path: Path) -> None:
 def test_nobody_is_kept_waiting_by_a_silent_chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The event is accepted, and judged before its certificate is made; the next one does not wait for a time-out."""
     now = [1000.0]
-    monkeypatch.setattr("millmark.services.node.lots.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("millmark.services.node.intake.time.monotonic", lambda: now[0])
     with opened(tmp_path) as (_, ledger, lots):
         ledger.silent = True
         for number in range(5):
@@ -136,7 +134,7 @@ def test_nobody_is_kept_waiting_by_a_silent_chain(tmp_path: Path, monkeypatch: p
 
 def test_a_slow_chain_holds_up_no_batch_of_many_lots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1000.0]
-    monkeypatch.setattr("millmark.services.node.lots.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("millmark.services.node.intake.time.monotonic", lambda: now[0])
     with opened(tmp_path) as (_, ledger, lots):
         ledger.takes = lambda: now.__setitem__(0, now[0] + 0.3)
         for number in range(50):
@@ -149,7 +147,7 @@ def test_a_slow_chain_holds_up_no_batch_of_many_lots(tmp_path: Path, monkeypatch
 
 def test_an_answer_is_not_believed_for_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1000.0]
-    monkeypatch.setattr("millmark.services.node.lots.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("millmark.services.node.intake.time.monotonic", lambda: now[0])
     with opened(tmp_path) as (_, ledger, lots):
         lots.verify_event(event(0, order=ORDER))
         ledger.sequence = 9

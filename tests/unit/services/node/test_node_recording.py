@@ -23,12 +23,9 @@ from millmark.ledger.store.outbox import Outbox
 from millmark.ledger.store.outbox_records import Entry
 from millmark.ledger.store.rows import EvidenceRow
 from millmark.services.node.config import AnchorRule
-from millmark.services.node.drafts import Draft, Drafts
-from millmark.services.node.frames import LogEntry
-from millmark.services.node.merkle_frontier import MerkleFrontier
-from millmark.services.node.resume import read_resume_point
-from millmark.services.node.streamlog import StreamLog
-from millmark.services.node.windows import Windows
+from millmark.services.node.evidence_recorder import MerkleFrontier, read_resume_point
+from millmark.services.node.streamlog import LogEntry, StreamLog
+from millmark.services.node.windows import Draft, Drafts, Windows
 from tests.support.node_recording import (
     LOTS,
     SIGNER,

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from millmark.services.node.errors import EventRefusedError
-from millmark.services.node.sparkplug import SparkplugReader, parse_payload
+from millmark.services.node.events import EventRefusedError
+from millmark.services.node.mqtt_capture import SparkplugReader, parse_payload
 
 NODE = "spBv1.0/plant/{}/edge"
 DEVICE = "spBv1.0/plant/{}/edge/press"

@@ -1,31 +1,50 @@
-"""Acts for the consortium's operator with its key, or for a member of the council with the company's."""
+"""What the operator of the consortium, and members of its council, do on the portal's page: acts with the operator's
+key, or for a member with the company's.
+"""
 
 from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from itertools import islice
+from typing import cast
+
+from structlog.typing import FilteringBoundLogger
 
 from millmark.ledger.chain import Chain
-from millmark.ledger.chain.council import Council, Motion, MotionState, build_call, describe_call
+from millmark.ledger.chain.council import Council, Motion, MotionState, build_call, describe_call, find_council
 from millmark.ledger.claims import build_claims
-from millmark.ledger.errors import DuplicateRecordError, InputError, NotFoundError
-from millmark.ledger.records import PublicationKind, Publish, Record, Reinstate, Suspend
+from millmark.ledger.errors import (
+    ChainError,
+    DuplicateRecordError,
+    InputError,
+    MillmarkError,
+    NotFoundError,
+    WrongContractError,
+)
+from millmark.ledger.records import Contract, PublicationKind, Publish, Record, Reinstate, Suspend
 from millmark.ledger.signatures import Signer
 from millmark.ledger.store import Book, Connection, Registry, Rows, Store
 from millmark.ledger.store.outbox import Outbox
 from millmark.ledger.store.outbox_records import OutboxState, QueuedRecord
 from millmark.ledger.store.rows import ParticipantRow, RecordRow
 from millmark.services.directory.document import SignedDirectory
-from millmark.services.directory.following import Operators, published_digest, verify_publishable
+from millmark.services.directory.errors import DirectoryError
+from millmark.services.directory.following import (
+    Operators,
+    fetch_operators,
+    published_digest,
+    take_directory,
+    verify_publishable,
+)
 from millmark.services.directory.grounds import ConsortiumGround
 from millmark.services.directory.issuing import draft_entries, issue_directory, keep_admission, verify_admissible
-from millmark.services.directory.repository import DirectoryRepository
-from millmark.services.gateway.consortium.governing import MOST_MOTIONS, Governing
+from millmark.services.directory.repository import DirectoryRepository, DirectoryState
 from millmark.services.gateway.recording import Recorder
 from millmark.services.gateway.recording.repository import RecordingRow
 from millmark.services.home import (
@@ -44,8 +63,118 @@ from millmark.services.home.admissions import (
     names_of,
     verify_same_admission,
 )
-from millmark.services.home.candidates import keep_candidate, verify_for_this_ledger
-from millmark.services.portal.consortium import Change, Governance, MotionView, Vote, Waiting, votes_of
+from millmark.services.home.candidates import keep_candidate, keep_numbers, verify_for_this_ledger
+from millmark.services.portal.consortium import Change, CouncilView, Governance, MotionView, Vote, Waiting, votes_of
+from millmark.services.serving.loop import Loop, Looped
+
+# What the chain says now of who decides for the consortium.
+
+MOST_MOTIONS = 20
+_FRESH_S = 5.0
+"""How long a view is shown again. It takes some hundred calls to the node."""
+_GLANCE_S, _PATIENCE_S, _OLD_S = 30.0, 1.0, 300.0
+"""For a page that shows something else in the first place: how long it does not ask again, and waits for the answer;
+after how long it would rather show nothing than what may have been over for long."""
+
+
+class Governing:
+    """`connect` connects to the chain, once, at the first request; requests take turns. `seconds` is a monotonic
+    clock."""
+
+    def __init__(self, connect: Callable[[], Chain] | None, seconds: Callable[[], float] = time.monotonic) -> None:
+        self._connect, self._seconds = connect, seconds
+        self._one, self._starting = threading.Lock(), threading.Lock()
+        self._chain: Chain | None = None
+        self._view: tuple[float, Governance] | None = None
+        self._looking: threading.Thread | None = None
+        self._looked_s = -_GLANCE_S
+
+    def owner(self) -> bytes | None:
+        """Address of the key or contract that owns the registry; None without a chain. Raises ChainError."""
+        if self._connect is None:
+            return None
+        with self._one:
+            return _owner_of(self._open())
+
+    def view(self) -> Governance | None:
+        """At most a few seconds old; None without a chain. Raises ChainError."""
+        if self._connect is None:
+            return None
+        with self._one:
+            if self._view is None or self._seconds() - self._view[0] > _FRESH_S:
+                # The time before the calls: a view is as old as the first of them.
+                self._view = self._seconds(), _governance_of(self._open())
+            return self._view[1]
+
+    def glance(self) -> Governance | None:
+        """The latest view, which is made anew beside the caller now and then. None if there is none of the last five
+        minutes: the caller waits a second at most, and not again for some time, however long the node takes."""
+        if self._connect is None:
+            return None
+        now_s, known = self._seconds(), self._view
+        if known is None or now_s - known[0] > _GLANCE_S:
+            self._look(now_s)
+            known = self._view
+        return None if known is None or self._seconds() - known[0] > _OLD_S else known[1]
+
+    def _look(self, now_s: float) -> None:
+        with self._starting:
+            idle = self._looking is None or not self._looking.is_alive()
+            if not idle or now_s - self._looked_s < _GLANCE_S:
+                return
+            self._looked_s = now_s
+            # A daemon: a node that never answers must not keep the gateway from ending.
+            looking = self._looking = threading.Thread(target=self._try, name="millmark-council", daemon=True)
+            looking.start()
+        looking.join(_PATIENCE_S)
+
+    def _try(self) -> None:
+        with suppress(ChainError):
+            self.view()
+
+    @contextmanager
+    def council(self) -> Iterator[Council]:
+        """The council, while nothing else asks the chain; afterwards the view is read again. Raises NotFoundError if
+        there is none, ChainError."""
+        with self._one:
+            try:
+                yield find_council(self._open())[0]
+            finally:
+                self._view, self._looked_s = None, -_GLANCE_S
+
+    def _open(self) -> Chain:
+        if self._chain is None:
+            if self._connect is None:
+                raise NotFoundError(ConsortiumGround.NO_CHAIN.write(), hint="set chain_url")
+            self._chain = self._connect()
+        return self._chain
+
+
+def _owner_of(chain: Chain) -> bytes:
+    return cast(bytes, chain.read(Contract.REGISTRY, "owner")[0])
+
+
+def _governance_of(chain: Chain) -> Governance:
+    owner = _owner_of(chain)
+    try:
+        council, owns = find_council(chain)
+    except NotFoundError:
+        return Governance(owner, None)
+    except WrongContractError:
+        return Governance(owner, None, foreign=True)
+    return Governance(owner, _view(council, owns=owns))
+
+
+def _view(council: Council, *, owns: bool) -> CouncilView:
+    terms = council.terms()
+    found = list(islice(council.motions(terms), MOST_MOTIONS + 1))
+    shown = tuple(MotionView(one, _called(council, one)) for one in found[:MOST_MOTIONS])
+    return CouncilView(council.address, owns, terms, shown, len(found) > len(shown))
+
+
+def _called(council: Council, motion: Motion) -> str:
+    return describe_call(council.chain, council.address, motion.target, motion.data)
+
 
 _OPEN = (MotionState.OPEN, MotionState.WAITING, MotionState.DUE)
 
@@ -292,3 +421,59 @@ def _need(connection: Connection, participant: int, *, suspended: bool) -> None:
     if row.suspended is not suspended:
         ground = ConsortiumGround.NOT_SUSPENDED if suspended else ConsortiumGround.SUSPENDED_ALREADY
         raise InputError(ground.write(participant=participant), hint="load the page again")
+
+
+# The thread of an operator's gateway that completes what records of the operator began.
+
+_LOOK_S, _RETRY_S = 1.0, 5.0
+
+
+class Upkeep(Looped):
+    """Notes the numbers of companies that the ledger admitted, and puts the directory that was signed here in force
+    once its digest is published. `millmark participants admit` and `directory publish` do the same when they
+    have waited."""
+
+    def __init__(self, store: Store, connect: Callable[[], Chain], logger: FilteringBoundLogger) -> None:
+        self._store, self._connect, self._logger = store, connect, logger
+        self._refused: bytes | None = None
+        """Digest of the directory that is not tried again."""
+        failed = "the directory was not put in force"
+        self.loop = Loop("millmark-operator", self._round, logger, failed=failed, retry_s=_RETRY_S)
+
+    def _round(self) -> float:
+        self.step()
+        return _LOOK_S
+
+    def step(self) -> bool:
+        """Returns whether anything changed. Raises ChainError."""
+        with self._store.transaction() as connection:
+            noted = keep_numbers(connection)
+        with self._store.reading() as connection:
+            issued = DirectoryRepository(connection).signed(DirectoryState.ISSUED)
+            is_published = issued is not None and published_digest(connection) == issued.digest
+        if issued is None or not is_published or issued.digest == self._refused:
+            return bool(noted)
+        return self._take(issued) or bool(noted)
+
+    def _take(self, issued: SignedDirectory) -> bool:
+        """Puts the directory in force. One that is refused would be refused each time: it is forgotten, so that the
+        next publication signs another one."""
+        chain = self._connect()
+        try:
+            operators = fetch_operators(chain)
+            with self._store.transaction() as connection:
+                taken = take_directory(connection, issued, operators)
+        except WrongContractError as error:  # who may sign is not known; it is, to another version
+            self._refused = issued.digest
+            self._tell(error)
+            return False
+        except DirectoryError as error:
+            with self._store.transaction() as connection:
+                DirectoryRepository(connection).drop_issued(issued.digest)
+            self._tell(error)
+            return False
+        self._logger.info("directory in force", companies=len(issued.directory.entries))
+        return taken
+
+    def _tell(self, error: MillmarkError) -> None:
+        self._logger.error("the published directory cannot be put in force", cause=error.cause, hint=error.hint)

@@ -1,4 +1,5 @@
-"""The thread that anchors the head of the audit log on the ledger, for the company that runs the gateway.
+"""What a gateway records by itself, for the company that runs it: the heads of its audit log, which a thread anchors on
+the ledger, and what follows from causes.
 
 The heads are entries of an evidence stream in the private book. The anchor is queued in the same transaction as the
 entries, so a crash leaves both or neither, and a queued anchor is sent after a restart.
@@ -17,16 +18,24 @@ from millmark.ledger.chain import Chain
 from millmark.ledger.errors import ChainUnreachableError, SettingsError
 from millmark.ledger.evidence import SALT_BYTES, EvidenceEntry, LeafKind, build_leaf_data
 from millmark.ledger.merkle import Tree, leaf_hash
-from millmark.ledger.records import Anchor, Contract
-from millmark.ledger.store import Book, Rows, Store
+from millmark.ledger.records import Anchor, Contract, Record
+from millmark.ledger.signatures import Signer
+from millmark.ledger.store import Book, Connection, Rows, Store
 from millmark.ledger.store.rows import StreamRow
 from millmark.services.audit import AuditLog
 from millmark.services.audit.heads import MAX_MARKS, AnchoredHead, build_head, parse_head
 from millmark.services.audit.verify import read_hashes, read_last_number
-from millmark.services.gateway.http.errors import TryLaterError
+from millmark.services.gateway.http.problems import TryLaterError
 from millmark.services.gateway.recording import Recorder
 from millmark.services.gateway.recording.repository import RecordingRow, describe_subjects
-from millmark.services.serving.loop import Loop
+from millmark.services.planning.feedback.causes import MachineCause
+from millmark.services.planning.feedback.replacing import Replacer
+from millmark.services.planning.feedback.reporting import name_report, report_event
+from millmark.services.planning.feedback.repository import CauseRow
+from millmark.services.planning.feedback.setpoints import SetpointDesk
+from millmark.services.planning.feedback.watching import Watcher
+from millmark.services.planning.shelf import Shelf, reading, writing
+from millmark.services.serving.loop import Loop, Looped
 
 _LOOK_S: Final = 5.0
 """Time between two checks of the log's length."""
@@ -48,7 +57,7 @@ class AnchorRule:
     seconds: int
 
 
-class AuditAnchors:
+class AuditAnchors(Looped):
     """Anchors one audit log. The background thread calls `step` repeatedly."""
 
     def __init__(
@@ -67,12 +76,6 @@ class AuditAnchors:
         self._clock, self._verify, self._verified = clock, verify, False
         failed = "anchoring of the audit log failed"
         self.loop = Loop("millmark-audit-anchors", self._round, logger, failed=failed, retry_s=_LOOK_S)
-
-    def start(self) -> None:
-        self.loop.start()
-
-    def stop(self) -> None:
-        self.loop.stop()
 
     def _round(self) -> float:
         """Catches up without pauses when the log is far ahead."""
@@ -149,3 +152,102 @@ def _entry(index: int, head: AnchoredHead) -> EvidenceEntry:
     salt, value = secrets.token_bytes(SALT_BYTES), head.to_json()
     leaf = leaf_hash(build_leaf_data(LeafKind.AUDIT, salt, value))
     return EvidenceEntry(index, salt, value, leaf, LeafKind.AUDIT)
+
+
+# The thread that closes the loop for the company that runs the gateway: causes lead to steps, and to other plans.
+#
+# All of a step is written in one transaction with the records that it queues (millmark.services.planning.feedback), so
+# a gateway that is cut off anywhere, or restarted, takes it once.
+
+_FEEDBACK_LOOK_S: Final = 2.0
+"""Time between two looks."""
+
+
+class Feedback(Looped):
+    """Feedback of one company. The background thread calls `step` repeatedly; routes call the rest."""
+
+    def __init__(
+        self,
+        store: Store,
+        recorder: Recorder,
+        owner: int,
+        signer: Signer,
+        setpoints: SetpointDesk,
+        clock: Callable[[], int],
+        logger: FilteringBoundLogger,
+        *,
+        captured: bool = False,
+        drift_notes: bool = False,
+    ) -> None:
+        self._store, self._recorder, self._me, self._clock = store, recorder, owner, clock
+        self._setpoints, self._captured = setpoints, captured
+        self._drift_notes, self._logger = drift_notes, logger
+        self._replacer = Replacer(store, owner, self._queue, signer)
+        self.loop = Loop("millmark-feedback", self._round, logger, failed="feedback failed", retry_s=_FEEDBACK_LOOK_S)
+
+    def step(self) -> bool:
+        """Takes in what is new, and makes one plan that is due. Returns whether there was anything to do."""
+        with reading(self._store) as shelf:
+            if self._watcher(shelf).is_idle():
+                return False
+        self._recorder.verify_current()
+        with writing(self._store) as shelf:
+            found = self._watcher(shelf).look()
+        self._search()
+        replaced = self._replacer.replace_next(self._clock())
+        self._recorder.wake()
+        return replaced or found > 0
+
+    def has_reported(self, form: str) -> bool:
+        """Whether a form with this name was reported."""
+        return self._recorder.find(name_report(form)) is not None
+
+    def report(self, machine: int, kind: str, text: str, form: str = "") -> CauseRow:
+        """Takes in what the company says of its own machine, with an entry of the machine's stream as evidence.
+        `form`: the name of the form that says so, if one does; two of one name are never taken in. Raises
+        CauseRefusedError, and InputError for a machine without a stream."""
+        self._recorder.verify_current()
+        with writing(self._store) as shelf:
+            now_s, captured = self._clock(), self._captured
+            cause: MachineCause = report_event(
+                shelf, self._me, machine, kind, text, now_s, self._queue, captured=captured, form=form
+            )
+            row = self._watcher(shelf).report(cause)
+        self._recorder.wake()
+        return row
+
+    def dismiss(self, name: bytes, reason: str) -> None:
+        """Raises CauseRefusedError."""
+        self._recorder.verify_current()
+        with writing(self._store) as shelf:
+            self._watcher(shelf).dismiss(name, reason)
+        self._recorder.wake()
+
+    def mend(self, machine: int, reason: str, *, overhauled: bool = False) -> None:
+        """Raises CauseRefusedError."""
+        self._recorder.verify_current()
+        with writing(self._store) as shelf:
+            self._watcher(shelf).mend(machine, reason, overhauled=overhauled)
+        self._recorder.wake()
+
+    def _search(self) -> None:
+        """Looks for settings while others may write, and then goes on with their steps."""
+        with reading(self._store) as shelf:
+            causes = self._watcher(shelf).to_search()
+        if causes:
+            self._setpoints.search(causes, self._clock())
+            with writing(self._store) as shelf:
+                self._watcher(shelf).look()
+
+    def _round(self) -> float:
+        try:
+            return 0.0 if self.step() else _FEEDBACK_LOOK_S
+        except TryLaterError:  # the outbox is still being compared with the ledger, which is not a failure
+            return _FEEDBACK_LOOK_S
+
+    def _watcher(self, shelf: Shelf) -> Watcher:
+        given = self._me, self._queue, self._setpoints, self._clock(), self._captured
+        return Watcher(shelf, *given, self._drift_notes, self._logger)
+
+    def _queue(self, connection: Connection, key: str, record: Record) -> None:
+        self._recorder.queue_in(connection, RecordingRow(key, self._me, describe_subjects([])), record)
