@@ -42,7 +42,7 @@ from millmark.services.planning.forecast.recording import (
 )
 from millmark.services.planning.forecast.scoring import Score, score_forecast
 from millmark.services.planning.forecast.weeks import WEEK_S, begin_s, week_of, week_text
-from millmark.services.planning.sealing import OwnStream
+from millmark.services.planning.papers import OwnStream
 from millmark.services.products import Catalogue
 from millmark.services.store import open_store
 

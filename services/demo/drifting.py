@@ -43,7 +43,7 @@ from millmark.services.planning.feedback.repository import FeedbackRepository
 from millmark.services.planning.feedback.rules import LADDER
 from millmark.services.planning.feedback.setpoints import Answer, Proposed, Unproposed
 from millmark.services.planning.feedback.watching import Watcher
-from millmark.services.planning.shelf import Shelf, writing
+from millmark.services.planning.reading import Shelf, writing
 
 _COOLING = 8.0
 """Degrees by which something takes heat away when the machine drifts."""

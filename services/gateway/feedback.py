@@ -23,7 +23,7 @@ from millmark.services.planning.feedback.reporting import name_report, report_ev
 from millmark.services.planning.feedback.repository import CauseRow
 from millmark.services.planning.feedback.setpoints import SetpointDesk
 from millmark.services.planning.feedback.watching import Watcher
-from millmark.services.planning.shelf import Shelf, reading, writing
+from millmark.services.planning.reading import Shelf, reading, writing
 from millmark.services.serving.loop import Loop
 
 _LOOK_S: Final = 2.0

@@ -36,7 +36,7 @@ from millmark.services.planning.forecast.repository import ForecastRepository, F
 from millmark.services.planning.forecast.scoring import Score, score_forecast
 from millmark.services.planning.forecast.signalling import CapacitySignal, read_received
 from millmark.services.planning.forecast.weeks import WEEK_S, begin_s, week_text
-from millmark.services.planning.shelf import reading
+from millmark.services.planning.reading import reading
 from millmark.services.portal.pages import Catalogue, Forms, PageRoute, Pages
 from millmark.services.products.loading import Catalogue as Products
 

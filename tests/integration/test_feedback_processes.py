@@ -24,7 +24,7 @@ from millmark.ledger.submit import build_entry
 from millmark.services.gateway.recording.repository import RecordingRepository, RecordingRow, describe_subjects
 from millmark.services.planning.feedback.setpoints import NoSetpoints
 from millmark.services.planning.feedback.watching import Watcher
-from millmark.services.planning.shelf import reading, writing
+from millmark.services.planning.reading import reading, writing
 from millmark.services.store import open_store
 
 store, me, now_s = open_store(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])

@@ -27,7 +27,7 @@ from millmark.services.planning.feedback.repository import CauseRow, FeedbackRep
 from millmark.services.planning.feedback.rules import Condition
 from millmark.services.planning.feedback.setpoints import Answer, Proposed, Unproposed
 from millmark.services.planning.feedback.watching import Watcher
-from millmark.services.planning.shelf import Shelf, reading, writing
+from millmark.services.planning.reading import Shelf, reading, writing
 from tests.support.event_data import build, encode_event, event_of
 
 __all__ = [

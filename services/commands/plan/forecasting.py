@@ -44,7 +44,7 @@ from millmark.services.planning.forecast.weeks import week_text
 from millmark.services.products.loading import Catalogue
 
 if TYPE_CHECKING:
-    from millmark.services.planning.shelf import Shelf
+    from millmark.services.planning.reading import Shelf
 
 __all__: list[str] = []
 

@@ -20,6 +20,7 @@ from millmark.services.gateway.http.paging import Key, Paging
 from millmark.services.gateway.http.responses import PROBLEMS_400_404, PROBLEMS_404, IfNoneMatch, reply_with_etag
 from millmark.services.gateway.http.route_table import RouteTable
 from millmark.services.gateway.http.routes import Routes
+from millmark.services.planning.making import Ties
 from millmark.services.planning.repository import PlanningRepository
 from millmark.services.planning.showing import (
     CallShown,
@@ -33,7 +34,6 @@ from millmark.services.planning.showing import (
     ShareShown,
     WindowShown,
 )
-from millmark.services.planning.tying import Ties
 
 _READ, _LIST = Rule(Scope.PROVENANCE, owner=True), Rule(Scope.PROVENANCE, owner=True, cost=4)
 _CHECK = Rule(Scope.PROVENANCE, owner=True, cost=8)

@@ -33,7 +33,7 @@ from millmark.ledger.store.rows import AssignmentRow, CertificateRow, LotRow, Mo
 from millmark.quality.errors import QualityError
 from millmark.services.planning.feedback.repository import MODELS, FeedbackRepository, InspectionRow
 from millmark.services.planning.feedback.taking import Queue
-from millmark.services.planning.shelf import Shelf
+from millmark.services.planning.reading import Shelf
 
 if TYPE_CHECKING:
     from millmark.services.planning.feedback.comparing import Change

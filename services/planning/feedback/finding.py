@@ -20,12 +20,12 @@ from millmark.ledger.records import NoteKind, Verdict
 from millmark.ledger.store import Book, Rows
 from millmark.ledger.store.feed import Feed
 from millmark.ledger.store.rows import AssignmentRow, LotRow, MachineRow, OrderRow, RecordRow, gates_of
-from millmark.services.planning.books import assemble, find_claims
 from millmark.services.planning.consent import find_row
 from millmark.services.planning.errors import RowRefusedError
 from millmark.services.planning.feedback.causes import MachineCause
 from millmark.services.planning.feedback.sentences import Sentence
-from millmark.services.planning.handing import find_call
+from millmark.services.planning.papers import find_call
+from millmark.services.planning.reading import assemble, find_claims
 from millmark.services.planning.repository import PlanRow
 
 TOLERANCE_PER_MILLE = 1100

@@ -21,7 +21,7 @@ from millmark.services.planning.feedback.causes import MachineCause
 from millmark.services.planning.feedback.repository import FeedbackRepository
 from millmark.services.planning.feedback.sentences import Sentence
 from millmark.services.planning.feedback.setpoints import Answer, Proposed, Unproposed
-from millmark.services.planning.shelf import Shelf
+from millmark.services.planning.reading import Shelf
 from millmark.services.setpoints.document import Forecast, SetpointDocument, SetpointValue
 from millmark.services.setpoints.repository import SetpointRepository, SetpointRow
 from millmark.services.setpoints.views import SetpointState, describe_value, find_answer, state_of

@@ -17,18 +17,17 @@ from millmark.ledger.plans.plan import CauseKind
 from millmark.ledger.records import Anchor, CancelAssignment, ProposeAssignment
 from millmark.ledger.signatures import Signer
 from millmark.ledger.store import Store
-from millmark.services.planning.errors import PlanningError
+from millmark.services.planning.consent import find_proposals
+from millmark.services.planning.errors import PlanningError, PlanningGround
 from millmark.services.planning.feedback.repository import CauseRow, FeedbackRepository, State, StepRow
 from millmark.services.planning.feedback.rules import Step
 from millmark.services.planning.feedback.sentences import Sentence
 from millmark.services.planning.feedback.taking import Queue
 from millmark.services.planning.feedback.touching import is_touched
-from millmark.services.planning.grounds import PlanningGround
+from millmark.services.planning.making import Happened, Replacing, need_own_call, prepare_replan, seal_made
 from millmark.services.planning.making_process import Task, make_apart
-from millmark.services.planning.proposing import find_proposals
-from millmark.services.planning.replanning import Happened, Replacing, need_own_call, prepare_replan, seal_made
+from millmark.services.planning.reading import Shelf, reading, writing
 from millmark.services.planning.schedule import Made
-from millmark.services.planning.shelf import Shelf, reading, writing
 
 MOST_TRIES = 5
 """How often it is tried to make a plan: another one may be recorded meanwhile."""

@@ -8,8 +8,8 @@ from millmark.ledger.plans.plan import CauseKind
 from millmark.ledger.records import Anchor
 from millmark.services.planning.feedback.causes import MachineCause
 from millmark.services.planning.feedback.taking import Queue, find_kept_stream
-from millmark.services.planning.sealing import seal_event
-from millmark.services.planning.shelf import Shelf
+from millmark.services.planning.papers import seal_event
+from millmark.services.planning.reading import Shelf
 
 REPORTED = (CauseKind.MACHINE_DOWN, CauseKind.DRIFT)
 """What no record of the ledger shows by itself."""

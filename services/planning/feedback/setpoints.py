@@ -8,7 +8,7 @@ from typing import Protocol
 
 from millmark.services.planning.feedback.causes import MachineCause
 from millmark.services.planning.feedback.sentences import Sentence
-from millmark.services.planning.shelf import Shelf
+from millmark.services.planning.reading import Shelf
 
 
 @dataclass(frozen=True, slots=True)

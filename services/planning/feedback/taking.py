@@ -14,16 +14,16 @@ from millmark.ledger.plans.offer import OfferWithdrawal, parse_offer, parse_offe
 from millmark.ledger.records import Anchor, Record
 from millmark.ledger.store import Connection
 from millmark.ledger.store.rows import StreamRow
+from millmark.services.planning.errors import PlanningGround
 from millmark.services.planning.feedback.causes import MachineCause
 from millmark.services.planning.feedback.repository import CauseRow, FeedbackRepository, State, StepRow
 from millmark.services.planning.feedback.rules import LADDER, Condition, Step
 from millmark.services.planning.feedback.sentences import Sentence
 from millmark.services.planning.feedback.setpoints import Answer, Proposed, SetpointDesk
 from millmark.services.planning.feedback.touching import find_touched
-from millmark.services.planning.grounds import PlanningGround
+from millmark.services.planning.papers import OwnStream, Sealed, seal_event, seal_offers, verify_kept
+from millmark.services.planning.reading import Shelf, is_for_offers
 from millmark.services.planning.repository import LeafRow, What
-from millmark.services.planning.sealing import OwnStream, Sealed, seal_event, seal_offers, verify_kept
-from millmark.services.planning.shelf import Shelf, is_for_offers
 
 Queue = Callable[[Connection, str, Record], None]
 """Makes a record durable within the transaction, under a key that names it; the same key is the same record."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from millmark.ledger.plans.plan import CauseKind, Plan
 from millmark.ledger.records import AssignmentState
+from millmark.services.planning.consent import Standing, find_standing
 from millmark.services.planning.feedback.causes import MachineCause
-from millmark.services.planning.making import Standing, find_standing
-from millmark.services.planning.shelf import Shelf
+from millmark.services.planning.reading import Shelf
 
 _OPEN = (None, AssignmentState.PROPOSED, AssignmentState.ACCEPTED)
 

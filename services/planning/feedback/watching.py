@@ -35,9 +35,9 @@ from millmark.services.planning.feedback.sentences import Sentence
 from millmark.services.planning.feedback.setpoints import SetpointDesk
 from millmark.services.planning.feedback.taking import Queue, Taker
 from millmark.services.planning.feedback.touching import find_touched
-from millmark.services.planning.handing import find_call
+from millmark.services.planning.papers import find_call
+from millmark.services.planning.reading import Shelf
 from millmark.services.planning.repository import LeafRow, What
-from millmark.services.planning.shelf import Shelf
 
 _PAGE = 200
 """Records that are looked at in one transaction."""

@@ -21,8 +21,8 @@ from millmark.ledger.products import ChoiceOption, FindProduct, Product, parse_p
 from millmark.ledger.records import Contract, OrderTerms
 from millmark.ledger.store import Book, Rows
 from millmark.ledger.store.rows import AssignmentRow, OrderRow, RecordRow
-from millmark.services.planning.books import assemble
 from millmark.services.planning.forecast.weeks import week_of
+from millmark.services.planning.reading import assemble
 
 LONGEST_WEEKS: Final = 520
 """Weeks of history that count: ten years."""

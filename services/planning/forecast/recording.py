@@ -14,7 +14,7 @@ from millmark.services.planning.forecast.document import ForecastDocument, parse
 from millmark.services.planning.forecast.history import Cut, History, Memo, read_orders
 from millmark.services.planning.forecast.repository import ForecastRepository, ForecastRow
 from millmark.services.planning.forecast.signalling import CapacitySignal
-from millmark.services.planning.sealing import OwnStream, Sealed, seal_event, seal_signals
+from millmark.services.planning.papers import OwnStream, Sealed, seal_event, seal_signals
 
 
 def find_cut(chain: Chain, cursor: CursorRow | None, block: int | None = None) -> Cut:

@@ -18,12 +18,11 @@ from millmark.ledger.canonical import Json, canonical_json, parse_hex32, to_hex
 from millmark.ledger.errors import CanonicalError, PlanError
 from millmark.ledger.plans.offer import parse_offer
 from millmark.ledger.store.rows import AssignmentRow, MachineRow, OrderRow
-from millmark.services.planning.books import find_capability
 from millmark.services.planning.errors import ForecastError
 from millmark.services.planning.forecast.document import MAX_WEEKS, ForecastDocument, NeededCapacity, parse_capacity
 from millmark.services.planning.forecast.weeks import parse_week, week_text, weeks_from
+from millmark.services.planning.reading import Shelf, find_capability
 from millmark.services.planning.repository import LeafRow, What
-from millmark.services.planning.shelf import Shelf
 
 SIGNAL_FORMAT: Final = "millmark.capacity-signal"
 _MEMBERS: Final = {

@@ -20,7 +20,7 @@ from millmark.ledger.plans.offer import Offer
 from millmark.ledger.plans.plan import Bound, Key, Leg, Plan, Row
 from millmark.ledger.plans.problem import Problem, build_problem
 from millmark.ledger.plans.ties import find_tied
-from millmark.services.planning.grounds import PlanningGround
+from millmark.services.planning.errors import MakingStep, PlanningGround
 from millmark.services.planning.schedule.budget import Budget, Work
 from millmark.services.planning.schedule.prices import Priced, price_slots
 from millmark.services.planning.schedule.replan import (
@@ -34,7 +34,6 @@ from millmark.services.planning.schedule.replan import (
 from millmark.services.planning.schedule.search import Paths, Search, cost_of, list_schedule
 from millmark.services.planning.schedule.timeline import Path
 from millmark.services.planning.schedule.writing import build_legs, build_row, build_rows, sparse
-from millmark.services.planning.steps import MakingStep
 
 if TYPE_CHECKING:
     from millmark.services.planning.schedule.moves import Staying

@@ -14,7 +14,7 @@ from itertools import chain
 
 from millmark.ledger.plans.bound import NO_PATH, SlotPrices, path_cost, tabulate
 from millmark.ledger.plans.problem import Choice, Problem, Route
-from millmark.services.planning.grounds import PlanningGround
+from millmark.services.planning.errors import PlanningGround
 from millmark.services.planning.schedule.budget import Budget
 from millmark.services.planning.schedule.timeline import Path, trace_path
 

@@ -20,7 +20,7 @@ from millmark.services.planning.feedback.errors import CauseRefusedError
 from millmark.services.planning.feedback.reporting import report_event
 from millmark.services.planning.feedback.rules import RECOVERY, Outcome
 from millmark.services.planning.feedback.setpoints import Answer
-from millmark.services.planning.shelf import writing
+from millmark.services.planning.reading import writing
 from tests.support.event_data import event_of
 from tests.support.feedback_world import (
     COORDINATOR,
