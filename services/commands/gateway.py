@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from millmark.services.gateway.audit_anchors import AnchorRule
     from millmark.services.gateway.directory_follower import DirectorySource
     from millmark.services.gateway.http.policy import Policy
-    from millmark.services.planning.feedback.setpoints import SetpointDesk
+    from millmark.services.planning.feedback.taking import SetpointDesk
     from millmark.services.portal import Proofs
     from millmark.services.portal.check_page import CheckPage
 
@@ -169,7 +169,7 @@ def _build_parts(opened: Context, policy: Policy, relay: Relay | None) -> Gatewa
 def _setpoints(settings: Settings) -> SetpointDesk | None:
     """Where feedback proposes settings; None if it is switched off."""
     from millmark.services.planning.feedback.inbox_desk import InboxDesk  # noqa: PLC0415 - as above
-    from millmark.services.planning.feedback.setpoints import NoSetpoints  # noqa: PLC0415 - as above
+    from millmark.services.planning.feedback.taking import NoSetpoints  # noqa: PLC0415 - as above
 
     if not settings.gateway_feedback:
         return None

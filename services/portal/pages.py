@@ -62,7 +62,7 @@ from millmark.services.inspections.grounds import HealthGround
 from millmark.services.pictures import Bar, draw_waterfall
 from millmark.services.planning.calendar import EntryFault
 from millmark.services.planning.errors import MakingStep, PlanningGround
-from millmark.services.planning.feedback.sentences import Sentence
+from millmark.services.planning.feedback.causes import Sentence
 from millmark.services.serving.parameters import WholeNumber
 from millmark.services.webhooks.grounds import WebhookGround
 

@@ -10,10 +10,8 @@ from millmark.ledger.records import AcceptAssignment, Anchor, ProposeAssignment,
 from millmark.ledger.store import Connection
 from millmark.services.demo.consortium import Company
 from millmark.services.planning.consent import find_proposals
-from millmark.services.planning.feedback.replacing import Replacer
-from millmark.services.planning.feedback.reporting import report_event
 from millmark.services.planning.feedback.repository import FeedbackRepository, StepRow
-from millmark.services.planning.feedback.setpoints import NoSetpoints, SetpointDesk
+from millmark.services.planning.feedback.taking import NoSetpoints, Replacer, SetpointDesk, report_event
 from millmark.services.planning.feedback.watching import Watcher
 from millmark.services.planning.making_process import Task
 from millmark.services.planning.papers import seal_plan

@@ -24,8 +24,14 @@ from millmark.services.gateway.http.responses import (
 )
 from millmark.services.gateway.http.route_table import RouteTable
 from millmark.services.gateway.http.routes import Routes
-from millmark.services.planning.feedback.repository import CauseRow, FeedbackRepository
-from millmark.services.planning.feedback.showing import CauseFound, StepShown, show_cause, show_page
+from millmark.services.planning.feedback.repository import (
+    CauseFound,
+    CauseRow,
+    FeedbackRepository,
+    StepShown,
+    show_cause,
+    show_page,
+)
 from millmark.services.serving.parameters import WholeNumber
 
 _READ, _LIST = Rule(Scope.PROVENANCE, owner=True), Rule(Scope.PROVENANCE, owner=True, cost=4)

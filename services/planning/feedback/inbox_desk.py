@@ -17,10 +17,9 @@ from typing import TYPE_CHECKING
 from millmark.ledger.errors import MillmarkError
 from millmark.services.files import read_bounded
 from millmark.services.planning.calendar import read_calendar
-from millmark.services.planning.feedback.causes import MachineCause
+from millmark.services.planning.feedback.causes import MachineCause, Sentence
 from millmark.services.planning.feedback.repository import FeedbackRepository
-from millmark.services.planning.feedback.sentences import Sentence
-from millmark.services.planning.feedback.setpoints import Answer, Proposed, Unproposed
+from millmark.services.planning.feedback.taking import Answer, Proposed, Unproposed
 from millmark.services.planning.reading import Shelf
 from millmark.services.setpoints.document import Forecast, SetpointDocument, SetpointValue
 from millmark.services.setpoints.repository import SetpointRepository, SetpointRow

@@ -27,7 +27,7 @@ from millmark.services.access.grounds import Ground
 from millmark.services.gateway.http.errors import NoSignerError, TryLaterError
 from millmark.services.planning.calendar import EntryFault, parse_calendar
 from millmark.services.planning.errors import CalendarError, CallRefusedError, PlanningGround
-from millmark.services.planning.feedback.sentences import Sentence
+from millmark.services.planning.feedback.causes import Sentence
 from millmark.services.portal.pages import (
     GROUNDS,
     SENTENCES,

@@ -12,10 +12,9 @@ from millmark.ledger.plans.offer import parse_offer_withdrawal
 from millmark.ledger.plans.plan import CauseKind
 from millmark.ledger.records import Anchor, CancelAssignment, ProposeAssignment
 from millmark.services.planning.errors import PlanningError
-from millmark.services.planning.feedback.replacing import MOST_TRIES
+from millmark.services.planning.feedback.causes import Step
 from millmark.services.planning.feedback.repository import FeedbackRepository, State
-from millmark.services.planning.feedback.rules import Step
-from millmark.services.planning.feedback.setpoints import NoSetpoints
+from millmark.services.planning.feedback.taking import MOST_TRIES, NoSetpoints
 from millmark.services.planning.feedback.watching import Watcher
 from millmark.services.planning.making_process import Task
 from millmark.services.planning.reading import reading, writing
