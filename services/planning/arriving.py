@@ -28,7 +28,7 @@ from millmark.ledger.store.rows import (
     StreamRow,
 )
 from millmark.services.planning.errors import PlanningError
-from millmark.services.planning.forecast.signalling import SIGNAL_FORMAT, parse_signal
+from millmark.services.planning.forecast.recording import SIGNAL_FORMAT, parse_signal
 from millmark.services.planning.offers import why_not_lawful
 from millmark.services.planning.omission import sign_receipt
 from millmark.services.planning.papers import (

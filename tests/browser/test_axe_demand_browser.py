@@ -20,8 +20,8 @@ from millmark.services.access.people.roles import PersonRole
 from millmark.services.access.signin import session_cookie
 from millmark.services.planning.forecast.document import ForecastDocument, NeededCapacity, seal_of
 from millmark.services.planning.forecast.making import make_forecast
+from millmark.services.planning.forecast.recording import CapacitySignal
 from millmark.services.planning.forecast.repository import ForecastRepository, ForecastRow
-from millmark.services.planning.forecast.signalling import CapacitySignal
 from millmark.services.planning.repository import LeafRow, PlanningRepository, What
 from millmark.services.setpoints.document import Forecast, SetpointDocument, SetpointValue
 from millmark.services.setpoints.repository import SetpointRepository, SetpointRow

@@ -19,7 +19,7 @@ from millmark.services.gateway.http.paging import Paging
 from millmark.services.gateway.http.responses import PROBLEM, PROBLEMS_404, IfNoneMatch, reply, reply_with_etag
 from millmark.services.gateway.http.route_table import RouteTable
 from millmark.services.gateway.http.routes import Routes
-from millmark.services.planning.forecast.preferences import read_preferences
+from millmark.services.planning.forecast.making import read_preferences
 from millmark.services.planning.forecast.recording import (
     anchored_at,
     find_cut,
@@ -28,8 +28,7 @@ from millmark.services.planning.forecast.recording import (
     read_history,
 )
 from millmark.services.planning.forecast.repository import ForecastRepository
-from millmark.services.planning.forecast.scoring import score_forecast
-from millmark.services.planning.forecast.showing import (
+from millmark.services.planning.forecast.scoring import (
     CapacityShown,
     ForecastFound,
     ForecastListed,
@@ -40,6 +39,7 @@ from millmark.services.planning.forecast.showing import (
     SeriesShown,
     ValueWanted,
     list_forecast,
+    score_forecast,
     show_forecast,
     show_preferences,
     show_score,

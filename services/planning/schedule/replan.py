@@ -14,9 +14,7 @@ from millmark.ledger.plans.offer import Offer
 from millmark.ledger.plans.plan import Cause, Key, Leg, Plan, Row
 from millmark.ledger.plans.problem import Problem, build_problem
 from millmark.services.planning.errors import PlanningGround
-from millmark.services.planning.schedule.budget import Budget
-from millmark.services.planning.schedule.search import Paths
-from millmark.services.planning.schedule.timeline import TAKEN, Path, Timeline, trace_path
+from millmark.services.planning.schedule.search import TAKEN, Budget, Path, Paths, Timeline, trace_path
 
 _TRIES = 32
 """Choices of rows to let go of one order, for each number of them."""

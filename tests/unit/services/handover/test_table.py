@@ -17,7 +17,7 @@ from millmark.services import handover
 from millmark.services.handover.table import TABLE, Gets, find_record, is_handed_over
 from millmark.services.planning.arriving import _Verifier
 from millmark.services.planning.errors import PlanningError
-from millmark.services.planning.forecast.signalling import read_received
+from millmark.services.planning.forecast.recording import read_received
 from millmark.services.planning.papers import OpenedLeaf, verify_opened_leaf
 from millmark.services.planning.reading import reading
 from tests.support.apart import Home
