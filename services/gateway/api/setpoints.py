@@ -26,8 +26,7 @@ from millmark.services.gateway.http.route_table import RouteTable
 from millmark.services.gateway.http.routes import Routes
 from millmark.services.setpoints import Inbox, SetpointDocument, SetpointShown, SetpointValue
 from millmark.services.setpoints.document import MAX_VALUES, Forecast
-from millmark.services.setpoints.inbox import MOST_OPEN_S
-from millmark.services.setpoints.views import ForecastShown, ValueShown
+from millmark.services.setpoints.inbox import MOST_OPEN_S, ForecastShown, ValueShown
 
 _READ, _LIST = Rule(Scope.PROVENANCE, owner=True), Rule(Scope.PROVENANCE, owner=True, cost=4)
 _PROPOSE = Rule(Scope.RECORDING, Role.MANUFACTURER, owner=True, cost=4)

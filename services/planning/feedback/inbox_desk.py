@@ -22,8 +22,8 @@ from millmark.services.planning.feedback.repository import FeedbackRepository
 from millmark.services.planning.feedback.taking import Answer, Proposed, Unproposed
 from millmark.services.planning.reading import Shelf
 from millmark.services.setpoints.document import Forecast, SetpointDocument, SetpointValue
+from millmark.services.setpoints.inbox import SetpointState, describe_value, find_answer, state_of
 from millmark.services.setpoints.repository import SetpointRepository, SetpointRow
-from millmark.services.setpoints.views import SetpointState, describe_value, find_answer, state_of
 
 if TYPE_CHECKING:
     from millmark.quality.process import Proposal, Refusal

@@ -25,9 +25,14 @@ from millmark.services.planning.feedback.repository import FeedbackRepository
 from millmark.services.planning.feedback.taking import NoSetpoints
 from millmark.services.portal import process
 from millmark.services.setpoints import Inbox, SetpointDocument, SetpointValue, parse_setpoint
-from millmark.services.setpoints.document import Forecast
+from millmark.services.setpoints.document import (
+    Forecast,
+    MachineReading,
+    build_state_data,
+    find_readings,
+    parse_reading,
+)
 from millmark.services.setpoints.repository import SetpointRow
-from millmark.services.setpoints.states import MachineReading, build_state_data, find_readings, parse_reading
 from tests.support.acting_site import ActingSite, act, open_acting_site, read
 from tests.support.gateway_client import Caller
 
