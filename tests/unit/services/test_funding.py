@@ -13,7 +13,7 @@ from millmark.ledger.chain import Chain, Transport, find_profile
 from millmark.ledger.keys import LocalSigner, to_checksum, write_private
 from millmark.ledger.store import Store
 from millmark.services.commands import context
-from millmark.services.commands.funding import tell_fees
+from millmark.services.commands.keys import tell_fees
 from millmark.services.serving.funds_watch import LOW_CODE, FundsWatch
 from millmark.services.serving.logs import build_logger
 from tests.support.blocks import block
