@@ -24,73 +24,83 @@ from millmark.quality.errors import QualityError
 if TYPE_CHECKING:
     app: typer.Typer
 
-PANELS: Mapping[str, Mapping[str, Sequence[str]]] = {
+PANELS: Mapping[str, Mapping[str, str]] = {
     "Look": {
-        "millmark.services.commands.chain": ["status"],
-        "millmark.services.commands.provenance": ["find", "trace", "recall"],
-        "millmark.services.commands.footprint": ["footprint"],
-        "millmark.services.commands.participants": ["participants"],
+        "status": "millmark.services.commands.chain",
+        "find": "millmark.services.commands.provenance",
+        "trace": "millmark.services.commands.provenance",
+        "recall": "millmark.services.commands.provenance",
+        "footprint": "millmark.services.commands.interop",
+        "participants": "millmark.services.commands.participants",
     },
     "Record": {
-        "millmark.services.commands.acts.products": ["products"],
-        "millmark.services.commands.acts.orders": ["orders"],
-        "millmark.services.commands.plan": ["plan"],
-        "millmark.services.commands.acts.assignments": ["assignments"],
-        "millmark.services.commands.acts.lots": ["lots"],
-        "millmark.services.commands.acts.custody": ["custody"],
-        "millmark.services.commands.acts.certificates": ["certificates"],
-        "millmark.services.commands.acts.machines": ["machines", "streams", "models"],
-        "millmark.services.commands.acts.setpoints": ["setpoints"],
-        "millmark.services.commands.acts.notes": ["note"],
-        "millmark.services.commands.documents": ["documents"],
-        "millmark.services.commands.handovers": ["handovers", "import"],
+        "products": "millmark.services.commands.acts.products",
+        "orders": "millmark.services.commands.acts.orders",
+        "plan": "millmark.services.commands.plan",
+        "assignments": "millmark.services.commands.acts.assignments",
+        "lots": "millmark.services.commands.acts.lots",
+        "custody": "millmark.services.commands.acts.custody",
+        "certificates": "millmark.services.commands.acts.certificates",
+        "machines": "millmark.services.commands.acts.machines",
+        "streams": "millmark.services.commands.acts.machines",
+        "models": "millmark.services.commands.acts.machines",
+        "setpoints": "millmark.services.commands.acts.setpoints",
+        "note": "millmark.services.commands.acts.notes",
+        "documents": "millmark.services.commands.documents",
+        "handovers": "millmark.services.commands.handovers",
+        "import": "millmark.services.commands.handovers",
     },
     "Prove": {
-        "millmark.services.commands.bundle": ["bundle"],
-        "millmark.services.commands.verify": ["verify"],
-        "millmark.services.commands.trust": ["checkpoint", "trust"],
-        "millmark.services.commands.quality": ["quality"],
-        "millmark.services.commands.interop": ["digital-link", "epcis"],
+        "bundle": "millmark.services.commands.bundle",
+        "verify": "millmark.services.commands.verify",
+        "checkpoint": "millmark.services.commands.bundle",
+        "trust": "millmark.services.commands.bundle",
+        "quality": "millmark.services.commands.quality",
+        "digital-link": "millmark.services.commands.interop",
+        "epcis": "millmark.services.commands.interop",
     },
     "Run": {
-        "millmark.services.commands.home": ["init", "join"],
-        "millmark.services.commands.directory": ["directory"],
-        "millmark.services.commands.chain": ["deploy", "rebuild"],
-        "millmark.services.commands.network": ["network"],
-        "millmark.services.commands.gateway": ["gateway"],
-        "millmark.services.commands.node": ["node"],
-        "millmark.services.commands.login": ["login", "logout"],
-        "millmark.services.commands.tls": ["tls"],
-        "millmark.services.commands.people": ["people"],
-        "millmark.services.commands.apikeys": ["apikeys"],
-        "millmark.services.commands.webhooks": ["webhooks"],
-        "millmark.services.commands.audit": ["audit"],
-        "millmark.services.commands.keys": ["keys"],
-        "millmark.services.commands.council": ["council"],
-        "millmark.services.commands.outbox": ["outbox"],
-        "millmark.services.commands.relay": ["relay"],
-        "millmark.services.commands.evidence": ["evidence"],
-        "millmark.services.commands.index": ["index"],
-        "millmark.services.commands.backup": ["backup", "restore"],
+        "init": "millmark.services.commands.home",
+        "join": "millmark.services.commands.home",
+        "directory": "millmark.services.commands.participants",
+        "deploy": "millmark.services.commands.chain",
+        "rebuild": "millmark.services.commands.chain",
+        "network": "millmark.services.commands.network",
+        "gateway": "millmark.services.commands.gateway",
+        "node": "millmark.services.commands.node",
+        "login": "millmark.services.commands.login",
+        "logout": "millmark.services.commands.login",
+        "tls": "millmark.services.commands.home",
+        "people": "millmark.services.commands.people",
+        "apikeys": "millmark.services.commands.people",
+        "webhooks": "millmark.services.commands.outbox",
+        "audit": "millmark.services.commands.audit",
+        "keys": "millmark.services.commands.keys",
+        "council": "millmark.services.commands.council",
+        "outbox": "millmark.services.commands.outbox",
+        "relay": "millmark.services.commands.relay",
+        "evidence": "millmark.services.commands.backup",
+        "index": "millmark.services.commands.backup",
+        "backup": "millmark.services.commands.backup",
+        "restore": "millmark.services.commands.backup",
     },
     "Develop": {
-        "millmark.services.demo.command": ["demo"],
-        "millmark.services.commands.chain": ["devchain"],
+        "demo": "millmark.services.demo.command",
+        "devchain": "millmark.services.commands.chain",
     },
 }
-"""The commands that each module registers, by what they are for, as the help shows them. Running one command imports
-only the module that declares it, which keeps start-up short and optional packages optional."""
+"""The module that registers each command, by what commands are for, as the help shows them. Running one command imports
+only that module, which keeps start-up short and optional packages optional."""
 
+_MODULE_OF = {name: module for commands in PANELS.values() for name, module in commands.items()}
 COMMANDS: Mapping[str, Sequence[str]] = {
-    module: [name for panel in PANELS.values() for name in panel.get(module, ())]
-    for panel in PANELS.values()
-    for module in panel
+    module: [name for name, its in _MODULE_OF.items() if its == module] for module in _MODULE_OF.values()
 }
 """The commands of each module."""
 
 COMPLETING = "_MILLMARK_COMPLETE"
 """What shells set in the environment to have a line completed."""
-_PANEL_OF = {name: panel for panel, modules in PANELS.items() for names in modules.values() for name in names}
+_PANEL_OF = {name: panel for panel, commands in PANELS.items() for name in commands}
 _ORDER = {name: place for place, name in enumerate(_PANEL_OF)}
 
 EXTRAS: Mapping[str, str] = {

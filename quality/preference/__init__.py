@@ -6,7 +6,7 @@
     fitted.shares(attributes, available), fitted.ratio("co2", "price")
 
 Attributes are integers. Only `millmark.quality.preference.logit` imports torch, when it fits; shares of what was fitted
-need numpy alone. Knows nothing of orders: `millmark.services.planning.forecast.preferences` makes the choices of them.
+need numpy alone. Knows nothing of orders: `millmark.services.planning.forecast.making` makes the choices of them.
 """
 
 from __future__ import annotations

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import enum
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from millmark.ledger.canonical import parse_hex32, to_hex
+from millmark.ledger.index import export_index, import_index, read_snapshot
+from millmark.ledger.provenance.retention import Retained, Rule, drop_evidence, find_droppable
+from millmark.ledger.store import Book, Store
+from millmark.ledger.store.book import move_content, prune_files
 from millmark.services.backup import back_up_home, restore_home
 from millmark.services.commands.audit import audited
-from millmark.services.output import print_lines
+from millmark.services.commands.context import Context, open_context
+from millmark.services.interop.epcis.repository import EpcisRepository
+from millmark.services.options import AsJson
+from millmark.services.output import print_json, print_lines, warn
 from millmark.services.settings import read_settings
 
 
-def register(app: typer.Typer) -> None:
+def _register_backup(app: typer.Typer) -> None:
     app.command("backup", epilog="Example: millmark backup /mnt/backup/monday")(run_backup)
     app.command("restore", epilog="Example: millmark --home restored restore /mnt/backup/monday")(run_restore)
 
@@ -48,3 +58,207 @@ def run_restore(
         print_lines("put these in place from a backup of their own:")
         print_lines(*(f"    {path}: {what}" for path, what in found.missing.items()))
     print_lines("the gateway compares its outbox with the ledger when it starts, and says how to go on if it is older")
+
+
+# `millmark index`: snapshots of the index, from which a new gateway starts.
+
+_TOLD_AFTER = 50_000
+"""Records after which a line tells of progress."""
+
+
+def _register_index(app: typer.Typer) -> None:
+    group = typer.Typer(
+        no_args_is_help=True, help="Copy the index to a new gateway, which then need not build its own."
+    )
+    group.command("export", epilog="Example: millmark index export index.gz")(run_export)
+    group.command("import", epilog="Example: millmark --home second index import index.gz")(run_import)
+    app.add_typer(group, name="index")
+
+
+def run_export(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(dir_okay=False, help="A file that does not exist yet.")],
+    as_json: AsJson = False,
+) -> None:
+    """Write the ledger's records up to the last final block to a file. The gateway may be running. Names, salts,
+    documents and keys are not in it."""
+    with open_context(context.obj, looking=True) as opened:
+        end = export_index(opened.store, file)
+    records = end.registry_sequence + end.ledger_sequence
+    if as_json:
+        print_json(context, {"block_number": end.block_number, "records": records, "digest": to_hex(end.digest)})
+        return
+    print_lines(f"{records} records up to block {end.block_number}, digest {to_hex(end.digest)}, written to {file}")
+
+
+def run_import(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="File that `millmark index export` wrote.")],
+    digest: Annotated[
+        str | None,
+        typer.Option(
+            help="Digest of an index that you trust, at that block. Then blocks are not fetched from the chain."
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Build this home's index, which must be empty, from a file. It is held against the chain first: each block with
+    records is fetched and compared, or, with `--digest`, the file must have that digest. Gateway and node must not run
+    meanwhile; afterwards they follow the chain from where the file ends."""
+    trusted = None if digest is None else parse_hex32(digest)
+    with open_context(context.obj) as opened, audited(opened.settings, "index import", str(file)):
+        found = import_index(opened.store, opened.chain(), read_snapshot(file), trusted, _tell_progress)
+    if as_json:
+        values = {"block_number": found.block_number, "records": found.records, "digest": to_hex(found.digest)}
+        print_json(context, {**values, "blocks_compared": found.blocks, "heads_compared": found.heads})
+        return
+    print_lines(f"{found.records} records up to block {found.block_number}, digest {to_hex(found.digest)}")
+    print_lines(
+        "the digest is the one that you gave" if trusted else f"all {found.blocks} blocks with records are the chain's",
+        f"{found.heads} heads and the numbers of records are the chain's at block {found.compared_at}"
+        if found.heads
+        else f"not compared: the state at block {found.block_number}, which the node no longer has",
+    )
+
+
+def _tell_progress(records: int) -> None:
+    if records % _TOLD_AFTER < _TOLD_AFTER // 10:  # batches are of some thousand records
+        warn(f"{records} records are read and compared")
+
+
+# `millmark evidence`: how much is kept of the logs behind the company's streams, where, and what is dropped.
+
+_NONE_FILED: Mapping[bytes, int] = {}
+_DAY_S = 86_400
+_LEAST_DAYS = 7
+"""What is younger may be named by a certificate that is still in the outbox."""
+
+
+class Place(enum.Enum):
+    """Where the content of logs is."""
+
+    FILES = "files"
+    DATABASE = "database"
+
+
+def _register_evidence(app: typer.Typer) -> None:
+    group = typer.Typer(
+        no_args_is_help=True, help="Show how much is kept of the streams' logs, move it, and drop what is old."
+    )
+    group.command("status", epilog="Example: millmark evidence status")(run_status)
+    group.command("move", epilog="Example: millmark evidence move files")(run_move)
+    group.command("prune", epilog="Example: millmark evidence prune")(run_prune)
+    group.command("drop", epilog="Example: millmark evidence drop --older-than 365 --dry-run")(run_drop)
+    app.add_typer(group, name="evidence")
+
+
+def run_status(context: typer.Context, as_json: AsJson = False) -> None:
+    """Print the number of entries of each log in this database, and of those whose content was dropped. The hashes of
+    all are there, so that every entry can still be proved."""
+    with open_context(context.obj, looking=True) as opened, opened.store.reading() as connection:
+        counts = Book(connection).evidence_counts()
+        found = [Retained(stream, entries, dropped) for stream, (entries, dropped, _) in counts.items()]
+        filed = {stream: in_files for stream, (*_, in_files) in counts.items()}
+        _print(context, found, Book(connection).identifiers(counts), as_json, "", filed)
+
+
+def run_move(
+    context: typer.Context,
+    place: Annotated[Place, typer.Argument(help="Where to: files in `evidence_folder`, or the database.")],
+    as_json: AsJson = False,
+) -> None:
+    """Move the content of the streams' logs into files of evidence_folder, or back into the database. New entries go
+    into files while that is set. The command can be stopped at any time, and goes on when it is called again."""
+    with open_context(context.obj) as opened, audited(opened.settings, "evidence move", f"into {place.value}"):
+        moved = move_content(opened.store, into_files=place is Place.FILES)
+    if as_json:
+        print_json(context, {"entries": moved})
+        return
+    print_lines(f"{moved} entries moved into {'files' if place is Place.FILES else 'the database'}")
+
+
+def run_prune(context: typer.Context, as_json: AsJson = False) -> None:
+    """Remove files in evidence_folder that are more than a day old and that no row of this database names, as crashes
+    leave them. Not for a copy of a database: it would remove newer files of the original."""
+    with open_context(context.obj) as opened, audited(opened.settings, "evidence prune", ""):
+        removed = prune_files(opened.store)
+    if as_json:
+        print_json(context, {"files": removed})
+        return
+    print_lines(f"{removed} files removed")
+
+
+def run_drop(
+    context: typer.Context,
+    older_than: Annotated[int, typer.Option(min=_LEAST_DAYS, help="Age in days, from the anchor on the ledger.")],
+    expired: Annotated[
+        bool,
+        typer.Option(
+            "--expired",
+            help="Also what certificates name that expired before that and are not demanded; an opening that is "
+            "demanded later can then not be answered.",
+        ),
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be dropped.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Drop salts and content of measurements that are older than that, for good. Their hashes stay, and with them the
+    proofs of everything else. Kept are entries that certificates and finished work name, with the measurements behind
+    them, register readings, plans, offers and audits, and EPCIS events."""
+    with open_context(context.obj) as opened:
+        opened.catch_up()
+        rule = Rule(int(time.time()) - older_than * _DAY_S, _of_epcis(opened.store), expired=expired)
+        found = find_droppable(opened.store, rule) if dry_run else _drop(opened, rule, older_than)
+        with opened.store.reading() as connection:
+            names = Book(connection).identifiers(one.stream for one in found)
+    _print(context, found, names, as_json, "would be dropped" if dry_run else "dropped now")
+
+
+def _drop(opened: Context, rule: Rule, days: int) -> list[Retained]:
+    with audited(opened.settings, "evidence drop", f"older than {days} days"):
+        return drop_evidence(opened.store, rule)
+
+
+def _of_epcis(store: Store) -> frozenset[bytes]:
+    with store.reading() as connection:
+        return frozenset(EpcisRepository(connection).streams())
+
+
+def _print(
+    context: typer.Context,
+    found: Sequence[Retained],
+    names: dict[bytes, str],
+    as_json: bool,
+    now: str,
+    filed: Mapping[bytes, int] = _NONE_FILED,
+) -> None:
+    rows = [
+        {
+            "stream": to_hex(one.stream),
+            "identifier": names.get(one.stream),
+            "entries": one.entries,
+            "dropped_before": one.dropped,
+            **({"in_files": filed[one.stream]} if one.stream in filed else {}),
+            "now": one.now,
+            "unreadable": one.unreadable,
+            "bytes": one.bytes,
+        }
+        for one in found
+    ]
+    if as_json:
+        print_json(context, {"streams": rows})
+        return
+    for row in rows:
+        shown = f"{row['identifier'] or row['stream']}: {row['entries']} entries"
+        shown += f", {row['in_files']} in files" if row.get("in_files") else ""
+        shown += f", {row['dropped_before']} without content"
+        shown += f", {row['now']} {now} ({row['bytes']} bytes)" if now else ""
+        print_lines(f"{shown}, {row['unreadable']} in files that cannot be read" if row["unreadable"] else shown)
+    if not rows:
+        print_lines("no stream's log is in this database")
+
+
+def register(app: typer.Typer) -> None:
+    _register_backup(app)
+    _register_index(app)
+    _register_evidence(app)

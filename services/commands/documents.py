@@ -2,34 +2,259 @@
 
 from __future__ import annotations
 
+import mimetypes
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from millmark.ledger.canonical import parse_json
+from millmark.ledger.chain import read_deployment
 from millmark.ledger.errors import InputError
 from millmark.services.commands.audit import audited
-from millmark.services.commands.context import Context, open_context
-from millmark.services.commands.document_gateway import (
-    guess_media_type,
-    keep_opened,
-    run_fetch,
-    run_found,
-    run_publish,
-    set_grant,
-)
-from millmark.services.commands.document_keys import build_keys
+from millmark.services.commands.context import Context, open_context, unlock
+from millmark.services.directory.recipient_keys import sign_statement
 from millmark.services.documents import Documents, Draft, KeyRing, new_version_id
-from millmark.services.documents.key_files import read_recipient_key
+from millmark.services.documents.errors import GatewayAnswerError, SealBrokenError
+from millmark.services.documents.key_files import create_recipient_key, read_recipient_key
 from millmark.services.documents.permissions import Mode
-from millmark.services.documents.sealed_file import MAX_DOCUMENT_BYTES, MAX_FILE_BYTES, open_sealed
+from millmark.services.documents.sealed_file import MAX_DOCUMENT_BYTES, MAX_FILE_BYTES, OpenedDocument, open_sealed
 from millmark.services.documents.views import Document
-from millmark.services.files import read_bounded
+from millmark.services.files import read_bounded, write_private_whole
 from millmark.services.handover.delivering import ask_others_to_erase, ask_others_to_erase_all
-from millmark.services.options import AsJson
-from millmark.services.output import print_json, print_lines, print_table, warn
+from millmark.services.options import AsJson, Gateway, PassphraseFile, SignerUri, TokenFile
+from millmark.services.output import print_document, print_json, print_lines, print_table, warn
+from millmark.services.settings import read_settings
+
+if TYPE_CHECKING:
+    from millmark.services.documents.client import HttpDocuments
+
+
+# `millmark documents` over HTTP: publish to a gateway, and fetch the documents it shares with your company.
+
+_ID_DIGITS = 32
+
+DocumentId = Annotated[str, typer.Argument(metavar="ID", help="Document id: 32 hexadecimal digits, as `found` shows.")]
+
+
+@contextmanager
+def open_client(gateway: str, token_file: Path) -> Iterator[HttpDocuments]:
+    """A client of a gateway's document routes, closed on exit. Raises SettingsError for a token file that other users
+    can read."""
+    from millmark.services.documents.client import HttpDocuments  # noqa: PLC0415 - an HTTP client, which few commands need
+    from millmark.services.node.config import read_secret  # noqa: PLC0415 - likewise
+
+    documents = HttpDocuments(gateway, read_secret(token_file))
+    try:
+        yield documents
+    finally:
+        documents.close()
+
+
+def verify_id(document: str) -> str:
+    """Verifies that text is a document id, since it becomes part of the request's path. Raises InputError."""
+    if len(document) != _ID_DIGITS or not set(document) <= set("0123456789abcdef"):
+        raise InputError(f"{document[:40]!a} is not a document id", hint="give 32 hexadecimal digits")
+    return document
+
+
+def run_publish(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="File to publish.")],
+    gateway: Gateway,
+    token_file: TokenFile,
+    about: Annotated[str | None, typer.Option(help="Identifier of the lot or order that it is about.")] = None,
+    mode: Annotated[Mode, typer.Option(help="Access mode: who may read the document.")] = Mode.PRIVATE,
+    media_type: Annotated[str | None, typer.Option("--type", help="Media type; by default from the file name.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Upload a document to your company's gateway, which encrypts it; prints its id and its root.
+
+    Uploading the same file again within a week creates no second document, so repeat the command after a failed
+    connection.
+    """
+    content = read_bounded(file, MAX_DOCUMENT_BYTES)
+    given = {"name": file.name, "mode": mode.value, **({} if about is None else {"about": about})}
+    with open_client(gateway, token_file) as documents:
+        added = documents.add(content, guess_media_type(file, media_type), given)
+    if as_json:
+        print_json(context, added)
+        return
+    document, version = _of(added)
+    print_lines(f"{document} version {version['version']} {mode.value}", f"root {version['root']}")
+
+
+def run_found(
+    context: typer.Context,
+    gateway: Gateway,
+    token_file: TokenFile,
+    about: Annotated[str | None, typer.Option(help="Lot or order, by identifier; includes linked documents.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the documents that a gateway shares with your company."""
+    with open_client(gateway, token_file) as documents:
+        items = documents.page(about)
+    if as_json:
+        print_json(context, {"documents": items})
+        return
+    for document, version in map(_of, items):
+        print_lines(f"{document} version {version['version']} {version['name']!a}", f"  root {version['root']}")
+
+
+def run_fetch(
+    context: typer.Context,
+    document: DocumentId,
+    gateway: Gateway,
+    token_file: TokenFile,
+    key: Annotated[Path, typer.Option(help="Recipient key file.", dir_okay=False)],
+    output: Annotated[Path, typer.Option("-o", "--output", help="File to write.", dir_okay=False)],
+    version: Annotated[int | None, typer.Option(min=1, help="Version number; the latest by default.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Fetch a document, decrypt it with the recipient key, and check that it is the one that its root commits to.
+
+    The gateway sends it encrypted for the key that `documents keys publish` registered. Nothing is written if any check
+    fails.
+    """
+    private = read_recipient_key(key)
+    with open_client(gateway, token_file) as documents:
+        # The version is fixed before fetching: a newer one may be added in between.
+        wanted = _of(documents.get(verify_id(document)))[1]["version"] if version is None else version
+        opened = open_sealed(documents.fetch(verify_id(document), _number(wanted)), private)
+    _verify_place(opened, document, _number(wanted))
+    keep_opened(context, opened, output, as_json=as_json)
+
+
+def keep_opened(context: typer.Context, opened: OpenedDocument, output: Path, *, as_json: bool) -> None:
+    """Writes an opened document to a file that only its owner reads, and tells what its sender calls it."""
+    from millmark.ledger.verify.printable import printable  # noqa: PLC0415 - brings the verifier, which help needs not
+
+    write_private_whole(output, opened.content)
+    root = "0x" + opened.header.recipient.root.hex()
+    if as_json:
+        print_json(
+            context, {"name": opened.name, "media_type": opened.media_type, "size": len(opened.content), "root": root}
+        )
+        return
+    called = f"{printable(opened.name)} ({printable(opened.media_type)}, {len(opened.content)} bytes)"
+    print_lines(f"{called} is in {output}", f"root {root}")
+
+
+def set_grant(document: str, participant: int, gateway: str, token_file: Path | None, *, granted: bool) -> None:
+    """Grants or revokes a participant's access at the company's own gateway. Raises InputError without a token file,
+    NotFoundError, DocumentError."""
+    if token_file is None:
+        raise InputError(
+            "--gateway needs --token-file",
+            hint="give a file with a token or API key that has the scope `document-changes`",
+        )
+    with open_client(gateway, token_file) as documents:
+        change = documents.grant if granted else documents.revoke
+        change(verify_id(document), participant)
+    word = "may read" if granted else "may not read"
+    print_lines(f"participant {participant} {word} {document}")
+
+
+def guess_media_type(file: Path, stated: str | None) -> str:
+    return stated or mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+
+
+def _verify_place(opened: OpenedDocument, document: str, version: int) -> None:
+    """Raises SealBrokenError for another document or version, even one that the gateway may share with us."""
+    found = opened.header.version_id
+    if (found.document, found.version) != (document, version):
+        raise SealBrokenError(
+            "the gateway sent a document other than the requested one", hint="tell the gateway's operator"
+        )
+
+
+def _of(found: dict[str, object]) -> tuple[str, dict[str, object]]:
+    """Id and latest version of a document in the gateway's JSON form. Raises GatewayAnswerError."""
+    versions = found.get("versions")
+    if not isinstance(versions, list) or not versions or not isinstance(versions[-1], dict):
+        raise GatewayAnswerError("the gateway's response is malformed", hint="try again")
+    latest = versions[-1]
+    if not {"version", "name", "root"} <= latest.keys():
+        raise GatewayAnswerError("the gateway's response is malformed", hint="try again")
+    return str(found.get("document")), latest
+
+
+def _number(value: object) -> int:
+    if type(value) is not int or not 1 <= value < 2**31:
+        raise GatewayAnswerError("the gateway's response is malformed", hint="try again")
+    return value
+
+
+# `millmark documents keys`: recipient keys and their signed statements; the gateway's own data keys.
+
+_MAX_STATEMENT_BYTES = 4096
+
+KeyFile = Annotated[Path, typer.Argument(help="Recipient key file (mode 0600).", dir_okay=False)]
+
+
+def build_keys() -> typer.Typer:
+    example = "Example: millmark documents keys "
+    group = typer.Typer(
+        no_args_is_help=True,
+        help="Create, sign and publish the key that documents are encrypted for; rotate the gateway's own keys.",
+        epilog=example + "new recipient.json",
+    )
+    group.command("new", epilog=example + "new recipient.json")(run_new_key)
+    group.command("sign", epilog=example + "sign recipient.json --signer keystore:owner.json > key.json")(run_sign_key)
+    publish = "publish key.json --gateway https://gateway.example --token-file token"
+    group.command("publish", epilog=example + publish)(run_publish_key)
+    group.command("rotate", epilog=example + "rotate")(run_rotate_keys)
+    return group
+
+
+def run_new_key(file: KeyFile) -> None:
+    """Create a recipient key (X25519) in a new file and print its public part. The private part stays in the file."""
+    print_lines("0x" + create_recipient_key(file).hex())
+
+
+def run_sign_key(
+    context: typer.Context, file: KeyFile, signer: SignerUri, passphrase_file: PassphraseFile = None
+) -> None:
+    """Sign, with a key of the participant, a statement that the recipient key is its own; prints it for `keys publish`.
+
+    Neither chain nor index is needed: the deployment file names the ledger.
+    """
+    # No database is opened, so that the company's signing key may stay on another machine.
+    public_key = read_recipient_key(file).public_key().public_bytes_raw()
+    settings = read_settings(context.obj)
+    unlocked, deployment = unlock(settings, signer, passphrase_file), read_deployment(settings.deployment_path)
+    statement = sign_statement(deployment.chain_id, deployment.ledger, public_key, int(time.time()), unlocked)
+    print_document(
+        {
+            "public_key": "0x" + public_key.hex(),
+            "issued_at": statement.issued_at,
+            "signature": "0x" + statement.signature.hex(),
+        },
+    )
+
+
+def run_publish_key(
+    file: Annotated[Path, typer.Argument(help="File with the output of `keys sign`.", dir_okay=False)],
+    gateway: Gateway,
+    token_file: TokenFile,
+) -> None:
+    """Register the key at a gateway, which from then on encrypts documents for it. It replaces an earlier key."""
+    statement = parse_json(read_bounded(file, _MAX_STATEMENT_BYTES), max_bytes=_MAX_STATEMENT_BYTES, max_depth=2)
+    with open_client(gateway, token_file) as documents:
+        documents.publish_key(statement)
+    print_lines(f"{gateway} encrypts documents for this key from now on")
+
+
+def run_rotate_keys(context: typer.Context) -> None:
+    """Encrypt all data keys of this gateway's documents under a new key and drop the old one, which stays in a file
+    beside the key file for a day. The gateway may keep running."""
+    with open_context(context.obj) as opened, audited(opened.settings, "documents keys rotate", ""):
+        count = Documents(opened.store, KeyRing(opened.settings.document_keys_path)).rotate()
+    print_lines(f"{count} data keys are encrypted under a new key; older backups of the key file are now useless")
+
 
 _RECALL = "copies fetched earlier cannot be recalled"
 _MAX_SHOWN = 1000

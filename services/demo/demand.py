@@ -28,8 +28,7 @@ from millmark.services.demo.given import choose_options
 from millmark.services.demo.home import JOURNAL, clear_home, database_of, write_home
 from millmark.services.demo.plant import PIECE
 from millmark.services.devchain import JournaledChain
-from millmark.services.planning.forecast.document import ForecastDocument
-from millmark.services.planning.forecast.history import History
+from millmark.services.planning.forecast.document import WEEK_S, ForecastDocument, History, begin_s, week_of, week_text
 from millmark.services.planning.forecast.making import make_forecast
 from millmark.services.planning.forecast.recording import (
     anchored_at,
@@ -41,8 +40,7 @@ from millmark.services.planning.forecast.recording import (
     seal_forecast,
 )
 from millmark.services.planning.forecast.scoring import Score, score_forecast
-from millmark.services.planning.forecast.weeks import WEEK_S, begin_s, week_of, week_text
-from millmark.services.planning.sealing import OwnStream
+from millmark.services.planning.papers import OwnStream
 from millmark.services.products import Catalogue
 from millmark.services.store import open_store
 

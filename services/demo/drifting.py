@@ -38,12 +38,11 @@ from millmark.quality.process.example import Machine as SimulatedMachine
 from millmark.services.demo.planning import Planning, until
 from millmark.services.demo.plant import Machine
 from millmark.services.demo.production import Job
-from millmark.services.planning.feedback.causes import MachineCause
+from millmark.services.planning.feedback.causes import LADDER, MachineCause
 from millmark.services.planning.feedback.repository import FeedbackRepository
-from millmark.services.planning.feedback.rules import LADDER
-from millmark.services.planning.feedback.setpoints import Answer, Proposed, Unproposed
+from millmark.services.planning.feedback.taking import Answer, Proposed, Unproposed
 from millmark.services.planning.feedback.watching import Watcher
-from millmark.services.planning.shelf import Shelf, writing
+from millmark.services.planning.reading import Shelf, writing
 
 _COOLING = 8.0
 """Degrees by which something takes heat away when the machine drifts."""

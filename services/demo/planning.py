@@ -37,17 +37,16 @@ from millmark.services.demo.consortium import NOTHING, Company, Consortium, Queu
 from millmark.services.demo.given import OBJECTIVE, pass_time, write_calendar
 from millmark.services.demo.plant import PREFIX, Machine
 from millmark.services.demo.production import Job, Line
-from millmark.services.planning.calendar import Grid, parse_calendar
+from millmark.services.planning.calendar import Grid, ObjectiveFile, build_objective, parse_calendar
 from millmark.services.planning.calls import build_job
 from millmark.services.planning.making import find_tie as find_first
-from millmark.services.planning.objectives import ObjectiveFile, build_objective
+from millmark.services.planning.making import times_of
 from millmark.services.planning.offers import OwnMachine, build_offers
+from millmark.services.planning.papers import OwnStream, Sealed, seal_call, seal_offers, seal_plan
 from millmark.services.planning.reading import plan_file
 from millmark.services.planning.repository import PlanningRepository, What
 from millmark.services.planning.schedule import Made, make_plan
 from millmark.services.planning.schedule.replan import Replan
-from millmark.services.planning.sealing import OwnStream, Sealed, seal_call, seal_offers, seal_plan
-from millmark.services.planning.tying import times_of
 
 SLOT_S = 900
 _DAY_S = 86_400

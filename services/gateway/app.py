@@ -41,7 +41,7 @@ from millmark.services.gateway.recording import FormDesk, RecordingService, add_
 from millmark.services.gateway.relay import add_relay
 from millmark.services.handover.delivering import State
 from millmark.services.handover.repository import HandoverRepository
-from millmark.services.planning.tying import Ties
+from millmark.services.planning.making import Ties
 from millmark.services.portal import AdministrationParts, Office, Portal, Proofs
 from millmark.services.portal.check_page import CheckPage
 from millmark.services.portal.pages import Pages, Speaker

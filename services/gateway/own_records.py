@@ -29,12 +29,10 @@ from millmark.services.gateway.http.problems import TryLaterError
 from millmark.services.gateway.recording import Recorder
 from millmark.services.gateway.recording.repository import RecordingRow, describe_subjects
 from millmark.services.planning.feedback.causes import MachineCause
-from millmark.services.planning.feedback.replacing import Replacer
-from millmark.services.planning.feedback.reporting import name_report, report_event
 from millmark.services.planning.feedback.repository import CauseRow
-from millmark.services.planning.feedback.setpoints import SetpointDesk
+from millmark.services.planning.feedback.taking import Replacer, SetpointDesk, name_report, report_event
 from millmark.services.planning.feedback.watching import Watcher
-from millmark.services.planning.shelf import Shelf, reading, writing
+from millmark.services.planning.reading import Shelf, reading, writing
 from millmark.services.serving.loop import Loop, Looped
 
 _LOOK_S: Final = 5.0

@@ -42,7 +42,7 @@ from millmark.services.gateway.relay import Relay
 from millmark.services.handover.delivering import Deliveries, HandoverDispatcher
 from millmark.services.handover.receiving import Receiver
 from millmark.services.interop.credentials.keys import CredentialKey
-from millmark.services.planning.feedback.setpoints import SetpointDesk
+from millmark.services.planning.feedback.taking import SetpointDesk
 from millmark.services.portal import Proofs
 from millmark.services.portal.check_page import CheckPage
 from millmark.services.products import Catalogue

@@ -40,7 +40,7 @@ from millmark.ledger.store import Rows
 from millmark.ledger.store.rows import ChainIdentityRow, KeyRow, RecordRow
 from millmark.services.directory.recipient_keys import typed_digest
 from millmark.services.planning.errors import PlanningError
-from millmark.services.planning.leaves import OpenedLeaf, parse_opened_leaf
+from millmark.services.planning.papers import OpenedLeaf, parse_opened_leaf
 
 # Errors of the handover package, below the root in `millmark.ledger.errors`.
 #

@@ -57,9 +57,8 @@ from millmark.services.handover.table import (
     recipients_of,
     roots_of_order,
 )
-from millmark.services.planning.handing import open_leaves
-from millmark.services.planning.leaves import OpenedLeaf
-from millmark.services.planning.receipts import Receipt, parse_receipts, verify_receipts
+from millmark.services.planning.omission import Receipt, parse_receipts, verify_receipts
+from millmark.services.planning.papers import OpenedLeaf, open_leaves
 from millmark.services.planning.repository import PlanningRepository
 from millmark.services.serving.loop import Loop, Trouble, withhold_addresses
 from millmark.services.serving.partners import UnansweredError, ask_partner
@@ -486,7 +485,7 @@ def ask_others_to_erase_all(store: Store, roots: Iterable[bytes], participant: i
 
 # Sends one hand-over to the recipient's gateway, within one time limit. Nothing in the answer is believed.
 #
-# Receipts in it are verified by their signatures, and kept only then (millmark.services.planning.receipts).
+# Receipts in it are verified by their signatures, and kept only then (millmark.services.planning.omission).
 
 TIMEOUT_S: Final = 30.0
 """Longest time from name look-up to the end of the answer."""

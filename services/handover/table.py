@@ -35,7 +35,7 @@ from millmark.ledger.store.rows import (
     RecordRow,
     gates_of,
 )
-from millmark.services.planning import handing
+from millmark.services.planning import papers
 from millmark.services.planning.repository import LeafRow, What
 
 # Who hands over and who receives because of a record, and for how long that is due.
@@ -120,7 +120,7 @@ def made(rows: Rows, record: RecordRow) -> list[LotRow]:
 def own(rows: Rows, record: RecordRow, event: Event, *kinds: str) -> list[LeafRow]:
     """The company's entries of these kinds that an anchor is the first to cover."""
     size = event.size if isinstance(event, StreamAnchored) else 0
-    found = handing.covered(rows, record.subject, record.sequence, size)
+    found = papers.covered(rows, record.subject, record.sequence, size)
     return [row for row in found if row.what in kinds]
 
 
@@ -404,41 +404,41 @@ def _add_card(rows: Rows, record: RecordRow, _event: Event, _recipient: int, to:
 
 def _add_call(rows: Rows, record: RecordRow, event: Event, recipient: int, to: Allowance) -> None:
     for row in own(rows, record, event, What.CALL):
-        if recipient in handing.called(rows, row) | handing.readers(rows, row):
+        if recipient in papers.called(rows, row) | papers.readers(rows, row):
             to.leaves.add(row.leaf)
 
 
 def _add_objective(rows: Rows, record: RecordRow, event: Event, recipient: int, to: Allowance) -> None:
     for row in own(rows, record, event, What.CALL):
-        if recipient in handing.readers(rows, row):
-            to.objectives |= {handing.objective_of(rows, row)} - {""}
+        if recipient in papers.readers(rows, row):
+            to.objectives |= {papers.objective_of(rows, row)} - {""}
 
 
 def _add_offers(rows: Rows, record: RecordRow, event: Event, recipient: int, to: Allowance) -> None:
     for row in own(rows, record, event, *OFFERS):
-        if recipient in handing.coordinator_and_readers(rows, row):
+        if recipient in papers.coordinator_and_readers(rows, row):
             to.leaves.add(row.leaf)
-            for machine in handing.machines_of(rows, row):
+            for machine in papers.machines_of(rows, row):
                 to.add(machine.claims_root, _CAPABILITY)
 
 
 def _add_plan_part(rows: Rows, record: RecordRow, event: Event, recipient: int, to: Allowance) -> None:
     for row in own(rows, record, event, What.PLAN):
-        if recipient in handing.owners_and_carriers(rows, row):
+        if recipient in papers.owners_and_carriers(rows, row):
             to.leaves.add(row.leaf)
-            to.add(*handing.plan_paths(rows, row, recipient))
+            to.add(*papers.plan_paths(rows, row, recipient))
 
 
 def _add_plan(rows: Rows, record: RecordRow, event: Event, recipient: int, to: Allowance) -> None:
     for row in own(rows, record, event, What.PLAN):
-        if recipient in handing.readers(rows, row):
+        if recipient in papers.readers(rows, row):
             to.leaves.add(row.leaf)
-            to.add(handing.plan_paths(rows, row, recipient)[0], WHOLE)
+            to.add(papers.plan_paths(rows, row, recipient)[0], WHOLE)
 
 
 def _add_signal(rows: Rows, record: RecordRow, event: Event, recipient: int, to: Allowance) -> None:
     for row in own(rows, record, event, What.SIGNAL):
-        if recipient in handing.signalled(rows, row):
+        if recipient in papers.signalled(rows, row):
             to.leaves.add(row.leaf)
 
 
@@ -661,7 +661,7 @@ TABLE: tuple[Entry, ...] = (
         "the companies that it calls",
         frozenset({Gets.CALL}),
         actor,
-        find(handing.called, What.CALL),
+        find(papers.called, What.CALL),
         always,
     ),
     Entry(
@@ -670,7 +670,7 @@ TABLE: tuple[Entry, ...] = (
         "readers that the call names",
         frozenset({Gets.CALL, Gets.OBJECTIVE}),
         actor,
-        find(handing.readers, What.CALL),
+        find(papers.readers, What.CALL),
         always,
     ),
     Entry(
@@ -679,7 +679,7 @@ TABLE: tuple[Entry, ...] = (
         "coordinator of the call, and readers that it names",
         frozenset({Gets.OFFERS}),
         actor,
-        find(handing.coordinator_and_readers, *OFFERS),
+        find(papers.coordinator_and_readers, *OFFERS),
         always,
     ),
     Entry(
@@ -688,7 +688,7 @@ TABLE: tuple[Entry, ...] = (
         "owners who offered, and carriers of its legs",
         frozenset({Gets.PLAN_PART}),
         actor,
-        find(handing.owners_and_carriers, What.PLAN),
+        find(papers.owners_and_carriers, What.PLAN),
         always,
     ),
     Entry(
@@ -697,7 +697,7 @@ TABLE: tuple[Entry, ...] = (
         "readers that the call names",
         frozenset({Gets.PLAN}),
         actor,
-        find(handing.readers, What.PLAN),
+        find(papers.readers, What.PLAN),
         always,
     ),
     Entry(
@@ -706,7 +706,7 @@ TABLE: tuple[Entry, ...] = (
         "the owner of machines that it is for",
         frozenset({Gets.SIGNAL}),
         actor,
-        find(handing.signalled, What.SIGNAL),
+        find(papers.signalled, What.SIGNAL),
         always,
     ),
 )

@@ -28,13 +28,20 @@ from millmark.ledger.store.rows import (
     StreamRow,
 )
 from millmark.services.planning.errors import PlanningError
-from millmark.services.planning.forecast.signalling import SIGNAL_FORMAT, parse_signal
-from millmark.services.planning.handing import find_call
-from millmark.services.planning.leaves import OpenedLeaf, join_hashes, verify_opened_leaf
+from millmark.services.planning.forecast.recording import SIGNAL_FORMAT, parse_signal
 from millmark.services.planning.offers import why_not_lawful
-from millmark.services.planning.papers import SEAL_FORMAT, parse_seal, read_part, read_plan
+from millmark.services.planning.omission import sign_receipt
+from millmark.services.planning.papers import (
+    SEAL_FORMAT,
+    OpenedLeaf,
+    find_call,
+    join_hashes,
+    parse_seal,
+    read_part,
+    read_plan,
+    verify_opened_leaf,
+)
 from millmark.services.planning.reading import count_known
-from millmark.services.planning.receipts import sign_receipt
 from millmark.services.planning.repository import CallRow, LeafRow, PlanningRepository, PlanRow, ReceiptRow, What
 
 

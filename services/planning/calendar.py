@@ -1,4 +1,5 @@
-"""The owner's calendar: when each machine works, what an hour costs, and what it draws. It stays in the owner's home.
+"""Files in a company's home: the owner's calendar says when each machine works, what an hour costs, and what it draws;
+the coordinator's objective, what lateness, transport and carbon cost it. They stay there.
 
 Times of day are those of the calendar's time zone, and are converted to UTC day by day. Where a clock is put forward,
 a time that does not exist counts as much later as it was put forward; where it is put back, a time that exists twice is
@@ -7,22 +8,112 @@ the first of the two. So shifts that follow each other neither overlap nor leave
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+import secrets
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
-from pydantic_core import PydanticCustomError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails, PydanticCustomError
 
+from millmark.ledger.phrases import Phrase
+from millmark.ledger.plans.call import Job, Objective, Transport
 from millmark.services.files import read_bounded
-from millmark.services.planning.entries import parse_entries
-from millmark.services.planning.errors import CalendarError
-from millmark.services.planning.grounds import PlanningGround
+from millmark.services.planning.errors import CalendarError, PlanningGround
+
+M = TypeVar("M", bound=BaseModel)
+_PLACE = re.compile(r"\(at line ([0-9]+), column ([0-9]+)\)$")
+
+
+class EntryFault(Phrase):
+    """What is wrong with an entry, in this product's own words: no page could say those of pydantic and tomllib in the
+    reader's language. `words` are those of pydantic."""
+
+    ENTRY_MISSING = "it is missing"
+    ENTRY_UNKNOWN = "there is no such entry"
+    NO_TEXT = "it is not a text"
+    NO_WHOLE_NUMBER = "it is not a whole number"
+    NO_NAME = "it is neither a whole number nor a text"
+    NO_SWITCH = "it is neither true nor false"
+    NO_LIST = "it is not a list"
+    NO_TABLE = "it is not a table"
+    NO_DAY = "it is not a day such as 2026-05-04"
+    NO_TIME_OF_DAY = "it is not a time of day from 00:00 to 23:59"
+    TOO_SMALL = "it is less than {ge:d}"
+    TOO_GREAT = "it is more than {le:d}"
+    TOO_FEW = "it has fewer than {min_length:d} items"
+    TOO_SHORT = "it has fewer than {min_length:d} characters"
+    TOO_LONG = "it has more than {max_length:d} characters"
+    NO_SUCH_CHOICE = "it is not one of {expected}"
+    NO_ZONE = "there is no time zone {zone} (one is Europe/Berlin)"
+    ENTRY_UNFIT = "it cannot be used: {words}"
+
+
+_FAULTS: Mapping[str, EntryFault] = {
+    "missing": EntryFault.ENTRY_MISSING,
+    "extra_forbidden": EntryFault.ENTRY_UNKNOWN,
+    "string_type": EntryFault.NO_TEXT,
+    "int_type": EntryFault.NO_WHOLE_NUMBER,
+    "bool_type": EntryFault.NO_SWITCH,
+    "list_type": EntryFault.NO_LIST,
+    "dict_type": EntryFault.NO_TABLE,
+    "model_type": EntryFault.NO_TABLE,
+    "model_attributes_type": EntryFault.NO_TABLE,
+    "date_type": EntryFault.NO_DAY,
+    "string_pattern_mismatch": EntryFault.NO_TIME_OF_DAY,  # the only text that has a form
+    "greater_than_equal": EntryFault.TOO_SMALL,
+    "less_than_equal": EntryFault.TOO_GREAT,
+    "too_short": EntryFault.TOO_FEW,
+    "string_too_short": EntryFault.TOO_SHORT,
+    "string_too_long": EntryFault.TOO_LONG,
+    "literal_error": EntryFault.NO_SUCH_CHOICE,
+    "no_zone": EntryFault.NO_ZONE,
+}
+"""By pydantic's types of errors."""
+
+
+def parse_entries(data: bytes, model: type[M], file: str) -> M:
+    """`file`: its name without `.toml`. Raises CalendarError, which names the entry or the line to correct."""
+    try:
+        return model.model_validate(tomllib.loads(data.decode()))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place, why = _describe(first)
+        cause = PlanningGround.FILE_ENTRY.write(file=file, place=place, why=why)
+        raise CalendarError(cause, hint="see CALLS.md for what it may have") from None
+    except UnicodeDecodeError:
+        raise CalendarError(PlanningGround.FILE_NO_TEXT.write(file=file), hint="correct the file") from None
+    except tomllib.TOMLDecodeError as error:
+        raise CalendarError(_unreadable(file, str(error)), hint="correct the file") from None
+
+
+def _describe(error: ErrorDetails) -> tuple[str, str]:
+    """Which entry it is, and what is wrong with it."""
+    place, fault = list(map(str, error["loc"])), _FAULTS.get(error["type"], EntryFault.ENTRY_UNFIT)
+    if place[-1:] == ["int"] and fault is EntryFault.NO_WHOLE_NUMBER:  # the first of two types that it may have
+        place, fault = place[:-1], EntryFault.NO_NAME
+    values = {"words": error["msg"], **error.get("ctx", {})}
+    if "expected" in values:
+        values["expected"] = values["expected"].replace(" or ", ", ")
+    return ".".join(place), fault.write(**values)
+
+
+def _unreadable(file: str, words: str) -> str:
+    found = _PLACE.search(words)
+    if found is None:
+        return PlanningGround.FILE_END_UNREADABLE.write(file=file, words=words)
+    line, column = map(int, found.groups())
+    return PlanningGround.FILE_UNREADABLE.write(
+        file=file, line=line, column=column, words=words[: found.start()].rstrip()
+    )
+
 
 CALENDAR_FILE = "calendar.toml"
 """In the company's home."""
@@ -284,3 +375,152 @@ def _without(spans: Sequence[tuple[int, int]], gone: Sequence[tuple[int, int]]) 
                 at = max(at, last)
         if at < end:
             yield at, end
+
+
+# When a configured product can be done at the earliest, before anybody is asked for offers
+
+_SLOT_S = 900
+_DAYS_AHEAD = 120
+"""How far ahead is looked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Earliest:
+    """The end of the last operation, if work begins now and waits for nothing but shifts."""
+
+    at: int | None
+    """Unix seconds; None if the calendar has no time for it within 120 days."""
+    unknown: tuple[str, ...] | None
+    """Kinds of operations that no machine of the calendar does, reckoned by the clock; None without a calendar."""
+
+
+def find_earliest(calendar: Calendar | None, operations: Iterable[tuple[str, int]], now_s: int) -> Earliest:
+    """Find when the last of some operations could end that follow each other, each a kind and indicative minutes.
+
+    With a calendar, its shifts and minutes count instead. What the machines do already is not looked at.
+    """
+    grid = Grid(-(-now_s // _SLOT_S) * _SLOT_S, _SLOT_S, _DAYS_AHEAD * 86_400 // _SLOT_S)
+    days = [] if calendar is None else [calendar.on(machine, grid) for machine in calendar.machines]
+    ready, unknown = grid.origin, dict[str, None]()
+    for kind, minutes in operations:
+        able = [day for day in days if kind in day.plan.minutes]
+        if not able:
+            unknown[kind] = None
+            ready += minutes * 60
+            continue
+        ends = [end for day in able if (end := _end_on(day, kind, ready)) is not None]
+        if not ends:
+            return Earliest(None, tuple(unknown))
+        ready = min(ends)
+    return Earliest(ready, None if calendar is None else tuple(unknown))
+
+
+def _end_on(day: MachineDay, kind: str, ready: int) -> int | None:
+    """When the machine has done it, if it starts at `ready` or later; None if it has no time."""
+    duration, grid = day.grid.slots_of(day.plan.minutes[kind]), day.grid
+    first = -(-(ready - grid.origin) // grid.slot)
+    start = next((start for start in day.starts(duration) if start >= first), None)
+    return None if start is None else grid.origin + (start + duration) * grid.slot
+
+
+# The coordinator's objective
+
+OBJECTIVE_FILE = "objective.toml"
+"""In the coordinator's home."""
+_DAY_S = 86_400
+_Amount = Annotated[int, Field(ge=0, le=2**40)]
+_Company = Annotated[int | str, Field()]
+
+
+class _Way(BaseModel):
+    model_config = _STRICT
+    minutes: Annotated[int, Field(ge=0, le=1_000_000)]
+    cost: _Amount = 0
+    """For one order."""
+    carrier: _Company | None = None
+
+
+class TransportWay(_Way):
+    origin: _Company
+    destination: _Company
+
+
+class OrderTerms(BaseModel):
+    model_config = _STRICT
+    order: str
+    tardiness_per_day: _Amount | None = None
+    destination: _Company | None = None
+
+
+class ObjectiveFile(BaseModel):
+    """Amounts are in `unit`. Companies are named by number or name."""
+
+    model_config = _STRICT
+    unit: Annotated[str, Field(min_length=1, max_length=20)]
+    tardiness_per_day: _Amount = 0
+    """What a day's lateness of an order costs, unless the order has an entry of its own."""
+    carbon_price_per_kg: _Amount = 0
+    to_buyers: bool = False
+    """Whether orders are brought to their buyers in the end, and are late by their arrival there."""
+    transport: list[TransportWay] = []
+    transport_otherwise: _Way | None = None
+    """Between all companies for which `transport` has no entry; without it there is no way between them."""
+    order: list[OrderTerms] = []
+
+
+def read_objective_file(home: Path) -> ObjectiveFile:
+    """Raises CalendarError, naming the entry to correct."""
+    path = home / OBJECTIVE_FILE
+    file = path.with_suffix("")
+    if not path.is_file():
+        cause = PlanningGround.NO_FILE.write(file=file)
+        raise CalendarError(cause, hint="write what lateness and transport cost, as CALLS.md shows it")
+    return parse_entries(read_bounded(path, _MAX_BYTES), ObjectiveFile, str(file))
+
+
+def build_objective(
+    file: ObjectiveFile,
+    jobs: Iterable[Job],
+    companies: Iterable[int],
+    slot: int,
+    find_company: Callable[[str], int],
+    find_order: Callable[[str], bytes],
+    buyers: Mapping[bytes, int],
+) -> Objective:
+    """The objective for a call's jobs. `companies`: between which there may be ways. Raises what the look-ups raise."""
+    terms = {find_order(one.order): one for one in file.order}
+    number: Callable[[int | str], int] = lambda one: one if isinstance(one, int) else find_company(one)  # noqa: E731
+    late, ends = [], []
+    for job in jobs:
+        own = terms.get(job.order)
+        per_day = file.tardiness_per_day if own is None or own.tardiness_per_day is None else own.tardiness_per_day
+        late.append((job.order, -(-per_day * slot // _DAY_S)))
+        end = None if own is None else own.destination
+        if end is not None or file.to_buyers:
+            ends.append((job.order, buyers[job.order] if end is None else number(end)))
+    return Objective(
+        salt=secrets.token_bytes(32),
+        tardiness=tuple(sorted(late)),
+        transport=tuple(_ways(file, {*companies, *(end for _, end in ends)}, slot, number)),
+        destination=tuple(sorted(ends)),
+        carbon_price=file.carbon_price_per_kg,
+    )
+
+
+def _ways(
+    file: ObjectiveFile, companies: Iterable[int], slot: int, number: Callable[[int | str], int]
+) -> Iterable[Transport]:
+    known: dict[tuple[int, int], _Way] = {}
+    for one in file.transport:
+        pair = number(one.origin), number(one.destination)
+        if pair in known or pair[0] == pair[1]:
+            wrong = PlanningGround.TRANSPORT_TO_ITSELF if pair[0] == pair[1] else PlanningGround.TRANSPORT_TWICE
+            raise CalendarError(wrong.write(origin=pair[0], destination=pair[1]))
+        known[pair] = one
+    listed = sorted(set(companies))
+    pairs = sorted({*known, *((one, two) for one in listed for two in listed if one != two)})
+    for origin, destination in pairs:
+        way = known.get((origin, destination), file.transport_otherwise)
+        if way is not None:
+            carrier = 0 if way.carrier is None else number(way.carrier)
+            yield Transport(origin, destination, -(-way.minutes * 60 // slot), way.cost, carrier)

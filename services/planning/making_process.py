@@ -21,8 +21,7 @@ from millmark.ledger.errors import MillmarkError, PlanError, UnplannableError
 from millmark.ledger.plans.check import PlanCheck, check_plan
 from millmark.ledger.plans.file import PlanFile, parse_plan_file
 from millmark.ledger.plans.plan import Key, parse_cause
-from millmark.services.planning.errors import PlanningError
-from millmark.services.planning.grounds import PlanningGround
+from millmark.services.planning.errors import PlanningError, PlanningGround
 from millmark.services.planning.schedule import Made, Replan, make_plan
 
 MOST_CPU_S = 120.0

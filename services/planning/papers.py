@@ -1,4 +1,5 @@
-"""The seal of a plan: the entry in the coordinator's stream that commits to it, whole and part by part.
+"""Entries of streams: how hand-overs carry them, to whom each goes, and how a company writes its own. First, the seal
+of a plan: the entry in the coordinator's stream that commits to it, whole and part by part.
 
 Readers get the plan whole; an owner gets its own rows, the list of offers and the slot prices (`PlanPart`).
 So that both hold the coordinator to the same plan, the entry names the plan's digest, and the claims root of a document
@@ -12,20 +13,37 @@ The signature is over EIP-712 typed data in the domain of checkpoints (ledger/TR
 
 from __future__ import annotations
 
+import base64
+import binascii
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+import secrets
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from millmark.ledger.canonical import Json, canonical_json, keccak256, parse_hex32, parse_json, to_hex
-from millmark.ledger.claims import MAX_BYTES, Claims, Field, Path, build_claims
-from millmark.ledger.errors import CanonicalError, ClaimsError, PlanError, SigningError
+from millmark.ledger.canonical import MAX_SAFE_INTEGER, Json, canonical_json, keccak256, parse_hex32, parse_json, to_hex
+from millmark.ledger.claims import MAX_BYTES, Claims, Field, Path, build_claims, parse_claims
+from millmark.ledger.errors import (
+    CanonicalError,
+    ClaimsError,
+    InputError,
+    PlanError,
+    ProofError,
+    RecordError,
+    SigningError,
+)
+from millmark.ledger.evidence import SALT_BYTES, EvidenceEntry, LeafKind, build_leaf_data
+from millmark.ledger.merkle import HASH_BYTES, Tree, leaf_hash, verify_inclusion
+from millmark.ledger.plans.call import Call, Objective, parse_call
 from millmark.ledger.plans.file import PART_FORMAT, PlanPart, parse_part
+from millmark.ledger.plans.offer import Offer, OfferWithdrawal, parse_offer
 from millmark.ledger.plans.plan import PLAN_FORMAT, Plan, parse_plan
 from millmark.ledger.signatures import Address, Signature, Signer, recover_address
+from millmark.ledger.store import Book, Connection, Rows
+from millmark.ledger.store.rows import DocumentRow, MachineRow
 from millmark.services.directory.recipient_keys import typed_digest
-from millmark.services.planning.errors import PlanningError
-from millmark.services.planning.grounds import PlanningGround
+from millmark.services.planning.errors import PlanningError, PlanningGround
+from millmark.services.planning.repository import CallRow, LeafRow, PlanningRepository, PlanRow, What, own_leaves
 
 SEAL_FORMAT = "millmark.plan-seal"
 _TYPE = keccak256(b"PlanSeal(bytes32 call,bytes32 plan,bytes32 claims)")
@@ -199,6 +217,305 @@ def _object(value: Json) -> Mapping[str, Json]:
     return value
 
 
-def dump(claims: Claims) -> str:
-    """The document as the book keeps it."""
-    return json.dumps(claims.to_json())
+# Entries of streams as hand-overs carry them: opened, with the proof that the anchor covers them.
+
+_KINDS = {"offer": LeafKind.OFFER, "plan": LeafKind.PLAN}
+_WORDS = {kind: word for word, kind in _KINDS.items()}
+_MAX_PROOF = 64
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedLeaf:
+    """An entry, its salt, and where it is in the tree that a record anchored. Not established: that it is there."""
+
+    kind: LeafKind
+    index: int
+    salt: bytes
+    """32 bytes."""
+    entry: Json
+    proof: tuple[bytes, ...]
+    """Inclusion proof (RFC 9162, section 2.1.3), 32 bytes a hash."""
+
+    @property
+    def leaf(self) -> bytes:
+        """RFC 9162 leaf hash, 32 bytes. Raises CanonicalError, RecordError."""
+        return leaf_hash(build_leaf_data(self.kind, self.salt, self.entry))
+
+    @property
+    def text(self) -> str:
+        return canonical_json(self.entry).decode()
+
+    def to_json(self) -> Json:
+        return {
+            "entry": self.entry,
+            "index": self.index,
+            "kind": _WORDS[self.kind],
+            "proof": _base64(b"".join(self.proof)),
+            "salt": _base64(self.salt),
+        }
+
+
+def parse_opened_leaf(value: Json) -> OpenedLeaf:
+    """Raises PlanningError."""
+    if not isinstance(value, dict) or value.keys() != {"entry", "index", "kind", "proof", "salt"}:
+        raise PlanningError("an entry in it is malformed")
+    index, kind, proof, salt = value["index"], value["kind"], _read_base64(value["proof"]), _read_base64(value["salt"])
+    if (
+        isinstance(index, bool)
+        or not isinstance(index, int)
+        or not 0 <= index <= MAX_SAFE_INTEGER
+        or not isinstance(kind, str)
+        or kind not in _KINDS
+        or len(salt) != SALT_BYTES
+        or len(proof) % HASH_BYTES
+        or len(proof) > _MAX_PROOF * HASH_BYTES
+    ):
+        raise PlanningError("an entry in it is malformed")
+    return OpenedLeaf(_KINDS[kind], index, salt, value["entry"], split_hashes(proof))
+
+
+def verify_opened_leaf(opened: OpenedLeaf, size: int, root: bytes) -> bytes:
+    """Verifies that the entry is in the tree of this size and root. Returns its leaf hash. Raises PlanningError."""
+    try:
+        leaf = opened.leaf
+        verify_inclusion(leaf, opened.index, size, opened.proof, root)
+    except (CanonicalError, ProofError, RecordError) as error:
+        raise PlanningError(f"entry {opened.index} in it is not in the anchored stream: {error.cause}") from None
+    return leaf
+
+
+def split_hashes(joined: bytes) -> tuple[bytes, ...]:
+    return tuple(joined[at : at + HASH_BYTES] for at in range(0, len(joined), HASH_BYTES))
+
+
+def join_hashes(hashes: Sequence[bytes]) -> bytes:
+    return b"".join(hashes)
+
+
+def _base64(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def _read_base64(value: Json) -> bytes:
+    try:
+        found = base64.urlsafe_b64decode(f"{value}===") if isinstance(value, str) else None
+    except (binascii.Error, ValueError):
+        found = None
+    # Encoded again: unused bits of the last digit could be set.
+    if found is None or _base64(found) != value:
+        raise PlanningError("an entry in it has malformed bytes")
+    return found
+
+
+# What is handed over because of an anchor: which entries of the company's streams it covers, and to whom each goes.
+
+KIND_OF = {
+    What.CALL: LeafKind.PLAN,
+    What.OFFER: LeafKind.OFFER,
+    What.WITHDRAWAL: LeafKind.OFFER,
+    What.PLAN: LeafKind.PLAN,
+    What.SIGNAL: LeafKind.PLAN,
+}
+Paths = tuple[tuple[str, ...], ...]
+
+
+def covered(rows: Rows, stream: bytes, sequence: int, size: int) -> Sequence[LeafRow]:
+    """The company's entries that an anchor is the first to cover."""
+    return own_leaves(rows, stream, sequence, size)
+
+
+def find_call(rows: Rows, digest: bytes) -> Call | None:
+    """A call that is known here."""
+    row = rows.get(CallRow, digest)
+    leaf = None if row is None else rows.get(LeafRow, row.leaf)
+    return None if leaf is None else parse_call(leaf.value)
+
+
+def called(rows: Rows, leaf: LeafRow) -> set[int]:
+    """To whom a call goes."""
+    row = rows.get(CallRow, leaf.call)
+    return set() if row is None else set(row.called)
+
+
+def readers(rows: Rows, leaf: LeafRow) -> set[int]:
+    """Whom the call names as readers of its offers."""
+    call = find_call(rows, leaf.call)
+    return set() if call is None else set(call.readers)
+
+
+def coordinator_and_readers(rows: Rows, leaf: LeafRow) -> set[int]:
+    call = find_call(rows, leaf.call)
+    return set() if call is None else {call.coordinator, *call.readers}
+
+
+def owners_and_carriers(rows: Rows, leaf: LeafRow) -> set[int]:
+    """Who made offers for the call of a plan, and who carries something by it; readers get it whole."""
+    offers = rows.find(LeafRow, call=leaf.call, what=What.OFFER)
+    return ({row.owner for row in offers} | _carriers(rows, leaf)) - readers(rows, leaf)
+
+
+def signalled(_rows: Rows, leaf: LeafRow) -> set[int]:
+    """Whom a capacity signal tells what is expected of its machines."""
+    return {_to(leaf.value)}
+
+
+def _to(value: Json) -> int:
+    to = value.get("to") if isinstance(value, dict) else None
+    return to if isinstance(to, int) else 0
+
+
+def objective_of(rows: Rows, leaf: LeafRow) -> str:
+    """The objective of a call, in canonical JSON; empty if it is not known."""
+    row = rows.get(CallRow, leaf.call)
+    return "" if row is None else row.objective
+
+
+def machines_of(rows: Rows, leaf: LeafRow) -> list[MachineRow]:
+    """The machine that an offer is of."""
+    try:
+        found = rows.get(MachineRow, parse_offer(leaf.value).machine)
+    except PlanError:
+        found = None
+    return [] if found is None else [found]
+
+
+def plan_paths(rows: Rows, leaf: LeafRow, participant: int) -> tuple[bytes, Paths]:
+    """The claims root of a plan's document, and the paths that a participant may read who reads no offers."""
+    seal = parse_seal(leaf.value)
+    claims = _claims(rows, seal.claims)
+    paths = () if claims is None else list_shown(claims, participant)
+    return seal.claims, tuple(tuple(map(str, path)) for path in paths)
+
+
+def open_leaves(rows: Rows, book: Book, stream: bytes, size: int, wanted: Iterable[bytes]) -> list[OpenedLeaf]:
+    """Opens own entries, with proofs in the tree of this size. Raises PlanningError if the book lacks the stream."""
+    listed = [row for row in rows.among(LeafRow, "leaf", wanted) if row.stream == stream]
+    if not listed:
+        return []
+    leaves = book.leaves(stream, size)
+    if len(leaves) < size:
+        raise PlanningError("the book lacks entries of the stream", hint="restore the private book from a backup")
+    tree = Tree(leaves)
+    opened = (
+        OpenedLeaf(KIND_OF[row.what], row.leaf_index, row.salt, row.value, tuple(tree.inclusion_proof(row.leaf_index)))
+        for row in listed
+    )
+    return sorted(opened, key=lambda one: one.index)
+
+
+def _carriers(rows: Rows, leaf: LeafRow) -> set[int]:
+    seal = parse_seal(leaf.value)
+    claims = _claims(rows, seal.claims)
+    plan = None if claims is None else read_plan(claims, seal)
+    return set() if plan is None else {leg.carrier for leg in plan.legs} - {0}
+
+
+def _claims(rows: Rows, root: bytes) -> Claims | None:
+    row = rows.get(DocumentRow, root)
+    return None if row is None else parse_claims(json.loads(row.document))
+
+
+# Writes calls, offers, withdrawals and plans as entries of the company's own stream, within the caller's transaction.
+#
+# The book has the entry before the anchor is sent; the anchor covers whatever was written, so the next one makes up for
+# one that was lost.
+
+
+@dataclass(frozen=True, slots=True)
+class OwnStream:
+    """A stream of this company whose evidence its book keeps."""
+
+    subject: bytes
+    owner: int
+    anchored: int
+    """How many entries are anchored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """What was written, and what is to be anchored now."""
+
+    leaves: tuple[bytes, ...]
+    """Leaf hashes of the new entries."""
+    first: int
+    """Index of the first of them."""
+    size: int
+    root: bytes
+
+
+def seal_call(
+    connection: Connection, stream: OwnStream, call: Call, objective: Objective, asked: Sequence[int]
+) -> Sealed:
+    """Writes a call. `asked`: the companies to whom it goes."""
+    sealed = _append(connection, stream, [(What.CALL, call.digest, call.to_json())])
+    text = canonical_json(objective.to_json()).decode()
+    row = CallRow(call.digest, sealed.leaves[0], call.coordinator, call.closes, text, " ".join(map(str, sorted(asked))))
+    PlanningRepository(connection).put_call(row)
+    return sealed
+
+
+def seal_offers(connection: Connection, stream: OwnStream, entries: Sequence[Offer | OfferWithdrawal]) -> Sealed:
+    """Writes offers and withdrawals of one machine."""
+    kinds = [What.OFFER if isinstance(one, Offer) else What.WITHDRAWAL for one in entries]
+    listed = [(what, one.call, one.to_json()) for what, one in zip(kinds, entries, strict=True)]
+    return _append(connection, stream, listed)
+
+
+def seal_plan(connection: Connection, stream: OwnStream, call: Call, plan: Plan, signer: Signer) -> Sealed:
+    """Writes a plan for a call, signed by its coordinator, and keeps its document in the book. Raises PlanningError if
+    it is too large, SigningError."""
+    seal, claims = build_seal(plan, call.chain_id, call.ledger, signer)
+    Book(connection).put_document(claims.root, json.dumps(claims.to_json()))
+    sealed = _append(connection, stream, [(What.PLAN, plan.call, seal.to_json())])
+    PlanningRepository(connection).put_plan(
+        PlanRow(plan.digest, plan.call, sealed.leaves[0], claims.root, sealed.first)
+    )
+    return sealed
+
+
+def seal_signals(connection: Connection, stream: OwnStream, forecast: bytes, signals: Sequence[Json]) -> Sealed:
+    """Writes what owners of machines are told of a forecast, by its digest: at least one entry."""
+    return _append(connection, stream, [(What.SIGNAL, forecast, one) for one in signals])
+
+
+def seal_event(connection: Connection, stream: OwnStream, entry: Mapping[str, Json]) -> Sealed:
+    """Writes what no record and no entry of another stream says: what happened, or that a forecast was made."""
+    book = Book(connection)
+    size = verify_kept(book, stream)
+    made = _entry(LeafKind.EVENT, size, entry)
+    book.add_evidence(stream.subject, [made])
+    return _sealed(book, stream, [made])
+
+
+def _append(connection: Connection, stream: OwnStream, entries: Sequence[tuple[str, bytes, Json]]) -> Sealed:
+    book, planning = Book(connection), PlanningRepository(connection)
+    size = verify_kept(book, stream)
+    made = [_entry(KIND_OF[what], size + place, value) for place, (what, _, value) in enumerate(entries)]
+    book.add_evidence(stream.subject, made)
+    for entry, (what, call, value) in zip(made, entries, strict=True):
+        text = canonical_json(value).decode()
+        place = stream.owner, stream.subject, entry.index, entry.salt, text, 0, b"", 0
+        planning.add_leaf(LeafRow(entry.leaf_hash, call, what, *place))
+    return _sealed(book, stream, made)
+
+
+def verify_kept(book: Book, stream: OwnStream) -> int:
+    """How many entries the book has. Raises InputError if the stream is captured elsewhere."""
+    size = book.evidence_size(stream.subject)
+    if size < stream.anchored:
+        raise InputError(
+            PlanningGround.KEPT_ELSEWHERE.write(),
+            hint="open a stream of its own for offers or plans",
+        )
+    return size
+
+
+def _entry(kind: LeafKind, index: int, value: Json) -> EvidenceEntry:
+    salt = secrets.token_bytes(SALT_BYTES)
+    return EvidenceEntry(index, salt, value, leaf_hash(build_leaf_data(kind, salt, value)), kind)
+
+
+def _sealed(book: Book, stream: OwnStream, made: Sequence[EvidenceEntry]) -> Sealed:
+    size = made[-1].index + 1
+    root = Tree(book.leaves(stream.subject, size)).root()
+    return Sealed(tuple(one.leaf_hash for one in made), made[0].index, size, root)

@@ -1,24 +1,57 @@
-"""What this company knows of a call: its offers, which of them count, and its plans."""
+"""What planning reads in a company's own database: documents, what is known of a call, its offers and its plans."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import cast
 
-from millmark.ledger.canonical import parse_json, to_hex
-from millmark.ledger.errors import NotFoundError
+from millmark.ledger.canonical import Json, parse_json, to_hex
+from millmark.ledger.claims import Claims, Field, parse_claims
+from millmark.ledger.errors import InputError, NotFoundError, PlanError
 from millmark.ledger.merkle import Tree
-from millmark.ledger.plans.call import Call, Objective, parse_objective
+from millmark.ledger.plans.call import Call, Capability, Objective, parse_capability, parse_objective
 from millmark.ledger.plans.check import Counted, count_offers
 from millmark.ledger.plans.file import Machine, PlanFile, PlanPart
 from millmark.ledger.plans.offer import Anchored, Offer, OpenedOffer, parse_offer, parse_offer_withdrawal
 from millmark.ledger.plans.plan import Plan
-from millmark.ledger.store import Book, Rows
-from millmark.ledger.store.rows import AnchorRow, MachineRow
-from millmark.services.planning.books import find_capability, find_claims
-from millmark.services.planning.errors import PlanningError
-from millmark.services.planning.handing import find_call
-from millmark.services.planning.papers import parse_seal, read_part, read_plan
+from millmark.ledger.store import Book, Connection, Rows, Store
+from millmark.ledger.store.rows import AnchorRow, AssignmentRow, MachineRow, StreamRow
+from millmark.services.planning.errors import PlanningError, PlanningGround
+from millmark.services.planning.papers import OwnStream, Sealed, find_call, parse_seal, read_part, read_plan
 from millmark.services.planning.repository import LeafRow, PlanningRepository, PlanRow, What
+
+_CAPABILITY = "capability"
+
+
+def find_claims(book: Book, root: bytes) -> Claims | None:
+    """The document with a claims root; None if it is not here."""
+    stored = book.document(root)
+    return None if stored is None else parse_claims(json.loads(stored))
+
+
+def find_capability(book: Book, root: bytes) -> tuple[Capability, ...]:
+    """What a machine declares in its claims; nothing if it declares nothing, or its claims are not here.
+
+    Raises PlanError if it is malformed.
+    """
+    claims = find_claims(book, root)
+    shown = None if claims is None else assemble(claims, _CAPABILITY)
+    return () if shown is None else parse_capability(shown)
+
+
+def assemble(claims: Claims, member: str) -> Json:
+    """A member of a document of which other members may be erased; None if it lacks it. Raises PlanError."""
+    fields = tuple((path, field) for path, field in claims.fields if path[:1] == (member,))
+    if not fields:
+        return None
+    if any(not isinstance(field, Field) for _, field in fields):
+        raise PlanError(f"{member} is erased in a document, or was not handed over")
+    whole = cast("Mapping[str, Json]", Claims(fields).document)  # whose paths all begin with the member
+    return whole[member]
+
 
 _MAX_BYTES = 16 << 20
 _DEPTH = 12
@@ -129,3 +162,105 @@ class _Opener:
         if tree.size < size:
             raise PlanningError("the book lacks entries of a stream", hint="restore the private book from a backup")
         return tuple(tree.inclusion_proof(row.leaf_index))
+
+
+# All that planning reads and writes within one transaction
+
+_OFFERS = "offers"
+"""How the stream of a machine ends whose other entries a node captures."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """The database within one transaction."""
+
+    connection: Connection
+    rows: Rows
+    book: Book
+    planning: PlanningRepository
+
+    def latest_row(self, call: bytes) -> PlanRow:
+        """The latest plan for a call. Raises NotFoundError."""
+        found = self.planning.plans(call)
+        if not found:
+            raise NotFoundError(PlanningGround.NO_PLAN.write(), hint="its coordinator makes one")
+        return found[-1]
+
+    def latest_plan(self, call: bytes) -> Plan:
+        """The latest plan for a call, whole. Raises NotFoundError, also where only a part of it is known."""
+        plan, _ = self.whole_plan(self.latest_row(call).digest)
+        if plan is None:
+            raise NotFoundError(PlanningGround.PART_ALONE.write(), hint="its coordinator does this")
+        return plan
+
+    def whole_plan(self, digest: bytes) -> tuple[Plan | None, Plan | None]:
+        """A plan and the one that it replaces; None where it is not known, or only in part."""
+        plan = find_whole(self.book, self.planning, digest)
+        before = None if plan is None or plan.before is None else find_whole(self.book, self.planning, plan.before)
+        return plan, before
+
+    def stream(self, owner: int, machine: int | None, subject: bytes | None = None) -> OwnStream:
+        """A company's stream of a machine, or its stream for plans, or of these the one with a subject. Raises
+        InputError unless there is exactly one, or one whose name says that it is for offers."""
+        found = self.rows.find(StreamRow, owner=owner, machine=machine or 0)
+        if subject is not None:
+            found = [row for row in found if row.subject == subject]
+        if len(found) > 1:
+            found = [row for row in found if is_for_offers(self.book, row)] or found
+        if len(found) != 1:
+            hint = "name one with --stream" if found else "open one: `millmark streams open`"
+            what = PlanningGround.STREAMS_FOR_PLANS if machine is None else PlanningGround.STREAMS_OF_MACHINE
+            raise InputError(what.write(count=str(len(found) or "no"), machine=machine), hint=hint)
+        return OwnStream(found[0].subject, owner, found[0].size)
+
+    def stream_of(self, subject: bytes, owner: int) -> OwnStream:
+        """An own stream by its subject."""
+        row = self.rows.get(StreamRow, subject)
+        return OwnStream(subject, owner, 0 if row is None else row.size)
+
+    def stream_of_plans(self, call: bytes, owner: int) -> OwnStream:
+        """Where the plans for a call are, in their order. Raises NotFoundError."""
+        leaf = self.planning.leaf(self.latest_row(call).leaf)
+        if leaf is None:
+            raise PlanningError("the entry of the plan is not here", hint="restore the database from a backup")
+        return self.stream_of(leaf.stream, owner)
+
+    def unanchored(self, stream: OwnStream) -> Sealed | None:
+        """Entries of an own stream whose anchor was lost on the way; None if there are none."""
+        size = self.book.evidence_size(stream.subject)
+        if size <= stream.anchored:
+            return None
+        leaves = self.book.leaves(stream.subject, size)
+        return Sealed(tuple(leaves[stream.anchored :]), stream.anchored, size, Tree(leaves).root())
+
+    def need_assignment(self, number: int) -> AssignmentRow:
+        """Raises InputError."""
+        found = self.rows.get(AssignmentRow, number)
+        if found is None:
+            cause = PlanningGround.NO_ASSIGNMENT.write(assignment=number)
+            raise InputError(cause, hint="see `millmark assignments list`")
+        return found
+
+
+def is_for_offers(book: Book, row: StreamRow) -> bool:
+    """Whether a stream's name says that it is for offers: then no node captures it."""
+    identity = book.identity(row.subject)
+    name = "" if identity is None else identity.identifier.rstrip("/").rpartition("/")[2].rpartition(":")[2]
+    return name.lower() == _OFFERS or name.lower().endswith(f"-{_OFFERS}")
+
+
+@contextmanager
+def reading(store: Store) -> Iterator[Shelf]:
+    with store.reading() as connection:
+        yield shelf_on(connection)
+
+
+@contextmanager
+def writing(store: Store) -> Iterator[Shelf]:
+    with store.transaction() as connection:
+        yield shelf_on(connection)
+
+
+def shelf_on(connection: Connection) -> Shelf:
+    """The database within a transaction that is open already."""
+    return Shelf(connection, Rows(connection), Book(connection), PlanningRepository(connection))

@@ -23,8 +23,8 @@ from millmark.ledger.plans.plan import Cause, Key, Leg, Plan, Row
 from millmark.ledger.provenance.answers import Party, Printable
 from millmark.ledger.store import Book, Rows
 from millmark.ledger.store.rows import AnchorRow, OrderRow
-from millmark.services.planning.grounds import PlanningGround
-from millmark.services.planning.making import Standing, find_standing
+from millmark.services.planning.consent import Standing, find_standing
+from millmark.services.planning.errors import PlanningGround
 from millmark.services.planning.reading import (
     count_known,
     find_part,

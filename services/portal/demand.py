@@ -23,20 +23,31 @@ from millmark.services.access import Principal, Scope
 from millmark.services.access.rules import Rule
 from millmark.services.pictures.fan import Fan, draw_fan
 from millmark.services.planning.errors import ForecastError
-from millmark.services.planning.forecast.document import ForecastDocument, SeriesForecast, model_hash
-from millmark.services.planning.forecast.history import Cut, History, Key, Memo, count_weeks
+from millmark.services.planning.forecast.document import (
+    WEEK_S,
+    Cut,
+    ForecastDocument,
+    History,
+    Key,
+    Memo,
+    SeriesForecast,
+    begin_s,
+    count_weeks,
+    model_hash,
+    week_text,
+)
 from millmark.services.planning.forecast.recording import (
+    CapacitySignal,
     anchored_at,
     find_cut,
     need_forecast,
     read_cursor,
     read_history,
+    read_received,
 )
 from millmark.services.planning.forecast.repository import ForecastRepository, ForecastRow
 from millmark.services.planning.forecast.scoring import Score, score_forecast
-from millmark.services.planning.forecast.signalling import CapacitySignal, read_received
-from millmark.services.planning.forecast.weeks import WEEK_S, begin_s, week_text
-from millmark.services.planning.shelf import reading
+from millmark.services.planning.reading import reading
 from millmark.services.portal.pages import Catalogue, Forms, PageRoute, Pages
 from millmark.services.products.loading import Catalogue as Products
 

@@ -17,7 +17,7 @@ from millmark.ledger.products import Configuration, Product, build_order_documen
 from millmark.ledger.records import ModelState, Role
 from millmark.ledger.store.rows import ModelRow, OrderRow, ParticipantRow, gates_of
 from millmark.ledger.verify.printable import printable
-from millmark.services.planning.books import find_claims
+from millmark.services.planning.reading import find_claims
 from millmark.services.portal.acting.acts import Act
 from millmark.services.portal.acting.things import (
     About,

@@ -50,10 +50,9 @@ from millmark.services.directory.contact import Contact
 from millmark.services.directory.grounds import ConsortiumGround
 from millmark.services.inspections.grounds import HealthGround
 from millmark.services.pictures import Bar, draw_waterfall
-from millmark.services.planning.entries import EntryFault
-from millmark.services.planning.feedback.sentences import Sentence
-from millmark.services.planning.grounds import PlanningGround
-from millmark.services.planning.steps import MakingStep
+from millmark.services.planning.calendar import EntryFault
+from millmark.services.planning.errors import MakingStep, PlanningGround
+from millmark.services.planning.feedback.causes import Sentence
 from millmark.services.serving.requests import WholeNumber
 from millmark.services.webhooks.http_post import WebhookGround
 

@@ -26,9 +26,9 @@ from millmark.ledger.store.rows import AssignmentRow, CertificateRow, LotRow
 from millmark.services.access import Principal, Scope
 from millmark.services.access.rules import Rule
 from millmark.services.pictures.gantt import Bar, BarTone, Gantt, Lane, Tick, draw_gantt
+from millmark.services.planning.making import Ties
 from millmark.services.planning.repository import PlanningRepository
 from millmark.services.planning.showing import LegShown, PlanShown, Reader, RowShown
-from millmark.services.planning.tying import Ties
 from millmark.services.portal.charts import brief_of
 from millmark.services.portal.pages import Catalogue, Forms, PageRoute, Pages
 

@@ -24,10 +24,8 @@ from millmark.services.access.people.pairing import Pairing
 from millmark.services.access.rules import Rule, Without
 from millmark.services.access.signin import is_secure
 from millmark.services.documents import Documents
-from millmark.services.planning.attempts import PlanMaker
-from millmark.services.planning.forecast.making import Shares
-from millmark.services.planning.forecast.preferences import read_shares
-from millmark.services.planning.tying import Ties
+from millmark.services.planning.forecast.making import Shares, read_shares
+from millmark.services.planning.making import PlanMaker, Ties
 from millmark.services.portal.acting.acting import ACTS, Acting
 from millmark.services.portal.acting.acts import Acts
 from millmark.services.portal.acting.pages import ActingPages

@@ -21,16 +21,15 @@ from millmark.ledger.store.rows import AnchorRow, MachineRow, StreamRow
 from millmark.services.access import Principal, Scope
 from millmark.services.access.rules import Rule
 from millmark.services.pictures.plot import Line, Plot, draw_plot
-from millmark.services.planning.feedback.repository import FeedbackRepository, State
-from millmark.services.planning.feedback.rules import LADDER, WHOLE, Step
-from millmark.services.planning.feedback.showing import CauseFound, StepShown, show_cause
+from millmark.services.planning.feedback.causes import LADDER, WHOLE, Step
+from millmark.services.planning.feedback.repository import CauseFound, FeedbackRepository, State, StepShown, show_cause
 from millmark.services.portal.acting.acting import Acting, Offer
 from millmark.services.portal.acting.things import About
 from millmark.services.portal.pages import Catalogue, Forms, PageRoute, Pages, principal_of
 from millmark.services.setpoints import Inbox, SetpointShown
+from millmark.services.setpoints.document import MachineReading, find_readings
+from millmark.services.setpoints.inbox import describe_value
 from millmark.services.setpoints.repository import SetpointRepository
-from millmark.services.setpoints.states import MachineReading, find_readings
-from millmark.services.setpoints.views import describe_value
 
 # What happened at a company's machines and what it led to, up to that they were mended: for the page of production
 # state, each step with the entry of the machine's stream that says it, and the record that anchors that entry.

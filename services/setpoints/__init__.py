@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from millmark.services.setpoints.document import SetpointDocument, SetpointValue, parse_setpoint
-from millmark.services.setpoints.inbox import Inbox
-from millmark.services.setpoints.views import SetpointShown, SetpointState
+from millmark.services.setpoints.inbox import Inbox, SetpointShown, SetpointState
 
 __all__ = ["Inbox", "SetpointDocument", "SetpointShown", "SetpointState", "SetpointValue", "parse_setpoint"]

@@ -12,7 +12,7 @@ from millmark.ledger.chain import Chain, HttpTransport, Node, find_profile, read
 from millmark.ledger.keys import open_name_key, open_signer
 from millmark.services.documents import KeyRing
 from millmark.services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
-from millmark.services.planning.feedback.setpoints import NoSetpoints
+from millmark.services.planning.feedback.taking import NoSetpoints
 from millmark.services.serving.server import serve
 from millmark.services.settings import read_settings
 from millmark.services.store import open_store

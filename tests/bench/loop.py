@@ -23,8 +23,7 @@ from millmark.ledger.plans.file import PlanFile
 from millmark.ledger.plans.offer import Offer
 from millmark.ledger.plans.plan import CauseKind, Key, Plan
 from millmark.quality.drift import ALARM_GROUPS, GROUP, Reference, build_reference, watch
-from millmark.services.planning.feedback.causes import MachineCause
-from millmark.services.planning.feedback.rules import Condition, Step, judge
+from millmark.services.planning.feedback.causes import Condition, MachineCause, Step, judge
 from millmark.services.planning.schedule import make_plan
 from millmark.services.planning.schedule.replan import Replan
 from tests.bench.drifting_plant import DOWN_SLOTS, OVERHAUL_COST, Done, DriftingPlant, Failure, Week, Work, sum_week

@@ -16,8 +16,7 @@ from millmark.ledger.plans.check import check_plan, count_offers
 from millmark.ledger.plans.file import PlanFile, parse_plan_file
 from millmark.ledger.plans.problem import Problem, build_problem
 from millmark.services.planning.schedule import make_plan
-from millmark.services.planning.schedule.budget import Budget
-from millmark.services.planning.schedule.search import cost_of, list_schedule
+from millmark.services.planning.schedule.search import Budget, cost_of, list_schedule
 from millmark.services.planning.schedule.solver import solve
 from tests.support.plan_instances import generate_plan_file
 

@@ -20,12 +20,17 @@ from millmark.services.access.people.roles import PersonRole
 from millmark.services.access.signin import session_cookie
 from millmark.services.planning.forecast.document import ForecastDocument, NeededCapacity, seal_of
 from millmark.services.planning.forecast.making import make_forecast
+from millmark.services.planning.forecast.recording import CapacitySignal
 from millmark.services.planning.forecast.repository import ForecastRepository, ForecastRow
-from millmark.services.planning.forecast.signalling import CapacitySignal
 from millmark.services.planning.repository import LeafRow, PlanningRepository, What
-from millmark.services.setpoints.document import Forecast, SetpointDocument, SetpointValue
+from millmark.services.setpoints.document import (
+    Forecast,
+    MachineReading,
+    SetpointDocument,
+    SetpointValue,
+    build_state_data,
+)
 from millmark.services.setpoints.repository import SetpointRepository, SetpointRow
-from millmark.services.setpoints.states import MachineReading, build_state_data
 from tests.browser.test_portal_browser import open_context
 from tests.support.axe import find_violations, read_axe
 from tests.support.forecast_samples import IDENTITY, sample

@@ -24,10 +24,9 @@ from millmark.services.demo.home import database_of
 from millmark.services.demo.plant import PIECE, receive
 from millmark.services.demo.production import hand_over
 from millmark.services.demo.run import run_demo
-from millmark.services.planning.making import find_tie
+from millmark.services.planning.making import find_tie, times_of
 from millmark.services.planning.reading import find_whole
 from millmark.services.planning.repository import PlanningRepository
-from millmark.services.planning.tying import times_of
 from millmark.services.products import Catalogue
 from millmark.services.store import open_store
 from tests.support.forking import DEPTH, FORKING, Forking, ForkingChain

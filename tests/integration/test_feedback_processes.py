@@ -11,7 +11,7 @@ import pytest
 
 from millmark.ledger.records import Verdict
 from millmark.ledger.store import Store
-from millmark.services.planning.feedback.rules import RECOVERY
+from millmark.services.planning.feedback.causes import RECOVERY
 from tests.support.feedback_world import MACHINE, FeedbackWorld
 from tests.support.patience import MAX_S
 from tests.support.stores import copy_database, new_store
@@ -22,9 +22,9 @@ LOOK = """
 import sys, time
 from millmark.ledger.submit import build_entry
 from millmark.services.gateway.recording.repository import RecordingRepository, RecordingRow, describe_subjects
-from millmark.services.planning.feedback.setpoints import NoSetpoints
+from millmark.services.planning.feedback.taking import NoSetpoints
 from millmark.services.planning.feedback.watching import Watcher
-from millmark.services.planning.shelf import reading, writing
+from millmark.services.planning.reading import reading, writing
 from millmark.services.store import open_store
 
 store, me, now_s = open_store(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])

@@ -9,17 +9,14 @@ from millmark.ledger.plans.plan import Plan
 from millmark.ledger.records import AcceptAssignment, Anchor, ProposeAssignment, Record
 from millmark.ledger.store import Connection
 from millmark.services.demo.consortium import Company
-from millmark.services.planning.feedback.replacing import Replacer
-from millmark.services.planning.feedback.reporting import report_event
+from millmark.services.planning.consent import find_proposals
 from millmark.services.planning.feedback.repository import FeedbackRepository, StepRow
-from millmark.services.planning.feedback.setpoints import NoSetpoints, SetpointDesk
+from millmark.services.planning.feedback.taking import NoSetpoints, Replacer, SetpointDesk, report_event
 from millmark.services.planning.feedback.watching import Watcher
 from millmark.services.planning.making_process import Task
-from millmark.services.planning.proposing import find_proposals
-from millmark.services.planning.reading import plan_file
+from millmark.services.planning.papers import seal_plan
+from millmark.services.planning.reading import Shelf, plan_file, reading, writing
 from millmark.services.planning.schedule import Made, make_plan
-from millmark.services.planning.sealing import seal_plan
-from millmark.services.planning.shelf import Shelf, reading, writing
 from tests.support.apart import Home
 from tests.support.planned import Planned
 

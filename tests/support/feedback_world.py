@@ -22,12 +22,11 @@ from millmark.ledger.store.rows import (
     StreamRow,
     write_gates,
 )
-from millmark.services.planning.feedback.causes import MachineCause
+from millmark.services.planning.feedback.causes import Condition, MachineCause
 from millmark.services.planning.feedback.repository import CauseRow, FeedbackRepository, StepRow
-from millmark.services.planning.feedback.rules import Condition
-from millmark.services.planning.feedback.setpoints import Answer, Proposed, Unproposed
+from millmark.services.planning.feedback.taking import Answer, Proposed, Unproposed
 from millmark.services.planning.feedback.watching import Watcher
-from millmark.services.planning.shelf import Shelf, reading, writing
+from millmark.services.planning.reading import Shelf, reading, writing
 from tests.support.event_data import build, encode_event, event_of
 
 __all__ = [

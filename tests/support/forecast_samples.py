@@ -6,9 +6,7 @@ from datetime import date, timedelta
 
 from millmark.ledger.products import Product
 from millmark.ledger.store.rows import ChainIdentityRow
-from millmark.services.planning.forecast.document import ForecastDocument
-from millmark.services.planning.forecast.history import Cut, History, Ordered
-from millmark.services.planning.forecast.weeks import WEEK_S, begin_s
+from millmark.services.planning.forecast.document import WEEK_S, Cut, ForecastDocument, History, Ordered, begin_s
 from millmark.services.products.loading import Catalogue
 
 __all__ = ["IDENTITY", "KETTLE", "MONDAY", "cut", "grown", "sample"]

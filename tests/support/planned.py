@@ -15,14 +15,12 @@ from millmark.ledger.records import AcceptOrder, Anchor, Gate, OpenStream, Order
 from millmark.ledger.store import Book, Rows
 from millmark.ledger.store.rows import StreamRow
 from millmark.services.demo.consortium import Company, hash_of
-from millmark.services.planning.books import find_capability
-from millmark.services.planning.calendar import Grid, parse_calendar
+from millmark.services.planning.calendar import Grid, ObjectiveFile, build_objective, parse_calendar
 from millmark.services.planning.calls import build_job
-from millmark.services.planning.objectives import ObjectiveFile, build_objective
 from millmark.services.planning.offers import Made, OwnMachine, build_offers
-from millmark.services.planning.reading import count_known, find_objective
+from millmark.services.planning.papers import OwnStream, Sealed, seal_call, seal_offers, seal_plan
+from millmark.services.planning.reading import count_known, find_capability, find_objective
 from millmark.services.planning.repository import PlanningRepository
-from millmark.services.planning.sealing import OwnStream, Sealed, seal_call, seal_offers, seal_plan
 from tests.support.apart import Apart, Home
 from tests.support.bundle_world import NOTHING, PIECE, YEAR_S
 from tests.support.planning_samples import show_calendar

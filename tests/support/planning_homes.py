@@ -46,7 +46,7 @@ COMMAND: Any = typer.main.get_command(
             ),
             *(
                 "millmark.services.commands.plan",
-                "millmark.services.commands.trust",
+                "millmark.services.commands.bundle",
                 "millmark.services.commands.handovers",
             ),
             *(f"millmark.services.commands.acts.{name}" for name in ("orders", "assignments", "machines")),

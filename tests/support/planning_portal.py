@@ -14,8 +14,8 @@ import httpx
 from millmark.ledger.store.rows import AssignmentRow
 from millmark.services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
 from millmark.services.planning.making_process import Task
+from millmark.services.planning.reading import reading
 from millmark.services.planning.schedule import Made, make_plan
-from millmark.services.planning.shelf import reading
 from millmark.services.settings import Auth
 from tests.support.acting_site import ActingSite, fields_of, open_acting_site, read
 from tests.support.gateway_client import Caller

@@ -21,7 +21,7 @@ from millmark.services.output import print_json, print_lines, print_table
 if TYPE_CHECKING:
     from millmark.ledger.canonical import Json
     from millmark.ledger.products import Configuration, Product
-    from millmark.services.planning.earliest import Earliest
+    from millmark.services.planning.calendar import Earliest
 
 _APP = typer.Typer(no_args_is_help=True, help="See what can be ordered, and what a choice of options costs and needs.")
 _LANGUAGES = ("en", "zh")
@@ -145,8 +145,11 @@ def _find(context: typer.Context, name: str) -> Product:
 
 def _earliest(context: typer.Context, made: Configuration) -> Earliest:
     """By the calendar of the home, if it has one. Raises CalendarError for one that cannot be read."""
-    from millmark.services.planning.calendar import CALENDAR_FILE, read_calendar  # noqa: PLC0415 - as above
-    from millmark.services.planning.earliest import find_earliest  # noqa: PLC0415 - as above
+    from millmark.services.planning.calendar import (  # noqa: PLC0415 - as above
+        CALENDAR_FILE,
+        find_earliest,
+        read_calendar,
+    )
 
     home = Path(context.obj)
     calendar = read_calendar(home) if (home / CALENDAR_FILE).is_file() else None

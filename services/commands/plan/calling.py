@@ -13,9 +13,9 @@ from millmark.services.commands.acts.names import At
 from millmark.services.commands.acts.words import party
 from millmark.services.commands.plan.desk import moment_text, open_desk, parse_moment, short_hash
 from millmark.services.commands.plan.group import PLAN, Stream
-from millmark.services.planning.calling import Asking, build_call, build_grid
-from millmark.services.planning.objectives import read_objective_file
-from millmark.services.planning.sealing import seal_call
+from millmark.services.planning.calendar import read_objective_file
+from millmark.services.planning.calls import Asking, build_call, build_grid
+from millmark.services.planning.papers import seal_call
 
 __all__: list[str] = []
 

@@ -20,10 +20,9 @@ from millmark.services.commands.acts.names import At
 from millmark.services.commands.acts.words import day_or_time
 from millmark.services.commands.context import Context, open_context
 from millmark.services.planning.consent import consent_to
-from millmark.services.planning.reading import need_call
+from millmark.services.planning.papers import OwnStream, Sealed
+from millmark.services.planning.reading import Shelf, need_call, reading, writing
 from millmark.services.planning.repository import CallRow
-from millmark.services.planning.sealing import OwnStream, Sealed
-from millmark.services.planning.shelf import Shelf, reading, writing
 
 T = TypeVar("T")
 _AWAY = re.compile("[+]?([0-9]{1,6})([mhd])")

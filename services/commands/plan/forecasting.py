@@ -18,33 +18,41 @@ from millmark.services.commands.plan.group import PLAN, Stream
 from millmark.services.files import read_bounded, write_private_whole
 from millmark.services.output import warn
 from millmark.services.planning.calendar import read_calendar
-from millmark.services.planning.forecast.document import MAX_WEEKS, ForecastDocument, SeriesForecast, model_hash
-from millmark.services.planning.forecast.history import Cut, History
-from millmark.services.planning.forecast.making import make_forecast
-from millmark.services.planning.forecast.preferences import keep_preferences, learn_preferences, read_preferences
+from millmark.services.planning.forecast.document import (
+    MAX_WEEKS,
+    Cut,
+    ForecastDocument,
+    History,
+    SeriesForecast,
+    model_hash,
+    week_text,
+)
+from millmark.services.planning.forecast.making import (
+    keep_preferences,
+    learn_preferences,
+    make_forecast,
+    read_preferences,
+)
 from millmark.services.planning.forecast.recording import (
+    MAX_PARTIES_BYTES,
     anchored_at,
+    build_capacity_groups,
+    build_material_demands,
     find_cut,
+    find_signals,
     need_forecast,
     need_identity,
+    parse_parties,
     read_cursor,
     read_history,
     seal_forecast,
 )
 from millmark.services.planning.forecast.repository import ForecastRepository, ForecastRow
 from millmark.services.planning.forecast.scoring import Score, ScoredSeries, score_forecast
-from millmark.services.planning.forecast.signalling import find_signals
-from millmark.services.planning.forecast.week_based import (
-    MAX_PARTIES_BYTES,
-    build_capacity_groups,
-    build_material_demands,
-    parse_parties,
-)
-from millmark.services.planning.forecast.weeks import week_text
 from millmark.services.products.loading import Catalogue
 
 if TYPE_CHECKING:
-    from millmark.services.planning.shelf import Shelf
+    from millmark.services.planning.reading import Shelf
 
 __all__: list[str] = []
 

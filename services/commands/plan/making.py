@@ -22,19 +22,19 @@ from millmark.services.commands.plan.group import PLAN, CallName, Repeatable
 from millmark.services.files import write_private_whole
 from millmark.services.output import warn
 from millmark.services.planning.errors import CallRefusedError, PlanningError
-from millmark.services.planning.making import find_tie
-from millmark.services.planning.reading import need_call, plan_file
-from millmark.services.planning.replanning import (
+from millmark.services.planning.making import (
     Happened,
+    find_tie,
     need_own_call,
     prepare_plan,
     prepare_replan,
     seal_made,
+    times_of,
     verify_cause,
 )
+from millmark.services.planning.papers import OwnStream
+from millmark.services.planning.reading import need_call, plan_file
 from millmark.services.planning.schedule import Made, make_plan
-from millmark.services.planning.sealing import OwnStream
-from millmark.services.planning.tying import times_of
 
 CpuSeconds = Annotated[float, typer.Option(min=0.1, max=36_000, help="CPU time to use, of all threads together.")]
 

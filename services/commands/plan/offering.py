@@ -16,10 +16,16 @@ from millmark.services.commands.plan.desk import Desk, choose, open_desk, parse_
 from millmark.services.commands.plan.group import PLAN, CallName
 from millmark.services.output import warn
 from millmark.services.planning.calendar import read_calendar
-from millmark.services.planning.offering import build_new_offers, find_own_machines, find_withdrawals, need_open_call
-from millmark.services.planning.offers import count_disclosed, grid_of
+from millmark.services.planning.offers import (
+    build_new_offers,
+    count_disclosed,
+    find_own_machines,
+    find_withdrawals,
+    grid_of,
+    need_open_call,
+)
+from millmark.services.planning.papers import seal_offers
 from millmark.services.planning.repository import What
-from millmark.services.planning.sealing import seal_offers
 
 __all__: list[str] = []
 

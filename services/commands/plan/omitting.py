@@ -24,23 +24,21 @@ from millmark.services.commands.plan.group import PLAN
 from millmark.services.files import read_bounded, write_private_whole
 from millmark.services.options import AsJson
 from millmark.services.output import print_json, print_lines
-from millmark.services.planning.books import find_claims
 from millmark.services.planning.errors import OmissionRefusedError
-from millmark.services.planning.leaves import OpenedLeaf
 from millmark.services.planning.omission import (
     MAX_OMISSION_BYTES,
     SHOWN,
     FoundKey,
     Omission,
+    Receipt,
     RegistryProof,
     encode_omission,
     find_key_in,
     parse_omission,
     verify_omission,
 )
-from millmark.services.planning.papers import parse_seal
-from millmark.services.planning.reading import need_call
-from millmark.services.planning.receipts import Receipt
+from millmark.services.planning.papers import OpenedLeaf, parse_seal
+from millmark.services.planning.reading import find_claims, need_call
 from millmark.services.planning.repository import LeafRow, What
 
 __all__: list[str] = []

@@ -17,7 +17,7 @@ from millmark.services.commands.acts.options import AssignmentNumber, Reason
 from millmark.services.commands.plan.desk import open_desk, short_hash
 from millmark.services.commands.plan.group import PLAN, CallName
 from millmark.services.output import warn
-from millmark.services.planning.proposing import build_decline, find_proposals, find_waiting, judge_waiting
+from millmark.services.planning.consent import build_decline, find_proposals, find_waiting, judge_waiting
 
 __all__: list[str] = []
 

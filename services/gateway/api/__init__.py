@@ -29,7 +29,7 @@ from millmark.services.handover.delivering import ask_others_to_erase_all
 from millmark.services.handover.receiving import Receiver
 from millmark.services.interop.credentials.issuer import Issuer
 from millmark.services.interop.credentials.keys import CredentialKey
-from millmark.services.planning.tying import Ties
+from millmark.services.planning.making import Ties
 from millmark.services.setpoints import Inbox
 from millmark.services.webhooks.subscriptions import Subscriptions
 

@@ -49,7 +49,7 @@ from millmark.services.gateway.http.routes import (
     reply_with_etag,
     state_value,
 )
-from millmark.services.planning.forecast.preferences import read_preferences
+from millmark.services.planning.forecast.making import read_preferences
 from millmark.services.planning.forecast.recording import (
     anchored_at,
     find_cut,
@@ -58,8 +58,7 @@ from millmark.services.planning.forecast.recording import (
     read_history,
 )
 from millmark.services.planning.forecast.repository import ForecastRepository
-from millmark.services.planning.forecast.scoring import score_forecast
-from millmark.services.planning.forecast.showing import (
+from millmark.services.planning.forecast.scoring import (
     CapacityShown,
     ForecastFound,
     ForecastListed,
@@ -70,10 +69,12 @@ from millmark.services.planning.forecast.showing import (
     SeriesShown,
     ValueWanted,
     list_forecast,
+    score_forecast,
     show_forecast,
     show_preferences,
     show_score,
 )
+from millmark.services.planning.making import Ties
 from millmark.services.planning.repository import PlanningRepository
 from millmark.services.planning.showing import (
     CallShown,
@@ -87,11 +88,9 @@ from millmark.services.planning.showing import (
     ShareShown,
     WindowShown,
 )
-from millmark.services.planning.tying import Ties
 from millmark.services.setpoints import Inbox, SetpointDocument, SetpointShown, SetpointValue
 from millmark.services.setpoints.document import MAX_VALUES, Forecast
-from millmark.services.setpoints.inbox import MOST_OPEN_S
-from millmark.services.setpoints.views import ForecastShown, ValueShown
+from millmark.services.setpoints.inbox import MOST_OPEN_S, ForecastShown, ValueShown
 
 # Routes of orders and of assignments to machines.
 

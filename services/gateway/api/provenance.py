@@ -62,8 +62,14 @@ from millmark.services.gateway.http.routes import (
     state_value,
     with_etag,
 )
-from millmark.services.planning.feedback.repository import CauseRow, FeedbackRepository
-from millmark.services.planning.feedback.showing import CauseFound, StepShown, show_cause, show_page
+from millmark.services.planning.feedback.repository import (
+    CauseFound,
+    CauseRow,
+    FeedbackRepository,
+    StepShown,
+    show_cause,
+    show_page,
+)
 from millmark.services.serving.requests import WholeNumber
 
 _TRACE = "/v1/trace/"

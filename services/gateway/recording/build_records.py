@@ -57,12 +57,11 @@ from millmark.services.gateway.recording.bodies import struct_of
 from millmark.services.gateway.recording.repository import RecordingRepository, describe_subjects
 from millmark.services.inspections.challenge import build_challenge
 from millmark.services.inspections.extracts import find_kept_inference
-from millmark.services.planning.shelf import is_for_offers
+from millmark.services.planning.reading import is_for_offers
 from millmark.services.setpoints import SetpointState
-from millmark.services.setpoints.answers import build_answer
 from millmark.services.setpoints.document import setpoint_event_id
+from millmark.services.setpoints.inbox import build_answer, find_answer, state_of
 from millmark.services.setpoints.repository import SetpointRepository, SetpointRow
-from millmark.services.setpoints.views import find_answer, state_of
 
 # Names of the things that the company's records create: derived from its name keys, and never given twice.
 

@@ -14,10 +14,9 @@ Only what can be a cause counts: certificates of this company on what one machin
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
 
 from structlog.typing import FilteringBoundLogger
 
@@ -33,6 +32,7 @@ from millmark.ledger.store.rows import (
     CertificateRow,
     InferenceRow,
     LotRow,
+    ModelFileRow,
     ModelRow,
     OrderRow,
     RecordRow,
@@ -41,10 +41,7 @@ from millmark.ledger.store.rows import (
 from millmark.quality.errors import QualityError
 from millmark.services.planning.feedback.repository import MODELS, FeedbackRepository, InspectionRow
 from millmark.services.planning.feedback.taking import Queue
-from millmark.services.planning.shelf import Shelf
-
-if TYPE_CHECKING:
-    from millmark.services.planning.feedback.comparing import Change
+from millmark.services.planning.reading import Shelf
 
 _MOST = 2000
 """Inspections that wait for their measurements; the oldest of more are dropped."""
@@ -124,8 +121,6 @@ class DriftAlarms:
 
     def _measure(self, row: InspectionRow, group: Sequence[int]) -> Change | None:
         """None where the inspections cannot be compared; why is on the model's page too."""
-        from millmark.services.planning.feedback.comparing import find_change  # noqa: PLC0415 - numpy is optional
-
         model, kept = self.shelf.rows.get(ModelRow, row.model), self.shelf.book.inferences(group)
         file = None if model is None else self.shelf.book.model(model.digest)
         try:
@@ -189,3 +184,40 @@ class DriftAlarms:
 
 def _can_compare() -> bool:
     return find_spec("numpy") is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What changed in two groups in a row."""
+
+    index: Mapping[str, int]
+    """The index of each statistic that changed, in the later group, in thousandths; empty if none did."""
+    unusual: tuple[str, ...]
+    """Those of them that are above the limit beside what is usual, in one of the groups at least."""
+    is_acting: bool
+    """Whether what is usual rests on enough rows for anything to follow without a person."""
+    state: str
+    """Reference made of the two groups, as JSON; empty if nothing changed."""
+
+
+def find_change(file: ModelFileRow | None, inferences: Sequence[InferenceRow], usual: str, latest: str) -> Change:
+    """Needs numpy, which not every gateway has. Whether the machine differs from how it was at its latest change, or
+    from what is usual if there was none.
+
+    `inferences`: of one group, in which nothing can have changed yet, or of two. `usual` and `latest` are references
+    as JSON; without `usual`, the one in the model's card counts, and without `latest`, what is usual. Raises
+    QualityError, ValueError and ImportError for a model or card that cannot be read.
+    """
+    from millmark.quality.drift import ALARM_PSI, build_reference, parse_reference, watch  # noqa: PLC0415 - numpy
+    from millmark.services.inspections.model_health import read_reference, read_statistics  # noqa: PLC0415 - as above
+
+    words, margins = read_statistics(file, inferences)
+    reference = parse_reference(json.loads(usual)) if usual else read_reference(file)
+    beside = watch(reference, words, margins)
+    found = watch(parse_reference(json.loads(latest)), words, margins) if latest else beside
+    if not found.alarms:
+        return Change({}, (), reference.is_acting, "")
+    # A machine that is again as it usually is has changed, but does not drift.
+    unusual = tuple(sorted(name for name in found.alarms if any(one[name] > ALARM_PSI for one in beside.history)))
+    index = {name: round(1000 * found.latest[name]) for name in found.alarms}
+    return Change(index, unusual, reference.is_acting, json.dumps(build_reference(words, margins).describe()))

@@ -17,14 +17,13 @@ from typing import TYPE_CHECKING
 from millmark.ledger.errors import MillmarkError
 from millmark.services.files import read_bounded
 from millmark.services.planning.calendar import read_calendar
-from millmark.services.planning.feedback.causes import MachineCause
+from millmark.services.planning.feedback.causes import MachineCause, Sentence
 from millmark.services.planning.feedback.repository import FeedbackRepository
-from millmark.services.planning.feedback.sentences import Sentence
-from millmark.services.planning.feedback.setpoints import Answer, Proposed, Unproposed
-from millmark.services.planning.shelf import Shelf
+from millmark.services.planning.feedback.taking import Answer, Proposed, Unproposed
+from millmark.services.planning.reading import Shelf
 from millmark.services.setpoints.document import Forecast, SetpointDocument, SetpointValue
+from millmark.services.setpoints.inbox import SetpointState, describe_value, find_answer, state_of
 from millmark.services.setpoints.repository import SetpointRepository, SetpointRow
-from millmark.services.setpoints.views import SetpointState, describe_value, find_answer, state_of
 
 if TYPE_CHECKING:
     from millmark.quality.process import Proposal, Refusal

@@ -1,29 +1,140 @@
-"""Takes the steps that a cause leads to: settings, derating, withdrawn offers. Each is an entry of a stream.
+"""Takes the steps that a cause leads to: settings, derating, withdrawn offers, other plans. Each is an entry of a
+stream.
 
 A step that has to wait (for a stream, for the operator, for another plan) is a row that says so, and is taken later.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from millmark.ledger.canonical import Json, to_hex
-from millmark.ledger.errors import InputError
+from millmark.ledger.claims import build_claims
+from millmark.ledger.errors import InputError, MillmarkError, NotFoundError, SigningError, UnplannableError
 from millmark.ledger.plans.offer import OfferWithdrawal, parse_offer, parse_offer_withdrawal
-from millmark.ledger.records import Anchor, Record
-from millmark.ledger.store import Connection
+from millmark.ledger.plans.plan import CauseKind, Plan
+from millmark.ledger.records import Anchor, AssignmentState, CancelAssignment, ProposeAssignment, Record
+from millmark.ledger.signatures import Signer
+from millmark.ledger.store import Connection, Store
 from millmark.ledger.store.rows import StreamRow
-from millmark.services.planning.feedback.causes import MachineCause
+from millmark.services.planning.consent import Standing, find_proposals, find_standing
+from millmark.services.planning.errors import PlanningError, PlanningGround
+from millmark.services.planning.feedback.causes import LADDER, Condition, MachineCause, Sentence, Step
 from millmark.services.planning.feedback.repository import CauseRow, FeedbackRepository, State, StepRow
-from millmark.services.planning.feedback.rules import LADDER, Condition, Step
-from millmark.services.planning.feedback.sentences import Sentence
-from millmark.services.planning.feedback.setpoints import Answer, Proposed, SetpointDesk
-from millmark.services.planning.feedback.touching import find_touched
-from millmark.services.planning.grounds import PlanningGround
+from millmark.services.planning.making import Happened, Replacing, need_own_call, prepare_replan, seal_made
+from millmark.services.planning.making_process import Task, make_apart
+from millmark.services.planning.papers import OwnStream, Sealed, seal_event, seal_offers, verify_kept
+from millmark.services.planning.reading import Shelf, is_for_offers, reading, writing
 from millmark.services.planning.repository import LeafRow, What
-from millmark.services.planning.sealing import OwnStream, Sealed, seal_event, seal_offers, verify_kept
-from millmark.services.planning.shelf import Shelf, is_for_offers
+from millmark.services.planning.schedule import Made
+
+# How other settings of a machine are proposed, and what became of them
+
+
+@dataclass(frozen=True, slots=True)
+class Proposed:
+    """Settings that wait for the operator."""
+
+    text: str
+    """One line for people: what is proposed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unproposed:
+    """Why no settings are proposed."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the operator said."""
+
+    accepted: bool
+    at_s: int
+    by: str
+    """Who, as the gateway names people; empty if nobody answered in time."""
+    reason: str = ""
+    """The reason of a refusal."""
+
+
+class SetpointDesk(Protocol):
+    """Where settings are proposed to operators, by machine."""
+
+    def search(self, causes: Sequence[MachineCause], now_s: int) -> None:
+        """Looks for settings because of causes, which may take seconds: not within a transaction."""
+
+    def propose(self, shelf: Shelf, cause: MachineCause, now_s: int) -> Proposed | Unproposed | None:
+        """Proposes settings because of a cause, within the caller's transaction; None if they have yet to be looked
+        for."""
+
+    def answer(self, shelf: Shelf, cause: bytes, now_s: int) -> Answer | None:
+        """What the operator said to the proposal that a cause led to, within the caller's transaction; None as long as
+        it waits."""
+
+
+class NoSetpoints:
+    """Stands in at a company that has no models of its machines' processes."""
+
+    def search(self, causes: Sequence[MachineCause], now_s: int) -> None:
+        """There is nothing to look for."""
+
+    def propose(self, shelf: Shelf, cause: MachineCause, now_s: int) -> Proposed | Unproposed:  # noqa: ARG002
+        """Proposes nothing."""
+        return Unproposed(Sentence.NO_MODEL.write())
+
+    def answer(self, shelf: Shelf, cause: bytes, now_s: int) -> Answer | None:  # noqa: ARG002
+        """Nothing was proposed."""
+        return None
+
+
+# Which of a coordinator's plans a cause touches: those with rows that it may move
+
+_OPEN = (None, AssignmentState.PROPOSED, AssignmentState.ACCEPTED)
+
+
+def find_touched(shelf: Shelf, me: int, cause: MachineCause) -> list[bytes]:
+    """Digests of the company's own calls whose plan in force a cause touches."""
+    found = []
+    for call in shelf.planning.calls():
+        plans = shelf.planning.plans(call.digest)
+        if call.coordinator != me or not plans:
+            continue
+        plan, _ = shelf.whole_plan(plans[-1].digest)
+        if plan is not None and is_touched(shelf, plan, cause):
+            found.append(call.digest)
+    return found
+
+
+def is_touched(shelf: Shelf, plan: Plan, cause: MachineCause) -> bool:
+    """Whether a plan has open rows on the machine; or, for a row that was declined, whether it still has that one; or,
+    for a machine that was late, whether anything has not begun."""
+    standing = find_standing(shelf.rows, shelf.book, plan)
+    if cause.kind is CauseKind.DECLINED:
+        return any(_is_declined(standing[row.key], cause) for row in plan.rows)
+    rows = plan.rows if cause.kind is CauseKind.LATE else [row for row in plan.rows if row.machine == cause.machine]
+    return any(_is_open(standing[row.key]) for row in rows)
+
+
+def _is_declined(standing: Standing, cause: MachineCause) -> bool:
+    assignment = standing.assignment
+    return (
+        assignment is not None
+        and assignment.sequence == cause.record
+        and assignment.state == AssignmentState.DECLINED
+        and standing.is_same
+    )
+
+
+def _is_open(standing: Standing) -> bool:
+    is_finished = standing.assignment is not None and standing.assignment.state == AssignmentState.FINISHED
+    if is_finished and (standing.is_same or not standing.is_rework):
+        return False
+    return standing.state in _OPEN
+
 
 Queue = Callable[[Connection, str, Record], None]
 """Makes a record durable within the transaction, under a key that names it; the same key is the same record."""
@@ -244,3 +355,162 @@ def _say(error: InputError) -> str:
 def _is_first(condition: Condition, cause: bytes) -> bool:
     """Whether a machine stands where a cause has settings proposed, and no other cause has taken it there since."""
     return condition.rung == 1 and condition.cause in (b"", cause)
+
+
+# Other plans: with the cause on record, and their rows proposed to the owners, who consent. A plan takes seconds, so it
+# is made between two transactions. If the plan in force was replaced meanwhile, by a person or by another process,
+# nothing is written, and the next look decides anew whether the cause still touches it.
+
+MOST_TRIES = 5
+"""How often it is tried to make a plan: another one may be recorded meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replacer:
+    """Makes plans of one coordinator."""
+
+    store: Store
+    me: int
+    queue: Queue
+    signer: Signer
+    cpu_s: float = 2.0
+    make: Callable[[Task], Made] = make_apart
+
+    def replace_next(self, now_s: int) -> bool:
+        """Makes the plan that has been due for longest. Returns whether one was due."""
+        with reading(self.store) as shelf:
+            kept = FeedbackRepository(shelf.connection)
+            due = [step for step in kept.steps_in(State.DUE) if step.step == Step.REPLAN]
+            row = kept.cause(due[0].cause) if due else None
+            if row is None:
+                return False
+            try:
+                prepared = self._prepare(shelf, due[0], row, now_s)
+            except MillmarkError as error:
+                failed: MillmarkError | None = error
+            else:
+                failed = None
+        if failed is not None:
+            self._fail(due[0], failed)  # so that the others get their turn
+        elif prepared is None:
+            self._settle(due[0], State.SETTLED, Sentence.UNCHANGED.write())
+        else:
+            self._make(due[0], prepared, now_s)
+        return True
+
+    def _make(self, step: StepRow, prepared: Replacing, now_s: int) -> None:
+        try:
+            made = self.make(Task(prepared.file, prepared.tie, prepared.why, self.cpu_s))
+        except UnplannableError as error:
+            self._settle(step, State.FAILED, Sentence.IMPOSSIBLE.write(error=error.cause))
+        except MillmarkError as error:
+            self._fail(step, error)
+        else:
+            self._record(step, prepared, made, now_s)
+
+    def _prepare(self, shelf: Shelf, step: StepRow, row: CauseRow, now_s: int) -> Replacing | None:
+        """What the plan is made from; None if the cause does not touch the plan in force any more."""
+        call = need_own_call(shelf, bytes.fromhex(step.detail[2:]), self.me)
+        plan, cause = shelf.latest_plan(call.digest), row.cause
+        if not is_touched(shelf, plan, cause):
+            return None
+        late = cause.kind is CauseKind.LATE
+        happened = Happened(
+            cause.kind,
+            cause.text,
+            machine=None if late or cause.kind is CauseKind.DECLINED else cause.machine,
+            assignment=cause.record if cause.kind is CauseKind.DECLINED else None,
+            shown=cause.to_cause(),
+        )
+        return prepare_replan(shelf, call, shelf.stream_of_plans(call.digest, self.me), happened, now_s)
+
+    def _record(self, step: StepRow, prepared: Replacing, made: Made, now_s: int) -> None:
+        plan = made.check.plan
+        try:
+            with writing(self.store) as shelf:
+                call = need_own_call(shelf, plan.call, self.me)
+                if shelf.latest_row(call.digest).digest != plan.before:
+                    raise PlanningError(PlanningGround.OVERTAKEN.write(), hint="it is looked at anew")
+                own = shelf.stream_of_plans(call.digest, self.me)
+                sealed = seal_made(shelf, own, call, plan, self.signer, prepared.entry)
+                key = f"feedback/plan/{to_hex(plan.digest)}"
+                self.queue(shelf.connection, key, Anchor(own.subject, sealed.size, sealed.root))
+                moved = self._propose(shelf, made)
+                detail = Sentence.PLANNED.write(plan=to_hex(plan.digest)[:12], moved=moved, rows=len(plan.rows))
+                done = replace(step, state=State.DONE, at_s=now_s, detail=detail)
+                done = replace(done, stream=own.subject, leaf=sealed.first)
+                FeedbackRepository(shelf.connection).put_step(done)
+        except (PlanningError, InputError, NotFoundError, SigningError) as error:
+            self._fail(step, error)
+
+    def _propose(self, shelf: Shelf, made: Made) -> int:
+        """Cancels what the plan changes, with the plan and its cause as the reason, and proposes the new rows."""
+        proposals = find_proposals(shelf, made.check.plan)
+        plan = to_hex(made.check.plan.digest)
+        reason = _keep(shelf, proposals.reason) if proposals.cancelled else b""
+        for number in proposals.cancelled:
+            given = shelf.need_assignment(number)
+            record = CancelAssignment(given.order, given.operation, number, reason)
+            self.queue(shelf.connection, f"feedback/cancel/{plan}/{number}", record)
+        for row in proposals.rows:
+            root = _keep(shelf, dict(made.check.plan.row_document(row.key)))
+            place = f"{to_hex(row.order)}/{row.operation}"
+            proposal = ProposeAssignment(row.order, row.operation, row.machine, root)
+            self.queue(shelf.connection, f"feedback/propose/{plan}/{place}", proposal)
+        return len(proposals.rows)
+
+    def _fail(self, step: StepRow, error: MillmarkError) -> None:
+        if step.tries + 1 < MOST_TRIES:
+            self._settle(replace(step, tries=step.tries + 1), State.DUE, step.detail)
+        else:
+            self._settle(step, State.FAILED, f"{error.cause}; {error.hint}")
+
+    def _settle(self, step: StepRow, state: str, detail: str) -> None:
+        """Keeps what became of a step, unless another process has taken it meanwhile."""
+        with writing(self.store) as shelf:
+            kept = FeedbackRepository(shelf.connection)
+            if any(one.number == step.number and one.state == State.DUE for one in kept.steps(step.cause)):
+                kept.put_step(replace(step, state=state, detail=detail))
+
+
+def _keep(shelf: Shelf, document: Json) -> bytes:
+    claims = build_claims(document)
+    shelf.book.put_document(claims.root, json.dumps(claims.to_json()))
+    return claims.root
+
+
+# What a company itself reports of its machine: an entry of the machine's stream, which the cause names as evidence
+
+REPORTED = (CauseKind.MACHINE_DOWN, CauseKind.DRIFT)
+"""What no record of the ledger shows by itself."""
+
+
+def name_report(form: str) -> str:
+    """The key of the anchor of what a form reports."""
+    return f"feedback/report/{form}"
+
+
+def report_event(
+    shelf: Shelf,
+    me: int,
+    machine: int,
+    kind: str,
+    text: str,
+    now_s: int,
+    queue: Queue,
+    *,
+    captured: bool = False,
+    form: str = "",
+) -> MachineCause:
+    """Writes what happened into the machine's stream, and has it anchored. Raises InputError for a kind that records
+    show by themselves, and for a machine without a stream of the company to which this gateway writes. `captured`:
+    whether a node captures the company's streams. `form`: the name of the form that says so, if one does."""
+    if kind not in REPORTED:
+        raise InputError(f"a cause of kind {kind[:40]!r} cannot be reported", hint=f"report {' or '.join(REPORTED)}")
+    own = find_kept_stream(shelf, me, machine, captured=captured)
+    entry: dict[str, Json] = {"cause": kind, "machine": machine, "text": text, "at": now_s}
+    sealed = seal_event(shelf.connection, own, entry)
+    key = name_report(form) if form else f"feedback/anchor/{own.subject.hex()}/{sealed.size:013d}"
+    queue(shelf.connection, key, Anchor(own.subject, sealed.size, sealed.root))
+    place = None, own.subject, sealed.first, sealed.leaves[0]
+    return MachineCause(CauseKind(kind), machine, text, now_s, now_s, *place)

@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING
 
 from millmark.ledger.canonical import to_hex
 from millmark.ledger.errors import PlanError, UnplannableError
+from millmark.ledger.plans.call import Transport
 from millmark.ledger.plans.check import PlanCheck, check_plan, count_offers
 from millmark.ledger.plans.feasible import find_tied, sum_cost
 from millmark.ledger.plans.file import PlanFile
 from millmark.ledger.plans.offer import Offer
 from millmark.ledger.plans.plan import Bound, Key, Leg, Plan, Row
-from millmark.ledger.plans.problem import Problem, SlotPrices, build_problem, derive_bound
-from millmark.services.planning.grounds import PlanningGround
-from millmark.services.planning.schedule.budget import Budget, Work
-from millmark.services.planning.schedule.prices import Priced, price_slots
+from millmark.ledger.plans.problem import Choice, Problem, SlotPrices, build_problem, derive_bound
+from millmark.services.planning.errors import MakingStep, PlanningGround
 from millmark.services.planning.schedule.replan import (
     Replan,
     find_staying,
@@ -28,13 +27,21 @@ from millmark.services.planning.schedule.replan import (
     start_paths,
     start_prices,
 )
-from millmark.services.planning.schedule.search import Paths, Search, cost_of, list_schedule
-from millmark.services.planning.schedule.timeline import Path
-from millmark.services.planning.schedule.writing import build_legs, build_row, build_rows, sparse
-from millmark.services.planning.steps import MakingStep
+from millmark.services.planning.schedule.search import (
+    Budget,
+    Path,
+    Paths,
+    Priced,
+    Search,
+    Work,
+    cost_of,
+    list_schedule,
+    price_slots,
+)
 
 if TYPE_CHECKING:
-    from millmark.services.planning.schedule.moves import Staying
+    from millmark.services.planning.schedule.solver import Staying
+
 
 ITERATIONS = 400
 SOLVER_CPU_S = 5.0
@@ -212,7 +219,7 @@ class _Maker:
             self._offer([_own_path(self._problem, number, path) for number, path in enumerate(staying.paths)])
 
     def _find_staying(self, before: Plan, replan: Replan) -> Staying | None:
-        from millmark.services.planning.schedule.moves import stay_most  # noqa: PLC0415 - OR-Tools is optional
+        from millmark.services.planning.schedule.solver import stay_most  # noqa: PLC0415 - OR-Tools is optional
 
         accepted = find_staying(self._offers, before, replan)
         cpu_s = _MOVES_SHARE * self._budget.cpu_s
@@ -345,3 +352,58 @@ def _own_path(problem: Problem, number: int, path: Path) -> Path:
     """The same path with the choices of another problem."""
     own = {choice.offer: choice for choices in problem.routes[number].choices for choice in choices}
     return tuple((own[choice.offer], start) for choice, start in path)
+
+
+# From paths to the rows and legs of a plan
+
+
+def build_rows(problem: Problem, paths: Paths) -> list[Row]:
+    """The rows of paths by route, ascending by order and operation."""
+    return [
+        build_row(route.order, route.first + place, choice, start)
+        for route, path in zip(problem.routes, paths, strict=True)
+        for place, (choice, start) in enumerate(path)
+    ]
+
+
+def build_row(order: bytes, operation: int, choice: Choice, start: int) -> Row:
+    """The row of one operation. Raises ValueError if the offer does not let it start then."""
+    cost = choice.cost_at(start)
+    if cost is None:
+        raise ValueError(f"no window has slot {start}")
+    end = start + choice.duration
+    price = cost - choice.carbon
+    return Row(
+        order, operation, choice.offer, choice.machine, choice.owner, start, end, price, choice.wh, choice.co2e_mg
+    )
+
+
+def build_legs(
+    problem: Problem, rows: Sequence[Row], fixed: Collection[Key] = (), known: Collection[Leg] = (), now: int = 0
+) -> Iterator[Leg]:
+    """The legs between rows. Each starts when the row before it ends; after a fixed row in slot `now` or later, unless
+    it was under way by then: it is one of the legs `known` of the plan before."""
+    under_way = {leg.key: leg for leg in known if leg.start < now and leg.key in fixed}
+    pending = iter(rows)
+    for route in problem.routes:
+        own = [next(pending) for _ in route.choices]
+        destinations = [*(row.owner for row in own[1:]), route.destination]
+        for row, destination in zip(own, destinations, strict=True):
+            way = problem.way(row.owner, destination)
+            if destination is None or destination == row.owner or way is None:
+                continue
+            leg = under_way.get(row.key)
+            yield leg if leg is not None and leg.destination == destination else _leg(row, destination, way, now)
+
+
+def _leg(row: Row, destination: int, way: Transport, now: int) -> Leg:
+    start = max(row.end, now)
+    return Leg(row.order, row.operation, row.owner, destination, way.carrier, start, start + way.slots, way.cost)
+
+
+def sparse(prices: Mapping[int, Sequence[int]]) -> tuple[tuple[int, tuple[tuple[int, int], ...]], ...]:
+    """Slot prices as a plan writes them: those that are not 0, by machine."""
+    pairs = {
+        machine: tuple((slot, price) for slot, price in enumerate(row) if price) for machine, row in prices.items()
+    }
+    return tuple((machine, pairs[machine]) for machine in sorted(pairs) if pairs[machine])

@@ -12,10 +12,8 @@ from millmark.ledger.plans.call import Call, Objective
 from millmark.ledger.plans.offer import Offer
 from millmark.ledger.plans.plan import Cause, Key, Leg, Plan, Row
 from millmark.ledger.plans.problem import Problem, build_problem, tabulate
-from millmark.services.planning.grounds import PlanningGround
-from millmark.services.planning.schedule.budget import Budget
-from millmark.services.planning.schedule.search import Paths
-from millmark.services.planning.schedule.timeline import TAKEN, Path, Timeline, trace_path
+from millmark.services.planning.errors import PlanningGround
+from millmark.services.planning.schedule.search import TAKEN, Budget, Path, Paths, Timeline, trace_path
 
 _TRIES = 32
 """Choices of rows to let go of one order, for each number of them."""

@@ -42,9 +42,8 @@ from millmark.services.portal.acting.things import (
     named,
 )
 from millmark.services.setpoints import SetpointState
-from millmark.services.setpoints.answers import ACCEPTED, REFUSED
+from millmark.services.setpoints.inbox import ACCEPTED, REFUSED, state_of
 from millmark.services.setpoints.repository import SetpointRepository, SetpointRow
-from millmark.services.setpoints.views import state_of
 
 _VALID_FOR = timedelta(days=365)
 _MAX_STREAMS = 50

@@ -40,8 +40,8 @@ from millmark.ledger.store.rows import AssignmentRow, CertificateRow, LotRow, Ma
 from millmark.quality.errors import QualityError
 from millmark.quality.inputs import unpack_window
 from millmark.services.access import Principal
+from millmark.services.setpoints.inbox import describe_value
 from millmark.services.setpoints.repository import SetpointRow
-from millmark.services.setpoints.views import describe_value
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

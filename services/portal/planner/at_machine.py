@@ -22,12 +22,10 @@ from millmark.ledger.store.rows import OrderRow
 from millmark.services.access import Principal, Scope
 from millmark.services.access.rules import Rule
 from millmark.services.pictures.gantt import BarTone
-from millmark.services.planning.books import find_claims
-from millmark.services.planning.consent import PlannedTimes
-from millmark.services.planning.grounds import PlanningGround
-from millmark.services.planning.proposing import build_decline
-from millmark.services.planning.sealing import OwnStream, Sealed, seal_event
-from millmark.services.planning.shelf import Shelf, reading
+from millmark.services.planning.consent import PlannedTimes, build_decline
+from millmark.services.planning.errors import PlanningGround
+from millmark.services.planning.papers import OwnStream, Sealed, seal_event
+from millmark.services.planning.reading import Shelf, find_claims, reading
 from millmark.services.portal.acting.acting import Acting, Offer
 from millmark.services.portal.acting.things import About, Filled, Sent
 from millmark.services.portal.board import Work, read_work

@@ -30,20 +30,25 @@ from millmark.ledger.store import Connection, Lineage, Store
 from millmark.ledger.store.rows import AssignmentRow, OrderRow, ParticipantRow
 from millmark.services.access import Principal, Scope
 from millmark.services.access.rules import Rule
-from millmark.services.planning.attempts import Attempt, PlanMaker
-from millmark.services.planning.calling import Asking, build_call, build_grid, find_open_orders
-from millmark.services.planning.errors import CallRefusedError, PlanningError
-from millmark.services.planning.grounds import PlanningGround
-from millmark.services.planning.making import find_standing
+from millmark.services.planning.calendar import OBJECTIVE_FILE, read_objective_file
+from millmark.services.planning.calls import Asking, build_call, build_grid, find_open_orders
+from millmark.services.planning.consent import Proposals, find_proposals, find_standing
+from millmark.services.planning.errors import CallRefusedError, PlanningError, PlanningGround
+from millmark.services.planning.making import (
+    Attempt,
+    Happened,
+    PlanMaker,
+    Ties,
+    need_own_call,
+    prepare_plan,
+    prepare_replan,
+    seal_made,
+)
 from millmark.services.planning.making_process import Task
-from millmark.services.planning.objectives import OBJECTIVE_FILE, read_objective_file
-from millmark.services.planning.proposing import Proposals, find_proposals
-from millmark.services.planning.replanning import Happened, need_own_call, prepare_plan, prepare_replan, seal_made
+from millmark.services.planning.papers import OwnStream, Sealed, seal_call
+from millmark.services.planning.reading import Shelf, reading, shelf_on
 from millmark.services.planning.schedule import has_solver
-from millmark.services.planning.sealing import OwnStream, Sealed, seal_call
-from millmark.services.planning.shelf import Shelf, reading, shelf_on
 from millmark.services.planning.showing import CallShown, OfferShown, PlanShown, Reader
-from millmark.services.planning.tying import Ties
 from millmark.services.portal.acting.things import Asked, Desk, Filled, Sent, Wish
 from millmark.services.portal.pages import FormRefusedError, Forms, PageRoute, Pages
 

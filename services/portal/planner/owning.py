@@ -19,21 +19,21 @@ from millmark.ledger.records import Role
 from millmark.services.access import Principal, Scope
 from millmark.services.access.rules import Rule
 from millmark.services.planning.calendar import CALENDAR_FILE, Calendar, read_calendar
-from millmark.services.planning.errors import OfferRefusedError
-from millmark.services.planning.grounds import PlanningGround
-from millmark.services.planning.offering import (
+from millmark.services.planning.consent import build_decline, find_waiting, judge_waiting
+from millmark.services.planning.errors import OfferRefusedError, PlanningGround
+from millmark.services.planning.offers import (
+    Made,
     build_new_offers,
+    count_disclosed,
     find_own_machines,
     find_withdrawals,
+    grid_of,
     need_open_call,
     own_leaves,
 )
-from millmark.services.planning.offers import Made, count_disclosed, grid_of
-from millmark.services.planning.proposing import build_decline, find_waiting, judge_waiting
-from millmark.services.planning.reading import need_call
+from millmark.services.planning.papers import OwnStream, Sealed, seal_offers
+from millmark.services.planning.reading import Shelf, need_call, reading
 from millmark.services.planning.repository import What
-from millmark.services.planning.sealing import OwnStream, Sealed, seal_offers
-from millmark.services.planning.shelf import Shelf, reading
 from millmark.services.planning.showing import OfferShown
 from millmark.services.portal.acting.things import Filled, Sent
 from millmark.services.portal.pages import Forms, PageRoute, Pages

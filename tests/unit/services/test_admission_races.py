@@ -19,8 +19,8 @@ from millmark.ledger.store.outbox_records import OutboxState, QueuedRecord
 from millmark.ledger.store.rows import ParticipantRow
 from millmark.ledger.submit import build_entry
 from millmark.services.access import OPERATOR
-from millmark.services.commands.admission import admit_all, publish_directory
 from millmark.services.commands.context import Context
+from millmark.services.commands.joining import admit_all, publish_directory
 from millmark.services.directory.following import published_digest
 from millmark.services.directory.repository import DirectoryRepository
 from millmark.services.home import Candidate, candidate_of, parse_request

@@ -9,8 +9,8 @@ from typing import cast
 from millmark.ledger.errors import StoreBusyError
 from millmark.ledger.index import Follower
 from millmark.ledger.store import Registry
-from millmark.services.commands.apikeys import _await_participant
 from millmark.services.commands.context import Context
+from millmark.services.commands.people import _await_participant
 from tests.support.fake_ledger import FakeLedger
 from tests.support.stores import new_store
 

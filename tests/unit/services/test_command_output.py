@@ -78,7 +78,7 @@ def test_identifiers_are_shortened_where_that_names_one_thing() -> None:
 
 
 def test_every_command_is_in_one_panel_of_the_help() -> None:
-    names = [name for modules in PANELS.values() for names in modules.values() for name in names]
+    names = [name for commands in PANELS.values() for name in commands]
     assert len(names) == len(set(names))
     assert sorted(names) == sorted(name for found in COMMANDS.values() for name in found)
     text = find_help([])

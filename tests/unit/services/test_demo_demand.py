@@ -10,8 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from millmark.services.demo.demand import COMING, SCORED, WEEKS, Demand, forecast_demand
-from millmark.services.planning.forecast.document import parse_forecast
-from millmark.services.planning.forecast.weeks import begin_s, week_text
+from millmark.services.planning.forecast.document import begin_s, parse_forecast, week_text
 from millmark.services.products.loading import Catalogue
 from tests.support.demand_home import open_demand_home
 from tests.support.gateway_client import Caller

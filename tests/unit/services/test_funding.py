@@ -14,7 +14,7 @@ from millmark.ledger.keys import LocalSigner, write_private
 from millmark.ledger.signatures import to_checksum
 from millmark.ledger.store import Store
 from millmark.services.commands import context
-from millmark.services.commands.funding import tell_fees
+from millmark.services.commands.keys import tell_fees
 from millmark.services.serving.logs import build_logger
 from millmark.services.serving.loop import LOW_CODE, FundsWatch
 from tests.support.blocks import block

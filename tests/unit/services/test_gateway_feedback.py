@@ -14,7 +14,7 @@ from millmark.services.commands.gateway import _notes_drift
 from millmark.services.gateway import GatewayParts, build_policy, create_gateway
 from millmark.services.gateway.own_records import Feedback
 from millmark.services.gateway.recording import Recorder
-from millmark.services.planning.feedback.setpoints import NoSetpoints
+from millmark.services.planning.feedback.taking import NoSetpoints
 from millmark.services.serving.logs import build_logger
 from millmark.services.settings import Settings
 from tests.support.gateway_client import Caller

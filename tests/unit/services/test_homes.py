@@ -20,8 +20,8 @@ from millmark.ledger.records import Role
 from millmark.ledger.signatures import to_checksum
 from millmark.ledger.store import Book, Rows, Store
 from millmark.ledger.store.rows import KeyRow, NameKeyRow
-from millmark.services.commands import questions
-from millmark.services.commands.questions import Question, answers_to, read_secret
+from millmark.services.commands import home as home_commands
+from millmark.services.commands.home import Question, answers_to, read_secret
 from millmark.services.directory import DirectoryEntry, take_directory
 from millmark.services.directory.contact import Contact
 from millmark.services.directory.issuing import draft_entries, keep_admission, verify_admissible
@@ -237,7 +237,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
             return left.pop(0) or default
 
         monkeypatch.setattr(typer, "prompt", prompt)
-        monkeypatch.setattr(questions, "ask", prompt)
+        monkeypatch.setattr(home_commands, "ask", prompt)
         return asked
 
     return typing
@@ -260,7 +260,7 @@ def test_a_passphrase_is_typed_twice_for_new_keys_and_once_for_those_that_exist(
     tmp_path: Path, terminal: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     layout = Layout(tmp_path)
-    monkeypatch.setattr(questions, "create_keystore", functools.partial(create_keystore, scrypt_cost=2))
+    monkeypatch.setattr(home_commands, "create_keystore", functools.partial(create_keystore, scrypt_cost=2))
     terminal("one", "other")
     with pytest.raises(SigningError, match="the two passphrases differ"):
         read_secret(layout, None)

@@ -19,8 +19,8 @@ from millmark.quality.notes import Note
 from millmark.services.pictures.fan import Fan, draw_fan
 from millmark.services.planning.forecast.document import ForecastDocument, NeededCapacity, seal_of
 from millmark.services.planning.forecast.making import make_forecast
+from millmark.services.planning.forecast.recording import CapacitySignal
 from millmark.services.planning.forecast.repository import ForecastRepository, ForecastRow
-from millmark.services.planning.forecast.signalling import CapacitySignal
 from millmark.services.planning.repository import LeafRow, PlanningRepository, What
 from millmark.services.portal.demand import build_products
 from millmark.services.portal.pages import Language, read_catalogues

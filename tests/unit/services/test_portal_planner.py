@@ -22,10 +22,9 @@ from millmark.ledger.store.rows import AnchorRow, AssignmentRow
 from millmark.services.access.people.roles import PersonRole
 from millmark.services.gateway.http.problems import TryLaterError
 from millmark.services.planning.consent import find_row
-from millmark.services.planning.feedback.repository import FeedbackRepository
-from millmark.services.planning.feedback.setpoints import NoSetpoints
-from millmark.services.planning.feedback.showing import show_page
-from millmark.services.planning.shelf import reading
+from millmark.services.planning.feedback.repository import FeedbackRepository, show_page
+from millmark.services.planning.feedback.taking import NoSetpoints
+from millmark.services.planning.reading import reading
 from tests.support.acting_site import fields_of, read
 from tests.support.plan_world import replanned_file
 from tests.support.planning_portal import HOUR_S, OFFERS, PLANNER, TEXT, Planning, open_planning, serve

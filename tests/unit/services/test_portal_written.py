@@ -24,11 +24,9 @@ from millmark.ledger.plans.call import OfferGround
 from millmark.ledger.plans.feasible import PlanBreach, PlanRule, refuse
 from millmark.services.access.grounds import Ground
 from millmark.services.gateway.http.problems import NoSignerError, TryLaterError
-from millmark.services.planning.calendar import parse_calendar
-from millmark.services.planning.entries import EntryFault
-from millmark.services.planning.errors import CalendarError, CallRefusedError
-from millmark.services.planning.feedback.sentences import Sentence
-from millmark.services.planning.grounds import PlanningGround
+from millmark.services.planning.calendar import EntryFault, parse_calendar
+from millmark.services.planning.errors import CalendarError, CallRefusedError, PlanningGround
+from millmark.services.planning.feedback.causes import Sentence
 from millmark.services.portal.pages import (
     GROUNDS,
     SENTENCES,

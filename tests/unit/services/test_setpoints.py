@@ -20,16 +20,19 @@ from millmark.ledger.store import Book, Rows
 from millmark.ledger.store.rows import AnchorRow, MachineRow, StreamRow
 from millmark.services.access.people.roles import PersonRole
 from millmark.services.gateway import GatewayParts, build_policy, create_gateway
-from millmark.services.planning.feedback.causes import MachineCause
+from millmark.services.planning.feedback.causes import Condition, MachineCause, Outcome, Sentence
 from millmark.services.planning.feedback.repository import FeedbackRepository
-from millmark.services.planning.feedback.rules import Condition, Outcome
-from millmark.services.planning.feedback.sentences import Sentence
-from millmark.services.planning.feedback.setpoints import NoSetpoints
+from millmark.services.planning.feedback.taking import NoSetpoints
 from millmark.services.portal import process
 from millmark.services.setpoints import Inbox, SetpointDocument, SetpointValue, parse_setpoint
-from millmark.services.setpoints.document import Forecast
+from millmark.services.setpoints.document import (
+    Forecast,
+    MachineReading,
+    build_state_data,
+    find_readings,
+    parse_reading,
+)
 from millmark.services.setpoints.repository import SetpointRow
-from millmark.services.setpoints.states import MachineReading, build_state_data, find_readings, parse_reading
 from tests.support.acting_site import ActingSite, act, open_acting_site, read
 from tests.support.gateway_client import Caller
 

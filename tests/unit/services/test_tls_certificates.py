@@ -19,8 +19,7 @@ from millmark.ledger.errors import InputError, MillmarkError
 from millmark.services.access.people.addresses import accepts_passkeys
 from millmark.services.access.people.people import People
 from millmark.services.access.people.roles import PersonRole
-from millmark.services.commands.questions import parse_place
-from millmark.services.commands.tls import choose_place
+from millmark.services.commands.home import choose_place, parse_place
 from millmark.services.home import Layout, find_missing, find_missing_files, parse_consortium, set_setting, set_tls
 from millmark.services.home.authority import SERVER_LIFE, certify, show_certificate, verify_hostname
 from millmark.services.home.tls_state import find_missing_of_tls

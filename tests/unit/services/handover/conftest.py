@@ -13,9 +13,8 @@ from millmark.ledger.store import Book
 from millmark.services.handover.delivering import ask_others_to_erase
 from millmark.services.planning.forecast.document import NeededCapacity
 from millmark.services.planning.forecast.making import make_forecast
-from millmark.services.planning.forecast.recording import seal_forecast
-from millmark.services.planning.forecast.signalling import CapacitySignal, find_signals
-from millmark.services.planning.shelf import writing
+from millmark.services.planning.forecast.recording import CapacitySignal, find_signals, seal_forecast
+from millmark.services.planning.reading import writing
 from tests.support.apart import Apart, Home, found_apart
 from tests.support.forecast_samples import IDENTITY, sample
 from tests.support.planned import Planned

@@ -34,10 +34,10 @@ from millmark.quality.drift import build_reference
 from millmark.quality.inputs import pack_window
 from millmark.services.demo.consortium import hash_of
 from millmark.services.gateway.recording.build_records import find_setpoint_answer
+from millmark.services.planning.feedback.causes import Outcome, Step
 from millmark.services.planning.feedback.inbox_desk import InboxDesk
 from millmark.services.planning.feedback.repository import CauseRow, FeedbackRepository, State
-from millmark.services.planning.feedback.rules import Outcome, Step
-from millmark.services.planning.shelf import reading
+from millmark.services.planning.reading import reading
 from tests.support.apart import Home, found_apart
 from tests.support.bundle_world import MODEL_DIGEST, NOTHING, PIECE, YEAR_S
 from tests.support.feedback_loop import Loop

@@ -11,9 +11,9 @@ from sqlalchemy import Connection
 from millmark.ledger.chain import Chain
 from millmark.ledger.plans.check import Unseen
 from millmark.ledger.store import Book, Rows
+from millmark.services.planning.making import Ties
 from millmark.services.planning.repository import PlanningRepository
 from millmark.services.planning.showing import Reader
-from millmark.services.planning.tying import Ties
 from tests.support.apart import Home
 from tests.unit.services.handover.conftest import Told
 

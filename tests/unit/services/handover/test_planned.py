@@ -23,8 +23,8 @@ from millmark.services.handover.content import (
 from millmark.services.handover.delivering import Deliveries, build_content
 from millmark.services.handover.receiving import Kept, Receiver
 from millmark.services.handover.repository import DeliveryRow
+from millmark.services.planning.omission import Receipt, sign_receipt
 from millmark.services.planning.reading import count_known
-from millmark.services.planning.receipts import Receipt, sign_receipt
 from millmark.services.planning.repository import PlanningRepository, ReceiptRow
 from tests.support.apart import Home
 from tests.support.stores import copy_database, new_store

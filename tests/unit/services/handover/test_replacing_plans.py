@@ -12,15 +12,14 @@ from millmark.ledger.plans.offer import parse_offer_withdrawal
 from millmark.ledger.plans.plan import CauseKind
 from millmark.ledger.records import Anchor, CancelAssignment, ProposeAssignment
 from millmark.services.planning.errors import PlanningError
-from millmark.services.planning.feedback.replacing import MOST_TRIES
+from millmark.services.planning.feedback.causes import Step
 from millmark.services.planning.feedback.repository import FeedbackRepository, State
-from millmark.services.planning.feedback.rules import Step
-from millmark.services.planning.feedback.setpoints import NoSetpoints
+from millmark.services.planning.feedback.taking import MOST_TRIES, NoSetpoints
 from millmark.services.planning.feedback.watching import Watcher
 from millmark.services.planning.making_process import Task
+from millmark.services.planning.reading import reading, writing
 from millmark.services.planning.repository import What
 from millmark.services.planning.schedule import Made, make_plan
-from millmark.services.planning.shelf import reading, writing
 from tests.support.apart import found_apart
 from tests.support.feedback_loop import Loop
 from tests.support.planned import Planned

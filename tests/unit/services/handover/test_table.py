@@ -17,9 +17,9 @@ from millmark.services import handover
 from millmark.services.handover.table import TABLE, Gets, find_record, is_handed_over
 from millmark.services.planning.arriving import _Verifier
 from millmark.services.planning.errors import PlanningError
-from millmark.services.planning.forecast.signalling import read_received
-from millmark.services.planning.leaves import OpenedLeaf, verify_opened_leaf
-from millmark.services.planning.shelf import reading
+from millmark.services.planning.forecast.recording import read_received
+from millmark.services.planning.papers import OpenedLeaf, verify_opened_leaf
+from millmark.services.planning.reading import reading
 from tests.support.apart import Home
 from tests.unit.services.handover.conftest import Readable, Told
 

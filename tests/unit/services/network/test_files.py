@@ -220,7 +220,7 @@ def test_a_node_of_another_chain_at_the_homes_port_is_not_judged(
     """All may seal there, and nobody here."""
     node, _ = recorded("clique")
     chain_id = int(node.answers["eth_chainId []"], 16)
-    monkeypatch.setattr("millmark.services.commands.network_status.HttpTransport", lambda *_: node)
+    monkeypatch.setattr("millmark.services.commands.network.HttpTransport", lambda *_: node)
     for home, number in (("same", chain_id), ("other", chain_id + 1)):
         _ran(tmp_path / home, "init", "--local", 5, "--kind", "geth", "--chain-id", number)
     assert f"chain {chain_id} (Clique)" in _run(tmp_path / "same", "status").output
@@ -234,7 +234,7 @@ def test_a_node_whose_api_is_off_is_not_to_be_started_again(tmp_path: Path, monk
     node, _ = recorded("clique")
     off = {"error": {"code": -32601, "message": "the method clique_getSigners does not exist"}}
     answers = {**node.answers, "clique_getSigners []": off}
-    monkeypatch.setattr("millmark.services.commands.network_status.HttpTransport", lambda *_: RecordedNode(answers))
+    monkeypatch.setattr("millmark.services.commands.network.HttpTransport", lambda *_: RecordedNode(answers))
     said = _refused(tmp_path, "status", "--chain-url", "http://192.0.2.1:8545")
     assert "refuses clique_getSigners: the method" in said
     assert said.endswith("see the flags in the node's start.sh")

@@ -12,9 +12,9 @@ import pytest
 from millmark.ledger.canonical import Json
 from millmark.ledger.errors import UnplannableError
 from millmark.ledger.store import Store
-from millmark.services.planning import attempts
-from millmark.services.planning.attempts import Attempt, PlanMaker
+from millmark.services.planning import making
 from millmark.services.planning.errors import PlanningError
+from millmark.services.planning.making import Attempt, PlanMaker
 from millmark.services.planning.making_process import Task
 from millmark.services.planning.schedule import Made, make_plan
 from tests.support.patience import wait_until
@@ -82,7 +82,7 @@ def test_what_a_gateway_left_behind_holds_nobody_up(store: Store, task: Task, ma
 
     PlanMaker(store, hang, lambda: now[0]).start(CALL, task)
     other = PlanMaker(store, lambda _: made, lambda: now[0])
-    now[0] += attempts._LEASE_S
+    now[0] += making._LEASE_S
     assert other.is_busy
     now[0] += 1
     [gone] = other.attempts(CALL)
@@ -96,7 +96,7 @@ def test_what_a_gateway_left_behind_holds_nobody_up(store: Store, task: Task, ma
 def test_a_long_plan_stays_in_the_making(store: Store, task: Task, made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever makes it says so again and again."""
     now, may_end = [1000.0], Event()
-    monkeypatch.setattr(attempts, "_RENEW_S", 0.01)
+    monkeypatch.setattr(making, "_RENEW_S", 0.01)
 
     def wait(_: Task) -> Made:
         may_end.wait()
@@ -105,7 +105,7 @@ def test_a_long_plan_stays_in_the_making(store: Store, task: Task, made: Made, m
     maker = PlanMaker(store, wait, lambda: now[0])
     maker.start(CALL, task)
     for _ in range(3):
-        now[0] += attempts._LEASE_S + 1
+        now[0] += making._LEASE_S + 1
         wait_until(lambda: maker.is_busy)
     may_end.set()
     assert over(maker)[0].plan == made.check.plan

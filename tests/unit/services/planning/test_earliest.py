@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from millmark.services.planning.calendar import Calendar, parse_calendar
-from millmark.services.planning.earliest import find_earliest
+from millmark.services.planning.calendar import Calendar, find_earliest, parse_calendar
 
 CALENDAR = """
 time_zone = "Europe/Berlin"

@@ -15,12 +15,9 @@ from millmark.ledger.errors import InputError
 from millmark.ledger.records import Anchor, Verdict
 from millmark.ledger.store import Book, Rows
 from millmark.ledger.store.rows import StreamRow
-from millmark.services.planning.feedback.causes import MachineCause
-from millmark.services.planning.feedback.errors import CauseRefusedError
-from millmark.services.planning.feedback.reporting import report_event
-from millmark.services.planning.feedback.rules import RECOVERY, Outcome
-from millmark.services.planning.feedback.setpoints import Answer
-from millmark.services.planning.shelf import writing
+from millmark.services.planning.feedback.causes import RECOVERY, CauseRefusedError, MachineCause, Outcome
+from millmark.services.planning.feedback.taking import Answer, report_event
+from millmark.services.planning.reading import writing
 from tests.support.event_data import event_of
 from tests.support.feedback_world import (
     COORDINATOR,

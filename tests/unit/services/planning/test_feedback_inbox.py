@@ -12,8 +12,8 @@ from millmark.quality.process import Proposal
 from millmark.quality.process.proposals import Outcome
 from millmark.services.planning.feedback.causes import MachineCause
 from millmark.services.planning.feedback.inbox_desk import FOLDER, MOST_READ, InboxDesk, _document
-from millmark.services.planning.feedback.setpoints import Proposed, Unproposed
-from millmark.services.planning.shelf import writing
+from millmark.services.planning.feedback.taking import Proposed, Unproposed
+from millmark.services.planning.reading import writing
 from millmark.services.setpoints.repository import SetpointRepository
 from tests.support.feedback_world import MACHINE, OWNER, STREAM, T0, FeedbackWorld
 from tests.support.process_home import keep_process

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from millmark.ledger.errors import PlanError
 from millmark.ledger.plans.plan import CauseKind
-from millmark.services.planning.feedback.causes import MachineCause
-from millmark.services.planning.feedback.rules import (
+from millmark.services.planning.feedback.causes import (
     LADDER,
     RECOVERY,
     RULES,
     Condition,
+    MachineCause,
     Outcome,
     Step,
     judge,

@@ -25,26 +25,40 @@ from millmark.ledger.store import Book, Connection, Rows
 from millmark.ledger.store.rows import AssignmentRow, OrderRow, RecordRow
 from millmark.services.planning.calendar import parse_calendar
 from millmark.services.planning.errors import ForecastError
-from millmark.services.planning.forecast.document import ForecastDocument, model_hash, parse_forecast
-from millmark.services.planning.forecast.history import Cut, History, Key, Ordered, count_weeks, read_orders
-from millmark.services.planning.forecast.making import make_forecast, spread
-from millmark.services.planning.forecast.preferences import (
+from millmark.services.planning.forecast.document import (
+    WEEK_S,
+    Cut,
+    ForecastDocument,
+    History,
+    Key,
+    Ordered,
+    begin_s,
+    count_weeks,
+    model_hash,
+    parse_forecast,
+    parse_week,
+    read_orders,
+    week_of,
+    week_text,
+)
+from millmark.services.planning.forecast.making import (
     SMALLEST_GROUP,
     KeptPreferences,
     keep_preferences,
     learn_preferences,
+    make_forecast,
     order_options,
     read_preferences,
     read_shares,
+    spread,
 )
-from millmark.services.planning.forecast.scoring import score_forecast
-from millmark.services.planning.forecast.week_based import (
+from millmark.services.planning.forecast.recording import (
     Parties,
     build_capacity_groups,
     build_material_demands,
     parse_parties,
 )
-from millmark.services.planning.forecast.weeks import WEEK_S, begin_s, parse_week, week_of, week_text
+from millmark.services.planning.forecast.scoring import score_forecast
 from millmark.services.products.loading import Catalogue
 from tests.support.event_data import encode_event, event_of
 from tests.support.forecast_samples import IDENTITY, KETTLE, MONDAY, cut, grown, sample

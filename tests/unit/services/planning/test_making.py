@@ -10,8 +10,9 @@ from millmark.ledger.plans.offer import Offer
 from millmark.ledger.plans.plan import CauseKind, Plan
 from millmark.ledger.records import AssignmentState
 from millmark.ledger.store.rows import AssignmentRow
+from millmark.services.planning.consent import Standing
 from millmark.services.planning.errors import PlanningError
-from millmark.services.planning.making import Standing, Times, find_dropped, find_kept, find_tie, slot_now
+from millmark.services.planning.making import Times, find_dropped, find_kept, find_tie, slot_now
 from tests.support.planning_samples import ORDERS, build_call, build_opened, build_plan, build_row
 
 STATES = {state.name: state for state in AssignmentState}

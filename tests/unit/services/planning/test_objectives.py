@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import pytest
 
+from millmark.services.planning.calendar import ObjectiveFile, TransportWay, build_objective
 from millmark.services.planning.errors import CalendarError
-from millmark.services.planning.objectives import ObjectiveFile, TransportWay, build_objective
 
 
 @pytest.mark.parametrize(

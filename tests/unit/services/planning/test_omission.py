@@ -16,17 +16,16 @@ from millmark.ledger.evidence import LeafKind
 from millmark.ledger.plans.call import Call
 from millmark.ledger.plans.offer import OpenedOffer
 from millmark.services.planning.errors import OmissionRefusedError
-from millmark.services.planning.leaves import OpenedLeaf
 from millmark.services.planning.omission import (
     SHOWN,
     FoundKey,
     Omission,
     encode_omission,
     parse_omission,
+    sign_receipt,
     verify_omission,
 )
-from millmark.services.planning.papers import build_seal
-from millmark.services.planning.receipts import sign_receipt
+from millmark.services.planning.papers import OpenedLeaf, build_seal
 from tests.support.figures import Tell
 from tests.support.planning_samples import build_call, build_opened, build_plan
 from tests.support.sign_in import signer_of

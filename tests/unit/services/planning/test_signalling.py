@@ -11,9 +11,9 @@ import pytest
 from millmark.ledger.canonical import sha256
 from millmark.ledger.store import Rows
 from millmark.services.planning.forecast.document import NeededCapacity
-from millmark.services.planning.forecast.signalling import CapacitySignal, read_received
+from millmark.services.planning.forecast.recording import CapacitySignal, read_received
+from millmark.services.planning.reading import reading
 from millmark.services.planning.repository import LeafRow, What
-from millmark.services.planning.shelf import reading
 from tests.support.stores import new_store
 
 SENDER, ME = 2, 3
