@@ -1,56 +1,37 @@
 """`millmark gateway`: put the gateway together from the settings and serve it."""
 
 from __future__ import annotations
-from collections.abc import Callable
-from collections.abc import Iterator
+
+import ssl
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
 from millmark.ledger.chain import Chain
-from millmark.ledger.errors import ChainUnreachableError
-from millmark.ledger.errors import SettingsError
+from millmark.ledger.errors import ChainUnreachableError, SettingsError
 from millmark.ledger.keys import read_passphrase
 from millmark.ledger.provenance import parse_disclosing
 from millmark.ledger.signatures import Signer
 from millmark.ledger.store import Registry
-from millmark.services.commands.context import Context
-from millmark.services.commands.context import open_context
+from millmark.services.commands.context import Context, open_context
 from millmark.services.commands.handovers import find_receiver
-from millmark.services.commands.joining import complete_joining
-from millmark.services.commands.joining import first_act
-from millmark.services.commands.joining import open_name_keys
-from millmark.services.commands.joining import try_directory
+from millmark.services.commands.joining import complete_joining, first_act, open_name_keys, try_directory
 from millmark.services.home import Layout
 from millmark.services.options import PassphraseFile
-from millmark.services.output import print_lines
-from millmark.services.output import warn
+from millmark.services.output import print_lines, warn
 from millmark.services.settings import Settings
-from pathlib import Path
-from typing import TYPE_CHECKING
-import ssl
-import typer
-
-
-
 
 if TYPE_CHECKING:
     from millmark.services.access.people.openid import Provider
     from millmark.services.gateway import GatewayParts, Relay
-<<<<<<< /tmp/tmpirfugr_5/o
     from millmark.services.gateway.follower import DirectorySource
     from millmark.services.gateway.http.authentication import Policy
     from millmark.services.gateway.own_records import AnchorRule
-    from millmark.services.planning.feedback.setpoints import SetpointDesk
-||||||| /tmp/tmpirfugr_5/b
-    from millmark.services.gateway.audit_anchors import AnchorRule
-    from millmark.services.gateway.directory_follower import DirectorySource
-    from millmark.services.gateway.http.policy import Policy
-    from millmark.services.planning.feedback.setpoints import SetpointDesk
-=======
-    from millmark.services.gateway.audit_anchors import AnchorRule
-    from millmark.services.gateway.directory_follower import DirectorySource
-    from millmark.services.gateway.http.policy import Policy
     from millmark.services.planning.feedback.taking import SetpointDesk
->>>>>>> /tmp/tmpirfugr_5/t
     from millmark.services.portal import Proofs
     from millmark.services.portal.check_page import CheckPage
 

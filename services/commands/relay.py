@@ -1,54 +1,38 @@
 """`millmark relay`: sign records offline, and submit them through another participant's gateway."""
 
 from __future__ import annotations
-from dataclasses import fields
-from dataclasses import is_dataclass
-from datetime import UTC
-from datetime import datetime
-from millmark.ledger.canonical import Json
-from millmark.ledger.chain import Deployment
-from millmark.ledger.chain import read_deployment
-from millmark.ledger.chain import read_kinds
-from millmark.ledger.errors import InputError
-from millmark.ledger.errors import RequestError
-from millmark.ledger.errors import SubmitError
-from millmark.ledger.errors import WrongChainError
-from millmark.ledger.forward_requests import ForwardRequest
-from millmark.ledger.forward_requests import MAX_REQUEST_BYTES
-from millmark.ledger.forward_requests import SIGNATURE_BYTES
-from millmark.ledger.forward_requests import SignedRequest
-from millmark.ledger.forward_requests import parse_request
-from millmark.ledger.forward_requests import sign_request
-from millmark.ledger.records import Contract
-from millmark.ledger.records import Record
-from millmark.ledger.signatures import parse_address
-from millmark.ledger.signatures import to_checksum
-from millmark.ledger.store.outbox import OutboxState
-from millmark.ledger.submit import read_sequences
-from millmark.services.commands.context import unlock
-from millmark.services.files import read_bounded
-from millmark.services.files import write_whole
-from millmark.services.options import AsJson
-from millmark.services.options import Gateway
-from millmark.services.options import PassphraseFile
-from millmark.services.options import SignerUri
-from millmark.services.options import TokenFile
-from millmark.services.output import print_json
-from millmark.services.output import print_lines
-from millmark.services.output import warn
-from millmark.services.relay import HttpRelay
-from millmark.services.relay.client import MAX_FILE_BYTES
-from millmark.services.relay.client import build_call
-from millmark.services.relay.client import parse_records
-from millmark.services.settings import read_settings
-from pathlib import Path
-from typing import Annotated
+
 import enum
 import time
+from dataclasses import fields, is_dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
-
-
+from millmark.ledger.canonical import Json
+from millmark.ledger.chain import Deployment, read_deployment, read_kinds
+from millmark.ledger.errors import InputError, RequestError, SubmitError, WrongChainError
+from millmark.ledger.forward_requests import (
+    MAX_REQUEST_BYTES,
+    SIGNATURE_BYTES,
+    ForwardRequest,
+    SignedRequest,
+    parse_request,
+    sign_request,
+)
+from millmark.ledger.records import Contract, Record
+from millmark.ledger.signatures import parse_address, to_checksum
+from millmark.ledger.store.outbox_records import OutboxState
+from millmark.ledger.submit import read_sequences
+from millmark.services.commands.context import unlock
+from millmark.services.files import read_bounded, write_whole
+from millmark.services.options import AsJson, Gateway, PassphraseFile, SignerUri, TokenFile
+from millmark.services.output import print_json, print_lines, warn
+from millmark.services.relay import HttpRelay
+from millmark.services.relay.client import MAX_FILE_BYTES, build_call, parse_records
+from millmark.services.settings import read_settings
 
 _GAS_A_RECORD = 250_000
 _MAX_GAS = 10_000_000
@@ -263,16 +247,6 @@ def _await(relay: HttpRelay, request: ForwardRequest, deployment: Deployment, wa
 
     Raises SubmitError if the ledger refused it.
     """
-<<<<<<< /tmp/tmpqpn3dcfi/o
-    from millmark.ledger.store.outbox_records import OutboxState  # noqa: PLC0415 - imports the database, which signing does not need
-    from millmark.ledger.submit import read_sequences  # noqa: PLC0415 - likewise
-
-||||||| /tmp/tmpqpn3dcfi/b
-    from millmark.ledger.store.outbox import OutboxState  # noqa: PLC0415 - imports the database, which signing does not need
-    from millmark.ledger.submit import read_sequences  # noqa: PLC0415 - likewise
-
-=======
->>>>>>> /tmp/tmpqpn3dcfi/t
     until = time.monotonic() + wait_s
     while True:
         outcome = relay.look(request.digest)  # before any waiting, so that `--wait 0` reports the present state

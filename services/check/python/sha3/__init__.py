@@ -1,5 +1,6 @@
 """Keccak-256 by @noble/hashes, under the name that safe-pysha3 gives it."""
 
+from millmark_hashing import keccak_256 as _keccak_256
 from pyodide.ffi import to_js
 
 __all__ = ["keccak_256"]
