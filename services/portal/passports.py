@@ -39,8 +39,12 @@ from millmark.quality.errors import QualityError
 from millmark.quality.inputs import unpack_window
 from millmark.services.access.rules import PUBLIC
 from millmark.services.inspections.windows import Models, score_of
-from millmark.services.interop.contexts.linkset import LINKSET_CONTEXT_NAME, build_linkset_context
-from millmark.services.interop.contexts.published import CONTEXT_MEDIA, CONTEXTS_PATH
+from millmark.services.interop.contexts.published import (
+    CONTEXT_MEDIA,
+    CONTEXTS_PATH,
+    LINKSET_CONTEXT_NAME,
+    build_linkset_context,
+)
 from millmark.services.interop.digital_link import build_part_link, build_qr_svg, read_salt
 from millmark.services.pictures import build_family, draw_upright
 from millmark.services.pictures.window import draw_window

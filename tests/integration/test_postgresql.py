@@ -38,7 +38,7 @@ from millmark.services.documents.sealed_file import open_sealed
 from millmark.services.gateway.http.problems import build_problem
 from millmark.services.interop.epcis.capture import parse_capture
 from millmark.services.interop.epcis.capture_jobs import Behaviour, Sender, run_capture_job
-from millmark.services.interop.epcis.event_queries import EventQueries
+from millmark.services.interop.epcis.event_queries import EventQueries, parse_query
 from millmark.services.interop.epcis.mapping import Known
 from millmark.services.interop.epcis.named_queries import (
     NamedQueries,
@@ -46,7 +46,6 @@ from millmark.services.interop.epcis.named_queries import (
     UnknownQueryError,
     parse_definition,
 )
-from millmark.services.interop.epcis.query_parameters import parse_query
 from millmark.services.store import open_store
 from tests.bench.capture import build_batch
 from tests.support import cluster

@@ -17,12 +17,14 @@ from millmark.services.gateway.http.example_values import IDENTIFIER
 from millmark.services.gateway.http.responses import MAX_SEQUENCE, PROBLEM, PROBLEMS_404, IfNoneMatch, Number, with_etag
 from millmark.services.gateway.http.route_table import RouteTable
 from millmark.services.gateway.http.routes import Routes
-from millmark.services.interop.credentials.certificate import CertificateFacts, issue_credential
-from millmark.services.interop.credentials.did import build_did_document
+from millmark.services.interop.credentials.certificate import (
+    CertificateFacts,
+    build_status_list,
+    issue_credential,
+    status_bits,
+)
 from millmark.services.interop.credentials.issuer import STATUS_PATH, Issuer
-from millmark.services.interop.credentials.keys import Ed25519Key
-from millmark.services.interop.credentials.proofs import add_proof
-from millmark.services.interop.credentials.status_list import build_status_list, status_bits
+from millmark.services.interop.credentials.keys import Ed25519Key, add_proof, build_did_document
 from millmark.services.interop.inspection.document import build_from_claims
 from millmark.services.serving.parameters import WholeNumber
 

@@ -15,8 +15,8 @@ from millmark.ledger.errors import InputError
 from millmark.services.gateway.http.errors import CursorError
 from millmark.services.gateway.http.problems import Problem
 from millmark.services.interop.epcis.capture_jobs import Behaviour
+from millmark.services.interop.epcis.event_queries import QueryError, QueryTooComplexError, QueryTooLargeError
 from millmark.services.interop.epcis.named_queries import QueryNameTakenError, SubscriptionError, UnknownQueryError
-from millmark.services.interop.epcis.query_parameters import QueryError, QueryTooComplexError, QueryTooLargeError
 
 MAX_EVENTS = 1000
 MAX_BYTES = 4 << 20

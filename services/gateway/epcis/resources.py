@@ -19,10 +19,8 @@ from millmark.services.gateway.epcis.search import find_events, link_to_next, re
 from millmark.services.gateway.http.authentication import CurrentPrincipal
 from millmark.services.gateway.http.route_table import Examples
 from millmark.services.gateway.http.routes import Routes
-from millmark.services.interop.epcis.event_queries import ALL_RUNS, Place
-from millmark.services.interop.epcis.query_parameters import EVENT_TYPES
-from millmark.services.interop.epcis.terms import THINGS
-from millmark.services.interop.epcis.vocabulary import BIZ_STEPS, CBV, DISPOSITIONS
+from millmark.services.interop.epcis.event_queries import ALL_RUNS, EVENT_TYPES, Place
+from millmark.services.interop.epcis.tree import BIZ_STEPS, CBV, DISPOSITIONS, THINGS
 
 _FIND: Final = Rule(Scope.PROVENANCE, cost=4, by_name=True)
 _LIST: Final = Rule(Scope.PROVENANCE, cost=4)

@@ -14,8 +14,13 @@ from millmark.services.access import Principal
 from millmark.services.gateway.epcis.answers import SIMPLE, query_document
 from millmark.services.gateway.epcis.negotiation import VERSIONS, verify_acceptable
 from millmark.services.gateway.http.paging import Key, Pager
-from millmark.services.interop.epcis.event_queries import EventQueries
-from millmark.services.interop.epcis.query_parameters import ParsedQuery, QueryError, QueryTooLargeError, parse_query
+from millmark.services.interop.epcis.event_queries import (
+    EventQueries,
+    ParsedQuery,
+    QueryError,
+    QueryTooLargeError,
+    parse_query,
+)
 
 _PER_PAGE: Final = 30
 _MAX_PER_PAGE: Final = 200

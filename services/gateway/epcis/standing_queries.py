@@ -22,11 +22,16 @@ from millmark.services.access import Principal, Scope
 from millmark.services.access.repository import AccessRepository
 from millmark.services.gateway.epcis.answers import format_moment, query_document
 from millmark.services.gateway.epcis.search import number_of
-from millmark.services.interop.epcis.event_queries import EventQueries, Recorded
-from millmark.services.interop.epcis.named_queries import SubscriptionError, read_query_named
-from millmark.services.interop.epcis.query_parameters import parse_query
+from millmark.services.interop.epcis.event_queries import EventQueries, Recorded, parse_query
+from millmark.services.interop.epcis.named_queries import (
+    Controls,
+    SubscriptionError,
+    Wanted,
+    read_controls,
+    read_query_named,
+    verify_subscribable,
+)
 from millmark.services.interop.epcis.repository import EpcisRepository
-from millmark.services.interop.epcis.subscription_controls import Controls, Wanted, read_controls, verify_subscribable
 from millmark.services.webhooks.repository import WebhookRepository, WebhookRow
 from millmark.services.webhooks.sources import Batch, Delivery
 from millmark.services.webhooks.subscriptions import State, Subscriber, holder_of, signing_secrets

@@ -19,8 +19,7 @@ from millmark.services.gateway.epcis.standing_queries import StandingQueries
 from millmark.services.gateway.http.authentication import CurrentPrincipal
 from millmark.services.gateway.http.responses import PROBLEM
 from millmark.services.gateway.http.routes import Routes
-from millmark.services.interop.epcis.named_queries import NAME
-from millmark.services.interop.epcis.subscription_controls import parse_subscription
+from millmark.services.interop.epcis.named_queries import NAME, parse_subscription
 
 SUBSCRIPTIONS: Final = f"{PREFIX}/queries/{{name}}/subscriptions"
 _PAGING: Final = {"perPage", "nextPageToken"}

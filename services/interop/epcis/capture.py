@@ -7,20 +7,89 @@ and the same error declaration, or none: an error declaration has the hash of th
 from __future__ import annotations
 
 import enum
-from collections.abc import Container, Mapping, Sequence
+import fcntl
+import json
+import os
+from collections.abc import Container, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass
-from typing import cast
+from pathlib import Path
+from typing import BinaryIO, cast
 
 from millmark.ledger.canonical import Json, canonical_json, sha256
-from millmark.ledger.errors import InputError
-from millmark.ledger.evidence import EvidenceEntry
+from millmark.ledger.errors import InputError, MillmarkError
+from millmark.ledger.evidence import EvidenceEntry, EvidenceLog
 from millmark.ledger.records import Record
-from millmark.services.interop.epcis.documents import Document, Event, is_xml, parse_document
-from millmark.services.interop.epcis.event_hash import PROFILE
-from millmark.services.interop.epcis.log_file import EvidenceFile
+from millmark.services.interop.epcis.documents import PROFILE, Document, Event, is_xml, parse_document
 from millmark.services.interop.epcis.mapping import Known, Proposal, propose
 from millmark.services.interop.epcis.schema import Fault, document_faults, event_faults
-from millmark.services.interop.epcis.terms import millis_of
+from millmark.services.interop.epcis.tree import millis_of
+
+# A stream's evidence log in a local file: one JSON line per entry, with its salt and data stored along with it.
+#
+# The file contains salts and measured data, so it is as confidential as the private book.
+#
+# Entries are acknowledged after `fsync`. An incomplete last line is left by a crash; it was never acknowledged, and the
+# next writer removes it. An advisory lock on the file admits one writer at a time.
+
+
+class EvidenceFile:
+    """An open evidence log, in memory and on disk."""
+
+    def __init__(self, file: BinaryIO, log: EvidenceLog) -> None:
+        self._file = file
+        self.log = log
+
+    def append(self, entries: Sequence[tuple[Json, Json]]) -> list[EvidenceEntry]:
+        """Appends pairs of an entry and the data stored along with it, which is not evidence. They are on disk on
+        return.
+
+        Raises CanonicalError, and then appends nothing.
+        """
+        # Encoded before anything is appended, so that an entry without canonical form leaves memory and file alone.
+        texts = [(canonical_json(entry), canonical_json(beside)) for entry, beside in entries]
+        added = [self.log.append(entry) for entry, _ in entries]
+        lines = [
+            b'{"beside":%b,"entry":%b,"salt":"%b"}\n' % (beside, entry, one.salt.hex().encode())
+            for one, (entry, beside) in zip(added, texts, strict=True)
+        ]
+        self._file.write(b"".join(lines))
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        return added
+
+
+@contextmanager
+def open_evidence_file(path: Path) -> Iterator[EvidenceFile]:
+    """Opens the log at `path`, creating it with mode 0600 if needed. Waits while another process holds its lock.
+
+    Raises InputError if it cannot be opened or holds something else.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise InputError(f"cannot open {path}: {error.strerror}", hint="name a file that you may write") from None
+    with os.fdopen(descriptor, "r+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield EvidenceFile(file, _read(file, path))
+
+
+def _read(file: BinaryIO, path: Path) -> EvidenceLog:
+    data = file.read()
+    end = data.rfind(b"\n") + 1
+    log = EvidenceLog()
+    for number, line in enumerate(data[:end].splitlines(), start=1):
+        try:
+            found = json.loads(line)
+            log.append(found["entry"], bytes.fromhex(found["salt"]))
+        except (ValueError, TypeError, KeyError, MillmarkError):
+            raise InputError(f"{path} line {number} is not an evidence entry", hint="name another file") from None
+    # Only now that every complete line was read as an entry: a file of another kind must not be cut.
+    if end < len(data):
+        file.truncate(end)
+    file.seek(end)
+    return log
+
 
 _KIND = "epcis-event"
 

@@ -20,11 +20,10 @@ from millmark.ledger.evidence import SALT_BYTES, LeafKind, build_leaf_data_of
 from millmark.ledger.merkle import leaf_hash
 from millmark.ledger.store import Book, Connection, Store
 from millmark.services.interop.epcis.capture import Status, Validation, build_entry, plain_fields, validate_events
-from millmark.services.interop.epcis.documents import Document
-from millmark.services.interop.epcis.event_hash import PROFILE
+from millmark.services.interop.epcis.documents import PROFILE, Document
 from millmark.services.interop.epcis.mapping import Known, Proposal, names_of, propose
 from millmark.services.interop.epcis.repository import EpcisCaptureRow, EpcisEventRow, EpcisRepository, EpcisTermRow
-from millmark.services.interop.epcis.terms import event_id_of
+from millmark.services.interop.epcis.tree import event_id_of
 
 _STREAM_TAG: Final = b"millmark.epcis-stream.v1\0"
 ROLLED_BACK: Final = "rolled-back"
