@@ -13,12 +13,10 @@ from millmark.ledger.signatures import Address, Signer
 from millmark.ledger.store import Registry
 from millmark.services.commands.context import Context
 from millmark.services.directory import SignedDirectory, fetch_operators, take_directory
-from millmark.services.directory.errors import DirectoryError
-from millmark.services.directory.following import published_digest
-from millmark.services.directory.issuing import issue_directory, keep_admission, verify_admissible
+from millmark.services.directory.document import DirectoryError
+from millmark.services.directory.following import issue_directory, keep_admission, published_digest, verify_admissible
 from millmark.services.home import Candidate, find_admitted
-from millmark.services.home.admissions import cancel_failed, name_admission, verify_admitter
-from millmark.services.home.candidates import add_names, keep_candidate
+from millmark.services.home.admissions import add_names, cancel_failed, keep_candidate, name_admission, verify_admitter
 
 _ROUNDS = 8
 """How often somebody else may publish another directory meanwhile."""

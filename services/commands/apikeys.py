@@ -13,8 +13,7 @@ from millmark.services.access import CredentialKind, Scope, new_api_key, revoke
 from millmark.services.access.repository import AccessRepository, CredentialRow
 from millmark.services.commands.audit import audited
 from millmark.services.commands.context import Context, open_context
-from millmark.services.options import AsJson
-from millmark.services.output import print_json, print_lines, print_table
+from millmark.services.output import AsJson, print_json, print_lines, print_table
 
 _DAY_S = 86_400
 _INDEXING_S, _PAUSE_S = 5.0, 0.1

@@ -15,8 +15,7 @@ from millmark.ledger.provenance import build_bundle, parse_disclosing
 from millmark.ledger.seals import parse_extra
 from millmark.services.commands.context import open_context
 from millmark.services.files import read_bounded, write_whole
-from millmark.services.options import AsJson
-from millmark.services.output import print_json, print_lines
+from millmark.services.output import AsJson, print_json, print_lines
 
 
 def register(app: typer.Typer) -> None:

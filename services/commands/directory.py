@@ -28,8 +28,7 @@ from millmark.services.directory import (
 from millmark.services.directory.document import MAX_DIRECTORY_BYTES, entry_to_json
 from millmark.services.directory.following import published_digest
 from millmark.services.files import read_bounded, write_whole
-from millmark.services.options import AsJson, OperatorSigner, PassphraseFile
-from millmark.services.output import print_json, print_lines, print_table
+from millmark.services.output import AsJson, OperatorSigner, PassphraseFile, print_json, print_lines, print_table
 
 Output = Annotated[
     Path | None, typer.Option("-o", "--output", help="File to write it to, for a company that is offline.")

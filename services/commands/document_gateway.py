@@ -11,13 +11,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from millmark.ledger.errors import InputError
-from millmark.services.documents.errors import GatewayAnswerError, SealBrokenError
-from millmark.services.documents.key_files import read_recipient_key
-from millmark.services.documents.permissions import Mode
-from millmark.services.documents.sealed_file import MAX_DOCUMENT_BYTES, OpenedDocument, open_sealed
+from millmark.services.documents.encryption import (
+    MAX_DOCUMENT_BYTES,
+    GatewayAnswerError,
+    OpenedDocument,
+    SealBrokenError,
+    open_sealed,
+    read_recipient_key,
+)
+from millmark.services.documents.views import Mode
 from millmark.services.files import read_bounded, write_private_whole
-from millmark.services.options import AsJson, Gateway, TokenFile
-from millmark.services.output import print_json, print_lines
+from millmark.services.output import AsJson, Gateway, TokenFile, print_json, print_lines
 
 if TYPE_CHECKING:
     from millmark.services.documents.client import HttpDocuments

@@ -13,12 +13,11 @@ from millmark.ledger.chain import read_deployment
 from millmark.services.commands.audit import audited
 from millmark.services.commands.context import open_context, unlock
 from millmark.services.commands.document_gateway import open_client
-from millmark.services.directory.recipient_keys import sign_statement
+from millmark.services.directory.document import sign_statement
 from millmark.services.documents import Documents, KeyRing
-from millmark.services.documents.key_files import create_recipient_key, read_recipient_key
+from millmark.services.documents.encryption import create_recipient_key, read_recipient_key
 from millmark.services.files import read_bounded
-from millmark.services.options import Gateway, PassphraseFile, SignerUri, TokenFile
-from millmark.services.output import print_document, print_lines
+from millmark.services.output import Gateway, PassphraseFile, SignerUri, TokenFile, print_document, print_lines
 from millmark.services.settings import read_settings
 
 _MAX_STATEMENT_BYTES = 4096

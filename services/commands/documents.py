@@ -22,14 +22,11 @@ from millmark.services.commands.document_gateway import (
 )
 from millmark.services.commands.document_keys import build_keys
 from millmark.services.documents import Documents, Draft, KeyRing, new_version_id
-from millmark.services.documents.key_files import read_recipient_key
-from millmark.services.documents.permissions import Mode
-from millmark.services.documents.sealed_file import MAX_DOCUMENT_BYTES, MAX_FILE_BYTES, open_sealed
-from millmark.services.documents.views import Document
+from millmark.services.documents.encryption import MAX_DOCUMENT_BYTES, MAX_FILE_BYTES, open_sealed, read_recipient_key
+from millmark.services.documents.views import Document, Mode
 from millmark.services.files import read_bounded
 from millmark.services.handover.delivering import ask_others_to_erase, ask_others_to_erase_all
-from millmark.services.options import AsJson
-from millmark.services.output import print_json, print_lines, print_table, warn
+from millmark.services.output import AsJson, print_json, print_lines, print_table, warn
 
 _RECALL = "copies fetched earlier cannot be recalled"
 _MAX_SHOWN = 1000

@@ -16,8 +16,7 @@ from millmark.ledger.store.evidence_moves import move_content, prune_files
 from millmark.services.commands.audit import audited
 from millmark.services.commands.context import Context, open_context
 from millmark.services.interop.epcis.repository import EpcisRepository
-from millmark.services.options import AsJson
-from millmark.services.output import print_json, print_lines
+from millmark.services.output import AsJson, print_json, print_lines
 
 _NONE_FILED: Mapping[bytes, int] = {}
 _DAY_S = 86_400

@@ -16,8 +16,7 @@ from millmark.ledger.provenance.footprints import ContributionOf, LotFootprint, 
 from millmark.ledger.provenance.reader import find_subject, open_reader, verify_name
 from millmark.services.commands.context import open_context
 from millmark.services.files import read_bounded
-from millmark.services.options import AsJson
-from millmark.services.output import print_document, print_json, print_lines, print_table, warn
+from millmark.services.output import AsJson, print_document, print_json, print_lines, print_table, warn
 from millmark.services.text.footprint import describe_source
 
 

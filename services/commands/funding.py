@@ -17,8 +17,7 @@ from millmark.ledger.submit import Funds, look_at_funds
 from millmark.ledger.submit.submitter import GAS_PER_RECORD
 from millmark.services.commands.context import Context, open_context
 from millmark.services.home import find_paying_keys
-from millmark.services.options import AsJson, PassphraseFile, SignerUri
-from millmark.services.output import print_json, print_lines
+from millmark.services.output import AsJson, PassphraseFile, SignerUri, print_json, print_lines
 
 _MOST_RECORDS = 10**9
 _RECORDS = 100_000

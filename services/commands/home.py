@@ -41,7 +41,7 @@ from millmark.services.home import (
     Layout,
     operator_settings,
 )
-from millmark.services.home.consortium import verify_chain_url
+from millmark.services.home.joining_files import verify_chain_url
 from millmark.services.output import print_lines
 from millmark.services.settings import read_settings
 

@@ -11,8 +11,7 @@ from millmark.ledger.canonical import parse_hex32, to_hex
 from millmark.ledger.index import export_index, import_index, read_snapshot
 from millmark.services.commands.audit import audited
 from millmark.services.commands.context import open_context
-from millmark.services.options import AsJson
-from millmark.services.output import print_json, print_lines, warn
+from millmark.services.output import AsJson, print_json, print_lines, warn
 
 _TOLD_AFTER = 50_000
 """Records after which a line tells of progress."""

@@ -25,7 +25,7 @@ from millmark.services.directory.repository import DirectoryRepository
 from millmark.services.files import read_bounded, write_whole
 from millmark.services.home import Layout, find_admitted, parse_request, set_setting
 from millmark.services.home.admissions import name_act
-from millmark.services.home.requests import MAX_REQUEST_BYTES
+from millmark.services.home.joining_files import MAX_REQUEST_BYTES
 from millmark.services.serving.partner_tls import build_partner_tls
 from millmark.services.settings import read_settings
 

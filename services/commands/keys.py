@@ -29,8 +29,16 @@ from millmark.services.commands.context import ask, open_context, unlock
 from millmark.services.commands.funding import run_balance, run_fund
 from millmark.services.files import read_bounded
 from millmark.services.interop.credentials.keys import create_credential_key
-from millmark.services.options import NameKeys, NamePassphraseFile, PassphraseFile, SignerUri, parse_roles
-from millmark.services.output import print_json, print_lines, warn
+from millmark.services.output import (
+    NameKeys,
+    NamePassphraseFile,
+    PassphraseFile,
+    SignerUri,
+    parse_roles,
+    print_json,
+    print_lines,
+    warn,
+)
 from millmark.services.settings import read_settings
 
 KeyRoles = Annotated[

@@ -13,11 +13,10 @@ from urllib.parse import urlencode, urlsplit
 import typer
 
 from millmark.ledger.errors import InputError, SettingsError
-from millmark.services.access.people.pairing import challenge_of, digits_of, new_verifier
+from millmark.services.access.people.people import challenge_of, digits_of, new_verifier
 from millmark.services.client.login import Login, forget_login, read_login, write_login
 from millmark.services.commands.loopback_code import await_code, listen_for_code
-from millmark.services.options import AsJson
-from millmark.services.output import print_json, print_lines, warn
+from millmark.services.output import AsJson, print_json, print_lines, warn
 from millmark.services.settings import read_settings
 
 _WAIT_S = 300.0

@@ -16,7 +16,7 @@ from typing import Generic, TextIO, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 from millmark.ledger.errors import InputError, MillmarkError
-from millmark.services.access.people.pairing import CODE
+from millmark.services.access.people.people import CODE
 from millmark.services.output import warn
 
 T = TypeVar("T")

@@ -28,8 +28,7 @@ from millmark.services.network.observing import (
 )
 from millmark.services.network.peers import NodeAnswerError
 from millmark.services.network.processes import is_running
-from millmark.services.options import AsJson
-from millmark.services.output import print_json, print_lines
+from millmark.services.output import AsJson, print_json, print_lines
 from millmark.services.settings import read_settings
 
 _ANSWER_S = 5.0

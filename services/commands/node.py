@@ -19,8 +19,7 @@ from millmark.services.node.config import NodeConfig, read_config
 from millmark.services.node.dead_letters import read_dead_letters
 from millmark.services.node.health import describe_outbox
 from millmark.services.node.run import run_node
-from millmark.services.options import AsJson
-from millmark.services.output import print_json, print_lines
+from millmark.services.output import AsJson, print_json, print_lines
 from millmark.services.store import open_store
 from millmark.services.text.outbox import queue_lines
 

@@ -13,8 +13,7 @@ from millmark.ledger.store.outbox import Outbox, OutboxState, QueuedRecord
 from millmark.ledger.submit import adopt_records, reopen_records
 from millmark.services.commands.audit import audited
 from millmark.services.commands.context import open_context
-from millmark.services.options import AsJson
-from millmark.services.output import print_json, print_lines, print_table
+from millmark.services.output import AsJson, print_json, print_lines, print_table
 from millmark.services.text.outbox import describe_waiting
 
 _MAX = 1000

@@ -26,8 +26,16 @@ from millmark.ledger.keys import parse_address, to_checksum
 from millmark.ledger.records import Contract, Record
 from millmark.services.commands.context import unlock
 from millmark.services.files import read_bounded, write_whole
-from millmark.services.options import AsJson, Gateway, PassphraseFile, SignerUri, TokenFile
-from millmark.services.output import print_json, print_lines, warn
+from millmark.services.output import (
+    AsJson,
+    Gateway,
+    PassphraseFile,
+    SignerUri,
+    TokenFile,
+    print_json,
+    print_lines,
+    warn,
+)
 from millmark.services.relay.records import MAX_FILE_BYTES, build_call, parse_records
 from millmark.services.settings import read_settings
 

@@ -13,7 +13,7 @@ from millmark.ledger.errors import InputError, SettingsError
 from millmark.services.commands.questions import parse_place
 from millmark.services.files import read_bounded, write_whole
 from millmark.services.home import Layout, parse_consortium, set_tls
-from millmark.services.home.consortium import MAX_CONSORTIUM_BYTES
+from millmark.services.home.joining_files import MAX_CONSORTIUM_BYTES
 from millmark.services.output import print_lines
 from millmark.services.settings import Settings, build_origin, read_settings
 

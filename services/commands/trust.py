@@ -24,8 +24,7 @@ from millmark.ledger.signatures import parse_address
 from millmark.ledger.trust import MAX_TRUST_BYTES, BelievedBlock, TrustFile, Validator, Validators, parse_trust
 from millmark.services.commands.context import open_context
 from millmark.services.files import read_bounded, write_whole
-from millmark.services.options import AsJson, PassphraseFile, SignerUri
-from millmark.services.output import print_json, print_lines
+from millmark.services.output import AsJson, PassphraseFile, SignerUri, print_json, print_lines
 
 Output = Annotated[Path, typer.Option("-o", "--output", help="File to write; an existing file is replaced.")]
 Number = Annotated[int | None, typer.Option("--block", min=0, help="Number of a final block; the latest by default.")]

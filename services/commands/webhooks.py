@@ -7,8 +7,7 @@ import time
 import typer
 
 from millmark.services.commands.context import Context, open_context
-from millmark.services.options import AsJson
-from millmark.services.output import print_json, print_lines, print_table
+from millmark.services.output import AsJson, print_json, print_lines, print_table
 from millmark.services.webhooks.feed import parse_position
 from millmark.services.webhooks.http_post import Mode
 from millmark.services.webhooks.subscriptions import Subscriber, Subscriptions

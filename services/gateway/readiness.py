@@ -16,7 +16,7 @@ from millmark.ledger.errors import ChainUnreachableError, LeaseHeldError, Millma
 from millmark.ledger.index import IndexStatus, fetch_status
 from millmark.ledger.store import Store
 from millmark.services.audit import AuditError, AuditLog
-from millmark.services.directory.errors import DirectoryError, DirectoryUnreachableError
+from millmark.services.directory.document import DirectoryError, DirectoryUnreachableError
 from millmark.services.gateway.follower import STALE_S, FollowerThread
 from millmark.services.serving.failed_records import FailedRecords
 from millmark.services.serving.loop import Loop

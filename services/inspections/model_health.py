@@ -20,7 +20,7 @@ from millmark.quality.errors import InputError
 from millmark.quality.inputs import unpack_window
 from millmark.quality.metrics import wilson
 from millmark.quality.model import load_family, parse_model
-from millmark.services.inspections.grounds import HealthGround
+from millmark.services.inspections.windows import HealthGround
 
 MAX_INSPECTIONS = 10 * GROUP
 """How many of a model's latest inspections are examined; alarms look at the last two groups."""

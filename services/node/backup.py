@@ -13,8 +13,15 @@ from contextlib import closing
 from pathlib import Path
 
 from millmark.ledger.errors import InputError, SettingsError
-from millmark.services.backup import copy_all, copy_sqlite, is_filled
-from millmark.services.evidence_copies import DATABASE, EVIDENCE, copy_evidence, verify_evidence
+from millmark.services.backup import (
+    DATABASE,
+    EVIDENCE,
+    copy_all,
+    copy_evidence,
+    copy_sqlite,
+    is_filled,
+    verify_evidence,
+)
 from millmark.services.node.agent import lock_folder
 from millmark.services.node.config import NodeConfig
 from millmark.services.node.streamlog import StreamLog

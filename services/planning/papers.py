@@ -23,7 +23,7 @@ from millmark.ledger.errors import CanonicalError, ClaimsError, PlanError, Signi
 from millmark.ledger.plans.file import PART_FORMAT, PlanPart, parse_part
 from millmark.ledger.plans.plan import PLAN_FORMAT, Plan, parse_plan
 from millmark.ledger.signatures import Address, Signature, Signer, recover_address
-from millmark.services.directory.recipient_keys import typed_digest
+from millmark.services.directory.document import typed_digest
 from millmark.services.planning.errors import PlanningError
 from millmark.services.planning.grounds import PlanningGround
 

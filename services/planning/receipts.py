@@ -18,7 +18,7 @@ from millmark.ledger.canonical import Json, keccak256, parse_json
 from millmark.ledger.errors import CanonicalError, SigningError
 from millmark.ledger.signatures import Address, Signature, Signer, recover_address
 from millmark.ledger.store import Registry, Rows
-from millmark.services.directory.recipient_keys import typed_digest
+from millmark.services.directory.document import typed_digest
 from millmark.services.planning.errors import PlanningError
 from millmark.services.planning.repository import CallRow, LeafRow, ReceiptRow, What
 

@@ -53,12 +53,11 @@ from millmark.ledger.verify.statements import (
 )
 from millmark.ledger.verify.statements import Party as Proved
 from millmark.services.access import Principal, Scope
-from millmark.services.access.grounds import Ground
+from millmark.services.access.errors import Ground
 from millmark.services.access.rules import Rule, Without
 from millmark.services.access.signin import form_cookie, is_secure, session_cookie
-from millmark.services.directory.contact import Contact
-from millmark.services.directory.grounds import ConsortiumGround
-from millmark.services.inspections.grounds import HealthGround
+from millmark.services.directory.document import ConsortiumGround, Contact
+from millmark.services.inspections.windows import HealthGround
 from millmark.services.pictures import Bar, draw_waterfall
 from millmark.services.planning.entries import EntryFault
 from millmark.services.planning.feedback.sentences import Sentence

@@ -47,7 +47,7 @@ from millmark.services.interop.contexts.published import (
 )
 from millmark.services.interop.digital_link import build_part_link, build_qr_svg, read_salt
 from millmark.services.pictures import build_family, draw_upright
-from millmark.services.pictures.window import draw_window
+from millmark.services.pictures.plot import draw_window
 from millmark.services.portal.charts import PictureWords, measured
 from millmark.services.portal.check_page import CheckPage, find_copies
 from millmark.services.portal.pages import CODE_HOLDERS, Catalogue, PageRoute, Pages, build_waterfall

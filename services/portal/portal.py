@@ -19,7 +19,7 @@ from millmark.ledger.signatures import Signer
 from millmark.ledger.store import Store
 from millmark.ledger.store.outbox import Outbox, OutboxState
 from millmark.services.access import Principal, SignIn, UnauthenticatedError
-from millmark.services.access.people.pairing import Pairing
+from millmark.services.access.people.people import Pairing
 from millmark.services.access.rules import Rule, Without
 from millmark.services.access.signin import is_secure
 from millmark.services.documents import Documents

@@ -33,8 +33,8 @@ from millmark.ledger.store import Connection, Rows, Store
 from millmark.ledger.store.process_identity import describe_process, is_gone
 from millmark.ledger.store.rows import ParticipantRow
 from millmark.services.access.people.repository import PeopleRepository
-from millmark.services.access.people.roles import PersonRole
 from millmark.services.access.repository import AccessRepository
+from millmark.services.access.rules import PersonRole
 from millmark.services.serving.failures import FailureLog
 from millmark.services.serving.loop import Loop
 from millmark.services.webhooks.grounds import WebhookGround

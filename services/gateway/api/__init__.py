@@ -12,7 +12,7 @@ from millmark.ledger.chain import Chain
 from millmark.ledger.products import FindProduct
 from millmark.ledger.store import Store
 from millmark.services.access import SignIn
-from millmark.services.access.people.pairing import Pairing
+from millmark.services.access.people.people import Pairing
 from millmark.services.documents import Documents, KeyRing, Recipients
 from millmark.services.gateway.api.bundles import add_bundles
 from millmark.services.gateway.api.causes import CauseDesk, add_causes

@@ -19,10 +19,16 @@ from millmark.ledger.signatures import Signer
 from millmark.ledger.store import Book, Connection, Registry, Rows, Store
 from millmark.ledger.store.outbox import Outbox, OutboxState, QueuedRecord
 from millmark.ledger.store.rows import ParticipantRow, RecordRow
-from millmark.services.directory.document import SignedDirectory
-from millmark.services.directory.following import Operators, published_digest, verify_publishable
-from millmark.services.directory.grounds import ConsortiumGround
-from millmark.services.directory.issuing import draft_entries, issue_directory, keep_admission, verify_admissible
+from millmark.services.directory.document import ConsortiumGround, SignedDirectory
+from millmark.services.directory.following import (
+    Operators,
+    draft_entries,
+    issue_directory,
+    keep_admission,
+    published_digest,
+    verify_admissible,
+    verify_publishable,
+)
 from millmark.services.directory.repository import DirectoryRepository
 from millmark.services.gateway.consortium.governing import MOST_MOTIONS, Governing
 from millmark.services.gateway.recording import Recorder
@@ -40,10 +46,11 @@ from millmark.services.home.admissions import (
     cancel_failed,
     find_admission,
     find_admissions,
+    keep_candidate,
     names_of,
+    verify_for_this_ledger,
     verify_same_admission,
 )
-from millmark.services.home.candidates import keep_candidate, verify_for_this_ledger
 from millmark.services.portal.consortium import Change, Governance, MotionView, Vote, Waiting, votes_of
 
 _OPEN = (MotionState.OPEN, MotionState.WAITING, MotionState.DUE)

@@ -13,7 +13,7 @@ from millmark.ledger.chain import Chain
 from millmark.ledger.chain.council import Council, Motion, describe_call, find_council
 from millmark.ledger.errors import ChainError, NotFoundError, WrongContractError
 from millmark.ledger.records import Contract
-from millmark.services.directory.grounds import ConsortiumGround
+from millmark.services.directory.document import ConsortiumGround
 from millmark.services.portal.consortium import CouncilView, Governance, MotionView
 
 MOST_MOTIONS = 20

@@ -9,11 +9,10 @@ from structlog.typing import FilteringBoundLogger
 from millmark.ledger.chain import Chain
 from millmark.ledger.errors import MillmarkError, WrongContractError
 from millmark.ledger.store import Store
-from millmark.services.directory.document import SignedDirectory
-from millmark.services.directory.errors import DirectoryError
+from millmark.services.directory.document import DirectoryError, SignedDirectory
 from millmark.services.directory.following import fetch_operators, published_digest, take_directory
 from millmark.services.directory.repository import DirectoryRepository, DirectoryState
-from millmark.services.home.candidates import keep_numbers
+from millmark.services.home.admissions import keep_numbers
 from millmark.services.serving.loop import Loop
 
 _LOOK_S, _RETRY_S = 1.0, 5.0

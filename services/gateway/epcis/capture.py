@@ -23,8 +23,7 @@ from millmark.services.gateway.epcis.recording import EventRecording, find_recor
 from millmark.services.gateway.epcis.search import number_of, open_event_queries
 from millmark.services.gateway.http.errors import BusyError
 from millmark.services.gateway.recording import Recorder
-from millmark.services.interop.epcis.capture import Status, parse_capture
-from millmark.services.interop.epcis.capture_jobs import Behaviour, Sender, run_capture_job
+from millmark.services.interop.epcis.capture import Behaviour, Sender, Status, parse_capture, run_capture_job
 from millmark.services.interop.epcis.documents import Document
 from millmark.services.interop.epcis.event_queries import EventQueries
 from millmark.services.interop.epcis.repository import EpcisCaptureRow

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from millmark.ledger.errors import InputError
 from millmark.services.gateway.http.errors import CursorError
 from millmark.services.gateway.http.problems import Problem
-from millmark.services.interop.epcis.capture_jobs import Behaviour
+from millmark.services.interop.epcis.capture import Behaviour
 from millmark.services.interop.epcis.event_queries import QueryError, QueryTooComplexError, QueryTooLargeError
 from millmark.services.interop.epcis.named_queries import QueryNameTakenError, SubscriptionError, UnknownQueryError
 

@@ -54,8 +54,7 @@ from millmark.ledger.store.rows import (
 from millmark.services.gateway.http.errors import NameTakenError, NoNameKeyError
 from millmark.services.gateway.recording.bodies import struct_of
 from millmark.services.gateway.recording.repository import RecordingRepository, describe_subjects
-from millmark.services.inspections.challenge import build_challenge
-from millmark.services.inspections.extracts import find_kept_inference
+from millmark.services.inspections.extracts import build_challenge, find_kept_inference
 from millmark.services.planning.shelf import is_for_offers
 from millmark.services.setpoints import SetpointState
 from millmark.services.setpoints.answers import build_answer

@@ -23,7 +23,7 @@ from millmark.ledger.phrases import Phrase
 from millmark.ledger.plans.breaches import PlanBreach
 from millmark.ledger.plans.grounds import OfferGround
 from millmark.ledger.plans.rules import PlanRule, refuse
-from millmark.services.access.grounds import Ground
+from millmark.services.access.errors import Ground
 from millmark.services.gateway.http.errors import NoSignerError, TryLaterError
 from millmark.services.planning.calendar import parse_calendar
 from millmark.services.planning.entries import EntryFault

@@ -21,7 +21,7 @@ from millmark.ledger.store import Book, Rows, Store
 from millmark.ledger.store.outbox import Outbox
 from millmark.ledger.store.rows import StreamRow
 from millmark.services.audit import Access, AuditError, AuditLog, AuditReport, AuditTamperedError, verify_audit
-from millmark.services.audit.files import list_files
+from millmark.services.audit.entries import list_files
 from millmark.services.gateway import GatewayParts, audit_anchors, build_policy, create_gateway
 from millmark.services.gateway.audit_anchors import AnchorRule, AuditAnchors, verify_audit_stream
 from millmark.services.gateway.http.errors import TryLaterError
