@@ -7,10 +7,17 @@ installed.
 
 from __future__ import annotations
 
-from millmark.quality.process.format import build_process_model, parse_process_model
+from millmark.quality.process.arrays import MachineState
 from millmark.quality.process.proposals import Bound, Prices, Proposal, Reason, Refusal, Step, propose_setpoint
-from millmark.quality.process.records import Column, ProcessModel, Role, System, Utilisation
-from millmark.quality.process.watching import MachineState
+from millmark.quality.process.records import (
+    Column,
+    ProcessModel,
+    Role,
+    System,
+    Utilisation,
+    build_process_model,
+    parse_process_model,
+)
 
 __all__ = [
     "Bound",

@@ -15,11 +15,10 @@ from millmark.ledger.records import Challenge, Inference, Issued, Item, Measured
 from millmark.ledger.store import Store
 from millmark.ledger.store.rows import CertificateRow, ModelRow
 from millmark.quality.audit import Binding, Extract, audit, build_context, build_window_leaf_data
-from millmark.quality.decision import Verdict as QualityVerdict
-from millmark.quality.digest import Inference as QualityInference
-from millmark.quality.digest import build_input_commitment
 from millmark.quality.errors import AuditError, QualityError
-from millmark.quality.inputs import pack_window, unpack_window
+from millmark.quality.inference import Inference as QualityInference
+from millmark.quality.inference import Verdict as QualityVerdict
+from millmark.quality.inference import build_input_commitment, pack_window, unpack_window
 from millmark.quality.model import model_digest
 from millmark.services.inspections.statements import to_ledger_verdict, to_model_verdict
 

@@ -17,7 +17,7 @@ from millmark.ledger.store.book_rows import InferenceRow, ModelFileRow
 from millmark.ledger.store.rows import CertificateRow, ModelRow
 from millmark.quality.drift import ACTING_ROWS, ALARM_PSI, GROUP, Drift, Reference, parse_reference, watch
 from millmark.quality.errors import InputError
-from millmark.quality.inputs import unpack_window
+from millmark.quality.inference import unpack_window
 from millmark.quality.metrics import wilson
 from millmark.quality.model import load_family, parse_model
 from millmark.services.inspections.windows import HealthGround

@@ -16,7 +16,7 @@ from millmark.ledger.store.book_rows import InferenceRow
 from millmark.ledger.store.rows import CertificateRow, ModelRow
 from millmark.quality.control import ControlChart, Group, Individuals, chart_individuals, chart_proportions
 from millmark.quality.errors import QualityError
-from millmark.quality.inputs import unpack_window
+from millmark.quality.inference import unpack_window
 from millmark.quality.model import Model, model_digest, parse_model
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from millmark.ledger.canonical import Json, canonical_json
 from millmark.ledger.evidence import SALT_BYTES, WINDOW_ID, build_window_commitment, build_window_entry
-from millmark.quality.inputs import pack_window
+from millmark.quality.inference import pack_window
 
 WINDOW_BEGINS = b'{"commitment":'
 """How the content of a window's entry in the log begins; an event's begins with its member `data`."""

@@ -36,7 +36,7 @@ from millmark.ledger.verify import Section, Statement
 from millmark.ledger.verify.report import STOPPING, VERDICTS, WAITING, Worth, find_recalls, find_waits, find_worth
 from millmark.ledger.verify.statements import Party, Thing
 from millmark.quality.errors import QualityError
-from millmark.quality.inputs import unpack_window
+from millmark.quality.inference import unpack_window
 from millmark.services.access.rules import PUBLIC
 from millmark.services.inspections.windows import Models, score_of
 from millmark.services.interop.contexts.published import (

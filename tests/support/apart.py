@@ -40,7 +40,7 @@ from millmark.ledger.records import (
     Verdict,
 )
 from millmark.ledger.store import Book, Rows, Store
-from millmark.quality.inputs import pack_window
+from millmark.quality.inference import pack_window
 from millmark.services.demo.consortium import Company, Consortium, found_consortium, hash_of
 from millmark.services.directory.document import sign_statement
 from millmark.services.directory.repository import DirectoryEntryRow

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from millmark.quality.inputs import MAX_FIXED
+from millmark.quality.inference import MAX_FIXED
 from millmark.services.pictures.plot import Line, Plot, draw_plot, draw_window
 
 NASTY = "<b>\"&'</b>"
