@@ -7,8 +7,8 @@ installed.
 
 from __future__ import annotations
 
-from millmark.quality.process.arrays import MachineState
-from millmark.quality.process.proposals import Bound, Prices, Proposal, Reason, Refusal, Step, propose_setpoint
+from millmark.quality.process.arrays import MachineState, Prices, Reason, Refusal
+from millmark.quality.process.proposals import Bound, Proposal, Step, propose_setpoint
 from millmark.quality.process.records import (
     Column,
     ProcessModel,

@@ -16,8 +16,8 @@ from typing import Final
 import numpy as np
 
 from millmark.quality.errors import InputError
-from millmark.quality.process.arrays import SETTLED, MachineState, settle
-from millmark.quality.process.proposals import Bound, Prices, Proposal, Refusal, Step, propose_setpoint
+from millmark.quality.process.arrays import SETTLED, MachineState, Prices, Refusal, settle
+from millmark.quality.process.proposals import Bound, Proposal, Step, propose_setpoint
 from millmark.quality.process.records import ONE, Integers, ProcessModel, parse_process_model
 from millmark.quality.process.telemetry import COLUMNS, STEP_S, Machine, Telemetry, read_as
 from tests.bench.quality.tables import Bench
