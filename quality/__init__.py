@@ -14,11 +14,16 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from millmark.quality.data import to_fixed
-    from millmark.quality.decision import Decision, Verdict
-    from millmark.quality.digest import Inference, build_input_commitment, combine_digests
     from millmark.quality.errors import DataError, ExportError, InferenceError, InputError, ModelError, QualityError
-    from millmark.quality.header import FORMAT_VERSION
-    from millmark.quality.inputs import Scale
+    from millmark.quality.inference import (
+        FORMAT_VERSION,
+        Decision,
+        Inference,
+        Scale,
+        Verdict,
+        build_input_commitment,
+        combine_digests,
+    )
     from millmark.quality.inspection import Inspector, verify_inference
     from millmark.quality.model import Model, build_model, model_digest, parse_model
     from millmark.quality.network import Conv, Dense, Network, SumPool
@@ -52,8 +57,6 @@ __all__ = [
 
 _HOMES = {
     "millmark.quality.data": ("to_fixed",),
-    "millmark.quality.decision": ("Decision", "Verdict"),
-    "millmark.quality.digest": ("Inference", "build_input_commitment", "combine_digests"),
     "millmark.quality.errors": (
         "DataError",
         "ExportError",
@@ -62,11 +65,31 @@ _HOMES = {
         "ModelError",
         "QualityError",
     ),
-    "millmark.quality.header": ("FORMAT_VERSION",),
-    "millmark.quality.inputs": ("Scale",),
-    "millmark.quality.inspection": ("Inspector", "verify_inference"),
-    "millmark.quality.model": ("Model", "build_model", "model_digest", "parse_model"),
-    "millmark.quality.network": ("Conv", "Dense", "Network", "SumPool"),
+    "millmark.quality.inference": (
+        "FORMAT_VERSION",
+        "Decision",
+        "Inference",
+        "Scale",
+        "Verdict",
+        "build_input_commitment",
+        "combine_digests",
+    ),
+    "millmark.quality.inspection": (
+        "Inspector",
+        "verify_inference",
+    ),
+    "millmark.quality.model": (
+        "Model",
+        "build_model",
+        "model_digest",
+        "parse_model",
+    ),
+    "millmark.quality.network": (
+        "Conv",
+        "Dense",
+        "Network",
+        "SumPool",
+    ),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

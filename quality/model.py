@@ -1,10 +1,10 @@
 """The interface of a model family, and the parser that turns untrusted bytes into a model.
 
-A family is a package of `quality` listed in `FAMILIES`, with four modules:
+A family is a package of `quality` listed in `FAMILIES`, with three modules:
 
-    format    MAGIC; parse_body(header, reader) -> model; build_body(model) -> bytes;
-              describe(model) -> (its structure, worst sum of each accumulator)             neither numpy nor torch
-    plain     quantise_row(model, window) -> words; infer_row(model, words) -> logits       neither numpy nor torch
+    records   MAGIC; parse_body(header, reader) -> model; build_body(model) -> bytes;
+              describe(model) -> (its structure, worst sum of each accumulator)             neither numpy nor torch;
+              quantise_row(model, window) -> words; infer_row(model, words) -> logits       neither numpy nor torch
     arrays    quantise(model, windows) -> inputs; prepare(model) -> infer(inputs)           numpy
     tensors   prepare(model) -> infer(inputs)                                               torch
 
@@ -20,10 +20,8 @@ from dataclasses import replace
 from types import ModuleType
 from typing import Any, Protocol, cast
 
-from millmark.quality.decision import Decision
 from millmark.quality.errors import ModelError
-from millmark.quality.header import MAGIC_SIZE, Header, Reader, build_header, parse_header
-from millmark.quality.inputs import Scale
+from millmark.quality.inference import MAGIC_SIZE, Decision, Header, Reader, Scale, build_header, parse_header
 
 FAMILIES = {b"MMQN": "network", b"MMQR": "rocket", b"MMQT": "trees"}
 """The magic at the start of the model's bytes, and the family that it stands for."""
@@ -69,7 +67,7 @@ def decide(model: Model, decision: Decision) -> Model:
 
 
 def load_family(family: str, module: str) -> ModuleType:
-    """One of a family's four modules. Raises ModuleNotFoundError if a package that it needs is not installed."""
+    """One of a family's three modules. Raises ModuleNotFoundError if a package that it needs is not installed."""
     return importlib.import_module(f"millmark.quality.{family}.{module}")
 
 
@@ -80,7 +78,7 @@ def model_digest(model: bytes) -> bytes:
 
 def build_model(model: Model) -> bytes:
     """Canonical bytes of a model. Raises ModelError if they would exceed 1 MiB."""
-    layout = load_family(model.family, "format")
+    layout = load_family(model.family, "records")
     header = Header(model.decimals, model.decision, model.width, model.scales)
     built = cast("bytes", build_header(layout.MAGIC, header) + layout.build_body(model))
     _require_size(built)
@@ -100,7 +98,7 @@ def parse_model(model: bytes) -> Model:
         raise ModelError(
             "not a model: its first bytes name no family of models", hint="use the model.bin that training wrote"
         )
-    parsed = cast("Model", load_family(family, "format").parse_body(parse_header(reader), reader))
+    parsed = cast("Model", load_family(family, "records").parse_body(parse_header(reader), reader))
     # Trailing bytes would give one model two digests.
     if reader.left:
         raise ModelError(f"model is followed by {reader.left} more bytes")

@@ -10,13 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from millmark.quality.commands.options import Answer, Parser, add_examples, add_windows, positive
-from millmark.quality.data import Floats, Table, load_inputs, load_labels, to_fixed
-from millmark.quality.digest import Inference, combine_digests
+from millmark.quality.data import Floats, Table, load_ford_a_test, load_inputs, load_labels, to_fixed
 from millmark.quality.errors import InputError
 from millmark.quality.evaluate import EVALUATORS, load_evaluator
-from millmark.quality.forda import load_ford_a_test
+from millmark.quality.fitting import Classes, build_classes
+from millmark.quality.inference import Inference, combine_digests
 from millmark.quality.inspection import Inspector
-from millmark.quality.labels import Classes, build_classes
 from millmark.quality.metrics import Counts, classify_all, confusion, macro_average_precision, macro_f1, margins
 from millmark.quality.progress import show_progress
 

@@ -11,15 +11,23 @@ from pathlib import Path
 
 import numpy as np
 
-from millmark.quality.commands.options import Answer, Parser, add_examples, make_folder, natural, positive, write
+from millmark.quality.commands.options import (
+    Answer,
+    Parser,
+    add_examples,
+    let_idle_threads_sleep,
+    make_folder,
+    natural,
+    positive,
+    write,
+)
 from millmark.quality.errors import InputError, ModelError
 from millmark.quality.model import MAX_MODEL_BYTES
 from millmark.quality.process import MachineState, ProcessModel, Proposal, parse_process_model, propose_setpoint
 from millmark.quality.process.arrays import Simulator
-from millmark.quality.process.format import build_process_model, process_digest
+from millmark.quality.process.proposals import parse_terms
+from millmark.quality.process.records import build_process_model, process_digest
 from millmark.quality.process.telemetry import Layout, Telemetry, load_telemetry, read_as
-from millmark.quality.process.terms import parse_terms
-from millmark.quality.threads import let_idle_threads_sleep
 
 _EXAMPLES = """  python -m millmark.quality process example --out line
   python -m millmark.quality process train --inputs line/moulder.csv --step 60 --states temperature,pressure,speed \\
@@ -121,7 +129,7 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def _write_example(options: argparse.Namespace) -> Answer:
-    from millmark.quality.process.example import run_line  # noqa: PLC0415  the plant is needed for nothing else
+    from millmark.quality.process.telemetry import run_line  # noqa: PLC0415  the plant is needed for nothing else
 
     make_folder(options.out)
     names = ("moulder", "press")
@@ -142,7 +150,7 @@ def _train(options: argparse.Namespace) -> Answer:
         from millmark.quality.process.training import Recipe, train_process  # noqa: PLC0415  the other commands need no torch
     except ModuleNotFoundError as missing:
         raise InputError(f"train needs {missing.name}", hint="install millmark[quality]") from missing
-    from millmark.quality.process.card import build_process_card  # noqa: PLC0415  likewise
+    from millmark.quality.process.training import build_process_card  # noqa: PLC0415  likewise
 
     layout = Layout(
         options.states,

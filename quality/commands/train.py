@@ -11,8 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from millmark.quality.card import Card, Sources, build_card, ppm
-from millmark.quality.choice import Columns
+from millmark.quality.card import Card, Sources, build_card, draw_confusion, draw_reliability, ppm
 from millmark.quality.commands.options import (
     Answer,
     Parser,
@@ -23,16 +22,13 @@ from millmark.quality.commands.options import (
     positive,
     write,
 )
-from millmark.quality.data import Table, choose_decimals, load_inputs, load_labels
+from millmark.quality.data import Table, choose_decimals, load_ford_a, load_inputs, load_labels
 from millmark.quality.errors import InputError
-from millmark.quality.fitting import Problem
-from millmark.quality.forda import load_ford_a
-from millmark.quality.labels import Classes, build_classes
+from millmark.quality.fitting import Classes, Problem, build_classes
+from millmark.quality.metrics import Goal
 from millmark.quality.model import build_model
-from millmark.quality.pictures import draw_confusion, draw_reliability
 from millmark.quality.progress import log_to, show_progress
-from millmark.quality.thresholds import Goal
-from millmark.quality.train import KINDS, Trained, train
+from millmark.quality.train import KINDS, Columns, Trained, train
 
 _EXAMPLES = """  python -m millmark.quality train --out forda
   python -m millmark.quality train --inputs X.npy --labels y.csv --out model

@@ -1,7 +1,7 @@
 """Forecasts a set of series: candidates, back-test, choice, gate, intervals.
 
 1. A series that is too short or never changes is forecast by its last value; one that was never wanted by zero.
-2. Intermittent demand goes to `millmark.quality.demand.intermittent`.
+2. Intermittent demand is forecast by quantiles and a mean of its own (`choose`).
 3. For the others, every candidate forecasts the last windows of each history from what came before them. The one with
    the least mean scaled error over the set is used for all of it: one series alone says too little.
 4. Gate: a series of which the chosen candidate was worse in its own back-test than the (seasonal) naive forecast is
@@ -11,17 +11,152 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from importlib.metadata import PackageNotFoundError, version
+from typing import Final, TypeAlias
 
 import numpy as np
 
-from millmark.quality.demand import intermittent, members, trees
-from millmark.quality.demand.conformal import half_widths
-from millmark.quality.demand.measures import Values, scale_of
+from millmark.quality.demand.measures import Values, half_widths, reaches, scale_of, scaled_pinball
+from millmark.quality.demand.members import (
+    RECENT,
+    forecast_members,
+    forecast_with_trees,
+    intermittent_models,
+    naive,
+    seasonal_naive,
+    smoothing,
+)
 from millmark.quality.errors import InputError
 from millmark.quality.notes import Note
+
+# Demand that is zero in many weeks: quantiles from what was seen, and a mean that is right in sum.
+#
+# An error per week says little here (a forecast of nothing has the least absolute error), so these series are judged by
+# the pinball loss over nine quantiles, over the series' scale. Quantiles are those of past weeks, recent ones counting
+# more in some candidates; which candidate counts is decided by the back-test over all series of the set. The mean is
+# that of Croston's method, TSB (Teunter, Syntetos and Babai 2011), ADIDA or the past weeks, whichever has the least
+# squared error.
+
+LEVELS: Final = tuple(step / 10 for step in range(1, 10))
+_LONGEST_GAP = 1.32
+"""Mean weeks from one demand to the next from which demand is intermittent (Syntetos, Boylan and Croston 2005)."""
+_LEAST = 8
+_SPANS: Final = {"all weeks": 0, "26 weeks": 26, "52 weeks": 52}
+_HALF_LIVES: Final = {"half-life 8": 8.0, "half-life 26": 26.0}
+MEANS: Final = ("Past mean", "CrostonOptimized", "TSB", "ADIDA")
+
+
+class Choice:
+    """Which candidates are used, and how each did on the back-test."""
+
+    def __init__(self, quantiles: Mapping[str, float], means: Mapping[str, float]) -> None:
+        self.quantile_losses, self.mean_losses = dict(quantiles), dict(means)
+        self.quantiles = min(quantiles, key=lambda name: quantiles[name], default="Blend")
+        self.mean = min(means, key=lambda name: means[name], default="Past mean")
+
+
+def is_intermittent(history: Values) -> bool:
+    """Whether demand comes on average less than every 1.32 weeks; not said of what was never or always zero."""
+    wanted = int((history > 0).sum())
+    return bool((history >= 0).all()) and wanted > 0 and len(history) / wanted > _LONGEST_GAP
+
+
+def scale_of_demand(history: Values) -> float:
+    """Mean absolute change from week to week since the first demand, as the M5 competition scales its losses."""
+    wanted = np.flatnonzero(history)
+    active = history[wanted[0] :] if len(wanted) else history
+    changes = np.abs(np.diff(active))
+    found = float(changes.mean()) if len(changes) else 0.0
+    return found if found > 0 else 1.0
+
+
+def choose(histories: Sequence[Values], horizon: int, windows: int, *, plain: bool = False) -> Choice:
+    """Judges all candidates where each history has the weeks for it; without any, their blend and the past mean. If
+    `plain`, the past mean is the only one."""
+    quantile_losses: dict[str, list[float]] = {}
+    mean_losses: dict[str, list[float]] = {}
+    for history in histories:
+        for window in range(1, windows + 1):
+            past, actual = history[: -window * horizon], history[len(history) - window * horizon :][:horizon]
+            if len(past) < _LEAST or not past.any():
+                break
+            scale = scale_of_demand(past)
+            for name, quantiles in _quantile_candidates(past).items():
+                loss = scaled_pinball(quantiles[:, None], LEVELS, actual, scale)
+                quantile_losses.setdefault(name, []).append(loss)
+            for name, mean in ({} if plain else _means(past, horizon)).items():
+                mean_losses.setdefault(name, []).append(((float(actual.mean()) - mean) / scale) ** 2)
+    return Choice(
+        {name: float(np.mean(losses)) for name, losses in quantile_losses.items()},
+        {name: float(np.mean(losses)) for name, losses in mean_losses.items()},
+    )
+
+
+def forecast_quantiles(history: Values, name: str, levels: Sequence[float] = LEVELS) -> Values:
+    """Quantiles of a week's demand at these levels, the same for all coming weeks."""
+    return _quantile_candidates(history, levels)[name]
+
+
+def forecast_interval(history: Values, name: str, level: float) -> tuple[float, float] | None:
+    """The interval that leaves out as much below as above; None where so few weeks count that the largest of them says
+    too little about so high a level."""
+    if not reaches(_counting(len(history), name), level):
+        return None
+    tail = (1 - level) / 2
+    low, high = forecast_quantiles(history, name, (tail, 1 - tail))
+    return float(low), float(high)
+
+
+def forecast_mean(history: Values, horizon: int, name: str) -> float:
+    """Mean demand in a week, never below zero."""
+    return _means(history, horizon)[name] if name != "Past mean" else float(history[-52:].mean())
+
+
+def _quantile_candidates(history: Values, levels: Sequence[float] = LEVELS) -> dict[str, Values]:
+    found = {}
+    for name, span in _SPANS.items():
+        part = history[-span:]
+        found[name] = _weighted(part, np.ones(len(part)), levels)
+    for name, half_life in _HALF_LIVES.items():
+        found[name] = _weighted(history, _weights(len(history), half_life), levels)
+    found["Blend"] = np.mean(list(found.values()), axis=0)
+    return found
+
+
+def _weights(weeks: int, half_life: float) -> Values:
+    return np.asarray(0.5 ** (np.arange(weeks)[::-1] / half_life))
+
+
+def _counting(weeks: int, name: str) -> float:
+    """How many weeks of equal weight say as much as those that a candidate takes its quantiles from (Kish 1965)."""
+    if name in _SPANS:
+        return min(weeks, _SPANS[name] or weeks)
+    if name in _HALF_LIVES:
+        weights = _weights(weeks, _HALF_LIVES[name])
+        return float(weights.sum() ** 2 / (weights**2).sum())
+    return min(_counting(weeks, one) for one in (*_SPANS, *_HALF_LIVES))
+
+
+def _weighted(values: Values, weights: Values, levels: Sequence[float]) -> Values:
+    """Quantiles of a weighted sample: linear between the middles of the steps, so that they do not jump."""
+    order = np.argsort(values, kind="stable")
+    summed = np.cumsum(weights[order])
+    middles = (summed - weights[order] / 2) / summed[-1]
+    return np.asarray(np.interp(levels, middles, values[order]))
+
+
+def _means(history: Values, horizon: int) -> dict[str, float]:
+    found = {"Past mean": float(history[-52:].mean())}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about smoothing that hit its bounds
+        for name, model in intermittent_models().items():
+            made = float(np.mean(model.forecast(history, horizon)["mean"]))
+            found[name] = max(made, 0.0) if np.isfinite(made) else found["Past mean"]
+    return found
+
 
 NAIVE, SEASONAL = "Naive", "Seasonal naive"
 _TREES = "Trees"
@@ -79,7 +214,7 @@ class Outcome:
     """The candidate used for regular demand."""
     losses: Mapping[str, float] = field(default_factory=dict)
     """Mean scaled absolute error of each candidate in the back-test."""
-    intermittent: intermittent.Choice | None = None
+    intermittent: Choice | None = None
     gated: int = 0
     """Series for which the naive forecast was used, because it had been better."""
     windows: int = 0
@@ -115,7 +250,7 @@ def forecast_demand(histories: Sequence[Values], setting: Setting, known: Sequen
     }
     sparse = [place for place, kind in enumerate(kinds) if kind == "intermittent"]
     choice = (
-        intermittent.choose([histories[one] for one in sparse], setting.horizon, setting.windows, plain=setting.plain)
+        choose([histories[one] for one in sparse], setting.horizon, setting.windows, plain=setting.plain)
         if sparse
         else None
     )
@@ -137,7 +272,7 @@ def _kind(history: Values, setting: Setting) -> str:
         return "short"
     if np.ptp(history) == 0:
         return "constant"
-    return "intermittent" if setting.counts and intermittent.is_intermittent(history) else "regular"
+    return "intermittent" if setting.counts and is_intermittent(history) else "regular"
 
 
 def _plain(history: Values, setting: Setting, kind: str) -> Forecast:
@@ -147,14 +282,14 @@ def _plain(history: Values, setting: Setting, kind: str) -> Forecast:
         note = (Note.ONE_WEEK if weeks == 1 else Note.FEW_WEEKS).write(weeks)
         return Forecast(np.repeat(history.mean(), setting.horizon), None, None, "Mean", note)
     note = (Note.ZERO if kind == "zero" else Note.CONSTANT).write()
-    made = members.naive(history, setting.horizon)
+    made = naive(history, setting.horizon)
     enough = len(history) >= _SHORTEST
     return Forecast(made, made if enough else None, made if enough else None, NAIVE, note)
 
 
-def _sparse(history: Values, setting: Setting, choice: intermittent.Choice) -> Forecast:
-    mean = intermittent.forecast_mean(history, setting.horizon, choice.mean)
-    interval = intermittent.forecast_interval(history, choice.quantiles, setting.level_percent / 100)
+def _sparse(history: Values, setting: Setting, choice: Choice) -> Forecast:
+    mean = forecast_mean(history, setting.horizon, choice.mean)
+    interval = forecast_interval(history, choice.quantiles, setting.level_percent / 100)
     steps, method = setting.horizon, f"{choice.mean}; quantiles of {choice.quantiles}"
     made = np.repeat(mean, steps)
     if interval is None:
@@ -176,7 +311,7 @@ def _forecast_regular(histories: Sequence[Values], setting: Setting, known: Sequ
     used = [_gate(own, chosen) for own in by_series]
     final = _candidates(histories, setting, known)
     rows = [_errors(own, chosen, length) for own in by_series]
-    scales = [scale_of(history[-trees.RECENT :], 1) for history in histories]
+    scales = [scale_of(history[-RECENT:], 1) for history in histories]
     widths = half_widths(rows, scales, length, setting.level_percent / 100)
     if widths is not None:
         widths = [_lengthen(width, setting.horizon) for width in widths]
@@ -189,19 +324,19 @@ def _forecast_regular(histories: Sequence[Values], setting: Setting, known: Sequ
 
 def _candidates(histories: Sequence[Values], setting: Setting, known: Sequence[Values] | None) -> list[_Made]:
     """All candidates' forecasts, for each series those that can be had."""
-    kept = max(trees.RECENT, _SEASONS_KEPT * max(setting.seasons))
+    kept = max(RECENT, _SEASONS_KEPT * max(setting.seasons))
     found: list[_Made] = []
     for history in histories:
-        made: _Made = {NAIVE: members.naive(history, setting.horizon)}
-        made[SEASONAL] = members.seasonal_naive(history, setting.horizon, max(setting.seasons))
+        made: _Made = {NAIVE: naive(history, setting.horizon)}
+        made[SEASONAL] = seasonal_naive(history, setting.horizon, max(setting.seasons))
         if setting.plain:
-            made["Smoothing"] = members.smoothing(history[-kept:], setting.horizon)
+            made["Smoothing"] = smoothing(history[-kept:], setting.horizon)
         else:
-            made |= members.forecast_members(history[-kept:], setting.horizon, setting.seasons)
+            made |= forecast_members(history[-kept:], setting.horizon, setting.seasons)
         found.append(made)
     if setting.plain:
         return found
-    learned = trees.forecast_with_trees(histories, setting.horizon, setting.seasons, known)
+    learned = forecast_with_trees(histories, setting.horizon, setting.seasons, known)
     for made, values in zip(found, learned or (), strict=bool(learned)):
         made[_TREES] = values
         made |= {f"{name} and {_TREES}": (made[name] + values) / 2 for name in _BLENDED if name in made}
@@ -280,3 +415,30 @@ def _finish(mean: Values, width: Values | None, method: str, setting: Setting) -
         return Forecast(made, None, None, method, "too short a history for an interval")
     low = made - width
     return Forecast(made, np.maximum(low, 0.0) if setting.counts else low, made + width, method)
+
+
+# What decides a forecast's figures, in text and integers: the document of a forecast names its model by the hash of
+# this.
+
+_METHOD = "millmark.demand"
+_PACKAGES, _PLAIN = ("lightgbm", "numpy", "statsforecast"), ("numpy",)
+_VERSION = 1
+"""Counted up with every change of the method."""
+
+
+def describe(outcome: Outcome, setting: Setting) -> dict[str, str | int | dict[str, str]]:
+    sparse = outcome.intermittent
+    return {
+        "method": f"{_METHOD}.plain" if setting.plain else _METHOD,
+        "version": _VERSION,
+        "regular": outcome.chosen,
+        "intermittent": "" if sparse is None else f"{sparse.mean}; quantiles of {sparse.quantiles}",
+        "packages": {name: _version(name) for name in (_PLAIN if setting.plain else _PACKAGES)},
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"

@@ -1,4 +1,5 @@
-"""The statistical forecasts that are combined, from statsforecast (Apache-2.0), and the naive ones in numpy.
+"""The forecasts that are combined: statistical ones from statsforecast (Apache-2.0), naive ones in numpy, and one
+LightGBM model.
 
 Each takes a history and a horizon, and returns the point forecasts. One that cannot be fitted returns None: the
 others go on without it.
@@ -12,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from millmark.quality.demand.measures import Values
+from millmark.quality.demand.measures import Values, scale_of
 from millmark.quality.errors import InputError
 
 NAMES = ("AutoETS", "AutoTheta", "DynamicOptimizedTheta", "AutoCES")
@@ -85,14 +86,6 @@ def intermittent_models() -> Mapping[str, Any]:
     return {"CrostonOptimized": models["CrostonOptimized"](), "TSB": tsb, "ADIDA": models["ADIDA"]()}
 
 
-def version() -> str:
-    """The version of statsforecast. Raises InputError if it is not installed."""
-    _models()
-    from importlib.metadata import version as find  # noqa: PLC0415 - with the line above, all that needs it
-
-    return find("statsforecast")
-
-
 def _forecast(model: Callable[..., Any], history: Values, horizon: int, **given: object) -> Values | None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about fits that stopped early: what they forecast is judged by the back-test
@@ -111,3 +104,119 @@ def _models() -> Mapping[str, Any]:
     except ModuleNotFoundError as missing:
         raise InputError(f"a forecast needs {missing.name}", hint="install millmark[forecast]") from missing
     return {name: getattr(models, name) for name in (*NAMES, "MSTL", "CrostonOptimized", "TSB", "ADIDA")}
+
+
+# One LightGBM model over all series: what the others' past says about how a series goes on.
+#
+# A row is a series at a moment: its latest changes, what it did a season ago, how much it varies, and covariates of the
+# step to be forecast, all over the series' own scale. There is a model for each step; it forecasts the change since the
+# last value.
+
+LEAST_ROWS = 400
+"""Fewer are not learned from: the trees would remember them."""
+RECENT = 260
+"""Steps of a history that count for its scale, and that the statistical members are fitted to."""
+_MOMENTS, _APART = 26, 4
+"""At most so many rows of a series, so many steps apart."""
+_ROUNDS = 150
+_LEAST_HISTORY = 20
+_MOST_CHANGE = 50.0
+"""Changes beyond so many scales are cut off: one outlier must not decide a split."""
+_PARAMETERS: dict[str, Any] = {
+    "objective": "l1",  # what MASE measures
+    "learning_rate": 0.05,
+    "num_leaves": 31,
+    "min_data_in_leaf": 50,
+    "feature_fraction": 0.5,
+    "bagging_fraction": 0.7,
+    "bagging_freq": 1,
+    "lambda_l2": 1.0,
+    "seed": 1,
+    "deterministic": True,
+    "force_row_wise": True,
+    "num_threads": 1,  # threads that wait for each other on a busy machine take twenty times as long
+    "verbose": -1,
+}
+
+
+def forecast_with_trees(
+    histories: Sequence[Values], horizon: int, seasons: Sequence[int], known: Sequence[Values] | None = None
+) -> list[Values] | None:
+    """A forecast for each history; None where they are too few and too short to learn from.
+
+    `known`: for each series its covariates, a row for each step of history and horizon, such as holidays and prices
+    that are known ahead. Raises InputError if LightGBM is not installed, or a covariate is missing for a step.
+    """
+    season = max(seasons)
+    _verify_known(histories, horizon, known)
+    rows, wanted = [], []
+    for place, history in enumerate(histories):
+        for back in range(horizon, horizon + _MOMENTS * _APART, _APART):
+            end = len(history) - back
+            if end < _LEAST_HISTORY:
+                break
+            past = history[:end]
+            scale = scale_of(past[-RECENT:], 1)
+            rows.append(_features(past, scale, horizon, season, None if known is None else known[place]))
+            wanted.append((history[end : end + horizon] - past[-1]) / scale)
+    if len(rows) < LEAST_ROWS:
+        return None
+    scales = [scale_of(history[-RECENT:], 1) for history in histories]
+    asked = [
+        _features(history, scale, horizon, season, None if known is None else known[place])
+        for place, (history, scale) in enumerate(zip(histories, scales, strict=True))
+    ]
+    changes = _fit(np.array(rows), np.array(wanted), np.array(asked))
+    return [history[-1] + change * scale for history, change, scale in zip(histories, changes, scales, strict=True)]
+
+
+def _verify_known(histories: Sequence[Values], horizon: int, known: Sequence[Values] | None) -> None:
+    if known is None:
+        return
+    if len(known) != len(histories):
+        raise InputError("there are covariates for some series alone", hint="give them for each, or for none")
+    for history, values in zip(histories, known, strict=True):
+        if len(values) != len(history) + horizon or not np.isfinite(values).all():
+            raise InputError(
+                f"covariates are missing for some of {len(history)} past and {horizon} coming weeks",
+                hint="give a finite number for each week",
+            )
+
+
+def _fit(rows: Values, wanted: Values, asked: Values) -> Values:
+    lightgbm = _lightgbm()
+    found = np.zeros((len(asked), wanted.shape[1]))
+    for step in range(wanted.shape[1]):
+        target = np.clip(wanted[:, step], -_MOST_CHANGE, _MOST_CHANGE)
+        booster = lightgbm.train(_PARAMETERS, lightgbm.Dataset(rows, target), _ROUNDS)
+        found[:, step] = booster.predict(asked)
+    return found
+
+
+def _features(past: Values, scale: float, horizon: int, season: int, known: Values | None) -> list[float]:
+    """Latest changes, those of one and two seasons ago, length, level, and how much it varied lately."""
+    last, length = past[-1], len(past)
+    lags = [*range(1, 14), 26, 39, 52]
+    found = [(past[-1 - lag] - last) / scale if length > lag else np.nan for lag in lags]
+    for seasons_ago in (1, 2) if season > 1 else ():
+        base = length - 1 - seasons_ago * season
+        then = [base + (step - 1) % season + 1 for step in range(1, horizon + 1)]
+        found += [(past[one] - past[base]) / scale if base >= 0 else np.nan for one in then]
+    steps = np.diff(past[-53:])
+    varied = steps.std() > 0 and steps[:-1].std() > 0 and steps[1:].std() > 0
+    found += [float(np.log(length)), float(np.log1p(abs(last) / scale))]
+    found.append(float(np.corrcoef(steps[:-1], steps[1:])[0, 1]) if varied else 0.0)
+    found += [float(np.abs(part).mean()) / scale if len(part) else 0.0 for part in (steps, steps[-8:])]
+    if known is not None:
+        found += [float(one) for one in np.ravel(known[length : length + horizon])]
+    return found
+
+
+def _lightgbm() -> Any:
+    try:
+        import lightgbm  # noqa: PLC0415 - an extra
+    except ModuleNotFoundError as missing:
+        raise InputError(
+            f"a forecast over several series needs {missing.name}", hint="install millmark[forecast]"
+        ) from missing
+    return lightgbm

@@ -55,7 +55,7 @@ def _verifying(model: Model, infer: Infer) -> Infer:
 def _prepare_plain(model: Model) -> Infer:
     import numpy as np  # noqa: PLC0415  only for the caller's arrays; the family's module does not need it
 
-    infer_row = load_family(model.family, "plain").infer_row
+    infer_row = load_family(model.family, "records").infer_row
 
     def infer(inputs: NDArray[np.signedinteger]) -> NDArray[np.int32]:
         rows = [infer_row(model, row) for row in inputs.tolist()]

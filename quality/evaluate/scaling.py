@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from millmark.quality.errors import InputError
-from millmark.quality.inputs import MAX_FIXED, Scale
+from millmark.quality.inference import MAX_FIXED, Scale
 from millmark.quality.model import Model
 
 Words = NDArray[np.signedinteger]
@@ -29,7 +29,7 @@ def quantise_windows(model: Model, windows: NDArray[np.int64]) -> NDArray[np.int
 def apply_scales(scales: tuple[Scale, ...], windows: NDArray[np.int64], limit: int) -> NDArray[np.int64]:
     """Words (n, width) of verified windows (n, width), by a shared scale or one per column.
 
-    Same formula as `millmark.quality.inputs.apply_scales`. The bounds of `Scale` keep every step in int64.
+    Same formula as `millmark.quality.inference.apply_scales`. The bounds of `Scale` keep every step in int64.
     """
     zero, multiplier, shift = np.array(
         [(scale.zero, scale.multiplier, scale.shift) for scale in scales], dtype=np.int64
@@ -53,5 +53,5 @@ def verify_inputs(model: Model, inputs: Words) -> None:
 
 
 def pack_windows(windows: NDArray[np.int64]) -> list[bytes]:
-    """Bytes of each row, as an input commitment hashes them. Same result as `millmark.quality.inputs.pack_window`."""
+    """Bytes of each row, as an input commitment hashes them; the same as those of `quality.inference.pack_window`."""
     return [row.tobytes() for row in windows.astype(">i8")]

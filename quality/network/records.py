@@ -1,20 +1,31 @@
 """The integer network as dataclasses that enforce the rules of the format, including the bounds of all sums.
 
 A network converts a window of `width` sensor values to int8 by its scales and passes them through its layers to the
-logits. The specification is section 3.1 of `quality/FORMAT.md`; this module enforces its rules, `format` reads and
-writes its bytes. Needs neither numpy nor torch.
+logits. The specification is section 3.1 of `quality/FORMAT.md`; this module enforces its rules, reads and
+writes its bytes, and evaluates it in pure Python. Needs neither numpy nor torch.
 """
 
 from __future__ import annotations
 
+import struct
 from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import mul
 from typing import ClassVar, TypeAlias
 
-from millmark.quality.decision import LOGIT_LIMIT, Decision
 from millmark.quality.errors import ModelError
-from millmark.quality.header import Header, require_scales
-from millmark.quality.inputs import MAX_WIDTH, Scale, require_range
+from millmark.quality.inference import (
+    LOGIT_LIMIT,
+    MAX_WIDTH,
+    Decision,
+    Header,
+    Reader,
+    Scale,
+    apply_scales,
+    require_range,
+    require_scales,
+)
 
 MAX_ACTIVATION = 127
 MAX_UNITS = 1024
@@ -187,3 +198,127 @@ def worst_sums(layers: tuple[Layer, ...]) -> tuple[int, ...]:
         sums.append(max(row * largest + abs(bias) for row, bias in zip(rows, layer.biases, strict=True)))
         largest = MAX_ACTIVATION
     return tuple(sums)
+
+
+# Canonical bytes of an integer network after the header: section 3.1 of `quality/FORMAT.md`.
+#
+# A network has exactly one byte form, and `parse_body` accepts no other.
+
+MAGIC = b"MMQN"
+
+_COUNT = struct.Struct(">B")  # layers
+_LAYER = struct.Struct(">BIHHHI")  # kind, inputs, outputs, kernel, stride, multiplier
+_DENSE, _CONV, _SUM_POOL = 1, 2, 3
+
+
+def build_body(network: Network) -> bytes:
+    """Bytes that follow the scales."""
+    return _COUNT.pack(len(network.layers)) + b"".join(_build_layer(layer) for layer in network.layers)
+
+
+def _build_layer(layer: Layer) -> bytes:
+    if isinstance(layer, SumPool):
+        return _LAYER.pack(_SUM_POOL, layer.channels, layer.channels, layer.length, 0, 0)
+    if isinstance(layer, Conv):
+        head = _LAYER.pack(_CONV, layer.inputs, layer.outputs, layer.kernel, layer.stride, layer.multiplier)
+    else:
+        head = _LAYER.pack(_DENSE, layer.inputs, layer.outputs, 0, 0, layer.multiplier)
+    return head + struct.pack(f">{layer.outputs}i", *layer.biases) + layer.weights
+
+
+def parse_body(header: Header, reader: Reader) -> Network:
+    """Parse a network from its header and the untrusted bytes that follow. Raises ModelError."""
+    (layers,) = reader.take(_COUNT)
+    return Network(
+        width=header.width,
+        decimals=header.decimals,
+        decision=header.decision,
+        scales=header.scales,
+        layers=tuple(_parse_layer(reader) for _ in range(layers)),
+    )
+
+
+def _parse_layer(reader: Reader) -> Layer:
+    kind, inputs, outputs, kernel, stride, multiplier = reader.take(_LAYER)
+    if kind == _SUM_POOL:
+        if outputs != inputs or stride or multiplier:
+            raise ModelError("a sum pool states other outputs than inputs, a stride or a multiplier")
+        return SumPool(channels=inputs, length=kernel)
+    if kind == _DENSE:
+        if kernel or stride:
+            raise ModelError("a dense layer states a kernel or a stride")
+        return Dense(inputs, outputs, multiplier, *_parse_parameters(reader, outputs, inputs * outputs))
+    if kind == _CONV:
+        parameters = _parse_parameters(reader, outputs, inputs * outputs * kernel)
+        return Conv(inputs, outputs, kernel, stride, multiplier, *parameters)
+    raise ModelError(f"layer kind {kind} is unknown")
+
+
+def _parse_parameters(reader: Reader, biases: int, weights: int) -> tuple[tuple[int, ...], bytes]:
+    packed = reader.take_bytes(4 * biases)
+    return struct.unpack(f">{biases}i", packed), reader.take_bytes(weights)
+
+
+def describe(network: Network) -> tuple[list[str], list[int]]:
+    """Lines for the card, one per layer, and the largest magnitude that each layer's sums can reach."""
+    return [_describe_layer(layer) for layer in network.layers], list(worst_sums(network.layers))
+
+
+def _describe_layer(layer: Layer) -> str:
+    if isinstance(layer, Conv):
+        return f"conv {layer.inputs}-{layer.outputs}, kernel {layer.kernel}, stride {layer.stride}"
+    if isinstance(layer, Dense):
+        return f"dense {layer.inputs}-{layer.outputs}"
+    return f"sum of {layer.length} positions"
+
+
+# The integer network in pure Python: slow, short and without dependencies.
+#
+# Python's integers do not overflow, and its `>>` rounds towards minus infinity, as FORMAT.md requires.
+
+
+def quantise_row(network: Network, window: Sequence[int]) -> tuple[int, ...]:
+    """Input (width words) from one window of fixed-point sensor values (width integers in units of 10^-decimals).
+
+    Raises InputError if the window has another width, or a value above 2^53 - 1 in magnitude.
+    """
+    return apply_scales(network.scales, window, width=network.width, limit=MAX_ACTIVATION)
+
+
+def infer_row(network: Network, words: Sequence[int]) -> tuple[int, ...]:
+    """Logits of one input (width words in -127..127)."""
+    # One list of positions per channel; a dense layer writes one position per channel.
+    channels = [list(words)]
+    for layer in network.layers:
+        if isinstance(layer, SumPool):
+            channels = [[sum(channel)] for channel in channels]
+            continue
+        sums = _dense(layer, channels) if isinstance(layer, Dense) else _conv(layer, channels)
+        channels = [[_requantise(total, layer.multiplier) for total in channel] for channel in sums]
+    return tuple(channel[0] for channel in channels)
+
+
+def _dense(layer: Dense, channels: list[list[int]]) -> list[list[int]]:
+    values = [value for channel in channels for value in channel]
+    weights = array("b", layer.weights)
+    return [
+        [bias + sum(map(mul, weights[at : at + layer.inputs], values))]
+        for bias, at in zip(layer.biases, range(0, len(weights), layer.inputs), strict=True)
+    ]
+
+
+def _conv(layer: Conv, channels: list[list[int]]) -> list[list[int]]:
+    size = layer.inputs * layer.kernel
+    weights = array("b", layer.weights)
+    filters = [weights[at : at + size] for at in range(0, len(weights), size)]
+    starts = range(0, len(channels[0]) - layer.kernel + 1, layer.stride)
+    fields = [[value for channel in channels for value in channel[at : at + layer.kernel]] for at in starts]
+    return [
+        [bias + sum(map(mul, taps, field)) for field in fields]
+        for bias, taps in zip(layer.biases, filters, strict=True)
+    ]
+
+
+def _requantise(total: int, multiplier: int) -> int:
+    """Convert a sum to the next layer's 0..127; multiplier 0 marks the last layer, which keeps its sums."""
+    return max(0, min(127, (total * multiplier + 2**23) >> 24)) if multiplier else total

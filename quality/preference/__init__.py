@@ -11,7 +11,6 @@ need numpy alone. Knows nothing of orders: `millmark.services.planning.forecast.
 
 from __future__ import annotations
 
-from millmark.quality.preference.choices import Choices, build_choices
-from millmark.quality.preference.fitted import Fitted, Ratio
+from millmark.quality.preference.choices import Choices, Fitted, Ratio, build_choices
 
 __all__ = ["Choices", "Fitted", "Ratio", "build_choices"]

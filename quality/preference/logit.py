@@ -2,7 +2,7 @@
 
 Multinomial logit is the case without random coefficients; its likelihood is concave, and Newton's method finds the one
 maximum. With random coefficients (mixed logit: Train 2009, chapter 6) the likelihood is simulated with the draws of
-`millmark.quality.preference.draws`, the same in every run, and maximised by L-BFGS from the multinomial logit on.
+`millmark.quality.preference.choices`, the same in every run, and maximised by L-BFGS from the multinomial logit on.
 
 Some data do not determine a coefficient. Attributes that follow from others are left out. Where a coefficient would
 grow without end (an alternative that nobody took, choices that one attribute decides), all are held back by a penalty,
@@ -19,9 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from millmark.quality.errors import InputError
-from millmark.quality.preference.choices import Choices
-from millmark.quality.preference.draws import normal_draws
-from millmark.quality.preference.fitted import Fitted
+from millmark.quality.preference.choices import Choices, Fitted, normal_draws
 
 if TYPE_CHECKING:
     import torch

@@ -7,11 +7,17 @@ installed.
 
 from __future__ import annotations
 
-from millmark.quality.process.costs import Prices
-from millmark.quality.process.format import build_process_model, parse_process_model
+from millmark.quality.process.arrays import MachineState, Prices, Reason, Refusal
 from millmark.quality.process.proposals import Bound, Proposal, Step, propose_setpoint
-from millmark.quality.process.records import Column, ProcessModel, Role, System, Utilisation
-from millmark.quality.process.watching import MachineState, Reason, Refusal
+from millmark.quality.process.records import (
+    Column,
+    ProcessModel,
+    Role,
+    System,
+    Utilisation,
+    build_process_model,
+    parse_process_model,
+)
 
 __all__ = [
     "Bound",

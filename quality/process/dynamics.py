@@ -9,10 +9,82 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from millmark.quality.process.linear import to_integers
-from millmark.quality.process.records import ONE, Pair, System, slope_ppm
+from millmark.quality.process.arrays import Simulator, settle, to_words
+from millmark.quality.process.floats import Floats, Objective
+from millmark.quality.process.records import ONE, Integers, Pair, ProcessModel, Role, System, slope_ppm
 
-Floats = NDArray[np.float64]
+# A linear ARX by least squares: what the network has to beat, column by column.
+
+
+def fit_arx(runs: Sequence[Floats], shares: Sequence[Floats], predicted: int, order: int, ridge: float) -> System:
+    """x(t+1) = sum over i < order of A_i x(t-i) + B_i u(t-i), + B eta, e + c, fitted one step ahead.
+
+    `runs`: words (r, c) of each run; `shares`: eta and e (r, 2) of the same rows, or (r, 0). `ridge`: the penalty of a
+    squared weight, per row. The system's memory is the earlier rows.
+    """
+    columns = runs[0].shape[1]
+    inputs, outputs = [], []
+    for run, share in zip(runs, shares, strict=True):
+        if len(run) <= order:
+            continue
+        last = len(run) - 1
+        lagged = [run[order - 1 - lag : last - lag] for lag in range(order)]
+        now = share[order - 1 : last]
+        inputs.append(np.hstack([*lagged, now, np.ones((len(now), 1))]))
+        outputs.append(run[order:, :predicted])
+    design, wanted = np.vstack(inputs), np.vstack(outputs)
+    penalty = np.full(design.shape[1], ridge * len(design))
+    penalty[-1] = 0
+    # The normal equations with a ridge are well conditioned, collinear columns included.
+    weights = np.linalg.solve(design.T @ design + np.diag(penalty + 1e-9 * len(design)), design.T @ wanted).T
+    return _companion(weights, columns, predicted, order)
+
+
+def _companion(weights: Floats, columns: int, predicted: int, order: int) -> System:
+    """The system whose memory holds the earlier rows, so that one step is one product."""
+    memory = (order - 1) * columns
+    rows = predicted + memory
+    shared = weights.shape[1] - 1 - order * columns
+    # The words of a step: state, memory (the earlier rows, the latest first), the other columns, eta and e.
+    width = rows + columns - predicted + shared
+    linear = np.zeros((rows, width))
+    linear[:predicted, :predicted] = weights[:, :predicted] - np.eye(predicted)
+    linear[:predicted, rows : rows + columns - predicted] = weights[:, predicted:columns]
+    linear[:predicted, predicted:rows] = weights[:, columns : order * columns]
+    linear[:predicted, width - shared :] = weights[:, order * columns : order * columns + shared]
+    encoder = np.zeros((rows, order * columns))
+    for lag in range(1, order):
+        block = predicted + (lag - 1) * columns
+        linear[block : block + columns, block : block + columns] -= np.eye(columns)
+        if lag == 1:
+            linear[block : block + predicted, :predicted] += np.eye(predicted)
+            linear[block + predicted : block + columns, rows : rows + columns - predicted] += np.eye(
+                columns - predicted
+            )
+        else:
+            linear[block : block + columns, block - columns : block] += np.eye(columns)
+        encoder[block : block + columns, (order - 1 - lag) * columns : (order - lag) * columns] = np.eye(columns)
+    bias = np.zeros(rows)
+    bias[:predicted] = weights[:, -1]
+    return System(
+        anchored=False,
+        history=order,
+        memory=memory,
+        encoder=to_integers(encoder),
+        linear=to_integers(linear),
+        bias=to_integers(bias, 2),
+        inner=np.zeros((0, width), dtype=np.int64),
+        inner_bias=np.zeros(0, dtype=np.int64),
+        outer=np.zeros((rows, 0), dtype=np.int64),
+    )
+
+
+def to_integers(values: Floats, scales: int = 1) -> NDArray[np.int64]:
+    """Weights with 16 bits after the point; biases, which are added to products, with twice as many."""
+    found: NDArray[np.int64] = np.rint(values * float(ONE) ** scales).astype(np.int64)
+    return found
+
+
 _SLOPE = 0.75
 """Largest slope that training leaves phi and psi; the format allows 0.8."""
 _ROUNDS = 8
@@ -184,3 +256,90 @@ def windows(runs: Sequence[Floats], rows: int, stride: int) -> Floats:
 def largest_slope_ppm(pairs: tuple[Pair, Pair]) -> int:
     """The spectral norm of the coupled map is at most this many millionths."""
     return max(slope_ppm(pair) for pair in pairs)
+
+
+# The cost of a future and its gradient by the setpoints, by Torch's automatic differentiation.
+#
+# The same function as `millmark.quality.process.floats`, written apart from it: the fixed point is solved by rounds
+# that Torch follows, not by Newton's method and the implicit function theorem. A test holds the two together.
+
+_FIXED_POINT_ROUNDS = 120
+
+
+def cost_and_gradient(
+    model: ProcessModel, history: Integers, arrivals: int, objective: Objective, setpoints: Floats
+) -> tuple[float, Floats]:
+    """Cost of setpoints (t, p) in words, from a history (rows, c) in the columns' integers, and its gradient (t, p)."""
+    moves = torch.tensor(setpoints, dtype=torch.float64, requires_grad=True)
+    cost = _roll(model, history, arrivals, objective, moves)
+    cost.backward()  # type: ignore[no-untyped-call]
+    if moves.grad is None:
+        raise AssertionError("the cost does not depend on the setpoints")
+    return float(cost.detach()), moves.grad.numpy()
+
+
+def _roll(
+    model: ProcessModel, history: Integers, arrivals: int, objective: Objective, moves: torch.Tensor
+) -> torch.Tensor:
+    n, words = model.predicted, to_words(model.columns, history)
+    begun, anchored = Simulator(model).begin(history[np.newaxis])
+    states, anchors = ([torch.from_numpy(part[0] / ONE) for part in parts] for parts in (begun, anchored))
+    given = torch.from_numpy(words[-1, n:] / ONE)
+    eta, e = (
+        torch.tensor(float(share[0]) / ONE, dtype=torch.float64) for share in settle(model.utilisation, words[-1:, :n])
+    )
+    places, backlog_at = [place - n for place in model.find(Role.SETPOINT)], model.find(Role.BACKLOG)
+    backlog = torch.tensor(float(history[-1, backlog_at[0]]) if backlog_at else 0.0, dtype=torch.float64)
+    gate = torch.tensor(list(model.gate))
+    cost = torch.zeros((), dtype=torch.float64)
+    for move in moves:
+        chosen = _choose(states, gate, n)
+        beside = given.index_put((torch.tensor(places),), move)
+        if model.utilisation is not None:
+            eta, e = _settle(model.utilisation.phi, model.utilisation.psi, chosen, eta, e)
+            column = model.columns[backlog_at[0]]
+            word = (backlog - column.zero) / column.spread
+            beside = beside.index_put((torch.tensor([backlog_at[0] - n]),), word[None])
+            beside = torch.cat([beside, eta[None], e[None]])
+            backlog = torch.relu(backlog + arrivals - model.utilisation.capacity * eta * e)
+        states = [
+            state + _increment(system, torch.cat([state, beside])) - anchor
+            for system, state, anchor in zip(model.systems, states, anchors, strict=True)
+        ]
+        cost = cost + _cost(model, objective, _choose(states, gate, n), eta, backlog)
+    return cost + objective.left * backlog
+
+
+def _choose(states: list[torch.Tensor], gate: torch.Tensor, n: int) -> torch.Tensor:
+    return states[0][:n] if len(states) == 1 else torch.where(gate == 1, states[1][:n], states[0][:n])
+
+
+def _increment(system: System, words: torch.Tensor) -> torch.Tensor:
+    linear, inner, outer = (torch.from_numpy(part / ONE) for part in (system.linear, system.inner, system.outer))
+    bias, inner_bias = (torch.from_numpy(part / ONE**2) for part in (system.bias, system.inner_bias))
+    return linear @ words + bias + outer @ torch.relu(inner @ words + inner_bias)
+
+
+def _settle(
+    phi: Pair, psi: Pair, states: torch.Tensor, eta: torch.Tensor, e: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    for _ in range(_FIXED_POINT_ROUNDS):
+        eta, e = _share_of(phi, states, e), _share_of(psi, states, eta)
+    return eta, e
+
+
+def _share_of(pair: Pair, states: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    inner, outer = torch.from_numpy(pair.inner / ONE), torch.from_numpy(pair.outer / ONE)
+    hidden = torch.relu(inner @ torch.cat([states, other[None]]) + torch.from_numpy(pair.inner_bias / ONE**2))
+    return torch.sigmoid((outer @ hidden + pair.bias / ONE**2).clamp(-8, 8))
+
+
+def _cost(
+    model: ProcessModel, objective: Objective, states: torch.Tensor, eta: torch.Tensor, backlog: torch.Tensor
+) -> torch.Tensor:
+    cost = objective.eta * eta + objective.backlog * backlog
+    if found := model.find(Role.ENERGY):
+        cost = cost + objective.wh * torch.relu(states[found[0]] - objective.wh_zero)
+    low, high = (torch.from_numpy(bound) for bound in (objective.limits.low, objective.limits.high))
+    outside = torch.relu(states - high) + torch.relu(low - states)
+    return cost + objective.penalty * (outside**2).sum()

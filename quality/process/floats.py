@@ -1,6 +1,7 @@
-"""A process model in floats, with the gradient of a future's cost by its setpoints. Needs numpy alone.
+"""A process model in floats, with the gradient of a future's cost by its setpoints, and the search by it. Needs numpy
+alone.
 
-Only to search: what is proposed is rounded, and judged by the exact rollout. `millmark.quality.process.gradient`
+Only to search: what is proposed is rounded, and judged by the exact rollout. `millmark.quality.process.dynamics`
 computes the same in Torch, by its automatic differentiation; a test holds the two together.
 
 Everything is in words as floats (1.0 is a standard deviation), for b candidates at once.
@@ -8,17 +9,129 @@ Everything is in words as floats (1.0 is a standard deviation), for b candidates
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from millmark.quality.process.arrays import Simulator, settle, to_words
-from millmark.quality.process.costs import Prices
-from millmark.quality.process.float_parts import Floats, Joint, Shares, Slopes, describe_pair
-from millmark.quality.process.records import ONE, Integers, ProcessModel, Role
+from millmark.quality.process.arrays import Prices, Simulator, settle, to_words
+from millmark.quality.process.records import ONE, Integers, Pair, ProcessModel, Role
 
-__all__ = ["Floats", "Limits", "Objective", "Search", "build_objective"]
+# The parts of a process model, with their gradients: all systems as one, phi and psi as one.
+
+Floats: TypeAlias = NDArray[np.float64]
+
+
+class Joint:
+    """All systems of a model as one: their states side by side, the words beside them shared."""
+
+    def __init__(self, model: ProcessModel) -> None:
+        n = model.predicted
+        sizes = [n + system.memory for system in model.systems]
+        self.size = sum(sizes)
+        starts = np.cumsum([0, *sizes[:-1]])
+        gate = np.frombuffer(model.gate, dtype=np.uint8).astype(np.intp)
+        self.chosen = starts[gate] + np.arange(n)
+        """Places of the predicted columns that the gate chooses, (n,)."""
+        self.linear = _side_by_side([system.linear for system in model.systems], sizes, by_state=True)
+        self.outer = _side_by_side([system.outer for system in model.systems], sizes, by_state=False)
+        self.inner = np.concatenate(
+            [
+                _widen(system.inner / ONE, start, size, self.size)
+                for system, start, size in zip(model.systems, starts, sizes, strict=True)
+            ]
+        )
+        self.bias = np.concatenate([system.bias for system in model.systems]) / ONE**2
+        self.inner_bias = np.concatenate([system.inner_bias for system in model.systems]) / ONE**2
+
+    def increment(self, words: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+        hidden = words @ self.inner.T + self.inner_bias
+        added: Floats = words @ self.linear.T + self.bias + np.maximum(hidden, 0) @ self.outer.T
+        return added, hidden > 0
+
+    def pull(self, gradient: Floats, active: NDArray[np.bool_]) -> Floats:
+        """Gradient by the words (b, D) from that by the increment (b, S)."""
+        pulled: Floats = gradient @ self.linear + ((gradient @ self.outer) * active) @ self.inner
+        return pulled
+
+
+def _widen(weights: Floats, start: int, size: int, whole: int) -> Floats:
+    """Weights of a system's own words (k, size + m), by the words of all systems (k, whole + m)."""
+    left, right = np.zeros((len(weights), start)), np.zeros((len(weights), whole - start - size))
+    return np.hstack([left, weights[:, :size], right, weights[:, size:]])
+
+
+def _side_by_side(parts: Sequence[Integers], sizes: Sequence[int], *, by_state: bool) -> Floats:
+    """Weights of each system in the rows of its own state: by words of all systems, or by all hidden units."""
+    whole = sum(sizes) if by_state else sum(part.shape[1] for part in parts)
+    rows, start = [], 0
+    for part, size in zip(parts, sizes, strict=True):
+        own = size if by_state else part.shape[1]
+        rows.append(_widen(part / ONE, start, own, whole))
+        start += own
+    return np.concatenate(rows)
+
+
+class Shares:
+    """phi and psi as one, with their slopes: their hidden units side by side. Of two shares, eta is the first."""
+
+    def __init__(self, phi: Pair, psi: Pair) -> None:
+        split, pairs = len(phi.inner), (phi, psi)
+        inner = np.concatenate([pair.inner for pair in pairs]) / ONE
+        self._state = inner[:, :-1].T
+        self._inner_bias = np.concatenate([pair.inner_bias for pair in pairs]) / ONE**2
+        self._bias = np.array([pair.bias for pair in pairs]) / ONE**2
+        self._outer = np.zeros((len(inner), 2))
+        self._outer[:split, 0], self._outer[split:, 1] = phi.outer / ONE, psi.outer / ONE
+        self._other = np.zeros((2, len(inner)))
+        # Each reads the other's share.
+        self._other[1, :split], self._other[0, split:] = inner[:split, -1], inner[split:, -1]
+        self._slope = self._outer * self._other.sum(axis=0)[:, np.newaxis]
+
+    def read(self, states: Floats) -> Floats:
+        """The part of the hidden sums (b, k) that the shares do not move."""
+        found: Floats = states @ self._state + self._inner_bias
+        return found
+
+    def at(self, read: Floats, shares: Floats) -> tuple[Floats, Slopes]:
+        """What phi and psi make of two shares (b, 2), and what moves it."""
+        sums = read + shares @ self._other
+        active = (sums > 0).astype(np.float64)
+        logits = np.maximum(sums, 0) @ self._outer + self._bias
+        found = 1 / (1 + np.exp(-np.minimum(np.maximum(logits, -8), 8)))
+        steep = found * (1 - found)
+        return found, Slopes((active @ self._slope) * steep, steep, active)
+
+    def pull(self, slopes: Slopes, gradient: Floats) -> Floats:
+        """Gradient by the state (b, n) from that by the two shares (b, 2)."""
+        pulled: Floats = (((gradient * slopes.steep) @ self._outer.T) * slopes.active) @ self._state.T
+        return pulled
+
+
+@dataclass(slots=True)
+class Slopes:
+    by_other: Floats
+    """Derivative of each share by the other one, (b, 2)."""
+    steep: Floats
+    """Derivative of each share by its logit, (b, 2)."""
+    active: Floats
+    """1 for hidden units that are above 0, (b, k)."""
+
+    @property
+    def determinant(self) -> Floats:
+        """The determinant of the two by two system I - J; contraction keeps it above 0."""
+        found: Floats = 1 - self.by_other[:, 0] * self.by_other[:, 1]
+        return found[:, np.newaxis]
+
+
+def describe_pair(pair: Pair) -> list[object]:
+    """Weights of the state (n, k) and of the other share (k,), hidden biases (k,), output weights (k,) and bias."""
+    inner = pair.inner / ONE
+    parts = inner[:, :-1].T, inner[:, -1], pair.inner_bias / ONE**2, pair.outer / ONE
+    return [*(part.tolist() for part in parts), pair.bias / ONE**2]
+
 
 _NEWTON = 12
 """Newton's method doubles the digits; from the step before, two or three rounds suffice."""
@@ -239,3 +352,124 @@ class Search:
         if self._energy is not None:
             slope[:, self._energy] += self.objective.wh * (states[:, self._energy] > self.objective.wh_zero)
         return slope
+
+
+# Spectral projected gradient (Birgin, Martinez and Raydan, 2000) within bounds and rates, for few starts at once.
+#
+# Every point that is evaluated is within bounds and rates; what is returned is the best of them.
+
+_ROUNDS: Final = 14
+_SHARES: Final = np.array([1.0, 0.3, 0.05])
+"""Parts of a step that are tried together: one evaluation of three is cheaper than three."""
+_DYKSTRA: Final = 12
+_STILL: Final = 1e-5
+"""Largest move, in standard deviations, at which the search has arrived."""
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """Bounds and rates of p setpoints, (p,) each, in words."""
+
+    low: Floats
+    high: Floats
+    rate: Floats
+    """Largest change from one move to the next."""
+    present: Floats
+    """What the first move starts from."""
+
+
+def project(moves: Floats, box: Box) -> Floats:
+    """The nearest moves (b, k, p) within bounds and rates, by Dykstra's algorithm; exactly within them in any case."""
+    point = np.clip(moves, box.low, box.high)
+    first_low, first_high = np.maximum(box.low, box.present - box.rate), np.minimum(box.high, box.present + box.rate)
+    low, high = (np.repeat(bound[np.newaxis], moves.shape[1], axis=0) for bound in (box.low, box.high))
+    low[0], high[0] = first_low, first_high
+    point = np.clip(moves, low, high)
+    if moves.shape[1] > 1 and (np.abs(np.diff(point, axis=1)) > box.rate).any():
+        point = _dykstra(moves, low, high, box.rate)
+    return _follow(point, low, high, box.rate)
+
+
+def _dykstra(moves: Floats, low: Floats, high: Floats, rate: Floats) -> Floats:
+    """Alternates between the bounds, the rates after even moves and those after odd ones; each is simple alone."""
+    point, owed = moves, [np.zeros_like(moves) for _ in range(3)]
+    for _ in range(_DYKSTRA):
+        for kind in range(3):
+            shifted = point + owed[kind]
+            point = np.clip(shifted, low, high) if kind == 0 else _ease(shifted, kind - 1, rate)
+            owed[kind] = shifted - point
+    return point
+
+
+def _ease(moves: Floats, offset: int, rate: Floats) -> Floats:
+    """Nearest moves whose changes between 2 i + offset and the next are at most the rate."""
+    eased = moves.copy()
+    pairs = (moves.shape[1] - offset) // 2
+    one, two = slice(offset, offset + 2 * pairs, 2), slice(offset + 1, offset + 2 * pairs, 2)
+    change = moves[:, two] - moves[:, one]
+    excess = (change - np.clip(change, -rate, rate)) / 2
+    eased[:, one] += excess
+    eased[:, two] -= excess
+    return eased
+
+
+def _follow(moves: Floats, low: Floats, high: Floats, rate: Floats) -> Floats:
+    """Each move clipped to what the one before allows."""
+    followed = moves.copy()
+    followed[:, 0] = np.clip(moves[:, 0], low[0], high[0])
+    for place in range(1, moves.shape[1]):
+        before = followed[:, place - 1]
+        followed[:, place] = np.clip(
+            moves[:, place], np.maximum(low[place], before - rate), np.minimum(high[place], before + rate)
+        )
+    return followed
+
+
+def descend(evaluate: Callable[[Floats], tuple[Floats, Floats]], box: Box, start: Floats) -> Floats:
+    """The best moves (k, p) found from `start` (k, p), from both ends of the bounds and from their middle.
+
+    `evaluate`: costs (b,) and gradients (b, k, p) of moves (b, k, p).
+    """
+    starts = np.stack([start, start * 0 + box.low, start * 0 + box.high, start * 0 + (box.low + box.high) / 2])
+    points = project(starts, box)
+    costs, slopes = evaluate(points)
+    # The first step crosses the bounds, whatever the unit of cost is.
+    width = float(np.maximum(box.high - box.low, 1e-9).max())
+    longest = lengths = width / np.maximum(np.abs(slopes).max(axis=(1, 2)), 1e-300)
+    for _ in range(_ROUNDS):
+        ways = project(points - lengths[:, np.newaxis, np.newaxis] * slopes, box) - points
+        if np.abs(ways).max() < _STILL:
+            break
+        new, new_costs, new_slopes = _try(evaluate, points, ways)
+        lower = new_costs < costs
+        lengths = _next_lengths(new - points, new_slopes - slopes, lengths, longest)
+        lengths = np.where(lower, lengths, lengths / 50)
+        kept = lower[:, np.newaxis, np.newaxis]
+        points, slopes, costs = (
+            np.where(kept, new, points),
+            np.where(kept, new_slopes, slopes),
+            np.minimum(new_costs, costs),
+        )
+    best: Floats = points[int(costs.argmin())]
+    return best
+
+
+def _try(
+    evaluate: Callable[[Floats], tuple[Floats, Floats]], points: Floats, ways: Floats
+) -> tuple[Floats, Floats, Floats]:
+    """The cheapest of the points that are tried on each point's way, with costs and gradients. All of them are in the
+    set, since it is convex."""
+    tried = (points + _SHARES[:, np.newaxis, np.newaxis, np.newaxis] * ways).reshape(-1, *points.shape[1:])
+    costs, slopes = evaluate(tried)
+    rows = costs.reshape(len(_SHARES), -1).argmin(axis=0) * len(points) + np.arange(len(points))
+    return tried[rows], costs[rows], slopes[rows]
+
+
+def _next_lengths(change: Floats, bend: Floats, lengths: Floats, longest: Floats) -> Floats:
+    """Barzilai and Borwein's length where the cost is convex along the step, else a longer one."""
+    change, bend = change.reshape(len(change), -1), bend.reshape(len(bend), -1)
+    curved, squared = (change * bend).sum(axis=1), (change**2).sum(axis=1)
+    usable = curved > 1e-12 * squared
+    found = np.where(usable, squared / np.where(usable, curved, 1), lengths * 4)
+    clipped: Floats = np.clip(found, longest * 1e-6, longest * 1e3)
+    return clipped

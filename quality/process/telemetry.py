@@ -1,22 +1,22 @@
-"""Telemetry as it is trained on: rows in time, roles of columns, and where it was interrupted. Needs numpy."""
+"""Telemetry as it is trained on: rows in time, roles of columns, and where it was interrupted; with an example, and the
+shares that are computed from times. Needs numpy."""
 
 from __future__ import annotations
 
 import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from millmark.quality.data import to_fixed
+from millmark.quality.data import split_rows, to_fixed
 from millmark.quality.errors import InputError
 from millmark.quality.process.arrays import to_words
 from millmark.quality.process.records import MAX_SPREAD, ONE, Column, Integers, Role
-from millmark.quality.text import split_rows
 
 Floats = NDArray[np.float64]
 _FEWEST: Final = 50
@@ -247,3 +247,207 @@ def to_runs(columns: tuple[Column, ...], fixed: Integers, run: Integers, rows: I
     words = to_words(columns, fixed[rows]) / ONE
     ends = np.flatnonzero((np.diff(run[rows]) != 0) | (np.diff(rows) != 1)) + 1
     return tuple(part for part in np.split(words, ends) if len(part))
+
+
+# Two machines in line, each with temperature, pressure and speed: the model's own example, as a plant to learn from.
+#
+# A moulding machine and the press that follows it. The plant is written in physical terms that no model sees: heat and
+# pressure follow their setpoints slowly and act on each other, a fast machine stops more often and makes more rejects,
+# and each stop or reject is drawn. A row is a minute. Everything is reproducible from the seed.
+
+STEP_S: Final = 60
+CAPACITY: Final = 12.0
+"""Parts that a machine makes in a minute at eta = e = 1."""
+SETPOINTS: Final = ("temperature_set", "pressure_set", "speed_set")
+COLUMNS: Final = ("temperature", "pressure", "speed", "energy", *SETPOINTS, "backlog", "eta", "e")
+LAYOUT: Final = Layout(
+    states=("temperature", "pressure", "speed"),
+    setpoints=SETPOINTS,
+    energy="energy",
+    backlog="backlog",
+    eta="eta",
+    e="e",
+    capacity=CAPACITY,
+)
+_CHECKS: Final = 240
+"""Quarter seconds in a minute, each of which is a stop or not; and as many parts' worth of work that is good or not."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlantRow:
+    """What is measured in a minute."""
+
+    values: tuple[float, ...]
+    """By `COLUMNS`."""
+    made: int
+    """Good parts that left the machine."""
+
+
+@dataclass(slots=True)
+class Machine:
+    """One machine of the line. Temperatures in degrees Celsius, pressures in bar, speed in strokes per minute."""
+
+    best_temperature: float = 210.0
+    best_pressure: float = 80.0
+    wear: float = 0.0
+    """Drift of the best temperature, in degrees: what a worn tool does. 0 for a new one."""
+    state: Floats = field(default_factory=lambda: np.array([205.0, 78.0, 30.0]))
+    backlog: float = 60.0
+    shares: tuple[float, float] = (0.9, 0.7)
+
+    def step(self, setpoints: Floats, arrivals: float, draw: np.random.Generator, disturbance: float = 0.0) -> PlantRow:
+        """A minute under these setpoints (3,). `disturbance`: degrees by which cooling takes heat away."""
+        temperature, pressure, speed = self.state
+        eta, e = self._shares()
+        eta_seen = draw.binomial(_CHECKS, eta) / _CHECKS
+        e_seen = draw.binomial(_CHECKS, e) / _CHECKS
+        friction = 0.06 * max(speed - 25, 0) * pressure / 80
+        self.state = self.state + np.array(
+            [
+                (setpoints[0] - temperature) / 9 + friction - disturbance / 9,
+                (setpoints[1] - pressure) / 3 + 0.02 * (temperature - 205),
+                (setpoints[2] - speed) / 2,
+            ]
+        )
+        self.state = self.state + draw.normal(0, (0.25, 0.3, 0.1))
+        there = self.backlog + arrivals
+        made = min(there, CAPACITY * eta_seen * e_seen)
+        self.backlog, self.shares = there - made, (eta_seen, e_seen)
+        return PlantRow(
+            (temperature, pressure, speed, self._energy(), *setpoints, self.backlog, eta_seen, e_seen), int(made)
+        )
+
+    def _shares(self) -> tuple[float, float]:
+        """eta and e as they are: the fixed point of two curves, each of which leans on the other."""
+        temperature, pressure, speed = self.state
+        eta, e = self.shares
+        heat = (temperature - self.best_temperature - self.wear) / 12
+        squeeze = (pressure - self.best_pressure) / 15
+        for _ in range(40):
+            eta = _logistic(2.2 - 0.09 * max(speed - 32, 0) ** 1.5 - 0.5 * heat**2 + 1.2 * (e - 0.7))
+            good = _logistic(3.2 - heat**2 - squeeze**2 - 0.06 * max(speed - 34, 0) ** 1.5 + 0.8 * (eta - 0.85))
+            e = min(1.0, speed / 45) * good
+        return eta, e
+
+    def _energy(self) -> float:
+        """Wh in a minute: standing by, heating, and work by pressure and speed."""
+        temperature, pressure, speed = self.state
+        return max(0.0, float(20 + 0.9 * (temperature - 20) / 2 + 0.035 * pressure * speed))
+
+
+def _logistic(value: float) -> float:
+    return 1 / (1 + math.exp(-value))
+
+
+def run_line(minutes: int, seed: int, wear: tuple[float, float] = (0.0, 0.0)) -> tuple[Telemetry, Telemetry]:
+    """Telemetry of both machines while their setpoints are moved about, as a trial run does.
+
+    What the first makes arrives at the second: work is conserved along the line.
+    """
+    draw = np.random.default_rng(seed)
+    line = Machine(wear=wear[0]), Machine(best_temperature=185.0, best_pressure=95.0, wear=wear[1], backlog=40.0)
+    line[1].state = np.array([182.0, 92.0, 28.0])
+    centres = np.array([[208.0, 80.0, 33.0], [184.0, 94.0, 32.0]])
+    setpoints, rows = centres.copy(), ([], [])  # type: tuple[Floats, tuple[list[PlantRow], list[PlantRow]]]
+    for minute in range(minutes):
+        arrivals = float(draw.poisson(8)) if line[0].backlog < 200 else 0.0
+        for place, machine in enumerate(line):
+            if minute % 20 == 10 * place:
+                setpoints[place] = centres[place] + draw.uniform(-1, 1, 3) * (14, 12, 11)
+            row = machine.step(setpoints[place], arrivals, draw)
+            rows[place].append(row)
+            arrivals = float(row.made) if line[1].backlog < 200 else 0.0
+    return _tabulate(rows[0]), _tabulate(rows[1])
+
+
+def _tabulate(rows: list[PlantRow]) -> Telemetry:
+    times = np.arange(len(rows), dtype=np.int64) * STEP_S + 1_700_000_000
+    values = np.array([row.values for row in rows])
+    return Telemetry(COLUMNS, times, values, STEP_S, (), np.zeros(len(rows), dtype=np.int64))
+
+
+# Utilisation and effectiveness of a machine from times and quantities, named as in ISO 22400-2.
+#
+# Shares are integers in millionths, rounded down: what is recorded has no floats.
+
+_PPM = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """What a machine did in a period: seconds, and quantities in one unit. Raises InputError if that cannot be so."""
+
+    planned_busy_s: int
+    """PBT: that it was planned to be busy, from the calendar."""
+    busy_s: int
+    """AUBT: that it was busy with orders, from the start to the finish of its assignments."""
+    production_s: int
+    """APT: that it produced, from its telemetry."""
+    execution_s: int
+    """AOET: that its orders were under way, waiting included."""
+    run_s_per_item: int
+    """PRI: planned run time per item."""
+    produced: int
+    """PQ"""
+    good: int
+    """GQ"""
+
+    def __post_init__(self) -> None:
+        for name in self.__slots__:
+            if type(getattr(self, name)) is not int or not 0 <= getattr(self, name) < 2**53:
+                raise InputError(f"{name} is {getattr(self, name)!r}", hint="whole numbers of 0 and above")
+        for small, large in (
+            ("production_s", "busy_s"),
+            ("busy_s", "execution_s"),
+            ("production_s", "planned_busy_s"),
+            ("good", "produced"),
+        ):
+            if getattr(self, small) > getattr(self, large):
+                raise InputError(f"{small} is above {large}", hint="correct the records of this period")
+        if self.run_s_per_item * self.produced > self.production_s:
+            raise InputError(
+                f"{self.produced} items of {self.run_s_per_item} s were made in {self.production_s} s",
+                hint="the planned run time per item is too long, or quantities are counted twice",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Kpis:
+    """Key performance indicators, each in 0..1,000,000 millionths; 0 where there is nothing to divide by."""
+
+    availability_ppm: int
+    """APT / PBT: eta."""
+    allocation_ratio_ppm: int
+    """AUBT / AOET"""
+    utilization_efficiency_ppm: int
+    """APT / AUBT"""
+    effectiveness_ppm: int
+    """PRI x PQ / APT"""
+    quality_ratio_ppm: int
+    """GQ / PQ"""
+    oee_ppm: int
+    """Availability x effectiveness x quality ratio."""
+
+    @property
+    def e_ppm(self) -> int:
+        """Effectiveness x quality ratio."""
+        return self.effectiveness_ppm * self.quality_ratio_ppm // _PPM
+
+
+def read_kpis(times: Times) -> Kpis:
+    """The indicators of a period."""
+    planned = times.run_s_per_item * times.produced
+    # One division: the product of rounded shares would lose a millionth here and there. APT and PQ cancel.
+    good, all_ = times.run_s_per_item * times.good, times.planned_busy_s
+    return Kpis(
+        availability_ppm=_share(times.production_s, times.planned_busy_s),
+        allocation_ratio_ppm=_share(times.busy_s, times.execution_s),
+        utilization_efficiency_ppm=_share(times.production_s, times.busy_s),
+        effectiveness_ppm=_share(planned, times.production_s),
+        quality_ratio_ppm=_share(times.good, times.produced),
+        oee_ppm=_share(good, all_),
+    )
+
+
+def _share(part: int, whole: int) -> int:
+    return part * _PPM // whole if whole else 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -10,11 +11,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from millmark.quality.card import CardValue, list_versions, ppm
 from millmark.quality.errors import ExportError, InputError, ModelError
-from millmark.quality.process.arrays import Simulator, settle
-from millmark.quality.process.dynamics import FloatSystem, fit_shares, windows
-from millmark.quality.process.linear import fit_arx, to_integers
+from millmark.quality.process.arrays import Simulator, distance, settle
+from millmark.quality.process.dynamics import FloatSystem, fit_arx, fit_shares, to_integers, windows
 from millmark.quality.process.records import (
+    FORMAT_VERSION,
     ONE,
     Column,
     Integers,
@@ -24,9 +26,11 @@ from millmark.quality.process.records import (
     Role,
     System,
     Utilisation,
+    build_process_model,
+    process_digest,
+    slope_ppm,
 )
 from millmark.quality.process.telemetry import Floats, Layout, Telemetry, build_columns, split_runs, to_runs
-from millmark.quality.process.watching import distance
 
 _ORDERS, _RIDGES = (1, 2, 3), (1e-6, 1e-4, 1e-2)
 _BATCH = 128
@@ -361,3 +365,85 @@ def _rms(columns: tuple[Column, ...], found: Integers, wanted: Integers) -> Floa
     off = (found - wanted) / spreads
     errors: Floats = np.sqrt((off**2).mean(axis=(0, 1)))
     return errors
+
+
+# The card of a process model: its data, its errors and how it was trained, as canonical JSON without floats.
+
+
+def build_process_card(trained: TrainedProcess, telemetry: Telemetry, layout: Layout, name: str) -> bytes:
+    """Canonical JSON. Errors are RMSE over the horizon on validation rows, in millionths of a standard deviation."""
+    card: dict[str, CardValue] = {
+        "data": {
+            "name": name,
+            "rows": len(telemetry.values),
+            "sha256": list(telemetry.sha256s),
+            "step_s": telemetry.step_s,
+            "training_rows": len(trained.training),
+            "validation_rows": len(trained.validation),
+        },
+        "format_version": FORMAT_VERSION,
+        "gate": _describe_gate(trained),
+        "model": _describe_model(trained),
+        "roles": {column: layout.role(column).name.lower() for column in layout.names},
+        "training": _describe_training(trained),
+        "validation": {
+            way: {column.name: ppm(float(error)) for column, error in zip(trained.model.columns, errors, strict=False)}
+            for way, errors in trained.errors.items()
+        },
+        "versions": list_versions(),
+    }
+    return json.dumps(card, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode()
+
+
+def _describe_gate(trained: TrainedProcess) -> Mapping[str, CardValue]:
+    """By column, whose prediction counts."""
+    n = trained.model.predicted
+    better = trained.errors["arx"] < trained.errors["network"]
+    return {trained.model.columns[place].name: "arx" if better[place] else "network" for place in range(n)}
+
+
+def _describe_model(trained: TrainedProcess) -> Mapping[str, CardValue]:
+    model = trained.model
+    built = build_process_model(model)
+    described: dict[str, CardValue] = {
+        "bytes": len(built),
+        "columns": [
+            {
+                "decimals": column.decimals,
+                "high": column.high,
+                "low": column.low,
+                "name": column.name,
+                "role": column.role.name.lower(),
+                "spread": column.spread,
+                "zero": column.zero,
+            }
+            for column in model.columns
+        ],
+        "errors": list(model.errors),
+        "sha256": process_digest(built).hex(),
+        "systems": [
+            {"anchored": int(one.anchored), "hidden": one.hidden, "history": one.history, "memory": one.memory}
+            for one in model.systems
+        ],
+        "trained_until": model.trained_until,
+    }
+    if model.utilisation is not None:
+        described["slopes_ppm"] = [slope_ppm(model.utilisation.phi), slope_ppm(model.utilisation.psi)]
+        described["capacity"] = model.utilisation.capacity
+    return described
+
+
+def _describe_training(trained: TrainedProcess) -> Mapping[str, CardValue]:
+    recipe, (order, ridge) = trained.recipe, trained.arx
+    return {
+        "arx_order": order,
+        "folds": recipe.folds,
+        "arx_ridge_1e9": round(ridge * 1e9),
+        "hidden": recipe.hidden,
+        "history": recipe.history,
+        "horizon": recipe.horizon,
+        "penalty_1e9": round(recipe.penalty * 1e9),
+        "refit": int(recipe.refit),
+        "rounds": recipe.rounds,
+        "seed": trained.seed,
+    }

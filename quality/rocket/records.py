@@ -5,14 +5,24 @@ The specification is section 3.2 of `quality/FORMAT.md`. Needs neither numpy nor
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
 from typing import ClassVar
 
-from millmark.quality.decision import LOGIT_LIMIT, Decision
 from millmark.quality.errors import ModelError
-from millmark.quality.header import Header, require_scales
-from millmark.quality.inputs import MAX_WIDTH, Scale, require_range
+from millmark.quality.inference import (
+    LOGIT_LIMIT,
+    MAX_WIDTH,
+    Decision,
+    Header,
+    Reader,
+    Scale,
+    apply_scales,
+    require_range,
+    require_scales,
+)
 
 TAPS = 9
 REACH = TAPS - 1
@@ -122,3 +132,95 @@ class Rocket:
                 for index, weight in enumerate(feature.weights):
                     bounds[index] += positions * abs(weight)
         return tuple(bounds)
+
+
+# Canonical bytes of a rocket model after the header: section 3.2 of `quality/FORMAT.md`.
+#
+# A model has exactly one byte form, and `parse_body` accepts no other.
+
+MAGIC = b"MMQR"
+
+_COUNT = struct.Struct(">H")  # sections
+_SECTION = struct.Struct(">HBH")  # dilation, padded, features
+
+
+def _feature_layout(outputs: int) -> struct.Struct:
+    return struct.Struct(f">Bh{outputs}h")  # kernel, bias, weights
+
+
+def build_body(model: Rocket) -> bytes:
+    """Bytes that follow the scales."""
+    layout = _feature_layout(model.decision.outputs)
+    parts = [struct.pack(f">{len(model.biases)}i", *model.biases), _COUNT.pack(len(model.sections))]
+    for section in model.sections:
+        parts.append(_SECTION.pack(section.dilation, section.padded, len(section.features)))
+        parts += [layout.pack(feature.kernel, feature.bias, *feature.weights) for feature in section.features]
+    return b"".join(parts)
+
+
+def parse_body(header: Header, reader: Reader) -> Rocket:
+    """Parse a rocket model from its header and the untrusted bytes that follow. Raises ModelError."""
+    outputs = header.decision.outputs
+    biases = reader.take(struct.Struct(f">{outputs}i"))
+    (sections,) = reader.take(_COUNT)
+    layout = _feature_layout(outputs)
+    return Rocket(
+        width=header.width,
+        decimals=header.decimals,
+        decision=header.decision,
+        scales=header.scales,
+        biases=biases,
+        sections=tuple(_parse_section(reader, layout) for _ in range(sections)),
+    )
+
+
+def _parse_section(reader: Reader, layout: struct.Struct) -> Section:
+    dilation, padded, count = reader.take(_SECTION)
+    if padded > 1:
+        raise ModelError(f"a section states {padded} for whether it is padded", hint="must be 0 or 1")
+    # All features of a section at once: their length is checked before any of them is built.
+    rows = layout.iter_unpack(reader.take_bytes(count * layout.size))
+    return Section(dilation, bool(padded), tuple(Feature(row[0], row[1], row[2:]) for row in rows))
+
+
+def describe(model: Rocket) -> tuple[list[str], list[int]]:
+    """Lines for the card, one per section, and the largest magnitude that the sums of each logit can reach."""
+    lines = [
+        f"{len(section.features)} features, dilation {section.dilation}, {'padded' if section.padded else 'inside'}"
+        for section in model.sections
+    ]
+    return lines, list(model.worst_sums())
+
+
+# The rocket model in pure Python: slow, short and without dependencies.
+
+
+def quantise_row(model: Rocket, window: Sequence[int]) -> tuple[int, ...]:
+    """Input (width words) from one window of fixed-point sensor values (width integers in units of 10^-decimals).
+
+    Raises InputError if the window has another width, or a value above 2^53 - 1 in magnitude.
+    """
+    return apply_scales(model.scales, window, width=model.width, limit=MAX_WORD)
+
+
+def infer_row(model: Rocket, words: Sequence[int]) -> tuple[int, ...]:
+    """Logits of one input (width words in -127..127)."""
+    logits = list(model.biases)
+    for section in model.sections:
+        taps = _spread(section, words)
+        # Weights are 2 on three taps and -1 on all others: three times the three taps, minus the sum of all nine.
+        totals = [sum(column) for column in zip(*taps, strict=True)]
+        for feature in section.features:
+            first, second, third = (taps[tap] for tap in KERNELS[feature.kernel])
+            responses = (3 * (a + b + c) - total for a, b, c, total in zip(first, second, third, totals, strict=True))
+            count = sum(response > feature.bias for response in responses)
+            logits = [logit + count * weight for logit, weight in zip(logits, feature.weights, strict=True)]
+    return tuple(logits)
+
+
+def _spread(section: Section, words: Sequence[int]) -> list[Sequence[int]]:
+    """The word that each of the nine taps reads, at every position."""
+    margin = [0] * (REACH // 2 * section.dilation if section.padded else 0)
+    padded = [*margin, *words, *margin]
+    positions = section.positions(len(words))
+    return [padded[start : start + positions] for start in range(0, TAPS * section.dilation, section.dilation)]

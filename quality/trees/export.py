@@ -13,11 +13,9 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from millmark.quality.decision import Decision
 from millmark.quality.errors import ExportError, InputError, ModelError
-from millmark.quality.inputs import Scale
-from millmark.quality.trees.records import MAX_INPUT, Derived, Forest, Tree
-from millmark.quality.trees.shape import MAX_LEAF, leaf_word
+from millmark.quality.inference import Decision, Scale
+from millmark.quality.trees.records import MAX_INPUT, MAX_LEAF, Derived, Forest, Tree, leaf_word
 
 _MAX_BASE = 2**30
 """Largest magnitude of a base; leaves half of the int32 range to the leaves."""

@@ -21,13 +21,10 @@ from collections.abc import Iterable
 from millmark.ledger.errors import InputError, NotFoundError, StoreError
 from millmark.ledger.store import Connection, Registry, Store
 from millmark.ledger.store.rows import ParticipantRow
-from millmark.services.access.errors import UnauthenticatedError
-from millmark.services.access.grounds import Ground
+from millmark.services.access.errors import Ground, UnauthenticatedError
 from millmark.services.access.people.repository import PeopleRepository
-from millmark.services.access.people.roles import PersonRole
-from millmark.services.access.principals import ANY_ROLE, OPERATOR, Principal, Scope
 from millmark.services.access.repository import AccessRepository, CredentialRow
-from millmark.services.access.sessions import slide
+from millmark.services.access.rules import ANY_ROLE, OPERATOR, PersonRole, Principal, Scope
 
 SESSION_LIFE_S = 900
 MAX_API_KEY_LIFE_S = 366 * 86_400
@@ -214,3 +211,22 @@ def _digest(text: str) -> bytes:
 def build_refusal() -> UnauthenticatedError:
     """The error for every credential that is refused. It does not reveal the cause."""
     return UnauthenticatedError("the credential is not valid", hint="sign in again, or ask the operator for a new key")
+
+
+# How long sessions last.
+#
+# A company's key opens a session for 15 minutes: it can record, and programs sign in again by themselves. A person's
+# session lasts a working day, and is over earlier when nobody used it for a while.
+
+PERSON_LIFE_S = 12 * 3600
+"""After this time since the sign-in, a person signs in again in any case."""
+PERSON_IDLE_S = 2 * 3600
+"""After this time without a request, a person signs in again."""
+SLIDE_S = 300
+"""A session is prolonged at most this often, so that not every request writes."""
+
+
+def slide(issued_at: int, expires_at: int, now_s: int) -> int:
+    """Until when a session lasts that a person uses now; the same as before if it is not worth writing down."""
+    longest = min(now_s + PERSON_IDLE_S, issued_at + PERSON_LIFE_S)
+    return longest if longest >= expires_at + SLIDE_S else expires_at

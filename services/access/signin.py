@@ -1,6 +1,6 @@
 """Sign-in with Ethereum (EIP-4361): a message is issued, comes back signed, and opens a session once.
 
-A browser keeps the session in a cookie.
+A browser keeps the session in a cookie. Times are those of a clock that never goes back.
 """
 
 from __future__ import annotations
@@ -9,19 +9,20 @@ import hashlib
 import hmac
 import re
 import secrets
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 from urllib.parse import urlsplit
 
-from millmark.ledger.errors import NotFoundError
+from millmark.ledger.errors import NotFoundError, StoreError
 from millmark.ledger.signatures import Address
 from millmark.ledger.store import Registry, Store
 from millmark.services.access.credentials import SESSION_LIFE_S, CredentialKind, issue
-from millmark.services.access.errors import SignInError
-from millmark.services.access.grounds import Ground
-from millmark.services.access.people.roles import PersonRole
+from millmark.services.access.errors import Ground, SignInError
 from millmark.services.access.repository import AccessRepository, CredentialRow
+from millmark.services.access.rules import PersonRole
 from millmark.services.access.siwe import SignInMessage, parse_message, recover_signer
 
 CLOCK_SKEW_S = 30
@@ -196,3 +197,49 @@ def _cookie(what: str, origin: str) -> str:
     secure = is_secure(origin)
     port = urlsplit(origin).port or (443 if secure else 80)
     return f"{'__Host-' if secure else ''}millmark-{what}-{port}"
+
+
+_STORED_EVERY_S: Final = 60
+
+
+class SteadyClock:
+    """Seconds since 1970, which never go back: nonces that were forgotten as expired could be spent again, and expired
+    credentials would be accepted. Follows the system's clock forward; when that is set back, goes on at its own pace
+    until it is overtaken. Thread-safe.
+
+    The newest time is kept in the database, so that this holds after a restart and for every process on it; up to a
+    minute may be missing, except after a sign-in.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        wall: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Raises StoreError."""
+        self._store, self._wall, self._monotonic = store, wall, monotonic
+        with store.reading() as connection:
+            self._stored_s = AccessRepository(connection).newest_time()
+        # One tuple, replaced as a whole, so that threads need no lock.
+        self._at: tuple[float, float] = (float(self._stored_s), monotonic())
+
+    def __call__(self) -> int:
+        newest_s, seen = self._at
+        moment = self._monotonic()
+        now_s = max(self._wall(), newest_s + moment - seen)
+        self._at = now_s, moment
+        if now_s - self._stored_s >= _STORED_EVERY_S:
+            self._stored_s = int(now_s)  # even if it then fails: the next minute tries again
+            # In a thread of its own, because the event loop asks for the time, and must not wait for a lock or a disk.
+            threading.Thread(target=self._remember, args=(int(now_s),), name="millmark-clock", daemon=True).start()
+        return int(now_s)
+
+    def _remember(self, now_s: int) -> None:
+        try:
+            with self._store.transaction() as connection:
+                newest_s = AccessRepository(connection).see_time(now_s)
+        except StoreError:
+            return
+        if newest_s > now_s:  # of another process
+            self._at = float(newest_s), self._monotonic()

@@ -27,8 +27,7 @@ from datetime import UTC, datetime
 from millmark.ledger.canonical import keccak256
 from millmark.ledger.errors import SigningError
 from millmark.ledger.signatures import Address, Signature, parse_address, recover_address, to_checksum
-from millmark.services.access.errors import SignInError
-from millmark.services.access.grounds import Ground
+from millmark.services.access.errors import Ground, SignInError
 
 MAX_MESSAGE_CHARACTERS = 2048
 

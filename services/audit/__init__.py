@@ -7,12 +7,9 @@ verify_audit(home / "audit")
 
 from __future__ import annotations
 
-from millmark.services.audit.entries import Access, Decision
-from millmark.services.audit.errors import AuditError, AuditTamperedError
-from millmark.services.audit.heads import AnchoredHeads, open_heads
-from millmark.services.audit.latest import LatestEntries, read_latest
+from millmark.services.audit.entries import Access, AuditError, AuditTamperedError, Decision, LatestEntries, read_latest
 from millmark.services.audit.log import AuditLog
-from millmark.services.audit.verify import AuditReport, read_audit, verify_audit
+from millmark.services.audit.verify import AnchoredHeads, AuditReport, open_heads, read_audit, verify_audit
 
 __all__ = [
     "Access",

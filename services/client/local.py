@@ -10,7 +10,7 @@ from millmark.ledger.errors import NotFoundError, SettingsError
 from millmark.ledger.keys import read_passphrase
 from millmark.ledger.store import Store
 from millmark.services.access import new_api_key
-from millmark.services.access.people.roles import PersonRole
+from millmark.services.access.rules import PersonRole
 from millmark.services.client.client import Client
 from millmark.services.client.login import read_login
 from millmark.services.files import write_private_whole

@@ -17,8 +17,7 @@ from millmark.ledger.records import Contract
 from millmark.ledger.store import Book
 from millmark.services.audit import Access, AnchoredHeads, AuditLog, open_heads, read_audit, verify_audit
 from millmark.services.commands.context import open_context
-from millmark.services.options import AsJson
-from millmark.services.output import print_json, print_lines, print_table
+from millmark.services.output import AsJson, print_json, print_lines, print_table
 from millmark.services.settings import Settings, read_settings
 
 _DONE, _FAILED = 200, 409

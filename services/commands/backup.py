@@ -19,8 +19,7 @@ from millmark.services.backup import back_up_home, restore_home
 from millmark.services.commands.audit import audited
 from millmark.services.commands.context import Context, open_context
 from millmark.services.interop.epcis.repository import EpcisRepository
-from millmark.services.options import AsJson
-from millmark.services.output import print_json, print_lines, warn
+from millmark.services.output import AsJson, print_json, print_lines, warn
 from millmark.services.settings import read_settings
 
 

@@ -25,8 +25,7 @@ from millmark.ledger.signatures import parse_address, to_checksum
 from millmark.ledger.trust import MAX_TRUST_BYTES, BelievedBlock, TrustFile, Validator, Validators, parse_trust
 from millmark.services.commands.context import open_context
 from millmark.services.files import read_bounded, write_whole
-from millmark.services.options import AsJson, PassphraseFile, SignerUri
-from millmark.services.output import print_json, print_lines
+from millmark.services.output import AsJson, PassphraseFile, SignerUri, print_json, print_lines
 
 
 def _register_bundle(app: typer.Typer) -> None:

@@ -33,8 +33,7 @@ from millmark.ledger.submit import Funds, look_at_funds, verify_outbox
 from millmark.services.commands.context import Context, open_context
 from millmark.services.handover.repository import count_handovers
 from millmark.services.home import Missing, find_missing, find_missing_files, find_paying_keys
-from millmark.services.options import AsJson, PassphraseFile, SignerUri
-from millmark.services.output import print_json, print_lines, warn
+from millmark.services.output import AsJson, PassphraseFile, SignerUri, print_json, print_lines, warn
 from millmark.services.serving.hosts import choose_hosts
 from millmark.services.serving.loop import describe_low
 from millmark.services.serving.server import listen, serve_on

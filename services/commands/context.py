@@ -246,7 +246,7 @@ def _verify_database(settings: Settings) -> None:
     path, audit = sqlite_path(settings.database_url), settings.audit_path
     if path is None or path.exists() or not audit.is_dir():
         return
-    from millmark.services.audit.files import list_files  # noqa: PLC0415 - used here only, and rarely
+    from millmark.services.audit.entries import list_files  # noqa: PLC0415 - used here only, and rarely
 
     if list_files(audit):
         raise SettingsError(

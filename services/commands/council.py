@@ -25,8 +25,7 @@ from millmark.ledger.records import TransferOwnership
 from millmark.ledger.signatures import Signer, to_checksum
 from millmark.ledger.store import Book
 from millmark.services.commands.context import Context, open_context
-from millmark.services.options import AsJson, PassphraseFile, SignerUri
-from millmark.services.output import print_json, print_lines, print_table
+from millmark.services.output import AsJson, PassphraseFile, SignerUri, print_json, print_lines, print_table
 
 _DAY_S = 24 * 3600
 _Number = Annotated[int, typer.Argument(min=1, help="The motion's number, see `millmark council status`.")]

@@ -16,17 +16,33 @@ from millmark.ledger.chain import read_deployment
 from millmark.ledger.errors import InputError
 from millmark.services.commands.audit import audited
 from millmark.services.commands.context import Context, open_context, unlock
-from millmark.services.directory.recipient_keys import sign_statement
+from millmark.services.directory.document import sign_statement
 from millmark.services.documents import Documents, Draft, KeyRing, new_version_id
-from millmark.services.documents.errors import GatewayAnswerError, SealBrokenError
-from millmark.services.documents.key_files import create_recipient_key, read_recipient_key
-from millmark.services.documents.permissions import Mode
-from millmark.services.documents.sealed_file import MAX_DOCUMENT_BYTES, MAX_FILE_BYTES, OpenedDocument, open_sealed
-from millmark.services.documents.views import Document
+from millmark.services.documents.encryption import (
+    MAX_DOCUMENT_BYTES,
+    MAX_FILE_BYTES,
+    GatewayAnswerError,
+    OpenedDocument,
+    SealBrokenError,
+    create_recipient_key,
+    open_sealed,
+    read_recipient_key,
+)
+from millmark.services.documents.views import Document, Mode
 from millmark.services.files import read_bounded, write_private_whole
 from millmark.services.handover.delivering import ask_others_to_erase, ask_others_to_erase_all
-from millmark.services.options import AsJson, Gateway, PassphraseFile, SignerUri, TokenFile
-from millmark.services.output import print_document, print_json, print_lines, print_table, warn
+from millmark.services.output import (
+    AsJson,
+    Gateway,
+    PassphraseFile,
+    SignerUri,
+    TokenFile,
+    print_document,
+    print_json,
+    print_lines,
+    print_table,
+    warn,
+)
 from millmark.services.settings import read_settings
 
 if TYPE_CHECKING:

@@ -21,8 +21,7 @@ from millmark.services.commands.context import Context, open_context
 from millmark.services.commands.handovers import find_receiver
 from millmark.services.commands.joining import complete_joining, first_act, open_name_keys, try_directory
 from millmark.services.home import Layout
-from millmark.services.options import PassphraseFile
-from millmark.services.output import print_lines, warn
+from millmark.services.output import PassphraseFile, print_lines, warn
 from millmark.services.settings import Settings
 
 if TYPE_CHECKING:
@@ -123,7 +122,7 @@ def _owner(settings: Settings) -> int | None:
 
 
 def _build_parts(opened: Context, policy: Policy, relay: Relay | None) -> GatewayParts:
-    from millmark.services.access.clock import SteadyClock  # noqa: PLC0415 - as above
+    from millmark.services.access.signin import SteadyClock  # noqa: PLC0415 - as above
     from millmark.services.commands.acts.measured import CAPTURED  # noqa: PLC0415 - as above
     from millmark.services.commands.audit import open_audit  # noqa: PLC0415 - as above
     from millmark.services.documents import KeyRing  # noqa: PLC0415 - what the gateway alone needs

@@ -18,8 +18,7 @@ from millmark.services.files import read_bounded, write_private_whole
 from millmark.services.handover.delivering import Deliveries, State
 from millmark.services.handover.receiving import Kept, Receiver, extend_to_present
 from millmark.services.handover.repository import DeliveryRow, HandoverRepository, KeptRow
-from millmark.services.options import AsJson
-from millmark.services.output import print_json, print_lines, print_table
+from millmark.services.output import AsJson, print_json, print_lines, print_table
 
 _STATES = {
     State.WAITING: "waits for its recipient's gateway",

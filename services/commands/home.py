@@ -40,9 +40,8 @@ from millmark.services.commands.context import Context, ask, open_context
 from millmark.services.commands.joining import complete_joining, try_directory
 from millmark.services.commands.keys import endow_operator, tell_fees
 from millmark.services.directory import DirectoryEntry, fetch_operators, sign_statement
-from millmark.services.directory.contact import Contact, parse_contact
-from millmark.services.directory.document import verify_gateway_url, verify_gln, verify_name
-from millmark.services.documents.key_files import create_recipient_key, read_recipient_key
+from millmark.services.directory.document import Contact, parse_contact, verify_gateway_url, verify_gln, verify_name
+from millmark.services.documents.encryption import create_recipient_key, read_recipient_key
 from millmark.services.files import read_bounded, write_whole
 from millmark.services.home import (
     AdmissionRequest,
@@ -53,10 +52,13 @@ from millmark.services.home import (
     parse_consortium,
     set_tls,
 )
-from millmark.services.home.consortium import MAX_CONSORTIUM_BYTES, verify_chain_url
-from millmark.services.home.requests import MAX_REQUEST_BYTES, parse_request
-from millmark.services.options import parse_roles
-from millmark.services.output import print_lines
+from millmark.services.home.joining_files import (
+    MAX_CONSORTIUM_BYTES,
+    MAX_REQUEST_BYTES,
+    parse_request,
+    verify_chain_url,
+)
+from millmark.services.output import parse_roles, print_lines
 from millmark.services.settings import Settings, build_origin, read_settings
 
 if TYPE_CHECKING:

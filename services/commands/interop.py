@@ -19,11 +19,9 @@ from millmark.ledger.store import Book
 from millmark.services.commands.context import open_context
 from millmark.services.files import read_bounded
 from millmark.services.interop.digital_link import build_part_link, build_qr_svg, read_link
-from millmark.services.interop.epcis.capture import capture, none_rejected, parse_capture
+from millmark.services.interop.epcis.capture import capture, none_rejected, open_evidence_file, parse_capture
 from millmark.services.interop.epcis.documents import hash_events, read_bytes
-from millmark.services.interop.epcis.log_file import open_evidence_file
-from millmark.services.options import AsJson
-from millmark.services.output import print_document, print_json, print_lines, print_table, warn
+from millmark.services.output import AsJson, print_document, print_json, print_lines, print_table, warn
 from millmark.services.text.footprint import describe_source
 
 

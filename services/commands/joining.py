@@ -21,15 +21,20 @@ from millmark.ledger.store.rows import KeyRow, NameKeyRow
 from millmark.services.commands.context import Context, ask
 from millmark.services.directory import SignedDirectory, fetch_operators, take_directory
 from millmark.services.directory.client import fetch_directory
-from millmark.services.directory.errors import DirectoryError
-from millmark.services.directory.following import published_digest
-from millmark.services.directory.issuing import issue_directory, keep_admission, verify_admissible
+from millmark.services.directory.document import DirectoryError
+from millmark.services.directory.following import issue_directory, keep_admission, published_digest, verify_admissible
 from millmark.services.directory.repository import DirectoryRepository
 from millmark.services.files import read_bounded, write_whole
 from millmark.services.home import Candidate, Layout, find_admitted, parse_request, set_setting
-from millmark.services.home.admissions import cancel_failed, name_act, name_admission, verify_admitter
-from millmark.services.home.candidates import add_names, keep_candidate
-from millmark.services.home.requests import MAX_REQUEST_BYTES
+from millmark.services.home.admissions import (
+    add_names,
+    cancel_failed,
+    keep_candidate,
+    name_act,
+    name_admission,
+    verify_admitter,
+)
+from millmark.services.home.joining_files import MAX_REQUEST_BYTES
 from millmark.services.serving.partners import build_partner_tls
 from millmark.services.settings import read_settings
 

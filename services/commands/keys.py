@@ -36,8 +36,17 @@ from millmark.services.commands.context import Context, ask, open_context, unloc
 from millmark.services.files import read_bounded
 from millmark.services.home import find_paying_keys
 from millmark.services.interop.credentials.keys import create_credential_key
-from millmark.services.options import AsJson, NameKeys, NamePassphraseFile, PassphraseFile, SignerUri, parse_roles
-from millmark.services.output import print_json, print_lines, warn
+from millmark.services.output import (
+    AsJson,
+    NameKeys,
+    NamePassphraseFile,
+    PassphraseFile,
+    SignerUri,
+    parse_roles,
+    print_json,
+    print_lines,
+    warn,
+)
 from millmark.services.settings import read_settings
 
 KeyRoles = Annotated[

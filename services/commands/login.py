@@ -19,10 +19,9 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import typer
 
 from millmark.ledger.errors import InputError, MillmarkError, SettingsError
-from millmark.services.access.people.pairing import CODE, challenge_of, digits_of, new_verifier
+from millmark.services.access.people.people import CODE, challenge_of, digits_of, new_verifier
 from millmark.services.client.login import Login, forget_login, read_login, write_login
-from millmark.services.options import AsJson
-from millmark.services.output import print_json, print_lines, warn
+from millmark.services.output import AsJson, print_json, print_lines, warn
 from millmark.services.settings import read_settings
 
 _WAIT_S = 300.0

@@ -55,8 +55,7 @@ from millmark.services.network.observing import (
 from millmark.services.network.peers import KINDS, NodeAnswerError, NodeProgramError
 from millmark.services.network.processes import READY_S, NodeProcess, is_running, start_together, stop_recorded
 from millmark.services.network.setup import MAX_BYTES, parse_request
-from millmark.services.options import AsJson
-from millmark.services.output import print_json, print_lines
+from millmark.services.output import AsJson, print_json, print_lines
 from millmark.services.settings import read_settings
 
 _FOLDER, _FILE = "network", "network.json"

@@ -17,8 +17,7 @@ from millmark.services.node.agent import DEAD_LETTERS, back_up, restore, run_nod
 from millmark.services.node.config import NodeConfig, read_config
 from millmark.services.node.events import read_dead_letters
 from millmark.services.node.submission import describe_outbox
-from millmark.services.options import AsJson
-from millmark.services.output import print_json, print_lines
+from millmark.services.output import AsJson, print_json, print_lines
 from millmark.services.store import open_store
 from millmark.services.text.outbox import queue_lines
 

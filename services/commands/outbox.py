@@ -14,8 +14,7 @@ from millmark.ledger.store.outbox_records import OutboxState, QueuedRecord
 from millmark.ledger.submit import adopt_records, reopen_records
 from millmark.services.commands.audit import audited
 from millmark.services.commands.context import Context, open_context
-from millmark.services.options import AsJson
-from millmark.services.output import print_json, print_lines, print_table
+from millmark.services.output import AsJson, print_json, print_lines, print_table
 from millmark.services.text.outbox import describe_waiting
 from millmark.services.webhooks.http_post import Mode
 from millmark.services.webhooks.subscriptions import Subscriber, Subscriptions, parse_position

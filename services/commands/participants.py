@@ -44,10 +44,19 @@ from millmark.services.directory.document import MAX_DIRECTORY_BYTES, entry_to_j
 from millmark.services.directory.following import published_digest
 from millmark.services.files import read_bounded, write_whole
 from millmark.services.home import Candidate, candidate_of, verify_for_this_ledger
-from millmark.services.home.admitted import find_admitted
-from millmark.services.home.requests import MAX_REQUEST_BYTES, AdmissionRequest, parse_request
-from millmark.services.options import AsJson, OperatorSigner, PassphraseFile, SignerUri, parse_digest, parse_roles
-from millmark.services.output import print_json, print_lines, print_table
+from millmark.services.home.admissions import find_admitted
+from millmark.services.home.joining_files import MAX_REQUEST_BYTES, AdmissionRequest, parse_request
+from millmark.services.output import (
+    AsJson,
+    OperatorSigner,
+    PassphraseFile,
+    SignerUri,
+    parse_digest,
+    parse_roles,
+    print_json,
+    print_lines,
+    print_table,
+)
 
 _NOTHING = bytes(32)
 

@@ -11,14 +11,12 @@ import typer
 from millmark.ledger.errors import ChainUnreachableError, InputError, SettingsError
 from millmark.ledger.store import Registry
 from millmark.services.access import OPERATOR, CredentialKind, Scope, new_api_key, revoke
-from millmark.services.access.people.addresses import accepts_passkeys
-from millmark.services.access.people.people import INVITATION_LIFE_S, People
-from millmark.services.access.people.roles import PersonRole
+from millmark.services.access.people.people import INVITATION_LIFE_S, People, accepts_passkeys
 from millmark.services.access.repository import AccessRepository, CredentialRow
+from millmark.services.access.rules import PersonRole
 from millmark.services.commands.audit import audited
 from millmark.services.commands.context import Context, open_context
-from millmark.services.options import AsJson
-from millmark.services.output import print_json, print_lines, print_table
+from millmark.services.output import AsJson, print_json, print_lines, print_table
 from millmark.services.settings import Settings
 
 _INVITED = "/portal/invitation"

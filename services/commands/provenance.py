@@ -24,8 +24,7 @@ from millmark.ledger.provenance import (
 )
 from millmark.services.commands.context import Context, open_context
 from millmark.services.files import write_whole
-from millmark.services.options import AsJson
-from millmark.services.output import json_format, print_json, print_lines, print_table, warn, write_text
+from millmark.services.output import AsJson, json_format, print_json, print_lines, print_table, warn, write_text
 from millmark.services.pictures import describe_cut
 from millmark.services.text.shortening import shorten
 from millmark.services.text.trace import describe_order, describe_recall, describe_trace

@@ -30,10 +30,13 @@ from millmark.quality.audit import MAX_EXTRACT_BYTES, build_extract, parse_extra
 from millmark.quality.model import MAX_MODEL_BYTES, model_digest, parse_model
 from millmark.services.commands.context import Context, open_context
 from millmark.services.files import read_bounded, write_whole
-from millmark.services.inspections.challenge import PreparedChallenge, prepare_challenge
-from millmark.services.inspections.extracts import find_extract, find_shared_measurements
-from millmark.services.options import AsJson, PassphraseFile, SignerUri
-from millmark.services.output import print_json, print_lines, warn
+from millmark.services.inspections.extracts import (
+    PreparedChallenge,
+    find_extract,
+    find_shared_measurements,
+    prepare_challenge,
+)
+from millmark.services.output import AsJson, PassphraseFile, SignerUri, print_json, print_lines, warn
 from millmark.services.text.trace import describe_shared
 
 _NOTHING = bytes(32)

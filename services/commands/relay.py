@@ -28,8 +28,16 @@ from millmark.ledger.store.outbox_records import OutboxState
 from millmark.ledger.submit import read_sequences
 from millmark.services.commands.context import unlock
 from millmark.services.files import read_bounded, write_whole
-from millmark.services.options import AsJson, Gateway, PassphraseFile, SignerUri, TokenFile
-from millmark.services.output import print_json, print_lines, warn
+from millmark.services.output import (
+    AsJson,
+    Gateway,
+    PassphraseFile,
+    SignerUri,
+    TokenFile,
+    print_json,
+    print_lines,
+    warn,
+)
 from millmark.services.relay import HttpRelay
 from millmark.services.relay.client import MAX_FILE_BYTES, build_call, parse_records
 from millmark.services.settings import read_settings

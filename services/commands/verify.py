@@ -9,7 +9,7 @@ import typer
 
 from millmark.ledger.ages import DAY_S, DEFAULT_MAX_AGE_S, MAX_ANCESTRY
 from millmark.ledger.verify.files import fail, tell, verify_files
-from millmark.services.options import AsJson
+from millmark.services.output import AsJson
 
 
 def register(app: typer.Typer) -> None:

@@ -36,9 +36,8 @@ from millmark.ledger.records import (
 )
 from millmark.ledger.store import Book
 from millmark.quality import Inference, Inspector, to_fixed
-from millmark.quality.data import Table, load_table
-from millmark.quality.forda import load_ford_a_test
-from millmark.quality.labels import find_defects
+from millmark.quality.data import Table, load_ford_a_test, load_table
+from millmark.quality.fitting import find_defects
 from millmark.services.demo.consortium import NOTHING, Company, Queued, hash_of
 from millmark.services.demo.given import find_supplies
 from millmark.services.demo.plant import PIECE, PREFIX, with_check_digit

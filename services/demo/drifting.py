@@ -33,8 +33,8 @@ from millmark.quality.process import (
     propose_setpoint,
 )
 from millmark.quality.process import Step as Horizon
-from millmark.quality.process.example import COLUMNS
-from millmark.quality.process.example import Machine as SimulatedMachine
+from millmark.quality.process.telemetry import COLUMNS
+from millmark.quality.process.telemetry import Machine as SimulatedMachine
 from millmark.services.demo.planning import Planning, until
 from millmark.services.demo.plant import Machine
 from millmark.services.demo.production import Job

@@ -13,7 +13,7 @@ from millmark.ledger.errors import SettingsError
 from millmark.ledger.keys import write_private
 from millmark.services.access import OPERATOR
 from millmark.services.access.people.people import People
-from millmark.services.access.people.roles import PersonRole
+from millmark.services.access.rules import PersonRole
 from millmark.services.demo.consortium import Company, Consortium
 from millmark.services.demo.given import ExistingChain
 from millmark.services.devchain import check_unused, discard_journal

@@ -42,7 +42,7 @@ from millmark.services.demo.home import (
 from millmark.services.demo.processes import held_port, run_command, start_command, stop_commands, wait_for
 from millmark.services.devchain import discard_journal
 from millmark.services.directory import DirectoryEntry, DirectoryRepository, sign_statement
-from millmark.services.documents.key_files import create_recipient_key, read_recipient_key
+from millmark.services.documents.encryption import create_recipient_key, read_recipient_key
 from millmark.services.handover.repository import HandoverRepository, count_handovers
 from millmark.services.home import AdmissionRequest, Layout
 from millmark.services.settings import SETTINGS_FILE, build_origin

@@ -46,7 +46,7 @@ from millmark.ledger.records import (
 )
 from millmark.ledger.store import Book
 from millmark.quality import Inspector
-from millmark.quality.inputs import pack_window
+from millmark.quality.inference import pack_window
 from millmark.services.demo.consortium import NOTHING, Company, Consortium, hash_of
 from millmark.services.demo.given import Factory, build_factories
 from millmark.services.products import Catalogue

@@ -19,7 +19,7 @@ from millmark.ledger.records import Contract, Verdict
 from millmark.ledger.store import Store
 from millmark.ledger.verify import describe
 from millmark.quality.data import Table
-from millmark.quality.labels import find_defects
+from millmark.quality.fitting import find_defects
 from millmark.services.demo.demand import Demand
 from millmark.services.demo.home import Finished, make_link
 from millmark.services.demo.planning import Planning, read_file

@@ -20,7 +20,7 @@ from millmark.ledger.records import Verdict
 from millmark.ledger.store import Store
 from millmark.quality import to_fixed
 from millmark.quality.data import Table
-from millmark.quality.labels import find_defects
+from millmark.quality.fitting import find_defects
 from millmark.services.demo.consortium import VALIDATORS, Consortium, found_consortium
 from millmark.services.demo.delivery import (
     deliver_parts,

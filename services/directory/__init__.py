@@ -12,13 +12,17 @@ from __future__ import annotations
 from millmark.services.directory.document import (
     Directory,
     DirectoryEntry,
+    DirectoryError,
+    DirectoryUnreachableError,
+    KeyStatement,
+    RecipientKeyError,
     SignedDirectory,
     parse_directory,
     sign_directory,
+    sign_statement,
+    verify_statement,
 )
-from millmark.services.directory.errors import DirectoryError, DirectoryUnreachableError, RecipientKeyError
 from millmark.services.directory.following import Operators, fetch_operators, take_directory
-from millmark.services.directory.recipient_keys import KeyStatement, sign_statement, verify_statement
 from millmark.services.directory.repository import DirectoryRepository
 
 __all__ = [

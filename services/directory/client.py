@@ -14,8 +14,12 @@ from millmark.ledger.canonical import Json, parse_json
 from millmark.ledger.errors import CanonicalError, MillmarkError
 from millmark.ledger.signatures import Signer, to_checksum
 from millmark.services.access.siwe import build_digest, parse_message
-from millmark.services.directory.document import MAX_DIRECTORY_BYTES, SignedDirectory, parse_directory
-from millmark.services.directory.errors import DirectoryUnreachableError
+from millmark.services.directory.document import (
+    MAX_DIRECTORY_BYTES,
+    DirectoryUnreachableError,
+    SignedDirectory,
+    parse_directory,
+)
 from millmark.services.serving.partners import explain_connection
 
 DIRECTORY_PATH = "/v1/directory"

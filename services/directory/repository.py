@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, delete
 
 from millmark.ledger.store import Book, Rows, schema_of
-from millmark.services.directory.contact import Contact
-from millmark.services.directory.document import DirectoryEntry, SignedDirectory, parse_directory
-from millmark.services.directory.recipient_keys import KeyStatement
+from millmark.services.directory.document import Contact, DirectoryEntry, KeyStatement, SignedDirectory, parse_directory
 
 
 class DirectoryState(enum.StrEnum):

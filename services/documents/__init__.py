@@ -10,12 +10,9 @@ DOCUMENTS.md specifies formats and guarantees. Nothing in this package depends o
 
 from __future__ import annotations
 
-from millmark.services.directory.errors import RecipientKeyError
-from millmark.services.documents.drafts import Draft
-from millmark.services.documents.errors import DocumentError, SealBrokenError
-from millmark.services.documents.key_files import KeyRing
-from millmark.services.documents.recipients import Recipients
-from millmark.services.documents.service import Documents, Sealed, new_version_id
+from millmark.services.directory.document import RecipientKeyError
+from millmark.services.documents.encryption import DocumentError, KeyRing, SealBrokenError
+from millmark.services.documents.service import Documents, Draft, Recipients, Sealed, new_version_id
 
 __all__ = [
     "DocumentError",

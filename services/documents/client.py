@@ -11,8 +11,7 @@ import httpx
 
 from millmark.ledger.canonical import parse_json
 from millmark.ledger.errors import CanonicalError, InputError, MillmarkError, NotFoundError
-from millmark.services.documents.errors import DocumentError, GatewayAnswerError
-from millmark.services.documents.sealed_file import MAX_FILE_BYTES
+from millmark.services.documents.encryption import MAX_FILE_BYTES, DocumentError, GatewayAnswerError
 
 _TIMEOUT_S = 60.0
 _MAX_ANSWER_BYTES = 1 << 20

@@ -24,7 +24,7 @@ class StoredDocumentRow:
     id: str
     """32 random hexadecimal digits."""
     mode: str
-    """Who may read it: millmark.services.documents.permissions.Mode."""
+    """Who may read it: millmark.services.documents.views.Mode."""
     kind: int
     """SubjectKind of the thing that the document is about; 0 for none."""
     subject: bytes
@@ -96,7 +96,7 @@ recipient_keys = _SCHEMA.table("recipient_keys", RecipientKeyRow, "participant")
 
 class DocumentRepository:
     """Reads and writes documents in the caller's transaction. Does not check who may read a document; see
-    millmark.services.documents.permissions."""
+    millmark.services.documents.views."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection

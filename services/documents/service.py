@@ -6,36 +6,141 @@ the viewer may not see raise NotFoundError.
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 import secrets
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from types import TracebackType
 from typing import TypeAlias
 
-from millmark.ledger.claims import Path, parse_claims
+from millmark.ledger.claims import Claims, Path, build_claims, parse_claims
 from millmark.ledger.errors import InputError, NotFoundError, SettingsError, SigningError, StoreDamagedError
 from millmark.ledger.ids import SubjectKind
 from millmark.ledger.provenance.listings import Page, cut_numbered
 from millmark.ledger.provenance.reader import Reader, build_reader, find_subject
 from millmark.ledger.store import Book, Lineage, Registry, Rows, Store
-from millmark.services.documents.drafts import Draft
+from millmark.services.directory.document import KeyStatement, RecipientKeyError, verify_statement
 from millmark.services.documents.encryption import (
+    MAX_DOCUMENT_BYTES,
     TAG_BYTES,
+    DocumentError,
+    KeyRing,
     Recipient,
+    SealedHeader,
+    Sealer,
     VersionId,
     open_content,
     unwrap_key,
+    verify_public_key,
     wrap_for,
     wrap_key,
 )
-from millmark.services.documents.errors import DocumentError
-from millmark.services.documents.key_files import KeyRing
-from millmark.services.documents.permissions import Mode, find_document, list_documents
-from millmark.services.documents.recipients import require_recipient_key
-from millmark.services.documents.repository import DocumentRepository, DocumentVersionRow, GrantRow, StoredDocumentRow
-from millmark.services.documents.sealed_file import SealedHeader
-from millmark.services.documents.views import Document, DocumentPage, show_document, show_documents
+from millmark.services.documents.repository import (
+    DocumentRepository,
+    DocumentVersionRow,
+    GrantRow,
+    RecipientKeyRow,
+    StoredDocumentRow,
+)
+from millmark.services.documents.views import (
+    Document,
+    DocumentPage,
+    Mode,
+    RecipientKey,
+    find_document,
+    list_documents,
+    show_document,
+    show_documents,
+)
+
+# A version during upload: encrypted piece by piece into a temporary file, so that a large document needs no memory,
+# and a slow sender holds no database lock.
+
+MAX_NAME_CHARACTERS = 200
+PIECE_BYTES = 256 << 10
+_MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,62}/[a-z0-9][a-z0-9!#$&^_.+-]{0,62}")
+
+
+class Draft:
+    """A context manager. The temporary file contains only ciphertext and is deleted on exit."""
+
+    def __init__(self, version_id: VersionId, name: str, media_type: str) -> None:
+        """Raises InputError for an invalid name or media type."""
+        self.version_id, self.name, self.media_type = version_id, verify_name(name), verify_media_type(media_type)
+        self._sealer = Sealer(version_id)
+        self._digest = hashlib.sha256()
+        self._file = tempfile.SpooledTemporaryFile(max_size=PIECE_BYTES)  # noqa: SIM115  # closed in __exit__
+        self.size = 0
+
+    def __enter__(self) -> Draft:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def write(self, piece: bytes) -> None:
+        """Encrypts the next piece of the document. Raises InputError if the document becomes too large."""
+        self.size += len(piece)
+        # Before anything is written, so that an endless upload does not fill the disk.
+        if self.size > MAX_DOCUMENT_BYTES:
+            raise InputError(f"the document has more than {MAX_DOCUMENT_BYTES} bytes", hint="share a smaller file")
+        self._digest.update(piece)
+        self._file.write(self._sealer.update(piece))
+
+    def finish(self) -> Claims:
+        """Completes the ciphertext. Returns the claims of the version, with new random salts."""
+        self._file.write(self._sealer.finish())
+        self._file.seek(0)
+        return build_claims(
+            {
+                "name": self.name,
+                "media_type": self.media_type,
+                "size": self.size,
+                "sha256": self._digest.hexdigest(),
+            }
+        )
+
+    def pieces(self) -> Iterator[bytes]:
+        """The ciphertext, once `finish` was called."""
+        while piece := self._file.read(PIECE_BYTES):
+            yield piece
+
+    @property
+    def data_key(self) -> bytes:
+        return self._sealer.data_key
+
+    @property
+    def nonce(self) -> bytes:
+        return self._sealer.nonce
+
+
+def verify_name(name: str) -> str:
+    """Returns a valid file name. Raises InputError for one that is empty, too long, or a path."""
+    if not 0 < len(name) <= MAX_NAME_CHARACTERS or not name.isprintable() or name != name.strip():
+        raise InputError(
+            f"a document's name has to have 1 to {MAX_NAME_CHARACTERS} printable characters", hint="rename the file"
+        )
+    # A recipient may save the file under this name, so it must not lead into another folder.
+    if "/" in name or "\\" in name or name.startswith("."):
+        raise InputError(
+            "a document's name must not be a path or start with a dot", hint="give the last part of the path only"
+        )
+    return name
+
+
+def verify_media_type(media_type: str) -> str:
+    """Returns type and subtype in lower case, without parameters. Raises InputError."""
+    plain = media_type.partition(";")[0].strip().lower()
+    if not _MEDIA_TYPE.fullmatch(plain):
+        raise InputError(f"{media_type[:80]!a} is not a media type", hint="give one such as application/pdf")
+    return plain
+
 
 Precondition: TypeAlias = Callable[[Document], None]
 """Checks a document before it is changed. Raises to prevent the change."""
@@ -374,3 +479,67 @@ def _find_about(reader: Reader, about: str) -> tuple[int, bytes]:
 def _verify_mode(row: StoredDocumentRow) -> None:
     if row.mode == Mode.LINKED.value and row.kind != SubjectKind.LOT:
         raise InputError("only a document about a lot can be linked", hint="give a lot, or choose another mode")
+
+
+# The published keys of recipients, for which documents are wrapped.
+
+_MAX_AHEAD_S = 300
+_HINT = "create and sign a key with `millmark documents keys`, and PUT it to /v1/recipient-key"
+
+
+class Recipients:
+    """Publishes and looks up recipient keys in a store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def publish(
+        self, participant: int, public_key: bytes, issued_at: int, signature: bytes, now_s: int
+    ) -> RecipientKey:
+        """Replaces the participant's previous key.
+
+        Raises RecipientKeyError for a key of low order, for a statement that no active key of the participant signed,
+        and for one that is not later than the published one, so that an old key cannot be restored by a replay.
+        """
+        verify_public_key(public_key)
+        # Only a later statement replaces one, so a time far ahead would lock its participant out until then.
+        if issued_at > now_s + _MAX_AHEAD_S:
+            raise RecipientKeyError("the statement's time is in the future", hint="check the clock, then sign again")
+        row = RecipientKeyRow(participant, public_key, issued_at, signature)
+        with self._store.transaction() as connection:
+            documents, registry = DocumentRepository(connection), Registry(connection)
+            # In the transaction that writes, so that of two concurrent statements the later one wins.
+            before = documents.recipient_key(participant)
+            shown = _show(registry, row)
+            if before is not None and before.issued_at >= issued_at and before != row:
+                raise RecipientKeyError(
+                    "a statement with the same or a later time is already published", hint="sign a new statement"
+                )
+            documents.put_recipient_key(row)
+        return shown
+
+    def get(self, participant: int) -> RecipientKey:
+        """The key that a participant published. Raises NotFoundError if there is none, or if its signer was revoked
+        since.
+        """
+        with self._store.reading() as connection:
+            documents, registry = DocumentRepository(connection), Registry(connection)
+            try:
+                return _show(registry, require_recipient_key(documents, registry, participant))
+            except RecipientKeyError as error:
+                raise NotFoundError(error.cause, hint=error.hint) from None
+
+
+def require_recipient_key(documents: DocumentRepository, registry: Registry, participant: int) -> RecipientKeyRow:
+    """The participant's key. Raises RecipientKeyError if it has none that is valid now."""
+    row = documents.recipient_key(participant)
+    if row is None:
+        raise RecipientKeyError(f"participant {participant} has not published a recipient key", hint=_HINT)
+    _show(registry, row)
+    return row
+
+
+def _show(registry: Registry, row: RecipientKeyRow) -> RecipientKey:
+    """Raises RecipientKeyError unless an active key of the participant signed the statement, for this ledger."""
+    signer = verify_statement(registry, row.participant, KeyStatement(row.public_key, row.issued_at, row.signature))
+    return RecipientKey(row.participant, row.public_key, row.issued_at, row.signature, signer)

@@ -18,9 +18,8 @@ from millmark.ledger.errors import MillmarkError
 from millmark.ledger.store import Book, Store
 from millmark.services.access import OPERATOR, SignIn
 from millmark.services.access.people.openid import OpenId
-from millmark.services.access.people.pairing import Pairing
 from millmark.services.access.people.passkeys import Passkeys
-from millmark.services.access.people.people import People
+from millmark.services.access.people.people import Pairing, People
 from millmark.services.directory.repository import DirectoryRepository
 from millmark.services.documents import Documents
 from millmark.services.gateway.api import ApiParts, SseConnections, add_api, fetch_gateway_status

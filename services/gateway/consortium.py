@@ -33,17 +33,18 @@ from millmark.ledger.store import Book, Connection, Registry, Rows, Store
 from millmark.ledger.store.outbox import Outbox
 from millmark.ledger.store.outbox_records import OutboxState, QueuedRecord
 from millmark.ledger.store.rows import ParticipantRow, RecordRow
-from millmark.services.directory.document import SignedDirectory
-from millmark.services.directory.errors import DirectoryError
+from millmark.services.directory.document import ConsortiumGround, DirectoryError, SignedDirectory
 from millmark.services.directory.following import (
     Operators,
+    draft_entries,
     fetch_operators,
+    issue_directory,
+    keep_admission,
     published_digest,
     take_directory,
+    verify_admissible,
     verify_publishable,
 )
-from millmark.services.directory.grounds import ConsortiumGround
-from millmark.services.directory.issuing import draft_entries, issue_directory, keep_admission, verify_admissible
 from millmark.services.directory.repository import DirectoryRepository, DirectoryState
 from millmark.services.gateway.recording import Recorder
 from millmark.services.gateway.recording.repository import RecordingRow
@@ -60,10 +61,12 @@ from millmark.services.home.admissions import (
     cancel_failed,
     find_admission,
     find_admissions,
+    keep_candidate,
+    keep_numbers,
     names_of,
+    verify_for_this_ledger,
     verify_same_admission,
 )
-from millmark.services.home.candidates import keep_candidate, keep_numbers, verify_for_this_ledger
 from millmark.services.portal.consortium import Change, CouncilView, Governance, MotionView, Vote, Waiting, votes_of
 from millmark.services.serving.loop import Loop, Looped
 

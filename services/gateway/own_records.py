@@ -23,8 +23,14 @@ from millmark.ledger.signatures import Signer
 from millmark.ledger.store import Book, Connection, Rows, Store
 from millmark.ledger.store.rows import StreamRow
 from millmark.services.audit import AuditLog
-from millmark.services.audit.heads import MAX_MARKS, AnchoredHead, build_head, parse_head
-from millmark.services.audit.verify import read_hashes, read_last_number
+from millmark.services.audit.verify import (
+    MAX_MARKS,
+    AnchoredHead,
+    build_head,
+    parse_head,
+    read_hashes,
+    read_last_number,
+)
 from millmark.services.gateway.http.problems import TryLaterError
 from millmark.services.gateway.recording import Recorder
 from millmark.services.gateway.recording.repository import RecordingRow, describe_subjects

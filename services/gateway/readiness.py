@@ -17,7 +17,7 @@ from millmark.ledger.errors import ChainUnreachableError, LeaseHeldError, Millma
 from millmark.ledger.index import IndexStatus, fetch_status
 from millmark.ledger.store import Store
 from millmark.services.audit import AuditError, AuditLog
-from millmark.services.directory.errors import DirectoryError, DirectoryUnreachableError
+from millmark.services.directory.document import DirectoryError, DirectoryUnreachableError
 from millmark.services.gateway.follower import STALE_S, FollowerThread
 from millmark.services.serving.logs import STANDARD_ERROR
 from millmark.services.serving.loop import HEAD_S, FailedRecords, Loop, Looped, Trouble, describe_damage, log_alarms

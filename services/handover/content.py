@@ -38,7 +38,7 @@ from millmark.ledger.records import Contract
 from millmark.ledger.signatures import Signature, Signer, recover_address
 from millmark.ledger.store import Rows
 from millmark.ledger.store.rows import ChainIdentityRow, KeyRow, RecordRow
-from millmark.services.directory.recipient_keys import typed_digest
+from millmark.services.directory.document import typed_digest
 from millmark.services.planning.errors import PlanningError
 from millmark.services.planning.papers import OpenedLeaf, parse_opened_leaf
 

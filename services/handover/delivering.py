@@ -28,8 +28,7 @@ from millmark.ledger.records import Contract
 from millmark.ledger.signatures import Signer
 from millmark.ledger.store import Book, Connection, Feed, Position, Registry, Rows, Store
 from millmark.ledger.store.rows import CertificateRow, RecordRow
-from millmark.services.directory.errors import RecipientKeyError
-from millmark.services.directory.recipient_keys import verify_statement
+from millmark.services.directory.document import RecipientKeyError, verify_statement
 from millmark.services.directory.repository import DirectoryRepository
 from millmark.services.handover.content import (
     MEDIA_TYPE,

@@ -51,7 +51,7 @@ from millmark.ledger.store.rows import (
 )
 from millmark.ledger.trust import BelievedBlock
 from millmark.ledger.verify import VerificationError, verify_bundle
-from millmark.services.documents.key_files import read_recipient_key
+from millmark.services.documents.encryption import read_recipient_key
 from millmark.services.handover.content import (
     Content,
     Envelope,

@@ -9,15 +9,16 @@ them when a company joins.
 
 from __future__ import annotations
 
-from millmark.services.home.admitted import find_admitted, find_unaccepted
-from millmark.services.home.candidates import Candidate, candidate_of, verify_for_this_ledger
-from millmark.services.home.consortium import Consortium, parse_consortium
-from millmark.services.home.lacking import Missing
-from millmark.services.home.layout import Layout
-from millmark.services.home.missing import find_missing, find_missing_files
-from millmark.services.home.paying_keys import find_paying_keys
-from millmark.services.home.requests import AdmissionRequest, parse_request
-from millmark.services.home.settings_text import company_settings, operator_settings, set_setting, set_tls
+from millmark.services.home.admissions import (
+    Candidate,
+    candidate_of,
+    find_admitted,
+    find_unaccepted,
+    verify_for_this_ledger,
+)
+from millmark.services.home.joining_files import AdmissionRequest, Consortium, parse_consortium, parse_request
+from millmark.services.home.layout import Layout, Missing, company_settings, operator_settings, set_setting, set_tls
+from millmark.services.home.missing import find_missing, find_missing_files, find_paying_keys
 
 __all__ = [
     "AdmissionRequest",

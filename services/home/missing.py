@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import stat
 import time
@@ -9,21 +10,19 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from millmark.ledger.signatures import to_checksum
+from millmark.ledger.errors import SigningError
+from millmark.ledger.keys import open_signer, read_private
+from millmark.ledger.signatures import parse_address, to_checksum
 from millmark.ledger.store import Connection, Registry, Rows
+from millmark.ledger.store.outbox import known_signers
 from millmark.ledger.store.rows import KeyRow, NameKeyRow
-from millmark.services.access.people.addresses import accepts_passkeys
+from millmark.services.access.people.people import accepts_passkeys
 from millmark.services.access.people.repository import PeopleRepository
 from millmark.services.directory import DirectoryRepository, RecipientKeyError, verify_statement
-from millmark.services.directory.following import published_digest
-from millmark.services.directory.issuing import draft_entries
-from millmark.services.home.admitted import find_admitted, find_unaccepted
-from millmark.services.home.lacking import Missing
-from millmark.services.home.layout import Layout
-from millmark.services.home.paying_keys import address_of, key_path
+from millmark.services.directory.following import draft_entries, published_digest
+from millmark.services.home.admissions import find_admitted, find_unaccepted
+from millmark.services.home.layout import Layout, Missing
 from millmark.services.settings import Settings
-
-__all__ = ["Missing", "find_missing", "find_missing_files"]
 
 _WAIT_S = 1.0
 
@@ -68,7 +67,7 @@ def _files(settings: Settings) -> Iterator[Missing]:
     if layout.authority_key.exists():  # it may be kept elsewhere until it is needed
         yield from _secret_file("the authority", layout.authority_key)
     if settings.gateway_tls_certificate is not None:
-        from millmark.services.home.tls_state import find_missing_of_tls  # noqa: PLC0415 - X.509, used with a certificate only
+        from millmark.services.home.authority import find_missing_of_tls  # noqa: PLC0415 - X.509, used with a certificate only
 
         yield from find_missing_of_tls(settings, settings.home / settings.gateway_tls_certificate, datetime.now(UTC))
     if (layout.request.exists() or layout.consortium.exists()) and not _is_listening(settings):
@@ -185,3 +184,34 @@ def _of_operator(connection: Connection, settings: Settings) -> Iterator[Missing
             f"participant {number} {names.get(number, '')} has not accepted its key".replace("  ", " "),
             "it runs `millmark gateway`, which completes its joining",
         )
+
+
+# The keys of a home that pay for transactions, as far as their addresses are known without a passphrase or token.
+
+
+def find_paying_keys(connection: Connection, settings: Settings) -> list[bytes]:
+    """Addresses of the keys of the settings, and of those that sent anything from this home's outbox."""
+    named = [address_of(uri) for uri in (settings.gateway_signer_uri, settings.operator_signer_uri)]
+    return list(dict.fromkeys([*(one for one in named if one is not None), *known_signers(connection)]))
+
+
+def key_path(uri: str) -> Path | None:
+    """The file that a key's URI names; None if it names no file."""
+    scheme, _, place = uri.partition(":")
+    return (
+        Path(place.removeprefix("//") if place.startswith("///") else place) if scheme in ("keystore", "file") else None
+    )
+
+
+def address_of(uri: str | None) -> bytes | None:
+    """Address of the key that a URI names; None if it cannot be told without its passphrase or token."""
+    path = None if uri is None else key_path(uri)
+    if uri is None or path is None:
+        return None
+    try:
+        if uri.startswith("file:"):
+            return open_signer(uri).address
+        named = json.loads(read_private(path)).get("address")
+        return parse_address("0x" + str(named).removeprefix("0x"))
+    except (SigningError, ValueError, AttributeError):
+        return None

@@ -16,10 +16,10 @@ from millmark.ledger.store import Store
 from millmark.ledger.store.rows import CertificateRow, InferenceRow, ModelFileRow, ModelRow
 from millmark.quality.drift import ACTING_ROWS, ALARM_PSI, GROUP, Drift, Reference, parse_reference, watch
 from millmark.quality.errors import InputError
-from millmark.quality.inputs import unpack_window
+from millmark.quality.inference import unpack_window
 from millmark.quality.metrics import wilson
 from millmark.quality.model import load_family, parse_model
-from millmark.services.inspections.grounds import HealthGround
+from millmark.services.inspections.windows import HealthGround
 
 MAX_INSPECTIONS = 10 * GROUP
 """How many of a model's latest inspections are examined; alarms look at the last two groups."""

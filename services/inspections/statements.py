@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from millmark.ledger.evidence import build_inference_context
 from millmark.ledger.records import Item, Statement, Verdict
-from millmark.quality.decision import Verdict as ModelVerdict
+from millmark.quality.inference import Verdict as ModelVerdict
 
 
 def to_ledger_verdict(verdict: ModelVerdict) -> Verdict:

@@ -41,8 +41,15 @@ from millmark.ledger.signatures import Signer
 from millmark.ledger.store import Store
 from millmark.ledger.store.outbox import Outbox
 from millmark.ledger.submit import RelaySubmitter, Submitter
-from millmark.services.backup import copy_all, copy_sqlite, is_filled
-from millmark.services.evidence_copies import DATABASE, EVIDENCE, copy_evidence, verify_evidence
+from millmark.services.backup import (
+    DATABASE,
+    EVIDENCE,
+    copy_all,
+    copy_evidence,
+    copy_sqlite,
+    is_filled,
+    verify_evidence,
+)
 from millmark.services.node.config import (
     ModelSource,
     MqttSource,

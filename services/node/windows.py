@@ -18,16 +18,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from millmark.ledger.canonical import Json, canonical_json
-from millmark.ledger.evidence import (
-    SALT_BYTES,
-    WINDOW_ID,
-    build_window_commitment,
-    build_window_entry,
-)
+from millmark.ledger.evidence import SALT_BYTES, WINDOW_ID, build_window_commitment, build_window_entry
 from millmark.ledger.store import Book, Store
 from millmark.ledger.store.outbox import Outbox
 from millmark.ledger.store.outbox_records import OutboxState
-from millmark.quality.inputs import pack_window
+from millmark.quality.inference import pack_window
 from millmark.services.files import write_whole
 
 WINDOW_BEGINS = b'{"commitment":'

@@ -10,11 +10,17 @@ from typing import TYPE_CHECKING
 from millmark.ledger.lazy import import_on_use
 
 if TYPE_CHECKING:
-    from millmark.services.pictures.family import Family, Words, build_family, build_reach, describe_cut
-    from millmark.services.pictures.svg import draw_svg
-    from millmark.services.pictures.tree import draw_dot, draw_tree
-    from millmark.services.pictures.upright import draw_upright
-    from millmark.services.pictures.waterfall import Bar, draw_waterfall
+    from millmark.services.pictures.family import (
+        Family,
+        Words,
+        build_family,
+        build_reach,
+        describe_cut,
+        draw_dot,
+        draw_tree,
+    )
+    from millmark.services.pictures.plot import Bar, draw_waterfall
+    from millmark.services.pictures.svg import draw_svg, draw_upright
 
 __all__ = [
     "Bar",
@@ -31,11 +37,23 @@ __all__ = [
 ]
 
 _HOMES = {
-    "millmark.services.pictures.family": ("Family", "Words", "build_family", "build_reach", "describe_cut"),
-    "millmark.services.pictures.svg": ("draw_svg",),
-    "millmark.services.pictures.tree": ("draw_dot", "draw_tree"),
-    "millmark.services.pictures.upright": ("draw_upright",),
-    "millmark.services.pictures.waterfall": ("Bar", "draw_waterfall"),
+    "millmark.services.pictures.family": (
+        "Family",
+        "Words",
+        "build_family",
+        "build_reach",
+        "describe_cut",
+        "draw_dot",
+        "draw_tree",
+    ),
+    "millmark.services.pictures.plot": (
+        "Bar",
+        "draw_waterfall",
+    ),
+    "millmark.services.pictures.svg": (
+        "draw_svg",
+        "draw_upright",
+    ),
 }
 
 __getattr__ = import_on_use(__name__, _HOMES)

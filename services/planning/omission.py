@@ -36,7 +36,7 @@ from millmark.ledger.slots import KeySlots, decode_struct, slots_of
 from millmark.ledger.store import Registry, Rows
 from millmark.ledger.trie import TrieNode, parse_account, parse_word, verify_in
 from millmark.ledger.trust import TrustFile
-from millmark.services.directory.recipient_keys import typed_digest
+from millmark.services.directory.document import typed_digest
 from millmark.services.planning.errors import OmissionRefusedError, PlanningError
 from millmark.services.planning.offers import why_not_lawful
 from millmark.services.planning.papers import OpenedLeaf, PlanSeal, parse_opened_leaf, parse_seal

@@ -41,7 +41,7 @@ from millmark.ledger.plans.plan import PLAN_FORMAT, Plan, parse_plan
 from millmark.ledger.signatures import Address, Signature, Signer, recover_address
 from millmark.ledger.store import Book, Connection, Rows
 from millmark.ledger.store.rows import DocumentRow, MachineRow
-from millmark.services.directory.recipient_keys import typed_digest
+from millmark.services.directory.document import typed_digest
 from millmark.services.planning.errors import PlanningError, PlanningGround
 from millmark.services.planning.repository import CallRow, LeafRow, PlanningRepository, PlanRow, What, own_leaves
 

@@ -15,18 +15,17 @@ from millmark.ledger.records import CertificateStatus, LotState, Verdict
 from millmark.ledger.verify.printable import printable
 from millmark.ledger.verify.statements import words_of
 from millmark.quality.control import ControlChart, ControlPoint, Signal
-from millmark.services.inspections.control import (
+from millmark.services.inspections.windows import (
     GROUP,
     REFERENCE,
     REFERENCE_GROUPS,
+    MeasuredWindow,
     ModelControl,
     ProportionChart,
     ScoreChart,
 )
-from millmark.services.inspections.windows import MeasuredWindow
 from millmark.services.pictures import Words
-from millmark.services.pictures.plot import Line, Plot, draw_plot
-from millmark.services.pictures.window import draw_window
+from millmark.services.pictures.plot import Line, Plot, draw_plot, draw_window
 from millmark.services.portal.pages import Catalogue
 
 if TYPE_CHECKING:

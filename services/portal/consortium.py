@@ -24,10 +24,9 @@ from millmark.ledger.store import Store
 from millmark.ledger.store.outbox_records import OutboxState, QueuedRecord
 from millmark.services.access import Scope
 from millmark.services.access.rules import Rule
-from millmark.services.directory.document import DirectoryEntry
-from millmark.services.directory.errors import DirectoryError
+from millmark.services.directory.document import DirectoryEntry, DirectoryError
 from millmark.services.home import AdmissionRequest
-from millmark.services.home.requests import MAX_REQUEST_BYTES
+from millmark.services.home.joining_files import MAX_REQUEST_BYTES
 from millmark.services.portal.pages import ADMINISTRATORS, OWNER, Forms, Number, PageRoute, Pages, principal_of
 
 # What the page of the consortium needs of the gateway. millmark.services.gateway.consortium supplies it: the portal

@@ -21,7 +21,7 @@ from millmark.ledger.store import Connection, Store
 from millmark.quality.notes import read_note
 from millmark.services.access import Principal, Scope
 from millmark.services.access.rules import Rule
-from millmark.services.pictures.fan import Fan, draw_fan
+from millmark.services.pictures.plot import Fan, draw_fan
 from millmark.services.planning.errors import ForecastError
 from millmark.services.planning.forecast.document import (
     WEEK_S,

@@ -19,8 +19,7 @@ from millmark.ledger.store import Store
 from millmark.ledger.store.rows import ModelRow
 from millmark.services.access import EXAMINERS, Principal, Scope
 from millmark.services.access.rules import Rule
-from millmark.services.inspections.control import ModelControl, control
-from millmark.services.inspections.windows import find_latest_windows, find_window
+from millmark.services.inspections.windows import ModelControl, control, find_latest_windows, find_window
 from millmark.services.portal.acting.acting import Acting
 from millmark.services.portal.acting.things import About
 from millmark.services.portal.charts import build_control_view, build_drift_view, build_window_view, measured

@@ -43,12 +43,11 @@ from millmark.ledger.verify.printable import printable, quoted
 from millmark.ledger.verify.statements import Age, Model, NamedMachine, Span, Thing, Unit, Words, words_of
 from millmark.ledger.verify.statements import Party as Proved
 from millmark.services.access import Principal, Scope
-from millmark.services.access.grounds import Ground
+from millmark.services.access.errors import Ground
 from millmark.services.access.rules import Rule, Without
 from millmark.services.access.signin import form_cookie, is_secure, session_cookie
-from millmark.services.directory.contact import Contact
-from millmark.services.directory.grounds import ConsortiumGround
-from millmark.services.inspections.grounds import HealthGround
+from millmark.services.directory.document import ConsortiumGround, Contact
+from millmark.services.inspections.windows import HealthGround
 from millmark.services.pictures import Bar, draw_waterfall
 from millmark.services.planning.calendar import EntryFault
 from millmark.services.planning.errors import MakingStep, PlanningGround

@@ -36,14 +36,18 @@ from millmark.ledger.verify import Section, Statement
 from millmark.ledger.verify.report import STOPPING, VERDICTS, WAITING, Worth, find_recalls, find_waits, find_worth
 from millmark.ledger.verify.statements import Party, Thing
 from millmark.quality.errors import QualityError
-from millmark.quality.inputs import unpack_window
+from millmark.quality.inference import unpack_window
 from millmark.services.access.rules import PUBLIC
 from millmark.services.inspections.windows import Models, score_of
-from millmark.services.interop.contexts.linkset import LINKSET_CONTEXT_NAME, build_linkset_context
-from millmark.services.interop.contexts.published import CONTEXT_MEDIA, CONTEXTS_PATH
+from millmark.services.interop.contexts.published import (
+    CONTEXT_MEDIA,
+    CONTEXTS_PATH,
+    LINKSET_CONTEXT_NAME,
+    build_linkset_context,
+)
 from millmark.services.interop.digital_link import build_part_link, build_qr_svg, read_salt
 from millmark.services.pictures import build_family, draw_upright
-from millmark.services.pictures.window import draw_window
+from millmark.services.pictures.plot import draw_window
 from millmark.services.portal.charts import PictureWords, measured
 from millmark.services.portal.check_page import CheckPage, find_copies
 from millmark.services.portal.pages import CODE_HOLDERS, Catalogue, PageRoute, Pages, build_waterfall

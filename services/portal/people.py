@@ -22,16 +22,13 @@ from millmark.ledger.errors import InputError, MillmarkError, NotFoundError, Sig
 from millmark.ledger.signatures import parse_address
 from millmark.ledger.store import Connection, Store
 from millmark.services.access import CredentialKind, Principal, Scope, SignIn, SignInError, revoke
-from millmark.services.access.credentials import SESSION_LIFE_S
-from millmark.services.access.grounds import Ground
+from millmark.services.access.credentials import PERSON_LIFE_S, SESSION_LIFE_S
+from millmark.services.access.errors import Ground
 from millmark.services.access.people.openid import OpenId, ProviderError
-from millmark.services.access.people.pairing import CHALLENGE, Pairing, digits_of
 from millmark.services.access.people.passkeys import MAX_CREDENTIAL_CHARACTERS, Passkeys
-from millmark.services.access.people.people import Entered, People, code_of
-from millmark.services.access.people.roles import PersonRole
+from millmark.services.access.people.people import CHALLENGE, Entered, Pairing, People, code_of, digits_of
 from millmark.services.access.repository import AccessRepository
-from millmark.services.access.rules import Rule, Without
-from millmark.services.access.sessions import PERSON_LIFE_S
+from millmark.services.access.rules import PersonRole, Rule, Without
 from millmark.services.access.signin import NONCE_LIFE_S, Key, Nonces, is_secure, openid_cookie, session_cookie
 from millmark.services.access.siwe import MAX_MESSAGE_CHARACTERS
 from millmark.services.portal.pages import (

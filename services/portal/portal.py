@@ -20,7 +20,7 @@ from millmark.ledger.store import Store
 from millmark.ledger.store.outbox import Outbox
 from millmark.ledger.store.outbox_records import OutboxState
 from millmark.services.access import Principal, SignIn, UnauthenticatedError
-from millmark.services.access.people.pairing import Pairing
+from millmark.services.access.people.people import Pairing
 from millmark.services.access.rules import Rule, Without
 from millmark.services.access.signin import is_secure
 from millmark.services.documents import Documents

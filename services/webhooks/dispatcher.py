@@ -34,8 +34,8 @@ from millmark.ledger.store.process_identity import describe_process, is_gone
 from millmark.ledger.store.rows import ParticipantRow
 from millmark.services.access import Scope
 from millmark.services.access.people.repository import PeopleRepository
-from millmark.services.access.people.roles import PersonRole
 from millmark.services.access.repository import AccessRepository
+from millmark.services.access.rules import PersonRole
 from millmark.services.serving.loop import FailureLog, Loop
 from millmark.services.webhooks.http_post import (
     DeliveryResult,

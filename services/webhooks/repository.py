@@ -49,7 +49,7 @@ class WebhookRow:
     query: str = ""
     """Name of the participant's EPCIS query whose events it receives; empty for one to records."""
     controls: str = ""
-    """When the query is executed, as JSON (millmark.services.interop.epcis.subscription_controls); empty for
+    """When the query is executed, as JSON (millmark.services.interop.epcis.named_queries); empty for
     records."""
     event_number: int = 0
     """The cursor of a query: the last captured event that the receiver accepted or that was not meant for it."""

@@ -14,8 +14,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from millmark.ledger.errors import InputError
-from millmark.services.options import AsJson
-from millmark.services.output import json_format, print_document, print_table, warn
+from millmark.services.output import AsJson, json_format, print_document, print_table, warn
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Benchmarks, run on this machine.")
 FirstSeed: TypeAlias = Annotated[int, typer.Option(min=0, max=1_000_000, help="The first seed.")]

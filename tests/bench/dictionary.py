@@ -36,8 +36,7 @@ from millmark.ledger.records import Names
 from millmark.ledger.store import Book, Rows, Store
 from millmark.ledger.store.rows import AnchorRow, CertificateRow, DocumentRow, IdentityRow, RecordHistoryRow, RecordRow
 from millmark.quality import Inference
-from millmark.quality.digest import INPUT_TAG, ZERO
-from millmark.quality.inputs import VALUE_BYTES
+from millmark.quality.inference import INPUT_TAG, VALUE_BYTES, ZERO
 from millmark.services.demo.consortium import found_consortium
 from millmark.services.demo.delivery import deliver_parts, inspect_parts
 from millmark.services.demo.given import choose_options

@@ -41,8 +41,8 @@ from millmark.quality import Decision, Dense, Network, Scale, build_model, model
 from millmark.quality import Inference as Inspected
 from millmark.quality.errors import QualityError
 from millmark.quality.evaluate import load_evaluator
-from millmark.quality.inputs import MAX_FIXED, pack_window, unpack_window
-from millmark.quality.network.plain import infer_row, quantise_row
+from millmark.quality.inference import MAX_FIXED, pack_window, unpack_window
+from millmark.quality.network.records import infer_row, quantise_row
 from millmark.services.demo.consortium import NOTHING, Company, Consortium, found_consortium
 from millmark.services.inspections.statements import InspectedEntry
 from millmark.services.store import open_store

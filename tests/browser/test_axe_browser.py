@@ -16,11 +16,11 @@ from playwright.sync_api import Browser, Page
 from millmark.ledger.evidence import EvidenceEntry, LeafKind, build_leaf_data
 from millmark.ledger.merkle import leaf_hash
 from millmark.ledger.store import Book
-from millmark.services.access.people.roles import PersonRole
+from millmark.services.access.rules import PersonRole
 from millmark.services.access.signin import session_cookie
 from millmark.services.documents import new_version_id
-from millmark.services.documents.drafts import Draft
-from millmark.services.documents.permissions import Mode
+from millmark.services.documents.service import Draft
+from millmark.services.documents.views import Mode
 from millmark.services.planning.forecast.document import seal_of
 from millmark.services.planning.forecast.making import make_forecast
 from millmark.services.planning.forecast.repository import ForecastRepository, ForecastRow

@@ -16,7 +16,7 @@ from millmark.ledger.evidence import EvidenceEntry, EvidenceLog, LeafKind, build
 from millmark.ledger.merkle import leaf_hash
 from millmark.ledger.store import Book, Rows
 from millmark.ledger.store.rows import MachineRow, StreamRow
-from millmark.services.access.people.roles import PersonRole
+from millmark.services.access.rules import PersonRole
 from millmark.services.access.signin import session_cookie
 from millmark.services.planning.forecast.document import ForecastDocument, NeededCapacity, seal_of
 from millmark.services.planning.forecast.making import make_forecast

@@ -14,7 +14,7 @@ from millmark.ledger.chain.council import deploy_council, find_council
 from millmark.ledger.records import CertificateState, DemandOpening, TransferOwnership
 from millmark.ledger.store import Rows
 from millmark.ledger.store.rows import CertificateRow, LotRow, RecordRow
-from millmark.services.access.people.roles import PersonRole
+from millmark.services.access.rules import PersonRole
 from millmark.services.access.signin import session_cookie
 from tests.browser.test_portal_browser import open_context
 from tests.browser.test_stories_browser import confirm, look

@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, BrowserContext, CDPSession, Page, Route
 
 from millmark.services.access.people.openid import BACK_PATH
 from millmark.services.access.people.people import People
-from millmark.services.access.people.roles import PersonRole
+from millmark.services.access.rules import PersonRole
 from tests.browser.test_portal_browser import open_context
 from tests.support.axe import find_violations
 from tests.support.openid_server import OpenIdServer, run_openid_server

@@ -19,7 +19,7 @@ from millmark.ledger.records import AssignmentState, OrderState
 from millmark.ledger.store import Rows
 from millmark.ledger.store.rows import AssignmentRow, OrderRow
 from millmark.services.access.people.people import People
-from millmark.services.access.people.roles import PersonRole
+from millmark.services.access.rules import PersonRole
 from millmark.services.access.signin import session_cookie
 from millmark.services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
 from millmark.services.portal.pages import Language, read_catalogues

@@ -18,7 +18,7 @@ from millmark.ledger.keys import LocalSigner
 from millmark.ledger.records import CertificateState, LotState, Role
 from millmark.ledger.store import Rows
 from millmark.ledger.store.rows import CertificateRow, LotRow
-from millmark.services.access.people.roles import PersonRole
+from millmark.services.access.rules import PersonRole
 from millmark.services.access.signin import session_cookie
 from millmark.services.directory import DirectoryEntry, sign_statement
 from millmark.services.home import AdmissionRequest

@@ -35,7 +35,7 @@ from millmark.ledger.records import Contract
 from millmark.ledger.store import Rows, Store
 from millmark.ledger.store.rows import CertificateRow
 from millmark.quality import to_fixed
-from millmark.quality.forda import load_ford_a_test
+from millmark.quality.data import load_ford_a_test
 from millmark.services.demo.consortium import found_consortium
 from millmark.services.demo.plant import build_gtin, build_plant, receive
 from millmark.services.node.evidence_recorder import MerkleFrontier, leaf_of

@@ -28,9 +28,9 @@ from millmark.ledger.names import derive_identity
 from millmark.ledger.records import Item, OfferCustody, ReceiveLot
 from millmark.ledger.store import Book, Rows
 from millmark.services.demo.consortium import Company, Consortium, found_consortium, hash_of
-from millmark.services.directory.recipient_keys import sign_statement
+from millmark.services.directory.document import sign_statement
 from millmark.services.directory.repository import DirectoryEntryRow
-from millmark.services.documents.key_files import create_recipient_key
+from millmark.services.documents.encryption import create_recipient_key
 from millmark.services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
 from millmark.services.handover.delivering import Deliveries, HandoverDispatcher, State
 from millmark.services.handover.receiving import Receiver

@@ -19,7 +19,7 @@ import pytest
 from millmark.ledger.chain import Chain, HttpTransport, write_deployment
 from millmark.ledger.index import Follower
 from millmark.ledger.keys import create_keystore
-from millmark.services.audit.files import list_files
+from millmark.services.audit.entries import list_files
 from millmark.services.store import open_store
 from tests.support.audited_world import open_audit_stream, read_anchored, rewrite
 from tests.support.command_line import Runner

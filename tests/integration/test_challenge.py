@@ -58,9 +58,9 @@ from millmark.ledger.store import Store
 from millmark.quality import Decision, Dense, Network, Scale, build_model, model_digest
 from millmark.quality import Inference as Inspected
 from millmark.quality import Verdict as ModelVerdict
-from millmark.quality.inputs import pack_window
+from millmark.quality.inference import pack_window
 from millmark.services.demo.consortium import Consortium, found_consortium, hash_of
-from millmark.services.inspections.challenge import build_statement
+from millmark.services.inspections.extracts import build_statement
 from tests.support.stores import new_store
 
 pytestmark = pytest.mark.integration

@@ -16,8 +16,7 @@ from millmark.ledger.store import Store
 from millmark.services.gateway import GatewayParts, build_policy, create_gateway
 from millmark.services.gateway.api.credentials import CREDENTIAL_MEDIA, DID_MEDIA, EXAMPLE_CLAIMS
 from millmark.services.interop.credentials.certificate import verify_credential
-from millmark.services.interop.credentials.did import Resolver
-from millmark.services.interop.credentials.keys import CredentialKey
+from millmark.services.interop.credentials.keys import CredentialKey, Resolver
 from millmark.services.interop.errors import CredentialError
 from millmark.services.interop.inspection.document import is_type_31, store_document
 from tests.support.bundle_chapters import copy_bundle_world

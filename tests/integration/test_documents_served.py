@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from millmark.ledger.store import Store
 from millmark.services.audit import AuditLog, read_audit, verify_audit
-from millmark.services.documents.sealed_file import MAX_DOCUMENT_BYTES, open_sealed
+from millmark.services.documents.encryption import MAX_DOCUMENT_BYTES, open_sealed
 from millmark.services.gateway import GatewayParts, build_policy, create_gateway
 from millmark.services.settings import Auth
 from tests.integration.test_gateway_api import serving

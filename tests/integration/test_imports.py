@@ -29,14 +29,14 @@ def run(program: str) -> subprocess.CompletedProcess[str]:
     [
         ("import millmark.ledger", {"web3", "sqlalchemy", "eth_tester", "torch"}),
         (
-            "import millmark.quality.digest, millmark.quality.evaluate, millmark.quality.network.format, "
-            "millmark.quality.network.plain",
+            "import millmark.quality.inference, millmark.quality.evaluate, millmark.quality.network.records, "
+            "millmark.quality.network.records",
             {"numpy", "torch"},
         ),
         ("from millmark.quality import Inspector, to_fixed, verify_inference", {"torch"}),
-        ("import millmark.quality.__main__, millmark.quality.forda, millmark.quality.card", {"torch"}),
+        ("import millmark.quality.__main__, millmark.quality.data, millmark.quality.card", {"torch"}),
         (
-            "import millmark.quality, millmark.quality.trees.format, millmark.quality.trees.plain",
+            "import millmark.quality, millmark.quality.trees.records, millmark.quality.trees.records",
             {"numpy", "torch", "lightgbm"},
         ),
         (

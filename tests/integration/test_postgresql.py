@@ -32,12 +32,11 @@ from millmark.ledger.store.database import build_engine, explain_exhausted
 from millmark.ledger.store.outbox import Outbox
 from millmark.ledger.store.rows import HeadRow
 from millmark.ledger.submit.submitter import Lease
-from millmark.services.documents.permissions import Mode
-from millmark.services.documents.sealed_file import open_sealed
+from millmark.services.documents.encryption import open_sealed
+from millmark.services.documents.views import Mode
 from millmark.services.gateway.http.problems import build_problem
-from millmark.services.interop.epcis.capture import parse_capture
-from millmark.services.interop.epcis.capture_jobs import Behaviour, Sender, run_capture_job
-from millmark.services.interop.epcis.event_queries import EventQueries
+from millmark.services.interop.epcis.capture import Behaviour, Sender, parse_capture, run_capture_job
+from millmark.services.interop.epcis.event_queries import EventQueries, parse_query
 from millmark.services.interop.epcis.mapping import Known
 from millmark.services.interop.epcis.named_queries import (
     NamedQueries,
@@ -45,7 +44,6 @@ from millmark.services.interop.epcis.named_queries import (
     UnknownQueryError,
     parse_definition,
 )
-from millmark.services.interop.epcis.query_parameters import parse_query
 from millmark.services.store import open_store
 from tests.bench.capture import build_batch
 from tests.support import cluster

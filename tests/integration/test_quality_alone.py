@@ -18,9 +18,8 @@ import pytest
 from millmark.quality import Inference, Inspector, Model, build_model
 from millmark.quality.__main__ import main
 from millmark.quality.audit import Binding, Extract, build_context, build_extract, build_window_leaf_data
-from millmark.quality.digest import build_input_commitment
-from millmark.quality.inputs import pack_window
-from millmark.quality.labels import build_classes
+from millmark.quality.fitting import build_classes
+from millmark.quality.inference import build_input_commitment, pack_window
 from millmark.quality.train import train
 from tests.support.installs import link_packages
 from tests.support.quality_samples import build_random_rocket, table, tiny_network, tones

@@ -35,7 +35,7 @@ from millmark.ledger.records import (
 from millmark.ledger.store import Book
 from millmark.ledger.submit import Submitter
 from millmark.quality import Inspector, build_model
-from millmark.quality.digest import Inference
+from millmark.quality.inference import Inference
 from millmark.services.demo.consortium import NOTHING, Company, Consortium, found_consortium
 from millmark.services.demo.plant import Plant, build_plant
 from millmark.services.demo.production import Job, Line, make_parts, place_orders

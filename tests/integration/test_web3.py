@@ -55,8 +55,8 @@ from millmark.ledger.records import (
 from millmark.ledger.store import Rows, Store
 from millmark.ledger.store.rows import HeadRow
 from millmark.quality import build_model
-from millmark.quality.inputs import pack_window
-from millmark.quality.network.plain import infer_row
+from millmark.quality.inference import pack_window
+from millmark.quality.network.records import infer_row
 from millmark.services.demo.consortium import Company
 from millmark.services.devchain import create_devchain
 from tests.support import toolchain

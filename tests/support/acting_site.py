@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 
 from millmark.services.access.people.people import People
-from millmark.services.access.people.roles import PersonRole
+from millmark.services.access.rules import PersonRole
 from millmark.services.audit import AuditLog
 from millmark.services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
 from millmark.services.settings import Auth

@@ -40,11 +40,11 @@ from millmark.ledger.records import (
     Verdict,
 )
 from millmark.ledger.store import Book, Rows, Store
-from millmark.quality.inputs import pack_window
+from millmark.quality.inference import pack_window
 from millmark.services.demo.consortium import Company, Consortium, found_consortium, hash_of
-from millmark.services.directory.recipient_keys import sign_statement
+from millmark.services.directory.document import sign_statement
 from millmark.services.directory.repository import DirectoryEntryRow
-from millmark.services.documents.key_files import create_recipient_key
+from millmark.services.documents.encryption import create_recipient_key
 from millmark.services.handover.delivering import Deliveries, State
 from millmark.services.handover.receiving import Kept, Receiver
 from millmark.services.handover.repository import DeliveryRow, HandoverRepository

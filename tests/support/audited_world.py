@@ -14,8 +14,7 @@ from millmark.ledger.records import Contract, OpenStream, RegisterMachine, Role
 from millmark.ledger.store import Book, Store
 from millmark.ledger.store.outbox import Outbox
 from millmark.services.audit import AnchoredHeads, open_heads
-from millmark.services.audit.entries import hash_entry
-from millmark.services.audit.files import list_files, parse_line
+from millmark.services.audit.entries import hash_entry, list_files, parse_line
 from tests.support.ledger_world import NOTHING, LedgerWorld
 
 __all__ = ["STREAM_NAME", "open_audit_stream", "read_anchored", "rewrite"]

@@ -43,9 +43,8 @@ from millmark.ledger.records import (
 )
 from millmark.ledger.records import Inference as OpenedInference
 from millmark.ledger.slots import inner_of
-from millmark.quality.decision import Verdict as ModelVerdict
-from millmark.quality.digest import Inference
-from millmark.quality.inputs import pack_window
+from millmark.quality.inference import Inference, pack_window
+from millmark.quality.inference import Verdict as ModelVerdict
 from millmark.services.demo.consortium import Company, Consortium
 
 NOTHING = bytes(32)

@@ -12,7 +12,7 @@ from millmark.ledger.store import Store
 from millmark.ledger.store.outbox import Outbox
 from millmark.services.access import OPERATOR
 from millmark.services.access.people.people import People
-from millmark.services.access.people.roles import PersonRole
+from millmark.services.access.rules import PersonRole
 from millmark.services.directory import DirectoryEntry, sign_statement
 from millmark.services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
 from millmark.services.gateway.consortium import Upkeep

@@ -14,7 +14,7 @@ from millmark.services.directory import (
     sign_directory,
     sign_statement,
 )
-from millmark.services.directory.contact import Contact
+from millmark.services.directory.document import Contact
 from tests.support.sign_in import NOW_S, signer_of
 
 CHAIN, LEDGER = 77_001, bytes([1]) * 20

@@ -14,10 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from millmark.ledger.records import Verdict
 from millmark.services.interop.credentials.certificate import CertificateFacts
-from millmark.services.interop.credentials.did import did_key
-from millmark.services.interop.credentials.keys import CredentialKey, Ed25519Key, P256Key
+from millmark.services.interop.credentials.keys import CredentialKey, Ed25519Key, P256Key, add_proof, did_key
 from millmark.services.interop.credentials.model import BASE_CONTEXT
-from millmark.services.interop.credentials.proofs import add_proof
 
 __all__ = [
     "CORPUS",

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from millmark.quality import Inference, Model, ModelError, build_model, model_digest, parse_model
-from millmark.quality.inputs import pack_window
+from millmark.quality.inference import pack_window
 from millmark.quality.model import load_family
 
 __all__ = ["build_vectors", "check_accepted", "check_refused", "header"]
@@ -46,7 +46,7 @@ def build_vectors(accepted: Iterable[tuple[str, bytes, list[int]]], refused: Ite
 
 def _build_accepted(says: str, model: bytes, window: list[int]) -> dict[str, object]:
     parsed = parse_model(model)
-    plain = load_family(parsed.family, "plain")
+    plain = load_family(parsed.family, "records")
     words = plain.quantise_row(parsed, window)
     logits = plain.infer_row(parsed, words)
     quantised, packed = _pack_words(words, parsed.word_size), pack_window(window)
@@ -82,7 +82,7 @@ def check_accepted(case: dict[str, Any]) -> Model:
     """Raises AssertionError unless parsing, building and inference agree with the case. Returns the parsed model."""
     model = bytes.fromhex(case["model"])
     parsed = parse_model(model)
-    plain, decision, size = load_family(parsed.family, "plain"), parsed.decision, parsed.word_size
+    plain, decision, size = load_family(parsed.family, "records"), parsed.decision, parsed.word_size
     words = plain.quantise_row(parsed, case["window"])
     quantised, packed = _pack_words(words, size), pack_window(case["window"])
     logits = plain.infer_row(parsed, words)

@@ -23,9 +23,9 @@ from millmark.services.client import Client, open_gateway
 from millmark.services.commands.context import open_context
 from millmark.services.commands.gateway import _build_parts, _policy
 from millmark.services.devchain.server import create_devchain
-from millmark.services.directory.recipient_keys import sign_statement
+from millmark.services.directory.document import sign_statement
 from millmark.services.directory.repository import DirectoryEntryRow
-from millmark.services.documents.key_files import create_recipient_key
+from millmark.services.documents.encryption import create_recipient_key
 from millmark.services.gateway import create_gateway
 from millmark.services.handover.delivering import Deliveries
 from millmark.services.serving.server import listen

@@ -21,7 +21,7 @@ from millmark.ledger.store import Store
 from millmark.services.access import OPERATOR
 from millmark.services.access.people.openid import Provider
 from millmark.services.access.people.people import People
-from millmark.services.access.people.roles import PersonRole
+from millmark.services.access.rules import PersonRole
 from millmark.services.audit import AuditLog
 from millmark.services.demo.consortium import Company, found_consortium, hash_of
 from millmark.services.demo.delivery import deliver_parts, inspect_parts

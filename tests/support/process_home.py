@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from millmark.quality.process.example import COLUMNS, Machine
+from millmark.quality.process.telemetry import COLUMNS, Machine
 from millmark.services.planning.feedback.inbox_desk import FOLDER
 from tests.support.planning_samples import show_calendar
 

@@ -9,9 +9,8 @@ import numpy as np
 
 from millmark import quality
 from millmark.quality.process import Bound, MachineState, Prices, ProcessModel, parse_process_model
-from millmark.quality.process.example import run_line
 from millmark.quality.process.records import Integers
-from millmark.quality.process.telemetry import read_as
+from millmark.quality.process.telemetry import read_as, run_line
 
 MODEL = Path(quality.__file__).parent / "models" / "moulder.bin"
 PRICES = Prices(

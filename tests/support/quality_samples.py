@@ -12,7 +12,7 @@ import pytest
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from millmark.quality import Conv, Decision, Dense, Model, Network, Scale, SumPool, forda
+from millmark.quality import Conv, Decision, Dense, Model, Network, Scale, SumPool, data
 from millmark.quality.data import Table, name_labels
 from millmark.quality.fitting import Problem
 from millmark.quality.rocket import Feature, Rocket, Section
@@ -163,7 +163,7 @@ def ford_a_rows(negatives: int, positives: int, width: int = 500) -> bytes:
 
 def pin_ford_a(monkeypatch: pytest.MonkeyPatch, wheel: str, train: bytes, test: bytes) -> None:
     """Makes a wheel and its two files the pinned ones."""
-    monkeypatch.setattr(forda, "WHEEL_SHA256", wheel)
+    monkeypatch.setattr(data, "WHEEL_SHA256", wheel)
     for name, content in (("TRAIN", train), ("TEST", test)):
         digest = hashlib.sha256(content).hexdigest()
-        monkeypatch.setattr(forda, name, forda._Part(f"FordA_{name}.tsv", digest, negatives=2, positives=1))
+        monkeypatch.setattr(data, name, data._Part(f"FordA_{name}.tsv", digest, negatives=2, positives=1))

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from millmark.ledger.store import Store
 from millmark.services.documents import Documents, KeyRing
-from millmark.services.documents.permissions import Mode
-from millmark.services.documents.sealed_file import open_sealed
+from millmark.services.documents.encryption import open_sealed
+from millmark.services.documents.views import Mode
 from millmark.services.store import open_store
 from tests.support import cluster
 from tests.support.shared_world import CONTENT, OWNER, SharedWorld, build_shared_world

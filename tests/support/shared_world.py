@@ -15,10 +15,9 @@ from millmark.ledger.index import Follower
 from millmark.ledger.records import Gate, TransformationKind
 from millmark.ledger.store import Book, Registry, Rows, Store
 from millmark.ledger.store.rows import KeyRow, ParticipantRow
-from millmark.services.directory.recipient_keys import KeyStatement, sign_statement
+from millmark.services.directory.document import KeyStatement, sign_statement
 from millmark.services.documents import Documents, Draft, KeyRing, Recipients, new_version_id
-from millmark.services.documents.permissions import Mode
-from millmark.services.documents.views import Document
+from millmark.services.documents.views import Document, Mode
 from tests.support.fake_ledger import FakeLedger
 from tests.support.sign_in import NOW_S, add_keys, signer_of
 

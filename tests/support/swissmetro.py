@@ -19,7 +19,7 @@ import numpy as np
 
 from millmark.ledger.errors import InputError
 from millmark.ledger.files import replace_file
-from millmark.quality.forda import default_cache
+from millmark.quality.data import default_cache
 from millmark.quality.preference import Choices, build_choices
 
 __all__ = ["load_swissmetro"]

@@ -13,7 +13,7 @@ import pytest
 from millmark import ledger, quality, services
 from millmark.services.files import write_private_whole, write_whole
 
-ALLOWED = {"ledger/files.py", "quality/forda.py"}
+ALLOWED = {"ledger/files.py", "quality/data.py"}
 """The second installs without the first."""
 RENAMING = {"replace", "rename", "renames", "move"}
 MODULES = {"os", "shutil"}

@@ -34,8 +34,7 @@ from webauthn.helpers.structs import (
 )
 from webauthn.registration.verify_registration_response import VerifiedRegistration
 
-from millmark.services.access.errors import SignInError
-from millmark.services.access.grounds import Ground
+from millmark.services.access.errors import Ground, SignInError
 from millmark.services.access.signin import NONCE_LIFE_S
 
 _TIMEOUT_MS = NONCE_LIFE_S * 1000

@@ -27,8 +27,7 @@ from joserfc.jwk import KeySet
 
 from millmark.ledger.errors import Retry, SettingsError
 from millmark.ledger.store import Store
-from millmark.services.access.errors import AccessError, SignInError
-from millmark.services.access.grounds import Ground
+from millmark.services.access.errors import AccessError, Ground, SignInError
 from millmark.services.access.people.people import Entered, People
 from millmark.services.access.people.repository import OpenIdRow, PeopleRepository
 from millmark.services.access.repository import AccessRepository

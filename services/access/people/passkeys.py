@@ -14,10 +14,15 @@ from urllib.parse import urlsplit
 from millmark.ledger.errors import NotFoundError
 from millmark.ledger.store import Connection, Store
 from millmark.services.access.credentials import end_sessions
-from millmark.services.access.errors import SignInError
-from millmark.services.access.grounds import Ground
-from millmark.services.access.people.addresses import accepts_passkeys
-from millmark.services.access.people.people import Entered, People, find_invitation, handle_of, need_person
+from millmark.services.access.errors import Ground, SignInError
+from millmark.services.access.people.people import (
+    Entered,
+    People,
+    accepts_passkeys,
+    find_invitation,
+    handle_of,
+    need_person,
+)
 from millmark.services.access.people.repository import PasskeyRow, PeopleRepository, PersonRow
 from millmark.services.access.repository import AccessRepository
 from millmark.services.access.signin import NONCE_LIFE_S, Key, Nonces

@@ -20,8 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, get_type_hints
 
 import typer
 
-from millmark.services.options import AsJson
-from millmark.services.output import print_json, print_lines, print_table
+from millmark.services.output import AsJson, print_json, print_lines, print_table
 
 if TYPE_CHECKING:
     from millmark.services.client.shapes import RecordStatus

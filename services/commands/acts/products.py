@@ -15,8 +15,7 @@ import typer
 
 from millmark.ledger.errors import SpecificationError
 from millmark.services.commands.acts.options import Options, ProductName
-from millmark.services.options import AsJson
-from millmark.services.output import print_json, print_lines, print_table
+from millmark.services.output import AsJson, print_json, print_lines, print_table
 
 if TYPE_CHECKING:
     from millmark.ledger.canonical import Json

@@ -10,8 +10,7 @@ from millmark.services.commands.acts.act import Group, Listing
 from millmark.services.commands.acts.names import At
 from millmark.services.commands.plan.desk import choose
 from millmark.services.commands.plan.group import PLAN
-from millmark.services.options import AsJson
-from millmark.services.output import print_json, print_lines
+from millmark.services.output import AsJson, print_json, print_lines
 
 if TYPE_CHECKING:
     from millmark.services.client import Client

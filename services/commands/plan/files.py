@@ -14,8 +14,7 @@ from millmark.services.commands.acts.act import NoWait
 from millmark.services.commands.plan.group import PLAN, Repeatable, Stream
 from millmark.services.commands.plan.making import make_for_call
 from millmark.services.files import write_private_whole
-from millmark.services.options import AsJson
-from millmark.services.output import print_json, print_lines
+from millmark.services.output import AsJson, print_json, print_lines
 
 __all__: list[str] = []
 

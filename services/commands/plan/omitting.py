@@ -22,8 +22,7 @@ from millmark.services.commands.context import open_context
 from millmark.services.commands.plan.desk import Desk, choose, open_desk, short_hash
 from millmark.services.commands.plan.group import PLAN
 from millmark.services.files import read_bounded, write_private_whole
-from millmark.services.options import AsJson
-from millmark.services.output import print_json, print_lines
+from millmark.services.output import AsJson, print_json, print_lines
 from millmark.services.planning.errors import OmissionRefusedError
 from millmark.services.planning.omission import (
     MAX_OMISSION_BYTES,

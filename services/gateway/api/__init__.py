@@ -12,7 +12,7 @@ from millmark.ledger.chain import Chain
 from millmark.ledger.products import FindProduct
 from millmark.ledger.store import Store
 from millmark.services.access import SignIn
-from millmark.services.access.people.pairing import Pairing
+from millmark.services.access.people.people import Pairing
 from millmark.services.documents import Documents, KeyRing, Recipients
 from millmark.services.gateway.api.consortium import add_consortium, add_directory
 from millmark.services.gateway.api.credentials import add_contexts, add_credentials

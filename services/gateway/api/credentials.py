@@ -36,13 +36,12 @@ from millmark.services.interop.contexts.published import CONTEXT_MEDIA, CONTEXTS
 from millmark.services.interop.credentials.certificate import (
     CertificateFacts,
     build_certificate_context,
+    build_status_list,
     issue_credential,
+    status_bits,
 )
-from millmark.services.interop.credentials.did import build_did_document
 from millmark.services.interop.credentials.issuer import STATUS_PATH, Issuer
-from millmark.services.interop.credentials.keys import Ed25519Key
-from millmark.services.interop.credentials.proofs import add_proof
-from millmark.services.interop.credentials.status_list import build_status_list, status_bits
+from millmark.services.interop.credentials.keys import Ed25519Key, add_proof, build_did_document
 from millmark.services.interop.inspection.document import build_from_claims
 from millmark.services.serving.requests import WholeNumber
 

@@ -20,10 +20,9 @@ from millmark.ledger.provenance.answers import Party, Printable
 from millmark.services.access import Scope
 from millmark.services.access.rules import Rule, Without
 from millmark.services.documents import Documents, Draft, Recipients, new_version_id
-from millmark.services.documents.drafts import MAX_NAME_CHARACTERS
-from millmark.services.documents.permissions import Mode
-from millmark.services.documents.sealed_file import MAX_DOCUMENT_BYTES
-from millmark.services.documents.views import About, Document, DocumentVersion, Grant, RecipientKey
+from millmark.services.documents.encryption import MAX_DOCUMENT_BYTES
+from millmark.services.documents.service import MAX_NAME_CHARACTERS
+from millmark.services.documents.views import About, Document, DocumentVersion, Grant, Mode, RecipientKey
 from millmark.services.gateway.http import example_values as examples
 from millmark.services.gateway.http.authentication import Clock, CurrentPrincipal
 from millmark.services.gateway.http.example_values import IDENTIFIER

@@ -15,9 +15,9 @@ from millmark.ledger.records import Role
 from millmark.ledger.signatures import parse_address
 from millmark.ledger.store import Store
 from millmark.services.access import CredentialKind, Principal, SignIn, revoke
-from millmark.services.access.people.pairing import Pairing
+from millmark.services.access.credentials import PERSON_IDLE_S
+from millmark.services.access.people.people import Pairing
 from millmark.services.access.rules import PUBLIC, Rule, Without
-from millmark.services.access.sessions import PERSON_IDLE_S
 from millmark.services.access.siwe import MAX_MESSAGE_CHARACTERS, SignInMessage
 from millmark.services.gateway.http import example_values as examples
 from millmark.services.gateway.http.authentication import Clock, CurrentPrincipal

@@ -39,8 +39,7 @@ from millmark.services.gateway.http.problems import BusyError, NoSignerError
 from millmark.services.gateway.recording import Recorder
 from millmark.services.gateway.recording.repository import RecordingRepository, RecordingRow, describe_subjects
 from millmark.services.gateway.recording.service import RecordStatus, build_record_status
-from millmark.services.interop.epcis.capture import Status, parse_capture
-from millmark.services.interop.epcis.capture_jobs import Behaviour, Sender, run_capture_job
+from millmark.services.interop.epcis.capture import Behaviour, Sender, Status, parse_capture, run_capture_job
 from millmark.services.interop.epcis.documents import Document
 from millmark.services.interop.epcis.event_queries import EventQueries
 from millmark.services.interop.epcis.mapping import Known, Proposal

@@ -41,7 +41,7 @@ from millmark.services.gateway.http.route_table import Examples, Route, RouteTab
 from millmark.services.gateway.http.routes import PROBLEMS_422, Routes
 from millmark.services.gateway.recording import Recorder
 from millmark.services.gateway.recording.service import RecordStatus
-from millmark.services.interop.epcis.event_hash import PROFILE
+from millmark.services.interop.epcis.documents import PROFILE
 from millmark.services.interop.epcis.repository import EpcisCaptureRow
 
 EVENTS = f"{PREFIX}/events"

@@ -34,11 +34,9 @@ from millmark.services.gateway.epcis.search import (
 from millmark.services.gateway.http.authentication import CurrentPrincipal
 from millmark.services.gateway.http.route_table import Examples
 from millmark.services.gateway.http.routes import PROBLEM, Routes
-from millmark.services.interop.epcis.event_queries import ALL_RUNS, Place
+from millmark.services.interop.epcis.event_queries import ALL_RUNS, EVENT_TYPES, Place
 from millmark.services.interop.epcis.named_queries import NAME, NamedQueries, SubscriptionError, parse_definition
-from millmark.services.interop.epcis.query_parameters import EVENT_TYPES
-from millmark.services.interop.epcis.terms import THINGS
-from millmark.services.interop.epcis.vocabulary import BIZ_STEPS, CBV, DISPOSITIONS
+from millmark.services.interop.epcis.tree import BIZ_STEPS, CBV, DISPOSITIONS, THINGS
 from millmark.services.webhooks.repository import WebhookRepository
 
 QUERIES: Final = f"{PREFIX}/queries"

@@ -7,10 +7,8 @@ from typing import Any, Final, TypedDict
 
 from millmark.services.gateway.http.example_values import IDENTIFIER
 from millmark.services.gateway.http.routes import PROBLEM, Problems
-from millmark.services.interop.epcis.event_queries import CONTEXT
-from millmark.services.interop.epcis.named_queries import NAME
-from millmark.services.interop.epcis.query_parameters import COUNTS, MAX_CHARACTERS, PARAMETERS
-from millmark.services.interop.epcis.schedules import FIELDS
+from millmark.services.interop.epcis.event_queries import CONTEXT, COUNTS, MAX_CHARACTERS, PARAMETERS
+from millmark.services.interop.epcis.named_queries import FIELDS, NAME
 
 _Schema = dict[str, Any]
 _TEXT: Final[_Schema] = {"type": "string"}

@@ -23,16 +23,17 @@ from millmark.services.access import Principal
 from millmark.services.gateway.http.problems import CursorError, Problem
 from millmark.services.gateway.http.routes import Key, Pager
 from millmark.services.gateway.recording.service import RecordStatus
-from millmark.services.interop.epcis.capture_jobs import Behaviour
-from millmark.services.interop.epcis.event_queries import CONTEXT, EventQueries
-from millmark.services.interop.epcis.named_queries import QueryNameTakenError, SubscriptionError, UnknownQueryError
-from millmark.services.interop.epcis.query_parameters import (
+from millmark.services.interop.epcis.capture import Behaviour
+from millmark.services.interop.epcis.event_queries import (
+    CONTEXT,
+    EventQueries,
     ParsedQuery,
     QueryError,
     QueryTooComplexError,
     QueryTooLargeError,
     parse_query,
 )
+from millmark.services.interop.epcis.named_queries import QueryNameTakenError, SubscriptionError, UnknownQueryError
 from millmark.services.interop.epcis.repository import EpcisCaptureRow
 
 # What EPCIS 2.0 states about its HTTP: headers, versions, formats, limits, faulty events, and types of exceptions.

@@ -39,17 +39,17 @@ from millmark.services.gateway.epcis.search import (
 )
 from millmark.services.gateway.http.authentication import CurrentPrincipal
 from millmark.services.gateway.http.routes import PROBLEM, Routes
-from millmark.services.interop.epcis.event_queries import EventQueries, Recorded
-from millmark.services.interop.epcis.named_queries import SubscriptionError, read_query_named
-from millmark.services.interop.epcis.query_parameters import parse_query
-from millmark.services.interop.epcis.repository import EpcisRepository
-from millmark.services.interop.epcis.subscription_controls import (
+from millmark.services.interop.epcis.event_queries import EventQueries, Recorded, parse_query
+from millmark.services.interop.epcis.named_queries import (
     Controls,
+    SubscriptionError,
     Wanted,
     parse_subscription,
     read_controls,
+    read_query_named,
     verify_subscribable,
 )
+from millmark.services.interop.epcis.repository import EpcisRepository
 from millmark.services.webhooks.dispatcher import Batch, Delivery
 from millmark.services.webhooks.http_post import parse_target
 from millmark.services.webhooks.repository import WebhookRepository, WebhookRow

@@ -34,8 +34,7 @@ from millmark.services.access import (
     authenticate,
     build_refusal,
 )
-from millmark.services.access.people.roles import PersonRole
-from millmark.services.access.rules import Rule
+from millmark.services.access.rules import PersonRole, Rule
 from millmark.services.access.signin import session_cookie
 from millmark.services.gateway.http.problems import BusyError, RateLimitedError, StaleIndexError
 from millmark.services.gateway.http.route_table import RouteTable

@@ -55,8 +55,7 @@ from millmark.ledger.store.rows import (
 from millmark.services.gateway.http.problems import NameTakenError, NoNameKeyError
 from millmark.services.gateway.recording.bodies import struct_of
 from millmark.services.gateway.recording.repository import RecordingRepository, describe_subjects
-from millmark.services.inspections.challenge import build_challenge
-from millmark.services.inspections.extracts import find_kept_inference
+from millmark.services.inspections.extracts import build_challenge, find_kept_inference
 from millmark.services.planning.reading import is_for_offers
 from millmark.services.setpoints import SetpointState
 from millmark.services.setpoints.document import setpoint_event_id

@@ -6,19 +6,137 @@ readers without access to the ledger. Where the two differ, the ledger prevails.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import base64
+import binascii
+import gzip
+import zlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, cast
 
 from millmark.ledger.canonical import Json
-from millmark.ledger.records import Verdict
-from millmark.services.interop.credentials.did import Resolver
-from millmark.services.interop.credentials.keys import CredentialKey
-from millmark.services.interop.credentials.model import BASE_CONTEXT, as_list, check_credential
-from millmark.services.interop.credentials.proofs import add_proof, parse_timestamp, verify_proof
-from millmark.services.interop.credentials.status_list import build_status_entry, is_revoked
+from millmark.ledger.records import CertificateStatus, Verdict
+from millmark.services.interop.credentials.keys import CredentialKey, Resolver, add_proof, parse_timestamp, verify_proof
+from millmark.services.interop.credentials.model import BASE_CONTEXT, as_list, check_credential, is_url
 from millmark.services.interop.errors import CredentialError
+
+# Bitstring Status Lists (W3C Bitstring Status List 1.0): one bit per certificate says whether it is revoked.
+#
+# The bit's place follows from the certificate's sequence on the ledger: list sequence // SIZE, index sequence % SIZE.
+# Its value is computed from the ledger when the list is built, and never stored.
+
+SIZE: Final = 131_072
+"""Bits in a list, the minimum of the standard: fetching a list does not reveal which certificate the reader checks."""
+_MAX_BYTES: Final = 1 << 22
+"""Limit of a decoded list from an untrusted source: 33 million bits."""
+STANDING: Final = (CertificateStatus.VALID, CertificateStatus.EXPIRED)
+"""Statuses whose bit is 0. Expiry does not set the bit, because `validUntil` states it."""
+
+
+def status_bits(number: int, statuses: Mapping[int, CertificateStatus]) -> bytes:
+    """The bits of list `number`. A bit is set for every certificate (by sequence) whose status is not in STANDING."""
+    revoked = (one for one, status in statuses.items() if status not in STANDING and one // SIZE == number)
+    bits = bytearray(SIZE // 8)
+    for sequence in revoked:
+        place, bit = divmod(sequence % SIZE, 8)
+        bits[place] |= 0x80 >> bit
+    return bytes(bits)
+
+
+def encode_bitstring(bits: bytes) -> str:
+    """Encodes bits as GZIP in base64url without padding, with the multibase prefix `u`. Deterministic."""
+    if len(bits) * 8 < SIZE:
+        raise CredentialError(f"a status list must have at least {SIZE} bits")
+    return "u" + base64.urlsafe_b64encode(gzip.compress(bits, mtime=0)).rstrip(b"=").decode()
+
+
+def decode_bitstring(text: Json) -> bytes:
+    """Decodes a list. Raises CredentialError, also for one that would unpack to more than 4 MiB."""
+    if not isinstance(text, str) or not text.startswith("u"):
+        raise CredentialError("the status list is not multibase text in base64url", hint="it must begin with u")
+    try:
+        packed = base64.b64decode(text[1:] + "=" * (-len(text[1:]) % 4), altchars=b"-_", validate=True)
+        unpacker = zlib.decompressobj(16 + zlib.MAX_WBITS)
+        bits = unpacker.decompress(packed, _MAX_BYTES)  # bounded: a small text can unpack to gigabytes
+    except (binascii.Error, ValueError, zlib.error):
+        raise CredentialError("the status list is not GZIP in base64url") from None
+    if unpacker.unconsumed_tail:
+        raise CredentialError(f"the status list unpacks to more than {_MAX_BYTES >> 20} MiB")
+    if not unpacker.eof or unpacker.unused_data:
+        raise CredentialError("the status list is truncated or followed by other data")
+    if len(bits) * 8 < SIZE:
+        raise CredentialError(f"the status list has fewer than {SIZE} bits")
+    return bits
+
+
+def build_status_list(url: str, issuer: str, bits: bytes, *, valid_from: str) -> dict[str, Json]:
+    """The unsigned credential with a revocation list, to be signed and served at `url` by the issuer."""
+    return {
+        "@context": [BASE_CONTEXT],
+        "id": url,
+        "type": ["VerifiableCredential", "BitstringStatusListCredential"],
+        "issuer": issuer,
+        "validFrom": valid_from,
+        "credentialSubject": {
+            "id": f"{url}#list",
+            "type": "BitstringStatusList",
+            "statusPurpose": "revocation",
+            "encodedList": encode_bitstring(bits),
+        },
+    }
+
+
+def build_status_entry(url: str, sequence: int) -> dict[str, Json]:
+    """The `credentialStatus` of the certificate `sequence`, whose list is at `url`."""
+    index = str(sequence % SIZE)
+    return {
+        "id": f"{url}#{index}",
+        "type": "BitstringStatusListEntry",
+        "statusPurpose": "revocation",
+        "statusListIndex": index,
+        "statusListCredential": url,
+    }
+
+
+def is_set(entry: Json, lists: Mapping[str, Mapping[str, Json]]) -> bool:
+    """Tells whether the bit of a status entry is set in status list credentials that the caller has verified.
+
+    Raises CredentialError if the entry or its list is malformed, missing, or for another purpose.
+    """
+    if not isinstance(entry, dict) or entry.get("type") != "BitstringStatusListEntry":
+        raise CredentialError("unsupported kind of status", hint="use BitstringStatusListEntry")
+    url, index, purpose = (entry.get(name) for name in ("statusListCredential", "statusListIndex", "statusPurpose"))
+    # The length is bounded because int() takes quadratic time.
+    if not is_url(url) or not isinstance(index, str) or not (index.isascii() and index.isdigit()) or len(index) > 12:
+        raise CredentialError("the status entry has no list or no index")
+    if entry.get("statusSize", 1) != 1:
+        raise CredentialError("statuses of more than one bit are not supported")
+    document = lists.get(str(url))
+    if document is None:
+        raise CredentialError(f"the status list {str(url)[:120]} is missing", hint="fetch it from its issuer")
+    bits = _bits(document, purpose)
+    place, bit = divmod(int(index), 8)
+    if place >= len(bits):
+        raise CredentialError("the status index is beyond the end of its list")
+    return bool(bits[place] & 0x80 >> bit)
+
+
+def _bits(document: Mapping[str, Json], purpose: Json) -> bytes:
+    subject = document.get("credentialSubject")
+    if "BitstringStatusListCredential" not in as_list(document.get("type")) or not isinstance(subject, dict):
+        raise CredentialError("the status entry refers to something other than a status list")
+    if subject.get("type") != "BitstringStatusList" or purpose not in as_list(subject.get("statusPurpose")):
+        raise CredentialError("the status list and the entry have different purposes")
+    return decode_bitstring(subject.get("encodedList"))
+
+
+def is_revoked(statuses: Iterable[Json], lists: Mapping[str, Mapping[str, Json]]) -> bool:
+    """Tells whether any of several status entries is set. Raises CredentialError as `is_set` does."""
+    # All are read before any decides, so that a malformed entry is never skipped.
+    found = [is_set(entry, lists) for entry in statuses]
+    return any(found)
+
 
 VOCABULARY: Final = "urn:millmark:certificate:1:"
 _TERMS: Final = "InspectionCertificate Lot subject verdict inspector model inferenceDigest claimsRoot"

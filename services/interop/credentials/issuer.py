@@ -23,11 +23,15 @@ from millmark.ledger.provenance.reader import open_reader
 from millmark.ledger.records import CertificateState, CertificateStatus
 from millmark.ledger.store import Book, Store
 from millmark.ledger.store.rows import CertificateRow
-from millmark.services.interop.credentials.certificate import CertificateFacts, issue_credential
-from millmark.services.interop.credentials.did import build_did_document
-from millmark.services.interop.credentials.keys import CredentialKey
-from millmark.services.interop.credentials.proofs import add_proof
-from millmark.services.interop.credentials.status_list import SIZE, STANDING, build_status_list, status_bits
+from millmark.services.interop.credentials.certificate import (
+    SIZE,
+    STANDING,
+    CertificateFacts,
+    build_status_list,
+    issue_credential,
+    status_bits,
+)
+from millmark.services.interop.credentials.keys import CredentialKey, add_proof, build_did_document
 from millmark.services.interop.errors import CertificateDocumentError
 from millmark.services.interop.inspection.document import build_from_claims
 

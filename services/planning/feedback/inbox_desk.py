@@ -3,7 +3,7 @@
 A company that has such models keeps them in its home, in `process/MACHINE/` by the machine's number: `model.bin` and
 `terms.toml` as `python -m millmark.quality process` reads them, and `telemetry.csv`, whose latest rows something else
 writes there. Nothing is proposed on telemetry that is old, or where the model must not speak
-(`millmark.quality.process.watching`).
+(`millmark.quality.process.arrays`).
 """
 
 from __future__ import annotations
@@ -130,8 +130,8 @@ def _search(folder: Path, now_s: int) -> Proposal | Unproposed | _Unreadable:
     from millmark.quality.errors import QualityError  # noqa: PLC0415 - numpy is optional
     from millmark.quality.model import MAX_MODEL_BYTES  # noqa: PLC0415 - as above
     from millmark.quality.process import MachineState, Proposal, parse_process_model, propose_setpoint  # noqa: PLC0415 - numpy
+    from millmark.quality.process.proposals import MAX_BYTES, parse_terms  # noqa: PLC0415 - as above
     from millmark.quality.process.telemetry import load_telemetry, read_as  # noqa: PLC0415 - as above
-    from millmark.quality.process.terms import MAX_BYTES, parse_terms  # noqa: PLC0415 - as above
 
     model = parse_process_model(read_bounded(folder / "model.bin", MAX_MODEL_BYTES))
     terms = parse_terms(read_bounded(folder / "terms.toml", MAX_BYTES), model)

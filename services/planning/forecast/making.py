@@ -450,7 +450,7 @@ def _reconcile(
     made: Mapping[Key, Forecast], total: Key, options: Mapping[str, Sequence[Key]]
 ) -> tuple[_Whole, dict[Key, _Whole]]:
     """The nearest figures that add up, then whole numbers of them."""
-    from millmark.quality.demand.reconcile import reconcile  # noqa: PLC0415 - needs numpy, which others do not
+    from millmark.quality.demand.measures import reconcile  # noqa: PLC0415 - needs numpy, which others do not
 
     groups = list(options.values())
     top, parts = reconcile(made[total].mean, [[made[key].mean for key in keys] for keys in groups])
@@ -516,7 +516,7 @@ def _split(count: int, parts: Sequence[float]) -> list[int]:
 def _model(setting: Setting, outcome: Outcome, preferences: Mapping[str, KeptPreferences]) -> dict[str, Json]:
     """Names everything that decides the figures: the method's version, its packages, what was chosen, and the
     preferences that split a total."""
-    from millmark.quality.demand.about import describe  # noqa: PLC0415 - needs numpy, which others do not
+    from millmark.quality.demand.engine import describe  # noqa: PLC0415 - needs numpy, which others do not
 
     named: dict[str, Json] = {"seasons": list(setting.seasons), "python": platform.python_version()}
     used: dict[str, Json] = {

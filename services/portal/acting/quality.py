@@ -23,8 +23,7 @@ from millmark.ledger.store.rows import (
     gates_of,
 )
 from millmark.quality.errors import QualityError
-from millmark.services.inspections.challenge import build_challenge, find_fault
-from millmark.services.inspections.extracts import find_kept_extract, find_kept_inference
+from millmark.services.inspections.extracts import build_challenge, find_fault, find_kept_extract, find_kept_inference
 from millmark.services.portal.acting.acts import Act, choose_measurement, measurement_options
 from millmark.services.portal.acting.lots import lot_of, order_of
 from millmark.services.portal.acting.orders import REASON

@@ -38,7 +38,7 @@ from millmark.ledger.records import (
 from millmark.ledger.store import Connection
 from millmark.ledger.store.rows import AssignmentRow, CertificateRow, LotRow, MachineRow, ModelRow, OrderRow
 from millmark.quality.errors import QualityError
-from millmark.quality.inputs import unpack_window
+from millmark.quality.inference import unpack_window
 from millmark.services.access import Principal
 from millmark.services.setpoints.inbox import describe_value
 from millmark.services.setpoints.repository import SetpointRow

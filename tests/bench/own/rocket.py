@@ -9,7 +9,7 @@ import numpy as np
 
 from millmark.quality.evaluate import load_evaluator
 from millmark.quality.fitting import undecided
-from millmark.quality.inputs import Scale
+from millmark.quality.inference import Scale
 from millmark.quality.rocket.records import MAX_WORD, Feature, Rocket, Section
 from millmark.quality.rocket.train import lay_out
 from tests.bench.peers.answer import Act, Prepare

@@ -8,11 +8,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from millmark.quality.commands.options import Answer, Parser, add_examples, positive
+from millmark.quality.commands.options import Answer, Parser, add_examples, let_idle_threads_sleep, positive
 from millmark.quality.errors import InputError, QualityError
 from millmark.quality.inspection import Inspector
 from millmark.quality.progress import show_progress
-from millmark.quality.threads import let_idle_threads_sleep
 from tests.bench.quality.tables import Bench, show
 
 _EXAMPLES = """  scripts/bench forda

@@ -17,13 +17,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from millmark.quality.commands.options import PATIENT
 from millmark.quality.data import load_inputs, to_fixed
-from millmark.quality.digest import combine_digests
 from millmark.quality.errors import QualityError
 from millmark.quality.evaluate import load_evaluator
 from millmark.quality.evaluate.scaling import verify_windows
+from millmark.quality.inference import combine_digests
 from millmark.quality.inspection import Inspector
-from millmark.quality.threads import PATIENT
 from tests.bench.quality.speed import build_random_windows
 from tests.bench.quality.tables import Bench
 

@@ -12,11 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from millmark.quality.data import Table, load_table, to_fixed
+from millmark.quality.data import FordA, Table, load_ford_a, load_table, to_fixed
 from millmark.quality.errors import InputError
-from millmark.quality.fitting import Problem, Progress
-from millmark.quality.forda import FordA, load_ford_a
-from millmark.quality.labels import build_classes
+from millmark.quality.fitting import Problem, Progress, build_classes
 from millmark.quality.metrics import Counts, average_precision
 from millmark.quality.model import build_model
 from millmark.quality.train import score_rows, train

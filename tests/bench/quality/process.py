@@ -16,14 +16,10 @@ from typing import Final
 import numpy as np
 
 from millmark.quality.errors import InputError
-from millmark.quality.process.arrays import SETTLED, settle
-from millmark.quality.process.costs import Prices
-from millmark.quality.process.example import COLUMNS, STEP_S, Machine
-from millmark.quality.process.format import parse_process_model
+from millmark.quality.process.arrays import SETTLED, MachineState, Prices, Refusal, settle
 from millmark.quality.process.proposals import Bound, Proposal, Step, propose_setpoint
-from millmark.quality.process.records import ONE, Integers, ProcessModel
-from millmark.quality.process.telemetry import Telemetry, read_as
-from millmark.quality.process.watching import MachineState, Refusal
+from millmark.quality.process.records import ONE, Integers, ProcessModel, parse_process_model
+from millmark.quality.process.telemetry import COLUMNS, STEP_S, Machine, Telemetry, read_as
 from tests.bench.quality.tables import Bench
 
 CPU_MS: Final = 50

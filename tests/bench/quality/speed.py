@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from millmark.quality.evaluate import load_evaluator
 from millmark.quality.fitting import undecided
-from millmark.quality.inputs import Scale
+from millmark.quality.inference import Scale
 from millmark.quality.inspection import Inspector
 from millmark.quality.model import build_model
 from millmark.quality.network import Dense, Network

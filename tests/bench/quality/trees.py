@@ -18,11 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from millmark.quality.errors import InputError
-from millmark.quality.fitting import Problem
-from millmark.quality.labels import build_classes
+from millmark.quality.fitting import Problem, build_classes, split_folds
 from millmark.quality.metrics import Counts, average_precision, classify_all, confusion, macro_f1
 from millmark.quality.model import build_model
-from millmark.quality.splits import split_folds
 from millmark.quality.train import score_rows, train
 from tests.bench.quality.tables import Bench
 

@@ -23,9 +23,8 @@ from millmark.ledger.records import (
     Verdict,
 )
 from millmark.ledger.records import Inference as OpenedInference
-from millmark.quality.decision import Verdict as ModelVerdict
-from millmark.quality.digest import Inference
-from millmark.quality.inputs import pack_window
+from millmark.quality.inference import Inference, pack_window
+from millmark.quality.inference import Verdict as ModelVerdict
 from tests.support.truth.choices import DAY_S, Choices
 from tests.support.truth.world import BENCHES, Inspected, model_digest
 

@@ -30,7 +30,7 @@ from millmark.ledger.records import (
 from millmark.ledger.signatures import Signer
 from millmark.ledger.slots import inner_of, link, start_of
 from millmark.ledger.store import Store
-from millmark.quality.digest import Inference
+from millmark.quality.inference import Inference
 from millmark.services.demo.consortium import COMPANIES, Company, found_consortium
 from tests.support.bundle_world import NOTHING, BundleWorld, hash_of
 from tests.support.copies import Template

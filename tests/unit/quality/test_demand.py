@@ -11,19 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from millmark.quality.demand import Forecast, Setting, forecast_demand
-from millmark.quality.demand.conformal import half_widths
-from millmark.quality.demand.engine import NAIVE, SEASONAL
-from millmark.quality.demand.intermittent import (
+from millmark.quality.demand.engine import (
     LEVELS,
+    NAIVE,
+    SEASONAL,
     forecast_interval,
     forecast_quantiles,
     is_intermittent,
     scale_of_demand,
 )
-from millmark.quality.demand.measures import Values, scale_of, scaled_pinball
-from millmark.quality.demand.members import naive, seasonal_naive, smoothing
-from millmark.quality.demand.reconcile import reconcile
-from millmark.quality.demand.trees import forecast_with_trees
+from millmark.quality.demand.measures import Values, half_widths, reconcile, scale_of, scaled_pinball
+from millmark.quality.demand.members import forecast_with_trees, naive, seasonal_naive, smoothing
 from millmark.quality.errors import InputError
 from millmark.quality.notes import Note, read_note
 from tests.support.demand_series import draw_intermittent, draw_series

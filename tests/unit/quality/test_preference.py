@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from millmark.quality.errors import InputError
 from millmark.quality.preference import Choices, build_choices
-from millmark.quality.preference.draws import normal_draws
+from millmark.quality.preference.choices import normal_draws
 from millmark.quality.preference.logit import fit_logit
 
 Integers = NDArray[np.int64]

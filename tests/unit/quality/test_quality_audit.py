@@ -25,9 +25,8 @@ from millmark.quality.audit import (
     build_window_leaf_data,
     parse_extract,
 )
-from millmark.quality.digest import build_input_commitment
 from millmark.quality.errors import AuditError, InputError
-from millmark.quality.inputs import pack_window
+from millmark.quality.inference import build_input_commitment, pack_window
 from millmark.quality.inspection import Inspector
 from tests.support.quality_samples import build_random_network, build_random_rocket, tiny_network
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from millmark.quality.choice import Columns, Trial, choose, guess_columns, repeats_for
+from millmark.quality.train import Columns, Trial, choose, guess_columns, repeats_for
 from tests.support.quality_samples import CORPUS, load_corpus, needs_ford_a, table
 
 Floats = NDArray[np.float64]

@@ -7,7 +7,7 @@ import hashlib
 import pytest
 
 from millmark.quality import Inference, InputError, Verdict, build_input_commitment, combine_digests
-from millmark.quality.inputs import pack_window, unpack_window
+from millmark.quality.inference import pack_window, unpack_window
 
 WINDOW = pack_window([1, -1, 0])
 FIELDS: dict[str, object] = {

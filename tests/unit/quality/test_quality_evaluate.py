@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from millmark.quality import Conv, Dense, InferenceError, InputError, Model, Network, Scale, SumPool, parse_model
 from millmark.quality.evaluate import EVALUATORS, load_evaluator
 from millmark.quality.evaluate.scaling import pack_windows
-from millmark.quality.inputs import MAX_FIXED, pack_window
-from millmark.quality.network import arrays, plain, worst_sums
+from millmark.quality.inference import MAX_FIXED, pack_window
+from millmark.quality.network import arrays, records, worst_sums
 from tests.support.quality_samples import MODELS, models, networks, random_inputs, tiny_network
 
 Words = NDArray[np.signedinteger]
@@ -63,7 +63,7 @@ def test_both_quantisers_agree(network: Network, data: st.DataObject) -> None:
     window = data.draw(st.lists(values, min_size=network.width, max_size=network.width))
     quantised = arrays.quantise(network, np.array([window], dtype=np.int64))
     assert quantised.dtype == np.int8
-    assert tuple(quantised[0].tolist()) == plain.quantise_row(network, window)
+    assert tuple(quantised[0].tolist()) == records.quantise_row(network, window)
     assert pack_windows(np.array([window], dtype=np.int64)) == [pack_window(window)]
 
 
@@ -88,8 +88,8 @@ def test_a_network_by_hand() -> None:
 def test_quantising_by_hand() -> None:
     network = tiny_network(scales=(Scale(zero=10, multiplier=3, shift=1), Scale(zero=-1, multiplier=255, shift=0)))
     # (11 - 10) * 3 = 3, plus half is 4, halved is 2; (-1 + 1) * 255 = 0. Below zero the shift rounds down.
-    assert plain.quantise_row(network, [11, -1]) == (2, 0)
-    assert plain.quantise_row(network, [9, 0]) == (-1, 127)
+    assert records.quantise_row(network, [11, -1]) == (2, 0)
+    assert records.quantise_row(network, [9, 0]) == (-1, 127)
 
 
 def test_sums_past_float32_leave_the_float32_path() -> None:
@@ -148,7 +148,7 @@ def test_no_windows_give_no_logits(name: str) -> None:
 @pytest.mark.parametrize("window", [[1], [1, 2, 3], [2**53, 0], [0, -(2**53)]])
 def test_windows_out_of_range_are_refused(window: list[int]) -> None:
     with pytest.raises(InputError):
-        plain.quantise_row(tiny_network(), window)
+        records.quantise_row(tiny_network(), window)
     with pytest.raises(InputError):
         arrays.quantise(tiny_network(), np.array([window], dtype=np.int64))
 

@@ -18,7 +18,7 @@ from millmark.quality import (
     verify_inference,
 )
 from millmark.quality.evaluate import EVALUATORS, load_evaluator
-from millmark.quality.inputs import pack_window
+from millmark.quality.inference import pack_window
 from tests.support.quality_samples import tiny_network
 
 MODEL = build_model(tiny_network(threshold=10))

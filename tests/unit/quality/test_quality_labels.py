@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from millmark.quality import InputError
-from millmark.quality.labels import Classes, build_classes
+from millmark.quality.fitting import Classes, build_classes
 from millmark.quality.train import verify_columns
 
 

@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from millmark.quality import Decision, InputError
 from millmark.quality.metrics import (
     Counts,
+    Goal,
     average_precision,
     bootstrap,
+    choose_threshold,
     classify_all,
     confusion,
     macro_average_precision,
@@ -20,7 +22,6 @@ from millmark.quality.metrics import (
     margins,
     wilson,
 )
-from millmark.quality.thresholds import Goal, choose_threshold
 
 Integers = NDArray[np.int64]
 Booleans = NDArray[np.bool_]

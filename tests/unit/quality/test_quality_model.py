@@ -9,10 +9,10 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from millmark.quality import Inspector, combine_digests, forda, to_fixed
+from millmark.quality import Inspector, combine_digests, data, to_fixed
 from millmark.quality.drift import parse_reference
 from millmark.quality.evaluate import load_evaluator
-from millmark.quality.labels import find_defects
+from millmark.quality.fitting import find_defects
 from millmark.quality.metrics import Counts, average_precision
 from millmark.quality.network import FLOAT32_EXACT, Network, worst_sums
 from tests.support.quality_samples import MODELS, load_corpus, needs_ford_a
@@ -39,11 +39,11 @@ def read() -> Network:
 def test_the_card_repeats_the_model() -> None:
     network = read()
     assert CARD["model"]["threshold"] == network.decision.threshold
-    assert CARD["data"]["width"] == network.width == forda.WIDTH
+    assert CARD["data"]["width"] == network.width == data.WIDTH
     assert CARD["model"]["worst_sums"] == list(worst_sums(network.layers))
     assert CARD["model"]["worst_sums_exact_in"] == "float32"
-    assert CARD["data"]["sha256"] == [forda.TRAIN.sha256]
-    assert CARD["data"]["test_sha256"] == [forda.TEST.sha256]
+    assert CARD["data"]["sha256"] == [data.TRAIN.sha256]
+    assert CARD["data"]["test_sha256"] == [data.TEST.sha256]
     assert CARD["data"]["rows"] == 3601
     assert parse_reference(CARD["drift"]).rows == CARD["data"]["validation_rows"] == 720
 

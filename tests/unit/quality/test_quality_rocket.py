@@ -11,12 +11,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from millmark.quality import ModelError
-from millmark.quality.calibration import fit_log_odds, fit_temperature, log_loss, probabilities
 from millmark.quality.fitting import Problem, silent
-from millmark.quality.rocket import KERNELS, Feature, Rocket, Section, arrays, plain
+from millmark.quality.metrics import fit_log_odds, fit_temperature, log_loss, probabilities
+from millmark.quality.rocket import KERNELS, Feature, Rocket, Section, arrays, records
 from millmark.quality.rocket import train as rocket_train
-from millmark.quality.rocket.ridge import STRENGTHS, fit_ridge
-from millmark.quality.rocket.train import FEATURES_A_KERNEL, FittedRocket, fit
+from millmark.quality.rocket.train import FEATURES_A_KERNEL, STRENGTHS, FittedRocket, fit, fit_ridge
 from tests.support.quality_samples import rockets, tiny_rocket, tones
 
 Floats = NDArray[np.float64]
@@ -27,14 +26,14 @@ def test_a_feature_by_hand() -> None:
     words = [9, 8, 7, 1, 1, 1, 1, 1, 1]
     for bias, logit in ((41, 23), (42, 3)):
         model = tiny_rocket(sections=(Section(1, padded=False, features=(Feature(0, bias, (20,)),)),))
-        assert plain.infer_row(model, words) == (logit,)
+        assert records.infer_row(model, words) == (logit,)
 
 
 def test_padding_by_hand() -> None:
     # Nine positions; the word 1 in the middle meets tap i at position 8 - i: weight 2 for taps 0 to 2, else -1.
     # The logit starts from 3.
     words = [0, 0, 0, 0, 1, 0, 0, 0, 0]
-    responses = {bias: plain.infer_row(tiny_rocket(sections=_padded(bias)), words)[0] for bias in (-2, -1, 0, 1, 2)}
+    responses = {bias: records.infer_row(tiny_rocket(sections=_padded(bias)), words)[0] for bias in (-2, -1, 0, 1, 2)}
     assert responses == {-2: 12, -1: 6, 0: 6, 1: 6, 2: 3}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from millmark.quality.threads import let_idle_threads_sleep
+from millmark.quality.commands.options import let_idle_threads_sleep
 
 
 @pytest.mark.parametrize(("stated", "found"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])

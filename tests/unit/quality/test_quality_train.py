@@ -13,22 +13,25 @@ from hypothesis import strategies as st
 from torch import nn
 
 from millmark.quality import Decision, ExportError, InputError, Scale, build_model, parse_model
-from millmark.quality.choice import Columns
 from millmark.quality.data import choose_decimals
 from millmark.quality.evaluate.scaling import apply_scales
-from millmark.quality.fitting import Fit, Fitted, Problem, silent
-from millmark.quality.labels import build_classes
-from millmark.quality.metrics import classify_all, margins
+from millmark.quality.fitting import (
+    Fit,
+    Fitted,
+    Problem,
+    build_classes,
+    fit_scales,
+    silent,
+    split_folds,
+    split_rows,
+    take_sample,
+)
+from millmark.quality.metrics import Goal, classify_all, margins
 from millmark.quality.model import decide
 from millmark.quality.network import train as network_train
-from millmark.quality.network.export import export
-from millmark.quality.network.floatnet import Block, FloatNetwork, build_recipes
-from millmark.quality.network.train import FittedNetwork, fit_cnn, fit_mlp
+from millmark.quality.network.train import Block, FittedNetwork, FloatNetwork, build_recipes, export, fit_cnn, fit_mlp
 from millmark.quality.rocket.train import fit as fit_rocket
-from millmark.quality.scales import fit_scales
-from millmark.quality.splits import split_folds, split_rows, take_sample
-from millmark.quality.thresholds import Goal
-from millmark.quality.train import KINDS, Trained, score_rows, train
+from millmark.quality.train import KINDS, Columns, Trained, score_rows, train
 from tests.support.quality_samples import table, tones
 
 TWO = build_classes(["0", "1"])
@@ -147,7 +150,7 @@ def test_weights_move_the_balance() -> None:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """A cnn's many epochs, and folds drawn again and again, would make choosing slow."""
     monkeypatch.delitem(KINDS, "cnn")
-    monkeypatch.setattr("millmark.quality.choice._MAX_REPEATS", 1)
+    monkeypatch.setattr("millmark.quality.train._MAX_REPEATS", 1)
 
 
 def test_auto_takes_the_kind_that_cross_validates_best(quick: None) -> None:

@@ -21,10 +21,10 @@ from millmark.quality import (
     verify_inference,
 )
 from millmark.quality.evaluate import EVALUATORS, load_evaluator
-from millmark.quality.inputs import MAX_FIXED, pack_window
-from millmark.quality.trees import Derived, Forest, Operation, Tree, arrays, plain, tensors
+from millmark.quality.inference import MAX_FIXED, pack_window
+from millmark.quality.trees import Derived, Forest, Operation, Tree, arrays, records, tensors
 from millmark.quality.trees.export import FloatTree, Split
-from millmark.quality.trees.shape import leaf_word
+from millmark.quality.trees.records import leaf_word
 from tests.support.trees_samples import Grown, forests, grown, random_words, seeds
 
 
@@ -70,7 +70,7 @@ def test_both_quantisers_agree(forest: Forest, data: st.DataObject) -> None:
     window = data.draw(st.lists(values, min_size=forest.width, max_size=forest.width))
     quantised = arrays.quantise(forest, np.array([window], dtype=np.int64))
     assert quantised.dtype == np.int32
-    assert tuple(quantised[0].tolist()) == plain.quantise_row(forest, window)
+    assert tuple(quantised[0].tolist()) == records.quantise_row(forest, window)
 
 
 def build_forest() -> Forest:
@@ -137,7 +137,7 @@ def test_refused_inputs(name: str, inputs: NDArray[np.int32]) -> None:
 @pytest.mark.parametrize("window", [[1], [1, 2, 3], [MAX_FIXED + 1, 0], [0, -MAX_FIXED - 1]])
 def test_refused_windows(window: list[int]) -> None:
     with pytest.raises(InputError):
-        plain.quantise_row(build_forest(), window)
+        records.quantise_row(build_forest(), window)
     with pytest.raises(InputError):
         arrays.quantise(build_forest(), np.array([window], dtype=np.int64))
 

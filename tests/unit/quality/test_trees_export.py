@@ -7,7 +7,7 @@ import pytest
 from millmark.quality import Decision, ExportError, InputError, Scale
 from millmark.quality.trees import Derived, Operation
 from millmark.quality.trees.export import Exported, FloatTree, Split, export
-from millmark.quality.trees.shape import MAX_LEAF, leaf_value
+from millmark.quality.trees.records import MAX_LEAF, leaf_value
 
 ONE = Decision(1, 1, 0)
 

@@ -9,12 +9,11 @@ from numpy.typing import NDArray
 from millmark.quality import InputError, build_model, parse_model
 from millmark.quality.evaluate import load_evaluator
 from millmark.quality.fitting import Fit, Fitted, Problem
-from millmark.quality.inputs import MAX_FIXED, Scale
-from millmark.quality.thresholds import Goal, choose_threshold
+from millmark.quality.inference import MAX_FIXED, Scale
+from millmark.quality.metrics import Goal, choose_threshold
 from millmark.quality.trees import Derived, Operation
 from millmark.quality.trees.arrays import quantise
-from millmark.quality.trees.boosting import most_rounds
-from millmark.quality.trees.train import FittedForest, derive_floats, fit, fit_scales, propose_derived
+from millmark.quality.trees.train import FittedForest, derive_floats, fit, fit_scales, most_rounds, propose_derived
 
 
 def pose_two(rows: int = 400, seed: int = 0, weights: tuple[float, ...] = (1, 1)) -> Problem:

@@ -17,9 +17,8 @@ from millmark.ledger.signatures import ORDER
 from millmark.ledger.store import Rows, Store
 from millmark.ledger.store.rows import ChainIdentityRow, KeyRow, ParticipantRow
 from millmark.services.access import Principal, SignIn, SignInError, UnauthenticatedError, authenticate
-from millmark.services.access.clock import SteadyClock
 from millmark.services.access.repository import AccessRepository
-from millmark.services.access.signin import NONCE_LIFE_S, Nonces
+from millmark.services.access.signin import NONCE_LIFE_S, Nonces, SteadyClock
 from millmark.services.access.siwe import SignInMessage, build_digest, parse_message
 from millmark.services.gateway.http.repository import StoredSecret
 from tests.support.figures import Judge

@@ -14,8 +14,7 @@ from millmark.ledger.errors import SettingsError
 from millmark.ledger.records import ALL_ROLES, Role
 from millmark.services import settings
 from millmark.services.access import ANY_ROLE, Principal, Scope
-from millmark.services.access.people.roles import PersonRole
-from millmark.services.access.rules import Rule, Without
+from millmark.services.access.rules import PersonRole, Rule, Without
 from millmark.services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
 from millmark.services.settings import Auth, Settings, read_settings
 from tests.support.gateway_client import Caller
@@ -169,7 +168,7 @@ def test_a_credential_is_refused_without_the_scope_that_a_rule_asks_for(scope: S
 
 @pytest.mark.parametrize("role", Role, ids=lambda role: role.name)
 def test_a_company_is_refused_without_the_role_that_a_rule_asks_for(role: Role) -> None:
-    assert role in ANY_ROLE, f"millmark.services.access.principals does not say what the role {role.name} may do"
+    assert role in ANY_ROLE, f"millmark.services.access.rules does not say what the role {role.name} may do"
     assert Rule(Without.SCOPE, role).is_met_by(company(role))
     assert not Rule(Without.SCOPE, role).is_met_by(company(ALL_ROLES & ~role))
 

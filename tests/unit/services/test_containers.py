@@ -19,7 +19,7 @@ from typer.main import get_command
 from millmark.ledger.store.database import build_engine
 from millmark.services.cli import app
 from millmark.services.gateway import build_policy
-from millmark.services.home.settings_text import company_settings, operator_settings
+from millmark.services.home.layout import company_settings, operator_settings
 from millmark.services.node.config import read_config
 from millmark.services.serving.check_health import check_health
 from millmark.services.settings import SETTINGS_FILE, Settings, read_settings

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from millmark.services.interop.epcis.named_queries import SubscriptionError
-from millmark.services.interop.epcis.schedules import FIELDS, parse_schedule
+from millmark.services.interop.epcis.named_queries import FIELDS, SubscriptionError, parse_schedule
 
 NOW = datetime(2026, 2, 27, 23, 58, 30, tzinfo=UTC)
 

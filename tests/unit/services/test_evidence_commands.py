@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from millmark.services.audit.files import list_files
+from millmark.services.audit.entries import list_files
 from millmark.services.store import open_store
 from tests.support.command_line import Runner
 from tests.unit.ledger.test_evidence_files import _STREAM, add, files_in

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from millmark.ledger.errors import InputError, SettingsError
-from millmark.services.backup import copy_sqlite
-from millmark.services.evidence_copies import DATABASE, EVIDENCE, copy_evidence, verify_evidence
+from millmark.services.backup import DATABASE, EVIDENCE, copy_evidence, copy_sqlite, verify_evidence
 from millmark.services.store import open_store
 from tests.unit.ledger.test_evidence_files import add, files_in
 

@@ -18,7 +18,7 @@ from millmark.services.gateway.epcis import capture as capture_module
 from millmark.services.gateway.epcis.capture import CAPTURE
 from millmark.services.gateway.epcis.endpoints import EVENTS
 from millmark.services.gateway.epcis.search import MAX_EVENTS
-from millmark.services.interop.epcis.capture_jobs import stream_of
+from millmark.services.interop.epcis.capture import stream_of
 from millmark.services.interop.epcis.documents import hash_events
 from millmark.services.interop.epcis.event_queries import CONTEXT
 from tests.support.epcis_events import LINK, THING, Json, capture, document, event, find, found, statuses

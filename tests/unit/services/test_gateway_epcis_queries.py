@@ -16,7 +16,7 @@ from millmark.services.gateway import GatewayParts, build_policy, create_gateway
 from millmark.services.gateway.epcis.endpoints import EVENTS
 from millmark.services.gateway.epcis.named_queries import QUERIES
 from millmark.services.gateway.epcis.schemas import QUERY_EXAMPLE
-from millmark.services.interop.epcis.query_parameters import PARAMETERS
+from millmark.services.interop.epcis.event_queries import PARAMETERS
 from millmark.services.settings import Auth
 from tests.support.epcis_events import THING, WORLD, capture, document, find, found
 from tests.support.fake_world import COORDINATOR, SMITH, build_world

@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from millmark.ledger.store import Store
-from millmark.services.interop.epcis.capture import Status, Validation
-from millmark.services.interop.epcis.capture_jobs import _Event, _terms
+from millmark.services.interop.epcis.capture import Status, Validation, _Event, _terms
 from millmark.services.interop.epcis.documents import Event
 from millmark.services.interop.epcis.repository import (
     EpcisEventRow,

@@ -12,10 +12,9 @@ import pytest
 from millmark.ledger.store import Store
 from millmark.services.access import SignIn
 from millmark.services.gateway import GatewayParts, build_policy, create_gateway
-from millmark.services.interop.epcis.event_queries import ALL_RUNS, CONTEXT, EventQueries, Place
-from millmark.services.interop.epcis.query_parameters import EVENT_TYPES
+from millmark.services.interop.epcis.event_queries import ALL_RUNS, CONTEXT, EVENT_TYPES, EventQueries, Place
 from millmark.services.interop.epcis.repository import EpcisEventRow, EpcisRepository, EpcisTermRow
-from millmark.services.interop.epcis.vocabulary import BIZ_STEPS, DISPOSITIONS
+from millmark.services.interop.epcis.tree import BIZ_STEPS, DISPOSITIONS
 from millmark.services.settings import Auth
 from tests.support.epcis_events import capture, document, event
 from tests.support.fake_world import COORDINATOR, SMITH, build_world

@@ -23,8 +23,8 @@ from millmark.ledger.store.rows import KeyRow, NameKeyRow
 from millmark.services.commands import home as home_commands
 from millmark.services.commands.home import Question, answers_to, read_secret
 from millmark.services.directory import DirectoryEntry, take_directory
-from millmark.services.directory.contact import Contact
-from millmark.services.directory.issuing import draft_entries, keep_admission, verify_admissible
+from millmark.services.directory.document import Contact
+from millmark.services.directory.following import draft_entries, keep_admission, verify_admissible
 from millmark.services.home import (
     AdmissionRequest,
     Consortium,

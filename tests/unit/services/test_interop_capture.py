@@ -16,8 +16,14 @@ from millmark.ledger.ids import canonical_identifier, identifier_hash
 from millmark.ledger.records import (
     ReceiveLot,
 )
-from millmark.services.interop.epcis.capture import Status, capture, none_rejected, parse_capture, validate_events
-from millmark.services.interop.epcis.log_file import open_evidence_file
+from millmark.services.interop.epcis.capture import (
+    Status,
+    capture,
+    none_rejected,
+    open_evidence_file,
+    parse_capture,
+    validate_events,
+)
 from millmark.services.interop.epcis.mapping import Known, propose
 from tests.support.captured_events import (
     ADD,

@@ -20,14 +20,19 @@ from millmark.ledger.ids import parse_digital_link
 from millmark.ledger.ids._gs1 import RULES
 from millmark.ledger.ids.dictionary import EDITION
 from millmark.services.gateway import GatewayParts, build_policy, create_gateway
-from millmark.services.interop.contexts.epcis import build_epcis_context
-from millmark.services.interop.contexts.linkset import LINKSET_CONTEXT
-from millmark.services.interop.contexts.published import CONTEXT_MEDIA, published_contexts
-from millmark.services.interop.credentials.certificate import build_certificate_context, issue_credential
-from millmark.services.interop.credentials.did import DID_CONTEXT, build_did_document
-from millmark.services.interop.credentials.model import BASE_CONTEXT
-from millmark.services.interop.credentials.status_list import build_status_list
-from millmark.services.interop.credentials.terms import find_unmapped
+from millmark.services.interop.contexts.published import (
+    CONTEXT_MEDIA,
+    LINKSET_CONTEXT,
+    build_epcis_context,
+    published_contexts,
+)
+from millmark.services.interop.credentials.certificate import (
+    build_certificate_context,
+    build_status_list,
+    issue_credential,
+)
+from millmark.services.interop.credentials.keys import DID_CONTEXT, build_did_document
+from millmark.services.interop.credentials.model import BASE_CONTEXT, find_unmapped
 from millmark.services.interop.epcis.event_queries import CONTEXT as EPCIS_CONTEXT
 from millmark.services.interop.epcis.schema import event_schema
 from millmark.services.portal.passports import BUNDLE_TYPE, Code, build_linkset

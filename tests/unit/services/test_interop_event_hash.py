@@ -13,10 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from millmark.ledger.errors import InputError, MillmarkError
-from millmark.services.interop.epcis.documents import hash_events, parse_document
-from millmark.services.interop.epcis.event_hash import build_prehash
-from millmark.services.interop.epcis.tree import json_event, namespaces_of
-from millmark.services.interop.epcis.values import canonical_time, canonical_value
+from millmark.services.interop.epcis.documents import build_prehash, hash_events, parse_document
+from millmark.services.interop.epcis.tree import canonical_time, canonical_value, json_event, namespaces_of
 from tests.support.interop import CORPUS
 
 CONTEXT: Any = [

@@ -20,10 +20,10 @@ from millmark.services.interop.inspection.document import (
     Company,
     Representative,
     build_document,
+    check_document,
     is_type_31,
     store_document,
 )
-from millmark.services.interop.inspection.schema import check_document
 from tests.support.interop import CORPUS, FACTS, broken_copies
 
 MATERIAL_IDENTITY = CORPUS / "en10168" / "material-identity"

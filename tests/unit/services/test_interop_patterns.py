@@ -7,9 +7,8 @@ import sqlite3
 import pytest
 
 from millmark.ledger.errors import IdentifierError
-from millmark.services.interop.epcis.patterns import SCHEMES, parse_pattern
-from millmark.services.interop.epcis.query_parameters import QueryTooComplexError, parse_query
-from millmark.services.interop.epcis.values import canonical_value
+from millmark.services.interop.epcis.event_queries import SCHEMES, QueryTooComplexError, parse_pattern, parse_query
+from millmark.services.interop.epcis.tree import canonical_value
 
 EPCS = {
     "sgtin": "9506000.013435.A1",

@@ -10,11 +10,9 @@ from typing import Any
 
 import pytest
 
-from millmark.services.interop.epcis.documents import Event, parse_document
-from millmark.services.interop.epcis.event_hash import build_prehash
-from millmark.services.interop.epcis.plain_events import read_plain
+from millmark.services.interop.epcis.documents import Event, build_prehash, parse_document, read_plain
 from millmark.services.interop.epcis.schema import event_faults
-from millmark.services.interop.epcis.terms import build_terms
+from millmark.services.interop.epcis.tree import build_terms
 from tests.support.interop import CORPUS, GS1_TWICE
 
 Json = dict[str, Any]

@@ -11,9 +11,18 @@ import jsonschema_rs
 import pytest
 
 from millmark.ledger.errors import InputError
-from millmark.services.interop.epcis import vocabulary as words
 from millmark.services.interop.epcis.capture import Status, parse_capture, validate_events
 from millmark.services.interop.epcis.schema import event_schema
+from millmark.services.interop.epcis.tree import (
+    BIZ_STEPS,
+    BIZ_TRANSACTION_TYPES,
+    COMPONENTS,
+    DISPOSITIONS,
+    ERROR_REASONS,
+    MEASUREMENTS,
+    PARTY_TYPES,
+    SENSOR_ALERTS,
+)
 from tests.support.interop import CORPUS, broken_copies
 
 GS1 = CORPUS / "epcis2" / "gs1"
@@ -65,15 +74,15 @@ def _terms(*path: str) -> set[str]:
 @pytest.mark.parametrize(
     ("known", "path"),
     [
-        (words.BIZ_STEPS, ("bizStep",)),
-        (words.DISPOSITIONS, ("disposition",)),
-        (words.BIZ_TRANSACTION_TYPES, ("bizTransactionList", "type")),
-        (words.PARTY_TYPES, ("sourceList", "type")),
-        (words.PARTY_TYPES, ("destinationList", "type")),
-        (words.MEASUREMENTS, ("sensorElementList", "sensorReport", "type")),
-        (words.SENSOR_ALERTS, ("sensorElementList", "sensorReport", "exception")),
-        (words.COMPONENTS, ("sensorElementList", "sensorReport", "component")),
-        (words.ERROR_REASONS, ("errorDeclaration", "reason")),
+        (BIZ_STEPS, ("bizStep",)),
+        (DISPOSITIONS, ("disposition",)),
+        (BIZ_TRANSACTION_TYPES, ("bizTransactionList", "type")),
+        (PARTY_TYPES, ("sourceList", "type")),
+        (PARTY_TYPES, ("destinationList", "type")),
+        (MEASUREMENTS, ("sensorElementList", "sensorReport", "type")),
+        (SENSOR_ALERTS, ("sensorElementList", "sensorReport", "exception")),
+        (COMPONENTS, ("sensorElementList", "sensorReport", "component")),
+        (ERROR_REASONS, ("errorDeclaration", "reason")),
     ][: 9 if GS1.exists() else 0],
     ids=lambda value: value[-1] if isinstance(value, tuple) else "",
 )

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from millmark.services.interop.epcis import values
+from millmark.services.interop.epcis import tree
 
 _LINK = "https://id.gs1.org"
 _GTIN = "01/09506000134552"
@@ -40,13 +40,13 @@ _GTIN = "01/09506000134552"
 @settings(max_examples=40, deadline=None)
 @given(serial=st.text("0123456789ABCxyz_-", min_size=1, max_size=22) | st.text("A.%2F/?#* é", min_size=1, max_size=4))
 def test_a_numbered_thing_is_called_as_if_its_kind_were_new(head: str, serial: str) -> None:
-    assert values.canonical_value(head + serial) == values._canonical(head + serial)
+    assert tree.canonical_value(head + serial) == tree._canonical(head + serial)
 
 
 def test_a_kind_is_known_after_its_first_thing() -> None:
-    known = values._stem("urn:epc:id:sgtin:9506000.001345.")
+    known = tree._stem("urn:epc:id:sgtin:9506000.001345.")
     assert known == f"{_LINK}/01/09506000013459/21/"
-    assert values.canonical_value("urn:epc:id:sgtin:9506000.001345.A1") == f"{known}A1"
+    assert tree.canonical_value("urn:epc:id:sgtin:9506000.001345.A1") == f"{known}A1"
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_a_kind_is_known_after_its_first_thing() -> None:
 )
 def test_convenience_names_are_hashed_as_their_identifiers(written: str, hashed: str) -> None:
     """The first eleven are cases of the reference implementation of the event hash."""
-    assert values.canonical_value(written) == f"{_LINK}/{hashed}"
+    assert tree.canonical_value(written) == f"{_LINK}/{hashed}"
 
 
 @pytest.mark.parametrize(
@@ -83,4 +83,4 @@ def test_convenience_names_are_hashed_as_their_identifiers(written: str, hashed:
 )
 def test_what_only_resembles_a_named_key_is_hashed_as_it_is(path: str) -> None:
     text = f"https://example.com/{path}"
-    assert values.canonical_value(text) == text
+    assert tree.canonical_value(text) == text

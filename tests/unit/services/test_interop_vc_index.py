@@ -13,11 +13,14 @@ from millmark.ledger.errors import NotFoundError
 from millmark.ledger.provenance.reader import open_reader
 from millmark.ledger.records import CertificateStatus
 from millmark.ledger.store import Book
-from millmark.services.interop.credentials.certificate import issue_credential, verify_credential
-from millmark.services.interop.credentials.did import Resolver, build_did_document
+from millmark.services.interop.credentials.certificate import (
+    build_status_list,
+    issue_credential,
+    status_bits,
+    verify_credential,
+)
 from millmark.services.interop.credentials.issuer import Issuer, read_facts, read_statuses
-from millmark.services.interop.credentials.proofs import add_proof, parse_timestamp
-from millmark.services.interop.credentials.status_list import build_status_list, status_bits
+from millmark.services.interop.credentials.keys import Resolver, add_proof, build_did_document, parse_timestamp
 from millmark.services.interop.errors import CredentialError
 from tests.support.fake_world import World, build_bad_world
 from tests.support.interop import DID, ED25519, LISTS

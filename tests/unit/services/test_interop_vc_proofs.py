@@ -18,17 +18,19 @@ from hypothesis import strategies as st
 from millmark.ledger.canonical import parse_json
 from millmark.ledger.errors import InputError, MillmarkError, NotFoundError
 from millmark.services.interop.credentials.certificate import verify_credential
-from millmark.services.interop.credentials.did import Resolver, build_did_document, did_key
 from millmark.services.interop.credentials.keys import (
     CredentialKey,
     Ed25519Key,
     P256Key,
+    Resolver,
+    add_proof,
+    build_did_document,
     decode_multibase,
+    did_key,
     encode_multibase,
     parse_multikey,
 )
 from millmark.services.interop.credentials.model import BASE_CONTEXT
-from millmark.services.interop.credentials.proofs import add_proof
 from millmark.services.interop.errors import CredentialError
 from tests.support.interop import CORPUS, DID, ED25519, KEYS, MINIMAL, NOW, P256, SECRET, self_issued
 

@@ -11,19 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from millmark.ledger.records import CertificateStatus
-from millmark.services.interop.credentials.certificate import issue_credential, verify_credential
-from millmark.services.interop.credentials.did import Resolver, build_did_document, did_key
-from millmark.services.interop.credentials.keys import CredentialKey
-from millmark.services.interop.credentials.proofs import add_proof
-from millmark.services.interop.credentials.status_list import (
+from millmark.services.interop.credentials.certificate import (
     SIZE,
     build_status_entry,
     build_status_list,
     decode_bitstring,
     encode_bitstring,
     is_set,
+    issue_credential,
     status_bits,
+    verify_credential,
 )
+from millmark.services.interop.credentials.keys import CredentialKey, Resolver, add_proof, build_did_document, did_key
 from millmark.services.interop.errors import CredentialError
 from tests.support.interop import DID, ED25519, FACTS, KEYS, LISTS, NOW, P256
 

@@ -14,7 +14,7 @@ from millmark.ledger.store import Book, Rows, Store
 from millmark.ledger.store.rows import CertificateRow, ChainIdentityRow, CursorRow, ModelRow
 from millmark.quality import build_model, model_digest
 from millmark.quality.drift import GROUP, build_reference
-from millmark.quality.inputs import pack_window
+from millmark.quality.inference import pack_window
 from millmark.services.inspections.model_health import Share, monitor
 from tests.support.quality_samples import tiny_network
 from tests.support.stores import new_store

@@ -15,7 +15,7 @@ from millmark.ledger.errors import SettingsError
 from millmark.services.access import SignInError, authenticate
 from millmark.services.access.people.openid import OpenId, Provider, ProviderError
 from millmark.services.access.people.people import People
-from millmark.services.access.people.roles import PersonRole
+from millmark.services.access.rules import PersonRole
 from millmark.services.access.signin import NONCE_LIFE_S
 from tests.support.openid_provider import CLIENT, ISSUER, SECRET, FakeProvider
 from tests.support.recording_site import Site, open_site

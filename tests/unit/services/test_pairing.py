@@ -16,8 +16,8 @@ import pytest
 
 from millmark.ledger.errors import InputError, NotFoundError, SettingsError
 from millmark.services.access import SignInError
-from millmark.services.access.people.pairing import Pairing, challenge_of, digits_of, new_verifier
-from millmark.services.access.people.roles import PersonRole
+from millmark.services.access.people.people import Pairing, challenge_of, digits_of, new_verifier
+from millmark.services.access.rules import PersonRole
 from millmark.services.access.signin import NONCE_LIFE_S
 from millmark.services.client.login import LOGIN, Login, forget_login, read_login, write_login
 from millmark.services.commands.login import _is_safe, _keep, await_code, listen_for_code

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from millmark.ledger.bundle import InferenceShown
-from millmark.quality.inputs import MAX_FIXED, pack_window
+from millmark.quality.inference import MAX_FIXED, pack_window
 from millmark.services.portal.passports import MOST_WINDOWS
 from tests.support.figures import Tell
 from tests.support.gateway_client import LINK

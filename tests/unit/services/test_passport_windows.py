@@ -12,7 +12,7 @@ from millmark.ledger.records import Verdict
 from millmark.ledger.store import Book, Rows, Store
 from millmark.ledger.store.rows import ModelRow
 from millmark.quality import model_digest
-from millmark.quality.inputs import MAX_FIXED, pack_window
+from millmark.quality.inference import MAX_FIXED, pack_window
 from millmark.services.portal.pages import Language, read_catalogues
 from millmark.services.portal.passports import MOST_WINDOWS, OpenedWindow, build_opened_windows
 from tests.support.bundle_vector import vector_bundle, vector_bytes, vector_now, vector_trust

@@ -13,11 +13,11 @@ import pytest
 
 from millmark.ledger.errors import InputError, MillmarkError, NotFoundError, StoreError
 from millmark.services.access import Principal, Scope, SignInError, UnauthenticatedError, authenticate
+from millmark.services.access.credentials import PERSON_IDLE_S, PERSON_LIFE_S, slide
 from millmark.services.access.people.passkeys import Passkeys
 from millmark.services.access.people.people import INVITATION_LIFE_S, People
-from millmark.services.access.people.roles import PersonRole
 from millmark.services.access.repository import AccessRepository
-from millmark.services.access.sessions import PERSON_IDLE_S, PERSON_LIFE_S, slide
+from millmark.services.access.rules import PersonRole
 from millmark.services.access.signin import NONCE_LIFE_S
 from millmark.services.serving.logs import build_logger
 from millmark.services.webhooks.dispatcher import DeliveryPolicy, Dispatcher

@@ -17,7 +17,7 @@ from millmark.ledger.provenance.answers import RelatedLot
 from millmark.ledger.records import CertificateStatus, LotState, Verdict
 from millmark.services.pictures import Family, build_family, build_reach, draw_dot, draw_svg, draw_tree, draw_upright
 from millmark.services.pictures.family import Link, Node, Tone
-from millmark.services.pictures.layout import place
+from millmark.services.pictures.svg import place
 from tests.support.fake_world import SMITH, World, build_world, lot_trace
 from tests.support.stores import new_store
 

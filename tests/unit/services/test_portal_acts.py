@@ -17,7 +17,7 @@ from millmark.ledger.store import Rows
 from millmark.ledger.store.outbox import Outbox
 from millmark.ledger.store.rows import OrderRow, ParticipantRow
 from millmark.services.access import Principal, Scope
-from millmark.services.access.people.roles import PersonRole
+from millmark.services.access.rules import PersonRole
 from millmark.services.audit import AuditLog
 from millmark.services.gateway import GatewayParts, build_policy, create_gateway
 from millmark.services.gateway.recording.writes import WRITES

@@ -22,7 +22,7 @@ from millmark.ledger.store import Book
 from millmark.ledger.store.rows import NoteRow
 from millmark.ledger.verify.report import Worth
 from millmark.ledger.verify.statements import say
-from millmark.services.access.people.roles import PersonRole
+from millmark.services.access.rules import PersonRole
 from millmark.services.handover.delivering import State
 from millmark.services.handover.repository import HandoverRepository
 from millmark.services.portal.passports import build_story

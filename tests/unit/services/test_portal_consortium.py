@@ -20,14 +20,13 @@ from millmark.ledger.store.outbox import Outbox
 from millmark.ledger.store.outbox_records import OutboxState, QueuedRecord, set_records
 from millmark.ledger.store.rows import ParticipantRow
 from millmark.services.access import OPERATOR
-from millmark.services.access.people.roles import PersonRole
+from millmark.services.access.rules import PersonRole
 from millmark.services.directory import Directory, DirectoryEntry, sign_directory
-from millmark.services.directory.contact import parse_contact
-from millmark.services.directory.following import published_digest
-from millmark.services.directory.issuing import keep_admission
+from millmark.services.directory.document import parse_contact
+from millmark.services.directory.following import keep_admission, published_digest
 from millmark.services.directory.repository import DirectoryRepository
 from millmark.services.home import candidate_of, parse_request
-from millmark.services.home.candidates import keep_candidate
+from millmark.services.home.admissions import keep_candidate
 from tests.support.acting_site import fields_of, read
 from tests.support.consortium_site import PAGE, Operator, build_caller, enter, post
 from tests.support.english_words import find_english

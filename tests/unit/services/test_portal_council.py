@@ -18,7 +18,7 @@ from millmark.ledger.keys import LocalSigner
 from millmark.ledger.records import TransferOwnership
 from millmark.ledger.store import Registry, Store
 from millmark.ledger.store.outbox import Outbox
-from millmark.services.access.people.roles import PersonRole
+from millmark.services.access.rules import PersonRole
 from millmark.services.gateway.consortium import Governing
 from millmark.services.portal.consortium import Governance, _wait_of
 from tests.support.acting_site import fields_of, read

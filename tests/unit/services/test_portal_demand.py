@@ -16,7 +16,7 @@ from millmark.ledger.evidence import EvidenceEntry, LeafKind, build_leaf_data
 from millmark.ledger.merkle import leaf_hash
 from millmark.ledger.store import Book
 from millmark.quality.notes import Note
-from millmark.services.pictures.fan import Fan, draw_fan
+from millmark.services.pictures.plot import Fan, draw_fan
 from millmark.services.planning.forecast.document import ForecastDocument, NeededCapacity, seal_of
 from millmark.services.planning.forecast.making import make_forecast
 from millmark.services.planning.forecast.recording import CapacitySignal

@@ -19,9 +19,8 @@ from millmark.ledger.store import Book, Rows
 from millmark.ledger.store.rows import CertificateRow, ModelRow
 from millmark.quality import model_digest
 from millmark.quality.drift import ACTING_ROWS, Drift, Reference
-from millmark.quality.inputs import pack_window
-from millmark.services.inspections.control import GROUP, REFERENCE, REFERENCE_GROUPS, control
-from millmark.services.inspections.windows import find_latest_windows
+from millmark.quality.inference import pack_window
+from millmark.services.inspections.windows import GROUP, REFERENCE, REFERENCE_GROUPS, control, find_latest_windows
 from millmark.services.portal import models
 from tests.support.fake_world import AUDITOR, BUYER, CARRIER, INSPECTOR, OTHER_BUYER, SMITH, World, build_world
 from tests.support.portal_site import OWNER, Site

@@ -37,8 +37,8 @@ from millmark.ledger.submit import adopt_records
 from millmark.quality import Decision, Dense, Network, Scale, build_model, model_digest
 from millmark.quality import Inference as Inspected
 from millmark.quality import Verdict as ModelVerdict
-from millmark.quality.inputs import pack_window
-from millmark.services.access.people.roles import PersonRole
+from millmark.quality.inference import pack_window
+from millmark.services.access.rules import PersonRole
 from tests.support.acting_site import fields_of, read
 from tests.support.day import Day, open_day
 from tests.support.recording_site import Site

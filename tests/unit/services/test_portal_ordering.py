@@ -20,7 +20,7 @@ from millmark.ledger.records import ALL_ROLES, ModelState, Role
 from millmark.ledger.store import Book, Rows
 from millmark.ledger.store.outbox import Outbox
 from millmark.ledger.store.rows import ModelRow, OrderRow, ParticipantRow
-from millmark.services.access.people.roles import PersonRole
+from millmark.services.access.rules import PersonRole
 from millmark.services.products import Catalogue
 from tests.support.acting_site import ActingSite, fields_of, open_acting_site, read
 from tests.support.gateway_client import Caller

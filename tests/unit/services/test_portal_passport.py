@@ -20,7 +20,7 @@ from millmark.ledger.provenance import Disclosing
 from millmark.ledger.records import NoteKind
 from millmark.ledger.store import Book, Store
 from millmark.services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
-from millmark.services.interop.contexts.linkset import build_linkset_context
+from millmark.services.interop.contexts.published import build_linkset_context
 from millmark.services.portal import Proofs
 from millmark.services.portal.passports import BUNDLE_TYPE
 from tests.support.fake_chain import digest

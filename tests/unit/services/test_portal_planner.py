@@ -19,7 +19,7 @@ from millmark.ledger.plans.check import Unseen, check_plan
 from millmark.ledger.records import AssignmentState
 from millmark.ledger.store.outbox import Outbox
 from millmark.ledger.store.rows import AnchorRow, AssignmentRow
-from millmark.services.access.people.roles import PersonRole
+from millmark.services.access.rules import PersonRole
 from millmark.services.gateway.http.problems import TryLaterError
 from millmark.services.planning.consent import find_row
 from millmark.services.planning.feedback.repository import FeedbackRepository, show_page

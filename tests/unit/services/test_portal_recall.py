@@ -14,7 +14,7 @@ from millmark.ledger.provenance import open_reader, recall
 from millmark.ledger.records import LotState
 from millmark.ledger.store import Book, Rows
 from millmark.ledger.store.rows import LotRow
-from millmark.services.directory.contact import Contact
+from millmark.services.directory.document import Contact
 from millmark.services.directory.repository import DirectoryEntryRow
 from millmark.services.portal.recalls import sort_naturally, where_of
 from tests.support.fake_world import BUYER, CARRIER, INSPECTOR, OTHER_BUYER, SMITH

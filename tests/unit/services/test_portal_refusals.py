@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from millmark.services.access.people.roles import PersonRole
+from millmark.services.access.rules import PersonRole
 from millmark.services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
 from millmark.services.gateway.http.problems import MEDIA_TYPE
 from millmark.services.settings import Auth

@@ -14,8 +14,8 @@ from millmark.services.access import CredentialKind, Scope
 from millmark.services.access.repository import AccessRepository
 from millmark.services.audit import Access, AuditLog, read_latest
 from millmark.services.documents import Documents, KeyRing, new_version_id
-from millmark.services.documents.drafts import Draft
-from millmark.services.documents.permissions import Mode
+from millmark.services.documents.service import Draft
+from millmark.services.documents.views import Mode
 from millmark.services.portal import registers
 from millmark.services.webhooks.http_post import WebhookGround
 from millmark.services.webhooks.repository import WebhookRepository

@@ -22,7 +22,7 @@ from millmark.ledger.errors import (
 from millmark.ledger.phrases import Phrase
 from millmark.ledger.plans.call import OfferGround
 from millmark.ledger.plans.feasible import PlanBreach, PlanRule, refuse
-from millmark.services.access.grounds import Ground
+from millmark.services.access.errors import Ground
 from millmark.services.gateway.http.problems import NoSignerError, TryLaterError
 from millmark.services.planning.calendar import EntryFault, parse_calendar
 from millmark.services.planning.errors import CalendarError, CallRefusedError, PlanningGround

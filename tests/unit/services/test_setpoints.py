@@ -18,7 +18,7 @@ from millmark.ledger.plans.plan import CauseKind
 from millmark.ledger.provenance.reader import Reader
 from millmark.ledger.store import Book, Rows
 from millmark.ledger.store.rows import AnchorRow, MachineRow, StreamRow
-from millmark.services.access.people.roles import PersonRole
+from millmark.services.access.rules import PersonRole
 from millmark.services.gateway import GatewayParts, build_policy, create_gateway
 from millmark.services.planning.feedback.causes import Condition, MachineCause, Outcome, Sentence
 from millmark.services.planning.feedback.repository import FeedbackRepository

@@ -16,13 +16,17 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from millmark.ledger.errors import InputError, MillmarkError
-from millmark.services.access.people.addresses import accepts_passkeys
-from millmark.services.access.people.people import People
-from millmark.services.access.people.roles import PersonRole
+from millmark.services.access.people.people import People, accepts_passkeys
+from millmark.services.access.rules import PersonRole
 from millmark.services.commands.home import choose_place, parse_place
 from millmark.services.home import Layout, find_missing, find_missing_files, parse_consortium, set_setting, set_tls
-from millmark.services.home.authority import SERVER_LIFE, certify, show_certificate, verify_hostname
-from millmark.services.home.tls_state import find_missing_of_tls
+from millmark.services.home.authority import (
+    SERVER_LIFE,
+    certify,
+    find_missing_of_tls,
+    show_certificate,
+    verify_hostname,
+)
 from millmark.services.serving.protocol import TlsFiles, build_tls
 from millmark.services.settings import Settings, read_settings
 from tests.support.authority import LOOPBACK, Authority

@@ -25,9 +25,8 @@ from millmark.quality.process import (
     Step,
     propose_setpoint,
 )
-from millmark.quality.process.floats import Floats, Limits, Search, build_objective
-from millmark.quality.process.search import Box, descend, project
-from millmark.quality.process.terms import parse_terms
+from millmark.quality.process.floats import Box, Floats, Limits, Search, build_objective, descend, project
+from millmark.quality.process.proposals import parse_terms
 from tests.support.process_samples import BOUNDS, LIMITS, PRICES, moulder, state_at, telemetry_rows
 
 
@@ -210,7 +209,7 @@ def test_the_gradient_is_that_of_small_changes() -> None:
 
 
 def test_torch_and_numpy_agree() -> None:
-    from millmark.quality.process.gradient import cost_and_gradient  # noqa: PLC0415 - loads torch
+    from millmark.quality.process.dynamics import cost_and_gradient  # noqa: PLC0415 - loads torch
 
     search, moves = _search()
     costs, slopes = search.evaluate(moves)
@@ -221,8 +220,11 @@ def test_torch_and_numpy_agree() -> None:
 
 
 def test_floats_follow_the_exact_rollout() -> None:
-    from millmark.quality.process.arrays import Simulator, from_words  # noqa: PLC0415 - used here only
-    from millmark.quality.process.costs import cost_of  # noqa: PLC0415 - likewise
+    from millmark.quality.process.arrays import (  # noqa: PLC0415 - used here only
+        Simulator,
+        cost_of,
+        from_words,
+    )
 
     model, rows = moulder(), telemetry_rows()
     n = model.predicted

@@ -13,13 +13,21 @@ import pytest
 from millmark.quality.__main__ import main
 from millmark.quality.errors import InputError
 from millmark.quality.process import build_process_model, parse_process_model
-from millmark.quality.process.card import build_process_card
-from millmark.quality.process.example import LAYOUT, STEP_S, run_line
-from millmark.quality.process.linear import fit_arx
-from millmark.quality.process.oee import Kpis, Times, read_kpis
+from millmark.quality.process.dynamics import fit_arx
 from millmark.quality.process.records import ONE, Role
-from millmark.quality.process.telemetry import Layout, Telemetry, load_telemetry, split_runs
-from millmark.quality.process.training import Recipe, TrainedProcess, train_process
+from millmark.quality.process.telemetry import (
+    LAYOUT,
+    STEP_S,
+    Kpis,
+    Layout,
+    Telemetry,
+    Times,
+    load_telemetry,
+    read_kpis,
+    run_line,
+    split_runs,
+)
+from millmark.quality.process.training import Recipe, TrainedProcess, build_process_card, train_process
 
 SMALL = Recipe(horizon=8, history=3, hidden=6, rounds=40, anchored=False)
 

@@ -2,7 +2,7 @@
 
     python -m tests.unit.quality.vectors.generate
 
-The bytes are packed here, field by field, and not by `millmark.quality.header`, so that the vectors also check the
+The bytes are packed here, field by field, and not by `millmark.quality.inference`, so that the vectors also check the
 builder.
 """
 

@@ -2,7 +2,7 @@
 
     python -m tests.unit.quality.vectors.generate_trees
 
-The bytes are packed here, field by field, and not by `millmark.quality.trees.format`, so that they also check the
+The bytes are packed here, field by field, and not by `millmark.quality.trees.records`, so that they also check the
 builder.
 """
 

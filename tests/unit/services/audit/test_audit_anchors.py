@@ -21,7 +21,7 @@ from millmark.ledger.store import Book, Rows, Store
 from millmark.ledger.store.outbox import Outbox
 from millmark.ledger.store.rows import StreamRow
 from millmark.services.audit import Access, AuditError, AuditLog, AuditReport, AuditTamperedError, verify_audit
-from millmark.services.audit.files import list_files
+from millmark.services.audit.entries import list_files
 from millmark.services.gateway import GatewayParts, build_policy, create_gateway, own_records
 from millmark.services.gateway.http.problems import TryLaterError
 from millmark.services.gateway.own_records import AnchorRule, AuditAnchors, verify_audit_stream

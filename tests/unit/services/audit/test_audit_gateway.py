@@ -15,7 +15,7 @@ from millmark.services.access import CredentialKind, Scope
 from millmark.services.access.credentials import issue
 from millmark.services.access.repository import AccessRepository
 from millmark.services.audit import Access, AuditError, AuditLog, read_audit, verify_audit
-from millmark.services.documents.permissions import Mode
+from millmark.services.documents.views import Mode
 from millmark.services.gateway import GatewayParts, build_policy, create_gateway
 from millmark.services.settings import Auth
 from tests.support.command_line import Runner

@@ -15,10 +15,8 @@ import pytest
 from millmark.ledger.canonical import canonical_json
 from millmark.ledger.errors import StoreError
 from millmark.services.audit import Access, AuditError, AuditLog, AuditTamperedError, Decision, read_audit, verify_audit
-from millmark.services.audit.entries import hash_entry
-from millmark.services.audit.files import first_number
-from millmark.services.audit.log import DELETED, LEFT_OUT
-from millmark.services.audit.quota import Quota
+from millmark.services.audit.entries import first_number, hash_entry
+from millmark.services.audit.log import DELETED, LEFT_OUT, Quota
 from tests.support.patience import MAX_S
 from tests.support.sign_in import NOW_S
 

@@ -26,8 +26,7 @@ from millmark.services.directory import (
     take_directory,
     verify_statement,
 )
-from millmark.services.directory.contact import Contact, parse_contact
-from millmark.services.directory.document import entry_to_json
+from millmark.services.directory.document import Contact, entry_to_json, parse_contact
 from millmark.services.documents.repository import DocumentRepository, RecipientKeyRow
 from millmark.services.gateway.epcis.capture import find_parties
 from tests.support.directories import (

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from millmark.services.documents.permissions import Mode
+from millmark.services.documents.views import Mode
 from tests.support.partner import Partner
 from tests.support.shared_world import NAMED, OTHER, SharedWorld, build_shared_world
 from tests.support.sign_in import NOW_S

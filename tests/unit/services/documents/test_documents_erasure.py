@@ -14,9 +14,9 @@ from millmark.ledger.claims import build_claims, parse_claims, verify_disclosure
 from millmark.ledger.errors import ClaimsError, NotFoundError, SigningError, StoreError
 from millmark.ledger.store import Book
 from millmark.services.documents import DocumentError, Documents, Draft
-from millmark.services.documents.permissions import Mode
+from millmark.services.documents.encryption import open_sealed, parse_sealed
 from millmark.services.documents.repository import DocumentRepository
-from millmark.services.documents.sealed_file import open_sealed, parse_sealed
+from millmark.services.documents.views import Mode
 from tests.support.shared_world import CONTENT, DESCENDANT, NAME, NAMED, OWNER, SharedWorld, build_shared_world
 from tests.support.sign_in import NOW_S
 from tests.support.stores import copy_database, new_store

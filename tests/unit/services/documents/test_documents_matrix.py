@@ -11,9 +11,8 @@ import pytest
 from millmark.services.access import CredentialKind, Scope
 from millmark.services.access.credentials import issue
 from millmark.services.access.repository import AccessRepository
-from millmark.services.documents.permissions import Mode
-from millmark.services.documents.sealed_file import open_sealed
-from millmark.services.documents.views import Document
+from millmark.services.documents.encryption import open_sealed
+from millmark.services.documents.views import Document, Mode
 from millmark.services.gateway import GatewayParts, build_policy, create_gateway
 from millmark.services.settings import Auth
 from tests.support.gateway_client import Caller

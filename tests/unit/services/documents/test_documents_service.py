@@ -15,7 +15,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from millmark.ledger.errors import InputError, MillmarkError, NotFoundError, SettingsError, SigningError
-from millmark.services.directory.recipient_keys import KeyStatement
+from millmark.services.directory.document import KeyStatement
 from millmark.services.documents import (
     DocumentError,
     Documents,
@@ -25,11 +25,16 @@ from millmark.services.documents import (
     SealBrokenError,
     new_version_id,
 )
-from millmark.services.documents.drafts import verify_media_type, verify_name
-from millmark.services.documents.encryption import VersionId
-from millmark.services.documents.key_files import create_recipient_key, read_recipient_key
-from millmark.services.documents.permissions import Mode
-from millmark.services.documents.sealed_file import MAX_DOCUMENT_BYTES, open_sealed, parse_sealed
+from millmark.services.documents.encryption import (
+    MAX_DOCUMENT_BYTES,
+    VersionId,
+    create_recipient_key,
+    open_sealed,
+    parse_sealed,
+    read_recipient_key,
+)
+from millmark.services.documents.service import verify_media_type, verify_name
+from millmark.services.documents.views import Mode
 from tests.support.shared_world import (
     BILLET,
     CONTENT,

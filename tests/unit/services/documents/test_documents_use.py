@@ -14,8 +14,8 @@ from millmark.ledger.chain import Deployment, write_deployment
 from millmark.ledger.keys import create_keystore
 from millmark.ledger.store import Registry
 from millmark.services.documents import DocumentError, Draft, new_version_id
-from millmark.services.documents.permissions import Mode
-from millmark.services.documents.sealed_file import MAX_DOCUMENT_BYTES, open_sealed
+from millmark.services.documents.encryption import MAX_DOCUMENT_BYTES, open_sealed
+from millmark.services.documents.views import Mode
 from tests.support.command_line import Runner
 from tests.support.partner import Partner
 from tests.support.shared_world import BILLET, CONTENT, NAMED, OWNER, SharedWorld, build_shared_world

@@ -31,7 +31,7 @@ from millmark.ledger.store import Book
 from millmark.ledger.store.rows import AnchorRow, AssignmentRow, NoteRow
 from millmark.quality import build_model
 from millmark.quality.drift import build_reference
-from millmark.quality.inputs import pack_window
+from millmark.quality.inference import pack_window
 from millmark.services.demo.consortium import hash_of
 from millmark.services.gateway.recording.build_records import find_setpoint_answer
 from millmark.services.planning.feedback.causes import Outcome, Step

@@ -23,7 +23,7 @@ from millmark.ledger.provenance import Disclosing, build_bundle
 from millmark.ledger.store import Book, Rows
 from millmark.ledger.store.rows import CertificateRow, KeyRow, ModelRow, RecordRow
 from millmark.quality.audit import build_window_leaf
-from millmark.services.documents.key_files import create_recipient_key
+from millmark.services.documents.encryption import create_recipient_key
 from millmark.services.handover.content import (
     Content,
     HandoverEarlyError,

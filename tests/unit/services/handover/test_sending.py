@@ -14,7 +14,7 @@ from cryptography import x509
 from millmark.ledger.errors import SettingsError
 from millmark.ledger.keys import LocalSigner
 from millmark.services.directory.client import fetch_directory
-from millmark.services.directory.errors import DirectoryUnreachableError
+from millmark.services.directory.document import DirectoryUnreachableError
 from millmark.services.handover.delivering import Answer, send
 from millmark.services.serving.partners import build_partner_tls
 from tests.support.authority import Authority

@@ -19,7 +19,7 @@ from millmark.ledger.store import Book, Rows
 from millmark.ledger.store.rows import CertificateRow, ModelRow, RecordHistoryRow, RecordRow
 from millmark.quality import build_model, model_digest
 from millmark.quality.drift import ALARM_PSI, GROUP, build_reference
-from millmark.quality.inputs import pack_window
+from millmark.quality.inference import pack_window
 from millmark.services.planning.feedback.repository import FeedbackRepository, InspectionRow
 from tests.support.event_data import build, encode_event, event_of
 from tests.support.feedback_world import INSPECTOR, MACHINE, ORDER, OTHERS_MACHINE, STRANGER, FeedbackWorld
