@@ -20,7 +20,7 @@ import httpx
 import pytest
 
 from millmark.ledger.keys import create_keystore
-from millmark.services.commands import questions
+from millmark.services.commands import home as home_commands
 from millmark.services.devchain import create_devchain
 from tests.integration.test_home import Site, operators_gateway
 from tests.support.loopback import serving
@@ -35,7 +35,9 @@ SPECIFICATION = {"specification": {"engraving": "für Mara"}, "price": 120}
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Site]:
     """The operator, the maker, who also coordinates, and the buyer; both companies have joined."""
-    monkeypatch.setattr(questions, "create_keystore", functools.partial(create_keystore, scrypt_cost=2))  # not a second
+    monkeypatch.setattr(
+        home_commands, "create_keystore", functools.partial(create_keystore, scrypt_cost=2)
+    )  # not a second
     with serving(create_devchain()) as url:
         made = Site(tmp_path, url, monkeypatch, capsys)
         made.init()

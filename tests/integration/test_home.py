@@ -22,7 +22,7 @@ from millmark.ledger.records import Contract, Role
 from millmark.ledger.store import Rows
 from millmark.ledger.store.rows import RecordRow
 from millmark.ledger.submit import Submitter
-from millmark.services.commands import admission, company_home, home, joining, questions
+from millmark.services.commands import home, joining
 from millmark.services.commands.context import Context
 from millmark.services.devchain import create_devchain
 from millmark.services.directory import DirectoryEntry, Operators, sign_statement
@@ -117,7 +117,7 @@ def chain() -> Iterator[str]:
 
 @pytest.fixture
 def site(tmp_path: Path, chain: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Site:
-    monkeypatch.setattr(questions, "create_keystore", functools.partial(create_keystore, scrypt_cost=2))  # not a second
+    monkeypatch.setattr(home, "create_keystore", functools.partial(create_keystore, scrypt_cost=2))  # not a second
     monkeypatch.setattr(server, "serve", lambda *_: None)  # the gateway ends where it would begin to serve
     return Site(tmp_path, chain, monkeypatch, capsys)
 
@@ -207,7 +207,7 @@ def test_a_joining_that_is_cut_off_anywhere_is_completed_and_nothing_is_doubled(
         site.monkeypatch,
         [
             *SENDING,
-            *((admission, name) for name in ("keep_admission", "take_directory")),
+            *((joining, name) for name in ("keep_admission", "take_directory")),
         ],
     )
     companies: list[Company] = []
@@ -261,10 +261,11 @@ def test_a_home_that_is_cut_off_while_it_is_made_is_completed_with_the_same_keys
     making = Kills(
         site.monkeypatch,
         [
-            (questions, "create_keystore"),
-            (questions, "write_private"),
-            *((module, name) for module in (home, company_home) for name in ("write_deployment", "write_whole")),
-            (company_home, "create_recipient_key"),
+            (home, "create_keystore"),
+            (home, "write_private"),
+            (home, "write_deployment"),
+            (home, "write_whole"),
+            (home, "create_recipient_key"),
         ],
     )
     seen: set[str] = set()
@@ -343,7 +344,7 @@ def _publish_as_council(site: Site) -> None:
         f"--passphrase-file={site.folder / 'alder' / 'passphrase'}",
     ]
     assert "the key does not own the registry" in site.refused("operator", "directory", "publish", *member)
-    site.monkeypatch.setattr(admission, "fetch_operators", lambda _: Operators(bytes([7]) * 20, (1,)))
+    site.monkeypatch.setattr(joining, "fetch_operators", lambda _: Operators(bytes([7]) * 20, (1,)))
     site.ok("birch", "join", "--renew", "--name=Birch AG")
     owner = f"--passphrase-file={site.folder / 'operator.pass'}"
     told = site.run("operator", "participants", "admit", site.request("birch"), owner)[2]

@@ -19,7 +19,7 @@ from pathlib import Path
 from millmark.ledger.chain import HttpTransport, Node
 from millmark.ledger.keys import create_keystore
 from millmark.services.cli import main
-from millmark.services.commands import questions
+from millmark.services.commands import home as home_commands
 from millmark.services.commands.plan.desk import Desk
 from tests.support.patience import MAX_S
 
@@ -175,7 +175,7 @@ def _replace(text: str, ports: Mapping[int, int]) -> str:
 def _run(arguments: Sequence[str], folder: Path, output: Path, errors: Path, ahead_s: int) -> None:
     """In the forked process: the command, with an empty HOME and none of the settings of who runs the tests."""
     # A key that takes a second to open protects nothing here.
-    questions.create_keystore = functools.partial(create_keystore, scrypt_cost=2)  # type: ignore[attr-defined]
+    home_commands.create_keystore = functools.partial(create_keystore, scrypt_cost=2)  # type: ignore[attr-defined]
     if ahead_s:
         Desk.now_s = lambda self: int(time.time()) + ahead_s  # type: ignore[method-assign]  # noqa: ARG005
     for name in [name for name in os.environ if name.startswith("MILLMARK_")]:
