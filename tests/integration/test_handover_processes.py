@@ -35,9 +35,8 @@ SPECIFICATION = {"specification": {"engraving": "für Mara"}, "price": 120}
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Site]:
     """The operator, the maker, who also coordinates, and the buyer; both companies have joined."""
-    monkeypatch.setattr(
-        home_commands, "create_keystore", functools.partial(create_keystore, scrypt_cost=2)
-    )  # not a second
+    quick = functools.partial(create_keystore, scrypt_cost=2)  # not a second
+    monkeypatch.setattr(home_commands, "create_keystore", quick)
     with serving(create_devchain()) as url:
         made = Site(tmp_path, url, monkeypatch, capsys)
         made.init()
