@@ -98,10 +98,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "millmark.ledger.chain.blocks": (
-        "BlockTransaction",
-        "RawLog",
-    ),
+    "millmark.ledger.chain.blocks": ("BlockTransaction", "RawLog", "Receipt"),
     "millmark.ledger.chain.chain": (
         "Chain",
         "Sight",
@@ -130,7 +127,6 @@ _HOMES = {
     "millmark.ledger.chain.node": (
         "Head",
         "Node",
-        "Receipt",
         "Reception",
         "fee_too_low",
     ),

@@ -40,7 +40,8 @@ class _Program:
             file.seek(max(0, self.log.stat().st_size - _MOST_SAID))
             said = file.read().decode(errors="replace").strip().splitlines()
         raise MillmarkError(
-            f"the gateway of {self.place.company} ended: {said[-1] if said else 'it said nothing'}",
+            f"the gateway of {self.place.company} ended with {self.process.exitcode}, and said last: "
+            + (said[-1] if said else "nothing"),
             hint=f"see {self.log}",
         )
 

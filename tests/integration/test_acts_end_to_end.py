@@ -43,7 +43,7 @@ COMMAND: Any = typer.main.get_command(
     build_app(
         [
             f"millmark.services.commands.{name}"
-            for name in ("chain", "participants", "keys", "footprint", "bundle", "trust", "verify")
+            for name in ("chain", "participants", "keys", "interop", "bundle", "verify")
         ]
         + [module for module in COMMANDS if module.startswith("millmark.services.commands.acts.")]
     )

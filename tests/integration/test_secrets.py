@@ -249,7 +249,8 @@ def _here() -> dict[str, str]:
 def _answers(site: httpx.Client) -> bool:
     """Whether it takes credentials: until it has looked at its chain once, it does not."""
     try:
-        return "index-stale" not in site.get("/ready").text
+        told = site.get("/ready").text
+        return "index-stale" not in told and "starting" not in told
     except httpx.TransportError:
         return False
 

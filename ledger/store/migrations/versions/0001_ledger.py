@@ -272,7 +272,7 @@ def _create_outbox() -> None:
 
 
 def _create_counters() -> None:
-    """Of the records that are done: almost all of them, which would otherwise be counted one by one."""
+    """Counters of the records that are done: almost all of them, which would otherwise be counted one by one."""
     op.execute("CREATE TABLE outbox_done (state VARCHAR(16) NOT NULL PRIMARY KEY, records BIGINT NOT NULL)")
     for state in _DONE:
         op.execute(f"INSERT INTO outbox_done VALUES ('{state}', 0)")  # noqa: S608  # constants
