@@ -66,7 +66,9 @@ def _walk_all() -> Iterator[tuple[Any, tuple[str, ...]]]:
 def _walk(context: Any, words: tuple[str, ...]) -> Iterator[tuple[Any, tuple[str, ...]]]:
     """The contexts of all commands and their words. Made without arguments, since some groups require options."""
     yield context, words
-    for name, inner in getattr(context.command, "commands", {}).items():
+    # In the order in which the help lists them, not in that of the modules which register them.
+    for name in context.command.list_commands(context) if hasattr(context.command, "list_commands") else ():
+        inner = context.command.get_command(context, name)
         yield from _walk(inner.context_class(inner, info_name=name, parent=context), (*words, name))
 
 
