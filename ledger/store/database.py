@@ -7,10 +7,11 @@ import secrets
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from sqlite3 import Connection as SqliteConnection
 from types import TracebackType
+from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url
@@ -265,6 +266,10 @@ class Store:
                 f"{self.url} is in use: deleted data are still in its write-ahead log", hint="scrub it again"
             )
 
+    def changes(self) -> Changes:
+        """Tells one caller when something was committed."""
+        return Changes(self, self._engine)
+
     def analyse(self) -> None:
         """Let PostgreSQL count how values are distributed, after many rows came at once: until it does so by itself,
         it plans queries as if the tables were as before. Nothing to do on SQLite, which plans without such counts."""
@@ -395,6 +400,58 @@ def _begin(connection: Connection) -> None:
     options = connection.get_execution_options()
     if not options.get(_BARE, False):
         connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get(_WRITES, False) else "BEGIN")
+
+
+class Changes:
+    """Tells whether anything was committed to a database since the last look, by whatever process.
+
+    A look reads a counter that the database keeps anyway: many who wait for something to be written cost no more than
+    one. Not thread-safe.
+    """
+
+    def __init__(self, store: Store, engine: Engine) -> None:
+        self._store, self._engine = store, engine
+        self._connection: Any = None
+        """The driver's own connection: SQLite's counter compares what one connection saw with what it sees."""
+        self._latest: object = None
+
+    def look(self) -> bool:
+        """True also at first, and where it cannot be told. Raises StoreError if the database fails."""
+        is_file = self._engine.dialect.name == "postgresql" or self._engine.url.database not in (None, "", ":memory:")
+        if not is_file:
+            return True
+        try:
+            with _failures_explained(self._store):
+                found = self._read()
+        except BaseException:
+            self.close()
+            raise
+        changed, self._latest = found != self._latest, found
+        return changed
+
+    def close(self) -> None:
+        """The next look opens a new connection."""
+        connection, self._connection, self._latest = self._connection, None, None
+        if connection is not None:
+            with suppress(Exception):  # one that is broken is closed as well
+                connection.close()
+
+    def _read(self) -> object:
+        is_sqlite = self._engine.dialect.name == "sqlite"
+        if self._connection is None:
+            pooled = self._engine.raw_connection()
+            pooled.detach()  # held for as long as the process runs: those who share the pool do not wait for it
+            self._connection = pooled.driver_connection
+            if not is_sqlite:
+                self._connection.autocommit = True
+        # PostgreSQL gives a number to transactions that write, and to no others.
+        query = "PRAGMA data_version" if is_sqlite else "SELECT pg_snapshot_xmax(pg_current_snapshot())"
+        cursor = self._connection.cursor()
+        try:
+            cursor.execute(query)
+            return cursor.fetchone()[0]
+        finally:
+            cursor.close()
 
 
 @contextmanager

@@ -444,8 +444,7 @@ class Upkeep(Looped):
         self.loop = Loop("millmark-operator", self._round, logger, failed=failed, retry_s=_RETRY_S)
 
     def _round(self) -> float:
-        self.step()
-        return _LOOK_S
+        return _LOOK_S if self.step() else self.loop.idle(_LOOK_S)
 
     def step(self) -> bool:
         """Returns whether anything changed. Raises ChainError."""

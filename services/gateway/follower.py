@@ -63,6 +63,8 @@ class DirectoryFollower(Looped):
         )
 
     def _round(self) -> float:
+        if not self._is_outdated():
+            return self.loop.idle(_LOOK_S)
         self.step()
         return _LOOK_S
 
@@ -264,6 +266,8 @@ class FollowerThread(Looped):
         self._seen = FollowerSnapshot()
         self._number: int | None = None
         """Number of the head that was seen last."""
+        self._whole_s: float | None = None
+        """Monotonic time of the last look at chain and database, if it found nothing left to do."""
         # Only the chains of tests have no profile.
         self.timed_blocks = bool(getattr(getattr(chain, "profile", None), "timed_blocks", False))
         """Whether blocks come by themselves on this engine."""
@@ -309,14 +313,32 @@ class FollowerThread(Looped):
 
     def _round(self) -> float:
         began_s = time.monotonic()
+        if self._is_still(began_s):
+            return self._interval_s
         more = self.step()
         self._look()
+        self._whole_s = None if more or self._seen.failing is not None else began_s
         if more:
             return 0.0
         if self._seen.failing is not None:
             return self._interval_s  # a node that fails slowly is not asked without a pause
         # From the step's begin: blocks that came during a long step would otherwise wait for the pause as well.
         return max(0.0, self._interval_s - (time.monotonic() - began_s))
+
+    def _is_still(self, now_s: float) -> bool:
+        """Whether neither chain nor database has changed since the last complete look, as one question to the node
+        tells. A complete look is taken every few seconds all the same, since another node may answer."""
+        if self.loop.is_woken or self._whole_s is None or now_s - self._whole_s >= self.loop.rest_s:
+            return False
+        head = self._seen.head
+        try:
+            if head is None or self._chain.head_number() != head.header.number:
+                return False
+        except Exception:  # the complete look tells it
+            return False
+        now = datetime.now(UTC)
+        self._seen = replace(self._seen, looked_s=now_s, followed_at=now, head=replace(head, seen_at=now))
+        return True
 
     def step(self) -> bool:
         """Indexes up to 64 blocks. Returns whether there are more."""

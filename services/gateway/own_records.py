@@ -245,7 +245,7 @@ class Feedback(Looped):
 
     def _round(self) -> float:
         try:
-            return 0.0 if self.step() else _FEEDBACK_LOOK_S
+            return 0.0 if self.step() else self.loop.idle(_FEEDBACK_LOOK_S)
         except TryLaterError:  # the outbox is still being compared with the ledger, which is not a failure
             return _FEEDBACK_LOOK_S
 

@@ -46,7 +46,7 @@ from millmark.services.planning.feedback.taking import SetpointDesk
 from millmark.services.portal import Proofs
 from millmark.services.portal.check_page import CheckPage
 from millmark.services.products import Catalogue
-from millmark.services.serving.loop import FailedRecords, FundsWatch, Loop
+from millmark.services.serving.loop import FailedRecords, FundsWatch, Loop, Pulse
 from millmark.services.webhooks.dispatcher import DeliveryPolicy, Dispatcher
 
 
@@ -203,7 +203,10 @@ def build_background(
     readiness = Readiness(
         store, follower, [one.loop for one in threads], failed, logger, audit=parts.audit, watched=watched
     )
-    return Background(follower, recorder, operator, feedback, copies, readiness, (readiness, *threads))
+    # The others look at what is not in the database: other gateways, balances, the audit log.
+    resting = [one.loop for one in (readiness, *threads) if one not in (copies, funds, anchors)]
+    pulse = Pulse(store, logger, resting, [one.loop for one in threads])
+    return Background(follower, recorder, operator, feedback, copies, readiness, (readiness, pulse, *threads))
 
 
 def _build_funds(parts: GatewayParts, signers: Sequence[bytes], logger: FilteringBoundLogger) -> FundsWatch | None:

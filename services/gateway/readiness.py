@@ -125,7 +125,7 @@ class Readiness(Looped):
 
     def _round(self) -> float:
         self.look()
-        return _INTERVAL_S
+        return _INTERVAL_S if self._report.troubles else self.loop.idle(_INTERVAL_S)
 
     def _index(self) -> list[Trouble]:
         follower = self._follower

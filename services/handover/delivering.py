@@ -335,6 +335,11 @@ class Deliveries:
         with self._store.reading() as connection:
             return HandoverRepository(connection).due(self._clock_ms(), most)
 
+    def is_waiting(self) -> bool:
+        """Whether any hand-over waits, for its next attempt or for something else."""
+        with self._store.reading() as connection:
+            return HandoverRepository(connection).waiting().number > 0
+
     def prepare(self, row: DeliveryRow) -> tuple[DeliveryRow, str] | None:
         """The sealed hand-over and the recipient's gateway. None if nothing can be sent now; the queue says why."""
         addressee = find_addressee(self._store, row.recipient)
@@ -610,7 +615,10 @@ class HandoverDispatcher:
         due = self._deliveries.due(_DUE_AT_ONCE)
         if due:
             asyncio.run(self._deliver(due))
-        return 0.0 if more or len(due) == _DUE_AT_ONCE else self._interval_s
+        if more or len(due) == _DUE_AT_ONCE:
+            return 0.0
+        # What waits is due at a time of its own, at which nobody writes.
+        return self._interval_s if due or self._deliveries.is_waiting() else self.loop.idle(self._interval_s)
 
     def trouble(self) -> Trouble | None:
         """The alarm while a hand-over waits for long. Raises StoreError."""

@@ -76,7 +76,7 @@ from millmark.services.node.submission import (
 from millmark.services.node.windows import Drafts
 from millmark.services.serving.hosts import HostCheck, choose_hosts
 from millmark.services.serving.logs import STANDARD_ERROR, build_logger
-from millmark.services.serving.loop import FundsWatch, Trouble, describe_damage, public_cause
+from millmark.services.serving.loop import FundsWatch, Pulse, Trouble, describe_damage, public_cause
 from millmark.services.serving.server import build_server, collect_rarely, listen, serve_on
 from millmark.services.store import open_store, sqlite_path
 
@@ -357,8 +357,12 @@ def open_agent(config: NodeConfig, logger: FilteringBoundLogger | None = None) -
         submission = SubmissionLoop(
             recorders, connect, Outbox(store), parts.drafts, logger, lambda kind: failed.labels(kind).inc()
         )
+        parts.take_up = submission.take_up
+        pulse = Pulse(store, logger, [submission.loop])
+        pulse.start()
         submission.start()
         # Registered last, so it stops first: the loop uses the logs, the store and the relay.
+        stack.callback(pulse.stop)
         stack.callback(submission.stop)
         funds = parts.funds() if relay is None and not find_profile(config.chain.engine).faucet else None
         if funds is not None:
@@ -390,6 +394,8 @@ class _Parts:
         self.dead_letters = DeadLetters(config.data_folder / DEAD_LETTERS, self.metrics.refused)
         self.lots = Lots(store, asks=config.relay is None)
         self.drafts = Drafts(_folder(config.data_folder / "drafts"), store)
+        self.take_up: Callable[[], None] = lambda: None
+        """Called when a log has new entries."""
 
     def open_stream(self, stack: ExitStack, stream: StreamConfig) -> _Stream:
         folder = _folder(self._config.data_folder / "streams" / stream.name)
@@ -401,7 +407,13 @@ class _Parts:
         stack.callback(log.close)
         dedup_index = DedupIndex(folder / "known", log)
         stack.callback(dedup_index.close)
-        committer = Committer(log, dedup_index, self.metrics.frames.labels(stream.name).observe)
+        observe = self.metrics.frames.labels(stream.name).observe
+
+        def note(entries: int) -> None:
+            observe(entries)
+            self.take_up()
+
+        committer = Committer(log, dedup_index, note)
         stack.callback(committer.stop)
         recorder = StreamRecorder(
             stream.name,

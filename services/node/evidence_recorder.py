@@ -243,6 +243,12 @@ class StreamRecorder:
         return 0 if self._certifier is None else self._certifier.count_due(self.queued)
 
     @property
+    def is_quiet(self) -> bool:
+        """Whether nothing is left to do until the log has new entries."""
+        unread = bool(self._left) or self._position.offset < self._log.end.offset
+        return not (unread or self.open_count or self.waiting)
+
+    @property
     def stream(self) -> bytes:
         """The stream's subject."""
         return self._stream

@@ -124,6 +124,8 @@ class SubmissionLoop:
         self.loop = Loop(
             "millmark-sending", self._round, logger, failed="sending failed", retry_s=_RETRY_S, stop_s=_STOP_S
         )
+        self._is_sent = self._rests = False
+        """Whether nothing is left to send; whether the thread rests."""
         self.connected = False
         """Whether the last round reached the chain."""
         self.head = ChainHead()
@@ -152,13 +154,22 @@ class SubmissionLoop:
         if time.monotonic() >= self._wait_until_s:
             sent = self._try("chain", self._send)
             if not sent:
+                self._is_sent = False
                 self._wait_until_s = time.monotonic() + _RETRY_S
             trouble = self._troubles.get("chain")
             self.connected = sent or (trouble is not None and trouble.code != ChainUnreachableError.code)
         if time.monotonic() >= self._look_at_s:
             self._look_at_s = time.monotonic() + _LOOK_S
             self._try("outbox", self._look)
-        return _PAUSE_S
+        # Set before the look at the logs, so that what they get after it wakes the thread.
+        self._rests = self._is_sent and self.loop.rest_s > 0
+        self._rests = self._rests and all(one.is_quiet for one in self._recorders)
+        return self.loop.idle(_PAUSE_S) if self._rests else _PAUSE_S
+
+    def take_up(self) -> None:
+        """Call it when a log has new entries. A thread that works already takes up many of them at once."""
+        if self._rests:
+            self.loop.wake()
 
     def _record(self) -> None:
         for recorder in self._recorders:
@@ -170,7 +181,7 @@ class SubmissionLoop:
             self._connection = self._connect()
         submitter, verify = self._connection
         self._verify_anchors(verify)
-        submitter.step()
+        self._is_sent = submitter.step()
         # After the step, which is what makes records final. A crash in between is made good by the next round.
         self._drafts.settle()
         if time.monotonic() >= self._head_at_s:

@@ -165,6 +165,12 @@ class Loop:
         """Monotonic time at which the present step began; None between two steps."""
         self.deaths = 0
         """How often the thread died and went on."""
+        self.rest_s = 0.0
+        """How long the thread rests when there is nothing to do; zero unless a `Pulse` wakes it."""
+        self.is_woken = True
+        """Whether the present step began because somebody called `wake`."""
+        self.on_wake: Callable[[], None] | None = None
+        """Called by `wake`, for a step that waits in its own way."""
 
     @property
     def is_stopping(self) -> bool:
@@ -198,11 +204,18 @@ class Loop:
     def wake(self) -> None:
         """Starts the next step without waiting for its time."""
         self._wake.set()
+        if (tell := self.on_wake) is not None:
+            tell()
+
+    def idle(self, pause_s: float) -> float:
+        """The pause after a step that found nothing to do: `pause_s`, or longer if something wakes the thread when
+        there is."""
+        return max(pause_s, self.rest_s)
 
     def stop(self) -> None:
         """Stops the thread. Returns once it has ended, or after `stop_s`."""
         self._stopping.set()
-        self._wake.set()
+        self.wake()
         if self._thread is not None:
             self._thread.join(self._stop_s)
             if self._thread.is_alive():
@@ -223,7 +236,7 @@ class Loop:
                 self._note(error)
             finally:
                 self._began_s = None
-            self._wake.wait(pause_s)
+            self.is_woken = self._wake.wait(pause_s)
 
     def _note(self, error: Exception) -> None:
         with contextlib.suppress(Exception):  # a logger of ours does not raise; another's must not end the work either
@@ -256,6 +269,43 @@ class Looped:
 
     def stop(self) -> None:
         self.loop.stop()
+
+
+REST_S = 4.0
+"""The longest rest. Shorter than a third of a submitter's lease, which it renews when it wakes."""
+_PULSE_S = 0.5
+
+
+class Pulse(Looped):
+    """The one timer of threads that wait for what is written into the database, by this process or another one, such
+    as a command in the same home: it wakes them when something was, and also when one of them gets into trouble.
+    """
+
+    def __init__(
+        self, store: Store, logger: FilteringBoundLogger, woken: Sequence[Loop], watched: Sequence[Loop] = ()
+    ) -> None:
+        """`watched`: those whose trouble is a reason as well, beside `woken` themselves."""
+        self._changes, self._woken, self._watched = store.changes(), woken, (*woken, *watched)
+        self._troubles: object = None
+        for one in woken:
+            one.rest_s = REST_S
+        self.loop = Loop("millmark-pulse", self._round, logger, failed="changes not seen", retry_s=_PULSE_S)
+
+    def stop(self) -> None:
+        self.loop.stop()
+        self._changes.close()
+
+    def _round(self) -> float:
+        try:
+            changed = self._changes.look()
+        except StoreError:
+            changed = True  # each of them finds out, and tells it as its own
+        found = [None if (one := loop.trouble()) is None else one.code for loop in self._watched]
+        if changed or found != self._troubles:
+            self._troubles = found
+            for loop in self._woken:
+                loop.wake()
+        return _PULSE_S
 
 
 # Notices records that failed, or wait for a cancelled one: each is one line in the log, and a trouble until the

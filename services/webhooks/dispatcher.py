@@ -18,6 +18,8 @@ with every delivery.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import math
 import os
 import ssl
 import time
@@ -175,6 +177,8 @@ class Dispatcher:
         self._store, self._policy, self._logger, self._clock_ms = store, delivery_policy, logger, clock_ms
         self._records, self._queries = RecordSource(store), queries
         self._holder = describe_process(os.getpid())
+        self._pause_s = delivery_policy.interval_s
+        """Until the next look, unless something wakes the thread."""
         self._not_read, self._not_served = (
             FailureLog(logger, "webhooks not read"),
             FailureLog(logger, "webhook not served"),
@@ -211,19 +215,29 @@ class Dispatcher:
         """Runs one task per subscription that is due; a slow receiver delays only its own task."""
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_MAX_SIDE_BY_SIDE, "millmark-look-up"))
         busy: dict[str, asyncio.Task[None]] = {}
+        woken, loop = asyncio.Event(), asyncio.get_running_loop()
+
+        def tell() -> None:
+            with contextlib.suppress(RuntimeError):  # the event loop is closed: the step is over
+                loop.call_soon_threadsafe(woken.set)
+
+        self.loop.on_wake = tell
         while not self.loop.is_stopping:
+            woken.clear()  # before the look, so that what is written during it is not missed
             busy = {id_: task for id_, task in busy.items() if not task.done()}
             for row in await self._due():
                 if row.id not in busy and len(busy) < _MAX_SIDE_BY_SIDE:
                     busy[row.id] = asyncio.create_task(self._deliver_all(row.id))
             self.loop.recover()  # the step does not end, so that nothing else says that an earlier failure is over
-            await asyncio.sleep(self._policy.interval_s)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(woken.wait(), self._policy.interval_s if busy else self._pause_s)
         # A cancelled delivery may have been accepted already; its cursor has not moved, so it is sent again.
         for task in busy.values():
             task.cancel()
         await asyncio.gather(*busy.values(), return_exceptions=True)
 
     async def _due(self) -> list[WebhookRow]:
+        self._pause_s = self._policy.interval_s
         if not self._is_fresh():
             return []
         try:
@@ -238,13 +252,16 @@ class Dispatcher:
         now_ms = self._clock_ms()
         with self._store.reading() as connection:
             # Read without a claim: whether the subscription is really free is decided in `_claim`, in one transaction.
-            rows = WebhookRepository(connection).due(now_ms)
+            rows, retry_ms = (webhooks := WebhookRepository(connection)).due(now_ms), webhooks.next_try_ms(now_ms)
             sources = {id(one): one for row in rows if (one := self._source(row)) is not None}
             behind = {
                 row.id
                 for source in sources.values()
                 for row in source.behind(connection, [row for row in rows if self._source(row) is source], now_ms)
             }
+        if not behind and not any(row.query for row in rows):  # those to queries may be due at times of their own
+            until_s = math.inf if retry_ms is None else (retry_ms - now_ms) / 1000
+            self._pause_s = min(self.loop.idle(self._pause_s), until_s)
         # In the order of the rows, in which the longest overdue come first, whatever their source.
         return [row for row in rows if row.id in behind and self._may_claim(row)]
 

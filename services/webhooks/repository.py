@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Row, delete, select, update
+from sqlalchemy import Connection, Row, delete, func, select, update
 
 from millmark.ledger.store import Rows, schema_of
 
@@ -97,6 +97,13 @@ class WebhookRepository:
         query = select(webhooks).where(webhooks.c.state == "active", webhooks.c.next_try_ms <= now_ms)
         # The longest overdue first: the dispatcher serves a limited number at once, and none must wait forever.
         return [_row(one) for one in self._connection.execute(query.order_by(webhooks.c.next_try_ms, webhooks.c.id))]
+
+    def next_try_ms(self, now_ms: int) -> int | None:
+        """When the first of the active subscriptions that are not due yet is; None if there is none."""
+        later = select(func.min(webhooks.c.next_try_ms)).where(
+            webhooks.c.state == "active", webhooks.c.next_try_ms > now_ms
+        )
+        return self._connection.execute(later).scalar()
 
     def change(self, id_: str, **values: object) -> bool:
         """Sets columns of a subscription; False if it is gone."""

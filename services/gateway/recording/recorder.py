@@ -234,7 +234,7 @@ class Recorder:
         try:
             self.verify_current()
             with self._sending:
-                return _IDLE_S if self._submitter.step() else _PAUSE_S
+                return self.loop.idle(_IDLE_S) if self._submitter.step() else _PAUSE_S
         except TryLaterError:  # the index is being brought up to the ledger
             return _TROUBLE_S
         except LeaseHeldError:  # another process submits under this key: not a failure

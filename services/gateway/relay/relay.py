@@ -260,10 +260,9 @@ class Relay:
 
     def _round(self) -> float:
         try:
-            self.step()
+            return self.loop.idle(_PAUSE_S) if self.step() else _PAUSE_S
         except TryLaterError:  # the index is being brought up to the ledger
             return _RETRY_S
-        return _PAUSE_S
 
     def step(self) -> bool:
         """One round of sending. Returns True if nothing is left to send. Raises OutboxOlderError, TryLaterError as long
@@ -325,6 +324,7 @@ class Relay:
                 self._refusals.ask(signed.to_bytes(), forward)
                 entry = Entry(forward_key(signed.request.digest), FORWARDER, "Forward", signed.to_bytes())
                 self._outbox.enqueue(self._signer.address, [entry])
+                self.loop.wake()
         return self.look(signed.request.digest, principal)
 
     def look(self, digest: bytes, principal: Principal) -> RelayedRequest:
