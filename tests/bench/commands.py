@@ -53,6 +53,20 @@ def _short(value: object) -> object:
 
 
 @app.command()
+def idle(
+    context: typer.Context,
+    seconds: Annotated[int, typer.Option(min=1, max=86_400, help="How long to look at them.")] = 600,
+    as_json: AsJson = False,
+) -> None:
+    """Measure processor time and memory of gateways and a node while nothing happens. Exits with 1 if a bar is missed."""
+    from tests.bench.idle import measure_idle  # noqa: PLC0415 - what a benchmark needs is loaded for it alone
+
+    with tempfile.TemporaryDirectory() as folder:
+        found = measure_idle(Path(folder), seconds)
+    _show(context, {"idle": found}, as_json, passed=all(one["passed"] for one in found))
+
+
+@app.command()
 def gas(context: typer.Context, as_json: AsJson = False) -> None:
     """Measure gas per record of every kind, with 50 of a kind in one transaction, on the embedded chain.
 
