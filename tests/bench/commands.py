@@ -58,7 +58,10 @@ def idle(
     seconds: Annotated[int, typer.Option(min=1, max=86_400, help="How long to look at them.")] = 600,
     as_json: AsJson = False,
 ) -> None:
-    """Measure processor time and memory of gateways and a node while nothing happens. Exits with 1 if a bar is missed."""
+    """Measure processor time and memory of gateways and a node while nothing happens.
+
+    Exits with 1 if a bar is missed.
+    """
     from tests.bench.idle import measure_idle  # noqa: PLC0415 - what a benchmark needs is loaded for it alone
 
     with tempfile.TemporaryDirectory() as folder:
