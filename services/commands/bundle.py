@@ -23,8 +23,10 @@ from millmark.ledger.provenance import build_bundle, build_trust_file, parse_dis
 from millmark.ledger.seals import parse_extra, quorum_of
 from millmark.ledger.signatures import parse_address, to_checksum
 from millmark.ledger.trust import MAX_TRUST_BYTES, BelievedBlock, TrustFile, Validator, Validators, parse_trust
+from millmark.quality.audit import build_extract
 from millmark.services.commands.context import open_context
 from millmark.services.files import read_bounded, write_whole
+from millmark.services.inspections.extracts import find_extract
 from millmark.services.output import AsJson, PassphraseFile, SignerUri, print_json, print_lines
 
 
@@ -96,9 +98,6 @@ def _describe_seals(found: dict[str, object]) -> list[str]:
 
 
 def _write_extract(context: typer.Context, identifiers: list[str], output: Path) -> None:
-    from millmark.quality.audit import build_extract  # noqa: PLC0415 - needed for `--audit` alone
-    from millmark.services.inspections.extracts import find_extract  # noqa: PLC0415 - as above
-
     if len(identifiers) != 1:
         raise InputError("an extract covers exactly one lot", hint="give one identifier with --audit")
     with open_context(context.obj) as opened:

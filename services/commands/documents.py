@@ -7,17 +7,19 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from millmark.ledger.canonical import parse_json
 from millmark.ledger.chain import read_deployment
 from millmark.ledger.errors import InputError
+from millmark.ledger.verify.printable import printable
 from millmark.services.commands.audit import audited
 from millmark.services.commands.context import Context, open_context, unlock
 from millmark.services.directory.document import sign_statement
 from millmark.services.documents import Documents, Draft, KeyRing, new_version_id
+from millmark.services.documents.client import HttpDocuments
 from millmark.services.documents.encryption import (
     MAX_DOCUMENT_BYTES,
     MAX_FILE_BYTES,
@@ -31,6 +33,7 @@ from millmark.services.documents.encryption import (
 from millmark.services.documents.views import Document, Mode
 from millmark.services.files import read_bounded, write_private_whole
 from millmark.services.handover.delivering import ask_others_to_erase, ask_others_to_erase_all
+from millmark.services.node.config import read_secret
 from millmark.services.output import (
     AsJson,
     Gateway,
@@ -45,10 +48,6 @@ from millmark.services.output import (
 )
 from millmark.services.settings import read_settings
 
-if TYPE_CHECKING:
-    from millmark.services.documents.client import HttpDocuments
-
-
 # `millmark documents` over HTTP: publish to a gateway, and fetch the documents it shares with your company.
 
 _ID_DIGITS = 32
@@ -60,9 +59,6 @@ DocumentId = Annotated[str, typer.Argument(metavar="ID", help="Document id: 32 h
 def open_client(gateway: str, token_file: Path) -> Iterator[HttpDocuments]:
     """A client of a gateway's document routes, closed on exit. Raises SettingsError for a token file that other users
     can read."""
-    from millmark.services.documents.client import HttpDocuments  # noqa: PLC0415 - an HTTP client, which few commands need
-    from millmark.services.node.config import read_secret  # noqa: PLC0415 - likewise
-
     documents = HttpDocuments(gateway, read_secret(token_file))
     try:
         yield documents
@@ -146,8 +142,6 @@ def run_fetch(
 
 def keep_opened(context: typer.Context, opened: OpenedDocument, output: Path, *, as_json: bool) -> None:
     """Writes an opened document to a file that only its owner reads, and tells what its sender calls it."""
-    from millmark.ledger.verify.printable import printable  # noqa: PLC0415 - brings the verifier, which help needs not
-
     write_private_whole(output, opened.content)
     root = "0x" + opened.header.recipient.root.hex()
     if as_json:

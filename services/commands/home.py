@@ -52,6 +52,7 @@ from millmark.services.home import (
     parse_consortium,
     set_tls,
 )
+from millmark.services.home.authority import certify, read_authority_name, show_certificate, verify_hostname
 from millmark.services.home.joining_files import (
     MAX_CONSORTIUM_BYTES,
     MAX_REQUEST_BYTES,
@@ -151,8 +152,6 @@ def parse_place(text: str, name: str | None) -> tuple[str | None, int]:
         raise InputError(f"the gateway cannot be both {name} and {host[:80]!a}", hint="give one name")
     found = name or host or None
     if found is not None:
-        from millmark.services.home.authority import verify_hostname  # noqa: PLC0415 - X.509, used with a name only
-
         verify_hostname(found)
     return found, _parse_port(port)
 
@@ -201,12 +200,6 @@ def run_renew(context: typer.Context) -> None:
 
     Devices that trust the authority notice nothing. The gateway has to be started again.
     """
-    from millmark.services.home.authority import (  # noqa: PLC0415 - X.509, used here only
-        certify,
-        read_authority_name,
-        show_certificate,
-    )
-
     settings, layout = read_settings(context.obj), Layout(context.obj)
     if not layout.authority.exists():
         raise SettingsError(
@@ -234,7 +227,6 @@ class Place:
         if self.name is None:
             write_whole(layout.settings, text.encode())
             return []
-        from millmark.services.home.authority import certify  # noqa: PLC0415 - X.509, used here only
 
         fingerprint = certify(layout, self.name, datetime.now(UTC))
         write_whole(layout.settings, set_tls(text, layout, self.url).encode())

@@ -21,6 +21,7 @@ from millmark.services.files import read_bounded
 from millmark.services.interop.digital_link import build_part_link, build_qr_svg, read_link
 from millmark.services.interop.epcis.capture import capture, none_rejected, open_evidence_file, parse_capture
 from millmark.services.interop.epcis.documents import hash_events, read_bytes
+from millmark.services.interop.pcf import MAX_ABOUT_BYTES, build_catena_x, build_pact, parse_about
 from millmark.services.output import AsJson, print_document, print_json, print_lines, print_table, warn
 from millmark.services.text.footprint import describe_source
 
@@ -153,7 +154,6 @@ def _export(catena_x: bool, about: Path | None) -> Callable[[LotFootprint], dict
     """Reads what the export needs, before anything else is done."""
     if about is None:
         return None
-    from millmark.services.interop.pcf import MAX_ABOUT_BYTES, build_catena_x, build_pact, parse_about  # noqa: PLC0415 - as elsewhere
 
     described = parse_about(read_bounded(about, MAX_ABOUT_BYTES))
     return lambda found: build_catena_x(found, described) if catena_x else build_pact(found, described)

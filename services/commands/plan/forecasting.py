@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from millmark.ledger.canonical import Json, to_hex
 from millmark.ledger.errors import InputError
-from millmark.services.commands.acts.act import Done, Group, Listing
-from millmark.services.commands.acts.names import At
-from millmark.services.commands.plan.desk import Desk, choose, open_desk, short_hash
-from millmark.services.commands.plan.group import PLAN, Stream
+from millmark.services import client
+from millmark.services.commands.acts.act import At, Done, Group, Listing
+from millmark.services.commands.plan.desk import PLAN, Desk, Stream, choose, open_desk, short_hash
 from millmark.services.files import read_bounded, write_private_whole
 from millmark.services.output import warn
 from millmark.services.planning.calendar import read_calendar
@@ -49,12 +48,8 @@ from millmark.services.planning.forecast.recording import (
 )
 from millmark.services.planning.forecast.repository import ForecastRepository, ForecastRow
 from millmark.services.planning.forecast.scoring import Score, ScoredSeries, score_forecast
+from millmark.services.planning.reading import Shelf
 from millmark.services.products.loading import Catalogue
-
-if TYPE_CHECKING:
-    from millmark.services.planning.reading import Shelf
-
-__all__: list[str] = []
 
 FORECAST = Group("forecast", "Forecast demand from own orders, and see how earlier forecasts did.")
 PLAN.app.add_typer(FORECAST.app, name=FORECAST.name)
@@ -230,10 +225,8 @@ def export(
     ] = False,
 ) -> None:
     """Export for Catena-X: a forecast as WeekBasedMaterialDemand 3.0.1, own capacity as WeekBasedCapacityGroup."""
-    from millmark.services.client import open_gateway  # noqa: PLC0415 - help needs no client
-
     named = parse_parties(read_bounded(parties, MAX_PARTIES_BYTES))
-    with open_gateway(context.obj) as gateway, open_desk(At(gateway, context.obj)) as desk:
+    with client.open_gateway(context.obj) as gateway, open_desk(At(gateway, context.obj)) as desk:
         document, _ = _open(desk, forecast)
     aspects: list[dict[str, Json]] = (
         build_capacity_groups(
