@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import typer
 import uvicorn
 
-from millmark.ledger.chain import Chain, EmbeddedChain, Transport, deploy, find_profile, write_deployment
+from millmark import ledger
+from millmark.ledger.chain import Chain, Transport, deploy, find_profile, write_deployment
 from millmark.ledger.errors import (
     ChainError,
     ChainUnreachableError,
@@ -71,9 +72,13 @@ def run_devchain(
 ) -> None:
     """Run the embedded chain behind JSON-RPC, for development. It is held in memory and lost when the command ends,
     unless a journal keeps it."""
-    from millmark.services.devchain import create_devchain  # noqa: PLC0415 - a whole EVM, used here only
+    from millmark.services.devchain import JournaledChain, create_devchain  # noqa: PLC0415 - a whole EVM, used here only
 
-    chain = _open_chain(journal, validators)
+    chain: Transport
+    if journal is not None:
+        chain = JournaledChain(journal, validators)
+    else:
+        chain = ledger.EmbeddedChain(validators=[LocalSigner.generate() for _ in range(validators)])
     listener = listen(host, port)
     url = f"http://{host}:{listener.getsockname()[1]}"
     print_lines(f"devchain on {url}, engine profile 'embedded'; stop with Ctrl-C")
@@ -82,14 +87,6 @@ def run_devchain(
     sys.stdout.flush()  # programs that start a devchain read its URL from this line
     app = create_devchain(chain, choose_hosts(host, name or ()))
     serve_on([listener], uvicorn.Server(uvicorn.Config(app, log_level="warning")))
-
-
-def _open_chain(journal: Path | None, validators: int) -> Transport:
-    from millmark.services.devchain import JournaledChain  # noqa: PLC0415 - a whole EVM, used here only
-
-    if journal is not None:
-        return JournaledChain(journal, validators)
-    return EmbeddedChain(validators=[LocalSigner.generate() for _ in range(validators)])
 
 
 def run_deploy(context: typer.Context, signer: SignerUri, passphrase_file: PassphraseFile = None) -> None:
