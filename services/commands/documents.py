@@ -18,18 +18,8 @@ from millmark.ledger.verify.printable import printable
 from millmark.services.commands.audit import audited
 from millmark.services.commands.context import Context, open_context, unlock
 from millmark.services.directory.document import sign_statement
-from millmark.services.documents import Documents, Draft, KeyRing, new_version_id
+from millmark.services.documents import Documents, Draft, KeyRing, encryption, new_version_id
 from millmark.services.documents.client import HttpDocuments
-from millmark.services.documents.encryption import (
-    MAX_DOCUMENT_BYTES,
-    MAX_FILE_BYTES,
-    GatewayAnswerError,
-    OpenedDocument,
-    SealBrokenError,
-    create_recipient_key,
-    open_sealed,
-    read_recipient_key,
-)
 from millmark.services.documents.views import Document, Mode
 from millmark.services.files import read_bounded, write_private_whole
 from millmark.services.handover.delivering import ask_others_to_erase, ask_others_to_erase_all
@@ -88,7 +78,7 @@ def run_publish(
     Uploading the same file again within a week creates no second document, so repeat the command after a failed
     connection.
     """
-    content = read_bounded(file, MAX_DOCUMENT_BYTES)
+    content = read_bounded(file, encryption.MAX_DOCUMENT_BYTES)
     given = {"name": file.name, "mode": mode.value, **({} if about is None else {"about": about})}
     with open_client(gateway, token_file) as documents:
         added = documents.add(content, guess_media_type(file, media_type), given)
@@ -131,16 +121,16 @@ def run_fetch(
     The gateway sends it encrypted for the key that `documents keys publish` registered. Nothing is written if any check
     fails.
     """
-    private = read_recipient_key(key)
+    private = encryption.read_recipient_key(key)
     with open_client(gateway, token_file) as documents:
         # The version is fixed before fetching: a newer one may be added in between.
         wanted = _of(documents.get(verify_id(document)))[1]["version"] if version is None else version
-        opened = open_sealed(documents.fetch(verify_id(document), _number(wanted)), private)
+        opened = encryption.open_sealed(documents.fetch(verify_id(document), _number(wanted)), private)
     _verify_place(opened, document, _number(wanted))
     keep_opened(context, opened, output, as_json=as_json)
 
 
-def keep_opened(context: typer.Context, opened: OpenedDocument, output: Path, *, as_json: bool) -> None:
+def keep_opened(context: typer.Context, opened: encryption.OpenedDocument, output: Path, *, as_json: bool) -> None:
     """Writes an opened document to a file that only its owner reads, and tells what its sender calls it."""
     write_private_whole(output, opened.content)
     root = "0x" + opened.header.recipient.root.hex()
@@ -172,11 +162,11 @@ def guess_media_type(file: Path, stated: str | None) -> str:
     return stated or mimetypes.guess_type(file.name)[0] or "application/octet-stream"
 
 
-def _verify_place(opened: OpenedDocument, document: str, version: int) -> None:
+def _verify_place(opened: encryption.OpenedDocument, document: str, version: int) -> None:
     """Raises SealBrokenError for another document or version, even one that the gateway may share with us."""
     found = opened.header.version_id
     if (found.document, found.version) != (document, version):
-        raise SealBrokenError(
+        raise encryption.SealBrokenError(
             "the gateway sent a document other than the requested one", hint="tell the gateway's operator"
         )
 
@@ -185,16 +175,16 @@ def _of(found: dict[str, object]) -> tuple[str, dict[str, object]]:
     """Id and latest version of a document in the gateway's JSON form. Raises GatewayAnswerError."""
     versions = found.get("versions")
     if not isinstance(versions, list) or not versions or not isinstance(versions[-1], dict):
-        raise GatewayAnswerError("the gateway's response is malformed", hint="try again")
+        raise encryption.GatewayAnswerError("the gateway's response is malformed", hint="try again")
     latest = versions[-1]
     if not {"version", "name", "root"} <= latest.keys():
-        raise GatewayAnswerError("the gateway's response is malformed", hint="try again")
+        raise encryption.GatewayAnswerError("the gateway's response is malformed", hint="try again")
     return str(found.get("document")), latest
 
 
 def _number(value: object) -> int:
     if type(value) is not int or not 1 <= value < 2**31:
-        raise GatewayAnswerError("the gateway's response is malformed", hint="try again")
+        raise encryption.GatewayAnswerError("the gateway's response is malformed", hint="try again")
     return value
 
 
@@ -222,7 +212,7 @@ def build_keys() -> typer.Typer:
 
 def run_new_key(file: KeyFile) -> None:
     """Create a recipient key (X25519) in a new file and print its public part. The private part stays in the file."""
-    print_lines("0x" + create_recipient_key(file).hex())
+    print_lines("0x" + encryption.create_recipient_key(file).hex())
 
 
 def run_sign_key(
@@ -233,7 +223,7 @@ def run_sign_key(
     Neither chain nor index is needed: the deployment file names the ledger.
     """
     # No database is opened, so that the company's signing key may stay on another machine.
-    public_key = read_recipient_key(file).public_key().public_bytes_raw()
+    public_key = encryption.read_recipient_key(file).public_key().public_bytes_raw()
     settings = read_settings(context.obj)
     unlocked, deployment = unlock(settings, signer, passphrase_file), read_deployment(settings.deployment_path)
     statement = sign_statement(deployment.chain_id, deployment.ledger, public_key, int(time.time()), unlocked)
@@ -317,7 +307,7 @@ def run_add(
         audited(opened.settings, "documents add", version_id.document),
         Draft(version_id, file.name, guess_media_type(file, media_type)) as draft,
     ):
-        draft.write(read_bounded(file, MAX_DOCUMENT_BYTES))
+        draft.write(read_bounded(file, encryption.MAX_DOCUMENT_BYTES))
         _print(context, _documents(opened).add(draft, mode, about, int(time.time())), as_json)
 
 
@@ -328,7 +318,7 @@ def run_update(
     with open_context(context.obj) as opened, audited(opened.settings, "documents update", id_):
         documents = _documents(opened)
         with Draft(documents.next_version_id(id_), file.name, guess_media_type(file, media_type)) as draft:
-            draft.write(read_bounded(file, MAX_DOCUMENT_BYTES))
+            draft.write(read_bounded(file, encryption.MAX_DOCUMENT_BYTES))
             _print(context, documents.add_version(draft, int(time.time())), as_json)
 
 
@@ -420,7 +410,7 @@ def run_open(
     as_json: AsJson = False,
 ) -> None:
     """Decrypt a sealed document offline, and check that it is the one that its root commits to."""
-    opened = open_sealed(read_bounded(file, MAX_FILE_BYTES), read_recipient_key(key))
+    opened = encryption.open_sealed(read_bounded(file, encryption.MAX_FILE_BYTES), encryption.read_recipient_key(key))
     keep_opened(context, opened, output, as_json=as_json)
 
 

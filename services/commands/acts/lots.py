@@ -13,22 +13,9 @@ from typing import Annotated, Any, cast
 
 import typer
 
+from millmark.ledger import footprint
 from millmark.ledger.canonical import Json
 from millmark.ledger.errors import InputError, NotFoundError
-from millmark.ledger.footprint import (
-    ALL,
-    PATH,
-    Amounts,
-    FactorKind,
-    FactorTable,
-    Other,
-    Own,
-    Part,
-    Step,
-    Taken,
-    build_footprint,
-    parse_factors,
-)
 from millmark.services.client.errors import ProblemError
 from millmark.services.client.shapes import InputBody, Lot, OutputBody
 from millmark.services.commands.acts import words
@@ -63,10 +50,10 @@ Further = Annotated[
 class Accounting:
     """How energy and material of a step are counted."""
 
-    table: FactorTable
+    table: footprint.FactorTable
     location: str | None
     market: str | None
-    others: tuple[Other, ...]
+    others: tuple[footprint.Other, ...]
     in_place_of: frozenset[str]
     """Lots, as the user names them, for which one of `others` stands."""
 
@@ -79,13 +66,13 @@ def read_accounting(
         if location or market or further:
             raise InputError("emissions need a factor table", hint="give --factors as well")
         return None
-    table = parse_factors(read_bounded(factors, _MAX_TABLE_BYTES))
+    table = footprint.parse_factors(read_bounded(factors, _MAX_TABLE_BYTES))
     parsed = [_other(table, text) for text in further or ()]
     others = tuple(one for one, _ in parsed)
     return Accounting(table, location, market, others, frozenset(lot for _, lot in parsed if lot))
 
 
-def _other(table: FactorTable, text: str) -> tuple[Other, str]:
+def _other(table: footprint.FactorTable, text: str) -> tuple[footprint.Other, str]:
     shown, _, lot = text.partition("@")
     key, sign, amount = shown.partition("=")
     recycled = key.startswith("recycled:")
@@ -93,14 +80,14 @@ def _other(table: FactorTable, text: str) -> tuple[Other, str]:
     if not (sign and amount.isdecimal()):
         raise InputError(f"--emission {text[:80]} has no amount", hint="write FACTOR=AMOUNT, a whole number")
     table.get(key)
-    return Other(key, key, int(amount), recycled), lot
+    return footprint.Other(key, key, int(amount), recycled), lot
 
 
 def with_footprint(
     at: At,
     claims: dict[str, Json] | None,
     accounting: Accounting | None,
-    step: Step,
+    step: footprint.Step,
     lot: bytes,
     assignment: int | None,
     *,
@@ -114,10 +101,10 @@ def with_footprint(
     if accounting is None:
         return claims
     own = [] if assignment is None else [_own(at, accounting, assignment, step.good)]
-    whole = {lot: (_source(at, Taken(lot, 0))[0], ALL)} if reworked else {}
+    whole = {lot: (_source(at, footprint.Taken(lot, 0))[0], footprint.ALL)} if reworked else {}
     estimated = {bytes.fromhex(at.lot(one)[2:]) for one in accounting.in_place_of}
     sources = {one.lot: _source(at, one) for one in step.taken if one.lot not in {*estimated, *whole}}
-    found = build_footprint(
+    found = footprint.build_footprint(
         step,
         lot,
         sources={**sources, **whole},
@@ -126,29 +113,29 @@ def with_footprint(
         table=accounting.table,
         time_s=int(time.time()),
         estimated=estimated,
-        part=ALL if reworked else None,
+        part=footprint.ALL if reworked else None,
     )
-    passport = dict(claims or {}).get(PATH[0], {})
-    if not isinstance(passport, Mapping) or PATH[1] in passport:
+    passport = dict(claims or {}).get(footprint.PATH[0], {})
+    if not isinstance(passport, Mapping) or footprint.PATH[1] in passport:
         raise InputError("the claims have a footprint, or a passport without members", hint="leave out --factors")
-    return {**(claims or {}), PATH[0]: {**passport, PATH[1]: found.to_json()}}
+    return {**(claims or {}), footprint.PATH[0]: {**passport, footprint.PATH[1]: found.to_json()}}
 
 
-def _own(at: At, accounting: Accounting, assignment: int, good: int) -> Own:
+def _own(at: At, accounting: Accounting, assignment: int, good: int) -> footprint.Own:
     energy = at.gateway.get_assignment_energy(assignment)
     keys = (
-        _key(accounting.table, FactorKind.LOCATION, accounting.location),
-        _key(accounting.table, FactorKind.MARKET, accounting.market),
+        _key(accounting.table, footprint.FactorKind.LOCATION, accounting.location),
+        _key(accounting.table, footprint.FactorKind.MARKET, accounting.market),
     )
-    own = Own(energy["wh"], *keys, assignment)
+    own = footprint.Own(energy["wh"], *keys, assignment)
     if energy["quantity"] is None:
         return own
     # What was made before under the assignment has the first part of its energy.
     before = sum(one["quantity_created"] for one in at.gateway.iterate_lots() if one["assignment"] == assignment)
-    return replace(own, part=Part(before, before + good, energy["quantity"]))
+    return replace(own, part=footprint.Part(before, before + good, energy["quantity"]))
 
 
-def _key(table: FactorTable, kind: FactorKind, named: str | None) -> str:
+def _key(table: footprint.FactorTable, kind: footprint.FactorKind, named: str | None) -> str:
     if named is not None:
         return named
     found = [one.key for one in table.factors if one.kind is kind]
@@ -159,7 +146,7 @@ def _key(table: FactorTable, kind: FactorKind, named: str | None) -> str:
     return found[0]
 
 
-def _source(at: At, taken: Taken) -> tuple[Amounts, Part]:
+def _source(at: At, taken: footprint.Taken) -> tuple[footprint.Amounts, footprint.Part]:
     try:
         found: Mapping[str, Any] = at.gateway.get_footprint(f"0x{taken.lot.hex()}")
     except ProblemError as error:
@@ -168,9 +155,9 @@ def _source(at: At, taken: Taken) -> tuple[Amounts, Part]:
         raise NotFoundError(
             error.cause, hint="state a secondary factor in its place: --emission FACTOR=AMOUNT@LOT"
         ) from None
-    amounts = Amounts(found["wh"], found["location_mg"], found["market_mg"], found["metered_mg"])
+    amounts = footprint.Amounts(found["wh"], found["location_mg"], found["market_mg"], found["metered_mg"])
     whole = found["quantity"] - found["scrapped"]
-    return amounts, Part(found["taken"], found["taken"] + taken.quantity, whole)
+    return amounts, footprint.Part(found["taken"], found["taken"] + taken.quantity, whole)
 
 
 def new_lot(identifier: str) -> bytes:
@@ -224,7 +211,7 @@ def receive(
 ) -> Done:
     """Receive a lot from outside the ledger."""
     accounting = read_accounting(factors, None, None, emission)
-    step = Step(made=((new_lot(identifier), quantity),))
+    step = footprint.Step(made=((new_lot(identifier), quantity),))
     stated = with_footprint(at, words.read_claims(claims), accounting, step, new_lot(identifier), None)
     done = at.gateway.receive_lot(identifier=identifier, quantity=quantity, unit=unit, claims=stated)
     return Done(done, "lot {subject} is received")
@@ -251,7 +238,7 @@ def commission(
     ordered = at.order(order)
     accounting = read_accounting(factors, location, market, emission)
     assignment = None if accounting is None else _started(at, ordered, operation)
-    step = Step(made=((new_lot(identifier), quantity),))
+    step = footprint.Step(made=((new_lot(identifier), quantity),))
     stated = with_footprint(at, words.read_claims(claims), accounting, step, new_lot(identifier), assignment)
     done = at.gateway.commission_lot(
         identifier=identifier,
@@ -467,7 +454,12 @@ def _inputs(at: At, pairs: list[str], option: str, component: bool) -> list[Inpu
 
 
 def _account(
-    at: At, accounting: Accounting, step: Step, outputs: Sequence[OutputBody], work: str | None, operation: int
+    at: At,
+    accounting: Accounting,
+    step: footprint.Step,
+    outputs: Sequence[OutputBody],
+    work: str | None,
+    operation: int,
 ) -> None:
     """Adds its footprint to the claims of each output. `work`: the order whose operation was worked on; None if nothing
     was, as in a split."""
@@ -486,19 +478,21 @@ def _started(at: At, order: str, operation: int) -> int:
     )
 
 
-def _step(inputs: Sequence[InputBody], outputs: Sequence[OutputBody], loss: int) -> Step:
+def _step(inputs: Sequence[InputBody], outputs: Sequence[OutputBody], loss: int) -> footprint.Step:
     """What a transformation takes and makes; all of its outputs are in the output unit here."""
-    return Step(
+    return footprint.Step(
         taken=_taken(inputs), made=tuple((new_lot(one["identifier"]), one["quantity"]) for one in outputs), loss=loss
     )
 
 
-def _reworking(lot: str, components: Sequence[InputBody]) -> Step:
-    return Step(taken=(Taken(bytes.fromhex(lot[2:]), 1), *_taken(components)))
+def _reworking(lot: str, components: Sequence[InputBody]) -> footprint.Step:
+    return footprint.Step(taken=(footprint.Taken(bytes.fromhex(lot[2:]), 1), *_taken(components)))
 
 
-def _taken(inputs: Sequence[InputBody]) -> tuple[Taken, ...]:
-    return tuple(Taken(bytes.fromhex(one["lot"][2:]), one["quantity"], bool(one["component"])) for one in inputs)
+def _taken(inputs: Sequence[InputBody]) -> tuple[footprint.Taken, ...]:
+    return tuple(
+        footprint.Taken(bytes.fromhex(one["lot"][2:]), one["quantity"], bool(one["component"])) for one in inputs
+    )
 
 
 def _ratio(text: str) -> tuple[int, int]:

@@ -13,29 +13,9 @@ from typing import Annotated
 
 import typer
 
+from millmark.ledger import products
 from millmark.ledger.canonical import Json
 from millmark.ledger.errors import ProductError, SpecificationError
-from millmark.ledger.products import (
-    ChoiceOption,
-    Condition,
-    Configuration,
-    Domain,
-    FromOption,
-    IntegerOption,
-    Option,
-    Product,
-    Span,
-    TextOption,
-    Value,
-    build_order_document,
-    find_cheapest,
-    find_possible,
-    find_unreachable,
-    money,
-    name_in,
-    parse_choices,
-    verify_order_document,
-)
 from millmark.ledger.products import configure as configure_product
 from millmark.services.commands.acts.words import Options, ProductName, read_claims
 from millmark.services.files import write_whole
@@ -44,12 +24,12 @@ from millmark.services.planning.calendar import CALENDAR_FILE, Earliest, find_ea
 from millmark.services.products import Catalogue
 
 
-def option_rows(product: Product) -> list[list[object]]:
+def option_rows(product: products.Product) -> list[list[object]]:
     """Rows of a table, one for each choice, and one for an option without: key, names, values, what it adds."""
     rows: list[list[object]] = []
     for option in product.options:
-        head: list[object] = [option.key, name_in(option.names, "en"), name_in(option.names, "zh")]
-        if not isinstance(option, ChoiceOption):
+        head: list[object] = [option.key, products.name_in(option.names, "en"), products.name_in(option.names, "zh")]
+        if not isinstance(option, products.ChoiceOption):
             rows.append([*head, _range(option), added(product, option, "")])
             continue
         for place, choice in enumerate(option.choices):
@@ -57,19 +37,19 @@ def option_rows(product: Product) -> list[list[object]]:
     return rows
 
 
-def added(product: Product, option: Option, value: Value) -> str:
+def added(product: products.Product, option: products.Option, value: products.Value) -> str:
     """What a choice adds to the price, for people; nothing where it adds nothing."""
-    if isinstance(option, IntegerOption):
-        return f"{money(option.price_per, product.currency)} per {option.unit}" if option.price_per else ""
+    if isinstance(option, products.IntegerOption):
+        return f"{products.money(option.price_per, product.currency)} per {option.unit}" if option.price_per else ""
     amount = (
         next((choice.price for choice in option.choices if choice.value == value), 0)
-        if isinstance(option, ChoiceOption)
+        if isinstance(option, products.ChoiceOption)
         else option.price
     )
-    return f"+ {money(amount, product.currency)}" if amount else ""
+    return f"+ {products.money(amount, product.currency)}" if amount else ""
 
 
-def constraint_lines(product: Product) -> list[str]:
+def constraint_lines(product: products.Product) -> list[str]:
     """A line for each constraint."""
     known = product.by_key
     return [
@@ -80,17 +60,20 @@ def constraint_lines(product: Product) -> list[str]:
     ]
 
 
-def route_lines(product: Product) -> list[str]:
+def route_lines(product: products.Product) -> list[str]:
     """A line for each step, with what it needs and when it is done."""
     known, lines = product.by_key, []
     for step in product.route:
-        values = {key: f"<{one.key}>" if isinstance(one, FromOption) else one for key, one in step.need.values.items()}
+        values = {
+            key: f"<{one.key}>" if isinstance(one, products.FromOption) else one
+            for key, one in step.need.values.items()
+        }
         when = "" if step.when is None else f", if {_condition(step.when, known)}"
         lines.append(f"  {step.name}: {_need(step.need.kind, values)}; {time_text(step.minutes)}{when}")
     return lines
 
 
-def configuration_lines(made: Configuration) -> list[str]:
+def configuration_lines(made: products.Configuration) -> list[str]:
     """Options, price, time and route."""
     width = max(map(len, made.options))
     follows = {key: "  (follows)" if key in made.implied and value != "" else "" for key, value in made.options.items()}
@@ -100,9 +83,9 @@ def configuration_lines(made: Configuration) -> list[str]:
         for number, one in enumerate(made.operations, start=1)
     ]
     return [
-        f"{name_in(made.product.names, 'en')}, {made.product.product} 0x{made.product.digest.hex()}",
+        f"{products.name_in(made.product.names, 'en')}, {made.product.product} 0x{made.product.digest.hex()}",
         *options,
-        f"price: {money(made.price, made.product.currency)} a piece",
+        f"price: {products.money(made.price, made.product.currency)} a piece",
         f"indicative time: {time_text(made.minutes)} of work a piece, without waiting and transport",
         *_stated_lines(made),
         "route:",
@@ -110,7 +93,7 @@ def configuration_lines(made: Configuration) -> list[str]:
     ]
 
 
-def _stated_lines(made: Configuration) -> list[str]:
+def _stated_lines(made: products.Configuration) -> list[str]:
     """What the chosen values state beside their prices."""
     lines = []
     if made.co2e_mg is not None:
@@ -125,76 +108,81 @@ def time_text(minutes: int) -> str:
     return " ".join([*([f"{hours} h"] if hours else []), *([f"{rest} min"] if rest or not hours else [])])
 
 
-def _need(kind: str, values: Mapping[str, Value]) -> str:
+def _need(kind: str, values: Mapping[str, products.Value]) -> str:
     return ", ".join([kind, *(f"{key} {value}" for key, value in values.items())])
 
 
-def _condition(condition: Condition, known: Mapping[str, Option]) -> str:
+def _condition(condition: products.Condition, known: Mapping[str, products.Option]) -> str:
     return " with ".join(
-        f"{key} {allowed}" + ("" if isinstance(known[key], ChoiceOption | IntegerOption) else " characters")
+        f"{key} {allowed}"
+        + ("" if isinstance(known[key], products.ChoiceOption | products.IntegerOption) else " characters")
         for key, allowed in condition.items()
     )
 
 
-def _range(option: Option) -> str:
-    if isinstance(option, ChoiceOption):
+def _range(option: products.Option) -> str:
+    if isinstance(option, products.ChoiceOption):
         return " or ".join(option.values)
-    unit = option.unit if isinstance(option, IntegerOption) else "characters"
+    unit = option.unit if isinstance(option, products.IntegerOption) else "characters"
     return f"{option.least} to {option.most} {unit}"
 
 
-def ask_options(product: Product) -> dict[str, Value]:
+def ask_options(product: products.Product) -> dict[str, products.Value]:
     """The options that a person chooses, one after the other; what cannot be chosen any more is not offered.
 
     Raises SpecificationError if the product's constraints leave nothing.
     """
-    chosen: dict[str, Value] = {}
+    chosen: dict[str, products.Value] = {}
     for option in product.options:
         chosen |= _ask(product, option, chosen)
     return chosen
 
 
-def _ask(product: Product, option: Option, chosen: dict[str, Value]) -> dict[str, Value]:
-    domain = find_possible(product, chosen)[option.key]
-    name = name_in(option.names, "en")
-    if isinstance(option, ChoiceOption) and domain.is_single:
+def _ask(
+    product: products.Product, option: products.Option, chosen: dict[str, products.Value]
+) -> dict[str, products.Value]:
+    domain = products.find_possible(product, chosen)[option.key]
+    name = products.name_in(option.names, "en")
+    if isinstance(option, products.ChoiceOption) and domain.is_single:
         print_lines(f"{name}: {domain}, which follows")
         return {}
     offered = _offered(product, option, domain)
     print_lines(f"{name} ({option.key}):", *(f"  {place} {line}" for place, (_, line) in enumerate(offered, start=1)))
     while True:
-        may_be_empty = isinstance(option, TextOption) and isinstance(domain, Span) and domain.least == 0
+        may_be_empty = (
+            isinstance(option, products.TextOption) and isinstance(domain, products.Span) and domain.least == 0
+        )
         default = "" if may_be_empty else None
         answer = str(typer.prompt(_question(option, domain), default=default, show_default=False)).strip()
         if answer.isdecimal() and 0 < int(answer) <= len(offered) and answer not in {value for value, _ in offered}:
             answer = offered[int(answer) - 1][0]
         try:
-            found = parse_choices(product, [f"{option.key}={answer}"])
-            find_possible(product, {**chosen, **found})
+            found = products.parse_choices(product, [f"{option.key}={answer}"])
+            products.find_possible(product, {**chosen, **found})
         except SpecificationError as error:
             warn(str(error))
             continue
         return found
 
 
-def _offered(product: Product, option: Option, domain: Domain) -> list[tuple[str, str]]:
+def _offered(product: products.Product, option: products.Option, domain: products.Domain) -> list[tuple[str, str]]:
     """Values to choose from, each with a line about it; none for numbers and texts."""
-    if not isinstance(option, ChoiceOption) or isinstance(domain, Span):
+    if not isinstance(option, products.ChoiceOption) or isinstance(domain, products.Span):
         return []
     lines = []
     for choice in option.choices:
         if choice.value in domain.values:
-            parts = (choice.value, name_in(choice.names, "en"), added(product, option, choice.value))
+            parts = (choice.value, products.name_in(choice.names, "en"), added(product, option, choice.value))
             lines.append((choice.value, "  ".join(dict.fromkeys(part for part in parts if part))))
     return lines
 
 
-def _question(option: Option, domain: Domain) -> str:
-    if isinstance(option, ChoiceOption):
+def _question(option: products.Option, domain: products.Domain) -> str:
+    if isinstance(option, products.ChoiceOption):
         return "number or value"
-    if isinstance(option, IntegerOption):
+    if isinstance(option, products.IntegerOption):
         return f"{domain} ({option.unit})"
-    empty = ", or nothing" if isinstance(domain, Span) and domain.least == 0 else ""
+    empty = ", or nothing" if isinstance(domain, products.Span) and domain.least == 0 else ""
     return f"{domain} characters{empty}"
 
 
@@ -217,7 +205,7 @@ def list_products(context: typer.Context, as_json: AsJson = False) -> None:
     rows = [
         [
             product.product,
-            *(name_in(product.names, language) for language in ("en", "zh")),
+            *(products.name_in(product.names, language) for language in ("en", "zh")),
             _from(product),
             f"0x{product.digest.hex()[:8]}",
             source,
@@ -252,14 +240,14 @@ def check(
     found = Catalogue(context.obj).find(product)
     claims = read_claims(document)
     if claims is not None:
-        made = verify_order_document(claims, None, {found.digest: found}.get)
+        made = products.verify_order_document(claims, None, {found.digest: found}.get)
         if made is None:
             raise SpecificationError(
                 f"{document} has no specification of this product", hint=f"its digest is {_digest(found)}"
             )
         print_lines(f"the document is of {_title(found)}, and its specification fits it", *configuration_lines(made))
         return
-    for key, value in find_unreachable(found):
+    for key, value in products.find_unreachable(found):
         raise ProductError(f"no specification can have {key} {value}", hint="the constraints exclude it: correct them")
     print_lines(f"{_title(found)} is a product: {len(found.options)} options, {len(found.route)} steps, all reachable")
 
@@ -277,9 +265,9 @@ def configure(
     """Choose options, and see price, time, earliest date and route. Without options, a terminal asks for each."""
     found = Catalogue(context.obj).find(product)
     asks = not option and not as_json and sys.stdin.isatty()
-    made = configure_product(found, ask_options(found) if asks else parse_choices(found, option or ()))
+    made = configure_product(found, ask_options(found) if asks else products.parse_choices(found, option or ()))
     if output is not None:
-        text = json.dumps(build_order_document(made), indent=2, ensure_ascii=False)
+        text = json.dumps(products.build_order_document(made), indent=2, ensure_ascii=False)
         write_whole(output, f"{text}\n".encode())
     earliest = _earliest(context, made)
     if as_json:
@@ -297,7 +285,7 @@ def configure(
     )
 
 
-def _earliest(context: typer.Context, made: Configuration) -> Earliest:
+def _earliest(context: typer.Context, made: products.Configuration) -> Earliest:
     """By the calendar of the home, if it has one. Raises CalendarError for one that cannot be read."""
     home = Path(context.obj)
     calendar = read_calendar(home) if (home / CALENDAR_FILE).is_file() else None
@@ -324,29 +312,29 @@ def _earliest_json(found: Earliest) -> dict[str, Json]:
     }
 
 
-def _flags(made: Configuration) -> str:
+def _flags(made: products.Configuration) -> str:
     """The options as the command line takes them; what is empty may be left out."""
     return " ".join(f"--option {shlex.quote(f'{key}={value}')}" for key, value in made.options.items() if value != "")
 
 
-def _title(product: Product) -> str:
+def _title(product: products.Product) -> str:
     return f"{product.product} {_digest(product)}"
 
 
-def _from(product: Product) -> str:
+def _from(product: products.Product) -> str:
     """What a piece costs at least; a dash if nothing can be ordered, or that is not found out."""
     try:
-        made = find_cheapest(product, {})
+        made = products.find_cheapest(product, {})
     except SpecificationError:
         made = None
-    return "-" if made is None else money(made.price, product.currency)
+    return "-" if made is None else products.money(made.price, product.currency)
 
 
-def _digest(product: Product) -> str:
+def _digest(product: products.Product) -> str:
     return "0x" + product.digest.hex()
 
 
-def _head(product: Product | None) -> dict[str, Json]:
+def _head(product: products.Product | None) -> dict[str, Json]:
     if product is None:
         return {"product": None}
     return {
@@ -358,7 +346,7 @@ def _head(product: Product | None) -> dict[str, Json]:
     }
 
 
-def _result(made: Configuration) -> dict[str, Json]:
+def _result(made: products.Configuration) -> dict[str, Json]:
     return {
         **_head(made.product),
         "price": made.price,

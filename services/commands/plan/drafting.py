@@ -28,17 +28,8 @@ from millmark.services.commands.plan.desk import (
 )
 from millmark.services.files import write_private_whole
 from millmark.services.output import AsJson, print_json, print_lines, warn
+from millmark.services.planning import making
 from millmark.services.planning.errors import CallRefusedError, PlanningError
-from millmark.services.planning.making import (
-    Happened,
-    find_tie,
-    need_own_call,
-    prepare_plan,
-    prepare_replan,
-    seal_made,
-    times_of,
-    verify_cause,
-)
 from millmark.services.planning.papers import OwnStream
 from millmark.services.planning.reading import need_call, plan_file
 from millmark.services.planning.schedule import Made, make_plan
@@ -50,7 +41,7 @@ def _make(at: At, call: str | None, cpu_s: float, stream: str | None, seed: int,
     """Makes a plan from the offers for a call that has closed, as its coordinator, and records it."""
     with open_desk(at) as desk:
         with desk.reading() as shelf:
-            wanted = need_own_call(shelf, desk.choose_call(shelf, call).digest, desk.me)
+            wanted = making.need_own_call(shelf, desk.choose_call(shelf, call).digest, desk.me)
         if wanted.closes > desk.now_s():
             raise CallRefusedError(
                 f"the call is open until {moment_text(wanted.closes)} UTC", hint="wait until it has closed"
@@ -63,9 +54,9 @@ def _make(at: At, call: str | None, cpu_s: float, stream: str | None, seed: int,
             if lost is None:
                 raise CallRefusedError("there is a plan for this call", hint="replace it: `millmark plan replan`")
             return lost
-        tie = find_tie(times_of(desk.opened.chain()), wanted.closes)
+        tie = making.find_tie(making.times_of(desk.opened.chain()), wanted.closes)
         with desk.reading() as shelf:
-            file = prepare_plan(shelf, wanted)
+            file = making.prepare_plan(shelf, wanted)
         made = make_plan(file, tie=tie, cpu_s=cpu_s, seed=seed, repeatable=repeatable)
         return _record(desk, own, wanted, made)
 
@@ -87,12 +78,14 @@ def replan(
     """Replace the latest plan for a call, with the cause on record. Rows that have begun stay, and accepted ones unless
     that is impossible."""
     with open_desk(at) as desk:
-        happened = Happened(cause, text, None if machine is None else at.machine(machine), assignment, certificate)
-        verify_cause(happened)
+        happened = making.Happened(
+            cause, text, None if machine is None else at.machine(machine), assignment, certificate
+        )
+        making.verify_cause(happened)
         with desk.reading() as shelf:
-            wanted = need_own_call(shelf, desk.choose_call(shelf, call).digest, desk.me)
+            wanted = making.need_own_call(shelf, desk.choose_call(shelf, call).digest, desk.me)
             own = shelf.stream_of_plans(wanted.digest, desk.me)
-            ready = prepare_replan(shelf, wanted, own, happened, desk.now_s())
+            ready = making.prepare_replan(shelf, wanted, own, happened, desk.now_s())
         made = make_plan(ready.file, tie=ready.tie, replan=ready.why, cpu_s=cpu_seconds, repeatable=repeatable)
         return _record(desk, own, wanted, made, ready.entry)
 
@@ -158,7 +151,7 @@ def _record(desk: Desk, own: OwnStream, call: Call, made: Made, happened: Mappin
     """Writes a plan and what led to it. Raises PlanningError if something else was written in between."""
     plan = made.check.plan
     with desk.writing() as shelf:
-        sealed = seal_made(shelf, own, call, plan, desk.opened.unlock_company(), happened)
+        sealed = making.seal_made(shelf, own, call, plan, desk.opened.unlock_company(), happened)
     for step in made.steps:
         warn(f"millmark: {step}")
     owners = {row.owner for row in plan.rows}

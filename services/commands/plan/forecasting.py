@@ -17,6 +17,7 @@ from millmark.services.commands.plan.desk import PLAN, Desk, Stream, choose, ope
 from millmark.services.files import read_bounded, write_private_whole
 from millmark.services.output import warn
 from millmark.services.planning.calendar import read_calendar
+from millmark.services.planning.forecast import recording
 from millmark.services.planning.forecast.document import (
     MAX_WEEKS,
     Cut,
@@ -31,20 +32,6 @@ from millmark.services.planning.forecast.making import (
     learn_preferences,
     make_forecast,
     read_preferences,
-)
-from millmark.services.planning.forecast.recording import (
-    MAX_PARTIES_BYTES,
-    anchored_at,
-    build_capacity_groups,
-    build_material_demands,
-    find_cut,
-    find_signals,
-    need_forecast,
-    need_identity,
-    parse_parties,
-    read_cursor,
-    read_history,
-    seal_forecast,
 )
 from millmark.services.planning.forecast.repository import ForecastRepository, ForecastRow
 from millmark.services.planning.forecast.scoring import Score, ScoredSeries, score_forecast
@@ -79,15 +66,15 @@ def make(
     with open_desk(at) as desk:
         own, history = desk.stream(stream, None), _history(desk, _cut(desk, block))
         with desk.reading() as shelf:
-            identity = need_identity(shelf.connection)
+            identity = recording.need_identity(shelf.connection)
             preferences = read_preferences(shelf.connection, history.cut)
         made = make_forecast(history, identity, weeks, level, preferences, plain=plain)
         for line in _told(made):
             warn(f"millmark: {line}")
         with desk.writing() as shelf:
             known = ForecastRepository(shelf.connection).find(made.digest)
-            signals = [] if known is not None else find_signals(shelf, desk.me, made)
-            sealed = None if known is not None else seal_forecast(shelf.connection, own, made, signals)
+            signals = [] if known is not None else recording.find_signals(shelf, desk.me, made)
+            sealed = None if known is not None else recording.seal_forecast(shelf.connection, own, made, signals)
         if sealed is None:
             lost = desk.anchor_rest(own)
             if lost is None:
@@ -109,7 +96,10 @@ def list_forecasts(at: At) -> Listing:
     with open_desk(at) as desk, desk.reading() as shelf:
         rows = ForecastRepository(shelf.connection).all()
         items = [
-            _item(need_forecast(shelf.connection, row.digest)[0], anchored_at(shelf.connection, row)) for row in rows
+            _item(
+                recording.need_forecast(shelf.connection, row.digest)[0], recording.anchored_at(shelf.connection, row)
+            )
+            for row in rows
         ]
     columns: dict[str, Callable[[dict[str, object]], object]] = {
         "forecast": lambda one: str(one["forecast"])[:12],
@@ -157,7 +147,7 @@ def score(at: At, forecast: ForecastName = None, block: Block = None) -> Listing
         then, now = _cut(desk, document.cut.block), _cut(desk, block)
         before, since = _history(desk, then), _history(desk, now)
         with desk.reading() as shelf:
-            anchored_s = anchored_at(shelf.connection, row)
+            anchored_s = recording.anchored_at(shelf.connection, row)
         found = score_forecast(document, before, since, anchored_s)
     items = [_scored(one) for one in found.series if not one.key.option or one.forecast != one.actual]
     columns: dict[str, Callable[[dict[str, object]], object]] = {
@@ -225,15 +215,15 @@ def export(
     ] = False,
 ) -> None:
     """Export for Catena-X: a forecast as WeekBasedMaterialDemand 3.0.1, own capacity as WeekBasedCapacityGroup."""
-    named = parse_parties(read_bounded(parties, MAX_PARTIES_BYTES))
+    named = recording.parse_parties(read_bounded(parties, recording.MAX_PARTIES_BYTES))
     with client.open_gateway(context.obj) as gateway, open_desk(At(gateway, context.obj)) as desk:
         document, _ = _open(desk, forecast)
     aspects: list[dict[str, Json]] = (
-        build_capacity_groups(
+        recording.build_capacity_groups(
             read_calendar(context.obj), named, document.first_week, document.weeks, document.cut.time_s
         )
         if capacity
-        else build_material_demands(document, named)
+        else recording.build_material_demands(document, named)
     )
     write_private_whole(output, json.dumps(aspects, indent=2).encode() + b"\n")
     warn(f"millmark: wrote {len(aspects)} aspects to {output}")
@@ -241,19 +231,19 @@ def export(
 
 def _cut(desk: Desk, block: int | None) -> Cut:
     with desk.reading() as shelf:
-        cursor = read_cursor(shelf.connection)
-    return find_cut(desk.opened.chain(), cursor, block)
+        cursor = recording.read_cursor(shelf.connection)
+    return recording.find_cut(desk.opened.chain(), cursor, block)
 
 
 def _history(desk: Desk, cut: Cut) -> History:
     with desk.reading() as shelf:
-        return read_history(shelf.connection, desk.me, cut, Catalogue(desk.at.home).find_digest)
+        return recording.read_history(shelf.connection, desk.me, cut, Catalogue(desk.at.home).find_digest)
 
 
 def _open(desk: Desk, name: str | None) -> tuple[ForecastDocument, ForecastRow]:
     """A forecast by its digest or the beginning of it. Raises NotFoundError, InputError, ForecastError."""
     with desk.reading() as shelf:
-        return need_forecast(shelf.connection, _choose(shelf, name).digest)
+        return recording.need_forecast(shelf.connection, _choose(shelf, name).digest)
 
 
 def _choose(shelf: Shelf, name: str | None) -> ForecastRow:
