@@ -25,7 +25,7 @@ from millmark.ledger.store.outbox import Outbox
 from millmark.ledger.submit import Funds, look_at_funds, verify_outbox
 from millmark.services.commands.context import Context, open_context
 from millmark.services.handover.repository import count_handovers
-from millmark.services.home import Missing, find_missing, find_missing_files, find_paying_keys
+from millmark.services.home import find_missing, find_missing_files, find_paying_keys
 from millmark.services.output import AsJson, PassphraseFile, SignerUri, print_json, print_lines, warn
 from millmark.services.serving.hosts import choose_hosts
 from millmark.services.serving.loop import describe_low
@@ -124,7 +124,8 @@ def run_status(
         check = _check(opened, deep) if behind is None and opened.settings.chain_url is not None else None
         book = check_book(opened.store) if deep else []
         models = _models(opened) if found["index"] is not None else []
-        missing = _missing(opened)
+        with opened.store.reading() as connection:
+            missing = [*find_missing_files(opened.settings), *find_missing(connection, opened.settings)]
         funds = [] if health is None else _funds(opened)
         found["stopped"] = stopped = [] if health is None else _stopped(opened)
     alarms = [] if health is None else health.alarms()
@@ -152,11 +153,6 @@ def run_status(
         raise typer.Exit(1)
     if alarms:
         raise typer.Exit(errors.NodeBehindError.exit_code)
-
-
-def _missing(opened: Context) -> list[Missing]:
-    with opened.store.reading() as connection:
-        return [*find_missing_files(opened.settings), *find_missing(connection, opened.settings)]
 
 
 def _stopped(opened: Context) -> list[str]:

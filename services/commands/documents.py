@@ -38,10 +38,6 @@ from millmark.services.output import (
 )
 from millmark.services.settings import read_settings
 
-# `millmark documents` over HTTP: publish to a gateway, and fetch the documents it shares with your company.
-
-_ID_DIGITS = 32
-
 DocumentId = Annotated[str, typer.Argument(metavar="ID", help="Document id: 32 hexadecimal digits, as `found` shows.")]
 
 
@@ -58,7 +54,7 @@ def open_client(gateway: str, token_file: Path) -> Iterator[HttpDocuments]:
 
 def verify_id(document: str) -> str:
     """Verifies that text is a document id, since it becomes part of the request's path. Raises InputError."""
-    if len(document) != _ID_DIGITS or not set(document) <= set("0123456789abcdef"):
+    if len(document) != 32 or not set(document) <= set("0123456789abcdef"):
         raise InputError(f"{document[:40]!a} is not a document id", hint="give 32 hexadecimal digits")
     return document
 
@@ -188,8 +184,6 @@ def _number(value: object) -> int:
     return value
 
 
-# `millmark documents keys`: recipient keys and their signed statements; the gateway's own data keys.
-
 _MAX_STATEMENT_BYTES = 4096
 
 KeyFile = Annotated[Path, typer.Argument(help="Recipient key file (mode 0600).", dir_okay=False)]
@@ -258,8 +252,6 @@ def run_rotate_keys(context: typer.Context) -> None:
 
 _RECALL = "copies fetched earlier cannot be recalled"
 _MAX_SHOWN = 1000
-_GRANT = "Allow a participant to read a restricted document."
-_REVOKE = "Revoke a grant. Copies that the participant fetched earlier cannot be recalled."
 Id = Annotated[str, typer.Argument(metavar="ID", help="Document id, as `list` shows it.")]
 Number = Annotated[int, typer.Argument(min=1, max=2**32 - 1, help="Number of a participant.")]
 OwnGateway = Annotated[
@@ -279,8 +271,10 @@ def register(app: typer.Typer) -> None:
     group.command("update", epilog=example + "update 5d0f2c6e... drawing.pdf")(run_update)
     group.command("list", epilog=example + "list --about urn:example:hip-1 --json")(run_list)
     group.command("mode", epilog=example + "mode 5d0f2c6e... restricted")(run_mode)
-    group.command("grant", help=_GRANT, epilog=example + "grant 5d0f2c6e... 5")(_build_grant(granted=True))
-    group.command("revoke", help=_REVOKE, epilog=example + "revoke 5d0f2c6e... 5")(_build_grant(granted=False))
+    granting = "Allow a participant to read a restricted document."
+    group.command("grant", help=granting, epilog=example + "grant 5d0f2c6e... 5")(_build_grant(granted=True))
+    revoking = "Revoke a grant. Copies that the participant fetched earlier cannot be recalled."
+    group.command("revoke", help=revoking, epilog=example + "revoke 5d0f2c6e... 5")(_build_grant(granted=False))
     group.command("erase", epilog=example + "erase 5d0f2c6e...")(run_erase)
     group.command("erase-field", epilog=example + "erase-field 0x5e... /engraving")(run_erase_field)
     where = "--gateway https://gateway.example --token-file token"

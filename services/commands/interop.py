@@ -1,4 +1,4 @@
-"""`millmark digital-link` and `millmark epcis`."""
+"""`millmark digital-link`, `epcis` and `footprint`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from millmark.services.output import AsJson, print_document, print_json, print_l
 from millmark.services.text.footprint import describe_source
 
 
-def _register_interop(app: typer.Typer) -> None:
+def register(app: typer.Typer) -> None:
     app.command(
         "digital-link",
         epilog="Example: millmark digital-link 'https://id.gs1.org/01/09506000013459/21/A0001?17=271231'",
@@ -35,6 +35,9 @@ def _register_interop(app: typer.Typer) -> None:
     epcis.command("hash", epilog="Example: millmark epcis hash events.jsonld")(run_hash)
     epcis.command("capture", epilog="Example: millmark epcis capture events.jsonld")(run_capture)
     app.add_typer(epcis, name="epcis")
+    app.command("footprint", epilog="Example: millmark footprint A0006R --catena-x --about crankshaft.json")(
+        run_footprint
+    )
 
 
 def run_digital_link(
@@ -102,15 +105,6 @@ def _write(path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}", hint="name a file in a folder that exists") from None
-
-
-# `millmark footprint`: energy and emissions of a lot, and their exports.
-
-
-def _register_footprint(app: typer.Typer) -> None:
-    app.command("footprint", epilog="Example: millmark footprint A0006R --catena-x --about crankshaft.json")(
-        run_footprint
-    )
 
 
 def run_footprint(
@@ -181,8 +175,3 @@ def _row(one: ContributionOf) -> tuple[str, ...]:
     named = one.identifier or "0x" + one.lot.hex()
     what = describe_source(one.source, one.assignment, one.what)
     return what, named, kilowatt_hours(one.wh), kilograms(one.location_mg), kilograms(one.market_mg)
-
-
-def register(app: typer.Typer) -> None:
-    _register_interop(app)
-    _register_footprint(app)

@@ -1,4 +1,4 @@
-"""`millmark keys`: key files on this machine, and a participant's keys on the chain."""
+"""`millmark keys`: key files on this machine, a participant's keys on the chain, and what those have for gas."""
 
 from __future__ import annotations
 
@@ -259,8 +259,6 @@ def _read_message(path: Path | None) -> str:
     data = sys.stdin.buffer.read(most + 1)[:most] if path is None else read_bounded(path, most)
     return data.decode("utf-8", "replace").replace("\r\n", "\n").strip("\n")
 
-
-# `millmark keys balance` and `keys fund`: what the home's keys have for gas, and topping it up from a treasury key.
 
 _MOST_RECORDS = 10**9
 _RECORDS = 100_000

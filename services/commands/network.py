@@ -124,9 +124,11 @@ def run_init(
     )
     peers = [_read_request(path) for path in requests or ()]
     homes = [network.NodeFolder(folder / f"validator-{number + 1}") for number in range(local or 0)]
-    peers += [_create_here(home, port + number, rpc_port + number) for number, home in enumerate(homes)]
+    for number, home in enumerate(homes):
+        made = network.create_node(home, home.path.name, _LOOPBACK, port + number, _LOOPBACK, rpc_port + number)
+        peers.append(made.peer)
     balances = {parse_address(text): _MONEY_WEI for text in fund or ()}
-    number = chain_id or _random_chain_id()
+    number = chain_id or _LOWEST_CHAIN_ID + secrets.randbelow(_HIGHEST_CHAIN_ID - _LOWEST_CHAIN_ID)
     shared = network.found_network(network.Agreed(program, number, period_s, gas_limit, balances), peers)
     network.NodeFolder(folder).create()
     for home in homes:
@@ -144,15 +146,6 @@ def _usual_kind(home: Path, *, is_local: bool) -> network.Kind:
         return network.find_program().kind if is_local else network.find_kind(_PRODUCTION)
     except NodeProgramError:
         return network.find_kind(_PRODUCTION)
-
-
-def _create_here(home: network.NodeFolder, port: int, rpc_port: int) -> network.Peer:
-    """Makes a validator on this machine."""
-    return network.create_node(home, home.path.name, _LOOPBACK, port, _LOOPBACK, rpc_port).peer
-
-
-def _random_chain_id() -> int:
-    return _LOWEST_CHAIN_ID + secrets.randbelow(_HIGHEST_CHAIN_ID - _LOWEST_CHAIN_ID)
 
 
 def run_join(
@@ -394,8 +387,6 @@ def _after_change(path: Path) -> list[str]:
         "2. they restart their nodes one by one: the next when `millmark network status` says that all validators seal",
     ]
 
-
-# `millmark network status`: which validators are at work, what is wrong, and what to do.
 
 _ANSWER_S = 5.0
 

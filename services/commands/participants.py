@@ -1,4 +1,4 @@
-"""`millmark participants`: admit, list, suspend, reinstate and recover the companies of the consortium."""
+"""`millmark participants` and `directory`: the companies of the consortium, and who they are."""
 
 from __future__ import annotations
 
@@ -40,22 +40,33 @@ from millmark.services.output import (
 _NOTHING = bytes(32)
 
 
-def _register_participants(app: typer.Typer) -> None:
-    group = typer.Typer(no_args_is_help=True, help="Admit, list, suspend, entrust, reinstate and recover participants.")
-    group.command("list", epilog="Example: millmark participants list --json")(run_list)
-    group.command(
+def register(app: typer.Typer) -> None:
+    participants = typer.Typer(
+        no_args_is_help=True, help="Admit, list, suspend, entrust, reinstate and recover participants."
+    )
+    participants.command("list", epilog="Example: millmark participants list --json")(run_list)
+    participants.command(
         "admit", epilog="Example: millmark --home operator participants admit alder/request.json birch/request.json"
     )(run_admit)
-    group.command("roles", epilog="Example: millmark participants roles 3 MANUFACTURER,CARRIER --signer ...")(run_roles)
-    group.command("suspend", epilog="Example: millmark participants suspend 3 --signer ...")(run_suspend)
-    group.command("entrust", epilog="Example: millmark participants entrust 3 5 --signer ...")(run_entrust)
-    group.command("reinstate", epilog="Example: millmark participants reinstate 3 --signer ...")(run_reinstate)
-    group.command("leave", epilog="Example: millmark participants leave --signer keystore:own.json")(run_leave)
-    group.command("recover", epilog="Example: millmark participants recover 3 0x... --signer ...")(run_recover)
-    group.command("overrule", epilog="Example: millmark participants overrule 3 --signer ...")(run_overrule)
-    group.command("close", epilog="Example: millmark participants close 0x... --yes --signer ...")(run_close)
-    group.command("publish", epilog="Example: millmark participants publish 0x... --signer ...")(run_publish)
-    app.add_typer(group, name="participants")
+    participants.command("roles", epilog="Example: millmark participants roles 3 MANUFACTURER,CARRIER --signer ...")(
+        run_roles
+    )
+    participants.command("suspend", epilog="Example: millmark participants suspend 3 --signer ...")(run_suspend)
+    participants.command("entrust", epilog="Example: millmark participants entrust 3 5 --signer ...")(run_entrust)
+    participants.command("reinstate", epilog="Example: millmark participants reinstate 3 --signer ...")(run_reinstate)
+    participants.command("leave", epilog="Example: millmark participants leave --signer keystore:own.json")(run_leave)
+    participants.command("recover", epilog="Example: millmark participants recover 3 0x... --signer ...")(run_recover)
+    participants.command("overrule", epilog="Example: millmark participants overrule 3 --signer ...")(run_overrule)
+    participants.command("close", epilog="Example: millmark participants close 0x... --yes --signer ...")(run_close)
+    participants.command("publish", epilog="Example: millmark participants publish 0x... --signer ...")(run_publish)
+    app.add_typer(participants, name="participants")
+    directory = typer.Typer(
+        no_args_is_help=True, help="Publish, import and show the directory: names, GLNs, gateways and recipient keys."
+    )
+    directory.command("publish", epilog="Example: millmark --home operator directory publish")(run_publish_directory)
+    directory.command("import", epilog="Example: millmark directory import directory.json")(run_import)
+    directory.command("show", epilog="Example: millmark directory show --json")(run_show)
+    app.add_typer(directory, name="directory")
 
 
 def run_list(context: typer.Context, as_json: AsJson = False) -> None:
@@ -285,21 +296,9 @@ def run_publish(
     print_lines(f"published as kind {int(kind)}")
 
 
-# `millmark directory`: who the companies of the consortium are.
-
 Output = Annotated[
     Path | None, typer.Option("-o", "--output", help="File to write it to, for a company that is offline.")
 ]
-
-
-def _register_directory(app: typer.Typer) -> None:
-    group = typer.Typer(
-        no_args_is_help=True, help="Publish, import and show the directory: names, GLNs, gateways and recipient keys."
-    )
-    group.command("publish", epilog="Example: millmark --home operator directory publish")(run_publish_directory)
-    group.command("import", epilog="Example: millmark directory import directory.json")(run_import)
-    group.command("show", epilog="Example: millmark directory show --json")(run_show)
-    app.add_typer(group, name="directory")
 
 
 def run_publish_directory(
@@ -393,8 +392,3 @@ def _key_state(registry: Registry, entry: directory.DirectoryEntry) -> str:
     except directory.RecipientKeyError:
         return "its signing key is not active"
     return "valid"
-
-
-def register(app: typer.Typer) -> None:
-    _register_participants(app)
-    _register_directory(app)

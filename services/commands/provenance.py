@@ -138,7 +138,9 @@ def run_recall(
     if checkpoint is not None and bundle is None:
         raise InputError("--checkpoint needs --bundle", hint="give --bundle as well")
     point = _read_point(checkpoint)
-    since, until = (None, None) if between is None else _parse_span(*between)
+    since, until = None, None
+    if between is not None:
+        since, until = _parse_moment(between[0], timedelta(0)), _parse_moment(between[1], timedelta(days=1, seconds=-1))
     limits = _limits(depth, limit, provenance.MAX_RECALLED)
     with open_context(context.obj) as opened:
         _catch_up(opened)
@@ -184,15 +186,11 @@ def _limits(depth: int, lots: int, most: provenance.Limits) -> provenance.Limits
     return provenance.Limits(depth, lots)
 
 
-def _parse_span(first: str, last: str) -> tuple[datetime, datetime]:
-    """First and last second of a period, both included. Either end is a whole day in UTC or a time with a time zone.
+def _parse_moment(text: str, of_day: timedelta) -> datetime:
+    """An end of a period, which is included: a time with a time zone, or a day in UTC, to which `of_day` is added.
 
     Raises InputError for anything else.
     """
-    return _parse_moment(first, timedelta(0)), _parse_moment(last, timedelta(days=1, seconds=-1))
-
-
-def _parse_moment(text: str, of_day: timedelta) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
         # `fromisoformat` also accepts 20260302 and 2026-W10; these have no time zone and are refused below.
@@ -224,7 +222,8 @@ def _write_recall(
 
     # All are built before the first is written, so that a failure leaves no incomplete set of files.
     built = [bundle.data for bundle in provenance.build_recall_bundles(store, chain, found, checkpoint)]
-    paths = [output] if len(built) == 1 else [_numbered(output, place) for place in range(1, len(built) + 1)]
+    paths = [output.with_name(f"{output.stem}-{place}{output.suffix}") for place in range(1, len(built) + 1)]
+    paths = [output] if len(built) == 1 else paths
     for path, data in zip(paths, built, strict=True):
         write_whole(path, data)
     return [describe_bundle(data, path) for path, data in zip(paths, built, strict=True)]
@@ -236,10 +235,6 @@ def _read_point(path: Path | None) -> SignedCheckpoint | None:
     from millmark.services.commands.bundle import read_point  # noqa: PLC0415 - for `--bundle` alone
 
     return read_point(path)
-
-
-def _numbered(path: Path, place: int) -> Path:
-    return path.with_name(f"{path.stem}-{place}{path.suffix}")
 
 
 def _describe_files(found: provenance.Recall, files: list[dict[str, object]]) -> list[str]:

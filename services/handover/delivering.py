@@ -1,4 +1,4 @@
-"""How other companies are reached: what the directory in force says, checked at each use."""
+"""Hands over to other companies: how they are reached, what each gets, and the queue and thread that deliver it."""
 
 from __future__ import annotations
 
@@ -47,12 +47,10 @@ from millmark.services.planning.repository import PlanningRepository
 from millmark.services.serving.loop import Loop, Trouble, withhold_addresses
 from millmark.services.serving.partners import UnansweredError, ask_partner
 
-# How other companies are reached: what the directory in force says, checked at each use.
-
 
 @dataclass(frozen=True, slots=True)
 class Addressee:
-    """A company of the directory."""
+    """A company, as the directory in force says; looked up at each use."""
 
     name: str
     gateway: str | None

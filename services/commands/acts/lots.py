@@ -323,7 +323,7 @@ def rework(
     accounting, assignment = read_accounting(factors, location, market, emission), None
     if accounting is not None and (order := at.gateway.get_lot(subject)["order"]) is not None:
         assignment = _started(at, order, operation)
-    step = _reworking(subject, parts)
+    step = footprint.Step(taken=(footprint.Taken(bytes.fromhex(subject[2:]), 1), *_taken(parts)))
     stated = with_footprint(
         at, words.read_claims(claims), accounting, step, step.taken[0].lot, assignment, reworked=True
     )
@@ -483,10 +483,6 @@ def _step(inputs: Sequence[InputBody], outputs: Sequence[OutputBody], loss: int)
     return footprint.Step(
         taken=_taken(inputs), made=tuple((new_lot(one["identifier"]), one["quantity"]) for one in outputs), loss=loss
     )
-
-
-def _reworking(lot: str, components: Sequence[InputBody]) -> footprint.Step:
-    return footprint.Step(taken=(footprint.Taken(bytes.fromhex(lot[2:]), 1), *_taken(components)))
 
 
 def _taken(inputs: Sequence[InputBody]) -> tuple[footprint.Taken, ...]:

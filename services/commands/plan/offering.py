@@ -56,7 +56,7 @@ from millmark.services.planning.omission import (
 )
 from millmark.services.planning.papers import OpenedLeaf, parse_seal, seal_offers
 from millmark.services.planning.reading import find_claims, need_call
-from millmark.services.planning.repository import LeafRow, What
+from millmark.services.planning.repository import What
 
 
 @PLAN.act("offer", "millmark plan offer 0x3c4d5e --until 2d")
@@ -214,14 +214,17 @@ def _build(desk: Desk, name: str) -> Omission:
     seal, shown = parse_seal(leaf.value), claims.disclose([(one,) for one in SHOWN])
     signed = Receipt(receipt.call, receipt.offer, receipt.received_at, receipt.signature)
     signers = [one.recover_signer(call.chain_id, call.ledger) for one in (signed, seal)]
-    found = Omission(call, _open(row), signed, seal, shown, _prove_keys(desk.opened.chain(), signers))
+    found = Omission(
+        call,
+        OpenedLeaf(LeafKind.OFFER, row.leaf_index, row.salt, row.value, ()),
+        signed,
+        seal,
+        shown,
+        _prove_keys(desk.opened.chain(), signers),
+    )
     with desk.reading() as shelf:
         verify_omission(found, _by_index(shelf.rows))  # nothing is written that proves nothing
     return found
-
-
-def _open(row: LeafRow) -> OpenedLeaf:
-    return OpenedLeaf(LeafKind.OFFER, row.leaf_index, row.salt, row.value, ())
 
 
 def _prove_keys(chain: Chain, signers: Sequence[bytes]) -> RegistryProof:

@@ -59,7 +59,7 @@ def build_epcis_context() -> dict[str, Json]:
         **_typed("eventTime recordTime", _TIME),
         **_typed("bizLocation readPoint transformationID epcClass parentID", "@id"),
         **_typed("epcList childEPCs inputEPCList outputEPCList certificationInfo children", "@id", many=True),
-        **_sets("quantityList childQuantityList inputQuantityList outputQuantityList"),
+        **_typed("quantityList childQuantityList inputQuantityList outputQuantityList", "", many=True),
         **_typed("sender receiver", _TEXT),
         "quantity": _term("quantity", "xsd:decimal"),
         "member": {"@id": "rdfs:member", "@type": "@id", "@container": "@set"},
@@ -86,10 +86,6 @@ def _term(name: str, type_: str = "", *, many: bool = False) -> Json:
 
 def _plain(names: str) -> _Terms:
     return {name: f"epcis:{name}" for name in names.split()}
-
-
-def _sets(names: str) -> _Terms:
-    return {name: _term(name, many=True) for name in names.split()}
 
 
 def _typed(names: str, type_: str, *, many: bool = False) -> _Terms:

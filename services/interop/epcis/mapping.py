@@ -209,10 +209,6 @@ def names_of(event: Mapping[str, Json]) -> set[str]:
     return found
 
 
-def _step(event: Mapping[str, Json]) -> str:
-    return _word(event, "bizStep")
-
-
 def _word(event: Mapping[str, Json], member: str) -> str:
     """A value of the Core Business Vocabulary, without its namespace."""
     return str(event.get(member, "")).rpartition("-")[2]
@@ -289,7 +285,7 @@ def _scrap(event: Mapping[str, Json], draft: _Draft) -> None:
 
 
 def _observe(event: Mapping[str, Json], draft: _Draft) -> None:
-    step = _step(event)
+    step = _word(event, "bizStep")
     if step not in _MOVES:
         _note(event, draft)
         return
@@ -382,12 +378,10 @@ def _transform(event: Mapping[str, Json], draft: _Draft) -> None:
         raise _Unmapped("the event is one of several events about a transformation, and lacks some inputs or outputs")
     inputs, outputs = _side(event, "input"), _side(event, "output")
     unit, output_unit = _units({unit for _, _, unit in inputs}, {unit for _, _, unit in outputs})
+    known = [(draft.lot(epc), quantity, of) for epc, quantity, of in inputs]
     # The contract takes lots in ascending order.
     taken = sorted(
-        (
-            records.Input(item.lot, item.order, quantity, component=of != unit)
-            for item, quantity, of in _known(inputs, draft)
-        ),
+        (records.Input(item.lot, item.order, quantity, component=of != unit) for item, quantity, of in known),
         key=lambda one: one.lot,
     )
     if any(one.order != _NONE for one in taken):
@@ -421,10 +415,6 @@ def _side(event: Mapping[str, Json], side: str) -> list[tuple[str, int, str]]:
     """EPC, quantity and unit of all inputs or outputs."""
     measured = [(str(one["epcClass"]), *_measure(one)) for one in _quantities(event, f"{side}QuantityList")]
     return [*((epc, 1, _ONE) for epc in _texts(event, f"{side}EPCList")), *measured]
-
-
-def _known(inputs: Sequence[tuple[str, int, str]], draft: _Draft) -> list[tuple[Item, int, str]]:
-    return [(draft.lot(epc), quantity, unit) for epc, quantity, unit in inputs]
 
 
 def _units(taken: set[str], made: set[str]) -> tuple[str, str]:
