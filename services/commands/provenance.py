@@ -138,9 +138,7 @@ def run_recall(
     if checkpoint is not None and bundle is None:
         raise InputError("--checkpoint needs --bundle", hint="give --bundle as well")
     point = _read_point(checkpoint)
-    since, until = None, None
-    if between is not None:
-        since, until = _parse_moment(between[0], timedelta(0)), _parse_moment(between[1], timedelta(days=1, seconds=-1))
+    since, until = (None, None) if between is None else _parse_span(*between)
     limits = _limits(depth, limit, provenance.MAX_RECALLED)
     with open_context(context.obj) as opened:
         _catch_up(opened)
@@ -186,11 +184,15 @@ def _limits(depth: int, lots: int, most: provenance.Limits) -> provenance.Limits
     return provenance.Limits(depth, lots)
 
 
-def _parse_moment(text: str, of_day: timedelta) -> datetime:
-    """An end of a period, which is included: a time with a time zone, or a day in UTC, to which `of_day` is added.
+def _parse_span(first: str, last: str) -> tuple[datetime, datetime]:
+    """First and last second of a period, both included. Either end is a whole day in UTC or a time with a time zone.
 
     Raises InputError for anything else.
     """
+    return _parse_moment(first, timedelta(0)), _parse_moment(last, timedelta(days=1, seconds=-1))
+
+
+def _parse_moment(text: str, of_day: timedelta) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
         # `fromisoformat` also accepts 20260302 and 2026-W10; these have no time zone and are refused below.
