@@ -23,18 +23,8 @@ from typing import TYPE_CHECKING, cast
 from starlette.applications import Starlette
 from structlog.typing import FilteringBoundLogger
 
+from millmark.ledger import errors
 from millmark.ledger.chain import Chain, Deployment, HttpTransport, Node, find_profile, read_deployment
-from millmark.ledger.errors import (
-    ChainUnreachableError,
-    ContractRefusedError,
-    InputError,
-    MillmarkError,
-    SettingsError,
-    SigningError,
-    StoreDamagedError,
-    WrongChainError,
-    WrongContractError,
-)
 from millmark.ledger.keys import open_signer
 from millmark.ledger.records import Contract, ModelState
 from millmark.ledger.signatures import Signer
@@ -99,7 +89,7 @@ def connect_chain(config: NodeConfig, key: bytes, inspector: Inspector | None) -
     Raises ChainUnreachableError, WrongChainError, WrongContractError, or SettingsError as `verify_registered` does.
     """
     if config.chain.url is None:
-        raise SettingsError("no chain is configured", hint="set the chain's url")
+        raise errors.SettingsError("no chain is configured", hint="set the chain's url")
     node = Node(HttpTransport(config.chain.url))
     chain = Chain(node, find_profile(config.chain.engine), read_deployment(config.chain.deployment))
     verify_registered(chain, config, key, inspector)
@@ -123,7 +113,7 @@ def connect_relay(
     terms = relay.terms(signer.address)
     # Requests are bound to chain and forwarder by their signature: any other relay would have to refuse all of them.
     if (terms.chain_id, terms.forwarder) != (deployment.chain_id, deployment.forwarder):
-        raise WrongChainError(
+        raise errors.WrongChainError(
             f"the relay uses chain {terms.chain_id} and forwarder 0x{terms.forwarder.hex()}, "
             f"but the deployment has chain {deployment.chain_id} and forwarder 0x{deployment.forwarder.hex()}",
             hint="correct the relay's url or the deployment file",
@@ -141,8 +131,8 @@ def verify_registered(chain: Chain, config: NodeConfig, key: bytes, inspector: I
     try:
         # The function by which the contracts themselves find the participant who acts, so the two cannot disagree.
         participant = cast(int, chain.read(Contract.REGISTRY, "actorOf", key)[0])
-    except ContractRefusedError as error:
-        raise SettingsError(
+    except errors.ContractRefusedError as error:
+        raise errors.SettingsError(
             f"key 0x{key.hex()} acts for no participant: {error.name}",
             hint="have the company add the key, or use another",
         ) from None
@@ -169,16 +159,16 @@ def _verify_stream(chain: Chain, stream: StreamConfig, participant: int) -> None
     found = chain.read_struct(Contract.LEDGER, "streamOf", bytes.fromhex(stream.subject[2:]))
     owner, machine = cast(int, found["owner"]), cast(int, found["machine"])
     if found["sequence"] == 0:
-        raise SettingsError(
+        raise errors.SettingsError(
             f"stream {stream.name} is not on the ledger", hint="open the stream, or correct its subject"
         )
     if owner != participant:
-        raise SettingsError(
+        raise errors.SettingsError(
             f"stream {stream.name} belongs to participant {owner}, but the key acts for {participant}",
             hint="use a stream of that participant, or a key of the stream's owner",
         )
     if machine != stream.machine:
-        raise SettingsError(
+        raise errors.SettingsError(
             f"stream {stream.name} belongs to machine {machine}, not {stream.machine}",
             hint="correct the machine number",
         )
@@ -188,11 +178,11 @@ def _verify_model(chain: Chain, number: int, inspector: Inspector) -> None:
     found = chain.read_struct(Contract.REGISTRY, "modelOf", number)
     # A certificate names its model by number: issued with another file, each could be refuted on chain.
     if found["digest"] != inspector.model_digest:
-        raise SettingsError(
+        raise errors.SettingsError(
             f"model {number} on the ledger differs from the model file", hint="correct the model's number or its file"
         )
     if found["state"] != ModelState.APPROVED:
-        raise SettingsError(f"model {number} is not approved", hint="have an auditor approve it")
+        raise errors.SettingsError(f"model {number} is not approved", hint="have an auditor approve it")
 
 
 DEAD_LETTERS = "dead-letters.jsonl"
@@ -242,7 +232,7 @@ class Agent:
             outbox = describe_outbox(self._outbox)
             streams = [_describe(stream, stream.recorder.count_anchored()) for stream in self._streams]
             found += describe_damage(self._store)
-        except MillmarkError as error:
+        except errors.MillmarkError as error:
             found.append(Trouble("database", error.code, public_cause(error), time.time(), error.hint))
             streams = [_describe(stream, 0) for stream in self._streams]
         timed = bool(getattr(self._profile, "timed_blocks", False))
@@ -351,7 +341,7 @@ def open_agent(config: NodeConfig, logger: FilteringBoundLogger | None = None) -
         connect = parts.direct(recorders) if relay is None else parts.relayed(stack, relay, deployment)
         try:
             connect()  # only to check the configuration: the loop connects for itself
-        except ChainUnreachableError:
+        except errors.ChainUnreachableError:
             logger.warning("the chain does not answer; events are accepted and records queued until it does")
         failed = parts.metrics.failed
         submission = SubmissionLoop(
@@ -477,15 +467,17 @@ def lock_folder(path: Path) -> Iterator[None]:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise SettingsError(f"{path} cannot be used: {error.strerror}", hint="set another data_folder") from error
+        raise errors.SettingsError(
+            f"{path} cannot be used: {error.strerror}", hint="set another data_folder"
+        ) from error
     try:
         if stat.S_IMODE(path.stat().st_mode) & 0o077:
-            raise SettingsError(f"{path} is open to other users", hint=f"chmod 700 {path}")
+            raise errors.SettingsError(f"{path} is open to other users", hint=f"chmod 700 {path}")
         try:
             # The kernel releases the lock with the process, so a killed node leaves no stale lock behind.
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise SettingsError(f"another node is using {path}", hint="stop it first") from None
+            raise errors.SettingsError(f"another node is using {path}", hint="stop it first") from None
         yield
     finally:
         os.close(descriptor)
@@ -546,7 +538,7 @@ def back_up(config: NodeConfig, target: Path) -> None:
         for pattern in ("streams/*/failed-lots.json", "streams/*/log", "folder-*.json", "dead-letters.jsonl*"):
             _copy_some(source, target, pattern)
     except (OSError, sqlite3.Error) as error:
-        raise InputError(
+        raise errors.InputError(
             f"{target} cannot be written: {error}", hint="name a folder that does not exist yet"
         ) from error
 
@@ -560,14 +552,16 @@ def restore(config: NodeConfig, backup: Path) -> Mapping[str, int]:
     """
     database, folder = _database(config), config.data_folder
     if not (backup / DATABASE).is_file():
-        raise InputError(f"{backup} is not a node backup", hint="name the folder that `millmark node backup` wrote")
+        raise errors.InputError(
+            f"{backup} is not a node backup", hint="name the folder that `millmark node backup` wrote"
+        )
     if folder.exists() or database.exists():
-        raise InputError(f"{folder} or {database} already exists", hint="move it away first")
+        raise errors.InputError(f"{folder} or {database} already exists", hint="move it away first")
     if config.evidence_folder is None and (backup / EVIDENCE).is_dir():
-        raise SettingsError(f"{backup} has files of evidence", hint="set evidence_folder to where they go")
+        raise errors.SettingsError(f"{backup} has files of evidence", hint="set evidence_folder to where they go")
     verify_evidence(backup)
     if config.evidence_folder is not None and is_filled(config.evidence_folder):
-        raise InputError(f"{config.evidence_folder} is not empty", hint="move what is in it away first")
+        raise errors.InputError(f"{config.evidence_folder} is not empty", hint="move what is in it away first")
     found = {}
     with lock_folder(folder):
         for pattern in ("drafts/*.json", "streams/*/*", "folder-*.json", "dead-letters.jsonl*"):
@@ -587,7 +581,7 @@ def restore(config: NodeConfig, backup: Path) -> Mapping[str, int]:
 def _database(config: NodeConfig) -> Path:
     database = sqlite_path(config.database_url)
     if database is None:
-        raise SettingsError(
+        raise errors.SettingsError(
             "the database is not SQLite",
             hint="use the database's own backup tools, then copy evidence_folder and the data folder",
         )
@@ -640,5 +634,5 @@ def _permanent_failures() -> Iterator[None]:
     """Turns failures that a restart does not cure into SettingsError."""
     try:
         yield
-    except (SigningError, StoreDamagedError, WrongChainError, WrongContractError) as error:
-        raise SettingsError(error.cause, hint=error.hint) from error
+    except (errors.SigningError, errors.StoreDamagedError, errors.WrongChainError, errors.WrongContractError) as error:
+        raise errors.SettingsError(error.cause, hint=error.hint) from error

@@ -12,28 +12,13 @@ from typing import Protocol
 
 from structlog.typing import FilteringBoundLogger
 
-from millmark.ledger.errors import (
-    ChainUnreachableError,
-    MillmarkError,
-    NodeBehindError,
-    SettingsError,
-    StoreDamagedError,
-)
+from millmark.ledger import errors
 from millmark.ledger.store.outbox import Outbox
 from millmark.ledger.store.outbox_records import SentTransaction
 from millmark.services.node.evidence_recorder import StreamRecorder
 from millmark.services.node.windows import Drafts
+from millmark.services.serving import loop
 from millmark.services.serving.logs import STANDARD_ERROR
-from millmark.services.serving.loop import (
-    HEAD_S,
-    LOW_CODE,
-    FailedRecords,
-    FailureLog,
-    Loop,
-    Trouble,
-    describe_readiness,
-    log_alarms,
-)
 from millmark.services.text.chain_health import STANDS_REMEDY
 from millmark.services.text.outbox import STALL_S, describe_queue
 
@@ -118,23 +103,23 @@ class SubmissionLoop:
         self._logger = logger
         self._connection: tuple[KeySubmitter, VerifyLogs] | None = None
         self._wait_until_s = 0.0
-        self._troubles: dict[str, Trouble] = {}
-        self._failures = {where: FailureLog(logger.bind(where=where), "step failed") for where in _SIDES}
-        self._failed = FailedRecords(outbox, logger, count_failed, signers={one.signer for one in recorders})
-        self.loop = Loop(
+        self._troubles: dict[str, loop.Trouble] = {}
+        self._failures = {where: loop.FailureLog(logger.bind(where=where), "step failed") for where in _SIDES}
+        self._failed = loop.FailedRecords(outbox, logger, count_failed, signers={one.signer for one in recorders})
+        self.loop = loop.Loop(
             "millmark-sending", self._round, logger, failed="sending failed", retry_s=_RETRY_S, stop_s=_STOP_S
         )
         self.connected = False
         """Whether the last round reached the chain."""
         self.head = ChainHead()
         self._look_at_s = self._head_at_s = 0.0
-        self._difference: SettingsError | StoreDamagedError | None = None
+        self._difference: errors.SettingsError | errors.StoreDamagedError | None = None
         """How a log differs from what is anchored on the ledger, if the last comparison found that."""
         self._verify_at_s = 0.0
         self._verified: dict[str, int] = {}
         """By stream: the number of entries queued for anchoring when the log was last compared with the ledger."""
 
-    def troubles(self) -> list[Trouble]:
+    def troubles(self) -> list[loop.Trouble]:
         return list(self._troubles.values())
 
     def start(self) -> None:
@@ -154,7 +139,7 @@ class SubmissionLoop:
             if not sent:
                 self._wait_until_s = time.monotonic() + _RETRY_S
             trouble = self._troubles.get("chain")
-            self.connected = sent or (trouble is not None and trouble.code != ChainUnreachableError.code)
+            self.connected = sent or (trouble is not None and trouble.code != errors.ChainUnreachableError.code)
         if time.monotonic() >= self._look_at_s:
             self._look_at_s = time.monotonic() + _LOOK_S
             self._try("outbox", self._look)
@@ -188,7 +173,7 @@ class SubmissionLoop:
         sizes = {recorder.name: recorder.queued for recorder in queued}
         try:
             verify(queued)
-        except (SettingsError, StoreDamagedError) as error:
+        except (errors.SettingsError, errors.StoreDamagedError) as error:
             # To find a difference, the log is read: not with every try, which is every second.
             self._difference, self._verify_at_s = error, time.monotonic() + _VERIFY_S
             raise
@@ -221,8 +206,8 @@ class SubmissionLoop:
         except Exception as error:
             found = self._failures[where].note(error)
             if found is not None:
-                hint = error.hint if isinstance(error, MillmarkError) else "see the log"
-                self._troubles[where] = Trouble(where, *found, time.time(), hint)
+                hint = error.hint if isinstance(error, errors.MillmarkError) else "see the log"
+                self._troubles[where] = loop.Trouble(where, *found, time.time(), hint)
             return False
         if self._failures[where].clear():
             del self._troubles[where]
@@ -245,7 +230,7 @@ def build_report(logger: FilteringBoundLogger) -> Callable[[str, SentTransaction
 
 # A node's health: what it has captured and recorded, what is waiting, and why.
 
-_OUTSIDE = (ChainUnreachableError.code, NodeBehindError.code, "source-disconnected", LOW_CODE)
+_OUTSIDE = (errors.ChainUnreachableError.code, errors.NodeBehindError.code, "source-disconnected", loop.LOW_CODE)
 """Codes of what is an alarm only: events are accepted, and what waits goes on by itself."""
 
 
@@ -271,7 +256,7 @@ class Health:
     streams: Sequence[StreamHealth]
     chain_connected: bool
     head: ChainHead
-    found: Sequence[Trouble]
+    found: Sequence[loop.Trouble]
     """Everything that does not work at present."""
     outbox: dict[str, object]
     """Empty if the database does not answer."""
@@ -279,14 +264,14 @@ class Health:
     """Whether blocks come by themselves on this engine."""
 
     @property
-    def troubles(self) -> Sequence[Trouble]:
+    def troubles(self) -> Sequence[loop.Trouble]:
         """What makes the node not ready: somebody has to do something."""
         return [one for one in self.found if one.code not in _OUTSIDE]
 
     @property
-    def alarms(self) -> Sequence[Trouble]:
+    def alarms(self) -> Sequence[loop.Trouble]:
         """What is wrong outside of the node, or with its log alone."""
-        return [*(one for one in self.found if one.code in _OUTSIDE), *self._stalls(), *log_alarms()]
+        return [*(one for one in self.found if one.code in _OUTSIDE), *self._stalls(), *loop.log_alarms()]
 
     @property
     def ready(self) -> bool:
@@ -296,7 +281,7 @@ class Health:
 
     def to_json(self) -> dict[str, object]:
         return {
-            **describe_readiness(self.troubles, self.alarms),
+            **loop.describe_readiness(self.troubles, self.alarms),
             "status": "ready" if self.ready else "not ready",
             "streams": [asdict(stream) for stream in self.streams],
             "chain_connected": self.chain_connected,
@@ -305,16 +290,16 @@ class Health:
             "log_lines_lost": STANDARD_ERROR.lost,
         }
 
-    def _stalls(self) -> list[Trouble]:
+    def _stalls(self) -> list[loop.Trouble]:
         now_s, hint = time.monotonic(), STANDS_REMEDY
         stalled_s = self.head.stalled_s(now_s)
         if stalled_s:
             cause = f"no block for {stalled_s:.0f} s although transactions are pending"
-            return [Trouble("chain", "chain-stalled", cause, time.time() - stalled_s, hint)]
+            return [loop.Trouble("chain", "chain-stalled", cause, time.time() - stalled_s, hint)]
         age_s = 0.0 if self.head.number is None else now_s - self.head.since_s
-        if self.timed_blocks and age_s > HEAD_S:
+        if self.timed_blocks and age_s > loop.HEAD_S:
             cause = f"no new block for {age_s:.0f} s: the chain stands, or its node is cut off"
-            return [Trouble("chain", "head-frozen", cause, time.time() - age_s, hint)]
+            return [loop.Trouble("chain", "head-frozen", cause, time.time() - age_s, hint)]
         return []
 
 

@@ -37,17 +37,8 @@ from millmark.services.access.people.repository import PeopleRepository
 from millmark.services.access.repository import AccessRepository
 from millmark.services.access.rules import PersonRole
 from millmark.services.serving.loop import FailureLog, Loop
-from millmark.services.webhooks.http_post import (
-    DeliveryResult,
-    Mode,
-    Resolve,
-    WebhookGround,
-    build_request,
-    parse_target,
-    post,
-    resolve_host,
-    sign,
-)
+from millmark.services.webhooks import http_post
+from millmark.services.webhooks.http_post import DeliveryResult, WebhookGround, sign
 from millmark.services.webhooks.repository import WebhookRepository, WebhookRow
 from millmark.services.webhooks.subscriptions import PERSON, FeedEntry, Filter, RecordFeed, State, signing_secrets
 
@@ -116,7 +107,7 @@ class RecordSource:
 
 
 def _deliver(row: WebhookRow, entry: FeedEntry) -> Delivery:
-    headers, body = build_request(entry.event, Mode(row.mode))
+    headers, body = http_post.build_request(entry.event, http_post.Mode(row.mode))
 
     def sign_at(now_ms: int) -> Mapping[str, str]:
         return sign(signing_secrets(row, now_ms), f"{row.id}-{entry.id}", now_ms // 1000, body)
@@ -149,7 +140,7 @@ class DeliveryPolicy:
     """Wait before each retry of a failed delivery; after the last one, the subscription is parked."""
     interval_s: float = 0.5
     """How often new records are looked for."""
-    resolve: Resolve = resolve_host
+    resolve: http_post.Resolve = http_post.resolve_host
     tls: ssl.SSLContext = field(default_factory=ssl.create_default_context)
 
 
@@ -328,10 +319,10 @@ class Dispatcher:
         signed = delivery.sign(self._clock_ms())
         try:
             # Checked again, since the operator may have changed what is allowed after the subscription was made.
-            target = parse_target(row.url, loopback=self._policy.loopback)
+            target = http_post.parse_target(row.url, loopback=self._policy.loopback)
         except MillmarkError as error:
             return DeliveryResult(0, error.cause)
-        return await post(
+        return await http_post.post(
             target,
             {**delivery.headers, **signed, "user-agent": "millmark"},
             delivery.body,

@@ -10,18 +10,12 @@ from typing import Annotated, Any
 from fastapi import Query, Response
 from fastapi.responses import StreamingResponse
 
+from millmark.ledger import provenance
 from millmark.ledger.bundle import MEDIA_TYPE, digest_of, parse_bundle
 from millmark.ledger.chain import Chain, fetch_validators
 from millmark.ledger.ids import MAX_IDENTIFIER_LENGTH
 from millmark.ledger.merkle import Tree, leaf_hash
-from millmark.ledger.provenance import (
-    Disclosing,
-    build_bundle,
-    build_trust_file,
-    evidence_proofs,
-    listings,
-    parse_disclosing,
-)
+from millmark.ledger.provenance import evidence_proofs
 from millmark.ledger.provenance.answers import Anchor, ConsistencyProof, InclusionProof, Machine, OpenedStream, Stream
 from millmark.ledger.provenance.footprints import AssignmentEnergy, assignment_energy
 from millmark.ledger.store import Store
@@ -29,35 +23,20 @@ from millmark.ledger.trust import Validator
 from millmark.services.access import ForbiddenError, Principal, Scope
 from millmark.services.access.rules import Rule
 from millmark.services.gateway.http import example_values as examples
+from millmark.services.gateway.http import routes as http
 from millmark.services.gateway.http.authentication import CurrentPrincipal
 from millmark.services.gateway.http.example_values import IDENTIFIER
 from millmark.services.gateway.http.problems import BusyError, NoChainError
 from millmark.services.gateway.http.route_table import Examples, RouteTable
-from millmark.services.gateway.http.routes import (
-    MAX_SEQUENCE,
-    PROBLEMS_400_404,
-    PROBLEMS_404,
-    Called,
-    IfNoneMatch,
-    Number,
-    OfMachine,
-    OfParticipant,
-    Paging,
-    Routes,
-    Subject,
-    build_filters,
-    parse_subject,
-    reply_page,
-    reply_with_etag,
-    with_etag,
-)
+from millmark.services.gateway.http.routes import IfNoneMatch, reply_with_etag
 from millmark.services.serving.requests import BoundedWork, WholeNumber
 
 AnchorNumber = Annotated[
-    WholeNumber, Query(ge=1, le=MAX_SEQUENCE, description="Sequence of the anchoring record.", examples=[377])
+    WholeNumber, Query(ge=1, le=http.MAX_SEQUENCE, description="Sequence of the anchoring record.", examples=[377])
 ]
 LeafIndex = Annotated[
-    WholeNumber, Query(ge=0, le=MAX_SEQUENCE, description="Index of the entry in the stream, from 0.", examples=[3])
+    WholeNumber,
+    Query(ge=0, le=http.MAX_SEQUENCE, description="Index of the entry in the stream, from 0.", examples=[3]),
 ]
 
 
@@ -104,13 +83,13 @@ _ANCHORED: Examples = {"anchored": _inclusion}
 
 
 def add_proofs(table: RouteTable, store: Store) -> None:
-    routes = Routes(table, "evidence", PROBLEMS_400_404)
+    routes = http.Routes(table, "evidence", http.PROBLEMS_400_404)
     _add_evidence(routes, store)
     _add_stream(routes, store)
     _add_stream_proofs(routes, store)
 
 
-def _add_evidence(routes: Routes, store: Store) -> None:
+def _add_evidence(routes: http.Routes, store: Store) -> None:
     @routes.get(
         "/v1/certificates/{id}/evidence",
         "proveCertificate",
@@ -119,7 +98,9 @@ def _add_evidence(routes: Routes, store: Store) -> None:
         rule=_PROOF,
         examples=_ANCHORED,
     )
-    def prove_certificate(principal: CurrentPrincipal, number: Number, if_none_match: IfNoneMatch = None) -> Response:
+    def prove_certificate(
+        principal: CurrentPrincipal, number: http.Number, if_none_match: IfNoneMatch = None
+    ) -> Response:
         """Proves that the measured entry was in its stream when the certificate was issued, and that the stream has
         only grown since. 404 if another company has the evidence."""
         return reply_with_etag(evidence_proofs.certificate_evidence(store, number, principal.viewer), if_none_match)
@@ -132,7 +113,9 @@ def _add_evidence(routes: Routes, store: Store) -> None:
         rule=_PROOF,
         examples=_ANCHORED,
     )
-    def prove_assignment(principal: CurrentPrincipal, number: Number, if_none_match: IfNoneMatch = None) -> Response:
+    def prove_assignment(
+        principal: CurrentPrincipal, number: http.Number, if_none_match: IfNoneMatch = None
+    ) -> Response:
         """Proves that the stream contained the entry at the first anchor that covers it. 404 if there is no such anchor
         yet, or if another company has the evidence."""
         return reply_with_etag(evidence_proofs.assignment_evidence(store, number, principal.viewer), if_none_match)
@@ -145,13 +128,13 @@ def _add_evidence(routes: Routes, store: Store) -> None:
         rule=Rule(Scope.PROVENANCE, owner=True, cost=4),
         examples={"read": _energy},
     )
-    def get_energy(principal: CurrentPrincipal, number: Number, if_none_match: IfNoneMatch = None) -> Response:
+    def get_energy(principal: CurrentPrincipal, number: http.Number, if_none_match: IfNoneMatch = None) -> Response:
         """Returns what the machine's register advanced by from the assignment's start to its finish, or the
         assignment's part of it where others ran meanwhile, by the readings in the evidence of the machine's owner."""
         return reply_with_etag(assignment_energy(store, number, principal.viewer), if_none_match)
 
 
-def _add_stream(routes: Routes, store: Store) -> None:
+def _add_stream(routes: http.Routes, store: Store) -> None:
     @routes.page(
         "/v1/streams",
         "listStreams",
@@ -162,16 +145,16 @@ def _add_stream(routes: Routes, store: Store) -> None:
     )
     def list_streams(
         principal: CurrentPrincipal,
-        paging: Paging,
-        machine: OfMachine = None,
-        owner: OfParticipant = None,
-        identifier: Called = None,
+        paging: http.Paging,
+        machine: http.OfMachine = None,
+        owner: http.OfParticipant = None,
+        identifier: http.Called = None,
     ) -> Response:
         """Returns the caller's streams, in the order in which they were opened; the company that runs the gateway gets
         those of all companies."""
-        wanted = build_filters(machine=machine, owner=owner)
-        found = listings.streams(store, principal.viewer, paging.number, paging.limit, wanted, identifier)
-        return reply_page(paging, found)
+        wanted = http.build_filters(machine=machine, owner=owner)
+        found = provenance.listings.streams(store, principal.viewer, paging.number, paging.limit, wanted, identifier)
+        return http.reply_page(paging, found)
 
     @routes.get(
         "/v1/streams/{subject}",
@@ -180,13 +163,15 @@ def _add_stream(routes: Routes, store: Store) -> None:
         Stream,
         rule=Rule(Scope.PROVENANCE),
         examples={"press": _stream},
-        responses=PROBLEMS_404,
+        responses=http.PROBLEMS_404,
     )
-    def get_stream(principal: CurrentPrincipal, subject: Subject, if_none_match: IfNoneMatch = None) -> Response:
+    def get_stream(principal: CurrentPrincipal, subject: http.Subject, if_none_match: IfNoneMatch = None) -> Response:
         """Returns the stream with its latest hundred anchors on the chain, only to the company that owns the stream.
         Others see it in traces.
         """
-        return reply_with_etag(evidence_proofs.stream(store, parse_subject(subject), principal.viewer), if_none_match)
+        return reply_with_etag(
+            evidence_proofs.stream(store, http.parse_subject(subject), principal.viewer), if_none_match
+        )
 
     @routes.page(
         "/v1/streams/{subject}/anchors",
@@ -195,15 +180,17 @@ def _add_stream(routes: Routes, store: Store) -> None:
         Anchor,
         rule=_PROOF,
         examples=examples.page_examples(_older),
-        responses=PROBLEMS_400_404,
+        responses=http.PROBLEMS_400_404,
     )
-    def list_anchors(principal: CurrentPrincipal, subject: Subject, paging: Paging) -> Response:
+    def list_anchors(principal: CurrentPrincipal, subject: http.Subject, paging: http.Paging) -> Response:
         """Returns all anchors of the stream, oldest first, only to the company that owns it."""
-        name = parse_subject(subject)
-        return reply_page(paging, evidence_proofs.anchors(store, name, principal.viewer, paging.number, paging.limit))
+        name = http.parse_subject(subject)
+        return http.reply_page(
+            paging, evidence_proofs.anchors(store, name, principal.viewer, paging.number, paging.limit)
+        )
 
 
-def _add_stream_proofs(routes: Routes, store: Store) -> None:
+def _add_stream_proofs(routes: http.Routes, store: Store) -> None:
     @routes.get(
         "/v1/streams/{subject}/inclusion",
         "proveInclusion",
@@ -214,7 +201,7 @@ def _add_stream_proofs(routes: Routes, store: Store) -> None:
     )
     def prove_inclusion(
         principal: CurrentPrincipal,
-        subject: Subject,
+        subject: http.Subject,
         index: LeafIndex,
         anchor: AnchorNumber,
         if_none_match: IfNoneMatch = None,
@@ -222,7 +209,7 @@ def _add_stream_proofs(routes: Routes, store: Store) -> None:
         """Proves that the stream contains the entry, as anchored by this record. Only the stream's owner may request
         it.
         """
-        found = evidence_proofs.prove_inclusion(store, parse_subject(subject), index, anchor, principal.viewer)
+        found = evidence_proofs.prove_inclusion(store, http.parse_subject(subject), index, anchor, principal.viewer)
         return reply_with_etag(found, if_none_match)
 
     @routes.get(
@@ -235,7 +222,7 @@ def _add_stream_proofs(routes: Routes, store: Store) -> None:
     )
     def prove_consistency(
         principal: CurrentPrincipal,
-        subject: Subject,
+        subject: http.Subject,
         first: AnchorNumber,
         second: AnchorNumber,
         if_none_match: IfNoneMatch = None,
@@ -243,7 +230,7 @@ def _add_stream_proofs(routes: Routes, store: Store) -> None:
         """Proves that the stream only grew between an anchor and a later one. Only the stream's owner may request
         it.
         """
-        found = evidence_proofs.prove_consistency(store, parse_subject(subject), first, second, principal.viewer)
+        found = evidence_proofs.prove_consistency(store, http.parse_subject(subject), first, second, principal.viewer)
         return reply_with_etag(found, if_none_match)
 
 
@@ -312,14 +299,14 @@ class _BundleBuilder:
         self._store, self._chain = store, chain
         self._work = BoundedWork(at_once=_AT_ONCE, waiting=_WAITING)
 
-    def bundle(self, lots: list[str], disclosing: Disclosing, viewer: int | None) -> bytes:
+    def bundle(self, lots: list[str], disclosing: provenance.Disclosing, viewer: int | None) -> bytes:
         with self._chain_at_hand() as chain:
-            return build_bundle(self._store, chain, lots, disclosing, viewer=viewer)
+            return provenance.build_bundle(self._store, chain, lots, disclosing, viewer=viewer)
 
     def trust(self, quorum: int | None, *, sealed: bool) -> bytes:
         with self._chain_at_hand() as chain:
             listed = [Validator(address) for address in fetch_validators(chain)] if sealed else []
-            return build_trust_file(self._store, chain, quorum=quorum, validators=listed).to_bytes()
+            return provenance.build_trust_file(self._store, chain, quorum=quorum, validators=listed).to_bytes()
 
     @contextmanager
     def _chain_at_hand(self) -> Iterator[Chain]:
@@ -335,7 +322,7 @@ class _BundleBuilder:
 
 
 def add_bundles(table: RouteTable, store: Store, chain: Chain | None) -> None:
-    routes, builder = Routes(table, "proof", PROBLEMS_400_404), _BundleBuilder(store, chain)
+    routes, builder = http.Routes(table, "proof", http.PROBLEMS_400_404), _BundleBuilder(store, chain)
 
     @routes.get(
         "/v1/bundles",
@@ -344,7 +331,7 @@ def add_bundles(table: RouteTable, store: Store, chain: Chain | None) -> None:
         rule=Rule(Scope.PROVENANCE, cost=20),
         examples={"beginning": lambda: {"bundle_version": 1, "parts": ["GhoaGg"], "records": []}},
         response_class=StreamingResponse,
-        responses={**_BUNDLE, **PROBLEMS_400_404},
+        responses={**_BUNDLE, **http.PROBLEMS_400_404},
     )
     def get_bundle(
         principal: CurrentPrincipal, lots: LotNames, disclose: Disclosed = _NOTHING, if_none_match: IfNoneMatch = None
@@ -352,11 +339,11 @@ def add_bundles(table: RouteTable, store: Store, chain: Chain | None) -> None:
         """The bundle contains records, state proofs and block headers, so that the lots' provenance can be verified
         offline (`millmark verify FILE --trust FILE`). The gateway verifies it before sending. The same lots at the same
         block yield the same bytes, except for the validators' seals; the ETag does not cover these."""
-        disclosing = parse_disclosing(_allowed(disclose, principal))
+        disclosing = provenance.parse_disclosing(_allowed(disclose, principal))
         data = builder.bundle(lots, disclosing, principal.viewer)
         # The ETag saves the transfer, not the work: it is known only once the bundle is built.
         whole = Response(data, media_type=MEDIA_TYPE)
-        return _in_pieces(with_etag(whole, if_none_match, weak=digest_of(parse_bundle(data))))
+        return _in_pieces(http.with_etag(whole, if_none_match, weak=digest_of(parse_bundle(data))))
 
     @routes.get(
         "/v1/trust",
@@ -365,7 +352,7 @@ def add_bundles(table: RouteTable, store: Store, chain: Chain | None) -> None:
         rule=Rule(Scope.PROVENANCE, cost=4),
         examples={"beginning": lambda: {"format": "millmark.trust", "version": 1, "contracts": {}}},
         response_class=Response,
-        responses={**_TRUST, **PROBLEMS_400_404},
+        responses={**_TRUST, **http.PROBLEMS_400_404},
     )
     def get_trust(quorum: Quorum = None, validators: ValidatorsToo = False) -> Response:
         """The trust file contains the chain, contracts and participants, according to this company's node. Using it

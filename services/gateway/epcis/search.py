@@ -23,16 +23,9 @@ from millmark.services.access import Principal
 from millmark.services.gateway.http.problems import CursorError, Problem
 from millmark.services.gateway.http.routes import Key, Pager
 from millmark.services.gateway.recording.service import RecordStatus
+from millmark.services.interop.epcis import event_queries
 from millmark.services.interop.epcis.capture import Behaviour
-from millmark.services.interop.epcis.event_queries import (
-    CONTEXT,
-    EventQueries,
-    ParsedQuery,
-    QueryError,
-    QueryTooComplexError,
-    QueryTooLargeError,
-    parse_query,
-)
+from millmark.services.interop.epcis.event_queries import EventQueries, ParsedQuery, QueryError
 from millmark.services.interop.epcis.named_queries import QueryNameTakenError, SubscriptionError, UnknownQueryError
 from millmark.services.interop.epcis.repository import EpcisCaptureRow
 
@@ -119,8 +112,8 @@ _NAMES: Final[Mapping[int, str]] = {
 _QUERY_PROBLEMS: Final[Mapping[str, tuple[int, str]]] = {
     QueryError.code: (400, "QueryParameterException"),
     CursorError.code: (400, "QueryParameterException"),
-    QueryTooLargeError.code: (413, "QueryTooLargeException"),
-    QueryTooComplexError.code: (413, "QueryTooComplexException"),
+    event_queries.QueryTooLargeError.code: (413, "QueryTooLargeException"),
+    event_queries.QueryTooComplexError.code: (413, "QueryTooComplexException"),
     UnknownQueryError.code: (404, "NoSuchNameException"),
     QueryNameTakenError.code: (409, "ResourceAlreadyExistsException"),
     SubscriptionError.code: (400, "SubscriptionControlsException"),
@@ -154,7 +147,7 @@ def query_document(events: Sequence[Json], name: str = SIMPLE, subscription: str
     """The response to the query with this name, or what is delivered to a subscription."""
     subscribed: dict[str, Json] = {} if subscription is None else {"subscriptionID": subscription}
     return {
-        "@context": [CONTEXT],
+        "@context": [event_queries.CONTEXT],
         "type": "EPCISQueryDocument",
         "schemaVersion": "2.0",
         "creationDate": format_moment(int(datetime.now(UTC).timestamp() * 1000)),
@@ -164,7 +157,7 @@ def query_document(events: Sequence[Json], name: str = SIMPLE, subscription: str
 
 def collection(members: Sequence[str]) -> dict[str, Json]:
     """A list of values, as the standard's top-level resources answer."""
-    return {"@context": [CONTEXT], "type": "Collection", "member": list(members)}
+    return {"@context": [event_queries.CONTEXT], "type": "Collection", "member": list(members)}
 
 
 def recorded_of(row: EpcisCaptureRow) -> set[int]:
@@ -249,7 +242,9 @@ def find_events(
     # One more than allowed is read, to find out whether there are too many.
     page = queries.find(parsed.query, after, bound + refusing, whole=True)
     if refusing and len(page.events) > bound:
-        raise QueryTooLargeError(f"more than {bound} events match", hint="narrow the query, or page through the events")
+        raise event_queries.QueryTooLargeError(
+            f"more than {bound} events match", hint="narrow the query, or page through the events"
+        )
     return reply_json(query_document(page.events, name), 200)
 
 
@@ -265,7 +260,7 @@ def read_query(
             raise QueryError(
                 f"the parameter {name[:80]!a} is not supported here", hint=f"supported: {', '.join(sorted(only))}"
             )
-    return parse_query(given, most_per_page=_MAX_PER_PAGE, per_page=_PER_PAGE)
+    return event_queries.parse_query(given, most_per_page=_MAX_PER_PAGE, per_page=_PER_PAGE)
 
 
 def _scope(request: Request, principal: Principal, asked: str) -> str:

@@ -25,15 +25,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from millmark.ledger.errors import SettingsError
 from millmark.ledger.store import Store
-from millmark.services.access import (
-    ANY_ROLE,
-    OPERATOR,
-    ForbiddenError,
-    Principal,
-    UnauthenticatedError,
-    authenticate,
-    build_refusal,
-)
+from millmark.services import access
+from millmark.services.access import Principal, UnauthenticatedError
 from millmark.services.access.rules import PersonRole, Rule
 from millmark.services.access.signin import session_cookie
 from millmark.services.gateway.http.problems import BusyError, RateLimitedError, StaleIndexError
@@ -301,7 +294,7 @@ LIVE_HEADER = "x-millmark-live"
 """Sent by a page that loads itself again: nobody used it meanwhile."""
 _MAX_WORKED = 10_000
 _ANONYMOUS = Principal(participant=None, roles=0, scopes=frozenset(), credential="", owner=False, expires_at=0)
-_OPERATOR = Principal(None, ANY_ROLE, PersonRole.ADMINISTRATOR.scopes, credential="", owner=True, expires_at=0)
+_OPERATOR = Principal(None, access.ANY_ROLE, PersonRole.ADMINISTRATOR.scopes, credential="", owner=True, expires_at=0)
 
 
 class Authentication:
@@ -339,7 +332,7 @@ class Authentication:
             self._charge_address(request, 1)
             raise
         if principal.participant is not None or principal.person:
-            self._limiter.take(principal.participant or OPERATOR, cost)
+            self._limiter.take(principal.participant or access.OPERATOR, cost)
         request.state.principal = principal  # before the rule is checked: the audit log names refused callers too
         rule.verify(principal)
 
@@ -384,12 +377,12 @@ class Authentication:
         self._verify_may_try(request, text)
         now_s, owner = self._clock(), self._policy.owner
         passive = rule.passive or LIVE_HEADER in request.headers
-        find = partial(authenticate, self._store, text, now_s=now_s, owner=owner, passive=passive)
+        find = partial(access.authenticate, self._store, text, now_s=now_s, owner=owner, passive=passive)
         principal = await run_in_threadpool(find)
         # A client certificate that names participants restricts which credentials work with it (ACCESS.md).
         named = getattr(request.state, CLIENT, None)
         if named and principal.participant not in named:
-            raise build_refusal()  # the same error as for an unknown token: a stolen one is not confirmed
+            raise access.build_refusal()  # the same error as for an unknown token: a stolen one is not confirmed
         self._remember(text)
         return principal
 
@@ -433,7 +426,7 @@ async def require_guarded(request: Request) -> None:
     """Dependency of every route. Raises ForbiddenError for a route that the guard did not see, because it is not in the
     table: it is closed to everybody."""
     if not hasattr(request.state, "principal"):
-        raise ForbiddenError("no rule says who may use this route", hint="report it as a defect of this program")
+        raise access.ForbiddenError("no rule says who may use this route", hint="report it as a defect of this program")
 
 
 async def _principal_of(request: Request) -> Principal:

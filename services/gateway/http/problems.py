@@ -16,24 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from millmark.ledger.errors import (
-    ChainError,
-    ChainUnreachableError,
-    ContractRefusedError,
-    DuplicateRecordError,
-    IndexHaltedError,
-    InputError,
-    LedgerSetBackError,
-    MillmarkError,
-    NotFoundError,
-    OutboxOlderError,
-    Retry,
-    SettingsError,
-    SigningError,
-    StoreBusyError,
-    StoreDamagedError,
-    StoreError,
-)
+from millmark.ledger import errors
 from millmark.ledger.provenance.answers import Printable
 from millmark.services.access import AccessError, UnauthenticatedError
 from millmark.services.audit import AuditError, AuditTamperedError
@@ -61,11 +44,11 @@ from millmark.services.serving.protocol import URI_TOO_LONG
 #     CursorError              a cursor was not issued for this list
 
 
-class TryLaterError(MillmarkError):
+class TryLaterError(errors.MillmarkError):
     """The same request may succeed after `retry_after_s` seconds."""
 
     code = "try-later"
-    retry = Retry.UNCHANGED
+    retry = errors.Retry.UNCHANGED
 
     def __init__(self, cause: str, *, retry_after_s: int, hint: str = "") -> None:
         self.retry_after_s = retry_after_s
@@ -96,30 +79,30 @@ class StaleIndexError(TryLaterError):
     code = "index-stale"
 
 
-class KeyReusedError(MillmarkError):
+class KeyReusedError(errors.MillmarkError):
     """An Idempotency-Key was used for a different request."""
 
     code = "idempotency-key-reused"
 
 
-class PreconditionError(MillmarkError):
+class PreconditionError(errors.MillmarkError):
     """The resource changed since the caller read it."""
 
     code = "precondition-failed"
 
 
-class NoChainError(MillmarkError):
+class NoChainError(errors.MillmarkError):
     """The gateway has no connection to a chain."""
 
     code = "chain-not-configured"
-    retry = Retry.OPERATOR
+    retry = errors.Retry.OPERATOR
 
 
-class NoSignerError(MillmarkError):
+class NoSignerError(errors.MillmarkError):
     """The gateway has no key that can sign for the caller."""
 
     code = "signer-not-configured"
-    retry = Retry.OPERATOR
+    retry = errors.Retry.OPERATOR
 
 
 class NoNameKeyError(NoSignerError):
@@ -128,13 +111,13 @@ class NoNameKeyError(NoSignerError):
     code = "name-key-not-configured"
 
 
-class NameTakenError(MillmarkError):
+class NameTakenError(errors.MillmarkError):
     """The company has something with that identifier already."""
 
     code = "name-taken"
 
 
-class CursorError(InputError):
+class CursorError(errors.InputError):
     """A cursor was not issued for this list."""
 
     code = "cursor-refused"
@@ -143,17 +126,17 @@ class CursorError(InputError):
 MEDIA_TYPE = "application/problem+json"
 _TYPE = "urn:millmark:problem:"
 _STATUS: dict[type, int] = {
-    NotFoundError: 404,
-    SettingsError: 500,
-    InputError: 400,
-    ChainUnreachableError: 503,
-    ContractRefusedError: 409,
-    ChainError: 502,
-    StoreError: 503,
-    IndexHaltedError: 503,
+    errors.NotFoundError: 404,
+    errors.SettingsError: 500,
+    errors.InputError: 400,
+    errors.ChainUnreachableError: 503,
+    errors.ContractRefusedError: 409,
+    errors.ChainError: 502,
+    errors.StoreError: 503,
+    errors.IndexHaltedError: 503,
     UnauthenticatedError: 401,
     AccessError: 403,
-    DuplicateRecordError: 409,
+    errors.DuplicateRecordError: 409,
     RateLimitedError: 429,
     InFlightError: 409,
     TryLaterError: 503,
@@ -164,17 +147,17 @@ _STATUS: dict[type, int] = {
     HandoverRefusedError: 422,
     HandoverError: 409,
     AuditError: 503,
-    SigningError: 500,
+    errors.SigningError: 500,
     NoChainError: 503,
     NoSignerError: 503,
     NameTakenError: 409,
     PlanningError: 409,
-    OutboxOlderError: 503,
-    LedgerSetBackError: 503,
-    MillmarkError: 500,
+    errors.OutboxOlderError: 503,
+    errors.LedgerSetBackError: 503,
+    errors.MillmarkError: 500,
 }
 """The most specific class decides. Settings are the operator's input, not the caller's, hence 500."""
-_LATER = (TryLaterError, StoreBusyError)
+_LATER = (TryLaterError, errors.StoreBusyError)
 """Errors with the time after which the same request may succeed."""
 _FAILED_RETRY_S = 10
 """Time after which a database, audit log or chain that failed may answer again, if somebody mends it meanwhile."""
@@ -202,7 +185,7 @@ class Problem(Printable):
 
 def build_problem(error: Exception, request_id: str) -> Problem:
     """Converts any exception. Details of an unexpected one are withheld: the problem contains only the request id."""
-    if isinstance(error, MillmarkError):
+    if isinstance(error, errors.MillmarkError):
         return _of_ledger(error, request_id)
     if isinstance(error, RequestValidationError):
         return _make("request-malformed", "A parameter is malformed", 422, _invalid(error), None, request_id)
@@ -218,7 +201,7 @@ def build_problem(error: Exception, request_id: str) -> Problem:
     )
 
 
-def _of_ledger(error: MillmarkError, request_id: str) -> Problem:
+def _of_ledger(error: errors.MillmarkError, request_id: str) -> Problem:
     status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
     title = (type(error).__doc__ or "").partition("\n")[0].rstrip(".")
     # The first line of the class's docstring is the problem's title.
@@ -323,6 +306,6 @@ def _tell_retry(error: Exception) -> dict[str, str]:
     """The Retry-After header (RFC 9110, 10.2.3); none for what time does not mend, as damage and settings."""
     if isinstance(error, _LATER):
         return {"Retry-After": str(error.retry_after_s)}
-    may_end = isinstance(error, StoreError | AuditError | ChainUnreachableError)
-    lasts = isinstance(error, StoreDamagedError | AuditTamperedError)
+    may_end = isinstance(error, errors.StoreError | AuditError | errors.ChainUnreachableError)
+    lasts = isinstance(error, errors.StoreDamagedError | AuditTamperedError)
     return {"Retry-After": str(_FAILED_RETRY_S)} if may_end and not lasts else {}

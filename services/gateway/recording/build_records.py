@@ -13,23 +13,14 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeAlias, TypeVar, cast, get_args, get_origin, get_type_hints
 
+from millmark.ledger import footprint
 from millmark.ledger.canonical import Json, to_hex
 from millmark.ledger.claims import Claims, Field, build_claims, parse_claims
 from millmark.ledger.errors import InputError, NotFoundError, RegisterError, SpecificationError
 from millmark.ledger.events import Event
 from millmark.ledger.events.orders import EndProposed, RevisionProposed
 from millmark.ledger.evidence import EvidenceEntry, LeafKind, build_leaf_data
-from millmark.ledger.footprint import (
-    Moment,
-    Reading,
-    RegisterEntry,
-    allocate,
-    build_register_data,
-    parse_register_entry,
-    register_event_id,
-    resets_among,
-    wh_between,
-)
+from millmark.ledger.footprint import Moment, Reading, RegisterEntry
 from millmark.ledger.ids import Identity, SubjectKind, identifier_hash
 from millmark.ledger.merkle import Tree, leaf_hash
 from millmark.ledger.names import Deployed, NameKey, derive_identity, subjects_of
@@ -253,7 +244,7 @@ def find_register(reader: Reader, asked: Mapping[str, Any]) -> dict[str, object]
         raise InputError(
             "the evidence of this stream is not kept here", hint="send the reading to the node as an event"
         )
-    event = register_event_id(row.sequence, moment)
+    event = footprint.register_event_id(row.sequence, moment)
     found = reader.book.find_event(stream.subject, event)
     if found is not None:
         _verify_same(reader.book, stream, found, asked["register_wh"], size)
@@ -267,7 +258,7 @@ def find_register(reader: Reader, asked: Mapping[str, Any]) -> dict[str, object]
 
 
 def _write(index: int, event: str, entry: RegisterEntry, draw: Callable[[], bytes]) -> EvidenceEntry:
-    return build_event(index, event, build_register_data(entry), draw)
+    return build_event(index, event, footprint.build_register_data(entry), draw)
 
 
 def _stream(reader: Reader, row: AssignmentRow, asked: Mapping[str, Any]) -> StreamRow:
@@ -282,7 +273,7 @@ def _stream(reader: Reader, row: AssignmentRow, asked: Mapping[str, Any]) -> Str
 
 def _verify_same(book: Book, stream: StreamRow, index: int, wh: int, size: int) -> None:
     kept = book.evidence_entry(stream.subject, index)
-    entry = None if kept is None else parse_register_entry(kept.entry)
+    entry = None if kept is None else footprint.parse_register_entry(kept.entry)
     if entry is None or entry.reading.wh != wh:
         raise InputError(
             f"entry {index} of the stream has another reading of this moment", hint="a reading is taken once"
@@ -308,7 +299,7 @@ def _build(
         if asked["quantity"] is not None:
             raise InputError("only a reading at the finish has a quantity", hint="leave it out")
         latest = [one.entry.reading for one in known[-1:]]
-        allocate([*latest, *resets, reading])
+        footprint.allocate([*latest, *resets, reading])
         return RegisterEntry(reading)
     first = next((place for place, one in enumerate(known) if _is_start(one, assignment)), None)
     if first is None:
@@ -328,12 +319,12 @@ def _finish(
         Reading(start.entry.reading.time_s, start.entry.reading.wh, Moment.START, one)
         for one in _running(known[:first])
     ]
-    found = allocate([*beside, start.entry.reading, *between, *stated, finish])
+    found = footprint.allocate([*beside, start.entry.reading, *between, *stated, finish])
     segments = found.segments[finish.assignment]
     alone = all(one.among == 1 for one in segments)
-    resets = resets_among([start.entry.reading, *between, *stated])
+    resets = footprint.resets_among([start.entry.reading, *between, *stated])
     entry = RegisterEntry(finish, start.index, start.leaf, quantity, resets, () if alone else tuple(segments))
-    wh_between(start.entry, entry)  # whoever gets the two entries must find the same
+    footprint.wh_between(start.entry, entry)  # whoever gets the two entries must find the same
     return entry
 
 
@@ -360,7 +351,7 @@ def _readings(book: Book, stream: bytes) -> Iterator[_Known]:
     """The register readings of a stream, in its order; those that cannot be read are events like others."""
     for index, text, leaf in book.entries_with(stream, '"register":'):
         try:
-            entry = parse_register_entry(json.loads(text))
+            entry = footprint.parse_register_entry(json.loads(text))
         except RegisterError:
             continue
         if entry is not None:

@@ -22,16 +22,10 @@ from typing import TypeVar, cast
 
 from structlog.typing import FilteringBoundLogger
 
+from millmark.ledger import errors
 from millmark.ledger.canonical import keccak256
 from millmark.ledger.chain import Chain, RawLog, read_kinds
-from millmark.ledger.errors import (
-    ContractRefusedError,
-    NodeBehindError,
-    NotFoundError,
-    RequestError,
-    SettingsError,
-    WrongContractError,
-)
+from millmark.ledger.errors import ContractRefusedError, NodeBehindError, RequestError, SettingsError
 from millmark.ledger.forward_requests import ForwardRequest, parse_request
 from millmark.ledger.provenance.answers import Printable
 from millmark.ledger.records import Contract
@@ -422,12 +416,12 @@ class Relay:
 def _read_kinds(chain: Chain, request: ForwardRequest) -> tuple[str, ...]:
     try:
         return read_kinds(chain.contract_at(request.to), request.data)
-    except WrongContractError as error:
+    except errors.WrongContractError as error:
         raise RequestError(error.cause, hint="only records for registry and ledger are relayed") from None
 
 
-def _missing() -> NotFoundError:
-    return NotFoundError("the request is not known here", hint="submit it with POST /v1/relay")
+def _missing() -> errors.NotFoundError:
+    return errors.NotFoundError("the request is not known here", hint="submit it with POST /v1/relay")
 
 
 def _log(log: RawLog) -> RelayedLog:
