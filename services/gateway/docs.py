@@ -127,14 +127,10 @@ def build_client(document: Mapping[str, Any]) -> dict[str, str]:
     rooms: dict[str, list[str]] = defaultdict(list)
     for path, operations in sorted(document["paths"].items()):
         for verb, operation in operations.items():
-            if _is_method(operation):
+            if not _TAGS_ELSEWHERE & set(operation["tags"]) and operation["operationId"] not in NOT_IN_CLIENT:
                 rooms[_room(path)] += code.method(path, verb.upper(), operation)
     files = {f"methods/{room}.py": _room_module(room, "\n".join(lines), code) for room, lines in rooms.items()}
     return {**files, "methods/__init__.py": _whole(rooms), "shapes.py": code.shapes()}
-
-
-def _is_method(operation: _Schema) -> bool:
-    return not _TAGS_ELSEWHERE & set(operation["tags"]) and operation["operationId"] not in NOT_IN_CLIENT
 
 
 def _room(path: str) -> str:
@@ -178,7 +174,7 @@ class _Code:
         self.needed: set[str] = set()
 
     def method(self, path: str, verb: str, operation: _Schema) -> Iterator[str]:
-        name = _snake(operation["operationId"])
+        name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", operation["operationId"]).lower()
         parameters = [one for one in operation.get("parameters", ()) if one["in"] != "header"]
         in_path = [one for one in parameters if one["in"] == "path"]
         query = [one for one in parameters if one["in"] == "query"]
@@ -304,10 +300,6 @@ def _named(query: list[_Schema]) -> list[str]:
 
 def _or_none(kind: str) -> str:
     return kind if kind.endswith("None") else f"{kind} | None"
-
-
-def _snake(name: str) -> str:
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
 
 
 _BEARER = {

@@ -50,14 +50,6 @@ from millmark.services.serving.loop import FailedRecords, FundsWatch, Loop
 from millmark.services.webhooks.dispatcher import DeliveryPolicy, Dispatcher
 
 
-def _now_s() -> int:
-    return int(time.time())
-
-
-def _default_limiter() -> Limiter:
-    return Limiter(Rates())
-
-
 @dataclass(frozen=True, slots=True)
 class GatewayParts:
     """Store and policy are required. A gateway lacks the features whose parts are left out."""
@@ -71,8 +63,8 @@ class GatewayParts:
     chain: FollowedChain | None = None
     """With a chain, a thread keeps the index up to date with its final blocks. Without, the index stays as it is."""
     follow_interval_s: float = 1.0
-    clock: Clock = _now_s
-    limiter: Limiter = field(default_factory=_default_limiter)
+    clock: Clock = lambda: int(time.time())
+    limiter: Limiter = field(default_factory=lambda: Limiter(Rates()))
     absent_every_s: float = 0.025
     """Responses to participants that something does not exist leave at multiples of this time after the request, so
     that it does not tell whether something exists that they must not see. Several times what a look-up takes."""

@@ -250,7 +250,7 @@ class DeadLetters:
             self._refused.labels(origin.source, error.reason).inc()
         shown = event[:_MAX_SHOWN].decode("utf-8", "backslashreplace")
         at_s, stream, source = round(time.time(), 3), origin.stream, origin.source
-        letter = DeadLetter(at_s, stream, source, error.reason, _cause(error), shown, origin.request_id)
+        letter = DeadLetter(at_s, stream, source, error.reason, str(error)[:500], shown, origin.request_id)
         line = json.dumps(letter.to_json(), ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
         try:
             # The threads of several sources add refusals. The size is checked under the lock, or two of them could
@@ -288,7 +288,3 @@ def read_dead_letters(path: Path, most: int) -> Sequence[DeadLetter]:
 
 def _older(path: Path) -> Path:
     return path.with_name(path.name + ".1")
-
-
-def _cause(error: MillmarkError) -> str:
-    return str(error)[:500]

@@ -428,7 +428,7 @@ class FolderCapture:
         paths = {path for pattern in _PATTERNS for path in self._source.path.glob(pattern)}
         found = sorted((path for path in paths if path.suffix not in _PACKED and self._is_own(path)), key=_age)
         lines = sum(self._take_file(path) for path in found)
-        self._forget({_key(path) for path in found})
+        self._forget({_key_of(path.lstat()) for path in found})
         self._links &= paths
         return lines
 
@@ -576,10 +576,6 @@ def _measure(file: BinaryIO, offset: int) -> Progress:
     head = hashlib.sha256(file.read(size)).hexdigest()
     file.seek(offset)
     return Progress(offset, size, head)
-
-
-def _key(path: Path) -> str:
-    return _key_of(path.lstat())
 
 
 def _key_of(facts: os.stat_result) -> str:

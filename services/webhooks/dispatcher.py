@@ -144,10 +144,6 @@ class DeliveryPolicy:
     tls: ssl.SSLContext = field(default_factory=ssl.create_default_context)
 
 
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
 class Dispatcher:
     """Delivers until stopped, despite failures of receivers or the database."""
 
@@ -156,7 +152,7 @@ class Dispatcher:
         store: Store,
         delivery_policy: DeliveryPolicy,
         logger: FilteringBoundLogger,
-        clock_ms: Callable[[], int] = _now_ms,
+        clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
         is_fresh: Callable[[], bool] = lambda: True,
         queries: Source | None = None,
     ) -> None:

@@ -58,7 +58,7 @@ def _add_public(routes: http.Routes, issuer: Issuer) -> None:
         "getDidDocument",
         "Get the company's DID document",
         rule=PUBLIC,
-        examples={"one": _did_document},
+        examples={"one": lambda: build_did_document(_DID, {_KEY_NAME: _KEY.public})},
         response_class=Response,
         responses=_answers(DID_MEDIA, "A DID document (did:web)."),
     )
@@ -88,7 +88,7 @@ def _add_certificates(routes: http.Routes, issuer: Issuer) -> None:
         "getCredential",
         "Get a certificate as a verifiable credential",
         rule=Rule(Scope.PROVENANCE),
-        examples={"pass": _credential},
+        examples={"pass": lambda: certificate.issue_credential(_FACTS, _DID, _KEY, _METHOD, status_list_url=_LIST)},
         response_class=Response,
         responses=_answers(CREDENTIAL_MEDIA, "A VerifiableCredential (2.0) with a Data Integrity proof."),
     )
@@ -105,7 +105,7 @@ def _add_certificates(routes: http.Routes, issuer: Issuer) -> None:
         "getInspectionDocument",
         "Get a certificate as an EN 10204 type 3.1 document",
         rule=Rule(Scope.PROVENANCE),
-        examples={"bracket": _inspection_document},
+        examples={"bracket": lambda: json.loads(build_from_claims(_FACTS, EXAMPLE_CLAIMS))},
         response_model=None,
         responses={400: http.PROBLEM, **_answers("application/json", "An inspection document (EN 10168, JSON 0.5.0).")},
     )
@@ -171,21 +171,9 @@ EXAMPLE_CLAIMS: dict[str, Json] = {
 _METHOD, _MADE = f"{_DID}#{_KEY_NAME}", "2026-03-02T09:30:00Z"
 
 
-def _did_document() -> dict[str, Json]:
-    return build_did_document(_DID, {_KEY_NAME: _KEY.public})
-
-
 def _status_list() -> dict[str, Json]:
     bits = certificate.status_bits(0, {410: CertificateStatus.REVOKED})
     return add_proof(certificate.build_status_list(_LIST, _DID, bits, valid_from=_MADE), _KEY, _METHOD, created=_MADE)
-
-
-def _credential() -> dict[str, Json]:
-    return certificate.issue_credential(_FACTS, _DID, _KEY, _METHOD, status_list_url=_LIST)
-
-
-def _inspection_document() -> object:
-    return json.loads(build_from_claims(_FACTS, EXAMPLE_CLAIMS))
 
 
 # Public vocabularies for reading our documents offline: JSON-LD contexts, and the GS1 dictionary in use.

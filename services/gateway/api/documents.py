@@ -95,10 +95,6 @@ def _erased() -> Document:
     return replace(_drawing(), versions=(erased,), grants=(), erased_at=examples.NOW + timedelta(days=30))
 
 
-def _page() -> dict[str, object]:
-    return {"items": [_drawing().to_json()], "next": None}
-
-
 _DRAWING: Examples = {"drawing": _drawing}
 
 
@@ -132,7 +128,7 @@ def _add_reading(table: RouteTable, documents: Documents) -> None:
         "List documents",
         Document,
         rule=_READ,
-        examples={"one": _page},
+        examples={"one": lambda: {"items": [_drawing().to_json()], "next": None}},
         responses=http.PROBLEMS_400_404,
     )
     def page(principal: CurrentPrincipal, paging: http.Paging, about: AboutName = None) -> Response:

@@ -53,10 +53,6 @@ def _stream() -> Stream:
     return Stream(examples.STREAM, identifier, press, 6, _TREE.root(6), examples.NOW, (_OLDER, _NEWER))
 
 
-def _older() -> Anchor:
-    return _OLDER
-
-
 def _opened() -> OpenedStream:
     press = Machine(17, "urn:example:press-3", examples.MAKER)
     return OpenedStream(examples.STREAM, "urn:example:press-3:telemetry", 88, examples.MAKER, press, 6, examples.NOW)
@@ -65,14 +61,6 @@ def _opened() -> OpenedStream:
 def _inclusion() -> InclusionProof:
     proof = tuple(_TREE.inclusion_proof(3, 4))
     return InclusionProof(examples.STREAM, 3, leaf_hash(b"\x03"), _OLDER, proof, _NEWER, _consistency(), None)
-
-
-def _energy() -> AssignmentEnergy:
-    return AssignmentEnergy(301, examples.STREAM, start=3, finish=5, quantity=None, wh=4210)
-
-
-def _grown() -> ConsistencyProof:
-    return ConsistencyProof(examples.STREAM, _OLDER, _NEWER, _consistency())
 
 
 def _consistency() -> tuple[bytes, ...]:
@@ -126,7 +114,7 @@ def _add_evidence(routes: http.Routes, store: Store) -> None:
         "Get the metered energy of an assignment",
         AssignmentEnergy,
         rule=Rule(Scope.PROVENANCE, owner=True, cost=4),
-        examples={"read": _energy},
+        examples={"read": lambda: AssignmentEnergy(301, examples.STREAM, start=3, finish=5, quantity=None, wh=4210)},
     )
     def get_energy(principal: CurrentPrincipal, number: http.Number, if_none_match: IfNoneMatch = None) -> Response:
         """Returns what the machine's register advanced by from the assignment's start to its finish, or the
@@ -179,7 +167,7 @@ def _add_stream(routes: http.Routes, store: Store) -> None:
         "List the anchors of an evidence stream",
         Anchor,
         rule=_PROOF,
-        examples=examples.page_examples(_older),
+        examples=examples.page_examples(lambda: _OLDER),
         responses=http.PROBLEMS_400_404,
     )
     def list_anchors(principal: CurrentPrincipal, subject: http.Subject, paging: http.Paging) -> Response:
@@ -218,7 +206,7 @@ def _add_stream_proofs(routes: http.Routes, store: Store) -> None:
         "Prove that a stream has only grown",
         ConsistencyProof,
         rule=_PROOF,
-        examples={"grown": _grown},
+        examples={"grown": lambda: ConsistencyProof(examples.STREAM, _OLDER, _NEWER, _consistency())},
     )
     def prove_consistency(
         principal: CurrentPrincipal,

@@ -249,7 +249,7 @@ def add_monitoring(
         "Check that the process responds",
         Health,
         rule=Rule(Without.CREDENTIAL, cost=0, audited=False),
-        examples={"up": _health},
+        examples={"up": lambda: Health("ok")},
     )
     async def health() -> Response:
         """Tells supervisors that the process is alive. Reads nothing, so that a busy database does not look like a
@@ -263,7 +263,7 @@ def add_monitoring(
         "Check that the gateway does its work",
         Ready,
         rule=Rule(Without.CREDENTIAL, cost=0, audited=False),
-        examples={"ready": _ready, "stale": _stale},
+        examples={"ready": lambda: Ready("ready", (), ()), "stale": _stale},
         responses={503: _NOT_READY, "default": PROBLEM},
     )
     async def ready() -> Response:
@@ -304,14 +304,6 @@ def _state(one: Trouble) -> TroubleState:
     if one.where.startswith("millmark-") and one.code not in _TOLD:
         detail, hint = f"the thread does not do its work ({one.code})", "see the gateway's log"
     return TroubleState(one.where, one.code, detail, hint or None, since)
-
-
-def _health() -> Health:
-    return Health("ok")
-
-
-def _ready() -> Ready:
-    return Ready("ready", (), ())
 
 
 def _stale() -> Ready:

@@ -55,10 +55,6 @@ Epc = Annotated[
 ]
 
 
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
 _HASH = "ni:///sha-256;36abb3a2c0a726de32ac4beafd6b8bc4ba0b1d2de244490312e5cbec7b5ddece?ver=CBV2.0"
 _ID = schemas.EXAMPLE_EVENT["eventID"]
 _TAKEN_MS = 1_772_443_801_000
@@ -104,7 +100,7 @@ def add_epcis(
     table: RouteTable,
     store: Store,
     recorder: Recorder | None = None,
-    clock_ms: Callable[[], int] = _now_ms,
+    clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     *,
     loopback: bool = False,
 ) -> None:

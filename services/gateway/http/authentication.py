@@ -79,7 +79,7 @@ def build_policy(
     if url is None and not local:
         raise SettingsError(f"the gateway listens on {host}, but gateway_url is not set", hint="set gateway_url")
     origin = _origin(url or build_origin(host, port, tls=tls))
-    name = _host_of(origin)
+    name = _bracketed(urlsplit(origin).hostname or "")
     far = name not in LOOPBACK_HOSTS
     # A public URL means that a proxy forwards other machines' requests to the loopback address.
     if mode.is_open and (far or not local):
@@ -115,10 +115,6 @@ def _origin(url: str) -> str:
             hint="give only scheme, host and port, in lower case: https://gateway.example",
         )
     return url
-
-
-def _host_of(origin: str) -> str:
-    return _bracketed(urlsplit(origin).hostname or "")
 
 
 def _bracketed(host: str) -> str:

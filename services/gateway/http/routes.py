@@ -300,7 +300,7 @@ class Pager:
         """A cursor for the list that `scope` identifies."""
         # The scope is authenticated with the position: a cursor of another list, filter or caller does not decrypt.
         nonce = secrets.token_bytes(_NONCE_BYTES)
-        plain = json.dumps([_plain(part) for part in key]).encode()
+        plain = json.dumps([{"hex": part.hex()} if isinstance(part, bytes) else part for part in key]).encode()
         return base64.urlsafe_b64encode(nonce + self._secret().encrypt(nonce, plain, scope.encode())).decode()
 
     def open(self, scope: str, cursor: str) -> Key:
@@ -311,7 +311,7 @@ class Pager:
         # One error for all causes: which part of a forged cursor is wrong must not be revealed.
         except (InvalidTag, ValueError, binascii.Error):
             raise CursorError("the cursor was not issued for this list", hint="start with the first page") from None
-        return tuple(_part(value) for value in json.loads(plain))
+        return tuple(bytes.fromhex(one["hex"]) if isinstance(one, dict) else one for one in json.loads(plain))
 
     def _secret(self) -> AESGCM:
         # Created at first use, because it may need a write transaction.
@@ -373,14 +373,6 @@ def page_of(view: type) -> type[BaseModel]:
         "next": (str | None, Field(description="Cursor of the next page; null on the last one.")),
     }
     return create_model(f"PageOf{view.__name__}", __doc__="A page of a list.", **members)
-
-
-def _plain(part: int | str | bytes) -> int | str | dict[str, str]:
-    return {"hex": part.hex()} if isinstance(part, bytes) else part
-
-
-def _part(value: int | str | dict[str, str]) -> int | str | bytes:
-    return bytes.fromhex(value["hex"]) if isinstance(value, dict) else value
 
 
 # Query parameters that filter lists, and helpers that the routes of lists share.
