@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from millmark.ledger import errors, evidence
 from millmark.ledger.canonical import Json, canonical_json
-from millmark.ledger.errors import CanonicalError
-from millmark.ledger.evidence import EvidenceLog
 from millmark.services.audit import entries
 
 _MEMBERS = frozenset(
@@ -136,7 +135,7 @@ def _verify_form(line: bytes, value: Mapping[str, Json], number: int) -> None:
     try:
         whole = value.keys() == _MEMBERS and canonical_json(dict(value)) == line
         hashed = whole and entries.hash_entry(value).hex() == value["hash"]
-    except CanonicalError:
+    except errors.CanonicalError:
         whole = hashed = False
     if not whole:
         raise entries.AuditTamperedError(number, "it is not canonical JSON with the members of an entry")
@@ -224,7 +223,7 @@ def build_head(first: int, hashes: Sequence[bytes], now_s: int) -> AnchoredHead:
     return AnchoredHead(first, first + len(hashes) - 1, hashes[-1], marks, now_s)
 
 
-def open_heads(log: EvidenceLog, size: int, root: bytes) -> list[AnchoredHead]:
+def open_heads(log: evidence.EvidenceLog, size: int, root: bytes) -> list[AnchoredHead]:
     """The heads that an anchor on the ledger (size, root) covers, read from the private book.
 
     Raises AuditError when the book lacks some of them or holds others.

@@ -7,11 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
+from millmark.ledger import errors, records, signatures
 from millmark.ledger.chain import Chain
 from millmark.ledger.chain.council import Council
-from millmark.ledger.errors import InputError, NotFoundError, TrustError
-from millmark.ledger.records import Contract, PublicationKind
-from millmark.ledger.signatures import Signer, to_checksum
 from millmark.ledger.store import Book, Connection, Registry, Rows
 from millmark.ledger.store.rows import KeyRow, ParticipantRow, PublicationRow
 from millmark.services.directory import document
@@ -39,13 +37,13 @@ class Operators:
 
 def fetch_operators(chain: Chain) -> Operators:
     """The operators as the chain names them now. Raises ChainError."""
-    owner = cast(bytes, chain.read(Contract.REGISTRY, "owner")[0])
+    owner = cast(bytes, chain.read(records.Contract.REGISTRY, "owner")[0])
     return Operators(owner, Council(chain, owner).members if chain.node.code(owner) else ())
 
 
 def published_digest(connection: Connection) -> bytes | None:
     """Digest of the directory that the operator published last, according to the index; None if it published none."""
-    row = Rows(connection).get(PublicationRow, int(PublicationKind.DIRECTORY))
+    row = Rows(connection).get(PublicationRow, int(records.PublicationKind.DIRECTORY))
     return None if row is None else row.digest
 
 
@@ -85,13 +83,13 @@ def _verify_signer(registry: Registry, signed: document.SignedDirectory, operato
         raise document.DirectoryError("the directory cannot be checked: nothing is indexed yet", hint=_LATER)
     if (directory.chain_id, directory.ledger) != (identity.chain_id, identity.ledger):
         raise document.DirectoryError(
-            f"the directory is of chain {directory.chain_id} and ledger {to_checksum(directory.ledger)}",
+            f"the directory is of chain {directory.chain_id} and ledger {signatures.to_checksum(directory.ledger)}",
             hint="get the one of your own consortium",
         )
     signer = signed.recover_signer()
     if not operators.may_sign(registry, signer):
         raise document.DirectoryError(
-            f"the directory is signed by {to_checksum(signer)}, not by the operator", hint=_AGAIN
+            f"the directory is signed by {signatures.to_checksum(signer)}, not by the operator", hint=_AGAIN
         )
 
 
@@ -170,8 +168,8 @@ def verify_admissible(connection: Connection, entries: dict[bytes, document.Dire
     numbered = [replace(entry, participant=place) for place, entry in enumerate([*others, *whole.values()], 1)]
     try:
         document.verify_each_once(numbered)
-    except TrustError as error:
-        raise InputError(
+    except errors.TrustError as error:
+        raise errors.InputError(
             error.cause, hint="tell the companies apart by their names and GLNs; nothing was recorded"
         ) from None
 
@@ -185,7 +183,7 @@ def draft_entries(connection: Connection) -> list[document.DirectoryEntry]:
 
 
 def issue_directory(
-    connection: Connection, signer: Signer, operators: Operators, now_s: int
+    connection: Connection, signer: signatures.Signer, operators: Operators, now_s: int
 ) -> tuple[document.SignedDirectory, bool]:
     """The directory with what is known now, and whether it is in force. Signs another one only if none that says
     the same is signed yet by an operator: an interrupted publication goes on with the same document, and so with the
@@ -196,7 +194,7 @@ def issue_directory(
     directories, registry = DirectoryRepository(connection), Registry(connection)
     identity = registry.identity()
     if identity is None:
-        raise NotFoundError("nothing is indexed yet", hint="run the command again when the chain answers")
+        raise errors.NotFoundError("nothing is indexed yet", hint="run the command again when the chain answers")
     entries = tuple(draft_entries(connection))
     known: Sequence[document.SignedDirectory | None] = [directories.signed(), directories.signed(DirectoryState.ISSUED)]
     for place, signed in enumerate(known):

@@ -22,8 +22,7 @@ from millmark.ledger.chain.council import Council, Motion, MotionState, build_ca
 from millmark.ledger.claims import build_claims
 from millmark.ledger.records import Contract, PublicationKind, Publish, Record, Reinstate, Suspend
 from millmark.ledger.signatures import Signer
-from millmark.ledger.store import Book, Connection, Registry, Rows, Store
-from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store import Book, Connection, Registry, Rows, Store, outbox
 from millmark.ledger.store.outbox_records import OutboxState, QueuedRecord
 from millmark.ledger.store.rows import ParticipantRow, RecordRow
 from millmark.services import home
@@ -238,7 +237,7 @@ class GatewayConsortiumDesk:
             admissions.cancel_failed(self._store, request.key)
             queued = self._admit(recorder, home.candidate_of(request))
             # A command may have been faster, with another request.
-            admissions.verify_same_admission(self._store, Outbox(self._store).record(queued), request)
+            admissions.verify_same_admission(self._store, outbox.Outbox(self._store).record(queued), request)
             return queued
 
     def _admit(self, recorder: Recorder, candidate: home.Candidate) -> int:
@@ -355,7 +354,7 @@ class GatewayConsortiumDesk:
             if not is_over(found):
                 return found.id
             if found.state is OutboxState.FAILED:  # it could be resumed beside the new one
-                Outbox(self._store).cancel([name])
+                outbox.Outbox(self._store).cancel([name])
         raise AssertionError("there is no last name")
 
     def _queue_as(self, recorder: Recorder, name: str, write: Callable[[Connection], Record]) -> QueuedRecord:

@@ -25,9 +25,7 @@ from pydantic.json_schema import models_json_schema
 from millmark.ledger.provenance.answers import Printable
 from millmark.services.access import ANY_ROLE, Scope
 from millmark.services.access.rules import MAX_BODY_BYTES, PUBLIC, Rule
-from millmark.services.gateway.http.example_values import IDENTIFIER
-from millmark.services.gateway.http.middleware import REPLAYED
-from millmark.services.gateway.http.problems import MEDIA_TYPE, Problem
+from millmark.services.gateway.http import example_values, middleware, problems
 from millmark.services.gateway.http.route_table import Examples, Route, RouteTable
 from millmark.services.gateway.http.routes import ETAG_EXAMPLE, PROBLEM_MODEL, refer_to
 
@@ -341,11 +339,11 @@ _LOCATION = {
 }
 
 
-_UNKNOWN = Problem(
+_UNKNOWN = problems.Problem(
     type="urn:millmark:problem:not-found",
     title="Nothing is known under that name",
     status=404,
-    detail=f"{IDENTIFIER} is not known here",
+    detail=f"{example_values.IDENTIFIER} is not known here",
     hint="check its spelling, or give its subject: the chain keeps no identifiers",
     request_id="1f0c6e0e5a8b4c55a3b8b6a3b1a0c9d2",
 )
@@ -388,7 +386,7 @@ def _complete_operation(operation: dict[str, Any], examples: Examples) -> None:
         else:
             _complete_answer(status, response, examples)
             if "Idempotency-Key" in headers:
-                response["headers"][REPLAYED] = _REPLAYED
+                response["headers"][middleware.REPLAYED] = _REPLAYED
             if status == "202" and operation["tags"] == ["recording"]:
                 response["headers"]["Location"] = _LOCATION
     if "If-None-Match" in headers:
@@ -448,7 +446,7 @@ def _complete_problem(status: str, response: dict[str, Any]) -> None:
     body = response["content"].pop("application/json")
     if status == "404":
         body["examples"] = {"unknown": {"value": _UNKNOWN.to_json()}}
-    response["content"][MEDIA_TYPE] = body
+    response["content"][problems.MEDIA_TYPE] = body
 
 
 _STYLE = (

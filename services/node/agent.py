@@ -23,14 +23,11 @@ from typing import TYPE_CHECKING, cast
 from starlette.applications import Starlette
 from structlog.typing import FilteringBoundLogger
 
-from millmark.ledger import errors
+from millmark.ledger import errors, keys, signatures, submit
 from millmark.ledger.chain import Chain, Deployment, HttpTransport, Node, find_profile, read_deployment
-from millmark.ledger.keys import open_signer
 from millmark.ledger.records import Contract, ModelState
-from millmark.ledger.signatures import Signer
 from millmark.ledger.store import Store
 from millmark.ledger.store.outbox import Outbox
-from millmark.ledger.submit import RelaySubmitter, Submitter
 from millmark.services.backup import (
     DATABASE,
     EVIDENCE,
@@ -40,6 +37,7 @@ from millmark.services.backup import (
     is_filled,
     verify_evidence,
 )
+from millmark.services.node import events, http_capture
 from millmark.services.node.config import (
     ModelSource,
     MqttSource,
@@ -49,9 +47,7 @@ from millmark.services.node.config import (
     StreamConfig,
     read_secret,
 )
-from millmark.services.node.events import DeadLetters
 from millmark.services.node.evidence_recorder import StreamRecorder, read_resume_point
-from millmark.services.node.http_capture import create_capture
 from millmark.services.node.intake import FolderCapture, Intake, Lots, Metrics, StreamIntake
 from millmark.services.node.streamlog import Committer, DedupIndex, StreamLog
 from millmark.services.node.submission import (
@@ -64,8 +60,7 @@ from millmark.services.node.submission import (
     describe_outbox,
 )
 from millmark.services.node.windows import Drafts
-from millmark.services.serving.hosts import HostCheck, choose_hosts
-from millmark.services.serving.logs import STANDARD_ERROR, build_logger
+from millmark.services.serving import hosts, logs
 from millmark.services.serving.loop import FundsWatch, Trouble, describe_damage, public_cause
 from millmark.services.serving.server import build_server, collect_rarely, listen, serve_on
 from millmark.services.store import open_store, sqlite_path
@@ -106,8 +101,8 @@ def open_relay(stack: ExitStack, config: RelayConfig) -> HttpRelay:
 
 
 def connect_relay(
-    relay: HttpRelay, config: RelayConfig, deployment: Deployment, store: Store, signer: Signer
-) -> RelaySubmitter:
+    relay: HttpRelay, config: RelayConfig, deployment: Deployment, store: Store, signer: signatures.Signer
+) -> submit.RelaySubmitter:
     """Returns a submitter that sends through the relay. Raises ChainUnreachableError, and WrongChainError if the relay
     sends to another ledger."""
     terms = relay.terms(signer.address)
@@ -118,7 +113,7 @@ def connect_relay(
             f"but the deployment has chain {deployment.chain_id} and forwarder 0x{deployment.forwarder.hex()}",
             hint="correct the relay's url or the deployment file",
         )
-    return RelaySubmitter(relay, deployment, store, signer, validity_s=config.validity_s)
+    return submit.RelaySubmitter(relay, deployment, store, signer, validity_s=config.validity_s)
 
 
 def verify_registered(chain: Chain, config: NodeConfig, key: bytes, inspector: Inspector | None) -> None:
@@ -266,7 +261,7 @@ class Agent:
         """Builds the HTTP application. Raises SettingsError for an unusable token file."""
         token_file = self.config.http.token_file
         token = None if token_file is None else read_secret(token_file)
-        return create_capture(self.intake, self.metrics, self.health, token, self.logger)
+        return http_capture.create_capture(self.intake, self.metrics, self.health, token, self.logger)
 
     @contextmanager
     def capturing(self) -> Iterator[None]:
@@ -302,7 +297,7 @@ class Agent:
         metrics.head.set(health.head.number or 0)
         metrics.stalled.set(health.head.stalled_s(time.monotonic()))
         metrics.ready.set(health.ready)
-        metrics.log_lost.set(STANDARD_ERROR.lost)
+        metrics.log_lost.set(logs.STANDARD_ERROR.lost)
         metrics.troubles.clear()
         for one in (*health.troubles, *health.alarms):
             metrics.troubles.labels(one.where, one.code).set(1)
@@ -322,11 +317,11 @@ def open_agent(config: NodeConfig, logger: FilteringBoundLogger | None = None) -
     of evidence cannot be used yet. An unreachable chain does not prevent the
     start: events are accepted and records are queued until it answers.
     """
-    logger = logger or build_logger()
+    logger = logger or logs.build_logger()
     with ExitStack() as stack:
         # First of all: a second node must not even open the logs, since opening one cuts off a torn tail.
         stack.enter_context(lock_folder(config.data_folder))
-        signer = open_signer(config.signer.uri, passphrase_file=config.signer.passphrase_file)
+        signer = keys.open_signer(config.signer.uri, passphrase_file=config.signer.passphrase_file)
         inspector = None if config.model is None else _open_model(config.model)
         deployment = read_deployment(config.chain.deployment)
         store = stack.enter_context(open_store(config.database_url, config.evidence_folder))
@@ -365,7 +360,7 @@ class _Parts:
         self,
         config: NodeConfig,
         store: Store,
-        signer: Signer,
+        signer: signatures.Signer,
         inspector: Inspector | None,
         ledger: tuple[int, bytes],
         logger: FilteringBoundLogger,
@@ -377,7 +372,7 @@ class _Parts:
         self._ledger = ledger
         self._logger = logger
         self.metrics = Metrics()
-        self.dead_letters = DeadLetters(config.data_folder / DEAD_LETTERS, self.metrics.refused)
+        self.dead_letters = events.DeadLetters(config.data_folder / DEAD_LETTERS, self.metrics.refused)
         self.lots = Lots(store, asks=config.relay is None)
         self.drafts = Drafts(_folder(config.data_folder / "drafts"), store)
 
@@ -417,7 +412,7 @@ class _Parts:
             self.lots.connect(chain)
             # Does nothing on chains without such a method: there the key must hold a balance, or gas be free.
             chain.fund(self._signer.address)
-            submitter = Submitter(chain, Outbox(self._store), self._signer, report=build_report(self._logger))
+            submitter = submit.Submitter(chain, Outbox(self._store), self._signer, report=build_report(self._logger))
             return submitter, partial(verify_logs, chain, thorough=False)
 
         return connect
@@ -618,7 +613,7 @@ def run_node(config: NodeConfig) -> None:
         sys.stdout.write(f"node on http://{config.http.host}:{listener.getsockname()[1]}; stop with Ctrl-C\n")
         sys.stdout.flush()
         with agent.capturing():
-            checked = HostCheck(app, choose_hosts(config.http.host, config.http.hosts))
+            checked = hosts.HostCheck(app, hosts.choose_hosts(config.http.host, config.http.hosts))
             serve_on([listener], build_server(checked, config.http.host, config.http.port))
 
 

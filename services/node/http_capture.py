@@ -17,9 +17,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from structlog.typing import FilteringBoundLogger
 
-from millmark.ledger.canonical import canonical_json
-from millmark.ledger.errors import CanonicalError
-from millmark.ledger.event_json import Parsed
+from millmark.ledger import canonical, errors, event_json
+from millmark.services.node import streamlog, submission
 from millmark.services.node.events import (
     MAX_DEPTH,
     Event,
@@ -33,8 +32,6 @@ from millmark.services.node.events import (
     parse_events,
 )
 from millmark.services.node.intake import Intake, Metrics, Refusal, build_conflict, choose_id
-from millmark.services.node.streamlog import Outcome
-from millmark.services.node.submission import Health
 
 MAX_BATCH_BYTES = 8 << 20
 MAX_EVENTS = 10_000
@@ -72,7 +69,7 @@ class _Batch:
 def create_capture(
     intake: Intake,
     metrics: Metrics,
-    refresh: Callable[[], Health],
+    refresh: Callable[[], submission.Health],
     token: str | None,
     logger: FilteringBoundLogger,
 ) -> Starlette:
@@ -201,7 +198,7 @@ class _Capture:
 
 
 def _show_leaves(
-    stream: str, outcome: Outcome, events: Sequence[Event], positions: Sequence[int]
+    stream: str, outcome: streamlog.Outcome, events: Sequence[Event], positions: Sequence[int]
 ) -> Iterator[dict[str, object]]:
     """Where each accepted event is in the evidence, as who finishes an operation with it has to state."""
     leaves = leaves_of_events((salt, events[at].content) for at, salt in outcome.salts)
@@ -233,10 +230,10 @@ async def _read_body(request: Request) -> bytes:
     return bytes(body)
 
 
-def _split(body: bytes, lines: bool) -> Sequence[Parsed | bytes]:
+def _split(body: bytes, lines: bool) -> Sequence[event_json.Parsed | bytes]:
     """Splits a body into unparsed lines or parsed JSON values. Raises _RequestError for invalid JSON or a wrong
     count."""
-    found: Sequence[Parsed | bytes]
+    found: Sequence[event_json.Parsed | bytes]
     if lines:
         found = [line for line in body.split(b"\n") if line.strip()]
     else:
@@ -249,10 +246,10 @@ def _split(body: bytes, lines: bool) -> Sequence[Parsed | bytes]:
     return found
 
 
-def _show(parsed: Parsed) -> bytes:
+def _show(parsed: event_json.Parsed) -> bytes:
     try:
-        return canonical_json(parsed.value)
-    except CanonicalError:
+        return canonical.canonical_json(parsed.value)
+    except errors.CanonicalError:
         return b""
 
 

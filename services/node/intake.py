@@ -23,16 +23,14 @@ from typing import BinaryIO, TypeVar, cast
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from structlog.typing import FilteringBoundLogger
 
+from millmark.ledger import event_json, ids, records
 from millmark.ledger.canonical import Json
 from millmark.ledger.chain import Chain
 from millmark.ledger.errors import ChainError, MillmarkError, Retry, SettingsError
-from millmark.ledger.event_json import Parsed
-from millmark.ledger.ids import SubjectKind, canonical_identifier
-from millmark.ledger.records import Contract, Value
 from millmark.ledger.store import Book, Rows, Store
 from millmark.ledger.store.rows import LotRow
 from millmark.services.files import write_whole
-from millmark.services.node.config import FolderSource
+from millmark.services.node import config, streamlog
 from millmark.services.node.events import (
     MAX_EVENT_BYTES,
     DeadLetters,
@@ -43,7 +41,6 @@ from millmark.services.node.events import (
     parse_event,
     read_samples,
 )
-from millmark.services.node.streamlog import Committer, Outcome
 from millmark.services.serving.loop import Loop
 
 # Prometheus metrics. Label values come from the configuration or from fixed lists, never from senders, so their number
@@ -135,7 +132,7 @@ class Lots:
         self._store = store
         self._asks = asks
         self._chain: Chain | None = None
-        self._answers: dict[tuple[str, bytes], tuple[float, Mapping[str, Value]]] = {}
+        self._answers: dict[tuple[str, bytes], tuple[float, Mapping[str, records.Value]]] = {}
         self._subjects: dict[str, tuple[float, bytes]] = {}
         self._quiet_until_s = 0.0
         self._door_s = (0.0, 0.0)
@@ -186,9 +183,9 @@ class Lots:
         return subject
 
     def _look_up(self, name: str) -> bytes:
-        identifier = canonical_identifier(name)
+        identifier = ids.canonical_identifier(name)
         with self._store.reading() as connection:
-            found = [one for one in Book(connection).identities(identifier) if one.kind is SubjectKind.LOT]
+            found = [one for one in Book(connection).identities(identifier) if one.kind is ids.SubjectKind.LOT]
         # Several companies may use the same identifier: certifying any one of the lots would be a guess.
         if len(found) != 1:
             raise EventRefusedError(
@@ -250,14 +247,14 @@ class Lots:
             row = Rows(connection).get(LotRow, lot)
         return _NONE if row is None or row.order is None else row.order
 
-    def _ask(self, function: str, subject: bytes) -> Mapping[str, Value]:
+    def _ask(self, function: str, subject: bytes) -> Mapping[str, records.Value]:
         at_s, found = self._answers.get((function, subject), (0.0, {}))
         if at_s and time.monotonic() - at_s <= _FRESH_S:
             return found
         if self._chain is None:
             raise OrderUnknownError("the chain was not reached yet")
         try:
-            found = self._chain.read_struct(Contract.LEDGER, function, subject)
+            found = self._chain.read_struct(records.Contract.LEDGER, function, subject)
         except ChainError as error:
             raise OrderUnknownError(error.cause, hint=error.hint) from None
         # What is not there is asked again: it may be recorded at any moment.
@@ -279,7 +276,7 @@ _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 class StreamIntake:
     """The committer of one stream, and the samples that its events must have."""
 
-    committer: Committer
+    committer: streamlog.Committer
     samples_field: str | None
     """Member of `data` that holds the samples of events with a lot; None if the stream is not inspected."""
     lots: Lots | None = None
@@ -319,7 +316,7 @@ class Intake:
         self.asks = any(one.lots is not None for one in streams.values())
         """Whether `check` may ask the chain, and so take a while."""
 
-    def check(self, parsed: Parsed, stream: str | None = None) -> tuple[str, Event]:
+    def check(self, parsed: event_json.Parsed, stream: str | None = None) -> tuple[str, Event]:
         """Validates an event and finds its stream. `stream`: the source's configured stream, if any. Raises
         EventRefusedError."""
         event = check_event(parsed)
@@ -340,7 +337,7 @@ class Intake:
                 found.lots.verify_event(parsed.value)
         return name, event
 
-    def submit(self, stream: str, events: Sequence[Event]) -> Future[Outcome]:
+    def submit(self, stream: str, events: Sequence[Event]) -> Future[streamlog.Outcome]:
         """Submits validated events to a stream's log. Raises LogBusyError or LogError; the future raises LogError."""
         # Measured until the future is settled, which is the time that a sender waits for durability.
         begun = time.perf_counter()
@@ -352,7 +349,7 @@ class Intake:
         """Counts and lists a refusal. `event`: its bytes as received."""
         self._dead_letters.add(origin, error, event)
 
-    def _count(self, stream: str, settled: Future[Outcome], seconds: float) -> None:
+    def _count(self, stream: str, settled: Future[streamlog.Outcome], seconds: float) -> None:
         if settled.exception() is not None:
             self._metrics.failures.labels(stream).inc()
             return
@@ -393,7 +390,7 @@ class Progress:
 class FolderCapture:
     """Watches one folder in a thread of its own."""
 
-    def __init__(self, source: FolderSource, intake: Intake, state: Path, logger: FilteringBoundLogger) -> None:
+    def __init__(self, source: config.FolderSource, intake: Intake, state: Path, logger: FilteringBoundLogger) -> None:
         """`state`: file of the progress. Raises SettingsError if it cannot be read."""
         self._source = source
         self._intake = intake
@@ -538,7 +535,7 @@ def _header(file: BinaryIO) -> list[str] | None:
     return next(_rows(line), []) if line.endswith(b"\n") else []
 
 
-def _parse_row(line: bytes, header: Sequence[str]) -> Parsed:
+def _parse_row(line: bytes, header: Sequence[str]) -> event_json.Parsed:
     """Builds an event from a CSV row: `id`, `time`, `lot` and `order` are its members, all other columns its data.
     Raises EventRefusedError."""
     cells = next(_rows(line), [])
@@ -551,7 +548,7 @@ def _parse_row(line: bytes, header: Sequence[str]) -> Parsed:
     row = dict(zip(header, cells, strict=True))
     members: dict[str, Json] = {name: row[name] for name in _MEMBERS if row.get(name)}
     data: dict[str, Json] = {name: _cell(cell) for name, cell in row.items() if name not in _MEMBERS}
-    return Parsed({**members, "data": data})
+    return event_json.Parsed({**members, "data": data})
 
 
 def _rows(line: bytes) -> Iterator[list[str]]:

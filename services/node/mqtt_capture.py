@@ -28,10 +28,9 @@ from structlog.typing import FilteringBoundLogger
 from millmark.ledger.canonical import MAX_SAFE_INTEGER, Json
 from millmark.ledger.errors import MillmarkError, SettingsError
 from millmark.ledger.event_json import Parsed
-from millmark.services.node.config import MqttSource, read_secret
+from millmark.services.node import config, streamlog
 from millmark.services.node.events import Event, EventRefusedError, Origin, parse_events
 from millmark.services.node.intake import Intake, build_conflict, choose_id
-from millmark.services.node.streamlog import Outcome
 from millmark.services.serving.loop import Loop
 
 # Turns Sparkplug B messages (Eclipse Sparkplug 3.0.0, sections 4.1 and 6.4) into events.
@@ -350,7 +349,7 @@ class _Message:
 class MqttCapture:
     """Captures the messages of one subscription."""
 
-    def __init__(self, source: MqttSource, intake: Intake, logger: FilteringBoundLogger) -> None:
+    def __init__(self, source: config.MqttSource, intake: Intake, logger: FilteringBoundLogger) -> None:
         """Raises SettingsError if the password or CA file cannot be used."""
         self._source = source
         self._intake = intake
@@ -364,7 +363,7 @@ class MqttCapture:
             CallbackAPIVersion.VERSION2, client_id=source.client_id, protocol=mqtt.MQTTv5, manual_ack=True
         )
         if source.username is not None:
-            password = None if source.password_file is None else read_secret(source.password_file)
+            password = None if source.password_file is None else config.read_secret(source.password_file)
             self._client.username_pw_set(source.username, password)
         if source.ca_file is not None:
             try:
@@ -475,7 +474,7 @@ class MqttCapture:
                 self._refuse(came.origin, error, payload)
         return events
 
-    def _settle(self, came: _Message, events: Sequence[Event], settled: Future[Outcome]) -> None:
+    def _settle(self, came: _Message, events: Sequence[Event], settled: Future[streamlog.Outcome]) -> None:
         """Acknowledges a message, or closes the connection if the log failed. Runs in the log's thread."""
         failure, origin = settled.exception(), came.origin
         if failure is not None:

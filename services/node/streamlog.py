@@ -31,9 +31,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from millmark.ledger import evidence, files
 from millmark.ledger.errors import MillmarkError, SettingsError, StoreDamagedError, StoreError
-from millmark.ledger.evidence import SALT_BYTES
-from millmark.ledger.files import is_named, replace_file
 from millmark.services.node.events import Event, LogBusyError, LogError, LogFullError
 
 # The byte format, which is built and parsed without I/O, is specified here.
@@ -302,7 +301,7 @@ class StreamLog:
         """Raises LogError if the file is not at its path any more: what was written to it would be gone with this
         process, and `_recover` would cut off another file."""
         try:
-            named = is_named(self.path, os.fstat(self._file))
+            named = files.is_named(self.path, os.fstat(self._file))
         except OSError as error:
             raise explain_failure(self.path.name, error) from error
         if not named:
@@ -391,7 +390,7 @@ def _begin(path: Path, stream: bytes) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    replace_file(draft, path)
+    files.replace_file(draft, path)
 
 
 def _read_all(descriptor: int, size: int, offset: int) -> bytes:
@@ -750,14 +749,14 @@ class Committer:
         # Nobody else writes to the log or the index, so no event can be added between the lookup and the append.
         for batch in batches:
             outcome = Outcome(self._log.end.index + len(entries))
-            salts = secrets.token_bytes(SALT_BYTES * len(batch.events))
+            salts = secrets.token_bytes(evidence.SALT_BYTES * len(batch.events))
             for position, (identity, _, content) in enumerate(batch.events):
                 before = known.get(identity)
                 if before is None:
                     # An id may occur twice in one frame; the second is then a duplicate or a conflict of the first.
                     known[identity] = content
                     ids.append(identity)
-                    salt = salts[SALT_BYTES * position : SALT_BYTES * (position + 1)]
+                    salt = salts[evidence.SALT_BYTES * position : evidence.SALT_BYTES * (position + 1)]
                     outcome.salts.append((position, salt))
                     entries.append(LogEntry(batch.received_at_ms, salt, content))
                 elif before == content:

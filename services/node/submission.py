@@ -15,10 +15,8 @@ from structlog.typing import FilteringBoundLogger
 from millmark.ledger import errors
 from millmark.ledger.store.outbox import Outbox
 from millmark.ledger.store.outbox_records import SentTransaction
-from millmark.services.node.evidence_recorder import StreamRecorder
-from millmark.services.node.windows import Drafts
-from millmark.services.serving import loop
-from millmark.services.serving.logs import STANDARD_ERROR
+from millmark.services.node import evidence_recorder, windows
+from millmark.services.serving import logs, loop
 from millmark.services.text.chain_health import STANDS_REMEDY
 from millmark.services.text.outbox import STALL_S, describe_queue
 
@@ -76,7 +74,7 @@ class KeySubmitter(Protocol):
         """Number of the chain's latest block; None with a relay, which does not report it."""
 
 
-VerifyLogs = Callable[[Sequence[StreamRecorder]], None]
+VerifyLogs = Callable[[Sequence[evidence_recorder.StreamRecorder]], None]
 """Compares the logs with the latest anchors on the ledger; raises as `preflight.verify_logs` does."""
 
 
@@ -86,10 +84,10 @@ class SubmissionLoop:
 
     def __init__(
         self,
-        recorders: Sequence[StreamRecorder],
+        recorders: Sequence[evidence_recorder.StreamRecorder],
         connect: Callable[[], tuple[KeySubmitter, VerifyLogs]],
         outbox: Outbox,
-        drafts: Drafts,
+        drafts: windows.Drafts,
         logger: FilteringBoundLogger,
         count_failed: Callable[[str], object] = lambda _: None,
     ) -> None:
@@ -287,7 +285,7 @@ class Health:
             "chain_connected": self.chain_connected,
             "chain": self.head.to_json(time.monotonic()),
             "outbox": self.outbox,
-            "log_lines_lost": STANDARD_ERROR.lost,
+            "log_lines_lost": logs.STANDARD_ERROR.lost,
         }
 
     def _stalls(self) -> list[loop.Trouble]:

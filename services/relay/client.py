@@ -12,8 +12,7 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 import httpx
 
-from millmark.ledger import errors
-from millmark.ledger.canonical import parse_json
+from millmark.ledger import canonical, errors
 from millmark.ledger.chain import RawLog, call_data, multicall_data
 from millmark.ledger.errors import ChainUnreachableError, ContractRefusedError, InputError
 from millmark.ledger.ids import canonical_identifier, identifier_hash
@@ -66,7 +65,7 @@ class HttpRelay:
         """Sends a request and parses the response. `missing` is returned for 404, if it is given."""
         try:
             answer = self._request(method, path, body)
-            found: Any = parse_json(answer.content, max_bytes=_MAX_ANSWER_BYTES, max_depth=_MAX_DEPTH)
+            found: Any = canonical.parse_json(answer.content, max_bytes=_MAX_ANSWER_BYTES, max_depth=_MAX_DEPTH)
         except (httpx.HTTPError, ValueError, errors.CanonicalError):
             raise ChainUnreachableError("the relay does not answer", hint="nothing was lost; try again") from None
         if answer.status_code == 404 and "missing" in missing:
@@ -198,7 +197,7 @@ def parse_records(content: bytes) -> tuple[Record, ...]:
     """Parses the records of a file, which must all be for one contract. Raises InputError, naming the wrong record and
     the cause."""
     try:
-        document: Any = parse_json(content, max_bytes=MAX_FILE_BYTES, max_depth=_MAX_FILE_DEPTH)
+        document: Any = canonical.parse_json(content, max_bytes=MAX_FILE_BYTES, max_depth=_MAX_FILE_DEPTH)
     except errors.CanonicalError as error:
         raise InputError(f"the records cannot be read: {error.cause}", hint=_HINT) from None
     if not isinstance(document, dict) or set(document) != {"format", "version", "records"}:

@@ -29,13 +29,10 @@ from typing import Final, Protocol, TypeVar
 from structlog.typing import FilteringBoundLogger
 
 from millmark.ledger.errors import MillmarkError
-from millmark.ledger.store import Connection, Feed, Position, Rows, Store
-from millmark.ledger.store.process_identity import describe_process, is_gone
+from millmark.ledger.store import Connection, Feed, Position, Rows, Store, process_identity
 from millmark.ledger.store.rows import ParticipantRow
-from millmark.services.access import Scope
+from millmark.services.access import Scope, repository, rules
 from millmark.services.access.people.repository import PeopleRepository
-from millmark.services.access.repository import AccessRepository
-from millmark.services.access.rules import PersonRole
 from millmark.services.serving.loop import FailureLog, Loop
 from millmark.services.webhooks import http_post
 from millmark.services.webhooks.http_post import DeliveryResult, WebhookGround, sign
@@ -161,7 +158,7 @@ class Dispatcher:
         self._is_fresh = is_fresh
         self._store, self._policy, self._logger, self._clock_ms = store, delivery_policy, logger, clock_ms
         self._records, self._queries = RecordSource(store), queries
-        self._holder = describe_process(os.getpid())
+        self._holder = process_identity.describe_process(os.getpid())
         self._not_read, self._not_served = (
             FailureLog(logger, "webhooks not read"),
             FailureLog(logger, "webhook not served"),
@@ -241,7 +238,7 @@ class Dispatcher:
     def _may_claim(self, row: WebhookRow) -> bool:
         # A claim ends when it expires, or at once if its process is known to be dead (after a crash).
         free = not row.holder or row.held_until_ms <= self._clock_ms()
-        return free or row.holder == self._holder or is_gone(row.holder)
+        return free or row.holder == self._holder or process_identity.is_gone(row.holder)
 
     async def _deliver_all(self, id_: str) -> None:
         """Delivers to one receiver until no record is left, or a delivery fails."""
@@ -298,9 +295,9 @@ class Dispatcher:
             return ""
         if row.credential.startswith(PERSON):
             person = PeopleRepository(connection).person(int(row.credential.removeprefix(PERSON)))
-            may = person is not None and source.scope in PersonRole(person.role).scopes
+            may = person is not None and source.scope in rules.PersonRole(person.role).scopes
             return "" if may else WebhookGround.PERSON_GONE.write()
-        found = AccessRepository(connection).credential(row.credential)
+        found = repository.AccessRepository(connection).credential(row.credential)
         if found is None or found.revoked_at or self._clock_ms() >= found.expires_at * 1000:
             return WebhookGround.KEY_ENDED.write(key=row.credential)
         # It may have been resumed with a key that could not have made it.

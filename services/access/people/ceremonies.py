@@ -26,10 +26,9 @@ from webauthn.helpers import (
 from webauthn.helpers.exceptions import WebAuthnException
 from webauthn.registration.verify_registration_response import VerifiedRegistration
 
-from millmark.services.access.errors import Ground, SignInError
-from millmark.services.access.signin import NONCE_LIFE_S
+from millmark.services.access import errors, signin
 
-_TIMEOUT_MS = NONCE_LIFE_S * 1000
+_TIMEOUT_MS = signin.NONCE_LIFE_S * 1000
 C = TypeVar("C", structs.RegistrationCredential, structs.AuthenticationCredential)
 
 
@@ -117,7 +116,7 @@ class Ceremonies:
             yield
         except Exception as error:
             cause = str(error) if isinstance(error, WebAuthnException) else "it is malformed"
-            raise SignInError(Ground.PASSKEY.write(words=cause), hint=self._hint) from None
+            raise errors.SignInError(errors.Ground.PASSKEY.write(words=cause), hint=self._hint) from None
 
     def _parse(self, parse: Callable[[str], C], answer: str) -> C:
         with self._refusing():

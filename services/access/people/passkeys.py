@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from millmark.ledger.errors import NotFoundError
 from millmark.ledger.store import Connection, Store
-from millmark.services.access.credentials import end_sessions
+from millmark.services.access import credentials, repository, signin
 from millmark.services.access.errors import Ground, SignInError
 from millmark.services.access.people.people import (
     Entered,
@@ -24,8 +24,6 @@ from millmark.services.access.people.people import (
     need_person,
 )
 from millmark.services.access.people.repository import PasskeyRow, PeopleRepository, PersonRow
-from millmark.services.access.repository import AccessRepository
-from millmark.services.access.signin import NONCE_LIFE_S, Key, Nonces
 
 if TYPE_CHECKING:
     from webauthn.authentication.verify_authentication_response import VerifiedAuthentication
@@ -50,12 +48,12 @@ class Passkeys:
         store: Store,
         people: People,
         origin: str,
-        key: Key | None = None,
+        key: signin.Key | None = None,
         company: Callable[[], str | None] = lambda: None,
     ) -> None:
         self._store, self._people, self._origin, self._company = store, people, origin, company
         self._host = urlsplit(origin).hostname or ""
-        self._nonces = Nonces(key)
+        self._nonces = signin.Nonces(key)
 
     @property
     def possible(self) -> bool:
@@ -124,7 +122,7 @@ class Passkeys:
             if not people.remove_passkey(id_, number):
                 raise NotFoundError(Ground.NO_PASSKEY.write(), hint="load the page again")
             # Who removes a passkey may have lost the device, on which a session is open.
-            end_sessions(AccessRepository(connection), number, now_s, but=here)
+            credentials.end_sessions(repository.AccessRepository(connection), number, now_s, but=here)
 
     def listed(self, number: int) -> list[PasskeyRow]:
         with self._store.reading() as connection:
@@ -183,10 +181,10 @@ class Passkeys:
             raise SignInError(Ground.STALE.write(), hint=_HINT)
 
     def _spend(self, connection: Connection, challenge: str, now_s: int) -> None:
-        access = AccessRepository(connection)
+        access = repository.AccessRepository(connection)
         # By the newest time that any process saw, as for the messages that keys sign.
         self._verify_current(challenge, access.see_time(now_s))
-        if not access.spend_nonce(challenge, now_s + 2 * NONCE_LIFE_S, now_s):
+        if not access.spend_nonce(challenge, now_s + 2 * signin.NONCE_LIFE_S, now_s):
             raise SignInError(Ground.REPEATED.write(), hint=_HINT)
 
 

@@ -7,26 +7,22 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from fastapi import Query, Response
 
-from millmark.ledger.canonical import sha256
-from millmark.ledger.errors import NotFoundError
-from millmark.ledger.provenance import Participant, listings
+from millmark.ledger import canonical, errors, records
+from millmark.ledger.provenance import Participant, consortium, listings
 from millmark.ledger.provenance.answers import Key, Model, RegisteredMachine
-from millmark.ledger.provenance.consortium import participant, participants
-from millmark.ledger.records import ModelState
 from millmark.ledger.store import Store
 from millmark.services.access import Scope
 from millmark.services.access.rules import Rule
 from millmark.services.directory.repository import DirectoryRepository
+from millmark.services.gateway.http import authentication, route_table
 from millmark.services.gateway.http import example_values as examples
 from millmark.services.gateway.http import routes as http
-from millmark.services.gateway.http.authentication import CurrentPrincipal
-from millmark.services.gateway.http.route_table import RouteTable
 
 _ModelState: TypeAlias = Literal["registered", "approved", "retired", "withdrawn"]
 _READ, _LIST = Rule(Scope.PROVENANCE), Rule(Scope.PROVENANCE, cost=4)
 
 
-def add_consortium(table: RouteTable, store: Store) -> None:
+def add_consortium(table: route_table.RouteTable, store: Store) -> None:
     _add_participants(http.Routes(table, "consortium", http.PROBLEMS_404), store)
     _add_models(http.Routes(table, "models", http.PROBLEMS_404), store)
     _add_machines(http.Routes(table, "machines", http.PROBLEMS_404), store)
@@ -45,7 +41,7 @@ def _add_participants(routes: http.Routes, store: Store) -> None:
         """Returns the participants by number, with the active keys of each. Names are from this gateway's private
         book.
         """
-        return http.reply_page(paging, listings.cut(participants(store), paging.number, paging.limit))
+        return http.reply_page(paging, listings.cut(consortium.participants(store), paging.number, paging.limit))
 
     @routes.one(
         "/v1/participants/{number}",
@@ -58,7 +54,7 @@ def _add_participants(routes: http.Routes, store: Store) -> None:
     def get_participant(number: http.ParticipantNumber, if_none_match: http.IfNoneMatch = None) -> Response:
         """Returns the participant's roles, whether it is suspended or has left, its active keys with what each may do,
         and a recovery under way."""
-        return http.reply_with_etag(participant(store, number), if_none_match)
+        return http.reply_with_etag(consortium.participant(store, number), if_none_match)
 
 
 def _add_models(routes: http.Routes, store: Store) -> None:
@@ -79,7 +75,7 @@ def _add_models(routes: http.Routes, store: Store) -> None:
     ) -> Response:
         """Returns the models by number, with who registered and approved each, and whether it was retired or withdrawn,
         according to the chain."""
-        wanted = http.build_filters(state=http.state_value(ModelState, state), inspector=inspector)
+        wanted = http.build_filters(state=http.state_value(records.ModelState, state), inspector=inspector)
         return http.reply_page(paging, listings.models(store, paging.number, paging.limit, wanted))
 
     @routes.one(
@@ -106,7 +102,7 @@ def _add_machines(routes: http.Routes, store: Store) -> None:
         examples=examples.page_examples(_machine),
     )
     def list_machines(
-        principal: CurrentPrincipal,
+        principal: authentication.CurrentPrincipal,
         paging: http.Paging,
         owner: http.OfParticipant = None,
         identifier: http.Called = None,
@@ -127,7 +123,7 @@ def _add_machines(routes: http.Routes, store: Store) -> None:
         examples={"press": _machine},
     )
     def get_machine(
-        principal: CurrentPrincipal, number: http.Number, if_none_match: http.IfNoneMatch = None
+        principal: authentication.CurrentPrincipal, number: http.Number, if_none_match: http.IfNoneMatch = None
     ) -> Response:
         """Returns the machine's owner and its workload."""
         return http.reply_with_etag(listings.machine(store, number, principal.viewer), if_none_match)
@@ -151,7 +147,7 @@ def _participant() -> Participant:
 def _machine() -> RegisteredMachine:
     return RegisteredMachine(
         machine=17,
-        subject=sha256(b"press 3"),
+        subject=canonical.sha256(b"press 3"),
         identifier="urn:example:press-3",
         owner=examples.MAKER,
         registered_at=examples.NOW - timedelta(days=90),
@@ -171,7 +167,7 @@ _DOCUMENT: dict[int | str, dict[str, Any]] = {
 }
 
 
-def add_directory(table: RouteTable, store: Store) -> None:
+def add_directory(table: route_table.RouteTable, store: Store) -> None:
     routes = http.Routes(table, "consortium", http.PROBLEMS_404)
 
     @routes.get(
@@ -190,5 +186,5 @@ def add_directory(table: RouteTable, store: Store) -> None:
         with store.reading() as connection:
             signed = DirectoryRepository(connection).signed()
         if signed is None:
-            raise NotFoundError("this gateway has no directory yet", hint="the operator publishes one")
+            raise errors.NotFoundError("this gateway has no directory yet", hint="the operator publishes one")
         return http.with_etag(Response(signed.to_bytes(), media_type="application/json"), if_none_match)

@@ -12,17 +12,14 @@ from typing import Annotated, Any, Final
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from fastapi import Path, Response
 
+from millmark.ledger import errors, records
 from millmark.ledger.canonical import Json
-from millmark.ledger.errors import NotFoundError
 from millmark.ledger.ids.dictionary import EDITION, LICENCE, ROWS, SOURCE
 from millmark.ledger.provenance.answers import Printable
-from millmark.ledger.records import CertificateStatus, Verdict
 from millmark.services.access import Scope
 from millmark.services.access.rules import PUBLIC, Rule
+from millmark.services.gateway.http import authentication, example_values, route_table
 from millmark.services.gateway.http import routes as http
-from millmark.services.gateway.http.authentication import CurrentPrincipal
-from millmark.services.gateway.http.example_values import IDENTIFIER
-from millmark.services.gateway.http.route_table import RouteTable
 from millmark.services.interop.contexts.published import CONTEXT_MEDIA, CONTEXTS_PATH, published_contexts
 from millmark.services.interop.credentials import certificate
 from millmark.services.interop.credentials.issuer import STATUS_PATH, Issuer
@@ -46,7 +43,7 @@ def _answers(media: str, described: str) -> dict[int | str, dict[str, Any]]:
     return {200: {"content": {media: {"schema": {**_OBJECT, "description": described}}}}, **http.PROBLEMS_404}
 
 
-def add_credentials(table: RouteTable, issuer: Issuer) -> None:
+def add_credentials(table: route_table.RouteTable, issuer: Issuer) -> None:
     routes = http.Routes(table, "credentials", http.PROBLEMS_404)
     _add_public(routes, issuer)
     _add_certificates(routes, issuer)
@@ -93,7 +90,7 @@ def _add_certificates(routes: http.Routes, issuer: Issuer) -> None:
         responses=_answers(CREDENTIAL_MEDIA, "A VerifiableCredential (2.0) with a Data Integrity proof."),
     )
     def credential(
-        principal: CurrentPrincipal, sequence: http.Number, if_none_match: http.IfNoneMatch = None
+        principal: authentication.CurrentPrincipal, sequence: http.Number, if_none_match: http.IfNoneMatch = None
     ) -> Response:
         """The credential is signed by the inspector that runs this gateway; other inspectors' certificates are
         available from their own gateways. Its status list tells whether it is still valid."""
@@ -110,7 +107,7 @@ def _add_certificates(routes: http.Routes, issuer: Issuer) -> None:
         responses={400: http.PROBLEM, **_answers("application/json", "An inspection document (EN 10168, JSON 0.5.0).")},
     )
     def inspection_document(
-        principal: CurrentPrincipal, sequence: http.Number, if_none_match: http.IfNoneMatch = None
+        principal: authentication.CurrentPrincipal, sequence: http.Number, if_none_match: http.IfNoneMatch = None
     ) -> Response:
         """The document is built from the member `en10168` of the certificate's claims: manufacturer, receiver,
         representative, order number, logo, product description and tests. 404 if the claims have no such member; 400 if
@@ -139,11 +136,11 @@ _FACTS = certificate.CertificateFacts(
     ledger=b"\x22" * 20,
     sequence=412,
     lot=b"\x1a" * 32,
-    identifier=IDENTIFIER,
+    identifier=example_values.IDENTIFIER,
     inspector=6,
     model=9,
     inference_digest=b"\x77" * 32,
-    verdict=Verdict.PASS,
+    verdict=records.Verdict.PASS,
     claims_root=b"\xaa" * 32,
     issued_at=1_772_443_800,
     expires_at=1_803_979_800,
@@ -172,7 +169,7 @@ _METHOD, _MADE = f"{_DID}#{_KEY_NAME}", "2026-03-02T09:30:00Z"
 
 
 def _status_list() -> dict[str, Json]:
-    bits = certificate.status_bits(0, {410: CertificateStatus.REVOKED})
+    bits = certificate.status_bits(0, {410: records.CertificateStatus.REVOKED})
     return add_proof(certificate.build_status_list(_LIST, _DID, bits, valid_from=_MADE), _KEY, _METHOD, created=_MADE)
 
 
@@ -276,7 +273,7 @@ def _split(text: str, by: str) -> tuple[str, ...]:
     return tuple(text.split(by)) if text else ()
 
 
-def add_contexts(table: RouteTable) -> None:
+def add_contexts(table: route_table.RouteTable) -> None:
     """Adds public routes. Their content depends only on the version of the program, not on the company."""
     routes = http.Routes(table, "vocabularies", {"default": http.PROBLEM})
     _add_lists(routes)
@@ -334,5 +331,5 @@ def _add_context(routes: http.Routes) -> None:
         """Returns a context. The content under a name never changes; a later edition has a new name."""
         found = published_contexts().get(name)
         if found is None:
-            raise NotFoundError("no context has this name", hint=f"see {CONTEXTS_PATH} for the names")
+            raise errors.NotFoundError("no context has this name", hint=f"see {CONTEXTS_PATH} for the names")
         return http.with_etag(Response(found.document, media_type=CONTEXT_MEDIA), if_none_match, cache=_PUBLIC)

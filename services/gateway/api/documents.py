@@ -14,21 +14,18 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 from starlette.responses import StreamingResponse
 
-from millmark.ledger.errors import InputError, NotFoundError
-from millmark.ledger.ids import MAX_IDENTIFIER_LENGTH, SubjectKind
+from millmark.ledger import errors, ids
 from millmark.ledger.provenance.answers import Party, Printable
 from millmark.services.access import Scope
 from millmark.services.access.rules import Rule, Without
-from millmark.services.documents import Documents, Draft, Recipients, new_version_id
+from millmark.services.documents import Documents, Draft, Recipients, new_version_id, service
 from millmark.services.documents.encryption import MAX_DOCUMENT_BYTES
-from millmark.services.documents.service import MAX_NAME_CHARACTERS
 from millmark.services.documents.views import About, Document, DocumentVersion, Grant, Mode, RecipientKey
 from millmark.services.gateway.http import example_values as examples
+from millmark.services.gateway.http import problems
 from millmark.services.gateway.http import routes as http
 from millmark.services.gateway.http.authentication import Clock, CurrentPrincipal
-from millmark.services.gateway.http.example_values import IDENTIFIER
 from millmark.services.gateway.http.middleware import IdempotencyKey, read_idempotent_request
-from millmark.services.gateway.http.problems import BusyError
 from millmark.services.gateway.http.route_table import Examples, RouteTable
 from millmark.services.handover import content
 from millmark.services.handover.receiving import Kept, Receiver
@@ -49,15 +46,15 @@ ParticipantNumber = Annotated[
 ]
 Name = Annotated[
     str,
-    Query(min_length=1, max_length=MAX_NAME_CHARACTERS, description="File name.", examples=["drawing.pdf"]),
+    Query(min_length=1, max_length=service.MAX_NAME_CHARACTERS, description="File name.", examples=["drawing.pdf"]),
 ]
 AboutName = Annotated[
     str | None,
     Query(
         min_length=1,
-        max_length=MAX_IDENTIFIER_LENGTH,
+        max_length=ids.MAX_IDENTIFIER_LENGTH,
         description="Identifier or subject of a lot or an order.",
-        examples=[IDENTIFIER],
+        examples=[examples.IDENTIFIER],
     ),
 ]
 ModeWord = Annotated[Mode, Query(description="Who may read it.", examples=["restricted"])]
@@ -82,7 +79,7 @@ def _drawing() -> Document:
     return Document(
         document=_EXAMPLE_ID,
         mode=Mode.RESTRICTED,
-        about=About(SubjectKind.LOT, examples.LOT, IDENTIFIER),
+        about=About(ids.SubjectKind.LOT, examples.LOT, examples.IDENTIFIER),
         versions=(DocumentVersion(1, "drawing.pdf", "application/pdf", 48_213, b"\x5e" * 32, examples.NOW),),
         grants=(Grant(Party(5, "Cedar Assembly"), examples.NOW),),
         added_at=examples.NOW,
@@ -355,7 +352,7 @@ def add_recipient_keys(table: RouteTable, recipients: Recipients, clock: Clock) 
     def publish(principal: CurrentPrincipal, key: PublishedKey) -> Response:
         """Replaces the key that the caller's participant published before."""
         if principal.participant is None:
-            raise InputError("recipient keys belong to participants", hint="sign in as a participant")
+            raise errors.InputError("recipient keys belong to participants", hint="sign in as a participant")
         published = recipients.publish(
             principal.participant,
             bytes.fromhex(key.public_key[2:]),
@@ -445,7 +442,7 @@ def add_handovers(
     def keep(envelope: content.Envelope) -> Kept:
         with work.take() as mine:
             if not mine or receiver is None:
-                raise BusyError("too many hand-overs are being verified", retry_after_s=5)
+                raise problems.BusyError("too many hand-overs are being verified", retry_after_s=5)
             try:
                 return receiver.receive(envelope)
             except content.HandoverEarlyError:
@@ -483,8 +480,8 @@ def add_handovers(
         return http.reply(HandoverReceipt(kept.sequence, kept.names, kept.documents, kept.again, receipts))
 
 
-def _nothing() -> NotFoundError:
-    return NotFoundError("there is nothing here for this request", hint="see HANDOVER.md")
+def _nothing() -> errors.NotFoundError:
+    return errors.NotFoundError("there is nothing here for this request", hint="see HANDOVER.md")
 
 
 async def _in_time(reading: Awaitable[R], most_s: float) -> R:

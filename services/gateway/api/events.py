@@ -22,9 +22,8 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Send
 from starlette.types import Scope as AsgiScope
 
-from millmark.ledger.errors import MillmarkError
+from millmark.ledger import errors, records
 from millmark.ledger.events.certificates import CertificateIssued
-from millmark.ledger.records import Item, Statement, Verdict
 from millmark.ledger.store import Position, Store
 from millmark.services.access import Principal, Scope
 from millmark.services.access.rules import Rule
@@ -87,10 +86,10 @@ _STREAM: Final[dict[str, Any]] = {
 
 _LOT, _ORDER = "0x" + "1a" * 32, "0x" + "2b" * 32
 _ISSUED = CertificateIssued(
-    Statement(
-        items=(Item(b"\x1a" * 32, b"\x2b" * 32),),
+    records.Statement(
+        items=(records.Item(b"\x1a" * 32, b"\x2b" * 32),),
         model=9,
-        verdict=Verdict.PASS,
+        verdict=records.Verdict.PASS,
         expires_at=1_803_979_800,
         inference_digest=b"\x46" * 32,
         claims_root=b"\x47" * 32,
@@ -297,7 +296,7 @@ class _SseConnection:
                     # So a revoked credential keeps its connection for 15 seconds at most.
                     await self._authenticate(self._request)
                     yield f"id: {format_position(place)}\n{self._named}: alive\n\n"
-        except MillmarkError:
+        except errors.MillmarkError:
             return  # the credential ended, or the database failed: the client reconnects and gets the error
 
 

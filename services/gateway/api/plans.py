@@ -13,11 +13,9 @@ from typing import Annotated, Literal, TypeAlias
 from fastapi import Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from millmark.ledger import errors, merkle, products
 from millmark.ledger.chain import Chain
-from millmark.ledger.errors import NotFoundError
-from millmark.ledger.merkle import leaf_hash
 from millmark.ledger.plans.check import Unseen
-from millmark.ledger.products import FindProduct
 from millmark.ledger.provenance import listings
 from millmark.ledger.provenance.answers import Assignment, Machine, Order
 from millmark.ledger.records import AssignmentState, OrderState, Role
@@ -30,10 +28,8 @@ from millmark.services.gateway.http.authentication import CurrentPrincipal
 from millmark.services.gateway.http.problems import NoChainError
 from millmark.services.gateway.http.route_table import RouteTable
 from millmark.services.planning import showing
-from millmark.services.planning.forecast import recording, scoring
-from millmark.services.planning.forecast.making import read_preferences
+from millmark.services.planning.forecast import making, recording, repository, scoring
 from millmark.services.planning.forecast.recording import anchored_at
-from millmark.services.planning.forecast.repository import ForecastRepository
 from millmark.services.planning.making import Ties
 from millmark.services.planning.repository import PlanningRepository
 from millmark.services.planning.showing import CallShown, OfferShown, PlanCheckShown, PlanShown
@@ -146,7 +142,7 @@ def _assignment() -> Assignment:
         ended_at=now - timedelta(hours=3),
         stream=examples.STREAM,
         leaf_index=3,
-        leaf_hash=leaf_hash(b"\x03"),
+        leaf_hash=merkle.leaf_hash(b"\x03"),
         claims_root=b"\xee" * 32,
     )
 
@@ -361,7 +357,7 @@ ForecastName = Annotated[
 
 
 def add_forecasts(
-    table: RouteTable, store: Store, chain: Chain | None, owner: int | None, find_product: FindProduct
+    table: RouteTable, store: Store, chain: Chain | None, owner: int | None, find_product: products.FindProduct
 ) -> None:
     """`owner`: the company that runs the gateway, whose orders count. Without it or a chain, nothing is scored."""
     routes = http.Routes(table, "planning", http.PROBLEMS_404)
@@ -383,7 +379,7 @@ def add_forecasts(
         if chain is None:
             raise NoChainError("this gateway follows no chain", hint="its operator sets the chain")
         if owner is None:
-            raise NotFoundError("the gateway does not say whose orders count", hint="set gateway_participant")
+            raise errors.NotFoundError("the gateway does not say whose orders count", hint="set gateway_participant")
         digest = http.parse_subject(id_)
         with store.reading() as connection:
             document, row = recording.need_forecast(connection, digest)
@@ -409,7 +405,7 @@ def _add_forecasts(routes: http.Routes, store: Store) -> None:
         """Returns the forecasts that this company recorded, in the order of their digests."""
         after = None if paging.after is None else bytes.fromhex(str(paging.after[0]))
         with store.reading() as connection:
-            rows = ForecastRepository(connection).page(after, paging.limit + 1)
+            rows = repository.ForecastRepository(connection).page(after, paging.limit + 1)
             shown = [
                 scoring.list_forecast(recording.need_forecast(connection, row.digest)[0], anchored_at(connection, row))
                 for row in rows[: paging.limit]
@@ -446,7 +442,7 @@ def _add_preferences(routes: http.Routes, store: Store) -> None:
         they were last learned from this company's own orders. No order or buyer is in it."""
         after = "" if paging.after is None else str(paging.after[0])
         with store.reading() as connection:
-            kept = sorted((name, one) for name, one in read_preferences(connection).items() if name > after)
+            kept = sorted((name, one) for name, one in making.read_preferences(connection).items() if name > after)
         found = [scoring.show_preferences(name, one) for name, one in kept[: paging.limit]]
         return paging.answer(found, (found[-1].product,) if len(kept) > paging.limit else None)
 

@@ -10,11 +10,9 @@ from typing import Annotated, Any
 from fastapi import Query, Response
 from fastapi.responses import StreamingResponse
 
-from millmark.ledger import provenance
+from millmark.ledger import ids, merkle, provenance
 from millmark.ledger.bundle import MEDIA_TYPE, digest_of, parse_bundle
 from millmark.ledger.chain import Chain, fetch_validators
-from millmark.ledger.ids import MAX_IDENTIFIER_LENGTH
-from millmark.ledger.merkle import Tree, leaf_hash
 from millmark.ledger.provenance import evidence_proofs
 from millmark.ledger.provenance.answers import Anchor, ConsistencyProof, InclusionProof, Machine, OpenedStream, Stream
 from millmark.ledger.provenance.footprints import AssignmentEnergy, assignment_energy
@@ -23,12 +21,18 @@ from millmark.ledger.trust import Validator
 from millmark.services.access import ForbiddenError, Principal, Scope
 from millmark.services.access.rules import Rule
 from millmark.services.gateway.http import example_values as examples
+from millmark.services.gateway.http import route_table
 from millmark.services.gateway.http import routes as http
 from millmark.services.gateway.http.authentication import CurrentPrincipal
-from millmark.services.gateway.http.example_values import IDENTIFIER
 from millmark.services.gateway.http.problems import BusyError, NoChainError
-from millmark.services.gateway.http.route_table import Examples, RouteTable
-from millmark.services.gateway.http.routes import IfNoneMatch, reply_with_etag
+from millmark.services.gateway.http.routes import (
+    IfNoneMatch,
+    Number,
+    Subject,
+    parse_subject,
+    reply_page,
+    reply_with_etag,
+)
 from millmark.services.serving.requests import BoundedWork, WholeNumber
 
 AnchorNumber = Annotated[
@@ -42,7 +46,7 @@ LeafIndex = Annotated[
 
 _PROOF = Rule(Scope.PROVENANCE, cost=4)
 
-_TREE = Tree(leaf_hash(bytes([number])) for number in range(6))
+_TREE = merkle.Tree(merkle.leaf_hash(bytes([number])) for number in range(6))
 _OLDER = Anchor(377, 4, _TREE.root(4), examples.NOW - timedelta(hours=2))
 _NEWER = Anchor(395, 6, _TREE.root(6), examples.NOW)
 
@@ -60,17 +64,17 @@ def _opened() -> OpenedStream:
 
 def _inclusion() -> InclusionProof:
     proof = tuple(_TREE.inclusion_proof(3, 4))
-    return InclusionProof(examples.STREAM, 3, leaf_hash(b"\x03"), _OLDER, proof, _NEWER, _consistency(), None)
+    return InclusionProof(examples.STREAM, 3, merkle.leaf_hash(b"\x03"), _OLDER, proof, _NEWER, _consistency(), None)
 
 
 def _consistency() -> tuple[bytes, ...]:
     return tuple(_TREE.consistency_proof(4, 6))
 
 
-_ANCHORED: Examples = {"anchored": _inclusion}
+_ANCHORED: route_table.Examples = {"anchored": _inclusion}
 
 
-def add_proofs(table: RouteTable, store: Store) -> None:
+def add_proofs(table: route_table.RouteTable, store: Store) -> None:
     routes = http.Routes(table, "evidence", http.PROBLEMS_400_404)
     _add_evidence(routes, store)
     _add_stream(routes, store)
@@ -86,9 +90,7 @@ def _add_evidence(routes: http.Routes, store: Store) -> None:
         rule=_PROOF,
         examples=_ANCHORED,
     )
-    def prove_certificate(
-        principal: CurrentPrincipal, number: http.Number, if_none_match: IfNoneMatch = None
-    ) -> Response:
+    def prove_certificate(principal: CurrentPrincipal, number: Number, if_none_match: IfNoneMatch = None) -> Response:
         """Proves that the measured entry was in its stream when the certificate was issued, and that the stream has
         only grown since. 404 if another company has the evidence."""
         return reply_with_etag(evidence_proofs.certificate_evidence(store, number, principal.viewer), if_none_match)
@@ -101,9 +103,7 @@ def _add_evidence(routes: http.Routes, store: Store) -> None:
         rule=_PROOF,
         examples=_ANCHORED,
     )
-    def prove_assignment(
-        principal: CurrentPrincipal, number: http.Number, if_none_match: IfNoneMatch = None
-    ) -> Response:
+    def prove_assignment(principal: CurrentPrincipal, number: Number, if_none_match: IfNoneMatch = None) -> Response:
         """Proves that the stream contained the entry at the first anchor that covers it. 404 if there is no such anchor
         yet, or if another company has the evidence."""
         return reply_with_etag(evidence_proofs.assignment_evidence(store, number, principal.viewer), if_none_match)
@@ -116,7 +116,7 @@ def _add_evidence(routes: http.Routes, store: Store) -> None:
         rule=Rule(Scope.PROVENANCE, owner=True, cost=4),
         examples={"read": lambda: AssignmentEnergy(301, examples.STREAM, start=3, finish=5, quantity=None, wh=4210)},
     )
-    def get_energy(principal: CurrentPrincipal, number: http.Number, if_none_match: IfNoneMatch = None) -> Response:
+    def get_energy(principal: CurrentPrincipal, number: Number, if_none_match: IfNoneMatch = None) -> Response:
         """Returns what the machine's register advanced by from the assignment's start to its finish, or the
         assignment's part of it where others ran meanwhile, by the readings in the evidence of the machine's owner."""
         return reply_with_etag(assignment_energy(store, number, principal.viewer), if_none_match)
@@ -142,7 +142,7 @@ def _add_stream(routes: http.Routes, store: Store) -> None:
         those of all companies."""
         wanted = http.build_filters(machine=machine, owner=owner)
         found = provenance.listings.streams(store, principal.viewer, paging.number, paging.limit, wanted, identifier)
-        return http.reply_page(paging, found)
+        return reply_page(paging, found)
 
     @routes.get(
         "/v1/streams/{subject}",
@@ -153,13 +153,11 @@ def _add_stream(routes: http.Routes, store: Store) -> None:
         examples={"press": _stream},
         responses=http.PROBLEMS_404,
     )
-    def get_stream(principal: CurrentPrincipal, subject: http.Subject, if_none_match: IfNoneMatch = None) -> Response:
+    def get_stream(principal: CurrentPrincipal, subject: Subject, if_none_match: IfNoneMatch = None) -> Response:
         """Returns the stream with its latest hundred anchors on the chain, only to the company that owns the stream.
         Others see it in traces.
         """
-        return reply_with_etag(
-            evidence_proofs.stream(store, http.parse_subject(subject), principal.viewer), if_none_match
-        )
+        return reply_with_etag(evidence_proofs.stream(store, parse_subject(subject), principal.viewer), if_none_match)
 
     @routes.page(
         "/v1/streams/{subject}/anchors",
@@ -170,12 +168,10 @@ def _add_stream(routes: http.Routes, store: Store) -> None:
         examples=examples.page_examples(lambda: _OLDER),
         responses=http.PROBLEMS_400_404,
     )
-    def list_anchors(principal: CurrentPrincipal, subject: http.Subject, paging: http.Paging) -> Response:
+    def list_anchors(principal: CurrentPrincipal, subject: Subject, paging: http.Paging) -> Response:
         """Returns all anchors of the stream, oldest first, only to the company that owns it."""
-        name = http.parse_subject(subject)
-        return http.reply_page(
-            paging, evidence_proofs.anchors(store, name, principal.viewer, paging.number, paging.limit)
-        )
+        name = parse_subject(subject)
+        return reply_page(paging, evidence_proofs.anchors(store, name, principal.viewer, paging.number, paging.limit))
 
 
 def _add_stream_proofs(routes: http.Routes, store: Store) -> None:
@@ -189,7 +185,7 @@ def _add_stream_proofs(routes: http.Routes, store: Store) -> None:
     )
     def prove_inclusion(
         principal: CurrentPrincipal,
-        subject: http.Subject,
+        subject: Subject,
         index: LeafIndex,
         anchor: AnchorNumber,
         if_none_match: IfNoneMatch = None,
@@ -197,7 +193,7 @@ def _add_stream_proofs(routes: http.Routes, store: Store) -> None:
         """Proves that the stream contains the entry, as anchored by this record. Only the stream's owner may request
         it.
         """
-        found = evidence_proofs.prove_inclusion(store, http.parse_subject(subject), index, anchor, principal.viewer)
+        found = evidence_proofs.prove_inclusion(store, parse_subject(subject), index, anchor, principal.viewer)
         return reply_with_etag(found, if_none_match)
 
     @routes.get(
@@ -210,7 +206,7 @@ def _add_stream_proofs(routes: http.Routes, store: Store) -> None:
     )
     def prove_consistency(
         principal: CurrentPrincipal,
-        subject: http.Subject,
+        subject: Subject,
         first: AnchorNumber,
         second: AnchorNumber,
         if_none_match: IfNoneMatch = None,
@@ -218,7 +214,7 @@ def _add_stream_proofs(routes: http.Routes, store: Store) -> None:
         """Proves that the stream only grew between an anchor and a later one. Only the stream's owner may request
         it.
         """
-        found = evidence_proofs.prove_consistency(store, http.parse_subject(subject), first, second, principal.viewer)
+        found = evidence_proofs.prove_consistency(store, parse_subject(subject), first, second, principal.viewer)
         return reply_with_etag(found, if_none_match)
 
 
@@ -239,13 +235,13 @@ _TRUST: dict[int | str, dict[str, Any]] = {
     200: {"content": {"application/json": {"schema": {"type": "object", "required": ["format", "contracts"]}}}}
 }
 LotNames = Annotated[
-    list[Annotated[str, Query(min_length=1, max_length=MAX_IDENTIFIER_LENGTH)]],
+    list[Annotated[str, Query(min_length=1, max_length=ids.MAX_IDENTIFIER_LENGTH)]],
     Query(
         alias="lot",
         min_length=1,
         max_length=_MAX_LOTS,
         description="Identifier or subject of a lot. Repeat it to put several lots into one bundle.",
-        examples=[[IDENTIFIER]],
+        examples=[[examples.IDENTIFIER]],
     ),
 ]
 Disclosed = Annotated[
@@ -309,7 +305,7 @@ class _BundleBuilder:
             yield self._chain
 
 
-def add_bundles(table: RouteTable, store: Store, chain: Chain | None) -> None:
+def add_bundles(table: route_table.RouteTable, store: Store, chain: Chain | None) -> None:
     routes, builder = http.Routes(table, "proof", http.PROBLEMS_400_404), _BundleBuilder(store, chain)
 
     @routes.get(

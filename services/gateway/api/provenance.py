@@ -11,8 +11,7 @@ from urllib.parse import unquote
 from fastapi import Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from millmark.ledger import provenance
-from millmark.ledger.ids import MAX_IDENTIFIER_LENGTH
+from millmark.ledger import ids, provenance
 from millmark.ledger.provenance import (
     MAX_RECALLED,
     MAX_TRACED,
@@ -35,7 +34,6 @@ from millmark.services.cache import StateCache
 from millmark.services.gateway.http import example_values as examples
 from millmark.services.gateway.http import routes as http
 from millmark.services.gateway.http.authentication import CurrentPrincipal
-from millmark.services.gateway.http.example_values import IDENTIFIER
 from millmark.services.gateway.http.problems import NoSignerError
 from millmark.services.gateway.http.route_table import RouteTable
 from millmark.services.planning.feedback import repository
@@ -50,11 +48,11 @@ Identifier = Annotated[
     str,
     Path(
         min_length=1,
-        max_length=MAX_IDENTIFIER_LENGTH,
+        max_length=ids.MAX_IDENTIFIER_LENGTH,
         description="Identifier of a lot or an order in any spelling (GS1 Digital Link, EPC URN, did, urn), or its "
         "subject as 0x and 64 hex digits. Either percent-encode all of it, or append it unencoded, including its "
         "slashes: if the colon after its scheme is unencoded, nothing in it is decoded.",
-        examples=[IDENTIFIER, "urn:epc:id:sgtin:9506000.001345.A0001"],
+        examples=[examples.IDENTIFIER, "urn:epc:id:sgtin:9506000.001345.A0001"],
     ),
 ]
 ModelNumber = Annotated[
@@ -64,16 +62,16 @@ LotName = Annotated[
     str | None,
     Query(
         min_length=1,
-        max_length=MAX_IDENTIFIER_LENGTH,
+        max_length=ids.MAX_IDENTIFIER_LENGTH,
         description="Identifier or subject of a lot.",
-        examples=[IDENTIFIER],
+        examples=[examples.IDENTIFIER],
     ),
 ]
 MachineName = Annotated[
     str | None,
     Query(
         min_length=1,
-        max_length=MAX_IDENTIFIER_LENGTH,
+        max_length=ids.MAX_IDENTIFIER_LENGTH,
         description="Number, identifier or subject of a machine.",
         examples=["17"],
     ),
@@ -283,7 +281,7 @@ Text = Annotated[
         max_length=MAX_TEXT,
         description="An identifier in any spelling, its last part, what a code holds or a label prints, a subject, a "
         "number, or a part of a company's name.",
-        examples=["A0001", IDENTIFIER],
+        examples=["A0001", examples.IDENTIFIER],
     ),
 ]
 
@@ -307,7 +305,7 @@ def add_search(table: RouteTable, store: Store) -> None:
 
 
 def _found() -> FoundThings:
-    return FoundThings((Found(FoundKind.LOT, "0x" + "11" * 32, IDENTIFIER, 380),), truncated=False)
+    return FoundThings((Found(FoundKind.LOT, "0x" + "11" * 32, examples.IDENTIFIER, 380),), truncated=False)
 
 
 # Routes of causes: what happened at machines, what it led to, and what people say to it.

@@ -13,9 +13,8 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from millmark.ledger.errors import LedgerSetBackError, OutboxOlderError
 from millmark.ledger.index import IndexStatus, fetch_status
 from millmark.ledger.provenance.answers import Printable, moment
-from millmark.ledger.store import Store
+from millmark.ledger.store import Store, outbox_records
 from millmark.ledger.store.outbox import Outbox
-from millmark.ledger.store.outbox_records import OutboxState
 from millmark.services.access import Scope
 from millmark.services.access.rules import Rule, Without
 from millmark.services.gateway.follower import Failure, FollowerSnapshot, FollowerThread, Head
@@ -136,7 +135,7 @@ def build_status(index: IndexStatus | None, seen: FollowerSnapshot | None, count
         chain_failure=None if head is not None else _why_no_head(seen),
         equal=None if index is None or head is None else _is_equal(index, head),
         follower=None if seen is None else FollowerState(seen.followed_at, _failure(seen.failure)),
-        outbox={state.value: counts.get(state.value, 0) for state in OutboxState},
+        outbox={state.value: counts.get(state.value, 0) for state in outbox_records.OutboxState},
     )
 
 

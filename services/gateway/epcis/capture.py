@@ -21,9 +21,8 @@ from millmark.ledger.errors import IdentifierError, InputError
 from millmark.ledger.ids import Identity, SubjectKind, canonical_identifier, identifier_hash
 from millmark.ledger.provenance.reader import Named, find_items
 from millmark.ledger.records import Item, LotState, ReceiveLot, Record, TransformLots
-from millmark.ledger.store import Book, Connection, Lineage, Rows, Store
+from millmark.ledger.store import Book, Connection, Lineage, Rows, Store, outbox_records
 from millmark.ledger.store.outbox import Outbox
-from millmark.ledger.store.outbox_records import OutboxState
 from millmark.ledger.store.rows import LotRow, ParticipantRow
 from millmark.services.access import ForbiddenError, Principal, Scope
 from millmark.services.directory import DirectoryEntry, DirectoryRepository
@@ -45,7 +44,7 @@ _MAX_READ = 512
 """Entries of the cache of GLNs by claims document. Captures involve the same few companies again and again."""
 _PARTY = "https://id.gs1.org/417/"
 _NO_ORDER = bytes(32)
-_REFUSED = (OutboxState.FAILED, OutboxState.CANCELLED)
+_REFUSED = (outbox_records.OutboxState.FAILED, outbox_records.OutboxState.CANCELLED)
 _PART = 300
 
 

@@ -16,17 +16,14 @@ from millmark.ledger.canonical import Json
 from millmark.ledger.store import Store
 from millmark.services.access import HOLDERS, Scope
 from millmark.services.access.rules import PUBLIC, Rule
-from millmark.services.gateway.epcis import schemas, search
+from millmark.services.gateway.epcis import named_queries, schemas, search, standing_queries
 from millmark.services.gateway.epcis.capture import CAPTURE, CaptureService, parse_record
-from millmark.services.gateway.epcis.named_queries import add_queries, add_resources
-from millmark.services.gateway.epcis.standing_queries import SubscriptionParts, add_subscriptions
 from millmark.services.gateway.http.authentication import CurrentPrincipal
 from millmark.services.gateway.http.route_table import Examples, Route, RouteTable
 from millmark.services.gateway.http.routes import PROBLEMS_422, Routes
 from millmark.services.gateway.recording import Recorder
 from millmark.services.gateway.recording.service import RecordStatus
-from millmark.services.interop.epcis.documents import PROFILE
-from millmark.services.interop.epcis.repository import EpcisCaptureRow
+from millmark.services.interop.epcis import documents, repository
 
 EVENTS = f"{search.PREFIX}/events"
 _SEND = Rule(Scope.CAPTURE, HOLDERS)
@@ -63,7 +60,7 @@ _ACCEPTED = {
     "status": "accepted",
     "eventID": _ID,
     "hash": _HASH,
-    "profile": PROFILE,
+    "profile": documents.PROFILE,
     "evidence": {"index": 17, "leaf_hash": "3c" * 32},
     "records": [],
     "evidence_only": ["https://id.gs1.org/01/09506000013459/21/A0001: no lot with that identifier is known here"],
@@ -85,7 +82,7 @@ def _found() -> dict[str, Json]:
 
 def _job(behaviour: str, *, success: bool, events: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
     outcome = json.dumps(list(events) or ([_ACCEPTED] if success else [_ACCEPTED, _REJECTED]))
-    row = EpcisCaptureRow("9f1c" * 6, 1, 5, _TAKEN_MS, _TAKEN_MS, behaviour, success, outcome)
+    row = repository.EpcisCaptureRow("9f1c" * 6, 1, 5, _TAKEN_MS, _TAKEN_MS, behaviour, success, outcome)
     return search.describe_capture(row, {_RECORD_STATUS.id: _RECORD_STATUS})
 
 
@@ -111,9 +108,9 @@ def add_epcis(
     _add_jobs(routes, service)
     _add_events(routes, service)
     _add_event(routes, service)
-    add_resources(routes, service, {"one": _found})
-    add_queries(routes, store, clock_ms)
-    add_subscriptions(routes, SubscriptionParts(store, clock_ms, loopback))
+    named_queries.add_resources(routes, service, {"one": _found})
+    named_queries.add_queries(routes, store, clock_ms)
+    standing_queries.add_subscriptions(routes, standing_queries.SubscriptionParts(store, clock_ms, loopback))
     _add_discovery(table)
 
 

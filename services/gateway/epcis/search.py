@@ -23,10 +23,9 @@ from millmark.services.access import Principal
 from millmark.services.gateway.http.problems import CursorError, Problem
 from millmark.services.gateway.http.routes import Key, Pager
 from millmark.services.gateway.recording.service import RecordStatus
-from millmark.services.interop.epcis import event_queries
+from millmark.services.interop.epcis import event_queries, named_queries
 from millmark.services.interop.epcis.capture import Behaviour
 from millmark.services.interop.epcis.event_queries import EventQueries, ParsedQuery, QueryError
-from millmark.services.interop.epcis.named_queries import QueryNameTakenError, SubscriptionError, UnknownQueryError
 from millmark.services.interop.epcis.repository import EpcisCaptureRow
 
 # What EPCIS 2.0 states about its HTTP: headers, versions, formats, limits, faulty events, and types of exceptions.
@@ -114,9 +113,9 @@ _QUERY_PROBLEMS: Final[Mapping[str, tuple[int, str]]] = {
     CursorError.code: (400, "QueryParameterException"),
     event_queries.QueryTooLargeError.code: (413, "QueryTooLargeException"),
     event_queries.QueryTooComplexError.code: (413, "QueryTooComplexException"),
-    UnknownQueryError.code: (404, "NoSuchNameException"),
-    QueryNameTakenError.code: (409, "ResourceAlreadyExistsException"),
-    SubscriptionError.code: (400, "SubscriptionControlsException"),
+    named_queries.UnknownQueryError.code: (404, "NoSuchNameException"),
+    named_queries.QueryNameTakenError.code: (409, "ResourceAlreadyExistsException"),
+    named_queries.SubscriptionError.code: (400, "SubscriptionControlsException"),
 }
 """Status and exception type by problem code."""
 

@@ -21,9 +21,7 @@ from starlette.concurrency import run_in_threadpool
 from millmark.ledger.canonical import Json
 from millmark.ledger.errors import NotFoundError
 from millmark.ledger.store import Connection, Store
-from millmark.services.access import Principal, Scope
-from millmark.services.access.repository import AccessRepository
-from millmark.services.access.rules import Rule
+from millmark.services.access import Principal, Scope, repository, rules
 from millmark.services.gateway.epcis import schemas, search
 from millmark.services.gateway.epcis.named_queries import PAGING, QUERIES, QueryName
 from millmark.services.gateway.http.authentication import CurrentPrincipal
@@ -67,7 +65,7 @@ class StandingQueries:
                     f"the company has {MAX_PER_QUERY} subscriptions to {name}, or {MAX_PER_COMPANY} in all",
                     hint="delete one",
                 )
-            holder = holder_of(AccessRepository(connection), subscriber)
+            holder = holder_of(repository.AccessRepository(connection), subscriber)
             row = _row(name, subscriber, wanted, now_ms, holder, _start(connection, wanted.controls))
             webhooks.add(row)
             return _describe(connection, row)
@@ -241,7 +239,7 @@ def _deliver(row: WebhookRow, events: Sequence[Json], number: int, cursor: Mappi
 # Routes of subscriptions to named queries: subscribe, list, get and unsubscribe. Receivers are webhooks.
 
 SUBSCRIPTIONS: Final = f"{QUERIES}/{{name}}/subscriptions"
-_READ: Final = Rule(Scope.PROVENANCE)
+_READ: Final = rules.Rule(Scope.PROVENANCE)
 SubscriptionId = Annotated[
     str, Path(pattern="^[0-9a-f]{16}$", description="Id of a subscription.", examples=["4f1c09aa27de4f1c"])
 ]
@@ -271,7 +269,7 @@ def _add_creation(routes: Routes, parts: SubscriptionParts) -> None:
         SUBSCRIPTIONS,
         "subscribe",
         "Subscribe to a named query",
-        rule=Rule(Scope.PROVENANCE, cost=4),
+        rule=rules.Rule(Scope.PROVENANCE, cost=4),
         examples={"daily": lambda: schemas.SUBSCRIPTION_EXAMPLE},
         **schemas.describe(schemas.SUBSCRIPTION, 404, 413, 415, done=201, requestBody=schemas.SUBSCRIPTION_BODY),
     )

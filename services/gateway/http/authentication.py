@@ -26,14 +26,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from millmark.ledger.errors import SettingsError
 from millmark.ledger.store import Store
 from millmark.services import access
-from millmark.services.access import Principal, UnauthenticatedError
+from millmark.services.access import Principal, UnauthenticatedError, signin
 from millmark.services.access.rules import PersonRole, Rule
-from millmark.services.access.signin import session_cookie
 from millmark.services.gateway.http.problems import BusyError, RateLimitedError, StaleIndexError
 from millmark.services.gateway.http.route_table import RouteTable
-from millmark.services.serving.connections import name_address
+from millmark.services.serving import connections, protocol
 from millmark.services.serving.hosts import LOOPBACK_HOSTS
-from millmark.services.serving.protocol import CLIENT
 from millmark.services.settings import Auth, build_origin
 
 # Where the gateway may be reached from, and whether callers need a credential.
@@ -355,7 +353,7 @@ class Authentication:
 
     def _charge_address(self, request: Request, cost: int) -> None:
         if cost:
-            self._limiter.take(name_address(request.client.host if request.client else None), cost)
+            self._limiter.take(connections.name_address(request.client.host if request.client else None), cost)
 
     async def _identify(self, request: Request, rule: Rule) -> Principal:
         given = self._session(request) if rule.page else request.headers.getlist("authorization")
@@ -376,7 +374,7 @@ class Authentication:
         find = partial(access.authenticate, self._store, text, now_s=now_s, owner=owner, passive=passive)
         principal = await run_in_threadpool(find)
         # A client certificate that names participants restricts which credentials work with it (ACCESS.md).
-        named = getattr(request.state, CLIENT, None)
+        named = getattr(request.state, protocol.CLIENT, None)
         if named and principal.participant not in named:
             raise access.build_refusal()  # the same error as for an unknown token: a stolen one is not confirmed
         self._remember(text)
@@ -387,7 +385,7 @@ class Authentication:
         looking it up would cost more than it is allowed. One that has worked is looked up in any case, since others
         behind the same address may have emptied the bucket."""
         if _digest(text) not in self._worked:
-            self._limiter.verify_any(name_address(request.client.host if request.client else None))
+            self._limiter.verify_any(connections.name_address(request.client.host if request.client else None))
 
     def _remember(self, text: str) -> None:
         digest = _digest(text)
@@ -402,7 +400,7 @@ class Authentication:
         Only pages accept the cookie, and they accept nothing else. So a page of another site cannot make a browser call
         the API with it (CSRF).
         """
-        token = request.cookies.get(session_cookie(self._policy.origin))
+        token = request.cookies.get(signin.session_cookie(self._policy.origin))
         # Only session tokens: an API key pasted into a cookie must not open pages.
         return [] if not token else [f"Bearer {token}"] if token.startswith("mms_") else ["none"]
 

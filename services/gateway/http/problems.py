@@ -18,15 +18,11 @@ from starlette.responses import Response
 
 from millmark.ledger import errors
 from millmark.ledger.provenance.answers import Printable
-from millmark.services.access import AccessError, UnauthenticatedError
-from millmark.services.audit import AuditError, AuditTamperedError
-from millmark.services.directory import RecipientKeyError
-from millmark.services.documents import DocumentError
+from millmark.services import access, audit, directory, documents
 from millmark.services.gateway.http.route_table import RouteTable
 from millmark.services.handover.content import HandoverError, HandoverRefusedError
 from millmark.services.planning.errors import PlanningError
-from millmark.services.serving.loop import public_cause
-from millmark.services.serving.protocol import URI_TOO_LONG
+from millmark.services.serving import loop, protocol
 
 # Errors of the gateway itself, in addition to those of the ledger and of access.
 #
@@ -134,19 +130,19 @@ _STATUS: dict[type, int] = {
     errors.ChainError: 502,
     errors.StoreError: 503,
     errors.IndexHaltedError: 503,
-    UnauthenticatedError: 401,
-    AccessError: 403,
+    access.UnauthenticatedError: 401,
+    access.AccessError: 403,
     errors.DuplicateRecordError: 409,
     RateLimitedError: 429,
     InFlightError: 409,
     TryLaterError: 503,
     KeyReusedError: 422,
     PreconditionError: 412,
-    DocumentError: 409,
-    RecipientKeyError: 409,
+    documents.DocumentError: 409,
+    directory.RecipientKeyError: 409,
     HandoverRefusedError: 422,
     HandoverError: 409,
-    AuditError: 503,
+    audit.AuditError: 503,
     errors.SigningError: 500,
     NoChainError: 503,
     NoSignerError: 503,
@@ -206,7 +202,7 @@ def _of_ledger(error: errors.MillmarkError, request_id: str) -> Problem:
     title = (type(error).__doc__ or "").partition("\n")[0].rstrip(".")
     # The first line of the class's docstring is the problem's title.
     # Causes of server errors may contain addresses; those of caller errors contain only what the caller sent.
-    detail = public_cause(error) if status >= 500 else error.cause
+    detail = loop.public_cause(error) if status >= 500 else error.cause
     return _make(error.code, title, status, detail, error.hint or None, request_id)
 
 
@@ -233,7 +229,7 @@ def _of_http(status: int, request_id: str) -> Problem:
             "send Content-Type: application/json",
         ),
         413: ("body-too-long", "The body is too long", "the body exceeds the limit of this path", "send less"),
-        414: URI_TOO_LONG,
+        414: protocol.URI_TOO_LONG,
         421: (
             "host-refused",
             "The request is for another host",
@@ -306,6 +302,6 @@ def _tell_retry(error: Exception) -> dict[str, str]:
     """The Retry-After header (RFC 9110, 10.2.3); none for what time does not mend, as damage and settings."""
     if isinstance(error, _LATER):
         return {"Retry-After": str(error.retry_after_s)}
-    may_end = isinstance(error, errors.StoreError | AuditError | errors.ChainUnreachableError)
-    lasts = isinstance(error, errors.StoreDamagedError | AuditTamperedError)
+    may_end = isinstance(error, errors.StoreError | audit.AuditError | errors.ChainUnreachableError)
+    lasts = isinstance(error, errors.StoreDamagedError | audit.AuditTamperedError)
     return {"Retry-After": str(_FAILED_RETRY_S)} if may_end and not lasts else {}

@@ -46,16 +46,14 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from fastapi import Depends, Header, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
+from millmark.ledger import ids, provenance
 from millmark.ledger.events import HISTORY_EVENTS, ArrayOf, Event, PackedOf, Struct, Type, struct_of
-from millmark.ledger.ids import MAX_IDENTIFIER_LENGTH
-from millmark.ledger.provenance import listings
 from millmark.ledger.provenance.answers import Printable
 from millmark.ledger.store import Store
 from millmark.services.access.rules import Rule
+from millmark.services.gateway.http import example_values, repository
 from millmark.services.gateway.http.authentication import CurrentPrincipal
-from millmark.services.gateway.http.example_values import IDENTIFIER
 from millmark.services.gateway.http.problems import CursorError, PreconditionError, Problem
-from millmark.services.gateway.http.repository import SecretRepository
 from millmark.services.gateway.http.route_table import Examples, Route, RouteTable
 from millmark.services.serving.requests import WholeNumber
 
@@ -317,7 +315,7 @@ class Pager:
         # Created at first use, because it may need a write transaction.
         if self._cipher is None:
             with self._store.transaction() as connection:
-                self._cipher = AESGCM(SecretRepository(connection).secret(_KEPT_AS))
+                self._cipher = AESGCM(repository.SecretRepository(connection).secret(_KEPT_AS))
         return self._cipher
 
 
@@ -406,10 +404,10 @@ Called = Annotated[
     str | None,
     Query(
         min_length=1,
-        max_length=MAX_IDENTIFIER_LENGTH,
+        max_length=ids.MAX_IDENTIFIER_LENGTH,
         description="Only those with this identifier, in any spelling, or whose identifier has it as its last part, "
         "such as A0001. Use it to look up a subject.",
-        examples=[IDENTIFIER],
+        examples=[example_values.IDENTIFIER],
     ),
 ]
 
@@ -428,7 +426,7 @@ def parse_subject(text: str) -> bytes:
     return bytes.fromhex(text[2:])
 
 
-def reply_page(paging: Paging, page: listings.Page[V]) -> Response:
+def reply_page(paging: Paging, page: provenance.listings.Page[V]) -> Response:
     return paging.answer(page.items, None if page.after is None else (page.after,))
 
 

@@ -32,8 +32,7 @@ from typing import Annotated, Any, TypeAlias, get_args, get_origin, get_type_hin
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
 from pydantic_core import PydanticCustomError
 
-from millmark.ledger import records
-from millmark.ledger.ids import MAX_IDENTIFIER_LENGTH
+from millmark.ledger import ids, records
 from millmark.services.gateway.http import example_values as examples
 
 BODY = ConfigDict(extra="forbid", strict=True)
@@ -161,7 +160,7 @@ Identifier = Annotated[
     str,
     Field(
         min_length=1,
-        max_length=MAX_IDENTIFIER_LENGTH,
+        max_length=ids.MAX_IDENTIFIER_LENGTH,
         description="A URI in any spelling that has a canonical form. It is stored in the private book only.",
         examples=["https://id.gs1.org/01/09506000013459/21/A0001"],
     ),

@@ -13,26 +13,19 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeAlias, TypeVar, cast, get_args, get_origin, get_type_hints
 
-from millmark.ledger import footprint
+from millmark.ledger import events, footprint, merkle, products, provenance
 from millmark.ledger.canonical import Json, to_hex
 from millmark.ledger.claims import Claims, Field, build_claims, parse_claims
 from millmark.ledger.errors import InputError, NotFoundError, RegisterError, SpecificationError
-from millmark.ledger.events import Event
 from millmark.ledger.events.orders import EndProposed, RevisionProposed
 from millmark.ledger.evidence import EvidenceEntry, LeafKind, build_leaf_data
 from millmark.ledger.footprint import Moment, Reading, RegisterEntry
 from millmark.ledger.ids import Identity, SubjectKind, identifier_hash
-from millmark.ledger.merkle import Tree, leaf_hash
 from millmark.ledger.names import Deployed, NameKey, derive_identity, subjects_of
-from millmark.ledger.products import FindProduct, verify_order_document
-from millmark.ledger.provenance import find_certified_lots, find_opening
-from millmark.ledger.provenance.listings import find_assignment
+from millmark.ledger.provenance import listings, traces
 from millmark.ledger.provenance.reader import Reader
-from millmark.ledger.provenance.traces import find_certificate_row
 from millmark.ledger.records import AssignmentState, CertificateState, Contract, Item, Packed, Record
-from millmark.ledger.store import Book, Rows, Store
-from millmark.ledger.store.outbox import Outbox
-from millmark.ledger.store.outbox_records import OutboxState
+from millmark.ledger.store import Book, Rows, Store, outbox, outbox_records
 from millmark.ledger.store.rows import (
     AssignmentRow,
     CertificateRow,
@@ -48,9 +41,8 @@ from millmark.services.gateway.recording.bodies import struct_of
 from millmark.services.gateway.recording.repository import RecordingRepository, describe_subjects
 from millmark.services.inspections.extracts import build_challenge, find_kept_inference
 from millmark.services.planning.reading import is_for_offers
-from millmark.services.setpoints import SetpointState
+from millmark.services.setpoints import SetpointState, inbox
 from millmark.services.setpoints.document import setpoint_event_id
-from millmark.services.setpoints.inbox import build_answer, find_answer, state_of
 from millmark.services.setpoints.repository import SetpointRepository, SetpointRow
 
 # Names of the things that the company's records create: derived from its name keys, and never given twice.
@@ -61,7 +53,7 @@ _TABLES: Mapping[SubjectKind, type[MachineRow] | type[StreamRow] | type[RecordHi
     SubjectKind.STREAM: StreamRow,
     SubjectKind.MACHINE: MachineRow,
 }
-_REFUSED = (OutboxState.FAILED, OutboxState.CANCELLED)
+_REFUSED = (outbox_records.OutboxState.FAILED, outbox_records.OutboxState.CANCELLED)
 
 
 class Namer:
@@ -69,7 +61,7 @@ class Namer:
     accept a bundle that shows it, since an earlier one exists."""
 
     def __init__(self, store: Store, ledger: Deployed, keys: Sequence[NameKey]) -> None:
-        self._store, self._ledger, self._outbox = store, ledger, Outbox(store)
+        self._store, self._ledger, self._outbox = store, ledger, outbox.Outbox(store)
         self._keys = {key.hash: key for key in keys}
 
     def name(self, creator: int, kind: SubjectKind, identifier: str) -> Identity:
@@ -122,10 +114,10 @@ class Namer:
 
 # Checks the specification in an order's document against its product before a record commits to it.
 
-Verify: TypeAlias = "Callable[[Reader, Mapping[str, Any], FindProduct], None]"
+Verify: TypeAlias = "Callable[[Reader, Mapping[str, Any], products.FindProduct], None]"
 
 
-def verify_terms(reader: Reader, body: Mapping[str, Any], find: FindProduct) -> None:
+def verify_terms(reader: Reader, body: Mapping[str, Any], find: products.FindProduct) -> None:
     """Check the terms of an order, placed or revised, whose document is in the request or in the book.
 
     Raises SpecificationError or ProductError, also for a product of which no quantity is agreed. Nothing is established
@@ -134,7 +126,7 @@ def verify_terms(reader: Reader, body: Mapping[str, Any], find: FindProduct) -> 
     """
     terms = body["terms"]
     document = terms["claims"] if terms["claims"] is not None else _kept(reader, terms["claims_root"])
-    made = None if document is None else verify_order_document(document, terms["operations"], find)
+    made = None if document is None else products.verify_order_document(document, terms["operations"], find)
     if made is not None and not terms["quantity"]:
         raise SpecificationError(
             f"the order does not say how many pieces of {made.product.product}",
@@ -163,7 +155,7 @@ def find_demanded(reader: Reader, asked: Mapping[str, Any]) -> dict[str, object]
     company, or one whose opening is not demanded or too late: the contract would refuse that, and what was measured
     would be in a transaction all the same. Asked again for what may be on the ledger already, it is built in any state.
     """
-    row = find_certificate_row(reader, asked["id"])
+    row = traces.find_certificate_row(reader, asked["id"])
     _verify_own(row, asked["creator"])
     if not asked["again"]:  # what is on the ledger already has changed the state that it found
         _verify_demanded(reader, row)
@@ -202,13 +194,13 @@ def build_event(index: int, event: str, content: Mapping[str, Json], draw: Calla
     """The entry of an event with this id; `draw` supplies its salt."""
     data: dict[str, Json] = {"data": dict(content), "id": event}
     salt = draw()
-    return EvidenceEntry(index, salt, data, leaf_hash(build_leaf_data(LeafKind.EVENT, salt, data)))
+    return EvidenceEntry(index, salt, data, merkle.leaf_hash(build_leaf_data(LeafKind.EVENT, salt, data)))
 
 
 def anchor_with(book: Book, stream: StreamRow, added: Sequence[EvidenceEntry], size: int) -> dict[str, object]:
     """Fields of the anchor over the first `size` entries of a stream and those that are added to them."""
     leaves = [*book.leaves(stream.subject, size), *(one.leaf_hash for one in added)]
-    return {"stream": stream.subject, "size": len(leaves), "root": Tree(leaves).root(), "added": added}
+    return {"stream": stream.subject, "size": len(leaves), "root": merkle.Tree(leaves).root(), "added": added}
 
 
 # Register readings that are taken at this gateway: each becomes an entry of the machine's stream, and is anchored.
@@ -232,7 +224,7 @@ def find_register(reader: Reader, asked: Mapping[str, Any]) -> dict[str, object]
     elsewhere, and for a second reading with another value; RegisterError for one that cannot be of the same register.
     """
     moment = Moment(asked["moment"])
-    row = find_assignment(reader, asked["id"])
+    row = listings.find_assignment(reader, asked["id"])
     if row.owner != asked["creator"]:
         raise InputError(f"assignment {row.sequence} is of another company", hint="its machine's owner reads the meter")
     if row.state not in _MAY[moment]:
@@ -378,9 +370,9 @@ def find_setpoint_answer(reader: Reader, asked: Mapping[str, Any]) -> dict[str, 
     if machine is None or stream is None or machine.owner != asked["creator"]:
         raise InputError(f"machine {row.machine} is of another company", hint="its owner answers proposals for it")
     now_s = int(time.time())
-    answer = build_answer(row, asked["answer"], asked["reason_text"], now_s)
+    answer = inbox.build_answer(row, asked["answer"], asked["reason_text"], now_s)
     size = reader.book.evidence_size(row.stream)
-    if (found := find_answer(reader.book, row)) is not None:
+    if (found := inbox.find_answer(reader.book, row)) is not None:
         _verify_repeated(row, found, answer, anchored=stream.size)
         return anchor_with(reader.book, stream, [], size)
     _verify_open(reader, repository, row, now_s)
@@ -405,14 +397,14 @@ def _verify_repeated(
 
 
 def _verify_open(reader: Reader, repository: SetpointRepository, row: SetpointRow, now_s: int) -> None:
-    state = state_of(reader.book, repository, row, now_s)
+    state = inbox.state_of(reader.book, repository, row, now_s)
     if state is SetpointState.SUPERSEDED:
         raise InputError(f"a later proposal took the place of {row.number}", hint="answer that one")
     if state is SetpointState.EXPIRED:
         raise InputError(f"proposal {row.number} was for a state that is over", hint="have another one made")
 
 
-E = TypeVar("E", bound=Event)
+E = TypeVar("E", bound=events.Event)
 _NONE = bytes(32)
 
 
@@ -562,7 +554,7 @@ def number(name: str) -> Find:
 
 def find_assigned(reader: Reader, asked: Given) -> Given:
     """Fields that name an assignment. Raises NotFoundError if it is not in the index."""
-    row = find_assignment(reader, asked["id"])
+    row = listings.find_assignment(reader, asked["id"])
     return {"order": row.order, "operation": row.operation, "assignment": row.sequence}
 
 
@@ -573,7 +565,7 @@ def find_finished(reader: Reader, asked: Given) -> Given:
     the leaf hash: the contract cannot, and would record a wrong one for good. Raises NotFoundError for an assignment
     or event that is not known here, InputError for a wrong or missing leaf, or one of a kind that shows no work.
     """
-    row = find_assignment(reader, asked["id"])
+    row = listings.find_assignment(reader, asked["id"])
     stream = row.stream if asked["stream"] is None else _raw(asked["stream"])
     if stream is None:
         raise InputError(f"assignment {row.sequence} is not started", hint="start it first, with the machine's stream")
@@ -633,11 +625,11 @@ def _leaf_hash(reader: Reader, stream: bytes, index: int, stated: str | None) ->
 
 def find_certified(reader: Reader, asked: Given) -> Given:
     """Fields that name a certificate and its lots. Raises NotFoundError if it is not in the index."""
-    row = find_certificate_row(reader, asked["id"])
+    row = traces.find_certificate_row(reader, asked["id"])
     return {
         "lot": row.lot,
         "order": reader.lot(row.lot).order or bytes(32),
-        "lots": find_certified_lots(reader, row.sequence),
+        "lots": provenance.find_certified_lots(reader, row.sequence),
         "certificate": row.sequence,
     }
 
@@ -680,7 +672,7 @@ def find_superseded(reader: Reader, asked: Given) -> Given:
     """The fields of a correction: the subject in the path, and the opening that proves to the contract that the
     corrected record is in the subject's history. Raises InputError if the record is not in that history."""
     name = bytes.fromhex(asked["subject"][2:])
-    return {"subject": name, "opening": find_opening(reader, name, asked["sequence"])}
+    return {"subject": name, "opening": provenance.find_opening(reader, name, asked["sequence"])}
 
 
 def find_proposal(reader: Reader, asked: Given) -> Given:

@@ -21,10 +21,9 @@ from millmark.services.gateway.http.authentication import CurrentPrincipal
 from millmark.services.gateway.http.middleware import Idempotent
 from millmark.services.gateway.http.problems import NoSignerError
 from millmark.services.gateway.http.route_table import RouteTable
-from millmark.services.gateway.recording.bodies import BODY, Identifier
+from millmark.services.gateway.recording import bodies, writes
 from millmark.services.gateway.recording.recorder import Attempt, Recorder
 from millmark.services.gateway.recording.service import RecordingService, RecordStatus, Refusal, Wanted
-from millmark.services.gateway.recording.writes import WRITES, Write
 from millmark.services.serving.requests import WholeNumber
 
 _ABOUT = (
@@ -53,13 +52,13 @@ _State: TypeAlias = Literal[
 def add_recording(table: RouteTable, service: RecordingService) -> None:
     """Adds the routes."""
     routes = http.Routes(table, "recording", http.PROBLEMS_400_404)
-    for write in WRITES:
+    for write in writes.WRITES:
         _add_write(routes, service, write)
     _add_statuses(routes, service)
     add_names(table, service.store, service.recorder)
 
 
-def _add_write(routes: http.Routes, service: RecordingService, write: Write) -> None:
+def _add_write(routes: http.Routes, service: RecordingService, write: writes.Write) -> None:
     declare = routes.post(
         write.path,
         write.operation,
@@ -80,7 +79,7 @@ def _docstring(kind: type) -> str:
     return "" if text.startswith(f"{kind.__name__}(") else text.strip()
 
 
-def _endpoint(service: RecordingService, write: Write, body_model: type[BaseModel]) -> Callable[..., Response]:
+def _endpoint(service: RecordingService, write: writes.Write, body_model: type[BaseModel]) -> Callable[..., Response]:
     """The endpoint function, with the parameters that are in the path."""
 
     def take(principal: Principal, idempotent: Idempotent, asked: Mapping[str, Any], body: BaseModel) -> Response:
@@ -181,10 +180,10 @@ def _status(state: str) -> RecordStatus:
 class WantedName(BaseModel):
     """What is to be named."""
 
-    model_config = BODY
+    model_config = bodies.BODY
 
     kind: Literal["order", "lot", "stream", "machine"]
-    identifier: Identifier
+    identifier: bodies.Identifier
 
 
 @dataclass(frozen=True, slots=True)

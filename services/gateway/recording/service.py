@@ -15,9 +15,8 @@ from typing import Any, TypeAlias
 from fastapi import Response
 from pydantic import BaseModel
 
-from millmark.ledger.ids import Identity, SubjectKind
+from millmark.ledger import ids, provenance
 from millmark.ledger.products import FindProduct
-from millmark.ledger.provenance import open_reader
 from millmark.ledger.provenance.answers import Printable, moment
 from millmark.ledger.records import Record
 from millmark.ledger.store import Connection, Registry, Store
@@ -93,7 +92,7 @@ def _refusal(record: QueuedRecord) -> Refusal | None:
     return Refusal(record.error_name, json.loads(record.error_values or "{}"), record.error or "")
 
 
-_Name: TypeAlias = Callable[[int, SubjectKind, str], Identity]
+_Name: TypeAlias = Callable[[int, ids.SubjectKind, str], ids.Identity]
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +184,7 @@ class RecordingService:
         """`again`: to look for it among the records on the ledger, not to queue it."""
         write, members = wanted.write, wanted.body.model_dump()
         # Built before the write transaction, which should be short. If the index is behind, the contract decides.
-        with open_reader(self.store) as reader:
+        with provenance.open_reader(self.store) as reader:
             if write.verify is not None:
                 write.verify(reader, members, self._find_product)
             salts = wanted.attempt.salts(self.store)

@@ -9,15 +9,13 @@ from fastapi import Path, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
-from millmark.ledger.errors import NotFoundError
+from millmark.ledger import errors, records
 from millmark.ledger.forward_requests import MAX_REQUEST_BYTES
-from millmark.ledger.records import Contract
 from millmark.ledger.store.outbox_records import OutboxState
 from millmark.services.access import Scope
 from millmark.services.access.rules import Rule
-from millmark.services.gateway.http.authentication import CurrentPrincipal
+from millmark.services.gateway.http import authentication, route_table
 from millmark.services.gateway.http.example_values import CHAIN_ID
-from millmark.services.gateway.http.route_table import RouteTable
 from millmark.services.gateway.http.routes import PROBLEMS_422, Routes, reply
 from millmark.services.gateway.relay.relay import (
     LONGEST_S,
@@ -66,12 +64,12 @@ class Call(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    contract: Contract
+    contract: records.Contract
     data: str = Field(pattern="^0x([0-9a-f]{2})+$", max_length=MAX_REQUEST_BYTES, description="Calldata of records.")
     key: str = Field(pattern="^0x[0-9a-fA-F]{40}$", description="Address of the key that would sign it.")
 
 
-def add_relay(table: RouteTable, relay: Relay | None) -> None:
+def add_relay(table: route_table.RouteTable, relay: Relay | None) -> None:
     """Adds the routes. If `relay` is None, they answer 404."""
     routes = Routes(table, "relay", PROBLEMS_422)
     _add_requests(routes, relay)
@@ -89,7 +87,7 @@ def _add_requests(routes: Routes, relay: Relay | None) -> None:
         status_code=202,
         openapi_extra=_WRITTEN,
     )
-    async def relay_request(request: Request, principal: CurrentPrincipal) -> Response:
+    async def relay_request(request: Request, principal: authentication.CurrentPrincipal) -> Response:
         """The request is stored before it is acknowledged, and then sent until it is on the ledger or has failed. It is
         identified by its digest: submitting it again returns its current state, so no Idempotency-Key is needed. A
         request that the ledger would reject is refused with the contract's own error."""
@@ -107,7 +105,7 @@ def _add_requests(routes: Routes, relay: Relay | None) -> None:
         rule=Rule(Scope.RELAY),
         examples={"final": partial(_request, OutboxState.FINAL), "queued": partial(_request, OutboxState.QUEUED)},
     )
-    def look(digest: Digest, principal: CurrentPrincipal) -> Response:
+    def look(digest: Digest, principal: authentication.CurrentPrincipal) -> Response:
         """Returns the state of a request. 404 if it belongs to another participant."""
         return reply(_active(relay).look(bytes.fromhex(digest[2:]), principal))
 
@@ -133,7 +131,7 @@ def _add_preparation(routes: Routes, relay: Relay | None) -> None:
         rule=Rule(Scope.RELAY, cost=4),
         examples={"taken": lambda: Simulation(84_000, None, None), "refused": _refused},
     )
-    def simulate(body: Call, principal: CurrentPrincipal) -> Response:
+    def simulate(body: Call, principal: authentication.CurrentPrincipal) -> Response:
         """Simulates the call as sent by the key through the forwarder, on the current state. Changes nothing."""
         data, key = bytes.fromhex(body.data[2:]), bytes.fromhex(body.key[2:])
         return reply(_active(relay).simulate(body.contract, data, key, principal))
@@ -141,7 +139,7 @@ def _add_preparation(routes: Routes, relay: Relay | None) -> None:
 
 def _active(relay: Relay | None) -> Relay:
     if relay is None:
-        raise NotFoundError("this gateway does not relay requests", hint="use another participant's gateway")
+        raise errors.NotFoundError("this gateway does not relay requests", hint="use another participant's gateway")
     return relay
 
 

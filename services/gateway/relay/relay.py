@@ -22,8 +22,7 @@ from typing import TypeVar, cast
 
 from structlog.typing import FilteringBoundLogger
 
-from millmark.ledger import errors
-from millmark.ledger.canonical import keccak256
+from millmark.ledger import canonical, errors, submit
 from millmark.ledger.chain import Chain, RawLog, read_kinds
 from millmark.ledger.errors import ContractRefusedError, NodeBehindError, RequestError, SettingsError
 from millmark.ledger.forward_requests import ForwardRequest, parse_request
@@ -33,7 +32,6 @@ from millmark.ledger.signatures import Signer
 from millmark.ledger.store import Store
 from millmark.ledger.store.outbox import Outbox
 from millmark.ledger.store.outbox_records import FORWARDER, Entry, OutboxState, QueuedRecord
-from millmark.ledger.submit import Submitter, forward_key
 from millmark.services.access import ForbiddenError, Principal
 from millmark.services.gateway.comparison import Comparison
 from millmark.services.gateway.http.problems import TryLaterError
@@ -90,7 +88,7 @@ class RepeatedRefusals:
         if not self._chain.profile.timed_blocks:
             return question()
         head = self._verify_head()
-        name = keccak256(call)
+        name = canonical.keccak256(call)
         try:
             answer = question()
         except ContractRefusedError:
@@ -220,7 +218,7 @@ class Relay:
         self._outbox = Outbox(store)
         self._signer = signer
         self._refusals = RepeatedRefusals(chain, self._outbox)
-        self._submitter = Submitter(sending, self._outbox, signer)
+        self._submitter = submit.Submitter(sending, self._outbox, signer)
         self._comparison = Comparison(chain, store, signer.address, relay=True)
         self._funded = False
         self._accepting = threading.Lock()
@@ -317,7 +315,7 @@ class Relay:
                 # The last check and the most expensive one: what would revert must not cost the relay any gas.
                 forward = partial(self._chain.simulate_forward, signed, self._signer.address)
                 self._refusals.ask(signed.to_bytes(), forward)
-                entry = Entry(forward_key(signed.request.digest), FORWARDER, "Forward", signed.to_bytes())
+                entry = Entry(submit.forward_key(signed.request.digest), FORWARDER, "Forward", signed.to_bytes())
                 self._outbox.enqueue(self._signer.address, [entry])
         return self.look(signed.request.digest, principal)
 
@@ -339,7 +337,7 @@ class Relay:
     # Helpers
 
     def _find(self, digest: bytes) -> QueuedRecord | None:
-        key = forward_key(digest)
+        key = submit.forward_key(digest)
         return self._outbox.find([key]).get(key)
 
     def _verify_key(self, key: bytes, principal: Principal) -> None:
