@@ -82,8 +82,7 @@ class SignIn:
     def __init__(
         self, store: Store, origin: str, key: Key | None = None, verify_fresh: Callable[[], None] = lambda: None
     ) -> None:
-        self._verify_fresh = verify_fresh
-        self._store = store
+        self._verify_fresh, self._store = verify_fresh, store
         self._domain, self._uri = urlsplit(origin).netloc, f"{origin}/v1/sessions"
         self._nonces = Nonces(key)
 

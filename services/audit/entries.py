@@ -12,12 +12,6 @@ from pathlib import Path
 from millmark.ledger.canonical import Json, canonical_json, parse_json, sha256
 from millmark.ledger.errors import CanonicalError, MillmarkError, Retry
 
-# Errors of the audit log, below the root in `millmark.ledger.errors`.
-#
-# MillmarkError
-#   AuditError                 the log cannot be written or read; the gateway then answers no request
-#     AuditTamperedError       an entry is not the one that was written
-
 
 class AuditError(MillmarkError):
     """The audit log cannot be written or read."""

@@ -257,13 +257,11 @@ class Quota:
         return found
 
 
-# Brings what was written to the disk, in the background and at most once a second.
-
 _PAUSE_S: Final = 1.0
 
 
 class Syncer:
-    """Synchronises the files of one writer. Thread-safe."""
+    """Synchronises the files of one writer, in the background and at most once a second. Thread-safe."""
 
     def __init__(self) -> None:
         self._guard, self._syncing = threading.Lock(), threading.Lock()

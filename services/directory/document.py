@@ -21,13 +21,6 @@ from millmark.ledger.signatures import Address, Signature, Signer, recover_addre
 from millmark.ledger.trust import parse_canonical, parse_checksum, parse_hex, parse_members, parse_number
 from millmark.ledger.verify.printable import printable
 
-# Errors of the directory package, below the root in `millmark.ledger.errors`.
-#
-# MillmarkError
-#   DirectoryError             a directory is malformed, or must not be believed
-#   DirectoryUnreachableError  the gateway that serves it does not answer, or refuses
-#   RecipientKeyError          a recipient has no valid key
-
 
 class DirectoryError(MillmarkError):
     """A directory is malformed, or must not be believed. Nothing of it is kept."""
@@ -73,8 +66,6 @@ class ConsortiumGround(phrases.Phrase):
     # Motions
     OTHER_MOTION = "the motion is another one than the form showed"
 
-
-# Whom other companies reach at a company: a person or an office, by mail or telephone, and the country.
 
 _MAX_NAME = 200
 _MAIL = re.compile(r"[A-Za-z0-9.!$'*+/^_`{|}~-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63}){1,7}")

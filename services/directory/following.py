@@ -128,9 +128,6 @@ def _verify_recipient_key(
         )
 
 
-# The operator's side: what the next directory says, and which one is signed already.
-
-
 def keep_admission(connection: Connection, key: bytes, entry: document.DirectoryEntry) -> None:
     """Keeps what the next directory says of a company, by its first key; `entry.participant` is 0 until it is known.
 

@@ -391,8 +391,6 @@ def _need(connection: Connection, participant: int, *, suspended: bool) -> None:
         raise errors.InputError(ground.write(participant=participant), hint="load the page again")
 
 
-# The thread of an operator's gateway that completes what records of the operator began.
-
 _LOOK_S, _RETRY_S = 1.0, 5.0
 
 

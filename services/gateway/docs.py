@@ -29,8 +29,6 @@ from millmark.services.gateway.http import example_values, middleware, problems
 from millmark.services.gateway.http.route_table import Examples, Route, RouteTable
 from millmark.services.gateway.http.routes import ETAG_EXAMPLE, PROBLEM_MODEL, refer_to
 
-# The table in ACCESS.md: what a caller needs for each route of the API, derived from the route table.
-
 BEGIN, END = "<!-- routes -->", "<!-- end of routes -->"
 """Lines that enclose the table in ACCESS.md."""
 _TABLE_HEAD = ("| route | for | scope | roles | cost | body |", "|---|---|---|---|---|---|")

@@ -30,8 +30,6 @@ from millmark.services.serving.loop import FailureLog, Loop, Looped, public_caus
 from millmark.services.serving.partners import UnansweredError, ask_partner
 from millmark.services.text.chain_health import ROUNDS_SEEN
 
-# The thread that fetches the directory again whenever the operator has published another one.
-
 _LOOK_S = 1.0
 _FETCH_RETRY_S = 5.0
 

@@ -116,9 +116,6 @@ class GatewayParts:
         return self.chain if isinstance(self.chain, Chain) else None
 
 
-# The background threads of a gateway, from start-up to shutdown.
-
-
 class _Thread(Protocol):
     @property
     def loop(self) -> Loop: ...

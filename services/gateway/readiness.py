@@ -63,10 +63,8 @@ class Readiness(Looped):
         watched: Sequence[Callable[[], Trouble | None]] = (),
     ) -> None:
         """`clock_s`: monotonic seconds. `watched`: what else reads the database for alarms."""
-        self._watched = watched
-        self._audit = audit
-        self._store, self._follower, self._loops, self._failed = store, follower, loops, failed
-        self._logger, self._clock_s = logger, clock_s
+        self._watched, self._audit, self._store, self._follower = watched, audit, store, follower
+        self._loops, self._failed, self._logger, self._clock_s = loops, failed, logger, clock_s
         self._report = ReadinessReport()
         self._began_s = clock_s()
         self._unread_since_s: float | None = None

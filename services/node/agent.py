@@ -207,12 +207,8 @@ class Agent:
         logger: FilteringBoundLogger,
         funds: FundsWatch | None = None,
     ) -> None:
-        self.config = config
-        self.intake = intake
-        self.logger = logger
-        self._streams = streams
-        self._submission = submission
-        self._funds = funds
+        self.config, self.intake, self.logger, self._streams = config, intake, logger, streams
+        self._submission, self._funds = submission, funds
         self._store, self._outbox = store, Outbox(store)
         self.metrics = metrics
         self._profile = find_profile(config.chain.engine)
@@ -365,12 +361,8 @@ class _Parts:
         ledger: tuple[int, bytes],
         logger: FilteringBoundLogger,
     ) -> None:
-        self._config = config
-        self._store = store
-        self._signer = signer
-        self._inspector = inspector
-        self._ledger = ledger
-        self._logger = logger
+        self._config, self._store, self._signer, self._inspector = config, store, signer, inspector
+        self._ledger, self._logger = ledger, logger
         self.metrics = Metrics()
         self.dead_letters = events.DeadLetters(config.data_folder / DEAD_LETTERS, self.metrics.refused)
         self.lots = Lots(store, asks=config.relay is None)
@@ -593,8 +585,6 @@ def _copy_some(source: Path, target: Path, pattern: str) -> None:
             continue  # a draft that was settled since the folder was listed
         copy.chmod(0o600)
 
-
-# Runs a node with its HTTP server and all its sources until it is stopped.
 
 _SWITCH_S = 0.0005
 """A tenth of Python's default. The thread that writes the log has to get the interpreter back after each disk call."""

@@ -26,15 +26,6 @@ from millmark.ledger.errors import CanonicalError, IdentifierError, InputError, 
 from millmark.ledger.event_json import Parsed, parse_value, parse_values, write_canonical
 from millmark.ledger.evidence import EVIDENCE_TAG, WINDOW_ID, LeafKind
 
-# Errors of a node, in addition to those of `millmark.ledger.errors`.
-#
-# MillmarkError
-#   InputError
-#     EventRefusedError      an event is invalid, or its stream is not accepted here; carries a stable reason
-#   LogError                 a batch could not be made durable; none of its events is acknowledged
-#     LogFullError           the disk is full
-#     LogBusyError           too many batches are waiting
-
 
 class EventRefusedError(InputError):
     """An event is invalid, or its stream is not accepted here. `reason` is a stable code for programs and metrics."""
@@ -234,8 +225,7 @@ class DeadLetters:
 
     def __init__(self, path: Path, refused: Counter | None = None) -> None:
         """`refused` counts each refusal by source and reason, here and nowhere else: what is listed is counted."""
-        self._path = path
-        self._refused = refused
+        self._path, self._refused = path, refused
         self._lock = threading.Lock()
         self.failed = 0
         """Number of refusals that could not be written."""

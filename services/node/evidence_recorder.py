@@ -190,17 +190,9 @@ class StreamRecorder:
 
         Raises StoreDamagedError if the log has fewer entries than are anchored in the outbox or stored in the book.
         """
-        self.name = name
-        self._stream = stream
-        self._log = log
-        self._store = store
-        self.signer = signer
-        self._rule = rule
-        self._drafts = drafts
-        self._certifier = certifier
-        self._logger = logger
-        self._resume_path = resume_path
-        self._write = write
+        self.name, self._stream, self._log, self._store = name, stream, log, store
+        self.signer, self._rule, self._drafts, self._certifier = signer, rule, drafts, certifier
+        self._logger, self._resume_path, self._write = logger, resume_path, write
         self._look_at_s = 0.0
         self._left: Sequence[LogEntry] = ()
         """Entries of the latest frame that are still to be recorded: an anchor became due in its middle."""

@@ -119,13 +119,9 @@ class Certifier:
         """`stream`: its subject. `ledger`: chain id and contract address. `folder`: the stream's folder. `tell` is
         called with leaf and reason of each entry that gets no certificate. Raises SettingsError if the list of failed
         lots cannot be read."""
-        self._tell = tell
-        self._stream = stream
+        self._tell, self._stream = tell, stream
         self._chain_id, self._ledger = ledger
-        self._model = model
-        self._inspector = inspector
-        self._store = store
-        self._dead_letters = dead_letters
+        self._model, self._inspector, self._store, self._dead_letters = model, inspector, store, dead_letters
         self._lots = lots
         self._outbox = outbox.Outbox(store)
         self._listed = dead_letters.uncertified("0x" + stream.hex())

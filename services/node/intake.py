@@ -129,8 +129,7 @@ class Lots:
 
     def __init__(self, store: Store, *, asks: bool = True) -> None:
         """`asks`: whether the node reaches the contract; one that sends through a relay does not."""
-        self._store = store
-        self._asks = asks
+        self._store, self._asks = store, asks
         self._chain: Chain | None = None
         self._answers: dict[tuple[str, bytes], tuple[float, Mapping[str, records.Value]]] = {}
         self._subjects: dict[str, tuple[float, bytes]] = {}
@@ -311,8 +310,7 @@ class Intake:
         self._streams = streams
         self._only = next(iter(streams)) if len(streams) == 1 else None
         """The default stream: the only one, if there is just one."""
-        self._dead_letters = dead_letters
-        self._metrics = metrics
+        self._dead_letters, self._metrics = dead_letters, metrics
         self.asks = any(one.lots is not None for one in streams.values())
         """Whether `check` may ask the chain, and so take a while."""
 
@@ -392,10 +390,7 @@ class FolderCapture:
 
     def __init__(self, source: config.FolderSource, intake: Intake, state: Path, logger: FilteringBoundLogger) -> None:
         """`state`: file of the progress. Raises SettingsError if it cannot be read."""
-        self._source = source
-        self._intake = intake
-        self._state = state
-        self._logger = logger
+        self._source, self._intake, self._state, self._logger = source, intake, state, logger
         self._progress = _read_progress(state)
         self._links: set[Path] = set()
         """Links that were logged, each once."""

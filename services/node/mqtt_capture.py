@@ -351,8 +351,7 @@ class MqttCapture:
 
     def __init__(self, source: config.MqttSource, intake: Intake, logger: FilteringBoundLogger) -> None:
         """Raises SettingsError if the password or CA file cannot be used."""
-        self._source = source
-        self._intake = intake
+        self._source, self._intake = source, intake
         self._read: Reader = read_plain if source.format == "json" else SparkplugReader(self._publish)
         self._logger = logger
         self.connected = threading.Event()

@@ -76,8 +76,7 @@ class OpcuaCapture:
 
     def __init__(self, source: OpcuaSource, intake: Intake, logger: FilteringBoundLogger) -> None:
         """Raises SettingsError if a password or certificate file cannot be used."""
-        self._source = source
-        self._intake = intake
+        self._source, self._intake = source, intake
         self._logger = logger.bind(stream=source.stream)
         self._nodes = {node.node: node for node in source.nodes}
         self._password = None if source.password_file is None else read_secret(source.password_file)

@@ -219,8 +219,7 @@ class StreamLog:
         Raises StoreDamagedError if the log is damaged other than by a torn tail, SettingsError if it belongs to another
         stream or cannot be opened.
         """
-        self.path = path
-        self._sync = sync
+        self.path, self._sync = path, sync
         self._broken = False
         try:
             if not path.exists():
@@ -661,9 +660,7 @@ class Committer:
     def __init__(
         self, log: StreamLog, dedup_index: DedupIndex, on_frame: Callable[[int], None] = lambda _: None
     ) -> None:
-        self._log = log
-        self._dedup_index = dedup_index
-        self._on_frame = on_frame
+        self._log, self._dedup_index, self._on_frame = log, dedup_index, on_frame
         self._waiting: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._waiting_bytes = 0

@@ -94,10 +94,7 @@ class SubmissionLoop:
         """`connect` returns the submitter of the node's key, after the checks of `preflight`, or raises what they
         find; and the check that is repeated before each anchor is sent. `count_failed` is called with the kind of each
         record that failed."""
-        self._recorders = recorders
-        self._connect = connect
-        self._outbox = outbox
-        self._drafts = drafts
+        self._recorders, self._connect, self._outbox, self._drafts = recorders, connect, outbox, drafts
         self._logger = logger
         self._connection: tuple[KeySubmitter, VerifyLogs] | None = None
         self._wait_until_s = 0.0

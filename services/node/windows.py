@@ -83,8 +83,7 @@ class Windows:
     """Cuts windows of `width` samples; each starts `hop` samples after the previous one."""
 
     def __init__(self, width: int, hop: int) -> None:
-        self._width = width
-        self._hop = hop
+        self._width, self._hop = width, hop
         self._signals: OrderedDict[str, _Signal] = OrderedDict()
 
     @property
@@ -169,8 +168,7 @@ class Drafts:
     """The drafts in one folder, one file for each anchor."""
 
     def __init__(self, folder: Path, store: Store) -> None:
-        self._folder = folder
-        self._store = store
+        self._folder, self._store = folder, store
         self._outbox = outbox.Outbox(store)
 
     def put(self, name: str, drafts: Sequence[Draft]) -> None:

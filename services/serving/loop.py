@@ -26,8 +26,6 @@ from millmark.ledger.store.outbox import Outbox
 from millmark.ledger.submit import Funds, look_at_funds
 from millmark.services.serving.logs import STANDARD_ERROR
 
-# Troubles: what stopped working in a process, in the form that `/ready` and the log show.
-
 HEAD_S = 120.0
 """Time without a new block that is an alarm, on engines where blocks come by themselves."""
 
@@ -72,8 +70,6 @@ def log_alarms() -> list[Trouble]:
     cause = f"{STANDARD_ERROR.lost} lines could not be written to standard error"
     return [Trouble("log", "log-lost", cause, STANDARD_ERROR.failing_since_s, "see the log's reader and its disk")]
 
-
-# Logs the failures of repeated work once each, instead of at every retry.
 
 _WITHHELD = "(address withheld)"
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")

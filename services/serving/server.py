@@ -21,8 +21,6 @@ from millmark.ledger.errors import SettingsError
 from millmark.services.serving import hosts, logs, protocol
 from millmark.services.serving.connections import ConnectionLimits, Connections, Listener
 
-# How often a process that serves for long looks for reference cycles.
-
 _EVERY = 20_000
 """New container objects between collections. Events, records and requests create a few each, hardly any in a cycle: at
 Python's 700, a fifth of the time in which an index follows its chain is spent on looking for what is not there."""

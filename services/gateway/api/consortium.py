@@ -158,8 +158,6 @@ def _machine() -> RegisteredMachine:
     )
 
 
-# Route of the directory: who the companies are.
-
 _DOCUMENT: dict[int | str, dict[str, Any]] = {
     200: {
         "content": {"application/json": {"schema": {"type": "object", "required": ["format", "entries", "signature"]}}}

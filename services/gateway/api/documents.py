@@ -325,9 +325,6 @@ def _media_type(request: Request) -> str:
     return request.headers.get("content-type", "application/octet-stream")
 
 
-# Routes of recipient keys, for which documents are encrypted.
-
-
 class PublishedKey(BaseModel):
     """An X25519 key with a statement that a key of the participant signed (EIP-712, see DOCUMENTS.md)."""
 
@@ -378,8 +375,6 @@ def add_recipient_keys(table: RouteTable, recipients: Recipients, clock: Clock) 
 def _key() -> RecipientKey:
     return RecipientKey(5, b"\x3c" * 32, int(examples.NOW.timestamp()), b"\x6d" * 64 + b"\x1b", b"\x5c" * 20)
 
-
-# The route by which other companies hand over to this one.
 
 R = TypeVar("R")
 _RULE = Rule(Without.CREDENTIAL, body_bytes=content.MAX_HANDOVER_BYTES)

@@ -37,8 +37,6 @@ from millmark.services.setpoints import Inbox, SetpointDocument, SetpointShown, 
 from millmark.services.setpoints.document import MAX_VALUES, Forecast
 from millmark.services.setpoints.inbox import MOST_OPEN_S, ForecastShown, ValueShown
 
-# Routes of orders and of assignments to machines.
-
 _State: TypeAlias = Literal[
     "placed", "accepted", "rejected", "in_production", "completed", "delivered", "cancelled", "ended"
 ]

@@ -272,8 +272,6 @@ def _recall() -> Recall:
     )
 
 
-# The route that finds what a text names.
-
 Text = Annotated[
     str,
     Query(

@@ -194,9 +194,6 @@ def _status() -> GatewayStatus:
     )
 
 
-# Routes for supervisors: whether the process is alive, whether it does its work, and its metrics.
-
-
 @dataclass(frozen=True, slots=True)
 class Health(Printable):
     """Shows that the process responds. Not established: that index and chain are in order."""

@@ -143,8 +143,6 @@ def _found() -> dict[str, Json]:
     }
 
 
-# Routes of the standard's top-level resources: the values of a kind, and the events of one value.
-
 _FIND: Final = Rule(Scope.PROVENANCE, cost=4, by_name=True)
 _LIST: Final = Rule(Scope.PROVENANCE, cost=4)
 

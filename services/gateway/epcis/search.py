@@ -28,8 +28,6 @@ from millmark.services.interop.epcis.capture import Behaviour
 from millmark.services.interop.epcis.event_queries import EventQueries, ParsedQuery, QueryError
 from millmark.services.interop.epcis.repository import EpcisCaptureRow
 
-# What EPCIS 2.0 states about its HTTP: headers, versions, formats, limits, faulty events, and types of exceptions.
-
 MAX_EVENTS = 1000
 MAX_BYTES = 4 << 20
 _VERSION = "2.0.0"

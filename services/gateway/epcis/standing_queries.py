@@ -236,8 +236,6 @@ def _deliver(row: WebhookRow, events: Sequence[Json], number: int, cursor: Mappi
     return Delivery(headers, body, sign_at, cursor or {"event_number": number}, len(events))
 
 
-# Routes of subscriptions to named queries: subscribe, list, get and unsubscribe. Receivers are webhooks.
-
 SUBSCRIPTIONS: Final = f"{QUERIES}/{{name}}/subscriptions"
 _READ: Final = rules.Rule(Scope.PROVENANCE)
 SubscriptionId = Annotated[

@@ -34,8 +34,6 @@ from millmark.services.serving import connections, protocol
 from millmark.services.serving.hosts import LOOPBACK_HOSTS
 from millmark.services.settings import Auth, build_origin
 
-# Where the gateway may be reached from, and whether callers need a credential.
-
 
 @dataclass(frozen=True, slots=True)
 class Policy:

@@ -193,8 +193,7 @@ class _ResponseSender:
         self.request_id = given if _REQUEST_ID_FORM.fullmatch(given) else uuid.uuid4().hex
         self.status = 0
         self.method = scope["method"]
-        self._send = send
-        self._scope, self._routes, self._audit = scope, routes, audit
+        self._send, self._scope, self._routes, self._audit = send, scope, routes, audit
         self.audit_failure: AuditError | None = None
         """Why the response could not be audited. Kept here because Starlette wraps the exception as it propagates."""
 

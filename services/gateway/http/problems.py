@@ -24,21 +24,6 @@ from millmark.services.handover.content import HandoverError, HandoverRefusedErr
 from millmark.services.planning.errors import PlanningError
 from millmark.services.serving import loop, protocol
 
-# Errors of the gateway itself, in addition to those of the ledger and of access.
-#
-# MillmarkError
-#   TryLaterError              the same request may succeed later
-#     RateLimitedError         the caller sent too many requests
-#     InFlightError            the same request is still being processed
-#     BusyError                too many expensive requests are being processed
-#     StaleIndexError          suspensions and revoked keys may be missing in the index
-#   KeyReusedError             an Idempotency-Key was used for a different request
-#   PreconditionError          the resource changed since the caller read it
-#   NoChainError               the gateway has no connection to a chain
-#   NoSignerError              the gateway has no key that can sign for the caller
-#   InputError
-#     CursorError              a cursor was not issued for this list
-
 
 class TryLaterError(errors.MillmarkError):
     """The same request may succeed after `retry_after_s` seconds."""

@@ -373,8 +373,6 @@ def page_of(view: type) -> type[BaseModel]:
     return create_model(f"PageOf{view.__name__}", __doc__="A page of a list.", **members)
 
 
-# Query parameters that filter lists, and helpers that the routes of lists share.
-
 V = TypeVar("V", bound=Printable)
 _MAX_PARTICIPANT: Final = 2**32 - 1
 _Filters: TypeAlias = "dict[str, int | bytes]"

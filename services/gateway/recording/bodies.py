@@ -274,8 +274,6 @@ _ASKED: dict[str, tuple[Any, Any]] = {
 """Members of bodies that are not fields of a record."""
 
 
-# Bodies of requests, as the OpenAPI document shows them.
-
 Body: TypeAlias = "Mapping[str, object]"
 A_LOT, AN_ORDER, A_STREAM = ("0x" + one.hex() for one in (examples.LOT, examples.ORDER, examples.STREAM))
 CLAIMS: Body = {"claims": {"note": "as agreed"}}

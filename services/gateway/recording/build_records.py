@@ -112,8 +112,6 @@ class Namer:
         return [self._keys[digest] for digest in hashes]
 
 
-# Checks the specification in an order's document against its product before a record commits to it.
-
 Verify: TypeAlias = "Callable[[Reader, Mapping[str, Any], products.FindProduct], None]"
 
 

@@ -31,8 +31,6 @@ from millmark.services.gateway.recording.repository import RecordingRepository, 
 from millmark.services.gateway.recording.writes import WRITES, Write
 from millmark.services.portal.acting.things import FormUsedError, Preview, Wish
 
-# The status of a record that was requested over HTTP.
-
 
 @dataclass(frozen=True, slots=True)
 class Refusal(Printable):

@@ -13,8 +13,6 @@ from millmark.services.access.rules import MAX_BODY_BYTES, Rule
 from millmark.services.gateway.recording import bodies, build_records
 from millmark.services.gateway.recording.bodies import CLAIMS, LOTS, REASON, Body
 
-# What the API says of one kind of record: its route, who may call it, and what its body is.
-
 
 @dataclass(frozen=True, slots=True)
 class Write:
@@ -439,8 +437,6 @@ WRITES: tuple[Write, ...] = (
     ),
 )
 
-
-# Kinds of records that the API has no route for, and why.
 
 _BY_OPERATOR = "participants and their keys are managed by operators, on the command line"
 LEFT_OUT: dict[type[records.Record], str] = {

@@ -76,8 +76,7 @@ class RepeatedRefusals:
     """Thread-safe."""
 
     def __init__(self, chain: Chain, outbox: Outbox) -> None:
-        self._chain = chain
-        self._outbox = outbox
+        self._chain, self._outbox = chain, outbox
         self._lock = threading.Lock()
         self._first: OrderedDict[bytes, int] = OrderedDict()
         """The head after the first refusal of a call, by the call's hash."""
@@ -123,9 +122,6 @@ class RepeatedRefusals:
             f"the contracts refuse the call as of block {head}; that counts once block {first_counting} repeats it",
             hint=_HINT,
         )
-
-
-# Responses of the relay's routes.
 
 
 @dataclass(frozen=True, slots=True)
