@@ -103,11 +103,9 @@ class SignIn:
         )
 
     def accept(self, text: str, signature: str, now_s: int) -> Session:
-        """Opens a session for the signer of the message, and spends its nonce.
-
-        Raises SignInError for a message that is for another site or chain, is outside its time, or was used before,
-        and for a key that is not active or whose participant is suspended. A refused message does not spend its nonce.
-        """
+        """Opens a session for the signer of the message, and spends its nonce. Raises SignInError for a message that is
+        for another site or chain, is outside its time, or was used before, and for a key that is not active or whose
+        participant is suspended. A refused message does not spend its nonce."""
         self._verify_fresh()
         message = parse_message(text)
         if not _SIGNATURE.fullmatch(signature):

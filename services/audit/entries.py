@@ -111,10 +111,8 @@ def build_line(number: int, time: str, access: Access, previous: bytes) -> tuple
 
 
 def hash_entry(value: Mapping[str, Json]) -> bytes:
-    """Hash of an entry, which the next one repeats: SHA-256(tag || JCS of all members but `hash`).
-
-    Raises CanonicalError.
-    """
+    """Hash of an entry, which the next one repeats: SHA-256(tag || JCS of all members but `hash`). Raises
+    CanonicalError."""
     return sha256(_TAG + canonical_json({name: member for name, member in value.items() if name != "hash"}))
 
 

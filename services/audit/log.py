@@ -54,10 +54,8 @@ class AuditLog:
     ) -> None:
         """`clock` returns Unix time in seconds. At most `keep_files` files are kept; the oldest is deleted, and an
         entry tells so. `read_anchored` returns the number of the last entry that is anchored on the ledger; with it,
-        only files that end before are deleted. `anonymous_per_day`: quota of entries about anonymous requests.
-
-        Raises AuditError for a folder that cannot be written.
-        """
+        only files that end before are deleted. `anonymous_per_day`: quota of entries about anonymous requests. Raises
+        AuditError for a folder that cannot be written."""
         self._folder, self._clock = folder, clock
         self._quota, self._read_anchored = Quota(anonymous_per_day), read_anchored
         self._keep, self._most = keep_files, most_file_bytes

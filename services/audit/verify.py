@@ -224,10 +224,8 @@ def build_head(first: int, hashes: Sequence[bytes], now_s: int) -> AnchoredHead:
 
 
 def open_heads(log: evidence.EvidenceLog, size: int, root: bytes) -> list[AnchoredHead]:
-    """The heads that an anchor on the ledger (size, root) covers, read from the private book.
-
-    Raises AuditError when the book lacks some of them or holds others.
-    """
+    """The heads that an anchor on the ledger (size, root) covers, read from the private book. Raises AuditError when
+    the book lacks some of them or holds others."""
     # Entries after the first `size` are stored but not anchored yet, so they prove nothing.
     if len(log.entries) < size or log.tree.root(size) != root:
         raise entries.AuditError(

@@ -39,9 +39,7 @@ def open_gateway(home: Path) -> Client:
 
 def ensure_gateway_key(settings: Settings, store: Store, participant: int) -> str:
     """The API key of the home's commands, with the scopes of an administrator; created unless there is a young one.
-
-    Raises NotFoundError as long as the index does not have the participant.
-    """
+    Raises NotFoundError as long as the index does not have the participant."""
     path, now_s = settings.home / GATEWAY_KEY, int(time.time())
     if not _is_young(path, now_s):
         label = "commands of this home"

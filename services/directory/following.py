@@ -48,12 +48,10 @@ def published_digest(connection: Connection) -> bytes | None:
 
 
 def take_directory(connection: Connection, signed: document.SignedDirectory, operators: Operators) -> bool:
-    """Replaces the directory in force by a later one, in the caller's transaction. Returns whether it was new.
-
-    Raises DirectoryError, and keeps nothing, for a directory for another ledger, signed by somebody else than the
-    operators, older than the one in force, other than the one published on the ledger, or with a recipient key that its
-    company did not sign.
-    """
+    """Replaces the directory in force by a later one, in the caller's transaction. Returns whether it was new. Raises
+    DirectoryError, and keeps nothing, for a directory for another ledger, signed by somebody else than the operators,
+    older than the one in force, other than the one published on the ledger, or with a recipient key that its company
+    did not sign."""
     directories = DirectoryRepository(connection)
     _verify_signer(Registry(connection), signed, operators)
     known = directories.signed()
@@ -182,12 +180,10 @@ def draft_entries(connection: Connection) -> list[document.DirectoryEntry]:
 def issue_directory(
     connection: Connection, signer: signatures.Signer, operators: Operators, now_s: int
 ) -> tuple[document.SignedDirectory, bool]:
-    """The directory with what is known now, and whether it is in force. Signs another one only if none that says
-    the same is signed yet by an operator: an interrupted publication goes on with the same document, and so with the
-    same digest. Nobody who joins believes a signer who was an operator once.
-
-    Raises NotFoundError if nothing is indexed, DirectoryError for entries that cannot be listed together.
-    """
+    """The directory with what is known now, and whether it is in force. Signs another one only if none that says the
+    same is signed yet by an operator: an interrupted publication goes on with the same document, and so with the same
+    digest. Nobody who joins believes a signer who was an operator once. Raises NotFoundError if nothing is indexed,
+    DirectoryError for entries that cannot be listed together."""
     directories, registry = DirectoryRepository(connection), Registry(connection)
     identity = registry.identity()
     if identity is None:

@@ -299,8 +299,7 @@ class FollowerThread(Looped):
 
     def stop(self) -> None:
         """Stops the thread, and returns when it has ended. A thread that is blocked in a request to the node is
-        abandoned.
-        """
+        abandoned."""
         self.loop.stop()
 
     def _round(self) -> float:

@@ -88,10 +88,8 @@ class AuditAnchors(Looped):
             return _LOOK_S
 
     def step(self) -> bool:
-        """Queues an anchor if one is due, and returns whether it did.
-
-        Raises StoreError, AuditError, ChainError, and SettingsError as long as the stream is not the company's.
-        """
+        """Queues an anchor if one is due, and returns whether it did. Raises StoreError, AuditError, ChainError, and
+        SettingsError as long as the stream is not the company's."""
         if not self._verified:
             # Before anything is written: heads in a stream that cannot be anchored would have to be told apart later.
             self._verify()

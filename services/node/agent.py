@@ -79,10 +79,8 @@ if TYPE_CHECKING:
 
 
 def connect_chain(config: NodeConfig, key: bytes, inspector: Inspector | None) -> Chain:
-    """Connects to the company's own chain node and checks chain, contracts and configuration.
-
-    Raises ChainUnreachableError, WrongChainError, WrongContractError, or SettingsError as `verify_registered` does.
-    """
+    """Connects to the company's own chain node and checks chain, contracts and configuration. Raises
+    ChainUnreachableError, WrongChainError, WrongContractError, or SettingsError as `verify_registered` does."""
     if config.chain.url is None:
         raise errors.SettingsError("no chain is configured", hint="set the chain's url")
     node = Node(HttpTransport(config.chain.url))
@@ -261,10 +259,8 @@ class Agent:
 
     @contextmanager
     def capturing(self) -> Iterator[None]:
-        """Captures from folders, brokers and OPC UA servers until exit.
-
-        Raises SettingsError if a source cannot be used, NotInstalledError if it needs an extra.
-        """
+        """Captures from folders, brokers and OPC UA servers until exit. Raises SettingsError if a source cannot be
+        used, NotInstalledError if it needs an extra."""
         with ExitStack() as stack:
             for folder in self.config.folders:
                 # Named after the folder's path, so progress survives a reordering of the configuration.
@@ -307,12 +303,10 @@ class Agent:
 @contextmanager
 def open_agent(config: NodeConfig, logger: FilteringBoundLogger | None = None) -> Iterator[Agent]:
     """Opens the node and starts its threads. On exit every acknowledged event is durable; unsent records stay queued.
-
     Raises SettingsError, SigningError, StoreDamagedError, WrongChainError or WrongContractError, before any event is
     accepted, if the configuration is unsafe or does not match the ledger, and StoreError if the database or the folder
-    of evidence cannot be used yet. An unreachable chain does not prevent the
-    start: events are accepted and records are queued until it answers.
-    """
+    of evidence cannot be used yet. An unreachable chain does not prevent the start: events are accepted and records are
+    queued until it answers."""
     logger = logger or logs.build_logger()
     with ExitStack() as stack:
         # First of all: a second node must not even open the logs, since opening one cuts off a torn tail.
@@ -506,10 +500,8 @@ def _folder(path: Path) -> Path:
 
 
 def back_up(config: NodeConfig, target: Path) -> None:
-    """Copies the node's state into `target`, which must not exist yet.
-
-    Raises InputError if `target` exists or cannot be written, SettingsError if the database is not SQLite.
-    """
+    """Copies the node's state into `target`, which must not exist yet. Raises InputError if `target` exists or cannot
+    be written, SettingsError if the database is not SQLite."""
     database = _database(config)
     source = config.data_folder
     try:
@@ -591,11 +583,8 @@ _SWITCH_S = 0.0005
 
 
 def run_node(config: NodeConfig) -> None:
-    """Runs a node until SIGINT or SIGTERM.
-
-    Raises SettingsError, before any event is accepted, for every failure that a restart does not cure: its exit code
-    lets a supervisor such as systemd stop trying.
-    """
+    """Runs a node until SIGINT or SIGTERM. Raises SettingsError, before any event is accepted, for every failure that a
+    restart does not cure: its exit code lets a supervisor such as systemd stop trying."""
     with _permanent_failures(), open_agent(config) as agent:
         app = agent.create_capture()
         tune_interpreter()

@@ -187,9 +187,7 @@ class StreamRecorder:
     ) -> None:
         """`stream`: the stream's subject. `signer`: address of the signing key. `resume_path`: file of the resume
         point. `write`: appends entries to the log, and returns when they are durable; only for a certifier's windows.
-
-        Raises StoreDamagedError if the log has fewer entries than are anchored in the outbox or stored in the book.
-        """
+        Raises StoreDamagedError if the log has fewer entries than are anchored in the outbox or stored in the book."""
         self.name, self._stream, self._log, self._store = name, stream, log, store
         self.signer, self._rule, self._drafts, self._certifier = signer, rule, drafts, certifier
         self._logger, self._resume_path, self._write = logger, resume_path, write
@@ -249,9 +247,7 @@ class StreamRecorder:
 
     def verify_anchored(self, size: int, root: bytes) -> None:
         """Checks that the ledger's latest anchor, `root` over `size` entries, is in the outbox and matches the log.
-
-        Raises SettingsError if the outbox is older than the ledger, StoreDamagedError if the log's entries differ.
-        """
+        Raises SettingsError if the outbox is older than the ledger, StoreDamagedError if the log's entries differ."""
         # Anchors queued from such a database would not be larger than the ledger's latest one, which the contract
         # refuses.
         if size > self.queued:

@@ -74,8 +74,7 @@ def create_capture(
     logger: FilteringBoundLogger,
 ) -> Starlette:
     """Builds the HTTP application. `refresh` returns the node's health and updates the gauges. `token` is the bearer
-    token that senders must present; None lets anyone who can reach the port send events.
-    """
+    token that senders must present; None lets anyone who can reach the port send events."""
     capture = _Capture(intake, token, logger)
 
     async def events(request: Request) -> Response:

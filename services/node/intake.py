@@ -196,10 +196,8 @@ class Lots:
 
     def find_order(self, lot: bytes, stated: str | None) -> bytes:
         """The subject of the order that the lot belongs to, zero bytes if there is none. `stated`: the event's word.
-
         Raises EventRefusedError if the event names another order, or none although the lot has one that this node's
-        index does not show; LotUnrecordedError if the lot is not on the ledger; OrderUnknownError if nobody answers.
-        """
+        index does not show; LotUnrecordedError if the lot is not on the ledger; OrderUnknownError if nobody answers."""
         if not self._asks:
             return self._choose_unasked(stated)
         found = self._ask("lotOf", lot)
@@ -413,10 +411,8 @@ class FolderCapture:
         self.loop.stop()
 
     def step(self) -> int:
-        """Reads the new lines of all files, oldest file first, and returns their number.
-
-        Raises OSError, LogError, InputError or TimeoutError; the next step resumes after the last durable batch.
-        """
+        """Reads the new lines of all files, oldest file first, and returns their number. Raises OSError, LogError,
+        InputError or TimeoutError; the next step resumes after the last durable batch."""
         paths = {path for pattern in _PATTERNS for path in self._source.path.glob(pattern)}
         found = sorted((path for path in paths if path.suffix not in _PACKED and self._is_own(path)), key=_age)
         lines = sum(self._take_file(path) for path in found)

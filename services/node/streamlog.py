@@ -214,11 +214,8 @@ class StreamLog:
         sync: Callable[[int], None] = os.fdatasync,
     ) -> None:
         """Opens the log or creates it. `known`: a position from an earlier run; if the log has the same digest there,
-        frames before it are not read and verified again.
-
-        Raises StoreDamagedError if the log is damaged other than by a torn tail, SettingsError if it belongs to another
-        stream or cannot be opened.
-        """
+        frames before it are not read and verified again. Raises StoreDamagedError if the log is damaged other than by a
+        torn tail, SettingsError if it belongs to another stream or cannot be opened."""
         self.path, self._sync = path, sync
         self._broken = False
         try:
@@ -246,10 +243,8 @@ class StreamLog:
         """Size in bytes of the torn tail that was cut off when the log was opened."""
 
     def append(self, entries: Sequence[LogEntry]) -> int:
-        """Makes entries durable, all or none, and returns the index of the first.
-
-        Raises LogFullError or LogError; then none of them is in the log, even if their bytes are on the disk.
-        """
+        """Makes entries durable, all or none, and returns the index of the first. Raises LogFullError or LogError; then
+        none of them is in the log, even if their bytes are on the disk."""
         self._verify_named()
         if self._broken:
             self._recover()
@@ -463,11 +458,9 @@ class DedupIndex:
     """Ids of the events in one log. Not thread-safe: used only by the thread that writes the log."""
 
     def __init__(self, path: Path, log: StreamLog) -> None:
-        """Opens or rebuilds the index and adds what the log has beyond it.
-
-        Raises StoreDamagedError if the index has entries that the log lacks (they were acknowledged, so the log has
-        lost data), and StoreError if the file cannot be written.
-        """
+        """Opens or rebuilds the index and adds what the log has beyond it. Raises StoreDamagedError if the index has
+        entries that the log lacks (they were acknowledged, so the log has lost data), and StoreError if the file cannot
+        be written."""
         # Keyed with a digest of the log's random marker: a sender cannot choose ids that collide and make every lookup
         # slow.
         self._log = log
@@ -673,10 +666,8 @@ class Committer:
 
     def submit(self, events: Sequence[Event]) -> Future[Outcome]:
         """Queues a batch. The future yields the outcome once all accepted events are durable, or raises LogError if
-        none is acknowledged.
-
-        Raises LogBusyError if too many bytes are waiting or the batch exceeds a frame, LogError after `stop`.
-        """
+        none is acknowledged. Raises LogBusyError if too many bytes are waiting or the batch exceeds a frame, LogError
+        after `stop`."""
         batch = _Batch(events, body_bytes([event.content for event in events]), time.time_ns() // 1_000_000)
         if batch.size > MAX_BODY_BYTES:
             raise LogBusyError("the batch is larger than a frame of the log", hint="send smaller batches")

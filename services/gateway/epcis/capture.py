@@ -295,8 +295,7 @@ class CaptureService:
 
     def capture_one(self, principal: Principal, body: bytes) -> str:
         """Captures a single event and returns its id. Raises as `capture` does, and HTTPException 409 for a
-        duplicate.
-        """
+        duplicate."""
         document = parse_capture(body)
         if "epcisBody" in document.value:
             raise InputError("the body is a document, not a single event", hint=f"send documents to {CAPTURE}")

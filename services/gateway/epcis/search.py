@@ -249,8 +249,7 @@ def read_query(
     request: Request, only: set[str] | None = None, more: list[tuple[str, str]] | None = None
 ) -> ParsedQuery:
     """Parses the URL's parameters and those in `more`. If `only` is given, parameters that it does not name are
-    refused. Raises QueryError.
-    """
+    refused. Raises QueryError."""
     given = [*request.query_params.multi_items(), *(more or [])]
     for name, _ in given:
         if only is not None and name not in only:

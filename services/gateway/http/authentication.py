@@ -67,10 +67,8 @@ def build_policy(
     signs: bool = False,
 ) -> Policy:
     """The policy of a gateway that listens on `host`, with its own TLS if `tls`, and is reached at `url`, by default
-    the address that it listens on. `signs`: it has a key to record with.
-
-    Raises SettingsError for settings that would expose data or tokens to the network.
-    """
+    the address that it listens on. `signs`: it has a key to record with. Raises SettingsError for settings that would
+    expose data or tokens to the network."""
     mode, local = Auth(auth), _is_loopback(host)
     if url is None and not local:
         raise SettingsError(f"the gateway listens on {host}, but gateway_url is not set", hint="set gateway_url")

@@ -129,10 +129,8 @@ class RouteTable:
         self._free: list[tuple[str, re.Pattern[str]]] = []
 
     def add(self, route: Route, endpoint: Callable[..., Any], **documented: Any) -> None:
-        """Registers the route; `documented` is passed on to FastAPI.
-
-        Raises ValueError if the table already has this method and path.
-        """
+        """Registers the route; `documented` is passed on to FastAPI. Raises ValueError if the table already has this
+        method and path."""
         key = (route.method, route.path)
         if key in self._rows:
             raise ValueError(f"{route.method} {route.path} is declared twice")

@@ -67,10 +67,7 @@ _PLAIN = (bool, int, str, datetime, type(None))
 def model_of(view: type) -> type[BaseModel]:
     """The pydantic model of what `Printable.to_json` returns for a frozen dataclass: bytes as 0x-hex, times as
     date-time, enumerations as lower-case words, tuples as arrays, events as one of their kinds. Descriptions are the
-    docstrings in the dataclass's source.
-
-    Raises TypeError for a field whose type has no JSON form.
-    """
+    docstrings in the dataclass's source. Raises TypeError for a field whose type has no JSON form."""
     hints, docs = get_type_hints(view), _attribute_docs(view)
     members: dict[str, Any] = {
         # A trailing underscore (`from_`) avoids Python's keywords, and is not part of the JSON name.

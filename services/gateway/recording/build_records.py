@@ -116,12 +116,10 @@ Verify: TypeAlias = "Callable[[Reader, Mapping[str, Any], products.FindProduct],
 
 
 def verify_terms(reader: Reader, body: Mapping[str, Any], find: products.FindProduct) -> None:
-    """Check the terms of an order, placed or revised, whose document is in the request or in the book.
-
-    Raises SpecificationError or ProductError, also for a product of which no quantity is agreed. Nothing is established
-    for a document that is neither, one of which fields are erased or were never handed over, and one without the
-    specification of a known product.
-    """
+    """Check the terms of an order, placed or revised, whose document is in the request or in the book. Raises
+    SpecificationError or ProductError, also for a product of which no quantity is agreed. Nothing is established for a
+    document that is neither, one of which fields are erased or were never handed over, and one without the
+    specification of a known product."""
     terms = body["terms"]
     document = terms["claims"] if terms["claims"] is not None else _kept(reader, terms["claims_root"])
     made = None if document is None else products.verify_order_document(document, terms["operations"], find)
@@ -147,12 +145,10 @@ def _kept(reader: Reader, root: str | None) -> Mapping[str, Json] | None:
 
 
 def find_demanded(reader: Reader, asked: Mapping[str, Any]) -> dict[str, object]:
-    """The fields of a challenge of the company's own certificate, of which nothing comes from the caller.
-
-    Raises NotFoundError if the certificate, or what it was made on, is not kept here; InputError for one of another
-    company, or one whose opening is not demanded or too late: the contract would refuse that, and what was measured
-    would be in a transaction all the same. Asked again for what may be on the ledger already, it is built in any state.
-    """
+    """The fields of a challenge of the company's own certificate, of which nothing comes from the caller. Raises
+    NotFoundError if the certificate, or what it was made on, is not kept here; InputError for one of another company,
+    or one whose opening is not demanded or too late: the contract would refuse that, and what was measured would be in
+    a transaction all the same. Asked again for what may be on the ledger already, it is built in any state."""
     row = traces.find_certificate_row(reader, asked["id"])
     _verify_own(row, asked["creator"])
     if not asked["again"]:  # what is on the ledger already has changed the state that it found
@@ -650,8 +646,7 @@ def _ground(reader: Reader, name: bytes, creator: int) -> bytes:
 
 def find_returned(reader: Reader, asked: Given) -> Given:
     """The fields that name a lot and prove who made it. Raises NotFoundError if the book lacks the lot's identifier and
-    salt, of which its subject is made.
-    """
+    salt, of which its subject is made."""
     lot = bytes.fromhex(asked["subject"][2:])
     identity = reader.book.identity(lot)
     if identity is None:
@@ -675,17 +670,14 @@ def find_superseded(reader: Reader, asked: Given) -> Given:
 
 def find_proposal(reader: Reader, asked: Given) -> Given:
     """The fields that name a proposed revision of an order. Raises NotFoundError if the record proposed no revision of
-    it.
-    """
+    it."""
     order, proposal, terms = _proposal(reader, asked, RevisionProposed, "a revision")
     return {"order": order, "terms": terms.terms, "proposal": proposal}
 
 
 def find_end(reader: Reader, asked: Given) -> Given:
-    """The fields that name the proposed end of an order; 0 is of one that nobody is left to propose.
-
-    Raises NotFoundError if the record did not propose its end.
-    """
+    """The fields that name the proposed end of an order; 0 is of one that nobody is left to propose. Raises
+    NotFoundError if the record did not propose its end."""
     if asked["id"] == 0:
         return {"order": bytes.fromhex(asked["subject"][2:]), "proposal": 0}
     order, proposal, _ = _proposal(reader, asked, EndProposed, "the end")

@@ -202,8 +202,7 @@ class Recorder:
 
     def queue_in(self, connection: Connection, row: RecordingRow, record: Record) -> int:
         """Like `queue`, but within the caller's transaction. The caller wakes the recorder afterwards. Returns the
-        id.
-        """
+        id."""
         return RecordingRepository(connection).queue(self._address, submit.build_entry(row.key, record), row)
 
     def wake(self) -> None:
@@ -217,8 +216,7 @@ class Recorder:
 
     def stop(self) -> None:
         """Stops the thread, and returns when it has ended. A thread that is blocked in a request to the node is
-        abandoned.
-        """
+        abandoned."""
         self.loop.stop()
 
     def _step(self) -> float:

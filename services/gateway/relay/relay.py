@@ -242,8 +242,7 @@ class Relay:
 
     def stop(self) -> None:
         """Stops the thread; returns when it has ended, or after a timeout. The thread can safely be interrupted at any
-        point.
-        """
+        point."""
         self.loop.stop()
 
     def _round(self) -> float:
