@@ -28,37 +28,14 @@ from millmark.ledger.chain import Chain, Deployment, HttpTransport, Node, find_p
 from millmark.ledger.records import Contract, ModelState
 from millmark.ledger.store import Store
 from millmark.ledger.store.outbox import Outbox
-from millmark.services.backup import (
-    DATABASE,
-    EVIDENCE,
-    copy_all,
-    copy_evidence,
-    copy_sqlite,
-    is_filled,
-    verify_evidence,
-)
+from millmark.services import backup as backups
+from millmark.services.node import config as settings
 from millmark.services.node import events, http_capture
-from millmark.services.node.config import (
-    ModelSource,
-    MqttSource,
-    NodeConfig,
-    OpcuaSource,
-    RelayConfig,
-    StreamConfig,
-    read_secret,
-)
+from millmark.services.node import submission as submitting
 from millmark.services.node.evidence_recorder import StreamRecorder, read_resume_point
 from millmark.services.node.intake import FolderCapture, Intake, Lots, Metrics, StreamIntake
 from millmark.services.node.streamlog import Committer, DedupIndex, StreamLog
-from millmark.services.node.submission import (
-    Health,
-    KeySubmitter,
-    StreamHealth,
-    SubmissionLoop,
-    VerifyLogs,
-    build_report,
-    describe_outbox,
-)
+from millmark.services.node.submission import Health, KeySubmitter
 from millmark.services.node.windows import Drafts
 from millmark.services.serving import hosts, logs
 from millmark.services.serving.loop import FundsWatch, Trouble, describe_damage, public_cause
@@ -78,7 +55,7 @@ if TYPE_CHECKING:
 # With a relay, the only check is that it sends to the deployment's ledger, whose contracts then check every record.
 
 
-def connect_chain(config: NodeConfig, key: bytes, inspector: Inspector | None) -> Chain:
+def connect_chain(config: settings.NodeConfig, key: bytes, inspector: Inspector | None) -> Chain:
     """Connects to the company's own chain node and checks chain, contracts and configuration. Raises
     ChainUnreachableError, WrongChainError, WrongContractError, or SettingsError as `verify_registered` does."""
     if config.chain.url is None:
@@ -89,17 +66,17 @@ def connect_chain(config: NodeConfig, key: bytes, inspector: Inspector | None) -
     return chain
 
 
-def open_relay(stack: ExitStack, config: RelayConfig) -> HttpRelay:
+def open_relay(stack: ExitStack, config: settings.RelayConfig) -> HttpRelay:
     """Opens a client of the relay, which `stack` closes. Raises SettingsError for an unusable token file."""
     from millmark.services.relay import HttpRelay  # noqa: PLC0415 - needs an HTTP client, which is not installed without a relay
 
-    relay = HttpRelay(config.url, None if config.token_file is None else read_secret(config.token_file))
+    relay = HttpRelay(config.url, None if config.token_file is None else settings.read_secret(config.token_file))
     stack.callback(relay.close)
     return relay
 
 
 def connect_relay(
-    relay: HttpRelay, config: RelayConfig, deployment: Deployment, store: Store, signer: signatures.Signer
+    relay: HttpRelay, config: settings.RelayConfig, deployment: Deployment, store: Store, signer: signatures.Signer
 ) -> submit.RelaySubmitter:
     """Returns a submitter that sends through the relay. Raises ChainUnreachableError, and WrongChainError if the relay
     sends to another ledger."""
@@ -114,7 +91,7 @@ def connect_relay(
     return submit.RelaySubmitter(relay, deployment, store, signer, validity_s=config.validity_s)
 
 
-def verify_registered(chain: Chain, config: NodeConfig, key: bytes, inspector: Inspector | None) -> None:
+def verify_registered(chain: Chain, config: settings.NodeConfig, key: bytes, inspector: Inspector | None) -> None:
     """Checks the configuration against the ledger. Raises SettingsError.
 
     1. The signing key acts for a participant.
@@ -148,7 +125,7 @@ def verify_logs(chain: Chain, recorders: Iterable[StreamRecorder], *, thorough: 
             recorder.verify_anchored(size, root)
 
 
-def _verify_stream(chain: Chain, stream: StreamConfig, participant: int) -> None:
+def _verify_stream(chain: Chain, stream: settings.StreamConfig, participant: int) -> None:
     found = chain.read_struct(Contract.LEDGER, "streamOf", bytes.fromhex(stream.subject[2:]))
     owner, machine = cast(int, found["owner"]), cast(int, found["machine"])
     if found["sequence"] == 0:
@@ -196,10 +173,10 @@ class Agent:
 
     def __init__(
         self,
-        config: NodeConfig,
+        config: settings.NodeConfig,
         intake: Intake,
         streams: Sequence[_Stream],
-        submission: SubmissionLoop,
+        submission: submitting.SubmissionLoop,
         store: Store,
         metrics: Metrics,
         logger: FilteringBoundLogger,
@@ -218,7 +195,7 @@ class Agent:
         outbox: dict[str, object] = {}
         streams = []
         try:
-            outbox = describe_outbox(self._outbox)
+            outbox = submitting.describe_outbox(self._outbox)
             streams = [_describe(stream, stream.recorder.count_anchored()) for stream in self._streams]
             found += describe_damage(self._store)
         except errors.MillmarkError as error:
@@ -254,7 +231,7 @@ class Agent:
     def create_capture(self) -> Starlette:
         """Builds the HTTP application. Raises SettingsError for an unusable token file."""
         token_file = self.config.http.token_file
-        token = None if token_file is None else read_secret(token_file)
+        token = None if token_file is None else settings.read_secret(token_file)
         return http_capture.create_capture(self.intake, self.metrics, self.health, token, self.logger)
 
     @contextmanager
@@ -301,7 +278,7 @@ class Agent:
 
 
 @contextmanager
-def open_agent(config: NodeConfig, logger: FilteringBoundLogger | None = None) -> Iterator[Agent]:
+def open_agent(config: settings.NodeConfig, logger: FilteringBoundLogger | None = None) -> Iterator[Agent]:
     """Opens the node and starts its threads. On exit every acknowledged event is durable; unsent records stay queued.
     Raises SettingsError, SigningError, StoreDamagedError, WrongChainError or WrongContractError, before any event is
     accepted, if the configuration is unsafe or does not match the ledger, and StoreError if the database or the folder
@@ -329,7 +306,7 @@ def open_agent(config: NodeConfig, logger: FilteringBoundLogger | None = None) -
         except errors.ChainUnreachableError:
             logger.warning("the chain does not answer; events are accepted and records queued until it does")
         failed = parts.metrics.failed
-        submission = SubmissionLoop(
+        submission = submitting.SubmissionLoop(
             recorders, connect, Outbox(store), parts.drafts, logger, lambda kind: failed.labels(kind).inc()
         )
         submission.start()
@@ -348,7 +325,7 @@ class _Parts:
 
     def __init__(
         self,
-        config: NodeConfig,
+        config: settings.NodeConfig,
         store: Store,
         signer: signatures.Signer,
         inspector: Inspector | None,
@@ -362,7 +339,7 @@ class _Parts:
         self.lots = Lots(store, asks=config.relay is None)
         self.drafts = Drafts(_folder(config.data_folder / "drafts"), store)
 
-    def open_stream(self, stack: ExitStack, stream: StreamConfig) -> _Stream:
+    def open_stream(self, stack: ExitStack, stream: settings.StreamConfig) -> _Stream:
         folder = _folder(self._config.data_folder / "streams" / stream.name)
         subject = bytes.fromhex(stream.subject[2:])
         resume_point = read_resume_point(folder / "resume")
@@ -389,16 +366,18 @@ class _Parts:
         )
         return _Stream(stream.name, log, committer, recorder)
 
-    def direct(self, recorders: Sequence[StreamRecorder]) -> Callable[[], tuple[KeySubmitter, VerifyLogs]]:
+    def direct(self, recorders: Sequence[StreamRecorder]) -> Callable[[], tuple[KeySubmitter, submitting.VerifyLogs]]:
         """Returns a function that connects to the company's own chain node and checks the configuration against it."""
 
-        def connect() -> tuple[KeySubmitter, VerifyLogs]:
+        def connect() -> tuple[KeySubmitter, submitting.VerifyLogs]:
             chain = connect_chain(self._config, self._signer.address, self._inspector)
             verify_logs(chain, recorders)
             self.lots.connect(chain)
             # Does nothing on chains without such a method: there the key must hold a balance, or gas be free.
             chain.fund(self._signer.address)
-            submitter = submit.Submitter(chain, Outbox(self._store), self._signer, report=build_report(self._logger))
+            submitter = submit.Submitter(
+                chain, Outbox(self._store), self._signer, report=submitting.build_report(self._logger)
+            )
             return submitter, partial(verify_logs, chain, thorough=False)
 
         return connect
@@ -412,8 +391,8 @@ class _Parts:
         return FundsWatch(connect, self._store, [self._signer.address], self._logger)
 
     def relayed(
-        self, stack: ExitStack, config: RelayConfig, deployment: Deployment
-    ) -> Callable[[], tuple[KeySubmitter, VerifyLogs]]:
+        self, stack: ExitStack, config: settings.RelayConfig, deployment: Deployment
+    ) -> Callable[[], tuple[KeySubmitter, submitting.VerifyLogs]]:
         """Returns a function that connects to the relay. Raises SettingsError for an unusable token file."""
         relay = open_relay(stack, config)
         # A relay tells nothing of the ledger's anchors; what it cannot record fails.
@@ -426,7 +405,7 @@ class _Parts:
             return plain
         return {**plain, model.stream: StreamIntake(plain[model.stream].committer, model.field, self.lots)}
 
-    def _certifier(self, stream: StreamConfig, subject: bytes, folder: Path) -> Certifier | None:
+    def _certifier(self, stream: settings.StreamConfig, subject: bytes, folder: Path) -> Certifier | None:
         model, inspector = self._config.model, self._inspector
         if model is None or inspector is None or model.stream != stream.name:
             return None
@@ -464,28 +443,28 @@ def lock_folder(path: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _open_model(model: ModelSource) -> Inspector:
+def _open_model(model: settings.ModelSource) -> Inspector:
     from millmark.services.node.inspection import load_inspector  # noqa: PLC0415 - as in `_certifier`
 
     return load_inspector(model)
 
 
-def _open_broker(broker: MqttSource, intake: Intake, logger: FilteringBoundLogger) -> MqttCapture:
+def _open_broker(broker: settings.MqttSource, intake: Intake, logger: FilteringBoundLogger) -> MqttCapture:
     from millmark.services.node.mqtt_capture import MqttCapture  # noqa: PLC0415 - most nodes have no broker
 
     return MqttCapture(broker, intake, logger)
 
 
-def _open_server(server: OpcuaSource, intake: Intake, logger: FilteringBoundLogger) -> OpcuaCapture:
+def _open_server(server: settings.OpcuaSource, intake: Intake, logger: FilteringBoundLogger) -> OpcuaCapture:
     from millmark.services.node.opcua_capture import OpcuaCapture  # noqa: PLC0415 - needs the extra opcua, which few nodes have
 
     return OpcuaCapture(server, intake, logger)
 
 
-def _describe(stream: _Stream, anchored: int) -> StreamHealth:
+def _describe(stream: _Stream, anchored: int) -> submitting.StreamHealth:
     failure = stream.committer.failure
     told = None if failure is None else str(failure)
-    return StreamHealth(stream.name, stream.log.end.index, stream.recorder.queued, anchored, told)
+    return submitting.StreamHealth(stream.name, stream.log.end.index, stream.recorder.queued, anchored, told)
 
 
 def _folder(path: Path) -> Path:
@@ -499,7 +478,7 @@ def _folder(path: Path) -> Path:
 # database refers to, which a node requires when it opens them.
 
 
-def back_up(config: NodeConfig, target: Path) -> None:
+def back_up(config: settings.NodeConfig, target: Path) -> None:
     """Copies the node's state into `target`, which must not exist yet. Raises InputError if `target` exists or cannot
     be written, SettingsError if the database is not SQLite."""
     database = _database(config)
@@ -509,11 +488,11 @@ def back_up(config: NodeConfig, target: Path) -> None:
         # Drafts are copied before and after the database. The first pass catches those that are settled, and removed,
         # once the database is copied; the second those written meanwhile, whose records the copy may already hold.
         _copy_some(source, target, "drafts/*.json")
-        copy_sqlite(database, target / DATABASE)
+        backups.copy_sqlite(database, target / backups.DATABASE)
         _copy_some(source, target, "drafts/*.json")
         if config.evidence_folder is not None:
-            copy_evidence(config.evidence_folder, target / EVIDENCE)
-        verify_evidence(target)
+            backups.copy_evidence(config.evidence_folder, target / backups.EVIDENCE)
+        backups.verify_evidence(target)
         for pattern in ("streams/*/failed-lots.json", "streams/*/log", "folder-*.json", "dead-letters.jsonl*"):
             _copy_some(source, target, pattern)
     except (OSError, sqlite3.Error) as error:
@@ -522,7 +501,7 @@ def back_up(config: NodeConfig, target: Path) -> None:
         ) from error
 
 
-def restore(config: NodeConfig, backup: Path) -> Mapping[str, int]:
+def restore(config: settings.NodeConfig, backup: Path) -> Mapping[str, int]:
     """Restores a backup into a data folder that does not exist yet. Returns the number of log entries by stream name.
 
     The dedup index is not part of a backup; the next start rebuilds it from the log. Raises InputError if the data
@@ -530,25 +509,25 @@ def restore(config: NodeConfig, backup: Path) -> Mapping[str, int]:
     a log belongs to another stream or the database is not SQLite.
     """
     database, folder = _database(config), config.data_folder
-    if not (backup / DATABASE).is_file():
+    if not (backup / backups.DATABASE).is_file():
         raise errors.InputError(
             f"{backup} is not a node backup", hint="name the folder that `millmark node backup` wrote"
         )
     if folder.exists() or database.exists():
         raise errors.InputError(f"{folder} or {database} already exists", hint="move it away first")
-    if config.evidence_folder is None and (backup / EVIDENCE).is_dir():
+    if config.evidence_folder is None and (backup / backups.EVIDENCE).is_dir():
         raise errors.SettingsError(f"{backup} has files of evidence", hint="set evidence_folder to where they go")
-    verify_evidence(backup)
-    if config.evidence_folder is not None and is_filled(config.evidence_folder):
+    backups.verify_evidence(backup)
+    if config.evidence_folder is not None and backups.is_filled(config.evidence_folder):
         raise errors.InputError(f"{config.evidence_folder} is not empty", hint="move what is in it away first")
     found = {}
     with lock_folder(folder):
         for pattern in ("drafts/*.json", "streams/*/*", "folder-*.json", "dead-letters.jsonl*"):
             _copy_some(backup, folder, pattern)
-        shutil.copyfile(backup / DATABASE, database)
-        if config.evidence_folder is not None and (backup / EVIDENCE).is_dir():
+        shutil.copyfile(backup / backups.DATABASE, database)
+        if config.evidence_folder is not None and (backup / backups.EVIDENCE).is_dir():
             config.evidence_folder.parent.mkdir(parents=True, exist_ok=True)
-            copy_all(backup / EVIDENCE, config.evidence_folder)
+            backups.copy_all(backup / backups.EVIDENCE, config.evidence_folder)
         for stream in config.streams:
             path = folder / "streams" / stream.name / "log"
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -557,7 +536,7 @@ def restore(config: NodeConfig, backup: Path) -> Mapping[str, int]:
     return found
 
 
-def _database(config: NodeConfig) -> Path:
+def _database(config: settings.NodeConfig) -> Path:
     database = sqlite_path(config.database_url)
     if database is None:
         raise errors.SettingsError(
@@ -582,7 +561,7 @@ _SWITCH_S = 0.0005
 """A tenth of Python's default. The thread that writes the log has to get the interpreter back after each disk call."""
 
 
-def run_node(config: NodeConfig) -> None:
+def run_node(config: settings.NodeConfig) -> None:
     """Runs a node until SIGINT or SIGTERM. Raises SettingsError, before any event is accepted, for every failure that a
     restart does not cure: its exit code lets a supervisor such as systemd stop trying."""
     with _permanent_failures(), open_agent(config) as agent:

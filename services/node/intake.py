@@ -31,16 +31,8 @@ from millmark.ledger.store import Book, Rows, Store
 from millmark.ledger.store.rows import LotRow
 from millmark.services.files import write_whole
 from millmark.services.node import config, streamlog
-from millmark.services.node.events import (
-    MAX_EVENT_BYTES,
-    DeadLetters,
-    Event,
-    EventRefusedError,
-    Origin,
-    check_event,
-    parse_event,
-    read_samples,
-)
+from millmark.services.node import events as validation
+from millmark.services.node.events import EventRefusedError
 from millmark.services.serving.loop import Loop
 
 # Prometheus metrics. Label values come from the configuration or from fixed lists, never from senders, so their number
@@ -304,7 +296,9 @@ def build_conflict() -> EventRefusedError:
 class Intake:
     """Accepts events for all streams of a node."""
 
-    def __init__(self, streams: Mapping[str, StreamIntake], dead_letters: DeadLetters, metrics: Metrics) -> None:
+    def __init__(
+        self, streams: Mapping[str, StreamIntake], dead_letters: validation.DeadLetters, metrics: Metrics
+    ) -> None:
         self._streams = streams
         self._only = next(iter(streams)) if len(streams) == 1 else None
         """The default stream: the only one, if there is just one."""
@@ -312,10 +306,10 @@ class Intake:
         self.asks = any(one.lots is not None for one in streams.values())
         """Whether `check` may ask the chain, and so take a while."""
 
-    def check(self, parsed: event_json.Parsed, stream: str | None = None) -> tuple[str, Event]:
+    def check(self, parsed: event_json.Parsed, stream: str | None = None) -> tuple[str, validation.Event]:
         """Validates an event and finds its stream. `stream`: the source's configured stream, if any. Raises
         EventRefusedError."""
-        event = check_event(parsed)
+        event = validation.check_event(parsed)
         name = event.stream or stream or self._only
         if name is None:
             raise EventRefusedError(
@@ -328,12 +322,12 @@ class Intake:
         # Refused here, while the sender can still correct it: once stored, the event is evidence that gets no
         # certificate.
         if found.samples_field is not None and isinstance(parsed.value, Mapping) and "lot" in parsed.value:
-            read_samples(parsed.value, found.samples_field)
+            validation.read_samples(parsed.value, found.samples_field)
             if found.lots is not None:
                 found.lots.verify_event(parsed.value)
         return name, event
 
-    def submit(self, stream: str, events: Sequence[Event]) -> Future[streamlog.Outcome]:
+    def submit(self, stream: str, events: Sequence[validation.Event]) -> Future[streamlog.Outcome]:
         """Submits validated events to a stream's log. Raises LogBusyError or LogError; the future raises LogError."""
         # Measured until the future is settled, which is the time that a sender waits for durability.
         begun = time.perf_counter()
@@ -341,7 +335,7 @@ class Intake:
         done.add_done_callback(lambda settled: self._count(stream, settled, time.perf_counter() - begun))
         return done
 
-    def refuse(self, origin: Origin, error: EventRefusedError, event: bytes) -> None:
+    def refuse(self, origin: validation.Origin, error: EventRefusedError, event: bytes) -> None:
         """Counts and lists a refusal. `event`: its bytes as received."""
         self._dead_letters.add(origin, error, event)
 
@@ -363,12 +357,10 @@ class Intake:
 # replaced one is read from its start. Progress is saved after the events are durable, so a crash in between repeats
 # some events, which the log recognises as duplicates. A last line without a newline is left until it is complete.
 
-_SOURCE = "folder"
-_PATTERNS = ("*.jsonl*", "*.csv*")
 _PACKED = (".gz", ".xz", ".zst", ".bz2", ".zip", ".tmp", ".part")
 _HEAD_BYTES = 256
 _MAX_BATCH = 2000
-_MAX_LINE_BYTES = 2 * MAX_EVENT_BYTES
+_MAX_LINE_BYTES = 2 * validation.MAX_EVENT_BYTES
 _COMMIT_S = 60.0
 _MEMBERS = ("id", "time", "lot", "order")
 
@@ -413,7 +405,7 @@ class FolderCapture:
     def step(self) -> int:
         """Reads the new lines of all files, oldest file first, and returns their number. Raises OSError, LogError,
         InputError or TimeoutError; the next step resumes after the last durable batch."""
-        paths = {path for pattern in _PATTERNS for path in self._source.path.glob(pattern)}
+        paths = {path for pattern in ("*.jsonl*", "*.csv*") for path in self._source.path.glob(pattern)}
         found = sorted((path for path in paths if path.suffix not in _PACKED and self._is_own(path)), key=_age)
         lines = sum(self._take_file(path) for path in found)
         self._forget({_key_of(path.lstat()) for path in found})
@@ -463,13 +455,13 @@ class FolderCapture:
 
     def _take(self, path: Path, begin: int, lines: Sequence[bytes], header: Sequence[str] | None) -> None:
         """Returns once every line is durable or refused. `begin`: byte offset of the first line in the file."""
-        events: list[Event] = []
+        events: list[validation.Event] = []
         offsets: list[int] = []
         for offset, line in zip(accumulate(map(len, lines), initial=begin), lines, strict=False):
             if not line.strip():
                 continue
             try:
-                parsed = parse_event(line) if header is None else _parse_row(line, header)
+                parsed = validation.parse_event(line) if header is None else _parse_row(line, header)
                 events.append(self._intake.check(parsed, self._source.stream)[1])
                 offsets.append(offset)
             except EventRefusedError as error:
@@ -483,7 +475,7 @@ class FolderCapture:
         self._logger.info("lines taken", leaves={self._source.stream: found.leaves()}, **taken)
 
     def _refuse(self, path: Path, offset: int, error: EventRefusedError, line: bytes) -> None:
-        origin = Origin(_SOURCE, f"{path.name}:{offset}", self._source.stream)
+        origin = validation.Origin("folder", f"{path.name}:{offset}", self._source.stream)
         self._intake.refuse(origin, error, line)
         self._logger.warning("line refused", request_id=origin.request_id, reason=error.reason)
 
@@ -552,7 +544,7 @@ def _rows(line: bytes) -> Iterator[list[str]]:
 def _cell(text: str) -> Json:
     """The cell as a number if it is a JSON number, as text otherwise."""
     try:
-        value = parse_event(text.encode()).value
+        value = validation.parse_event(text.encode()).value
     except EventRefusedError:
         return text
     return value if isinstance(value, int | float) and not isinstance(value, bool) else text

@@ -42,7 +42,6 @@ from millmark.services.serving.loop import Loop
 
 _NAMESPACE = "spBv1.0"
 _KINDS = ("NBIRTH", "NDATA", "NDEATH", "DBIRTH", "DDATA", "DDEATH")
-_COMMANDS = ("NCMD", "DCMD")
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _SIGNED_BITS = {1: 8, 2: 16, 3: 32, 4: 64}
 """Width by data type, Int8 to Int64. They are sent as unsigned integers, in two's complement."""
@@ -100,7 +99,7 @@ class SparkplugReader:
         parts = topic.split("/")
         if parts[0] != _NAMESPACE or len(parts) < 3:
             raise EventRefusedError("topic-unknown", "the topic is not a Sparkplug B topic")
-        if parts[1] == "STATE" or parts[2] in _COMMANDS:
+        if parts[1] == "STATE" or parts[2] in ("NCMD", "DCMD"):
             return []
         if parts[2] not in _KINDS or len(parts) != (4 if parts[2][0] == "N" else 5):
             raise EventRefusedError("topic-unknown", "the topic is not a Sparkplug B topic")
@@ -320,7 +319,6 @@ def _tag(number: int, kind: int) -> bytes:
 Reader = Callable[[str, bytes], Sequence[Parsed]]
 """Parses the events of a message, given its topic and payload. Raises EventRefusedError."""
 
-_SOURCE = "mqtt"
 _QOS = 1
 _KEEPALIVE_S = 30
 _SESSION_S = 7 * 24 * 3600
@@ -444,7 +442,7 @@ class MqttCapture:
     def _on_message(self, _: mqtt.Client, __: Any, message: mqtt.MQTTMessage) -> None:
         """Runs in the client's thread, which an exception would end."""
         given = _correlation(message)
-        origin = Origin(_SOURCE, choose_id(given), self._source.stream)
+        origin = Origin("mqtt", choose_id(given), self._source.stream)
         came = _Message(message, self._connection, origin, given == origin.request_id)
         try:
             events = self._parse(came)

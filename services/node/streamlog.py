@@ -182,7 +182,6 @@ def _digest(data: bytes | memoryview) -> bytes:
 
 
 _MAX_FRAME_BYTES = FRAME_BYTES + MAX_BODY_BYTES
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _HINT = "stop the node, keep the file, and restore it from the latest backup (services/node/OPERATIONS.md)"
 _HINT_MOVED = "stop the node, put the file back, and start again; the sender keeps the batch"
 
@@ -398,7 +397,7 @@ def _read_all(descriptor: int, size: int, offset: int) -> bytes:
 
 def explain_failure(name: str, error: OSError) -> LogError:
     """The LogError for a failed disk operation, as the sender of a batch sees it. `name`: file or part that failed."""
-    kind = LogFullError if error.errno in _FULL else LogError
+    kind = LogFullError if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else LogError
     hint = "free space on the disk" if kind is LogFullError else "check the disk"
     return kind(f"{name} could not store the batch: {error.strerror}", hint=f"{hint}, then send the batch again")
 

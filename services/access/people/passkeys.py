@@ -15,14 +15,7 @@ from millmark.ledger.errors import NotFoundError
 from millmark.ledger.store import Connection, Store
 from millmark.services.access import credentials, repository, signin
 from millmark.services.access.errors import Ground, SignInError
-from millmark.services.access.people.people import (
-    Entered,
-    People,
-    accepts_passkeys,
-    find_invitation,
-    handle_of,
-    need_person,
-)
+from millmark.services.access.people import people as persons
 from millmark.services.access.people.repository import PasskeyRow, PeopleRepository, PersonRow
 
 if TYPE_CHECKING:
@@ -46,7 +39,7 @@ class Passkeys:
     def __init__(
         self,
         store: Store,
-        people: People,
+        people: persons.People,
         origin: str,
         key: signin.Key | None = None,
         company: Callable[[], str | None] = lambda: None,
@@ -58,7 +51,7 @@ class Passkeys:
     @property
     def possible(self) -> bool:
         """Whether browsers offer passkeys at this address."""
-        return accepts_passkeys(self._origin)
+        return persons.accepts_passkeys(self._origin)
 
     @cached_property
     def _ceremonies(self) -> Ceremonies:
@@ -76,15 +69,15 @@ class Passkeys:
         """The options of `navigator.credentials.create`, as JSON, for whom an invitation is. Raises SignInError."""
         with self._store.reading() as connection:
             people = PeopleRepository(connection)
-            row = find_invitation(people, code, now_s)
+            row = persons.find_invitation(people, code, now_s)
             person = people.person(row.person) if row.person else None
-        return self._ask(row.name, handle_of(code) if person is None else person.handle, [], now_s)
+        return self._ask(row.name, persons.handle_of(code) if person is None else person.handle, [], now_s)
 
     def ask_further(self, number: int, now_s: int) -> str:
         """The same for a further passkey of a person who is signed in. Raises NotFoundError."""
         with self._store.reading() as connection:
             people = PeopleRepository(connection)
-            person = need_person(people, number)
+            person = persons.need_person(people, number)
             return self._ask(person.name, person.handle, people.passkeys(number), now_s)
 
     def _ask(self, name: str, handle: bytes, known: list[PasskeyRow], now_s: int) -> str:
@@ -94,7 +87,7 @@ class Passkeys:
 
     # Accepting
 
-    def register(self, code: str, answer: str, now_s: int) -> Entered:
+    def register(self, code: str, answer: str, now_s: int) -> persons.Entered:
         """Takes an invitation with a new passkey, and signs in. Raises SignInError."""
         credential = self._ceremonies.parse_registration(_bounded(answer))
         verified = self._verify_registration(credential, now_s)
@@ -110,7 +103,7 @@ class Passkeys:
         verified = self._verify_registration(credential, now_s)
         with self._store.transaction() as connection:
             self._spend(connection, self._ceremonies.challenge_of(credential), now_s)
-            self._add(connection, need_person(PeopleRepository(connection), number), verified, now_s)
+            self._add(connection, persons.need_person(PeopleRepository(connection), number), verified, now_s)
 
     def remove(self, number: int, id_: bytes, now_s: int, here: str = "") -> None:
         """Removes one of a person's own passkeys, and ends the person's sessions but the one `here`. Raises
@@ -128,7 +121,7 @@ class Passkeys:
         with self._store.reading() as connection:
             return PeopleRepository(connection).passkeys(number)
 
-    def sign_in(self, answer: str, now_s: int) -> Entered:
+    def sign_in(self, answer: str, now_s: int) -> persons.Entered:
         """Opens a session for the person whose passkey signed. Raises SignInError, with the same text for an unknown
         passkey and for one of somebody who was removed."""
         credential = self._ceremonies.parse_authentication(_bounded(answer))

@@ -35,7 +35,6 @@ SEALED_MEDIA_TYPE = "application/vnd.millmark.sealed-document"
 _EXAMPLE_ID = "5d0f2c6e9b7a4c1d8e3f60718293a4b5"
 _READ, _CHANGE = Rule(Scope.DOCUMENTS), Rule(Scope.DOCUMENT_CHANGES, owner=True)
 _UPLOAD = Rule(Scope.DOCUMENT_CHANGES, owner=True, body_bytes=MAX_DOCUMENT_BYTES, cost=10)
-_ERASE = Rule(Scope.DOCUMENT_CHANGES, owner=True, cost=50)
 
 DocumentId = Annotated[
     str, Path(alias="id", pattern="^[0-9a-f]{32}$", description="Id of a document.", examples=[_EXAMPLE_ID])
@@ -271,7 +270,7 @@ def _add_erasing(
         "eraseDocument",
         "Erase a document",
         Document,
-        rule=_ERASE,
+        rule=Rule(Scope.DOCUMENT_CHANGES, owner=True, cost=50),
         examples={"erased": _erased},
         responses=http.PROBLEMS_404,
     )
@@ -377,7 +376,6 @@ def _key() -> RecipientKey:
 
 
 R = TypeVar("R")
-_RULE = Rule(Without.CREDENTIAL, body_bytes=content.MAX_HANDOVER_BYTES)
 _HEAD_S, _BODY_S = 10.0, 120.0
 """Longest time in which the first line, and then the rest, must arrive."""
 _EXAMPLE = "5e" * 32
@@ -449,7 +447,7 @@ def add_handovers(
         "handOver",
         "Hand over to this gateway's company",
         HandoverReceipt,
-        rule=_RULE,
+        rule=Rule(Without.CREDENTIAL, body_bytes=content.MAX_HANDOVER_BYTES),
         examples={"kept": _receipt},
         openapi_extra=_HANDED_CONTENT,
     )

@@ -146,7 +146,6 @@ def _assignment() -> Assignment:
 
 
 _OWN_READ, _OWN_LIST = Rule(Scope.PROVENANCE, owner=True), Rule(Scope.PROVENANCE, owner=True, cost=4)
-_CHECK = Rule(Scope.PROVENANCE, owner=True, cost=8)
 _HASH = "^0x[0-9a-f]{64}$"
 _CALL, _PLAN, _OFFER = b"\x4c" * 32, b"\x5d" * 32, b"\x6e" * 32
 CallDigest = Annotated[
@@ -225,7 +224,7 @@ def _add_plans(routes: http.Routes, store: Store, ties: Ties) -> None:
         "checkPlan",
         "Check a plan",
         PlanCheckShown,
-        rule=_CHECK,
+        rule=Rule(Scope.PROVENANCE, owner=True, cost=8),
         examples={"holds": _check, "refused": _refused},
     )
     def check_plan(principal: CurrentPrincipal, root: PlanDigest, if_none_match: http.IfNoneMatch = None) -> Response:
@@ -472,7 +471,6 @@ def _wanted() -> scoring.PreferencesFound:
 
 # Routes of the inbox of proposed setpoints. They show the company's own machines, and to that company alone.
 
-_PROPOSE = Rule(Scope.RECORDING, Role.MANUFACTURER, owner=True, cost=4)
 _STRICT = ConfigDict(extra="forbid", strict=True)
 _INTEGER = 2**53 - 1
 
@@ -550,7 +548,7 @@ def add_setpoints(table: RouteTable, inbox: Inbox, owner: int | None) -> None:
         "proposeSetpoint",
         "Propose setpoints for a machine",
         SetpointShown,
-        rule=_PROPOSE,
+        rule=Rule(Scope.RECORDING, Role.MANUFACTURER, owner=True, cost=4),
         examples={"open": _open},
         body_example=_WANTED,
         responses=http.PROBLEMS_400_404,

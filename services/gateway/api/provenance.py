@@ -474,9 +474,7 @@ def _drift() -> CauseFound:
 def _dismissed() -> CauseFound:
     now = examples.NOW
     step = repository.StepShown("lift", "done", now, examples.STREAM, 14, "the sensor was being cleaned")
-    fields = {name: getattr(_drift(), name) for name in CauseFound.__dataclass_fields__}
-    said = "the sensor was being cleaned"
-    return CauseFound(**{**fields, "outcome": "dismissed", "reason": said, "rung": 0, "steps": (step,)})
+    return replace(_drift(), outcome="dismissed", reason="the sensor was being cleaned", rung=0, steps=(step,))
 
 
 # Routes of lots, their custody and their certificates. Callers get only what millmark.ledger.provenance.permissions

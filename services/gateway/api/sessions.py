@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -20,7 +20,6 @@ from millmark.services.gateway.http.authentication import Clock, CurrentPrincipa
 from millmark.services.gateway.http.route_table import RouteTable
 from millmark.services.gateway.http.routes import PROBLEM, Routes, reply
 
-_PROBLEMS: dict[int | str, dict[str, Any]] = {"default": PROBLEM}
 Address = Annotated[
     str,
     Query(
@@ -98,7 +97,7 @@ class PairingCode(BaseModel):
 
 
 def add_sessions(table: RouteTable, store: Store, sign_in: SignIn, clock: Clock, pairing: Pairing) -> None:
-    routes = Routes(table, "access", _PROBLEMS)
+    routes = Routes(table, "access", {"default": PROBLEM})
     _add_sign_in(routes, sign_in, clock)
     _add_pairing(routes, pairing, clock)
     _add_session(routes, store, clock)

@@ -230,8 +230,7 @@ _NOT_READY: dict[str, Any] = {
     "description": "Not ready, with the reasons.",
     "content": {"application/json": {"schema": refer_to(model_of(Ready))}},
 }
-_EXPOSITION = "text/plain"
-_METRICS: Problems = {200: {"description": "Metrics.", "content": {_EXPOSITION: {"schema": {"type": "string"}}}}}
+_METRICS: Problems = {200: {"description": "Metrics.", "content": {"text/plain": {"schema": {"type": "string"}}}}}
 
 
 def add_monitoring(

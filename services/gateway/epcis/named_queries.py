@@ -143,10 +143,6 @@ def _found() -> dict[str, Json]:
     }
 
 
-_FIND: Final = Rule(Scope.PROVENANCE, cost=4, by_name=True)
-_LIST: Final = Rule(Scope.PROVENANCE, cost=4)
-
-
 @dataclass(frozen=True, slots=True)
 class Resource:
     """One of the lists of values that EPCIS has a gateway offer, such as business steps."""
@@ -196,7 +192,7 @@ def _add_events_of(routes: Routes, service: CaptureService, examples: Examples, 
         f"{search.PREFIX}/{resource}/{{value:path}}/events",
         f"find{resource[0].upper()}{resource[1:]}Events",
         f"Find EPCIS events by {resource}",
-        rule=_FIND,
+        rule=Rule(Scope.PROVENANCE, cost=4, by_name=True),
         examples=examples,
         **schemas.describe(schemas.DOCUMENT, 413, parameters=schemas.QUERY_PARAMETERS),
     )
@@ -212,7 +208,7 @@ def _add_values(routes: Routes, service: CaptureService, name: str, resource: Re
         f"{search.PREFIX}/{name}",
         f"list{name[0].upper()}{name[1:]}",
         f"List EPCIS {name}",
-        rule=_LIST,
+        rule=Rule(Scope.PROVENANCE, cost=4),
         examples={"one": partial(search.collection, [resource.example])},
         **schemas.describe(schemas.COLLECTION, parameters=schemas.PAGE_PARAMETERS),
     )

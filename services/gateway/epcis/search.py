@@ -46,7 +46,6 @@ CAPTURE_HEADERS = {
     "GS1-Capture-Error-Behaviour": "all",
 }
 _READ = ("application/json", "application/ld+json")
-_ACCEPTED = ("application/json", "application/ld+json", "application/*", "*/*")
 _NUMBER = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3}){0,2}")
 
 
@@ -61,7 +60,7 @@ def verify_acceptable(headers: Headers) -> None:
     or version, or translated keys."""
     kinds = [kind.partition(";")[0].strip().lower() for kind in headers.get("accept", "*/*").split(",")]
     # Weights do not matter, because there is only one format.
-    if not any(kind in _ACCEPTED for kind in kinds):
+    if not any(kind in ("application/json", "application/ld+json", "application/*", "*/*") for kind in kinds):
         raise HTTPException(406)
     for standard in ("EPCIS", "CBV"):
         least, most = (_parse_version(headers.get(f"GS1-{standard}-{edge}")) for edge in ("Min", "Max"))

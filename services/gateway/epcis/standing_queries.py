@@ -38,7 +38,6 @@ MAX_PER_COMPANY: Final = 20
 MAX_PER_QUERY: Final = 5
 SIGNATURE: Final = "GS1-Signature"
 """Header with HMAC-SHA256 of the body, keyed with the token's bytes, in lower-case hex."""
-_MODE: Final = "epcis"
 _MOST_EVENTS: Final = 100
 _MOST_BYTES: Final = 1 << 20
 """Most bytes of events in one delivery, unless a single event is larger."""
@@ -105,7 +104,7 @@ def _row(
         participant=subscriber.participant,
         owner=subscriber.owner,
         url=wanted.dest,
-        mode=_MODE,
+        mode="epcis",
         kinds="",
         subjects="",
         secrets=json.dumps([(wanted.token, 0)] if wanted.token else []),

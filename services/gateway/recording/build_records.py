@@ -26,16 +26,7 @@ from millmark.ledger.provenance import listings, traces
 from millmark.ledger.provenance.reader import Reader
 from millmark.ledger.records import AssignmentState, CertificateState, Contract, Item, Packed, Record
 from millmark.ledger.store import Book, Rows, Store, outbox, outbox_records
-from millmark.ledger.store.rows import (
-    AssignmentRow,
-    CertificateRow,
-    LotRow,
-    MachineRow,
-    NameKeyRow,
-    RecordHistoryRow,
-    RecordRow,
-    StreamRow,
-)
+from millmark.ledger.store import rows as tables
 from millmark.services.gateway.http.problems import NameTakenError, NoNameKeyError
 from millmark.services.gateway.recording.bodies import struct_of
 from millmark.services.gateway.recording.repository import RecordingRepository, describe_subjects
@@ -47,11 +38,11 @@ from millmark.services.setpoints.repository import SetpointRepository, SetpointR
 
 # Names of the things that the company's records create: derived from its name keys, and never given twice.
 
-_TABLES: Mapping[SubjectKind, type[MachineRow] | type[StreamRow] | type[RecordHistoryRow]] = {
-    SubjectKind.ORDER: RecordHistoryRow,
-    SubjectKind.LOT: RecordHistoryRow,
-    SubjectKind.STREAM: StreamRow,
-    SubjectKind.MACHINE: MachineRow,
+_TABLES: Mapping[SubjectKind, type[tables.MachineRow] | type[tables.StreamRow] | type[tables.RecordHistoryRow]] = {
+    SubjectKind.ORDER: tables.RecordHistoryRow,
+    SubjectKind.LOT: tables.RecordHistoryRow,
+    SubjectKind.STREAM: tables.StreamRow,
+    SubjectKind.MACHINE: tables.MachineRow,
 }
 _REFUSED = (outbox_records.OutboxState.FAILED, outbox_records.OutboxState.CANCELLED)
 
@@ -92,7 +83,9 @@ class Namer:
 
     def _registered(self, rows: Rows, creator: int) -> list[NameKey]:
         """All name keys that the company has registered, oldest first: under each, a receiver wants a proof."""
-        hashes = [row.hash for row in sorted(rows.find(NameKeyRow, participant=creator), key=lambda row: row.index)]
+        hashes = [
+            row.hash for row in sorted(rows.find(tables.NameKeyRow, participant=creator), key=lambda row: row.index)
+        ]
         if not hashes:
             raise NoNameKeyError(
                 "this company has not registered a name key", hint="register one with `millmark keys name`"
@@ -163,7 +156,7 @@ def find_demanded(reader: Reader, asked: Mapping[str, Any]) -> dict[str, object]
     }
 
 
-def _verify_own(row: CertificateRow, company: int) -> None:
+def _verify_own(row: tables.CertificateRow, company: int) -> None:
     if row.issuer != company:
         raise InputError(
             f"certificate {row.sequence} is of another company",
@@ -171,7 +164,7 @@ def _verify_own(row: CertificateRow, company: int) -> None:
         )
 
 
-def _verify_demanded(reader: Reader, row: CertificateRow) -> None:
+def _verify_demanded(reader: Reader, row: tables.CertificateRow) -> None:
     if row.state != CertificateState.DEMANDED:
         raise InputError(
             f"nobody demands now that certificate {row.sequence} be opened",
@@ -191,7 +184,7 @@ def build_event(index: int, event: str, content: Mapping[str, Json], draw: Calla
     return EvidenceEntry(index, salt, data, merkle.leaf_hash(build_leaf_data(LeafKind.EVENT, salt, data)))
 
 
-def anchor_with(book: Book, stream: StreamRow, added: Sequence[EvidenceEntry], size: int) -> dict[str, object]:
+def anchor_with(book: Book, stream: tables.StreamRow, added: Sequence[EvidenceEntry], size: int) -> dict[str, object]:
     """Fields of the anchor over the first `size` entries of a stream and those that are added to them."""
     leaves = [*book.leaves(stream.subject, size), *(one.leaf_hash for one in added)]
     return {"stream": stream.subject, "size": len(leaves), "root": merkle.Tree(leaves).root(), "added": added}
@@ -247,17 +240,17 @@ def _write(index: int, event: str, entry: RegisterEntry, draw: Callable[[], byte
     return build_event(index, event, footprint.build_register_data(entry), draw)
 
 
-def _stream(reader: Reader, row: AssignmentRow, asked: Mapping[str, Any]) -> StreamRow:
+def _stream(reader: Reader, row: tables.AssignmentRow, asked: Mapping[str, Any]) -> tables.StreamRow:
     named = asked["stream"]
     subject = row.stream if named is None else bytes.fromhex(named[2:])
-    of_machine = reader.rows.find(StreamRow, machine=row.machine)
+    of_machine = reader.rows.find(tables.StreamRow, machine=row.machine)
     found = [one for one in of_machine if subject is None or one.subject == subject]
     if len(found) != 1:
         raise InputError(f"{len(found)} streams of machine {row.machine} are meant", hint="name one as `stream`")
     return found[0]
 
 
-def _verify_same(book: Book, stream: StreamRow, index: int, wh: int, size: int) -> None:
+def _verify_same(book: Book, stream: tables.StreamRow, index: int, wh: int, size: int) -> None:
     kept = book.evidence_entry(stream.subject, index)
     entry = None if kept is None else footprint.parse_register_entry(kept.entry)
     if entry is None or entry.reading.wh != wh:
@@ -360,7 +353,7 @@ def find_setpoint_answer(reader: Reader, asked: Mapping[str, Any]) -> dict[str, 
     row = repository.get(asked["id"])
     if row is None:
         raise NotFoundError(f"there is no proposal {asked['id']}", hint="millmark setpoints list")
-    machine, stream = reader.rows.get(MachineRow, row.machine), reader.rows.get(StreamRow, row.stream)
+    machine, stream = reader.rows.get(tables.MachineRow, row.machine), reader.rows.get(tables.StreamRow, row.stream)
     if machine is None or stream is None or machine.owner != asked["creator"]:
         raise InputError(f"machine {row.machine} is of another company", hint="its owner answers proposals for it")
     now_s = int(time.time())
@@ -509,7 +502,7 @@ class Builder:
         return claims.root
 
     def _order_of(self, lot: bytes) -> bytes:
-        row = self.rows.get(LotRow, lot)
+        row = self.rows.get(tables.LotRow, lot)
         # A lot that is not indexed yet has no known order. The contract rejects the record if the guess is wrong.
         return _NONE if row is None or row.order is None else row.order
 
@@ -640,7 +633,7 @@ def _ground(reader: Reader, name: bytes, creator: int) -> bytes:
     identity = reader.book.identity(name)
     if identity is not None and identity.creator == creator:
         return identifier_hash(identity.salt, identity.identifier)
-    row = reader.rows.get(LotRow, name)
+    row = reader.rows.get(tables.LotRow, name)
     return _NONE if row is None or row.order is None else row.order
 
 
@@ -686,7 +679,7 @@ def find_end(reader: Reader, asked: Given) -> Given:
 
 def _proposal(reader: Reader, asked: Given, kind: type[E], what: str) -> tuple[bytes, int, E]:
     order, sequence = bytes.fromhex(asked["subject"][2:]), asked["id"]
-    row = reader.rows.get(RecordRow, Contract.LEDGER.value, sequence)
+    row = reader.rows.get(tables.RecordRow, Contract.LEDGER.value, sequence)
     proposed = None if row is None else row.event()
     if row is None or not isinstance(proposed, kind) or row.subject != order:
         raise NotFoundError(f"record {sequence} does not propose {what} of this order", hint="see the order's trace")

@@ -66,16 +66,13 @@ class RecordStatus(Printable):
     changed_at: datetime | None
 
 
-_DONE = ("final", "failed", "cancelled")
-
-
 def build_record_status(record: QueuedRecord, row: RecordingRow | None) -> RecordStatus:
     return RecordStatus(
         id=record.id,
         kind=record.kind,
         contract=record.contract,
         state=record.state.value,
-        done=record.state.value in _DONE,
+        done=record.state.value in ("final", "failed", "cancelled"),
         sequence=record.sequence,
         subjects=() if row is None else tuple(bytes.fromhex(one[2:]) for one in json.loads(row.subjects)),
         refusal=_refusal(record),
@@ -206,7 +203,6 @@ def _recording(wanted: Wanted, builder: Builder) -> RecordingRow:
 # Records that people ask for with the portal's forms: by the same service as the API's, idempotent like those.
 
 _BY_OPERATION: Mapping[str, Write] = {write.operation: write for write in WRITES}
-_Take: TypeAlias = Callable[[str], Response]
 _TRIES, _PAUSE_S = 100, 0.05
 """How long a form that is sent twice at once waits for its first sending."""
 
@@ -263,7 +259,7 @@ class FormDesk:
     def status(self, number: int) -> RecordStatus:
         return self._service.status(number)
 
-    def _respond(self, asked: KeyedRequest, take: _Take) -> Response:
+    def _respond(self, asked: KeyedRequest, take: Callable[[str], Response]) -> Response:
         for _ in range(_TRIES):
             try:
                 return self._idempotency.respond(asked, take)

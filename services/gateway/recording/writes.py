@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from millmark.ledger import records
 from millmark.ledger.ids import SubjectKind
+from millmark.ledger.records import Record, Role
 from millmark.services.access import ANY_ROLE, HOLDERS, Scope
 from millmark.services.access.rules import MAX_BODY_BYTES, Rule
 from millmark.services.gateway.recording import bodies, build_records
@@ -18,10 +19,10 @@ from millmark.services.gateway.recording.bodies import CLAIMS, LOTS, REASON, Bod
 class Write:
     """A kind of record and its route."""
 
-    kind: type[records.Record]
+    kind: type[Record]
     path: str
     summary: str
-    roles: records.Role
+    roles: Role
     """The contract requires one of these roles."""
     example: Body
     """Example of a request body."""
@@ -58,31 +59,31 @@ class Write:
 
 
 _ORDER, _LOT, _MACHINE, _STREAM = SubjectKind.ORDER, SubjectKind.LOT, SubjectKind.MACHINE, SubjectKind.STREAM
-_BUYER, _COORDINATOR, _MAKER = records.Role.BUYER, records.Role.COORDINATOR, records.Role.MANUFACTURER
-_INSPECTOR, _AUDITOR = records.Role.INSPECTOR, records.Role.AUDITOR
+_BUYER, _COORDINATOR, _MAKER = Role.BUYER, Role.COORDINATOR, Role.MANUFACTURER
+_INSPECTOR, _AUDITOR = Role.INSPECTOR, Role.AUDITOR
 _ASSIGNED = ("order", "operation", "assignment")
 _REVISED, _ENDED = ("order", "terms", "proposal"), ("order", "proposal")
 
 
-def _order(kind: type[records.Record], verb: str, summary: str, roles: records.Role, example: Body = CLAIMS) -> Write:
+def _order(kind: type[Record], verb: str, summary: str, roles: Role, example: Body = CLAIMS) -> Write:
     return Write(
         kind, f"/v1/orders/{{subject}}/{verb}", summary, roles, example, build_records.subject("order"), ("order",)
     )
 
 
-def _assignment(
-    kind: type[records.Record], verb: str, summary: str, roles: records.Role, example: Body = CLAIMS
-) -> Write:
+def _assignment(kind: type[Record], verb: str, summary: str, roles: Role, example: Body = CLAIMS) -> Write:
     return Write(
         kind, f"/v1/assignments/{{id}}/{verb}", summary, roles, example, build_records.find_assigned, _ASSIGNED
     )
 
 
-def _lot(kind: type[records.Record], verb: str, summary: str, example: Body = REASON, name: str = "lot") -> Write:
-    return Write(kind, f"/v1/lots/{{subject}}/{verb}", summary, HOLDERS, example, build_records.subject(name), (name,))
+def _lot(
+    kind: type[Record], verb: str, summary: str, example: Body = REASON, name: str = "lot", roles: Role = HOLDERS
+) -> Write:
+    return Write(kind, f"/v1/lots/{{subject}}/{verb}", summary, roles, example, build_records.subject(name), (name,))
 
 
-def _model(kind: type[records.Record], verb: str, summary: str, roles: records.Role, example: Body) -> Write:
+def _model(kind: type[Record], verb: str, summary: str, roles: Role, example: Body) -> Write:
     return Write(kind, f"/v1/models/{{id}}/{verb}", summary, roles, example, build_records.number("model"), ("model",))
 
 
@@ -216,14 +217,12 @@ WRITES: tuple[Write, ...] = (
         bodies.SPLIT,
         names=_LOT,
     ),
-    Write(
+    _lot(
         records.ReworkLot,
-        "/v1/lots/{subject}/rework",
+        "rework",
         "Record the rework of a lot that keeps its identifier",
-        _MAKER,
         {"operation": 0, "components": bodies.COMPONENTS, **CLAIMS},
-        build_records.subject("lot"),
-        ("lot",),
+        roles=_MAKER,
     ),
     _order(
         records.AllocateLot,
@@ -232,15 +231,7 @@ WRITES: tuple[Write, ...] = (
         _MAKER,
         {"lot": bodies.A_LOT, "operation": 0, **CLAIMS},
     ),
-    Write(
-        records.DeallocateLot,
-        "/v1/lots/{subject}/deallocate",
-        "Take a lot out of its order, into stock",
-        _PARTIES,
-        CLAIMS,
-        build_records.subject("lot"),
-        ("lot",),
-    ),
+    _lot(records.DeallocateLot, "deallocate", "Take a lot out of its order, into stock", CLAIMS, roles=_PARTIES),
     _lot(
         records.ScrapLot,
         "scrap",
@@ -251,14 +242,12 @@ WRITES: tuple[Write, ...] = (
     _lot(records.UnpackLots, "unpack", "Unpack lots from this one", LOTS, "parent"),
     _lot(records.QuarantineLot, "quarantine", "Quarantine a lot"),
     _lot(records.ReleaseLot, "release", "Release a lot from quarantine"),
-    Write(
+    _lot(
         records.WaiveGate,
-        "/v1/lots/{subject}/waive",
+        "waive",
         "Take a lot without what one gate of its order asks for",
-        _BUYER,
         {"inspector": 6, **REASON},
-        build_records.subject("lot"),
-        ("lot",),
+        roles=_BUYER,
     ),
     Write(
         records.OfferCustody,
@@ -439,7 +428,7 @@ WRITES: tuple[Write, ...] = (
 
 
 _BY_OPERATOR = "participants and their keys are managed by operators, on the command line"
-LEFT_OUT: dict[type[records.Record], str] = {
+LEFT_OUT: dict[type[Record], str] = {
     **dict.fromkeys(
         (
             records.Admit,

@@ -17,15 +17,7 @@ from millmark.services.access.rules import Rule
 from millmark.services.gateway.http import authentication, route_table
 from millmark.services.gateway.http.example_values import CHAIN_ID
 from millmark.services.gateway.http.routes import PROBLEMS_422, Routes, reply
-from millmark.services.gateway.relay.relay import (
-    LONGEST_S,
-    MAX_GAS,
-    Relay,
-    RelayedLog,
-    RelayedRequest,
-    RelayTerms,
-    Simulation,
-)
+from millmark.services.gateway.relay import relay as relaying
 
 _WRITTEN: dict[str, Any] = {
     "requestBody": {
@@ -69,19 +61,19 @@ class Call(BaseModel):
     key: str = Field(pattern="^0x[0-9a-fA-F]{40}$", description="Address of the key that would sign it.")
 
 
-def add_relay(table: route_table.RouteTable, relay: Relay | None) -> None:
+def add_relay(table: route_table.RouteTable, relay: relaying.Relay | None) -> None:
     """Adds the routes. If `relay` is None, they answer 404."""
     routes = Routes(table, "relay", PROBLEMS_422)
     _add_requests(routes, relay)
     _add_preparation(routes, relay)
 
 
-def _add_requests(routes: Routes, relay: Relay | None) -> None:
+def _add_requests(routes: Routes, relay: relaying.Relay | None) -> None:
     @routes.post(
         "/v1/relay",
         "relayRequest",
         "Send a signed request",
-        RelayedRequest,
+        relaying.RelayedRequest,
         rule=Rule(Scope.RELAY, cost=4),
         examples={"queued": partial(_request, OutboxState.QUEUED)},
         status_code=202,
@@ -101,7 +93,7 @@ def _add_requests(routes: Routes, relay: Relay | None) -> None:
         "/v1/relay/{digest}",
         "getRelayedRequest",
         "Get the status of a relayed request",
-        RelayedRequest,
+        relaying.RelayedRequest,
         rule=Rule(Scope.RELAY),
         examples={"final": partial(_request, OutboxState.FINAL), "queued": partial(_request, OutboxState.QUEUED)},
     )
@@ -110,12 +102,12 @@ def _add_requests(routes: Routes, relay: Relay | None) -> None:
         return reply(_active(relay).look(bytes.fromhex(digest[2:]), principal))
 
 
-def _add_preparation(routes: Routes, relay: Relay | None) -> None:
+def _add_preparation(routes: Routes, relay: relaying.Relay | None) -> None:
     @routes.get(
         "/v1/relay/keys/{address}",
         "getRelayTerms",
         "Get what a key's next request must satisfy",
-        RelayTerms,
+        relaying.RelayTerms,
         rule=Rule(Scope.RELAY),
         examples={"now": _terms},
     )
@@ -127,9 +119,9 @@ def _add_preparation(routes: Routes, relay: Relay | None) -> None:
         "/v1/relay/simulations",
         "simulateRelay",
         "Simulate a call before signing it",
-        Simulation,
+        relaying.Simulation,
         rule=Rule(Scope.RELAY, cost=4),
-        examples={"taken": lambda: Simulation(84_000, None, None), "refused": _refused},
+        examples={"taken": lambda: relaying.Simulation(84_000, None, None), "refused": _refused},
     )
     def simulate(body: Call, principal: authentication.CurrentPrincipal) -> Response:
         """Simulates the call as sent by the key through the forwarder, on the current state. Changes nothing."""
@@ -137,7 +129,7 @@ def _add_preparation(routes: Routes, relay: Relay | None) -> None:
         return reply(_active(relay).simulate(body.contract, data, key, principal))
 
 
-def _active(relay: Relay | None) -> Relay:
+def _active(relay: relaying.Relay | None) -> relaying.Relay:
     if relay is None:
         raise errors.NotFoundError("this gateway does not relay requests", hint="use another participant's gateway")
     return relay
@@ -147,9 +139,9 @@ _DEADLINE = 1_772_444_100
 _TOPICS = (b"\x1b" * 32, (31).to_bytes(32, "big"), (5).to_bytes(32, "big"), b"\x2c" * 32)
 
 
-def _request(state: OutboxState) -> RelayedRequest:
+def _request(state: OutboxState) -> relaying.RelayedRequest:
     final = state is OutboxState.FINAL
-    return RelayedRequest(
+    return relaying.RelayedRequest(
         digest=b"\x6d" * 32,
         key=b"\x5c" * 20,
         nonce=31,
@@ -162,14 +154,16 @@ def _request(state: OutboxState) -> RelayedRequest:
         block_number=987 if final else None,
         block_hash=b"\x8f" * 32 if final else None,
         gas_used=71_204 if final else None,
-        logs=(RelayedLog(b"\x22" * 20, _TOPICS, b"\x5c" * 32, 0),) if final else (),
+        logs=(relaying.RelayedLog(b"\x22" * 20, _TOPICS, b"\x5c" * 32, 0),) if final else (),
     )
 
 
-def _terms() -> RelayTerms:
-    return RelayTerms(CHAIN_ID, b"\x4d" * 20, 31, 31, _DEADLINE - 304, _DEADLINE - 300, MAX_GAS, LONGEST_S)
+def _terms() -> relaying.RelayTerms:
+    return relaying.RelayTerms(
+        CHAIN_ID, b"\x4d" * 20, 31, 31, _DEADLINE - 304, _DEADLINE - 300, relaying.MAX_GAS, relaying.LONGEST_S
+    )
 
 
-def _refused() -> Simulation:
+def _refused() -> relaying.Simulation:
     error = "GateClosed(lot=0x1a1a, inspector=6, model=9, ...); have that inspector certify the lot as the gate asks"
-    return Simulation(None, "GateClosed", error)
+    return relaying.Simulation(None, "GateClosed", error)
