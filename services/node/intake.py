@@ -33,7 +33,7 @@ from millmark.services.files import write_whole
 from millmark.services.node import config, streamlog
 from millmark.services.node import events as validation
 from millmark.services.node.events import EventRefusedError
-from millmark.services.serving.loop import Loop
+from millmark.services.serving.loop import Loop, Looped
 
 # Prometheus metrics. Label values come from the configuration or from fixed lists, never from senders, so their number
 # is bounded.
@@ -375,7 +375,7 @@ class Progress:
     """SHA-256 of the first `head_bytes` bytes, because a deleted file's inode is reused."""
 
 
-class FolderCapture:
+class FolderCapture(Looped):
     """Watches one folder in a thread of its own."""
 
     def __init__(self, source: config.FolderSource, intake: Intake, state: Path, logger: FilteringBoundLogger) -> None:
@@ -395,12 +395,6 @@ class FolderCapture:
 
     is_connected = True
     """Folders are always there, or the step says why they are not."""
-
-    def start(self) -> None:
-        self.loop.start()
-
-    def stop(self) -> None:
-        self.loop.stop()
 
     def step(self) -> int:
         """Reads the new lines of all files, oldest file first, and returns their number. Raises OSError, LogError,

@@ -26,7 +26,7 @@ from millmark.ledger.canonical import Json, canonical_json
 from millmark.services.node.config import OpcuaNode, OpcuaSource, read_secret
 from millmark.services.node.events import Event, EventRefusedError, Origin
 from millmark.services.node.intake import Intake, build_conflict
-from millmark.services.serving.loop import Loop
+from millmark.services.serving.loop import Loop, Looped
 
 try:
     from asyncua import ua
@@ -71,7 +71,7 @@ class _Change:
     """Source timestamp, or else the server's."""
 
 
-class OpcuaCapture:
+class OpcuaCapture(Looped):
     """Captures the nodes of one server in a thread of its own."""
 
     def __init__(self, source: OpcuaSource, intake: Intake, logger: FilteringBoundLogger) -> None:
@@ -102,12 +102,6 @@ class OpcuaCapture:
     def is_connected(self) -> bool:
         """Whether the server has confirmed the subscription."""
         return self.connected.is_set()
-
-    def start(self) -> None:
-        self.loop.start()
-
-    def stop(self) -> None:
-        self.loop.stop()
 
     def _round(self) -> float:
         """One connection, from beginning to end. Raises what ended it, unless it was `stop`."""

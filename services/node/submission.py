@@ -78,9 +78,9 @@ VerifyLogs = Callable[[Sequence[evidence_recorder.StreamRecorder]], None]
 """Compares the logs with the latest anchors on the ledger; raises as `preflight.verify_logs` does."""
 
 
-class SubmissionLoop:
+class SubmissionLoop(loop.Looped):
     """Repeats rounds of recording and submitting. Survives every exception, since an unreachable chain or a full disk
-    may recover."""
+    may recover. A step that takes longer than `stop` waits can safely be cut off."""
 
     def __init__(
         self,
@@ -116,13 +116,6 @@ class SubmissionLoop:
 
     def troubles(self) -> list[loop.Trouble]:
         return list(self._troubles.values())
-
-    def start(self) -> None:
-        self.loop.start()
-
-    def stop(self) -> None:
-        """Stops the thread and waits up to 10 s for it. A step that takes longer can safely be cut off."""
-        self.loop.stop()
 
     def _round(self) -> float:
         """Records, then submits. A failure of either does not stop the other. Returns seconds until the next round."""

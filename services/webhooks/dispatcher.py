@@ -33,7 +33,7 @@ from millmark.ledger.store import Connection, Feed, Position, Rows, Store, proce
 from millmark.ledger.store.rows import ParticipantRow
 from millmark.services.access import Scope, repository, rules
 from millmark.services.access.people.repository import PeopleRepository
-from millmark.services.serving.loop import FailureLog, Loop
+from millmark.services.serving.loop import FailureLog, Loop, Looped
 from millmark.services.webhooks import http_post
 from millmark.services.webhooks.http_post import DeliveryResult, WebhookGround, sign
 from millmark.services.webhooks.repository import WebhookRepository, WebhookRow
@@ -141,8 +141,9 @@ class DeliveryPolicy:
     tls: ssl.SSLContext = field(default_factory=ssl.create_default_context)
 
 
-class Dispatcher:
-    """Delivers until stopped, despite failures of receivers or the database."""
+class Dispatcher(Looped):
+    """Delivers until stopped, despite failures of receivers or the database. A delivery that is being sent then is
+    cancelled, and is sent again after the next start."""
 
     def __init__(
         self,
@@ -159,10 +160,8 @@ class Dispatcher:
         self._store, self._policy, self._logger, self._clock_ms = store, delivery_policy, logger, clock_ms
         self._records, self._queries = RecordSource(store), queries
         self._holder = process_identity.describe_process(os.getpid())
-        self._not_read, self._not_served = (
-            FailureLog(logger, "webhooks not read"),
-            FailureLog(logger, "webhook not served"),
-        )
+        self._not_read = FailureLog(logger, "webhooks not read")
+        self._not_served = FailureLog(logger, "webhook not served")
         self.loop = Loop(
             "millmark-webhooks",
             self._run,
@@ -172,13 +171,6 @@ class Dispatcher:
             stop_s=_MAX_STOP_S,
             late_s=None,
         )
-
-    def start(self) -> None:
-        self.loop.start()
-
-    def stop(self) -> None:
-        """Stops deliveries. One that is being sent is cancelled, and is sent again after the next start."""
-        self.loop.stop()
 
     def _run(self) -> float:
         """The loop's only step: it lasts until the thread has to stop."""

@@ -25,7 +25,7 @@ from millmark.services.gateway.http.problems import NoSignerError, TryLaterError
 from millmark.services.gateway.http.repository import SecretRepository
 from millmark.services.gateway.recording.build_records import Namer
 from millmark.services.gateway.recording.repository import RecordingRepository, RecordingRow
-from millmark.services.serving.loop import Loop
+from millmark.services.serving.loop import Loop, Looped
 
 # One attempt to have a record made: the same for each repetition of a request, so that the same record comes of it.
 #
@@ -83,8 +83,9 @@ _PART = 300
 """Keys per look-up."""
 
 
-class Recorder:
-    """Records for one participant. The lease on the signing key keeps other gateways and commands from submitting."""
+class Recorder(Looped):
+    """Records for one participant. The lease on the signing key keeps other gateways and commands from submitting. A
+    thread that is blocked in a request to the node when it has to stop is abandoned."""
 
     def __init__(
         self,
@@ -212,12 +213,7 @@ class Recorder:
     def start(self) -> None:
         # Before the first record, so that every backup has it from which a repeated request can be known again.
         keep_secret(self._store)
-        self.loop.start()
-
-    def stop(self) -> None:
-        """Stops the thread, and returns when it has ended. A thread that is blocked in a request to the node is
-        abandoned."""
-        self.loop.stop()
+        super().start()
 
     def _step(self) -> float:
         # Only development engines have funds to give; elsewhere this does nothing.

@@ -36,7 +36,7 @@ from millmark.services.access import ForbiddenError, Principal
 from millmark.services.gateway.comparison import Comparison
 from millmark.services.gateway.http.problems import TryLaterError
 from millmark.services.serving.logs import build_logger
-from millmark.services.serving.loop import Loop
+from millmark.services.serving.loop import Loop, Looped
 
 # The key that pays for relayed requests must have no other use.
 #
@@ -203,8 +203,8 @@ _RETRY_S = 1.0
 _IN_BLOCK = (OutboxState.MINED, OutboxState.FINAL)
 
 
-class Relay:
-    """The relay of one gateway, which sends under one key."""
+class Relay(Looped):
+    """The relay of one gateway, which sends under one key. Its thread can safely be interrupted at any point."""
 
     def __init__(
         self, chain: Chain, sending: Chain, store: Store, signer: Signer, logger: FilteringBoundLogger | None = None
@@ -218,13 +218,8 @@ class Relay:
         self._comparison = Comparison(chain, store, signer.address, relay=True)
         self._funded = False
         self._accepting = threading.Lock()
-        self.loop = Loop(
-            "millmark-relay",
-            self._round,
-            logger or build_logger(),
-            failed="relay failed",
-            retry_s=_RETRY_S,
-        )
+        logger = logger or build_logger()
+        self.loop = Loop("millmark-relay", self._round, logger, failed="relay failed", retry_s=_RETRY_S)
 
     @property
     def chain(self) -> Chain:
@@ -234,16 +229,6 @@ class Relay:
     def key(self) -> bytes:
         """Address of the key that pays."""
         return self._signer.address
-
-    # The thread
-
-    def start(self) -> None:
-        self.loop.start()
-
-    def stop(self) -> None:
-        """Stops the thread; returns when it has ended, or after a timeout. The thread can safely be interrupted at any
-        point."""
-        self.loop.stop()
 
     def _round(self) -> float:
         try:
