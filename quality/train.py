@@ -16,20 +16,10 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from millmark.quality import fitting
 from millmark.quality.drift import MAX_TABLE_COLUMNS
 from millmark.quality.errors import InputError, QualityError
 from millmark.quality.evaluate import load_evaluator
-from millmark.quality.fitting import (
-    Classes,
-    Fit,
-    Fitted,
-    Problem,
-    Progress,
-    require_rows,
-    silent,
-    split_folds,
-    take_sample,
-)
 from millmark.quality.inference import Decision
 from millmark.quality.metrics import Counts, Goal, choose_threshold, classify_all, confusion, macro_f1, margins
 from millmark.quality.model import Model, decide, load_family
@@ -188,11 +178,11 @@ class Trained:
 
     model: Model
     """The final model, with its threshold."""
-    fitted: Fitted
+    fitted: fitting.Fitted
     """The fit that the model comes from; its own model has no threshold yet."""
     kind: str
     seed: int
-    classes: Classes
+    classes: fitting.Classes
     goal: Goal
     trials: tuple[Trial, ...]
     """One per kind; empty unless the kind was chosen by cross-validation."""
@@ -203,14 +193,14 @@ class Trained:
 
 
 def train(
-    problem: Problem,
-    classes: Classes,
+    problem: fitting.Problem,
+    classes: fitting.Classes,
     *,
     kind: str = "auto",
     columns: Columns | None = None,
     seed: int = 0,
     goal: Goal | None = None,
-    progress: Progress = silent,
+    progress: fitting.Progress = fitting.silent,
 ) -> Trained:
     """Train a model of the given kind, or of the kind that cross-validation on these rows selects.
 
@@ -218,13 +208,13 @@ def train(
     InputError for unusable data, and ExportError if the fitted model does not fit the integer format.
     """
     goal = Goal() if goal is None else goal
-    require_rows(problem.classes)
+    fitting.require_rows(problem.classes)
     verify_columns(problem.fixed, problem.classes)
     trials: tuple[Trial, ...] = ()
     sampled = np.arange(0)
     found = guess_columns(problem.values) if columns is None else columns
     if kind == "auto":
-        sampled = take_sample(problem.classes, SAMPLE_ROWS, seed)
+        sampled = fitting.take_sample(problem.classes, SAMPLE_ROWS, seed)
         sample = problem.take(sampled)
         # Only a statement bars a kind. A guess may be wrong, so it merely orders the kinds: see `choose`.
         barred = FOR_SIGNALS if columns is Columns.TABLE else ()
@@ -243,18 +233,18 @@ def train(
     return Trained(decide(fitted.model, decision), fitted, kind, seed, classes, goal, trials, len(sampled), found)
 
 
-def _load_fit(kind: str) -> Fit:
+def _load_fit(kind: str) -> fitting.Fit:
     """Raises InputError if the kind is unknown, or a package that it needs is not installed."""
     if kind not in KINDS:
         raise InputError(f"unknown kind {kind!r}", hint=f"choose one of auto, {', '.join(KINDS)}")
     module, name = KINDS[kind]
     try:
-        return cast("Fit", getattr(importlib.import_module(module), name))
+        return cast("fitting.Fit", getattr(importlib.import_module(module), name))
     except ModuleNotFoundError as missing:
         raise InputError(f"kind {kind} needs {missing.name}", hint="install millmark[quality]") from missing
 
 
-def _decide(fitted: Fitted, problem: Problem, classes: Classes, goal: Goal) -> Decision:
+def _decide(fitted: fitting.Fitted, problem: fitting.Problem, classes: fitting.Classes, goal: Goal) -> Decision:
     """The decision with its threshold.
 
     With several classes the threshold is 0, so that the largest logit decides, unless a cost or a recall is stated.
@@ -270,7 +260,9 @@ def _decide(fitted: Fitted, problem: Problem, classes: Classes, goal: Goal) -> D
     return replace(plain, threshold=choose_threshold(scores, classes.fails(problem.classes[fitted.held_out]), goal))
 
 
-def _try(kind: str, problem: Problem, classes: Classes, seed: int, goal: Goal, progress: Progress) -> Trial:
+def _try(
+    kind: str, problem: fitting.Problem, classes: fitting.Classes, seed: int, goal: Goal, progress: fitting.Progress
+) -> Trial:
     """Cross-validate one kind: fit to all folds but one and measure F1 on that one, for each fold.
 
     An error of the kind itself becomes the trial's obstacle: the other kinds are still tried.
@@ -280,7 +272,7 @@ def _try(kind: str, problem: Problem, classes: Classes, seed: int, goal: Goal, p
         return Trial(kind, (), f"windows of {width} values are series, and trees compare single values")
     figures = []
     repeats = range(repeats_for(len(problem.classes)))
-    folds = [fold for repeat in repeats for fold in split_folds(problem.classes, FOLDS, seed + repeat)]
+    folds = [fold for repeat in repeats for fold in fitting.split_folds(problem.classes, FOLDS, seed + repeat)]
     for index, (training, judged) in enumerate(folds):
 
         def report(name: str, done: int, planned: int, _figures: object, fold: int = index) -> None:

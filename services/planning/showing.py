@@ -23,17 +23,9 @@ from millmark.ledger.plans.plan import Cause, Key, Leg, Plan, Row
 from millmark.ledger.provenance.answers import Party, Printable
 from millmark.ledger.store import Book, Rows
 from millmark.ledger.store.rows import AnchorRow, OrderRow
+from millmark.services.planning import reading
 from millmark.services.planning.consent import Standing, find_standing
 from millmark.services.planning.errors import PlanningGround
-from millmark.services.planning.reading import (
-    count_known,
-    find_part,
-    find_plan,
-    find_whole,
-    need_call,
-    open_offers,
-    plan_file,
-)
 from millmark.services.planning.repository import LeafRow, PlanningRepository, PlanRow, What
 
 
@@ -233,7 +225,7 @@ class Reader:
         return [self.call(row.digest) for row in self._planning.page_of_calls(after, most)]
 
     def call(self, digest: bytes) -> CallShown:
-        call = need_call(self._rows, digest)
+        call = reading.need_call(self._rows, digest)
         return CallShown(
             call=digest,
             coordinator=self.party(call.coordinator),
@@ -251,9 +243,9 @@ class Reader:
 
     def offers(self, digest: bytes) -> list[OfferShown]:
         """All that are known here, by leaf hash."""
-        call = need_call(self._rows, digest)
-        opened = open_offers(self._rows, self._planning, digest)
-        counted = count_known(self._rows, self._book, self._planning, call)
+        call = reading.need_call(self._rows, digest)
+        opened = reading.open_offers(self._rows, self._planning, digest)
+        counted = reading.count_known(self._rows, self._book, self._planning, call)
         receipts = self._planning.receipts(one.id for one in opened)
         found = []
         for one in sorted(opened, key=lambda one: one.id):
@@ -266,9 +258,9 @@ class Reader:
 
     def plan(self, digest: bytes) -> PlanShown:
         row, leaf = self._need_plan(digest)
-        call = need_call(self._rows, row.call)
-        plan = find_plan(self._book, row, leaf)
-        part = plan or find_part(self._book, row, leaf, self._me)
+        call = reading.need_call(self._rows, row.call)
+        plan = reading.find_plan(self._book, row, leaf)
+        part = plan or reading.find_part(self._book, row, leaf, self._me)
         total, spent = (part.cost.total, part.cost.spent) if isinstance(part, Plan) else (part.total, part.spent)
         latest = self._planning.plans(row.call)[-1].digest == digest
         standing, reworks = find_standing(self._rows, self._book, part), Counter(row.key for row in part.reworked)
@@ -295,13 +287,13 @@ class Reader:
 
     def closes(self, digest: bytes) -> int:
         """When the call of a plan closed, Unix seconds."""
-        return need_call(self._rows, self._need_plan(digest)[0].call).closes
+        return reading.need_call(self._rows, self._need_plan(digest)[0].call).closes
 
     def check(self, digest: bytes, tie: bytes | None = None) -> PlanCheckShown:
         """Checks a plan by what is known here: whole by readers, its own part by an owner. Terms, machines and anchors
         are those of the index; `tie` is the hash of the first block since the call closed, None if no chain said so."""
         row, leaf = self._need_plan(digest)
-        call, plan = need_call(self._rows, row.call), find_plan(self._book, row, leaf)
+        call, plan = reading.need_call(self._rows, row.call), reading.find_plan(self._book, row, leaf)
         try:
             return self._check_part(call, row, leaf, tie) if plan is None else self._check_whole(call, plan, tie)
         except PlanRefusedError as error:
@@ -322,8 +314,8 @@ class Reader:
         return [Unseen.TERMS.write(), Unseen.TIE.write()]
 
     def _check_whole(self, call: Call, plan: Plan, tie: bytes | None) -> PlanCheckShown:
-        earlier = None if plan.before is None else find_whole(self._book, self._planning, plan.before)
-        found = check_plan(plan_file(self._rows, self._book, self._planning, call, plan, earlier))
+        earlier = None if plan.before is None else reading.find_whole(self._book, self._planning, plan.before)
+        found = check_plan(reading.plan_file(self._rows, self._book, self._planning, call, plan, earlier))
         # The file was written from the index, with its machines and anchors.
         seen = [Unseen.MACHINES.write(), Unseen.ANCHORS.write()]
         seen += self._verify_ledger(call, _orders(plan.rows), plan.tie, tie)
@@ -335,8 +327,8 @@ class Reader:
         return PlanCheckShown(plan.digest, True, True, None, None, *numbers, None, compared, unseen)
 
     def _check_part(self, call: Call, row: PlanRow, leaf: LeafRow, tie: bytes | None) -> PlanCheckShown:
-        part = find_part(self._book, row, leaf, self._me)
-        counted = count_known(self._rows, self._book, self._planning, call)
+        part = reading.find_part(self._book, row, leaf, self._me)
+        counted = reading.count_known(self._rows, self._book, self._planning, call)
         own = [(key, offer) for key, offer in counted.offers.items() if offer.owner == self._me]
         found = check_part(part, own)
         compared = self._verify_ledger(call, _orders(part.rows), part.tie, tie)

@@ -23,6 +23,7 @@ from millmark.services.access import Principal, Scope
 from millmark.services.access.rules import Rule
 from millmark.services.pictures.plot import Fan, draw_fan
 from millmark.services.planning.errors import ForecastError
+from millmark.services.planning.forecast import recording
 from millmark.services.planning.forecast.document import (
     WEEK_S,
     Cut,
@@ -35,15 +36,6 @@ from millmark.services.planning.forecast.document import (
     count_weeks,
     model_hash,
     week_text,
-)
-from millmark.services.planning.forecast.recording import (
-    CapacitySignal,
-    anchored_at,
-    find_cut,
-    need_forecast,
-    read_cursor,
-    read_history,
-    read_received,
 )
 from millmark.services.planning.forecast.repository import ForecastRepository, ForecastRow
 from millmark.services.planning.forecast.scoring import Score, score_forecast
@@ -269,7 +261,7 @@ class DemandPages:
             raise NotFoundError("forecasts are shown to participants alone")
         values: dict[str, Any] = {"document": None, "products": [], "hits": [], "cut": None}
         with open_reader(self._store, principal.viewer) as reader, reading(self._store) as shelf:
-            received = read_received(shelf, company)
+            received = recording.read_received(shelf, company)
             values["received"] = [(reader.party(one.sender), _weekly(one)) for one in received]
         if digest is not None:
             values |= self._values(request, digest, company)
@@ -277,15 +269,15 @@ class DemandPages:
 
     def _values(self, request: Request, digest: bytes, participant: int) -> dict[str, Any]:
         with self._store.reading() as connection:
-            cursor = read_cursor(connection)
-        cut = self._cut(lambda chain: find_cut(chain, cursor))  # asks the chain, so outside of the transaction
+            cursor = recording.read_cursor(connection)
+        cut = self._cut(lambda chain: recording.find_cut(chain, cursor))  # asks the chain, so not in a transaction
         with self._store.reading() as connection:
-            document, row = need_forecast(connection, digest)
+            document, row = recording.need_forecast(connection, digest)
             rows = ForecastRepository(connection).all()
             reader = _Reader(connection, participant, self._products)
             now = None if cut is None else reader.history(cut)
             hits = [reader.hit(one, now) for one in rows[:_MOST]]
-            anchored = anchored_at(connection, row) is not None
+            anchored = recording.anchored_at(connection, row) is not None
         return {
             "document": document,
             "digest_of": digest,
@@ -318,7 +310,7 @@ class _Work:
     """Week, lower end, minutes, upper end."""
 
 
-def _weekly(signal: CapacitySignal) -> list[_Work]:
+def _weekly(signal: recording.CapacitySignal) -> list[_Work]:
     names = [week_text(monday) for monday in signal.mondays]
     return [_Work(one.kind, tuple(zip(names, one.low, one.minutes, one.high, strict=True))) for one in signal.capacity]
 
@@ -332,10 +324,10 @@ class _Reader:
 
     def history(self, cut: Cut) -> History:
         find = self._products.find_digest
-        return read_history(self._connection, self._participant, cut, find, self._memo)
+        return recording.read_history(self._connection, self._participant, cut, find, self._memo)
 
     def hit(self, row: ForecastRow, now: History | None) -> Hit:
-        document, _ = need_forecast(self._connection, row.digest)
+        document, _ = recording.need_forecast(self._connection, row.digest)
         if now is None:
             return Hit(row.digest, document, None, "chain")
         try:
@@ -345,4 +337,4 @@ class _Reader:
             return Hit(row.digest, document, None, "waiting")
 
     def _score(self, document: ForecastDocument, then: History, now: History, row: ForecastRow) -> Any:
-        return score_forecast(document, then, now, anchored_at(self._connection, row))
+        return score_forecast(document, then, now, recording.anchored_at(self._connection, row))

@@ -15,22 +15,13 @@ from fastapi import Request
 from markupsafe import Markup, escape
 from starlette.responses import Response
 
+from millmark.ledger import provenance
 from millmark.ledger.bundle import parse_bundle
 from millmark.ledger.canonical import Json
 from millmark.ledger.chain import Chain
 from millmark.ledger.errors import InputError, MillmarkError, NotFoundError, Retry
 from millmark.ledger.headers import parse_header
 from millmark.ledger.ids import SubjectKind
-from millmark.ledger.provenance import (
-    MAX_RECALLED,
-    Recall,
-    answers,
-    build_recall_bundles,
-    build_trust_file,
-    listings,
-    open_reader,
-    recall,
-)
 from millmark.ledger.provenance.answers import Holder, Party, RelatedLot
 from millmark.ledger.provenance.cases import Case, CaseList, find_case, find_cases, find_noteable, find_own
 from millmark.ledger.provenance.reader import LookupGround, Reader
@@ -97,8 +88,10 @@ class RecallView:
     """Where lots are that are packed or offered."""
 
 
-def build_view(store: Store, found: Recall, principal: Principal, catalogue: Catalogue, most: int) -> RecallView:
-    with open_reader(store, principal.viewer) as reader:
+def build_view(
+    store: Store, found: provenance.Recall, principal: Principal, catalogue: Catalogue, most: int
+) -> RecallView:
+    with provenance.open_reader(store, principal.viewer) as reader:
         drawn = [lot.subject for lot in found.lots[:_DRAWN]]
         steps = build_transformations(reader, drawn)
         shown = tuple(sort_naturally(found.lots)[:most])
@@ -207,7 +200,7 @@ class RecallFiles:
         """Whether there is a node, from which proofs are built."""
         return self.chain is not None
 
-    def build_proof(self, found: Recall, table: str) -> bytes:
+    def build_proof(self, found: provenance.Recall, table: str) -> bytes:
         """The bundles about a recall's lots, the trust file for their block, and the list, as a ZIP file.
 
         Raises NotFoundError without a node, InputError for more than 500 lots, RecallBusyError, and what building a
@@ -221,15 +214,15 @@ class RecallFiles:
         with self._work.take() as mine:
             if not mine:
                 raise RecallBusyError("too many recalls are being proved", hint="try again in a minute")
-            bundles = [one.data for one in build_recall_bundles(self.store, self.chain, found)]
+            bundles = [one.data for one in provenance.build_recall_bundles(self.store, self.chain, found)]
         files = {f"recall-{number}.bundle": data for number, data in enumerate(bundles, 1)}
         if bundles:
             block = parse_header(parse_bundle(bundles[0]).headers[-1]).number
-            files["trust.json"] = build_trust_file(self.store, self.chain, block).to_bytes()
+            files["trust.json"] = provenance.build_trust_file(self.store, self.chain, block).to_bytes()
         return _pack({**files, "recall.csv": table.encode()})
 
 
-def build_csv(store: Store, found: Recall, catalogue: Catalogue, viewer: int | None = None) -> str:
+def build_csv(store: Store, found: provenance.Recall, catalogue: Catalogue, viewer: int | None = None) -> str:
     """Every affected lot, with its holder, what the directory says of it, and the status of its certificate. The holder
     of one that is used up is who had it last. Units are words of the page's language, as is why there is no contact;
     states are those of the API."""
@@ -239,7 +232,7 @@ def build_csv(store: Store, found: Recall, catalogue: Catalogue, viewer: int | N
     writer.writerow(_COLUMNS)
     units = words_of(catalogue.language.value).units
     entries = _entries(store, found)
-    with open_reader(store, viewer) as reader:
+    with provenance.open_reader(store, viewer) as reader:
         places = find_whereabouts(reader, found.lots)
     for lot in sort_naturally(found.lots):
         entry = entries.get(lot.holder.participant)
@@ -255,7 +248,7 @@ def build_csv(store: Store, found: Recall, catalogue: Catalogue, viewer: int | N
     return out.getvalue()
 
 
-def _entries(store: Store, found: Recall) -> Mapping[int, DirectoryEntry | None]:
+def _entries(store: Store, found: provenance.Recall) -> Mapping[int, DirectoryEntry | None]:
     """The directory's entries of all who have a lot or had it last, by number; None where it has none."""
     with store.reading() as connection:
         directory = DirectoryRepository(connection)
@@ -323,7 +316,7 @@ class CasePages:
     def list(self, request: Request) -> Response:
         """Cases that reach something that the caller may see, newest first; those that await its answer are marked."""
         principal = principal_of(request)
-        with open_reader(self.store, principal.viewer) as reader:
+        with provenance.open_reader(self.store, principal.viewer) as reader:
             latest = find_cases(reader, _MOST)
             company = principal.participant
             awaiting = CaseList((), truncated=False) if company is None else find_cases(reader, _MOST, awaiting=company)
@@ -337,7 +330,7 @@ class CasePages:
     def show(self, request: Request, number: Number) -> Response:
         """One case. Raises NotFoundError if there is none, or nothing of it is visible to the caller."""
         principal, catalogue = principal_of(request), self.pages.catalogue(request)
-        with open_reader(self.store, principal.viewer) as reader:
+        with provenance.open_reader(self.store, principal.viewer) as reader:
             case = find_case(reader, number)
             picture = _draw(reader, case, principal, catalogue)
             offers = self._offers(reader, case, principal)
@@ -478,34 +471,34 @@ class Recalls:
         headers = {"Content-Disposition": 'attachment; filename="recall.zip"'}
         return Response(body, media_type="application/zip", headers=headers)
 
-    def _notice(self, found: Recall, principal: Principal) -> tuple[Offer | None, int]:
+    def _notice(self, found: provenance.Recall, principal: Principal) -> tuple[Offer | None, int]:
         """The button for a notice on the causes on which the company may record one; without any, on what was made from
         them. And how many of these it names, 0 if it names the causes."""
         company, named = self.acting.desk.company(principal), 0
         if company is None:
             return None, 0
         causes = [lot.subject for lot in found.lots if not lot.depth]
-        with open_reader(self.store) as reader:
+        with provenance.open_reader(self.store) as reader:
             lots = find_noteable(reader, company, causes)
             if not lots:
                 lots = find_noteable(reader, company, [lot.subject for lot in found.lots if lot.depth])
                 named = len(lots)
         return offer_note(self.acting, principal, "recallNotice", lots), named
 
-    def _models(self, principal: Principal) -> list[answers.Model]:
+    def _models(self, principal: Principal) -> list[provenance.answers.Model]:
         """Those whose recall finds something for the caller."""
-        page = listings.models(self.store, None, _MODELS, {}, newest_first=True)
+        page = provenance.listings.models(self.store, None, _MODELS, {}, newest_first=True)
         return [one for one in page.items if may_recall_model(principal, one)]
 
-    def _recall(self, request: Request, asked: dict[str, str]) -> Recall:
-        return recall(
+    def _recall(self, request: Request, asked: dict[str, str]) -> provenance.Recall:
+        return provenance.recall(
             self.store,
             model=_number(asked["model"]) if "model" in asked else None,
             lot=asked.get("lot"),
             machine=asked.get("machine"),
             since=_moment(asked.get("since")),
             until=_moment(asked.get("until")),
-            limits=MAX_RECALLED,
+            limits=provenance.MAX_RECALLED,
             viewer=principal_of(request).viewer,
         )
 

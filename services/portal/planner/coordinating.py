@@ -30,20 +30,11 @@ from millmark.ledger.store import Connection, Lineage, Store
 from millmark.ledger.store.rows import AssignmentRow, OrderRow, ParticipantRow
 from millmark.services.access import Principal, Scope
 from millmark.services.access.rules import Rule
+from millmark.services.planning import making
 from millmark.services.planning.calendar import OBJECTIVE_FILE, read_objective_file
 from millmark.services.planning.calls import Asking, build_call, build_grid, find_open_orders
 from millmark.services.planning.consent import Proposals, find_proposals, find_standing
 from millmark.services.planning.errors import CallRefusedError, PlanningError, PlanningGround
-from millmark.services.planning.making import (
-    Attempt,
-    Happened,
-    PlanMaker,
-    Ties,
-    need_own_call,
-    prepare_plan,
-    prepare_replan,
-    seal_made,
-)
 from millmark.services.planning.making_process import Task
 from millmark.services.planning.papers import OwnStream, Sealed, seal_call
 from millmark.services.planning.reading import Shelf, reading, shelf_on
@@ -126,9 +117,9 @@ class Workshop:
     desk: Desk
     home: Path | None
     signer: Signer | None
-    ties: Ties
+    ties: making.Ties
     clock: Callable[[], int]
-    maker: PlanMaker
+    maker: making.PlanMaker
     lock: Lock = field(default_factory=Lock)
 
     def company(self, principal: Principal) -> int:
@@ -255,7 +246,7 @@ class Owner:
 class Tried:
     """A plan that was made or is being made."""
 
-    attempt: Attempt
+    attempt: making.Attempt
     total: str
     bound: str
     gap: str
@@ -323,14 +314,14 @@ def _owner(names: NameReader, number: int, offers: Sequence[OfferShown], was_cal
     )
 
 
-def describe_attempts(attempts: Sequence[Attempt], unit: str, before: PlanShown | None) -> list[Tried]:
+def describe_attempts(attempts: Sequence[making.Attempt], unit: str, before: PlanShown | None) -> list[Tried]:
     """All that was tried, with the cheapest marked."""
     totals = [one.plan.cost.total for one in attempts if one.plan is not None]
     best = min(totals, default=None)
     return [_tried(one, unit, before, best) for one in attempts]
 
 
-def _tried(one: Attempt, unit: str, before: PlanShown | None, best: int | None) -> Tried:
+def _tried(one: making.Attempt, unit: str, before: PlanShown | None, best: int | None) -> Tried:
     if one.plan is None:
         return Tried(one, "", "", "", None, 0, "", is_best=False)
     total, gap = one.plan.cost.total, one.gap_per_mille
@@ -508,7 +499,7 @@ class Coordinating:
         principal, key = _principal(request), form_key(sent)
         try:
             with reading(self.shop.store) as shelf:
-                need_own_call(shelf, subject_of(call), self.shop.company(principal))
+                making.need_own_call(shelf, subject_of(call), self.shop.company(principal))
                 found = find_proposals(shelf, shelf.latest_plan(subject_of(call)))
             if one(sent, "plan") != found.plan.digest.hex():
                 overtaken = CallRefusedError(PlanningGround.OVERTAKEN.write(), hint="look at it before it is proposed")
@@ -536,13 +527,13 @@ class Coordinating:
         me, now_s = self.shop.company(principal), self.shop.clock()
         cpu_s, seed = number_of(sent, "cpu_s", 1, 120), number_of(sent, "seed", 1, 2**31 - 1)
         with reading(self.shop.store) as shelf:
-            call = need_own_call(shelf, digest, me)
+            call = making.need_own_call(shelf, digest, me)
             replaced = bool(shelf.planning.plans(digest))
         if replaced:
             happened = _happened(sent)
             with reading(self.shop.store) as shelf:
                 own = shelf.stream_of_plans(digest, me)
-                ready = prepare_replan(shelf, call, own, happened, now_s)
+                ready = making.prepare_replan(shelf, call, own, happened, now_s)
             task = Task(ready.file, ready.tie, ready.why, float(cpu_s), seed)
             self.shop.maker.start(digest, task, ready.entry)
             return
@@ -552,13 +543,13 @@ class Coordinating:
         if tie is None:
             raise PlanningError(PlanningGround.NO_BLOCK.write(), hint="wait for one, and try again")
         with reading(self.shop.store) as shelf:
-            file = prepare_plan(shelf, call)
+            file = making.prepare_plan(shelf, call)
         self.shop.maker.start(digest, Task(file, tie, None, float(cpu_s), seed))
 
     def _seal_plan(self, shelf: Shelf, digest: bytes, me: int, number: int) -> tuple[OwnStream, Sealed]:
         """`number`: of the attempt; 0 for a plan that was written before, and whose anchor was lost. Raises
         CallRefusedError for a plan that another one has replaced meanwhile, and for one that is gone."""
-        call = need_own_call(shelf, digest, me)
+        call = making.need_own_call(shelf, digest, me)
         if number == 0 and (rest := shelf.unanchored(shelf.stream_of_plans(digest, me))) is not None:
             return shelf.stream_of_plans(digest, me), rest
         found = next((item for item in self.shop.maker.attempts(digest) if item.number == number), None)
@@ -570,7 +561,7 @@ class Coordinating:
         if self.shop.signer is None:
             raise PlanningError(PlanningGround.NO_PLAN_KEY.write(), hint="set gateway_signer")
         own = shelf.stream_of_plans(digest, me) if plans else shelf.stream(me, None)
-        return own, seal_made(shelf, own, call, found.plan, self.shop.signer, found.entry)
+        return own, making.seal_made(shelf, own, call, found.plan, self.shop.signer, found.entry)
 
     def _show(
         self,
@@ -587,7 +578,7 @@ class Coordinating:
         me = self.shop.company(principal)
         attempts = self.shop.maker.attempts(digest)
         with reading(self.shop.store) as shelf:
-            own = need_own_call(shelf, digest, me)
+            own = making.need_own_call(shelf, digest, me)
             names, reader = name_reader(shelf, principal), plan_reader(shelf, me)
             plans = [reader.plan(row.digest) for row in shelf.planning.plans(digest)]
             offers = reader.offers(digest)
@@ -618,7 +609,7 @@ class Coordinating:
             return error
 
 
-def _happened(sent: Filled) -> Happened:
+def _happened(sent: Filled) -> making.Happened:
     """The cause that a form names. Raises InputError."""
     kind = next((item for item in CauseKind if item.value == one(sent, "cause")), None)
     if kind is None:
@@ -626,7 +617,7 @@ def _happened(sent: Filled) -> Happened:
     about = {
         name: number_of(sent, name, 1, 2**40 - 1) for name, kinds in _ABOUT.items() if kind in kinds and one(sent, name)
     }
-    return Happened(
+    return making.Happened(
         kind,
         one(sent, "text")[:200],
         machine=about.get("machine"),
