@@ -19,11 +19,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from millmark.quality.data import Table, to_fixed
-from millmark.quality.drift import build_reference
-from millmark.quality.errors import InputError
-from millmark.quality.fitting import Classes, Problem
-from millmark.quality.inference import FORMAT_VERSION
+from millmark.quality import data, drift, errors, fitting, inference
 from millmark.quality.metrics import (
     Counts,
     Interval,
@@ -151,9 +147,9 @@ class Sources:
 
     name: str
     """Name of the data, for people."""
-    training: Table
+    training: data.Table
     """The training run splits it into training and validation rows."""
-    test: Table | None
+    test: data.Table | None
     """Never seen by the training run; None if there are no test data."""
 
 
@@ -172,13 +168,13 @@ def ppm(share: float) -> int:
     return round(share * 1_000_000)
 
 
-def build_card(trained: Trained, problem: Problem, sources: Sources) -> Card:
+def build_card(trained: Trained, problem: fitting.Problem, sources: Sources) -> Card:
     """Build the card of a model that was trained on this problem. Evaluates the model on the test table, if any."""
     validation, test = _judge_held_out(trained, problem), _judge_test(trained, sources)
     card: dict[str, CardValue] = {
         "choice": _describe_choice(trained),
         "data": _describe_data(trained, problem, sources),
-        "format_version": FORMAT_VERSION,
+        "format_version": inference.FORMAT_VERSION,
         "labels": list(trained.classes.labels),
         "labels_rejected": [trained.classes.labels[index] for index in _rejected(trained.classes)],
         "model": _describe_model(trained),
@@ -195,11 +191,11 @@ def build_card(trained: Trained, problem: Problem, sources: Sources) -> Card:
     return Card(content, validation, test)
 
 
-def _rejected(classes: Classes) -> list[int]:
+def _rejected(classes: fitting.Classes) -> list[int]:
     return [index for index in range(len(classes.labels)) if classes.rejects >> index & 1]
 
 
-def _judge_held_out(trained: Trained, problem: Problem) -> Report:
+def _judge_held_out(trained: Trained, problem: fitting.Problem) -> Report:
     """Figures on held-out rows.
 
     Their logits come from models that were not fitted to them; the final model, which may have seen the rows, is only
@@ -216,21 +212,21 @@ def _judge_held_out(trained: Trained, problem: Problem) -> Report:
 def _judge_test(trained: Trained, sources: Sources) -> Report | None:
     if sources.test is None:
         return None
-    fixed = to_fixed(sources.test.values, trained.model.decimals)
+    fixed = data.to_fixed(sources.test.values, trained.model.decimals)
     logits = score_rows(trained.model, fixed)
     actual = trained.classes.index(sources.test.labels)
     return build_report(trained, logits, actual, integers=logits, floats=trained.fitted.float_logits(fixed))
 
 
-def _watch_from(trained: Trained, problem: Problem) -> Mapping[str, CardValue] | None:
+def _watch_from(trained: Trained, problem: fitting.Problem) -> Mapping[str, CardValue] | None:
     """The drift reference from held-out rows, as JSON; None if there are too few."""
     rows = trained.fitted.held_out
     inputs: NDArray[np.signedinteger] = load_family(trained.model.family, "arrays").quantise(
         trained.model, problem.fixed[rows]
     )
     try:
-        reference = build_reference(inputs, margins(trained.model.decision, trained.fitted.held_out_logits))
-    except InputError:
+        reference = drift.build_reference(inputs, margins(trained.model.decision, trained.fitted.held_out_logits))
+    except errors.InputError:
         return None
     # Through JSON, which gives it the type of a card's value.
     described: Mapping[str, CardValue] = json.loads(json.dumps(reference.describe()))
@@ -264,7 +260,7 @@ def _describe_trial(trial: Trial) -> Mapping[str, CardValue]:
     }
 
 
-def _describe_data(trained: Trained, problem: Problem, sources: Sources) -> Mapping[str, CardValue]:
+def _describe_data(trained: Trained, problem: fitting.Problem, sources: Sources) -> Mapping[str, CardValue]:
     counts = np.bincount(problem.classes, minlength=problem.count).tolist()
     described: dict[str, CardValue] = {
         "name": sources.name,

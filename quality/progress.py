@@ -12,8 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from millmark.quality.errors import InputError
-from millmark.quality.fitting import Progress
+from millmark.quality import errors, fitting
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -26,7 +25,7 @@ _LEAST_S = 1.0
 
 
 @contextmanager
-def show_progress() -> Iterator[Progress]:
+def show_progress() -> Iterator[fitting.Progress]:
     """A `Progress` that reports on stderr: one bar per step on a terminal, plain lines elsewhere."""
     bars = _import_bars() if sys.stderr.isatty() else None
     if bars is None:
@@ -97,7 +96,7 @@ class Lines:
 
 
 @contextmanager
-def log_to(folder: Path) -> Iterator[Progress]:
+def log_to(folder: Path) -> Iterator[fitting.Progress]:
     """A `Progress` that writes every figure into `folder`, one curve per figure, for `tensorboard --logdir`.
 
     Raises InputError if tensorboardX is not installed or the folder cannot be written.
@@ -105,11 +104,11 @@ def log_to(folder: Path) -> Iterator[Progress]:
     try:
         from tensorboardX import SummaryWriter  # noqa: PLC0415  only training needs it
     except ModuleNotFoundError as missing:
-        raise InputError(f"training needs {missing.name}", hint="install millmark[quality]") from missing
+        raise errors.InputError(f"training needs {missing.name}", hint="install millmark[quality]") from missing
     try:
         writer = SummaryWriter(str(folder))
     except OSError as error:
-        raise InputError(f"{folder} cannot be written: {error.strerror}", hint="choose another --out") from error
+        raise errors.InputError(f"{folder} cannot be written: {error.strerror}", hint="choose another --out") from error
     try:
 
         def report(name: str, done: int, _planned: int, figures: Mapping[str, float]) -> None:

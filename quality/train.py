@@ -16,8 +16,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from millmark.quality import fitting
-from millmark.quality.drift import MAX_TABLE_COLUMNS
+from millmark.quality import drift, fitting
 from millmark.quality.errors import InputError, QualityError
 from millmark.quality.evaluate import load_evaluator
 from millmark.quality.inference import Decision
@@ -148,7 +147,7 @@ def verify_columns(values: NDArray[np.float64] | NDArray[np.int64], classes: NDA
         if len(column) > 2 and len(np.unique(np.diff(column))) == 1:
             raise InputError(f"column {index + 1} numbers the rows", hint="remove it from the inputs")
         first = seen.setdefault(np.ascontiguousarray(column).tobytes(), index)
-        if first != index and values.shape[1] <= MAX_TABLE_COLUMNS:
+        if first != index and values.shape[1] <= drift.MAX_TABLE_COLUMNS:
             raise InputError(f"columns {first + 1} and {index + 1} are equal", hint="keep one of them")
     if not seen:
         raise InputError("every column is constant", hint="provide columns that vary, or use a finer unit")

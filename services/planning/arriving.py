@@ -27,12 +27,10 @@ from millmark.ledger.store.rows import (
     RecordRow,
     StreamRow,
 )
-from millmark.services.planning import papers
+from millmark.services.planning import omission, papers, reading
 from millmark.services.planning.errors import PlanningError
 from millmark.services.planning.forecast.recording import SIGNAL_FORMAT, parse_signal
 from millmark.services.planning.offers import why_not_lawful
-from millmark.services.planning.omission import sign_receipt
-from millmark.services.planning.reading import count_known
 from millmark.services.planning.repository import CallRow, LeafRow, PlanningRepository, PlanRow, ReceiptRow, What
 
 
@@ -238,9 +236,9 @@ def acknowledge(
         call = papers.find_call(rows, digest)
         if ledger is None or call is None or call.coordinator != recipient:
             continue
-        counts = count_known(rows, book, planning, call).offers
+        counts = reading.count_known(rows, book, planning, call).offers
         for row in offers:
             if row.call == digest and row.leaf in counts and row.leaf not in given:
-                made = sign_receipt(ledger.chain_id, ledger.ledger, digest, row.leaf, now_s, signer)
+                made = omission.sign_receipt(ledger.chain_id, ledger.ledger, digest, row.leaf, now_s, signer)
                 given[row.leaf] = ReceiptRow(row.leaf, digest, now_s, made.signature)
     return [given[leaf] for leaf in sorted(given)]

@@ -16,10 +16,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from millmark.ledger import errors
+from millmark.ledger import claims, errors, evidence
 from millmark.ledger.canonical import Json, canonical_json, keccak256, parse_hex32, parse_json, to_hex
-from millmark.ledger.claims import Disclosure, parse_disclosure, verify_disclosure
-from millmark.ledger.evidence import LeafKind
 from millmark.ledger.headers import BlockHeader, parse_header
 from millmark.ledger.plans.call import Call, parse_call
 from millmark.ledger.plans.offer import Offer, parse_offer
@@ -170,7 +168,7 @@ class Omission:
     """Its index and proof are not needed: the receipt names the entry."""
     receipt: Receipt
     seal: PlanSeal
-    disclosure: Disclosure
+    disclosure: claims.Disclosure
     """Disclosure of the plan's document."""
     registry: RegistryProof | None
 
@@ -215,7 +213,7 @@ def _verify_offer(omission: Omission) -> Offer:
         reason = why_not_lawful(call, offer, {offer.machine: offer.owner})
     except errors.PlanError as error:
         raise OmissionRefusedError(f"the offer is malformed: {error.cause}") from None
-    if omission.offer.kind is not LeafKind.OFFER or reason:
+    if omission.offer.kind is not evidence.LeafKind.OFFER or reason:
         raise OmissionRefusedError(f"the offer cannot count: {reason or 'it is not an offer'}")
     if offer.until < call.closes:
         raise OmissionRefusedError("the offer expired before the call closed")
@@ -226,7 +224,7 @@ def _listed(omission: Omission) -> set[bytes]:
     """The offers that the plan lists, by a document that its seal names."""
     seal, shown = omission.seal, omission.disclosure
     try:
-        verify_disclosure(shown, seal.claims)
+        claims.verify_disclosure(shown, seal.claims)
         lists = [_read(shown.value((name,))) for name in ("dropped", "offers")]
         named = shown.value(("call",)), shown.value(("plan",))
         found = {parse_hex32(str(one)) for listed in lists if isinstance(listed, list) for one in listed}
@@ -279,7 +277,7 @@ def parse_omission(data: bytes) -> Omission:
     try:
         call, offer = parse_call(value["call"]), parse_opened_leaf(value["offer"])
         receipt = _parse_receipt(value["receipt"], call.digest, offer.leaf)
-        disclosure, registry = parse_disclosure(value["disclosure"]), _parse_registry(value["registry"])
+        disclosure, registry = claims.parse_disclosure(value["disclosure"]), _parse_registry(value["registry"])
         return Omission(call, offer, receipt, parse_seal(value["seal"]), disclosure, registry)
     except errors.MillmarkError as error:
         raise OmissionRefusedError(f"it is malformed: {error.cause}") from None

@@ -23,9 +23,8 @@ from millmark.ledger.plans.plan import Cause, Key, Leg, Plan, Row
 from millmark.ledger.provenance.answers import Party, Printable
 from millmark.ledger.store import Book, Rows
 from millmark.ledger.store.rows import AnchorRow, OrderRow
-from millmark.services.planning import reading
+from millmark.services.planning import errors, reading
 from millmark.services.planning.consent import Standing, find_standing
-from millmark.services.planning.errors import PlanningGround
 from millmark.services.planning.repository import LeafRow, PlanningRepository, PlanRow, What
 
 
@@ -251,7 +250,7 @@ class Reader:
         for one in sorted(opened, key=lambda one: one.id):
             if isinstance(one.entry, Offer):
                 receipt = receipts.get(one.id)
-                refused = counted.refused.get(one.id, PlanningGround.NOT_ANCHORED.write())
+                refused = counted.refused.get(one.id, errors.PlanningGround.NOT_ANCHORED.write())
                 reason = None if one.id in counted.offers else refused
                 found.append(self._offer(one, one.entry, None if receipt is None else receipt.received_at, reason))
         return found

@@ -23,7 +23,7 @@ from millmark.services.access import Principal, Scope
 from millmark.services.access.rules import Rule
 from millmark.services.pictures.plot import Fan, draw_fan
 from millmark.services.planning.errors import ForecastError
-from millmark.services.planning.forecast import recording
+from millmark.services.planning.forecast import recording, repository, scoring
 from millmark.services.planning.forecast.document import (
     WEEK_S,
     Cut,
@@ -37,8 +37,6 @@ from millmark.services.planning.forecast.document import (
     model_hash,
     week_text,
 )
-from millmark.services.planning.forecast.repository import ForecastRepository, ForecastRow
-from millmark.services.planning.forecast.scoring import Score, score_forecast
 from millmark.services.planning.reading import reading
 from millmark.services.portal.pages import Catalogue, Forms, PageRoute, Pages
 from millmark.services.products.loading import Catalogue as Products
@@ -102,7 +100,7 @@ class Hit:
 
     digest: bytes
     document: ForecastDocument
-    score: Score | None
+    score: scoring.Score | None
     reason: str = ""
 
     @property
@@ -206,7 +204,7 @@ def _has_ended(monday: date, now: History) -> bool:
     return begin_s(monday) + WEEK_S <= now.cut.time_s
 
 
-def _mean(error: int, score: Score) -> str:
+def _mean(error: int, score: scoring.Score) -> str:
     """The mean error for a product and week, to a tenth."""
     tenths = round(error * 10 / max(1, score.weeks * len(score.totals)))
     return f"{tenths // 10}.{tenths % 10}"
@@ -244,7 +242,7 @@ class DemandPages:
     def latest(self, request: Request) -> Response:
         """The latest forecast, if one was made."""
         with self._store.reading() as connection:
-            rows = ForecastRepository(connection).all()
+            rows = repository.ForecastRepository(connection).all()
         return self._render(request, rows[0].digest if rows else None)
 
     def show(self, request: Request, digest: str) -> Response:
@@ -273,7 +271,7 @@ class DemandPages:
         cut = self._cut(lambda chain: recording.find_cut(chain, cursor))  # asks the chain, so not in a transaction
         with self._store.reading() as connection:
             document, row = recording.need_forecast(connection, digest)
-            rows = ForecastRepository(connection).all()
+            rows = repository.ForecastRepository(connection).all()
             reader = _Reader(connection, participant, self._products)
             now = None if cut is None else reader.history(cut)
             hits = [reader.hit(one, now) for one in rows[:_MOST]]
@@ -326,7 +324,7 @@ class _Reader:
         find = self._products.find_digest
         return recording.read_history(self._connection, self._participant, cut, find, self._memo)
 
-    def hit(self, row: ForecastRow, now: History | None) -> Hit:
+    def hit(self, row: repository.ForecastRow, now: History | None) -> Hit:
         document, _ = recording.need_forecast(self._connection, row.digest)
         if now is None:
             return Hit(row.digest, document, None, "chain")
@@ -336,5 +334,5 @@ class _Reader:
         except ForecastError:
             return Hit(row.digest, document, None, "waiting")
 
-    def _score(self, document: ForecastDocument, then: History, now: History, row: ForecastRow) -> Any:
-        return score_forecast(document, then, now, recording.anchored_at(self._connection, row))
+    def _score(self, document: ForecastDocument, then: History, now: History, row: repository.ForecastRow) -> Any:
+        return scoring.score_forecast(document, then, now, recording.anchored_at(self._connection, row))

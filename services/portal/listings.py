@@ -26,11 +26,9 @@ from millmark.ledger.store.rows import OrderRow
 from millmark.services.access import EXAMINERS, Principal, Scope
 from millmark.services.access.rules import Rule
 from millmark.services.pictures import build_family, draw_upright
+from millmark.services.portal import board, charts, consortium, passports, recalls
 from millmark.services.portal.acting.acting import Acting, Offer
 from millmark.services.portal.acting.things import About, find_thing
-from millmark.services.portal.board import Board
-from millmark.services.portal.charts import PictureWords
-from millmark.services.portal.consortium import MotionView
 from millmark.services.portal.pages import (
     ADMINISTRATORS,
     MEMBERS,
@@ -47,10 +45,7 @@ from millmark.services.portal.pages import (
     Pages,
     principal_of,
 )
-from millmark.services.portal.passports import Code, build_story
-from millmark.services.portal.recalls import may_recall_lot, sort_naturally
-from millmark.services.serving.loop import Trouble
-from millmark.services.serving.requests import WholeNumber
+from millmark.services.serving import loop, requests
 
 # What a lot's page leads to: its passport, proof, label and bundle, a recall of it, and its documents.
 
@@ -67,7 +62,7 @@ class LotLink:
 def find_lot_links(store: Store, lot: Lot, principal: Principal) -> tuple[LotLink, ...]:
     """The links that the caller may follow."""
     with open_reader(store, principal.viewer) as reader:
-        recallable = bool(principal.roles & EXAMINERS) and may_recall_lot(reader, lot.subject)
+        recallable = bool(principal.roles & EXAMINERS) and recalls.may_recall_lot(reader, lot.subject)
     return (*_of_code(store, lot, principal), *_of_lot(lot, principal, recallable=recallable))
 
 
@@ -80,7 +75,7 @@ def _of_code(store: Store, lot: Lot, principal: Principal) -> Iterator[LotLink]:
     if identity is None:
         return
     try:
-        code = Code(parse_digital_link(identity.identifier), identity.salt)
+        code = passports.Code(parse_digital_link(identity.identifier), identity.salt)
     except IdentifierError:
         return  # other identifiers have no code that a browser opens
     yield LotLink("passport", code.path())
@@ -265,7 +260,7 @@ class Listings:
         return (
             PageRoute("/portal/orders", self.orders, MEMBERS, menu="orders", used_by=ALL_ROLES & ~Role.CARRIER),
             PageRoute("/portal/orders/{subject}", self.order, _TRACED),
-            *Board(self.store, self.pages, self.forms).routes(),
+            *board.Board(self.store, self.pages, self.forms).routes(),
             PageRoute("/portal/machines/{number}", self.machine, MEMBERS),
             PageRoute("/portal/lots", self.lots, MEMBERS, menu="lots"),
             PageRoute("/portal/lots/{subject}", self.lot, _TRACED),
@@ -320,13 +315,13 @@ class Listings:
             doubts = find_doubts(reader, told.trace.lot.subject)
         more: dict[str, Any] = {
             "doubts": doubts,
-            "contents": sort_naturally(told.trace.contents),
-            "downstream": sort_naturally(told.trace.downstream),
+            "contents": recalls.sort_naturally(told.trace.contents),
+            "downstream": recalls.sort_naturally(told.trace.downstream),
         }
         return self._tell_page(request, "lot.html", told, picture, offers=offers, links=links, **more)
 
     def _tell_page(self, request: Request, template: str, told: Told, picture: str | None, **more: Any) -> Response:
-        story = build_story(told.statements)
+        story = passports.build_story(told.statements)
         if isinstance(told.trace, OrderTrace):
             story = story.without_headline()
         elif told.trace.downstream:
@@ -376,7 +371,7 @@ class Listings:
 
     def _draw(self, request: Request, found: Trace | OrderTrace) -> str:
         catalogue = self.pages.catalogue(request)
-        return draw_upright(build_family(found, PictureWords(catalogue)), catalogue.language.value)
+        return draw_upright(build_family(found, charts.PictureWords(catalogue)), catalogue.language.value)
 
     def _show(self, request: Request, template: str, **values: Any) -> Response:
         return self.pages.render(request, template, forms=self.forms, **values)
@@ -413,13 +408,13 @@ class WorkPage:
     pages: Pages
     forms: Forms
     acting: Acting
-    read_troubles: Callable[[], Sequence[Trouble]]
-    find_ballots: Callable[[], Sequence[MotionView]]
+    read_troubles: Callable[[], Sequence[loop.Trouble]]
+    find_ballots: Callable[[], Sequence[consortium.MotionView]]
 
     def routes(self) -> tuple[PageRoute, ...]:
         return (PageRoute("/portal", self.show, _RULE),)
 
-    def show(self, request: Request, page: Annotated[WholeNumber, Query(ge=1, le=_MAX_PAGE)] = 1) -> Response:
+    def show(self, request: Request, page: Annotated[requests.WholeNumber, Query(ge=1, le=_MAX_PAGE)] = 1) -> Response:
         principal: Principal = request.state.principal
         found, items, opened = self._find(principal, page)
         values = {

@@ -12,8 +12,7 @@ from fastapi import Request
 from starlette.responses import Response
 
 from millmark.ledger.errors import NotFoundError
-from millmark.ledger.provenance import Reader, answers, listings, open_reader
-from millmark.ledger.provenance.worklist import find_challenged, find_demands, find_waiting
+from millmark.ledger.provenance import Reader, answers, listings, open_reader, worklist
 from millmark.ledger.records import ModelState, Role
 from millmark.ledger.store import Store
 from millmark.ledger.store.rows import ModelRow
@@ -66,11 +65,11 @@ class InspectionPages:
         """What waits, for all companies that the caller may see. Windows are of the company's own book."""
         principal, catalogue = principal_of(request), self.pages.catalogue(request)
         with open_reader(self.store, principal.viewer) as reader:
-            waiting = find_waiting(reader, _WAITING)
+            waiting = worklist.find_waiting(reader, _WAITING)
             values: dict[str, Any] = {
                 "waiting": waiting,
-                "demands": find_demands(reader, _DEMANDS),
-                "challenged": find_challenged(reader, _CHALLENGED),
+                "demands": worklist.find_demands(reader, _DEMANDS),
+                "challenged": worklist.find_challenged(reader, _CHALLENGED),
                 "most": _WAITING,
                 "own": principal.participant,
                 "windows": (),

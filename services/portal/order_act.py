@@ -10,16 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
-from millmark.ledger import claims
-from millmark.ledger.canonical import Json
-from millmark.ledger.errors import SpecificationError
+from millmark.ledger import canonical, claims, errors
 from millmark.ledger.products import Configuration, Product, build_order_document, money, verify_specification
 from millmark.ledger.records import ModelState, Role
 from millmark.ledger.store.rows import ModelRow, OrderRow, ParticipantRow, gates_of
 from millmark.ledger.verify.printable import printable
 from millmark.services.planning.reading import find_claims
-from millmark.services.portal.acting import things
-from millmark.services.portal.acting.acts import Act
+from millmark.services.portal.acting import acts, things
 from millmark.services.portal.ordering import Arrival, earliest_of
 from millmark.services.products import Catalogue
 
@@ -32,9 +29,9 @@ _MOST_LOOKED = 50
 """Most orders among which the last of the product is looked for: the document of each is read."""
 
 
-def build_order_act(home: Path | None) -> Act:
+def build_order_act(home: Path | None) -> acts.Act:
     """`home`: the folder with the company's products and calendar."""
-    return Act(
+    return acts.Act(
         "placeOrder",
         things.About.NOTHING,
         (
@@ -76,7 +73,7 @@ def _configured(home: Path | None, digest: str, options: str) -> Configuration:
         if not isinstance(found, dict):
             raise things.EntryError("entry.options_wrong")
         return verify_specification(product, found)
-    except (ValueError, RecursionError, SpecificationError):
+    except (ValueError, RecursionError, errors.SpecificationError):
         raise things.EntryError("entry.options_wrong") from None
 
 
@@ -170,14 +167,14 @@ def _orders(scene: things.Scene, row: OrderRow, product: Product) -> bool:
     return isinstance(ordered, dict) and ordered.get("product") == product.product
 
 
-def _read_gates(gates: Iterable[str]) -> list[dict[str, Json]]:
+def _read_gates(gates: Iterable[str]) -> list[dict[str, canonical.Json]]:
     """As the contract wants them: by ascending inspector. Raises EntryError for an inspector with several."""
-    found: dict[int, dict[str, Json]] = {}
+    found: dict[int, dict[str, canonical.Json]] = {}
     for text in gates:
         inspector, _, model = text.partition(":")
         if not _NUMBER.fullmatch(inspector) or (model and not _NUMBER.fullmatch(model)) or int(inspector) in found:
             raise things.EntryError("entry.gates")
-        gate: dict[str, Json] = {"inspector": int(inspector)}
+        gate: dict[str, canonical.Json] = {"inspector": int(inspector)}
         found[int(inspector)] = {**gate, "model": int(model)} if model else gate
     return [found[inspector] for inspector in sorted(found)]
 

@@ -35,8 +35,7 @@ from millmark.ledger.store.rows import CertificateRow, ModelRow
 from millmark.ledger.verify import Section, Statement
 from millmark.ledger.verify.report import STOPPING, VERDICTS, WAITING, Worth, find_recalls, find_waits, find_worth
 from millmark.ledger.verify.statements import Party, Thing
-from millmark.quality.errors import QualityError
-from millmark.quality.inference import unpack_window
+from millmark.quality import errors, inference
 from millmark.services.access.rules import PUBLIC
 from millmark.services.inspections.windows import Models, score_of
 from millmark.services.interop.contexts.published import (
@@ -48,8 +47,7 @@ from millmark.services.interop.contexts.published import (
 from millmark.services.interop.digital_link import build_part_link, build_qr_svg, read_salt
 from millmark.services.pictures import build_family, draw_upright
 from millmark.services.pictures.plot import draw_window
-from millmark.services.portal.charts import PictureWords, measured
-from millmark.services.portal.check_page import CheckPage, find_copies
+from millmark.services.portal import charts, check_page
 from millmark.services.portal.pages import CODE_HOLDERS, Catalogue, PageRoute, Pages, build_waterfall
 from millmark.services.portal.proofs import Proof, Proofs
 
@@ -563,12 +561,12 @@ def _build(
 ) -> OpenedWindow:
     model = None if models is None or certificate.model is None else models.find(certificate.model.model)
     try:
-        values = unpack_window(opened.window)
-    except QualityError:  # the digest was rebuilt from it as it is; what it means, only the model says
+        values = inference.unpack_window(opened.window)
+    except errors.QualityError:  # the digest was rebuilt from it as it is; what it means, only the model says
         values = ()
     alone = opened.logits[0] if len(opened.logits) == 1 else None
     decimals = None if model is None else model.decimals
-    least, greatest = (measured(edge, decimals) for edge in (min(values, default=0), max(values, default=0)))
+    least, greatest = (charts.measured(edge, decimals) for edge in (min(values, default=0), max(values, default=0)))
     label = catalogue.say(
         "passport.window", certificate=certificate.certificate, count=len(values), least=least, greatest=greatest
     )
@@ -616,7 +614,7 @@ class Passports:
     proofs: Proofs
     origin: str
     clock: Callable[[], int]
-    check: CheckPage
+    check: check_page.CheckPage
 
     def routes(self) -> tuple[PageRoute, ...]:
         return (
@@ -692,9 +690,9 @@ class Passports:
         proof = self.proofs.fetch(lot, found.trace.as_of, self.clock())
         recorded = None if is_current(proof) else self._tell(lot)
         view = build_view(found, proof, recorded)
-        family = build_family(found.trace, PictureWords(catalogue), _stopped(lot, view))
+        family = build_family(found.trace, charts.PictureWords(catalogue), _stopped(lot, view))
         opened = proof.inferences if isinstance(proof, Proof) else ()
-        copies = find_copies(self.store, found.trace, self.check.find_copies())
+        copies = check_page.find_copies(self.store, found.trace, self.check.find_copies())
         values: dict[str, Any] = {
             "view": view,
             "trace": found.trace,

@@ -15,11 +15,9 @@ from fastapi import Request
 from markupsafe import Markup, escape
 from starlette.responses import Response
 
-from millmark.ledger import provenance
+from millmark.ledger import canonical, errors, provenance
 from millmark.ledger.bundle import parse_bundle
-from millmark.ledger.canonical import Json
 from millmark.ledger.chain import Chain
-from millmark.ledger.errors import InputError, MillmarkError, NotFoundError, Retry
 from millmark.ledger.headers import parse_header
 from millmark.ledger.ids import SubjectKind
 from millmark.ledger.provenance.answers import Holder, Party, RelatedLot
@@ -35,11 +33,9 @@ from millmark.services.access.rules import Rule
 from millmark.services.directory.document import DirectoryEntry
 from millmark.services.directory.repository import DirectoryRepository
 from millmark.services.pictures import build_reach, draw_upright
+from millmark.services.portal import charts, models
+from millmark.services.portal.acting import quality, things
 from millmark.services.portal.acting.acting import Acting, Offer
-from millmark.services.portal.acting.quality import name_lots
-from millmark.services.portal.acting.things import About, Thing
-from millmark.services.portal.charts import PictureWords, brief_of
-from millmark.services.portal.models import may_recall_model
 from millmark.services.portal.pages import Catalogue, Forms, Number, PageRoute, Pages, principal_of, say_error
 from millmark.services.serving.requests import BoundedWork
 
@@ -96,7 +92,7 @@ def build_view(
         steps = build_transformations(reader, drawn)
         shown = tuple(sort_naturally(found.lots)[:most])
         whereabouts = find_whereabouts(reader, shown)
-    family = build_reach(found.lots, found.as_of, steps, principal.participant, PictureWords(catalogue), _DRAWN)
+    family = build_reach(found.lots, found.as_of, steps, principal.participant, charts.PictureWords(catalogue), _DRAWN)
     places = [where_of(lot, principal.participant) for lot in found.lots]
     return RecallView(
         picture=draw_upright(family, catalogue.language.value) if found.lots else "",
@@ -162,7 +158,7 @@ def may_recall_lot(reader: Reader, lot: bytes) -> bool:
 
 def _parts(identifier: str) -> list[tuple[int, int, str]]:
     """Texts and numbers, such that any two lists can be compared."""
-    parts = _DIGITS.split(brief_of(identifier)) if identifier else []
+    parts = _DIGITS.split(charts.brief_of(identifier)) if identifier else []
     return [(0, int(part), "") if place % 2 else (1, 0, part) for place, part in enumerate(parts) if part]
 
 
@@ -182,11 +178,11 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 """Date of all members, so that the same bundles make the same file; the least that ZIP can say."""
 
 
-class RecallBusyError(MillmarkError):
+class RecallBusyError(errors.MillmarkError):
     """Too many recalls are being proved at the same time."""
 
     code = "proofs-busy"
-    retry = Retry.UNCHANGED
+    retry = errors.Retry.UNCHANGED
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,9 +202,9 @@ class RecallFiles:
         Raises NotFoundError without a node, InputError for more than 500 lots, RecallBusyError, and what building a
         bundle raises."""
         if self.chain is None:
-            raise NotFoundError("this gateway has no node to build proofs from")
+            raise errors.NotFoundError("this gateway has no node to build proofs from")
         if len(found.lots) > _MOST_PROVED:
-            raise InputError(
+            raise errors.InputError(
                 f"{len(found.lots)} lots are too many to prove while you wait", hint="use `millmark recall --bundle`"
             )
         with self._work.take() as mine:
@@ -372,7 +368,7 @@ def offer_note(acting: Acting, principal: Principal, name: str, lots: Sequence[L
     act = acting.acts.get(name)
     if not lots or act is None or not acting.desk.may(principal, act.operation):
         return None
-    return acting.offer_of(act, Thing(About.NOTHING, None), lots=name_lots(lots))
+    return acting.offer_of(act, things.Thing(things.About.NOTHING, None), lots=quality.name_lots(lots))
 
 
 def _draw(reader: Reader, case: Case, principal: Principal, catalogue: Catalogue) -> str:
@@ -380,7 +376,7 @@ def _draw(reader: Reader, case: Case, principal: Principal, catalogue: Catalogue
     if not lots:
         return ""
     steps = build_transformations(reader, [lot.subject for lot in lots[:_DRAWN]])
-    family = build_reach(lots, reader.as_of(), steps, principal.participant, PictureWords(catalogue), _DRAWN)
+    family = build_reach(lots, reader.as_of(), steps, principal.participant, charts.PictureWords(catalogue), _DRAWN)
     return draw_upright(family, catalogue.language.value)
 
 
@@ -394,7 +390,7 @@ def _sort(case: Case) -> list[Any]:
     return [by_subject[lot.subject] for lot in sort_naturally(one.lot for one in case.lots)][:_LOTS]
 
 
-def _texts(document: Json, path: str = "") -> Iterator[tuple[str, str]]:
+def _texts(document: canonical.Json, path: str = "") -> Iterator[tuple[str, str]]:
     """Each text of the notice's document, with its path. What another company wrote is bounded."""
     if isinstance(document, dict):
         for name, one in document.items():
@@ -442,9 +438,9 @@ class Recalls:
         if asked and asked.keys() != {"machine"}:
             try:
                 found = self._recall(request, asked)
-            except NotFoundError:
+            except errors.NotFoundError:
                 refused, status = escape(catalogue.say("recall.unknown")), 404
-            except InputError as error:
+            except errors.InputError as error:
                 refused, status = say_error(catalogue, error), 400
         values: dict[str, Any] = {"asked": {name: asked.get(name, "") for name in _FIELDS}, "found": found}
         values |= {"chosen": _chosen(asked), "models": self._models(principal), "may_prove": self.files.may_prove}
@@ -488,7 +484,7 @@ class Recalls:
     def _models(self, principal: Principal) -> list[provenance.answers.Model]:
         """Those whose recall finds something for the caller."""
         page = provenance.listings.models(self.store, None, _MODELS, {}, newest_first=True)
-        return [one for one in page.items if may_recall_model(principal, one)]
+        return [one for one in page.items if models.may_recall_model(principal, one)]
 
     def _recall(self, request: Request, asked: dict[str, str]) -> provenance.Recall:
         return provenance.recall(
@@ -516,7 +512,7 @@ def _chosen(asked: dict[str, str]) -> str:
 
 def _number(text: str) -> int:
     if not text.isascii() or not text.isdecimal() or len(text) > 15:
-        raise InputError(
+        raise errors.InputError(
             LookupGround.NO_MODEL_NUMBER.write(text=f"{text[:40]!a}"), hint="use the number shown on the page of models"
         )
     return int(text)
@@ -530,7 +526,7 @@ def _moment(text: str | None) -> datetime | None:
     try:
         found = datetime.fromisoformat(_UTC.sub("", text).strip())
     except ValueError:
-        raise InputError(
+        raise errors.InputError(
             LookupGround.NO_MOMENT.write(text=f"{text[:40]!a}"), hint="write it like 2026-03-02 09:30"
         ) from None
     return found if found.tzinfo else found.replace(tzinfo=UTC)

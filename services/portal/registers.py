@@ -15,20 +15,16 @@ from fastapi import Path, Request
 from markupsafe import Markup, escape
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
-from millmark.ledger.canonical import to_hex
-from millmark.ledger.errors import IdentifierError, NotFoundError
+from millmark.ledger import canonical, errors, signatures
 from millmark.ledger.ids import SubjectKind
-from millmark.ledger.provenance import certificate, listings
+from millmark.ledger.provenance import certificate, consortium, listings
 from millmark.ledger.provenance.answers import Certificate, Participant
-from millmark.ledger.provenance.consortium import participant, participants
 from millmark.ledger.provenance.search import MAX_TEXT, Found, FoundKind, search
 from millmark.ledger.records import Role, Verdict
-from millmark.ledger.signatures import to_checksum
 from millmark.ledger.store import Store
 from millmark.services.access import Principal, Scope
 from millmark.services.access.rules import Rule
-from millmark.services.directory.document import DirectoryEntry
-from millmark.services.directory.repository import DirectoryRepository
+from millmark.services.directory import document, repository
 from millmark.services.documents import Documents
 from millmark.services.portal.acting.acting import Acting
 from millmark.services.portal.acting.things import About
@@ -96,18 +92,18 @@ class Registers:
     def participants(self, request: Request) -> Response:
         def find(_: int | None, after: int | None, wanted: Filters, newest_first: bool) -> listings.Page[Any]:
             role = Role(int(wanted.get("role", 0)))
-            members = [one for one in participants(self.store) if not role or _word(role) in one.roles]
+            members = [one for one in consortium.participants(self.store) if not role or _word(role) in one.roles]
             return listings.cut_numbered(members, after, PAGE_ITEMS, newest_first=newest_first)
 
         return self._lists.show(request, "participants.html", find, _ROLES, directory=self._directory())
 
     def participant(self, request: Request, number: Number) -> Response:
         """The page of a company. Raises NotFoundError if there is none with this number."""
-        found = participant(self.store, number)
+        found = consortium.participant(self.store, number)
         values: dict[str, Any] = {
             "one": found,
             "entry": self._directory().get(number),
-            "keys": [(to_checksum(key.address), key) for key in found.keys],
+            "keys": [(signatures.to_checksum(key.address), key) for key in found.keys],
             "recovery": _recovery(found),
             "here": principal_of(request).participant == number,
         }
@@ -124,16 +120,16 @@ class Registers:
         name = _subject(subject)
         found = listings.streams(self.store, principal_of(request).viewer, None, 1, {"subject": name}).items
         if not found:
-            raise NotFoundError("the stream is not known here")
+            raise errors.NotFoundError("the stream is not known here")
 
         def find(_: int | None, after: int | None, __: Filters, newest_first: bool) -> listings.Page[Any]:
             return listings.anchors(self.store, name, after, PAGE_ITEMS, newest_first=newest_first)
 
         return self._lists.show(request, "stream.html", find, one=found[0])
 
-    def _directory(self) -> dict[int, DirectoryEntry]:
+    def _directory(self) -> dict[int, document.DirectoryEntry]:
         with self.store.reading() as connection:
-            return {one.participant: one for one in DirectoryRepository(connection).entries()}
+            return {one.participant: one for one in repository.DirectoryRepository(connection).entries()}
 
     @property
     def _lists(self) -> Lists:
@@ -154,7 +150,7 @@ def _word(role: Role) -> str:
 
 
 def _recovery(found: Participant) -> str | None:
-    return None if found.recovery is None else to_checksum(found.recovery.key)
+    return None if found.recovery is None else signatures.to_checksum(found.recovery.key)
 
 
 def _subject(text: str) -> bytes:
@@ -163,7 +159,7 @@ def _subject(text: str) -> bytes:
     except ValueError:
         name = b""
     if len(name) != 32:
-        raise NotFoundError(f"{to_hex(name)[:40]} is not a subject")
+        raise errors.NotFoundError(f"{canonical.to_hex(name)[:40]} is not a subject")
     return name
 
 
@@ -233,7 +229,7 @@ def _as_file(name: str) -> dict[str, str]:
 
 def _address(kind: SubjectKind, subject: bytes) -> str:
     """Path of the page about what a document is about."""
-    return f"/portal/{'orders' if kind is SubjectKind.ORDER else 'lots'}/{to_hex(subject)[2:]}"
+    return f"/portal/{'orders' if kind is SubjectKind.ORDER else 'lots'}/{canonical.to_hex(subject)[2:]}"
 
 
 # The search of the portal's bar: leads to the one thing that a text names, or lists those that it may mean.
@@ -264,7 +260,7 @@ class SearchPage:
         not see are treated as unknown."""
         try:
             found = search(self.store, q, principal_of(request).viewer)
-        except (IdentifierError, NotFoundError):
+        except (errors.IdentifierError, errors.NotFoundError):
             found = ()
         if len(found) == 1:
             return RedirectResponse(address_of(found[0]), 303)

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING
 
 from millmark.ledger.canonical import to_hex
 from millmark.ledger.errors import PlanError, UnplannableError
+from millmark.ledger.plans import feasible, offer
 from millmark.ledger.plans.call import Transport
 from millmark.ledger.plans.check import PlanCheck, check_plan, count_offers
-from millmark.ledger.plans.feasible import find_tied, sum_cost
 from millmark.ledger.plans.file import PlanFile
-from millmark.ledger.plans.offer import Offer
 from millmark.ledger.plans.plan import Bound, Key, Leg, Plan, Row
 from millmark.ledger.plans.problem import Choice, Problem, SlotPrices, build_problem, derive_bound
 from millmark.services.planning.errors import MakingStep, PlanningGround
@@ -116,7 +115,7 @@ class _Maker:
         self._with_solver = with_solver
         counted = count_offers(file.call, file.machines, file.offers).offers
         self._dropped = () if replan is None else tuple(sorted(replan.dropped & counted.keys()))
-        self._offers: Mapping[bytes, Offer] = {key: counted[key] for key in counted if key not in self._dropped}
+        self._offers: Mapping[bytes, offer.Offer] = {key: counted[key] for key in counted if key not in self._dropped}
         self._held: Mapping[Key, Row] = {}
         self._reworked: tuple[Row, ...] = ()
         if replan is not None and file.before is not None:
@@ -316,7 +315,7 @@ class _Maker:
         fixed = frozenset(self._held)
         rows = build_rows(self._problem, paths)
         # From the start after each exchange: it can make equals of two offers that were none before.
-        while (tied := next(find_tied(self._proof, rows, tie, fixed, self._now), None)) is not None:
+        while (tied := next(feasible.find_tied(self._proof, rows, tie, fixed, self._now), None)) is not None:
             row, choice = tied
             place = rows.index(row)
             rows[place] = build_row(row.order, row.operation, choice, row.start)
@@ -332,7 +331,7 @@ class _Maker:
             tie=tie,
             rows=tuple(rows),
             legs=tuple(legs),
-            cost=sum_cost(self._problem, self._file.objective, rows, legs, self._reworked),
+            cost=feasible.sum_cost(self._problem, self._file.objective, rows, legs, self._reworked),
             bound=Bound(value, sparse(self._prices)),
             before=None if before is None else before.digest,
             cause=None if replan is None else replan.cause,

@@ -13,24 +13,21 @@ from millmark.ledger.provenance.reader import Reader
 from millmark.ledger.store import Store
 from millmark.ledger.store.rows import LotRow
 from millmark.services.access import Principal
-from millmark.services.portal.acting import things
+from millmark.services.portal.acting import lots, orders, quality, things
 from millmark.services.portal.acting.acts import Act, Acts, Entered, enter
-from millmark.services.portal.acting.lots import CONVERSION_ACTS, LOT_ACTS
-from millmark.services.portal.acting.orders import ASSIGNMENT_ACTS, ORDER_ACTS
-from millmark.services.portal.acting.quality import NOTE_ACTS, QUALITY_ACTS, RECOVERY_ACTS, SETPOINT_ACTS
 
 # All acts of the portal.
 
 ACTS = Acts(
     (
-        *ORDER_ACTS,
-        *ASSIGNMENT_ACTS,
-        *LOT_ACTS,
-        *CONVERSION_ACTS,
-        *QUALITY_ACTS,
-        *NOTE_ACTS,
-        *SETPOINT_ACTS,
-        *RECOVERY_ACTS,
+        *orders.ORDER_ACTS,
+        *orders.ASSIGNMENT_ACTS,
+        *lots.LOT_ACTS,
+        *lots.CONVERSION_ACTS,
+        *quality.QUALITY_ACTS,
+        *quality.NOTE_ACTS,
+        *quality.SETPOINT_ACTS,
+        *quality.RECOVERY_ACTS,
     )
 )
 

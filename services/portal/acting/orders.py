@@ -11,8 +11,7 @@ from millmark.ledger.provenance.reader import unit
 from millmark.ledger.provenance.worklist import Task, find_proposals
 from millmark.ledger.records import AssignmentState, LotState, OrderState
 from millmark.ledger.store.rows import AssignmentRow, LotRow, OperationRow, OrderRow, StreamRow, gates_of
-from millmark.services.planning.consent import consent_to
-from millmark.services.planning.errors import RowRefusedError
+from millmark.services.planning import consent, errors
 from millmark.services.portal.acting import acts
 from millmark.services.portal.acting.things import About, Body, EntryError, Field, FieldKind, Option, Scene
 
@@ -200,8 +199,8 @@ def accept_row(body: Body, scene: Scene) -> Body:
     EntryError for one that is not, and for a note beside it, which would be another text."""
     number = cast(AssignmentRow, scene.thing.row).sequence
     try:
-        root = consent_to(scene.reader.rows, scene.reader.book, number, int(time.time()))
-    except RowRefusedError:
+        root = consent.consent_to(scene.reader.rows, scene.reader.book, number, int(time.time()))
+    except errors.RowRefusedError:
         raise EntryError("entry.row_refused") from None
     if root is None:
         return body

@@ -15,9 +15,7 @@ from urllib.parse import parse_qsl
 from fastapi import Depends, Request
 from pydantic import BaseModel
 
-from millmark.ledger import records
-from millmark.ledger.canonical import Json
-from millmark.ledger.errors import InputError, NotFoundError
+from millmark.ledger import canonical, errors, records
 from millmark.ledger.provenance.permissions import Limits
 from millmark.ledger.provenance.reader import Reader, unit
 from millmark.ledger.store import Connection
@@ -38,7 +36,7 @@ Asked = Mapping[str, str | int]
 """Parameters of an operation's path: `subject`, 0x-hex, and `id`."""
 
 
-class FormUsedError(InputError):
+class FormUsedError(errors.InputError):
     """The form was sent before, with other entries."""
 
     code = "form-used"
@@ -63,7 +61,7 @@ class Preview:
     record: records.Record
     identifiers: tuple[str, ...]
     """Identifiers of new things; they are stored in the company's own book."""
-    documents: tuple[Json, ...]
+    documents: tuple[canonical.Json, ...]
     """Documents of which the record has only the root."""
 
 
@@ -301,7 +299,7 @@ def find_thing(reader: Reader, about: About, subject: str, number: str) -> Thing
     key = _subject(subject) if about.is_subject else _number(number)
     row = None if key is None else reader.rows.get(_ROWS[about], key)
     if row is None:
-        raise NotFoundError(f"the gateway's index has no {about.name.lower()} {(subject or number)[:80]!a}")
+        raise errors.NotFoundError(f"the gateway's index has no {about.name.lower()} {(subject or number)[:80]!a}")
     return Thing(about, row)
 
 
@@ -454,7 +452,7 @@ async def _read_form(request: Request) -> Filled:
     """The fields of an urlencoded form; its length is limited by the route's rule. Raises InputError."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != _URLENCODED:
-        raise InputError("the form is not urlencoded", hint="send it from the page")
+        raise errors.InputError("the form is not urlencoded", hint="send it from the page")
     return _collect((await request.body()).decode("utf-8", "replace"))
 
 
@@ -467,7 +465,7 @@ def _collect(text: str) -> Filled:
     try:
         pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=_MAX_FIELDS)
     except ValueError:
-        raise InputError("the form has too many fields", hint="send fewer") from None
+        raise errors.InputError("the form has too many fields", hint="send fewer") from None
     found: dict[str, list[str]] = {}
     for name, value in pairs:
         found.setdefault(name, []).append(value)
@@ -631,7 +629,7 @@ def _of_bytes(reader: Reader, name: str, value: bytes) -> tuple[Value, ...]:
     return (Value("hash", value),)
 
 
-def _facts(value: Json, path: str) -> Iterator[tuple[str, str]]:
+def _facts(value: canonical.Json, path: str) -> Iterator[tuple[str, str]]:
     """Each leaf of a document, with its path."""
     if isinstance(value, Mapping):
         for name, one in value.items():

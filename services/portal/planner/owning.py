@@ -18,14 +18,12 @@ from millmark.ledger.plans.plan import CauseKind
 from millmark.ledger.records import Role
 from millmark.services.access import Principal, Scope
 from millmark.services.access.rules import Rule
-from millmark.services.planning import offers
+from millmark.services.planning import offers, papers, showing
 from millmark.services.planning.calendar import CALENDAR_FILE, Calendar, read_calendar
 from millmark.services.planning.consent import build_decline, find_waiting, judge_waiting
 from millmark.services.planning.errors import OfferRefusedError, PlanningGround
-from millmark.services.planning.papers import OwnStream, Sealed, seal_offers
 from millmark.services.planning.reading import Shelf, need_call, reading
 from millmark.services.planning.repository import What
-from millmark.services.planning.showing import OfferShown
 from millmark.services.portal.acting.things import Filled, Sent
 from millmark.services.portal.pages import Forms, PageRoute, Pages
 from millmark.services.portal.planner.coordinating import (
@@ -197,7 +195,7 @@ class Owning:
         status = 200 if error is None else 400
         return self.pages.render(request, "offers_call.html", status, forms=self.forms, **values)
 
-    def _mine(self, shelf: Shelf, digest: bytes, me: int) -> list[OfferShown]:
+    def _mine(self, shelf: Shelf, digest: bytes, me: int) -> list[showing.OfferShown]:
         return [one for one in plan_reader(shelf, me).offers(digest) if one.owner.participant == me]
 
     def _can_offer(self, shelf: Shelf, principal: Principal, digest: bytes, me: int) -> dict[str, Any]:
@@ -240,22 +238,22 @@ class Owning:
         """The chosen offers of one machine, from the calendar as it is now."""
         me = self.shop.company(principal)
 
-        def write(shelf: Shelf) -> tuple[OwnStream, Sealed]:
+        def write(shelf: Shelf) -> tuple[papers.OwnStream, papers.Sealed]:
             _, made, _ = self._build(shelf, principal, digest, me, days)
             chosen = [one for one in made.offers if _mark(one) in marks]
             if len(chosen) != len(marks):
                 raise OfferRefusedError(PlanningGround.OFFERS_CHANGED.write(), hint="look at the offers again")
             stream = shelf.stream(me, machine)
-            return stream, seal_offers(shelf.connection, stream, chosen)
+            return stream, papers.seal_offers(shelf.connection, stream, chosen)
 
         return self.shop.seal(principal, key, write)
 
     def _seal_entries(self, principal: Principal, key: str, machine: int, entries: list[OfferWithdrawal]) -> int:
         me = self.shop.company(principal)
 
-        def write(shelf: Shelf) -> tuple[OwnStream, Sealed]:
+        def write(shelf: Shelf) -> tuple[papers.OwnStream, papers.Sealed]:
             stream = shelf.stream(me, machine)
-            return stream, seal_offers(shelf.connection, stream, entries)
+            return stream, papers.seal_offers(shelf.connection, stream, entries)
 
         return self.shop.seal(principal, key, write)
 
