@@ -19,19 +19,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from millmark.quality import data, drift, errors, fitting, inference
-from millmark.quality.metrics import (
-    Counts,
-    Interval,
-    bootstrap,
-    classify_all,
-    confusion,
-    macro_average_precision,
-    macro_f1,
-    margins,
-    probabilities,
-    wilson,
-)
+from millmark.quality import data, drift, errors, fitting, inference, metrics
 from millmark.quality.model import build_model, load_family, model_digest
 from millmark.quality.network import FLOAT32_EXACT
 from millmark.quality.train import FOLDS, Trained, Trial, repeats_for, score_rows
@@ -50,9 +38,9 @@ class Report:
 
     confusion: Integers
     """(classes, classes): rows by true class, columns by the class shown to people."""
-    counts: Counts
+    counts: metrics.Counts
     """Verdicts compared with the truth; positive means FAIL."""
-    figures: Mapping[str, tuple[float, Interval]]
+    figures: Mapping[str, tuple[float, metrics.Interval]]
     """Value and 95 % interval: accuracy, f1 and average_precision of the classes, precision and recall of FAIL."""
     reliability: tuple[tuple[int, float, float], ...]
     """(rows, mean predicted probability of FAIL, observed share of FAIL) for each tenth of the probability scale that
@@ -68,49 +56,51 @@ def build_report(trained: Trained, logits: Integers, actual: Integers, *, intege
     rounded from. `logits` may differ from `integers`: held-out rows are scored by models that were not fitted to them.
     """
     decision, classes = trained.model.decision, trained.classes
-    shown = classify_all(decision, logits)
-    fails = margins(decision, logits) >= decision.threshold
-    counts = Counts.of(fails, classes.fails(actual))
+    shown = metrics.classify_all(decision, logits)
+    fails = metrics.margins(decision, logits) >= decision.threshold
+    counts = metrics.Counts.of(fails, classes.fails(actual))
     return Report(
-        confusion=confusion(shown, actual, len(classes.labels)),
+        confusion=metrics.confusion(shown, actual, len(classes.labels)),
         counts=counts,
         figures=_measure(logits, shown, actual, counts),
         reliability=_bin(_chance_of_fail(trained, logits), classes.fails(actual)),
-        same_verdicts=int(np.sum((margins(decision, integers) >= decision.threshold) == _float_fails(trained, floats))),
+        same_verdicts=int(
+            np.sum((metrics.margins(decision, integers) >= decision.threshold) == _float_fails(trained, floats))
+        ),
     )
 
 
 def _measure(
-    logits: Integers, shown: Integers, actual: Integers, counts: Counts
-) -> Mapping[str, tuple[float, Interval]]:
+    logits: Integers, shown: Integers, actual: Integers, counts: metrics.Counts
+) -> Mapping[str, tuple[float, metrics.Interval]]:
     """The `figures` of a report: Wilson intervals for shares of rows, bootstrap intervals for the others."""
     several = logits.shape[1] > 1
     size = int(max(shown.max(), actual.max())) + 1
 
     def f1(rows: Integers) -> float:
         if several:
-            return macro_f1(confusion(shown[rows], actual[rows], size))
-        return Counts.of(shown[rows] == 1, actual[rows] == 1).f1
+            return metrics.macro_f1(metrics.confusion(shown[rows], actual[rows], size))
+        return metrics.Counts.of(shown[rows] == 1, actual[rows] == 1).f1
 
     def ranked(rows: Integers) -> float:
-        return macro_average_precision(logits[rows], actual[rows])
+        return metrics.macro_average_precision(logits[rows], actual[rows])
 
     everything = np.arange(len(actual))
     right = int(np.sum(shown == actual))
     called = counts.true_positives + counts.false_positives
     defects = counts.true_positives + counts.false_negatives
     return {
-        "accuracy": (right / len(actual), wilson(right, len(actual))),
-        "average_precision": (ranked(everything), bootstrap(ranked, actual)),
-        "f1": (f1(everything), bootstrap(f1, actual)),
-        "precision": (counts.true_positives / max(1, called), wilson(counts.true_positives, called)),
-        "recall": (counts.true_positives / max(1, defects), wilson(counts.true_positives, defects)),
+        "accuracy": (right / len(actual), metrics.wilson(right, len(actual))),
+        "average_precision": (ranked(everything), metrics.bootstrap(ranked, actual)),
+        "f1": (f1(everything), metrics.bootstrap(f1, actual)),
+        "precision": (counts.true_positives / max(1, called), metrics.wilson(counts.true_positives, called)),
+        "recall": (counts.true_positives / max(1, defects), metrics.wilson(counts.true_positives, defects)),
     }
 
 
 def _chance_of_fail(trained: Trained, logits: Integers) -> Floats:
     """Probability of FAIL (n,) according to the logits, independent of the threshold."""
-    chances = probabilities(logits.astype(np.float64) * trained.fitted.logit_step)
+    chances = metrics.probabilities(logits.astype(np.float64) * trained.fitted.logit_step)
     rejected = trained.classes.fails(np.arange(len(trained.classes.labels)))
     total: Floats = chances[:, rejected].sum(axis=1)
     return total
@@ -225,7 +215,9 @@ def _watch_from(trained: Trained, problem: fitting.Problem) -> Mapping[str, Card
         trained.model, problem.fixed[rows]
     )
     try:
-        reference = drift.build_reference(inputs, margins(trained.model.decision, trained.fitted.held_out_logits))
+        reference = drift.build_reference(
+            inputs, metrics.margins(trained.model.decision, trained.fitted.held_out_logits)
+        )
     except errors.InputError:
         return None
     # Through JSON, which gives it the type of a card's value.

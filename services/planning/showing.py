@@ -8,16 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from millmark.ledger.errors import NotFoundError, PlanRefusedError
+from millmark.ledger.plans import check
 from millmark.ledger.plans.call import Call
-from millmark.ledger.plans.check import (
-    Unseen,
-    check_part,
-    check_plan,
-    gap_per_mille,
-    jain_per_mille,
-    verify_revisions,
-    verify_tie,
-)
 from millmark.ledger.plans.offer import Offer, OpenedOffer
 from millmark.ledger.plans.plan import Cause, Key, Leg, Plan, Row
 from millmark.ledger.provenance.answers import Party, Printable
@@ -277,7 +269,7 @@ class Reader:
             total=total,
             bound=part.bound.value,
             spent=spent,
-            gap_per_mille=gap_per_mille(total, part.bound.value, spent=spent),
+            gap_per_mille=check.gap_per_mille(total, part.bound.value, spent=spent),
             offers=len(part.offers),
             rows=tuple(self._row(call, one, standing[one.key], reworks[one.key]) for one in part.rows),
             reworked=tuple(failed),
@@ -306,21 +298,21 @@ class Reader:
     def _verify_ledger(self, call: Call, orders: set[bytes], stated: bytes, tie: bytes | None) -> list[str]:
         """What of a plan is compared with the ledger. Raises PlanRefusedError."""
         terms = {row.subject: row.claims_root for row in self._rows.among(OrderRow, "subject", orders)}
-        verify_revisions(call, terms, orders)
+        check.verify_revisions(call, terms, orders)
         if tie is None:
-            return [Unseen.TERMS.write()]
-        verify_tie(stated, tie)
-        return [Unseen.TERMS.write(), Unseen.TIE.write()]
+            return [check.Unseen.TERMS.write()]
+        check.verify_tie(stated, tie)
+        return [check.Unseen.TERMS.write(), check.Unseen.TIE.write()]
 
     def _check_whole(self, call: Call, plan: Plan, tie: bytes | None) -> PlanCheckShown:
         earlier = None if plan.before is None else reading.find_whole(self._book, self._planning, plan.before)
-        found = check_plan(reading.plan_file(self._rows, self._book, self._planning, call, plan, earlier))
+        found = check.check_plan(reading.plan_file(self._rows, self._book, self._planning, call, plan, earlier))
         # The file was written from the index, with its machines and anchors.
-        seen = [Unseen.MACHINES.write(), Unseen.ANCHORS.write()]
+        seen = [check.Unseen.MACHINES.write(), check.Unseen.ANCHORS.write()]
         seen += self._verify_ledger(call, _orders(plan.rows), plan.tie, tie)
         shares = found.shares()
         shown = tuple(ShareShown(self.party(one.owner), one.offered, one.used) for one in shares)
-        numbers = found.gap_per_mille, shown, jain_per_mille(shares), found.moved
+        numbers = found.gap_per_mille, shown, check.jain_per_mille(shares), found.moved
         compared = tuple(line for line in found.not_checked if line in seen)
         unseen = tuple(line for line in found.not_checked if line not in seen)
         return PlanCheckShown(plan.digest, True, True, None, None, *numbers, None, compared, unseen)
@@ -329,13 +321,13 @@ class Reader:
         part = reading.find_part(self._book, row, leaf, self._me)
         counted = reading.count_known(self._rows, self._book, self._planning, call)
         own = [(key, offer) for key, offer in counted.offers.items() if offer.owner == self._me]
-        found = check_part(part, own)
+        found = check.check_part(part, own)
         compared = self._verify_ledger(call, _orders(part.rows), part.tie, tie)
-        gap = gap_per_mille(part.total, part.bound.value, spent=part.spent)
-        unseen = [Unseen.OTHERS.write()]
-        unseen += [] if (line := Unseen.TIE.write()) in compared else [line]
+        gap = check.gap_per_mille(part.total, part.bound.value, spent=part.spent)
+        unseen = [check.Unseen.OTHERS.write()]
+        unseen += [] if (line := check.Unseen.TIE.write()) in compared else [line]
         if found.dropped:
-            unseen.append(Unseen.OWN_DROPPED.write(count=found.dropped))
+            unseen.append(check.Unseen.OWN_DROPPED.write(count=found.dropped))
         lines = tuple(compared), tuple(unseen)
         return PlanCheckShown(row.digest, True, False, None, None, gap, (), None, None, found.unsold, *lines)
 

@@ -27,24 +27,9 @@ from millmark.services.access import EXAMINERS, Principal, Scope
 from millmark.services.access.rules import Rule
 from millmark.services.pictures import build_family, draw_upright
 from millmark.services.portal import board, charts, consortium, passports, recalls
+from millmark.services.portal import pages as portal
 from millmark.services.portal.acting.acting import Acting, Offer
 from millmark.services.portal.acting.things import About, find_thing
-from millmark.services.portal.pages import (
-    ADMINISTRATORS,
-    MEMBERS,
-    OWNER,
-    PAGE_ITEMS,
-    Catalogue,
-    Filter,
-    Filters,
-    Find,
-    Forms,
-    Lists,
-    Number,
-    PageRoute,
-    Pages,
-    principal_of,
-)
 from millmark.services.serving import loop, requests
 
 # What a lot's page leads to: its passport, proof, label and bundle, a recall of it, and its documents.
@@ -219,7 +204,7 @@ def build_load(started: Sequence[tuple[int, int | None]]) -> tuple[Span, ...]:
     )
 
 
-def draw_load(load: Sequence[Span], catalogue: Catalogue) -> str:
+def draw_load(load: Sequence[Span], catalogue: portal.Catalogue) -> str:
     """A bar chart, with one bar per period. The table next to it has the same data."""
     most = max(max(span.under_way for span in load), 1)
     bars = []
@@ -243,53 +228,59 @@ def _moment(seconds: int) -> datetime:
 
 
 _LIMITS = Limits(depth=64, lots=200)
-_TRACED = replace(MEMBERS, limits=(_LIMITS.depth, _LIMITS.lots))
-_ORDERS = Filter("state", tuple(one for one in OrderState if one))
-_LOTS = Filter("state", tuple(one for one in LotState if one))
-_WORK = Filter("state", tuple(one for one in AssignmentState if one))
+_TRACED = replace(portal.MEMBERS, limits=(_LIMITS.depth, _LIMITS.lots))
+_ORDERS = portal.Filter("state", tuple(one for one in OrderState if one))
+_LOTS = portal.Filter("state", tuple(one for one in LotState if one))
+_WORK = portal.Filter("state", tuple(one for one in AssignmentState if one))
 
 
 @dataclass(frozen=True, slots=True)
 class Listings:
     store: Store
-    pages: Pages
-    forms: Forms
+    pages: portal.Pages
+    forms: portal.Forms
     acting: Acting
 
-    def routes(self) -> tuple[PageRoute, ...]:
+    def routes(self) -> tuple[portal.PageRoute, ...]:
         return (
-            PageRoute("/portal/orders", self.orders, MEMBERS, menu="orders", used_by=ALL_ROLES & ~Role.CARRIER),
-            PageRoute("/portal/orders/{subject}", self.order, _TRACED),
+            portal.PageRoute(
+                "/portal/orders", self.orders, portal.MEMBERS, menu="orders", used_by=ALL_ROLES & ~Role.CARRIER
+            ),
+            portal.PageRoute("/portal/orders/{subject}", self.order, _TRACED),
             *board.Board(self.store, self.pages, self.forms).routes(),
-            PageRoute("/portal/machines/{number}", self.machine, MEMBERS),
-            PageRoute("/portal/lots", self.lots, MEMBERS, menu="lots"),
-            PageRoute("/portal/lots/{subject}", self.lot, _TRACED),
-            PageRoute(
+            portal.PageRoute("/portal/machines/{number}", self.machine, portal.MEMBERS),
+            portal.PageRoute("/portal/lots", self.lots, portal.MEMBERS, menu="lots"),
+            portal.PageRoute("/portal/lots/{subject}", self.lot, _TRACED),
+            portal.PageRoute(
                 "/portal/quarantine",
                 self.quarantine,
-                MEMBERS,
+                portal.MEMBERS,
                 menu="quarantine",
                 used_by=ALL_ROLES & ~(Role.CARRIER | Role.AUDITOR),
             ),
         )
 
     def orders(self, request: Request) -> Response:
-        def find(viewer: int | None, after: int | None, wanted: Filters, newest_first: bool) -> listings.Page[Any]:
-            return listings.orders(self.store, viewer, after, PAGE_ITEMS, wanted, newest_first=newest_first)
+        def find(
+            viewer: int | None, after: int | None, wanted: portal.Filters, newest_first: bool
+        ) -> listings.Page[Any]:
+            return listings.orders(self.store, viewer, after, portal.PAGE_ITEMS, wanted, newest_first=newest_first)
 
         return self._lists.show(request, "orders.html", find, _ORDERS)
 
     def lots(self, request: Request) -> Response:
-        offers = self.acting.offers_on(principal_of(request), About.NOTHING, "", "receiveLot")
+        offers = self.acting.offers_on(portal.principal_of(request), About.NOTHING, "", "receiveLot")
         return self._lists.show(request, "lots.html", self._find_lots({}), _LOTS, offers=offers)
 
     def quarantine(self, request: Request) -> Response:
         return self._lists.show(request, "lots.html", self._find_lots({"state": int(LotState.QUARANTINED)}), offers=())
 
-    def _find_lots(self, only: Filters) -> Find:
-        def find(viewer: int | None, after: int | None, wanted: Filters, newest_first: bool) -> listings.Page[Any]:
+    def _find_lots(self, only: portal.Filters) -> portal.Find:
+        def find(
+            viewer: int | None, after: int | None, wanted: portal.Filters, newest_first: bool
+        ) -> listings.Page[Any]:
             both = {**wanted, **only}
-            return listings.lots(self.store, viewer, after, PAGE_ITEMS, both, newest_first=newest_first)
+            return listings.lots(self.store, viewer, after, portal.PAGE_ITEMS, both, newest_first=newest_first)
 
         return find
 
@@ -299,8 +290,8 @@ class Listings:
         if not isinstance(told.trace, OrderTrace):
             raise NotFoundError("the order is not known here")
         picture = self._draw(request, told.trace) if told.trace.lots else None
-        offers = self.acting.offers_on(principal_of(request), About.ORDER, subject)
-        pending = find_pending(self.acting, principal_of(request), told.trace.order.subject)
+        offers = self.acting.offers_on(portal.principal_of(request), About.ORDER, subject)
+        pending = find_pending(self.acting, portal.principal_of(request), told.trace.order.subject)
         return self._tell_page(request, "order.html", told, picture, offers=offers, pending=pending)
 
     def lot(self, request: Request, subject: str) -> Response:
@@ -308,10 +299,10 @@ class Listings:
         told = self._tell(request, subject)
         if not isinstance(told.trace, Trace):
             raise NotFoundError("the lot is not known here")
-        offers = self.acting.offers_on(principal_of(request), About.LOT, subject)
-        links = find_lot_links(self.store, told.trace.lot, principal_of(request))
+        offers = self.acting.offers_on(portal.principal_of(request), About.LOT, subject)
+        links = find_lot_links(self.store, told.trace.lot, portal.principal_of(request))
         picture = self._draw(request, told.trace)
-        with open_reader(self.store, principal_of(request).viewer) as reader:
+        with open_reader(self.store, portal.principal_of(request).viewer) as reader:
             doubts = find_doubts(reader, told.trace.lot.subject)
         more: dict[str, Any] = {
             "doubts": doubts,
@@ -329,18 +320,20 @@ class Listings:
         values = {"trace": told.trace, "story": story, "failure": told.failure}
         return self._show(request, template, picture=picture, **values, **more)
 
-    def machine(self, request: Request, number: Number) -> Response:
+    def machine(self, request: Request, number: portal.Number) -> Response:
         """The page of a machine, with its assignments in orders visible to the viewer. Raises NotFoundError."""
-        viewer = principal_of(request).viewer
+        viewer = portal.principal_of(request).viewer
         machine = listings.machine(self.store, number, viewer)
         work = workload(self.store, number, viewer)
         load = build_load(work.spans)
 
         orders: dict[bytes, str] = {}
 
-        def find(viewer: int | None, after: int | None, wanted: Filters, newest_first: bool) -> listings.Page[Any]:
-            only: Filters = {**wanted, "machine": number}
-            page = listings.assignments(self.store, viewer, after, PAGE_ITEMS, only, newest_first=newest_first)
+        def find(
+            viewer: int | None, after: int | None, wanted: portal.Filters, newest_first: bool
+        ) -> listings.Page[Any]:
+            only: portal.Filters = {**wanted, "machine": number}
+            page = listings.assignments(self.store, viewer, after, portal.PAGE_ITEMS, only, newest_first=newest_first)
             orders.update(find_names(self.store, {one.order for one in page.items}, viewer))
             return page
 
@@ -350,14 +343,14 @@ class Listings:
             "load": load,
             "cut": MAX_WORK if work.cut else None,
             "picture": picture,
-            "offers": self.acting.offers_on(principal_of(request), About.MACHINE, str(number)),
+            "offers": self.acting.offers_on(portal.principal_of(request), About.MACHINE, str(number)),
             "may_recall": viewer in (None, machine.owner.participant),
         }
         return self._lists.show(request, "machine.html", find, _WORK, orders=orders, **shown)
 
     @property
-    def _lists(self) -> Lists:
-        return Lists(self.pages, self.forms)
+    def _lists(self) -> portal.Lists:
+        return portal.Lists(self.pages, self.forms)
 
     def _tell(self, request: Request, subject: str) -> Told:
         try:
@@ -366,7 +359,7 @@ class Listings:
             name = b""
         if len(name) != 32:
             raise NotFoundError("the subject is malformed")
-        viewer = principal_of(request).viewer
+        viewer = portal.principal_of(request).viewer
         return tell_trace(self.store, name, direction=Direction.BOTH, limits=_LIMITS, viewer=viewer)
 
     def _draw(self, request: Request, found: Trace | OrderTrace) -> str:
@@ -405,14 +398,14 @@ class Item:
 @dataclass(frozen=True, slots=True)
 class WorkPage:
     store: Store
-    pages: Pages
-    forms: Forms
+    pages: portal.Pages
+    forms: portal.Forms
     acting: Acting
     read_troubles: Callable[[], Sequence[loop.Trouble]]
     find_ballots: Callable[[], Sequence[consortium.MotionView]]
 
-    def routes(self) -> tuple[PageRoute, ...]:
-        return (PageRoute("/portal", self.show, _RULE),)
+    def routes(self) -> tuple[portal.PageRoute, ...]:
+        return (portal.PageRoute("/portal", self.show, _RULE),)
 
     def show(self, request: Request, page: Annotated[requests.WholeNumber, Query(ge=1, le=_MAX_PAGE)] = 1) -> Response:
         principal: Principal = request.state.principal
@@ -425,9 +418,9 @@ class WorkPage:
             "page": page,
             "pages": max(-(-found.count // _ITEMS), 1),
             # A vote binds the company: administrators alone cast it.
-            "ballots": tuple(self.find_ballots()) if ADMINISTRATORS.is_met_by(principal) else (),
+            "ballots": tuple(self.find_ballots()) if portal.ADMINISTRATORS.is_met_by(principal) else (),
             # Only the company itself may know how its gateway is.
-            "troubles": tuple(self.read_troubles()) if OWNER.is_met_by(principal) else (),
+            "troubles": tuple(self.read_troubles()) if portal.OWNER.is_met_by(principal) else (),
         }
         return self.pages.render(request, "work_list.html", forms=self.forms, **values)  # type: ignore[arg-type]  # of the template
 

@@ -13,21 +13,13 @@ from fastapi import Request
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.responses import RedirectResponse, Response
 
+from millmark.ledger import provenance
 from millmark.ledger.bundle import InferenceShown, parse_bundle
 from millmark.ledger.canonical import Json
 from millmark.ledger.errors import IdentifierError, MillmarkError, NotFoundError
 from millmark.ledger.footprint import PATH
 from millmark.ledger.headers import parse_header
 from millmark.ledger.ids import DigitalLink, parse_digital_link
-from millmark.ledger.provenance import (
-    Fact,
-    Limits,
-    Passport,
-    find_coded_lot,
-    open_reader,
-    passport,
-    passport_statements,
-)
 from millmark.ledger.provenance.answers import Certificate
 from millmark.ledger.provenance.footprints import LotFootprint
 from millmark.ledger.store import Store
@@ -442,7 +434,7 @@ def is_current(found: Proof | MillmarkError | None) -> bool:
 
 
 def build_view(
-    passport: Passport,
+    passport: provenance.Passport,
     found: Proof | MillmarkError | None,
     recorded: tuple[Statement, ...] | MillmarkError | None,
 ) -> PassportView:
@@ -484,7 +476,7 @@ def describe_name(catalogue: Catalogue, link: DigitalLink) -> list[tuple[str, st
     ]
 
 
-def _product(passport: Passport) -> str | None:
+def _product(passport: provenance.Passport) -> str | None:
     """The product's name, from the part's own document, else from its order's."""
     named = [fact for fact in passport.facts if fact.path == _PRODUCT and isinstance(fact.value, str)]
     own = [fact for fact in named if fact.subject == passport.trace.lot.subject and fact.thing == "lot"]
@@ -492,12 +484,12 @@ def _product(passport: Passport) -> str | None:
     return str((own or order)[0].value)[:120] if own or order else None
 
 
-def _documents(passport: Passport) -> Iterator[Document]:
+def _documents(passport: provenance.Passport) -> Iterator[Document]:
     trace = passport.trace
     names = {trace.lot.subject: trace.lot.identifier, **{lot.subject: lot.identifier for lot in trace.upstream}}
     if trace.order is not None:
         names[trace.order.subject] = trace.order.identifier
-    found: dict[tuple[str, bytes, int], list[Fact]] = {}
+    found: dict[tuple[str, bytes, int], list[provenance.Fact]] = {}
     for fact in passport.facts:
         if fact.path[: len(PATH)] != PATH and fact.path != _PRODUCT:
             found.setdefault((fact.thing, fact.subject, fact.record), []).append(fact)
@@ -542,7 +534,7 @@ def build_opened_windows(
     if not opened:
         return ()
     by_record = {one.record: one for one in opened}
-    with open_reader(store) as reader:
+    with provenance.open_reader(store) as reader:
         rows = reader.rows.among(CertificateRow, "sequence", by_record)
         rows.sort(key=lambda row: (row.lot != lot, -row.sequence))
         built = {one.certificate: one for one in reader.certificates(rows[:MOST_WINDOWS])}
@@ -602,7 +594,7 @@ _ANY_ORIGIN = {"Access-Control-Allow-Origin": "*"}
 """Pages of other companies may read what a code resolves to (GS1-Conformant Resolver). Browsers send no cookies then,
 and the salt in the link is what permits the access."""
 _BLOCK = re.compile(r"([0-9]{1,15}) ([0-9a-f]{64})")
-_LIMITS = Limits(depth=64, lots=400)
+_LIMITS = provenance.Limits(depth=64, lots=400)
 
 
 @dataclass(frozen=True, slots=True)
@@ -673,8 +665,8 @@ class Passports:
         *longer, last = code.names()
         for one in longer:
             with suppress(NotFoundError):
-                return one, find_coded_lot(self.store, one.identifier, one.salt)
-        return last, find_coded_lot(self.store, last.identifier, last.salt)
+                return one, provenance.find_coded_lot(self.store, one.identifier, one.salt)
+        return last, provenance.find_coded_lot(self.store, last.identifier, last.salt)
 
     def _linkset(self, request: Request, code: Code, form: str) -> Response:
         say = self.pages.catalogue(request).say
@@ -684,7 +676,7 @@ class Passports:
         return Response(body, media_type=form, headers={**headers, "Access-Control-Expose-Headers": "Link"})
 
     def _page(self, request: Request, code: Code, lot: bytes) -> Response:
-        found = passport(self.store, lot, self.proofs.disclosing, _LIMITS)
+        found = provenance.passport(self.store, lot, self.proofs.disclosing, _LIMITS)
         catalogue = self.pages.catalogue(request)
         # For the state of the index that the page shows, so that page and proof agree.
         proof = self.proofs.fetch(lot, found.trace.as_of, self.clock())
@@ -714,7 +706,7 @@ class Passports:
     def _tell(self, lot: bytes) -> tuple[Statement, ...] | MillmarkError:
         """What the index tells of a part, or why it does not."""
         try:
-            return passport_statements(self.store, lot, self.proofs.disclosing)
+            return provenance.passport_statements(self.store, lot, self.proofs.disclosing)
         except MillmarkError as error:
             return error
 
