@@ -50,11 +50,9 @@ class Report:
 
 
 def build_report(trained: Trained, logits: Integers, actual: Integers, *, integers: Integers, floats: Floats) -> Report:
-    """Report on logits (n, outputs) of rows whose true classes (n,) are known.
-
-    `integers` and `floats` (n, outputs) are the logits of the final integer model and of the float model that it was
-    rounded from. `logits` may differ from `integers`: held-out rows are scored by models that were not fitted to them.
-    """
+    """Report on logits (n, outputs) of rows whose true classes (n,) are known. `integers` and `floats` (n, outputs) are
+    the logits of the final integer model and of the float model that it was rounded from. `logits` may differ from
+    `integers`: held-out rows are scored by models that were not fitted to them."""
     decision, classes = trained.model.decision, trained.classes
     shown = metrics.classify_all(decision, logits)
     fails = metrics.margins(decision, logits) >= decision.threshold
@@ -186,11 +184,8 @@ def _rejected(classes: fitting.Classes) -> list[int]:
 
 
 def _judge_held_out(trained: Trained, problem: fitting.Problem) -> Report:
-    """Figures on held-out rows.
-
-    Their logits come from models that were not fitted to them; the final model, which may have seen the rows, is only
-    compared with its own float model.
-    """
+    """Figures on held-out rows. Their logits come from models that were not fitted to them; the final model, which may
+    have seen the rows, is only compared with its own float model."""
     rows = trained.fitted.held_out
     floats = trained.fitted.float_logits(problem.fixed[rows])
     integers = score_rows(trained.model, problem.fixed[rows])
@@ -351,10 +346,8 @@ def _shorten(label: str) -> str:
 
 
 def draw_confusion(matrix: NDArray[np.int64], labels: Sequence[str], title: str) -> str:
-    """Draw a confusion matrix (classes, classes): rows by true class, columns by predicted class.
-
-    A cell is darker the larger its share of its row; the diagonal is blue, mistakes are red.
-    """
+    """Draw a confusion matrix (classes, classes): rows by true class, columns by predicted class. A cell is darker the
+    larger its share of its row; the diagonal is blue, mistakes are red."""
     size, left, top = len(labels), 150, 92
     side = size * _CELL
     parts = [_text(20, 30, title, size=16, anchor="start")]
@@ -385,11 +378,9 @@ def _draw_cell(x: float, y: float, count: int, share: float, right: bool) -> lis
 
 
 def draw_reliability(bins: Sequence[tuple[int, float, float]], title: str) -> str:
-    """Draw a reliability diagram of bins (rows, predicted probability of FAIL, observed share of FAIL).
-
-    Bins of a well-calibrated model lie on the diagonal. A larger circle has more rows; bars are 95 % intervals by the
-    normal approximation.
-    """
+    """Draw a reliability diagram of bins (rows, predicted probability of FAIL, observed share of FAIL). Bins of a
+    well-calibrated model lie on the diagonal. A larger circle has more rows; bars are 95 % intervals by the normal
+    approximation."""
     left, top, side = 70.0, 60.0, 320.0
     most = max((rows for rows, _, _ in bins), default=1)
     parts = [_text(20, 30, title, size=16, anchor="start")]

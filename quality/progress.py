@@ -1,7 +1,5 @@
-"""Shows the progress of a long run: bars on a terminal, lines in a file, and curves for TensorBoard.
-
-Evaluating needs neither rich nor tensorboardX, so each is imported at its first use.
-"""
+"""Shows the progress of a long run: bars on a terminal, lines in a file, and curves for TensorBoard. Evaluating needs
+neither rich nor tensorboardX, so each is imported at its first use."""
 
 from __future__ import annotations
 
@@ -54,11 +52,9 @@ def _import_bars() -> Bars | None:
 
 
 class Lines:
-    """Progress as lines of text: one when the first step begins, one when a step ends, and one every ten seconds.
-
-    A step that ends within a second of the previous line, or of the start, gets no line. A step may end before all
-    that was planned is done, by early stopping for instance.
-    """
+    """Progress as lines of text: one when the first step begins, one when a step ends, and one every ten seconds. A
+    step that ends within a second of the previous line, or of the start, gets no line. A step may end before all that
+    was planned is done, by early stopping for instance."""
 
     def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream, self._clock = stream, clock
@@ -97,10 +93,8 @@ class Lines:
 
 @contextmanager
 def log_to(folder: Path) -> Iterator[fitting.Progress]:
-    """A `Progress` that writes every figure into `folder`, one curve per figure, for `tensorboard --logdir`.
-
-    Raises InputError if tensorboardX is not installed or the folder cannot be written.
-    """
+    """A `Progress` that writes every figure into `folder`, one curve per figure, for `tensorboard --logdir`. Raises
+    InputError if tensorboardX is not installed or the folder cannot be written."""
     try:
         from tensorboardX import SummaryWriter  # noqa: PLC0415  only training needs it
     except ModuleNotFoundError as missing:

@@ -79,22 +79,17 @@ class Trial:
         return float(np.std(self.figures)) if self.figures else 0.0
 
     def error_against(self, other: Trial) -> float:
-        """Standard error of the difference between two means, corrected for folds that share training rows.
-
-        C. Nadeau, Y. Bengio, "Inference for the Generalization Error", Machine Learning 52, 2003: the variance over
-        folds times (1 / folds + held-out rows / training rows).
-        """
+        """Standard error of the difference between two means, corrected for folds that share training rows. C. Nadeau,
+        Y. Bengio, "Inference for the Generalization Error", Machine Learning 52, 2003: the variance over folds times (1
+        / folds + held-out rows / training rows)."""
         differences = np.subtract(self.figures, other.figures)
         return float(differences.std(ddof=1)) * sqrt(1 / len(differences) + 1 / (FOLDS - 1))
 
 
 def guess_columns(values: Floats) -> Columns:
-    """Guess whether rows (n, width) are signals or a table.
-
-    Neighbouring values of a signal differ little: by less than half the mean square difference between two random
-    values of the row (von Neumann's ratio), both in raw values and with each column standardised. The median row
-    decides. A signal of pure noise looks like a table.
-    """
+    """Guess whether rows (n, width) are signals or a table. Neighbouring values of a signal differ little: by less than
+    half the mean square difference between two random values of the row (von Neumann's ratio), both in raw values and
+    with each column standardised. The median row decides. A signal of pure noise looks like a table."""
     # Constant columns, such as padding, say nothing, and cannot be standardised.
     moving = values[:, values.std(axis=0) > 0]
     if moving.shape[1] < 2:
@@ -116,10 +111,8 @@ def repeats_for(rows: int) -> int:
 
 
 def choose(trials: Sequence[Trial], columns: Columns) -> Trial:
-    """The first kind, in the columns' order of preference, that is at most one standard error worse than the best.
-
-    At least one trial must have figures.
-    """
+    """The first kind, in the columns' order of preference, that is at most one standard error worse than the best. At
+    least one trial must have figures."""
     tried = {trial.kind: trial for trial in trials if trial.figures}
     best = max(tried.values(), key=lambda trial: trial.mean)
     ordered = (tried[kind] for kind in _ORDER[columns] if kind in tried)
@@ -201,11 +194,9 @@ def train(
     goal: Goal | None = None,
     progress: fitting.Progress = fitting.silent,
 ) -> Trained:
-    """Train a model of the given kind, or of the kind that cross-validation on these rows selects.
-
-    `columns` is guessed if not stated; kinds for signals are not tried on columns stated to be a table. Raises
-    InputError for unusable data, and ExportError if the fitted model does not fit the integer format.
-    """
+    """Train a model of the given kind, or of the kind that cross-validation on these rows selects. `columns` is guessed
+    if not stated; kinds for signals are not tried on columns stated to be a table. Raises InputError for unusable data,
+    and ExportError if the fitted model does not fit the integer format."""
     goal = Goal() if goal is None else goal
     fitting.require_rows(problem.classes)
     verify_columns(problem.fixed, problem.classes)
@@ -244,10 +235,8 @@ def _load_fit(kind: str) -> fitting.Fit:
 
 
 def _decide(fitted: fitting.Fitted, problem: fitting.Problem, classes: fitting.Classes, goal: Goal) -> Decision:
-    """The decision with its threshold.
-
-    With several classes the threshold is 0, so that the largest logit decides, unless a cost or a recall is stated.
-    """
+    """The decision with its threshold. With several classes the threshold is 0, so that the largest logit decides,
+    unless a cost or a recall is stated."""
     outputs = classes.outputs
     plain = Decision(outputs, classes.mask, 0)
     stated = goal.stated
@@ -262,10 +251,8 @@ def _decide(fitted: fitting.Fitted, problem: fitting.Problem, classes: fitting.C
 def _try(
     kind: str, problem: fitting.Problem, classes: fitting.Classes, seed: int, goal: Goal, progress: fitting.Progress
 ) -> Trial:
-    """Cross-validate one kind: fit to all folds but one and measure F1 on that one, for each fold.
-
-    An error of the kind itself becomes the trial's obstacle: the other kinds are still tried.
-    """
+    """Cross-validate one kind: fit to all folds but one and measure F1 on that one, for each fold. An error of the kind
+    itself becomes the trial's obstacle: the other kinds are still tried."""
     width = problem.values.shape[1]
     if kind == "trees" and width > WIDEST_FOR_TREES:
         return Trial(kind, (), f"windows of {width} values are series, and trees compare single values")

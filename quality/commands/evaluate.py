@@ -74,9 +74,7 @@ def _load_windows(options: argparse.Namespace) -> tuple[data.Floats, NDArray[np.
 
 def _find_classes(path: Path, inspector: Inspector, labels: NDArray[np.str_]) -> Classes:
     """Labels of the model's classes: from the model's card, else the labels' own, if there are as many as classes.
-
-    Raises InputError if their number differs from the model's.
-    """
+    Raises InputError if their number differs from the model's."""
     decision = inspector.model.decision
     count = max(2, decision.outputs)
     named = _read_card(path.parent / "card.json", inspector.model_digest.hex())
@@ -103,10 +101,8 @@ def _read_card(path: Path, digest: str) -> tuple[str, ...] | None:
 
 
 def _measure(inspector: Inspector, classes: Classes, logits: NDArray[np.int64], actual: NDArray[np.int64]) -> Answer:
-    """Accuracy, F1 and average precision: of FAIL for two classes, else of the predicted class.
-
-    With several classes, F1 and average precision are means over classes, and the verdicts have figures of their own.
-    """
+    """Accuracy, F1 and average precision: of FAIL for two classes, else of the predicted class. With several classes,
+    F1 and average precision are means over classes, and the verdicts have figures of their own."""
     decision = inspector.model.decision
     shown = metrics.classify_all(decision, logits)
     counts = metrics.Counts.of(metrics.margins(decision, logits) >= decision.threshold, classes.fails(actual))

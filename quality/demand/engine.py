@@ -224,11 +224,9 @@ class _Tested:
 
 
 def forecast_demand(histories: Sequence[Values], setting: Setting, known: Sequence[Values] | None = None) -> Outcome:
-    """Forecasts each history; values are one for each step, the latest last.
-
-    `known`: covariates for each series, a row for each step of history and horizon. Raises InputError for a history
-    that is empty or not finite, for missing covariates, and if a package is missing that these histories need.
-    """
+    """Forecasts each history; values are one for each step, the latest last. `known`: covariates for each series, a row
+    for each step of history and horizon. Raises InputError for a history that is empty or not finite, for missing
+    covariates, and if a package is missing that these histories need."""
     for history in histories:
         if not len(history) or not np.isfinite(history).all():
             raise InputError(

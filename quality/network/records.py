@@ -109,11 +109,8 @@ Layer: TypeAlias = Dense | Conv | SumPool
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """An integer network. Construction checks that the layers fit together and that no sum can overflow.
-
-    Raises ModelError. Not established: that the network is accurate; its card reports how it performed, and on which
-    data.
-    """
+    """An integer network. Construction checks that the layers fit together and that no sum can overflow. Raises
+    ModelError. Not established: that the network is accurate; its card reports how it performed, and on which data."""
 
     family: ClassVar[str] = "network"
     word_size: ClassVar[int] = 1
@@ -170,10 +167,8 @@ def _require_same(index: int, name: str, stated: int, actual: int) -> None:
 
 
 def worst_sums(layers: tuple[Layer, ...]) -> tuple[int, ...]:
-    """Largest magnitude that any partial sum of each layer can reach, in any order of addition.
-
-    Dense and conv: max over outputs of `sum(|w|) * max|x| + |bias|`. Pool: `127 * length`.
-    """
+    """Largest magnitude that any partial sum of each layer can reach, in any order of addition. Dense and conv: max
+    over outputs of `sum(|w|) * max|x| + |bias|`. Pool: `127 * length`."""
     sums: list[int] = []
     largest = MAX_ACTIVATION
     for layer in layers:
@@ -269,9 +264,7 @@ def _describe_layer(layer: Layer) -> str:
 
 def quantise_row(network: Network, window: Sequence[int]) -> tuple[int, ...]:
     """Input (width words) from one window of fixed-point sensor values (width integers in units of 10^-decimals).
-
-    Raises InputError if the window has another width, or a value above 2^53 - 1 in magnitude.
-    """
+    Raises InputError if the window has another width, or a value above 2^53 - 1 in magnitude."""
     return inference.apply_scales(network.scales, window, width=network.width, limit=MAX_ACTIVATION)
 
 

@@ -98,11 +98,9 @@ def propose_setpoint(
     prices: arrays.Prices,
     step: Step | None = None,
 ) -> Proposal | arrays.Refusal:
-    """Setpoints for a machine in this state, or why there are none.
-
-    `bounds` by setpoint; one that has none stays as it is. `limits`: smallest and largest value of predicted columns,
-    in their integers. Raises InputError for a column that the model does not have.
-    """
+    """Setpoints for a machine in this state, or why there are none. `bounds` by setpoint; one that has none stays as it
+    is. `limits`: smallest and largest value of predicted columns, in their integers. Raises InputError for a column
+    that the model does not have."""
     step = step or Step()
     rows = arrays.read_rows(model, state)
     if isinstance(rows, arrays.Refusal):

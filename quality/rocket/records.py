@@ -1,7 +1,5 @@
-"""The rocket model as dataclasses that enforce the rules of the format, including the bounds of all sums.
-
-The specification is section 3.2 of `quality/FORMAT.md`. Needs neither numpy nor torch.
-"""
+"""The rocket model as dataclasses that enforce the rules of the format, including the bounds of all sums. The
+specification is section 3.2 of `quality/FORMAT.md`. Needs neither numpy nor torch."""
 
 from __future__ import annotations
 
@@ -70,10 +68,8 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Rocket:
-    """A rocket model. Construction checks that every kernel fits and that no sum can overflow. Raises ModelError.
-
-    Not established: that the model is accurate; its card reports how it performed, and on which data.
-    """
+    """A rocket model. Construction checks that every kernel fits and that no sum can overflow. Raises ModelError. Not
+    established: that the model is accurate; its card reports how it performed, and on which data."""
 
     family: ClassVar[str] = "rocket"
     word_size: ClassVar[int] = 1
@@ -187,9 +183,7 @@ def describe(model: Rocket) -> tuple[list[str], list[int]]:
 
 def quantise_row(model: Rocket, window: Sequence[int]) -> tuple[int, ...]:
     """Input (width words) from one window of fixed-point sensor values (width integers in units of 10^-decimals).
-
-    Raises InputError if the window has another width, or a value above 2^53 - 1 in magnitude.
-    """
+    Raises InputError if the window has another width, or a value above 2^53 - 1 in magnitude."""
     return inference.apply_scales(model.scales, window, width=model.width, limit=MAX_WORD)
 
 

@@ -66,11 +66,9 @@ class Ridge:
 
 
 def fit_ridge(copies: list[Floats], targets: Floats, row_weights: Floats) -> Ridge:
-    """Fit to copies of the same rows, each with features (n, f), that share targets (n, t) and row weights (n,).
-
-    The strength chosen is that of `STRENGTHS` with the least squared error of the left-out predictions for the first
-    copy.
-    """
+    """Fit to copies of the same rows, each with features (n, f), that share targets (n, t) and row weights (n,). The
+    strength chosen is that of `STRENGTHS` with the least squared error of the left-out predictions for the first
+    copy."""
     features = np.concatenate(copies)
     rows, count = len(targets), len(copies)
     weights = np.tile(row_weights, count)
@@ -101,11 +99,8 @@ def fit_ridge(copies: list[Floats], targets: Floats, row_weights: Floats) -> Rid
 
 
 def _decompose(scaled: Floats) -> tuple[Floats, Floats]:
-    """Left singular vectors (rows, rank) and squared singular values (rank,).
-
-    Computed from the smaller of the two Gram matrices, which is far cheaper than a singular value decomposition if rows
-    and features differ much in number.
-    """
+    """Left singular vectors (rows, rank) and squared singular values (rank,). Computed from the smaller of the two Gram
+    matrices, which is far cheaper than a singular value decomposition if rows and features differ much in number."""
     rows, columns = scaled.shape
     squares, vectors = np.linalg.eigh(scaled @ scaled.T if rows < columns else scaled.T @ scaled)
     kept = squares > _NEGLIGIBLE * max(squares[-1], _NEGLIGIBLE)
@@ -131,10 +126,8 @@ Layout: TypeAlias = list[tuple[int, bool, list[tuple[int, int]]]]
 
 def lay_out(inputs: Inputs, features_a_kernel: int, generator: np.random.Generator) -> Layout:
     """Choose features: dilations in powers of two, and biases at quantiles of the responses to single training windows.
-
     As in MiniRocket, dilations grow exponentially up to the window's width, quantiles follow the golden ratio, and
-    every other kernel is padded, alternating between dilations. Duplicate features are dropped.
-    """
+    every other kernel is padded, alternating between dilations. Duplicate features are dropped."""
     width = inputs.shape[1]
     layout: dict[tuple[int, bool], set[tuple[int, int]]] = {}
     quantile = 0
@@ -293,10 +286,8 @@ def _build_targets(problem: Problem) -> Floats:
 
 
 def _round(problem: Problem, rows: NDArray[np.int64], head: _Head, scales: tuple[inference.Scale, ...]) -> FittedRocket:
-    """Calibrate the head to log odds, then quantise it as finely as int16 weights and int32 sums allow.
-
-    Raises ExportError if all weights are 0.
-    """
+    """Calibrate the head to log odds, then quantise it as finely as int16 weights and int32 sums allow. Raises
+    ExportError if all weights are 0."""
     ridge, width = head.ridge, problem.values.shape[1]
     if problem.outputs == 1:
         slope, offset = metrics.fit_log_odds(ridge.left_out[:, 0], problem.classes == 1)

@@ -63,11 +63,9 @@ class Links:
 
 
 def link_trees(trees: Sequence[Sequence[int]], columns: Sequence[int]) -> Links:
-    """Links of trees; `columns` has the column of each cut, ascending.
-
-    Raises ModelError if the words of a tree do not encode exactly one tree, if a tree is a single leaf or too deep, if
-    a split is superfluous (already decided above it, or with two equal subtrees), or if a cut is unused.
-    """
+    """Links of trees; `columns` has the column of each cut, ascending. Raises ModelError if the words of a tree do not
+    encode exactly one tree, if a tree is a single leaf or too deep, if a split is superfluous (already decided above
+    it, or with two equal subtrees), or if a cut is unused."""
     parts = {name: array("i") for name in ("cuts", "columns", "children", "values", "roots")}
     depth = 0
     for number, nodes in enumerate(trees):
@@ -88,11 +86,9 @@ def link_trees(trees: Sequence[Sequence[int]], columns: Sequence[int]) -> Links:
 
 
 def _find_rights(number: int, nodes: Sequence[int]) -> list[int]:
-    """Right child of each split, 0 for a leaf; the left child is the node after the split. Raises ModelError.
-
-    Works backwards with a stack of subtree sizes, not recursively: untrusted words could nest thousands deep, since the
-    depth is only checked afterwards.
-    """
+    """Right child of each split, 0 for a leaf; the left child is the node after the split. Raises ModelError. Works
+    backwards with a stack of subtree sizes, not recursively: untrusted words could nest thousands deep, since the depth
+    is only checked afterwards."""
     rights = [0] * len(nodes)
     sizes: list[int] = []
     for at in range(len(nodes) - 1, -1, -1):
@@ -116,11 +112,8 @@ def _find_rights(number: int, nodes: Sequence[int]) -> list[int]:
 
 
 def _verify_paths(number: int, nodes: Sequence[int], rights: Sequence[int], columns: Sequence[int]) -> int:
-    """Raise ModelError unless every split can still go both ways; return the depth.
-
-    Cut numbers of a column ascend with the cuts, so the splits above a node leave an open interval of cut numbers for
-    each column.
-    """
+    """Raise ModelError unless every split can still go both ways; return the depth. Cut numbers of a column ascend with
+    the cuts, so the splits above a node leave an open interval of cut numbers for each column."""
     # The bounds of a node are dropped once its children have theirs, so that only one path's worth is kept.
     bounds: list[dict[int, tuple[int, int]]] = [{}] * len(nodes)
     depths = [0] * len(nodes)
@@ -164,11 +157,9 @@ class Operation(enum.IntEnum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Derived:
-    """A derived column: `first - second` or `first * second`, computed from input words.
-
-    Raises ModelError unless first < second; a product may also be a square (first = second). The order makes the form
-    of a product unique, and a difference of opposite sign needs only other cuts.
-    """
+    """A derived column: `first - second` or `first * second`, computed from input words. Raises ModelError unless first
+    < second; a product may also be a square (first = second). The order makes the form of a product unique, and a
+    difference of opposite sign needs only other cuts."""
 
     operation: Operation
     first: int
@@ -381,8 +372,7 @@ def _parse_nodes(reader: inference.Reader) -> tuple[int, ...]:
 
 def describe(forest: Forest) -> tuple[list[str], list[int]]:
     """Lines for the card, one for the trees and one per derived column, and the largest magnitude of each logit's
-    sums.
-    """
+    sums."""
     nodes = sum(len(tree.nodes) for tree in forest.trees)
     lines = [f"{len(forest.trees)} trees of {nodes} nodes"]
     lines += [
@@ -397,9 +387,7 @@ def describe(forest: Forest) -> tuple[list[str], list[int]]:
 
 def quantise_row(forest: Forest, window: Sequence[int]) -> tuple[int, ...]:
     """Input (width words) from one window of fixed-point sensor values (width integers in units of 10^-decimals).
-
-    Raises InputError if the window has another width, or a value above 2^53 - 1 in magnitude.
-    """
+    Raises InputError if the window has another width, or a value above 2^53 - 1 in magnitude."""
     return inference.apply_scales(forest.scales, window, width=forest.width, limit=MAX_INPUT)
 
 

@@ -225,10 +225,8 @@ def is_coordinated(rows: Rows, sequence: int, participant: int) -> bool:
 def acknowledge(
     rows: Rows, book: Book, planning: PlanningRepository, sequence: int, recipient: int, signer: Signer, now_s: int
 ) -> list[ReceiptRow]:
-    """The receipts for the offers that came because of a record and count: those given before, and new ones.
-
-    Only the coordinator of their call gives any. Raises SigningError.
-    """
+    """The receipts for the offers that came because of a record and count: those given before, and new ones. Only the
+    coordinator of their call gives any. Raises SigningError."""
     offers = [row for row in rows.find(LeafRow, sequence=sequence) if row.what == What.OFFER]
     given = dict(planning.receipts(row.leaf for row in offers))
     ledger = rows.get(ChainIdentityRow, 1)

@@ -39,9 +39,7 @@ class Times:
 
 def find_tie(times: Times, closes: int) -> bytes:
     """The hash of the first final block at or after the time when a call closes, which nobody knew while it was open.
-
-    Raises PlanningError if there is no such block yet.
-    """
+    Raises PlanningError if there is no such block yet."""
     low, high = 0, times.last
     if times.time_of(high) < closes:
         raise PlanningError(
@@ -60,10 +58,8 @@ def find_tie(times: Times, closes: int) -> bytes:
 def find_kept(
     plan: Plan, standing: Mapping[Key, consent.Standing], kind: CauseKind, machine: int | None
 ) -> tuple[frozenset[Key], frozenset[Key]]:
-    """The rows that have begun, and those that were accepted: they stay unless that is impossible.
-
-    A machine that is down keeps what is finished alone; one that drifts, what is started as well.
-    """
+    """The rows that have begun, and those that were accepted: they stay unless that is impossible. A machine that is
+    down keeps what is finished alone; one that drifts, what is started as well."""
     started, accepted = set(), set()
     for row in plan.rows:
         state = standing[row.key].state
@@ -138,11 +134,9 @@ _BEGUN = (AssignmentState.STARTED, AssignmentState.FINISHED)
 
 def find_failed(rows: Rows, standing: Mapping[Key, consent.Standing], certificate: int) -> frozenset[Key]:
     """The operations that made the parts of a failing certificate, by what became of each row of the plan. Nothing is
-    done again that is not finished yet: whoever does it can go on.
-
-    Raises InputError if the record is not a failing certificate that stands, if none of its parts is of the plan, or if
-    it was reworked since, or if a later operation has begun.
-    """
+    done again that is not finished yet: whoever does it can go on. Raises InputError if the record is not a failing
+    certificate that stands, if none of its parts is of the plan, or if it was reworked since, or if a later operation
+    has begun."""
     row = rows.get(CertificateRow, certificate)
     if row is None or Verdict(row.verdict) is not Verdict.FAIL or CertificateState(row.state) in _WITHOUT_FORCE:
         raise InputError(

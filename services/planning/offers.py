@@ -175,12 +175,10 @@ def _length(run: tuple[int, int, int]) -> int:
 def choose_windows(
     windows: Iterable[tuple[int, int, int]], span: tuple[int, int], most: int, duration: int, load: list[int]
 ) -> list[tuple[int, int, int]]:
-    """At most `most` windows (first start, last start, price) for an operation of `duration` slots.
-
-    Those that are cheap, start within `span`, and were not offered for much else; the last one lies after all others,
-    so that something is left where the others are taken. `load` has the expected occupation of the machine's slots, in
-    thousandths, and is increased: whoever offers the same hours for everything offers too little.
-    """
+    """At most `most` windows (first start, last start, price) for an operation of `duration` slots. Those that are
+    cheap, start within `span`, and were not offered for much else; the last one lies after all others, so that
+    something is left where the others are taken. `load` has the expected occupation of the machine's slots, in
+    thousandths, and is increased: whoever offers the same hours for everything offers too little."""
     target, latest = span
 
     def score(window: tuple[int, int, int]) -> int:

@@ -31,10 +31,8 @@ def find_claims(book: Book, root: bytes) -> Claims | None:
 
 
 def find_capability(book: Book, root: bytes) -> tuple[Capability, ...]:
-    """What a machine declares in its claims; nothing if it declares nothing, or its claims are not here.
-
-    Raises PlanError if it is malformed.
-    """
+    """What a machine declares in its claims; nothing if it declares nothing, or its claims are not here. Raises
+    PlanError if it is malformed."""
     claims = find_claims(book, root)
     shown = None if claims is None else assemble(claims, _CAPABILITY)
     return () if shown is None else parse_capability(shown)

@@ -1,6 +1,5 @@
 """Pages that list what is visible to a participant: orders, lots, quarantine, machines with their workload, models. All
-queries are in millmark.ledger.provenance and take the caller's visibility into account.
-"""
+queries are in millmark.ledger.provenance and take the caller's visibility into account."""
 
 from __future__ import annotations
 

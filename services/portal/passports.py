@@ -262,11 +262,8 @@ class Code:
 
 
 def read_code(request: Request) -> Code:
-    """Parses the code from path and query without decoding them first: `%2F` and `/` differ in a key.
-
-    A slash at the end is tolerated, and a malformed salt is ignored. Raises IdentifierError unless the text is a GS1
-    Digital Link.
-    """
+    """Parses the code from path and query without decoding them first: `%2F` and `/` differ in a key. A slash at the
+    end is tolerated, and a malformed salt is ignored. Raises IdentifierError unless the text is a GS1 Digital Link."""
     raw: bytes = request.scope.get("raw_path") or b""
     # latin-1 decodes any byte; the parser refuses what a link must not contain.
     text = f"{_HOST}{_BEFORE.sub(b'', raw, count=1).decode('latin-1')}"

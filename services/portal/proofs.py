@@ -99,9 +99,8 @@ class Proofs:
 
     def fetch(self, lot: bytes, as_of: AsOf | None, now_s: int) -> Proof | errors.MillmarkError | None:
         """The proof of a lot in the state `as_of` of the index. Without `as_of`, it is the last proof that was built,
-        so that a download matches the page that linked to it.
-
-        Returns None if no proof is available, and the error if building one failed."""
+        so that a download matches the page that linked to it. Returns None if no proof is available, and the error if
+        building one failed."""
         failure: errors.MillmarkError | None = None
         if self.chain is not None:
             try:

@@ -197,10 +197,9 @@ class RecallFiles:
         return self.chain is not None
 
     def build_proof(self, found: provenance.Recall, table: str) -> bytes:
-        """The bundles about a recall's lots, the trust file for their block, and the list, as a ZIP file.
-
-        Raises NotFoundError without a node, InputError for more than 500 lots, RecallBusyError, and what building a
-        bundle raises."""
+        """The bundles about a recall's lots, the trust file for their block, and the list, as a ZIP file. Raises
+        NotFoundError without a node, InputError for more than 500 lots, RecallBusyError, and what building a bundle
+        raises."""
         if self.chain is None:
             raise errors.NotFoundError("this gateway has no node to build proofs from")
         if len(found.lots) > _MOST_PROVED:

@@ -194,12 +194,9 @@ def find_change(
     file: rows.ModelFileRow | None, inferences: Sequence[rows.InferenceRow], usual: str, latest: str
 ) -> Change:
     """Needs numpy, which not every gateway has. Whether the machine differs from how it was at its latest change, or
-    from what is usual if there was none.
-
-    `inferences`: of one group, in which nothing can have changed yet, or of two. `usual` and `latest` are references
-    as JSON; without `usual`, the one in the model's card counts, and without `latest`, what is usual. Raises
-    QualityError, ValueError and ImportError for a model or card that cannot be read.
-    """
+    from what is usual if there was none. `inferences`: of one group, in which nothing can have changed yet, or of two.
+    `usual` and `latest` are references as JSON; without `usual`, the one in the model's card counts, and without
+    `latest`, what is usual. Raises QualityError, ValueError and ImportError for a model or card that cannot be read."""
     from millmark.quality.drift import ALARM_PSI, build_reference, parse_reference, watch  # noqa: PLC0415 - numpy
     from millmark.services.inspections.model_health import read_reference, read_statistics  # noqa: PLC0415 - as above
 

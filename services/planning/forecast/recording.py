@@ -28,10 +28,8 @@ from millmark.services.planning.repository import LeafRow, What
 
 
 def find_cut(chain: Chain, cursor: CursorRow | None, block: int | None = None) -> document.Cut:
-    """The latest final block that is indexed, or another final one. Sends requests, so not within a transaction.
-
-    Raises ForecastError if there is none, or the block is not final and indexed yet.
-    """
+    """The latest final block that is indexed, or another final one. Sends requests, so not within a transaction. Raises
+    ForecastError if there is none, or the block is not final and indexed yet."""
     indexed = -1 if cursor is None else cursor.block_number
     last = min(chain.final_number(), indexed)
     if last < 0:

@@ -91,7 +91,6 @@ class AtMachine:
 
     def down(self, request: Request, number: Number, sent: Sent) -> Response:
         """Records that one of the company's machines is down; the first time it is sent, shows what will be recorded.
-
         Raises NotFoundError, FormRefusedError."""
         self.forms.verify(request, one(sent, "token"))
         principal, key = _principal(request), form_key(sent)
