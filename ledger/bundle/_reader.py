@@ -21,20 +21,6 @@ from pathlib import Path
 from typing import NoReturn, TypeVar
 
 from millmark.ledger.bundle import _model as limits
-from millmark.ledger.bundle._model import (
-    BUNDLE_VERSION,
-    MAX_BUNDLE_BYTES,
-    Bundle,
-    EvidenceEntryShown,
-    HistoryShown,
-    IdentityShown,
-    InferenceShown,
-    RecordShown,
-    SealsShown,
-    ShownClaims,
-    ShownEvidence,
-    WithheldRecord,
-)
 from millmark.ledger.bundle._writer import encode_disclosed
 from millmark.ledger.canonical import MAX_SAFE_INTEGER, Json, parse_json
 from millmark.ledger.claims import Disclosure, parse_disclosure
@@ -72,12 +58,12 @@ def read_bundle(path: Path) -> bytes:
     """Read a bundle's file, at most one byte beyond the size limit of `parse_bundle`. Raises NotABundleError."""
     try:
         with path.open("rb") as file:
-            return file.read(MAX_BUNDLE_BYTES + 1)
+            return file.read(limits.MAX_BUNDLE_BYTES + 1)
     except OSError as error:
         raise NotABundleError(f"cannot read {path}: {error.strerror}", hint="name the file of a bundle") from None
 
 
-def parse_bundle(data: bytes) -> Bundle:
+def parse_bundle(data: bytes) -> limits.Bundle:
     """Parse a bundle. Raises BundleError when it is malformed or not in canonical form.
 
     Raises NotABundleError when the file does not even begin like a bundle, or has a different version. Not established:
@@ -90,13 +76,13 @@ def parse_bundle(data: bytes) -> Bundle:
 class OpenBundle:
     """A bundle of which everything is parsed but its disclosures."""
 
-    frame: Bundle
+    frame: limits.Bundle
     """Without `claims`, `contracts` and `evidence`."""
     data: bytes
     at: int
     """Where the headers begin: at the comma before their name."""
 
-    def parse(self) -> Bundle:
+    def parse(self) -> limits.Bundle:
         """Parse the rest. Raises BundleError."""
         scan = _Scanner(self.data)
         bundle = _disclosed(scan, self.frame)
@@ -110,11 +96,11 @@ def open_bundle(data: bytes) -> OpenBundle:
     """Parse a bundle, except its disclosures. Raises the errors of `parse_bundle`."""
     if not isinstance(data, bytes) or not data.startswith(_OPENING):
         raise NotABundleError("this is not a bundle", hint="use a file made by `millmark bundle`")
-    if len(data) > MAX_BUNDLE_BYTES:
-        raise BundleError(f"the bundle has more than {MAX_BUNDLE_BYTES} bytes", hint="make one for fewer parts")
+    if len(data) > limits.MAX_BUNDLE_BYTES:
+        raise BundleError(f"the bundle has more than {limits.MAX_BUNDLE_BYTES} bytes", hint="make one for fewer parts")
     scan = _Scanner(data)
     scan.literal(_OPENING)
-    if _number(scan) != BUNDLE_VERSION:
+    if _number(scan) != limits.BUNDLE_VERSION:
         raise NotABundleError("the bundle has a different format version", hint="update this program")
     chain_id = _member(scan, "chain_id", _number)
     scan.literal(b',"claims":[')
@@ -127,7 +113,7 @@ def open_bundle(data: bytes) -> OpenBundle:
     return OpenBundle(_frame(scan, chain_id), data, at)
 
 
-def _encoded(bundle: Bundle) -> bytes:
+def _encoded(bundle: limits.Bundle) -> bytes:
     try:
         return encode_disclosed(bundle)
     except CanonicalError as error:
@@ -225,7 +211,7 @@ class _Scanner:
         raise BundleError(f"the bundle is malformed at byte {self.at}: {cause}")
 
 
-def _disclosed(scan: _Scanner, frame: Bundle) -> Bundle:
+def _disclosed(scan: _Scanner, frame: limits.Bundle) -> limits.Bundle:
     """Parse what precedes the headers, and complete the bundle with it."""
     scan.literal(_OPENING)
     _number(scan)
@@ -239,9 +225,9 @@ def _disclosed(scan: _Scanner, frame: Bundle) -> Bundle:
     )
 
 
-def _frame(scan: _Scanner, chain_id: int) -> Bundle:
+def _frame(scan: _Scanner, chain_id: int) -> limits.Bundle:
     """Parse the headers and all that follows."""
-    bundle = Bundle(
+    bundle = limits.Bundle(
         chain_id=chain_id,
         contracts=(),
         headers=_member(scan, "headers", _list("headers", _bytes(1, limits.MAX_HEADER_BYTES), limits.MAX_HEADERS)),
@@ -290,11 +276,11 @@ def _shown(what: str, read: Callable[[_Scanner], T], key: Callable[[T], object])
     return _table(what, read, limits.MAX_SHOWN, key)
 
 
-def _subject_of(history: HistoryShown) -> bytes:
+def _subject_of(history: limits.HistoryShown) -> bytes:
     return history.subject
 
 
-def _name_of(identity: IdentityShown) -> tuple[int, int, str]:
+def _name_of(identity: limits.IdentityShown) -> tuple[int, int, str]:
     return identity.kind, identity.creator, identity.identifier
 
 
@@ -324,21 +310,21 @@ def _decoded(scan: _Scanner, text: bytes, least: int, most: int) -> bytes:
 
 
 _HASH = _bytes(32, 32)
-_NOTHING = Bundle(
+_NOTHING = limits.Bundle(
     chain_id=0, registry=b"", ledger=b"", ledger_id=b"", contracts=(), headers=(), signatures=(), nodes=(), parts=(),
     histories=(), records=(),
 )  # fmt: skip
 _NAME_PROOF = _bytes(NAME_PROOF_BYTES, NAME_PROOF_BYTES)
 
 
-def _seals(scan: _Scanner) -> SealsShown | None:
+def _seals(scan: _Scanner) -> limits.SealsShown | None:
     if scan.data.startswith(b"null", scan.at):
         scan.literal(b"null")
         return None
     scan.literal(b'{"changes":')
     changes = scan.items(_change, "set changes", MAX_CHANGES)
     scan.literal(b",")
-    return SealsShown(_sealed(scan), changes)
+    return limits.SealsShown(_sealed(scan), changes)
 
 
 def _change(scan: _Scanner) -> SealedHeader:
@@ -357,7 +343,7 @@ def _sealed(scan: _Scanner) -> Seals:
     return Seals(committed, seals)
 
 
-def _history(scan: _Scanner) -> HistoryShown:
+def _history(scan: _Scanner) -> limits.HistoryShown:
     scan.literal(b'{"records":')
     records = scan.items(_link, "records of a history", limits.MAX_LINKS)
     scan.links += len(records)
@@ -366,33 +352,33 @@ def _history(scan: _Scanner) -> HistoryShown:
     scan.literal(b',"subject":')
     subject = _HASH(scan)
     scan.literal(b"}")
-    return HistoryShown(subject, records)
+    return limits.HistoryShown(subject, records)
 
 
-def _link(scan: _Scanner) -> int | WithheldRecord:
+def _link(scan: _Scanner) -> int | limits.WithheldRecord:
     number, kind, inner = scan.match(_LINK, "the record of a history").groups()
     if number is not None:
         return _small(scan, number)
-    return WithheldRecord(kind.decode(), _decoded(scan, inner, 32, 32))
+    return limits.WithheldRecord(kind.decode(), _decoded(scan, inner, 32, 32))
 
 
-def _record(scan: _Scanner) -> RecordShown:
+def _record(scan: _Scanner) -> limits.RecordShown:
     kind, sequence, participant, block_time, data = scan.match(_RECORD, "a record").groups()
     numbers = (_small(scan, sequence), _small(scan, participant), _small(scan, block_time))
-    return RecordShown(kind.decode(), *numbers, _decoded(scan, data, 1, limits.MAX_DATA_BYTES))
+    return limits.RecordShown(kind.decode(), *numbers, _decoded(scan, data, 1, limits.MAX_DATA_BYTES))
 
 
-def _identity(scan: _Scanner) -> IdentityShown:
+def _identity(scan: _Scanner) -> limits.IdentityShown:
     creator, identifier, kind = scan.match(_IDENTITY, "an identity").groups()
     named = SubjectKind[kind.decode().upper()]
     proofs = scan.items(_NAME_PROOF, "proofs of a name", limits.MAX_NAME_PROOFS)
     if not proofs:
         scan.refuse("a name has no proof")
     scan.literal(b"}")
-    return IdentityShown(named, _small(scan, creator), identifier.decode(), proofs)
+    return limits.IdentityShown(named, _small(scan, creator), identifier.decode(), proofs)
 
 
-def _claims(scan: _Scanner) -> ShownClaims:
+def _claims(scan: _Scanner) -> limits.ShownClaims:
     scan.literal(b'{"disclosure":')
     disclosure = _disclosure(scan)
     scan.literal(b',"record":')
@@ -400,7 +386,7 @@ def _claims(scan: _Scanner) -> ShownClaims:
     scan.literal(b',"root":')
     root = _number(scan)
     scan.literal(b"}")
-    return ShownClaims(record, root, disclosure)
+    return limits.ShownClaims(record, root, disclosure)
 
 
 def _disclosure(scan: _Scanner) -> Disclosure:
@@ -410,7 +396,7 @@ def _disclosure(scan: _Scanner) -> Disclosure:
         scan.refuse(f"a disclosure is invalid: {error.cause}")
 
 
-def _evidence(scan: _Scanner) -> ShownEvidence:
+def _evidence(scan: _Scanner) -> limits.ShownEvidence:
     scan.literal(b'{"consistency":')
     consistency = scan.items(_HASH, "hashes of a proof", limits.MAX_PROOF_HASHES)
     scan.literal(b',"inclusion":')
@@ -420,10 +406,10 @@ def _evidence(scan: _Scanner) -> ShownEvidence:
     scan.literal(b',"shown":')
     shown = _entry(scan)
     scan.literal(b"}")
-    return ShownEvidence(record, inclusion, consistency, shown)
+    return limits.ShownEvidence(record, inclusion, consistency, shown)
 
 
-def _entry(scan: _Scanner) -> EvidenceEntryShown | None:
+def _entry(scan: _Scanner) -> limits.EvidenceEntryShown | None:
     if scan.data.startswith(b"null", scan.at):
         scan.literal(b"null")
         return None
@@ -434,10 +420,10 @@ def _entry(scan: _Scanner) -> EvidenceEntryShown | None:
         scan.refuse("an evidence entry is of an unknown kind")
     # A scanner of its own, so that the salt is subject to the same rules as other base64url text.
     salt = _HASH(_Scanner(b'"%s"' % value["salt"].encode()))
-    return EvidenceEntryShown(LeafKind(value["kind"]), salt, value["entry"])
+    return limits.EvidenceEntryShown(LeafKind(value["kind"]), salt, value["entry"])
 
 
-def _inference(scan: _Scanner) -> InferenceShown:
+def _inference(scan: _Scanner) -> limits.InferenceShown:
     scan.literal(b'{"logits":')
     logits = scan.items(_signed, "logits", limits.MAX_LOGITS)
     scan.literal(b',"record":')
@@ -449,7 +435,7 @@ def _inference(scan: _Scanner) -> InferenceShown:
     if len(window) % _VALUE_BYTES:
         scan.refuse("a window does not have 8 bytes for each integer")
     scan.literal(b"}")
-    return InferenceShown(record, salt, window, logits)
+    return limits.InferenceShown(record, salt, window, logits)
 
 
 def _signed(scan: _Scanner) -> int:

@@ -5,179 +5,160 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from millmark.ledger.records._base import (
-    I32,
-    U8,
-    U16,
-    U32,
-    U40,
-    Address,
-    Bytes3,
-    Bytes32,
-    Checked,
-    ClaimsRoot,
-    LotSubject,
-    ModelNumber,
-    OrderSubject,
-    Packed,
-    ParticipantNumber,
-    StreamSubject,
-    TransformationKind,
-    Verdict,
-)
+import millmark.ledger.records._base as _base
 
 
 @dataclass(frozen=True, slots=True)
-class Gate(Checked):
+class Gate(_base.Checked):
     """What must be certified before a lot of an order reaches its buyer: a pass of this inspector on this model."""
 
-    inspector: ParticipantNumber
-    model: ModelNumber = 0
+    inspector: _base.ParticipantNumber
+    model: _base.ModelNumber = 0
     """0 if it is by a procedure."""
 
 
-Gates = Annotated[tuple[Gate, ...], Packed(3)]
+Gates = Annotated[tuple[Gate, ...], _base.Packed(3)]
 """The gates of an order (contracts/src/libraries/Gates.sol). The contract demands them ascending by inspector."""
 
 
 @dataclass(frozen=True, slots=True)
-class OrderTerms(Checked):
+class OrderTerms(_base.Checked):
     """The terms on which buyer and coordinator agree (IOrders.OrderTerms)."""
 
-    operations: U16
-    coordinator: ParticipantNumber
+    operations: _base.U16
+    coordinator: _base.ParticipantNumber
     gates: Gates
-    due_at: U40
-    quantity: U32
+    due_at: _base.U40
+    quantity: _base.U32
     """How much the buyer has in custody, in `unit`, when it confirms delivery; 0 if no quantity is agreed."""
-    unit: Bytes3
+    unit: _base.Bytes3
     """Zero bytes if no quantity is agreed."""
-    claims_root: ClaimsRoot
+    claims_root: _base.ClaimsRoot
 
 
 @dataclass(frozen=True, slots=True)
-class Input(Checked):
+class Input(_base.Checked):
     """A quantity of a lot that goes into a transformation or rework (ILots.Input)."""
 
-    lot: LotSubject
-    order: OrderSubject
+    lot: _base.LotSubject
+    order: _base.OrderSubject
     """The lot's order; zero bytes if it has none."""
-    quantity: U40
+    quantity: _base.U40
     component: bool = False
     """Whether it is used up; otherwise it is conserved."""
 
 
 @dataclass(frozen=True, slots=True)
-class Output(Checked):
-    identifier_hash: Bytes32
-    quantity: U40
-    unit: Bytes3
-    claims_root: ClaimsRoot
+class Output(_base.Checked):
+    identifier_hash: _base.Bytes32
+    quantity: _base.U40
+    unit: _base.Bytes3
+    claims_root: _base.ClaimsRoot
 
 
 @dataclass(frozen=True, slots=True)
-class Transformation(Checked):
+class Transformation(_base.Checked):
     """Inputs and outputs of a transformation (ILots.Transformation). The contract demands `inputs` ascending by lot."""
 
-    kind: TransformationKind
-    order: OrderSubject
-    operation: U16
-    unit: Bytes3
-    output_unit: Bytes3
-    loss: U40
-    yield_in: U40
-    yield_out: U40
-    claims_root: ClaimsRoot
+    kind: _base.TransformationKind
+    order: _base.OrderSubject
+    operation: _base.U16
+    unit: _base.Bytes3
+    output_unit: _base.Bytes3
+    loss: _base.U40
+    yield_in: _base.U40
+    yield_out: _base.U40
+    claims_root: _base.ClaimsRoot
     inputs: tuple[Input, ...]
     outputs: tuple[Output, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Rework(Checked):
+class Rework(_base.Checked):
     """A rework of a lot that keeps its identifier (ILots.Rework). The contract demands `components` ascending by lot,
     each of them marked as a component."""
 
-    lot: LotSubject
-    order: OrderSubject
-    operation: U16
-    claims_root: ClaimsRoot
+    lot: _base.LotSubject
+    order: _base.OrderSubject
+    operation: _base.U16
+    claims_root: _base.ClaimsRoot
     components: tuple[Input, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Item(Checked):
+class Item(_base.Checked):
     """One lot of a consignment, and its order; zero bytes if it has none."""
 
-    lot: LotSubject
-    order: OrderSubject
+    lot: _base.LotSubject
+    order: _base.OrderSubject
 
 
 @dataclass(frozen=True, slots=True)
-class Statement(Checked):
+class Statement(_base.Checked):
     """An inspector's statement about lots (ICertificates.Statement)."""
 
     items: tuple[Item, ...]
     """One lot if the verdict is by an inference; up to 64, ascending, if it is by a procedure."""
-    model: ModelNumber
+    model: _base.ModelNumber
     """0 if the verdict is by a procedure."""
-    verdict: Verdict
-    expires_at: U40
-    inference_digest: Bytes32
+    verdict: _base.Verdict
+    expires_at: _base.U40
+    inference_digest: _base.Bytes32
     """If the verdict is by a procedure, the claims root of the procedure's description."""
-    claims_root: ClaimsRoot
-    stream: StreamSubject
-    leaf_index: U40
-    leaf_hash: Bytes32
+    claims_root: _base.ClaimsRoot
+    stream: _base.StreamSubject
+    leaf_index: _base.U40
+    leaf_hash: _base.Bytes32
 
 
 @dataclass(frozen=True, slots=True)
-class Issued(Checked):
+class Issued(_base.Checked):
     """The fields of a CertificateIssued except key and histories (ICertificates.Issued)."""
 
     statement: Statement
-    anchor_size: U40
-    anchor_root: Bytes32
+    anchor_size: _base.U40
+    anchor_root: _base.Bytes32
 
 
 @dataclass(frozen=True, slots=True)
-class Inference(Checked):
+class Inference(_base.Checked):
     """An opened inference: the parts of its digest other than context and model (ICertificates.Inference)."""
 
     window: bytes
     """The measured integers, 8 bytes each (quality/FORMAT.md)."""
-    salt: Bytes32
-    logits: tuple[I32, ...]
-    verdict: U8
+    salt: _base.Bytes32
+    logits: tuple[_base.I32, ...]
+    verdict: _base.U8
     """As in the digest, which may commit to a number that is not a Verdict."""
 
 
 @dataclass(frozen=True, slots=True)
-class Measured(Checked):
+class Measured(_base.Checked):
     """The leaf that a certificate names, with its inclusion proof (ICertificates.Measured)."""
 
     leaf: bytes
     """The data of the leaf (`millmark.ledger.evidence.build_leaf_data`)."""
-    proof: tuple[Bytes32, ...]
+    proof: tuple[_base.Bytes32, ...]
     """Under the anchor that was in force when the certificate was issued."""
 
 
 @dataclass(frozen=True, slots=True)
-class Link(Checked):
+class Link(_base.Checked):
     """One later link of a history: topic 0 of the record's event, and its inner hash (IHistory.Link)."""
 
-    kind: Bytes32
-    inner: Bytes32
+    kind: _base.Bytes32
+    inner: _base.Bytes32
 
 
 @dataclass(frozen=True, slots=True)
-class Opening(Checked):
+class Opening(_base.Checked):
     """Proves to the contract that a record is in a history (IHistory.Opening)."""
 
-    previous_head: Bytes32
-    kind: Bytes32
-    sequence: U40
-    participant: U32
-    key: Address
-    digest: Bytes32
-    timestamp: U40
+    previous_head: _base.Bytes32
+    kind: _base.Bytes32
+    sequence: _base.U40
+    participant: _base.U32
+    key: _base.Address
+    digest: _base.Bytes32
+    timestamp: _base.U40
     later: tuple[Link, ...]
