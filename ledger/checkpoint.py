@@ -16,19 +16,9 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from millmark.ledger import errors
 from millmark.ledger.ages import DAY_S, DEFAULT_MAX_AGE_S, MAX_ANCESTRY
 from millmark.ledger.canonical import MAX_SAFE_INTEGER, canonical_json, keccak256
-from millmark.ledger.errors import (
-    CheckpointTooOldError,
-    CheckpointUnlinkedError,
-    QuorumMissedError,
-    SignatureMalformedError,
-    SignerTwiceError,
-    SignerUnknownError,
-    SigningError,
-    TrustError,
-    WrongCheckpointError,
-)
 from millmark.ledger.headers import BlockHeader
 from millmark.ledger.signatures import Signature, Signer, recover_address, to_checksum
 from millmark.ledger.trust import (
@@ -117,9 +107,9 @@ def parse_checkpoint(data: bytes) -> SignedCheckpoint:
     try:
         form, version, chain_id, ledger, ledger_id, number, block_hash, signatures = parse_members(value, *names)
         if form != _FORMAT or parse_number(version, MAX_SAFE_INTEGER) != _VERSION:
-            raise TrustError(f"not a {_FORMAT} file of version {_VERSION}")
+            raise errors.TrustError(f"not a {_FORMAT} file of version {_VERSION}")
         if not isinstance(signatures, list) or len(signatures) > MAX_COSIGNERS:
-            raise TrustError(f"its signatures are not a list of at most {MAX_COSIGNERS}")
+            raise errors.TrustError(f"its signatures are not a list of at most {MAX_COSIGNERS}")
         point = Checkpoint(
             chain_id=parse_number(chain_id, MAX_SAFE_INTEGER),
             ledger=parse_checksum(ledger),
@@ -128,8 +118,8 @@ def parse_checkpoint(data: bytes) -> SignedCheckpoint:
             block_hash=parse_hex(block_hash, 32),
         )
         return SignedCheckpoint(point, tuple(parse_hex(entry, _SIGNATURE_BYTES) for entry in signatures))
-    except TrustError as error:
-        raise TrustError(f"the checkpoint file cannot be used: {error.cause}", hint=_HINT) from None
+    except errors.TrustError as error:
+        raise errors.TrustError(f"the checkpoint file cannot be used: {error.cause}", hint=_HINT) from None
 
 
 def sign_checkpoint(checkpoint: Checkpoint, signer: Signer) -> SignedCheckpoint:
@@ -147,7 +137,7 @@ def combine_checkpoints(parts: Sequence[SignedCheckpoint]) -> SignedCheckpoint:
     than once, SignatureMalformedError.
     """
     if not parts:
-        raise WrongCheckpointError("there are no checkpoints to combine", hint="name the signed files")
+        raise errors.WrongCheckpointError("there are no checkpoints to combine", hint="name the signed files")
     first = parts[0].checkpoint
     for part in parts:
         _verify_same(part.checkpoint, first)
@@ -155,7 +145,7 @@ def combine_checkpoints(parts: Sequence[SignedCheckpoint]) -> SignedCheckpoint:
     for part in parts:
         for address, signature in zip(part.signers(), part.signatures, strict=True):
             if address in found:
-                raise SignerTwiceError(f"{to_checksum(address)} signed twice", hint="name each signed file once")
+                raise errors.SignerTwiceError(f"{to_checksum(address)} signed twice", hint="name each signed file once")
             found[address] = signature
     # In the order of addresses, which bundles require (BUNDLE.md).
     return SignedCheckpoint(first, tuple(found[address] for address in sorted(found)))
@@ -171,12 +161,12 @@ def verify_believed(trust: TrustFile, given: SignedCheckpoint | None) -> Believe
     if isinstance(trust.checkpoint, BelievedBlock):
         return trust.checkpoint
     if trust.cosigners is None:
-        raise WrongCheckpointError(
+        raise errors.WrongCheckpointError(
             "the trust file names no co-signers: it believes blocks that its validators sealed",
             hint="use a trust file with a quorum of co-signers",
         )
     if given is None:
-        raise WrongCheckpointError(
+        raise errors.WrongCheckpointError(
             "the trust file requires a co-signed checkpoint, and the bundle has none",
             hint="have a checkpoint signed with `millmark checkpoint sign`, and a bundle made for it",
         )
@@ -199,12 +189,14 @@ def verify_cosigned(signed: SignedCheckpoint, cosigners: Cosigners) -> None:
     for address in signed.signers():
         participant = participants.get(address)
         if participant is None:
-            raise SignerUnknownError(f"{to_checksum(address)} is not a co-signer of the trust file")
+            raise errors.SignerUnknownError(f"{to_checksum(address)} is not a co-signer of the trust file")
         if participant in seen:
-            raise SignerTwiceError(f"participant {participant} signed twice")
+            raise errors.SignerTwiceError(f"participant {participant} signed twice")
         seen.add(participant)
     if len(seen) < cosigners.quorum:
-        raise QuorumMissedError(f"{len(seen)} of the {cosigners.quorum} required participants signed the checkpoint")
+        raise errors.QuorumMissedError(
+            f"{len(seen)} of the {cosigners.quorum} required participants signed the checkpoint"
+        )
 
 
 def verify_ancestry(headers: Sequence[BlockHeader], believed: BelievedBlock) -> None:
@@ -214,21 +206,21 @@ def verify_ancestry(headers: Sequence[BlockHeader], believed: BelievedBlock) -> 
     CheckpointUnlinkedError, also when the believed block is not the last one: nothing vouches for a block after it.
     """
     if not 1 <= len(headers) <= MAX_ANCESTRY + 1:
-        raise CheckpointUnlinkedError(
+        raise errors.CheckpointUnlinkedError(
             f"{len(headers)} headers lead from the proof block to the checkpoint; 1 to {MAX_ANCESTRY + 1} are allowed"
         )
     # Before the links are checked, since this has a remedy of its own and a broken link does not.
     if headers[0].number > believed.number:
-        raise CheckpointUnlinkedError(
+        raise errors.CheckpointUnlinkedError(
             f"the proof block {headers[0].number} is later than the checkpoint {believed.number}",
             hint=_HINT_OTHER.format(headers[-1].number),
         )
     for parent, child in itertools.pairwise(headers):
         if child.parent_hash != parent.hash or child.number != parent.number + 1:
-            raise CheckpointUnlinkedError(f"block {child.number} does not follow block {parent.number}")
+            raise errors.CheckpointUnlinkedError(f"block {child.number} does not follow block {parent.number}")
     last = headers[-1]
     if (last.number, last.hash) != (believed.number, believed.hash):
-        raise CheckpointUnlinkedError(
+        raise errors.CheckpointUnlinkedError(
             f"the headers end at block {last.number} (0x{last.hash.hex()}), "
             f"but the checkpoint is block {believed.number} (0x{believed.hash.hex()})",
             hint="" if last.number == believed.number else _HINT_OTHER.format(last.number),
@@ -242,19 +234,21 @@ def verify_age(header: BlockHeader, now_s: int, max_age_s: int = DEFAULT_MAX_AGE
     """
     age_s = now_s - header.timestamp
     if age_s > max_age_s:
-        raise CheckpointTooOldError(
+        raise errors.CheckpointTooOldError(
             f"the proof block is {age_s // 86_400} days old; at most {max_age_s / 86_400:g} days are allowed",
             hint="get a new bundle, or allow more with --max-age",
         )
     if age_s < -MAX_AHEAD_S:
-        raise CheckpointTooOldError("the proof block is more than a day ahead of this clock", hint="set the clock")
+        raise errors.CheckpointTooOldError(
+            "the proof block is more than a day ahead of this clock", hint="set the clock"
+        )
 
 
 def _signer(checkpoint: Checkpoint, signature: bytes) -> bytes:
     try:
         return recover_address(checkpoint.digest, Signature.from_bytes(signature))
-    except SigningError as error:
-        raise SignatureMalformedError(f"a signature on the checkpoint is invalid: {error.cause}") from None
+    except errors.SigningError as error:
+        raise errors.SignatureMalformedError(f"a signature on the checkpoint is invalid: {error.cause}") from None
 
 
 def _verify_same(found: Checkpoint, wanted: Checkpoint) -> None:
@@ -267,7 +261,7 @@ def _verify_same(found: Checkpoint, wanted: Checkpoint) -> None:
     ):
         ours, theirs = getattr(found, name), getattr(wanted, name)
         if ours != theirs:
-            raise WrongCheckpointError(
+            raise errors.WrongCheckpointError(
                 f"the checkpoint's {shown} is {_plain(ours)}, not {_plain(theirs)}", hint="use the right checkpoint"
             )
 

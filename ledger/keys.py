@@ -2,7 +2,7 @@
 
     keystore:PATH   an encrypted key file, "Web3 Secret Storage" version 3
     file:PATH       64 hexadecimal digits, unencrypted: for development
-    pkcs11:...      a key in a token, which never reveals it (millmark.ledger.keys)
+    pkcs11:...      a key in a token, which never reveals it
 
 All files, also those with a passphrase or PIN, must be owned by the user that runs the program and be accessible to
 nobody else (mode 0600).
@@ -118,11 +118,9 @@ class TokenSigner:
 
     def sign_digest(self, digest: bytes) -> Signature:
         """Have the token sign a 32-byte digest. Raises SigningError, also for a signature by another key."""
-        import pkcs11  # noqa: PLC0415 - an optional extra
-
         check_digest(digest)
         with _explained("the token does not sign"):
-            raw = self._key.sign(digest, mechanism=pkcs11.Mechanism.ECDSA)
+            raw = self._key.sign(digest, mechanism=_driver().Mechanism.ECDSA)
         return _complete(digest, raw, self._address)
 
     def __repr__(self) -> str:
@@ -162,15 +160,14 @@ def create_token_key(uri: str, module: Path | None, ask_pin: Callable[[str], str
             raise SigningError(
                 f"{_shown(place)} exists already", hint="keys are never overwritten: choose another name"
             )
-        import pkcs11  # noqa: PLC0415 - an optional extra
-
+        driver = _driver()
         curve = session.create_domain_parameters(
-            pkcs11.KeyType.EC, {pkcs11.Attribute.EC_PARAMS: _SECP256K1}, local=True
+            driver.KeyType.EC, {driver.Attribute.EC_PARAMS: _SECP256K1}, local=True
         )
         secret = {
-            pkcs11.Attribute.SENSITIVE: True,
-            pkcs11.Attribute.EXTRACTABLE: False,
-            pkcs11.Attribute.SIGN: True,
+            driver.Attribute.SENSITIVE: True,
+            driver.Attribute.EXTRACTABLE: False,
+            driver.Attribute.SIGN: True,
         }
         public, _ = curve.generate_keypair(label=place.label, id=place.id, store=True, private_template=secret)
         return _address(public, place)
@@ -226,10 +223,7 @@ def _session(
 def _open_session(
     place: _Place, module: Path | None, ask_pin: Callable[[str], str], *, writable: bool
 ) -> pkcs11.Session:
-    try:
-        import pkcs11  # noqa: PLC0415 - an optional extra
-    except ModuleNotFoundError:
-        raise SigningError("keys in tokens need python-pkcs11", hint="pip install millmark[pkcs11]") from None
+    driver = _driver()
     if module is None:
         raise SigningError("the PKCS#11 module is not set", hint="set pkcs11_module to the token's library")
     if not module.is_file():
@@ -238,13 +232,22 @@ def _open_session(
         wanted: dict[str, object] = {"token_label": place.token}
         if place.serial is not None:
             wanted["token_serial"] = place.serial.encode()
-        token = pkcs11.lib(str(module)).get_token(**wanted)
+        token: pkcs11.Token = driver.lib(str(module)).get_token(**wanted)
     pin = ask_pin(f"token {place.token!r}")
     with _explained(f"token {place.token!r} cannot be opened"):
         try:
             return token.open(rw=writable, user_pin=pin)
-        except pkcs11.UserAlreadyLoggedIn:  # by another session: PKCS#11 logs in the process, not the session
+        except driver.UserAlreadyLoggedIn:  # by another session: PKCS#11 logs in the process, not the session
             return token.open(rw=writable)
+
+
+def _driver() -> Any:
+    """The package that speaks to tokens. Raises SigningError."""
+    try:
+        import pkcs11  # noqa: PLC0415 - an optional extra
+    except ModuleNotFoundError:
+        raise SigningError("keys in tokens need python-pkcs11", hint="pip install millmark[pkcs11]") from None
+    return pkcs11
 
 
 def _find_key(session: pkcs11.Session, place: _Place) -> tuple[pkcs11.PrivateKey, Address]:
@@ -261,28 +264,25 @@ def _find_key(session: pkcs11.Session, place: _Place) -> tuple[pkcs11.PrivateKey
 
 
 def _kinds() -> tuple[pkcs11.ObjectClass, ...]:
-    import pkcs11  # noqa: PLC0415 - an optional extra
-
-    return pkcs11.ObjectClass.PRIVATE_KEY, pkcs11.ObjectClass.PUBLIC_KEY
+    kinds = _driver().ObjectClass
+    return kinds.PRIVATE_KEY, kinds.PUBLIC_KEY
 
 
 def _query(place: _Place, kind: pkcs11.ObjectClass) -> dict[pkcs11.Attribute, object]:
-    import pkcs11  # noqa: PLC0415 - an optional extra
-
-    query: dict[pkcs11.Attribute, object] = {pkcs11.Attribute.CLASS: kind}
+    names = _driver().Attribute
+    query: dict[pkcs11.Attribute, object] = {names.CLASS: kind}
     if place.label is not None:
-        query[pkcs11.Attribute.LABEL] = place.label
+        query[names.LABEL] = place.label
     if place.id is not None:
-        query[pkcs11.Attribute.ID] = place.id
+        query[names.ID] = place.id
     return query
 
 
 def _address(public: Any, place: _Place) -> Address:
-    import pkcs11  # noqa: PLC0415 - an optional extra
-
-    if public.key_type != pkcs11.KeyType.EC or public[pkcs11.Attribute.EC_PARAMS] != _SECP256K1:
+    driver = _driver()
+    if public.key_type != driver.KeyType.EC or public[driver.Attribute.EC_PARAMS] != _SECP256K1:
         raise SigningError(f"{_shown(place)} is not on the curve secp256k1", hint="create one with `millmark keys new`")
-    point = bytes(public[pkcs11.Attribute.EC_POINT])
+    point = bytes(public[driver.Attribute.EC_POINT])
     if len(point) == len(_OCTET_STRING) + _POINT_BYTES and point.startswith(_OCTET_STRING):
         point = point[len(_OCTET_STRING) :]  # some tokens wrap the point in a DER octet string, some do not
     try:
@@ -309,21 +309,20 @@ def _complete(digest: bytes, raw: bytes, address: Address) -> Signature:
 @contextmanager
 def _explained(what: str) -> Iterator[None]:
     """Turn the driver's errors into SigningError, without their texts, which may contain anything."""
-    import pkcs11  # noqa: PLC0415 - an optional extra
-
+    driver = _driver()
     try:
         yield
-    except pkcs11.PinIncorrect:
+    except driver.PinIncorrect:
         raise SigningError(f"{what}: the PIN is wrong", hint="several wrong PINs in a row lock a token") from None
-    except pkcs11.NoSuchToken:
+    except driver.NoSuchToken:
         raise SigningError(
             f"{what}: there is no such token", hint="check its name, and that it is plugged in"
         ) from None
-    except pkcs11.MultipleTokensReturned:
+    except driver.MultipleTokensReturned:
         raise SigningError(
             f"{what}: several tokens have that name", hint="add its serial number to the URI: ;serial=..."
         ) from None
-    except pkcs11.PKCS11Error as error:
+    except driver.PKCS11Error as error:
         raise SigningError(
             f"{what}: {type(error).__name__}", hint="check the token, then start the program again"
         ) from None
@@ -449,13 +448,18 @@ def create_keystore(
     if not passphrase:
         raise SigningError("the passphrase is empty")
     signer = signer or LocalSigner.generate()
-    from eth_keyfile.keyfile import create_keyfile_json  # noqa: PLC0415  # takes a second to import
-
-    bound_recursion()
-
-    keystore = create_keyfile_json(signer.unsafe_secret(), passphrase.encode(), kdf="scrypt", iterations=scrypt_cost)
+    keystore = _keyfile().create_keyfile_json(
+        signer.unsafe_secret(), passphrase.encode(), kdf="scrypt", iterations=scrypt_cost
+    )
     write_private(path, json.dumps(keystore).encode())
     return signer.address
+
+
+def _keyfile() -> Any:
+    from eth_keyfile import keyfile  # noqa: PLC0415 - takes a second to import
+
+    bound_recursion()
+    return keyfile
 
 
 def _open_keystore(path: Path, content: bytes, passphrase: str) -> LocalSigner:
@@ -464,11 +468,7 @@ def _open_keystore(path: Path, content: bytes, passphrase: str) -> LocalSigner:
         if not isinstance(keystore, dict):
             raise SigningError(f"{path} is not a keystore")
         _check_work(path, keystore)
-        from eth_keyfile.keyfile import decode_keyfile_json  # noqa: PLC0415  # takes a second to import
-
-        bound_recursion()
-
-        secret = decode_keyfile_json(cast("dict[str, Any]", keystore), passphrase.encode())
+        secret = _keyfile().decode_keyfile_json(cast("dict[str, Any]", keystore), passphrase.encode())
     except CanonicalError:
         raise SigningError(f"{path} is not a keystore") from None
     except (ValueError, KeyError, TypeError, AttributeError, NotImplementedError, OverflowError) as error:

@@ -14,27 +14,8 @@ import itertools
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from millmark.ledger import errors, headers
 from millmark.ledger.canonical import keccak256
-from millmark.ledger.errors import (
-    ProofError,
-    QuorumMissedError,
-    SealsError,
-    SignatureMalformedError,
-    SignerTwiceError,
-    SignerUnknownError,
-    SigningError,
-    WrongValidatorsError,
-)
-from millmark.ledger.headers import (
-    BlockHeader,
-    RlpItem,
-    decode_integer,
-    decode_rlp,
-    encode_integer,
-    encode_rlp,
-    parse_header,
-    replace_extra,
-)
 from millmark.ledger.signatures import ADDRESS_BYTES, Signature, recover_address, to_checksum
 
 MAX_VALIDATORS = 100
@@ -66,7 +47,7 @@ class QbftExtra:
     def to_bytes(self) -> bytes:
         """The bytes of `extraData`; `parse_extra` reads them."""
         vote = () if self.vote is None else self.vote
-        return encode_rlp([self.vanity, self.validators, vote, encode_integer(self.round), self.seals])
+        return headers.encode_rlp([self.vanity, self.validators, vote, headers.encode_integer(self.round), self.seals])
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +71,7 @@ class SealedHeader:
 class SealedBlock:
     """A block whose seals were verified against the validators that it lists."""
 
-    header: BlockHeader
+    header: headers.BlockHeader
     validators: tuple[bytes, ...]
     """Addresses, ascending."""
     round: int
@@ -111,16 +92,16 @@ def faulty_of(validators: int) -> int:
 def verify_order(validators: Sequence[bytes]) -> None:
     """Verify that there are 1 to MAX_VALIDATORS addresses, strictly ascending. Raises SealsError."""
     if not validators:
-        raise SealsError(
+        raise errors.SealsError(
             "the block lists no validators: its network keeps them in a contract",
             hint="use a checkpoint; seals can only be verified against validators that blocks list",
         )
     if len(validators) > MAX_VALIDATORS:
-        raise SealsError(f"there are more than {MAX_VALIDATORS} validators")
+        raise errors.SealsError(f"there are more than {MAX_VALIDATORS} validators")
     if any(len(one) != ADDRESS_BYTES for one in validators):
-        raise SealsError(f"a validator's address does not have {ADDRESS_BYTES} bytes")
+        raise errors.SealsError(f"a validator's address does not have {ADDRESS_BYTES} bytes")
     if any(not one < two for one, two in itertools.pairwise(validators)):
-        raise SealsError("the validators are not in strictly ascending order")
+        raise errors.SealsError("the validators are not in strictly ascending order")
 
 
 def parse_extra(data: bytes) -> QbftExtra:
@@ -130,14 +111,14 @@ def parse_extra(data: bytes) -> QbftExtra:
     networks without QBFT. Not established: that seals are valid. The list of validators may be empty.
     """
     try:
-        items = decode_rlp(data, max_depth=2)
-    except ProofError as error:
-        raise SealsError(f"the block's extraData is not that of QBFT: {error.cause}") from None
+        items = headers.decode_rlp(data, max_depth=2)
+    except errors.ProofError as error:
+        raise errors.SealsError(f"the block's extraData is not that of QBFT: {error.cause}") from None
     if isinstance(items, bytes) or len(items) != _ITEMS:
-        raise SealsError(f"the block's extraData is not that of QBFT: it is not a list of {_ITEMS} items")
+        raise errors.SealsError(f"the block's extraData is not that of QBFT: it is not a list of {_ITEMS} items")
     vanity, validators, vote, committed, seals = items
     if not isinstance(vanity, bytes):
-        raise SealsError("the block's extraData is not that of QBFT: its first item is a list, not bytes")
+        raise errors.SealsError("the block's extraData is not that of QBFT: its first item is a list, not bytes")
     listed = _texts(validators, ADDRESS_BYTES, "validators")
     if listed:
         verify_order(listed)
@@ -151,10 +132,10 @@ def build_digest(header: bytes, committed_round: int) -> bytes:
     Raises ProofError for a malformed header, SealsError for one that is not of QBFT or a round out of range.
     """
     if not 0 <= committed_round <= MAX_ROUND:
-        raise SealsError(f"the round is not from 0 to {MAX_ROUND}")
-    extra = parse_extra(parse_header(header).extra_data)
+        raise errors.SealsError(f"the round is not from 0 to {MAX_ROUND}")
+    extra = parse_extra(headers.parse_header(header).extra_data)
     signed = QbftExtra(extra.vanity, extra.validators, extra.vote, committed_round, ())
-    return keccak256(replace_extra(header, signed.to_bytes()))
+    return keccak256(headers.replace_extra(header, signed.to_bytes()))
 
 
 def encode_seal(signature: Signature) -> bytes:
@@ -169,11 +150,11 @@ def verify_seals(sealed: SealedHeader) -> SealedBlock:
     lists no validators, or for seals out of order or beyond the quorum; SignatureMalformedError (also for high s, and v
     other than 0 or 1), SignerUnknownError, SignerTwiceError, QuorumMissedError.
     """
-    header = parse_header(sealed.header)
+    header = headers.parse_header(sealed.header)
     extra = parse_extra(header.extra_data)
     verify_order(extra.validators)
     if extra.round or extra.seals:
-        raise SealsError("the header is not in the form that is hashed: it has a round or seals")
+        raise errors.SealsError("the header is not in the form that is hashed: it has a round or seals")
     digest = build_digest(sealed.header, sealed.seals.round)
     signers = tuple(_recover(digest, seal) for seal in sealed.seals.seals)
     _verify_signers(signers, extra.validators)
@@ -188,16 +169,16 @@ def verify_changes(changes: Sequence[SealedHeader], block: SealedBlock) -> tuple
     WrongValidatorsError. Not established: what leads to the first set.
     """
     if len(changes) > MAX_CHANGES:
-        raise SealsError(f"there are more than {MAX_CHANGES} set changes")
+        raise errors.SealsError(f"there are more than {MAX_CHANGES} set changes")
     path = tuple(verify_seals(change) for change in changes)
     for before, after in itertools.pairwise(path):
         _verify_step(before.validators, after)
         if before.header.number >= after.header.number:
-            raise WrongValidatorsError("the set changes are not in the order of their blocks")
+            raise errors.WrongValidatorsError("the set changes are not in the order of their blocks")
     if path and path[-1].validators != block.validators:
-        raise WrongValidatorsError("the set changes do not lead to the validators that the block lists")
+        raise errors.WrongValidatorsError("the set changes do not lead to the validators that the block lists")
     if path and not _precedes(path[-1].header, block.header):
-        raise WrongValidatorsError("a set change is from a later block, or from another one of the same number")
+        raise errors.WrongValidatorsError("a set change is from a later block, or from another one of the same number")
     return path
 
 
@@ -214,7 +195,7 @@ def verify_reached(
     # The believed set may be one that a change leads to: its holder got the trust file after that change.
     place = max((at + 1 for at, one in enumerate(path) if one.validators == believed), default=0)
     if place == len(path):
-        raise WrongValidatorsError(
+        raise errors.WrongValidatorsError(
             "the block lists other validators than the trust file, and no set change leads to them",
             hint="get a present trust file, or a bundle with the changes since yours",
         )
@@ -230,58 +211,60 @@ def collect_seals(stored: bytes, preferred: Collection[bytes] = ()) -> Seals:
     doubled are left out: nodes may hold them. Raises ProofError for a malformed header; SealsError for one that is not
     of QBFT or lists no validators; QuorumMissedError when there are too few.
     """
-    extra = parse_extra(parse_header(stored).extra_data)
+    extra = parse_extra(headers.parse_header(stored).extra_data)
     verify_order(extra.validators)
     digest = build_digest(stored, extra.round)
     found = {}
     for seal in extra.seals:
         try:
             found[_recover(digest, seal)] = seal
-        except SignatureMalformedError:
+        except errors.SignatureMalformedError:
             continue
     quorum = quorum_of(len(extra.validators))
     able = sorted((one not in preferred, one) for one in found if one in extra.validators)
     if len(able) < quorum:
-        raise QuorumMissedError(f"{len(able)} of the {quorum} required validators sealed the block")
+        raise errors.QuorumMissedError(f"{len(able)} of the {quorum} required validators sealed the block")
     return Seals(extra.round, tuple(found[one] for one in sorted(address for _, address in able[:quorum])))
 
 
-def _texts(item: RlpItem, size: int, what: str) -> tuple[bytes, ...]:
+def _texts(item: headers.RlpItem, size: int, what: str) -> tuple[bytes, ...]:
     if isinstance(item, bytes):
-        raise SealsError(f"the block's extraData is not that of QBFT: its {what} are not a list")
+        raise errors.SealsError(f"the block's extraData is not that of QBFT: its {what} are not a list")
     found = tuple(one for one in item if isinstance(one, bytes) and len(one) == size)
     if len(found) != len(item):
-        raise SealsError(f"the block's extraData is not that of QBFT: one of its {what} does not have {size} bytes")
+        raise errors.SealsError(
+            f"the block's extraData is not that of QBFT: one of its {what} does not have {size} bytes"
+        )
     return found
 
 
-def _vote(item: RlpItem) -> tuple[bytes, bytes] | None:
+def _vote(item: headers.RlpItem) -> tuple[bytes, bytes] | None:
     match item:
         case []:
             return None
         case [bytes(recipient), (b"\xff" | b"") as kind] if len(recipient) == ADDRESS_BYTES:
             return recipient, bytes(kind)
-    raise SealsError("the block's extraData is not that of QBFT: its third item is not a vote")
+    raise errors.SealsError("the block's extraData is not that of QBFT: its third item is not a vote")
 
 
-def _round(item: RlpItem) -> int:
+def _round(item: headers.RlpItem) -> int:
     try:
-        number = decode_integer(item, _ROUND_BYTES)
-    except ProofError:
+        number = headers.decode_integer(item, _ROUND_BYTES)
+    except errors.ProofError:
         number = MAX_ROUND + 1
     if number > MAX_ROUND:
-        raise SealsError(f"the block's extraData is not that of QBFT: its round is not one of 0 to {MAX_ROUND}")
+        raise errors.SealsError(f"the block's extraData is not that of QBFT: its round is not one of 0 to {MAX_ROUND}")
     return number
 
 
 def _recover(digest: bytes, seal: bytes) -> bytes:
     if len(seal) != SEAL_BYTES or seal[-1] not in _V:
-        raise SignatureMalformedError(f"a seal does not have {SEAL_BYTES} bytes that end in 0 or 1")
+        raise errors.SignatureMalformedError(f"a seal does not have {SEAL_BYTES} bytes that end in 0 or 1")
     try:
         signature = Signature(int.from_bytes(seal[:32], "big"), int.from_bytes(seal[32:64], "big"), seal[-1])
         return recover_address(digest, signature)
-    except SigningError as error:
-        raise SignatureMalformedError(f"a seal is invalid: {error.cause}") from None
+    except errors.SigningError as error:
+        raise errors.SignatureMalformedError(f"a seal is invalid: {error.cause}") from None
 
 
 def _verify_signers(signers: Sequence[bytes], validators: Sequence[bytes]) -> None:
@@ -289,30 +272,32 @@ def _verify_signers(signers: Sequence[bytes], validators: Sequence[bytes]) -> No
     listed, quorum = set(validators), quorum_of(len(validators))
     for address in signers:
         if address not in listed:
-            raise SignerUnknownError(
+            raise errors.SignerUnknownError(
                 f"{to_checksum(address)}, which sealed the block or a copy of it, is none of its validators"
             )
     if len(set(signers)) != len(signers):
-        raise SignerTwiceError("a validator sealed the block twice")
+        raise errors.SignerTwiceError("a validator sealed the block twice")
     if len(signers) < quorum:
-        raise QuorumMissedError(f"{len(signers)} of the {quorum} required validators sealed the block")
+        raise errors.QuorumMissedError(f"{len(signers)} of the {quorum} required validators sealed the block")
     if len(signers) > quorum:
-        raise SealsError(f"the block has {len(signers)} seals, more than the {quorum} that are required")
+        raise errors.SealsError(f"the block has {len(signers)} seals, more than the {quorum} that are required")
     if any(not one < two for one, two in itertools.pairwise(signers)):
-        raise SealsError("the seals are not in the order of their signers")
+        raise errors.SealsError("the seals are not in the order of their signers")
 
 
 def _verify_step(before: tuple[bytes, ...], after: SealedBlock) -> None:
     """From one set to the next: more members of the first than may be faulty sealed a block of the second."""
     if before == after.validators:
-        raise WrongValidatorsError(f"block {after.header.number} lists the same validators as before: no set change")
+        raise errors.WrongValidatorsError(
+            f"block {after.header.number} lists the same validators as before: no set change"
+        )
     vouching, needed = len(set(before) & set(after.signers)), faulty_of(len(before)) + 1
     if vouching < needed:
-        raise WrongValidatorsError(
+        raise errors.WrongValidatorsError(
             f"{vouching} of the {needed} required earlier validators sealed the set change in block "
             f"{after.header.number}"
         )
 
 
-def _precedes(change: BlockHeader, block: BlockHeader) -> bool:
+def _precedes(change: headers.BlockHeader, block: headers.BlockHeader) -> bool:
     return change.number < block.number or change.hash == block.hash

@@ -27,11 +27,8 @@ _COMMANDS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command line and return its exit code: 0 success, 1 a failure, 2 unusable input.
-
-    `arguments` defaults to `sys.argv[1:]`. A QualityError becomes one line on stderr; any other exception is a bug and
-    keeps its traceback.
-    """
+    """Run a command line and return its exit code: 0 success, 1 a failure, 2 unusable input. `arguments` defaults to
+    `sys.argv[1:]`. A QualityError becomes one line on stderr; any other exception is a bug and keeps its traceback."""
     given = sys.argv[1:] if arguments is None else arguments
     try:
         options = _build_parser(given).parse_args(given)
@@ -45,10 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _build_parser(given: Sequence[str]) -> Parser:
-    """Parser that knows all commands, but only the given command's options.
-
-    Raises InputError if a package that this command needs is not installed.
-    """
+    """Parser that knows all commands, but only the given command's options. Raises InputError if a package that this
+    command needs is not installed."""
     parser = Parser(prog="python -m millmark.quality", description="Quality models that anybody can re-execute.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, text in _COMMANDS.items():

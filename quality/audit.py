@@ -1,7 +1,5 @@
 """Re-executes a verdict from an extract: a small JSON file that contains the model and needs neither chain nor ledger.
-
-The extract's layout is section 9 of `quality/FORMAT.md`. Needs neither numpy nor torch.
-"""
+The extract's layout is section 9 of `quality/FORMAT.md`. Needs neither numpy nor torch."""
 
 from __future__ import annotations
 
@@ -59,10 +57,8 @@ class Binding:
 
 @dataclass(frozen=True, slots=True)
 class Extract:
-    """An opened inference and the values stated for it.
-
-    Parsing checks forms and sizes only; `audit` establishes whether the values agree.
-    """
+    """An opened inference and the values stated for it. Parsing checks forms and sizes only; `audit` establishes
+    whether the values agree."""
 
     model: bytes
     binding: Binding
@@ -201,11 +197,8 @@ def build_extract(extract: Extract) -> bytes:
 
 
 def parse_extract(content: bytes) -> Extract:
-    """Parse an extract from untrusted bytes.
-
-    Raises InputError unless they are JSON of exactly the documented form: at most 4 MiB, no duplicate and no unknown
-    fields. Not established: that the stated values agree; see `audit`.
-    """
+    """Parse an extract from untrusted bytes. Raises InputError unless they are JSON of exactly the documented form: at
+    most 4 MiB, no duplicate and no unknown fields. Not established: that the stated values agree; see `audit`."""
     if len(content) > MAX_EXTRACT_BYTES:
         raise InputError(f"extract has {len(content)} bytes, the limit is {MAX_EXTRACT_BYTES}")
     fields = _Fields("extract", _load_json(content))

@@ -19,23 +19,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from millmark.quality.data import Table, to_fixed
-from millmark.quality.drift import build_reference
-from millmark.quality.errors import InputError
-from millmark.quality.fitting import Classes, Problem
-from millmark.quality.inference import FORMAT_VERSION
-from millmark.quality.metrics import (
-    Counts,
-    Interval,
-    bootstrap,
-    classify_all,
-    confusion,
-    macro_average_precision,
-    macro_f1,
-    margins,
-    probabilities,
-    wilson,
-)
+from millmark.quality import data, drift, errors, fitting, inference, metrics
 from millmark.quality.model import build_model, load_family, model_digest
 from millmark.quality.network import FLOAT32_EXACT
 from millmark.quality.train import FOLDS, Trained, Trial, repeats_for, score_rows
@@ -54,9 +38,9 @@ class Report:
 
     confusion: Integers
     """(classes, classes): rows by true class, columns by the class shown to people."""
-    counts: Counts
+    counts: metrics.Counts
     """Verdicts compared with the truth; positive means FAIL."""
-    figures: Mapping[str, tuple[float, Interval]]
+    figures: Mapping[str, tuple[float, metrics.Interval]]
     """Value and 95 % interval: accuracy, f1 and average_precision of the classes, precision and recall of FAIL."""
     reliability: tuple[tuple[int, float, float], ...]
     """(rows, mean predicted probability of FAIL, observed share of FAIL) for each tenth of the probability scale that
@@ -66,55 +50,55 @@ class Report:
 
 
 def build_report(trained: Trained, logits: Integers, actual: Integers, *, integers: Integers, floats: Floats) -> Report:
-    """Report on logits (n, outputs) of rows whose true classes (n,) are known.
-
-    `integers` and `floats` (n, outputs) are the logits of the final integer model and of the float model that it was
-    rounded from. `logits` may differ from `integers`: held-out rows are scored by models that were not fitted to them.
-    """
+    """Report on logits (n, outputs) of rows whose true classes (n,) are known. `integers` and `floats` (n, outputs) are
+    the logits of the final integer model and of the float model that it was rounded from. `logits` may differ from
+    `integers`: held-out rows are scored by models that were not fitted to them."""
     decision, classes = trained.model.decision, trained.classes
-    shown = classify_all(decision, logits)
-    fails = margins(decision, logits) >= decision.threshold
-    counts = Counts.of(fails, classes.fails(actual))
+    shown = metrics.classify_all(decision, logits)
+    fails = metrics.margins(decision, logits) >= decision.threshold
+    counts = metrics.Counts.of(fails, classes.fails(actual))
     return Report(
-        confusion=confusion(shown, actual, len(classes.labels)),
+        confusion=metrics.confusion(shown, actual, len(classes.labels)),
         counts=counts,
         figures=_measure(logits, shown, actual, counts),
         reliability=_bin(_chance_of_fail(trained, logits), classes.fails(actual)),
-        same_verdicts=int(np.sum((margins(decision, integers) >= decision.threshold) == _float_fails(trained, floats))),
+        same_verdicts=int(
+            np.sum((metrics.margins(decision, integers) >= decision.threshold) == _float_fails(trained, floats))
+        ),
     )
 
 
 def _measure(
-    logits: Integers, shown: Integers, actual: Integers, counts: Counts
-) -> Mapping[str, tuple[float, Interval]]:
+    logits: Integers, shown: Integers, actual: Integers, counts: metrics.Counts
+) -> Mapping[str, tuple[float, metrics.Interval]]:
     """The `figures` of a report: Wilson intervals for shares of rows, bootstrap intervals for the others."""
     several = logits.shape[1] > 1
     size = int(max(shown.max(), actual.max())) + 1
 
     def f1(rows: Integers) -> float:
         if several:
-            return macro_f1(confusion(shown[rows], actual[rows], size))
-        return Counts.of(shown[rows] == 1, actual[rows] == 1).f1
+            return metrics.macro_f1(metrics.confusion(shown[rows], actual[rows], size))
+        return metrics.Counts.of(shown[rows] == 1, actual[rows] == 1).f1
 
     def ranked(rows: Integers) -> float:
-        return macro_average_precision(logits[rows], actual[rows])
+        return metrics.macro_average_precision(logits[rows], actual[rows])
 
     everything = np.arange(len(actual))
     right = int(np.sum(shown == actual))
     called = counts.true_positives + counts.false_positives
     defects = counts.true_positives + counts.false_negatives
     return {
-        "accuracy": (right / len(actual), wilson(right, len(actual))),
-        "average_precision": (ranked(everything), bootstrap(ranked, actual)),
-        "f1": (f1(everything), bootstrap(f1, actual)),
-        "precision": (counts.true_positives / max(1, called), wilson(counts.true_positives, called)),
-        "recall": (counts.true_positives / max(1, defects), wilson(counts.true_positives, defects)),
+        "accuracy": (right / len(actual), metrics.wilson(right, len(actual))),
+        "average_precision": (ranked(everything), metrics.bootstrap(ranked, actual)),
+        "f1": (f1(everything), metrics.bootstrap(f1, actual)),
+        "precision": (counts.true_positives / max(1, called), metrics.wilson(counts.true_positives, called)),
+        "recall": (counts.true_positives / max(1, defects), metrics.wilson(counts.true_positives, defects)),
     }
 
 
 def _chance_of_fail(trained: Trained, logits: Integers) -> Floats:
     """Probability of FAIL (n,) according to the logits, independent of the threshold."""
-    chances = probabilities(logits.astype(np.float64) * trained.fitted.logit_step)
+    chances = metrics.probabilities(logits.astype(np.float64) * trained.fitted.logit_step)
     rejected = trained.classes.fails(np.arange(len(trained.classes.labels)))
     total: Floats = chances[:, rejected].sum(axis=1)
     return total
@@ -151,9 +135,9 @@ class Sources:
 
     name: str
     """Name of the data, for people."""
-    training: Table
+    training: data.Table
     """The training run splits it into training and validation rows."""
-    test: Table | None
+    test: data.Table | None
     """Never seen by the training run; None if there are no test data."""
 
 
@@ -172,13 +156,13 @@ def ppm(share: float) -> int:
     return round(share * 1_000_000)
 
 
-def build_card(trained: Trained, problem: Problem, sources: Sources) -> Card:
+def build_card(trained: Trained, problem: fitting.Problem, sources: Sources) -> Card:
     """Build the card of a model that was trained on this problem. Evaluates the model on the test table, if any."""
     validation, test = _judge_held_out(trained, problem), _judge_test(trained, sources)
     card: dict[str, CardValue] = {
         "choice": _describe_choice(trained),
         "data": _describe_data(trained, problem, sources),
-        "format_version": FORMAT_VERSION,
+        "format_version": inference.FORMAT_VERSION,
         "labels": list(trained.classes.labels),
         "labels_rejected": [trained.classes.labels[index] for index in _rejected(trained.classes)],
         "model": _describe_model(trained),
@@ -195,16 +179,13 @@ def build_card(trained: Trained, problem: Problem, sources: Sources) -> Card:
     return Card(content, validation, test)
 
 
-def _rejected(classes: Classes) -> list[int]:
+def _rejected(classes: fitting.Classes) -> list[int]:
     return [index for index in range(len(classes.labels)) if classes.rejects >> index & 1]
 
 
-def _judge_held_out(trained: Trained, problem: Problem) -> Report:
-    """Figures on held-out rows.
-
-    Their logits come from models that were not fitted to them; the final model, which may have seen the rows, is only
-    compared with its own float model.
-    """
+def _judge_held_out(trained: Trained, problem: fitting.Problem) -> Report:
+    """Figures on held-out rows. Their logits come from models that were not fitted to them; the final model, which may
+    have seen the rows, is only compared with its own float model."""
     rows = trained.fitted.held_out
     floats = trained.fitted.float_logits(problem.fixed[rows])
     integers = score_rows(trained.model, problem.fixed[rows])
@@ -216,21 +197,23 @@ def _judge_held_out(trained: Trained, problem: Problem) -> Report:
 def _judge_test(trained: Trained, sources: Sources) -> Report | None:
     if sources.test is None:
         return None
-    fixed = to_fixed(sources.test.values, trained.model.decimals)
+    fixed = data.to_fixed(sources.test.values, trained.model.decimals)
     logits = score_rows(trained.model, fixed)
     actual = trained.classes.index(sources.test.labels)
     return build_report(trained, logits, actual, integers=logits, floats=trained.fitted.float_logits(fixed))
 
 
-def _watch_from(trained: Trained, problem: Problem) -> Mapping[str, CardValue] | None:
+def _watch_from(trained: Trained, problem: fitting.Problem) -> Mapping[str, CardValue] | None:
     """The drift reference from held-out rows, as JSON; None if there are too few."""
     rows = trained.fitted.held_out
     inputs: NDArray[np.signedinteger] = load_family(trained.model.family, "arrays").quantise(
         trained.model, problem.fixed[rows]
     )
     try:
-        reference = build_reference(inputs, margins(trained.model.decision, trained.fitted.held_out_logits))
-    except InputError:
+        reference = drift.build_reference(
+            inputs, metrics.margins(trained.model.decision, trained.fitted.held_out_logits)
+        )
+    except errors.InputError:
         return None
     # Through JSON, which gives it the type of a card's value.
     described: Mapping[str, CardValue] = json.loads(json.dumps(reference.describe()))
@@ -264,7 +247,7 @@ def _describe_trial(trial: Trial) -> Mapping[str, CardValue]:
     }
 
 
-def _describe_data(trained: Trained, problem: Problem, sources: Sources) -> Mapping[str, CardValue]:
+def _describe_data(trained: Trained, problem: fitting.Problem, sources: Sources) -> Mapping[str, CardValue]:
     counts = np.bincount(problem.classes, minlength=problem.count).tolist()
     described: dict[str, CardValue] = {
         "name": sources.name,
@@ -363,10 +346,8 @@ def _shorten(label: str) -> str:
 
 
 def draw_confusion(matrix: NDArray[np.int64], labels: Sequence[str], title: str) -> str:
-    """Draw a confusion matrix (classes, classes): rows by true class, columns by predicted class.
-
-    A cell is darker the larger its share of its row; the diagonal is blue, mistakes are red.
-    """
+    """Draw a confusion matrix (classes, classes): rows by true class, columns by predicted class. A cell is darker the
+    larger its share of its row; the diagonal is blue, mistakes are red."""
     size, left, top = len(labels), 150, 92
     side = size * _CELL
     parts = [_text(20, 30, title, size=16, anchor="start")]
@@ -397,11 +378,9 @@ def _draw_cell(x: float, y: float, count: int, share: float, right: bool) -> lis
 
 
 def draw_reliability(bins: Sequence[tuple[int, float, float]], title: str) -> str:
-    """Draw a reliability diagram of bins (rows, predicted probability of FAIL, observed share of FAIL).
-
-    Bins of a well-calibrated model lie on the diagonal. A larger circle has more rows; bars are 95 % intervals by the
-    normal approximation.
-    """
+    """Draw a reliability diagram of bins (rows, predicted probability of FAIL, observed share of FAIL). Bins of a
+    well-calibrated model lie on the diagonal. A larger circle has more rows; bars are 95 % intervals by the normal
+    approximation."""
     left, top, side = 70.0, 60.0, 320.0
     most = max((rows for rows, _, _ in bins), default=1)
     parts = [_text(20, 30, title, size=16, anchor="start")]

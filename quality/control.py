@@ -30,11 +30,9 @@ _LIMIT = 3.0
 
 
 class Rule(enum.Enum):
-    """The four rules of Western Electric's Statistical Quality Control Handbook (1956), page 25 and following.
-
-    Each is (points that must be beyond, out of how many in a row, beyond how many sigma), all on the same side of the
-    centre line.
-    """
+    """The four rules of Western Electric's Statistical Quality Control Handbook (1956), page 25 and following. Each is
+    (points that must be beyond, out of how many in a row, beyond how many sigma), all on the same side of the centre
+    line."""
 
     ONE = (1, 1, 3.0)
     TWO_OF_THREE = (2, 3, 2.0)
@@ -108,10 +106,8 @@ class Group:
 
 def find_signals(scores: Sequence[float], rules: Sequence[Rule] = tuple(Rule)) -> tuple[Signal, ...]:
     """Where the rules fire. `scores` are distances from the centre line in sigma; infinite ones are beyond all limits.
-
     A rule fires at a point that is itself beyond the rule's line, if it is the last of enough such points on its side.
-    A point on a line is not beyond it. Raises InputError for a NaN.
-    """
+    A point on a line is not beyond it. Raises InputError for a NaN."""
     if any(math.isnan(score) for score in scores):
         raise InputError("a control chart has a value that is not a number")
     found = []
@@ -127,10 +123,8 @@ def find_signals(scores: Sequence[float], rules: Sequence[Rule] = tuple(Rule)) -
 
 
 def chart_individuals(reference: Sequence[float], values: Sequence[float]) -> Individuals:
-    """Chart values in order, with limits from those of the reference period, which may be among them.
-
-    Raises InputError if the reference has fewer than two values, or a value is not finite.
-    """
+    """Chart values in order, with limits from those of the reference period, which may be among them. Raises InputError
+    if the reference has fewer than two values, or a value is not finite."""
     if len(reference) < 2:
         raise InputError(f"limits cannot be computed from {len(reference)} values", hint="give at least two")
     if not all(math.isfinite(value) for value in (*reference, *values)):

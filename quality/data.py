@@ -64,11 +64,9 @@ class Table:
 
 def to_fixed(values: Floats, decimals: int = DECIMALS) -> NDArray[np.int64]:
     """Fixed-point integers in units of 10^-decimals. This is the only float operation between sensor and verdict.
-
     `rint(value * 10^decimals)` in IEEE 754 binary64, ties to even. The standard requires both operations to be
     correctly rounded, so the result is the same on every machine. Raises InputError for non-finite values and for
-    results above 2^53 - 1 in magnitude.
-    """
+    results above 2^53 - 1 in magnitude."""
     if not np.isfinite(values).all():
         raise InputError("a sensor value is not finite", hint="drop or fill missing values first")
     scaled = np.rint(np.asarray(values, dtype=np.float64) * float(10**decimals))
@@ -78,11 +76,9 @@ def to_fixed(values: Floats, decimals: int = DECIMALS) -> NDArray[np.int64]:
 
 
 def choose_decimals(values: Floats) -> int:
-    """Decimals (0..9) at which values (n, width) neither overflow nor lose information in fixed point.
-
-    The default is 6. Large values get fewer, so that `_HEADROOM` remains; otherwise a column whose standard deviation
-    would be below a thousand units gets more. Raises InputError if a value is too large even for 0 decimals.
-    """
+    """Decimals (0..9) at which values (n, width) neither overflow nor lose information in fixed point. The default is
+    6. Large values get fewer, so that `_HEADROOM` remains; otherwise a column whose standard deviation would be below a
+    thousand units gets more. Raises InputError if a value is too large even for 0 decimals."""
     largest = np.abs(values).max(axis=0)
     most = float(largest.max()) * _HEADROOM
     roomy = [decimals for decimals in range(MAX_DECIMALS + 1) if most * 10**decimals <= MAX_FIXED]
@@ -96,10 +92,8 @@ def choose_decimals(values: Floats) -> int:
 
 
 def name_labels(values: NDArray[np.generic]) -> NDArray[np.str_]:
-    """Labels (n,) as text: 1, 1.0 and True become "1", words stay unchanged, bytes are decoded.
-
-    One label has one name whatever the file's type, so that a CSV file and an NPY file train the same classes.
-    """
+    """Labels (n,) as text: 1, 1.0 and True become "1", words stay unchanged, bytes are decoded. One label has one name
+    whatever the file's type, so that a CSV file and an NPY file train the same classes."""
     if values.dtype.kind == "S":
         # Latin-1 decodes any byte, and each to a different character: distinct labels stay distinct.
         return np.strings.decode(values.astype(np.bytes_), "latin-1")
@@ -117,10 +111,8 @@ def load_table(path: Path) -> Table:
 
 
 def load_inputs(path: Path) -> tuple[Floats, str]:
-    """Read windows (n, width) without labels; also returns the file's SHA-256. Raises InputError.
-
-    The digest (hex) is that of the uncompressed content: compressing a file again does not change what it identifies.
-    """
+    """Read windows (n, width) without labels; also returns the file's SHA-256. Raises InputError. The digest (hex) is
+    that of the uncompressed content: compressing a file again does not change what it identifies."""
     values, digest = _load(path)
     if values.ndim != 2:
         raise InputError(f"{path} has shape {values.shape}", hint="expected two dimensions: (rows, values per row)")
@@ -245,12 +237,10 @@ _SHOWN = 20
 
 
 def split_rows(name: str, content: bytes, delimiter: str) -> list[tuple[int, list[str]]]:
-    """(line number, cells) of every line that is not blank; spaces and quotes around cells are removed.
-
-    A `;` or a tab in the first line overrides `delimiter`: programs write `;` where the comma is the decimal separator,
-    and some write a tab. In a file with `;`, a comma inside a number is a decimal comma. Raises InputError, which calls
-    the file `name`.
-    """
+    """(line number, cells) of every line that is not blank; spaces and quotes around cells are removed. A `;` or a tab
+    in the first line overrides `delimiter`: programs write `;` where the comma is the decimal separator, and some write
+    a tab. In a file with `;`, a comma inside a number is a decimal comma. Raises InputError, which calls the file
+    `name`."""
     try:
         # -sig drops the byte order mark that spreadsheets write; it would become part of the first cell.
         text = content.decode("utf-8-sig")
@@ -278,11 +268,8 @@ def _point(cell: str) -> str:
 
 
 def parse_text(name: str, content: bytes, delimiter: str) -> NDArray[np.float64]:
-    """Values (rows, columns) of delimited text. Blank lines are skipped.
-
-    The first row is a header if it contains a word, or if it counts 0, 1, 2, ... as data-frame programs do. Raises
-    InputError, which calls the file `name`.
-    """
+    """Values (rows, columns) of delimited text. Blank lines are skipped. The first row is a header if it contains a
+    word, or if it counts 0, 1, 2, ... as data-frame programs do. Raises InputError, which calls the file `name`."""
     rows, headed = drop_row_names(split_rows(name, content, delimiter))
     if headed or (rows and _is_header(rows[0][1])):
         del rows[0]
@@ -302,10 +289,8 @@ def parse_text(name: str, content: bytes, delimiter: str) -> NDArray[np.float64]
 
 def drop_row_names(rows: list[tuple[int, list[str]]]) -> tuple[list[tuple[int, list[str]]], bool]:
     """Drop a first column that only names or numbers the rows. Returns the rows, and whether there was such a column.
-
-    Data-frame programs write such an index column. Its own header cell is empty, beside headers that are words or
-    count 0, 1, 2, ...
-    """
+    Data-frame programs write such an index column. Its own header cell is empty, beside headers that are words or count
+    0, 1, 2, ..."""
     names = rows[0][1] if rows else []
     if len(names) < 2 or names[0] or not (_is_header(names[1:]) or names[1:] == ["0"]):
         return rows, False
@@ -380,11 +365,8 @@ def default_cache() -> Path:
 
 
 def load_ford_a(cache: Path | None = None) -> FordA:
-    """Load FordA from the cache, after downloading it if necessary.
-
-    On return, both files have their pinned hashes and class counts. Raises DataError if they cannot be downloaded, or
-    differ.
-    """
+    """Load FordA from the cache, after downloading it if necessary. On return, both files have their pinned hashes and
+    class counts. Raises DataError if they cannot be downloaded, or differ."""
     folder = _filled(cache)
     return FordA(train=_read_part(folder, TRAIN), test=_read_part(folder, TEST))
 

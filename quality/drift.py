@@ -114,10 +114,8 @@ class Drift:
 
 
 def build_reference(inputs: NDArray[np.signedinteger], margins: Integers) -> Reference:
-    """Reference from a model's words (n, width) and margins (n,) on rows that it was not trained on.
-
-    Raises InputError for fewer than 20 rows, since ten bins would then say nothing.
-    """
+    """Reference from a model's words (n, width) and margins (n,) on rows that it was not trained on. Raises InputError
+    for fewer than 20 rows, since ten bins would then say nothing."""
     if len(inputs) < 2 * BINS:
         raise InputError(
             f"a drift reference cannot be built from {len(inputs)} rows", hint=f"needs at least {2 * BINS}"
@@ -127,11 +125,8 @@ def build_reference(inputs: NDArray[np.signedinteger], margins: Integers) -> Ref
 
 
 def watch(reference: Reference, inputs: NDArray[np.signedinteger], margins: Integers) -> Drift:
-    """Compare inspections, in order, with the reference: words (n, width) and margins (n,).
-
-    Rows after the last complete group do not count yet. Raises InputError if the reference does not have the statistics
-    of these inputs.
-    """
+    """Compare inspections, in order, with the reference: words (n, width) and margins (n,). Rows after the last
+    complete group do not count yet. Raises InputError if the reference does not have the statistics of these inputs."""
     columns = _observe(inputs, margins)
     if columns.keys() != reference.histograms.keys():
         raise InputError("the drift reference belongs to another model", hint="use the card that came with the model")

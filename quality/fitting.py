@@ -60,12 +60,10 @@ class Classes:
 
 
 def build_classes(labels: Sequence[str] | Labels, reject: Sequence[str] = ()) -> Classes:
-    """Classes of all distinct labels, sorted as numbers if all are numbers, else as text.
-
-    `reject` lists the labels that mean FAIL; if empty, all but the first do. With two labels, the rejected one becomes
-    class 1. Raises InputError for fewer than 2 or more than 32 distinct labels, if `reject` has an unknown label, and
-    if it has both of two labels.
-    """
+    """Classes of all distinct labels, sorted as numbers if all are numbers, else as text. `reject` lists the labels
+    that mean FAIL; if empty, all but the first do. With two labels, the rejected one becomes class 1. Raises InputError
+    for fewer than 2 or more than 32 distinct labels, if `reject` has an unknown label, and if it has both of two
+    labels."""
     distinct = sort_labels({str(label) for label in labels})
     if not 2 <= len(distinct) <= MAX_OUTPUTS:
         hint = f"expected 2..{MAX_OUTPUTS}, such as 0 and 1"
@@ -83,10 +81,8 @@ def build_classes(labels: Sequence[str] | Labels, reject: Sequence[str] = ()) ->
 
 
 def find_defects(labels: Labels) -> NDArray[np.bool_]:
-    """Booleans (n,), True where a label (n,) means FAIL: the larger of two labels, else all but the smallest.
-
-    Raises InputError as `build_classes` does.
-    """
+    """Booleans (n,), True where a label (n,) means FAIL: the larger of two labels, else all but the smallest. Raises
+    InputError as `build_classes` does."""
     classes = build_classes(labels)
     return classes.fails(classes.index(labels))
 
@@ -124,10 +120,8 @@ def split_rows(classes: NDArray[np.int64], seed: int) -> tuple[Rows, Rows]:
 
 
 def split_folds(classes: NDArray[np.int64], folds: int, seed: int) -> Iterator[tuple[Rows, Rows]]:
-    """(training rows, held-out rows) for each fold of a cross-validation; every row is held out exactly once.
-
-    Folds without rows, which occur with very few rows, are left out.
-    """
+    """(training rows, held-out rows) for each fold of a cross-validation; every row is held out exactly once. Folds
+    without rows, which occur with very few rows, are left out."""
     generator = np.random.default_rng(seed)
     fold = np.zeros(len(classes), dtype=np.int64)
     for value in np.unique(classes):
@@ -139,10 +133,8 @@ def split_folds(classes: NDArray[np.int64], folds: int, seed: int) -> Iterator[t
 
 
 def take_sample(classes: NDArray[np.int64], most: int, seed: int) -> Rows:
-    """About `most` row numbers, ascending, or all if there are fewer.
-
-    Classes keep their proportions, but each keeps at least 30 of its rows, or all that it has.
-    """
+    """About `most` row numbers, ascending, or all if there are fewer. Classes keep their proportions, but each keeps at
+    least 30 of its rows, or all that it has."""
     if len(classes) <= most:
         return np.arange(len(classes))
     generator = np.random.default_rng(seed)
@@ -170,11 +162,9 @@ steps."""
 
 
 def fit_scales(fixed: NDArray[np.int64], limit: int, *, shared: bool) -> tuple[Scale, ...]:
-    """Scales that spread fixed-point training values (n, width) over -limit..limit around their mean.
-
-    One scale for all columns if `shared` (a time series keeps its shape), else one per column (the columns of a table
-    have different units). About one value in a thousand saturates.
-    """
+    """Scales that spread fixed-point training values (n, width) over -limit..limit around their mean. One scale for all
+    columns if `shared` (a time series keeps its shape), else one per column (the columns of a table have different
+    units). About one value in a thousand saturates."""
     columns = [fixed.ravel()] if shared else list(fixed.T)
     return tuple(_fit_scale(column, limit) for column in columns)
 
@@ -261,8 +251,7 @@ class Fitted(Protocol):
     @property
     def held_out(self) -> Integers:
         """Row numbers (m,) of the problem's rows that were scored by a model not fitted to them; all classes occur
-        among them.
-        """
+        among them."""
 
     @property
     def held_out_logits(self) -> Integers:
@@ -273,11 +262,9 @@ class Fitted(Protocol):
 
 
 class Fit(Protocol):
-    """Fits a model to a problem.
-
-    Raises InputError if the kind cannot learn from the data, and ExportError if the result does not fit the integer
-    format. Not established: that the same seed gives the same model on another machine.
-    """
+    """Fits a model to a problem. Raises InputError if the kind cannot learn from the data, and ExportError if the
+    result does not fit the integer format. Not established: that the same seed gives the same model on another
+    machine."""
 
     def __call__(self, problem: Problem, *, seed: int, progress: Progress) -> Fitted: ...
 

@@ -65,11 +65,9 @@ class Decision:
         return tuple(index for index in range(self.outputs) if not self.rejects >> index & 1)
 
     def margin(self, logits: Sequence[int]) -> int:
-        """How far the logits favour FAIL over PASS; needs up to 33 bits.
-
-        A single logit is its own margin. Otherwise the margin is the largest rejected logit minus the largest accepted
-        one; if all classes are rejected it is 0, like the threshold, so that the verdict is always FAIL.
-        """
+        """How far the logits favour FAIL over PASS; needs up to 33 bits. A single logit is its own margin. Otherwise
+        the margin is the largest rejected logit minus the largest accepted one; if all classes are rejected it is 0,
+        like the threshold, so that the verdict is always FAIL."""
         if self.outputs == 1:
             return logits[0]
         if self._rejects_all:
@@ -81,10 +79,8 @@ class Decision:
         return Verdict.FAIL if self.margin(logits) >= self.threshold else Verdict.PASS
 
     def classify(self, logits: Sequence[int]) -> int:
-        """The class to show to people: the one with the largest logit; on a tie, the lowest of them.
-
-        For a single logit, 1 for FAIL and 0 for PASS. Verdicts do not depend on it.
-        """
+        """The class to show to people: the one with the largest logit; on a tie, the lowest of them. For a single
+        logit, 1 for FAIL and 0 for PASS. Verdicts do not depend on it."""
         if self.outputs == 1:
             return int(self.judge(logits) is Verdict.FAIL)
         # -index, so that max prefers the lowest class on a tie.
@@ -112,10 +108,8 @@ def require_range(name: str, value: int, low: int, high: int) -> None:
 @dataclass(frozen=True, slots=True)
 class Scale:
     """Sensor value to word: `clamp(((x - zero) * multiplier + half) >> shift, -limit, limit)`, `half = 2^shift >> 1`.
-
     The limit is that of the model's words. With |x| and |zero| below 2^53 and an 8-bit multiplier, no step overflows
-    int64. Raises ModelError if a field is out of range.
-    """
+    int64. Raises ModelError if a field is out of range."""
 
     zero: int
     """The fixed-point value that becomes word 0."""
@@ -266,12 +260,10 @@ def _require_window(window: bytes) -> None:
 
 
 def build_input_commitment(salt: bytes, window: bytes) -> bytes:
-    """SHA-256 over the tag, the salt, the width and the window's packed values (32 bytes).
-
-    It commits to what was measured, before any model's scales: so it is also that of an evidence entry. The commitment
-    hides the window as long as the salt is random and secret. Raises InputError unless the salt is 32 bytes long, and
-    the window 8 for each of at most 4096 values.
-    """
+    """SHA-256 over the tag, the salt, the width and the window's packed values (32 bytes). It commits to what was
+    measured, before any model's scales: so it is also that of an evidence entry. The commitment hides the window as
+    long as the salt is random and secret. Raises InputError unless the salt is 32 bytes long, and the window 8 for each
+    of at most 4096 values."""
     _require_size("salt", salt, 32)
     _require_window(window)
     return hashlib.sha256(INPUT_TAG + salt + (len(window) // VALUE_BYTES).to_bytes(2, "big") + window).digest()
@@ -279,11 +271,8 @@ def build_input_commitment(salt: bytes, window: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Inference:
-    """One execution of a model on one input.
-
-    Raises InputError if a field has the wrong size or range. Not established: that logits and verdict follow from
-    model and input; `millmark.quality.inspection.verify_inference` checks that.
-    """
+    """One execution of a model on one input. Raises InputError if a field has the wrong size or range. Not established:
+    that logits and verdict follow from model and input; `millmark.quality.inspection.verify_inference` checks that."""
 
     context: bytes
     """32 bytes chosen by the caller that identify what the inference belongs to."""

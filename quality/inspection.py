@@ -15,10 +15,8 @@ from millmark.quality.model import Model, load_family, model_digest, parse_model
 
 
 class Inspector:
-    """A model prepared for inspection. Raises ModelError if the bytes are not a canonical model.
-
-    Inspecting changes no state, so threads may share one inspector.
-    """
+    """A model prepared for inspection. Raises ModelError if the bytes are not a canonical model. Inspecting changes no
+    state, so threads may share one inspector."""
 
     def __init__(self, model: bytes) -> None:
         self.model: Model = parse_model(model)
@@ -27,11 +25,9 @@ class Inspector:
         self._infer = load_evaluator("numpy")(self.model)
 
     def inspect(self, window: Sequence[int], *, context: bytes, salt: bytes) -> Inference:
-        """Inference on one window of fixed-point sensor values (width integers, in units of 10^-decimals).
-
-        `context` (32 bytes) identifies what the inference belongs to; `salt` (32 random bytes) hides the window behind
-        its commitment. Raises InputError if a value is not an integer, or a size or range is wrong.
-        """
+        """Inference on one window of fixed-point sensor values (width integers, in units of 10^-decimals). `context`
+        (32 bytes) identifies what the inference belongs to; `salt` (32 random bytes) hides the window behind its
+        commitment. Raises InputError if a value is not an integer, or a size or range is wrong."""
         # No dtype given: numpy would silently truncate floats to int64.
         values = np.array(window)
         if values.dtype.kind != "i":
@@ -48,11 +44,8 @@ class Inspector:
         salts: Sequence[bytes] | None = None,
         infer: Infer | None = None,
     ) -> tuple[Inference, ...]:
-        """Inferences on many windows (n, width), in order.
-
-        Contexts and salts default to zero. `infer` is this model as prepared by another evaluator; it affects only the
-        speed. Raises InputError as `inspect` does.
-        """
+        """Inferences on many windows (n, width), in order. Contexts and salts default to zero. `infer` is this model as
+        prepared by another evaluator; it affects only the speed. Raises InputError as `inspect` does."""
         inputs = self._arrays.quantise(self.model, windows)
         contexts = [ZERO] * len(inputs) if contexts is None else contexts
         salts = [ZERO] * len(inputs) if salts is None else salts

@@ -91,10 +91,8 @@ def macro_f1(matrix: Integers) -> float:
 
 
 def average_precision(scores: Integers, actual: Booleans) -> float:
-    """Sum, over distinct scores from the highest down, of precision times gain in recall.
-
-    Equal scores are one step. Same definition as scikit-learn's `average_precision_score`; 0 if no row is positive.
-    """
+    """Sum, over distinct scores from the highest down, of precision times gain in recall. Equal scores are one step.
+    Same definition as scikit-learn's `average_precision_score`; 0 if no row is positive."""
     if not actual.any():
         return 0.0
     order = np.argsort(-scores, kind="stable")
@@ -107,9 +105,8 @@ def average_precision(scores: Integers, actual: Booleans) -> float:
 
 def macro_average_precision(logits: Integers, actual: Integers) -> float:
     """Average precision of FAIL for a single logit, else the mean over the classes that occur, each against the rest.
-
-    Rows are ranked for a class by its logit minus the largest other logit, whose sign decides whether the class wins.
-    """
+    Rows are ranked for a class by its logit minus the largest other logit, whose sign decides whether the class
+    wins."""
     if logits.shape[1] == 1:
         return average_precision(logits[:, 0], actual == 1)
     ordered = np.sort(logits, axis=1)
@@ -130,11 +127,9 @@ def wilson(hits: int, rows: int) -> Interval:
 
 
 def bootstrap(figure: Callable[[Integers], float], strata: Integers) -> Interval:
-    """95 % interval of a figure, by stratified bootstrap; `figure` maps row numbers to a value.
-
-    Each of the 300 resamples keeps the size of every stratum (n,), so that a rare class is never missing. The draws are
-    fixed: the same rows always have the same interval.
-    """
+    """95 % interval of a figure, by stratified bootstrap; `figure` maps row numbers to a value. Each of the 300
+    resamples keeps the size of every stratum (n,), so that a rare class is never missing. The draws are fixed: the same
+    rows always have the same interval."""
     generator = np.random.default_rng(_SEED)
     groups = [np.flatnonzero(strata == value) for value in np.unique(strata)]
     figures = []
@@ -170,11 +165,9 @@ def log_loss(logits: Floats, classes: Integers) -> float:
 
 
 def fit_log_odds(scores: Floats, positive: NDArray[np.bool_]) -> tuple[float, float]:
-    """Platt scaling: (slope, offset) for which `slope * score + offset` fits the log odds of positive (n,) best.
-
-    Damped Newton's method on the logistic loss, with Platt's targets, slightly inside 0 and 1, against overfitting.
-    J. Platt, "Probabilistic Outputs for Support Vector Machines", 1999.
-    """
+    """Platt scaling: (slope, offset) for which `slope * score + offset` fits the log odds of positive (n,) best. Damped
+    Newton's method on the logistic loss, with Platt's targets, slightly inside 0 and 1, against overfitting. J. Platt,
+    "Probabilistic Outputs for Support Vector Machines", 1999."""
     positives, negatives = int(positive.sum()), int((~positive).sum())
     wanted = np.where(positive, (positives + 1) / (positives + 2), 1 / (negatives + 2))
     design = np.stack([scores, np.ones_like(scores)], axis=1)
@@ -202,10 +195,8 @@ def fit_log_odds(scores: Floats, positive: NDArray[np.bool_]) -> tuple[float, fl
 
 
 def fit_temperature(scores: Floats, classes: Integers) -> float:
-    """Temperature scaling: the factor that turns scores (n, classes) into the logits of least log loss.
-
-    Found by trying 81 factors from 0.1 to 1000, evenly spaced on a logarithmic scale.
-    """
+    """Temperature scaling: the factor that turns scores (n, classes) into the logits of least log loss. Found by trying
+    81 factors from 0.1 to 1000, evenly spaced on a logarithmic scale."""
     factors: list[float] = [10.0 ** (exponent / 20) for exponent in range(-20, 61)]
     return min(factors, key=lambda factor: log_loss(scores * factor, classes))
 
@@ -215,10 +206,8 @@ def fit_temperature(scores: Floats, classes: Integers) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """What the threshold optimises: F1 of FAIL unless a cost or a recall is stated.
-
-    Raises InputError if both are stated, or one is out of range.
-    """
+    """What the threshold optimises: F1 of FAIL unless a cost or a recall is stated. Raises InputError if both are
+    stated, or one is out of range."""
 
     cost: tuple[int, int] | None = None
     """Cost of a missed defect and of a false alarm, 1..10^6 each; only their ratio matters."""
@@ -273,11 +262,9 @@ def choose_threshold(scores: Integers, actual: Booleans, goal: Goal) -> int:
 
 
 def _expect(scores: Integers, actual: Booleans) -> Floats:
-    """Probability that each row is positive (n,), by logistic regression on its score.
-
-    With few defects, the F1 of the rows themselves is a jagged curve whose peak is largely chance; the F1 expected from
-    these probabilities is a smooth one.
-    """
+    """Probability that each row is positive (n,), by logistic regression on its score. With few defects, the F1 of the
+    rows themselves is a jagged curve whose peak is largely chance; the F1 expected from these probabilities is a smooth
+    one."""
     spread = float(scores.std()) or 1.0
     centred = (scores - scores.mean()) / spread
     slope, offset = fit_log_odds(centred, actual)

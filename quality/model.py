@@ -86,11 +86,9 @@ def build_model(model: Model) -> bytes:
 
 
 def parse_model(model: bytes) -> Model:
-    """Parse untrusted bytes into a model of the family that their magic names.
-
-    On return `build_model(result) == model`, every field is within its limits and no sum can overflow int32. A stated
-    length is compared with the bytes that remain before memory of that length is allocated. Raises ModelError.
-    """
+    """Parse untrusted bytes into a model of the family that their magic names. On return `build_model(result) ==
+    model`, every field is within its limits and no sum can overflow int32. A stated length is compared with the bytes
+    that remain before memory of that length is allocated. Raises ModelError."""
     _require_size(model)
     reader = Reader(model)
     family = FAMILIES.get(reader.take_bytes(MAGIC_SIZE))

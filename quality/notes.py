@@ -1,6 +1,5 @@
 """What a forecast of a series that says little notes about it: written from a template and recognised by it, so that a
-page can say it in the reader's language. Outside of `millmark.quality.demand`, which needs numpy: pages do without.
-"""
+page can say it in the reader's language. Outside of `millmark.quality.demand`, which needs numpy: pages do without."""
 
 from __future__ import annotations
 

@@ -1,7 +1,5 @@
-"""Shows the progress of a long run: bars on a terminal, lines in a file, and curves for TensorBoard.
-
-Evaluating needs neither rich nor tensorboardX, so each is imported at its first use.
-"""
+"""Shows the progress of a long run: bars on a terminal, lines in a file, and curves for TensorBoard. Evaluating needs
+neither rich nor tensorboardX, so each is imported at its first use."""
 
 from __future__ import annotations
 
@@ -12,8 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from millmark.quality.errors import InputError
-from millmark.quality.fitting import Progress
+from millmark.quality import errors, fitting
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -26,7 +23,7 @@ _LEAST_S = 1.0
 
 
 @contextmanager
-def show_progress() -> Iterator[Progress]:
+def show_progress() -> Iterator[fitting.Progress]:
     """A `Progress` that reports on stderr: one bar per step on a terminal, plain lines elsewhere."""
     bars = _import_bars() if sys.stderr.isatty() else None
     if bars is None:
@@ -55,11 +52,9 @@ def _import_bars() -> Bars | None:
 
 
 class Lines:
-    """Progress as lines of text: one when the first step begins, one when a step ends, and one every ten seconds.
-
-    A step that ends within a second of the previous line, or of the start, gets no line. A step may end before all
-    that was planned is done, by early stopping for instance.
-    """
+    """Progress as lines of text: one when the first step begins, one when a step ends, and one every ten seconds. A
+    step that ends within a second of the previous line, or of the start, gets no line. A step may end before all that
+    was planned is done, by early stopping for instance."""
 
     def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream, self._clock = stream, clock
@@ -97,19 +92,17 @@ class Lines:
 
 
 @contextmanager
-def log_to(folder: Path) -> Iterator[Progress]:
-    """A `Progress` that writes every figure into `folder`, one curve per figure, for `tensorboard --logdir`.
-
-    Raises InputError if tensorboardX is not installed or the folder cannot be written.
-    """
+def log_to(folder: Path) -> Iterator[fitting.Progress]:
+    """A `Progress` that writes every figure into `folder`, one curve per figure, for `tensorboard --logdir`. Raises
+    InputError if tensorboardX is not installed or the folder cannot be written."""
     try:
         from tensorboardX import SummaryWriter  # noqa: PLC0415  only training needs it
     except ModuleNotFoundError as missing:
-        raise InputError(f"training needs {missing.name}", hint="install millmark[quality]") from missing
+        raise errors.InputError(f"training needs {missing.name}", hint="install millmark[quality]") from missing
     try:
         writer = SummaryWriter(str(folder))
     except OSError as error:
-        raise InputError(f"{folder} cannot be written: {error.strerror}", hint="choose another --out") from error
+        raise errors.InputError(f"{folder} cannot be written: {error.strerror}", hint="choose another --out") from error
     try:
 
         def report(name: str, done: int, _planned: int, figures: Mapping[str, float]) -> None:

@@ -16,20 +16,9 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from millmark.quality.drift import MAX_TABLE_COLUMNS
+from millmark.quality import drift, fitting
 from millmark.quality.errors import InputError, QualityError
 from millmark.quality.evaluate import load_evaluator
-from millmark.quality.fitting import (
-    Classes,
-    Fit,
-    Fitted,
-    Problem,
-    Progress,
-    require_rows,
-    silent,
-    split_folds,
-    take_sample,
-)
 from millmark.quality.inference import Decision
 from millmark.quality.metrics import Counts, Goal, choose_threshold, classify_all, confusion, macro_f1, margins
 from millmark.quality.model import Model, decide, load_family
@@ -90,22 +79,17 @@ class Trial:
         return float(np.std(self.figures)) if self.figures else 0.0
 
     def error_against(self, other: Trial) -> float:
-        """Standard error of the difference between two means, corrected for folds that share training rows.
-
-        C. Nadeau, Y. Bengio, "Inference for the Generalization Error", Machine Learning 52, 2003: the variance over
-        folds times (1 / folds + held-out rows / training rows).
-        """
+        """Standard error of the difference between two means, corrected for folds that share training rows. C. Nadeau,
+        Y. Bengio, "Inference for the Generalization Error", Machine Learning 52, 2003: the variance over folds times (1
+        / folds + held-out rows / training rows)."""
         differences = np.subtract(self.figures, other.figures)
         return float(differences.std(ddof=1)) * sqrt(1 / len(differences) + 1 / (FOLDS - 1))
 
 
 def guess_columns(values: Floats) -> Columns:
-    """Guess whether rows (n, width) are signals or a table.
-
-    Neighbouring values of a signal differ little: by less than half the mean square difference between two random
-    values of the row (von Neumann's ratio), both in raw values and with each column standardised. The median row
-    decides. A signal of pure noise looks like a table.
-    """
+    """Guess whether rows (n, width) are signals or a table. Neighbouring values of a signal differ little: by less than
+    half the mean square difference between two random values of the row (von Neumann's ratio), both in raw values and
+    with each column standardised. The median row decides. A signal of pure noise looks like a table."""
     # Constant columns, such as padding, say nothing, and cannot be standardised.
     moving = values[:, values.std(axis=0) > 0]
     if moving.shape[1] < 2:
@@ -127,10 +111,8 @@ def repeats_for(rows: int) -> int:
 
 
 def choose(trials: Sequence[Trial], columns: Columns) -> Trial:
-    """The first kind, in the columns' order of preference, that is at most one standard error worse than the best.
-
-    At least one trial must have figures.
-    """
+    """The first kind, in the columns' order of preference, that is at most one standard error worse than the best. At
+    least one trial must have figures."""
     tried = {trial.kind: trial for trial in trials if trial.figures}
     best = max(tried.values(), key=lambda trial: trial.mean)
     ordered = (tried[kind] for kind in _ORDER[columns] if kind in tried)
@@ -158,7 +140,7 @@ def verify_columns(values: NDArray[np.float64] | NDArray[np.int64], classes: NDA
         if len(column) > 2 and len(np.unique(np.diff(column))) == 1:
             raise InputError(f"column {index + 1} numbers the rows", hint="remove it from the inputs")
         first = seen.setdefault(np.ascontiguousarray(column).tobytes(), index)
-        if first != index and values.shape[1] <= MAX_TABLE_COLUMNS:
+        if first != index and values.shape[1] <= drift.MAX_TABLE_COLUMNS:
             raise InputError(f"columns {first + 1} and {index + 1} are equal", hint="keep one of them")
     if not seen:
         raise InputError("every column is constant", hint="provide columns that vary, or use a finer unit")
@@ -188,11 +170,11 @@ class Trained:
 
     model: Model
     """The final model, with its threshold."""
-    fitted: Fitted
+    fitted: fitting.Fitted
     """The fit that the model comes from; its own model has no threshold yet."""
     kind: str
     seed: int
-    classes: Classes
+    classes: fitting.Classes
     goal: Goal
     trials: tuple[Trial, ...]
     """One per kind; empty unless the kind was chosen by cross-validation."""
@@ -203,28 +185,26 @@ class Trained:
 
 
 def train(
-    problem: Problem,
-    classes: Classes,
+    problem: fitting.Problem,
+    classes: fitting.Classes,
     *,
     kind: str = "auto",
     columns: Columns | None = None,
     seed: int = 0,
     goal: Goal | None = None,
-    progress: Progress = silent,
+    progress: fitting.Progress = fitting.silent,
 ) -> Trained:
-    """Train a model of the given kind, or of the kind that cross-validation on these rows selects.
-
-    `columns` is guessed if not stated; kinds for signals are not tried on columns stated to be a table. Raises
-    InputError for unusable data, and ExportError if the fitted model does not fit the integer format.
-    """
+    """Train a model of the given kind, or of the kind that cross-validation on these rows selects. `columns` is guessed
+    if not stated; kinds for signals are not tried on columns stated to be a table. Raises InputError for unusable data,
+    and ExportError if the fitted model does not fit the integer format."""
     goal = Goal() if goal is None else goal
-    require_rows(problem.classes)
+    fitting.require_rows(problem.classes)
     verify_columns(problem.fixed, problem.classes)
     trials: tuple[Trial, ...] = ()
     sampled = np.arange(0)
     found = guess_columns(problem.values) if columns is None else columns
     if kind == "auto":
-        sampled = take_sample(problem.classes, SAMPLE_ROWS, seed)
+        sampled = fitting.take_sample(problem.classes, SAMPLE_ROWS, seed)
         sample = problem.take(sampled)
         # Only a statement bars a kind. A guess may be wrong, so it merely orders the kinds: see `choose`.
         barred = FOR_SIGNALS if columns is Columns.TABLE else ()
@@ -243,22 +223,20 @@ def train(
     return Trained(decide(fitted.model, decision), fitted, kind, seed, classes, goal, trials, len(sampled), found)
 
 
-def _load_fit(kind: str) -> Fit:
+def _load_fit(kind: str) -> fitting.Fit:
     """Raises InputError if the kind is unknown, or a package that it needs is not installed."""
     if kind not in KINDS:
         raise InputError(f"unknown kind {kind!r}", hint=f"choose one of auto, {', '.join(KINDS)}")
     module, name = KINDS[kind]
     try:
-        return cast("Fit", getattr(importlib.import_module(module), name))
+        return cast("fitting.Fit", getattr(importlib.import_module(module), name))
     except ModuleNotFoundError as missing:
         raise InputError(f"kind {kind} needs {missing.name}", hint="install millmark[quality]") from missing
 
 
-def _decide(fitted: Fitted, problem: Problem, classes: Classes, goal: Goal) -> Decision:
-    """The decision with its threshold.
-
-    With several classes the threshold is 0, so that the largest logit decides, unless a cost or a recall is stated.
-    """
+def _decide(fitted: fitting.Fitted, problem: fitting.Problem, classes: fitting.Classes, goal: Goal) -> Decision:
+    """The decision with its threshold. With several classes the threshold is 0, so that the largest logit decides,
+    unless a cost or a recall is stated."""
     outputs = classes.outputs
     plain = Decision(outputs, classes.mask, 0)
     stated = goal.stated
@@ -270,17 +248,17 @@ def _decide(fitted: Fitted, problem: Problem, classes: Classes, goal: Goal) -> D
     return replace(plain, threshold=choose_threshold(scores, classes.fails(problem.classes[fitted.held_out]), goal))
 
 
-def _try(kind: str, problem: Problem, classes: Classes, seed: int, goal: Goal, progress: Progress) -> Trial:
-    """Cross-validate one kind: fit to all folds but one and measure F1 on that one, for each fold.
-
-    An error of the kind itself becomes the trial's obstacle: the other kinds are still tried.
-    """
+def _try(
+    kind: str, problem: fitting.Problem, classes: fitting.Classes, seed: int, goal: Goal, progress: fitting.Progress
+) -> Trial:
+    """Cross-validate one kind: fit to all folds but one and measure F1 on that one, for each fold. An error of the kind
+    itself becomes the trial's obstacle: the other kinds are still tried."""
     width = problem.values.shape[1]
     if kind == "trees" and width > WIDEST_FOR_TREES:
         return Trial(kind, (), f"windows of {width} values are series, and trees compare single values")
     figures = []
     repeats = range(repeats_for(len(problem.classes)))
-    folds = [fold for repeat in repeats for fold in split_folds(problem.classes, FOLDS, seed + repeat)]
+    folds = [fold for repeat in repeats for fold in fitting.split_folds(problem.classes, FOLDS, seed + repeat)]
     for index, (training, judged) in enumerate(folds):
 
         def report(name: str, done: int, planned: int, _figures: object, fold: int = index) -> None:

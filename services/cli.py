@@ -11,6 +11,7 @@ import importlib
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,15 +38,15 @@ PANELS: Mapping[str, Mapping[str, str]] = {
         "products": "millmark.services.commands.acts.products",
         "orders": "millmark.services.commands.acts.orders",
         "plan": "millmark.services.commands.plan",
-        "assignments": "millmark.services.commands.acts.assignments",
+        "assignments": "millmark.services.commands.acts.orders",
         "lots": "millmark.services.commands.acts.lots",
         "custody": "millmark.services.commands.acts.custody",
-        "certificates": "millmark.services.commands.acts.certificates",
+        "certificates": "millmark.services.commands.acts.custody",
         "machines": "millmark.services.commands.acts.machines",
         "streams": "millmark.services.commands.acts.machines",
         "models": "millmark.services.commands.acts.machines",
-        "setpoints": "millmark.services.commands.acts.setpoints",
-        "note": "millmark.services.commands.acts.notes",
+        "setpoints": "millmark.services.commands.acts.machines",
+        "note": "millmark.services.commands.acts.custody",
         "documents": "millmark.services.commands.documents",
         "handovers": "millmark.services.commands.handovers",
         "import": "millmark.services.commands.handovers",
@@ -152,8 +153,6 @@ def _load_app(modules: Iterable[str]) -> typer.Typer:
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version  # noqa: PLC0415 - asked for rarely
-
         write(sys.stdout, f"millmark {version('millmark')}\n")
         raise typer.Exit
 

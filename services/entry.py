@@ -30,7 +30,7 @@ def main() -> None:
     # A shell that completes a line passes no arguments: it does not ask for help.
     if _COMPLETING not in os.environ and print_help(sys.argv[1:]):
         sys.exit(0 if sys.argv[1:] else _USAGE)
-    if _COMPLETING not in os.environ and _is_verify(sys.argv[1:]):
+    if _COMPLETING not in os.environ and _without_home(sys.argv[1:])[:1] == ["verify"]:
         sys.exit(_run_alone(sys.argv[1:]))
     from millmark.services.cli import main as run_any  # noqa: PLC0415 - see the module's docstring
 
@@ -40,10 +40,6 @@ def main() -> None:
 def _without_home(arguments: Sequence[str]) -> Sequence[str]:
     """`--home FOLDER` is accepted before every command, but `verify` uses no home folder."""
     return arguments[2:] if arguments[:1] == ["--home"] else arguments
-
-
-def _is_verify(arguments: Sequence[str]) -> bool:
-    return _without_home(arguments)[:1] == ["verify"]
 
 
 def _run_alone(arguments: Sequence[str]) -> int:

@@ -10,6 +10,8 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from millmark.ledger.terminal import NO_ANSWER, write
+
 FOLDER = Path(__file__).parent / "help_texts"
 FORMATS = Path(__file__).parent / "FORMATS.md"
 """The page of the formats of JSON, written with the texts."""
@@ -25,7 +27,6 @@ def print_help(arguments: Sequence[str]) -> bool:
     text = find_help(words[:-1])
     if text is None:
         return False
-    from millmark.ledger.terminal import NO_ANSWER, write  # noqa: PLC0415 - other commands load it themselves
 
     if not write(sys.stdout, text):
         sys.exit(NO_ANSWER)

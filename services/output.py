@@ -8,18 +8,13 @@ import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Annotated, Any, Final
 
 import typer
 
 from millmark.ledger.errors import InputError
 from millmark.ledger.records import Role
 from millmark.ledger.terminal import NO_ANSWER, is_coloured, paint, write
-
-if TYPE_CHECKING:
-    import typer
-    from rich.console import Console
-
 
 _BETWEEN = " │ "
 """Between two columns of a table."""
@@ -75,6 +70,7 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
     person looks on, lines are as long as they need be.
     """
     from rich.console import Console  # noqa: PLC0415 - a node never prints a table
+    from rich.table import Table  # noqa: PLC0415 - as above
 
     cells = [[f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row] for row in rows]
     console = Console()
@@ -82,16 +78,9 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
         print_lines(title, *(line for row in cells for line in _listed(columns, row)))
         return
     numeric = [bool(rows) and all(isinstance(row[index], int) for row in rows) for index in range(len(columns))]
-    _print_drawn(console, title, list(zip(columns, numeric, strict=True)), cells)
-
-
-def _print_drawn(console: Console, title: str, columns: Sequence[tuple[str, bool]], cells: list[list[str]]) -> None:
-    from rich.console import Console  # noqa: PLC0415 - as above
-    from rich.table import Table  # noqa: PLC0415 - few commands print tables
-
     table = Table(title=title, title_justify="left", show_edge=False, pad_edge=False)
-    widths = _widths([column for column, _ in columns], cells, console.width if console.is_terminal else _ENDLESS)
-    for (column, is_numeric), width in zip(columns, widths, strict=True):
+    widths = _widths(columns, cells, console.width if console.is_terminal else _ENDLESS)
+    for column, is_numeric, width in zip(columns, numeric, widths, strict=True):
         table.add_column(column, justify="right" if is_numeric else "left", overflow="fold", width=width)
     for row in cells:
         table.add_row(*row)
@@ -109,10 +98,8 @@ def _least_width(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> int:
 def _widths(columns: Sequence[str], cells: Sequence[Sequence[str]], most: int) -> list[int]:
     """The width of each column: that of its longest cell if all fit, and never less than its longest word's. Rich by
     itself narrows columns also in the middle of a word."""
-    from rich.cells import cell_len  # noqa: PLC0415 - as above
-
     widths = _least_widths(columns, cells)
-    wanted = [max(cell_len(row[at]) for row in (columns, *cells)) for at in range(len(columns))]
+    wanted = [max(_cell_len(row[at]) for row in (columns, *cells)) for at in range(len(columns))]
     left = most - sum(widths) - len(_BETWEEN) * (len(columns) - 1)
     for at in sorted(range(len(columns)), key=lambda at: wanted[at] - widths[at]):
         more = max(min(wanted[at] - widths[at], left), 0)
@@ -122,12 +109,16 @@ def _widths(columns: Sequence[str], cells: Sequence[Sequence[str]], most: int) -
 
 def _least_widths(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> list[int]:
     """The width of the longest word in each column."""
-    from rich.cells import cell_len  # noqa: PLC0415 - as above
-
     return [
-        max(cell_len(word) for row in (columns, *cells) for word in [*row[at].split(), ""])
+        max(_cell_len(word) for row in (columns, *cells) for word in [*row[at].split(), ""])
         for at in range(len(columns))
     ]
+
+
+def _cell_len(text: str) -> int:
+    from rich.cells import cell_len  # noqa: PLC0415 - as in `print_table`
+
+    return cell_len(text)
 
 
 def _listed(columns: Sequence[str], row: Sequence[str]) -> Iterator[str]:

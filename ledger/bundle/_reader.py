@@ -20,21 +20,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
-from millmark.ledger.bundle import _model as limits
-from millmark.ledger.bundle._model import (
-    BUNDLE_VERSION,
-    MAX_BUNDLE_BYTES,
-    Bundle,
-    EvidenceEntryShown,
-    HistoryShown,
-    IdentityShown,
-    InferenceShown,
-    RecordShown,
-    SealsShown,
-    ShownClaims,
-    ShownEvidence,
-    WithheldRecord,
-)
+from millmark.ledger.bundle import _model as layout
 from millmark.ledger.bundle._writer import encode_disclosed
 from millmark.ledger.canonical import MAX_SAFE_INTEGER, Json, parse_json
 from millmark.ledger.claims import Disclosure, parse_disclosure
@@ -72,12 +58,12 @@ def read_bundle(path: Path) -> bytes:
     """Read a bundle's file, at most one byte beyond the size limit of `parse_bundle`. Raises NotABundleError."""
     try:
         with path.open("rb") as file:
-            return file.read(MAX_BUNDLE_BYTES + 1)
+            return file.read(layout.MAX_BUNDLE_BYTES + 1)
     except OSError as error:
         raise NotABundleError(f"cannot read {path}: {error.strerror}", hint="name the file of a bundle") from None
 
 
-def parse_bundle(data: bytes) -> Bundle:
+def parse_bundle(data: bytes) -> layout.Bundle:
     """Parse a bundle. Raises BundleError when it is malformed or not in canonical form.
 
     Raises NotABundleError when the file does not even begin like a bundle, or has a different version. Not established:
@@ -90,13 +76,13 @@ def parse_bundle(data: bytes) -> Bundle:
 class OpenBundle:
     """A bundle of which everything is parsed but its disclosures."""
 
-    frame: Bundle
+    frame: layout.Bundle
     """Without `claims`, `contracts` and `evidence`."""
     data: bytes
     at: int
     """Where the headers begin: at the comma before their name."""
 
-    def parse(self) -> Bundle:
+    def parse(self) -> layout.Bundle:
         """Parse the rest. Raises BundleError."""
         scan = _Scanner(self.data)
         bundle = _disclosed(scan, self.frame)
@@ -110,11 +96,11 @@ def open_bundle(data: bytes) -> OpenBundle:
     """Parse a bundle, except its disclosures. Raises the errors of `parse_bundle`."""
     if not isinstance(data, bytes) or not data.startswith(_OPENING):
         raise NotABundleError("this is not a bundle", hint="use a file made by `millmark bundle`")
-    if len(data) > MAX_BUNDLE_BYTES:
-        raise BundleError(f"the bundle has more than {MAX_BUNDLE_BYTES} bytes", hint="make one for fewer parts")
+    if len(data) > layout.MAX_BUNDLE_BYTES:
+        raise BundleError(f"the bundle has more than {layout.MAX_BUNDLE_BYTES} bytes", hint="make one for fewer parts")
     scan = _Scanner(data)
     scan.literal(_OPENING)
-    if _number(scan) != BUNDLE_VERSION:
+    if _number(scan) != layout.BUNDLE_VERSION:
         raise NotABundleError("the bundle has a different format version", hint="update this program")
     chain_id = _member(scan, "chain_id", _number)
     scan.literal(b',"claims":[')
@@ -127,7 +113,7 @@ def open_bundle(data: bytes) -> OpenBundle:
     return OpenBundle(_frame(scan, chain_id), data, at)
 
 
-def _encoded(bundle: Bundle) -> bytes:
+def _encoded(bundle: layout.Bundle) -> bytes:
     try:
         return encode_disclosed(bundle)
     except CanonicalError as error:
@@ -201,23 +187,23 @@ class _Scanner:
         start = self.at
         if not self.data.startswith(b"{", start):
             self.refuse(f"{what} is not an object")
-        end = min(len(self.data), start + limits.MAX_SHOWN_BYTES)
+        end = min(len(self.data), start + layout.MAX_SHOWN_BYTES)
         at, depth = start + 1, 1
         while depth:
             found = _TO_BRACKET.match(self.data, at, end)
             if found is None:
-                self.refuse(f"{what} is truncated, or longer than {limits.MAX_SHOWN_BYTES} bytes")
+                self.refuse(f"{what} is truncated, or longer than {layout.MAX_SHOWN_BYTES} bytes")
             at = found.end()
             depth += 1 if found[1] in b"[{" else -1
-            if depth > limits.MAX_SHOWN_DEPTH:
-                self.refuse(f"{what} is nested more than {limits.MAX_SHOWN_DEPTH} levels deep")
+            if depth > layout.MAX_SHOWN_DEPTH:
+                self.refuse(f"{what} is nested more than {layout.MAX_SHOWN_DEPTH} levels deep")
         self.at = at
         text = self.data[start:at]
         self.values += sum(map(text.count, (b",", b"[", b"{")))
-        if self.values > limits.MAX_SHOWN_VALUES:
-            self.refuse(f"more than {limits.MAX_SHOWN_VALUES} values are disclosed")
+        if self.values > layout.MAX_SHOWN_VALUES:
+            self.refuse(f"more than {layout.MAX_SHOWN_VALUES} values are disclosed")
         try:
-            return parse_json(text, max_bytes=limits.MAX_SHOWN_BYTES, max_depth=limits.MAX_SHOWN_DEPTH)
+            return parse_json(text, max_bytes=layout.MAX_SHOWN_BYTES, max_depth=layout.MAX_SHOWN_DEPTH)
         except CanonicalError as error:
             self.refuse(f"{what} is invalid: {error.cause}")
 
@@ -225,7 +211,7 @@ class _Scanner:
         raise BundleError(f"the bundle is malformed at byte {self.at}: {cause}")
 
 
-def _disclosed(scan: _Scanner, frame: Bundle) -> Bundle:
+def _disclosed(scan: _Scanner, frame: layout.Bundle) -> layout.Bundle:
     """Parse what precedes the headers, and complete the bundle with it."""
     scan.literal(_OPENING)
     _number(scan)
@@ -239,28 +225,28 @@ def _disclosed(scan: _Scanner, frame: Bundle) -> Bundle:
     )
 
 
-def _frame(scan: _Scanner, chain_id: int) -> Bundle:
+def _frame(scan: _Scanner, chain_id: int) -> layout.Bundle:
     """Parse the headers and all that follows."""
-    bundle = Bundle(
+    bundle = layout.Bundle(
         chain_id=chain_id,
         contracts=(),
-        headers=_member(scan, "headers", _list("headers", _bytes(1, limits.MAX_HEADER_BYTES), limits.MAX_HEADERS)),
-        histories=_member(scan, "histories", _table("histories", _history, limits.MAX_SUBJECTS, _subject_of)),
-        identities=_member(scan, "identities", _table("identities", _identity, limits.MAX_SUBJECTS, _name_of)),
+        headers=_member(scan, "headers", _list("headers", _bytes(1, layout.MAX_HEADER_BYTES), layout.MAX_HEADERS)),
+        histories=_member(scan, "histories", _table("histories", _history, layout.MAX_SUBJECTS, _subject_of)),
+        identities=_member(scan, "identities", _table("identities", _identity, layout.MAX_SUBJECTS, _name_of)),
         inferences=_member(scan, "inferences", _shown("inferences", _inference, lambda item: item.record)),
-        keys=_member(scan, "keys", _table("keys", _bytes(20, 20), limits.MAX_SUBJECTS)),
+        keys=_member(scan, "keys", _table("keys", _bytes(20, 20), layout.MAX_SUBJECTS)),
         ledger=_member(scan, "ledger", _bytes(20, 20)),
         ledger_id=_member(scan, "ledger_id", _HASH),
-        machines=_member(scan, "machines", _table("machines", _number, limits.MAX_SUBJECTS)),
-        models=_member(scan, "models", _table("models", _number, limits.MAX_SUBJECTS)),
-        nodes=_member(scan, "nodes", _table("nodes", _bytes(1, limits.MAX_NODE_BYTES), limits.MAX_NODES)),
-        participants=_member(scan, "participants", _table("participants", _number, limits.MAX_SUBJECTS)),
-        parts=_member(scan, "parts", _table("parts", _HASH, limits.MAX_SUBJECTS)),
-        records=_member(scan, "records", _table("records", _record, limits.MAX_RECORDS, lambda item: item.sequence)),
+        machines=_member(scan, "machines", _table("machines", _number, layout.MAX_SUBJECTS)),
+        models=_member(scan, "models", _table("models", _number, layout.MAX_SUBJECTS)),
+        nodes=_member(scan, "nodes", _table("nodes", _bytes(1, layout.MAX_NODE_BYTES), layout.MAX_NODES)),
+        participants=_member(scan, "participants", _table("participants", _number, layout.MAX_SUBJECTS)),
+        parts=_member(scan, "parts", _table("parts", _HASH, layout.MAX_SUBJECTS)),
+        records=_member(scan, "records", _table("records", _record, layout.MAX_RECORDS, lambda item: item.sequence)),
         registry=_member(scan, "registry", _bytes(20, 20)),
         seals=_member(scan, "seals", _seals),
-        signatures=_member(scan, "signatures", _list("signatures", _bytes(65, 65), limits.MAX_SIGNATURES)),
-        streams=_member(scan, "streams", _table("streams", _HASH, limits.MAX_SUBJECTS)),
+        signatures=_member(scan, "signatures", _list("signatures", _bytes(65, 65), layout.MAX_SIGNATURES)),
+        streams=_member(scan, "streams", _table("streams", _HASH, layout.MAX_SUBJECTS)),
     )
     scan.literal(b"}")
     if scan.at != len(scan.data):
@@ -287,14 +273,14 @@ def _table(
 
 
 def _shown(what: str, read: Callable[[_Scanner], T], key: Callable[[T], object]) -> Callable[[_Scanner], tuple[T, ...]]:
-    return _table(what, read, limits.MAX_SHOWN, key)
+    return _table(what, read, layout.MAX_SHOWN, key)
 
 
-def _subject_of(history: HistoryShown) -> bytes:
+def _subject_of(history: layout.HistoryShown) -> bytes:
     return history.subject
 
 
-def _name_of(identity: IdentityShown) -> tuple[int, int, str]:
+def _name_of(identity: layout.IdentityShown) -> tuple[int, int, str]:
     return identity.kind, identity.creator, identity.identifier
 
 
@@ -324,26 +310,26 @@ def _decoded(scan: _Scanner, text: bytes, least: int, most: int) -> bytes:
 
 
 _HASH = _bytes(32, 32)
-_NOTHING = Bundle(
+_NOTHING = layout.Bundle(
     chain_id=0, registry=b"", ledger=b"", ledger_id=b"", contracts=(), headers=(), signatures=(), nodes=(), parts=(),
     histories=(), records=(),
 )  # fmt: skip
 _NAME_PROOF = _bytes(NAME_PROOF_BYTES, NAME_PROOF_BYTES)
 
 
-def _seals(scan: _Scanner) -> SealsShown | None:
+def _seals(scan: _Scanner) -> layout.SealsShown | None:
     if scan.data.startswith(b"null", scan.at):
         scan.literal(b"null")
         return None
     scan.literal(b'{"changes":')
     changes = scan.items(_change, "set changes", MAX_CHANGES)
     scan.literal(b",")
-    return SealsShown(_sealed(scan), changes)
+    return layout.SealsShown(_sealed(scan), changes)
 
 
 def _change(scan: _Scanner) -> SealedHeader:
     scan.literal(b'{"header":')
-    header = _bytes(1, limits.MAX_HEADER_BYTES)(scan)
+    header = _bytes(1, layout.MAX_HEADER_BYTES)(scan)
     scan.literal(b",")
     return SealedHeader(header, _sealed(scan))
 
@@ -357,42 +343,42 @@ def _sealed(scan: _Scanner) -> Seals:
     return Seals(committed, seals)
 
 
-def _history(scan: _Scanner) -> HistoryShown:
+def _history(scan: _Scanner) -> layout.HistoryShown:
     scan.literal(b'{"records":')
-    records = scan.items(_link, "records of a history", limits.MAX_LINKS)
+    records = scan.items(_link, "records of a history", layout.MAX_LINKS)
     scan.links += len(records)
-    if scan.links > limits.MAX_ALL_LINKS:
-        scan.refuse(f"there are more than {limits.MAX_ALL_LINKS} records of all histories")
+    if scan.links > layout.MAX_ALL_LINKS:
+        scan.refuse(f"there are more than {layout.MAX_ALL_LINKS} records of all histories")
     scan.literal(b',"subject":')
     subject = _HASH(scan)
     scan.literal(b"}")
-    return HistoryShown(subject, records)
+    return layout.HistoryShown(subject, records)
 
 
-def _link(scan: _Scanner) -> int | WithheldRecord:
+def _link(scan: _Scanner) -> int | layout.WithheldRecord:
     number, kind, inner = scan.match(_LINK, "the record of a history").groups()
     if number is not None:
         return _small(scan, number)
-    return WithheldRecord(kind.decode(), _decoded(scan, inner, 32, 32))
+    return layout.WithheldRecord(kind.decode(), _decoded(scan, inner, 32, 32))
 
 
-def _record(scan: _Scanner) -> RecordShown:
+def _record(scan: _Scanner) -> layout.RecordShown:
     kind, sequence, participant, block_time, data = scan.match(_RECORD, "a record").groups()
     numbers = (_small(scan, sequence), _small(scan, participant), _small(scan, block_time))
-    return RecordShown(kind.decode(), *numbers, _decoded(scan, data, 1, limits.MAX_DATA_BYTES))
+    return layout.RecordShown(kind.decode(), *numbers, _decoded(scan, data, 1, layout.MAX_DATA_BYTES))
 
 
-def _identity(scan: _Scanner) -> IdentityShown:
+def _identity(scan: _Scanner) -> layout.IdentityShown:
     creator, identifier, kind = scan.match(_IDENTITY, "an identity").groups()
     named = SubjectKind[kind.decode().upper()]
-    proofs = scan.items(_NAME_PROOF, "proofs of a name", limits.MAX_NAME_PROOFS)
+    proofs = scan.items(_NAME_PROOF, "proofs of a name", layout.MAX_NAME_PROOFS)
     if not proofs:
         scan.refuse("a name has no proof")
     scan.literal(b"}")
-    return IdentityShown(named, _small(scan, creator), identifier.decode(), proofs)
+    return layout.IdentityShown(named, _small(scan, creator), identifier.decode(), proofs)
 
 
-def _claims(scan: _Scanner) -> ShownClaims:
+def _claims(scan: _Scanner) -> layout.ShownClaims:
     scan.literal(b'{"disclosure":')
     disclosure = _disclosure(scan)
     scan.literal(b',"record":')
@@ -400,7 +386,7 @@ def _claims(scan: _Scanner) -> ShownClaims:
     scan.literal(b',"root":')
     root = _number(scan)
     scan.literal(b"}")
-    return ShownClaims(record, root, disclosure)
+    return layout.ShownClaims(record, root, disclosure)
 
 
 def _disclosure(scan: _Scanner) -> Disclosure:
@@ -410,20 +396,20 @@ def _disclosure(scan: _Scanner) -> Disclosure:
         scan.refuse(f"a disclosure is invalid: {error.cause}")
 
 
-def _evidence(scan: _Scanner) -> ShownEvidence:
+def _evidence(scan: _Scanner) -> layout.ShownEvidence:
     scan.literal(b'{"consistency":')
-    consistency = scan.items(_HASH, "hashes of a proof", limits.MAX_PROOF_HASHES)
+    consistency = scan.items(_HASH, "hashes of a proof", layout.MAX_PROOF_HASHES)
     scan.literal(b',"inclusion":')
-    inclusion = scan.items(_HASH, "hashes of a proof", limits.MAX_PROOF_HASHES)
+    inclusion = scan.items(_HASH, "hashes of a proof", layout.MAX_PROOF_HASHES)
     scan.literal(b',"record":')
     record = _number(scan)
     scan.literal(b',"shown":')
     shown = _entry(scan)
     scan.literal(b"}")
-    return ShownEvidence(record, inclusion, consistency, shown)
+    return layout.ShownEvidence(record, inclusion, consistency, shown)
 
 
-def _entry(scan: _Scanner) -> EvidenceEntryShown | None:
+def _entry(scan: _Scanner) -> layout.EvidenceEntryShown | None:
     if scan.data.startswith(b"null", scan.at):
         scan.literal(b"null")
         return None
@@ -434,22 +420,22 @@ def _entry(scan: _Scanner) -> EvidenceEntryShown | None:
         scan.refuse("an evidence entry is of an unknown kind")
     # A scanner of its own, so that the salt is subject to the same rules as other base64url text.
     salt = _HASH(_Scanner(b'"%s"' % value["salt"].encode()))
-    return EvidenceEntryShown(LeafKind(value["kind"]), salt, value["entry"])
+    return layout.EvidenceEntryShown(LeafKind(value["kind"]), salt, value["entry"])
 
 
-def _inference(scan: _Scanner) -> InferenceShown:
+def _inference(scan: _Scanner) -> layout.InferenceShown:
     scan.literal(b'{"logits":')
-    logits = scan.items(_signed, "logits", limits.MAX_LOGITS)
+    logits = scan.items(_signed, "logits", layout.MAX_LOGITS)
     scan.literal(b',"record":')
     record = _number(scan)
     scan.literal(b',"salt":')
     salt = _HASH(scan)
     scan.literal(b',"window":')
-    window = _bytes(_VALUE_BYTES, limits.MAX_WINDOW_BYTES)(scan)
+    window = _bytes(_VALUE_BYTES, layout.MAX_WINDOW_BYTES)(scan)
     if len(window) % _VALUE_BYTES:
         scan.refuse("a window does not have 8 bytes for each integer")
     scan.literal(b"}")
-    return InferenceShown(record, salt, window, logits)
+    return layout.InferenceShown(record, salt, window, logits)
 
 
 def _signed(scan: _Scanner) -> int:

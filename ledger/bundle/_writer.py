@@ -6,25 +6,14 @@ import binascii
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from millmark.ledger.bundle._model import (
-    BUNDLE_VERSION,
-    Bundle,
-    HistoryShown,
-    IdentityShown,
-    InferenceShown,
-    RecordShown,
-    SealsShown,
-    ShownClaims,
-    ShownEvidence,
-    WithheldRecord,
-)
+from millmark.ledger.bundle import _model as layout
 from millmark.ledger.canonical import Json, canonical_json, sha256
 from millmark.ledger.seals import Seals
 
 _STANDARD_TO_URL = bytes.maketrans(b"+/", b"-_")
 
 
-def encode_bundle(bundle: Bundle) -> bytes:
+def encode_bundle(bundle: layout.Bundle) -> bytes:
     """Return the file's content. Raises CanonicalError for a value that canonical JSON cannot represent.
 
     Only disclosed JSON goes through the general encoder, which is too slow for the 65,000 trie nodes that a bundle may
@@ -33,7 +22,7 @@ def encode_bundle(bundle: Bundle) -> bytes:
     return encode_disclosed(bundle) + _encode_frame(bundle)
 
 
-def digest_of(bundle: Bundle) -> bytes:
+def digest_of(bundle: layout.Bundle) -> bytes:
     """Return the SHA-256 of the file's content without its seals, 32 bytes: nodes hold different seals of one block.
 
     Raises CanonicalError.
@@ -41,10 +30,10 @@ def digest_of(bundle: Bundle) -> bytes:
     return sha256(encode_bundle(replace(bundle, seals=None)))
 
 
-def encode_disclosed(bundle: Bundle) -> bytes:
+def encode_disclosed(bundle: layout.Bundle) -> bytes:
     """Return the file's content up to the headers, which has all disclosed JSON. Raises CanonicalError."""
     members = {
-        "bundle_version": b"%d" % BUNDLE_VERSION,
+        "bundle_version": b"%d" % layout.BUNDLE_VERSION,
         "chain_id": b"%d" % bundle.chain_id,
         "claims": _array(map(_claims, bundle.claims)),
         "contracts": _texts(bundle.contracts),
@@ -53,7 +42,7 @@ def encode_disclosed(bundle: Bundle) -> bytes:
     return b"{" + _joined(members)
 
 
-def _encode_frame(bundle: Bundle) -> bytes:
+def _encode_frame(bundle: layout.Bundle) -> bytes:
     """Return the file's content from the headers on."""
     members = {
         "headers": _texts(bundle.headers),
@@ -86,21 +75,23 @@ def text_of(value: bytes) -> str:
     return _base64url(value).decode()
 
 
-def _history(history: HistoryShown) -> bytes:
-    links = _array(_withheld(link) if isinstance(link, WithheldRecord) else b"%d" % link for link in history.records)
+def _history(history: layout.HistoryShown) -> bytes:
+    links = _array(
+        _withheld(link) if isinstance(link, layout.WithheldRecord) else b"%d" % link for link in history.records
+    )
     return b'{"records":%s,"subject":%s}' % (links, _text(history.subject))
 
 
-def _withheld(withheld: WithheldRecord) -> bytes:
+def _withheld(withheld: layout.WithheldRecord) -> bytes:
     return b'["%s",%s]' % (withheld.kind.encode(), _text(withheld.inner))
 
 
-def _record(record: RecordShown) -> bytes:
+def _record(record: layout.RecordShown) -> bytes:
     numbers = b"%d,%d,%d" % (record.sequence, record.participant, record.block_time)
     return b'["%s",%s,%s]' % (record.kind.encode(), numbers, _text(record.data))
 
 
-def _identity(identity: IdentityShown) -> bytes:
+def _identity(identity: layout.IdentityShown) -> bytes:
     value: Json = {
         "creator": identity.creator,
         "identifier": identity.identifier,
@@ -110,12 +101,12 @@ def _identity(identity: IdentityShown) -> bytes:
     return canonical_json(value)
 
 
-def _claims(claims: ShownClaims) -> bytes:
+def _claims(claims: layout.ShownClaims) -> bytes:
     disclosure = canonical_json(claims.disclosure.to_json())
     return b'{"disclosure":%s,"record":%d,"root":%d}' % (disclosure, claims.record, claims.root)
 
 
-def _evidence(evidence: ShownEvidence) -> bytes:
+def _evidence(evidence: layout.ShownEvidence) -> bytes:
     shown = b"null"
     if evidence.shown is not None:
         entry = evidence.shown
@@ -124,12 +115,12 @@ def _evidence(evidence: ShownEvidence) -> bytes:
     return b'{%s,"record":%d,"shown":%s}' % (proofs, evidence.record, shown)
 
 
-def _inference(inference: InferenceShown) -> bytes:
+def _inference(inference: layout.InferenceShown) -> bytes:
     opened = b'"salt":%s,"window":%s' % (_text(inference.salt), _text(inference.window))
     return b'{"logits":%s,"record":%d,%s}' % (_numbers(inference.logits), inference.record, opened)
 
 
-def _seals(shown: SealsShown | None) -> bytes:
+def _seals(shown: layout.SealsShown | None) -> bytes:
     if shown is None:
         return b"null"
     changes = (b'{"header":%s,%s}' % (_text(one.header), _round(one.seals)) for one in shown.changes)

@@ -99,10 +99,7 @@ __all__ = [
 
 _HOMES = {
     "millmark.ledger.chain.blocks": ("BlockTransaction", "RawLog", "Receipt"),
-    "millmark.ledger.chain.chain": (
-        "Chain",
-        "Sight",
-    ),
+    "millmark.ledger.chain.chain": ("Chain", "Sight"),
     "millmark.ledger.chain.codec": (
         "call_data",
         "decode_log",
@@ -114,22 +111,9 @@ _HOMES = {
         "read_kinds",
         "verify_code",
     ),
-    "millmark.ledger.chain.deploying": (
-        "Deployment",
-        "deploy",
-        "read_deployment",
-        "write_deployment",
-    ),
-    "millmark.ledger.chain.forwarder": (
-        "execute_data",
-        "read_execute",
-    ),
-    "millmark.ledger.chain.node": (
-        "Head",
-        "Node",
-        "Reception",
-        "fee_too_low",
-    ),
+    "millmark.ledger.chain.deploying": ("Deployment", "deploy", "read_deployment", "write_deployment"),
+    "millmark.ledger.chain.forwarder": ("execute_data", "read_execute"),
+    "millmark.ledger.chain.node": ("Head", "Node", "Reception", "fee_too_low"),
     "millmark.ledger.chain.profiles": (
         "PROFILES",
         "EngineProfile",
@@ -156,11 +140,7 @@ _HOMES = {
         "send_values",
         "sign_transaction",
     ),
-    "millmark.ledger.chain.transport": (
-        "HttpTransport",
-        "RpcError",
-        "Transport",
-    ),
+    "millmark.ledger.chain.transport": ("HttpTransport", "RpcError", "Transport"),
 }
 
 _import_name = import_on_use(__name__, _HOMES)

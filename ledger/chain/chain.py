@@ -6,18 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
+from millmark.ledger import errors
 from millmark.ledger.chain.blocks import RawLog
 from millmark.ledger.chain.codec import decode_log, decode_result, encode_function, multicall_data, verify_code
 from millmark.ledger.chain.deploying import Deployment, fetch_ledger_id
 from millmark.ledger.chain.forwarder import execute_data, execute_gas, fetch_nonce, is_taken, verify_domain
 from millmark.ledger.chain.node import Head, Node
 from millmark.ledger.chain.profiles import EngineProfile, FinalityDepth
-from millmark.ledger.errors import (
-    ChainUnreachableError,
-    NodeBehindError,
-    WrongChainError,
-    WrongContractError,
-)
 from millmark.ledger.events import Event, Header, Recorded
 from millmark.ledger.forward_requests import SignedRequest
 from millmark.ledger.records import Contract, Value
@@ -64,7 +59,7 @@ class Chain:
         self.ledger_id = deployment.ledger_id
         self.forwarder = deployment.forwarder
         if self.chain_id != deployment.chain_id:
-            raise WrongChainError(
+            raise errors.WrongChainError(
                 f"the node serves chain {self.chain_id}, the deployment is on chain {deployment.chain_id}",
                 hint=_HINT_NETWORK,
             )
@@ -95,18 +90,18 @@ class Chain:
             return
         genesis = self.genesis_hash()
         if genesis != deployed.genesis_hash:
-            raise WrongChainError(
+            raise errors.WrongChainError(
                 f"the node serves the chain with genesis block 0x{genesis.hex()}, the deployment is on that with "
                 f"0x{deployed.genesis_hash.hex()}",
                 hint=_HINT_NETWORK,
             )
         if created is None:
-            raise NodeBehindError(
+            raise errors.NodeBehindError(
                 f"the node is not in sync: its latest block is {self.node.block_number()}, the ledger was created in "
                 f"block {deployed.created_number}",
                 hint=_HINT_SYNC,
             )
-        raise WrongChainError(
+        raise errors.WrongChainError(
             f"block {created.number} of the node is 0x{created.hash.hex()}, the ledger was created in "
             f"0x{deployed.created_hash.hex()}: this is another network, with the same genesis block",
             hint=_HINT_NETWORK,
@@ -120,7 +115,7 @@ class Chain:
         created, head, count = self.node.look(key, self.deployment.created_number)
         if created is None or created.hash != self.deployment.created_hash:
             self.verify_served()
-            raise ChainUnreachableError("nodes of different chains answer at one address", hint=_HINT_NETWORK)
+            raise errors.ChainUnreachableError("nodes of different chains answer at one address", hint=_HINT_NETWORK)
         return Sight(head, count, max(head.number - self._depth.at(head.number), -1))
 
     def verify_state(self) -> None:
@@ -221,7 +216,7 @@ class Chain:
         for contract in Contract:
             if self.address(contract) == address:
                 return contract
-        raise WrongContractError(f"0x{address.hex()} is the address of neither registry nor ledger")
+        raise errors.WrongContractError(f"0x{address.hex()} is the address of neither registry nor ledger")
 
     def simulate_as(self, contract: Contract, data: bytes, key: bytes) -> int:
         """Return the gas that the call needs now when forwarded for `key`, with headroom.
@@ -293,19 +288,19 @@ class Chain:
         )
         # Engines estimate up to 1/63 too much, and the stipend of a call with value.
         if estimate <= (least + _STIPEND_GAS) * 64 // 63:
-            raise ChainUnreachableError(
+            raise errors.ChainUnreachableError(
                 f"the node estimates {estimate} gas, as for a call to nothing: the state it looked at lacks the ledger",
                 hint=_HINT_SYNC,
             )
         return estimate * (100 + self.profile.gas_headroom_percent) // 100
 
-    def _no_contract(self, name: str, address: bytes) -> ChainUnreachableError | WrongContractError:
+    def _no_contract(self, name: str, address: bytes) -> errors.ChainUnreachableError | errors.WrongContractError:
         deployed, head = self.deployment.created_number, self.node.block_number()
         cause = f"this node has no contract at 0x{address.hex()}, address of {name}: it is "
         numbers = f"(latest block {head}, ledger created in block {deployed})"
         if head < deployed or self.node.syncing() is not None:
-            return NodeBehindError(f"{cause}not in sync yet {numbers}", hint=_HINT_SYNC)
-        return WrongContractError(
+            return errors.NodeBehindError(f"{cause}not in sync yet {numbers}", hint=_HINT_SYNC)
+        return errors.WrongContractError(
             f"{cause}of another network, or not in sync yet {numbers}",
             hint="check chain_url and the address in the deployment file, and wait until the node is in sync",
         )
@@ -318,7 +313,7 @@ class Chain:
         self._take(contracts, "Registry", self.registry)
         self._verify_ledger_id(fetch_ledger_id(self.node, self.ledger))
         if self._word_address(Contract.LEDGER, "registry") != self.registry:
-            raise WrongContractError(
+            raise errors.WrongContractError(
                 f"the ledger at 0x{self.ledger.hex()} uses a registry other than the deployment's",
                 hint="use the deployment file of that ledger",
             )
@@ -333,7 +328,7 @@ class Chain:
 
     def _verify_ledger_id(self, found: bytes) -> None:
         if found != self.ledger_id:
-            raise WrongContractError(
+            raise errors.WrongContractError(
                 f"the ledger at 0x{self.ledger.hex()} has the id 0x{found.hex()}, "
                 f"that of the deployment 0x{self.ledger_id.hex()}",
                 hint="the chain was made anew: get its own deployment file",
@@ -343,7 +338,7 @@ class Chain:
         """Verify which forwarder a contract trusts: an immutable, so `verify_code` does not compare it."""
         answer = self.node.call(address, encode_function(Contract.LEDGER, "trustedForwarder"))
         if decode_result(Contract.LEDGER, "trustedForwarder", answer) != (self.forwarder,):
-            raise WrongContractError(
+            raise errors.WrongContractError(
                 f"{name} at 0x{address.hex()} trusts a forwarder other than the deployment's",
                 hint="use the deployment file of that ledger",
             )
@@ -390,5 +385,5 @@ def connect_or_wait(node: Node, profile: EngineProfile, deployment: Deployment) 
     """
     try:
         return Chain(node, profile, deployment)
-    except ChainUnreachableError:
+    except errors.ChainUnreachableError:
         return LateChain(node, profile, deployment)

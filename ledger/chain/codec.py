@@ -11,16 +11,9 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any, TypeAlias, cast
 
-from millmark.ledger import records
+from millmark.ledger import errors, records
 from millmark.ledger.canonical import keccak256, to_hex
 from millmark.ledger.chain.blocks import RawLog
-from millmark.ledger.errors import (
-    ChainUnreachableError,
-    ContractRefusedError,
-    IndexHaltedError,
-    RecordError,
-    WrongContractError,
-)
 from millmark.ledger.events import Event, Recorded, decode, find_event
 from millmark.ledger.records import Contract, Record, Value, pack, packed_fields, snake_case
 
@@ -78,12 +71,12 @@ def verify_code(name: str, code: bytes, address: bytes) -> None:
     for start, length in artifact.immutables:
         blank[start : start + length] = bytes(length)
     if not code:
-        raise WrongContractError(
+        raise errors.WrongContractError(
             f"there is no contract at 0x{address.hex()}, address of {name}",
             hint="check that the node is of the right network and in sync, and the address in the deployment file",
         )
     if bytes(blank) != artifact.deployed:
-        raise WrongContractError(
+        raise errors.WrongContractError(
             f"the code at 0x{address.hex()} is not that of {name}",
             hint="check the address in the deployment file, or use the Millmark version that deployed it",
         )
@@ -360,13 +353,13 @@ def read_calls(contract: Contract, data: bytes) -> tuple[tuple[str, bytes], ...]
         (calls,) = functions["multicall"].inputs.decode(data[4:])
         return tuple((_read_kind(contract, call), call) for call in calls)
     except _MalformedError as error:
-        raise RecordError(f"a call cannot be read: {error}") from None
+        raise errors.RecordError(f"a call cannot be read: {error}") from None
 
 
 def _read_kind(contract: Contract, call: bytes) -> str:
     found = _record_calls(contract).get(call[:4])
     if found is None:
-        raise RecordError(f"a call does not make a record of the {contract.value}: selector {to_hex(call[:4])}")
+        raise errors.RecordError(f"a call does not make a record of the {contract.value}: selector {to_hex(call[:4])}")
     kind, codec = found
     codec.decode(call[4:])  # only to refuse what does not decode, before anybody pays for sending it
     return kind
@@ -414,13 +407,13 @@ def decode_result(contract: Callee, name: str, data: bytes) -> tuple[Value, ...]
     try:
         values = outputs.decode(data)
     except _MalformedError as error:
-        raise ChainUnreachableError(
+        raise errors.ChainUnreachableError(
             f"the node's answer to {name} cannot be used", hint="check that the node is in sync; try again"
         ) from error
     return tuple(_value(p, v) for p, v in zip(outputs.parameters, values, strict=True))
 
 
-def decode_revert(data: bytes) -> ContractRefusedError:
+def decode_revert(data: bytes) -> errors.ContractRefusedError:
     """Decode a revert: a custom error with name and values, a reason, or a panic.
 
     Data that are none of these, or do not decode, become the value `data` of an error named Reverted.
@@ -428,20 +421,20 @@ def decode_revert(data: bytes) -> ContractRefusedError:
     try:
         return _decode_revert(data)
     except _MalformedError:
-        return ContractRefusedError("Reverted", {"data": data})
+        return errors.ContractRefusedError("Reverted", {"data": data})
 
 
-def _decode_revert(data: bytes) -> ContractRefusedError:
+def _decode_revert(data: bytes) -> errors.ContractRefusedError:
     if data[:4] in _errors():
         name, codec = _errors()[data[:4]]
         pairs = zip(codec.parameters, codec.decode(data[4:]), strict=True)
         values = {parameter["name"]: _member(parameter, value) for parameter, value in pairs}
-        return ContractRefusedError(name, values, hint=HINTS.get(name, ""))
+        return errors.ContractRefusedError(name, values, hint=HINTS.get(name, ""))
     if data[:4] == _ERROR_STRING:
-        return ContractRefusedError("Error", {"reason": _Codec([{"type": "string"}]).decode(data[4:])[0]})
+        return errors.ContractRefusedError("Error", {"reason": _Codec([{"type": "string"}]).decode(data[4:])[0]})
     if data[:4] == _PANIC:
-        return ContractRefusedError("Panic", {"code": _Codec([{"type": "uint256"}]).decode(data[4:])[0]})
-    return ContractRefusedError("Reverted", {"data": data} if data else {})
+        return errors.ContractRefusedError("Panic", {"code": _Codec([{"type": "uint256"}]).decode(data[4:])[0]})
+    return errors.ContractRefusedError("Reverted", {"data": data} if data else {})
 
 
 def _member(parameter: dict[str, Any], value: object) -> object:
@@ -461,14 +454,14 @@ def decode_log(contract: Contract, log: RawLog, block_time: int) -> Recorded[Eve
     if kind is None or len(log.topics) != 4:
         if contract is Contract.REGISTRY and log.topics and log.topics[0] in _ownership_topics():
             return None
-        raise IndexHaltedError(
+        raise errors.IndexHaltedError(
             f"log {log.log_index} of block {log.block_number} is not a record that this version knows",
             hint="use the Millmark version that deployed the contracts",
         )
     try:
         key, histories, event = decode(kind, log.data)
-    except RecordError as error:
-        raise IndexHaltedError(
+    except errors.RecordError as error:
+        raise errors.IndexHaltedError(
             f"log {log.log_index} of block {log.block_number} does not decode as {kind.__name__}",
             hint="check the node, or use the Millmark version that deployed the contracts",
         ) from error

@@ -11,15 +11,8 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from millmark.ledger.canonical import to_hex
+from millmark.ledger.chain import codec
 from millmark.ledger.chain.chain import Chain
-from millmark.ledger.chain.codec import (
-    decode_result,
-    encode_function,
-    load_abi,
-    load_artifact,
-    read_function,
-    verify_code,
-)
 from millmark.ledger.chain.deploying import create
 from millmark.ledger.chain.sending import send_call
 from millmark.ledger.errors import InputError, NotFoundError, WrongContractError
@@ -104,7 +97,7 @@ class Council:
 
     def __init__(self, chain: Chain, address: bytes) -> None:
         self.chain, self.address = chain, address
-        verify_code(_NAME, chain.node.code(address), address)
+        codec.verify_code(_NAME, chain.node.code(address), address)
         if self._read("registry") != chain.registry:
             raise WrongContractError(
                 f"the council at {to_hex(address)} is of another registry", hint="give the address of this registry's"
@@ -190,14 +183,14 @@ class Council:
         self._send(signer, "execute", number)
 
     def _read(self, function: str, *values: object) -> Value:
-        answer = self.chain.node.call(self.address, encode_function(_NAME, function, *values))
-        return decode_result(_NAME, function, answer)[0]
+        answer = self.chain.node.call(self.address, codec.encode_function(_NAME, function, *values))
+        return codec.decode_result(_NAME, function, answer)[0]
 
     def _send(self, signer: Signer, function: str, *values: object) -> None:
         self.chain.verify_served()
         self.chain.verify_state()
         self.chain.fund(signer.address)
-        data = encode_function(_NAME, function, *values)
+        data = codec.encode_function(_NAME, function, *values)
         send_call(self.chain.node, self.chain.profile, signer, self.address, data)
 
 
@@ -253,14 +246,14 @@ def build_call(chain: Chain, council: bytes, name: str, words: Sequence[str]) ->
     values = [_parse(one["type"], word) for one, word in zip(inputs, words, strict=False)]
     values += [bytes(32)] * (len(inputs) - len(words))
     target = council if callee == _NAME else chain.address(cast(Contract, callee))
-    return target, encode_function(callee, function, *values)
+    return target, codec.encode_function(callee, function, *values)
 
 
 def describe_call(chain: Chain, council: bytes, target: bytes, data: bytes) -> str:
     """A motion's call as text, as `build_call` takes it; the bytes where this version does not know it."""
     known: dict[bytes, Contract | str] = {one: contract for contract in Contract if (one := chain.address(contract))}
     callee = _NAME if target == council else known.get(target)
-    found = None if callee is None else read_function(callee, data)
+    found = None if callee is None else codec.read_function(callee, data)
     if found is None:
         return f"{to_hex(target)} {to_hex(data)}"
     name, values = found
@@ -273,7 +266,7 @@ def kebab(name: str) -> str:
 
 
 def _inputs(callee: Contract | str, function: str) -> list[dict[str, str]]:
-    abi = load_abi(callee) if isinstance(callee, Contract) else load_artifact(callee).abi
+    abi = codec.load_abi(callee) if isinstance(callee, Contract) else codec.load_artifact(callee).abi
     return next(entry["inputs"] for entry in abi if entry["type"] == "function" and entry["name"] == function)
 
 

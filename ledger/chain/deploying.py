@@ -10,18 +10,11 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from millmark.ledger.canonical import Json, keccak256
+from millmark.ledger.chain import sending
 from millmark.ledger.chain.blocks import Receipt
 from millmark.ledger.chain.codec import decode_result, encode_constructor, encode_function, load_artifact
 from millmark.ledger.chain.node import Node
 from millmark.ledger.chain.profiles import EngineProfile, first_fees
-from millmark.ledger.chain.sending import (
-    RECEIPT_PAUSE_S,
-    Sending,
-    await_final,
-    await_receipt,
-    send_in_order,
-    send_transaction,
-)
 from millmark.ledger.errors import ChainError, ChainUnreachableError, FundsError, SettingsError
 from millmark.ledger.files import replace_file
 from millmark.ledger.headers import encode_integer, encode_rlp
@@ -209,11 +202,11 @@ def deploy(node: Node, profile: EngineProfile, owner: Signer, *, timeout_s: floa
     # A chain that cannot run the first of them runs none; the others cannot be tried before it exists.
     node.estimate_gas(None, creations[0].data, owner.address)
     block_gas = node.gas_limit()
-    sendings = [Sending(b"", one.data, one.gas_limit(block_gas)) for one in creations]
-    hashes = send_in_order(node, profile, owner, sendings, nonce)
+    sendings = [sending.Sending(b"", one.data, one.gas_limit(block_gas)) for one in creations]
+    hashes = sending.send_in_order(node, profile, owner, sendings, nonce)
     *_, last = _await_created(node, creations, hashes, timeout_s)
     # Its block is named by its hash: another one in its place would make the deployment look like another.
-    created = await_final(node, profile, last, "the contracts were created", timeout_s)
+    created = sending.await_final(node, profile, last, "the contracts were created", timeout_s)
     # Again, since a reorganisation may have moved them: to blocks before the one that was the latest at first, too.
     first, *_ = _await_created(node, creations, hashes, timeout_s)
     forwarder, registry, _, _, ledger = (one.address for one in creations)
@@ -234,7 +227,7 @@ def _await_created(
     node: Node, creations: Sequence[Creation], hashes: Sequence[bytes], timeout_s: float
 ) -> list[Receipt]:
     """The contracts' receipts. Raises ChainError if one was not created where it was to be."""
-    receipts = [await_receipt(node, sent, timeout_s) for sent in hashes]
+    receipts = [sending.await_receipt(node, sent, timeout_s) for sent in hashes]
     for one, receipt in zip(creations, receipts, strict=True):
         _verify_created(receipt, one.name, one.address)
     return receipts
@@ -260,7 +253,7 @@ def ask_until(ask: Callable[[], T], timeout_s: float) -> T:
         except ChainUnreachableError:
             if time.monotonic() > deadline:
                 raise
-        time.sleep(RECEIPT_PAUSE_S)
+        time.sleep(sending.RECEIPT_PAUSE_S)
 
 
 def fetch_ledger_id(node: Node, ledger: bytes) -> bytes:
@@ -286,8 +279,8 @@ def create(
 ) -> bytes:
     """Deploy one contract, and return its address once its block is final. Raises ChainError as `deploy` does."""
     data = load_artifact(name).creation + encode_constructor(name, *arguments)
-    receipt = send_transaction(node, profile, owner, b"", data, timeout_s=timeout_s)
-    return _verify_created(await_final(node, profile, receipt, f"{name} was created", timeout_s), name)
+    receipt = sending.send_transaction(node, profile, owner, b"", data, timeout_s=timeout_s)
+    return _verify_created(sending.await_final(node, profile, receipt, f"{name} was created", timeout_s), name)
 
 
 def _verify_created(receipt: Receipt, name: str, at: bytes | None = None) -> bytes:

@@ -10,21 +10,13 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from millmark.ledger import errors
 from millmark.ledger.bundle import SealsShown
 from millmark.ledger.canonical import keccak256
 from millmark.ledger.chain.chain import Chain
 from millmark.ledger.chain.deploying import fetch_predecessor
 from millmark.ledger.chain.node import Node, ProofAnswer
 from millmark.ledger.checkpoint import Checkpoint
-from millmark.ledger.errors import (
-    ChainError,
-    ChainUnreachableError,
-    CheckpointError,
-    InputError,
-    ProofError,
-    SealsError,
-    WrongCheckpointError,
-)
 from millmark.ledger.headers import BlockHeader, build_qbft_preimage, encode_header, hashed_header, parse_header
 from millmark.ledger.seals import (
     MAX_CHANGES,
@@ -79,7 +71,7 @@ def fetch_headers(node: Node, first: int, last: int) -> tuple[bytes, ...]:
     parsed = [parse_header(header) for header in headers]
     for parent, child in itertools.pairwise(parsed):
         if child.parent_hash != parent.hash:
-            raise ChainUnreachableError(
+            raise errors.ChainUnreachableError(
                 f"the node's block {child.number} does not follow its block {parent.number}", hint="try again"
             )
     return headers
@@ -101,8 +93,8 @@ class _Collection:
             root = EMPTY_ROOT if account is None else account.storage_root
             for slot, nodes in zip(slots, answer.storage, strict=True):
                 self.words[address, slot] = parse_word(verify_proof(root, keccak256(slot), nodes))
-        except ProofError as error:
-            raise ChainUnreachableError(
+        except errors.ProofError as error:
+            raise errors.ChainUnreachableError(
                 f"the node's proof at block {self.header.number} is invalid: {error.cause}",
                 hint="check that the engine setting names the node's engine, and that it still has that block's state",
             ) from error
@@ -114,14 +106,14 @@ def _fetch_header(node: Node, number: int) -> bytes:
     block_hash, fields = node.header_fields(number)
     try:
         header = hashed_header(encode_header(fields), block_hash)
-    except ProofError as error:
-        raise ChainUnreachableError(
+    except errors.ProofError as error:
+        raise errors.ChainUnreachableError(
             f"the header of the node's block {number} is in an unknown format: {error.cause}",
             hint="use a node of an engine with Ethereum's headers",
         ) from error
     # Verified here, where the hint can help: a bundle with a wrong header would only be refused by its receiver.
     if header is None or parse_header(header).number != number:
-        raise ChainUnreachableError(
+        raise errors.ChainUnreachableError(
             f"the hash of the node's block {number} is not that of its header",
             hint="use a node of an engine with Ethereum's headers",
         )
@@ -142,7 +134,7 @@ def fetch_checkpoint(chain: Chain, number: int | None = None) -> Checkpoint:
     final = chain.final_number()
     wanted = final if number is None else number
     if not 0 <= wanted <= final:
-        raise ChainError(f"block {wanted} is not final", hint=f"use a block up to {final}, or wait")
+        raise errors.ChainError(f"block {wanted} is not final", hint=f"use a block up to {final}, or wait")
     (header,) = fetch_headers(chain.node, wanted, wanted)
     return Checkpoint(chain.chain_id, chain.ledger, chain.ledger_id, wanted, parse_header(header).hash)
 
@@ -150,19 +142,19 @@ def fetch_checkpoint(chain: Chain, number: int | None = None) -> Checkpoint:
 def verify_seen(chain: Chain, checkpoint: Checkpoint) -> None:
     """Verify that the checkpoint's block is final on this node. Raises WrongCheckpointError, ChainError."""
     if (checkpoint.chain_id, checkpoint.ledger) != (chain.chain_id, chain.ledger):
-        raise WrongCheckpointError(
+        raise errors.WrongCheckpointError(
             f"the checkpoint is for chain {checkpoint.chain_id} and ledger 0x{checkpoint.ledger.hex()}, "
             f"not for this node's chain {chain.chain_id} and ledger 0x{chain.ledger.hex()}"
         )
     if checkpoint.ledger_id != chain.ledger_id:
-        raise WrongCheckpointError(
+        raise errors.WrongCheckpointError(
             f"the checkpoint is for the ledger with the id 0x{checkpoint.ledger_id.hex()}, "
             f"not 0x{chain.ledger_id.hex()}",
             hint="the chain was made anew since: fetch a checkpoint of this one",
         )
     seen = fetch_checkpoint(chain, checkpoint.block_number)
     if seen != checkpoint:
-        raise WrongCheckpointError(
+        raise errors.WrongCheckpointError(
             f"block {checkpoint.block_number} is 0x{seen.block_hash.hex()} on this node, "
             f"not 0x{checkpoint.block_hash.hex()}",
             hint="find out which node is on a fork, and sign no checkpoint until then",
@@ -189,7 +181,7 @@ def _fetch_contracts(chain: Chain) -> dict[str, TrustedContract]:
     for name, address in sorted(chain.contracts.items()):
         account = proofs.accounts[address]
         if account is None:
-            raise ChainError(
+            raise errors.ChainError(
                 f"{name} at 0x{address.hex()} does not exist in the last final block {proofs.header.number}",
                 hint="wait until its deployment is final",
             )
@@ -217,8 +209,8 @@ def fetch_validators(chain: Chain) -> tuple[bytes, ...]:
     try:
         listed = parse_extra(parse_header(_stored(chain, number)).extra_data).validators
         verify_order(listed)
-    except SealsError as error:
-        raise InputError(
+    except errors.SealsError as error:
+        raise errors.InputError(
             f"block {number} has no seals that could be verified: {error.cause}",
             hint="use a block or co-signers instead of validators: --block or --quorum",
         ) from None
@@ -233,7 +225,7 @@ def fetch_seals(chain: Chain, number: int) -> SealsShown | None:
     """
     try:
         seals = collect_seals(_stored(chain, number))
-    except CheckpointError:
+    except errors.CheckpointError:
         return None
     return SealsShown(seals, _fetch_changes(chain, number))
 
@@ -256,7 +248,7 @@ def _sealed_by(chain: Chain, number: int, before: tuple[bytes, ...]) -> SealedHe
     try:
         found = SealedHeader(build_qbft_preimage(stored), collect_seals(stored, before))
         vouching = set(before) & set(verify_seals(found).signers)
-    except CheckpointError:
+    except errors.CheckpointError:
         return None
     return found if before and len(vouching) > faulty_of(len(before)) else None
 
@@ -288,7 +280,7 @@ def _listed(header: bytes) -> tuple[bytes, ...]:
     # Each bundle compares those of the same blocks.
     try:
         return parse_extra(parse_header(header).extra_data).validators
-    except SealsError:
+    except errors.SealsError:
         return ()
 
 
@@ -300,10 +292,10 @@ def _stored(chain: Chain, number: int) -> bytes:
         try:
             header = encode_header(fields)
             same = hashed_header(header, block_hash) is not None
-        except ProofError:
+        except errors.ProofError:
             same = False
         if not same:
-            raise ChainUnreachableError(
+            raise errors.ChainUnreachableError(
                 f"the hash of the node's block {number} is not that of its header",
                 hint="use a node of an engine with Ethereum's headers",
             )

@@ -5,22 +5,10 @@ from __future__ import annotations
 import dataclasses
 import enum
 import functools
+import typing
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import (
-    Annotated,
-    Any,
-    ClassVar,
-    Generic,
-    ParamSpec,
-    TypeAlias,
-    TypeVar,
-    cast,
-    get_args,
-    get_origin,
-    get_type_hints,
-)
 
 from millmark.ledger.canonical import Json, keccak256, to_hex
 from millmark.ledger.errors import RecordError
@@ -28,8 +16,8 @@ from millmark.ledger.records import Checked, Contract, Names, Packed
 
 # The ABI types of an event's data, derived from the annotations of its declaration, once per class.
 
-P = ParamSpec("P")
-T = TypeVar("T")
+P = typing.ParamSpec("P")
+T = typing.TypeVar("T")
 _ADDRESS_BYTES = 20
 
 
@@ -74,10 +62,10 @@ class PackedOf:
     @property
     def sizes(self) -> tuple[int, ...]:
         """Number of bits of each member of an item."""
-        return tuple(cast(Word, member).size for _, member in self.item.members)
+        return tuple(typing.cast(Word, member).size for _, member in self.item.members)
 
 
-Type: TypeAlias = "Word | Struct | ArrayOf | PackedOf"
+Type: typing.TypeAlias = "Word | Struct | ArrayOf | PackedOf"
 
 
 def once(function: Callable[P, T]) -> Callable[P, T]:
@@ -85,25 +73,25 @@ def once(function: Callable[P, T]) -> Callable[P, T]:
 
     mypy wrongly treats a class as unhashable if its instances are.
     """
-    return cast("Callable[P, T]", functools.cache(function))
+    return typing.cast("Callable[P, T]", functools.cache(function))
 
 
 @once
 def struct_of(kind: type) -> Struct:
     """The struct of a dataclass, from its annotations."""
-    hints = get_type_hints(kind, include_extras=True)
+    hints = typing.get_type_hints(kind, include_extras=True)
     return Struct(kind, tuple((field.name, _type_of(hints[field.name])) for field in dataclasses.fields(kind)))
 
 
-def _type_of(hint: Any) -> Type:
-    if get_origin(hint) is Annotated:
-        base, size, *names = get_args(hint)
+def _type_of(hint: typing.Any) -> Type:
+    if typing.get_origin(hint) is typing.Annotated:
+        base, size, *names = typing.get_args(hint)
         if isinstance(size, Packed):
-            return PackedOf(struct_of(get_args(base)[0]), size.most)
+            return PackedOf(struct_of(typing.get_args(base)[0]), size.most)
         of_bytes = "address" if size == _ADDRESS_BYTES else f"bytes{size}"
         return Word(f"uint{size}" if base is int else of_bytes, size, names=names[0] if names else None)
-    if get_origin(hint) is tuple:
-        return ArrayOf(_type_of(get_args(hint)[0]))
+    if typing.get_origin(hint) is tuple:
+        return ArrayOf(_type_of(typing.get_args(hint)[0]))
     if hint is bool:
         return Word("bool", 1)
     return Word("uint8", 8, enumeration=hint) if issubclass(hint, enum.IntEnum) else struct_of(hint)
@@ -132,7 +120,7 @@ def has_array(kind: Type, path: tuple[str, ...]) -> bool:
     for name in path:
         if isinstance(kind, (ArrayOf, PackedOf)):
             return True
-        kind = next(member for own, member in cast(Struct, kind).members if own == name)
+        kind = next(member for own, member in typing.cast(Struct, kind).members if own == name)
     return isinstance(kind, (ArrayOf, PackedOf))
 
 
@@ -167,7 +155,7 @@ def unsafe_builder(kind: type[T]) -> Callable[[Sequence[object]], T]:
     return build
 
 
-_Form: TypeAlias = "Callable[[Any], Json]"
+_Form: typing.TypeAlias = "Callable[[typing.Any], Json]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,10 +177,10 @@ class Event(Checked):
     """
 
     __slots__ = ()
-    contract: ClassVar[Contract]
-    in_histories: ClassVar[bool]
+    contract: typing.ClassVar[Contract]
+    in_histories: typing.ClassVar[bool]
     """Whether the record enters histories of orders or lots, so that bundles can contain it."""
-    withholdable: ClassVar[bool] = False
+    withholdable: typing.ClassVar[bool] = False
     """Whether a bundle may withhold it, since it only takes a quantity of a lot, and changes nothing about other lots
     that were made from that lot."""
 
@@ -210,11 +198,11 @@ class Event(Checked):
         """Numbers of the participants, machines, models or other things of one kind that the event names, without
         zeros.
         """
-        return tuple(cast("int", one) for one in self._values(what) if one)
+        return tuple(typing.cast("int", one) for one in self._values(what) if one)
 
     def subjects(self, what: Names) -> tuple[bytes, ...]:
         """Subjects of the orders, lots or streams that the event names, without zeros."""
-        return tuple(one for one in cast("Iterator[bytes]", self._values(what)) if any(one))
+        return tuple(one for one in typing.cast("Iterator[bytes]", self._values(what)) if any(one))
 
     def roots(self) -> tuple[bytes, ...]:
         """The event's claims roots, in the order of the data; zero bytes where there is no document."""
@@ -222,7 +210,7 @@ class Event(Checked):
         readers = _readers_of_roots(type(self))
         if readers is not None:
             return tuple([read(self) for read in readers])
-        return tuple(cast("Iterator[bytes]", self._values(Names.CLAIMS)))
+        return tuple(typing.cast("Iterator[bytes]", self._values(Names.CLAIMS)))
 
     def needs(self, subject: bytes, histories: Sequence[bytes]) -> Iterator[bytes]:  # noqa: ARG002  # for overrides
         """The other histories that are needed to judge this record in the history of `subject`.
@@ -284,7 +272,7 @@ def topic_of(kind: type[Event]) -> bytes:
     return keccak256(signature_of(kind).encode())
 
 
-def _find(value: Any, path: tuple[str, ...]) -> Iterator[object]:
+def _find(value: typing.Any, path: tuple[str, ...]) -> Iterator[object]:
     # A path does not say where an array is; from there on, it holds for each item.
     for place, name in enumerate(path, 1):
         value = getattr(value, name)
@@ -325,7 +313,7 @@ def _form(kind: Type) -> _Form:
     return int if kind.abi.startswith("uint") else to_hex
 
 
-E = TypeVar("E", bound=Event, covariant=True)
+E = typing.TypeVar("E", bound=Event, covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,7 +335,7 @@ class Header:
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded(Generic[E]):
+class Recorded(typing.Generic[E]):
     """A record as it is on the chain."""
 
     event: E
@@ -391,10 +379,10 @@ class Recorded(Generic[E]):
 # decoder is built once per class, from nested functions. The verifier has its own decoder
 # (millmark.ledger.verify._abi), so that one bug does not affect both.
 
-K = TypeVar("K", bound=Event)
-_Static: TypeAlias = "Callable[[bytes, int], object]"
+K = typing.TypeVar("K", bound=Event)
+_Static: typing.TypeAlias = "Callable[[bytes, int], object]"
 """Decodes a value of fixed size at an offset. The data must have been checked to be long enough."""
-_Dynamic: TypeAlias = "Callable[[bytes, int], tuple[Any, int]]"
+_Dynamic: typing.TypeAlias = "Callable[[bytes, int], tuple[typing.Any, int]]"
 """Decodes a value of variable size at an offset. Returns the value and the offset of its end."""
 _WORD = 32
 _HINT = "use the version of Millmark that belongs to these contracts"
@@ -427,11 +415,11 @@ def _members(members: Iterable[tuple[str, Type]]) -> _Dynamic:
         steps.append((heads, _static(member) if words else None, None if words else _dynamic(member)))
         heads += _WORD * (words or 1)
 
-    def read(data: bytes, at: int) -> tuple[list[Any], int]:
+    def read(data: bytes, at: int) -> tuple[list[typing.Any], int]:
         end = at + heads
         if end > len(data):
             raise _malformed("the data end too early")
-        values: list[Any] = []
+        values: list[typing.Any] = []
         for offset, static, dynamic in steps:
             place = at + offset
             if static is not None:
@@ -460,7 +448,7 @@ def _words(kind: Type) -> int:
 def _dynamic(kind: Type) -> _Dynamic:
     if isinstance(kind, Struct):
         return _dynamic_struct(kind)
-    item = cast(ArrayOf, kind).item
+    item = typing.cast(ArrayOf, kind).item
     read_item, size = _static(item), _WORD * _words(item)
 
     def read(data: bytes, at: int) -> tuple[tuple[object, ...], int]:
@@ -490,7 +478,7 @@ def _static(kind: Type) -> _Static:
         return _word(kind)
     if isinstance(kind, PackedOf):
         return _packed(kind)
-    held, steps, size = cast(Struct, kind), [], 0
+    held, steps, size = typing.cast(Struct, kind), [], 0
     for _, member in held.members:
         steps.append((size, _static(member)))
         size += _WORD * _words(member)
@@ -542,7 +530,7 @@ def _number(bits: int) -> _Static:
     return read
 
 
-def _enumeration(members: dict[int, Any]) -> _Static:
+def _enumeration(members: dict[int, typing.Any]) -> _Static:
     def read(data: bytes, at: int) -> object:
         number = int.from_bytes(data[at : at + _WORD], "big")
         if number not in members:

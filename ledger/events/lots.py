@@ -5,29 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from millmark.ledger import records
 from millmark.ledger.events._base import LedgerEvent
-from millmark.ledger.records import (
-    U40,
-    AssignmentNumber,
-    Bytes3,
-    CertificateNumber,
-    ClaimsRoot,
-    Disposition,
-    OrderSubject,
-    ParticipantNumber,
-    RecordNumber,
-    Rework,
-    Transformation,
-)
 
 
 @dataclass(frozen=True, slots=True)
 class LotCommissioned(LedgerEvent):
-    order: OrderSubject
-    assignment: AssignmentNumber
-    quantity: U40
-    unit: Bytes3
-    claims_root: ClaimsRoot
+    order: records.OrderSubject
+    assignment: records.AssignmentNumber
+    quantity: records.U40
+    unit: records.Bytes3
+    claims_root: records.ClaimsRoot
 
     def needs(self, subject: bytes, histories: Sequence[bytes]) -> Iterator[bytes]:  # noqa: ARG002  # as in Event
         yield self.order  # whose assignment, and gate, the lot was made under
@@ -35,9 +23,9 @@ class LotCommissioned(LedgerEvent):
 
 @dataclass(frozen=True, slots=True)
 class LotReceived(LedgerEvent):
-    quantity: U40
-    unit: Bytes3
-    claims_root: ClaimsRoot
+    quantity: records.U40
+    unit: records.Bytes3
+    claims_root: records.ClaimsRoot
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +33,7 @@ class LotsTransformed(LedgerEvent):
     """Lots were transformed. The record enters the histories of its inputs, then those of its outputs."""
 
     withholdable = True
-    transformation: Transformation
+    transformation: records.Transformation
 
     @property
     def inputs(self) -> tuple[bytes, ...]:
@@ -69,8 +57,8 @@ class LotsTransformed(LedgerEvent):
 class LotReworked(LedgerEvent):
     """It enters the history of the reworked lot, then those of the components."""
 
-    rework: Rework
-    assignment: AssignmentNumber
+    rework: records.Rework
+    assignment: records.AssignmentNumber
     """0 if the lot has no order."""
 
     @property
@@ -86,9 +74,9 @@ class LotReworked(LedgerEvent):
 
 @dataclass(frozen=True, slots=True)
 class LotAllocated(LedgerEvent):
-    order: OrderSubject
-    assignment: AssignmentNumber
-    claims_root: ClaimsRoot
+    order: records.OrderSubject
+    assignment: records.AssignmentNumber
+    claims_root: records.ClaimsRoot
 
     def needs(self, subject: bytes, histories: Sequence[bytes]) -> Iterator[bytes]:  # noqa: ARG002  # as in Event
         yield self.order  # as of a lot that was made under it
@@ -96,15 +84,15 @@ class LotAllocated(LedgerEvent):
 
 @dataclass(frozen=True, slots=True)
 class LotDeallocated(LedgerEvent):
-    order: OrderSubject
-    claims_root: ClaimsRoot
+    order: records.OrderSubject
+    claims_root: records.ClaimsRoot
 
 
 @dataclass(frozen=True, slots=True)
 class LotScrapped(LedgerEvent):
-    quantity: U40
-    disposition: Disposition
-    reason_root: ClaimsRoot
+    quantity: records.U40
+    disposition: records.Disposition
+    reason_root: records.ClaimsRoot
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,12 +112,12 @@ class LotsUnpacked(LedgerEvent):
 
 @dataclass(frozen=True, slots=True)
 class LotQuarantined(LedgerEvent):
-    reason_root: ClaimsRoot
+    reason_root: records.ClaimsRoot
 
 
 @dataclass(frozen=True, slots=True)
 class LotReleased(LedgerEvent):
-    reason_root: ClaimsRoot
+    reason_root: records.ClaimsRoot
 
 
 # Changes of custody: offers, their outcome, and gates that are waived (ICustody, IGates).
@@ -137,56 +125,56 @@ class LotReleased(LedgerEvent):
 
 @dataclass(frozen=True, slots=True)
 class CustodyOffered(LedgerEvent):
-    to: ParticipantNumber
-    claims_root: ClaimsRoot
+    to: records.ParticipantNumber
+    claims_root: records.ClaimsRoot
 
 
 @dataclass(frozen=True, slots=True)
 class ReturnOffered(LedgerEvent):
     """A quarantined lot was offered to its maker."""
 
-    to: ParticipantNumber
-    claims_root: ClaimsRoot
+    to: records.ParticipantNumber
+    claims_root: records.ClaimsRoot
 
 
 @dataclass(frozen=True, slots=True)
 class CustodyAccepted(LedgerEvent):
-    offer: RecordNumber
-    claims_root: ClaimsRoot
+    offer: records.RecordNumber
+    claims_root: records.ClaimsRoot
 
 
 @dataclass(frozen=True, slots=True)
 class CustodyAcceptedInPart(LedgerEvent):
     """Custody of the whole lot passed; the taker states that less than that is in order."""
 
-    offer: RecordNumber
-    accepted: U40
+    offer: records.RecordNumber
+    accepted: records.U40
     """What is in order, in the lot's unit."""
-    reason_root: ClaimsRoot
+    reason_root: records.ClaimsRoot
 
 
 @dataclass(frozen=True, slots=True)
 class CustodyDeclined(LedgerEvent):
-    offer: RecordNumber
-    reason_root: ClaimsRoot
+    offer: records.RecordNumber
+    reason_root: records.ClaimsRoot
 
 
 @dataclass(frozen=True, slots=True)
 class CustodyWithdrawn(LedgerEvent):
-    reason_root: ClaimsRoot
+    reason_root: records.ClaimsRoot
 
 
 @dataclass(frozen=True, slots=True)
 class CustodyReclaimed(LedgerEvent):
-    from_: ParticipantNumber
-    reason_root: ClaimsRoot
+    from_: records.ParticipantNumber
+    reason_root: records.ClaimsRoot
 
 
 @dataclass(frozen=True, slots=True)
 class GateWaived(LedgerEvent):
     """The buyer of a lot's order takes the lot without what one of the order's gates asks for."""
 
-    inspector: ParticipantNumber
-    certificate: CertificateNumber
+    inspector: records.ParticipantNumber
+    certificate: records.CertificateNumber
     """The inspector's latest certificate on the lot by then; 0 if there was none."""
-    reason_root: ClaimsRoot
+    reason_root: records.ClaimsRoot

@@ -5,122 +5,110 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from millmark.ledger import records
 from millmark.ledger.events._base import Leaf, LedgerEvent
-from millmark.ledger.records import (
-    U16,
-    U40,
-    AssignmentNumber,
-    Bytes32,
-    ClaimsRoot,
-    LotSubject,
-    MachineNumber,
-    OrderTerms,
-    ParticipantNumber,
-    RecordNumber,
-    StreamSubject,
-)
 
 
 @dataclass(frozen=True, slots=True)
 class RecordSuperseded(LedgerEvent):
-    superseded: RecordNumber
-    reason_root: ClaimsRoot
+    superseded: records.RecordNumber
+    reason_root: records.ClaimsRoot
 
 
 @dataclass(frozen=True, slots=True)
 class OrderPlaced(LedgerEvent):
-    terms: OrderTerms
+    terms: records.OrderTerms
 
 
 @dataclass(frozen=True, slots=True)
 class OrderAccepted(LedgerEvent):
-    claims_root: ClaimsRoot
+    claims_root: records.ClaimsRoot
 
 
 @dataclass(frozen=True, slots=True)
 class OrderRejected(LedgerEvent):
-    reason_root: ClaimsRoot
+    reason_root: records.ClaimsRoot
 
 
 @dataclass(frozen=True, slots=True)
 class OrderCancelled(LedgerEvent):
-    reason_root: ClaimsRoot
+    reason_root: records.ClaimsRoot
 
 
 @dataclass(frozen=True, slots=True)
 class RevisionProposed(LedgerEvent):
-    terms: OrderTerms
+    terms: records.OrderTerms
 
 
 @dataclass(frozen=True, slots=True)
 class RevisionAccepted(LedgerEvent):
-    proposal: RecordNumber
-    awaited: ParticipantNumber
+    proposal: records.RecordNumber
+    awaited: records.ParticipantNumber
     """Whose agreement is still missing; 0 if the terms are in force from now on."""
-    terms: OrderTerms
+    terms: records.OrderTerms
 
 
 @dataclass(frozen=True, slots=True)
 class EndProposed(LedgerEvent):
-    reason_root: ClaimsRoot
+    reason_root: records.ClaimsRoot
 
 
 @dataclass(frozen=True, slots=True)
 class OrderEnded(LedgerEvent):
-    proposal: RecordNumber
-    claims_root: ClaimsRoot
+    proposal: records.RecordNumber
+    claims_root: records.ClaimsRoot
 
 
 @dataclass(frozen=True, slots=True)
 class OrderCompleted(LedgerEvent):
-    claims_root: ClaimsRoot
+    claims_root: records.ClaimsRoot
 
 
 @dataclass(frozen=True, slots=True)
 class OrderDelivered(LedgerEvent):
-    lots: tuple[LotSubject, ...]
+    lots: tuple[records.LotSubject, ...]
     """What was delivered, as far as the buyer named it; with a quantity in the terms, at least so much."""
-    claims_root: ClaimsRoot
+    claims_root: records.ClaimsRoot
 
 
 @dataclass(frozen=True, slots=True)
 class AssignmentProposed(LedgerEvent):
-    operation: U16
-    machine: MachineNumber
-    owner: ParticipantNumber
-    claims_root: ClaimsRoot
+    operation: records.U16
+    machine: records.MachineNumber
+    owner: records.ParticipantNumber
+    claims_root: records.ClaimsRoot
 
 
 @dataclass(frozen=True, slots=True)
 class AssignmentAccepted(LedgerEvent):
-    operation: U16
-    assignment: AssignmentNumber
-    claims_root: ClaimsRoot
+    operation: records.U16
+    assignment: records.AssignmentNumber
+    claims_root: records.ClaimsRoot
 
 
 @dataclass(frozen=True, slots=True)
 class AssignmentDeclined(LedgerEvent):
-    operation: U16
-    assignment: AssignmentNumber
-    reason_root: ClaimsRoot
+    operation: records.U16
+    assignment: records.AssignmentNumber
+    reason_root: records.ClaimsRoot
 
 
 @dataclass(frozen=True, slots=True)
 class AssignmentStarted(LedgerEvent):
-    operation: U16
-    assignment: AssignmentNumber
-    stream: StreamSubject
-    stream_size: U40
-    claims_root: ClaimsRoot
+    operation: records.U16
+    assignment: records.AssignmentNumber
+    stream: records.StreamSubject
+    stream_size: records.U40
+    claims_root: records.ClaimsRoot
 
 
 @dataclass(frozen=True, slots=True)
 class AssignmentFinished(LedgerEvent):
-    operation: U16
-    assignment: AssignmentNumber
-    stream: StreamSubject
-    leaf_index: U40
-    leaf_hash: Bytes32
+    operation: records.U16
+    assignment: records.AssignmentNumber
+    stream: records.StreamSubject
+    leaf_index: records.U40
+    leaf_hash: records.Bytes32
 
     def leaf(self) -> Leaf:
         return Leaf(self.stream, self.leaf_index, self.leaf_hash)
@@ -128,9 +116,9 @@ class AssignmentFinished(LedgerEvent):
 
 @dataclass(frozen=True, slots=True)
 class AssignmentCancelled(LedgerEvent):
-    operation: U16
-    assignment: AssignmentNumber
-    reason_root: ClaimsRoot
+    operation: records.U16
+    assignment: records.AssignmentNumber
+    reason_root: records.ClaimsRoot
 
 
 AssignmentStep: TypeAlias = (

@@ -9,18 +9,7 @@ from typing import Final, TypeAlias
 from urllib.parse import quote
 
 from millmark.ledger.errors import IdentifierError
-from millmark.ledger.ids._gs1 import (
-    ATTRIBUTES,
-    KEYS,
-    belongs_in_path,
-    check_digit,
-    check_order,
-    check_path,
-    check_value,
-    excluded_by,
-    is_known_ai,
-    unmet_needs,
-)
+from millmark.ledger.ids import _gs1
 
 _STEM = "https://id.gs1.org"
 _UNESCAPED = "!'()*;="
@@ -45,7 +34,7 @@ class DigitalLink:
     """(AI, value) of the data attributes, decoded, in the order of the query; `check_attributes` checks them."""
 
     def __post_init__(self) -> None:
-        check_path(self.elements)
+        _gs1.check_path(self.elements)
 
     def check_attributes(self) -> list[str]:
         """Check the attributes' values and that no two AIs exclude each other. Raises IdentifierError.
@@ -55,14 +44,14 @@ class DigitalLink:
         """
         present = [ai for ai, _ in (*self.elements, *self.attributes)]
         for ai, value in self.attributes:
-            check_value(ai, value)
+            _gs1.check_value(ai, value)
         for ai in present:
-            if clash := excluded_by(ai, present):
+            if clash := _gs1.excluded_by(ai, present):
                 raise IdentifierError(f"({ai}) and ({clash[0]}) exclude each other", hint="leave one of them out")
         return [
             f"({ai}) requires {' or '.join('(' + ') with ('.join(way) + ')' for way in needs)} on the same item"
             for ai in present
-            if (needs := unmet_needs(ai, present))
+            if (needs := _gs1.unmet_needs(ai, present))
         ]
 
     @property
@@ -100,9 +89,9 @@ def split_digital_link(text: str, *, named: bool = False) -> tuple[tuple[str, st
     """
     path = _split(text)[0].rstrip("/")
     elements = _padded(_path_elements(_numbered(path) if named else path))
-    check_order(elements)
+    _gs1.check_order(elements)
     for ai, value in elements:
-        check_value(ai, value, digits=False)
+        _gs1.check_value(ai, value, digits=False)
     return elements
 
 
@@ -149,12 +138,12 @@ def _path_elements(path: str) -> tuple[tuple[str, str], ...]:
     found: list[tuple[str, str]] = []
     while len(segments) >= 2:
         value, ai = segments.pop(), segments.pop()
-        if not is_known_ai(ai):
+        if not _gs1.is_known_ai(ai):
             break
         if not value:
             raise IdentifierError(f"({ai}) has no value", hint="remove the slash at the end" if not found else "")
         found.append((ai, unescape(value)))
-        if ai in KEYS:
+        if ai in _gs1.KEYS:
             return tuple(reversed(found))
     raise _without_key(path)
 
@@ -174,7 +163,7 @@ def _numbered(path: str) -> str:
             segments[place] = _NAMES[segments[place]]
             break
         segments[place] = _QUALIFIER_NAMES.get(segments[place], segments[place])
-        if segments[place] in KEYS:
+        if segments[place] in _gs1.KEYS:
             break
     return "/".join(segments)
 
@@ -209,9 +198,9 @@ def _attributes(query: str, elements: tuple[tuple[str, str], ...]) -> tuple[tupl
             continue
         if ai in seen:
             raise IdentifierError(f"({ai}) occurs twice", hint="leave one of them out")
-        if belongs_in_path(elements, ai):
+        if _gs1.belongs_in_path(elements, ai):
             raise IdentifierError(f"({ai}) in the query is a qualifier of ({key})", hint="write it in the path")
-        if ai not in ATTRIBUTES:
+        if ai not in _gs1.ATTRIBUTES:
             raise IdentifierError(f"({ai}) is not a data attribute", hint="leave it out")
         if not value:
             raise IdentifierError(f"({ai}) has no value", hint="leave it out")
@@ -273,7 +262,7 @@ def _joined(prefix: str, reference: str, length: int, *, indicator: bool = False
     digits = reference[:1] + prefix + reference[1:] if indicator else prefix + reference
     if len(digits) != length - 1 or not digits.isdigit():
         raise IdentifierError(f"company prefix and reference do not have {length - 1} digits in total")
-    return digits + check_digit(digits)
+    return digits + _gs1.check_digit(digits)
 
 
 def _prefixed(prefix: str, reference: str) -> str:

@@ -36,29 +36,10 @@ __all__ = [
 ]
 
 _HOMES = {
-    "millmark.ledger.index.follower": (
-        "ChainReader",
-        "Follower",
-        "Progress",
-    ),
-    "millmark.ledger.index.integrity": (
-        "IndexCheck",
-        "check_book",
-        "check_index",
-        "check_rows",
-        "compare_rows",
-    ),
-    "millmark.ledger.index.snapshot": (
-        "Imported",
-        "Snapshot",
-        "export_index",
-        "import_index",
-        "read_snapshot",
-    ),
-    "millmark.ledger.index.state": (
-        "IndexStatus",
-        "fetch_status",
-    ),
+    "millmark.ledger.index.follower": ("ChainReader", "Follower", "Progress"),
+    "millmark.ledger.index.integrity": ("IndexCheck", "check_book", "check_index", "check_rows", "compare_rows"),
+    "millmark.ledger.index.snapshot": ("Imported", "Snapshot", "export_index", "import_index", "read_snapshot"),
+    "millmark.ledger.index.state": ("IndexStatus", "fetch_status"),
 }
 
 __getattr__ = import_on_use(__name__, _HOMES)

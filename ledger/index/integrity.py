@@ -32,21 +32,7 @@ from millmark.ledger.merkle import Tree, leaf_hash, verify_inclusion
 from millmark.ledger.records import Contract
 from millmark.ledger.slots import decode_sequence, head_slot, link, sequence_slot, start_of
 from millmark.ledger.store import Book, Connection, Rows, Store, key_of
-from millmark.ledger.store.rows import (
-    AnchorRow,
-    CertificateRow,
-    CertifiedEntryRow,
-    ChainIdentityRow,
-    CursorRow,
-    DocumentRow,
-    EvidenceRow,
-    HeadRow,
-    IdentityRow,
-    ModelFileRow,
-    OpenedEntryRow,
-    RecordHistoryRow,
-    RecordRow,
-)
+from millmark.ledger.store import rows as tables
 from millmark.ledger.store.schema import INDEX
 
 _BATCH_HEADS = 2_000
@@ -85,7 +71,7 @@ def check_index(store: Store, chain: Chain) -> IndexCheck | None:
     """
     with store.reading() as connection:
         rows = Rows(connection)
-        identity, cursor = rows.get(ChainIdentityRow, ONLY), rows.get(CursorRow, ONLY)
+        identity, cursor = rows.get(tables.ChainIdentityRow, ONLY), rows.get(tables.CursorRow, ONLY)
         if identity is None or cursor is None or cursor.block_number < 0:
             return None
         # In one read transaction, so that a follower at work does not look like damage.
@@ -108,7 +94,7 @@ class _Links:
     """Reads the stored links of all histories once, in the order of the ledger's records."""
 
     def __init__(self, rows: Rows) -> None:
-        self._rest = rows.scan(RecordHistoryRow)
+        self._rest = rows.scan(tables.RecordHistoryRow)
         self._next = next(self._rest, None)
 
     def before(self, sequence: int | None) -> Iterator[str]:
@@ -117,7 +103,7 @@ class _Links:
             yield f"the history of {to_hex(self._next.subject)} holds record {self._next.sequence}, which is missing"
             self._next = next(self._rest, None)
 
-    def take(self, sequence: int) -> Iterator[RecordHistoryRow]:
+    def take(self, sequence: int) -> Iterator[tables.RecordHistoryRow]:
         while self._next is not None and self._next.sequence == sequence:
             yield self._next
             self._next = next(self._rest, None)
@@ -126,23 +112,23 @@ class _Links:
 class _Computed:
     """Heads, digest and numbers of records, computed from the records' bytes."""
 
-    def __init__(self, identity: ChainIdentityRow) -> None:
+    def __init__(self, identity: tables.ChainIdentityRow) -> None:
         self._identity = identity
         self.digest = start_digest(identity)
-        self.heads: dict[bytes, HeadRow] = {}
+        self.heads: dict[bytes, tables.HeadRow] = {}
         self.counts = dict.fromkeys(Contract, 0)
 
     def read(self, rows: Rows) -> Iterator[str]:
         """Read all records in the order of the chain, and yield what is wrong with them and their links."""
         links = _Links(rows)
-        for row in rows.scan(RecordRow, "block_number", "log_index"):
+        for row in rows.scan(tables.RecordRow, "block_number", "log_index"):
             try:
                 yield from self._take(row, links)
             except (ValueError, OverflowError):
                 yield f"record {row.sequence} of the {row.contract} cannot be of a chain: its fields are malformed"
         yield from links.before(None)
 
-    def _take(self, row: RecordRow, links: _Links) -> Iterator[str]:
+    def _take(self, row: tables.RecordRow, links: _Links) -> Iterator[str]:
         contract, inner = Contract(row.contract), inner_of_record(row)
         self.counts[contract] += 1
         if row.sequence != self.counts[contract]:
@@ -155,7 +141,7 @@ class _Computed:
             yield from links.before(row.sequence)
             stored = list(links.take(row.sequence))
             for position, subject in enumerate(_histories(row.data)):
-                computed = RecordHistoryRow(row.sequence, position, subject, self._extend(row, inner, subject))
+                computed = tables.RecordHistoryRow(row.sequence, position, subject, self._extend(row, inner, subject))
                 if computed not in stored:
                     yield f"the history of {to_hex(subject)} lacks the link to record {row.sequence}"
                 else:
@@ -163,21 +149,21 @@ class _Computed:
             for spare in stored:
                 yield f"the history of {to_hex(spare.subject)} has a wrong link to record {row.sequence}"
 
-    def _extend(self, row: RecordRow, inner: bytes, subject: bytes) -> bytes:
+    def _extend(self, row: tables.RecordRow, inner: bytes, subject: bytes) -> bytes:
         """Add a record to a history; returns the history's new head."""
         head = self.heads.get(subject)
         if head is None:
             own = self._identity
             start = start_of(own.chain_id, own.ledger, own.ledger_id, subject)
-            head = self.heads[subject] = HeadRow(subject, start, length=0, sequence=0)
+            head = self.heads[subject] = tables.HeadRow(subject, start, length=0, sequence=0)
         head.head = link(head.head, row.topic, inner)
         head.length += 1
         head.sequence = row.sequence
         return head.head
 
-    def compare(self, rows: Rows, cursor: CursorRow) -> Iterator[str]:
+    def compare(self, rows: Rows, cursor: tables.CursorRow) -> Iterator[str]:
         """Compare with the stored heads and cursor, and yield the differences."""
-        stored = {row.subject: row for row in rows.scan(HeadRow)}
+        stored = {row.subject: row for row in rows.scan(tables.HeadRow)}
         for subject in sorted(stored.keys() | self.heads.keys()):
             if stored.get(subject) != self.heads.get(subject):
                 yield f"the stored head of {to_hex(subject)} does not follow from its records"
@@ -228,8 +214,8 @@ def compare_rows(store: Store, right: Store, block_number: int) -> IndexCheck:
     with store.reading() as ours, right.reading() as theirs:
         for kind in INDEX:
             found.note(_compare_table(kind, Rows(ours), Rows(theirs)))
-        found.records = sum(1 for _ in Rows(theirs).scan(RecordRow))
-        found.heads = sum(1 for _ in Rows(theirs).scan(HeadRow))
+        found.records = sum(1 for _ in Rows(theirs).scan(tables.RecordRow))
+        found.heads = sum(1 for _ in Rows(theirs).scan(tables.HeadRow))
     return found
 
 
@@ -287,19 +273,19 @@ def check_book(store: Store) -> list[str]:
 def _check(store: Store, connection: Connection) -> Iterator[str]:
     rows = Rows(connection)
     yield from _damage(connection)
-    for identity in rows.scan(IdentityRow):
+    for identity in rows.scan(tables.IdentityRow):
         if _subject_of(identity) != identity.subject:
             yield f"the name {identity.identifier!r} is not that of {to_hex(identity.subject)}"
-    for document in rows.scan(DocumentRow):
+    for document in rows.scan(tables.DocumentRow):
         if _root_of(document.document) != document.root:
             yield f"the claims with the root {to_hex(document.root)} are not those behind it"
-    for model in rows.scan(ModelFileRow):
+    for model in rows.scan(tables.ModelFileRow):
         if sha256(model.content) != model.digest:
             yield f"the model's bytes are not those of digest {to_hex(model.digest)}"
     yield from _check_evidence(store, connection, rows)
     # Entries of others' logs prove themselves one by one: nothing is missing where their neighbours are.
-    for entry in rows.scan(CertifiedEntryRow):
-        if not _is_certified(entry, rows.get(CertificateRow, entry.certificate)):
+    for entry in rows.scan(tables.CertifiedEntryRow):
+        if not _is_certified(entry, rows.get(tables.CertificateRow, entry.certificate)):
             yield f"the entry that certificate {entry.certificate} names is not the one kept here"
 
 
@@ -310,7 +296,7 @@ def _damage(connection: Connection) -> Iterator[str]:
         yield from (f"the database file: {line}" for line in found if line != "ok")
 
 
-def _subject_of(row: IdentityRow) -> bytes | None:
+def _subject_of(row: tables.IdentityRow) -> bytes | None:
     try:
         return build_subject(SubjectKind(row.kind), row.creator, identifier_hash(row.salt, row.identifier))
     except (MillmarkError, ValueError):
@@ -326,8 +312,8 @@ def _root_of(document: str) -> bytes | None:
 
 def _check_evidence(store: Store, connection: Connection, rows: Rows) -> Iterator[str]:
     """Each entry against the hash of its leaf, and the leaves against the roots that the ledger anchored."""
-    anchors: dict[bytes, list[AnchorRow]] = defaultdict(list)
-    for anchor in rows.scan(AnchorRow):
+    anchors: dict[bytes, list[tables.AnchorRow]] = defaultdict(list)
+    for anchor in rows.scan(tables.AnchorRow):
         anchors[anchor.stream].append(anchor)
     book = Book(connection)
     for row, entries in book.evidence_runs():
@@ -336,7 +322,7 @@ def _check_evidence(store: Store, connection: Connection, rows: Rows) -> Iterato
         for entry in entries or ():
             if not _is_of_leaf(entry):
                 yield f"entry {entry.index} of stream {to_hex(row.stream)} is not that of its leaf"
-    for opened in rows.scan(OpenedEntryRow):
+    for opened in rows.scan(tables.OpenedEntryRow):
         shown = book.opened(opened.stream, opened.index)
         if shown is None or not _is_of_leaf(shown):
             yield f"entry {opened.index} of stream {to_hex(opened.stream)}, which another company showed, was changed"
@@ -347,14 +333,14 @@ def _check_evidence(store: Store, connection: Connection, rows: Rows) -> Iterato
                 yield f"the evidence of stream {to_hex(stream)} is not that of the anchor in record {anchor.sequence}"
 
 
-def _was_moved(store: Store, row: EvidenceRow) -> bool:
+def _was_moved(store: Store, row: tables.EvidenceRow) -> bool:
     """Whether a row that could not be read names another file by now, or none: what was dropped or moved meanwhile has
     no file any more, as an older state of the database still says."""
     with store.reading() as connection:
         return all(now.file != row.file for now in Book(connection).runs_from(row.stream, [row.index]))
 
 
-def _is_certified(entry: CertifiedEntryRow, named: CertificateRow | None) -> bool:
+def _is_certified(entry: tables.CertifiedEntryRow, named: tables.CertificateRow | None) -> bool:
     try:
         leaf = leaf_hash(build_leaf_data(LeafKind(entry.kind), entry.salt, json.loads(entry.entry)))
         proof = [entry.inclusion[start : start + len(leaf)] for start in range(0, len(entry.inclusion), len(leaf))]

@@ -23,32 +23,12 @@ from typing import Final
 from millmark.ledger.canonical import MAX_SAFE_INTEGER, Json, to_hex
 from millmark.ledger.errors import MillmarkError, PlanError, PlanRefusedError, ProofError
 from millmark.ledger.phrases import Phrase
+from millmark.ledger.plans import feasible
+from millmark.ledger.plans import problem as problems
 from millmark.ledger.plans.call import Call, Need, Objective, OfferGround, why_not_capable
-from millmark.ledger.plans.feasible import (
-    PlanBreach,
-    PlanRule,
-    fixed_rows,
-    refuse,
-    sum_cost,
-    verify_alone,
-    verify_before,
-    verify_legs,
-    verify_machines,
-    verify_rows,
-    verify_ties,
-)
 from millmark.ledger.plans.file import MAX_PLAN_FILE_BYTES, Machine, PlanFile, PlanPart, parse_plan_file
 from millmark.ledger.plans.offer import Offer, OfferWithdrawal, OpenedOffer
 from millmark.ledger.plans.plan import Bound, Key, Plan
-from millmark.ledger.plans.problem import (
-    Problem,
-    SlotPrices,
-    build_problem,
-    build_slot_prices,
-    derive_bound,
-    path_cost,
-    verify_size,
-)
 from millmark.ledger.terminal import NO_ANSWER, write
 
 # Which of the offers received count: those that no rule of PLANS.md takes out. Everybody comes to the same set.
@@ -246,34 +226,36 @@ def check_plan(file: PlanFile) -> PlanCheck:
     counted = count_offers(call, file.machines, file.offers)
     _verify_origin(file, plan, counted.call)
     offers = _verify_offers(plan, counted)
-    verify_rows(call, plan, offers)
-    problem = build_problem(
-        call, objective, offers.items(), now=plan.now, fixed=fixed_rows(plan), reworked=plan.reworked
+    feasible.verify_rows(call, plan, offers)
+    problem = problems.build_problem(
+        call, objective, offers.items(), now=plan.now, fixed=feasible.fixed_rows(plan), reworked=plan.reworked
     )
-    verify_legs(problem, plan)
-    verify_machines(plan, offers)
+    feasible.verify_legs(problem, plan)
+    feasible.verify_machines(plan, offers)
     _verify_cost(problem, objective, plan)
     if file.before is None:
-        verify_alone(plan)
+        feasible.verify_alone(plan)
     else:
-        verify_before(plan, file.before, counted.offers)
-    verify_ties(problem, plan)
+        feasible.verify_before(plan, file.before, counted.offers)
+    feasible.verify_ties(problem, plan)
     _verify_slots(call, plan.bound, offers)
     # Before anything is expanded: a file of a few megabytes can ask for more memory than there is.
-    verify_size(problem, plan.bound)
-    prices = build_slot_prices(problem, plan.bound)
-    value = derive_bound(problem, prices, _known_paths(problem, plan, prices))
+    problems.verify_size(problem, plan.bound)
+    prices = problems.build_slot_prices(problem, plan.bound)
+    value = problems.derive_bound(problem, prices, _known_paths(problem, plan, prices))
     if value != plan.bound.value:
-        refuse(PlanRule.BOUND, PlanBreach.OTHER_BOUND.write(proved=value, stated=plan.bound.value))
+        feasible.refuse(
+            feasible.PlanRule.BOUND, feasible.PlanBreach.OTHER_BOUND.write(proved=value, stated=plan.bound.value)
+        )
     return _describe(file, plan, counted)
 
 
 def _verify_origin(file: PlanFile, plan: Plan, call: bytes) -> None:
     """Rules call and objective."""
     if plan.call != call:
-        refuse(PlanRule.CALL, PlanBreach.FOR_OTHER_CALL.write())
+        feasible.refuse(feasible.PlanRule.CALL, feasible.PlanBreach.FOR_OTHER_CALL.write())
     if file.objective.commitment != file.call.objective:
-        refuse(PlanRule.OBJECTIVE, PlanBreach.OTHER_OBJECTIVE.write())
+        feasible.refuse(feasible.PlanRule.OBJECTIVE, feasible.PlanBreach.OTHER_OBJECTIVE.write())
 
 
 def verify_tie(stated: bytes, first: bytes) -> None:
@@ -282,7 +264,7 @@ def verify_tie(stated: bytes, first: bytes) -> None:
     Raises PlanRefusedError.
     """
     if stated != first:
-        refuse(PlanRule.TIES, PlanBreach.OTHER_TIE.write(block=to_hex(first)))
+        feasible.refuse(feasible.PlanRule.TIES, feasible.PlanBreach.OTHER_TIE.write(block=to_hex(first)))
 
 
 def verify_revisions(call: Call, in_force: Mapping[bytes, bytes], orders: Collection[bytes] | None = None) -> None:
@@ -296,7 +278,7 @@ def verify_revisions(call: Call, in_force: Mapping[bytes, bytes], orders: Collec
             continue
         if in_force.get(job.order) != job.revision:
             key = job.order, job.operations[0].operation
-            refuse(PlanRule.REVISION, PlanBreach.TERMS_CHANGED.write(), key)
+            feasible.refuse(feasible.PlanRule.REVISION, feasible.PlanBreach.TERMS_CHANGED.write(), key)
 
 
 def check_part(part: PlanPart, own: Iterable[tuple[bytes, Offer]]) -> PartCheck:
@@ -310,13 +292,13 @@ def check_part(part: PlanPart, own: Iterable[tuple[bytes, Offer]]) -> PartCheck:
     listed = frozenset(part.offers) | frozenset(part.dropped)
     for identifier, offer in offers.items():
         if identifier not in listed:
-            breach = PlanBreach.OFFER_LEFT_OUT.write(offer=to_hex(identifier))
-            refuse(PlanRule.OFFERS, breach, (offer.order, offer.operation))
+            breach = feasible.PlanBreach.OFFER_LEFT_OUT.write(offer=to_hex(identifier))
+            feasible.refuse(feasible.PlanRule.OFFERS, breach, (offer.order, offer.operation))
     _verify_own_rows(part, offers)
     gap = part.total - part.bound.value
     unsold = _unsold(part, {offer.machine for offer in offers.values()})
     if unsold > gap:
-        refuse(PlanRule.BOUND, PlanBreach.UNSOLD_BEYOND_GAP.write(unsold=unsold, gap=gap))
+        feasible.refuse(feasible.PlanRule.BOUND, feasible.PlanBreach.UNSOLD_BEYOND_GAP.write(unsold=unsold, gap=gap))
     return PartCheck(unsold, gap, len(frozenset(part.dropped) & offers.keys()))
 
 
@@ -324,11 +306,11 @@ def _verify_own_rows(part: PlanPart, offers: Mapping[bytes, Offer]) -> None:
     for row in part.rows:
         offer = None if row.offer in part.dropped else offers.get(row.offer)
         if offer is None or (offer.order, offer.operation) != row.key:
-            refuse(PlanRule.OFFER, PlanBreach.OFFER_NOT_OWNERS.write(), row.key)
+            feasible.refuse(feasible.PlanRule.OFFER, feasible.PlanBreach.OFFER_NOT_OWNERS.write(), row.key)
         price = offer.price_at(row.start)
         stated = (row.machine, row.owner, row.end - row.start, row.price, row.wh, row.co2e_mg)
         if stated != (offer.machine, offer.owner, offer.duration, price, offer.wh, offer.co2e_mg):
-            refuse(PlanRule.WINDOW, PlanBreach.OTHERWISE_OFFERED.write(), row.key)
+            feasible.refuse(feasible.PlanRule.WINDOW, feasible.PlanBreach.OTHERWISE_OFFERED.write(), row.key)
 
 
 def _unsold(part: PlanPart, machines: set[int]) -> int:
@@ -356,28 +338,30 @@ def _verify_offers(plan: Plan, counted: Counted) -> dict[bytes, Offer]:
     dropped = frozenset(plan.dropped)
     for identifier in (*plan.offers, *plan.dropped):
         if identifier not in counted.offers:
-            reason = counted.refused.get(identifier, PlanBreach.NOT_RECEIVED.write())
-            refuse(PlanRule.OFFERS, PlanBreach.NOT_COUNTING.write(offer=to_hex(identifier), why=reason))
+            reason = counted.refused.get(identifier, feasible.PlanBreach.NOT_RECEIVED.write())
+            feasible.refuse(
+                feasible.PlanRule.OFFERS, feasible.PlanBreach.NOT_COUNTING.write(offer=to_hex(identifier), why=reason)
+            )
     offers = {identifier: offer for identifier, offer in counted.offers.items() if identifier not in dropped}
     # All of the plan's offers count, and it cannot list one twice: so as many are the same ones.
     if len(offers) != len(plan.offers):
         left_out = min(offers.keys() - frozenset(plan.offers))
         offer = offers[left_out]
-        breach = PlanBreach.OFFER_LEFT_OUT.write(offer=to_hex(left_out))
-        refuse(PlanRule.OFFERS, breach, (offer.order, offer.operation))
+        breach = feasible.PlanBreach.OFFER_LEFT_OUT.write(offer=to_hex(left_out))
+        feasible.refuse(feasible.PlanRule.OFFERS, breach, (offer.order, offer.operation))
     return offers
 
 
-def _verify_cost(problem: Problem, objective: Objective, plan: Plan) -> None:
+def _verify_cost(problem: problems.Problem, objective: Objective, plan: Plan) -> None:
     """Rule sums."""
     try:
-        cost = sum_cost(problem, objective, plan.rows, plan.legs, plan.reworked)
+        cost = feasible.sum_cost(problem, objective, plan.rows, plan.legs, plan.reworked)
     except PlanError:
-        refuse(PlanRule.SUMS, PlanBreach.SUM_BEYOND.write(most=MAX_SAFE_INTEGER))
+        feasible.refuse(feasible.PlanRule.SUMS, feasible.PlanBreach.SUM_BEYOND.write(most=MAX_SAFE_INTEGER))
     if cost != plan.cost:
         parts = {name: getattr(cost, name) for name in ("price", "transport", "tardiness", "carbon", "spent")}
-        breach = PlanBreach.SUM_OF_PARTS.write(cost=cost.total, stated=plan.cost.total, **parts)
-        refuse(PlanRule.SUMS, breach)
+        breach = feasible.PlanBreach.SUM_OF_PARTS.write(cost=cost.total, stated=plan.cost.total, **parts)
+        feasible.refuse(feasible.PlanRule.SUMS, breach)
 
 
 def _verify_slots(call: Call, bound: Bound, offers: Mapping[bytes, Offer]) -> None:
@@ -385,16 +369,19 @@ def _verify_slots(call: Call, bound: Bound, offers: Mapping[bytes, Offer]) -> No
     machines = {offer.machine for offer in offers.values()}
     for machine, pairs in bound.prices:
         if machine not in machines:
-            refuse(PlanRule.BOUND, PlanBreach.PRICED_WITHOUT_OFFER.write(machine=machine))
+            feasible.refuse(feasible.PlanRule.BOUND, feasible.PlanBreach.PRICED_WITHOUT_OFFER.write(machine=machine))
         if pairs and pairs[-1][0] >= call.slots:
-            refuse(PlanRule.BOUND, PlanBreach.PRICED_BEYOND_CALL.write(slot=pairs[-1][0], machine=machine))
+            feasible.refuse(
+                feasible.PlanRule.BOUND,
+                feasible.PlanBreach.PRICED_BEYOND_CALL.write(slot=pairs[-1][0], machine=machine),
+            )
 
 
-def _known_paths(problem: Problem, plan: Plan, prices: SlotPrices) -> list[int]:
+def _known_paths(problem: problems.Problem, plan: Plan, prices: problems.SlotPrices) -> list[int]:
     """By order, what the plan's own path costs with slot prices: none that is dearer can be the cheapest one."""
     chosen = {choice.offer: choice for route in problem.routes for choices in route.choices for choice in choices}
     path = iter([(chosen[row.offer], row.start) for row in plan.rows])
-    return [path_cost(problem, route, [next(path) for _ in route.choices], prices) for route in problem.routes]
+    return [problems.path_cost(problem, route, [next(path) for _ in route.choices], prices) for route in problem.routes]
 
 
 def _describe(file: PlanFile, plan: Plan, counted: Counted) -> PlanCheck:

@@ -6,41 +6,9 @@ from dataclasses import dataclass
 
 from millmark.ledger.canonical import Json, canonical_json, parse_json, to_hex
 from millmark.ledger.errors import CanonicalError, PlanError
-from millmark.ledger.plans.call import (
-    MAX_ID,
-    MAX_KINDS,
-    Call,
-    Capability,
-    Objective,
-    check_ascending,
-    check_count,
-    check_range,
-    check_size,
-    parse_call,
-    parse_capability,
-    parse_objective,
-    read_array,
-    read_bytes,
-    read_document,
-    read_integer,
-    read_object,
-    read_optional_array,
-)
+from millmark.ledger.plans import call as form
+from millmark.ledger.plans import plan as plans
 from millmark.ledger.plans.offer import OpenedOffer, parse_opened_offer
-from millmark.ledger.plans.plan import (
-    Bound,
-    Cause,
-    Leg,
-    Plan,
-    Row,
-    parse_bound,
-    parse_cause,
-    parse_leg,
-    parse_plan,
-    parse_row,
-    read_ids,
-    read_spent,
-)
 
 PLAN_FILE_FORMAT = "millmark.plan-file"
 PART_FORMAT = "millmark.plan-part"
@@ -54,12 +22,12 @@ class Machine:
 
     machine: int
     owner: int
-    capability: tuple[Capability, ...]
+    capability: tuple[form.Capability, ...]
 
     def __post_init__(self) -> None:
-        check_range(self.machine, "the number of a machine", 1, MAX_ID)
-        check_range(self.owner, "the owner of a machine", 1, MAX_ID)
-        check_count(self.capability, "kinds of a capability", 0, MAX_KINDS)
+        form.check_range(self.machine, "the number of a machine", 1, form.MAX_ID)
+        form.check_range(self.owner, "the owner of a machine", 1, form.MAX_ID)
+        form.check_count(self.capability, "kinds of a capability", 0, form.MAX_KINDS)
 
     def to_json(self) -> dict[str, Json]:
         return {
@@ -73,19 +41,19 @@ class Machine:
 class PlanFile:
     """A plan with all that it was made from."""
 
-    call: Call
-    objective: Objective
+    call: form.Call
+    objective: form.Objective
     machines: tuple[Machine, ...]
     """Machines of the offers, ascending: whoever has the ledger compares them with it."""
     offers: tuple[OpenedOffer, ...]
     """Offers and withdrawals as they were received, in any order."""
-    plan: Plan | None = None
+    plan: plans.Plan | None = None
     """None before one was made."""
-    before: Plan | None = None
+    before: plans.Plan | None = None
     """The plan that it replaces."""
 
     def __post_init__(self) -> None:
-        check_ascending([item.machine for item in self.machines], "the machines of a plan file")
+        form.check_ascending([item.machine for item in self.machines], "the machines of a plan file")
 
     def to_json(self) -> dict[str, Json]:
         return {
@@ -114,25 +82,29 @@ def parse_plan_file(data: bytes) -> PlanFile:
     except CanonicalError as error:
         raise PlanError(f"the plan file is unusable: {error.cause}", hint=error.hint) from None
     names = ("call", "objective", "machines", "offers", "plan", "before")
-    members = read_document(value, "a plan file", PLAN_FILE_FORMAT, names)
+    members = form.read_document(value, "a plan file", PLAN_FILE_FORMAT, names)
     plan, before = members["plan"], members["before"]
     return PlanFile(
-        call=parse_call(members["call"]),
-        objective=parse_objective(members["objective"]),
-        machines=tuple(parse_machine(item) for item in read_array(members["machines"], "the machines of a plan file")),
-        offers=tuple(parse_opened_offer(item) for item in read_array(members["offers"], "the offers of a plan file")),
-        plan=None if plan is None else parse_plan(plan),
-        before=None if before is None else parse_plan(before),
+        call=form.parse_call(members["call"]),
+        objective=form.parse_objective(members["objective"]),
+        machines=tuple(
+            parse_machine(item) for item in form.read_array(members["machines"], "the machines of a plan file")
+        ),
+        offers=tuple(
+            parse_opened_offer(item) for item in form.read_array(members["offers"], "the offers of a plan file")
+        ),
+        plan=None if plan is None else plans.parse_plan(plan),
+        before=None if before is None else plans.parse_plan(before),
     )
 
 
 def parse_machine(value: Json) -> Machine:
     """Build a machine from its JSON. Raises PlanError."""
-    members = read_object(value, "a machine", ("machine", "owner", "capability"))
+    members = form.read_object(value, "a machine", ("machine", "owner", "capability"))
     return Machine(
-        machine=read_integer(members["machine"], "the number of a machine"),
-        owner=read_integer(members["owner"], "the owner of a machine"),
-        capability=parse_capability(members["capability"]),
+        machine=form.read_integer(members["machine"], "the number of a machine"),
+        owner=form.read_integer(members["owner"], "the owner of a machine"),
+        capability=form.parse_capability(members["capability"]),
     )
 
 
@@ -149,30 +121,30 @@ class PlanPart:
     offers: tuple[bytes, ...]
     dropped: tuple[bytes, ...]
     tie: bytes
-    rows: tuple[Row, ...]
+    rows: tuple[plans.Row, ...]
     """Those of its machines."""
-    legs: tuple[Leg, ...]
+    legs: tuple[plans.Leg, ...]
     """Those that start at it, end at it or are carried by it."""
     total: int
     """Cost of the whole plan, in the call's unit."""
-    bound: Bound
+    bound: plans.Bound
     before: bytes | None = None
-    cause: Cause | None = None
-    reworked: tuple[Row, ...] = ()
+    cause: plans.Cause | None = None
+    reworked: tuple[plans.Row, ...] = ()
     """Those of its machines that were carried out, and whose operation is done again."""
     spent: int = 0
     """The part of `total` that all reworked rows of the plan cost."""
 
     def __post_init__(self) -> None:
         for name, value in (("plan", self.plan), ("call", self.call), ("tie hash", self.tie)):
-            check_size(value, f"the {name} of a plan's part", 32)
-        check_range(self.participant, "the participant of a plan's part", 1, MAX_ID)
+            form.check_size(value, f"the {name} of a plan's part", 32)
+        form.check_range(self.participant, "the participant of a plan's part", 1, form.MAX_ID)
         for name, ids in (("offers", self.offers), ("dropped offers", self.dropped)):
-            check_ascending(ids, f"the {name} of a plan's part")
-        check_ascending([row.key for row in self.rows], "the rows of a plan's part")
-        check_ascending([leg.key for leg in self.legs], "the legs of a plan's part")
-        check_range(self.total, "the total of a plan's part", 0, 2**53 - 1)
-        check_range(self.spent, "the amount spent in a plan's part", 0, self.total)
+            form.check_ascending(ids, f"the {name} of a plan's part")
+        form.check_ascending([row.key for row in self.rows], "the rows of a plan's part")
+        form.check_ascending([leg.key for leg in self.legs], "the legs of a plan's part")
+        form.check_range(self.total, "the total of a plan's part", 0, 2**53 - 1)
+        form.check_range(self.spent, "the amount spent in a plan's part", 0, self.total)
         if self.before is None and (self.reworked or self.spent):
             raise PlanError("a part of a plan without one before reworks rows")
         if sum(row.price for row in self.reworked) > self.spent:
@@ -200,7 +172,7 @@ class PlanPart:
         }
 
 
-def build_part(plan: Plan, participant: int) -> PlanPart:
+def build_part(plan: plans.Plan, participant: int) -> PlanPart:
     """Return what `participant` is given of `plan`."""
     return PlanPart(
         plan=plan.digest,
@@ -226,22 +198,22 @@ def parse_part(value: Json) -> PlanPart:
         *("plan", "call", "before", "cause", "participant", "offers", "dropped", "tie", "rows", "legs", "total"),
         "bound",
     )
-    members = read_document(value, "a plan's part", PART_FORMAT, names, ("reworked", "spent"))
-    reworked = read_optional_array(members, "reworked", "the reworked rows of a part")
+    members = form.read_document(value, "a plan's part", PART_FORMAT, names, ("reworked", "spent"))
+    reworked = form.read_optional_array(members, "reworked", "the reworked rows of a part")
     before, cause = members["before"], members["cause"]
     return PlanPart(
-        plan=read_bytes(members["plan"], "the plan of a plan's part"),
-        call=read_bytes(members["call"], "the call of a plan's part"),
-        before=None if before is None else read_bytes(before, "the plan before"),
-        cause=None if cause is None else parse_cause(cause),
-        participant=read_integer(members["participant"], "the participant of a plan's part"),
-        offers=read_ids(members["offers"], "the offers of a plan's part"),
-        dropped=read_ids(members["dropped"], "the dropped offers of a plan's part"),
-        tie=read_bytes(members["tie"], "the tie hash of a plan's part"),
-        reworked=tuple(parse_row(item) for item in reworked),
-        spent=read_spent(members, "a plan's part"),
-        rows=tuple(parse_row(item) for item in read_array(members["rows"], "the rows of a plan's part")),
-        legs=tuple(parse_leg(item) for item in read_array(members["legs"], "the legs of a plan's part")),
-        total=read_integer(members["total"], "the total of a plan's part"),
-        bound=parse_bound(members["bound"]),
+        plan=form.read_bytes(members["plan"], "the plan of a plan's part"),
+        call=form.read_bytes(members["call"], "the call of a plan's part"),
+        before=None if before is None else form.read_bytes(before, "the plan before"),
+        cause=None if cause is None else plans.parse_cause(cause),
+        participant=form.read_integer(members["participant"], "the participant of a plan's part"),
+        offers=plans.read_ids(members["offers"], "the offers of a plan's part"),
+        dropped=plans.read_ids(members["dropped"], "the dropped offers of a plan's part"),
+        tie=form.read_bytes(members["tie"], "the tie hash of a plan's part"),
+        reworked=tuple(plans.parse_row(item) for item in reworked),
+        spent=plans.read_spent(members, "a plan's part"),
+        rows=tuple(plans.parse_row(item) for item in form.read_array(members["rows"], "the rows of a plan's part")),
+        legs=tuple(plans.parse_leg(item) for item in form.read_array(members["legs"], "the legs of a plan's part")),
+        total=form.read_integer(members["total"], "the total of a plan's part"),
+        bound=plans.parse_bound(members["bound"]),
     )

@@ -10,24 +10,7 @@ from millmark.ledger.canonical import Json, to_hex
 from millmark.ledger.errors import PlanError
 from millmark.ledger.evidence import SALT_BYTES, LeafKind, build_leaf_data
 from millmark.ledger.merkle import leaf_hash, verify_inclusion
-from millmark.ledger.plans.call import (
-    MAX_AMOUNT,
-    MAX_ID,
-    MAX_OPERATIONS,
-    MAX_SLOTS,
-    MAX_TIME,
-    check_count,
-    check_range,
-    check_size,
-    check_text,
-    read_array,
-    read_bytes,
-    read_document,
-    read_integer,
-    read_integers,
-    read_object,
-    read_text,
-)
+from millmark.ledger.plans import call as form
 from millmark.ledger.plans.plan import Cause, parse_cause
 
 OFFER_FORMAT = "millmark.offer"
@@ -64,17 +47,17 @@ class Offer:
     """Unix seconds until which the offer is valid."""
 
     def __post_init__(self) -> None:
-        check_size(self.call, "the call of an offer", 32)
-        check_range(self.owner, "the owner of an offer", 1, MAX_ID)
-        check_range(self.machine, "the machine of an offer", 1, MAX_ID)
-        check_size(self.order, "the order of an offer", 32)
-        check_range(self.operation, "the operation of an offer", 0, MAX_OPERATIONS - 1)
-        check_range(self.duration, "the duration of an offer", 1, MAX_SLOTS)
-        check_range(self.setup, "the setup of an offer", 0, MAX_SLOTS)
-        check_text(self.family, "the family of an offer", low=0)
-        check_range(self.wh, "the Wh of an offer", 0, MAX_AMOUNT)
-        check_range(self.co2e_mg, "the mg CO2e of an offer", 0, MAX_AMOUNT)
-        check_range(self.until, "the end of validity of an offer", 0, MAX_TIME)
+        form.check_size(self.call, "the call of an offer", 32)
+        form.check_range(self.owner, "the owner of an offer", 1, form.MAX_ID)
+        form.check_range(self.machine, "the machine of an offer", 1, form.MAX_ID)
+        form.check_size(self.order, "the order of an offer", 32)
+        form.check_range(self.operation, "the operation of an offer", 0, form.MAX_OPERATIONS - 1)
+        form.check_range(self.duration, "the duration of an offer", 1, form.MAX_SLOTS)
+        form.check_range(self.setup, "the setup of an offer", 0, form.MAX_SLOTS)
+        form.check_text(self.family, "the family of an offer", low=0)
+        form.check_range(self.wh, "the Wh of an offer", 0, form.MAX_AMOUNT)
+        form.check_range(self.co2e_mg, "the mg CO2e of an offer", 0, form.MAX_AMOUNT)
+        form.check_range(self.until, "the end of validity of an offer", 0, form.MAX_TIME)
         _check_windows(self.windows)
 
     def price_at(self, start: int) -> int | None:
@@ -116,8 +99,8 @@ class OfferWithdrawal:
     """Why, where something at the machine is the reason."""
 
     def __post_init__(self) -> None:
-        check_size(self.call, "the call of a withdrawal", 32)
-        check_size(self.offer, "the offer of a withdrawal", 32)
+        form.check_size(self.call, "the call of a withdrawal", 32)
+        form.check_size(self.offer, "the offer of a withdrawal", 32)
 
     def to_json(self) -> dict[str, Json]:
         shown: dict[str, Json] = {
@@ -151,15 +134,15 @@ class Anchored:
     """Time of its block, Unix seconds."""
 
     def __post_init__(self) -> None:
-        check_size(self.stream, "the stream of an anchored entry", 32)
-        check_range(self.size, "the tree size of an anchored entry", 1, MAX_ID)
-        check_range(self.leaf_index, "the leaf index of an anchored entry", 0, self.size - 1)
-        check_size(self.root, "the root of an anchored entry", 32)
-        check_count(self.proof, "hashes in the proof of an anchored entry", 0, 64)
+        form.check_size(self.stream, "the stream of an anchored entry", 32)
+        form.check_range(self.size, "the tree size of an anchored entry", 1, form.MAX_ID)
+        form.check_range(self.leaf_index, "the leaf index of an anchored entry", 0, self.size - 1)
+        form.check_size(self.root, "the root of an anchored entry", 32)
+        form.check_count(self.proof, "hashes in the proof of an anchored entry", 0, 64)
         for node in self.proof:
-            check_size(node, "a hash in the proof of an anchored entry", 32)
-        check_range(self.record, "the record of an anchored entry", 0, MAX_ID)
-        check_range(self.time, "the time of an anchored entry", 0, MAX_TIME)
+            form.check_size(node, "a hash in the proof of an anchored entry", 32)
+        form.check_range(self.record, "the record of an anchored entry", 0, form.MAX_ID)
+        form.check_range(self.time, "the time of an anchored entry", 0, form.MAX_TIME)
 
     def to_json(self) -> dict[str, Json]:
         return {
@@ -189,7 +172,7 @@ class OpenedOffer:
     """RFC 9162 leaf hash, 32 bytes: what plans name the offer by."""
 
     def __post_init__(self) -> None:
-        check_size(self.salt, "the salt of an offer", SALT_BYTES)
+        form.check_size(self.salt, "the salt of an offer", SALT_BYTES)
         object.__setattr__(self, "id", leaf_hash(build_leaf_data(LeafKind.OFFER, self.salt, self.entry.to_json())))
 
     def verify_anchored(self) -> None:
@@ -211,21 +194,21 @@ def parse_offer(value: Json) -> Offer:
         *("call", "owner", "machine", "order", "operation", "duration", "setup", "family", "windows", "wh"),
         *("co2e_mg", "until"),
     )
-    members = read_document(value, "an offer", OFFER_FORMAT, names)
-    windows = read_array(members["windows"], "the windows of an offer")
+    members = form.read_document(value, "an offer", OFFER_FORMAT, names)
+    windows = form.read_array(members["windows"], "the windows of an offer")
     return Offer(
-        call=read_bytes(members["call"], "the call of an offer"),
-        owner=read_integer(members["owner"], "the owner of an offer"),
-        machine=read_integer(members["machine"], "the machine of an offer"),
-        order=read_bytes(members["order"], "the order of an offer"),
-        operation=read_integer(members["operation"], "the operation of an offer"),
-        duration=read_integer(members["duration"], "the duration of an offer"),
-        setup=read_integer(members["setup"], "the setup of an offer"),
-        family=read_text(members["family"], "the family of an offer"),
+        call=form.read_bytes(members["call"], "the call of an offer"),
+        owner=form.read_integer(members["owner"], "the owner of an offer"),
+        machine=form.read_integer(members["machine"], "the machine of an offer"),
+        order=form.read_bytes(members["order"], "the order of an offer"),
+        operation=form.read_integer(members["operation"], "the operation of an offer"),
+        duration=form.read_integer(members["duration"], "the duration of an offer"),
+        setup=form.read_integer(members["setup"], "the setup of an offer"),
+        family=form.read_text(members["family"], "the family of an offer"),
         windows=tuple(_parse_window(item) for item in windows),
-        wh=read_integer(members["wh"], "the Wh of an offer"),
-        co2e_mg=read_integer(members["co2e_mg"], "the mg CO2e of an offer"),
-        until=read_integer(members["until"], "the end of validity of an offer"),
+        wh=form.read_integer(members["wh"], "the Wh of an offer"),
+        co2e_mg=form.read_integer(members["co2e_mg"], "the mg CO2e of an offer"),
+        until=form.read_integer(members["until"], "the end of validity of an offer"),
     )
 
 
@@ -233,50 +216,52 @@ def parse_offer_withdrawal(value: Json) -> OfferWithdrawal:
     """Build a withdrawal from its JSON. Raises PlanError."""
     has_cause = isinstance(value, dict) and "cause" in value
     names = ("call", "offer", "cause") if has_cause else ("call", "offer")
-    members = read_document(value, "a withdrawal", WITHDRAWAL_FORMAT, names)
+    members = form.read_document(value, "a withdrawal", WITHDRAWAL_FORMAT, names)
     return OfferWithdrawal(
-        call=read_bytes(members["call"], "the call of a withdrawal"),
-        offer=read_bytes(members["offer"], "the offer of a withdrawal"),
+        call=form.read_bytes(members["call"], "the call of a withdrawal"),
+        offer=form.read_bytes(members["offer"], "the offer of a withdrawal"),
         cause=parse_cause(members["cause"]) if has_cause else None,
     )
 
 
 def parse_opened_offer(value: Json) -> OpenedOffer:
     """Build an opened offer or withdrawal from its JSON. Raises PlanError."""
-    members = read_object(value, "an opened offer", ("entry", "salt", "anchored"))
+    members = form.read_object(value, "an opened offer", ("entry", "salt", "anchored"))
     entry, anchored = members["entry"], members["anchored"]
     is_withdrawal = isinstance(entry, dict) and entry.get("format") == WITHDRAWAL_FORMAT
     return OpenedOffer(
         entry=parse_offer_withdrawal(entry) if is_withdrawal else parse_offer(entry),
-        salt=read_bytes(members["salt"], "the salt of an offer"),
+        salt=form.read_bytes(members["salt"], "the salt of an offer"),
         anchored=None if anchored is None else _parse_anchored(anchored),
     )
 
 
 def _parse_anchored(value: Json) -> Anchored:
     what = "an anchored entry"
-    members = read_object(value, what, ("stream", "leaf_index", "size", "root", "proof", "record", "time"))
+    members = form.read_object(value, what, ("stream", "leaf_index", "size", "root", "proof", "record", "time"))
     return Anchored(
-        stream=read_bytes(members["stream"], f"the stream of {what}"),
-        leaf_index=read_integer(members["leaf_index"], f"the leaf index of {what}"),
-        size=read_integer(members["size"], f"the tree size of {what}"),
-        root=read_bytes(members["root"], f"the root of {what}"),
-        proof=tuple(read_bytes(item, f"a hash of {what}") for item in read_array(members["proof"], "a proof")),
-        record=read_integer(members["record"], f"the record of {what}"),
-        time=read_integer(members["time"], f"the time of {what}"),
+        stream=form.read_bytes(members["stream"], f"the stream of {what}"),
+        leaf_index=form.read_integer(members["leaf_index"], f"the leaf index of {what}"),
+        size=form.read_integer(members["size"], f"the tree size of {what}"),
+        root=form.read_bytes(members["root"], f"the root of {what}"),
+        proof=tuple(
+            form.read_bytes(item, f"a hash of {what}") for item in form.read_array(members["proof"], "a proof")
+        ),
+        record=form.read_integer(members["record"], f"the record of {what}"),
+        time=form.read_integer(members["time"], f"the time of {what}"),
     )
 
 
 def _parse_window(value: Json) -> tuple[int, int, int]:
-    first, last, price = read_integers(value, "a window of an offer", 3)
+    first, last, price = form.read_integers(value, "a window of an offer", 3)
     return first, last, price
 
 
 def _check_windows(windows: Sequence[tuple[int, int, int]]) -> None:
-    check_count(windows, "windows of an offer", 1, MAX_WINDOWS)
+    form.check_count(windows, "windows of an offer", 1, MAX_WINDOWS)
     end = -1
     for first, last, price in windows:
-        if not end < first <= last <= MAX_SLOTS:
+        if not end < first <= last <= form.MAX_SLOTS:
             raise PlanError(f"the window {first}-{last} of an offer is not ascending and apart from the one before")
-        check_range(price, "the price of an offer", 0, MAX_AMOUNT)
+        form.check_range(price, "the price of an offer", 0, form.MAX_AMOUNT)
         end = last

@@ -9,27 +9,7 @@ from itertools import pairwise
 
 from millmark.ledger.canonical import MAX_SAFE_INTEGER, Json, canonical_json, sha256, to_hex
 from millmark.ledger.errors import PlanError
-from millmark.ledger.plans.call import (
-    MAX_AMOUNT,
-    MAX_ID,
-    MAX_OFFERS,
-    MAX_OPERATIONS,
-    MAX_SLOTS,
-    check_ascending,
-    check_count,
-    check_range,
-    check_size,
-    check_sum,
-    check_text,
-    read_array,
-    read_bytes,
-    read_document,
-    read_integer,
-    read_integers,
-    read_object,
-    read_optional_array,
-    read_text,
-)
+from millmark.ledger.plans import call as form
 
 PLAN_FORMAT = "millmark.plan"
 MAX_SLOT_PRICE = 2**40
@@ -66,14 +46,14 @@ class Cause:
     """Sequence number of the record."""
 
     def __post_init__(self) -> None:
-        check_text(self.text, "the text of a cause", low=0)
+        form.check_text(self.text, "the text of a cause", low=0)
         if (self.stream is None) != (self.leaf is None) or (self.leaf is None) == (self.record is None):
             raise PlanError("a cause names neither one entry nor one record", hint="give stream and leaf, or record")
         if self.stream is not None:
-            check_size(self.stream, "the stream of a cause", 32)
+            form.check_size(self.stream, "the stream of a cause", 32)
         for number in (self.leaf, self.record):
             if number is not None:
-                check_range(number, "the leaf or record of a cause", 0, MAX_ID)
+                form.check_range(number, "the leaf or record of a cause", 0, form.MAX_ID)
 
     def to_json(self) -> dict[str, Json]:
         place: dict[str, Json] = {"record": self.record}
@@ -102,16 +82,16 @@ class Row:
     co2e_mg: int
 
     def __post_init__(self) -> None:
-        check_size(self.order, "the order of a row", 32)
-        check_range(self.operation, "the operation of a row", 0, MAX_OPERATIONS - 1)
-        check_size(self.offer, "the offer of a row", 32)
-        check_range(self.machine, "the machine of a row", 1, MAX_ID)
-        check_range(self.owner, "the owner of a row", 1, MAX_ID)
-        check_range(self.start, "the start of a row", 0, MAX_SLOTS)
-        check_range(self.end, "the end of a row", self.start + 1, 2 * MAX_SLOTS)
-        check_range(self.price, "the price of a row", 0, MAX_AMOUNT)
-        check_range(self.wh, "the Wh of a row", 0, MAX_AMOUNT)
-        check_range(self.co2e_mg, "the mg CO2e of a row", 0, MAX_AMOUNT)
+        form.check_size(self.order, "the order of a row", 32)
+        form.check_range(self.operation, "the operation of a row", 0, form.MAX_OPERATIONS - 1)
+        form.check_size(self.offer, "the offer of a row", 32)
+        form.check_range(self.machine, "the machine of a row", 1, form.MAX_ID)
+        form.check_range(self.owner, "the owner of a row", 1, form.MAX_ID)
+        form.check_range(self.start, "the start of a row", 0, form.MAX_SLOTS)
+        form.check_range(self.end, "the end of a row", self.start + 1, 2 * form.MAX_SLOTS)
+        form.check_range(self.price, "the price of a row", 0, form.MAX_AMOUNT)
+        form.check_range(self.wh, "the Wh of a row", 0, form.MAX_AMOUNT)
+        form.check_range(self.co2e_mg, "the mg CO2e of a row", 0, form.MAX_AMOUNT)
 
     @property
     def key(self) -> Key:
@@ -152,14 +132,14 @@ class Leg:
     cost: int
 
     def __post_init__(self) -> None:
-        check_size(self.order, "the order of a leg", 32)
-        check_range(self.after, "the operation before a leg", 0, MAX_OPERATIONS - 1)
-        check_range(self.origin, "the origin of a leg", 1, MAX_ID)
-        check_range(self.destination, "the destination of a leg", 1, MAX_ID)
-        check_range(self.carrier, "the carrier of a leg", 0, MAX_ID)
-        check_range(self.start, "the start of a leg", 0, 2 * MAX_SLOTS)
-        check_range(self.end, "the end of a leg", self.start, 4 * MAX_SLOTS)
-        check_range(self.cost, "the cost of a leg", 0, MAX_AMOUNT)
+        form.check_size(self.order, "the order of a leg", 32)
+        form.check_range(self.after, "the operation before a leg", 0, form.MAX_OPERATIONS - 1)
+        form.check_range(self.origin, "the origin of a leg", 1, form.MAX_ID)
+        form.check_range(self.destination, "the destination of a leg", 1, form.MAX_ID)
+        form.check_range(self.carrier, "the carrier of a leg", 0, form.MAX_ID)
+        form.check_range(self.start, "the start of a leg", 0, 2 * form.MAX_SLOTS)
+        form.check_range(self.end, "the end of a leg", self.start, 4 * form.MAX_SLOTS)
+        form.check_range(self.cost, "the cost of a leg", 0, form.MAX_AMOUNT)
 
     @property
     def key(self) -> Key:
@@ -201,8 +181,8 @@ class Cost:
             ("amount spent", self.spent),
             ("total", self.total),
         ):
-            check_sum(value, f"the {name} in a plan's cost")
-            check_range(value, f"the {name} in a plan's cost", 0, MAX_SAFE_INTEGER)
+            form.check_sum(value, f"the {name} in a plan's cost")
+            form.check_range(value, f"the {name} in a plan's cost", 0, MAX_SAFE_INTEGER)
 
     @property
     def total(self) -> int:
@@ -230,15 +210,15 @@ class Bound:
     """Machine and its pairs of slot and price, ascending; slots left out have price 0."""
 
     def __post_init__(self) -> None:
-        check_sum(self.value, "the bound of a plan")
-        check_count(self.prices, "machines with slot prices", 0, MAX_OFFERS)
-        check_ascending([machine for machine, _ in self.prices], "the machines with slot prices")
+        form.check_sum(self.value, "the bound of a plan")
+        form.check_count(self.prices, "machines with slot prices", 0, form.MAX_OFFERS)
+        form.check_ascending([machine for machine, _ in self.prices], "the machines with slot prices")
         for machine, slots in self.prices:
-            check_range(machine, "a machine with slot prices", 1, MAX_ID)
-            check_ascending([slot for slot, _ in slots], f"the slots with prices of machine {machine}")
+            form.check_range(machine, "a machine with slot prices", 1, form.MAX_ID)
+            form.check_ascending([slot for slot, _ in slots], f"the slots with prices of machine {machine}")
             for slot, price in slots:
-                check_range(slot, "a slot with a price", 0, MAX_SLOTS)
-                check_range(price, f"the price of slot {slot} of machine {machine}", 1, MAX_SLOT_PRICE)
+                form.check_range(slot, "a slot with a price", 0, form.MAX_SLOTS)
+                form.check_range(price, f"the price of slot {slot} of machine {machine}", 1, MAX_SLOT_PRICE)
 
     def to_json(self) -> dict[str, Json]:
         prices: list[Json] = [[machine, [list(pair) for pair in slots]] for machine, slots in self.prices]
@@ -277,27 +257,27 @@ class Plan:
     operation the first one first: `rows` has its rework. They count in the cost."""
 
     def __post_init__(self) -> None:
-        check_size(self.call, "the call of a plan", 32)
-        check_size(self.tie, "the tie hash of a plan", 32)
+        form.check_size(self.call, "the call of a plan", 32)
+        form.check_size(self.tie, "the tie hash of a plan", 32)
         if (self.before is None) != (self.cause is None):
             raise PlanError("a plan names a plan before without a cause, or a cause without a plan before")
         if self.before is not None:
-            check_size(self.before, "the plan before", 32)
+            form.check_size(self.before, "the plan before", 32)
         elif self.dropped or self.fixed or self.now or self.reworked:
             raise PlanError(
                 "a plan without one before drops offers, fixes or reworks rows, or starts later than slot 0"
             )
-        check_range(self.now, "the first slot of a plan", 0, MAX_SLOTS)
+        form.check_range(self.now, "the first slot of a plan", 0, form.MAX_SLOTS)
         for name, ids in (("offers", self.offers), ("dropped offers", self.dropped)):
-            check_count(ids, f"{name} of a plan", 0, MAX_OFFERS)
-            check_ascending(ids, f"the {name} of a plan")
+            form.check_count(ids, f"{name} of a plan", 0, form.MAX_OFFERS)
+            form.check_ascending(ids, f"the {name} of a plan")
             for item in ids:
-                check_size(item, f"one of the {name} of a plan", 32)
+                form.check_size(item, f"one of the {name} of a plan", 32)
         if not frozenset(self.offers).isdisjoint(self.dropped):
             raise PlanError("a plan has an offer both among its offers and among those dropped")
-        check_ascending(self.fixed, "the fixed rows of a plan")
-        check_ascending([row.key for row in self.rows], "the rows of a plan")
-        check_ascending([leg.key for leg in self.legs], "the legs of a plan")
+        form.check_ascending(self.fixed, "the fixed rows of a plan")
+        form.check_ascending([row.key for row in self.rows], "the rows of a plan")
+        form.check_ascending([leg.key for leg in self.legs], "the legs of a plan")
         _check_reworked(self)
 
     def newly_dropped(self, before: Plan) -> frozenset[bytes]:
@@ -345,7 +325,7 @@ class Plan:
 
 
 def _check_reworked(plan: Plan) -> None:
-    check_count(plan.reworked, "reworked rows of a plan", 0, MAX_OFFERS)
+    form.check_count(plan.reworked, "reworked rows of a plan", 0, form.MAX_OFFERS)
     keys = [row.key for row in plan.reworked]
     if any(low > high for low, high in pairwise(keys)):
         raise PlanError("the reworked rows of a plan are not ascending")
@@ -357,21 +337,21 @@ def _check_reworked(plan: Plan) -> None:
 def parse_plan(value: Json) -> Plan:
     """Build a plan from its JSON. Raises PlanError."""
     names = ("call", "before", "cause", "now", "offers", "dropped", "tie", "fixed", "rows", "legs", "cost", "bound")
-    members = read_document(value, "a plan", PLAN_FORMAT, names, ("reworked",))
-    reworked = read_optional_array(members, "reworked", "the reworked rows of a plan")
+    members = form.read_document(value, "a plan", PLAN_FORMAT, names, ("reworked",))
+    reworked = form.read_optional_array(members, "reworked", "the reworked rows of a plan")
     before, cause = members["before"], members["cause"]
     return Plan(
-        call=read_bytes(members["call"], "the call of a plan"),
-        before=None if before is None else read_bytes(before, "the plan before"),
+        call=form.read_bytes(members["call"], "the call of a plan"),
+        before=None if before is None else form.read_bytes(before, "the plan before"),
         cause=None if cause is None else parse_cause(cause),
-        now=read_integer(members["now"], "the first slot of a plan"),
+        now=form.read_integer(members["now"], "the first slot of a plan"),
         offers=read_ids(members["offers"], "the offers of a plan"),
         dropped=read_ids(members["dropped"], "the dropped offers of a plan"),
-        tie=read_bytes(members["tie"], "the tie hash of a plan"),
-        fixed=tuple(_parse_key(item) for item in read_array(members["fixed"], "the fixed rows of a plan")),
+        tie=form.read_bytes(members["tie"], "the tie hash of a plan"),
+        fixed=tuple(_parse_key(item) for item in form.read_array(members["fixed"], "the fixed rows of a plan")),
         reworked=tuple(parse_row(item) for item in reworked),
-        rows=tuple(parse_row(item) for item in read_array(members["rows"], "the rows of a plan")),
-        legs=tuple(parse_leg(item) for item in read_array(members["legs"], "the legs of a plan")),
+        rows=tuple(parse_row(item) for item in form.read_array(members["rows"], "the rows of a plan")),
+        legs=tuple(parse_leg(item) for item in form.read_array(members["legs"], "the legs of a plan")),
         cost=parse_cost(members["cost"]),
         bound=parse_bound(members["bound"]),
     )
@@ -380,13 +360,15 @@ def parse_plan(value: Json) -> Plan:
 def parse_row(value: Json) -> Row:
     """Build a row from its JSON. Raises PlanError."""
     names = ("order", "operation", "offer", "machine", "owner", "start", "end", "price", "wh", "co2e_mg")
-    members = read_object(value, "a row", names)
+    members = form.read_object(value, "a row", names)
     numbers = {
-        name: read_integer(members[name], f"the {name} of a row") for name in names if name not in ("order", "offer")
+        name: form.read_integer(members[name], f"the {name} of a row")
+        for name in names
+        if name not in ("order", "offer")
     }
     return Row(
-        order=read_bytes(members["order"], "the order of a row"),
-        offer=read_bytes(members["offer"], "the offer of a row"),
+        order=form.read_bytes(members["order"], "the order of a row"),
+        offer=form.read_bytes(members["offer"], "the offer of a row"),
         **numbers,
     )
 
@@ -394,40 +376,40 @@ def parse_row(value: Json) -> Row:
 def parse_leg(value: Json) -> Leg:
     """Build a leg from its JSON. Raises PlanError."""
     names = ("order", "after", "from", "to", "carrier", "start", "end", "cost")
-    members = read_object(value, "a leg", names)
+    members = form.read_object(value, "a leg", names)
     after, origin, destination, carrier, start, end, cost = (
-        read_integer(members[name], f"the {name} of a leg") for name in names[1:]
+        form.read_integer(members[name], f"the {name} of a leg") for name in names[1:]
     )
-    order = read_bytes(members["order"], "the order of a leg")
+    order = form.read_bytes(members["order"], "the order of a leg")
     return Leg(order, after, origin, destination, carrier, start, end, cost)
 
 
 def parse_cause(value: Json) -> Cause:
     """Build a cause from its JSON. Raises PlanError."""
     by_record = isinstance(value, dict) and "record" in value
-    members = read_object(
+    members = form.read_object(
         value, "a cause", ("kind", "record", "text") if by_record else ("kind", "stream", "leaf", "text")
     )
-    kind = read_text(members["kind"], "the kind of a cause")
+    kind = form.read_text(members["kind"], "the kind of a cause")
     if kind not in frozenset(CauseKind):
         raise PlanError(f"the cause {kind[:60]!a} is unknown", hint=f"one of {', '.join(CauseKind)}")
-    text = read_text(members["text"], "the text of a cause")
+    text = form.read_text(members["text"], "the text of a cause")
     if by_record:
-        return Cause(CauseKind(kind), text, record=read_integer(members["record"], "the record of a cause"))
+        return Cause(CauseKind(kind), text, record=form.read_integer(members["record"], "the record of a cause"))
     return Cause(
         CauseKind(kind),
         text,
-        stream=read_bytes(members["stream"], "the stream of a cause"),
-        leaf=read_integer(members["leaf"], "the leaf of a cause"),
+        stream=form.read_bytes(members["stream"], "the stream of a cause"),
+        leaf=form.read_integer(members["leaf"], "the leaf of a cause"),
     )
 
 
 def parse_cost(value: Json) -> Cost:
     """Build a cost from its JSON. Raises PlanError, also when the total is not the sum of the parts."""
     names = ("price", "transport", "tardiness", "carbon", "total")
-    members = read_object(value, "a plan's cost", names, ("spent",))
+    members = form.read_object(value, "a plan's cost", names, ("spent",))
     price, transport, tardiness, carbon, total = (
-        read_integer(members[name], f"the {name} in a plan's cost") for name in names
+        form.read_integer(members[name], f"the {name} in a plan's cost") for name in names
     )
     cost = Cost(price, transport, tardiness, carbon, read_spent(members, "a plan's cost"))
     if cost.total != total:
@@ -439,31 +421,33 @@ def read_spent(members: Mapping[str, Json], what: str) -> int:
     """What was spent on rows that are reworked: 0 if the member is left out, which is the one form for that."""
     if "spent" not in members:
         return 0
-    spent = read_integer(members["spent"], f"the amount spent in {what}")
-    check_range(spent, f"the amount spent in {what}", 1, MAX_SAFE_INTEGER)
+    spent = form.read_integer(members["spent"], f"the amount spent in {what}")
+    form.check_range(spent, f"the amount spent in {what}", 1, MAX_SAFE_INTEGER)
     return spent
 
 
 def parse_bound(value: Json) -> Bound:
     """Build a bound from its JSON. Raises PlanError."""
-    members = read_object(value, "the bound of a plan", ("value", "prices"))
+    members = form.read_object(value, "the bound of a plan", ("value", "prices"))
     prices = []
-    for item in read_array(members["prices"], "the slot prices of a plan"):
-        machine, slots = read_array(item, "a machine's slot prices", 2)
-        pairs = tuple(_parse_slot(pair) for pair in read_array(slots, "a machine's slot prices"))
-        prices.append((read_integer(machine, "a machine with slot prices"), pairs))
-    return Bound(read_integer(members["value"], "the bound of a plan"), tuple(prices))
+    for item in form.read_array(members["prices"], "the slot prices of a plan"):
+        machine, slots = form.read_array(item, "a machine's slot prices", 2)
+        pairs = tuple(_parse_slot(pair) for pair in form.read_array(slots, "a machine's slot prices"))
+        prices.append((form.read_integer(machine, "a machine with slot prices"), pairs))
+    return Bound(form.read_integer(members["value"], "the bound of a plan"), tuple(prices))
 
 
 def read_ids(value: Json, what: str) -> tuple[bytes, ...]:
-    return tuple(read_bytes(item, f"an item of {what}") for item in read_array(value, what))
+    return tuple(form.read_bytes(item, f"an item of {what}") for item in form.read_array(value, what))
 
 
 def _parse_slot(value: Json) -> tuple[int, int]:
-    slot, price = read_integers(value, "a slot price", 2)
+    slot, price = form.read_integers(value, "a slot price", 2)
     return slot, price
 
 
 def _parse_key(value: Json) -> Key:
-    order, operation = read_array(value, "a fixed row", 2)
-    return read_bytes(order, "the order of a fixed row"), read_integer(operation, "the operation of a fixed row")
+    order, operation = form.read_array(value, "a fixed row", 2)
+    return form.read_bytes(order, "the order of a fixed row"), form.read_integer(
+        operation, "the operation of a fixed row"
+    )

@@ -10,32 +10,12 @@ from typing import Final, TypeAlias
 
 from millmark.ledger.canonical import Json, canonical_json, parse_hex32
 from millmark.ledger.errors import CanonicalError, SpecificationError
-from millmark.ledger.products._model import (
-    Choice,
-    ChoiceOption,
-    Condition,
-    Constraint,
-    Domain,
-    FromOption,
-    IntegerOption,
-    Option,
-    Product,
-    Span,
-    Step,
-    TextOption,
-    Value,
-    check_value,
-    describe,
-    domain_of,
-    full_domain,
-    name_in,
-    read_value,
-)
+from millmark.ledger.products import _model
 from millmark.ledger.products._parse import parse_product
 
 # What a product's constraints leave of each option, once some are chosen.
 
-Domains: TypeAlias = dict[str, Domain]
+Domains: TypeAlias = dict[str, _model.Domain]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +23,17 @@ class Part:
     """Whether an option has one of some values, or, not `wanted`, none of them."""
 
     key: str
-    allowed: Domain
+    allowed: _model.Domain
     wanted: bool
 
-    def is_sure(self, domain: Domain) -> bool:
+    def is_sure(self, domain: _model.Domain) -> bool:
         return domain.within(self.allowed) if self.wanted else domain.apart(self.allowed)
 
-    def deny(self, domain: Domain) -> Domain:
+    def deny(self, domain: _model.Domain) -> _model.Domain:
         """What is left of the option if this must not be so."""
         return domain.drop(self.allowed) if self.wanted else domain.keep(self.allowed)
 
-    def grant(self, domain: Domain) -> Domain:
+    def grant(self, domain: _model.Domain) -> _model.Domain:
         """What is left of the option if this must be so."""
         return domain.keep(self.allowed) if self.wanted else domain.drop(self.allowed)
 
@@ -62,12 +42,12 @@ _Clause: TypeAlias = tuple[Part, ...]
 """Parts that must not all be so."""
 
 
-def holds(condition: Condition, domains: Domains) -> bool:
+def holds(condition: _model.Condition, domains: Domains) -> bool:
     """Whether a condition certainly holds."""
     return all(domains[key].within(allowed) for key, allowed in condition.items())
 
 
-def narrow(product: Product, chosen: Mapping[str, Value]) -> Domains:
+def narrow(product: _model.Product, chosen: Mapping[str, _model.Value]) -> Domains:
     """The values that each option can still have, chosen ones included. The values must have been checked.
 
     Raises SpecificationError naming the constraint that cannot hold any more. Only what follows from one constraint at
@@ -77,13 +57,13 @@ def narrow(product: Product, chosen: Mapping[str, Value]) -> Domains:
     return narrow_from(
         product,
         {
-            key: domain_of(option, chosen[key]) if key in chosen else full_domain(option)
+            key: _model.domain_of(option, chosen[key]) if key in chosen else _model.full_domain(option)
             for key, option in known.items()
         },
     )
 
 
-def narrow_from(product: Product, domains: Domains) -> Domains:
+def narrow_from(product: _model.Product, domains: Domains) -> Domains:
     """As `narrow`, from what is left of each option."""
     clauses = [(constraint, clause) for constraint in product.constraints for clause in _clauses(constraint)]
     changed = True
@@ -102,13 +82,13 @@ def narrow_from(product: Product, domains: Domains) -> Domains:
     return domains
 
 
-def find_broken(product: Product, domains: Domains) -> _Clause:
+def find_broken(product: _model.Product, domains: Domains) -> _Clause:
     """Parts that must not all be so, and certainly are; empty if the constraints leave none such."""
     clauses = (clause for constraint in product.constraints for clause in _clauses(constraint))
     return next((one for one in clauses if all(part.is_sure(domains[part.key]) for part in one)), ())
 
 
-def _clauses(constraint: Constraint) -> Iterator[_Clause]:
+def _clauses(constraint: _model.Constraint) -> Iterator[_Clause]:
     given = tuple(Part(key, allowed, True) for condition in constraint.conditions for key, allowed in condition.items())
     if constraint.then is None:
         yield given
@@ -117,18 +97,18 @@ def _clauses(constraint: Constraint) -> Iterator[_Clause]:
         yield (*given, Part(key, allowed, False))
 
 
-def _violation(product: Product, constraint: Constraint, domains: Domains) -> SpecificationError:
+def _violation(product: _model.Product, constraint: _model.Constraint, domains: Domains) -> SpecificationError:
     known = product.by_key
     given = [
-        " with ".join(f"{key} {describe(known[key], domains[key])}" for key in condition)
+        " with ".join(f"{key} {_model.describe(known[key], domains[key])}" for key in condition)
         for condition in constraint.conditions
     ]
     hint = "change one of them"
     if constraint.then is None:
         return SpecificationError(f"{' and '.join(given)} exclude each other", hint=hint)
     broken = [key for key, allowed in constraint.then.items() if not domains[key].within(allowed)]
-    needs = " and ".join(f"{key} {describe(known[key], constraint.then[key])}" for key in broken)
-    instead = " and ".join(describe(known[key], domains[key]) for key in broken)
+    needs = " and ".join(f"{key} {_model.describe(known[key], constraint.then[key])}" for key in broken)
+    instead = " and ".join(_model.describe(known[key], domains[key]) for key in broken)
     return SpecificationError(f"{given[0]} needs {needs}, not {instead}", hint=hint)
 
 
@@ -139,7 +119,7 @@ class Operation:
     name: str
     kind: str
     """Kind of operation that the machine has to be capable of."""
-    values: Mapping[str, Value]
+    values: Mapping[str, _model.Value]
     """What the capability must include, such as {"diameter_mm": 80}."""
     minutes: int
     """Indicative time for one piece."""
@@ -153,8 +133,8 @@ class Operation:
 class Configuration:
     """A product with all options chosen so that every constraint holds, and what follows."""
 
-    product: Product
-    options: Mapping[str, Value]
+    product: _model.Product
+    options: Mapping[str, _model.Value]
     """Every option, in the product's order."""
     implied: tuple[str, ...]
     """Keys of those that were not chosen, but follow."""
@@ -180,8 +160,8 @@ class Configuration:
         counts. None where none of them states it."""
         return max((one.lead_hours for one in self._choices() if one.lead_hours is not None), default=None)
 
-    def _choices(self) -> list[Choice]:
-        options = [option for option in self.product.options if isinstance(option, ChoiceOption)]
+    def _choices(self) -> list[_model.Choice]:
+        options = [option for option in self.product.options if isinstance(option, _model.ChoiceOption)]
         return [one for option in options for one in option.choices if one.value == self.options[option.key]]
 
     @property
@@ -190,7 +170,7 @@ class Configuration:
         return {"product": "0x" + self.product.digest.hex(), "options": dict(self.options)}
 
 
-def configure(product: Product, chosen: Mapping[str, object]) -> Configuration:
+def configure(product: _model.Product, chosen: Mapping[str, object]) -> Configuration:
     """Check choices, add those that follow from them, and work out price and route.
 
     An option that is left out is filled in where the constraints leave it one value, and a text where it may be empty.
@@ -209,7 +189,7 @@ def configure(product: Product, chosen: Mapping[str, object]) -> Configuration:
     )
 
 
-def verify_specification(product: Product, options: Mapping[str, object]) -> Configuration:
+def verify_specification(product: _model.Product, options: Mapping[str, object]) -> Configuration:
     """As `configure`, for a specification that must have every option. Raises SpecificationError."""
     made = configure(product, options)
     if made.implied:
@@ -217,7 +197,7 @@ def verify_specification(product: Product, options: Mapping[str, object]) -> Con
     return made
 
 
-def find_possible(product: Product, chosen: Mapping[str, object]) -> Domains:
+def find_possible(product: _model.Product, chosen: Mapping[str, object]) -> Domains:
     """The values that each option can still have beside the chosen ones; of a text, the lengths.
 
     Raises SpecificationError if the chosen ones exclude each other.
@@ -225,24 +205,24 @@ def find_possible(product: Product, chosen: Mapping[str, object]) -> Domains:
     return narrow(product, _checked(product, chosen))
 
 
-def parse_choices(product: Product, pairs: Sequence[str]) -> dict[str, Value]:
+def parse_choices(product: _model.Product, pairs: Sequence[str]) -> dict[str, _model.Value]:
     """Read choices as people write them, KEY=VALUE. Raises SpecificationError."""
-    found: dict[str, Value] = {}
+    found: dict[str, _model.Value] = {}
     for pair in pairs:
         key, sign, text = pair.partition("=")
         if not sign:
             raise SpecificationError(f"{pair[:80]!a} has no value", hint="write KEY=VALUE")
         if key in found:
             raise SpecificationError(f"the option {key} is given twice", hint="leave one of them out")
-        found[key] = read_value(_option(product, key), text)
+        found[key] = _model.read_value(_option(product, key), text)
     return found
 
 
-def _checked(product: Product, chosen: Mapping[str, object]) -> dict[str, Value]:
-    return {key: check_value(_option(product, key), value) for key, value in chosen.items()}
+def _checked(product: _model.Product, chosen: Mapping[str, object]) -> dict[str, _model.Value]:
+    return {key: _model.check_value(_option(product, key), value) for key, value in chosen.items()}
 
 
-def _option(product: Product, key: str) -> Option:
+def _option(product: _model.Product, key: str) -> _model.Option:
     known = product.by_key
     if key not in known:
         raise SpecificationError(
@@ -251,7 +231,7 @@ def _option(product: Product, key: str) -> Option:
     return known[key]
 
 
-def _fill(product: Product, given: Mapping[str, Value]) -> dict[str, Value]:
+def _fill(product: _model.Product, given: Mapping[str, _model.Value]) -> dict[str, _model.Value]:
     """All options in the product's order: what was given, and what follows."""
     found = dict(given)
     domains = narrow(product, found)
@@ -266,40 +246,44 @@ def _fill(product: Product, given: Mapping[str, Value]) -> dict[str, Value]:
     return {option.key: found[option.key] for option in product.options}
 
 
-def _only(option: Option, domain: Domain) -> Value | None:
+def _only(option: _model.Option, domain: _model.Domain) -> _model.Value | None:
     """The one value that is left; None if there are more."""
     if not domain.is_single:
         return None
-    if isinstance(domain, Span):
+    if isinstance(domain, _model.Span):
         # Of a text, only the length is known: a text of one length is still the buyer's own.
-        return domain.least if isinstance(option, IntegerOption) else "" if domain.least == 0 else None
+        return domain.least if isinstance(option, _model.IntegerOption) else "" if domain.least == 0 else None
     return domain.values[0]
 
 
-def _may_be_empty(option: Option, domain: Domain) -> bool:
-    return isinstance(option, TextOption) and isinstance(domain, Span) and domain.least == 0
+def _may_be_empty(option: _model.Option, domain: _model.Domain) -> bool:
+    return isinstance(option, _model.TextOption) and isinstance(domain, _model.Span) and domain.least == 0
 
 
-def _how(option: Option, domain: Domain) -> str:
-    if isinstance(option, ChoiceOption):
+def _how(option: _model.Option, domain: _model.Domain) -> str:
+    if isinstance(option, _model.ChoiceOption):
         return f"choose {domain}"
-    return f"give {describe(option, domain)}" + (f" ({option.unit})" if isinstance(option, IntegerOption) else "")
+    return f"give {_model.describe(option, domain)}" + (
+        f" ({option.unit})" if isinstance(option, _model.IntegerOption) else ""
+    )
 
 
-def price_of(option: Option, value: Value) -> int:
-    if isinstance(option, ChoiceOption):
+def price_of(option: _model.Option, value: _model.Value) -> int:
+    if isinstance(option, _model.ChoiceOption):
         return next(choice.price for choice in option.choices if choice.value == value)
-    if isinstance(option, IntegerOption):
+    if isinstance(option, _model.IntegerOption):
         return option.price_per * int(value)
     return option.price if value else 0
 
 
-def _is_done(step: Step, domains: Domains) -> bool:
+def _is_done(step: _model.Step, domains: Domains) -> bool:
     return step.when is None or holds(step.when, domains)
 
 
-def _operation(step: Step, options: Mapping[str, Value]) -> Operation:
-    values = {key: options[one.key] if isinstance(one, FromOption) else one for key, one in step.need.values.items()}
+def _operation(step: _model.Step, options: Mapping[str, _model.Value]) -> Operation:
+    values = {
+        key: options[one.key] if isinstance(one, _model.FromOption) else one for key, one in step.need.values.items()
+    }
     return Operation(step.name, step.need.kind, values, step.minutes)
 
 
@@ -309,12 +293,12 @@ _MAX_TRIED: Final = 5_000
 """Choices tried at most: a product's constraints can make a search as long as its author likes."""
 _MAX_PRICED: Final = 500
 """Sets of values of which the cheapest are looked at, at most, for the same reason; a page waits for it."""
-Order: TypeAlias = Callable[[Option, Sequence[Value]], Sequence[Value]]
+Order: TypeAlias = Callable[[_model.Option, Sequence[_model.Value]], Sequence[_model.Value]]
 """Takes an option and values that it could have; returns them in the order in which they are to be tried."""
 
 
 def complete(
-    product: Product, chosen: Mapping[str, Value], order: Order = lambda _, values: values
+    product: _model.Product, chosen: Mapping[str, _model.Value], order: Order = lambda _, values: values
 ) -> Configuration | None:
     """Return an acceptable specification with the chosen values; None if there is none.
 
@@ -324,7 +308,7 @@ def complete(
     return next(_completions(product, dict(chosen), order, left), None)
 
 
-def find_cheapest(product: Product, chosen: Mapping[str, Value]) -> Configuration | None:
+def find_cheapest(product: _model.Product, chosen: Mapping[str, _model.Value]) -> Configuration | None:
     """Return the cheapest acceptable specification with the chosen values; None if there is none.
 
     A value costs the same whatever the others are, and numbers and texts cost least where they are least: so options
@@ -345,7 +329,7 @@ def find_cheapest(product: Product, chosen: Mapping[str, Value]) -> Configuratio
     return configure(product, {one.key: chosen.get(one.key, _least(one, found[one.key])) for one in product.options})
 
 
-def _linked(product: Product, domains: Domains) -> list[set[str]]:
+def _linked(product: _model.Product, domains: Domains) -> list[set[str]]:
     """The options that are still open, in groups between which no constraint is."""
     groups: list[set[str]] = [{key} for key, domain in domains.items() if not domain.is_single]
     for constraint in product.constraints:
@@ -356,11 +340,11 @@ def _linked(product: Product, domains: Domains) -> list[set[str]]:
     return groups
 
 
-def _keys(constraint: Constraint) -> set[str]:
+def _keys(constraint: _model.Constraint) -> set[str]:
     return {key for condition in (*constraint.conditions, constraint.then or {}) for key in condition}
 
 
-def _cheapest(product: Product, keys: set[str], domains: Domains, left: list[int]) -> Domains | None:
+def _cheapest(product: _model.Product, keys: set[str], domains: Domains, left: list[int]) -> Domains | None:
     """The one value of each of `keys` that together cost least, of those that the constraints on them allow."""
     linked = tuple(one for one in product.constraints if keys & _keys(one))
     part, options = replace(product, constraints=linked), [one for one in product.options if one.key in keys]
@@ -373,7 +357,7 @@ def _cheapest(product: Product, keys: set[str], domains: Domains, left: list[int
                 hint="choose more options",
             )
         _, _, still = heapq.heappop(waiting)  # what costs least if nothing is broken
-        tried = {**still, **{one.key: domain_of(one, _least(one, still[one.key])) for one in options}}
+        tried = {**still, **{one.key: _model.domain_of(one, _least(one, still[one.key])) for one in options}}
         broken = find_broken(part, tried)
         if not broken:
             return {key: tried[key] for key in keys}
@@ -386,9 +370,9 @@ def _cheapest(product: Product, keys: set[str], domains: Domains, left: list[int
     return None
 
 
-def _narrowed(product: Product, domains: Domains) -> Domains | None:
+def _narrowed(product: _model.Product, domains: Domains) -> Domains | None:
     """What the constraints leave of the domains; None if they leave nothing of one."""
-    if any(one.least > one.most if isinstance(one, Span) else not one.values for one in domains.values()):
+    if any(one.least > one.most if isinstance(one, _model.Span) else not one.values for one in domains.values()):
         return None
     try:
         return narrow_from(product, domains)
@@ -396,19 +380,19 @@ def _narrowed(product: Product, domains: Domains) -> Domains | None:
         return None
 
 
-def _least(option: Option, domain: Domain) -> Value:
+def _least(option: _model.Option, domain: _model.Domain) -> _model.Value:
     """The cheapest value that is left."""
-    if isinstance(domain, Span):
-        return _text(option, domain.least) if isinstance(option, TextOption) else domain.least
+    if isinstance(domain, _model.Span):
+        return _text(option, domain.least) if isinstance(option, _model.TextOption) else domain.least
     return min(domain.values, key=lambda value: price_of(option, value))
 
 
-def _text(option: TextOption, length: int) -> str:
+def _text(option: _model.TextOption, length: int) -> str:
     letter = next((one for one in option.characters or "A" if one != " "), "A")
     return letter * length
 
 
-def find_unreachable(product: Product) -> list[tuple[str, str]]:
+def find_unreachable(product: _model.Product) -> list[tuple[str, str]]:
     """Return (key, value) of choices that no acceptable specification has: mistakes of the product's author.
 
     Raises SpecificationError as `complete` does.
@@ -416,13 +400,15 @@ def find_unreachable(product: Product) -> list[tuple[str, str]]:
     return [
         (option.key, value)
         for option in product.options
-        if isinstance(option, ChoiceOption)
+        if isinstance(option, _model.ChoiceOption)
         for value in option.values
         if complete(product, {option.key: value}) is None
     ]
 
 
-def _completions(product: Product, chosen: dict[str, Value], order: Order, left: list[int]) -> Iterator[Configuration]:
+def _completions(
+    product: _model.Product, chosen: dict[str, _model.Value], order: Order, left: list[int]
+) -> Iterator[Configuration]:
     left[0] -= 1
     if left[0] < 0:
         raise SpecificationError(
@@ -441,23 +427,23 @@ def _completions(product: Product, chosen: dict[str, Value], order: Order, left:
         yield from _completions(product, {**chosen, option.key: value}, order, left)
 
 
-def _values(product: Product, option: Option, domain: Domain) -> list[Value]:
+def _values(product: _model.Product, option: _model.Option, domain: _model.Domain) -> list[_model.Value]:
     """Values to try: all choices; of numbers and lengths, those at which some constraint changes, and both ends."""
-    if not isinstance(domain, Span):
+    if not isinstance(domain, _model.Span):
         return list(domain.values)
     points = {domain.least, domain.most}
     for constraint in product.constraints:
         for condition in (*constraint.conditions, constraint.then or {}):
             allowed = condition.get(option.key)
-            if isinstance(allowed, Span):
+            if isinstance(allowed, _model.Span):
                 points |= {allowed.least - 1, allowed.least, allowed.most, allowed.most + 1}
     inside = sorted(point for point in points if domain.least <= point <= domain.most)
-    return [_text(option, length) for length in inside] if isinstance(option, TextOption) else list(inside)
+    return [_text(option, length) for length in inside] if isinstance(option, _model.TextOption) else list(inside)
 
 
 # The document of an order for a configured product: built by its buyer, checked by whoever reads it.
 
-FindProduct: TypeAlias = Callable[[bytes], Product | None]
+FindProduct: TypeAlias = Callable[[bytes], _model.Product | None]
 """Returns the product with a digest; None if it is not known."""
 
 
@@ -469,7 +455,7 @@ def build_order_document(made: Configuration) -> dict[str, Json]:
     return {
         "specification": made.specification,
         "operations": _operations(made.operations),
-        "passport": {"productName": name_in(made.product.names, "en")},
+        "passport": {"productName": _model.name_in(made.product.names, "en")},
         # One field, because a document's fields disclose the structure of all of them: who gets another field learns
         # nothing about the price list. Its bytes are those that the digest is about.
         "product": made.product.canonical.decode(),
@@ -524,7 +510,7 @@ def _parse_specification(specification: Mapping[str, Json]) -> tuple[bytes, Mapp
         raise SpecificationError(f"the specification's product: {error.cause}", hint=error.hint) from None
 
 
-def _product_in(document: Mapping[str, Json], digest: bytes) -> Product | None:
+def _product_in(document: Mapping[str, Json], digest: bytes) -> _model.Product | None:
     text = document.get("product")
     if text is None:
         return None

@@ -9,28 +9,7 @@ from typing import Final, TypeVar
 from millmark.ledger.canonical import Json, parse_json
 from millmark.ledger.errors import CanonicalError, IdentifierError, ProductError
 from millmark.ledger.ids import ATTRIBUTES, DigitalLink, excluded_by
-from millmark.ledger.products._model import (
-    FORMAT,
-    MAX_BYTES,
-    MAX_FILE_BYTES,
-    VERSION,
-    Choice,
-    ChoiceOption,
-    Condition,
-    Constraint,
-    Domain,
-    FromOption,
-    IntegerOption,
-    Names,
-    Need,
-    Option,
-    Product,
-    Span,
-    Step,
-    TextOption,
-    ValueSet,
-    is_plain,
-)
+from millmark.ledger.products import _model
 
 # What each piece of a product is marked with: its GTIN, and further GS1 application identifiers (a UDI, for an
 # implant).
@@ -56,7 +35,7 @@ def verify_marks(gtin: str | None, marks: Sequence[str]) -> None:
             raise IdentifierError(f"the marks ({ai}) and ({clash[0]}) exclude each other", hint="leave one of them out")
 
 
-def build_mark(product: Product, values: Mapping[str, str]) -> DigitalLink:
+def build_mark(product: _model.Product, values: Mapping[str, str]) -> DigitalLink:
     """Return what a piece is marked with, as a Digital Link with data attributes. `values` are by application
     identifier, exactly those that the product asks for.
 
@@ -109,7 +88,7 @@ _MAX_LEAD_HOURS: Final = 10 * 366 * 24
 _MAY_LACK: Final = frozenset({"gtin", "marks", "when", "characters", "co2e_mg", "lead_hours"})
 
 
-def parse_product(data: bytes) -> Product:
+def parse_product(data: bytes) -> _model.Product:
     """Parse a product document. Raises ProductError.
 
     On return, every specification that `configure` accepts has a route: each value that a step needs comes from an
@@ -117,21 +96,21 @@ def parse_product(data: bytes) -> Product:
     the constraints (`find_unreachable` tells), or that a machine can do the steps.
     """
     try:
-        value = parse_json(data, max_bytes=MAX_FILE_BYTES, max_depth=_MAX_DEPTH)
+        value = parse_json(data, max_bytes=_model.MAX_FILE_BYTES, max_depth=_MAX_DEPTH)
     except CanonicalError as error:
         raise ProductError(f"the product document: {error.cause}", hint=error.hint) from None
     product = _product(value)
-    if len(product.canonical) > MAX_BYTES:
-        raise ProductError(f"the product document has more than {MAX_BYTES} bytes in canonical JSON")
+    if len(product.canonical) > _model.MAX_BYTES:
+        raise ProductError(f"the product document has more than {_model.MAX_BYTES} bytes in canonical JSON")
     return product
 
 
-def _product(value: Json) -> Product:
+def _product(value: Json) -> _model.Product:
     where = "the product document"
-    if not isinstance(value, dict) or value.get("format") != FORMAT:
-        raise ProductError("this is not a product document", hint=f'it begins with "format": "{FORMAT}"')
-    if value.get("version") != VERSION or isinstance(value["version"], bool):
-        raise ProductError(f"this version reads version {VERSION} of product documents only")
+    if not isinstance(value, dict) or value.get("format") != _model.FORMAT:
+        raise ProductError("this is not a product document", hint=f'it begins with "format": "{_model.FORMAT}"')
+    if value.get("version") != _model.VERSION or isinstance(value["version"], bool):
+        raise ProductError(f"this version reads version {_model.VERSION} of product documents only")
     names = "format version product gtin marks names currency price options constraints route"
     members = _members(value, names, where)
     options = _distinct(
@@ -143,7 +122,7 @@ def _product(value: Json) -> Product:
     if all(step.when is not None for step in route):
         raise ProductError("every step of the route has a condition", hint="leave `when` out of those always done")
     gtin, marks = _identity(members, where)
-    return Product(
+    return _model.Product(
         product=_matching(members["product"], _NAME, f"{where}: product", "lower-case letters, digits and hyphens"),
         names=_names(members["names"], where),
         currency=_matching(members["currency"], _CURRENCY, f"{where}: currency", "such as EUR/100"),
@@ -174,11 +153,13 @@ def _mark(value: Json, where: str) -> str:
     return _matching(value, re.compile("[0-9]{2,4}"), where, "an application identifier, such as 21")
 
 
-def _option(value: Json, where: str) -> Option:
+def _option(value: Json, where: str) -> _model.Option:
     if isinstance(value, dict) and "choices" in value:
         members = _members(value, "key names choices", where)
         choices = _each(members["choices"], f"{where}: choice", _choice, MAX_CHOICES, least=1)
-        return ChoiceOption(*_named(members, where), _distinct(choices, lambda one: one.value, f"{where}: choice"))
+        return _model.ChoiceOption(
+            *_named(members, where), _distinct(choices, lambda one: one.value, f"{where}: choice")
+        )
     if isinstance(value, dict) and "integer" in value:
         members = _members(value, "key names integer unit price_per", where)
         span = _span(members["integer"], -_MAX_INTEGER, _MAX_INTEGER, f"{where}: integer")
@@ -186,13 +167,13 @@ def _option(value: Json, where: str) -> Option:
         price = _integer(members["price_per"], 0, most, f"{where}: price_per")
         if price and span.least < 0:
             raise ProductError(f"{where}: a number that can be negative has a price", hint='write "price_per": 0')
-        return IntegerOption(
+        return _model.IntegerOption(
             *_named(members, where), span.least, span.most, _text(members["unit"], f"{where}: unit"), price
         )
     members = _members(value, "key names text price characters", where)
     span = _span(members["text"], 0, MAX_TEXT, f"{where}: text")
     price = _integer(members["price"], 0, MAX_PRICE, f"{where}: price")
-    return TextOption(*_named(members, where), span.least, span.most, price, _characters(members, where))
+    return _model.TextOption(*_named(members, where), span.least, span.most, price, _characters(members, where))
 
 
 def _characters(members: Mapping[str, Json], where: str) -> str | None:
@@ -206,7 +187,7 @@ def _characters(members: Mapping[str, Json], where: str) -> str | None:
     return found
 
 
-def _choice(value: Json, where: str) -> Choice:
+def _choice(value: Json, where: str) -> _model.Choice:
     members = _members(value, "value names price co2e_mg lead_hours", where)
     price = _integer(members["price"], 0, MAX_PRICE, f"{where}: price")
     co2e_mg, lead_hours = (
@@ -214,15 +195,15 @@ def _choice(value: Json, where: str) -> Choice:
         for name, least, most in (("co2e_mg", -_MAX_INTEGER, _MAX_INTEGER), ("lead_hours", 0, _MAX_LEAD_HOURS))
     )
     named = _text(members["value"], f"{where}: value"), _names(members["names"], where)
-    return Choice(*named, price, co2e_mg, lead_hours)
+    return _model.Choice(*named, price, co2e_mg, lead_hours)
 
 
-def _named(members: Mapping[str, Json], where: str) -> tuple[str, Names]:
+def _named(members: Mapping[str, Json], where: str) -> tuple[str, _model.Names]:
     key = _matching(members["key"], _KEY, f"{where}: key", "lower-case letters, digits and underscores")
     return key, _names(members["names"], where)
 
 
-def _names(value: Json, where: str) -> Names:
+def _names(value: Json, where: str) -> _model.Names:
     if not isinstance(value, dict) or not 0 < len(value) <= MAX_VALUES:
         raise ProductError(f"{where}: names is not an object of texts by language", hint='such as {"en": "crankshaft"}')
     found = {}
@@ -233,41 +214,41 @@ def _names(value: Json, where: str) -> Names:
     return found
 
 
-def _constraint(value: Json, options: Mapping[str, Option], where: str) -> Constraint:
+def _constraint(value: Json, options: Mapping[str, _model.Option], where: str) -> _model.Constraint:
     if isinstance(value, dict) and "excludes" in value:
         members = _members(value, "excludes", where)
         conditions = _each(
             members["excludes"], where, lambda one, at: _condition(one, options, at), MAX_EXCLUDED, least=2
         )
-        return Constraint(conditions, None)
+        return _model.Constraint(conditions, None)
     members = _members(value, "if then", where)
     given = _condition(members["if"], options, f"{where}: if")
-    return Constraint((given,), _condition(members["then"], options, f"{where}: then"))
+    return _model.Constraint((given,), _condition(members["then"], options, f"{where}: then"))
 
 
-def _condition(value: Json, options: Mapping[str, Option], where: str) -> Condition:
+def _condition(value: Json, options: Mapping[str, _model.Option], where: str) -> _model.Condition:
     if not isinstance(value, dict) or not 0 < len(value) <= MAX_OPTIONS:
         raise ProductError(f"{where}: not a condition", hint='such as {"finish": ["polished"]}')
     return {key: _allowed(_known(key, options, where), one, f"{where}: {key}") for key, one in value.items()}
 
 
-def _known(key: str, options: Mapping[str, Option], where: str) -> Option:
+def _known(key: str, options: Mapping[str, _model.Option], where: str) -> _model.Option:
     if key not in options:
         raise ProductError(f"{where}: the product has no option {key[:40]!a}", hint=f"options: {', '.join(options)}")
     return options[key]
 
 
-def _allowed(option: Option, value: Json, where: str) -> Domain:
-    if not isinstance(option, ChoiceOption):
+def _allowed(option: _model.Option, value: Json, where: str) -> _model.Domain:
+    if not isinstance(option, _model.ChoiceOption):
         return _span(value, option.least, option.most, where)
     listed = _each(value, where, _text, MAX_CHOICES, least=1)
     wrong = [one for one in listed if one not in option.values]
     if wrong:
         raise ProductError(f"{where}: {wrong[0]!a} is not a choice", hint=f"choices: {', '.join(option.values)}")
-    return ValueSet(_distinct(listed, str, where))
+    return _model.ValueSet(_distinct(listed, str, where))
 
 
-def _step(value: Json, options: Mapping[str, Option], where: str) -> Step:
+def _step(value: Json, options: Mapping[str, _model.Option], where: str) -> _model.Step:
     members = _members(value, "name need minutes when", where)
     name = _text(members["name"], f"{where}: name")
     if len(name) > _MAX_NAME:
@@ -275,19 +256,19 @@ def _step(value: Json, options: Mapping[str, Option], where: str) -> Step:
     need = _need(members["need"], options, f"{where}: need")
     minutes = _integer(members["minutes"], 1, _MAX_MINUTES, f"{where}: minutes")
     when = _condition(members["when"], options, f"{where}: when") if "when" in members else None
-    return Step(name, need, minutes, when)
+    return _model.Step(name, need, minutes, when)
 
 
-def _need(value: Json, options: Mapping[str, Option], where: str) -> Need:
+def _need(value: Json, options: Mapping[str, _model.Option], where: str) -> _model.Need:
     members = _members(value, "kind values", where)
     values = members["values"]
     if not isinstance(values, dict) or len(values) > MAX_VALUES:
         raise ProductError(f"{where}: values is not an object of at most {MAX_VALUES} members")
     kind = _matching(members["kind"], _NAME, f"{where}: kind", "lower-case letters, digits and hyphens")
-    return Need(kind, {key: _needed(key, one, options, where) for key, one in values.items()})
+    return _model.Need(kind, {key: _needed(key, one, options, where) for key, one in values.items()})
 
 
-def _needed(key: str, value: Json, options: Mapping[str, Option], where: str) -> int | str | FromOption:
+def _needed(key: str, value: Json, options: Mapping[str, _model.Option], where: str) -> int | str | _model.FromOption:
     _matching(key, _KEY, f"{where}: values", "lower-case letters, digits and underscores")
     where = f"{where}: {key}"
     if isinstance(value, str):
@@ -298,9 +279,9 @@ def _needed(key: str, value: Json, options: Mapping[str, Option], where: str) ->
     if not isinstance(named, str):
         raise ProductError(f"{where}: option is not a text")
     # A buyer's own text cannot lie within what a machine declares.
-    if isinstance(_known(named, options, where), TextOption):
+    if isinstance(_known(named, options, where), _model.TextOption):
         raise ProductError(f"{where}: {named} is a text, which no machine declares", hint="name a choice or an integer")
-    return FromOption(named)
+    return _model.FromOption(named)
 
 
 def _members(value: Json, names: str, where: str) -> dict[str, Json]:
@@ -331,13 +312,13 @@ def _distinct(found: Sequence[T], name: Callable[[T], str], where: str) -> tuple
     return tuple(found)
 
 
-def _span(value: Json, least: int, most: int, where: str) -> Span:
+def _span(value: Json, least: int, most: int, where: str) -> _model.Span:
     if not isinstance(value, list) or len(value) != 2:
         raise ProductError(f"{where}: not a list of two numbers, least and most")
     low, high = (_integer(one, least, most, where) for one in value)
     if low > high:
         raise ProductError(f"{where}: {low} is greater than {high}")
-    return Span(low, high)
+    return _model.Span(low, high)
 
 
 def _integer(value: Json, least: int, most: int, where: str) -> int:
@@ -347,7 +328,7 @@ def _integer(value: Json, least: int, most: int, where: str) -> int:
 
 
 def _text(value: Json, where: str) -> str:
-    if not isinstance(value, str) or not 0 < len(value) <= MAX_TEXT or not is_plain(value):
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_TEXT or not _model.is_plain(value):
         raise ProductError(f"{where}: not a text of 1 to {MAX_TEXT} printable characters")
     return value
 

@@ -80,13 +80,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "millmark.ledger.provenance.answers": (
-        "Certificate",
-        "OrderTrace",
-        "Participant",
-        "Recall",
-        "Trace",
-    ),
+    "millmark.ledger.provenance.answers": ("Certificate", "OrderTrace", "Participant", "Recall", "Trace"),
     "millmark.ledger.provenance.bundles": (
         "Disclosing",
         "RecallBundle",
@@ -94,10 +88,7 @@ _HOMES = {
         "build_recall_bundles",
         "parse_disclosing",
     ),
-    "millmark.ledger.provenance.consortium": (
-        "build_trust_file",
-        "participants",
-    ),
+    "millmark.ledger.provenance.consortium": ("build_trust_file", "participants"),
     "millmark.ledger.provenance.openings": (
         "build_shared_measurements",
         "find_certificate",
@@ -105,30 +96,11 @@ _HOMES = {
         "find_issue",
         "find_opening",
     ),
-    "millmark.ledger.provenance.passports": (
-        "Fact",
-        "Passport",
-        "find_coded_lot",
-        "passport",
-        "passport_statements",
-    ),
-    "millmark.ledger.provenance.permissions": (
-        "MAX_RECALLED",
-        "MAX_TRACED",
-        "Limits",
-    ),
-    "millmark.ledger.provenance.reader": (
-        "Direction",
-        "Reader",
-        "open_reader",
-        "verify_name",
-    ),
+    "millmark.ledger.provenance.passports": ("Fact", "Passport", "find_coded_lot", "passport", "passport_statements"),
+    "millmark.ledger.provenance.permissions": ("MAX_RECALLED", "MAX_TRACED", "Limits"),
+    "millmark.ledger.provenance.reader": ("Direction", "Reader", "open_reader", "verify_name"),
     "millmark.ledger.provenance.recalls": ("recall",),
-    "millmark.ledger.provenance.statements": (
-        "Told",
-        "build_statements",
-        "tell_trace",
-    ),
+    "millmark.ledger.provenance.statements": ("Told", "build_statements", "tell_trace"),
     "millmark.ledger.provenance.traces": (
         "build_trace",
         "certificate",

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeAlias
 
+from millmark.ledger import slots
 from millmark.ledger.ages import MAX_ANCESTRY
 from millmark.ledger.bundle import (
     Bundle,
@@ -50,18 +51,6 @@ from millmark.ledger.provenance.answers import Recall
 from millmark.ledger.provenance.permissions import Visibility
 from millmark.ledger.provenance.reader import LookupGround, Reader, find_subject, open_reader, verify_name
 from millmark.ledger.records import Contract, Names, TransformationKind
-from millmark.ledger.slots import (
-    KeySlots,
-    MachineSlots,
-    ModelSlots,
-    NameKeySlots,
-    ParticipantSlots,
-    StreamSlots,
-    decode_struct,
-    head_slot,
-    machine_slot,
-    slots_of,
-)
 from millmark.ledger.store import Book, Rows, Store
 from millmark.ledger.store.rows import (
     CertificateRow,
@@ -364,7 +353,7 @@ def _begins(beginning: tuple[str, ...], path: Path) -> bool:
 
 
 def disclose_evidence(
-    rows: Rows, book: Book, selection: Selection, streams: Mapping[bytes, StreamSlots], policy: Disclosing
+    rows: Rows, book: Book, selection: Selection, streams: Mapping[bytes, slots.StreamSlots], policy: Disclosing
 ) -> Iterator[ShownEvidence]:
     """Proofs of every leaf that a record refers to, in streams whose log is stored, and of the register readings that
     shown ones name. `streams` is their state at the proof block.
@@ -443,7 +432,7 @@ def _is_register(entry: EvidenceEntry) -> bool:
     return _reading(entry.entry) is not None and is_register_alone(entry.entry)
 
 
-def _tree(book: Book, stream: bytes, streams: Mapping[bytes, StreamSlots]) -> Tree:
+def _tree(book: Book, stream: bytes, streams: Mapping[bytes, slots.StreamSlots]) -> Tree:
     """The tree of a stored log; an empty one if the book has no entry of it."""
     tree = Tree(book.leaves(stream, MAX_SAFE_INTEGER))
     if tree.size and (tree.size < streams[stream].size or tree.root(streams[stream].size) != streams[stream].root):
@@ -601,11 +590,11 @@ def _slots(chain: Chain, selection: Selection, identities: Iterable[IdentityShow
     for identity in identities:
         # The key after the last one, too: it must not have been set when the subject was recorded.
         for index in range(len(identity.proofs) + 1):
-            wanted[chain.registry] += slots_of(NameKeySlots, identity.creator, index)
+            wanted[chain.registry] += slots.slots_of(slots.NameKeySlots, identity.creator, index)
         for address, slot in _name_slots(chain, identity):
             wanted[address].append(slot)
-    wanted[chain.ledger] += [head_slot(name) for name in selection.histories]
-    wanted[chain.ledger] += [slot for name in selection.streams for slot in slots_of(StreamSlots, name)]
+    wanted[chain.ledger] += [slots.head_slot(name) for name in selection.histories]
+    wanted[chain.ledger] += [slot for name in selection.streams for slot in slots.slots_of(slots.StreamSlots, name)]
     return wanted
 
 
@@ -614,27 +603,29 @@ def _name_slots(chain: Chain, identity: IdentityShown) -> Iterator[tuple[bytes, 
     may be recorded, and a machine's own has its number."""
     names = subjects_of(identity.kind, identity.creator, identity.identifier, identity.proofs)
     if identity.kind is SubjectKind.MACHINE:
-        yield from ((chain.registry, machine_slot(name)) for name in names)
+        yield from ((chain.registry, slots.machine_slot(name)) for name in names)
     elif identity.kind is SubjectKind.STREAM:
-        yield from ((chain.ledger, slots_of(StreamSlots, name)[0]) for name in names[:-1])
+        yield from ((chain.ledger, slots.slots_of(slots.StreamSlots, name)[0]) for name in names[:-1])
     else:
-        yield from ((chain.ledger, head_slot(name)) for name in names[:-1])
+        yield from ((chain.ledger, slots.head_slot(name)) for name in names[:-1])
 
 
 def _registry_slots(selection: Selection) -> Iterator[bytes]:
     tables: tuple[tuple[type, Iterable[int | bytes]], ...] = (
-        (ParticipantSlots, selection.participants),
-        (KeySlots, selection.keys),
-        (MachineSlots, selection.machines),
-        (ModelSlots, selection.models),
+        (slots.ParticipantSlots, selection.participants),
+        (slots.KeySlots, selection.keys),
+        (slots.MachineSlots, selection.machines),
+        (slots.ModelSlots, selection.models),
     )
     for kind, names in tables:
         for name in names:
-            yield from slots_of(kind, name)
+            yield from slots.slots_of(kind, name)
 
 
-def _stream(chain: Chain, proofs: StateProofs, name: bytes) -> StreamSlots:
-    return decode_struct(StreamSlots, [proofs.words[chain.ledger, slot] for slot in slots_of(StreamSlots, name)])
+def _stream(chain: Chain, proofs: StateProofs, name: bytes) -> slots.StreamSlots:
+    return slots.decode_struct(
+        slots.StreamSlots, [proofs.words[chain.ledger, slot] for slot in slots.slots_of(slots.StreamSlots, name)]
+    )
 
 
 def _signatures(checkpoint: SignedCheckpoint | None) -> tuple[bytes, ...]:

@@ -28,19 +28,7 @@ from millmark.ledger.provenance.permissions import Limits
 from millmark.ledger.provenance.reader import Nearest, Reader
 from millmark.ledger.records import CertificateState, CertificateStatus, Contract, LotState, NoteKind, Verdict
 from millmark.ledger.store import Rows
-from millmark.ledger.store.rows import (
-    CertificateRow,
-    CustodyChangeRow,
-    LotInputRow,
-    LotOutputRow,
-    LotRow,
-    NoteRow,
-    OrderRow,
-    PackingRow,
-    RecordHistoryRow,
-    RecordRow,
-    gates_of,
-)
+from millmark.ledger.store import rows as tables
 
 # What companies wrote beside their records, as far as the reader's own book has it: a reason, a remark, a notice. The
 # ledger has only the roots of these documents.
@@ -66,7 +54,7 @@ def find_written(reader: Reader, roots: Collection[bytes]) -> dict[bytes, Json]:
 
 def find_words(reader: Reader, sequences: Collection[int]) -> dict[int, Json]:
     """What was written beside these records of the ledger, by their sequence."""
-    rows = reader.rows.among(RecordRow, "sequence", sequences, contract=Contract.LEDGER.value)
+    rows = reader.rows.among(tables.RecordRow, "sequence", sequences, contract=Contract.LEDGER.value)
     return {row.sequence: document for row, document in _of_records(reader, rows)}
 
 
@@ -78,9 +66,9 @@ def find_quarantines(reader: Reader, lots: Collection[bytes]) -> dict[bytes, Jso
     return {row.subject: document for row, document in _of_records(reader, rows)}
 
 
-def find_last(reader: Reader, lots: Collection[bytes], kind: str) -> dict[bytes, RecordRow]:
+def find_last(reader: Reader, lots: Collection[bytes], kind: str) -> dict[bytes, tables.RecordRow]:
     """The last record of this kind about each of these lots that has any."""
-    rows = reader.rows.among(RecordRow, "subject", lots, kind=kind, contract=Contract.LEDGER.value)
+    rows = reader.rows.among(tables.RecordRow, "subject", lots, kind=kind, contract=Contract.LEDGER.value)
     return {row.subject: row for row in sorted(rows, key=lambda one: one.sequence)}
 
 
@@ -100,7 +88,7 @@ def text_of(document: Json) -> str | None:
     return None
 
 
-def _of_records(reader: Reader, rows: Collection[RecordRow]) -> list[tuple[RecordRow, Json]]:
+def _of_records(reader: Reader, rows: Collection[tables.RecordRow]) -> list[tuple[tables.RecordRow, Json]]:
     roots = {row.sequence: tuple(row.event().roots()) for row in rows}
     written = find_written(reader, {root for found in roots.values() for root in found})
     return [(row, written[root]) for row in rows for root in roots[row.sequence][:1] if root in written]
@@ -194,24 +182,24 @@ class Case:
 
 def find_case(reader: Reader, number: int) -> Case:
     """The case that a notice opened. Raises NotFoundError if there is none, or nothing of it is visible."""
-    notice = reader.rows.get(NoteRow, number)
+    notice = reader.rows.get(tables.NoteRow, number)
     case = None if notice is None or notice.note_kind != NoteKind.RECALL_NOTICE else build_case(reader, notice)
     if case is None:
         raise NotFoundError(f"record {number} opened no case", hint="use the sequence of the recall notice")
     return case
 
 
-def find_noteable(reader: Reader, participant: int, lots: Collection[bytes]) -> list[LotRow]:
+def find_noteable(reader: Reader, participant: int, lots: Collection[bytes]) -> list[tables.LotRow]:
     """Those of the lots on which the contract lets a participant record a note: it has them, unpacked; or made them, as
     its book shows; or is buyer, coordinator or inspector of their order. In the given order, at most 64."""
-    rows = {row.subject: row for row in reader.rows.among(LotRow, "subject", lots)}
+    rows = {row.subject: row for row in reader.rows.among(tables.LotRow, "subject", lots)}
     wanted = {row.order for row in rows.values() if row.order is not None}
     orders = {
         row.subject
-        for row in reader.rows.among(OrderRow, "subject", wanted)
-        if participant in (row.buyer, row.coordinator, *(gate.inspector for gate in gates_of(row)))
+        for row in reader.rows.among(tables.OrderRow, "subject", wanted)
+        if participant in (row.buyer, row.coordinator, *(gate.inspector for gate in tables.gates_of(row)))
     }
-    found: list[LotRow] = []
+    found: list[tables.LotRow] = []
     for lot in lots:
         row = rows.get(lot)
         if row is not None and len(found) < MOST_NOTED:
@@ -221,7 +209,7 @@ def find_noteable(reader: Reader, participant: int, lots: Collection[bytes]) -> 
     return found
 
 
-def find_own(reader: Reader, case: Case, participant: int) -> list[LotRow]:
+def find_own(reader: Reader, case: Case, participant: int) -> list[tables.LotRow]:
     """On what a company can answer a notice: the lots that it has and has not resolved or, where they are packed, those
     in which they are; at most 64."""
     open_lots = [one.lot for one in case.lots if one.is_open and one.lot.holder.participant == participant]
@@ -234,10 +222,10 @@ def _made(reader: Reader, participant: int, lot: bytes) -> bool:
     return identity is not None and identity.creator == participant
 
 
-def build_case(reader: Reader, notice: NoteRow) -> Case | None:
+def build_case(reader: Reader, notice: tables.NoteRow) -> Case | None:
     """The case that a notice opened; None if nothing of it is visible to the reader's participant."""
-    subjects = sorted(row.subject for row in reader.rows.find(RecordHistoryRow, sequence=notice.sequence))
-    named = [row.subject for row in reader.rows.among(LotRow, "subject", subjects)]
+    subjects = sorted(row.subject for row in reader.rows.find(tables.RecordHistoryRow, sequence=notice.sequence))
+    named = [row.subject for row in reader.rows.among(tables.LotRow, "subject", subjects)]
     roots, made, truncated = reach(reader, subjects, LIMITS)
     reached = [*((lot, 0) for lot in roots), *made]
     visible = _visible(reader, [lot for lot, _ in reached])
@@ -264,8 +252,8 @@ def build_case(reader: Reader, notice: NoteRow) -> Case | None:
 
 def reach(reader: Reader, subjects: Sequence[bytes], limits: Limits) -> tuple[list[bytes], Nearest, bool]:
     """The lots named, of orders named and packed in these; what was made of them; whether the limits ended it."""
-    named = [row.subject for row in reader.rows.among(LotRow, "subject", subjects)]
-    of_orders = [row.subject for row in reader.rows.among(LotRow, "order", set(subjects) - set(named))]
+    named = [row.subject for row in reader.rows.among(tables.LotRow, "subject", subjects)]
+    of_orders = [row.subject for row in reader.rows.among(tables.LotRow, "order", set(subjects) - set(named))]
     start = sorted({*named, *of_orders})
     inside, cuts = reader.nearest("contents", reader.lineage.contents, start, limits)
     roots = [*start, *(lot for lot, _ in inside)]
@@ -274,7 +262,7 @@ def reach(reader: Reader, subjects: Sequence[bytes], limits: Limits) -> tuple[li
 
 
 def _is_left(reader: Reader, lots: Collection[bytes]) -> bool:
-    return any(row.state != LotState.SPENT for row in reader.rows.among(LotRow, "subject", lots))
+    return any(row.state != LotState.SPENT for row in reader.rows.among(tables.LotRow, "subject", lots))
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,11 +278,11 @@ def _visible(reader: Reader, lots: Collection[bytes]) -> Collection[bytes]:
     return set(lots) if reader.visibility is None else reader.visibility.among(SubjectKind.LOT, lots)
 
 
-def _replies(reader: Reader, notice: NoteRow, reached: Collection[bytes]) -> list[_Noted]:
+def _replies(reader: Reader, notice: tables.NoteRow, reached: Collection[bytes]) -> list[_Noted]:
     """The answers that came after the notice, oldest first. Found in the histories of what it reaches: among all notes
     of the network, others' would hide them."""
     about: dict[int, set[bytes]] = {}
-    for link in reader.rows.among(RecordHistoryRow, "subject", reached):
+    for link in reader.rows.among(tables.RecordHistoryRow, "subject", reached):
         if link.sequence > notice.sequence:
             about.setdefault(link.sequence, set()).add(link.subject)
     found = [
@@ -304,7 +292,7 @@ def _replies(reader: Reader, notice: NoteRow, reached: Collection[bytes]) -> lis
             frozenset(about[row.sequence]),
         )
         for kind in (NoteKind.ACKNOWLEDGEMENT, NoteKind.RESOLUTION)
-        for row in reader.rows.among(NoteRow, "sequence", about, note_kind=int(kind))
+        for row in reader.rows.among(tables.NoteRow, "sequence", about, note_kind=int(kind))
     ]
     return sorted(found, key=lambda one: one.reply.sequence)
 
@@ -392,7 +380,7 @@ def find_cases(reader: Reader, most: int, *, awaiting: int | None = None) -> Cas
 def find_opened(reader: Reader, author: int, most: int) -> CaseList:
     """The latest cases that a company opened and has not closed, among the latest notices of the network."""
     kind = int(NoteKind.RECALL_NOTICE)
-    looked = reader.rows.page(NoteRow, "sequence", None, _MOST_SEARCHED, newest_first=True, note_kind=kind)
+    looked = reader.rows.page(tables.NoteRow, "sequence", None, _MOST_SEARCHED, newest_first=True, note_kind=kind)
     own = [one for one in looked if one.participant == author]
     built = (build_case(reader, one) for one in (_not_closed(reader, own) if own else ()))
     found = tuple(islice((one for one in built if one is not None and one.closed is None), most + 1))
@@ -405,12 +393,12 @@ class _Search:
         self._lots_left = _MOST_SEARCHED_LOTS
         self.truncated = False
 
-    def notices(self) -> Iterator[NoteRow]:
+    def notices(self) -> Iterator[tables.NoteRow]:
         """Those that may concern the reader or await the holder, newest first."""
         before, looked = None, 0
         while True:
             part = self._reader.rows.page(
-                NoteRow, "sequence", before, _PART, newest_first=True, note_kind=int(NoteKind.RECALL_NOTICE)
+                tables.NoteRow, "sequence", before, _PART, newest_first=True, note_kind=int(NoteKind.RECALL_NOTICE)
             )
             if not part:
                 return
@@ -421,7 +409,7 @@ class _Search:
             # What is closed awaits nobody.
             yield from self._narrow(part if self._holder is None else _not_closed(self._reader, part))
 
-    def _narrow(self, notices: Sequence[NoteRow]) -> Iterator[NoteRow]:
+    def _narrow(self, notices: Sequence[tables.NoteRow]) -> Iterator[tables.NoteRow]:
         """Asked for all at once, then for halves."""
         if not notices or not self._may_concern(notices):
             return
@@ -432,7 +420,7 @@ class _Search:
         yield from self._narrow(notices[:middle])
         yield from self._narrow(notices[middle:])
 
-    def _may_concern(self, notices: Sequence[NoteRow]) -> bool:
+    def _may_concern(self, notices: Sequence[tables.NoteRow]) -> bool:
         seen = self._reader.visibility
         if self._holder is None and (seen is None or any(one.participant == seen.participant for one in notices)):
             return True
@@ -447,12 +435,12 @@ class _Search:
         self.truncated |= truncated and not concerned
         return concerned
 
-    def _reach(self, notices: Sequence[NoteRow]) -> tuple[list[bytes], bool]:
+    def _reach(self, notices: Sequence[tables.NoteRow]) -> tuple[list[bytes], bool]:
         """Nothing once the search has walked over as many lots as it may."""
         if self._lots_left <= 0:
             self.truncated = True
             return [], False
-        links = self._reader.rows.among(RecordHistoryRow, "sequence", [one.sequence for one in notices])
+        links = self._reader.rows.among(tables.RecordHistoryRow, "sequence", [one.sequence for one in notices])
         limits = Limits(cases.LIMITS.depth, cases.LIMITS.lots * len(notices))
         roots, made, truncated = reach(self._reader, sorted({link.subject for link in links}), limits)
         lots = [*roots, *(lot for lot, _ in made)]
@@ -460,15 +448,15 @@ class _Search:
         return lots, truncated
 
 
-def _not_closed(reader: Reader, notices: Sequence[NoteRow]) -> list[NoteRow]:
+def _not_closed(reader: Reader, notices: Sequence[tables.NoteRow]) -> list[tables.NoteRow]:
     """Those whose authors have not resolved everything that they name. Found in the histories of what they name."""
     named: dict[int, set[bytes]] = defaultdict(set)
-    for link in reader.rows.among(RecordHistoryRow, "sequence", [one.sequence for one in notices]):
+    for link in reader.rows.among(tables.RecordHistoryRow, "sequence", [one.sequence for one in notices]):
         named[link.sequence].add(link.subject)
     subjects = set().union(*named.values())
     resolutions = _notes_on(reader, subjects, min(one.sequence for one in notices), NoteKind.RESOLUTION)
 
-    def is_closed(notice: NoteRow) -> bool:
+    def is_closed(notice: tables.NoteRow) -> bool:
         own = (
             about
             for row, about in resolutions
@@ -493,8 +481,8 @@ def _held(reader: Reader, lots: Collection[bytes], holder: int) -> list[set[byte
     """Each of the lots that the holder has and that is not spent, with those in which it is packed. The row of a packed
     lot keeps the custodian who packed it; who has it is said by that of the outermost in which it is packed. So beside
     the holder's own rows, only those of packed lots are read."""
-    own = reader.rows.among(LotRow, "subject", lots, custodian=holder)
-    packed = reader.rows.values(PackingRow, "child", "child", lots, unpacked_by=0)
+    own = reader.rows.among(tables.LotRow, "subject", lots, custodian=holder)
+    packed = reader.rows.values(tables.PackingRow, "child", "child", lots, unpacked_by=0)
     around = reader.around({*packed, *(row.subject for row in own)})
     return [
         {row.subject for row in rows}
@@ -505,13 +493,13 @@ def _held(reader: Reader, lots: Collection[bytes], holder: int) -> list[set[byte
 
 def _notes_on(
     reader: Reader, subjects: Collection[bytes], after: int, kind: NoteKind
-) -> list[tuple[NoteRow, set[bytes]]]:
+) -> list[tuple[tables.NoteRow, set[bytes]]]:
     """The notes of a kind in the histories of these subjects after a record, each with those that it is about."""
     about: dict[int, set[bytes]] = defaultdict(set)
-    for link in reader.rows.among(RecordHistoryRow, "subject", subjects):
+    for link in reader.rows.among(tables.RecordHistoryRow, "subject", subjects):
         if link.sequence > after:
             about[link.sequence].add(link.subject)
-    rows = reader.rows.among(NoteRow, "sequence", list(about), note_kind=int(kind))
+    rows = reader.rows.among(tables.NoteRow, "sequence", list(about), note_kind=int(kind))
     return [(row, about[row.sequence]) for row in rows]
 
 
@@ -605,7 +593,7 @@ def _doubt(reader: Reader, lot: answers.RelatedLot, notices: tuple[Notice, ...],
     return Doubt(lot, notices, apart, judged) if notices or apart or judged else None
 
 
-def _find_judged(reader: Reader, lots: Collection[LotRow]) -> dict[bytes, Judged]:
+def _find_judged(reader: Reader, lots: Collection[tables.LotRow]) -> dict[bytes, Judged]:
     """What certificates say against these lots, by lot. All are read at once: a pallet may hold many."""
     deciding = {lot.subject: reader.deciding(lot) for lot in lots}
     rows = {row.sequence: row for row in reader.certificate_rows(set().union(*deciding.values()))}
@@ -613,7 +601,7 @@ def _find_judged(reader: Reader, lots: Collection[LotRow]) -> dict[bytes, Judged
     return {lot: one for lot, one in judged if one is not None}
 
 
-def _judged(reader: Reader, lot: LotRow, certificates: Iterable[CertificateRow]) -> Judged | None:
+def _judged(reader: Reader, lot: tables.LotRow, certificates: Iterable[tables.CertificateRow]) -> Judged | None:
     """What the certificates that decide about a lot say against it: a fail before all else."""
     found = []
     for row in certificates:
@@ -641,11 +629,11 @@ def _find_notices(reader: Reader, lots: Sequence[bytes]) -> tuple[dict[bytes, tu
 
 def _find_notes(reader: Reader, lots: Collection[bytes]) -> dict[int, set[bytes]]:
     """The recall notices about these lots, what they are packed in, and their orders; with the subjects found so."""
-    links = reader.rows.among(RecordHistoryRow, "subject", _names(reader, lots))
+    links = reader.rows.among(tables.RecordHistoryRow, "subject", _names(reader, lots))
     subjects: dict[int, set[bytes]] = defaultdict(set)
     for link in links:
         subjects[link.sequence].add(link.subject)
-    rows = reader.rows.among(NoteRow, "sequence", subjects, note_kind=int(NoteKind.RECALL_NOTICE))
+    rows = reader.rows.among(tables.NoteRow, "sequence", subjects, note_kind=int(NoteKind.RECALL_NOTICE))
     return {row.sequence: subjects[row.sequence] for row in rows}
 
 
@@ -653,7 +641,7 @@ def _find_standing(reader: Reader, about: Iterable[int]) -> tuple[Notice, ...]:
     """Those that their authors have not resolved, oldest first."""
     found = []
     for sequence in sorted(about)[-_MOST_NOTICES:]:
-        case = build_case(reader, reader.need(NoteRow, sequence))
+        case = build_case(reader, reader.need(tables.NoteRow, sequence))
         if case is not None and case.closed is None:
             found.append(Notice(sequence, case.raised_by, case.named, text_of(case.document)))
     return tuple(found)
@@ -671,7 +659,7 @@ def _reaching(
 
 def _names(reader: Reader, lots: Iterable[bytes]) -> set[bytes]:
     """Whatever a notice may name in order to reach these lots: they, what they are packed in, and their orders."""
-    rows: list[LotRow] = [row for chain in reader.around(lots).values() for row in chain]
+    rows: list[tables.LotRow] = [row for chain in reader.around(lots).values() for row in chain]
     return {row.subject for row in rows} | {row.order for row in rows if row.order is not None}
 
 
@@ -686,10 +674,10 @@ def find_concerned(rows: Rows, lots: Collection[bytes], at: int | None = None) -
     leaves the set as records are added, so that sender and receiver of a notice agree on it although one of them may
     have newer records: what is unpacked after the notice still counts as packed."""
     reached = walk(lots, lambda found: packed_in(rows, found, at) | _made_from(rows, found))
-    made = {row.sequence for row in rows.among(LotRow, "subject", reached)}
-    found = {row.participant for row in rows.among(RecordRow, "sequence", made, contract=Contract.LEDGER.value)}
-    changes = [(row, 0, 0) for row in rows.among(CustodyChangeRow, "lot", reached)]
-    packings = rows.among(PackingRow, "child", reached)
+    made = {row.sequence for row in rows.among(tables.LotRow, "subject", reached)}
+    found = {row.participant for row in rows.among(tables.RecordRow, "sequence", made, contract=Contract.LEDGER.value)}
+    changes = [(row, 0, 0) for row in rows.among(tables.CustodyChangeRow, "lot", reached)]
+    packings = rows.among(tables.PackingRow, "child", reached)
     moved = _changes_of(rows, {one.parent for one in packings})
     for one in packings:
         changes += [(row, one.packed_by, one.unpacked_by) for row in moved.get(one.parent, [])]
@@ -711,26 +699,26 @@ def walk(start: Collection[bytes], step: Callable[[set[bytes]], set[bytes]]) -> 
 
 def packed_in(rows: Rows, lots: set[bytes], at: int | None = None) -> set[bytes]:
     """What is packed directly in any of these lots, or was so at a record or later."""
-    return {row.child for row in rows.among(PackingRow, "parent", lots) if _lasts(row, at)}
+    return {row.child for row in rows.among(tables.PackingRow, "parent", lots) if _lasts(row, at)}
 
 
 def carried_in(rows: Rows, lots: set[bytes], at: int | None = None) -> set[bytes]:
     """That in which any of these lots is packed directly, or was so at a record or later."""
-    return {row.parent for row in rows.among(PackingRow, "child", lots) if _lasts(row, at)}
+    return {row.parent for row in rows.among(tables.PackingRow, "child", lots) if _lasts(row, at)}
 
 
-def _lasts(row: PackingRow, at: int | None) -> bool:
+def _lasts(row: tables.PackingRow, at: int | None) -> bool:
     return not row.unpacked_by or (at is not None and row.unpacked_by > at)
 
 
 def _made_from(rows: Rows, lots: set[bytes]) -> set[bytes]:
-    taken: set[int] = rows.values(LotInputRow, "sequence", "lot", lots)
-    made: set[bytes] = rows.values(LotOutputRow, "lot", "sequence", taken)
+    taken: set[int] = rows.values(tables.LotInputRow, "sequence", "lot", lots)
+    made: set[bytes] = rows.values(tables.LotOutputRow, "lot", "sequence", taken)
     return made
 
 
-def _changes_of(rows: Rows, lots: Collection[bytes]) -> dict[bytes, list[CustodyChangeRow]]:
-    found: dict[bytes, list[CustodyChangeRow]] = {}
-    for row in rows.among(CustodyChangeRow, "lot", lots):
+def _changes_of(rows: Rows, lots: Collection[bytes]) -> dict[bytes, list[tables.CustodyChangeRow]]:
+    found: dict[bytes, list[tables.CustodyChangeRow]] = {}
+    for row in rows.among(tables.CustodyChangeRow, "lot", lots):
         found.setdefault(row.lot, []).append(row)
     return found

@@ -10,27 +10,13 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from millmark.ledger import footprint as emissions
 from millmark.ledger.bundle import Bundle, EvidenceEntryShown
 from millmark.ledger.claims import parse_claims
 from millmark.ledger.errors import ClaimsError, FootprintError, NotFoundError, RegisterError
 from millmark.ledger.events import HISTORY_EVENTS, Event, decode
 from millmark.ledger.events.orders import AssignmentFinished, AssignmentStarted
 from millmark.ledger.evidence import EvidenceEntry, build_leaf_data
-from millmark.ledger.footprint import (
-    PATH,
-    Amounts,
-    Contribution,
-    Footprint,
-    Moment,
-    RegisterEntry,
-    Source,
-    find_contributions,
-    is_register_alone,
-    parse_footprint,
-    parse_register_entry,
-    register_event_id,
-    wh_between,
-)
 from millmark.ledger.merkle import leaf_hash
 from millmark.ledger.provenance.answers import Printable
 from millmark.ledger.provenance.listings import find_assignment
@@ -45,7 +31,7 @@ _MAX_LOTS = 1000
 class ContributionOf(Printable):
     """One contribution to a footprint."""
 
-    source: Source
+    source: emissions.Source
     lot: bytes
     """The lot in whose footprint it is, or which it is."""
     identifier: str | None
@@ -130,7 +116,7 @@ def lot_footprint(store: Store, subject: bytes, viewer: int | None) -> LotFootpr
 
 def build_lot_footprint(reader: Reader, subject: bytes) -> LotFootprint:
     """As `lot_footprint`, of a lot that may be shown. Raises NotFoundError if no footprint of it is stored."""
-    known, waiting = dict[bytes, list[tuple[int, Footprint]]](), [subject]
+    known, waiting = dict[bytes, list[tuple[int, emissions.Footprint]]](), [subject]
     while waiting and len(known) < _MAX_LOTS:
         lot = waiting.pop()
         if lot not in known:
@@ -143,10 +129,14 @@ def build_lot_footprint(reader: Reader, subject: bytes) -> LotFootprint:
 
 
 def _answer(
-    reader: Reader, subject: bytes, record: int, footprint: Footprint, known: Mapping[bytes, Sequence[Footprint]]
+    reader: Reader,
+    subject: bytes,
+    record: int,
+    footprint: emissions.Footprint,
+    known: Mapping[bytes, Sequence[emissions.Footprint]],
 ) -> LotFootprint:
     row, every = reader.lot(subject), [one for found in known.values() for one in found]
-    found = find_contributions(subject, known)
+    found = emissions.find_contributions(subject, known)
     reader.name([subject, *(one.lot for one in found)])
     taken = sum(one.quantity for one in reader.rows.find(LotInputRow, lot=subject))
     return LotFootprint(
@@ -167,12 +157,12 @@ def _answer(
     )
 
 
-def _contribution(reader: Reader, one: Contribution) -> ContributionOf:
+def _contribution(reader: Reader, one: emissions.Contribution) -> ContributionOf:
     named = reader.identifier(one.lot)
     return ContributionOf(one.source, one.lot, named, one.assignment or None, one.what or None, **_amounts(one.amounts))
 
 
-def _amounts(amounts: Amounts) -> dict[str, int]:
+def _amounts(amounts: emissions.Amounts) -> dict[str, int]:
     return {
         "wh": amounts.wh,
         "location_mg": amounts.location_mg,
@@ -181,14 +171,14 @@ def _amounts(amounts: Amounts) -> dict[str, int]:
     }
 
 
-def _factors(footprints: Iterable[Footprint]) -> Iterator[FactorOf]:
+def _factors(footprints: Iterable[emissions.Footprint]) -> Iterator[FactorOf]:
     every = {factor for one in footprints for factor in one.used}
     for one in sorted(every, key=lambda factor: (factor.key, factor.source, factor.first_day, factor.value)):
         days = one.first_day.isoformat(), one.last_day.isoformat()
         yield FactorOf(one.key, one.kind.value, one.value, one.unit, one.source, one.region, *days)
 
 
-def _recycled(footprints: Iterable[Footprint]) -> int | None:
+def _recycled(footprints: Iterable[emissions.Footprint]) -> int | None:
     """Recycled material of all that these footprints state by mass, in per mille, however much of it was taken; None if
     they state none."""
     whole, used = 0, 0
@@ -201,7 +191,7 @@ def _recycled(footprints: Iterable[Footprint]) -> int | None:
     return used * 1000 // whole if whole else None
 
 
-def _stored(reader: Reader, lot: bytes) -> Iterator[tuple[int, Footprint]]:
+def _stored(reader: Reader, lot: bytes) -> Iterator[tuple[int, emissions.Footprint]]:
     """The footprints of a lot, with their records: of its creation, and of the reworks that state one."""
     row = reader.rows.get(LotRow, lot)
     if row is None:
@@ -214,7 +204,7 @@ def _stored(reader: Reader, lot: bytes) -> Iterator[tuple[int, Footprint]]:
         if document is None:
             continue
         try:
-            yield record, parse_footprint(parse_claims(json.loads(document)).part(PATH))
+            yield record, emissions.parse_footprint(parse_claims(json.loads(document)).part(emissions.PATH))
         except (ClaimsError, FootprintError):
             continue  # none, erased in part, or one that contradicts itself: none that could be relied upon
 
@@ -228,28 +218,30 @@ def assignment_energy(store: Store, sequence: int, viewer: int | None) -> Assign
     with open_reader(store, viewer) as reader:
         row = find_assignment(reader, sequence)
         for stream in reader.rows.find(StreamRow, machine=row.machine):
-            finish = _reading(reader, stream.subject, sequence, Moment.FINISH)
+            finish = _reading(reader, stream.subject, sequence, emissions.Moment.FINISH)
             if finish is None or finish[1].start is None:
                 continue
             start = _entry_at(reader, stream.subject, finish[1].start)
             if start is not None:
-                wh, made = wh_between(start, finish[1]), finish[1].quantity
+                wh, made = emissions.wh_between(start, finish[1]), finish[1].quantity
                 return AssignmentEnergy(sequence, stream.subject, finish[1].start, finish[0], made, wh)
     raise NotFoundError(
         f"the register readings of assignment {sequence} are not stored here", hint="take them at start and finish"
     )
 
 
-def _reading(reader: Reader, stream: bytes, assignment: int, moment: Moment) -> tuple[int, RegisterEntry] | None:
-    index = reader.book.find_event(stream, register_event_id(assignment, moment))
+def _reading(
+    reader: Reader, stream: bytes, assignment: int, moment: emissions.Moment
+) -> tuple[int, emissions.RegisterEntry] | None:
+    index = reader.book.find_event(stream, emissions.register_event_id(assignment, moment))
     entry = None if index is None else _entry_at(reader, stream, index)
     return None if index is None or entry is None else (index, entry)
 
 
-def _entry_at(reader: Reader, stream: bytes, index: int) -> RegisterEntry | None:
+def _entry_at(reader: Reader, stream: bytes, index: int) -> emissions.RegisterEntry | None:
     found: EvidenceEntry | None = reader.book.evidence_entry(stream, index)
     try:
-        return None if found is None else parse_register_entry(found.entry)
+        return None if found is None else emissions.parse_register_entry(found.entry)
     except RegisterError:
         return None
 
@@ -271,7 +263,7 @@ def find_opened(bundle: Bundle) -> Iterator[tuple[bytes, EvidenceEntry]]:
         if finish is None or not isinstance(event, AssignmentFinished):
             continue
         yield event.stream, _entry(event.leaf_index, finish)
-        start, reading = shown.get(starts.get(event.assignment, 0)), parse_register_entry(finish.entry)
+        start, reading = shown.get(starts.get(event.assignment, 0)), emissions.parse_register_entry(finish.entry)
         # Without its hash, only a proof from the stream's log could show that it is the one.
         if start is not None and reading is not None and reading.start is not None and reading.start_hash is not None:
             yield event.stream, _entry(reading.start, start)
@@ -286,7 +278,7 @@ def _events(bundle: Bundle) -> Iterator[tuple[int, Event]]:
 
 def _is_register(shown: EvidenceEntryShown | None) -> bool:
     try:
-        return shown is not None and is_register_alone(shown.entry)
+        return shown is not None and emissions.is_register_alone(shown.entry)
     except RegisterError:
         return False
 

@@ -20,23 +20,12 @@ from millmark.ledger.provenance.reader import Reader, build_unknown, open_reader
 from millmark.ledger.provenance.traces import build_assignment, build_custody, build_lot, build_orders
 from millmark.ledger.records import AssignmentState
 from millmark.ledger.store import Store
+from millmark.ledger.store import rows as tables
 from millmark.ledger.store.repository import Cell
-from millmark.ledger.store.rows import (
-    AnchorRow,
-    AssignmentRow,
-    CertificateRow,
-    CertifiedLotRow,
-    LotRow,
-    MachineRow,
-    ModelRow,
-    OperationRow,
-    OrderRow,
-    StreamRow,
-)
 
 V = TypeVar("V")
 R = TypeVar("R")
-S = TypeVar("S", OrderRow, LotRow, MachineRow)
+S = TypeVar("S", tables.OrderRow, tables.LotRow, tables.MachineRow)
 _BATCH_ROWS = 250
 _MAX_SCANNED = 1_000
 """Rows that are scanned for one page."""
@@ -74,7 +63,7 @@ def orders(
     """Orders by sequence. Filters: state, buyer, coordinator. With an identifier, all orders with it, on one page."""
     with open_reader(store, viewer) as reader:
         rows, last = _subjects(
-            reader, SubjectKind.ORDER, OrderRow, "sequence", after, limit, filters, identifier, newest_first
+            reader, SubjectKind.ORDER, tables.OrderRow, "sequence", after, limit, filters, identifier, newest_first
         )
         found = build_orders(reader, [row.subject for row in rows])
         return Page(_ordered(found, newest_first), last, _first(row.sequence for row in rows))
@@ -83,7 +72,7 @@ def orders(
 def order(store: Store, subject: bytes, viewer: int | None) -> answers.Order:
     """An order by subject. Raises NotFoundError if it does not exist for the viewer."""
     with open_reader(store, viewer) as reader:
-        _need(reader, SubjectKind.ORDER, OrderRow, subject)
+        _need(reader, SubjectKind.ORDER, tables.OrderRow, subject)
         return build_orders(reader, [subject])[0]
 
 
@@ -99,10 +88,12 @@ def assignments(
     """Assignments of orders that are visible to the viewer, by sequence. Filters: order, machine, owner, state."""
     with open_reader(store, viewer) as reader:
 
-        def visible(rows: Sequence[AssignmentRow]) -> Collection[bytes]:
+        def visible(rows: Sequence[tables.AssignmentRow]) -> Collection[bytes]:
             return _among(reader, SubjectKind.ORDER, {row.order for row in rows})
 
-        rows, last = _page(reader, AssignmentRow, "sequence", after, limit, filters, "order", visible, newest_first)
+        rows, last = _page(
+            reader, tables.AssignmentRow, "sequence", after, limit, filters, "order", visible, newest_first
+        )
         return Page(tuple(_assignment(reader, row) for row in rows), last, _first(row.sequence for row in rows))
 
 
@@ -112,9 +103,9 @@ def assignment(store: Store, sequence: int, viewer: int | None) -> answers.Assig
         return _assignment(reader, find_assignment(reader, sequence))
 
 
-def find_assignment(reader: Reader, sequence: int) -> AssignmentRow:
+def find_assignment(reader: Reader, sequence: int) -> tables.AssignmentRow:
     """The row of an assignment. Raises as `assignment` does."""
-    row = reader.rows.get(AssignmentRow, sequence)
+    row = reader.rows.get(tables.AssignmentRow, sequence)
     if row is None or not _among(reader, SubjectKind.ORDER, [row.order]):
         raise _no_number(reader, "proposed no assignment", sequence)
     return row
@@ -133,7 +124,7 @@ def lots(
     """Lots by number. Filters: state, custodian, order. With an identifier, all lots with it, on one page."""
     with open_reader(store, viewer) as reader:
         rows, last = _subjects(
-            reader, SubjectKind.LOT, LotRow, "number", after, limit, filters, identifier, newest_first
+            reader, SubjectKind.LOT, tables.LotRow, "number", after, limit, filters, identifier, newest_first
         )
         reader.load(row.subject for row in rows)
         return Page(tuple(build_lot(reader, row) for row in rows), last, _first(row.number for row in rows))
@@ -142,7 +133,7 @@ def lots(
 def lot(store: Store, subject: bytes, viewer: int | None) -> answers.Lot:
     """A lot by subject. Raises NotFoundError if it does not exist for the viewer."""
     with open_reader(store, viewer) as reader:
-        row = _need(reader, SubjectKind.LOT, LotRow, subject)
+        row = _need(reader, SubjectKind.LOT, tables.LotRow, subject)
         reader.load([subject])
         return build_lot(reader, row)
 
@@ -155,7 +146,7 @@ def custody(
     A page may have more than `limit` entries, since all entries of one record are on the same page.
     """
     with open_reader(store, viewer) as reader:
-        _need(reader, SubjectKind.LOT, LotRow, subject)
+        _need(reader, SubjectKind.LOT, tables.LotRow, subject)
         found = [one for one in build_custody(reader, subject, Limits()) if after is None or one.sequence > after]
     last = found[:limit][-1].sequence if found else 0
     shown = [one for one in found if one.sequence <= last]  # one record may change the lot and its carrier
@@ -174,10 +165,12 @@ def certificates(
     """Certificates on lots that are visible to the viewer, by sequence. Filters: lot, issuer, model."""
     with open_reader(store, viewer) as reader:
 
-        def visible(rows: Sequence[CertificateRow]) -> Collection[bytes]:
+        def visible(rows: Sequence[tables.CertificateRow]) -> Collection[bytes]:
             return _among(reader, SubjectKind.LOT, {row.lot for row in rows})
 
-        rows, last = _page(reader, CertificateRow, "sequence", after, limit, filters, "lot", visible, newest_first)
+        rows, last = _page(
+            reader, tables.CertificateRow, "sequence", after, limit, filters, "lot", visible, newest_first
+        )
         found = _ordered(reader.certificates(rows), newest_first)
         return Page(found, last, _first(row.sequence for row in rows))
 
@@ -191,8 +184,8 @@ def visible_lots(store: Store, subjects: Collection[bytes], viewer: int | None) 
 def certified_lots(store: Store, certificate: int, viewer: int | None) -> tuple[answers.Lot, ...]:
     """The lots that a certificate is about, by number, as far as they exist for the viewer."""
     with open_reader(store, viewer) as reader:
-        about = [one.lot for one in reader.rows.find(CertifiedLotRow, certificate=certificate)]
-        rows = reader.rows.among(LotRow, "subject", _among(reader, SubjectKind.LOT, about))
+        about = [one.lot for one in reader.rows.find(tables.CertifiedLotRow, certificate=certificate)]
+        rows = reader.rows.among(tables.LotRow, "subject", _among(reader, SubjectKind.LOT, about))
         reader.load(row.subject for row in rows)
         return tuple(build_lot(reader, row) for row in sorted(rows, key=lambda row: row.number))
 
@@ -210,7 +203,7 @@ def machines(
     """Machines by number. Filter: owner. With an identifier, all machines with it, on one page."""
     with open_reader(store, viewer) as reader:
         rows, last = _subjects(
-            reader, SubjectKind.MACHINE, MachineRow, "number", after, limit, filters, identifier, newest_first
+            reader, SubjectKind.MACHINE, tables.MachineRow, "number", after, limit, filters, identifier, newest_first
         )
         return Page(_machines(reader, rows), last, _first(row.number for row in rows))
 
@@ -218,7 +211,7 @@ def machines(
 def machine(store: Store, number: int, viewer: int | None) -> RegisteredMachine:
     """A machine by number. Raises NotFoundError if it does not exist for the viewer."""
     with open_reader(store, viewer) as reader:
-        row = reader.rows.get(MachineRow, number)
+        row = reader.rows.get(tables.MachineRow, number)
         if row is None or not _among(reader, SubjectKind.MACHINE, [row.subject]):
             raise _no_number(reader, "registered no machine", number)
         return _machines(reader, [row])[0]
@@ -240,18 +233,20 @@ def streams(
     owned = filters if viewer is None else {**filters, "owner": viewer}
     with open_reader(store) as reader:
         if identifier is None:
-            rows, last = _page(reader, StreamRow, "sequence", after, limit, owned, "subject", None, newest_first)
+            rows, last = _page(reader, tables.StreamRow, "sequence", after, limit, owned, "subject", None, newest_first)
         else:
-            rows, last = _named(reader, SubjectKind.STREAM, StreamRow, identifier, owned), None
+            rows, last = _named(reader, SubjectKind.STREAM, tables.StreamRow, identifier, owned), None
         return Page(_streams(reader, rows), last, _first(row.sequence for row in rows))
 
 
 def anchors(
     store: Store, stream: bytes, after: int | None, limit: int, *, newest_first: bool = False
-) -> Page[AnchorRow]:
+) -> Page[tables.AnchorRow]:
     """The anchors of a stream, by size. Whether the stream exists for a viewer, `streams` tells."""
     with open_reader(store) as reader:
-        rows, last = _page(reader, AnchorRow, "size", after, limit, {"stream": stream}, "stream", None, newest_first)
+        rows, last = _page(
+            reader, tables.AnchorRow, "size", after, limit, {"stream": stream}, "stream", None, newest_first
+        )
         return Page(tuple(rows), last, _first(row.size for row in rows))
 
 
@@ -272,14 +267,14 @@ def models(
 ) -> Page[answers.Model]:
     """Models by number, which every participant may see. Filters: state, inspector."""
     with open_reader(store) as reader:
-        rows, last = _page(reader, ModelRow, "number", after, limit, filters, "subject", None, newest_first)
+        rows, last = _page(reader, tables.ModelRow, "number", after, limit, filters, "subject", None, newest_first)
         return Page(tuple(reader.model(row.number) for row in rows), last, _first(row.number for row in rows))
 
 
 def model(store: Store, number: int) -> answers.Model:
     """A model by number. Raises NotFoundError if it does not exist."""
     with open_reader(store) as reader:
-        if reader.rows.get(ModelRow, number) is None:
+        if reader.rows.get(tables.ModelRow, number) is None:
             raise _no_number(reader, "registered no model", number)
         return reader.model(number)
 
@@ -374,12 +369,12 @@ def _no_number(reader: Reader, what: str, number: int) -> NotFoundError:
     )
 
 
-def _assignment(reader: Reader, row: AssignmentRow) -> answers.Assignment:
-    current = reader.rows.get(OperationRow, row.order, row.operation)
+def _assignment(reader: Reader, row: tables.AssignmentRow) -> answers.Assignment:
+    current = reader.rows.get(tables.OperationRow, row.order, row.operation)
     return build_assignment(reader, row, current is not None and current.assignment == row.sequence)
 
 
-def _streams(reader: Reader, rows: Sequence[StreamRow]) -> tuple[OpenedStream, ...]:
+def _streams(reader: Reader, rows: Sequence[tables.StreamRow]) -> tuple[OpenedStream, ...]:
     reader.name(row.subject for row in rows)
     return tuple(
         OpenedStream(
@@ -395,9 +390,9 @@ def _streams(reader: Reader, rows: Sequence[StreamRow]) -> tuple[OpenedStream, .
     )
 
 
-def _machines(reader: Reader, rows: Sequence[MachineRow]) -> tuple[RegisteredMachine, ...]:
+def _machines(reader: Reader, rows: Sequence[tables.MachineRow]) -> tuple[RegisteredMachine, ...]:
     reader.name(row.subject for row in rows)
-    at_work = reader.rows.among(AssignmentRow, "machine", (row.number for row in rows), ended_at=0)
+    at_work = reader.rows.among(tables.AssignmentRow, "machine", (row.number for row in rows), ended_at=0)
     return tuple(
         RegisteredMachine(
             machine=row.number,

@@ -26,18 +26,8 @@ from dataclasses import dataclass
 from millmark.ledger.ids import SubjectKind
 from millmark.ledger.records import Contract, LotState
 from millmark.ledger.store import Cell, Lineage, Rows
+from millmark.ledger.store import rows as tables
 from millmark.ledger.store.repository import WITHDRAWN
-from millmark.ledger.store.rows import (
-    AssignmentRow,
-    CustodyChangeRow,
-    IdentityRow,
-    LotRow,
-    MachineRow,
-    OrderRow,
-    PackingRow,
-    RecordRow,
-    gates_of,
-)
 
 # Limits of answers.
 
@@ -64,18 +54,18 @@ class Lots:
 
     def __init__(self, rows: Rows) -> None:
         self._rows = rows
-        self._read: dict[bytes, LotRow | None] = {}
+        self._read: dict[bytes, tables.LotRow | None] = {}
 
-    def among(self, subjects: Iterable[bytes]) -> list[LotRow]:
+    def among(self, subjects: Iterable[bytes]) -> list[tables.LotRow]:
         """The rows of the given lots; lots that are not in the index are left out."""
         wanted = set(subjects)
         new = wanted - self._read.keys()
         if new:
             self._read.update(dict.fromkeys(new))  # None for lots that do not exist, which are not read again either
-            self._read.update((row.subject, row) for row in self._rows.among(LotRow, "subject", new))
+            self._read.update((row.subject, row) for row in self._rows.among(tables.LotRow, "subject", new))
         return [row for row in map(self._read.get, wanted) if row is not None]
 
-    def get(self, subject: bytes) -> LotRow | None:
+    def get(self, subject: bytes) -> tables.LotRow | None:
         """The row of a lot; None if it is not in the index."""
         return next(iter(self.among([subject])), None)
 
@@ -111,7 +101,7 @@ class Visibility:
     def identifiers(self, subjects: Iterable[bytes]) -> dict[bytes, str]:
         """The known identifiers, by subject, of those that exist for this participant."""
         known: dict[SubjectKind, dict[bytes, str]] = defaultdict(dict)
-        for row in self._rows.among(IdentityRow, "subject", subjects):
+        for row in self._rows.among(tables.IdentityRow, "subject", subjects):
             known[SubjectKind(row.kind)][row.subject] = row.identifier
         return {subject: names[subject] for kind, names in known.items() for subject in self.among(kind, names.keys())}
 
@@ -151,12 +141,14 @@ class Visibility:
         rows = {row.sequence: row for row in self.rows_of_lots.among(lots)}
         found = {row.subject for row in rows.values() if row.custodian == self.participant}
         by_me: dict[str, Cell] = {"contract": Contract.LEDGER.value, "participant": self.participant}
-        found |= {rows[made].subject for made in self._rows.values(RecordRow, "sequence", "sequence", rows, **by_me)}
+        found |= {
+            rows[made].subject for made in self._rows.values(tables.RecordRow, "sequence", "sequence", rows, **by_me)
+        }
         for kind in _TAKEN:
             taken: dict[str, Cell] = {"kind": kind, "to_participant": self.participant}
-            found |= self._rows.values(CustodyChangeRow, "lot", "lot", set(lots) - found, **taken)
+            found |= self._rows.values(tables.CustodyChangeRow, "lot", "lot", set(lots) - found, **taken)
         # While a lot is packed, only its carriers change hands, so the timelines of packed ones are needed in full.
-        packed = self._rows.values(PackingRow, "child", "child", set(lots) - found)
+        packed = self._rows.values(tables.PackingRow, "child", "child", set(lots) - found)
         return found | {lot for lot in packed if any(map(self._accepts, self._lineage.custody(lot, _DEPTH)))}
 
     def orders(self, subjects: Collection[bytes]) -> set[bytes]:
@@ -165,15 +157,15 @@ class Visibility:
         return given | self._orders_of_parties(subjects)
 
     def _orders_of_parties(self, subjects: Collection[bytes]) -> set[bytes]:
-        rows = self._rows.among(OrderRow, "subject", subjects)
+        rows = self._rows.among(tables.OrderRow, "subject", subjects)
         return {row.subject for row in rows if self.participant in _parties_of(row)}
 
-    def _assignments(self, column: str, values: Collection[bytes]) -> list[AssignmentRow]:
-        rows = self._rows.among(AssignmentRow, column, values)
+    def _assignments(self, column: str, values: Collection[bytes]) -> list[tables.AssignmentRow]:
+        rows = self._rows.among(tables.AssignmentRow, column, values)
         return [row for row in rows if row.owner == self.participant and row.state not in WITHDRAWN]
 
     def _machines(self, subjects: Collection[bytes]) -> set[bytes]:
-        rows = {row.number: row for row in self._rows.among(MachineRow, "subject", subjects)}
+        rows = {row.number: row for row in self._rows.among(tables.MachineRow, "subject", subjects)}
         found = {row.subject for row in rows.values() if row.owner == self.participant}
         rest = [number for number, row in rows.items() if row.subject not in found]
         return found | {rows[number].subject for number in self._rows.find_engaged(rest, self.participant)}
@@ -184,7 +176,7 @@ class Visibility:
         orders = self._orders_of_parties({row.order for row in rows if row.order is not None})
         return {row.subject for row in rows if row.order in orders or self._is_offered(row)}
 
-    def _is_offered(self, row: LotRow) -> bool:
+    def _is_offered(self, row: tables.LotRow) -> bool:
         """Whether the lot, or one in which it is packed, is offered to the participant."""
         # Both state and counterparty: the counterparty of a quarantined lot is the participant who quarantined it.
         around, seen = row, {row.subject}
@@ -198,9 +190,9 @@ class Visibility:
             around = parent
         return True
 
-    def _accepts(self, change: CustodyChangeRow) -> bool:
+    def _accepts(self, change: tables.CustodyChangeRow) -> bool:
         return change.kind in _TAKEN and change.to_participant == self.participant
 
 
-def _parties_of(order: OrderRow) -> set[int]:
-    return {order.buyer, order.coordinator, *(gate.inspector for gate in gates_of(order))}
+def _parties_of(order: tables.OrderRow) -> set[int]:
+    return {order.buyer, order.coordinator, *(gate.inspector for gate in tables.gates_of(order))}

@@ -20,20 +20,7 @@ from millmark.ledger.provenance.answers import moment
 from millmark.ledger.provenance.permissions import Limits, Lots, Visibility
 from millmark.ledger.records import CertificateState, CertificateStatus, Gate, Item, LotState, ModelState, Verdict
 from millmark.ledger.store import Book, Lineage, Rows, Store
-from millmark.ledger.store.rows import (
-    AssignmentRow,
-    CertificateRow,
-    CertifiedLotRow,
-    ChainIdentityRow,
-    CursorRow,
-    IdentityRow,
-    LotRow,
-    MachineRow,
-    ModelRow,
-    OrderRow,
-    StandingRow,
-    gates_of,
-)
+from millmark.ledger.store import rows as tables
 
 R = TypeVar("R")
 Nearest: TypeAlias = "list[tuple[bytes, int]]"
@@ -62,7 +49,7 @@ class Reader:
 
     def __init__(self, rows: Rows, book: Book, lineage: Lineage, visibility: Visibility | None = None) -> None:
         self.rows, self.book, self.lineage, self.visibility = rows, book, lineage, visibility
-        identity, cursor = rows.get(ChainIdentityRow, 1), rows.get(CursorRow, 1)
+        identity, cursor = rows.get(tables.ChainIdentityRow, 1), rows.get(tables.CursorRow, 1)
         if identity is None or cursor is None:
             raise NotFoundError("nothing is indexed yet", hint="follow the chain first")
         self.identity, self.cursor = identity, cursor
@@ -71,7 +58,7 @@ class Reader:
         self._named: set[bytes] = set()
         """Subjects whose identifiers were looked up, whether or not they have one."""
         self._rows_of_lots = Lots(rows) if visibility is None else visibility.rows_of_lots
-        self._lots: dict[bytes, LotRow] = {}
+        self._lots: dict[bytes, tables.LotRow] = {}
         self._models: dict[int, answers.Model] = {}
         self._machines: dict[int, answers.Machine] = {}
         self._gates: dict[bytes | None, tuple[Gate, ...]] = {}
@@ -137,7 +124,7 @@ class Reader:
 
     def machine(self, number: int) -> answers.Machine:
         if number not in self._machines:
-            row = self.need(MachineRow, number)
+            row = self.need(tables.MachineRow, number)
             self.name([row.subject])
             self._machines[number] = answers.Machine(number, self.identifier(row.subject), self.party(row.owner))
         return self._machines[number]
@@ -148,7 +135,7 @@ class Reader:
 
     def model(self, number: int) -> answers.Model:
         if number not in self._models:
-            row = self.need(ModelRow, number)
+            row = self.need(tables.ModelRow, number)
             self._models[number] = answers.Model(
                 model=number,
                 digest=row.digest,
@@ -175,7 +162,7 @@ class Reader:
             self.name(wanted)
             wanted = {row.parent for row in found if row.parent and row.parent not in self._lots}
 
-    def lot(self, subject: bytes) -> LotRow:
+    def lot(self, subject: bytes) -> tables.LotRow:
         """The row of a lot. Raises NotFoundError if the index lacks it."""
         if subject not in self._lots:
             self.load([subject])
@@ -198,13 +185,13 @@ class Reader:
         """The participant who physically has a lot: the custodian of its outermost carrier, or its own."""
         return self.lot(([(subject, 0), *self.carriers(subject)])[-1][0]).custodian
 
-    def around(self, subjects: Iterable[bytes]) -> dict[bytes, list[LotRow]]:
+    def around(self, subjects: Iterable[bytes]) -> dict[bytes, list[tables.LotRow]]:
         """For each lot, its row and those of the lots in which it is packed, innermost first. All are read together and
         without identifiers, since of many lots few are shown. Lots that are not in the index are left out. Raises
         StoreDamagedError if a lot is packed in itself, NotFoundError if the index lacks what one is packed in.
         """
         given = set(subjects)
-        rows: dict[bytes, LotRow] = {}
+        rows: dict[bytes, tables.LotRow] = {}
         wanted = given
         while wanted:
             found = self._rows_of_lots.among(wanted)
@@ -232,13 +219,15 @@ class Reader:
         rows = [self.lot(lot) for lot, _ in lots]
         latest = {row.sequence: row for row in self.certificate_rows(row.certificate for row in rows)}
         made = {row.assignment for row in rows if row.assignment}
-        machines = {row.sequence: row.machine for row in self.rows.among(AssignmentRow, "sequence", made)}
+        machines = {row.sequence: row.machine for row in self.rows.among(tables.AssignmentRow, "sequence", made)}
         return tuple(
             self._related(row, depth, latest.get(row.certificate), machines.get(row.assignment, 0))
             for row, (_, depth) in zip(rows, lots, strict=True)
         )
 
-    def _related(self, row: LotRow, depth: int, certificate: CertificateRow | None, machine: int) -> answers.RelatedLot:
+    def _related(
+        self, row: tables.LotRow, depth: int, certificate: tables.CertificateRow | None, machine: int
+    ) -> answers.RelatedLot:
         around = [row, *(self.lot(carrier) for carrier, _ in self.carriers(row.subject))]
         return answers.RelatedLot(
             subject=row.subject,
@@ -260,11 +249,11 @@ class Reader:
 
     # Certificates
 
-    def certificate_rows(self, sequences: Iterable[int]) -> list[CertificateRow]:
+    def certificate_rows(self, sequences: Iterable[int]) -> list[tables.CertificateRow]:
         """The rows of certificates; a sequence of 0, which means "none", is left out."""
-        return self.rows.among(CertificateRow, "sequence", (sequence for sequence in sequences if sequence))
+        return self.rows.among(tables.CertificateRow, "sequence", (sequence for sequence in sequences if sequence))
 
-    def status(self, row: CertificateRow, lot: LotRow | None = None) -> CertificateStatus:
+    def status(self, row: tables.CertificateRow, lot: tables.LotRow | None = None) -> CertificateStatus:
         """A certificate's status at the last indexed block for `lot`, by default its first, by the rules of
         Verdicts._judge in contracts/src/history.
         """
@@ -282,12 +271,12 @@ class Reader:
             return CertificateStatus.UNOPENED
         return CertificateStatus.EXPIRED if row.expires_at <= self.cursor.block_time else CertificateStatus.VALID
 
-    def _has_fallen(self, row: CertificateRow) -> bool:
-        model = self.need(ModelRow, row.model)
+    def _has_fallen(self, row: tables.CertificateRow) -> bool:
+        model = self.need(tables.ModelRow, row.model)
         withdrawn = model.state == ModelState.WITHDRAWN
         return withdrawn and row.issued_at >= model.defective_since
 
-    def certificates(self, rows: Collection[CertificateRow]) -> tuple[answers.Certificate, ...]:
+    def certificates(self, rows: Collection[tables.CertificateRow]) -> tuple[answers.Certificate, ...]:
         """Build certificates, in the order in which they were issued, each for its first lot."""
         self.load(row.lot for row in rows)
         return tuple(self._certificate(row, row.lot) for row in sorted(rows, key=lambda row: row.sequence))
@@ -296,23 +285,23 @@ class Reader:
         """Build the certificates that are about these lots, in the order in which they were issued. One about several
         appears once for each."""
         self.load(lots)
-        about = self.rows.among(CertifiedLotRow, "lot", lots)
+        about = self.rows.among(tables.CertifiedLotRow, "lot", lots)
         rows = {row.sequence: row for row in self.certificate_rows({one.certificate for one in about})}
         places = sorted((one.certificate, one.lot) for one in about)
         return tuple(self._certificate(rows[certificate], lot) for certificate, lot in places)
 
-    def deciding(self, lot: LotRow) -> set[int]:
+    def deciding(self, lot: tables.LotRow) -> set[int]:
         """The certificates that decide about a lot: the latest of each gate's inspector, without a gate that of any. 0
         stands for none."""
         if lot.order not in self._gates:
-            self._gates[lot.order] = () if lot.order is None else gates_of(self.need(OrderRow, lot.order))
+            self._gates[lot.order] = () if lot.order is None else tables.gates_of(self.need(tables.OrderRow, lot.order))
         gates = self._gates[lot.order]
         if len(gates) < 2:
             return {lot.certificate}
-        found = (self.rows.get(StandingRow, lot.subject, gate.inspector) for gate in gates)
+        found = (self.rows.get(tables.StandingRow, lot.subject, gate.inspector) for gate in gates)
         return {standing.latest for standing in found if standing is not None}
 
-    def _certificate(self, row: CertificateRow, lot: bytes) -> answers.Certificate:
+    def _certificate(self, row: tables.CertificateRow, lot: bytes) -> answers.Certificate:
         return answers.Certificate(
             certificate=row.sequence,
             lot=lot,
@@ -338,8 +327,8 @@ class Reader:
         )
 
 
-def _chain(rows: Mapping[bytes, LotRow], subject: bytes) -> list[LotRow]:
-    chain: dict[bytes, LotRow] = {}
+def _chain(rows: Mapping[bytes, tables.LotRow], subject: bytes) -> list[tables.LotRow]:
+    chain: dict[bytes, tables.LotRow] = {}
     inner: bytes | None = subject
     while inner is not None:
         if inner in chain:
@@ -386,7 +375,7 @@ class Named:
     def lots(self, identifiers: Collection[str]) -> dict[str, list[bytes]]:
         """The subjects of lots with these identifiers, by identifier, whether or not they are visible to the viewer."""
         found: dict[str, list[bytes]] = defaultdict(list)
-        for row in self._rows.among(IdentityRow, "identifier", identifiers):
+        for row in self._rows.among(tables.IdentityRow, "identifier", identifiers):
             if row.kind == SubjectKind.LOT:
                 found[row.identifier].append(row.subject)
         return dict(found)
@@ -419,7 +408,7 @@ def find_items(store: Store, identifiers: Collection[str], viewer: int | None) -
         rows = Rows(connection)
         named = Named(rows, Lineage(connection), viewer)
         single = {name: lots[0] for name, lots in named.lots(named.visible(identifiers)).items() if len(lots) == 1}
-        orders = {row.subject: row.order for row in rows.among(LotRow, "subject", single.values())}
+        orders = {row.subject: row.order for row in rows.among(tables.LotRow, "subject", single.values())}
     return {name: Item(lot, orders[lot] or _NO_ORDER) for name, lot in single.items() if lot in orders}
 
 
@@ -442,7 +431,7 @@ class Workload:
 def workload(store: Store, machine: int, viewer: int | None) -> Workload:
     """The workload of a machine, from the started assignments whose orders exist for the viewer."""
     with open_reader(store, viewer) as reader:
-        rows = reader.rows.latest(AssignmentRow, "sequence", MAX_WORK + 1, machine=machine)
+        rows = reader.rows.latest(tables.AssignmentRow, "sequence", MAX_WORK + 1, machine=machine)
         latest, orders = rows[:MAX_WORK], {row.order for row in rows}
         seen = orders if reader.visibility is None else reader.visibility.among(SubjectKind.ORDER, orders)
     spans = [(row.started_at, row.ended_at or None) for row in latest if row.order in seen and row.started_at]
@@ -474,7 +463,10 @@ class LookupGround(Phrase):
 
 _NUMBER = re.compile(r"-?[0-9]{1,20}")
 _SUBJECT = re.compile(r"0x[0-9a-fA-F]{64}")
-_ROWS: dict[SubjectKind, type[LotRow] | type[OrderRow]] = {SubjectKind.LOT: LotRow, SubjectKind.ORDER: OrderRow}
+_ROWS: dict[SubjectKind, type[tables.LotRow] | type[tables.OrderRow]] = {
+    SubjectKind.LOT: tables.LotRow,
+    SubjectKind.ORDER: tables.OrderRow,
+}
 
 
 def verify_name(name: str | bytes) -> None:
@@ -546,15 +538,15 @@ def verify_number(kind: str, number: int) -> None:
         )
 
 
-def find_machine(reader: Reader, name: int | str | bytes) -> MachineRow:
+def find_machine(reader: Reader, name: int | str | bytes) -> tables.MachineRow:
     """Find a machine by the result of `parse_machine`; a viewer finds only machines that it owns.
 
     Raises NotFoundError if there is none, InputError if several have the identifier.
     """
     if isinstance(name, int):
-        found = reader.rows.find(MachineRow, number=name)
+        found = reader.rows.find(tables.MachineRow, number=name)
     else:
-        found = reader.rows.among(MachineRow, "subject", _machine_subjects(reader, name))
+        found = reader.rows.among(tables.MachineRow, "subject", _machine_subjects(reader, name))
     if reader.visibility is not None:
         found = [row for row in found if row.owner == reader.visibility.participant]
     if not found:

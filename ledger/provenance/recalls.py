@@ -26,15 +26,7 @@ from millmark.ledger.provenance.reader import (
 from millmark.ledger.provenance.traces import build_lot, build_orders
 from millmark.ledger.records import CertificateStatus, LotState
 from millmark.ledger.store import Store
-from millmark.ledger.store.rows import (
-    AnchorRow,
-    AssignmentRow,
-    CertificateRow,
-    CertifiedLotRow,
-    LotRow,
-    ModelRow,
-    StreamRow,
-)
+from millmark.ledger.store import rows as tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +120,7 @@ def _show(moment: datetime) -> str:
 
 
 def _blame_model(reader: Reader, model: int) -> _Cause:
-    known = reader.rows.get(ModelRow, model)
+    known = reader.rows.get(tables.ModelRow, model)
     # The same error for an unknown model and for one that the viewer must not see.
     if known is None or not (
         reader.visibility is None or reader.visibility.participant in (known.inspector, known.approver)
@@ -137,7 +129,7 @@ def _blame_model(reader: Reader, model: int) -> _Cause:
             f"record {model} registered no model up to block {reader.cursor.block_number}",
             hint="use the sequence of the record that registered it",
         )
-    rows = reader.rows.find(CertificateRow, model=model)
+    rows = reader.rows.find(tables.CertificateRow, model=model)
     lots = sorted({row.lot for row in rows})
     return _Cause(lots, model=reader.model(model), certificates=reader.certificates(rows))
 
@@ -160,10 +152,12 @@ def _blame_machine(reader: Reader, name: int | str | bytes, since: datetime, unt
     first_s, last_s = int(since.timestamp()), int(until.timestamp())
     # By bounds that an index has, so that a machine's whole history is not read. Work is accepted before it is started.
     accepted = {"accepted_at": last_s}
-    candidates = reader.rows.within(AssignmentRow, {}, accepted, machine=machine.number, ended_at=0)
-    candidates += reader.rows.within(AssignmentRow, {"ended_at": max(first_s, 1)}, accepted, machine=machine.number)
+    candidates = reader.rows.within(tables.AssignmentRow, {}, accepted, machine=machine.number, ended_at=0)
+    candidates += reader.rows.within(
+        tables.AssignmentRow, {"ended_at": max(first_s, 1)}, accepted, machine=machine.number
+    )
     open_then = [row.sequence for row in candidates if 0 < (row.started_at or row.accepted_at) <= last_s]
-    made = {row.subject for row in reader.rows.among(LotRow, "assignment", open_then)}
+    made = {row.subject for row in reader.rows.among(tables.LotRow, "assignment", open_then)}
     measured = set(_measured(reader, machine.number, first_s, last_s))
     return _Cause(sorted(made | measured), machine=reader.machine(machine.number), since=since, until=until)
 
@@ -171,16 +165,16 @@ def _blame_machine(reader: Reader, name: int | str | bytes, since: datetime, unt
 def _measured(reader: Reader, machine: int, first_s: int, last_s: int) -> Iterator[bytes]:
     """The lots whose certificates refer to a leaf that was added between two anchors, an interval that overlaps with
     the period. Times in seconds since 1970."""
-    for stream in reader.rows.find(StreamRow, machine=machine):
+    for stream in reader.rows.find(tables.StreamRow, machine=machine):
         # Anchors grow in size and time alike, so the leaves of the period are those from one size to another.
-        before = reader.rows.latest_before(AnchorRow, "anchored_at", first_s, stream=stream.subject)
-        after = reader.rows.first_after(AnchorRow, "anchored_at", last_s, stream=stream.subject)
+        before = reader.rows.latest_before(tables.AnchorRow, "anchored_at", first_s, stream=stream.subject)
+        after = reader.rows.first_after(tables.AnchorRow, "anchored_at", last_s, stream=stream.subject)
         if stream.opened_at > last_s:
             continue
         first, end = 0 if before is None else before.size, stream.size if after is None else after.size
         leaves = {"leaf_index": first}, {"leaf_index": end - 1}
-        found = reader.rows.within(CertificateRow, *leaves, stream=stream.subject)
-        yield from reader.rows.values(CertifiedLotRow, "lot", "certificate", (row.sequence for row in found))
+        found = reader.rows.within(tables.CertificateRow, *leaves, stream=stream.subject)
+        yield from reader.rows.values(tables.CertifiedLotRow, "lot", "certificate", (row.sequence for row in found))
 
 
 def _follow(reader: Reader, cause: _Cause, limits: Limits) -> Recall:

@@ -19,17 +19,7 @@ from millmark.ledger.provenance.traces import build_trace
 from millmark.ledger.records import Contract, LotState, ModelState
 from millmark.ledger.slots import KeySlots, MachineSlots, ModelSlots, ParticipantSlots, StreamSlots
 from millmark.ledger.store import Store
-from millmark.ledger.store.rows import (
-    AssignmentRow,
-    KeyRow,
-    LotRow,
-    MachineRow,
-    ModelRow,
-    ParticipantRow,
-    RecordHistoryRow,
-    RecordRow,
-    StreamRow,
-)
+from millmark.ledger.store import rows as tables
 from millmark.ledger.verify import Statement, VerificationError
 from millmark.ledger.verify._state import Entry, Proved
 from millmark.ledger.verify.recorded import Left, Measured, Recorded, tell
@@ -105,17 +95,17 @@ def _measured(reader: Reader, found: Selection, assignments: Collection[answers.
 
 def _finishes(reader: Reader, assignments: Collection[int]) -> set[int]:
     """The records that finished assignments."""
-    orders = reader.rows.values(AssignmentRow, "order", "sequence", assignments)
-    links = reader.rows.values(RecordHistoryRow, "sequence", "subject", orders)
-    rows = reader.rows.among(RecordRow, "sequence", links, contract=Contract.LEDGER.value, kind=_FINISHED)
+    orders = reader.rows.values(tables.AssignmentRow, "order", "sequence", assignments)
+    links = reader.rows.values(tables.RecordHistoryRow, "sequence", "subject", orders)
+    rows = reader.rows.among(tables.RecordRow, "sequence", links, contract=Contract.LEDGER.value, kind=_FINISHED)
     return {row.sequence for row in rows if getattr(row.event(), "assignment", None) in assignments}
 
 
 def _recorded(reader: Reader, found: Selection) -> Recorded:
-    machines = reader.rows.among(MachineRow, "number", found.machines)
+    machines = reader.rows.among(tables.MachineRow, "number", found.machines)
     reader.name([*found.histories, *(row.subject for row in machines)])
     named = {name: reader.identifier(name) for name in (*found.histories, *(row.subject for row in machines))}
-    rows = reader.rows.among(LotRow, "subject", (name for name, left_out in found.left_out.items() if left_out))
+    rows = reader.rows.among(tables.LotRow, "subject", (name for name, left_out in found.left_out.items() if left_out))
     parties = map(reader.party, (*found.participants, *(row.owner for row in machines)))
     return Recorded(
         histories=found.histories,
@@ -130,7 +120,7 @@ def _recorded(reader: Reader, found: Selection) -> Recorded:
     )
 
 
-def _entry(row: RecordRow, found: Selection) -> Entry[Event]:
+def _entry(row: tables.RecordRow, found: Selection) -> Entry[Event]:
     return Entry(
         event=found.events[row.sequence],
         sequence=row.sequence,
@@ -141,19 +131,19 @@ def _entry(row: RecordRow, found: Selection) -> Entry[Event]:
     )
 
 
-def _registered(reader: Reader, found: Selection, machines: Collection[MachineRow]) -> Proved:
+def _registered(reader: Reader, found: Selection, machines: Collection[tables.MachineRow]) -> Proved:
     rows = reader.rows
     return Proved(
         heads={},
         participants={
-            one.number: _participant(one) for one in rows.among(ParticipantRow, "number", found.participants)
+            one.number: _participant(one) for one in rows.among(tables.ParticipantRow, "number", found.participants)
         },
-        keys={one.address: _key(one) for one in rows.among(KeyRow, "address", found.keys)},
+        keys={one.address: _key(one) for one in rows.among(tables.KeyRow, "address", found.keys)},
         machines={one.number: MachineSlots(one.owner, one.retired_at) for one in machines},
-        models={one.number: _model(one) for one in rows.among(ModelRow, "number", found.models)},
+        models={one.number: _model(one) for one in rows.among(tables.ModelRow, "number", found.models)},
         streams={
             one.subject: StreamSlots(one.sequence, one.machine, one.owner, one.size, one.root)
-            for one in rows.among(StreamRow, "subject", found.streams)
+            for one in rows.among(tables.StreamRow, "subject", found.streams)
         },
         named_machines={one.subject: one.number for one in machines if reader.identifier(one.subject)},
         name_keys={},
@@ -161,7 +151,7 @@ def _registered(reader: Reader, found: Selection, machines: Collection[MachineRo
     )
 
 
-def _participant(row: ParticipantRow) -> ParticipantSlots:
+def _participant(row: tables.ParticipantRow) -> ParticipantSlots:
     return ParticipantSlots(
         roles=row.roles,
         keys=row.keys,
@@ -175,7 +165,7 @@ def _participant(row: ParticipantRow) -> ParticipantSlots:
     )
 
 
-def _key(row: KeyRow) -> KeySlots:
+def _key(row: tables.KeyRow) -> KeySlots:
     return KeySlots(
         participant=row.participant,
         roles=row.roles,
@@ -188,7 +178,7 @@ def _key(row: KeyRow) -> KeySlots:
     )
 
 
-def _model(row: ModelRow) -> ModelSlots:
+def _model(row: tables.ModelRow) -> ModelSlots:
     return ModelSlots(
         inspector=row.inspector,
         approver=row.approver,

@@ -26,35 +26,17 @@ from millmark.ledger.provenance.reader import (
 )
 from millmark.ledger.records import AssignmentState, Contract, LotState, OrderState, TransformationKind
 from millmark.ledger.store import Store
-from millmark.ledger.store.rows import (
-    AnchorRow,
-    AssignmentRow,
-    CertificateRow,
-    HeadRow,
-    LotInputRow,
-    LotOutputRow,
-    LotRow,
-    OperationRow,
-    OrderRow,
-    RecordHistoryRow,
-    RecordRow,
-    StandingRow,
-    StreamRow,
-    SupersessionRow,
-    TransformationRow,
-    WaiverRow,
-    gates_of,
-)
+from millmark.ledger.store import rows as tables
 
 # Builds the parts of answers from rows.
 
 
 def head_of(reader: Reader, subject: bytes) -> bytes:
     """The head of an order's or lot's history, 32 bytes. Raises NotFoundError if the index lacks it."""
-    return reader.need(HeadRow, subject).head
+    return reader.need(tables.HeadRow, subject).head
 
 
-def build_lot(reader: Reader, row: LotRow) -> answers.Lot:
+def build_lot(reader: Reader, row: tables.LotRow) -> answers.Lot:
     return answers.Lot(
         subject=row.subject,
         identifier=reader.identifier(row.subject),
@@ -77,12 +59,12 @@ def build_lot(reader: Reader, row: LotRow) -> answers.Lot:
 
 def build_orders(reader: Reader, subjects: Iterable[bytes]) -> tuple[answers.Order, ...]:
     """Build orders, in the order in which they were placed. Unknown subjects are left out."""
-    rows = reader.rows.among(OrderRow, "subject", subjects)
+    rows = reader.rows.among(tables.OrderRow, "subject", subjects)
     reader.name(row.subject for row in rows)
     return tuple(_order(reader, row) for row in sorted(rows, key=lambda row: row.sequence))
 
 
-def _order(reader: Reader, row: OrderRow) -> answers.Order:
+def _order(reader: Reader, row: tables.OrderRow) -> answers.Order:
     return answers.Order(
         subject=row.subject,
         identifier=reader.identifier(row.subject),
@@ -90,7 +72,7 @@ def _order(reader: Reader, row: OrderRow) -> answers.Order:
         state=OrderState(row.state),
         buyer=reader.party(row.buyer),
         coordinator=reader.party(row.coordinator),
-        gates=tuple(answers.Gate(reader.party(gate.inspector), gate.model or None) for gate in gates_of(row)),
+        gates=tuple(answers.Gate(reader.party(gate.inspector), gate.model or None) for gate in tables.gates_of(row)),
         quantity=row.quantity,
         unit=unit(row.unit) if row.quantity else None,
         operations=row.operations,
@@ -104,13 +86,13 @@ def _order(reader: Reader, row: OrderRow) -> answers.Order:
 
 def build_assignments(reader: Reader, order: bytes) -> tuple[answers.Assignment, ...]:
     """Build all assignments of an order, by operation, then by sequence."""
-    current = {row.assignment for row in reader.rows.find(OperationRow, order=order)}
-    found = reader.rows.find(AssignmentRow, order=order)
+    current = {row.assignment for row in reader.rows.find(tables.OperationRow, order=order)}
+    found = reader.rows.find(tables.AssignmentRow, order=order)
     found.sort(key=lambda row: (row.operation, row.sequence))
     return tuple(build_assignment(reader, row, row.sequence in current) for row in found)
 
 
-def build_assignment(reader: Reader, row: AssignmentRow, current: bool) -> answers.Assignment:
+def build_assignment(reader: Reader, row: tables.AssignmentRow, current: bool) -> answers.Assignment:
     return answers.Assignment(
         assignment=row.sequence,
         order=row.order,
@@ -146,7 +128,7 @@ def build_custody(reader: Reader, lot: bytes, limits: Limits) -> tuple[answers.C
 
 def build_waivers(reader: Reader, lot: bytes) -> tuple[answers.Waiver, ...]:
     """Build the waivers of a lot, oldest first. Of several for one inspector, only the latest can hold."""
-    rows = sorted(reader.rows.find(WaiverRow, lot=lot), key=lambda row: row.sequence)
+    rows = sorted(reader.rows.find(tables.WaiverRow, lot=lot), key=lambda row: row.sequence)
     latest = {row.inspector: row.sequence for row in rows}
     return tuple(
         answers.Waiver(
@@ -163,18 +145,21 @@ def build_waivers(reader: Reader, lot: bytes) -> tuple[answers.Waiver, ...]:
     )
 
 
-def _holds(reader: Reader, waiver: WaiverRow) -> bool:
+def _holds(reader: Reader, waiver: tables.WaiverRow) -> bool:
     """By the rules of Verdicts._isWaived in contracts/src/history."""
-    lot, standing = reader.lot(waiver.lot), reader.rows.get(StandingRow, waiver.lot, waiver.inspector)
+    lot, standing = reader.lot(waiver.lot), reader.rows.get(tables.StandingRow, waiver.lot, waiver.inspector)
     same = waiver.certificate == (0 if standing is None else standing.latest)
     return same and waiver.order == lot.order and waiver.sequence > lot.reworked
 
 
 def build_transformations(reader: Reader, lots: Iterable[bytes]) -> tuple[answers.Transformation, ...]:
     """Build the transformations that made any of these lots, with all inputs and outputs, by sequence."""
-    sequences = {row.sequence for row in reader.rows.among(LotOutputRow, "lot", lots)}
-    inputs, outputs = _quantities(reader, LotInputRow, sequences), _quantities(reader, LotOutputRow, sequences)
-    found = reader.rows.among(TransformationRow, "sequence", sequences)
+    sequences = {row.sequence for row in reader.rows.among(tables.LotOutputRow, "lot", lots)}
+    inputs, outputs = (
+        _quantities(reader, tables.LotInputRow, sequences),
+        _quantities(reader, tables.LotOutputRow, sequences),
+    )
+    found = reader.rows.among(tables.TransformationRow, "sequence", sequences)
     return tuple(
         answers.Transformation(
             sequence=row.sequence,
@@ -195,13 +180,13 @@ def build_transformations(reader: Reader, lots: Iterable[bytes]) -> tuple[answer
 
 
 def _quantities(
-    reader: Reader, kind: type[LotInputRow] | type[LotOutputRow], sequences: set[int]
+    reader: Reader, kind: type[tables.LotInputRow] | type[tables.LotOutputRow], sequences: set[int]
 ) -> dict[int, list[answers.TransformedQuantity]]:
-    rows: list[LotInputRow | LotOutputRow] = [*reader.rows.among(kind, "sequence", sequences)]
+    rows: list[tables.LotInputRow | tables.LotOutputRow] = [*reader.rows.among(kind, "sequence", sequences)]
     reader.load(row.lot for row in rows)
     found: dict[int, list[answers.TransformedQuantity]] = {sequence: [] for sequence in sequences}
     for row in rows:
-        component = isinstance(row, LotInputRow) and row.component
+        component = isinstance(row, tables.LotInputRow) and row.component
         name, code = reader.identifier(row.lot), unit(reader.lot(row.lot).unit)
         found[row.sequence].append(answers.TransformedQuantity(row.lot, name, row.quantity, code, component))
     return found
@@ -224,28 +209,28 @@ def build_streams(
 def build_stream(reader: Reader, subject: bytes, most: int) -> answers.Stream:
     """Build a stream that exists, with its latest anchors, at most `most`, oldest first."""
 
-    def latest(row: StreamRow) -> list[AnchorRow]:
+    def latest(row: tables.StreamRow) -> list[tables.AnchorRow]:
         # By size, which grows with each anchor and is in an index of the stream.
-        return reader.rows.latest(AnchorRow, "size", most, stream=row.subject)[::-1]
+        return reader.rows.latest(tables.AnchorRow, "size", most, stream=row.subject)[::-1]
 
     return _build_streams(reader, [subject], latest)[0]
 
 
-def _anchors_of(reader: Reader, row: StreamRow, leaves: Iterable[int]) -> list[AnchorRow]:
+def _anchors_of(reader: Reader, row: tables.StreamRow, leaves: Iterable[int]) -> list[tables.AnchorRow]:
     """The first anchor that covers each of these leaves, and the stream's latest, in their order."""
-    found: list[AnchorRow] = []
+    found: list[tables.AnchorRow] = []
     for leaf in (*sorted(leaves), row.size - 1):
         if not found or found[-1].size <= leaf:
-            first = reader.rows.first_after(AnchorRow, "size", leaf, stream=row.subject)
+            first = reader.rows.first_after(tables.AnchorRow, "size", leaf, stream=row.subject)
             found += [] if first is None else [first]
     return found
 
 
 def _build_streams(
-    reader: Reader, subjects: Collection[bytes], anchors_of: Callable[[StreamRow], Iterable[AnchorRow]]
+    reader: Reader, subjects: Collection[bytes], anchors_of: Callable[[tables.StreamRow], Iterable[tables.AnchorRow]]
 ) -> tuple[answers.Stream, ...]:
     reader.name(subjects)
-    found = sorted(reader.rows.among(StreamRow, "subject", subjects), key=lambda row: row.sequence)
+    found = sorted(reader.rows.among(tables.StreamRow, "subject", subjects), key=lambda row: row.sequence)
     return tuple(
         answers.Stream(
             subject=row.subject,
@@ -265,10 +250,10 @@ def _build_streams(
 
 def build_records(reader: Reader, subject: bytes) -> tuple[answers.HistoryRecord, ...]:
     """Build the history of an order or lot, oldest first."""
-    sequences = {row.sequence for row in reader.rows.find(RecordHistoryRow, subject=subject)}
+    sequences = {row.sequence for row in reader.rows.find(tables.RecordHistoryRow, subject=subject)}
     # The registry numbers its records apart, so that a sequence alone also finds records that are not of the ledger.
-    found = reader.rows.among(RecordRow, "sequence", sequences, contract=Contract.LEDGER.value)
-    later = reader.rows.among(SupersessionRow, "superseded", sequences)
+    found = reader.rows.among(tables.RecordRow, "sequence", sequences, contract=Contract.LEDGER.value)
+    later = reader.rows.among(tables.SupersessionRow, "superseded", sequences)
     superseded = {row.superseded: row.sequence for row in sorted(later, key=lambda row: row.sequence)}
     return tuple(
         answers.HistoryRecord(
@@ -408,9 +393,9 @@ def certificate(store: Store, sequence: int, *, viewer: int | None = None) -> an
         return reader.certificates([find_certificate_row(reader, sequence)])[0]
 
 
-def find_certificate_row(reader: Reader, sequence: int) -> CertificateRow:
+def find_certificate_row(reader: Reader, sequence: int) -> tables.CertificateRow:
     """The row of a certificate. Raises as `certificate` does."""
-    row = reader.rows.get(CertificateRow, sequence)
+    row = reader.rows.get(tables.CertificateRow, sequence)
     if row is None or not (reader.visibility is None or reader.visibility.has(SubjectKind.LOT, row.lot)):
         raise NotFoundError(
             f"record {sequence} issued no certificate up to block {reader.cursor.block_number}",
@@ -447,7 +432,7 @@ def build_lot_trace(reader: Reader, subject: bytes, direction: Direction, limits
 
 def _trace_order(reader: Reader, subject: bytes, direction: Direction, limits: Limits) -> answers.OrderTrace:
     assignments = build_assignments(reader, subject)
-    lots = sorted(reader.rows.find(LotRow, order=subject), key=lambda row: row.number)
+    lots = sorted(reader.rows.find(tables.LotRow, order=subject), key=lambda row: row.number)
     shown = [row.subject for row in lots[: limits.lots]]
     cut = (answers.Cut("lots", "lots", limits.lots),) if len(lots) > len(shown) else ()
     certificates = reader.certificates_of(shown)

@@ -18,23 +18,11 @@ from millmark.ledger.errors import SettingsError, StoreDamagedError, StoreError
 from millmark.ledger.evidence import SALT_BYTES, EvidenceEntry, EvidenceLog, LeafKind
 from millmark.ledger.ids import Identity, SubjectKind, canonical_identifier, is_short_name
 from millmark.ledger.names import NAME_PROOF_BYTES
+from millmark.ledger.store import rows as tables
 from millmark.ledger.store.database import Store
 from millmark.ledger.store.evidence_files import files_of, month_of
 from millmark.ledger.store.postgresql import prepare_partition
 from millmark.ledger.store.repository import Rows
-from millmark.ledger.store.rows import (
-    CHANGES,
-    BookRevisionRow,
-    CertifiedEntryRow,
-    DocumentRow,
-    EvidenceRow,
-    FindingRow,
-    IdentityRow,
-    InferenceRow,
-    ModelFileRow,
-    OpenedEntryRow,
-    ParticipantNameRow,
-)
 from millmark.ledger.store.schema import evidence, identities, participant_names
 
 # Reads and writes the rows of streams' logs, whose content is in the row or in a file.
@@ -53,7 +41,7 @@ class EvidenceRows:
         self._files = files_of(connection)
         self._is_planned = connection.dialect.name != "postgresql"
 
-    def insert(self, rows: Sequence[EvidenceRow]) -> None:
+    def insert(self, rows: Sequence[tables.EvidenceRow]) -> None:
         """Add consecutive rows of a stream, with their content; it goes into files if the store has a folder for them.
         Raises StoreError if one is stored already."""
         if not rows:
@@ -87,18 +75,18 @@ class EvidenceRows:
         query = query.where(evidence.c.stream == stream, evidence.c.index < size).order_by(evidence.c.index)
         yield from map(tuple, self._planned().execute(query))
 
-    def holding(self, stream: bytes, index: int) -> EvidenceRow | None:
+    def holding(self, stream: bytes, index: int) -> tables.EvidenceRow | None:
         """The row that has the entry at an index, or, beyond the log's end, its last one; without what is in a file."""
         query = select(evidence).where(evidence.c.stream == stream, evidence.c.index <= index)
         found = self._planned().execute(query.order_by(evidence.c.index.desc()).limit(1)).one_or_none()
-        return None if found is None else EvidenceRow(*found)
+        return None if found is None else tables.EvidenceRow(*found)
 
-    def of(self, stream: bytes) -> Iterator[EvidenceRow]:
+    def of(self, stream: bytes) -> Iterator[tables.EvidenceRow]:
         """The rows of a stream in order, without what is in files. Only some are in memory at a time: a log may have a
         GB a day."""
         return self._each(select(evidence).where(evidence.c.stream == stream).order_by(evidence.c.index))
 
-    def within(self, stream: bytes, size: int) -> Iterator[EvidenceRow]:
+    def within(self, stream: bytes, size: int) -> Iterator[tables.EvidenceRow]:
         """Like `of`, the rows with entries that lie within a stream's first `size` ones."""
         end = evidence.c.index + evidence.c.count
         return self._each(select(evidence).where(evidence.c.stream == stream, end <= size).order_by(evidence.c.index))
@@ -115,11 +103,11 @@ class EvidenceRows:
             found.setdefault(bytes(stream), []).append(index)
         return found
 
-    def every(self) -> Iterator[EvidenceRow]:
+    def every(self) -> Iterator[tables.EvidenceRow]:
         """The rows of all streams, without what is in files."""
-        return self._rows.scan(EvidenceRow)
+        return self._rows.scan(tables.EvidenceRow)
 
-    def containing(self, stream: bytes, text: str, first: int = 0) -> Iterator[EvidenceRow]:
+    def containing(self, stream: bytes, text: str, first: int = 0) -> Iterator[tables.EvidenceRow]:
         """The rows of a stream, with their content, that have a text in it, and an entry from index `first` on."""
         here = or_(evidence.c.entries.contains(text, autoescape=True), evidence.c.file != "")
         query = select(evidence).where(evidence.c.stream == stream, evidence.c.index + evidence.c.count > first, here)
@@ -127,12 +115,12 @@ class EvidenceRows:
             if text in (full := self.with_content(row)).entries:
                 yield full
 
-    def beginning(self, stream: bytes, firsts: Iterable[int]) -> list[EvidenceRow]:
+    def beginning(self, stream: bytes, firsts: Iterable[int]) -> list[tables.EvidenceRow]:
         """The rows of a stream that begin at these indexes, without what is in files."""
         self._planned()
-        return self._rows.among(EvidenceRow, "index", firsts, stream=stream)
+        return self._rows.among(tables.EvidenceRow, "index", firsts, stream=stream)
 
-    def with_content(self, row: EvidenceRow) -> EvidenceRow:
+    def with_content(self, row: tables.EvidenceRow) -> tables.EvidenceRow:
         """The row with what is in its file."""
         if not row.file:
             return row
@@ -149,7 +137,7 @@ class EvidenceRows:
                 hint="restore evidence_folder from a backup",
             ) from None
 
-    def moved_out(self, row: EvidenceRow) -> EvidenceRow:
+    def moved_out(self, row: tables.EvidenceRow) -> tables.EvidenceRow:
         """The row with its content in a file, which is on the disk on return."""
         if self._files is None:
             raise SettingsError("there is no folder for evidence", hint="set evidence_folder")
@@ -161,7 +149,7 @@ class EvidenceRows:
         removed after the commit, with `millmark.ledger.store.book.remove_files`."""
         self._change(stream, [{"first": first, "salts": b"", "entries": "", "file": ""} for first in firsts])
 
-    def update(self, rows: Sequence[EvidenceRow]) -> None:
+    def update(self, rows: Sequence[tables.EvidenceRow]) -> None:
         """Put the content of a stream's rows elsewhere: into the row, or into its file."""
         if self._files is not None:
             self._files.verify_named(self._connection)
@@ -188,9 +176,9 @@ class EvidenceRows:
         if changed:
             self._planned().execute(statement, list(changed))
 
-    def _each(self, query: Select[Any]) -> Iterator[EvidenceRow]:
+    def _each(self, query: Select[Any]) -> Iterator[tables.EvidenceRow]:
         for row in self._planned().execute(query.execution_options(yield_per=100)):
-            yield EvidenceRow(*row)
+            yield tables.EvidenceRow(*row)
 
 
 _RUN = 256
@@ -208,7 +196,7 @@ class Book:
     def add_identity(self, identity: Identity) -> None:
         """Store a subject's identifier, salt and proofs. Idempotent: the subject is a hash of the first two, so they
         never change; proofs are added if they were missing."""
-        row = IdentityRow(
+        row = tables.IdentityRow(
             subject=identity.subject,
             kind=int(identity.kind),
             creator=identity.creator,
@@ -217,13 +205,13 @@ class Book:
             proofs=b"".join(identity.proofs),
         )
         # Only a new identity is a new revision, which invalidates cached answers.
-        known = self._rows.get(IdentityRow, row.subject)
+        known = self._rows.get(tables.IdentityRow, row.subject)
         if known is None or (not known.proofs and row.proofs):
             self._rows.put(row)
             self._revise()
 
     def identity(self, subject: bytes) -> Identity | None:
-        row = self._rows.get(IdentityRow, subject)
+        row = self._rows.get(tables.IdentityRow, subject)
         return None if row is None else _identity(row)
 
     def identities(self, identifier: str) -> list[Identity]:
@@ -234,13 +222,15 @@ class Book:
         """
         if is_short_name(identifier):
             return self._ending_in(identifier)
-        return [_identity(row) for row in self._rows.find(IdentityRow, identifier=canonical_identifier(identifier))]
+        return [
+            _identity(row) for row in self._rows.find(tables.IdentityRow, identifier=canonical_identifier(identifier))
+        ]
 
     def _ending_in(self, name: str) -> list[Identity]:
         ends = ("/" + name, ":" + name)
         column = identities.c.identifier
         query = select(identities).where(or_(*(column.endswith(end, autoescape=True) for end in ends)))
-        rows = (IdentityRow(*row) for row in self._connection.execute(query.order_by(identities.c.subject)))
+        rows = (tables.IdentityRow(*row) for row in self._connection.execute(query.order_by(identities.c.subject)))
         # SQLite's LIKE ignores case, which PostgreSQL's and identifiers do not.
         return [_identity(row) for row in rows if row.identifier.endswith(ends)]
 
@@ -253,23 +243,23 @@ class Book:
         query = select(identities).where(identities.c.kind == int(kind)).order_by(identities.c.subject).limit(1)
         row = self._connection.execute(query.where(identities.c.subject >= mark)).first()
         row = row or self._connection.execute(query).first()
-        return [] if row is None else [_identity(IdentityRow(*row))]
+        return [] if row is None else [_identity(tables.IdentityRow(*row))]
 
     def identifiers(self, subjects: Iterable[bytes]) -> dict[bytes, str]:
         """The known identifiers, by subject."""
-        return {row.subject: row.identifier for row in self._rows.among(IdentityRow, "subject", subjects)}
+        return {row.subject: row.identifier for row in self._rows.among(tables.IdentityRow, "subject", subjects)}
 
     def put_document(self, root: bytes, document: str) -> None:
         """Store the document behind a claims root. Replaces an earlier one, as is needed when fields are erased."""
-        self._rows.put(DocumentRow(root, document))
+        self._rows.put(tables.DocumentRow(root, document))
 
     def document(self, root: bytes) -> str | None:
-        found = self._rows.get(DocumentRow, root)
+        found = self._rows.get(tables.DocumentRow, root)
         return None if found is None else found.document
 
     def documents(self, roots: Iterable[bytes]) -> dict[bytes, str]:
         """The documents with these claims roots, by root; roots whose document is not stored are left out."""
-        return {row.root: row.document for row in self._rows.among(DocumentRow, "root", roots)}
+        return {row.root: row.document for row in self._rows.among(tables.DocumentRow, "root", roots)}
 
     def add_evidence(self, stream: bytes, entries: Sequence[EvidenceEntry]) -> None:
         """Store consecutive entries of a stream's log. Raises StoreError if one is stored already."""
@@ -292,7 +282,7 @@ class Book:
         # Canonical JSON has no line breaks, so that texts joined by them can be taken apart without parsing.
         self._evidence.insert(
             [
-                EvidenceRow(
+                tables.EvidenceRow(
                     stream,
                     first + start,
                     len(texts[start : start + _RUN]),
@@ -352,17 +342,17 @@ class Book:
         in files."""
         return {stream: (entries, dropped, filed) for stream, entries, dropped, filed in self._evidence.counts()}
 
-    def runs(self, stream: bytes, size: int) -> Iterator[EvidenceRow]:
+    def runs(self, stream: bytes, size: int) -> Iterator[tables.EvidenceRow]:
         """The rows with entries of a stream that lie within its first `size` ones, but for the log's last row; without
         what is in files."""
         end = self.evidence_size(stream)
         return (row for row in self._evidence.within(stream, size) if row.index + row.count < end)
 
-    def runs_from(self, stream: bytes, firsts: Iterable[int]) -> list[EvidenceRow]:
+    def runs_from(self, stream: bytes, firsts: Iterable[int]) -> list[tables.EvidenceRow]:
         """The rows of a stream that begin at these indexes; without what is in files."""
         return self._evidence.beginning(stream, firsts)
 
-    def with_content(self, row: EvidenceRow) -> EvidenceRow:
+    def with_content(self, row: tables.EvidenceRow) -> tables.EvidenceRow:
         """The row with what is in its file."""
         return self._evidence.with_content(row)
 
@@ -371,7 +361,7 @@ class Book:
         removed after the commit, with `millmark.ledger.store.book.remove_files`."""
         self._evidence.drop(stream, firsts)
 
-    def evidence_runs(self) -> Iterator[tuple[EvidenceRow, list[EvidenceEntry] | None]]:
+    def evidence_runs(self) -> Iterator[tuple[tables.EvidenceRow, list[EvidenceEntry] | None]]:
         """All rows of all logs with the entries in them; None for a row that cannot be read. A row whose entries were
         dropped has none."""
         for row in self._evidence.every():
@@ -414,18 +404,18 @@ class Book:
                 if text in entry:
                     yield row.index + place, entry, row.leaf_hashes[32 * place : 32 * place + 32]
 
-    def _entries(self, row: EvidenceRow) -> list[EvidenceEntry]:
+    def _entries(self, row: tables.EvidenceRow) -> list[EvidenceEntry]:
         return _entries(self._evidence.with_content(row))
 
     def put_opened(self, stream: bytes, entry: EvidenceEntry) -> None:
         """Store an entry of a stream whose log is kept elsewhere, as its owner showed it. The caller has compared it
         with the leaf hash that a record names, or another entry that was."""
         text = canonical_json(entry.entry).decode()
-        self._rows.put(OpenedEntryRow(stream, entry.index, int(entry.kind), entry.salt, text, entry.leaf_hash))
+        self._rows.put(tables.OpenedEntryRow(stream, entry.index, int(entry.kind), entry.salt, text, entry.leaf_hash))
 
     def opened(self, stream: bytes, index: int) -> EvidenceEntry | None:
         """An entry that another company showed; None if it did not."""
-        row = self._rows.get(OpenedEntryRow, stream, index)
+        row = self._rows.get(tables.OpenedEntryRow, stream, index)
         if row is None:
             return None
         return EvidenceEntry(index, row.salt, json.loads(row.entry), row.leaf_hash, LeafKind(row.kind))
@@ -436,60 +426,60 @@ class Book:
         """Store the entry of another company's log that a certificate names, with its proof under that certificate's
         anchor. It must have been verified."""
         text = canonical_json(entry).decode()
-        self._rows.put(CertifiedEntryRow(certificate, int(kind), salt, text, b"".join(inclusion)))
+        self._rows.put(tables.CertifiedEntryRow(certificate, int(kind), salt, text, b"".join(inclusion)))
 
-    def certified_entry(self, certificate: int) -> CertifiedEntryRow | None:
-        return self._rows.get(CertifiedEntryRow, certificate)
+    def certified_entry(self, certificate: int) -> tables.CertifiedEntryRow | None:
+        return self._rows.get(tables.CertifiedEntryRow, certificate)
 
     def put_inference(self, certificate: int, salt: bytes, window: bytes, logits: Sequence[int]) -> None:
         """Store the private inputs of a certificate's inference digest; `window` has 8 bytes for each integer."""
-        self._rows.put(InferenceRow(certificate, salt, window, json.dumps(list(logits))))
+        self._rows.put(tables.InferenceRow(certificate, salt, window, json.dumps(list(logits))))
 
-    def inference(self, certificate: int) -> InferenceRow | None:
-        return self._rows.get(InferenceRow, certificate)
+    def inference(self, certificate: int) -> tables.InferenceRow | None:
+        return self._rows.get(tables.InferenceRow, certificate)
 
     def put_model(self, digest: bytes, content: bytes, card: str = "") -> None:
         """Store a model's canonical bytes under their SHA-256, with the card (JSON) that training wrote."""
-        self._rows.put(ModelFileRow(digest, content, card))
+        self._rows.put(tables.ModelFileRow(digest, content, card))
 
-    def model(self, digest: bytes) -> ModelFileRow | None:
-        return self._rows.get(ModelFileRow, digest)
+    def model(self, digest: bytes) -> tables.ModelFileRow | None:
+        return self._rows.get(tables.ModelFileRow, digest)
 
     def put_finding(self, certificate: int, defect: bool, found_at: int) -> None:
         """Store whether a certified part turned out defective. A later finding replaces an earlier one.
 
         `found_at` is in seconds since 1970.
         """
-        self._rows.put(FindingRow(certificate, defect, found_at))
+        self._rows.put(tables.FindingRow(certificate, defect, found_at))
 
     def findings(self, certificates: Iterable[int]) -> dict[int, bool]:
         """Whether certified parts had the defect, by certificate; only those with a finding."""
-        return {row.certificate: row.defect for row in self._rows.among(FindingRow, "certificate", certificates)}
+        return {row.certificate: row.defect for row in self._rows.among(tables.FindingRow, "certificate", certificates)}
 
-    def inferences(self, certificates: Iterable[int]) -> dict[int, InferenceRow]:
+    def inferences(self, certificates: Iterable[int]) -> dict[int, tables.InferenceRow]:
         """The stored inputs of these certificates' inference digests, by certificate."""
-        return {row.certificate: row for row in self._rows.among(InferenceRow, "certificate", certificates)}
+        return {row.certificate: row for row in self._rows.among(tables.InferenceRow, "certificate", certificates)}
 
     def set_names(self, names: Mapping[int, str]) -> None:
         """Replace all participant names by those of the configuration."""
         self._connection.execute(delete(participant_names))
-        self._rows.insert([ParticipantNameRow(number, name) for number, name in sorted(names.items())])
+        self._rows.insert([tables.ParticipantNameRow(number, name) for number, name in sorted(names.items())])
         self._revise()
 
     def revision(self) -> int:
         """A number that grows with each change of identifiers and participant names, and with each rebuild of the
         index, for use in cache keys."""
-        return sum(row.number for row in self._rows.find(BookRevisionRow))
+        return sum(row.number for row in self._rows.find(tables.BookRevisionRow))
 
     def _revise(self) -> None:
-        found = self._rows.get(BookRevisionRow, CHANGES)
-        self._rows.put(BookRevisionRow(CHANGES, 1 if found is None else found.number + 1))
+        found = self._rows.get(tables.BookRevisionRow, tables.CHANGES)
+        self._rows.put(tables.BookRevisionRow(tables.CHANGES, 1 if found is None else found.number + 1))
 
     def names(self) -> dict[int, str]:
-        return {row.number: row.name for row in self._rows.find(ParticipantNameRow)}
+        return {row.number: row.name for row in self._rows.find(tables.ParticipantNameRow)}
 
 
-def _entries(row: EvidenceRow) -> list[EvidenceEntry]:
+def _entries(row: tables.EvidenceRow) -> list[EvidenceEntry]:
     """Decode the entries of a row. Raises StoreDamagedError if salts, texts, leaf hashes and kinds differ in number."""
     salts, texts, leaves = _parts(row.salts), row.entries.split("\n"), _parts(row.leaf_hashes)
     if not len(salts) == len(texts) == len(leaves) == len(row.kinds) == row.count:
@@ -503,7 +493,7 @@ def _entries(row: EvidenceRow) -> list[EvidenceEntry]:
     ]
 
 
-def _dropped(row: EvidenceRow) -> list[EvidenceEntry]:
+def _dropped(row: tables.EvidenceRow) -> list[EvidenceEntry]:
     """No entry. Raises StoreDamagedError if leaf hashes and kinds differ in number, or only a part is gone."""
     if row.entries or not len(_parts(row.leaf_hashes)) == len(row.kinds) == row.count:
         raise StoreDamagedError(f"the evidence of stream {to_hex(row.stream)} is damaged from entry {row.index} on")
@@ -518,7 +508,7 @@ def _parts(joined: bytes) -> list[bytes]:
     return [joined[start : start + SALT_BYTES] for start in range(0, len(joined), SALT_BYTES)]
 
 
-def _identity(row: IdentityRow) -> Identity:
+def _identity(row: tables.IdentityRow) -> Identity:
     proofs = (row.proofs[start : start + NAME_PROOF_BYTES] for start in range(0, len(row.proofs), NAME_PROOF_BYTES))
     return Identity(SubjectKind(row.kind), row.creator, row.identifier, row.salt, tuple(proofs))
 
@@ -571,7 +561,7 @@ def _move(store: Store, stream: bytes, firsts: Sequence[int], *, into_files: boo
     return count, sum(row.count for row in going) - count
 
 
-def _read(rows: EvidenceRows, going: Sequence[EvidenceRow]) -> Iterator[EvidenceRow]:
+def _read(rows: EvidenceRows, going: Sequence[tables.EvidenceRow]) -> Iterator[tables.EvidenceRow]:
     for row in going:
         with suppress(StoreError):
             yield rows.with_content(row)

@@ -10,26 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    Column,
-    Connection,
-    CursorResult,
-    Float,
-    ForeignKey,
-    Index,
-    Integer,
-    LargeBinary,
-    RowMapping,
-    String,
-    Table,
-    UniqueConstraint,
-    false,
-    select,
-    text,
-    update,
-)
+import sqlalchemy as sa
 
 from millmark.ledger.errors import StoreError, SubmitError
 from millmark.ledger.store.schema import LEDGER
@@ -64,128 +45,128 @@ UNMINED = (OutboxState.NONCED, OutboxState.SIGNED, OutboxState.SENT)
 OPEN = (*UNMINED, OutboxState.MINED)
 
 
-_ID = BigInteger().with_variant(Integer, "sqlite")
+_ID = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 """Numbers that the database assigns. SQLite assigns them to a column of type INTEGER only, which has 64 bits there."""
 
-UNFINISHED = text(f"state NOT IN ('{OutboxState.FINAL}', '{OutboxState.CANCELLED}')")
+UNFINISHED = sa.text(f"state NOT IN ('{OutboxState.FINAL}', '{OutboxState.CANCELLED}')")
 """Condition of the records that are still to be done, few of many: an index has them alone. Queries state it in the
 same words, without parameters, by which a database sees that the index has all of them."""
 
-outbox_records = Table(
+outbox_records = sa.Table(
     "outbox_records",
     LEDGER.metadata,
-    Column("id", _ID, primary_key=True),
-    Column("idempotency_key", String(256), nullable=False, unique=True),
-    Column("signer", LargeBinary(20), nullable=False),
-    Column("contract", String(16), nullable=False),
-    Column("kind", String(64), nullable=False),
-    Column("payload", LargeBinary, nullable=False),
-    Column("payload_digest", LargeBinary(32), nullable=False),
-    Column("depends_on", String(256)),
-    Column("cancelling", Boolean, nullable=False, server_default=false()),
-    Column("state", String(16), nullable=False),
-    Column("sequence", BigInteger),
-    Column("error_name", String(64)),
-    Column("error", String),
-    Column("error_values", String),
-    Column("queued_at_s", Float, nullable=False),
-    Column("changed_at_s", Float, nullable=False),
-    Index("outbox_records_by_state", "signer", "state", "id"),
-    Index("outbox_records_by_dependency", "depends_on"),
-    Index("outbox_records_unfinished", "id", sqlite_where=UNFINISHED, postgresql_where=UNFINISHED),
+    sa.Column("id", _ID, primary_key=True),
+    sa.Column("idempotency_key", sa.String(256), nullable=False, unique=True),
+    sa.Column("signer", sa.LargeBinary(20), nullable=False),
+    sa.Column("contract", sa.String(16), nullable=False),
+    sa.Column("kind", sa.String(64), nullable=False),
+    sa.Column("payload", sa.LargeBinary, nullable=False),
+    sa.Column("payload_digest", sa.LargeBinary(32), nullable=False),
+    sa.Column("depends_on", sa.String(256)),
+    sa.Column("cancelling", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("sequence", sa.BigInteger),
+    sa.Column("error_name", sa.String(64)),
+    sa.Column("error", sa.String),
+    sa.Column("error_values", sa.String),
+    sa.Column("queued_at_s", sa.Float, nullable=False),
+    sa.Column("changed_at_s", sa.Float, nullable=False),
+    sa.Index("outbox_records_by_state", "signer", "state", "id"),
+    sa.Index("outbox_records_by_dependency", "depends_on"),
+    sa.Index("outbox_records_unfinished", "id", sqlite_where=UNFINISHED, postgresql_where=UNFINISHED),
 )
 
-outbox_done = Table(
+outbox_done = sa.Table(
     "outbox_done",
     LEDGER.metadata,
-    Column("state", String(16), primary_key=True),
-    Column("records", BigInteger, nullable=False),
+    sa.Column("state", sa.String(16), primary_key=True),
+    sa.Column("records", sa.BigInteger, nullable=False),
 )
 """Number of records that are final, and that are cancelled. The database's triggers keep it."""
 
-outbox_transactions = Table(
+outbox_transactions = sa.Table(
     "outbox_transactions",
     LEDGER.metadata,
-    Column("id", _ID, primary_key=True),
-    Column("signer", LargeBinary(20), nullable=False),
-    Column("nonce", BigInteger, nullable=False),
-    Column("recipient", LargeBinary(20), nullable=False),
-    Column("data", LargeBinary, nullable=False),
-    Column("gas_limit", BigInteger, nullable=False),
-    Column("max_fee_wei", BigInteger),
-    Column("priority_fee_wei", BigInteger),
-    Column("noop", Boolean, nullable=False, server_default=false()),
-    Column("relayed", Boolean, nullable=False, server_default=false()),
-    Column("raw", LargeBinary),
-    Column("hash", LargeBinary(32), unique=True),
-    Column("state", String(16), nullable=False),
-    Column("block_number", BigInteger),
-    Column("block_hash", LargeBinary(32)),
-    Column("gas_used", BigInteger),
-    Column("error", String),
-    Column("changed_at_s", Float, nullable=False),
-    Index("outbox_transactions_by_nonce", "signer", "nonce"),
-    Index("outbox_transactions_by_state", "signer", "relayed", "state", "nonce"),
-    Index("outbox_transactions_by_block", "block_number"),
+    sa.Column("id", _ID, primary_key=True),
+    sa.Column("signer", sa.LargeBinary(20), nullable=False),
+    sa.Column("nonce", sa.BigInteger, nullable=False),
+    sa.Column("recipient", sa.LargeBinary(20), nullable=False),
+    sa.Column("data", sa.LargeBinary, nullable=False),
+    sa.Column("gas_limit", sa.BigInteger, nullable=False),
+    sa.Column("max_fee_wei", sa.BigInteger),
+    sa.Column("priority_fee_wei", sa.BigInteger),
+    sa.Column("noop", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("relayed", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("raw", sa.LargeBinary),
+    sa.Column("hash", sa.LargeBinary(32), unique=True),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("block_number", sa.BigInteger),
+    sa.Column("block_hash", sa.LargeBinary(32)),
+    sa.Column("gas_used", sa.BigInteger),
+    sa.Column("error", sa.String),
+    sa.Column("changed_at_s", sa.Float, nullable=False),
+    sa.Index("outbox_transactions_by_nonce", "signer", "nonce"),
+    sa.Index("outbox_transactions_by_state", "signer", "relayed", "state", "nonce"),
+    sa.Index("outbox_transactions_by_block", "block_number"),
 )
 
-outbox_attempts = Table(
+outbox_attempts = sa.Table(
     "outbox_attempts",
     LEDGER.metadata,
-    Column("transaction_id", _ID, ForeignKey("outbox_transactions.id"), primary_key=True),
-    Column("position", Integer, primary_key=True),
-    Column("record_id", _ID, ForeignKey("outbox_records.id"), nullable=False),
-    UniqueConstraint("transaction_id", "record_id"),
+    sa.Column("transaction_id", _ID, sa.ForeignKey("outbox_transactions.id"), primary_key=True),
+    sa.Column("position", sa.Integer, primary_key=True),
+    sa.Column("record_id", _ID, sa.ForeignKey("outbox_records.id"), nullable=False),
+    sa.UniqueConstraint("transaction_id", "record_id"),
 )
 
-outbox_replaced = Table(
+outbox_replaced = sa.Table(
     "outbox_replaced",
     LEDGER.metadata,
-    Column("hash", LargeBinary(32), primary_key=True),
-    Column("transaction_id", _ID, ForeignKey("outbox_transactions.id"), nullable=False),
-    Column("raw", LargeBinary, nullable=False),
-    Column("max_fee_wei", BigInteger, nullable=False),
-    Column("noop", Boolean, nullable=False),
-    Column("replaced_at_s", Float, nullable=False),
-    Index("outbox_replaced_by_transaction", "transaction_id"),
+    sa.Column("hash", sa.LargeBinary(32), primary_key=True),
+    sa.Column("transaction_id", _ID, sa.ForeignKey("outbox_transactions.id"), nullable=False),
+    sa.Column("raw", sa.LargeBinary, nullable=False),
+    sa.Column("max_fee_wei", sa.BigInteger, nullable=False),
+    sa.Column("noop", sa.Boolean, nullable=False),
+    sa.Column("replaced_at_s", sa.Float, nullable=False),
+    sa.Index("outbox_replaced_by_transaction", "transaction_id"),
 )
 """Earlier signed versions of a transaction. Any of them may still be mined instead of the current one."""
 
-outbox_leases = Table(
+outbox_leases = sa.Table(
     "outbox_leases",
     LEDGER.metadata,
-    Column("signer", LargeBinary(20), primary_key=True),
-    Column("holder", String, nullable=False),
-    Column("fence", BigInteger, nullable=False),
-    Column("beat", BigInteger, nullable=False),
+    sa.Column("signer", sa.LargeBinary(20), primary_key=True),
+    sa.Column("holder", sa.String, nullable=False),
+    sa.Column("fence", sa.BigInteger, nullable=False),
+    sa.Column("beat", sa.BigInteger, nullable=False),
 )
 
-outbox_nonces = Table(
+outbox_nonces = sa.Table(
     "outbox_nonces",
     LEDGER.metadata,
-    Column("signer", LargeBinary(20), primary_key=True),
-    Column("next_nonce", BigInteger, nullable=False),
+    sa.Column("signer", sa.LargeBinary(20), primary_key=True),
+    sa.Column("next_nonce", sa.BigInteger, nullable=False),
 )
 
 
-outbox_relay_nonces = Table(
+outbox_relay_nonces = sa.Table(
     "outbox_relay_nonces",
     LEDGER.metadata,
-    Column("signer", LargeBinary(20), primary_key=True),
-    Column("next_nonce", BigInteger, nullable=False),
+    sa.Column("signer", sa.LargeBinary(20), primary_key=True),
+    sa.Column("next_nonce", sa.BigInteger, nullable=False),
 )
 """Nonces of forward requests, which the forwarder contract counts for each signer, apart from those of accounts."""
 
-outbox_chain = Table(
+outbox_chain = sa.Table(
     "outbox_chain",
     LEDGER.metadata,
-    Column("id", Integer, primary_key=True),
-    Column("chain_id", BigInteger, nullable=False),
-    Column("ledger", LargeBinary(20), nullable=False),
-    Column("ledger_id", LargeBinary(32), nullable=False),
-    Column("genesis_hash", LargeBinary(32), nullable=False),
-    Column("created_number", BigInteger, nullable=False),
-    Column("created_hash", LargeBinary(32), nullable=False),
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("chain_id", sa.BigInteger, nullable=False),
+    sa.Column("ledger", sa.LargeBinary(20), nullable=False),
+    sa.Column("ledger_id", sa.LargeBinary(32), nullable=False),
+    sa.Column("genesis_hash", sa.LargeBinary(32), nullable=False),
+    sa.Column("created_number", sa.BigInteger, nullable=False),
+    sa.Column("created_hash", sa.LargeBinary(32), nullable=False),
 )
 """One row: the ledger that all records are for."""
 
@@ -298,7 +279,7 @@ STUCK = (OutboxState.PAUSED, OutboxState.BLOCKED, OutboxState.FAILED, OutboxStat
 """States of a record that block those that depend on it."""
 
 
-def new_id(result: CursorResult[Any]) -> int:
+def new_id(result: sa.CursorResult[Any]) -> int:
     """The id that the database gave a new row. Raises StoreError if it gave none."""
     key = result.inserted_primary_key
     if key is None:
@@ -313,10 +294,10 @@ def payload_digest(contract: str, signer: bytes, payload: bytes) -> bytes:
     return hashlib.sha256(contract.encode() + b"\0" + signer + payload).digest()
 
 
-def record_ids(connection: Connection, transaction_id: int) -> list[int]:
+def record_ids(connection: sa.Connection, transaction_id: int) -> list[int]:
     """The ids of a transaction's records, in call order."""
     query = (
-        select(outbox_attempts.c.record_id)
+        sa.select(outbox_attempts.c.record_id)
         .where(outbox_attempts.c.transaction_id == transaction_id)
         .order_by(outbox_attempts.c.position)
     )
@@ -324,7 +305,7 @@ def record_ids(connection: Connection, transaction_id: int) -> list[int]:
 
 
 def set_records(
-    connection: Connection,
+    connection: sa.Connection,
     ids: Sequence[int],
     before: OutboxState,
     after: OutboxState,
@@ -335,12 +316,12 @@ def set_records(
     """
     # The state is part of the condition, so that two submitters cannot both make the same move.
     changed = {**(values or {}), "state": after, "changed_at_s": time.time()}
-    those = update(outbox_records).where(outbox_records.c.id.in_(ids), outbox_records.c.state == before)
+    those = sa.update(outbox_records).where(outbox_records.c.id.in_(ids), outbox_records.c.state == before)
     verify_moved(connection.execute(those.values(changed)).rowcount, len(ids), before)
 
 
 def set_transaction(
-    connection: Connection,
+    connection: sa.Connection,
     transaction_id: int,
     before: OutboxState,
     after: OutboxState,
@@ -350,7 +331,7 @@ def set_transaction(
     `before`.
     """
     changed = {**values, "state": after, "changed_at_s": time.time()}
-    that = update(outbox_transactions).where(
+    that = sa.update(outbox_transactions).where(
         outbox_transactions.c.id == transaction_id, outbox_transactions.c.state == before
     )
     verify_moved(connection.execute(that.values(changed)).rowcount, 1, before)
@@ -366,7 +347,7 @@ def verify_moved(moved: int, expected: int, before: OutboxState) -> None:
 
 
 def release_records(
-    connection: Connection,
+    connection: sa.Connection,
     transaction_id: int,
     before: OutboxState,
     after: OutboxState,
@@ -387,21 +368,21 @@ def release_records(
 # Dependencies
 
 
-def waiting_state(connection: Connection, depends_on: str | None) -> OutboxState:
+def waiting_state(connection: sa.Connection, depends_on: str | None) -> OutboxState:
     """The state of a record that is not in a transaction: BLOCKED if what it depends on is STUCK, otherwise QUEUED."""
     if depends_on is None:
         return OutboxState.QUEUED
     # An unknown dependency cannot occur: `enqueue_in` refuses it.
-    query = select(outbox_records.c.state).where(outbox_records.c.idempotency_key == depends_on)
+    query = sa.select(outbox_records.c.state).where(outbox_records.c.idempotency_key == depends_on)
     return OutboxState.BLOCKED if connection.execute(query).scalar_one_or_none() in STUCK else OutboxState.QUEUED
 
 
-def block_dependants(connection: Connection, key: str) -> None:
+def block_dependants(connection: sa.Connection, key: str) -> None:
     """Block the queued records that depend on the record with this idempotency key, directly or not."""
     _move_dependants(connection, [key], OutboxState.QUEUED, OutboxState.BLOCKED)
 
 
-def free_dependants(connection: Connection, key: str) -> None:
+def free_dependants(connection: sa.Connection, key: str) -> None:
     """Queue the blocked records that depend on the record with this idempotency key, directly or not.
 
     Records that the operator paused stay, as do those that depend on them.
@@ -409,32 +390,32 @@ def free_dependants(connection: Connection, key: str) -> None:
     _move_dependants(connection, [key], OutboxState.BLOCKED, OutboxState.QUEUED)
 
 
-def _move_dependants(connection: Connection, keys: Iterable[str], before: OutboxState, after: OutboxState) -> None:
+def _move_dependants(connection: sa.Connection, keys: Iterable[str], before: OutboxState, after: OutboxState) -> None:
     while keys := list(keys):  # ends: a record depends only on an earlier one
         those = outbox_records.c.depends_on.in_(keys) & (outbox_records.c.state == before)
         # Read before the update, after which the condition would not find them.
-        found = connection.execute(select(outbox_records.c.idempotency_key).where(those)).scalars().all()
-        connection.execute(update(outbox_records).where(those).values(state=after, changed_at_s=time.time()))
+        found = connection.execute(sa.select(outbox_records.c.idempotency_key).where(those)).scalars().all()
+        connection.execute(sa.update(outbox_records).where(those).values(state=after, changed_at_s=time.time()))
         keys = found
 
 
 # Reading
 
 
-def read_transaction(connection: Connection, transaction_id: int) -> SentTransaction:
+def read_transaction(connection: sa.Connection, transaction_id: int) -> SentTransaction:
     row = (
-        connection.execute(select(outbox_transactions).where(outbox_transactions.c.id == transaction_id))
+        connection.execute(sa.select(outbox_transactions).where(outbox_transactions.c.id == transaction_id))
         .mappings()
         .one()
     )
     records = (
-        select(outbox_records)
+        sa.select(outbox_records)
         .join(outbox_attempts, outbox_attempts.c.record_id == outbox_records.c.id)
         .where(outbox_attempts.c.transaction_id == transaction_id)
         .order_by(outbox_attempts.c.position)
     )
     replaced = (
-        select(outbox_replaced.c.hash, outbox_replaced.c.noop)
+        sa.select(outbox_replaced.c.hash, outbox_replaced.c.noop)
         .where(outbox_replaced.c.transaction_id == transaction_id)
         .order_by(outbox_replaced.c.replaced_at_s.desc())
     )
@@ -448,6 +429,6 @@ def read_transaction(connection: Connection, transaction_id: int) -> SentTransac
     )
 
 
-def read_record(row: RowMapping) -> QueuedRecord:
+def read_record(row: sa.RowMapping) -> QueuedRecord:
     fields = {name: row[name] for name in QueuedRecord.__dataclass_fields__ if name != "state"}
     return QueuedRecord(**fields, state=OutboxState(row["state"]))

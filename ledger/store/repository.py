@@ -37,16 +37,7 @@ from sqlalchemy.exc import IntegrityError
 
 from millmark.ledger.errors import StoreError
 from millmark.ledger.records import AssignmentState, Contract
-from millmark.ledger.store.rows import (
-    REBUILDS,
-    BookRevisionRow,
-    ChainIdentityRow,
-    CursorRow,
-    KeyRow,
-    ParticipantRow,
-    RecordHistoryRow,
-    RecordRow,
-)
+from millmark.ledger.store import rows as tables
 from millmark.ledger.store.schema import INDEX, LEDGER, TABLES, assignments, machines, orders, records
 
 if TYPE_CHECKING:
@@ -258,9 +249,9 @@ class Undo:
         """The first block that can be undone, before which all are final; None if there is none."""
         return self._connection.execute(select(func.min(index_undo.c.block_number))).scalar()
 
-    def cursor_before(self, block_number: int) -> CursorRow | None:
+    def cursor_before(self, block_number: int) -> tables.CursorRow | None:
         """The cursor as it was before a block that can be undone; None if the log has nothing about the block."""
-        table = TABLES[CursorRow]
+        table = TABLES[tables.CursorRow]
         query = select(index_undo.c.before).where(
             index_undo.c.block_number == block_number, index_undo.c.table_name == table.name
         )
@@ -268,7 +259,7 @@ class Undo:
         if found is None:
             return None
         values: dict[str, Any] = {name: _decode(table.c[name], value) for name, value in json.loads(found).items()}
-        return CursorRow(**values)
+        return tables.CursorRow(**values)
 
     def count(self) -> int:
         """Number of blocks that can be undone."""
@@ -442,8 +433,8 @@ class Rows:
         """Delete everything that is derived from the chain. The chain's identity, private book and outbox stay."""
         for kind in INDEX:
             self._connection.execute(delete(TABLES[kind]))
-        before = self.get(BookRevisionRow, REBUILDS)
-        self.put(BookRevisionRow(REBUILDS, 1 if before is None else before.number + 1))
+        before = self.get(tables.BookRevisionRow, tables.REBUILDS)
+        self.put(tables.BookRevisionRow(tables.REBUILDS, 1 if before is None else before.number + 1))
 
 
 def key_of(row: object) -> tuple[Cell, ...]:
@@ -551,19 +542,19 @@ class Registry:
     def __init__(self, connection: Connection) -> None:
         self._rows = Rows(connection)
 
-    def identity(self) -> ChainIdentityRow | None:
+    def identity(self) -> tables.ChainIdentityRow | None:
         """The chain and ledger that the index follows; None if it has never followed one."""
-        return self._rows.get(ChainIdentityRow, 1)
+        return self._rows.get(tables.ChainIdentityRow, 1)
 
-    def participant(self, number: int) -> ParticipantRow | None:
+    def participant(self, number: int) -> tables.ParticipantRow | None:
         """The participant with this number; None if it is suspended, has left, or was never admitted."""
-        found = self._rows.get(ParticipantRow, number)
+        found = self._rows.get(tables.ParticipantRow, number)
         return None if found is None or found.suspended or found.departed else found
 
-    def participant_of(self, address: bytes) -> ParticipantRow | None:
+    def participant_of(self, address: bytes) -> tables.ParticipantRow | None:
         """The participant for whom a key signs; None if the key is unknown or revoked, or the participant suspended or
         departed."""
-        key = self._rows.get(KeyRow, address)
+        key = self._rows.get(tables.KeyRow, address)
         return None if key is None or key.revoked_at else self.participant(key.participant)
 
 
@@ -592,7 +583,7 @@ class Feed:
         """The last block whose records are in the feed; -1 if there is none."""
         # Changes are logged for undoing exactly for the blocks that are not final.
         first = Undo(self._connection).first()
-        cursor = self._rows.get(CursorRow, 1)
+        cursor = self._rows.get(tables.CursorRow, 1)
         return first - 1 if first is not None else -1 if cursor is None else cursor.block_number
 
     def end(self) -> Position:
@@ -605,7 +596,7 @@ class Feed:
         }
         return Position(last[Contract.REGISTRY], last[Contract.LEDGER])
 
-    def after(self, position: Position, limit: int) -> list[tuple[Position, RecordRow]]:
+    def after(self, position: Position, limit: int) -> list[tuple[Position, tables.RecordRow]]:
         """The next records after a position, at most `limit`, each with the position after it."""
         final = self.final_number()
         # `limit` of each contract, since all of the next ones may be of either; block and log index then merge them.
@@ -619,21 +610,21 @@ class Feed:
     def histories(self, sequences: Iterable[int]) -> dict[int, list[bytes]]:
         """The orders and lots whose histories contain these records of the ledger, by sequence."""
         touched: dict[int, list[bytes]] = {}
-        for row in self._rows.among(RecordHistoryRow, "sequence", sequences):
+        for row in self._rows.among(tables.RecordHistoryRow, "sequence", sequences):
             touched.setdefault(row.sequence, []).append(row.subject)
         return touched
 
-    def _next(self, contract: Contract, after: int, final: int, limit: int) -> list[RecordRow]:
+    def _next(self, contract: Contract, after: int, final: int, limit: int) -> list[tables.RecordRow]:
         query = (
             select(records)
             .where(records.c.contract == contract.value, records.c.sequence > after, records.c.block_number <= final)
             .order_by(records.c.sequence)
             .limit(limit)
         )
-        return [RecordRow(*row) for row in self._connection.execute(query)]
+        return [tables.RecordRow(*row) for row in self._connection.execute(query)]
 
 
-def _placed(position: Position, rows: Iterable[RecordRow]) -> Iterator[tuple[Position, RecordRow]]:
+def _placed(position: Position, rows: Iterable[tables.RecordRow]) -> Iterator[tuple[Position, tables.RecordRow]]:
     for row in rows:
         if row.contract == Contract.REGISTRY.value:
             position = Position(row.sequence, position.ledger)

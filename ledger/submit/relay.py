@@ -21,6 +21,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from millmark.ledger import forward_requests
 from millmark.ledger.chain import Deployment, RawLog, call_data, decode_log, multicall_data, read_kinds
 from millmark.ledger.errors import (
     ChainError,
@@ -29,13 +30,6 @@ from millmark.ledger.errors import (
     LeaseHeldError,
     RequestError,
     SubmitError,
-)
-from millmark.ledger.forward_requests import (
-    MAX_REQUEST_BYTES,
-    ForwardRequest,
-    SignedRequest,
-    parse_request,
-    sign_request,
 )
 from millmark.ledger.records import RECORD_TYPES, Contract, Record
 from millmark.ledger.signatures import Signer
@@ -226,9 +220,9 @@ class RelaySubmitter:
 
     # Signing and sending
 
-    def _sign(self, transaction: SentTransaction) -> SignedRequest:
+    def _sign(self, transaction: SentTransaction) -> forward_requests.SignedRequest:
         deployment = self._deployment
-        request = ForwardRequest(
+        request = forward_requests.ForwardRequest(
             chain_id=deployment.chain_id,
             forwarder=deployment.forwarder,
             signer=self.key,
@@ -238,7 +232,7 @@ class RelaySubmitter:
             deadline=self._terms().now_s + self._validity_s,
             data=transaction.data,
         )
-        return sign_request(request, self._signer)
+        return forward_requests.sign_request(request, self._signer)
 
     def _send(self, writer: OutboxWriter, transaction: SentTransaction) -> None:
         """Send the stored bytes."""
@@ -252,7 +246,7 @@ class RelaySubmitter:
             # The simulation accepted it, so the state changed. Settled once it has expired and cannot be executed.
             self._refused[_digest(transaction)] = error.cause
         except RequestError:
-            if self._terms().now_s < parse_request(_raw(transaction)).request.deadline:
+            if self._terms().now_s < forward_requests.parse_request(_raw(transaction)).request.deadline:
                 raise  # refused for another reason than an expired deadline
 
     # Settling
@@ -278,7 +272,7 @@ class RelaySubmitter:
         waited_s = time.monotonic() - self._sent_at.get(_digest(transaction), float("-inf"))
         if not refused and waited_s < self._resend_s:
             return
-        terms, deadline = self._terms(), parse_request(_raw(transaction)).request.deadline
+        terms, deadline = self._terms(), forward_requests.parse_request(_raw(transaction)).request.deadline
         if terms.final_time_s > deadline:
             self._settle_expired(writer, transaction, outcomes, terms)
         elif not refused and terms.now_s < deadline:
@@ -361,7 +355,7 @@ class _RelayCalls:
     def prepare(self, records: Sequence[QueuedRecord], sender: bytes, known_limit: int | None) -> tuple[bytes, int]:  # noqa: ARG002  # the relay estimates
         contract, calls = Contract(records[0].contract), [record.payload for record in records]
         data = calls[0] if len(calls) == 1 else multicall_data(contract, calls)
-        if 2 * len(data) + _FRAME_BYTES > MAX_REQUEST_BYTES:
+        if 2 * len(data) + _FRAME_BYTES > forward_requests.MAX_REQUEST_BYTES:
             raise ContractRefusedError("RequestTooLarge", {"bytes": len(data)}, hint="record it through your own node")
         return data, self._relay.simulate(contract, data, sender)
 

@@ -19,34 +19,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from millmark.ledger import errors
 from millmark.ledger.chain import BlockTransaction, Chain, Receipt, read_calls, read_execute
-from millmark.ledger.errors import (
-    ChainUnreachableError,
-    LedgerSetBackError,
-    NodeBehindError,
-    OutboxOlderError,
-    RecordError,
-)
 from millmark.ledger.records import Contract
-from millmark.ledger.store import Store
+from millmark.ledger.store import Store, outbox_writer
 from millmark.ledger.store.outbox import Outbox
 from millmark.ledger.store.outbox_records import FORWARDER, SentTransaction
-from millmark.ledger.store.outbox_writer import (
-    AdoptedRecord,
-    AdoptedTransaction,
-    Adoption,
-    FinalTransaction,
-    adopt_transaction,
-    final_transactions,
-    find_unknown_records,
-    forget_unused,
-    has_records,
-    indexed_block,
-    next_nonce,
-    raise_nonce,
-    release_lost,
-    reopen,
-)
 from millmark.ledger.store.rows import RecordRow
 from millmark.ledger.submit.tracker import find_spender, version_of
 
@@ -63,7 +41,7 @@ def is_set_back(chain: Chain, store: Store, signer: bytes) -> bool:
     """Whether the block of the key's last final transaction is not on the chain. A node that is behind proves nothing:
     it must have another block of that number. Raises ChainError, WrongChainError if it serves another network."""
     with store.reading() as connection:
-        found = final_transactions(connection, signer, None, 1)
+        found = outbox_writer.final_transactions(connection, signer, None, 1)
     header = chain.node.find_header(found[0].block_number) if found else None
     if header is None or header.hash == found[0].block_hash:
         return False
@@ -81,22 +59,22 @@ def reopen_records(chain: Chain, store: Store, signer: bytes) -> int:
     used = chain.node.transaction_count(signer)
     # In one transaction: a crash leaves the outbox as it was.
     with store.transaction() as connection:
-        records = sum(reopen(connection, one.id) for one in lost)
+        records = sum(outbox_writer.reopen(connection, one.id) for one in lost)
         if lost:
-            forget_unused(connection, signer, used)
+            outbox_writer.forget_unused(connection, signer, used)
     return records
 
 
-def _find_set_back(chain: Chain, store: Store, signer: bytes) -> Iterator[FinalTransaction]:
+def _find_set_back(chain: Chain, store: Store, signer: bytes) -> Iterator[outbox_writer.FinalTransaction]:
     """The key's final transactions whose blocks are not on the chain, newest first."""
     below: int | None = None
     while True:
         with store.reading() as connection:
-            page = final_transactions(connection, signer, below, _PAGE)
+            page = outbox_writer.final_transactions(connection, signer, below, _PAGE)
         for one in page:
             header = chain.node.find_header(one.block_number)
             if header is None:
-                raise NodeBehindError(
+                raise errors.NodeBehindError(
                     f"the node has no block {one.block_number}, in which 0x{signer.hex()} used nonce {one.nonce}",
                     hint="wait until its chain is as long as it was; nothing was changed",
                 )
@@ -151,24 +129,28 @@ def compare_outbox(
     # The chain's count first: whatever this outbox allocates meanwhile only makes its own number greater.
     used, head = chain.node.transaction_count(signer), chain.head_number()
     with store.reading() as connection:
-        known, is_used, indexed = next_nonce(connection, signer), has_records(connection), indexed_block(connection)
+        known, is_used, indexed = (
+            outbox_writer.next_nonce(connection, signer),
+            outbox_writer.has_records(connection),
+            outbox_writer.indexed_block(connection),
+        )
     if used <= (known or 0):
         if known is None and remember:
             # Stored although it is zero: a backup from before the first record then shows what was made after it.
             with store.transaction() as connection:
-                raise_nonce(connection, signer, used)
+                outbox_writer.raise_nonce(connection, signer, used)
         return Standing.CURRENT
     if known is not None or is_used:
         if indexed < head:
             return Standing.UNDECIDED
         with store.reading() as connection:
-            rows = find_unknown_records(connection, signer, relay=relay)
+            rows = outbox_writer.find_unknown_records(connection, signer, relay=relay)
         if next(_find_unknown(chain, rows, signer, known or 0), None) is not None:
             return Standing.OLDER
     # The key was used elsewhere, for nothing that is a record, or before this outbox was made.
     if remember:
         with store.transaction() as connection:
-            raise_nonce(connection, signer, used)
+            outbox_writer.raise_nonce(connection, signer, used)
     return Standing.CURRENT
 
 
@@ -178,12 +160,12 @@ def verify_outbox(chain: Chain, store: Store, signer: bytes, *, relay: bool = Fa
     found = compare_outbox(chain, store, signer, relay=relay, remember=remember)
     if found is Standing.OLDER:
         did, command = ("relayed", "adopt --relay") if relay else ("made", "adopt")
-        raise OutboxOlderError(
+        raise errors.OutboxOlderError(
             f"the outbox is older than the ledger: key 0x{signer.hex()} {did} records that it does not know",
             hint=f"restore a newer backup, or have it take them in: `millmark outbox {command} 0x{signer.hex()}`",
         )
     if found is Standing.SET_BACK:
-        raise LedgerSetBackError(
+        raise errors.LedgerSetBackError(
             f"the chain lost final blocks with records of key 0x{signer.hex()}, which it was set back below",
             hint="if it stays so: `millmark rebuild`, then have them sent again: "
             f"`millmark outbox reopen 0x{signer.hex()}`",
@@ -191,7 +173,7 @@ def verify_outbox(chain: Chain, store: Store, signer: bytes, *, relay: bool = Fa
     return found is Standing.CURRENT
 
 
-def adopt_records(chain: Chain, store: Store, signer: bytes, *, relay: bool = False) -> Adoption:
+def adopt_records(chain: Chain, store: Store, signer: bytes, *, relay: bool = False) -> outbox_writer.Adoption:
     """Have the outbox know all records that the key made, up to the last indexed block; or those that it sent for
     others, if it is a `relay`'s.
 
@@ -200,24 +182,24 @@ def adopt_records(chain: Chain, store: Store, signer: bytes, *, relay: bool = Fa
     """
     final = chain.final_number()
     with store.reading() as connection:
-        known = next_nonce(connection, signer)
-        rows = find_unknown_records(connection, signer, relay=relay)
+        known = outbox_writer.next_nonce(connection, signer)
+        rows = outbox_writer.find_unknown_records(connection, signer, relay=relay)
     found = sorted(_find_unknown(chain, rows, signer, known or 0), key=lambda one: one.transaction.nonce)
     latest = max((row.block_number for one in found for row in one.rows), default=final)
     if latest > final:
-        raise ChainUnreachableError(
+        raise errors.ChainUnreachableError(
             f"block {latest} has records of 0x{signer.hex()} and is not final yet: the last final block is {final}",
             hint="repeat the command in a few blocks; nothing was changed",
         )
     lost = list(_find_lost(chain, store, signer, final))
-    adopted, adoption = [_build(chain, signer, one) for one in found], Adoption()
+    adopted, adoption = [_build(chain, signer, one) for one in found], outbox_writer.Adoption()
     # In one transaction: a crash leaves the outbox as it was, and so still older.
     with store.transaction() as connection:
         # First those that wait again because of this: a later transaction may have made them.
         for transaction_id in lost:
-            release_lost(connection, transaction_id)
+            outbox_writer.release_lost(connection, transaction_id)
         for transaction in adopted:
-            adopt_transaction(connection, transaction, adoption)
+            outbox_writer.adopt_transaction(connection, transaction, adoption)
     return adoption
 
 
@@ -233,7 +215,7 @@ def _find_lost(chain: Chain, store: Store, signer: bytes, final: int) -> Iterato
 def _made_its_records(chain: Chain, transaction: SentTransaction, final: int) -> bool:
     spender = find_spender(chain.node, transaction.signer, transaction.nonce, final)
     if spender is None:
-        raise ChainUnreachableError(
+        raise errors.ChainUnreachableError(
             f"the node does not show what used nonce {transaction.nonce} of 0x{transaction.signer.hex()}",
             hint="use a node that is in sync and keeps the states and receipts of its latest blocks",
         )
@@ -246,7 +228,7 @@ def _find_unknown(chain: Chain, unknown: Sequence[RecordRow], signer: bytes, non
     for (number, block_hash), rows in blocks:
         header, transactions = chain.node.transactions(number)
         if header.hash != block_hash:
-            raise ChainUnreachableError(f"the node has another block {number} than the index", hint="try again")
+            raise errors.ChainUnreachableError(f"the node has another block {number} than the index", hint="try again")
         of_key = [one for one in transactions if one.nonce >= nonce and one.sender == signer]
         yield from _pair(reversed(of_key), list(rows))
         if not of_key and any(one.sender == signer for one in transactions):
@@ -260,14 +242,14 @@ def _pair(transactions: Iterable[BlockTransaction], rows: list[RecordRow]) -> It
             yield _Found(transaction, made)
 
 
-def _build(chain: Chain, signer: bytes, found: _Found) -> AdoptedTransaction:
+def _build(chain: Chain, signer: bytes, found: _Found) -> outbox_writer.AdoptedTransaction:
     transaction, first = found.transaction, found.rows[0]
     receipt = chain.node.receipt(transaction.hash)
     if receipt is None:
-        raise ChainUnreachableError(
+        raise errors.ChainUnreachableError(
             f"the node has no receipt of transaction 0x{transaction.hash.hex()}", hint="use a node that keeps them"
         )
-    return AdoptedTransaction(
+    return outbox_writer.AdoptedTransaction(
         signer=signer,
         nonce=transaction.nonce,
         recipient=transaction.to,
@@ -280,7 +262,7 @@ def _build(chain: Chain, signer: bytes, found: _Found) -> AdoptedTransaction:
     )
 
 
-def _records(chain: Chain, found: _Found, receipt: Receipt) -> list[AdoptedRecord]:
+def _records(chain: Chain, found: _Found, receipt: Receipt) -> list[outbox_writer.AdoptedRecord]:
     """The records by the calls that made them; empty for a transaction in another form than the submitter's."""
     if found.transaction.to == chain.forwarder:
         return _forwarded(chain, found, receipt)
@@ -288,20 +270,20 @@ def _records(chain: Chain, found: _Found, receipt: Receipt) -> list[AdoptedRecor
     rows = [row for row in found.rows if contract is not None and row.contract == contract.value]
     try:
         calls = () if contract is None else read_calls(contract, found.transaction.data)
-    except RecordError:
+    except errors.RecordError:
         return []
     if len(calls) != len(rows):
         return []
     return [
-        AdoptedRecord(row.contract, kind, payload, row.sequence)
+        outbox_writer.AdoptedRecord(row.contract, kind, payload, row.sequence)
         for (kind, payload), row in zip(calls, rows, strict=True)
     ]
 
 
-def _forwarded(chain: Chain, found: _Found, receipt: Receipt) -> list[AdoptedRecord]:
+def _forwarded(chain: Chain, found: _Found, receipt: Receipt) -> list[outbox_writer.AdoptedRecord]:
     """The forward request that a relay sent; its sequence is that of the first record."""
     signed = read_execute(chain.chain_id, chain.forwarder, found.transaction.data, receipt.logs)
     if signed is None:
         return []
     key = forward_key(signed.request.digest)
-    return [AdoptedRecord(FORWARDER, "Forward", signed.to_bytes(), found.rows[0].sequence, key)]
+    return [outbox_writer.AdoptedRecord(FORWARDER, "Forward", signed.to_bytes(), found.rows[0].sequence, key)]

@@ -13,24 +13,13 @@ import functools
 from collections.abc import Callable, Iterable
 from typing import TypeAlias, TypeVar, cast
 
-from millmark.ledger.events import (
-    ArrayOf,
-    Event,
-    PackedOf,
-    Struct,
-    Type,
-    Word,
-    header_of,
-    once,
-    struct_of,
-    unsafe_builder,
-)
+from millmark.ledger import events
 
-E = TypeVar("E", bound=Event)
+E = TypeVar("E", bound=events.Event)
 _Value: TypeAlias = "int | bytes | tuple[_Value, ...] | object"
 _Reader: TypeAlias = Callable[[bytes, int], _Value]
 """Reads a value of a static type at an offset, of data that are long enough."""
-_Members: TypeAlias = "tuple[int, tuple[tuple[str, Type, int, _Reader | None], ...]]"
+_Members: TypeAlias = "tuple[int, tuple[tuple[str, events.Type, int, _Reader | None], ...]]"
 """Number of words of the heads; name, type, number of words of the head and reader (None if dynamic) of each member."""
 _WORD = 32
 _ADDRESS_PADDING = bytes(12)
@@ -53,11 +42,11 @@ def decode(kind: type[E], data: bytes) -> tuple[bytes, tuple[bytes, ...], E]:
     if end != len(data):
         raise MalformedError(f"the data have {len(data)} bytes, not {end}")
     key_, histories_, *own = values
-    return cast(bytes, key_), cast("tuple[bytes, ...]", histories_), unsafe_builder(kind)(own)
+    return cast(bytes, key_), cast("tuple[bytes, ...]", histories_), events.unsafe_builder(kind)(own)
 
 
-@once
-def _flat_reader(kind: type[Event]) -> Callable[[bytes], tuple[bytes, tuple[bytes, ...], Event]] | None:
+@events.once
+def _flat_reader(kind: type[events.Event]) -> Callable[[bytes], tuple[bytes, tuple[bytes, ...], events.Event]] | None:
     """A reader of the data of a kind of which only the histories are dynamic, as of most: thousands are decoded for one
     bundle. None for other kinds."""
     words, ((_, _, _, read_key), (_, _, _, histories), *own) = _event_members(kind)
@@ -69,9 +58,9 @@ def _flat_reader(kind: type[Event]) -> Callable[[bytes], tuple[bytes, tuple[byte
         at += _WORD * size
     heads = _WORD * words
     offset, first = heads.to_bytes(_WORD, "big"), heads + _WORD
-    build = unsafe_builder(kind)
+    build = events.unsafe_builder(kind)
 
-    def read_flat(data: bytes) -> tuple[bytes, tuple[bytes, ...], Event]:
+    def read_flat(data: bytes) -> tuple[bytes, tuple[bytes, ...], events.Event]:
         _require(data, first)
         if data[_WORD : 2 * _WORD] != offset:
             raise MalformedError("histories does not begin at the offset that `abi.encode` writes")
@@ -86,17 +75,17 @@ def _flat_reader(kind: type[Event]) -> Callable[[bytes], tuple[bytes, tuple[byte
     return read_flat
 
 
-@once
-def _event_members(kind: type[Event]) -> _Members:
-    return _prepare((*header_of(kind), *struct_of(kind).members))
+@events.once
+def _event_members(kind: type[events.Event]) -> _Members:
+    return _prepare((*events.header_of(kind), *events.struct_of(kind).members))
 
 
-@once
+@events.once
 def _struct_members(kind: type) -> _Members:
-    return _prepare(struct_of(kind).members)
+    return _prepare(events.struct_of(kind).members)
 
 
-def _prepare(members: Iterable[tuple[str, Type]]) -> _Members:
+def _prepare(members: Iterable[tuple[str, events.Type]]) -> _Members:
     parts = [
         (name, kind, 1, None) if (words := static_words(kind)) is None else (name, kind, words, _reader_of(kind))
         for name, kind in members
@@ -104,11 +93,11 @@ def _prepare(members: Iterable[tuple[str, Type]]) -> _Members:
     return sum(words for _, _, words, _ in parts), tuple(parts)
 
 
-def static_words(kind: Type) -> int | None:
+def static_words(kind: events.Type) -> int | None:
     """The number of 32-byte words that a value of a type takes; None if that depends on the value."""
-    if isinstance(kind, (Word, PackedOf)):
+    if isinstance(kind, (events.Word, events.PackedOf)):
         return 1
-    if isinstance(kind, ArrayOf):
+    if isinstance(kind, events.ArrayOf):
         return None
     sizes = [static_words(member) for _, member in kind.members]
     return None if None in sizes else sum(cast("list[int]", sizes))
@@ -132,11 +121,11 @@ def _read_members(members: _Members, data: bytes, base: int) -> tuple[list[_Valu
     return values, end
 
 
-def _read_dynamic(kind: Type, data: bytes, at: int) -> tuple[_Value, int]:
-    if isinstance(kind, Struct):
+def _read_dynamic(kind: events.Type, data: bytes, at: int) -> tuple[_Value, int]:
+    if isinstance(kind, events.Struct):
         values, end = _read_members(_struct_members(kind.kind), data, at)
-        return unsafe_builder(kind.kind)(values), end
-    size, read = _item_of(cast(ArrayOf, kind))
+        return events.unsafe_builder(kind.kind)(values), end
+    size, read = _item_of(cast(events.ArrayOf, kind))
     first = at + _WORD
     _require(data, first)
     # The end is compared before a stranger's length is believed.
@@ -151,18 +140,18 @@ def _require(data: bytes, end: int) -> None:
 
 
 @functools.cache
-def _item_of(kind: ArrayOf) -> tuple[int, _Reader]:
+def _item_of(kind: events.ArrayOf) -> tuple[int, _Reader]:
     """Number of bytes, and reader, of an array's item, which is static."""
     return _WORD * cast(int, static_words(kind.item)), _reader_of(kind.item)
 
 
-def _reader_of(kind: Type) -> _Reader:
-    if isinstance(kind, Word):
+def _reader_of(kind: events.Type) -> _Reader:
+    if isinstance(kind, events.Word):
         return _number_reader(kind) if kind.abi.startswith(("uint", "bool", "address")) else _bytes_reader(kind)
-    if isinstance(kind, PackedOf):
+    if isinstance(kind, events.PackedOf):
         return _packed_reader(kind)
-    struct = cast(Struct, kind)
-    build: Callable[[list[_Value]], object] = unsafe_builder(struct.kind)
+    struct = cast(events.Struct, kind)
+    build: Callable[[list[_Value]], object] = events.unsafe_builder(struct.kind)
     readers, at = [], 0
     for _, member in struct.members:
         readers.append((at, _reader_of(member)))
@@ -170,9 +159,9 @@ def _reader_of(kind: Type) -> _Reader:
     return lambda data, base: build([read(data, base + offset) for offset, read in readers])
 
 
-def _packed_reader(kind: PackedOf) -> _Reader:
+def _packed_reader(kind: events.PackedOf) -> _Reader:
     """Reads the items of a packed word by where they lie in its bytes, from its end."""
-    build: Callable[[list[_Value]], object] = unsafe_builder(kind.item.kind)
+    build: Callable[[list[_Value]], object] = events.unsafe_builder(kind.item.kind)
     sizes = [size // 8 for size in kind.sizes]
     length = sum(sizes)
 
@@ -193,7 +182,7 @@ def _packed_reader(kind: PackedOf) -> _Reader:
     return read
 
 
-def _number_reader(kind: Word) -> _Reader:
+def _number_reader(kind: events.Word) -> _Reader:
     if kind.abi == "address":
         return _read_address
     bits = 1 if kind.abi == "bool" else kind.size
@@ -219,7 +208,7 @@ def _read_address(data: bytes, at: int) -> bytes:
     return word[12:]
 
 
-def _bytes_reader(kind: Word) -> _Reader:
+def _bytes_reader(kind: events.Word) -> _Reader:
     size, padding = kind.size, bytes(_WORD - kind.size)
 
     def read(data: bytes, at: int) -> bytes:

@@ -7,14 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from millmark.ledger.events import Event
-from millmark.ledger.events.certificates import (
-    CertificateIssued,
-    CertificateRefuted,
-    CertificateRevoked,
-    CertificateUpheld,
-    OpeningDemanded,
-)
+from millmark.ledger.events import Event, certificates
 from millmark.ledger.events.lots import (
     CustodyAccepted,
     CustodyAcceptedInPart,
@@ -133,12 +126,12 @@ def events_of(verified: Verified, lot: Lot) -> Iterator[Statement]:
 _Told = tuple[str, _Values] | None
 
 
-def _issued(verified: Verified, lot: Lot, entry: Entry[CertificateIssued]) -> _Told:  # noqa: ARG001  # as the others
+def _issued(verified: Verified, lot: Lot, entry: Entry[certificates.CertificateIssued]) -> _Told:  # noqa: ARG001  # as the others
     code = "event_passed" if entry.event.statement.verdict is Verdict.PASS else "event_failed"
     return code, {"certificate": entry.sequence, "issuer": verified.party(entry.participant)}
 
 
-def _refuted(verified: Verified, lot: Lot, entry: Entry[CertificateRefuted]) -> _Told:
+def _refuted(verified: Verified, lot: Lot, entry: Entry[certificates.CertificateRefuted]) -> _Told:
     _, values = _about(verified, lot, entry)
     return "event_refuted", {**values, "executed": Verdict(entry.event.executed)}
 
@@ -174,18 +167,18 @@ def _transformed(verified: Verified, lot: Lot, entry: Entry[LotsTransformed]) ->
 
 
 _ABOUT: dict[type[Event], str] = {
-    CertificateRefuted: "event_refuted",
-    CertificateRevoked: "event_revoked",
-    CertificateUpheld: "event_upheld",
-    OpeningDemanded: "event_demanded",
+    certificates.CertificateRefuted: "event_refuted",
+    certificates.CertificateRevoked: "event_revoked",
+    certificates.CertificateUpheld: "event_upheld",
+    certificates.OpeningDemanded: "event_demanded",
 }
 _EVENTS: dict[type[Event], Callable[[Verified, Lot, Entry[Any]], _Told]] = {
-    CertificateIssued: _issued,
+    certificates.CertificateIssued: _issued,
     GateWaived: _waived,
-    CertificateRefuted: _refuted,
-    CertificateRevoked: _about,
-    CertificateUpheld: _about,
-    OpeningDemanded: _about,
+    certificates.CertificateRefuted: _refuted,
+    certificates.CertificateRevoked: _about,
+    certificates.CertificateUpheld: _about,
+    certificates.OpeningDemanded: _about,
     LotQuarantined: _moved,
     LotReleased: _moved,
     LotReworked: _reworked,

@@ -7,23 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from millmark.ledger import checkpoint, errors
 from millmark.ledger.bundle import Bundle, IdentityShown
 from millmark.ledger.canonical import keccak256, sha256, to_hex
-from millmark.ledger.checkpoint import (
-    Checkpoint,
-    SignedCheckpoint,
-    verify_age,
-    verify_ancestry,
-    verify_believed,
-)
-from millmark.ledger.errors import (
-    CheckpointTooOldError,
-    IdentifierError,
-    MillmarkError,
-    ProofError,
-    RecordError,
-    WrongCheckpointError,
-)
 from millmark.ledger.headers import BlockHeader
 from millmark.ledger.ids import SubjectKind, canonical_identifier, subject
 from millmark.ledger.names import subjects_of, verify_name
@@ -78,9 +64,9 @@ class StateProof:
         try:
             value = verify_in(self._nodes, self._root, keccak256(address), self._used)
             if value is None:
-                raise ProofError("the account does not exist")
+                raise errors.ProofError("the account does not exist")
             return parse_account(value)
-        except ProofError as error:
+        except errors.ProofError as error:
             raise TrustRefused(f"account of {name}: {error.cause}") from None
 
     def read(self, bundle: Bundle) -> Proved:
@@ -112,7 +98,7 @@ class StateProof:
             shown = f"{kind.__name__.removesuffix('Slots').lower()} {_shown(name)}"
             try:
                 value = decode_struct(kind, [self._word(address, slot) for slot in slots_of(kind, name)])
-            except ProofError as error:
+            except errors.ProofError as error:
                 raise ProofsRefused(f"{shown}: {error.cause}") from None
             # A struct of zeros proves that the thing does not exist; a bundle must not list such.
             if not exists(value):
@@ -123,13 +109,13 @@ class StateProof:
     def _head(self, address: bytes, name: bytes) -> bytes:
         try:
             return self._word(address, head_slot(name))
-        except ProofError as error:
+        except errors.ProofError as error:
             raise ProofsRefused(f"the head: {error.cause}", subject=name) from None
 
     def _machine(self, address: bytes, name: bytes) -> int:
         try:
             return int.from_bytes(self._word(address, machine_slot(name)), "big")
-        except ProofError as error:
+        except errors.ProofError as error:
             raise ProofsRefused(f"the number of a machine: {error.cause}", subject=name) from None
 
     def _name_keys(self, address: bytes, identities: Iterable[IdentityShown]) -> dict[tuple[int, int], NameKeySlots]:
@@ -139,7 +125,7 @@ class StateProof:
             try:
                 words = [self._word(address, slot) for slot in slots_of(NameKeySlots, creator, index)]
                 found[creator, index] = decode_struct(NameKeySlots, words)
-            except ProofError as error:
+            except errors.ProofError as error:
                 raise ProofsRefused(f"name key {index} of participant {creator}: {error.cause}") from None
         return found
 
@@ -152,7 +138,7 @@ class StateProof:
                 slot = slots_of(StreamSlots, name)[0] if one.kind is SubjectKind.STREAM else head_slot(name)
                 try:
                     yield name, any(self._word(bundle.ledger, slot))
-                except ProofError as error:
+                except errors.ProofError as error:
                     raise ProofsRefused(f"an earlier name: {error.cause}", subject=name) from None
 
     def _word(self, address: bytes, slot: bytes) -> bytes:
@@ -175,7 +161,7 @@ def subject_of(identity: IdentityShown) -> bytes:
     hashed = sha256(identity.salt + identity.identifier.encode())
     try:
         return subject(identity.kind, identity.creator, hashed)
-    except RecordError as error:
+    except errors.RecordError as error:
         raise ProofsRefused(f"{identity.identifier}: {error.cause}") from None
 
 
@@ -211,17 +197,17 @@ def verify_checkpoint(
         signed = _signed(bundle, headers[-1])
         signers = signed.signers()
         if any(one >= two for one, two in itertools.pairwise(signers)):
-            raise WrongCheckpointError("the signatures are not in the order of their signers")
+            raise errors.WrongCheckpointError("the signatures are not in the order of their signers")
         sealed, path = _seals(bundle)
         if isinstance(trust.checkpoint, Validators):
             changes = _verify_sealed(trust, trust.checkpoint, sealed, path, signed)
             _verify_changes_age(changes, trust, signed, now_s, max_age_s)
             believed = BelievedBlock(headers[-1].number, headers[-1].hash)
         else:
-            changes, believed = (), verify_believed(trust, signed)
-        verify_ancestry(headers, believed)
-        verify_age(headers[0], now_s, max_age_s)
-    except MillmarkError as error:
+            changes, believed = (), checkpoint.verify_believed(trust, signed)
+        checkpoint.verify_ancestry(headers, believed)
+        checkpoint.verify_age(headers[0], now_s, max_age_s)
+    except errors.MillmarkError as error:
         raise CheckpointRefused(error.cause, hint=error.hint) from None
     return Reasons(signers, sealed, changes)
 
@@ -236,9 +222,9 @@ def verify_distance(headers: tuple[BlockHeader, ...], max_behind: int) -> None:
         )
 
 
-def _signed(bundle: Bundle, last: BlockHeader) -> SignedCheckpoint:
-    point = Checkpoint(bundle.chain_id, bundle.ledger, bundle.ledger_id, last.number, last.hash)
-    return SignedCheckpoint(point, bundle.signatures)
+def _signed(bundle: Bundle, last: BlockHeader) -> checkpoint.SignedCheckpoint:
+    point = checkpoint.Checkpoint(bundle.chain_id, bundle.ledger, bundle.ledger_id, last.number, last.hash)
+    return checkpoint.SignedCheckpoint(point, bundle.signatures)
 
 
 def _seals(bundle: Bundle) -> tuple[SealedBlock | None, tuple[SealedBlock, ...]]:
@@ -254,27 +240,27 @@ def _verify_sealed(
     believed: Validators,
     sealed: SealedBlock | None,
     path: tuple[SealedBlock, ...],
-    signed: SignedCheckpoint,
+    signed: checkpoint.SignedCheckpoint,
 ) -> tuple[SealedBlock, ...]:
     """The trust file's validators sealed the block, or those did to which they changed. Returns the changes needed."""
     if sealed is None:
-        raise WrongCheckpointError(
+        raise errors.WrongCheckpointError(
             "the trust file requires the validators' seals, and the bundle has none",
             hint="get a bundle made with a node that holds the seals, or a trust file that names a block or co-signers",
         )
     if signed.signatures and believed.cosigners is not None:
-        verify_believed(trust, signed)
+        checkpoint.verify_believed(trust, signed)
     return verify_reached(believed.addresses, path, sealed)
 
 
 def _verify_changes_age(
-    changes: Sequence[SealedBlock], trust: TrustFile, signed: SignedCheckpoint, now_s: int, max_age_s: int
+    changes: Sequence[SealedBlock], trust: TrustFile, signed: checkpoint.SignedCheckpoint, now_s: int, max_age_s: int
 ) -> None:
     """A set change that is too old is believed only if co-signers vouch for the block: the keys of validators that
     retired long ago may have leaked since."""
     oldest = min((change.header.timestamp for change in changes), default=now_s)
     if now_s - oldest > max_age_s and not (signed.signatures and trust.cosigners is not None):
-        raise CheckpointTooOldError(
+        raise errors.CheckpointTooOldError(
             f"the validators changed {(now_s - oldest) // 86_400} days ago; at most {max_age_s / 86_400:g} days are "
             "allowed without a co-signed checkpoint",
             hint="get a present trust file, or a bundle for a checkpoint that its co-signers signed",
@@ -308,7 +294,7 @@ def verify_identifiers(bundle: Bundle, state: State, *, nameless: bool) -> dict[
 def _verify_spelling(identity: IdentityShown, name: bytes) -> None:
     try:
         canonical = canonical_identifier(identity.identifier)
-    except IdentifierError as error:
+    except errors.IdentifierError as error:
         raise IdentifiersRefused(f"{identity.identifier}: {error.cause}", subject=name) from None
     if canonical != identity.identifier:
         cause = f"{identity.identifier} is not in canonical form, which is {canonical}"
@@ -321,7 +307,7 @@ def _verify_key(bundle: Bundle, state: State, identity: IdentityShown, name: byt
     hashes = [state.proved.name_keys[creator, index].name_key_hash for index in range(len(proofs))]
     try:
         verify_name(bundle, kind, creator, identifier, proofs, hashes)
-    except ProofError as error:
+    except errors.ProofError as error:
         raise IdentifiersRefused(f"the salt of {identifier}: {error.cause}", subject=name) from None
     for earlier in subjects_of(kind, creator, identifier, proofs[:-1]):
         if state.proved.taken[earlier]:

@@ -6,27 +6,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
+from millmark.ledger import records
 from millmark.ledger.canonical import to_hex
 from millmark.ledger.events import Event
 from millmark.ledger.events.lots import LotReworked, LotsTransformed
 from millmark.ledger.ids import SubjectKind, subject
-from millmark.ledger.records import (
-    MAX_OPEN,
-    AssignmentState,
-    CertificateState,
-    Gate,
-    LotState,
-    ModelState,
-    OrderState,
-    OrderTerms,
-    Statement,
-    Verdict,
-)
 from millmark.ledger.slots import KeySlots, MachineSlots, ModelSlots, NameKeySlots, ParticipantSlots, StreamSlots
 from millmark.ledger.verify.report import ReplayRefused
 
 K = TypeVar("K", int, bytes)
-WORTHLESS = (CertificateState.REVOKED, CertificateState.REFUTED)
+WORTHLESS = (records.CertificateState.REVOKED, records.CertificateState.REFUTED)
 """Final states in which a certificate does not count."""
 V = TypeVar("V")
 E = TypeVar("E", bound=Event)
@@ -57,7 +46,7 @@ class Assignment:
     operation: int
     machine: int
     owner: int
-    state: AssignmentState
+    state: records.AssignmentState
     stream: bytes = b""
     """Subject of the stream that measures the work; empty until it is started."""
     stream_size: int = 0
@@ -69,7 +58,7 @@ class Proposal:
     """A proposal to revise an order, or to end it."""
 
     sequence: int
-    terms: OrderTerms | None
+    terms: records.OrderTerms | None
     """None if it is of the end."""
     proposed_at: int
     agreed: set[int]
@@ -81,8 +70,8 @@ class Order:
     subject: bytes
     sequence: int
     buyer: int
-    terms: OrderTerms
-    state: OrderState
+    terms: records.OrderTerms
+    state: records.OrderState
     current: dict[int, Assignment] = field(default_factory=dict)
     """The current assignment of each operation."""
     assignments: dict[int, Assignment] = field(default_factory=dict)
@@ -110,26 +99,26 @@ class Certificate:
     model: int
     """0 if it is by a procedure."""
     issuer: int
-    verdict: Verdict
+    verdict: records.Verdict
     issued_at: int
     expires_at: int
-    statement: Statement
+    statement: records.Statement
     anchor_size: int
     anchor_root: bytes
-    state: CertificateState = CertificateState.ISSUED
+    state: records.CertificateState = records.CertificateState.ISSUED
     opening_deadline: int = 0
     """From this time on, in seconds since 1970, it is unopened if its opening is still demanded."""
-    executed: Verdict = Verdict.NONE
+    executed: records.Verdict = records.Verdict.NONE
     """The verdict of executing the model on the chain; NONE if it was not executed, or the input was invalid."""
 
     def has_lapsed(self, time: int) -> bool:
         """Whether an opening of this certificate was demanded and did not happen before the deadline."""
-        return self.state is CertificateState.DEMANDED and self.opening_deadline <= time
+        return self.state is records.CertificateState.DEMANDED and self.opening_deadline <= time
 
     def is_open(self) -> bool:
         """Whether it was demanded or refuted, and not upheld."""
-        demanded = self.opening_deadline != 0 and self.state is not CertificateState.UPHELD
-        return demanded or self.state is CertificateState.REFUTED
+        demanded = self.opening_deadline != 0 and self.state is not records.CertificateState.UPHELD
+        return demanded or self.state is records.CertificateState.REFUTED
 
 
 @dataclass(slots=True)
@@ -144,7 +133,7 @@ class Standing:
 
     def count(self, change: int) -> None:
         """Count one more or one less open certificate. At its most the number stays, as in the contract."""
-        if self.open != MAX_OPEN and self.open + change >= 0:
+        if self.open != records.MAX_OPEN and self.open + change >= 0:
             self.open += change
 
 
@@ -172,7 +161,7 @@ class Lot:
     quantity: int
     """Quantity that is left; after withheld records, the most that can be left."""
     custodian: int
-    state: LotState = LotState.HELD
+    state: records.LotState = records.LotState.HELD
     counterparty: int = 0
     """If it is offered, the participant to whom; if it is quarantined or returning, the one who quarantined it."""
     offer: int = 0
@@ -303,7 +292,7 @@ class State:
         # Always there: the rule that put the lot into it has looked it up.
         return None if lot.order is None else self.orders[lot.order]
 
-    def gates_of(self, lot: Lot) -> tuple[Gate, ...]:
+    def gates_of(self, lot: Lot) -> tuple[records.Gate, ...]:
         """The gates of the lot's order; empty if it has none."""
         order = self.order_of(lot)
         return () if order is None else order.terms.gates
@@ -360,7 +349,7 @@ def broken(entry: Entry[Event], cause: str, subject: bytes | None = None) -> Rep
     return ReplayRefused(cause, subject=entry.histories[0] if subject is None else subject, sequence=entry.sequence)
 
 
-def inspectors_of(terms: OrderTerms) -> set[int]:
+def inspectors_of(terms: records.OrderTerms) -> set[int]:
     return {gate.inspector for gate in terms.gates}
 
 
@@ -374,7 +363,7 @@ def was_approved(model: ModelSlots, time: int) -> bool:
 
     Not established: that it was approved already at that time, since the state does not have the time of the approval.
     """
-    if model.state is ModelState.WITHDRAWN and model.withdrawn_at < time:
+    if model.state is records.ModelState.WITHDRAWN and model.withdrawn_at < time:
         return False
     return did_stand(model, time, time) and (model.retired_at == 0 or model.retired_at >= time)
 
@@ -382,7 +371,7 @@ def was_approved(model: ModelSlots, time: int) -> bool:
 def did_stand(model: ModelSlots, time: int, issued_at: int) -> bool:
     """Whether a verdict on a model, given at `issued_at`, can have counted at a time: as `was_approved`, also after the
     model was retired, and if the verdict is older than the defect for which it was withdrawn."""
-    if model.state is ModelState.WITHDRAWN:
+    if model.state is records.ModelState.WITHDRAWN:
         return bool(model.approver) and (model.withdrawn_at >= time or issued_at < model.defective_since)
     return model.state.stands
 

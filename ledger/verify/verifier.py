@@ -10,17 +10,11 @@ from millmark.ledger.errors import BundleError, NotABundleError, ProofError
 from millmark.ledger.headers import BlockHeader, parse_header
 from millmark.ledger.records import CertificateState
 from millmark.ledger.trust import TrustFile
+from millmark.ledger.verify import _proofs
 from millmark.ledger.verify._attention import attention
 from millmark.ledger.verify._bundle import disclosed, head, not_proved, proved
 from millmark.ledger.verify._disclosures import verify_claims, verify_evidence, verify_inferences
 from millmark.ledger.verify._parts import origin, parts
-from millmark.ledger.verify._proofs import (
-    StateProof,
-    verify_checkpoint,
-    verify_distance,
-    verify_identifiers,
-    verify_listed,
-)
 from millmark.ledger.verify._replay import replay, verify_histories
 from millmark.ledger.verify._status import Verified, verify_status
 from millmark.ledger.verify.report import FormatRefused, Report, StatusRefused
@@ -81,18 +75,18 @@ def verify_bundle(
     """
     # The contracts before the checkpoint: headers of another chain would otherwise be refused for a misleading reason.
     opened, headers = _open(data)
-    proof = StateProof(opened.frame, headers[0])
+    proof = _proofs.StateProof(opened.frame, headers[0])
     proof.verify_contracts(opened.frame, trust)
-    reasons = verify_checkpoint(opened.frame, trust, headers, now_s, max_age_s)
-    verify_distance(headers, max_behind)
+    reasons = _proofs.verify_checkpoint(opened.frame, trust, headers, now_s, max_age_s)
+    _proofs.verify_distance(headers, max_behind)
     # Only now: what a stranger disclosed may take a hundred times as long as all steps so far.
     bundle = _parse(opened)
-    verify_listed(bundle, trust)
+    _proofs.verify_listed(bundle, trust)
     proved = proof.read(bundle)
     entries = verify_histories(bundle, proved.heads)
     state = replay(bundle, entries, proved, headers[0].timestamp)
     by_sequence = {entry.sequence: entry for entry in entries}
-    identifiers = verify_identifiers(bundle, state, nameless=any_status)
+    identifiers = _proofs.verify_identifiers(bundle, state, nameless=any_status)
     verify_claims(bundle, by_sequence)
     verify_evidence(bundle, state, by_sequence)
     verify_inferences(bundle, state)

@@ -9,14 +9,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from millmark.quality import data, errors, metrics
 from millmark.quality.commands.options import Answer, Parser, add_examples, add_windows, positive
-from millmark.quality.data import Floats, Table, load_ford_a_test, load_inputs, load_labels, to_fixed
-from millmark.quality.errors import InputError
 from millmark.quality.evaluate import EVALUATORS, load_evaluator
 from millmark.quality.fitting import Classes, build_classes
 from millmark.quality.inference import Inference, combine_digests
 from millmark.quality.inspection import Inspector
-from millmark.quality.metrics import Counts, classify_all, confusion, macro_average_precision, macro_f1, margins
 from millmark.quality.progress import show_progress
 
 _EXAMPLES = """  python -m millmark.quality evaluate --model quality/models/forda.bin
@@ -47,12 +45,12 @@ def _evaluate(options: argparse.Namespace) -> Answer:
     try:
         inspector = Inspector(options.model.read_bytes())
     except OSError as error:
-        raise InputError(f"{options.model} cannot be read: {error.strerror}", hint="check the path") from error
+        raise errors.InputError(f"{options.model} cannot be read: {error.strerror}", hint="check the path") from error
     values, labels = _load_windows(options)
     # Check labels first, so that a long run does not end in a refusal.
     classes = None if labels is None else _find_classes(options.model, inspector, labels)
     actual = None if labels is None or classes is None else classes.index(labels)
-    fixed = to_fixed(values, inspector.model.decimals)
+    fixed = data.to_fixed(values, inspector.model.decimals)
     inferences = _run(inspector, fixed, options)
     answer: Answer = {"digest": combine_digests(inferences).hex(), "n": len(inferences)}
     if classes is not None and actual is not None:
@@ -61,24 +59,22 @@ def _evaluate(options: argparse.Namespace) -> Answer:
     return answer
 
 
-def _load_windows(options: argparse.Namespace) -> tuple[Floats, NDArray[np.str_] | None]:
+def _load_windows(options: argparse.Namespace) -> tuple[data.Floats, NDArray[np.str_] | None]:
     """Windows (n, width) and, if given, their labels (n,)."""
     if options.inputs is None:
         if options.labels is not None:
-            raise InputError("--labels without --inputs", hint="use both, or neither for the public data")
-        test = load_ford_a_test()
+            raise errors.InputError("--labels without --inputs", hint="use both, or neither for the public data")
+        test = data.load_ford_a_test()
         return test.values, test.labels
-    values, sha256 = load_inputs(options.inputs)
+    values, sha256 = data.load_inputs(options.inputs)
     if options.labels is None:
         return values, None
-    return values, Table(values, load_labels(options.labels)[0], (sha256,)).labels
+    return values, data.Table(values, data.load_labels(options.labels)[0], (sha256,)).labels
 
 
 def _find_classes(path: Path, inspector: Inspector, labels: NDArray[np.str_]) -> Classes:
     """Labels of the model's classes: from the model's card, else the labels' own, if there are as many as classes.
-
-    Raises InputError if their number differs from the model's.
-    """
+    Raises InputError if their number differs from the model's."""
     decision = inspector.model.decision
     count = max(2, decision.outputs)
     named = _read_card(path.parent / "card.json", inspector.model_digest.hex())
@@ -87,7 +83,7 @@ def _find_classes(path: Path, inspector: Inspector, labels: NDArray[np.str_]) ->
         named = classes.labels
     if len(named) != count:
         hint = "keep the model's card.json beside the model"
-        raise InputError(f"labels have {len(named)} classes, the model has {count}", hint=hint)
+        raise errors.InputError(f"labels have {len(named)} classes, the model has {count}", hint=hint)
     return Classes(named, 2 if decision.outputs == 1 else decision.rejects)
 
 
@@ -105,19 +101,17 @@ def _read_card(path: Path, digest: str) -> tuple[str, ...] | None:
 
 
 def _measure(inspector: Inspector, classes: Classes, logits: NDArray[np.int64], actual: NDArray[np.int64]) -> Answer:
-    """Accuracy, F1 and average precision: of FAIL for two classes, else of the predicted class.
-
-    With several classes, F1 and average precision are means over classes, and the verdicts have figures of their own.
-    """
+    """Accuracy, F1 and average precision: of FAIL for two classes, else of the predicted class. With several classes,
+    F1 and average precision are means over classes, and the verdicts have figures of their own."""
     decision = inspector.model.decision
-    shown = classify_all(decision, logits)
-    counts = Counts.of(margins(decision, logits) >= decision.threshold, classes.fails(actual))
-    ranked = macro_average_precision(logits, actual)
+    shown = metrics.classify_all(decision, logits)
+    counts = metrics.Counts.of(metrics.margins(decision, logits) >= decision.threshold, classes.fails(actual))
+    ranked = metrics.macro_average_precision(logits, actual)
     if decision.outputs == 1:
         return {"accuracy": counts.accuracy, "f1": counts.f1, "average_precision": ranked}
     return {
         "accuracy": float(np.mean(shown == actual)),
-        "f1": macro_f1(confusion(shown, actual, decision.outputs)),
+        "f1": metrics.macro_f1(metrics.confusion(shown, actual, decision.outputs)),
         "average_precision": ranked,
         "verdicts": {"accuracy": counts.accuracy, "f1": counts.f1},
     }

@@ -23,8 +23,7 @@ from millmark.quality.commands.options import (
 )
 from millmark.quality.errors import InputError, ModelError
 from millmark.quality.model import MAX_MODEL_BYTES
-from millmark.quality.process import MachineState, ProcessModel, Proposal, parse_process_model, propose_setpoint
-from millmark.quality.process.arrays import Simulator
+from millmark.quality.process import MachineState, ProcessModel, Proposal, arrays, parse_process_model, propose_setpoint
 from millmark.quality.process.proposals import parse_terms
 from millmark.quality.process.records import build_process_model, process_digest
 from millmark.quality.process.telemetry import Layout, Telemetry, load_telemetry, read_as
@@ -190,7 +189,7 @@ def _simulate(options: argparse.Namespace) -> Answer:
     if len(fixed) < span or telemetry.run[-1] != telemetry.run[-span]:
         raise InputError(f"there are not {span} rows without a gap at the end", hint="state fewer --rows")
     latest = len(fixed) - options.rows - 1
-    found = Simulator(model).roll(fixed[np.newaxis, : latest + 1], fixed[np.newaxis, latest:-1, n:])
+    found = arrays.Simulator(model).roll(fixed[np.newaxis, : latest + 1], fixed[np.newaxis, latest:-1, n:])
     if found.ran_away.any():
         raise ModelError("the predicted state runs away", hint="train the model again")
     return {

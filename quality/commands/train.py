@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from millmark.quality import errors, fitting, metrics, model
 from millmark.quality.card import Card, Sources, build_card, draw_confusion, draw_reliability, ppm
 from millmark.quality.commands.options import (
     Answer,
@@ -23,10 +24,6 @@ from millmark.quality.commands.options import (
     write,
 )
 from millmark.quality.data import Table, choose_decimals, load_ford_a, load_inputs, load_labels
-from millmark.quality.errors import InputError
-from millmark.quality.fitting import Classes, Problem, build_classes
-from millmark.quality.metrics import Goal
-from millmark.quality.model import build_model
 from millmark.quality.progress import log_to, show_progress
 from millmark.quality.train import KINDS, Columns, Trained, train
 
@@ -124,9 +121,9 @@ def _parse_weights(text: str) -> Mapping[str, float] | None:
 
 
 def _train(options: argparse.Namespace) -> Answer:
-    goal = Goal(options.cost, options.recall)
+    goal = metrics.Goal(options.cost, options.recall)
     sources = _load_sources(options)
-    classes = build_classes(sources.training.labels, options.reject)
+    classes = fitting.build_classes(sources.training.labels, options.reject)
     if not options.reject:
         _confirm_majority(classes, sources.training.labels)
     problem = _build_problem(sources.training, classes, options.class_weights)
@@ -152,18 +149,18 @@ def _train(options: argparse.Namespace) -> Answer:
     return {**files, **described}
 
 
-def _describe_failures(classes: Classes, labels: NDArray[np.str_]) -> tuple[str, bool]:
+def _describe_failures(classes: fitting.Classes, labels: NDArray[np.str_]) -> tuple[str, bool]:
     """Which labels mean FAIL and how many rows have them, in words; and whether that is most rows."""
     failing = int(classes.fails(classes.index(labels)).sum())
     return f"FAIL means: {', '.join(_failed(classes))} ({failing} of {len(labels)} rows)", 2 * failing > len(labels)
 
 
-def _failed(classes: Classes) -> list[str]:
+def _failed(classes: fitting.Classes) -> list[str]:
     fails = classes.fails(np.arange(len(classes.labels)))
     return [label for label, fail in zip(classes.labels, fails, strict=True) if fail]
 
 
-def _confirm_majority(classes: Classes, labels: NDArray[np.str_]) -> None:
+def _confirm_majority(classes: fitting.Classes, labels: NDArray[np.str_]) -> None:
     """Asks on the terminal whether most rows are to fail. Raises InputError if they are and nobody confirms it: where
     the label of the good parts sorts last, a model that turns all of them away looks perfect by its figures."""
     meaning, is_most = _describe_failures(classes, labels)
@@ -177,23 +174,23 @@ def _confirm_majority(classes: Classes, labels: NDArray[np.str_]) -> None:
     failed = _failed(classes)
     kept = [label for label in classes.labels if label not in failed]
     hint = f"say which labels mean FAIL: --reject={','.join(kept)}, or --reject={','.join(failed)} if that is meant"
-    raise InputError(f"{meaning}, and so most rows fail", hint=hint)
+    raise errors.InputError(f"{meaning}, and so most rows fail", hint=hint)
 
 
 def _load_sources(options: argparse.Namespace) -> Sources:
     if options.inputs is None:
         if options.labels is not None:
-            raise InputError("--labels without --inputs", hint="use both, or neither for the public data")
+            raise errors.InputError("--labels without --inputs", hint="use both, or neither for the public data")
         data = load_ford_a()
         return Sources("UCR FordA, default split", data.train, data.test)
     if options.labels is None:
-        raise InputError("training needs labels", hint="pass --labels")
+        raise errors.InputError("training needs labels", hint="pass --labels")
     values, inputs_sha256 = load_inputs(options.inputs)
     labels, labels_sha256 = load_labels(options.labels)
     return Sources(options.inputs.name, Table(values, labels, (inputs_sha256, labels_sha256)), None)
 
 
-def _build_problem(table: Table, classes: Classes, weights: Mapping[str, float] | None) -> Problem:
+def _build_problem(table: Table, classes: fitting.Classes, weights: Mapping[str, float] | None) -> fitting.Problem:
     indexed = classes.index(table.labels)
     count = len(classes.labels)
     if weights is None:
@@ -202,9 +199,9 @@ def _build_problem(table: Table, classes: Classes, weights: Mapping[str, float] 
     else:
         unknown = sorted(weights.keys() - set(classes.labels))
         if unknown:
-            raise InputError(f"unknown label {unknown[0]}", hint=f"choose from {', '.join(classes.labels)}")
+            raise errors.InputError(f"unknown label {unknown[0]}", hint=f"choose from {', '.join(classes.labels)}")
         shares = tuple(weights.get(label, 1.0) for label in classes.labels)
-    return Problem(table.values, indexed, count, shares, choose_decimals(table.values))
+    return fitting.Problem(table.values, indexed, count, shares, choose_decimals(table.values))
 
 
 def _set_threads(threads: int) -> None:
@@ -216,7 +213,7 @@ def _set_threads(threads: int) -> None:
 
 
 def _write_all(folder: Path, trained: Trained, card: Card) -> None:
-    write(folder / "model.bin", build_model(trained.model))
+    write(folder / "model.bin", model.build_model(trained.model))
     write(folder / "card.json", card.content)
     judged, report = ("test", card.test) if card.test is not None else ("validation", card.validation)
     confusion = draw_confusion(report.confusion, trained.classes.labels, f"Confusion on {judged} rows")

@@ -19,16 +19,8 @@ from typing import Final, TypeAlias
 
 import numpy as np
 
+from millmark.quality.demand import members
 from millmark.quality.demand.measures import Values, half_widths, reaches, scale_of, scaled_pinball
-from millmark.quality.demand.members import (
-    RECENT,
-    forecast_members,
-    forecast_with_trees,
-    intermittent_models,
-    naive,
-    seasonal_naive,
-    smoothing,
-)
 from millmark.quality.errors import InputError
 from millmark.quality.notes import Note
 
@@ -152,7 +144,7 @@ def _means(history: Values, horizon: int) -> dict[str, float]:
     found = {"Past mean": float(history[-52:].mean())}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about smoothing that hit its bounds
-        for name, model in intermittent_models().items():
+        for name, model in members.intermittent_models().items():
             made = float(np.mean(model.forecast(history, horizon)["mean"]))
             found[name] = max(made, 0.0) if np.isfinite(made) else found["Past mean"]
     return found
@@ -232,11 +224,9 @@ class _Tested:
 
 
 def forecast_demand(histories: Sequence[Values], setting: Setting, known: Sequence[Values] | None = None) -> Outcome:
-    """Forecasts each history; values are one for each step, the latest last.
-
-    `known`: covariates for each series, a row for each step of history and horizon. Raises InputError for a history
-    that is empty or not finite, for missing covariates, and if a package is missing that these histories need.
-    """
+    """Forecasts each history; values are one for each step, the latest last. `known`: covariates for each series, a row
+    for each step of history and horizon. Raises InputError for a history that is empty or not finite, for missing
+    covariates, and if a package is missing that these histories need."""
     for history in histories:
         if not len(history) or not np.isfinite(history).all():
             raise InputError(
@@ -282,7 +272,7 @@ def _plain(history: Values, setting: Setting, kind: str) -> Forecast:
         note = (Note.ONE_WEEK if weeks == 1 else Note.FEW_WEEKS).write(weeks)
         return Forecast(np.repeat(history.mean(), setting.horizon), None, None, "Mean", note)
     note = (Note.ZERO if kind == "zero" else Note.CONSTANT).write()
-    made = naive(history, setting.horizon)
+    made = members.naive(history, setting.horizon)
     enough = len(history) >= _SHORTEST
     return Forecast(made, made if enough else None, made if enough else None, NAIVE, note)
 
@@ -311,7 +301,7 @@ def _forecast_regular(histories: Sequence[Values], setting: Setting, known: Sequ
     used = [_gate(own, chosen) for own in by_series]
     final = _candidates(histories, setting, known)
     rows = [_errors(own, chosen, length) for own in by_series]
-    scales = [scale_of(history[-RECENT:], 1) for history in histories]
+    scales = [scale_of(history[-members.RECENT :], 1) for history in histories]
     widths = half_widths(rows, scales, length, setting.level_percent / 100)
     if widths is not None:
         widths = [_lengthen(width, setting.horizon) for width in widths]
@@ -324,19 +314,19 @@ def _forecast_regular(histories: Sequence[Values], setting: Setting, known: Sequ
 
 def _candidates(histories: Sequence[Values], setting: Setting, known: Sequence[Values] | None) -> list[_Made]:
     """All candidates' forecasts, for each series those that can be had."""
-    kept = max(RECENT, _SEASONS_KEPT * max(setting.seasons))
+    kept = max(members.RECENT, _SEASONS_KEPT * max(setting.seasons))
     found: list[_Made] = []
     for history in histories:
-        made: _Made = {NAIVE: naive(history, setting.horizon)}
-        made[SEASONAL] = seasonal_naive(history, setting.horizon, max(setting.seasons))
+        made: _Made = {NAIVE: members.naive(history, setting.horizon)}
+        made[SEASONAL] = members.seasonal_naive(history, setting.horizon, max(setting.seasons))
         if setting.plain:
-            made["Smoothing"] = smoothing(history[-kept:], setting.horizon)
+            made["Smoothing"] = members.smoothing(history[-kept:], setting.horizon)
         else:
-            made |= forecast_members(history[-kept:], setting.horizon, setting.seasons)
+            made |= members.forecast_members(history[-kept:], setting.horizon, setting.seasons)
         found.append(made)
     if setting.plain:
         return found
-    learned = forecast_with_trees(histories, setting.horizon, setting.seasons, known)
+    learned = members.forecast_with_trees(histories, setting.horizon, setting.seasons, known)
     for made, values in zip(found, learned or (), strict=bool(learned)):
         made[_TREES] = values
         made |= {f"{name} and {_TREES}": (made[name] + values) / 2 for name in _BLENDED if name in made}

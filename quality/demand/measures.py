@@ -56,10 +56,8 @@ def reaches(count: float, level: float) -> bool:
 
 def half_widths(errors: Sequence[Values], scales: Sequence[float], horizon: int, level: float) -> list[Values] | None:
     """Half the width of each series' interval at each step; None where there are too few errors for the level.
-
     `errors`: for each series the back-test's absolute errors, a row for each window, a column for each step; without
-    rows for a series that has none. `scales`: of each series, that make errors of different series comparable.
-    """
+    rows for a series that has none. `scales`: of each series, that make errors of different series comparable."""
     scaled = [rows / scale for rows, scale in zip(errors, scales, strict=True)]
     together = np.concatenate(scaled) if scaled else np.empty((0, horizon))
     if together.size < LEAST_ERRORS or not reaches(together.size, level):

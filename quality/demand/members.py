@@ -54,10 +54,8 @@ def smoothing(history: Values, horizon: int) -> Values:
 
 def forecast_members(history: Values, horizon: int, seasons: Sequence[int]) -> Mapping[str, Values]:
     """By name: the four members and their `Median`; `MSTL` where a season is longer than they take, or there are two.
-
-    Nothing for a history that is too short or never changes: there the naive forecast is as good. Raises InputError
-    if statsforecast is not installed.
-    """
+    Nothing for a history that is too short or never changes: there the naive forecast is as good. Raises InputError if
+    statsforecast is not installed."""
     if len(history) < _LEAST or np.ptp(history) == 0:
         return {}
     models, found = _models(), {}
@@ -142,11 +140,9 @@ _PARAMETERS: dict[str, Any] = {
 def forecast_with_trees(
     histories: Sequence[Values], horizon: int, seasons: Sequence[int], known: Sequence[Values] | None = None
 ) -> list[Values] | None:
-    """A forecast for each history; None where they are too few and too short to learn from.
-
-    `known`: for each series its covariates, a row for each step of history and horizon, such as holidays and prices
-    that are known ahead. Raises InputError if LightGBM is not installed, or a covariate is missing for a step.
-    """
+    """A forecast for each history; None where they are too few and too short to learn from. `known`: for each series
+    its covariates, a row for each step of history and horizon, such as holidays and prices that are known ahead. Raises
+    InputError if LightGBM is not installed, or a covariate is missing for a step."""
     season = max(seasons)
     _verify_known(histories, horizon, known)
     rows, wanted = [], []

@@ -27,10 +27,8 @@ def quantise_windows(model: Model, windows: NDArray[np.int64]) -> NDArray[np.int
 
 
 def apply_scales(scales: tuple[Scale, ...], windows: NDArray[np.int64], limit: int) -> NDArray[np.int64]:
-    """Words (n, width) of verified windows (n, width), by a shared scale or one per column.
-
-    Same formula as `millmark.quality.inference.apply_scales`. The bounds of `Scale` keep every step in int64.
-    """
+    """Words (n, width) of verified windows (n, width), by a shared scale or one per column. Same formula as
+    `millmark.quality.inference.apply_scales`. The bounds of `Scale` keep every step in int64."""
     zero, multiplier, shift = np.array(
         [(scale.zero, scale.multiplier, scale.shift) for scale in scales], dtype=np.int64
     ).T

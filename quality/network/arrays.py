@@ -24,10 +24,8 @@ Step: TypeAlias = Callable[[Values], Values]
 
 
 def quantise(network: Network, windows: NDArray[np.int64]) -> NDArray[np.int8]:
-    """int8 inputs (n, width) of fixed-point sensor values (n, width) in units of 10^-decimals.
-
-    Raises InputError if the shape differs, or a value exceeds 2^53 - 1 in magnitude.
-    """
+    """int8 inputs (n, width) of fixed-point sensor values (n, width) in units of 10^-decimals. Raises InputError if the
+    shape differs, or a value exceeds 2^53 - 1 in magnitude."""
     return quantise_windows(network, windows).astype(np.int8)
 
 

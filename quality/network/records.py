@@ -14,18 +14,8 @@ from dataclasses import dataclass
 from operator import mul
 from typing import ClassVar, TypeAlias
 
+from millmark.quality import inference
 from millmark.quality.errors import ModelError
-from millmark.quality.inference import (
-    LOGIT_LIMIT,
-    MAX_WIDTH,
-    Decision,
-    Header,
-    Reader,
-    Scale,
-    apply_scales,
-    require_range,
-    require_scales,
-)
 
 MAX_ACTIVATION = 127
 MAX_UNITS = 1024
@@ -38,7 +28,7 @@ FLOAT32_EXACT = 2**24
 
 def _require_parameters(layer: Dense | Conv, weights: int) -> None:
     """Check the multiplier, biases and weights that dense and conv layers share."""
-    require_range("requantisation multiplier", layer.multiplier, 0, MAX_MULTIPLIER)
+    inference.require_range("requantisation multiplier", layer.multiplier, 0, MAX_MULTIPLIER)
     if len(layer.biases) != layer.outputs:
         raise ModelError(f"layer has {len(layer.biases)} biases for {layer.outputs} outputs")
     if len(layer.weights) != weights:
@@ -47,7 +37,7 @@ def _require_parameters(layer: Dense | Conv, weights: int) -> None:
     if b"\x80" in layer.weights:
         raise ModelError("weight -128 is not allowed", hint="weights are symmetric, -127..127")
     for bias in layer.biases:
-        require_range("bias", bias, 1 - LOGIT_LIMIT, LOGIT_LIMIT - 1)
+        inference.require_range("bias", bias, 1 - inference.LOGIT_LIMIT, inference.LOGIT_LIMIT - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +55,8 @@ class Dense:
     """int8, row-major (outputs, inputs)."""
 
     def __post_init__(self) -> None:
-        require_range("dense inputs", self.inputs, 1, MAX_UNITS * MAX_WIDTH)
-        require_range("dense outputs", self.outputs, 1, MAX_UNITS)
+        inference.require_range("dense inputs", self.inputs, 1, MAX_UNITS * inference.MAX_WIDTH)
+        inference.require_range("dense outputs", self.outputs, 1, MAX_UNITS)
         _require_parameters(self, self.inputs * self.outputs)
 
 
@@ -90,10 +80,10 @@ class Conv:
     """int8, row-major (outputs, inputs, kernel)."""
 
     def __post_init__(self) -> None:
-        require_range("conv input channels", self.inputs, 1, MAX_UNITS)
-        require_range("conv output channels", self.outputs, 1, MAX_UNITS)
-        require_range("conv kernel", self.kernel, 1, MAX_WIDTH)
-        require_range("conv stride", self.stride, 1, MAX_WIDTH)
+        inference.require_range("conv input channels", self.inputs, 1, MAX_UNITS)
+        inference.require_range("conv output channels", self.outputs, 1, MAX_UNITS)
+        inference.require_range("conv kernel", self.kernel, 1, inference.MAX_WIDTH)
+        inference.require_range("conv stride", self.stride, 1, inference.MAX_WIDTH)
         _require_parameters(self, self.inputs * self.outputs * self.kernel)
 
     def length_after(self, length: int) -> int:
@@ -110,8 +100,8 @@ class SumPool:
     """Positions summed: all that the previous layer writes."""
 
     def __post_init__(self) -> None:
-        require_range("pool channels", self.channels, 1, MAX_UNITS)
-        require_range("pool length", self.length, 1, MAX_WIDTH)
+        inference.require_range("pool channels", self.channels, 1, MAX_UNITS)
+        inference.require_range("pool length", self.length, 1, inference.MAX_WIDTH)
 
 
 Layer: TypeAlias = Dense | Conv | SumPool
@@ -119,11 +109,8 @@ Layer: TypeAlias = Dense | Conv | SumPool
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """An integer network. Construction checks that the layers fit together and that no sum can overflow.
-
-    Raises ModelError. Not established: that the network is accurate; its card reports how it performed, and on which
-    data.
-    """
+    """An integer network. Construction checks that the layers fit together and that no sum can overflow. Raises
+    ModelError. Not established: that the network is accurate; its card reports how it performed, and on which data."""
 
     family: ClassVar[str] = "network"
     word_size: ClassVar[int] = 1
@@ -133,20 +120,20 @@ class Network:
     """Sensor values in one window."""
     decimals: int
     """Sensor values are integers in units of 10^-decimals of the sensor's unit (6: millionths)."""
-    decision: Decision
-    scales: tuple[Scale, ...]
+    decision: inference.Decision
+    scales: tuple[inference.Scale, ...]
     """One for the whole window, or one per column."""
     layers: tuple[Layer, ...]
 
     def __post_init__(self) -> None:
         # Built for its checks only.
-        Header(self.decimals, self.decision, self.width, self.scales)
-        require_scales(self.width, self.scales)
-        require_range("number of layers", len(self.layers), 1, MAX_LAYERS)
+        inference.Header(self.decimals, self.decision, self.width, self.scales)
+        inference.require_scales(self.width, self.scales)
+        inference.require_range("number of layers", len(self.layers), 1, MAX_LAYERS)
         _verify_chain(self.width, self.layers, self.decision.outputs)
         for index, bound in enumerate(worst_sums(self.layers)):
-            if bound >= LOGIT_LIMIT:
-                raise ModelError(f"sums of layer {index} can reach {bound}, the limit is {LOGIT_LIMIT - 1}")
+            if bound >= inference.LOGIT_LIMIT:
+                raise ModelError(f"sums of layer {index} can reach {bound}, the limit is {inference.LOGIT_LIMIT - 1}")
 
 
 def _verify_chain(width: int, layers: tuple[Layer, ...], outputs: int) -> None:
@@ -180,10 +167,8 @@ def _require_same(index: int, name: str, stated: int, actual: int) -> None:
 
 
 def worst_sums(layers: tuple[Layer, ...]) -> tuple[int, ...]:
-    """Largest magnitude that any partial sum of each layer can reach, in any order of addition.
-
-    Dense and conv: max over outputs of `sum(|w|) * max|x| + |bias|`. Pool: `127 * length`.
-    """
+    """Largest magnitude that any partial sum of each layer can reach, in any order of addition. Dense and conv: max
+    over outputs of `sum(|w|) * max|x| + |bias|`. Pool: `127 * length`."""
     sums: list[int] = []
     largest = MAX_ACTIVATION
     for layer in layers:
@@ -226,7 +211,7 @@ def _build_layer(layer: Layer) -> bytes:
     return head + struct.pack(f">{layer.outputs}i", *layer.biases) + layer.weights
 
 
-def parse_body(header: Header, reader: Reader) -> Network:
+def parse_body(header: inference.Header, reader: inference.Reader) -> Network:
     """Parse a network from its header and the untrusted bytes that follow. Raises ModelError."""
     (layers,) = reader.take(_COUNT)
     return Network(
@@ -238,7 +223,7 @@ def parse_body(header: Header, reader: Reader) -> Network:
     )
 
 
-def _parse_layer(reader: Reader) -> Layer:
+def _parse_layer(reader: inference.Reader) -> Layer:
     kind, inputs, outputs, kernel, stride, multiplier = reader.take(_LAYER)
     if kind == _SUM_POOL:
         if outputs != inputs or stride or multiplier:
@@ -254,7 +239,7 @@ def _parse_layer(reader: Reader) -> Layer:
     raise ModelError(f"layer kind {kind} is unknown")
 
 
-def _parse_parameters(reader: Reader, biases: int, weights: int) -> tuple[tuple[int, ...], bytes]:
+def _parse_parameters(reader: inference.Reader, biases: int, weights: int) -> tuple[tuple[int, ...], bytes]:
     packed = reader.take_bytes(4 * biases)
     return struct.unpack(f">{biases}i", packed), reader.take_bytes(weights)
 
@@ -279,10 +264,8 @@ def _describe_layer(layer: Layer) -> str:
 
 def quantise_row(network: Network, window: Sequence[int]) -> tuple[int, ...]:
     """Input (width words) from one window of fixed-point sensor values (width integers in units of 10^-decimals).
-
-    Raises InputError if the window has another width, or a value above 2^53 - 1 in magnitude.
-    """
-    return apply_scales(network.scales, window, width=network.width, limit=MAX_ACTIVATION)
+    Raises InputError if the window has another width, or a value above 2^53 - 1 in magnitude."""
+    return inference.apply_scales(network.scales, window, width=network.width, limit=MAX_ACTIVATION)
 
 
 def infer_row(network: Network, words: Sequence[int]) -> tuple[int, ...]:

@@ -139,12 +139,9 @@ _SQUARES, _EPSILON = 0.999, 1e-8
 
 
 class OneCycleAdamW:
-    """Updates parameters by their gradients.
-
-    AdamW as in Loshchilov and Hutter, "Decoupled Weight Decay Regularization" (2019); schedule as in Smith and Topin,
-    "Super-Convergence" (2018), with cosine phases. The same steps as torch's `AdamW` and `OneCycleLR` with their
-    defaults.
-    """
+    """Updates parameters by their gradients. AdamW as in Loshchilov and Hutter, "Decoupled Weight Decay Regularization"
+    (2019); schedule as in Smith and Topin, "Super-Convergence" (2018), with cosine phases. The same steps as torch's
+    `AdamW` and `OneCycleLR` with their defaults."""
 
     def __init__(
         self, parameters: Iterable[torch.Tensor], *, highest_rate: float, weight_decay: float, steps: int
@@ -219,11 +216,9 @@ class Exported:
 def export(
     trained: FloatNetwork, calibration: NDArray[np.int8], *, scales: tuple[Scale, ...], decimals: int
 ) -> Exported:
-    """Quantise a trained network. `calibration` (n, width), int8 training inputs, determines the activation ranges.
-
-    On return, every sum is proved to stay within int32. Raises ExportError if one would not, or if the network has
-    weights that do not fit the integer format.
-    """
+    """Quantise a trained network. `calibration` (n, width), int8 training inputs, determines the activation ranges. On
+    return, every sum is proved to stay within int32. Raises ExportError if one would not, or if the network has weights
+    that do not fit the integer format."""
     # Evaluation mode: batch norms use their running statistics, which are what is folded in.
     trained.eval()
     layers: list[Layer] = []
@@ -281,11 +276,9 @@ def _build_layer(
     input_step: float,
     output_step: float | None,
 ) -> Dense | Conv:
-    """Integer layer from float weights (outputs, inputs[, kernel]) and biases (outputs,).
-
-    A step is the float value of one integer unit, of the layer's input or output; the last layer has no output step.
-    Raises ExportError if a number does not fit.
-    """
+    """Integer layer from float weights (outputs, inputs[, kernel]) and biases (outputs,). A step is the float value of
+    one integer unit, of the layer's input or output; the last layer has no output step. Raises ExportError if a number
+    does not fit."""
     weight_step = _weight_step(weight)
     biases = np.rint(bias / (weight_step * input_step))
     multiplier = 0 if output_step is None else round(weight_step * input_step / output_step * 2**24)

@@ -43,13 +43,10 @@ def fit_logit(
     seed: int = SEED,
     held_back: Sequence[str] = (),
 ) -> Fitted:
-    """Fits coefficients to choices.
-
-    `random`: attributes whose coefficient differs between people, by a normal distribution. `held_back`: attributes
-    whose coefficients are penalised in any case, such as constants of alternatives that few take. Without any choice
-    all coefficients are 0: every available alternative is as likely as every other. Raises InputError for an unknown
-    attribute.
-    """
+    """Fits coefficients to choices. `random`: attributes whose coefficient differs between people, by a normal
+    distribution. `held_back`: attributes whose coefficients are penalised in any case, such as constants of
+    alternatives that few take. Without any choice all coefficients are 0: every available alternative is as likely as
+    every other. Raises InputError for an unknown attribute."""
     unknown = [name for name in (*random, *held_back) if name not in choices.names]
     if unknown:
         raise InputError(

@@ -151,11 +151,9 @@ class Simulator:
 
     def roll(self, history: Integers, inputs: Integers, arrivals: Integers | None = None) -> Rollout:
         """Futures from a history of values (b, rows, c) under inputs (b, t, c - n), all in the columns' integers.
-
         Inputs of step j hold from row j to row j + 1. With `arrivals` (b, t), the backlog follows from them and
         throughput; without, it is that of the inputs, as it was measured. Raises InputError if the history is too
-        short, InferenceError if eta and e do not settle.
-        """
+        short, InferenceError if eta and e do not settle."""
         model, n = self.model, self.model.predicted
         if history.shape[1] < model.history:
             raise InputError(f"{history.shape[1]} rows of history", hint=f"the model reads {model.history}")
@@ -229,11 +227,9 @@ class Simulator:
 def settle(
     utilisation: Utilisation | None, states: Integers, start: tuple[Integers, Integers] | None = None
 ) -> tuple[Integers, Integers]:
-    """eta = phi(x, e) and e = psi(x, eta), (b,) each in 0..`ONE`, for words of the measured state (b, n).
-
-    From `start`, or a half, each round goes half the way to what phi and psi say, until both are within `SETTLED` of
-    it. They contract (`Pair` checks it), so there is one fixed point. Raises InferenceError after `MOST_ROUNDS` rounds.
-    """
+    """eta = phi(x, e) and e = psi(x, eta), (b,) each in 0..`ONE`, for words of the measured state (b, n). From `start`,
+    or a half, each round goes half the way to what phi and psi say, until both are within `SETTLED` of it. They
+    contract (`Pair` checks it), so there is one fixed point. Raises InferenceError after `MOST_ROUNDS` rounds."""
     none = np.zeros(len(states), dtype=np.int64)
     if utilisation is None:
         return none, none

@@ -17,11 +17,9 @@ from millmark.quality.process.records import ONE, Integers, Pair, ProcessModel, 
 
 
 def fit_arx(runs: Sequence[Floats], shares: Sequence[Floats], predicted: int, order: int, ridge: float) -> System:
-    """x(t+1) = sum over i < order of A_i x(t-i) + B_i u(t-i), + B eta, e + c, fitted one step ahead.
-
-    `runs`: words (r, c) of each run; `shares`: eta and e (r, 2) of the same rows, or (r, 0). `ridge`: the penalty of a
-    squared weight, per row. The system's memory is the earlier rows.
-    """
+    """x(t+1) = sum over i < order of A_i x(t-i) + B_i u(t-i), + B eta, e + c, fitted one step ahead. `runs`: words (r,
+    c) of each run; `shares`: eta and e (r, 2) of the same rows, or (r, 0). `ridge`: the penalty of a squared weight,
+    per row. The system's memory is the earlier rows."""
     columns = runs[0].shape[1]
     inputs, outputs = [], []
     for run, share in zip(runs, shares, strict=True):
@@ -123,10 +121,8 @@ class ShareNetwork(nn.Module):
 
 
 def fit_shares(states: Floats, eta: Floats, e: Floats, seed: int, rounds: int = 600) -> tuple[Pair, Pair]:
-    """phi and psi that fit shares (r,) to states (r, n), each with the other share as it was measured.
-
-    They contract: their slopes are cut back after every step. Raises ModelError if the export does not fit the format.
-    """
+    """phi and psi that fit shares (r,) to states (r, n), each with the other share as it was measured. They contract:
+    their slopes are cut back after every step. Raises ModelError if the export does not fit the format."""
     torch.manual_seed(seed)
     tensors = tuple(torch.from_numpy(part).float() for part in (states, eta, e))
     found = []

@@ -426,10 +426,8 @@ def _follow(moves: Floats, low: Floats, high: Floats, rate: Floats) -> Floats:
 
 
 def descend(evaluate: Callable[[Floats], tuple[Floats, Floats]], box: Box, start: Floats) -> Floats:
-    """The best moves (k, p) found from `start` (k, p), from both ends of the bounds and from their middle.
-
-    `evaluate`: costs (b,) and gradients (b, k, p) of moves (b, k, p).
-    """
+    """The best moves (k, p) found from `start` (k, p), from both ends of the bounds and from their middle. `evaluate`:
+    costs (b,) and gradients (b, k, p) of moves (b, k, p)."""
     starts = np.stack([start, start * 0 + box.low, start * 0 + box.high, start * 0 + (box.low + box.high) / 2])
     points = project(starts, box)
     costs, slopes = evaluate(points)

@@ -16,18 +16,7 @@ from typing import Final
 import numpy as np
 
 from millmark.quality.errors import InferenceError, InputError
-from millmark.quality.process.arrays import (
-    MachineState,
-    Prices,
-    Reason,
-    Refusal,
-    Rollout,
-    Simulator,
-    cost_of,
-    energy_of,
-    find_obstacle,
-    read_rows,
-)
+from millmark.quality.process import arrays
 from millmark.quality.process.floats import Box, Floats, Limits, Search, build_objective, descend
 from millmark.quality.process.records import Column, Integers, ProcessModel, Role, build_process_model, process_digest
 
@@ -103,28 +92,26 @@ class Proposal:
 
 def propose_setpoint(
     model: ProcessModel,
-    state: MachineState,
+    state: arrays.MachineState,
     bounds: Mapping[str, Bound],
     limits: Mapping[str, tuple[int, int]],
-    prices: Prices,
+    prices: arrays.Prices,
     step: Step | None = None,
-) -> Proposal | Refusal:
-    """Setpoints for a machine in this state, or why there are none.
-
-    `bounds` by setpoint; one that has none stays as it is. `limits`: smallest and largest value of predicted columns,
-    in their integers. Raises InputError for a column that the model does not have.
-    """
+) -> Proposal | arrays.Refusal:
+    """Setpoints for a machine in this state, or why there are none. `bounds` by setpoint; one that has none stays as it
+    is. `limits`: smallest and largest value of predicted columns, in their integers. Raises InputError for a column
+    that the model does not have."""
     step = step or Step()
-    rows = read_rows(model, state)
-    if isinstance(rows, Refusal):
+    rows = arrays.read_rows(model, state)
+    if isinstance(rows, arrays.Refusal):
         return rows
     _find_columns(model, bounds, limits)
-    if obstacle := find_obstacle(model, rows, state.overhauled_at) or _find_out_of_bounds(model, rows, bounds):
+    if obstacle := arrays.find_obstacle(model, rows, state.overhauled_at) or _find_out_of_bounds(model, rows, bounds):
         return obstacle
     try:
         return Attempt(model, rows, state.arrivals, bounds, limits, prices, step).propose()
     except InferenceError as error:
-        return Refusal(Reason.UNSTABLE, error.cause, error.hint)
+        return arrays.Refusal(arrays.Reason.UNSTABLE, error.cause, error.hint)
 
 
 def _find_columns(
@@ -144,12 +131,12 @@ def _find_columns(
     return list(setpoints.values())
 
 
-def _find_out_of_bounds(model: ProcessModel, rows: Integers, bounds: Mapping[str, Bound]) -> Refusal | None:
+def _find_out_of_bounds(model: ProcessModel, rows: Integers, bounds: Mapping[str, Bound]) -> arrays.Refusal | None:
     for place in model.find(Role.SETPOINT):
         bound, value = bounds.get(model.columns[place].name), int(rows[-1, place])
         if bound is not None and not bound.low <= value <= bound.high:
-            return Refusal(
-                Reason.LIMITS,
+            return arrays.Refusal(
+                arrays.Reason.LIMITS,
                 f"{model.columns[place].name} is set to {value}, outside {bound.low}..{bound.high}",
                 "set it within its bounds first, or widen them",
             )
@@ -166,7 +153,7 @@ class Attempt:
         arrivals: int,
         bounds: Mapping[str, Bound],
         limits: Mapping[str, tuple[int, int]],
-        prices: Prices,
+        prices: arrays.Prices,
         step: Step,
     ) -> None:
         """`rows` (r, c) in the columns' integers. Raises InputError for a column that the model does not have."""
@@ -182,19 +169,21 @@ class Attempt:
         self._zeros = np.array([model.columns[place].zero for place in places], dtype=np.int64)
         self._spreads = np.array([model.columns[place].spread for place in places], dtype=np.int64)
 
-    def propose(self) -> Proposal | Refusal:
+    def propose(self) -> Proposal | arrays.Refusal:
         present = np.repeat(self._present[np.newaxis], self._step.moves, axis=0)
         search, box = self.prepare()
         found = self.round(descend(self._evaluate(search), box, (present - self._zeros) / self._spreads))
         rollout = self._roll(np.stack([present, found]))
         if rollout.ran_away.any():
-            return Refusal(Reason.UNSTABLE, "the predicted state runs away", "train the model again")
+            return arrays.Refusal(arrays.Reason.UNSTABLE, "the predicted state runs away", "train the model again")
         kept, expected = self._judge(rollout, 0), self._judge(rollout, 1)
         if expected.outside and expected.outside >= kept.outside:
             cause = f"the states leave their limits by {expected.outside} in sum, whatever is set"
-            return Refusal(Reason.LIMITS, cause, "widen the bounds or the rates of the setpoints, or stop the machine")
+            hint = "widen the bounds or the rates of the setpoints, or stop the machine"
+            return arrays.Refusal(arrays.Reason.LIMITS, cause, hint)
         if (expected.outside, expected.cost) >= (kept.outside, kept.cost):
-            return Refusal(Reason.NO_GAIN, f"the present setpoints cost {kept.cost}, and none cost less", "keep them")
+            cause = f"the present setpoints cost {kept.cost}, and none cost less"
+            return arrays.Refusal(arrays.Reason.NO_GAIN, cause, "keep them")
         return self._describe(found, expected, kept)
 
     def prepare(self) -> tuple[Search, Box]:
@@ -252,7 +241,7 @@ class Attempt:
         scale = 10 ** self._model.columns[energy[0]].decimals if energy else 1
         return _PENALTY * max(1.0, rate + wh / scale)
 
-    def _roll(self, moves: Integers) -> Rollout:
+    def _roll(self, moves: Integers) -> arrays.Rollout:
         """The exact futures of moves (b, k, p)."""
         n = self._model.predicted
         setpoints = np.repeat(moves, self._step.hold, axis=1)
@@ -260,9 +249,9 @@ class Attempt:
         inputs[:, :, np.array(self._places) - n] = setpoints
         history = np.repeat(self._rows[np.newaxis, -self._model.history :], len(moves), axis=0)
         arrivals = np.full(setpoints.shape[:2], self._arrivals, dtype=np.int64)
-        return Simulator(self._model).roll(history, inputs, arrivals)
+        return arrays.Simulator(self._model).roll(history, inputs, arrivals)
 
-    def _judge(self, rollout: Rollout, place: int) -> Outcome:
+    def _judge(self, rollout: arrays.Rollout, place: int) -> Outcome:
         states, columns = rollout.states[place], self._model.columns[: self._model.predicted]
         outside = 0
         for at, column in enumerate(columns):
@@ -271,8 +260,8 @@ class Attempt:
                 outside += int(np.maximum(states[:, at] - high, 0).sum() + np.maximum(low - states[:, at], 0).sum())
         eta, e = int(rollout.eta[place, -1]), int(rollout.effectiveness[place, -1])
         return Outcome(
-            cost=cost_of(self._model, rollout, place, self._prices),
-            energy_wh=round(energy_of(self._model, rollout, place)),
+            cost=arrays.cost_of(self._model, rollout, place, self._prices),
+            energy_wh=round(arrays.energy_of(self._model, rollout, place)),
             outside=outside,
             eta_ppm=eta * 1_000_000 >> 16,
             e_ppm=e * 1_000_000 >> 16,
@@ -323,7 +312,7 @@ _TABLES = ("prices", "horizon", "setpoint", "limit", "machine")
 class Terms:
     """What may be proposed, in the integers of a model's columns."""
 
-    prices: Prices
+    prices: arrays.Prices
     step: Step
     bounds: Mapping[str, Bound]
     limits: Mapping[str, tuple[int, int]]
@@ -345,9 +334,9 @@ def parse_terms(content: bytes, model: ProcessModel) -> Terms:
     columns = {column.name: column for column in model.columns}
     horizon = _numbers(read.get("horizon", {}), "horizon", {"moves", "hold", "arrivals"})
     machine = _numbers(read.get("machine", {}), "machine", {"overhauled_at"})
-    prices = _numbers(read.get("prices", {}), "prices", {field.name for field in fields(Prices)})
+    prices = _numbers(read.get("prices", {}), "prices", {field.name for field in fields(arrays.Prices)})
     return Terms(
-        Prices(**{name: _whole(value, f"prices.{name}") for name, value in prices.items()}),
+        arrays.Prices(**{name: _whole(value, f"prices.{name}") for name, value in prices.items()}),
         Step(**{name: _whole(horizon[name], name) for name in ("moves", "hold") if name in horizon}),
         {
             name: Bound(*_entry(columns, f"setpoint.{name}", name, entry, ("low", "high", "rate")))

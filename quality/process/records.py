@@ -1,7 +1,5 @@
-"""The numbers of a process model, checked when they are put together. Needs numpy.
-
-Section 2 of `quality/process/PROCESS.md` has the layout of the bytes, section 3 what is computed with them.
-"""
+"""The numbers of a process model, checked when they are put together. Needs numpy. Section 2 of
+`quality/process/PROCESS.md` has the layout of the bytes, section 3 what is computed with them."""
 
 from __future__ import annotations
 
@@ -138,10 +136,8 @@ class System:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pair:
-    """One of phi and psi: a share in [0, 1] from the measured state (n words) and the other share.
-
-    Raises ModelError if a shape does not fit, a sum can reach 2^53, or it does not contract.
-    """
+    """One of phi and psi: a share in [0, 1] from the measured state (n words) and the other share. Raises ModelError if
+    a shape does not fit, a sum can reach 2^53, or it does not contract."""
 
     inner: Integers
     """(k, n + 1); the other share comes last."""

@@ -97,10 +97,8 @@ class Runs:
 
 
 def load_telemetry(paths: Sequence[Path], step_s: int) -> Telemetry:
-    """Read CSV files with a header and a column `time` in Unix seconds. Raises InputError.
-
-    A file is a run, and so is what follows a missing row. Names are taken in lower case.
-    """
+    """Read CSV files with a header and a column `time` in Unix seconds. Raises InputError. A file is a run, and so is
+    what follows a missing row. Names are taken in lower case."""
     names: tuple[str, ...] = ()
     rows, run, digests = [], [], []
     for number, path in enumerate(paths):
@@ -211,8 +209,7 @@ def _longest_run(values: Integers) -> int:
 
 def split_runs(telemetry: Telemetry, least: int, folds: int = 1) -> list[tuple[Integers, Integers]]:
     """Rows to train on and rows to validate on: the last fifth of the runs that have `least` rows, or of the one run;
-    with more folds, each such part of the runs in turn. Raises InputError if a part would have too few rows.
-    """
+    with more folds, each such part of the runs in turn. Raises InputError if a part would have too few rows."""
     numbers, counts = np.unique(telemetry.run, return_counts=True)
     usable = numbers[counts >= least]
     if 1 < folds <= len(usable):
@@ -340,10 +337,8 @@ def _logistic(value: float) -> float:
 
 
 def run_line(minutes: int, seed: int, wear: tuple[float, float] = (0.0, 0.0)) -> tuple[Telemetry, Telemetry]:
-    """Telemetry of both machines while their setpoints are moved about, as a trial run does.
-
-    What the first makes arrives at the second: work is conserved along the line.
-    """
+    """Telemetry of both machines while their setpoints are moved about, as a trial run does. What the first makes
+    arrives at the second: work is conserved along the line."""
     draw = np.random.default_rng(seed)
     line = Machine(wear=wear[0]), Machine(best_temperature=185.0, best_pressure=95.0, wear=wear[1], backlog=40.0)
     line[1].state = np.array([182.0, 92.0, 28.0])

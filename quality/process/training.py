@@ -341,10 +341,8 @@ def _cut_windows(fixed: Integers, run: Integers, rows: Integers, history: int, h
 
 
 def _predict(model: ProcessModel, windowed: Integers, horizon: int) -> tuple[Integers, Integers]:
-    """Predicted and true values (b, t, n) of windows (b, r, c), whose last `horizon` rows are predicted.
-
-    All but the predicted columns are as they were measured, the backlog too.
-    """
+    """Predicted and true values (b, t, n) of windows (b, r, c), whose last `horizon` rows are predicted. All but the
+    predicted columns are as they were measured, the backlog too."""
     n = model.predicted
     latest = windowed.shape[1] - horizon - 1
     history, inputs = windowed[:, : latest + 1], windowed[:, latest:-1, n:]

@@ -22,10 +22,8 @@ _CHUNK_BYTES = 2**21
 
 
 def quantise(model: Rocket, windows: NDArray[np.int64]) -> Words:
-    """int8 inputs (n, width) of fixed-point sensor values (n, width) in units of 10^-decimals.
-
-    Raises InputError if the shape differs, or a value exceeds 2^53 - 1 in magnitude.
-    """
+    """int8 inputs (n, width) of fixed-point sensor values (n, width) in units of 10^-decimals. Raises InputError if the
+    shape differs, or a value exceeds 2^53 - 1 in magnitude."""
     return quantise_windows(model, windows).astype(np.int8)
 
 

@@ -1,7 +1,5 @@
-"""The rocket model as dataclasses that enforce the rules of the format, including the bounds of all sums.
-
-The specification is section 3.2 of `quality/FORMAT.md`. Needs neither numpy nor torch.
-"""
+"""The rocket model as dataclasses that enforce the rules of the format, including the bounds of all sums. The
+specification is section 3.2 of `quality/FORMAT.md`. Needs neither numpy nor torch."""
 
 from __future__ import annotations
 
@@ -11,18 +9,8 @@ from dataclasses import dataclass
 from itertools import combinations, pairwise
 from typing import ClassVar
 
+from millmark.quality import inference
 from millmark.quality.errors import ModelError
-from millmark.quality.inference import (
-    LOGIT_LIMIT,
-    MAX_WIDTH,
-    Decision,
-    Header,
-    Reader,
-    Scale,
-    apply_scales,
-    require_range,
-    require_scales,
-)
 
 TAPS = 9
 REACH = TAPS - 1
@@ -48,10 +36,10 @@ class Feature:
     """Added to each logit per counted position; int16, never -2^15, not all 0."""
 
     def __post_init__(self) -> None:
-        require_range("kernel", self.kernel, 0, len(KERNELS) - 1)
-        require_range("bias of a feature", self.bias, -MAX_RESPONSE, MAX_RESPONSE - 1)
+        inference.require_range("kernel", self.kernel, 0, len(KERNELS) - 1)
+        inference.require_range("bias of a feature", self.bias, -MAX_RESPONSE, MAX_RESPONSE - 1)
         for weight in self.weights:
-            require_range("weight", weight, -MAX_WEIGHT, MAX_WEIGHT)
+            inference.require_range("weight", weight, -MAX_WEIGHT, MAX_WEIGHT)
         if not any(self.weights):
             raise ModelError("a feature has no weight", hint="leave it out")
 
@@ -68,7 +56,7 @@ class Section:
     """Ascending by (kernel, bias), at least one."""
 
     def __post_init__(self) -> None:
-        require_range("dilation", self.dilation, 1, (MAX_WIDTH - 1) // REACH)
+        inference.require_range("dilation", self.dilation, 1, (inference.MAX_WIDTH - 1) // REACH)
         keys = [(feature.kernel, feature.bias) for feature in self.features]
         if not keys or any(left >= right for left, right in pairwise(keys)):
             raise ModelError("features of a section are not in ascending order, or there are none")
@@ -80,10 +68,8 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Rocket:
-    """A rocket model. Construction checks that every kernel fits and that no sum can overflow. Raises ModelError.
-
-    Not established: that the model is accurate; its card reports how it performed, and on which data.
-    """
+    """A rocket model. Construction checks that every kernel fits and that no sum can overflow. Raises ModelError. Not
+    established: that the model is accurate; its card reports how it performed, and on which data."""
 
     family: ClassVar[str] = "rocket"
     word_size: ClassVar[int] = 1
@@ -93,8 +79,8 @@ class Rocket:
     """Sensor values in one window."""
     decimals: int
     """Sensor values are integers in units of 10^-decimals of the sensor's unit (6: millionths)."""
-    decision: Decision
-    scales: tuple[Scale, ...]
+    decision: inference.Decision
+    scales: tuple[inference.Scale, ...]
     """One for the whole window, or one per column."""
     biases: tuple[int, ...]
     """One int32 per logit."""
@@ -103,9 +89,9 @@ class Rocket:
 
     def __post_init__(self) -> None:
         # Built for its checks only.
-        Header(self.decimals, self.decision, self.width, self.scales)
-        require_scales(self.width, self.scales)
-        require_range("number of sections", len(self.sections), 1, MAX_SECTIONS)
+        inference.Header(self.decimals, self.decision, self.width, self.scales)
+        inference.require_scales(self.width, self.scales)
+        inference.require_range("number of sections", len(self.sections), 1, MAX_SECTIONS)
         keys = [(section.dilation, section.padded) for section in self.sections]
         if any(left >= right for left, right in pairwise(keys)):
             raise ModelError("sections are not in ascending order")
@@ -118,10 +104,10 @@ class Rocket:
                 f"model needs {self.decision.outputs} biases, and as many weights per feature: one per logit"
             )
         for bias in self.biases:
-            require_range("bias of a logit", bias, 1 - LOGIT_LIMIT, LOGIT_LIMIT - 1)
+            inference.require_range("bias of a logit", bias, 1 - inference.LOGIT_LIMIT, inference.LOGIT_LIMIT - 1)
         for index, bound in enumerate(self.worst_sums()):
-            if bound >= LOGIT_LIMIT:
-                raise ModelError(f"logit {index} can reach {bound}, the limit is {LOGIT_LIMIT - 1}")
+            if bound >= inference.LOGIT_LIMIT:
+                raise ModelError(f"logit {index} can reach {bound}, the limit is {inference.LOGIT_LIMIT - 1}")
 
     def worst_sums(self) -> tuple[int, ...]:
         """Largest magnitude that any partial sum of each logit can reach, in any order of addition."""
@@ -158,7 +144,7 @@ def build_body(model: Rocket) -> bytes:
     return b"".join(parts)
 
 
-def parse_body(header: Header, reader: Reader) -> Rocket:
+def parse_body(header: inference.Header, reader: inference.Reader) -> Rocket:
     """Parse a rocket model from its header and the untrusted bytes that follow. Raises ModelError."""
     outputs = header.decision.outputs
     biases = reader.take(struct.Struct(f">{outputs}i"))
@@ -174,7 +160,7 @@ def parse_body(header: Header, reader: Reader) -> Rocket:
     )
 
 
-def _parse_section(reader: Reader, layout: struct.Struct) -> Section:
+def _parse_section(reader: inference.Reader, layout: struct.Struct) -> Section:
     dilation, padded, count = reader.take(_SECTION)
     if padded > 1:
         raise ModelError(f"a section states {padded} for whether it is padded", hint="must be 0 or 1")
@@ -197,10 +183,8 @@ def describe(model: Rocket) -> tuple[list[str], list[int]]:
 
 def quantise_row(model: Rocket, window: Sequence[int]) -> tuple[int, ...]:
     """Input (width words) from one window of fixed-point sensor values (width integers in units of 10^-decimals).
-
-    Raises InputError if the window has another width, or a value above 2^53 - 1 in magnitude.
-    """
-    return apply_scales(model.scales, window, width=model.width, limit=MAX_WORD)
+    Raises InputError if the window has another width, or a value above 2^53 - 1 in magnitude."""
+    return inference.apply_scales(model.scales, window, width=model.width, limit=MAX_WORD)
 
 
 def infer_row(model: Rocket, words: Sequence[int]) -> tuple[int, ...]:

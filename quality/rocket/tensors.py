@@ -1,7 +1,5 @@
-"""The rocket model in torch, for large batches.
-
-Types are those of `arrays`: float32 products and float64 sums, exact by their bounds, with int16 in between.
-"""
+"""The rocket model in torch, for large batches. Types are those of `arrays`: float32 products and float64 sums, exact
+by their bounds, with int16 in between."""
 
 from __future__ import annotations
 

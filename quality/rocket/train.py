@@ -18,11 +18,9 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from millmark.quality.errors import ExportError, InputError
+from millmark.quality import errors, inference, metrics
 from millmark.quality.evaluate.scaling import apply_scales
 from millmark.quality.fitting import Problem, Progress, fit_scales, take_sample, undecided
-from millmark.quality.inference import LOGIT_LIMIT, Scale
-from millmark.quality.metrics import fit_log_odds, fit_temperature
 from millmark.quality.rocket.arrays import prepare_section
 from millmark.quality.rocket.records import (
     KERNELS,
@@ -68,11 +66,9 @@ class Ridge:
 
 
 def fit_ridge(copies: list[Floats], targets: Floats, row_weights: Floats) -> Ridge:
-    """Fit to copies of the same rows, each with features (n, f), that share targets (n, t) and row weights (n,).
-
-    The strength chosen is that of `STRENGTHS` with the least squared error of the left-out predictions for the first
-    copy.
-    """
+    """Fit to copies of the same rows, each with features (n, f), that share targets (n, t) and row weights (n,). The
+    strength chosen is that of `STRENGTHS` with the least squared error of the left-out predictions for the first
+    copy."""
     features = np.concatenate(copies)
     rows, count = len(targets), len(copies)
     weights = np.tile(row_weights, count)
@@ -103,11 +99,8 @@ def fit_ridge(copies: list[Floats], targets: Floats, row_weights: Floats) -> Rid
 
 
 def _decompose(scaled: Floats) -> tuple[Floats, Floats]:
-    """Left singular vectors (rows, rank) and squared singular values (rank,).
-
-    Computed from the smaller of the two Gram matrices, which is far cheaper than a singular value decomposition if rows
-    and features differ much in number.
-    """
+    """Left singular vectors (rows, rank) and squared singular values (rank,). Computed from the smaller of the two Gram
+    matrices, which is far cheaper than a singular value decomposition if rows and features differ much in number."""
     rows, columns = scaled.shape
     squares, vectors = np.linalg.eigh(scaled @ scaled.T if rows < columns else scaled.T @ scaled)
     kept = squares > _NEGLIGIBLE * max(squares[-1], _NEGLIGIBLE)
@@ -133,10 +126,8 @@ Layout: TypeAlias = list[tuple[int, bool, list[tuple[int, int]]]]
 
 def lay_out(inputs: Inputs, features_a_kernel: int, generator: np.random.Generator) -> Layout:
     """Choose features: dilations in powers of two, and biases at quantiles of the responses to single training windows.
-
     As in MiniRocket, dilations grow exponentially up to the window's width, quantiles follow the golden ratio, and
-    every other kernel is padded, alternating between dilations. Duplicate features are dropped.
-    """
+    every other kernel is padded, alternating between dilations. Duplicate features are dropped."""
     width = inputs.shape[1]
     layout: dict[tuple[int, bool], set[tuple[int, int]]] = {}
     quantile = 0
@@ -240,7 +231,7 @@ def fit(problem: Problem, *, seed: int, progress: Progress) -> FittedRocket:
     """Fit the head with the least loss on left-out rows. Raises InputError if windows are too narrow for a kernel."""
     width = problem.values.shape[1]
     if width < TAPS:
-        raise InputError(
+        raise errors.InputError(
             f"a rocket needs windows of at least {TAPS} values, these have {width}", hint="use another --kind"
         )
     rows = take_sample(problem.classes, _MAX_ROWS, seed)
@@ -284,7 +275,7 @@ def _fit_heads(problem: Problem, inputs: Inputs, layout: Layout, name: str, prog
     yield _Head(f"{name}, mirrored, ridge {mirrored.strength:.3g}", layout, mirrored)
 
 
-def _quantise(scales: tuple[Scale, ...], fixed: NDArray[np.int64]) -> Inputs:
+def _quantise(scales: tuple[inference.Scale, ...], fixed: NDArray[np.int64]) -> Inputs:
     return apply_scales(scales, fixed, MAX_WORD).astype(np.int8)
 
 
@@ -294,25 +285,23 @@ def _build_targets(problem: Problem) -> Floats:
     return np.where(problem.classes[:, np.newaxis] == np.array(wanted), 1.0, -1.0)
 
 
-def _round(problem: Problem, rows: NDArray[np.int64], head: _Head, scales: tuple[Scale, ...]) -> FittedRocket:
-    """Calibrate the head to log odds, then quantise it as finely as int16 weights and int32 sums allow.
-
-    Raises ExportError if all weights are 0.
-    """
+def _round(problem: Problem, rows: NDArray[np.int64], head: _Head, scales: tuple[inference.Scale, ...]) -> FittedRocket:
+    """Calibrate the head to log odds, then quantise it as finely as int16 weights and int32 sums allow. Raises
+    ExportError if all weights are 0."""
     ridge, width = head.ridge, problem.values.shape[1]
     if problem.outputs == 1:
-        slope, offset = fit_log_odds(ridge.left_out[:, 0], problem.classes == 1)
+        slope, offset = metrics.fit_log_odds(ridge.left_out[:, 0], problem.classes == 1)
     else:
-        slope, offset = fit_temperature(ridge.left_out, problem.classes), 0.0
+        slope, offset = metrics.fit_temperature(ridge.left_out, problem.classes), 0.0
     weights, biases = ridge.weights * slope, ridge.biases * slope + offset
     positions = list_positions(head.layout, width)
     worst = (positions @ (np.abs(weights)) + np.abs(biases)).max()
     # Rounding changes a weight by at most half a unit, so a sum by at most half a unit per position: room for a whole
     # unit per position is reserved.
-    spare = LOGIT_LIMIT - 1 - positions.sum() - 1
+    spare = inference.LOGIT_LIMIT - 1 - positions.sum() - 1
     step = max(np.abs(weights).max() / MAX_WEIGHT, worst / spare)
     if not (np.isfinite(step) and step > 0):
-        raise ExportError("all weights of the rocket's head are zero", hint="provide rows that differ")
+        raise errors.ExportError("all weights of the rocket's head are zero", hint="provide rows that differ")
     model = Rocket(
         width=width,
         decimals=problem.decimals,

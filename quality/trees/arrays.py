@@ -16,10 +16,8 @@ STEP_ELEMENTS = 2**20
 
 
 def quantise(forest: Forest, windows: NDArray[np.int64]) -> NDArray[np.int32]:
-    """int32 inputs (n, width) of fixed-point sensor values (n, width) in units of 10^-decimals.
-
-    Raises InputError if the shape differs, or a value exceeds 2^53 - 1 in magnitude.
-    """
+    """int32 inputs (n, width) of fixed-point sensor values (n, width) in units of 10^-decimals. Raises InputError if
+    the shape differs, or a value exceeds 2^53 - 1 in magnitude."""
     return quantise_windows(forest, windows).astype(np.int32)
 
 

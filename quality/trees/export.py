@@ -55,11 +55,9 @@ def export(
     scales: tuple[Scale, ...],
     derived: Sequence[Derived],
 ) -> Exported:
-    """Convert float trees, each with its output, to an integer forest.
-
-    The trees' columns are the `width` inputs followed by `derived`, of which those that no split uses are dropped.
-    Raises InputError if only constants remain, and ExportError if the forest does not fit the format.
-    """
+    """Convert float trees, each with its output, to an integer forest. The trees' columns are the `width` inputs
+    followed by `derived`, of which those that no split uses are dropped. Raises InputError if only constants remain,
+    and ExportError if the forest does not fit the format."""
     spans = [(-MAX_INPUT, MAX_INPUT)] * width + [column.span for column in derived]
     bounds = {column: (low - 1, high) for column, (low, high) in enumerate(spans)}
     grown = [(output, _prune(tree, bounds)) for output, tree in trees]

@@ -17,18 +17,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import ClassVar
 
+from millmark.quality import inference
 from millmark.quality.errors import ModelError
-from millmark.quality.inference import (
-    LOGIT_LIMIT,
-    MAX_WIDTH,
-    Decision,
-    Header,
-    Reader,
-    Scale,
-    apply_scales,
-    require_range,
-    require_scales,
-)
 
 # Turns a tree's pre-order words into nodes for the evaluators, and enforces the rules for a single tree.
 #
@@ -73,11 +63,9 @@ class Links:
 
 
 def link_trees(trees: Sequence[Sequence[int]], columns: Sequence[int]) -> Links:
-    """Links of trees; `columns` has the column of each cut, ascending.
-
-    Raises ModelError if the words of a tree do not encode exactly one tree, if a tree is a single leaf or too deep, if
-    a split is superfluous (already decided above it, or with two equal subtrees), or if a cut is unused.
-    """
+    """Links of trees; `columns` has the column of each cut, ascending. Raises ModelError if the words of a tree do not
+    encode exactly one tree, if a tree is a single leaf or too deep, if a split is superfluous (already decided above
+    it, or with two equal subtrees), or if a cut is unused."""
     parts = {name: array("i") for name in ("cuts", "columns", "children", "values", "roots")}
     depth = 0
     for number, nodes in enumerate(trees):
@@ -98,11 +86,9 @@ def link_trees(trees: Sequence[Sequence[int]], columns: Sequence[int]) -> Links:
 
 
 def _find_rights(number: int, nodes: Sequence[int]) -> list[int]:
-    """Right child of each split, 0 for a leaf; the left child is the node after the split. Raises ModelError.
-
-    Works backwards with a stack of subtree sizes, not recursively: untrusted words could nest thousands deep, since the
-    depth is only checked afterwards.
-    """
+    """Right child of each split, 0 for a leaf; the left child is the node after the split. Raises ModelError. Works
+    backwards with a stack of subtree sizes, not recursively: untrusted words could nest thousands deep, since the depth
+    is only checked afterwards."""
     rights = [0] * len(nodes)
     sizes: list[int] = []
     for at in range(len(nodes) - 1, -1, -1):
@@ -126,11 +112,8 @@ def _find_rights(number: int, nodes: Sequence[int]) -> list[int]:
 
 
 def _verify_paths(number: int, nodes: Sequence[int], rights: Sequence[int], columns: Sequence[int]) -> int:
-    """Raise ModelError unless every split can still go both ways; return the depth.
-
-    Cut numbers of a column ascend with the cuts, so the splits above a node leave an open interval of cut numbers for
-    each column.
-    """
+    """Raise ModelError unless every split can still go both ways; return the depth. Cut numbers of a column ascend with
+    the cuts, so the splits above a node leave an open interval of cut numbers for each column."""
     # The bounds of a node are dropped once its children have theirs, so that only one path's worth is kept.
     bounds: list[dict[int, tuple[int, int]]] = [{}] * len(nodes)
     depths = [0] * len(nodes)
@@ -174,11 +157,9 @@ class Operation(enum.IntEnum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Derived:
-    """A derived column: `first - second` or `first * second`, computed from input words.
-
-    Raises ModelError unless first < second; a product may also be a square (first = second). The order makes the form
-    of a product unique, and a difference of opposite sign needs only other cuts.
-    """
+    """A derived column: `first - second` or `first * second`, computed from input words. Raises ModelError unless first
+    < second; a product may also be a square (first = second). The order makes the form of a product unique, and a
+    difference of opposite sign needs only other cuts."""
 
     operation: Operation
     first: int
@@ -188,7 +169,7 @@ class Derived:
 
     def __post_init__(self) -> None:
         least = self.first + (self.operation is Operation.DIFFERENCE)
-        if not 0 <= self.first < MAX_WIDTH or not least <= self.second < MAX_WIDTH:
+        if not 0 <= self.first < inference.MAX_WIDTH or not least <= self.second < inference.MAX_WIDTH:
             raise ModelError(
                 f"derived column takes columns {self.first} and {self.second}", hint="the lower number goes first"
             )
@@ -230,8 +211,8 @@ class Forest:
     """Sensor values in one window."""
     decimals: int
     """Sensor values are integers in units of 10^-decimals of the sensor's unit (6: millionths)."""
-    decision: Decision
-    scales: tuple[Scale, ...]
+    decision: inference.Decision
+    scales: tuple[inference.Scale, ...]
     """Sensor values to int32: one if all columns share it, else one per column."""
     derived: tuple[Derived, ...]
     """Ascending; the first one is column `width`."""
@@ -247,7 +228,7 @@ class Forest:
 
     def __post_init__(self) -> None:
         # Built for its checks only.
-        Header(self.decimals, self.decision, self.width, self.scales)
+        inference.Header(self.decimals, self.decision, self.width, self.scales)
         _verify_scales(self.width, self.scales)
         _verify_derived(self.width, self.derived)
         self._verify_cuts()
@@ -255,20 +236,20 @@ class Forest:
         columns = array("i", [column for column, cuts in enumerate(self.cuts) for _ in cuts])
         object.__setattr__(self, "links", link_trees([tree.nodes for tree in self.trees], columns))
         for output, bound in enumerate(worst_sums(self)):
-            if bound >= LOGIT_LIMIT:
-                raise ModelError(f"logit {output} can reach {bound}, the limit is {LOGIT_LIMIT - 1}")
+            if bound >= inference.LOGIT_LIMIT:
+                raise ModelError(f"logit {output} can reach {bound}, the limit is {inference.LOGIT_LIMIT - 1}")
 
     def _verify_cuts(self) -> None:
         if len(self.cuts) != self.width + len(self.derived):
             raise ModelError(f"model has cuts for {len(self.cuts)} of {self.width + len(self.derived)} columns")
-        require_range("number of cuts", sum(map(len, self.cuts)), 1, MAX_CUTS)
+        inference.require_range("number of cuts", sum(map(len, self.cuts)), 1, MAX_CUTS)
         spans = [(-MAX_INPUT, MAX_INPUT)] * self.width + [column.span for column in self.derived]
         for column, (cuts, (low, high)) in enumerate(zip(self.cuts, spans, strict=True)):
             if any(left >= right for left, right in pairwise(cuts)):
                 raise ModelError(f"cuts of column {column} do not ascend")
             if cuts:
-                require_range(f"cut of column {column}", cuts[0], low, high - 1)
-                require_range(f"cut of column {column}", cuts[-1], low, high - 1)
+                inference.require_range(f"cut of column {column}", cuts[0], low, high - 1)
+                inference.require_range(f"cut of column {column}", cuts[-1], low, high - 1)
             elif column >= self.width:
                 raise ModelError(f"derived column {column} has no cut", hint="leave the column out")
 
@@ -276,28 +257,28 @@ class Forest:
         if len(self.bases) != self.decision.outputs:
             raise ModelError(f"model has {len(self.bases)} bases for {self.decision.outputs} outputs")
         for base in self.bases:
-            require_range("base", base, 1 - LOGIT_LIMIT, LOGIT_LIMIT - 1)
+            inference.require_range("base", base, 1 - inference.LOGIT_LIMIT, inference.LOGIT_LIMIT - 1)
         outputs = [tree.output for tree in self.trees]
         if outputs != sorted(outputs):
             raise ModelError("trees are not ordered by output")
         if not outputs:
             raise ModelError("model has no tree")
         # Outputs ascend: checking the first and the last is enough.
-        require_range("output of a tree", outputs[0], 0, self.decision.outputs - 1)
-        require_range("output of a tree", outputs[-1], 0, self.decision.outputs - 1)
+        inference.require_range("output of a tree", outputs[0], 0, self.decision.outputs - 1)
+        inference.require_range("output of a tree", outputs[-1], 0, self.decision.outputs - 1)
         for output in set(outputs):
-            require_range(f"number of trees of output {output}", outputs.count(output), 1, MAX_TREES)
+            inference.require_range(f"number of trees of output {output}", outputs.count(output), 1, MAX_TREES)
 
 
-def _verify_scales(width: int, scales: tuple[Scale, ...]) -> None:
-    require_scales(width, scales)
+def _verify_scales(width: int, scales: tuple[inference.Scale, ...]) -> None:
+    inference.require_scales(width, scales)
     # One form per model: a shared scale is stated once.
     if len(scales) > 1 and len(set(scales)) == 1:
         raise ModelError("all columns have the same scale", hint="state it once")
 
 
 def _verify_derived(width: int, derived: tuple[Derived, ...]) -> None:
-    require_range("number of derived columns", len(derived), 0, MAX_DERIVED)
+    inference.require_range("number of derived columns", len(derived), 0, MAX_DERIVED)
     if any(left >= right for left, right in pairwise(derived)):
         raise ModelError("derived columns do not ascend")
     for column in derived:
@@ -344,7 +325,7 @@ def _cut_layout(width: int, column: int, count: int) -> struct.Struct:
     return struct.Struct(f">{count}{'i' if column < width else 'q'}")
 
 
-def parse_body(header: Header, reader: Reader) -> Forest:
+def parse_body(header: inference.Header, reader: inference.Reader) -> Forest:
     """Parse a forest from its header and the untrusted bytes that follow. Raises ModelError."""
     (count,) = reader.take(_COUNT)
     derived = tuple(_parse_derived(*reader.take(_DERIVED)) for _ in range(count))
@@ -373,12 +354,12 @@ def _parse_derived(operation: int, first: int, second: int) -> Derived:
     return Derived(Operation(operation), first, second)
 
 
-def _parse_cuts(reader: Reader, width: int, column: int) -> tuple[int, ...]:
+def _parse_cuts(reader: inference.Reader, width: int, column: int) -> tuple[int, ...]:
     (count,) = reader.take(_CUTS)
     return reader.take(_cut_layout(width, column, count))
 
 
-def _parse_nodes(reader: Reader) -> tuple[int, ...]:
+def _parse_nodes(reader: inference.Reader) -> tuple[int, ...]:
     """The words of one tree. No length is stored: the tree ends where its last split has both subtrees."""
     nodes: list[int] = []
     wanted = 1
@@ -391,8 +372,7 @@ def _parse_nodes(reader: Reader) -> tuple[int, ...]:
 
 def describe(forest: Forest) -> tuple[list[str], list[int]]:
     """Lines for the card, one for the trees and one per derived column, and the largest magnitude of each logit's
-    sums.
-    """
+    sums."""
     nodes = sum(len(tree.nodes) for tree in forest.trees)
     lines = [f"{len(forest.trees)} trees of {nodes} nodes"]
     lines += [
@@ -407,10 +387,8 @@ def describe(forest: Forest) -> tuple[list[str], list[int]]:
 
 def quantise_row(forest: Forest, window: Sequence[int]) -> tuple[int, ...]:
     """Input (width words) from one window of fixed-point sensor values (width integers in units of 10^-decimals).
-
-    Raises InputError if the window has another width, or a value above 2^53 - 1 in magnitude.
-    """
-    return apply_scales(forest.scales, window, width=forest.width, limit=MAX_INPUT)
+    Raises InputError if the window has another width, or a value above 2^53 - 1 in magnitude."""
+    return inference.apply_scales(forest.scales, window, width=forest.width, limit=MAX_INPUT)
 
 
 def infer_row(forest: Forest, words: Sequence[int]) -> tuple[int, ...]:

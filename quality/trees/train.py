@@ -126,10 +126,8 @@ def cross_validate(
     seed: int,
     tell: Callable[[int, float], None],
 ) -> Tried:
-    """Grow trees for all folds together, round by round, until the mean loss on held-out rows stops falling.
-
-    `folds` are (training rows, held-out rows). `tell` is called with (rounds done, mean loss) after each round.
-    """
+    """Grow trees for all folds together, round by round, until the mean loss on held-out rows stops falling. `folds`
+    are (training rows, held-out rows). `tell` is called with (rounds done, mean loss) after each round."""
 
     def told(state: CallbackEnv) -> None:
         for _, _, loss, *_ in state.evaluation_result_list or ():
@@ -208,12 +206,10 @@ _HEADROOM = 4
 
 
 def fit_scales(fixed: NDArray[np.int64]) -> tuple[Scale, ...]:
-    """Scales for fixed-point values (n, width): one if all columns can share it, else one per column.
-
-    Zero maps to zero, so that the product of two columns is a product of two physical quantities. The shift is the
-    smallest multiple of 8 that leaves headroom. With such coarse steps, columns with the same unit mostly share a
-    scale; only then is their difference meaningful.
-    """
+    """Scales for fixed-point values (n, width): one if all columns can share it, else one per column. Zero maps to
+    zero, so that the product of two columns is a product of two physical quantities. The shift is the smallest multiple
+    of 8 that leaves headroom. With such coarse steps, columns with the same unit mostly share a scale; only then is
+    their difference meaningful."""
     scales = []
     for largest in np.abs(fixed).max(axis=0).tolist():
         shift = 0
@@ -300,12 +296,10 @@ class FittedForest:
 
 
 def fit(problem: Problem, *, seed: int, progress: Progress = silent) -> FittedForest:
-    """Fit the forest whose recipe is best in cross-validation on the problem's rows.
-
-    Raises InputError if the columns say nothing about the classes, and ExportError if the forest does not fit the
-    integer format. Not established: that the losses of recipes with derived columns hold on new rows; they are slightly
-    too low, since these columns are chosen on all rows.
-    """
+    """Fit the forest whose recipe is best in cross-validation on the problem's rows. Raises InputError if the columns
+    say nothing about the classes, and ExportError if the forest does not fit the integer format. Not established: that
+    the losses of recipes with derived columns hold on new rows; they are slightly too low, since these columns are
+    chosen on all rows."""
     folds = tuple(split_folds(problem.classes, _FOLDS, seed))
     scales = fit_scales(problem.fixed)
     inputs = apply_scales(scales, problem.fixed, MAX_INPUT).astype(np.int32)

@@ -119,11 +119,8 @@ def find_api_key(store: Store, seed: bytes, now_s: int) -> str:
 
 def authenticate(store: Store, text: str, *, now_s: int, owner: int | None, passive: bool = False) -> Principal:
     """The principal with this credential. `owner` is the participant that the gateway belongs to. A `passive` request
-    does not prolong a person's session.
-
-    Raises UnauthenticatedError, with the same text for every cause. Roles, and whether participant and signing key are
-    active, are those in the index now, not those at issue.
-    """
+    does not prolong a person's session. Raises UnauthenticatedError, with the same text for every cause. Roles, and
+    whether participant and signing key are active, are those in the index now, not those at issue."""
     match = _FORM.fullmatch(text)
     if match is None:
         raise build_refusal()
@@ -173,8 +170,7 @@ def end_sessions(access: AccessRepository, person: int, now_s: int, but: str = "
 
 def revoke(store: Store, id_: str, kind: CredentialKind, *, now_s: int) -> None:
     """Revokes a credential. Raises NotFoundError if no credential of that kind has the id, or if it is already
-    revoked.
-    """
+    revoked."""
     with store.transaction() as connection:
         if not AccessRepository(connection).revoke_credential(id_, kind.value, now_s):
             raise NotFoundError(f"no active {kind.value} {id_[:60]!a} to revoke", hint="see `millmark apikeys list`")

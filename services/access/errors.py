@@ -12,11 +12,10 @@ reason: unknown, altered, expired and revoked ones look alike.
 
 from __future__ import annotations
 
-from millmark.ledger.errors import MillmarkError
-from millmark.ledger.phrases import Phrase
+from millmark.ledger import errors, phrases
 
 
-class AccessError(MillmarkError):
+class AccessError(errors.MillmarkError):
     """Access is denied."""
 
     code = "access-refused"
@@ -44,7 +43,7 @@ class ForbiddenError(AccessError):
 # raised in its words, and pages recognise them and say them in the reader's language.
 
 
-class Ground(Phrase):
+class Ground(phrases.Phrase):
     """A ground. Its value is the error's cause; `words` are those of another program, `why` stands for a ground."""
 
     # Invitations and people

@@ -110,8 +110,7 @@ class AccessRepository:
 
     def revoke_credential(self, id_: str, kind: str, now_s: int) -> bool:
         """Marks a credential as revoked. Returns False if no credential of that kind has the id, or if it is already
-        revoked.
-        """
+        revoked."""
         statement = (
             update(credentials)
             .where(credentials.c.id == id_, credentials.c.kind == kind, credentials.c.revoked_at == 0)

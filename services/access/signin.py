@@ -16,8 +16,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 from urllib.parse import urlsplit
 
-from millmark.ledger.errors import NotFoundError, StoreError
-from millmark.ledger.signatures import Address
+from millmark.ledger import errors, signatures
 from millmark.ledger.store import Registry, Store
 from millmark.services.access.credentials import SESSION_LIFE_S, CredentialKind, issue
 from millmark.services.access.errors import Ground, SignInError
@@ -83,12 +82,11 @@ class SignIn:
     def __init__(
         self, store: Store, origin: str, key: Key | None = None, verify_fresh: Callable[[], None] = lambda: None
     ) -> None:
-        self._verify_fresh = verify_fresh
-        self._store = store
+        self._verify_fresh, self._store = verify_fresh, store
         self._domain, self._uri = urlsplit(origin).netloc, f"{origin}/v1/sessions"
         self._nonces = Nonces(key)
 
-    def new_message(self, address: Address, now_s: int) -> SignInMessage:
+    def new_message(self, address: signatures.Address, now_s: int) -> SignInMessage:
         """A message for the key to sign. It does not reveal whether the key is registered. Raises NotFoundError if no
         chain was indexed yet."""
         with self._store.reading() as connection:
@@ -105,11 +103,9 @@ class SignIn:
         )
 
     def accept(self, text: str, signature: str, now_s: int) -> Session:
-        """Opens a session for the signer of the message, and spends its nonce.
-
-        Raises SignInError for a message that is for another site or chain, is outside its time, or was used before,
-        and for a key that is not active or whose participant is suspended. A refused message does not spend its nonce.
-        """
+        """Opens a session for the signer of the message, and spends its nonce. Raises SignInError for a message that is
+        for another site or chain, is outside its time, or was used before, and for a key that is not active or whose
+        participant is suspended. A refused message does not spend its nonce."""
         self._verify_fresh()
         message = parse_message(text)
         if not _SIGNATURE.fullmatch(signature):
@@ -166,7 +162,7 @@ def _open(registry: Registry, access: AccessRepository, message: SignInMessage, 
 def _chain_id(registry: Registry) -> int:
     identity = registry.identity()
     if identity is None:
-        raise NotFoundError(Ground.UNINDEXED.write(), hint="follow the chain first")
+        raise errors.NotFoundError(Ground.UNINDEXED.write(), hint="follow the chain first")
     return identity.chain_id
 
 
@@ -239,7 +235,7 @@ class SteadyClock:
         try:
             with self._store.transaction() as connection:
                 newest_s = AccessRepository(connection).see_time(now_s)
-        except StoreError:
+        except errors.StoreError:
             return
         if newest_s > now_s:  # of another process
             self._at = float(newest_s), self._monotonic()

@@ -24,8 +24,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from millmark.ledger.canonical import keccak256
-from millmark.ledger.errors import SigningError
+from millmark.ledger import canonical, errors
 from millmark.ledger.signatures import Address, Signature, parse_address, recover_address, to_checksum
 from millmark.services.access.errors import Ground, SignInError
 
@@ -89,7 +88,7 @@ def parse_message(text: str) -> SignInMessage:
             issued_at=_parse_time(found["issued_at"]),
             expires_at=_parse_time(found["expires_at"]),
         )
-    except (SigningError, ValueError):
+    except (errors.SigningError, ValueError):
         raise SignInError(Ground.MESSAGE_UNREADABLE.write(), hint=_HINT) from None
     if message.to_text() != text:  # for example an address without its checksum
         raise SignInError(Ground.MESSAGE_OTHERWISE.write(), hint=_HINT)
@@ -99,14 +98,14 @@ def parse_message(text: str) -> SignInMessage:
 def build_digest(text: str) -> bytes:
     """The 32 bytes to sign (EIP-191, version 0x45)."""
     content = text.encode()
-    return keccak256(b"\x19Ethereum Signed Message:\n" + str(len(content)).encode() + content)
+    return canonical.keccak256(b"\x19Ethereum Signed Message:\n" + str(len(content)).encode() + content)
 
 
 def recover_signer(text: str, signature: bytes) -> Address:
     """Returns the address whose key signed the text. Raises SignInError if there is none."""
     try:
         return recover_address(build_digest(text), Signature.from_bytes(signature))
-    except SigningError as error:
+    except errors.SigningError as error:
         raise SignInError(Ground.SIGNATURE_INVALID.write(words=error.cause), hint=_HINT) from None
 
 

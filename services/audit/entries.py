@@ -12,12 +12,6 @@ from pathlib import Path
 from millmark.ledger.canonical import Json, canonical_json, parse_json, sha256
 from millmark.ledger.errors import CanonicalError, MillmarkError, Retry
 
-# Errors of the audit log, below the root in `millmark.ledger.errors`.
-#
-# MillmarkError
-#   AuditError                 the log cannot be written or read; the gateway then answers no request
-#     AuditTamperedError       an entry is not the one that was written
-
 
 class AuditError(MillmarkError):
     """The audit log cannot be written or read."""
@@ -117,10 +111,8 @@ def build_line(number: int, time: str, access: Access, previous: bytes) -> tuple
 
 
 def hash_entry(value: Mapping[str, Json]) -> bytes:
-    """Hash of an entry, which the next one repeats: SHA-256(tag || JCS of all members but `hash`).
-
-    Raises CanonicalError.
-    """
+    """Hash of an entry, which the next one repeats: SHA-256(tag || JCS of all members but `hash`). Raises
+    CanonicalError."""
     return sha256(_TAG + canonical_json({name: member for name, member in value.items() if name != "hash"}))
 
 

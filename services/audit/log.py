@@ -23,18 +23,7 @@ from typing import Final
 
 from millmark.ledger.errors import MillmarkError
 from millmark.ledger.files import is_named
-from millmark.services.audit.entries import (
-    LOCK,
-    START,
-    Access,
-    AuditError,
-    build_line,
-    describe_line,
-    first_number,
-    list_files,
-    name_file,
-    read_last_line,
-)
+from millmark.services.audit import entries
 
 _HINT_SET_BACK: Final = (
     "put the files back; if they are lost, keep what is left for `millmark audit verify` and start the gateway again"
@@ -65,10 +54,8 @@ class AuditLog:
     ) -> None:
         """`clock` returns Unix time in seconds. At most `keep_files` files are kept; the oldest is deleted, and an
         entry tells so. `read_anchored` returns the number of the last entry that is anchored on the ledger; with it,
-        only files that end before are deleted. `anonymous_per_day`: quota of entries about anonymous requests.
-
-        Raises AuditError for a folder that cannot be written.
-        """
+        only files that end before are deleted. `anonymous_per_day`: quota of entries about anonymous requests. Raises
+        AuditError for a folder that cannot be written."""
         self._folder, self._clock = folder, clock
         self._quota, self._read_anchored = Quota(anonymous_per_day), read_anchored
         self._keep, self._most = keep_files, most_file_bytes
@@ -76,12 +63,12 @@ class AuditLog:
         self.failing_since_s: float | None = None
         """Since when no entry could be written, in seconds since 1970; None if the latest one was."""
         self._file, self._descriptor, self._size = Path(), -1, -1
-        self._number, self._head, self._syncer = 0, START, Syncer()
+        self._number, self._head, self._syncer = 0, entries.START, Syncer()
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._lock = os.open(folder / entries.LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise AuditError(
+            raise entries.AuditError(
                 f"the audit log cannot be opened in {folder}: {error.strerror}", hint="check the folder's permissions"
             ) from None
 
@@ -89,18 +76,18 @@ class AuditLog:
     def folder(self) -> Path:
         return self._folder
 
-    def append(self, access: Access) -> None:
+    def append(self, access: entries.Access) -> None:
         """Writes one entry, or counts it if it is beyond the quota of anonymous ones. Raises AuditError when that
         fails; the caller must then not answer the request."""
         with self._threads:
             written = not access.anonymous or self._quota.take()
             self._write([*self._left_out(), *([access] if written else [])])
 
-    def _left_out(self, *, all_told: bool = False) -> list[Access]:
+    def _left_out(self, *, all_told: bool = False) -> list[entries.Access]:
         count = self._quota.left_out(all_told=all_told)
         return [_own(LEFT_OUT, str(count))] if count else []
 
-    def _write(self, accesses: Sequence[Access]) -> None:
+    def _write(self, accesses: Sequence[entries.Access]) -> None:
         if not accesses:
             return
         try:
@@ -112,7 +99,7 @@ class AuditLog:
             self._forget()
             self.failing_since_s = self.failing_since_s or time.time()
             hint = _HINT_SET_BACK if error.errno == errno.ESTALE else "free disk space, or check the folder"
-            raise AuditError(f"the audit log cannot be written: {error.strerror}", hint=hint) from None
+            raise entries.AuditError(f"the audit log cannot be written: {error.strerror}", hint=hint) from None
         self.failing_since_s = None
 
     def retry(self) -> None:
@@ -125,7 +112,7 @@ class AuditLog:
     def close(self) -> None:
         """Synchronises what was written, then releases files and lock."""
         with self._threads:
-            with contextlib.suppress(AuditError):  # the log is being closed; the count is all that is lost
+            with contextlib.suppress(entries.AuditError):  # the log is being closed; the count is all that is lost
                 self._write(self._left_out(all_told=True))
             self._syncer.close()
             self._forget()
@@ -136,13 +123,15 @@ class AuditLog:
         try:
             self._syncer.flush()
         except OSError as error:
-            raise AuditError(f"the audit log cannot be written: {error.strerror}", hint="check the disk") from None
+            raise entries.AuditError(
+                f"the audit log cannot be written: {error.strerror}", hint="check the disk"
+            ) from None
 
-    def _append(self, access: Access) -> None:
+    def _append(self, access: entries.Access) -> None:
         # Under the folder's lock, so that the entry follows the last one of any process.
         self._catch_up()
         moment = datetime.fromtimestamp(self._clock(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        line, digest = build_line(self._number + 1, moment, access, self._head)
+        line, digest = entries.build_line(self._number + 1, moment, access, self._head)
         deleted = self._rotate() if self._size + len(line) + 1 > self._most and self._size else []
         written = os.write(self._descriptor, line + b"\n")
         if written != len(line) + 1:
@@ -165,10 +154,10 @@ class AuditLog:
     def _catch_up(self) -> None:
         """Moves to the last entry of the log, which another process may have written. Raises OSError, with ESTALE if
         entries are gone that this process knows."""
-        files = list_files(self._folder)
+        files = entries.list_files(self._folder)
         if not files:
-            self._go_on(0, START)
-            self._open(name_file(self._folder, 1))
+            self._go_on(0, entries.START)
+            self._open(entries.name_file(self._folder, 1))
             return
         # Another process rotated, this one just started, or something else moved or replaced the file.
         if files[-1] != self._file or not is_named(self._file, os.fstat(self._descriptor)):
@@ -177,19 +166,19 @@ class AuditLog:
         size = os.fstat(self._descriptor).st_size
         if size == self._size:
             return
-        line, end = read_last_line(self._file)
+        line, end = entries.read_last_line(self._file)
         if end != size:  # an incomplete line, left by a crash before its request was answered
             os.ftruncate(self._descriptor, end)
         self._size = end
         if line is not None:
-            self._go_on(*describe_line(line))
+            self._go_on(*entries.describe_line(line))
         elif len(files) > 1:  # a crash between creating this file and writing its first entry
-            last, _ = read_last_line(files[-2])
+            last, _ = entries.read_last_line(files[-2])
             if last is None:
-                raise AuditError(f"{files[-2]} contains no entry", hint="run `millmark audit verify`")
-            self._go_on(*describe_line(last))
+                raise entries.AuditError(f"{files[-2]} contains no entry", hint="run `millmark audit verify`")
+            self._go_on(*entries.describe_line(last))
         else:
-            self._go_on(0, START)
+            self._go_on(0, entries.START)
 
     def _go_on(self, number: int, head: bytes) -> None:
         """Takes an entry for the last one. Entries that others removed must not be written anew under their numbers."""
@@ -200,8 +189,8 @@ class AuditLog:
     def _rotate(self) -> list[str]:
         """Opens a new file, and returns the names of the old ones that were deleted for it."""
         # The new file first: a crash before the deletion leaves one file too many, never one too few.
-        self._open(name_file(self._folder, self._number + 1))
-        files = list_files(self._folder)
+        self._open(entries.name_file(self._folder, self._number + 1))
+        files = entries.list_files(self._folder)
         old = list(pairwise(files))[: max(len(files) - self._keep, 0)]
         if not old:
             return []
@@ -210,7 +199,7 @@ class AuditLog:
                 anchored = self._read_anchored()
             except MillmarkError:
                 return []  # it may delete nothing then; the next full file tries again
-            old = [(path, following) for path, following in old if first_number(following) - 1 <= anchored]
+            old = [(path, following) for path, following in old if entries.first_number(following) - 1 <= anchored]
         for path, _ in old:
             path.unlink()
         return [path.name for path, _ in old]
@@ -226,8 +215,8 @@ class AuditLog:
         self._file, self._descriptor, self._size = Path(), -1, -1
 
 
-def _own(action: str, target: str) -> Access:
-    return Access(None, _BY, action, target, 200, "", None)
+def _own(action: str, target: str) -> entries.Access:
+    return entries.Access(None, _BY, action, target, 200, "", None)
 
 
 # How many entries callers that nobody knows may add, so that they cannot push out everybody else's.
@@ -266,13 +255,11 @@ class Quota:
         return found
 
 
-# Brings what was written to the disk, in the background and at most once a second.
-
 _PAUSE_S: Final = 1.0
 
 
 class Syncer:
-    """Synchronises the files of one writer. Thread-safe."""
+    """Synchronises the files of one writer, in the background and at most once a second. Thread-safe."""
 
     def __init__(self) -> None:
         self._guard, self._syncing = threading.Lock(), threading.Lock()

@@ -11,23 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from millmark.ledger import errors, evidence
 from millmark.ledger.canonical import Json, canonical_json
-from millmark.ledger.errors import CanonicalError
-from millmark.ledger.evidence import EvidenceLog
-from millmark.services.audit.entries import (
-    HASH,
-    LOCK,
-    MAX_LINE_BYTES,
-    START,
-    AuditError,
-    AuditTamperedError,
-    describe_line,
-    first_number,
-    hash_entry,
-    list_files,
-    parse_line,
-    read_last_line,
-)
+from millmark.services.audit import entries
 
 _MEMBERS = frozenset(
     (
@@ -72,10 +58,10 @@ def verify_audit(folder: Path, known_head: bytes | None = None, anchored: Anchor
     entries after the known head and the last anchor are complete and as they were written.
     """
     anchored = anchored or AnchoredHeads(())
-    first, last, head, follows, found = 0, 0, START, START, known_head in (None, START)
+    first, last, head, follows, found = 0, 0, entries.START, entries.START, known_head in (None, entries.START)
     files: set[Path] = set()
     for path, line in _lines(folder):
-        value = parse_line(line) or {}
+        value = entries.parse_line(line) or {}
         files.add(path)
         if not first:
             first, last, head = _beginning(path, value)
@@ -84,33 +70,37 @@ def verify_audit(folder: Path, known_head: bytes | None = None, anchored: Anchor
         _verify_form(line, value, last + 1)
         if value["previous"] != head.hex():
             # Blame the predecessor: its content matches its hash, so both were replaced together.
-            raise AuditTamperedError(max(last, 1), "the next entry names a different hash, so this entry was replaced")
+            raise entries.AuditTamperedError(
+                max(last, 1), "the next entry names a different hash, so this entry was replaced"
+            )
         last, head = last + 1, bytes.fromhex(str(value["hash"]))
         anchored.verify(last, head)
         found = found or head == known_head
     anchored.verify_end(last)
     if not found:
-        raise AuditTamperedError(last + 1, "the log does not contain the known head")
+        raise entries.AuditTamperedError(last + 1, "the log does not contain the known head")
     return AuditReport(first, last, len(files), head, follows)
 
 
 def read_audit(folder: Path) -> Iterator[dict[str, Json]]:
     """Yields the entries in order, unverified. Raises AuditError for a line that is not an entry."""
     for path, line in _lines(folder):
-        value = parse_line(line)
+        value = entries.parse_line(line)
         if value is None or value.keys() != _MEMBERS:
-            raise AuditError(f"{path} contains a line that is not an entry", hint="run `millmark audit verify`")
+            raise entries.AuditError(f"{path} contains a line that is not an entry", hint="run `millmark audit verify`")
         yield value
 
 
 def read_last_number(folder: Path) -> int:
     """Number of the last entry; 0 for an empty log. Raises AuditError."""
     try:
-        lines = (read_last_line(path)[0] for path in reversed(list_files(folder)))
+        lines = (entries.read_last_line(path)[0] for path in reversed(entries.list_files(folder)))
         line = next((one for one in lines if one is not None), None)
     except OSError as error:
-        raise AuditError(f"the audit log cannot be read: {error.strerror}", hint="check its permissions") from None
-    return 0 if line is None else describe_line(line)[0]
+        raise entries.AuditError(
+            f"the audit log cannot be read: {error.strerror}", hint="check its permissions"
+        ) from None
+    return 0 if line is None else entries.describe_line(line)[0]
 
 
 def read_hashes(folder: Path, after: int, most: int) -> tuple[int, list[bytes]]:
@@ -120,7 +110,7 @@ def read_hashes(folder: Path, after: int, most: int) -> tuple[int, list[bytes]]:
     """
     start, hashes = after + 1, list[bytes]()
     for _, line in _lines(folder, start):
-        number, digest = describe_line(line)
+        number, digest = entries.describe_line(line)
         if number < start:
             continue
         if not hashes:
@@ -135,24 +125,24 @@ def _beginning(path: Path, value: Mapping[str, Json]) -> tuple[int, int, bytes]:
     """Number of the first entry present, and number and hash of its predecessor."""
     # Older files may have been deleted. The predecessor of the first entry present is then taken as given, and reported
     # as `follows`, so that it can be compared with a backup.
-    first, previous = first_number(path), str(value.get("previous"))
-    if first <= 1 or not HASH.fullmatch(previous):
-        return 1, 0, START
+    first, previous = entries.first_number(path), str(value.get("previous"))
+    if first <= 1 or not entries.HASH.fullmatch(previous):
+        return 1, 0, entries.START
     return first, first - 1, bytes.fromhex(previous)
 
 
 def _verify_form(line: bytes, value: Mapping[str, Json], number: int) -> None:
     try:
         whole = value.keys() == _MEMBERS and canonical_json(dict(value)) == line
-        hashed = whole and hash_entry(value).hex() == value["hash"]
-    except CanonicalError:
+        hashed = whole and entries.hash_entry(value).hex() == value["hash"]
+    except errors.CanonicalError:
         whole = hashed = False
     if not whole:
-        raise AuditTamperedError(number, "it is not canonical JSON with the members of an entry")
+        raise entries.AuditTamperedError(number, "it is not canonical JSON with the members of an entry")
     if value["number"] != number:
-        raise AuditTamperedError(number, f"its place is taken by entry {value['number']!r}")
+        raise entries.AuditTamperedError(number, f"its place is taken by entry {value['number']!r}")
     if not hashed:
-        raise AuditTamperedError(number, "it was changed: its content does not match its hash")
+        raise entries.AuditTamperedError(number, "it was changed: its content does not match its hash")
 
 
 def _lines(folder: Path, start: int = 1) -> Iterator[tuple[Path, bytes]]:
@@ -161,26 +151,28 @@ def _lines(folder: Path, start: int = 1) -> Iterator[tuple[Path, bytes]]:
     try:
         with ExitStack() as opened:
             for path, file, size in _open_files(folder, start, opened):
-                while file.tell() < size and (line := file.readline(MAX_LINE_BYTES + 1)):
+                while file.tell() < size and (line := file.readline(entries.MAX_LINE_BYTES + 1)):
                     # A line without its newline is incomplete: with one added it cannot pass for canonical JSON.
                     yield path, line.removesuffix(b"\n") if line.endswith(b"\n") else line + b"\n"
     except OSError as error:
-        raise AuditError(f"the audit log cannot be read: {error.strerror}", hint="check its permissions") from None
+        raise entries.AuditError(
+            f"the audit log cannot be read: {error.strerror}", hint="check its permissions"
+        ) from None
 
 
 def _open_files(folder: Path, start: int, opened: ExitStack) -> list[tuple[Path, BinaryIO, int]]:
     """Opens the files from the one with entry `start` on, with their sizes, all under the writers' lock."""
     try:
-        lock = os.open(folder / LOCK, os.O_RDONLY | os.O_CLOEXEC)
+        lock = os.open(folder / entries.LOCK, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
-        raise AuditError(
+        raise entries.AuditError(
             f"{folder} contains no audit log: {error.strerror}", hint="name the gateway's home with --home"
         ) from None
     try:
         fcntl.flock(lock, fcntl.LOCK_SH)
         # Under the lock no entry is half written and no file is being deleted. The sizes bound what is read later.
-        paths = list_files(folder)
-        later = [path for path in paths if first_number(path) > start]
+        paths = entries.list_files(folder)
+        later = [path for path in paths if entries.first_number(path) > start]
         # The file before the later ones may contain entry `start`.
         files = [(path, opened.enter_context(path.open("rb"))) for path in paths[max(0, len(paths) - len(later) - 1) :]]
         return [(path, file, os.fstat(file.fileno()).st_size) for path, file in files]
@@ -231,14 +223,12 @@ def build_head(first: int, hashes: Sequence[bytes], now_s: int) -> AnchoredHead:
     return AnchoredHead(first, first + len(hashes) - 1, hashes[-1], marks, now_s)
 
 
-def open_heads(log: EvidenceLog, size: int, root: bytes) -> list[AnchoredHead]:
-    """The heads that an anchor on the ledger (size, root) covers, read from the private book.
-
-    Raises AuditError when the book lacks some of them or holds others.
-    """
+def open_heads(log: evidence.EvidenceLog, size: int, root: bytes) -> list[AnchoredHead]:
+    """The heads that an anchor on the ledger (size, root) covers, read from the private book. Raises AuditError when
+    the book lacks some of them or holds others."""
     # Entries after the first `size` are stored but not anchored yet, so they prove nothing.
     if len(log.entries) < size or log.tree.root(size) != root:
-        raise AuditError(
+        raise entries.AuditError(
             f"the database does not hold the {size} audit heads that are anchored on the ledger",
             hint="restore the latest database backup; until then the audit log cannot be checked against the ledger",
         )
@@ -250,10 +240,10 @@ def parse_head(entry: Json) -> AnchoredHead:
     if isinstance(entry, dict) and entry.get("kind") == KIND:
         first, last, head, marks, time = (entry.get(name) for name in ("first", "last", "head", "marks", "time"))
         if isinstance(first, int) and isinstance(last, int) and isinstance(time, int) and 0 < first <= last:
-            whole = HASH.fullmatch(str(head)) and _MARKS.fullmatch(str(marks))
+            whole = entries.HASH.fullmatch(str(head)) and _MARKS.fullmatch(str(marks))
             if whole and len(str(marks)) == (last - first + 1) * _MARK_BYTES * 2:
                 return AnchoredHead(first, last, bytes.fromhex(str(head)), bytes.fromhex(str(marks)), time)
-    raise AuditError("the audit stream holds an entry that is not an audit head", hint="use a separate stream")
+    raise entries.AuditError("the audit stream holds an entry that is not an audit head", hint="use a separate stream")
 
 
 class AnchoredHeads:
@@ -276,11 +266,11 @@ class AnchoredHeads:
             return
         head = self._heads[self._at]
         if head.mark(number) != digest[:_MARK_BYTES] or (number == head.last and head.head != digest):
-            raise AuditTamperedError(number, "its hash differs from the one anchored on the ledger")
+            raise entries.AuditTamperedError(number, "its hash differs from the one anchored on the ledger")
 
     def verify_end(self, last: int) -> None:
         """Verifies that the log does not end before the last anchored entry. Raises AuditTamperedError."""
         if last < self.last:
-            raise AuditTamperedError(
+            raise entries.AuditTamperedError(
                 last + 1, f"the entry is missing, although the ledger anchors entries up to {self.last}"
             )

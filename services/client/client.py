@@ -28,11 +28,8 @@ class Client(AllMethods):
 
     def wait(self, record: RecordStatus, timeout_s: float = 120.0) -> RecordStatus:
         """Waits until a record is final and the gateway's index shows it, and returns its status. A credential without
-        the scope `status` cannot wait for the index.
-
-        Raises RecordRefusedError if the contract refused it, and RecordWaitingError if it waits for a person or is not
-        final in time; it then stays stored, and will be sent.
-        """
+        the scope `status` cannot wait for the index. Raises RecordRefusedError if the contract refused it, and
+        RecordWaitingError if it waits for a person or is not final in time; it then stays stored, and will be sent."""
         deadline = self.retries.clock() + timeout_s
         pause, longest = _POLLED_S
         while not record["done"] or not self._is_indexed(record):

@@ -6,14 +6,12 @@ import ssl
 import time
 from pathlib import Path
 
-from millmark.ledger.errors import NotFoundError, SettingsError
-from millmark.ledger.keys import read_passphrase
+from millmark.ledger import errors, keys
 from millmark.ledger.store import Store
-from millmark.services.access import new_api_key
+from millmark.services import access, files
 from millmark.services.access.rules import PersonRole
 from millmark.services.client.client import Client
 from millmark.services.client.login import read_login
-from millmark.services.files import write_private_whole
 from millmark.services.settings import SETTINGS_FILE, Settings, read_settings
 from millmark.services.store import open_store
 
@@ -41,16 +39,14 @@ def open_gateway(home: Path) -> Client:
 
 def ensure_gateway_key(settings: Settings, store: Store, participant: int) -> str:
     """The API key of the home's commands, with the scopes of an administrator; created unless there is a young one.
-
-    Raises NotFoundError as long as the index does not have the participant.
-    """
+    Raises NotFoundError as long as the index does not have the participant."""
     path, now_s = settings.home / GATEWAY_KEY, int(time.time())
     if not _is_young(path, now_s):
         label = "commands of this home"
         scopes = PersonRole.ADMINISTRATOR.scopes
-        text, _ = new_api_key(store, participant, scopes, label, now_s=now_s, life_s=_LIFE_S)
-        write_private_whole(path, f"{text}\n".encode())
-    return read_passphrase(path)
+        text, _ = access.new_api_key(store, participant, scopes, label, now_s=now_s, life_s=_LIFE_S)
+        files.write_private_whole(path, f"{text}\n".encode())
+    return keys.read_passphrase(path)
 
 
 def _is_young(path: Path, now_s: int) -> bool:
@@ -60,16 +56,16 @@ def _is_young(path: Path, now_s: int) -> bool:
 def _key(settings: Settings) -> str | None:
     path = settings.home / GATEWAY_KEY
     if settings.gateway_participant is None and not settings.gateway_auth.is_open and not path.is_file():
-        raise SettingsError(
+        raise errors.SettingsError(
             "the home does not say whose gateway it is",
             hint=f"set gateway_participant in {settings.home / SETTINGS_FILE}",
         )
     if settings.gateway_participant is None or _is_young(path, int(time.time())):
-        return read_passphrase(path) if path.is_file() else None
+        return keys.read_passphrase(path) if path.is_file() else None
     with open_store(settings.database_url, settings.evidence_path) as store:
         try:
             return ensure_gateway_key(settings, store, settings.gateway_participant)
-        except NotFoundError:  # the gateway has not indexed its company yet, and will say so
+        except errors.NotFoundError:  # the gateway has not indexed its company yet, and will say so
             return None
 
 

@@ -13,8 +13,7 @@ from urllib.parse import quote
 
 import httpx
 
-from millmark.ledger.canonical import parse_json
-from millmark.ledger.errors import CanonicalError
+from millmark.ledger import canonical, errors
 from millmark.services.client.errors import GatewayUnreachableError, ProblemError
 
 _TIMEOUT_S = 30.0
@@ -150,8 +149,8 @@ class Methods:
         if answer.status_code == httpx.codes.NO_CONTENT:
             return None
         try:
-            found: Any = parse_json(answer.content, max_bytes=_MAX_ANSWER_BYTES, max_depth=_MAX_DEPTH)
-        except CanonicalError:
+            found: Any = canonical.parse_json(answer.content, max_bytes=_MAX_ANSWER_BYTES, max_depth=_MAX_DEPTH)
+        except errors.CanonicalError:
             raise GatewayUnreachableError(
                 f"what answers at {self.url} is not a gateway (status {answer.status_code})",
                 hint=self._unreachable_hint,

@@ -82,7 +82,9 @@ def run_show(
         print_json(context, {"entries": list(chosen)})
         return
     columns = ["number", "time", "participant", "action", "target", "decision"]
-    print_table("audit log", columns, [[_cell(entry[name]) for name in columns] for entry in chosen])
+    print_table(
+        "audit log", columns, [["" if entry[name] is None else entry[name] for name in columns] for entry in chosen]
+    )
 
 
 def open_audit(settings: Settings, read_anchored: Callable[[], int] | None = None) -> AuditLog:
@@ -140,7 +142,3 @@ def _hash(text: str) -> bytes:
     if len(found) != 32:
         raise InputError(f"{text[:80]!a} is not a head", hint="give 0x and 64 hexadecimal digits, as `verify` prints")
     return found
-
-
-def _cell(value: Json) -> object:
-    return "" if value is None else value

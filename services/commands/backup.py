@@ -1,4 +1,4 @@
-"""`millmark backup` and `millmark restore`: a gateway's home."""
+"""`millmark backup`, `restore`, `index` and `evidence`: a gateway's home, its index, and the logs of its streams."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import typer
 from millmark.ledger.canonical import parse_hex32, to_hex
 from millmark.ledger.index import export_index, import_index, read_snapshot
 from millmark.ledger.provenance.retention import Retained, Rule, drop_evidence, find_droppable
-from millmark.ledger.store import Book, Store
+from millmark.ledger.store import Book
 from millmark.ledger.store.book import move_content, prune_files
 from millmark.services.backup import back_up_home, restore_home
 from millmark.services.commands.audit import audited
@@ -23,9 +23,23 @@ from millmark.services.output import AsJson, print_json, print_lines, warn
 from millmark.services.settings import read_settings
 
 
-def _register_backup(app: typer.Typer) -> None:
+def register(app: typer.Typer) -> None:
     app.command("backup", epilog="Example: millmark backup /mnt/backup/monday")(run_backup)
     app.command("restore", epilog="Example: millmark --home restored restore /mnt/backup/monday")(run_restore)
+    index = typer.Typer(
+        no_args_is_help=True, help="Copy the index to a new gateway, which then need not build its own."
+    )
+    index.command("export", epilog="Example: millmark index export index.gz")(run_export)
+    index.command("import", epilog="Example: millmark --home second index import index.gz")(run_import)
+    app.add_typer(index, name="index")
+    evidence = typer.Typer(
+        no_args_is_help=True, help="Show how much is kept of the streams' logs, move it, and drop what is old."
+    )
+    evidence.command("status", epilog="Example: millmark evidence status")(run_status)
+    evidence.command("move", epilog="Example: millmark evidence move files")(run_move)
+    evidence.command("prune", epilog="Example: millmark evidence prune")(run_prune)
+    evidence.command("drop", epilog="Example: millmark evidence drop --older-than 365 --dry-run")(run_drop)
+    app.add_typer(evidence, name="evidence")
 
 
 def run_backup(
@@ -59,19 +73,8 @@ def run_restore(
     print_lines("the gateway compares its outbox with the ledger when it starts, and says how to go on if it is older")
 
 
-# `millmark index`: snapshots of the index, from which a new gateway starts.
-
 _TOLD_AFTER = 50_000
 """Records after which a line tells of progress."""
-
-
-def _register_index(app: typer.Typer) -> None:
-    group = typer.Typer(
-        no_args_is_help=True, help="Copy the index to a new gateway, which then need not build its own."
-    )
-    group.command("export", epilog="Example: millmark index export index.gz")(run_export)
-    group.command("import", epilog="Example: millmark --home second index import index.gz")(run_import)
-    app.add_typer(group, name="index")
 
 
 def run_export(
@@ -125,9 +128,6 @@ def _tell_progress(records: int) -> None:
         warn(f"{records} records are read and compared")
 
 
-# `millmark evidence`: how much is kept of the logs behind the company's streams, where, and what is dropped.
-
-_NONE_FILED: Mapping[bytes, int] = {}
 _DAY_S = 86_400
 _LEAST_DAYS = 7
 """What is younger may be named by a certificate that is still in the outbox."""
@@ -138,17 +138,6 @@ class Place(enum.Enum):
 
     FILES = "files"
     DATABASE = "database"
-
-
-def _register_evidence(app: typer.Typer) -> None:
-    group = typer.Typer(
-        no_args_is_help=True, help="Show how much is kept of the streams' logs, move it, and drop what is old."
-    )
-    group.command("status", epilog="Example: millmark evidence status")(run_status)
-    group.command("move", epilog="Example: millmark evidence move files")(run_move)
-    group.command("prune", epilog="Example: millmark evidence prune")(run_prune)
-    group.command("drop", epilog="Example: millmark evidence drop --older-than 365 --dry-run")(run_drop)
-    app.add_typer(group, name="evidence")
 
 
 def run_status(context: typer.Context, as_json: AsJson = False) -> None:
@@ -206,7 +195,9 @@ def run_drop(
     them, register readings, plans, offers and audits, and EPCIS events."""
     with open_context(context.obj) as opened:
         opened.catch_up()
-        rule = Rule(int(time.time()) - older_than * _DAY_S, _of_epcis(opened.store), expired=expired)
+        with opened.store.reading() as connection:
+            of_epcis = frozenset(EpcisRepository(connection).streams())
+        rule = Rule(int(time.time()) - older_than * _DAY_S, of_epcis, expired=expired)
         found = find_droppable(opened.store, rule) if dry_run else _drop(opened, rule, older_than)
         with opened.store.reading() as connection:
             names = Book(connection).identifiers(one.stream for one in found)
@@ -218,18 +209,13 @@ def _drop(opened: Context, rule: Rule, days: int) -> list[Retained]:
         return drop_evidence(opened.store, rule)
 
 
-def _of_epcis(store: Store) -> frozenset[bytes]:
-    with store.reading() as connection:
-        return frozenset(EpcisRepository(connection).streams())
-
-
 def _print(
     context: typer.Context,
     found: Sequence[Retained],
     names: dict[bytes, str],
     as_json: bool,
     now: str,
-    filed: Mapping[bytes, int] = _NONE_FILED,
+    filed: Mapping[bytes, int] | None = None,
 ) -> None:
     rows = [
         {
@@ -237,7 +223,7 @@ def _print(
             "identifier": names.get(one.stream),
             "entries": one.entries,
             "dropped_before": one.dropped,
-            **({"in_files": filed[one.stream]} if one.stream in filed else {}),
+            **({"in_files": filed[one.stream]} if filed and one.stream in filed else {}),
             "now": one.now,
             "unreadable": one.unreadable,
             "bytes": one.bytes,
@@ -255,9 +241,3 @@ def _print(
         print_lines(f"{shown}, {row['unreadable']} in files that cannot be read" if row["unreadable"] else shown)
     if not rows:
         print_lines("no stream's log is in this database")
-
-
-def register(app: typer.Typer) -> None:
-    _register_backup(app)
-    _register_index(app)
-    _register_evidence(app)

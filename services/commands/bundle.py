@@ -1,4 +1,4 @@
-"""`millmark bundle`: write a provenance file for a partner."""
+"""`millmark bundle`, `checkpoint` and `trust`: a provenance file for a partner, and what its verifier starts from."""
 
 from __future__ import annotations
 
@@ -23,17 +23,29 @@ from millmark.ledger.provenance import build_bundle, build_trust_file, parse_dis
 from millmark.ledger.seals import parse_extra, quorum_of
 from millmark.ledger.signatures import parse_address, to_checksum
 from millmark.ledger.trust import MAX_TRUST_BYTES, BelievedBlock, TrustFile, Validator, Validators, parse_trust
+from millmark.quality.audit import build_extract
 from millmark.services.commands.context import open_context
 from millmark.services.files import read_bounded, write_whole
+from millmark.services.inspections.extracts import find_extract
 from millmark.services.output import AsJson, PassphraseFile, SignerUri, print_json, print_lines
 
 
-def _register_bundle(app: typer.Typer) -> None:
+def register(app: typer.Typer) -> None:
     app.command(
         "bundle",
         epilog="Example: millmark bundle https://id.gs1.org/01/09506000013459/21/A0001 -o A0001.bundle "
         "--disclose names --disclose /legal_name",
     )(run_bundle)
+    checkpoint = typer.Typer(no_args_is_help=True, help="Fetch, co-sign and combine checkpoints for verifiers.")
+    checkpoint.command("fetch", epilog="Example: millmark checkpoint fetch -o block.json")(run_fetch)
+    checkpoint.command(
+        "sign", epilog="Example: millmark checkpoint sign block.json --signer keystore:alder.json -o alder-signed.json"
+    )(run_sign)
+    checkpoint.command(
+        "combine", epilog="Example: millmark checkpoint combine alder-signed.json birch-signed.json -o checkpoint.json"
+    )(run_combine)
+    app.add_typer(checkpoint, name="checkpoint")
+    app.command("trust", epilog="Example: millmark trust -o trust.json --validators")(run_trust)
 
 
 def run_bundle(
@@ -96,9 +108,6 @@ def _describe_seals(found: dict[str, object]) -> list[str]:
 
 
 def _write_extract(context: typer.Context, identifiers: list[str], output: Path) -> None:
-    from millmark.quality.audit import build_extract  # noqa: PLC0415 - needed for `--audit` alone
-    from millmark.services.inspections.extracts import find_extract  # noqa: PLC0415 - as above
-
     if len(identifiers) != 1:
         raise InputError("an extract covers exactly one lot", hint="give one identifier with --audit")
     with open_context(context.obj) as opened:
@@ -112,7 +121,7 @@ def _write_extract(context: typer.Context, identifiers: list[str], output: Path)
 
 def read_point(path: Path | None) -> SignedCheckpoint | None:
     """Reads a checkpoint file; None if no path is given. Raises InputError, CheckpointError."""
-    return None if path is None else parse_checkpoint(read_bounded(path, MAX_CHECKPOINT_BYTES))
+    return None if path is None else _read_checkpoint(path)
 
 
 def describe_bundle(data: bytes, output: Path) -> dict[str, object]:
@@ -142,23 +151,8 @@ def _find_why_unsealed(header: bytes) -> str | None:
     return "the node holds no quorum of valid ones" if listed else "the network keeps its validators in a contract"
 
 
-# `millmark checkpoint` and `millmark trust`: the files that a verifier starts from.
-
 Output = Annotated[Path, typer.Option("-o", "--output", help="File to write; an existing file is replaced.")]
 Number = Annotated[int | None, typer.Option("--block", min=0, help="Number of a final block; the latest by default.")]
-
-
-def _register_trust(app: typer.Typer) -> None:
-    group = typer.Typer(no_args_is_help=True, help="Fetch, co-sign and combine checkpoints for verifiers.")
-    group.command("fetch", epilog="Example: millmark checkpoint fetch -o block.json")(run_fetch)
-    group.command(
-        "sign", epilog="Example: millmark checkpoint sign block.json --signer keystore:alder.json -o alder-signed.json"
-    )(run_sign)
-    group.command(
-        "combine", epilog="Example: millmark checkpoint combine alder-signed.json birch-signed.json -o checkpoint.json"
-    )(run_combine)
-    app.add_typer(group, name="checkpoint")
-    app.command("trust", epilog="Example: millmark trust -o trust.json --validators")(run_trust)
 
 
 def run_fetch(context: typer.Context, output: Output, block: Number = None, as_json: AsJson = False) -> None:
@@ -301,19 +295,11 @@ def _read_checkpoint(path: Path) -> SignedCheckpoint:
 def _print(context: typer.Context, signed: SignedCheckpoint, output: Path, as_json: bool) -> None:
     point, signers = signed.checkpoint, [to_checksum(address) for address in signed.signers()]
     if as_json:
-        block_hash = "0x" + point.block_hash.hex()
-        print_json(
-            context,
-            {"file": str(output), "block_number": point.block_number, "block_hash": block_hash, "signers": signers},
-        )
+        block = {"block_number": point.block_number, "block_hash": "0x" + point.block_hash.hex()}
+        print_json(context, {"file": str(output), **block, "signers": signers})
         return
     print_lines(
         f"block {point.block_number} 0x{point.block_hash.hex()} of chain {point.chain_id}",
         f"signed by {', '.join(signers) or 'nobody yet'}",
         f"written to {output}",
     )
-
-
-def register(app: typer.Typer) -> None:
-    _register_bundle(app)
-    _register_trust(app)

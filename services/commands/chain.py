@@ -13,16 +13,9 @@ from typing import TYPE_CHECKING
 import typer
 import uvicorn
 
-from millmark.ledger.chain import Chain, EmbeddedChain, Transport, deploy, find_profile, write_deployment
-from millmark.ledger.errors import (
-    ChainError,
-    ChainUnreachableError,
-    LedgerSetBackError,
-    NodeBehindError,
-    OutboxOlderError,
-    SettingsError,
-    StoreBusyError,
-)
+from millmark import ledger
+from millmark.ledger import errors
+from millmark.ledger.chain import Chain, Transport, deploy, find_profile, write_deployment
 from millmark.ledger.index import Follower, IndexCheck, IndexStatus, check_book, check_rows, fetch_status
 from millmark.ledger.keys import LocalSigner
 from millmark.ledger.records import Contract
@@ -32,7 +25,7 @@ from millmark.ledger.store.outbox import Outbox
 from millmark.ledger.submit import Funds, look_at_funds, verify_outbox
 from millmark.services.commands.context import Context, open_context
 from millmark.services.handover.repository import count_handovers
-from millmark.services.home import Missing, find_missing, find_missing_files, find_paying_keys
+from millmark.services.home import find_missing, find_missing_files, find_paying_keys
 from millmark.services.output import AsJson, PassphraseFile, SignerUri, print_json, print_lines, warn
 from millmark.services.serving.hosts import choose_hosts
 from millmark.services.serving.loop import describe_low
@@ -71,9 +64,13 @@ def run_devchain(
 ) -> None:
     """Run the embedded chain behind JSON-RPC, for development. It is held in memory and lost when the command ends,
     unless a journal keeps it."""
-    from millmark.services.devchain import create_devchain  # noqa: PLC0415 - a whole EVM, used here only
+    from millmark.services.devchain import JournaledChain, create_devchain  # noqa: PLC0415 - a whole EVM, used here only
 
-    chain = _open_chain(journal, validators)
+    chain: Transport
+    if journal is not None:
+        chain = JournaledChain(journal, validators)
+    else:
+        chain = ledger.EmbeddedChain(validators=[LocalSigner.generate() for _ in range(validators)])
     listener = listen(host, port)
     url = f"http://{host}:{listener.getsockname()[1]}"
     print_lines(f"devchain on {url}, engine profile 'embedded'; stop with Ctrl-C")
@@ -84,14 +81,6 @@ def run_devchain(
     serve_on([listener], uvicorn.Server(uvicorn.Config(app, log_level="warning")))
 
 
-def _open_chain(journal: Path | None, validators: int) -> Transport:
-    from millmark.services.devchain import JournaledChain  # noqa: PLC0415 - a whole EVM, used here only
-
-    if journal is not None:
-        return JournaledChain(journal, validators)
-    return EmbeddedChain(validators=[LocalSigner.generate() for _ in range(validators)])
-
-
 def run_deploy(context: typer.Context, signer: SignerUri, passphrase_file: PassphraseFile = None) -> None:
     """Deploy Forwarder, Registry and TraceLedger with the signer as owner, and write the deployment file."""
     with open_context(context.obj) as opened:
@@ -99,7 +88,7 @@ def run_deploy(context: typer.Context, signer: SignerUri, passphrase_file: Passp
         # Checked before gas is spent, and the addresses are printed before the file is written, so that they are not
         # lost if that fails.
         if path.exists():
-            raise SettingsError(f"{path} exists already", hint="move it away to deploy another ledger")
+            raise errors.SettingsError(f"{path} exists already", hint="move it away to deploy another ledger")
         owner, node = opened.unlock(signer, passphrase_file), opened.node()
         profile = find_profile(opened.settings.engine)
         if profile.faucet:
@@ -130,12 +119,13 @@ def run_status(
     3 if the chain makes no blocks, or the node is cut off from it or behind it."""
     with open_context(context.obj, looking=True) as opened:
         behind = opened.catch_up()
-        unreachable = behind if isinstance(behind, ChainUnreachableError) else None
+        unreachable = behind if isinstance(behind, errors.ChainUnreachableError) else None
         found, health = _status(opened, unreachable)
         check = _check(opened, deep) if behind is None and opened.settings.chain_url is not None else None
         book = check_book(opened.store) if deep else []
         models = _models(opened) if found["index"] is not None else []
-        missing = _missing(opened)
+        with opened.store.reading() as connection:
+            missing = [*find_missing_files(opened.settings), *find_missing(connection, opened.settings)]
         funds = [] if health is None else _funds(opened)
         found["stopped"] = stopped = [] if health is None else _stopped(opened)
     alarms = [] if health is None else health.alarms()
@@ -162,12 +152,7 @@ def run_status(
     if (found["equal"] is False and not alarms) or (check is not None and check.differences):
         raise typer.Exit(1)
     if alarms:
-        raise typer.Exit(NodeBehindError.exit_code)
-
-
-def _missing(opened: Context) -> list[Missing]:
-    with opened.store.reading() as connection:
-        return [*find_missing_files(opened.settings), *find_missing(connection, opened.settings)]
+        raise typer.Exit(errors.NodeBehindError.exit_code)
 
 
 def _stopped(opened: Context) -> list[str]:
@@ -181,9 +166,9 @@ def _stopped(opened: Context) -> list[str]:
             for relay in (False, True):
                 # Not remembered: what one of the two finds current, the other may not.
                 verify_outbox(chain, opened.store, key, relay=relay, remember=False)
-        except (OutboxOlderError, LedgerSetBackError) as error:
+        except (errors.OutboxOlderError, errors.LedgerSetBackError) as error:
             found.append(str(error))
-        except ChainError as error:
+        except errors.ChainError as error:
             warn(f"millmark: the outbox was not compared with the ledger: {error}")
     return found
 
@@ -199,7 +184,7 @@ def _funds(opened: Context) -> list[Funds]:
         return [
             one for one in look_at_funds(chain.node, chain.profile, opened.store, keys, time.time()) if not one.is_free
         ]
-    except ChainError as error:
+    except errors.ChainError as error:
         warn(f"millmark: the keys' balances were not seen: {error}")
         return []
 
@@ -243,7 +228,9 @@ def _book_findings(book: Sequence[str], deep: bool) -> list[str]:
     return [*(f"book    {line}" for line in book), "the private book was changed: restore it from a backup"]
 
 
-def _status(opened: Context, unreachable: ChainUnreachableError | None) -> tuple[dict[str, object], ChainHealth | None]:
+def _status(
+    opened: Context, unreachable: errors.ChainUnreachableError | None
+) -> tuple[dict[str, object], ChainHealth | None]:
     index = fetch_status(opened.store)
     found: dict[str, object] = {"chain": None, "index": None, "equal": None, "outbox": Outbox(opened.store).counts()}
     found["queue"] = describe_queue(Outbox(opened.store), time.time())
@@ -258,7 +245,7 @@ def _status(opened: Context, unreachable: ChainUnreachableError | None) -> tuple
         chain = opened.chain_at_hand()
         index, sequences, equal = _compare(opened, chain, index)
         health = observe_chain(chain, Outbox(opened.store).seen_block(), time.time())
-    except ChainError as error:
+    except errors.ChainError as error:
         found["chain"] = {"error": str(error)}
         return found, None
     found["chain"] = {"chain_id": chain.chain_id, **health.to_json(), **sequences}
@@ -280,7 +267,7 @@ def _compare(
         return index, before, None if index is None else True
     behind = opened.catch_up()
     index, after = fetch_status(opened.store), _sequences(chain)
-    if isinstance(behind, StoreBusyError):
+    if isinstance(behind, errors.StoreBusyError):
         return index, after, None
     if behind is not None:
         raise behind

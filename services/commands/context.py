@@ -11,10 +11,12 @@ from getpass import getpass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from millmark import ledger  # whose names are imported on first use: most commands only read
+from millmark.ledger import index
 from millmark.ledger.chain import HttpTransport, Node, find_profile, read_deployment
 from millmark.ledger.errors import ChainError, ChainUnreachableError, SettingsError, StoreBusyError, SubmitError
-from millmark.ledger.index import fetch_status
 from millmark.ledger.store import Feed, Store
+from millmark.services.audit.entries import list_files
 from millmark.services.output import warn
 from millmark.services.settings import Settings, read_settings
 from millmark.services.store import open_store, sqlite_path
@@ -77,14 +79,12 @@ class Context:
 
     def chain(self) -> Chain:
         """The deployed contracts, after their code was checked. Raises SettingsError, ChainError or a subclass."""
-        from millmark.ledger.chain import Chain  # noqa: PLC0415 - not needed where the index is up to date
-
         profile = find_profile(self.settings.engine)
-        return Chain(self.node(), profile, read_deployment(self.settings.deployment_path))
+        return ledger.Chain(self.node(), profile, read_deployment(self.settings.deployment_path))
 
     def late_chain(self) -> Chain:
         """As `chain`, but if the node does not answer now, it connects when it is needed: for programs that stay."""
-        from millmark.ledger.chain.chain import connect_or_wait  # noqa: PLC0415 - as above
+        from millmark.ledger.chain.chain import connect_or_wait  # noqa: PLC0415 - for programs alone
 
         profile = find_profile(self.settings.engine)
         return connect_or_wait(self.node(), profile, read_deployment(self.settings.deployment_path))
@@ -104,11 +104,9 @@ class Context:
         """
         if self.settings.chain_url is None:
             return None
-        from millmark.ledger.index import Follower  # noqa: PLC0415 - as in `chain`
-
         try:
             if not self._is_at_head():
-                Follower(self.chain_at_hand(), self.store).follow()
+                ledger.Follower(self.chain_at_hand(), self.store).follow()
         except (ChainUnreachableError, StoreBusyError) as error:
             return error
         return None
@@ -120,22 +118,20 @@ class Context:
         to the node, where following asks two dozen. A block that came while the gateway looked is indexed before it is
         known to be final; until then its records are not in the feed of final records.
         """
-        index, deployed = fetch_status(self.store), read_deployment(self.settings.deployment_path)
-        if index is None or (index.registry, index.ledger) != (deployed.registry, deployed.ledger):
+        known, deployed = index.fetch_status(self.store), read_deployment(self.settings.deployment_path)
+        if known is None or (known.registry, known.ledger) != (deployed.registry, deployed.ledger):
             return False
         with self.store.reading() as connection:
-            if Feed(connection).final_number() != index.block_number:
+            if Feed(connection).final_number() != known.block_number:
                 return False
         head = self.node().header()
-        return (head.number, head.hash) == (index.block_number, index.block_hash)
+        return (head.number, head.hash) == (known.block_number, known.block_hash)
 
     def compare_index(self) -> IndexCheck | None:
         """Compares records, heads and digest with the chain. None if nothing is indexed; None with a warning if the
         node no longer has the state of the index's block."""
-        from millmark.ledger.index import check_index  # noqa: PLC0415 - few commands compare
-
         try:
-            return check_index(self.store, self.chain_at_hand())
+            return index.check_index(self.store, self.chain_at_hand())
         except ChainError as error:
             warn(f"millmark: the index was not compared with the chain: {error}")
             return None
@@ -162,14 +158,12 @@ class Context:
         if it refused one of them. Raises ChainError if the chain could not be reached or accepted nothing; the records
         then stay queued, unless it could not be reached before that.
         """
-        from millmark.ledger.store.outbox import Outbox  # noqa: PLC0415 - most commands only read
         from millmark.ledger.store.outbox_records import OutboxState  # noqa: PLC0415 - most commands only read
-        from millmark.ledger.submit import Submitter  # noqa: PLC0415 - as above
 
-        chain, outbox = self.chain_at_hand(), Outbox(self.store)
+        chain, outbox = self.chain_at_hand(), ledger.Outbox(self.store)
         chain.fund(signer.address)
         self._verify_outbox(chain, signer.address)
-        submitter = Submitter(chain, outbox, signer)
+        submitter = ledger.Submitter(chain, outbox, signer)
         # Random ones otherwise: a command that is called again is meant to record again.
         keys = names or [str(uuid.uuid4()) for _ in records]
         ids = submitter.submit(list(zip(keys, records, strict=True)))
@@ -190,14 +184,11 @@ class Context:
 
         After it, what the index says can decide what is still to be recorded. Raises ChainError and SubmitError.
         """
-        from millmark.ledger.store.outbox import Outbox  # noqa: PLC0415 - most commands only read
-        from millmark.ledger.submit import Submitter  # noqa: PLC0415 - as above
-
-        outbox = Outbox(self.store)
+        outbox = ledger.Outbox(self.store)
         if outbox.queued(signer.address, 1) or outbox.open_transactions(signer.address):
             chain = self.chain_at_hand()
             self._verify_outbox(chain, signer.address)
-            Submitter(chain, outbox, signer).drain()
+            ledger.Submitter(chain, outbox, signer).drain()
         self.follow()
 
     def follow(self) -> None:
@@ -246,8 +237,6 @@ def _verify_database(settings: Settings) -> None:
     path, audit = sqlite_path(settings.database_url), settings.audit_path
     if path is None or path.exists() or not audit.is_dir():
         return
-    from millmark.services.audit.entries import list_files  # noqa: PLC0415 - used here only, and rarely
-
     if list_files(audit):
         raise SettingsError(
             f"{path} is missing, but there is an audit log of it in {audit}",
@@ -258,9 +247,7 @@ def _verify_database(settings: Settings) -> None:
 
 def unlock(settings: Settings, uri: str, passphrase_file: Path | None) -> Signer:
     """Opens the signer that a URI names; prompts for the passphrase or PIN unless a file holds it."""
-    from millmark.ledger.keys import open_signer  # noqa: PLC0415 - most commands only read
-
-    return open_signer(uri, passphrase_file=passphrase_file, prompt=ask, pkcs11_module=settings.pkcs11_module)
+    return ledger.open_signer(uri, passphrase_file=passphrase_file, prompt=ask, pkcs11_module=settings.pkcs11_module)
 
 
 def ask(question: str) -> str:

@@ -7,30 +7,23 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from millmark.ledger.canonical import parse_json
 from millmark.ledger.chain import read_deployment
 from millmark.ledger.errors import InputError
+from millmark.ledger.verify.printable import printable
 from millmark.services.commands.audit import audited
 from millmark.services.commands.context import Context, open_context, unlock
 from millmark.services.directory.document import sign_statement
-from millmark.services.documents import Documents, Draft, KeyRing, new_version_id
-from millmark.services.documents.encryption import (
-    MAX_DOCUMENT_BYTES,
-    MAX_FILE_BYTES,
-    GatewayAnswerError,
-    OpenedDocument,
-    SealBrokenError,
-    create_recipient_key,
-    open_sealed,
-    read_recipient_key,
-)
+from millmark.services.documents import Documents, Draft, KeyRing, encryption, new_version_id
+from millmark.services.documents.client import HttpDocuments
 from millmark.services.documents.views import Document, Mode
 from millmark.services.files import read_bounded, write_private_whole
 from millmark.services.handover.delivering import ask_others_to_erase, ask_others_to_erase_all
+from millmark.services.node.config import read_secret
 from millmark.services.output import (
     AsJson,
     Gateway,
@@ -45,14 +38,6 @@ from millmark.services.output import (
 )
 from millmark.services.settings import read_settings
 
-if TYPE_CHECKING:
-    from millmark.services.documents.client import HttpDocuments
-
-
-# `millmark documents` over HTTP: publish to a gateway, and fetch the documents it shares with your company.
-
-_ID_DIGITS = 32
-
 DocumentId = Annotated[str, typer.Argument(metavar="ID", help="Document id: 32 hexadecimal digits, as `found` shows.")]
 
 
@@ -60,9 +45,6 @@ DocumentId = Annotated[str, typer.Argument(metavar="ID", help="Document id: 32 h
 def open_client(gateway: str, token_file: Path) -> Iterator[HttpDocuments]:
     """A client of a gateway's document routes, closed on exit. Raises SettingsError for a token file that other users
     can read."""
-    from millmark.services.documents.client import HttpDocuments  # noqa: PLC0415 - an HTTP client, which few commands need
-    from millmark.services.node.config import read_secret  # noqa: PLC0415 - likewise
-
     documents = HttpDocuments(gateway, read_secret(token_file))
     try:
         yield documents
@@ -72,7 +54,7 @@ def open_client(gateway: str, token_file: Path) -> Iterator[HttpDocuments]:
 
 def verify_id(document: str) -> str:
     """Verifies that text is a document id, since it becomes part of the request's path. Raises InputError."""
-    if len(document) != _ID_DIGITS or not set(document) <= set("0123456789abcdef"):
+    if len(document) != 32 or not set(document) <= set("0123456789abcdef"):
         raise InputError(f"{document[:40]!a} is not a document id", hint="give 32 hexadecimal digits")
     return document
 
@@ -92,7 +74,7 @@ def run_publish(
     Uploading the same file again within a week creates no second document, so repeat the command after a failed
     connection.
     """
-    content = read_bounded(file, MAX_DOCUMENT_BYTES)
+    content = read_bounded(file, encryption.MAX_DOCUMENT_BYTES)
     given = {"name": file.name, "mode": mode.value, **({} if about is None else {"about": about})}
     with open_client(gateway, token_file) as documents:
         added = documents.add(content, guess_media_type(file, media_type), given)
@@ -135,19 +117,17 @@ def run_fetch(
     The gateway sends it encrypted for the key that `documents keys publish` registered. Nothing is written if any check
     fails.
     """
-    private = read_recipient_key(key)
+    private = encryption.read_recipient_key(key)
     with open_client(gateway, token_file) as documents:
         # The version is fixed before fetching: a newer one may be added in between.
         wanted = _of(documents.get(verify_id(document)))[1]["version"] if version is None else version
-        opened = open_sealed(documents.fetch(verify_id(document), _number(wanted)), private)
+        opened = encryption.open_sealed(documents.fetch(verify_id(document), _number(wanted)), private)
     _verify_place(opened, document, _number(wanted))
     keep_opened(context, opened, output, as_json=as_json)
 
 
-def keep_opened(context: typer.Context, opened: OpenedDocument, output: Path, *, as_json: bool) -> None:
+def keep_opened(context: typer.Context, opened: encryption.OpenedDocument, output: Path, *, as_json: bool) -> None:
     """Writes an opened document to a file that only its owner reads, and tells what its sender calls it."""
-    from millmark.ledger.verify.printable import printable  # noqa: PLC0415 - brings the verifier, which help needs not
-
     write_private_whole(output, opened.content)
     root = "0x" + opened.header.recipient.root.hex()
     if as_json:
@@ -178,11 +158,11 @@ def guess_media_type(file: Path, stated: str | None) -> str:
     return stated or mimetypes.guess_type(file.name)[0] or "application/octet-stream"
 
 
-def _verify_place(opened: OpenedDocument, document: str, version: int) -> None:
+def _verify_place(opened: encryption.OpenedDocument, document: str, version: int) -> None:
     """Raises SealBrokenError for another document or version, even one that the gateway may share with us."""
     found = opened.header.version_id
     if (found.document, found.version) != (document, version):
-        raise SealBrokenError(
+        raise encryption.SealBrokenError(
             "the gateway sent a document other than the requested one", hint="tell the gateway's operator"
         )
 
@@ -191,20 +171,18 @@ def _of(found: dict[str, object]) -> tuple[str, dict[str, object]]:
     """Id and latest version of a document in the gateway's JSON form. Raises GatewayAnswerError."""
     versions = found.get("versions")
     if not isinstance(versions, list) or not versions or not isinstance(versions[-1], dict):
-        raise GatewayAnswerError("the gateway's response is malformed", hint="try again")
+        raise encryption.GatewayAnswerError("the gateway's response is malformed", hint="try again")
     latest = versions[-1]
     if not {"version", "name", "root"} <= latest.keys():
-        raise GatewayAnswerError("the gateway's response is malformed", hint="try again")
+        raise encryption.GatewayAnswerError("the gateway's response is malformed", hint="try again")
     return str(found.get("document")), latest
 
 
 def _number(value: object) -> int:
     if type(value) is not int or not 1 <= value < 2**31:
-        raise GatewayAnswerError("the gateway's response is malformed", hint="try again")
+        raise encryption.GatewayAnswerError("the gateway's response is malformed", hint="try again")
     return value
 
-
-# `millmark documents keys`: recipient keys and their signed statements; the gateway's own data keys.
 
 _MAX_STATEMENT_BYTES = 4096
 
@@ -228,7 +206,7 @@ def build_keys() -> typer.Typer:
 
 def run_new_key(file: KeyFile) -> None:
     """Create a recipient key (X25519) in a new file and print its public part. The private part stays in the file."""
-    print_lines("0x" + create_recipient_key(file).hex())
+    print_lines("0x" + encryption.create_recipient_key(file).hex())
 
 
 def run_sign_key(
@@ -239,7 +217,7 @@ def run_sign_key(
     Neither chain nor index is needed: the deployment file names the ledger.
     """
     # No database is opened, so that the company's signing key may stay on another machine.
-    public_key = read_recipient_key(file).public_key().public_bytes_raw()
+    public_key = encryption.read_recipient_key(file).public_key().public_bytes_raw()
     settings = read_settings(context.obj)
     unlocked, deployment = unlock(settings, signer, passphrase_file), read_deployment(settings.deployment_path)
     statement = sign_statement(deployment.chain_id, deployment.ledger, public_key, int(time.time()), unlocked)
@@ -274,8 +252,6 @@ def run_rotate_keys(context: typer.Context) -> None:
 
 _RECALL = "copies fetched earlier cannot be recalled"
 _MAX_SHOWN = 1000
-_GRANT = "Allow a participant to read a restricted document."
-_REVOKE = "Revoke a grant. Copies that the participant fetched earlier cannot be recalled."
 Id = Annotated[str, typer.Argument(metavar="ID", help="Document id, as `list` shows it.")]
 Number = Annotated[int, typer.Argument(min=1, max=2**32 - 1, help="Number of a participant.")]
 OwnGateway = Annotated[
@@ -295,8 +271,10 @@ def register(app: typer.Typer) -> None:
     group.command("update", epilog=example + "update 5d0f2c6e... drawing.pdf")(run_update)
     group.command("list", epilog=example + "list --about urn:example:hip-1 --json")(run_list)
     group.command("mode", epilog=example + "mode 5d0f2c6e... restricted")(run_mode)
-    group.command("grant", help=_GRANT, epilog=example + "grant 5d0f2c6e... 5")(_build_grant(granted=True))
-    group.command("revoke", help=_REVOKE, epilog=example + "revoke 5d0f2c6e... 5")(_build_grant(granted=False))
+    granting = "Allow a participant to read a restricted document."
+    group.command("grant", help=granting, epilog=example + "grant 5d0f2c6e... 5")(_build_grant(granted=True))
+    revoking = "Revoke a grant. Copies that the participant fetched earlier cannot be recalled."
+    group.command("revoke", help=revoking, epilog=example + "revoke 5d0f2c6e... 5")(_build_grant(granted=False))
     group.command("erase", epilog=example + "erase 5d0f2c6e...")(run_erase)
     group.command("erase-field", epilog=example + "erase-field 0x5e... /engraving")(run_erase_field)
     where = "--gateway https://gateway.example --token-file token"
@@ -323,7 +301,7 @@ def run_add(
         audited(opened.settings, "documents add", version_id.document),
         Draft(version_id, file.name, guess_media_type(file, media_type)) as draft,
     ):
-        draft.write(read_bounded(file, MAX_DOCUMENT_BYTES))
+        draft.write(read_bounded(file, encryption.MAX_DOCUMENT_BYTES))
         _print(context, _documents(opened).add(draft, mode, about, int(time.time())), as_json)
 
 
@@ -334,7 +312,7 @@ def run_update(
     with open_context(context.obj) as opened, audited(opened.settings, "documents update", id_):
         documents = _documents(opened)
         with Draft(documents.next_version_id(id_), file.name, guess_media_type(file, media_type)) as draft:
-            draft.write(read_bounded(file, MAX_DOCUMENT_BYTES))
+            draft.write(read_bounded(file, encryption.MAX_DOCUMENT_BYTES))
             _print(context, documents.add_version(draft, int(time.time())), as_json)
 
 
@@ -426,7 +404,7 @@ def run_open(
     as_json: AsJson = False,
 ) -> None:
     """Decrypt a sealed document offline, and check that it is the one that its root commits to."""
-    opened = open_sealed(read_bounded(file, MAX_FILE_BYTES), read_recipient_key(key))
+    opened = encryption.open_sealed(read_bounded(file, encryption.MAX_FILE_BYTES), encryption.read_recipient_key(key))
     keep_opened(context, opened, output, as_json=as_json)
 
 

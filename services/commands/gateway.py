@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import typer
 
@@ -17,22 +16,35 @@ from millmark.ledger.keys import read_passphrase
 from millmark.ledger.provenance import parse_disclosing
 from millmark.ledger.signatures import Signer
 from millmark.ledger.store import Registry
+from millmark.services.access import OPERATOR
+from millmark.services.access.people.openid import Provider
+from millmark.services.access.signin import SteadyClock
+from millmark.services.commands.acts.machines import CAPTURED
+from millmark.services.commands.audit import open_audit
 from millmark.services.commands.context import Context, open_context
 from millmark.services.commands.handovers import find_receiver
 from millmark.services.commands.joining import complete_joining, first_act, open_name_keys, try_directory
+from millmark.services.documents import KeyRing
+from millmark.services.gateway import GatewayParts, Limiter, Rates, Relay, build_policy, create_gateway
+from millmark.services.gateway.follower import DirectorySource
+from millmark.services.gateway.http.authentication import Policy
+from millmark.services.gateway.own_records import AnchorRule, read_anchored, verify_audit_stream
+from millmark.services.gateway.relay.relay import verify_payer
+from millmark.services.handover.delivering import Deliveries
 from millmark.services.home import Layout
+from millmark.services.interop.credentials.keys import read_credential_key
 from millmark.services.output import PassphraseFile, print_lines, warn
+from millmark.services.planning.feedback.inbox_desk import InboxDesk
+from millmark.services.planning.feedback.taking import NoSetpoints, SetpointDesk
+from millmark.services.portal import PASSPORTS, Proofs
+from millmark.services.portal.check_page import CheckPage
+from millmark.services.products import Catalogue
+from millmark.services.serving.connections import ConnectionLimits
+from millmark.services.serving.partners import build_partner_tls
+from millmark.services.serving.protocol import build_tls, choose_tls
+from millmark.services.serving.server import serve
 from millmark.services.settings import Settings
-
-if TYPE_CHECKING:
-    from millmark.services.access.people.openid import Provider
-    from millmark.services.gateway import GatewayParts, Relay
-    from millmark.services.gateway.follower import DirectorySource
-    from millmark.services.gateway.http.authentication import Policy
-    from millmark.services.gateway.own_records import AnchorRule
-    from millmark.services.planning.feedback.taking import SetpointDesk
-    from millmark.services.portal import Proofs
-    from millmark.services.portal.check_page import CheckPage
+from millmark.services.webhooks.dispatcher import DeliveryPolicy
 
 
 def register(app: typer.Typer) -> None:
@@ -47,11 +59,6 @@ def run(
     passphrase_file: PassphraseFile = None,
 ) -> None:
     """Serve the partner HTTP API and the portal; the API's documentation is under /docs."""
-    from millmark.services.gateway import create_gateway  # noqa: PLC0415 - a web framework, used here only
-    from millmark.services.portal.check_page import CheckPage  # noqa: PLC0415 - as above
-    from millmark.services.serving.connections import ConnectionLimits  # noqa: PLC0415 - as above
-    from millmark.services.serving.server import serve  # noqa: PLC0415 - as above
-
     with open_context(context.obj) as opened, _own_chain(opened.settings):
         _complete_home(opened)
         settings = opened.settings
@@ -99,8 +106,6 @@ def _own_chain(settings: Settings) -> Iterator[None]:
 
 
 def _policy(settings: Settings, tls: ssl.SSLContext | None) -> Policy:
-    from millmark.services.gateway import build_policy  # noqa: PLC0415 - as above
-
     return build_policy(
         settings.gateway_auth,
         host=settings.gateway_host,
@@ -114,25 +119,12 @@ def _policy(settings: Settings, tls: ssl.SSLContext | None) -> Policy:
 
 def _owner(settings: Settings) -> int | None:
     """Whose gateway it is: a company's, by its number, or the operator's, who is not a participant."""
-    from millmark.services.access import OPERATOR  # noqa: PLC0415 - as above
-
     if settings.gateway_participant is None and settings.operator_signer is not None:
         return OPERATOR
     return settings.gateway_participant
 
 
 def _build_parts(opened: Context, policy: Policy, relay: Relay | None) -> GatewayParts:
-    from millmark.services.access.signin import SteadyClock  # noqa: PLC0415 - as above
-    from millmark.services.commands.acts.measured import CAPTURED  # noqa: PLC0415 - as above
-    from millmark.services.commands.audit import open_audit  # noqa: PLC0415 - as above
-    from millmark.services.documents import KeyRing  # noqa: PLC0415 - what the gateway alone needs
-    from millmark.services.gateway import GatewayParts, Limiter, Rates  # noqa: PLC0415 - as above
-    from millmark.services.handover.delivering import Deliveries  # noqa: PLC0415 - as above
-    from millmark.services.interop.credentials.keys import read_credential_key  # noqa: PLC0415 - as above
-    from millmark.services.products import Catalogue  # noqa: PLC0415 - as above
-    from millmark.services.serving.partners import build_partner_tls  # noqa: PLC0415 - as above
-    from millmark.services.webhooks.dispatcher import DeliveryPolicy  # noqa: PLC0415 - as above
-
     settings, recording = opened.settings, _recording(opened)
     return GatewayParts(
         opened.store,
@@ -168,9 +160,6 @@ def _build_parts(opened: Context, policy: Policy, relay: Relay | None) -> Gatewa
 
 def _setpoints(settings: Settings) -> SetpointDesk | None:
     """Where feedback proposes settings; None if it is switched off."""
-    from millmark.services.planning.feedback.inbox_desk import InboxDesk  # noqa: PLC0415 - as above
-    from millmark.services.planning.feedback.taking import NoSetpoints  # noqa: PLC0415 - as above
-
     if not settings.gateway_feedback:
         return None
     if settings.gateway_participant is None:
@@ -191,8 +180,6 @@ def _notes_drift(settings: Settings) -> bool:
 
 def _provider(settings: Settings) -> Provider | None:
     """The company's OpenID Connect provider. Raises SettingsError if the settings name it in part."""
-    from millmark.services.access.people.openid import Provider  # noqa: PLC0415 - as above
-
     given = (settings.openid_issuer, settings.openid_client_id, settings.from_home(settings.openid_secret_file))
     issuer, client_id, secret = given
     if issuer is None or client_id is None or secret is None:
@@ -205,8 +192,6 @@ def _provider(settings: Settings) -> Provider | None:
 
 
 def _proofs(opened: Context) -> Proofs:
-    from millmark.services.portal import PASSPORTS, Proofs  # noqa: PLC0415 - as above
-
     settings = opened.settings
     return Proofs(
         opened.store,
@@ -220,9 +205,6 @@ def _proofs(opened: Context) -> Proofs:
 
 def _build_relay(opened: Context, relay_signer: str | None, passphrase_file: Path | None) -> Relay | None:
     """The relay; None if no key is named. Raises SettingsError for a key that has another use."""
-    from millmark.services.gateway import Relay  # noqa: PLC0415 - as above
-    from millmark.services.gateway.relay.relay import verify_payer  # noqa: PLC0415 - as above
-
     if relay_signer is None:
         return None
     key, chain = opened.unlock(relay_signer, passphrase_file), opened.chain()
@@ -250,9 +232,6 @@ def _recording(opened: Context) -> tuple[Chain, Signer] | None:
 
 def _directory(opened: Context) -> DirectorySource | None:
     """Where the directory comes from; None if no gateway is named, or without a chain and a key to sign in with."""
-    from millmark.services.gateway.follower import DirectorySource  # noqa: PLC0415 - as above
-    from millmark.services.serving.partners import build_partner_tls  # noqa: PLC0415 - as above
-
     settings = opened.settings
     if settings.directory_url is None or settings.chain_url is None or settings.gateway_signer is None:
         return None
@@ -262,8 +241,6 @@ def _directory(opened: Context) -> DirectorySource | None:
 
 def _anchoring(opened: Context) -> AnchorRule | None:
     """The rule by which the audit log is anchored; None if no stream is set. Raises SettingsError if it cannot be."""
-    from millmark.services.gateway.own_records import AnchorRule, verify_audit_stream  # noqa: PLC0415 - as above
-
     settings, stream = opened.settings, opened.settings.audit_stream_subject
     if stream is None:
         return None
@@ -278,15 +255,11 @@ def _anchoring(opened: Context) -> AnchorRule | None:
 
 def _anchored_reader(opened: Context) -> Callable[[], int] | None:
     """Reads how far the audit log is anchored; None if it is not."""
-    from millmark.services.gateway.own_records import read_anchored  # noqa: PLC0415 - as above
-
     stream = opened.settings.audit_stream_subject
     return None if stream is None else partial(read_anchored, opened.store, stream)
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | None:
-    from millmark.services.serving.protocol import build_tls, choose_tls  # noqa: PLC0415 - as above
-
     files = choose_tls(
         settings.from_home(settings.gateway_tls_certificate),
         settings.from_home(settings.gateway_tls_key),

@@ -74,7 +74,7 @@ def run_export(
     """Write a hand-over to a file, for a company whose gateway cannot be reached. Only that company can open it."""
     with open_context(context.obj) as opened:
         unreachable = opened.catch_up()
-        deliveries = _deliveries(opened)
+        deliveries = Deliveries(opened.store, opened.chain(), opened.unlock_company())
         while deliveries.collect():
             pass
         if unreachable is not None and sequence > deliveries.collected():
@@ -144,10 +144,6 @@ def _told(kept: Kept) -> str:
     origin = f"from participant {kept.sender}, because of record {kept.sequence}: " if kept.sequence else ""
     entries = f", {kept.entries} entries" if kept.entries else ""
     return f"verified and kept: {origin}{kept.names} names, {kept.documents} documents{entries}"
-
-
-def _deliveries(opened: Context) -> Deliveries:
-    return Deliveries(opened.store, opened.chain(), opened.unlock_company())
 
 
 def find_receiver(opened: Context) -> Receiver | None:

@@ -1,4 +1,4 @@
-"""`millmark init` and `millmark join`: a home that works, for the operator of a consortium and for its companies."""
+"""`millmark init`, `join` and `tls`: a home that works, for the operator of a consortium and for its companies."""
 
 from __future__ import annotations
 
@@ -52,6 +52,7 @@ from millmark.services.home import (
     parse_consortium,
     set_tls,
 )
+from millmark.services.home.authority import certify, read_authority_name, show_certificate, verify_hostname
 from millmark.services.home.joining_files import (
     MAX_CONSORTIUM_BYTES,
     MAX_REQUEST_BYTES,
@@ -151,8 +152,6 @@ def parse_place(text: str, name: str | None) -> tuple[str | None, int]:
         raise InputError(f"the gateway cannot be both {name} and {host[:80]!a}", hint="give one name")
     found = name or host or None
     if found is not None:
-        from millmark.services.home.authority import verify_hostname  # noqa: PLC0415 - X.509, used with a name only
-
         verify_hostname(found)
     return found, _parse_port(port)
 
@@ -163,19 +162,25 @@ def _parse_port(text: str) -> int:
     return int(text)
 
 
-# `millmark tls`: the certificate with which devices on a company's own network reach its gateway by name.
-
 OR_NAME = ", or NAME:PORT to be reached by name over TLS"
 """What the question for a port adds, so that a name costs no question of its own."""
 
 _MAX_SETTINGS_BYTES = 1 << 20
 
 
-def _register_tls(app: typer.Typer) -> None:
-    group = typer.Typer(no_args_is_help=True, help="Make the certificate of this home's gateway, and renew it.")
-    group.command("new", epilog="Example: millmark --home alder tls new ledger.alder.example")(run_new_tls)
-    group.command("renew", epilog="Example: millmark --home alder tls renew")(run_renew)
-    app.add_typer(group, name="tls")
+def register(app: typer.Typer) -> None:
+    tls = typer.Typer(no_args_is_help=True, help="Make the certificate of this home's gateway, and renew it.")
+    tls.command("new", epilog="Example: millmark --home alder tls new ledger.alder.example")(run_new_tls)
+    tls.command("renew", epilog="Example: millmark --home alder tls renew")(run_renew)
+    app.add_typer(tls, name="tls")
+    app.command(
+        "init",
+        epilog="Example: millmark --home operator init --name Nordic --chain-url http://127.0.0.1:8545 --port 8600",
+    )(run_init)
+    app.command(
+        "join",
+        epilog="Example: millmark --home alder join consortium.json --name Alder --roles MANUFACTURER --port 8601",
+    )(run_join)
 
 
 def run_new_tls(
@@ -201,12 +206,6 @@ def run_renew(context: typer.Context) -> None:
 
     Devices that trust the authority notice nothing. The gateway has to be started again.
     """
-    from millmark.services.home.authority import (  # noqa: PLC0415 - X.509, used here only
-        certify,
-        read_authority_name,
-        show_certificate,
-    )
-
     settings, layout = read_settings(context.obj), Layout(context.obj)
     if not layout.authority.exists():
         raise SettingsError(
@@ -234,7 +233,6 @@ class Place:
         if self.name is None:
             write_whole(layout.settings, text.encode())
             return []
-        from millmark.services.home.authority import certify  # noqa: PLC0415 - X.509, used here only
 
         fingerprint = certify(layout, self.name, datetime.now(UTC))
         write_whole(layout.settings, set_tls(text, layout, self.url).encode())
@@ -298,9 +296,6 @@ def _tell_consortium(layout: Layout, url: str) -> Sequence[str]:
         return ()
     write_whole(layout.consortium, replace(known, gateway=url).to_bytes())
     return (f"wrote the address to {layout.consortium}; companies that have joined set directory_url to it",)
-
-
-# The home of a company, as `millmark join` makes it, and the request with which it asks to be admitted.
 
 
 @dataclass(frozen=True, slots=True)
@@ -514,17 +509,6 @@ TreasuryPassphraseFile = Annotated[
 ]
 
 
-def _register_home(app: typer.Typer) -> None:
-    app.command(
-        "init",
-        epilog="Example: millmark --home operator init --name Nordic --chain-url http://127.0.0.1:8545 --port 8600",
-    )(run_init)
-    app.command(
-        "join",
-        epilog="Example: millmark --home alder join consortium.json --name Alder --roles MANUFACTURER --port 8601",
-    )(run_join)
-
-
 def run_init(
     context: typer.Context,
     name: Name = None,
@@ -661,8 +645,3 @@ def _verify_reachable(node: Node) -> None:
         raise ChainUnreachableError(
             error.cause, hint=f"{error.hint}; to try it: `millmark devchain --journal chain.journal`"
         ) from None
-
-
-def register(app: typer.Typer) -> None:
-    _register_tls(app)
-    _register_home(app)

@@ -1,4 +1,4 @@
-"""`millmark digital-link` and `millmark epcis`."""
+"""`millmark digital-link`, `epcis` and `footprint`."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ from millmark.services.files import read_bounded
 from millmark.services.interop.digital_link import build_part_link, build_qr_svg, read_link
 from millmark.services.interop.epcis.capture import capture, none_rejected, open_evidence_file, parse_capture
 from millmark.services.interop.epcis.documents import hash_events, read_bytes
+from millmark.services.interop.pcf import MAX_ABOUT_BYTES, build_catena_x, build_pact, parse_about
 from millmark.services.output import AsJson, print_document, print_json, print_lines, print_table, warn
 from millmark.services.text.footprint import describe_source
 
 
-def _register_interop(app: typer.Typer) -> None:
+def register(app: typer.Typer) -> None:
     app.command(
         "digital-link",
         epilog="Example: millmark digital-link 'https://id.gs1.org/01/09506000013459/21/A0001?17=271231'",
@@ -34,6 +35,9 @@ def _register_interop(app: typer.Typer) -> None:
     epcis.command("hash", epilog="Example: millmark epcis hash events.jsonld")(run_hash)
     epcis.command("capture", epilog="Example: millmark epcis capture events.jsonld")(run_capture)
     app.add_typer(epcis, name="epcis")
+    app.command("footprint", epilog="Example: millmark footprint A0006R --catena-x --about crankshaft.json")(
+        run_footprint
+    )
 
 
 def run_digital_link(
@@ -103,15 +107,6 @@ def _write(path: Path, text: str) -> None:
         raise InputError(f"cannot write {path}: {error.strerror}", hint="name a file in a folder that exists") from None
 
 
-# `millmark footprint`: energy and emissions of a lot, and their exports.
-
-
-def _register_footprint(app: typer.Typer) -> None:
-    app.command("footprint", epilog="Example: millmark footprint A0006R --catena-x --about crankshaft.json")(
-        run_footprint
-    )
-
-
 def run_footprint(
     context: typer.Context,
     identifier: Annotated[str, typer.Argument(help="The lot: identifier, its last part, or subject.")],
@@ -153,7 +148,6 @@ def _export(catena_x: bool, about: Path | None) -> Callable[[LotFootprint], dict
     """Reads what the export needs, before anything else is done."""
     if about is None:
         return None
-    from millmark.services.interop.pcf import MAX_ABOUT_BYTES, build_catena_x, build_pact, parse_about  # noqa: PLC0415 - as elsewhere
 
     described = parse_about(read_bounded(about, MAX_ABOUT_BYTES))
     return lambda found: build_catena_x(found, described) if catena_x else build_pact(found, described)
@@ -181,8 +175,3 @@ def _row(one: ContributionOf) -> tuple[str, ...]:
     named = one.identifier or "0x" + one.lot.hex()
     what = describe_source(one.source, one.assignment, one.what)
     return what, named, kilowatt_hours(one.wh), kilograms(one.location_mg), kilograms(one.market_mg)
-
-
-def register(app: typer.Typer) -> None:
-    _register_interop(app)
-    _register_footprint(app)

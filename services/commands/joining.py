@@ -25,15 +25,7 @@ from millmark.services.directory.document import DirectoryError
 from millmark.services.directory.following import issue_directory, keep_admission, published_digest, verify_admissible
 from millmark.services.directory.repository import DirectoryRepository
 from millmark.services.files import read_bounded, write_whole
-from millmark.services.home import Candidate, Layout, find_admitted, parse_request, set_setting
-from millmark.services.home.admissions import (
-    add_names,
-    cancel_failed,
-    keep_candidate,
-    name_act,
-    name_admission,
-    verify_admitter,
-)
+from millmark.services.home import Candidate, Layout, admissions, find_admitted, parse_request, set_setting
 from millmark.services.home.joining_files import MAX_REQUEST_BYTES
 from millmark.services.serving.partners import build_partner_tls
 from millmark.services.settings import read_settings
@@ -50,7 +42,7 @@ def complete_joining(opened: Context, say: Say) -> int:
     missing = [*_missing_key(opened, signer, number), *_missing_name_key(opened, number)]
     if missing:
         # Named: who completes it beside this one queues the same records, and neither has one that is refused.
-        names = [name_act(opened.store, f"{signer.address.hex()}:{one.act}", "join") for one in missing]
+        names = [admissions.name_act(opened.store, f"{signer.address.hex()}:{one.act}", "join") for one in missing]
         opened.record(signer, [one.record for one in missing], names)
         opened.follow()
         for one in missing:
@@ -213,18 +205,18 @@ def admit_all(opened: Context, signer: Signer, candidates: Sequence[Candidate]) 
                 )
             keep_admission(connection, one.key, replace(one.entry, participant=number))
             names[number] = one.entry.name
-        add_names(connection, names)
+        admissions.add_names(connection, names)
     return {key: number for key, number in found.items() if number is not None}
 
 
 def _admit(opened: Context, signer: Signer, new: Sequence[Candidate]) -> bool:
     """Whether it admitted them. If not, one of them is admitted by somebody else, for whom it waited."""
     for one in new:
-        cancel_failed(opened.store, one.key)
-        verify_admitter(opened.store, one.key, signer.address)
-    names = [name_admission(opened.store, one.key) for one in new]
+        admissions.cancel_failed(opened.store, one.key)
+        admissions.verify_admitter(opened.store, one.key, signer.address)
+    names = [admissions.name_admission(opened.store, one.key) for one in new]
     with opened.store.transaction() as connection:  # first: a crash must not lose what the records commit to
-        records = [keep_candidate(connection, one) for one in new]
+        records = [admissions.keep_candidate(connection, one) for one in new]
     try:
         opened.record(signer, records, names)
     except DuplicateRecordError:

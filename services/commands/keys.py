@@ -1,4 +1,4 @@
-"""`millmark keys`: key files on this machine, and a participant's keys on the chain."""
+"""`millmark keys`: key files on this machine, a participant's keys on the chain, and what those have for gas."""
 
 from __future__ import annotations
 
@@ -31,22 +31,12 @@ from millmark.ledger.signatures import Signer, parse_address, to_checksum
 from millmark.ledger.store.outbox import Outbox
 from millmark.ledger.submit import Funds, look_at_funds
 from millmark.ledger.submit.submitter import GAS_PER_RECORD
+from millmark.services import output
 from millmark.services.access.siwe import MAX_MESSAGE_CHARACTERS, build_digest, parse_message
 from millmark.services.commands.context import Context, ask, open_context, unlock
 from millmark.services.files import read_bounded
 from millmark.services.home import find_paying_keys
 from millmark.services.interop.credentials.keys import create_credential_key
-from millmark.services.output import (
-    AsJson,
-    NameKeys,
-    NamePassphraseFile,
-    PassphraseFile,
-    SignerUri,
-    parse_roles,
-    print_json,
-    print_lines,
-    warn,
-)
 from millmark.services.settings import read_settings
 
 KeyRoles = Annotated[
@@ -88,16 +78,16 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="keys")
 
 
-def run_new(context: typer.Context, place: Place, passphrase_file: PassphraseFile = None) -> None:
+def run_new(context: typer.Context, place: Place, passphrase_file: output.PassphraseFile = None) -> None:
     """Create a key in a new keystore file (mode 0600) or in a hardware token. An existing key is never overwritten."""
     module = read_settings(context.obj).pkcs11_module
     address = create_key(place, passphrase_file=passphrase_file, prompt=ask, pkcs11_module=module)
-    print_lines(to_checksum(address))
+    output.print_lines(to_checksum(address))
 
 
-def run_show(context: typer.Context, signer: SignerUri, passphrase_file: PassphraseFile = None) -> None:
+def run_show(context: typer.Context, signer: output.SignerUri, passphrase_file: output.PassphraseFile = None) -> None:
     """Print the address of a key."""
-    print_lines(to_checksum(unlock(read_settings(context.obj), signer, passphrase_file).address))
+    output.print_lines(to_checksum(unlock(read_settings(context.obj), signer, passphrase_file).address))
 
 
 def run_credential(
@@ -105,74 +95,76 @@ def run_credential(
     kind: Literal["ed25519", "p256"] = typer.Option("ed25519", "--kind", help="Kind of key."),
 ) -> None:
     """Create a key that signs credentials, and print its public part (Multikey)."""
-    print_lines(create_credential_key(file, kind).public.multikey)
+    output.print_lines(create_credential_key(file, kind).public.multikey)
 
 
 def run_propose(
     context: typer.Context,
     address: str,
-    signer: SignerUri,
+    signer: output.SignerUri,
     roles: KeyRoles,
     admin: IsAdmin = False,
-    passphrase_file: PassphraseFile = None,
+    passphrase_file: output.PassphraseFile = None,
 ) -> None:
     """Propose an additional key for the signer's participant; the new key must accept. Admin keys only."""
     proposed, mask = parse_address(address), _parse_rights(roles)
     with open_context(context.obj) as opened:
         opened.record(opened.unlock(signer, passphrase_file), [ProposeKey(proposed, int(mask), admin)])
-    print_lines(f"proposed {to_checksum(proposed)}; now run `millmark keys accept` with that key")
+    output.print_lines(f"proposed {to_checksum(proposed)}; now run `millmark keys accept` with that key")
 
 
 def run_accept(
-    context: typer.Context, participant: int, signer: SignerUri, passphrase_file: PassphraseFile = None
+    context: typer.Context, participant: int, signer: output.SignerUri, passphrase_file: output.PassphraseFile = None
 ) -> None:
     """Accept, with the proposed key, to sign for a participant."""
     with open_context(context.obj) as opened:
         opened.record(opened.unlock(signer, passphrase_file), [AcceptKey(participant)])
-    print_lines(f"the key signs for participant {participant}")
+    output.print_lines(f"the key signs for participant {participant}")
 
 
 def run_set(
     context: typer.Context,
     address: str,
-    signer: SignerUri,
+    signer: output.SignerUri,
     roles: KeyRoles,
     admin: IsAdmin = False,
-    passphrase_file: PassphraseFile = None,
+    passphrase_file: output.PassphraseFile = None,
 ) -> None:
     """Replace what a key of the signer's participant may do. Admin keys only; the last admin key stays one."""
     changed, mask = parse_address(address), _parse_rights(roles)
     with open_context(context.obj) as opened:
         opened.record(opened.unlock(signer, passphrase_file), [SetKey(changed, int(mask), admin)])
-    print_lines(f"{to_checksum(changed)} now has {roles}{', and administers keys' if admin else ''}")
+    output.print_lines(f"{to_checksum(changed)} now has {roles}{', and administers keys' if admin else ''}")
 
 
 def run_accept_recovery(
-    context: typer.Context, participant: int, signer: SignerUri, passphrase_file: PassphraseFile = None
+    context: typer.Context, participant: int, signer: output.SignerUri, passphrase_file: output.PassphraseFile = None
 ) -> None:
     """Complete the recovery of a participant, with the key that the registry's owner proposed. All its earlier keys
     end."""
     with open_context(context.obj) as opened:
         opened.record(opened.unlock(signer, passphrase_file), [AcceptRecovery(participant)])
-    print_lines(f"the key is now the only one of participant {participant}")
+    output.print_lines(f"the key is now the only one of participant {participant}")
 
 
-def run_object(context: typer.Context, signer: SignerUri, passphrase_file: PassphraseFile = None) -> None:
+def run_object(context: typer.Context, signer: output.SignerUri, passphrase_file: output.PassphraseFile = None) -> None:
     """Object to the recovery of the signer's participant: it is delayed, and the registry's owner must overrule it.
 
     Once per recovery. Admin keys only.
     """
     with open_context(context.obj) as opened:
         opened.record(opened.unlock(signer, passphrase_file), [ObjectToRecovery()])
-    print_lines("the recovery is delayed by 14 days, after which the registry's owner must overrule the objection")
+    output.print_lines(
+        "the recovery is delayed by 14 days, after which the registry's owner must overrule the objection"
+    )
 
 
 def run_name(
     context: typer.Context,
     name_key: Annotated[str, typer.Argument(help="Key file made by `keys new`: keystore:FILE or file:FILE.")],
-    signer: SignerUri,
-    passphrase_file: PassphraseFile = None,
-    name_passphrase_file: NamePassphraseFile = None,
+    signer: output.SignerUri,
+    passphrase_file: output.PassphraseFile = None,
+    name_passphrase_file: output.NamePassphraseFile = None,
 ) -> None:
     """Register the key from which the participant's salts derive from now on. Admin keys only.
 
@@ -182,7 +174,7 @@ def run_name(
     registered = open_name_key(name_key, passphrase_file=name_passphrase_file, prompt=ask)
     with open_context(context.obj) as opened:
         opened.record(opened.unlock(signer, passphrase_file), [SetNameKey(registered.hash)])
-    print_lines(f"the name key is 0x{registered.hash.hex()}")
+    output.print_lines(f"the name key is 0x{registered.hash.hex()}")
 
 
 def run_derive(
@@ -190,8 +182,8 @@ def run_derive(
     kind: Annotated[Literal["order", "lot", "stream", "machine"], typer.Argument(help="What is to be named.")],
     identifier: Annotated[str, typer.Argument(help="URI, in any spelling that has a canonical form.")],
     participant: Annotated[int, typer.Option(min=1, max=2**32 - 1, help="Number of the participant that records it.")],
-    name_key: NameKeys,
-    name_passphrase_file: NamePassphraseFile = None,
+    name_key: output.NameKeys,
+    name_passphrase_file: output.NamePassphraseFile = None,
 ) -> None:
     """Derive the name of a thing offline, for programs that sign records themselves; prints JSON.
 
@@ -201,7 +193,7 @@ def run_derive(
     keys = [open_name_key(uri, passphrase_file=name_passphrase_file, prompt=ask) for uri in name_key]
     deployment = read_deployment(read_settings(context.obj).deployment_path)
     named = derive_identity(deployment, keys, SubjectKind[kind.upper()], participant, identifier)
-    print_json(
+    output.print_json(
         context,
         {
             "identifier": named.identifier,
@@ -214,17 +206,17 @@ def run_derive(
 
 
 def _parse_rights(roles: str) -> Role:
-    return Role(0) if roles.strip().lower() == "none" else parse_roles(roles)
+    return Role(0) if roles.strip().lower() == "none" else output.parse_roles(roles)
 
 
 def run_revoke(
     context: typer.Context,
     address: str,
-    signer: SignerUri,
+    signer: output.SignerUri,
     compromised_since: int = typer.Option(
         0, min=0, help="Unix time in seconds, not before the key was added; 0 if it is merely retired."
     ),
-    passphrase_file: PassphraseFile = None,
+    passphrase_file: output.PassphraseFile = None,
 ) -> None:
     """Revoke a key of the signer's participant, except its last admin key; or date the compromise of a revoked key.
 
@@ -233,32 +225,32 @@ def run_revoke(
     revoked = parse_address(address)
     with open_context(context.obj) as opened:
         opened.record(opened.unlock(signer, passphrase_file), [RevokeKey(revoked, compromised_since)])
-    print_lines(f"revoked {to_checksum(revoked)}")
+    output.print_lines(f"revoked {to_checksum(revoked)}")
 
 
 def run_sign_in(
     context: typer.Context,
-    signer: SignerUri,
+    signer: output.SignerUri,
     message: Annotated[
         Path | None,
         typer.Option("--message", help="File with the message that the site shows; standard input if omitted."),
     ] = None,
-    passphrase_file: PassphraseFile = None,
+    passphrase_file: output.PassphraseFile = None,
 ) -> None:
     """Sign the sign-in message of a gateway's portal (EIP-4361). Prints first what is signed; refuses any other kind of
     message."""
     text = _read_message(message)
     parsed = parse_message(text)
     # Before the key is unlocked, so that a passphrase is typed only by somebody who has seen what is signed.
-    warn(f"signing in at {parsed.domain}, on chain {parsed.chain_id}, as {to_checksum(parsed.address)};")
-    warn(f"valid until {datetime.fromtimestamp(parsed.expires_at, UTC):%Y-%m-%d %H:%M:%S} UTC, for one session")
+    output.warn(f"signing in at {parsed.domain}, on chain {parsed.chain_id}, as {to_checksum(parsed.address)};")
+    output.warn(f"valid until {datetime.fromtimestamp(parsed.expires_at, UTC):%Y-%m-%d %H:%M:%S} UTC, for one session")
     key = unlock(read_settings(context.obj), signer, passphrase_file)
     if key.address != parsed.address:
         raise InputError(
             f"the message is not for the key {to_checksum(key.address)}",
             hint="request a message for this key's address",
         )
-    print_lines("0x" + key.sign_digest(build_digest(text)).to_bytes().hex())
+    output.print_lines("0x" + key.sign_digest(build_digest(text)).to_bytes().hex())
 
 
 def _read_message(path: Path | None) -> str:
@@ -268,8 +260,6 @@ def _read_message(path: Path | None) -> str:
     return data.decode("utf-8", "replace").replace("\r\n", "\n").strip("\n")
 
 
-# `millmark keys balance` and `keys fund`: what the home's keys have for gas, and topping it up from a treasury key.
-
 _MOST_RECORDS = 10**9
 _RECORDS = 100_000
 Addresses = Annotated[
@@ -278,19 +268,19 @@ Addresses = Annotated[
 ]
 
 
-def run_balance(context: typer.Context, addresses: Addresses = None, as_json: AsJson = False) -> None:
+def run_balance(context: typer.Context, addresses: Addresses = None, as_json: output.AsJson = False) -> None:
     """Print what keys have for gas, and how long it lasts at the present fees and rate of records."""
     with open_context(context.obj, looking=True) as opened:
         found = _look(opened, addresses)
     if as_json:
-        print_json(context, {"keys": [funds.to_json() for funds in found]})
+        output.print_json(context, {"keys": [funds.to_json() for funds in found]})
         return
-    print_lines(*(f"{to_checksum(funds.key)}: {funds.describe()}" for funds in found))
+    output.print_lines(*(f"{to_checksum(funds.key)}: {funds.describe()}" for funds in found))
 
 
 def run_fund(
     context: typer.Context,
-    signer: SignerUri,
+    signer: output.SignerUri,
     addresses: Addresses = None,
     records: int = typer.Option(
         _RECORDS,
@@ -299,7 +289,7 @@ def run_fund(
         help="Number of records, at the present fees, for which each key is to have.",
     ),
     wei: int | None = typer.Option(None, "--wei", min=1, help="Send each key exactly this amount instead."),
-    passphrase_file: PassphraseFile = None,
+    passphrase_file: output.PassphraseFile = None,
 ) -> None:
     """Top up keys from a treasury key, `--signer`, which must be one that makes no records.
 
@@ -312,7 +302,7 @@ def run_fund(
         amounts = [(funds, funds.missing_wei(records) if wei is None else wei) for funds in found]
         _send(opened, treasury, amounts)
         after = _look(opened, [to_checksum(funds.key) for funds in found])
-    print_lines(*(f"{to_checksum(funds.key)}: {funds.describe()}" for funds in after))
+    output.print_lines(*(f"{to_checksum(funds.key)}: {funds.describe()}" for funds in after))
 
 
 def endow_operator(node: Node, profile: EngineProfile, treasury: Signer, key: bytes) -> None:
@@ -322,7 +312,7 @@ def endow_operator(node: Node, profile: EngineProfile, treasury: Signer, key: by
     missing = fees.max_fee_wei * (DEPLOY_GAS + _RECORDS * GAS_PER_RECORD) - node.balance_wei(key)
     if fees.max_fee_wei and missing > 0:
         send_values(node, profile, treasury, [(key, missing)])
-        print_lines(f"sent {missing} wei to {to_checksum(key)}")
+        output.print_lines(f"sent {missing} wei to {to_checksum(key)}")
 
 
 def tell_fees(node: Node, profile: EngineProfile, keys: Sequence[bytes]) -> list[str]:
@@ -337,7 +327,7 @@ def tell_fees(node: Node, profile: EngineProfile, keys: Sequence[bytes]) -> list
 def _send(opened: Context, treasury: Signer, amounts: Sequence[tuple[Funds, int]]) -> None:
     wanted = [(funds.key, wei) for funds, wei in amounts if wei and not funds.is_free]
     send_values(opened.node(), find_profile(opened.settings.engine), treasury, wanted)
-    print_lines(*(f"sent {wei} wei to {to_checksum(key)}" for key, wei in wanted))
+    output.print_lines(*(f"sent {wei} wei to {to_checksum(key)}" for key, wei in wanted))
 
 
 def _verify_idle(opened: Context, treasury: Signer) -> None:

@@ -17,28 +17,8 @@ from millmark.ledger.chain import HttpTransport, find_profile
 from millmark.ledger.chain.profiles import depth_of
 from millmark.ledger.errors import ChainUnreachableError, InputError
 from millmark.ledger.signatures import Address, parse_address, to_checksum
+from millmark.services import network
 from millmark.services.files import read_bounded, write_whole
-from millmark.services.network import (
-    GAS_LIMIT,
-    Agreed,
-    Consensus,
-    Kind,
-    NetworkError,
-    NetworkFile,
-    NodeFolder,
-    NodeProgram,
-    Peer,
-    create_node,
-    find_kind,
-    find_nodes,
-    find_program,
-    found_network,
-    identify_program,
-    join_network,
-    read_network,
-    read_node,
-    verify_number,
-)
 from millmark.services.network.observing import (
     MAX_BLOCKS,
     Act,
@@ -115,7 +95,7 @@ def run_init(
         int | None, typer.Option("--chain-id", min=1, max=(1 << 53) - 1, help="A random one if omitted.")
     ] = None,
     period_s: Annotated[int, typer.Option("--period-s", min=1, max=MOST_PERIOD_S, help="Seconds between blocks.")] = 1,
-    gas_limit: Annotated[int, typer.Option("--gas-limit", min=10_000_000, help="Gas of a block.")] = GAS_LIMIT,
+    gas_limit: Annotated[int, typer.Option("--gas-limit", min=10_000_000, help="Gas of a block.")] = network.GAS_LIMIT,
     fund: Fund = None,
     port: Annotated[
         int, typer.Option("--port", min=1, max=65_000, help="With --local: first port for peers.")
@@ -133,44 +113,42 @@ def run_init(
     """
     folder = context.obj / _FOLDER
     if (folder / _FILE).exists():
-        raise NetworkError(f"{folder / _FILE} exists already", hint="a network begins once: move it away for another")
+        raise network.NetworkError(
+            f"{folder / _FILE} exists already", hint="a network begins once: move it away for another"
+        )
     if (local is None) == (not requests):
         raise InputError("give either the companies' requests, or --local NUMBER", hint="one of the two")
-    program = find_kind(kind) if kind is not None else _usual_kind(context.obj, is_local=local is not None)
-    verify_number(
+    program = network.find_kind(kind) if kind is not None else _usual_kind(context.obj, is_local=local is not None)
+    network.verify_number(
         program.consensus, len(requests or ()) if local is None else local, allow_few=allow_few, allow_even=allow_even
     )
     peers = [_read_request(path) for path in requests or ()]
-    homes = [NodeFolder(folder / f"validator-{number + 1}") for number in range(local or 0)]
+    homes = [network.NodeFolder(folder / f"validator-{number + 1}") for number in range(local or 0)]
     peers += [_create_here(home, port + number, rpc_port + number) for number, home in enumerate(homes)]
     balances = {parse_address(text): _MONEY_WEI for text in fund or ()}
-    number = chain_id or _random_chain_id()
-    network = found_network(Agreed(program, number, period_s, gas_limit, balances), peers)
-    NodeFolder(folder).create()
+    number = chain_id or _LOWEST_CHAIN_ID + secrets.randbelow(_HIGHEST_CHAIN_ID - _LOWEST_CHAIN_ID)
+    shared = network.found_network(network.Agreed(program, number, period_s, gas_limit, balances), peers)
+    network.NodeFolder(folder).create()
     for home in homes:
-        join_network(home, network, None)
-    write_whole(folder / _FILE, network.to_bytes())
-    _tell(context.obj, folder / _FILE, network, is_local=local is not None)
+        network.join_network(home, shared, None)
+    write_whole(folder / _FILE, shared.to_bytes())
+    _tell(context.obj, folder / _FILE, shared, is_local=local is not None)
 
 
-def _usual_kind(home: Path, *, is_local: bool) -> Kind:
+def _usual_kind(home: Path, *, is_local: bool) -> network.Kind:
     """The kind of the program that `start` would run on this machine; Besu for companies, or where there is none."""
     path = read_settings(home).node_program if is_local else None
     if path is not None:
-        return identify_program(path).kind
+        return network.identify_program(path).kind
     try:
-        return find_program().kind if is_local else find_kind(_PRODUCTION)
+        return network.find_program().kind if is_local else network.find_kind(_PRODUCTION)
     except NodeProgramError:
-        return find_kind(_PRODUCTION)
+        return network.find_kind(_PRODUCTION)
 
 
-def _create_here(home: NodeFolder, port: int, rpc_port: int) -> Peer:
+def _create_here(home: network.NodeFolder, port: int, rpc_port: int) -> network.Peer:
     """Makes a validator on this machine."""
-    return create_node(home, home.path.name, _LOOPBACK, port, _LOOPBACK, rpc_port).peer
-
-
-def _random_chain_id() -> int:
-    return _LOWEST_CHAIN_ID + secrets.randbelow(_HIGHEST_CHAIN_ID - _LOWEST_CHAIN_ID)
+    return network.create_node(home, home.path.name, _LOOPBACK, port, _LOOPBACK, rpc_port).peer
 
 
 def run_join(
@@ -192,11 +170,11 @@ def run_join(
     The second part writes genesis, peers, start script, systemd unit and compose file. Repeat it when network.json has
     other peers, and restart the node. The key never leaves this machine.
     """
-    folder = NodeFolder(context.obj / _FOLDER)
+    folder = network.NodeFolder(context.obj / _FOLDER)
     if file is None or name is not None or host is not None:
         if name is None or host is None:
             raise InputError("--name and --host are missing", hint="or name the network.json that you were given")
-        own = create_node(folder, name, host, port, rpc_host, rpc_port)
+        own = network.create_node(folder, name, host, port, rpc_host, rpc_port)
         print_lines(f"validator {to_checksum(own.peer.address)} of {name}", f"key {folder.key}: keep a copy offline")
         if file is None:
             print_lines(
@@ -204,15 +182,15 @@ def run_join(
                 f"    millmark --home {context.obj} network join network.json",
             )
             return
-    network = read_network(file)
-    executable = _program_or_none(context.obj, program, network)
-    own = join_network(folder, network, executable)
+    shared = network.read_network(file)
+    executable = _program_or_none(context.obj, program, shared)
+    own = network.join_network(folder, shared, executable)
     print_lines(
-        *_describe(network),
+        *_describe(shared),
         f"{own.peer.name} answers other nodes at {own.peer.host} port {own.peer.port}, its own programs at {own.url}",
         f"wrote {folder.script}, millmark-chain-node.service and compose.yml: use one of them, or",
         f"    millmark --home {context.obj} network start",
-        f"then: chain_url = {own.url!r} and engine = {network.kind.engine!r} in millmark.toml",
+        f"then: chain_url = {own.url!r} and engine = {shared.kind.engine!r} in millmark.toml",
     )
 
 
@@ -227,11 +205,11 @@ def run_add(
     Changes network.json here; every company joins again with it, and restarts its node.
     """
     path = context.obj / _FOLDER / _FILE
-    network = read_network(path)
+    shared = network.read_network(path)
     added = [_read_request(one) for one in requests]
-    kept = [peer for peer in network.peers if peer.public_key not in {one.public_key for one in added}]
-    network = network.with_peers([*kept, *added])
-    write_whole(path, network.to_bytes())
+    kept = [peer for peer in shared.peers if peer.public_key not in {one.public_key for one in added}]
+    shared = shared.with_peers([*kept, *added])
+    write_whole(path, shared.to_bytes())
     print_lines(
         *(f"{peer.name} {to_checksum(peer.address)} at {peer.host} port {peer.port}" for peer in added),
         *_after_change(path),
@@ -252,12 +230,12 @@ def run_remove(
     Changes network.json here; every company joins again with it, and restarts its node.
     """
     path = context.obj / _FOLDER / _FILE
-    network = read_network(path)
-    gone = network.find(name)
+    shared = network.read_network(path)
+    gone = shared.find(name)
     if gone is None:
-        raise InputError(f"the network has no node {name[:80]!a}", hint=", ".join(peer.name for peer in network.peers))
-    network = network.with_peers([peer for peer in network.peers if peer is not gone])
-    write_whole(path, network.to_bytes())
+        raise InputError(f"the network has no node {name[:80]!a}", hint=", ".join(peer.name for peer in shared.peers))
+    shared = shared.with_peers([peer for peer in shared.peers if peer is not gone])
+    write_whole(path, shared.to_bytes())
     print_lines(
         f"removed {name} {to_checksum(gone.address)} from {path}",
         "if it is still a validator, more than half of the validators must vote it out first:",
@@ -276,10 +254,10 @@ def run_vote(
     The node casts the vote when it proposes a block, and forgets the order when it restarts. `millmark network status`
     counts the votes.
     """
-    for folder in find_nodes(context.obj / _FOLDER):
-        network, own = read_network(folder.network), read_node(folder)
-        candidate = _candidate(network, who, act)
-        cast_vote(HttpTransport(own.url), network.kind, candidate, act)
+    for folder in network.find_nodes(context.obj / _FOLDER):
+        shared, own = network.read_network(folder.network), network.read_node(folder)
+        candidate = _candidate(shared, who, act)
+        cast_vote(HttpTransport(own.url), shared.kind, candidate, act)
         print_lines(f"{own.peer.name} votes: {act} {who}")
     print_lines("`millmark network status` counts the votes")
 
@@ -289,30 +267,30 @@ def run_start(context: typer.Context, program: Program = None) -> None:
 
     For a machine that should run it always, use the systemd unit or the compose file that `join` wrote.
     """
-    folders = find_nodes(context.obj / _FOLDER)
-    network = read_network(folders[0].network)
-    executable = _program(context.obj, program, network)
+    folders = network.find_nodes(context.obj / _FOLDER)
+    shared = network.read_network(folders[0].network)
+    executable = _program(context.obj, program, shared)
     print_lines(f"{executable.kind.name} {executable.version}, {executable.path}")
     started: list[tuple[str, NodeProcess]] = []
     for folder in folders:
-        own = read_node(folder)
+        own = network.read_node(folder)
         if is_running(folder):
             print_lines(f"{own.peer.name} runs already")
             continue
-        started.append((own.peer.name, NodeProcess(folder, executable.path, own.url, network.chain_id)))
+        started.append((own.peer.name, NodeProcess(folder, executable.path, own.url, shared.chain_id)))
     sys.stdout.flush()  # Besu takes half a minute from here
     try:
-        _await_started(network, started, is_whole=len(started) == len(network.peers))
+        _await_started(shared, started, is_whole=len(started) == len(shared.peers))
     finally:
         for _, node in started:
             node.detach()
     print_lines(f"next: millmark --home {context.obj} network status")
 
 
-def _await_started(network: NetworkFile, started: Sequence[tuple[str, NodeProcess]], *, is_whole: bool) -> None:
+def _await_started(shared: network.NetworkFile, started: Sequence[tuple[str, NodeProcess]], *, is_whole: bool) -> None:
     """Starts nodes of this machine; if they are the `is_whole` network, until its first blocks."""
     if is_whole and len(started) > 1:
-        times = start_together([node for _, node in started], READY_S, period_s=network.period_s)
+        times = start_together([node for _, node in started], READY_S, period_s=shared.period_s)
         if times > 1:
             print_lines(f"the new network made no blocks, and was begun again {times - 1} times")
     else:
@@ -326,15 +304,15 @@ def _await_started(network: NetworkFile, started: Sequence[tuple[str, NodeProces
 
 def run_stop(context: typer.Context) -> None:
     """Stop what `millmark network start` started. What is on disk stays."""
-    for folder in find_nodes(context.obj / _FOLDER):
-        name, was_there = read_node(folder).peer.name, stop_recorded(folder)
+    for folder in network.find_nodes(context.obj / _FOLDER):
+        name, was_there = network.read_node(folder).peer.name, stop_recorded(folder)
         print_lines(f"{name} {'has stopped' if was_there else 'did not run'}")
 
 
-def _candidate(network: NetworkFile, who: str, act: Act) -> Address:
-    peer = network.find(who)
+def _candidate(shared: network.NetworkFile, who: str, act: Act) -> Address:
+    peer = shared.find(who)
     address = parse_address(who) if peer is None else peer.address
-    if act is Act.ADD and network.name_of(address) is None:
+    if act is Act.ADD and shared.name_of(address) is None:
         raise InputError(
             f"the network has no node {to_checksum(address)}: as a validator it would be one that is down",
             hint="let it connect first: `millmark network add`",
@@ -342,49 +320,49 @@ def _candidate(network: NetworkFile, who: str, act: Act) -> Address:
     return address
 
 
-def _read_request(path: Path) -> Peer:
+def _read_request(path: Path) -> network.Peer:
     return parse_request(read_bounded(path, MAX_BYTES))
 
 
-def _program(home: Path, named: Path | None, network: NetworkFile) -> NodeProgram:
+def _program(home: Path, named: Path | None, shared: network.NetworkFile) -> network.NodeProgram:
     """The executable of the network's kind. Raises NodeProgramError."""
     path = named or read_settings(home).node_program
     if path is None:
-        return find_program(network.kind)
-    found = identify_program(path)
-    if found.kind != network.kind:
+        return network.find_program(shared.kind)
+    found = network.identify_program(path)
+    if found.kind != shared.kind:
         raise NodeProgramError(
-            f"{path} is {found.kind.name}, and the network runs {network.kind.name}",
+            f"{path} is {found.kind.name}, and the network runs {shared.kind.name}",
             hint="name the other with --program",
         )
     return found
 
 
-def _program_or_none(home: Path, named: Path | None, network: NetworkFile) -> Path | None:
+def _program_or_none(home: Path, named: Path | None, shared: network.NetworkFile) -> Path | None:
     """For the systemd unit, which may be written on a machine that lacks the program: an executable that is named must
     be right."""
     if named is not None or read_settings(home).node_program is not None:
-        return _program(home, named, network).path
+        return _program(home, named, shared).path
     try:
-        return find_program(network.kind).path
+        return network.find_program(shared.kind).path
     except NodeProgramError:
         return None
 
 
-def _describe(network: NetworkFile) -> list[str]:
-    return [f"chain {network.chain_id} of {network.kind.name}, genesis {network.digest.hex()[:16]}"]
+def _describe(shared: network.NetworkFile) -> list[str]:
+    return [f"chain {shared.chain_id} of {shared.kind.name}, genesis {shared.digest.hex()[:16]}"]
 
 
-def _tell(home: Path, path: Path, network: NetworkFile, *, is_local: bool) -> None:
-    consensus, count = network.kind.consensus, len(network.peers)
-    lines = _describe(network)
-    lines += [f"{peer.name} {to_checksum(peer.address)} at {peer.host} port {peer.port}" for peer in network.peers]
+def _tell(home: Path, path: Path, shared: network.NetworkFile, *, is_local: bool) -> None:
+    consensus, count = shared.kind.consensus, len(shared.peers)
+    lines = _describe(shared)
+    lines += [f"{peer.name} {to_checksum(peer.address)} at {peer.host} port {peer.port}" for peer in shared.peers]
     lines += _tolerance(consensus, count)
-    if not network.kind.is_production:
-        lines.append(f"{network.kind.name} is for trials; for production take besu: see services/network/PRODUCTION.md")
-    if network.lacks_money:
+    if not shared.kind.is_production:
+        lines.append(f"{shared.kind.name} is for trials; for production take besu: see services/network/PRODUCTION.md")
+    if shared.lacks_money:
         lines.append(
-            f"{network.kind.name} charges fees, and no key has money there: to record, begin anew with --fund and the "
+            f"{shared.kind.name} charges fees, and no key has money there: to record, begin anew with --fund and the "
             "address of a key (`millmark keys new`), from which `millmark init --treasury` pays then"
         )
     lines.append(f"wrote {path}")
@@ -398,10 +376,10 @@ def _tell(home: Path, path: Path, network: NetworkFile, *, is_local: bool) -> No
     print_lines(*lines)
 
 
-def _tolerance(consensus: Consensus, count: int) -> Sequence[str]:
+def _tolerance(consensus: network.Consensus, count: int) -> Sequence[str]:
     quorum, tolerated, may_lie = consensus.quorum(count), consensus.tolerates(count), consensus.may_lie(count)
     lines = [f"{count} validators: {tolerated} may be down; with fewer than {quorum}, no block comes"]
-    if consensus is Consensus.CLIQUE:
+    if consensus is network.Consensus.CLIQUE:
         return [*lines, f"a block is final {depth_of(count)} blocks later, if no signer cheats"]
     return [*lines, f"a block is final at once, and stays so if at most {may_lie} cheat"]
 
@@ -412,8 +390,6 @@ def _after_change(path: Path) -> list[str]:
         "2. they restart their nodes one by one: the next when `millmark network status` says that all validators seal",
     ]
 
-
-# `millmark network status`: which validators are at work, what is wrong, and what to do.
 
 _ANSWER_S = 5.0
 
@@ -447,22 +423,22 @@ class _Nodes:
     """The nodes of a home that can be asked, and the names of all nodes of its network."""
 
     def __init__(self, home: Path, chain_url: str | None) -> None:
-        self.network: NetworkFile | None = None
+        self.network: network.NetworkFile | None = None
         self._own: dict[str, Address] = {}
         self._labels: dict[str, str] = {}
         self.down: frozenset[Address] = frozenset()
         """Validators of this home that do not answer."""
         try:
-            folders = find_nodes(home / "network")
+            folders = network.find_nodes(home / "network")
         except InputError:
             if chain_url is None:
                 chain_url = _own_chain(home)
             if chain_url is None:
                 raise
         else:
-            self.network = read_network(folders[0].network)
+            self.network = network.read_network(folders[0].network)
             for folder in folders:
-                own = read_node(folder)
+                own = network.read_node(folder)
                 self._own[own.url] = own.peer.address
                 ran = "its process has ended" if folder.pid.exists() and not is_running(folder) else ""
                 self._labels[own.url] = f"{own.peer.name} does not answer at {own.url}" + (f": {ran}" if ran else "")
@@ -501,7 +477,7 @@ class _Nodes:
         if seen.chain_id == self.network.chain_id:
             return replace(seen, period_s=self.network.period_s)
         if url in self._own:  # that all seal there would say nothing about this network
-            raise NetworkError(
+            raise network.NetworkError(
                 f"{url} answers for chain {seen.chain_id}, and this home's network is chain {self.network.chain_id}",
                 hint="another node has the port: stop it, or run `millmark network join` with another --rpc-port",
             )

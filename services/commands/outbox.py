@@ -1,4 +1,4 @@
-"""`millmark outbox`: list queued records, and pause, resume, cancel or reassign them."""
+"""`millmark outbox` and `webhooks`: records that wait for the ledger, and webhooks that report those on it."""
 
 from __future__ import annotations
 
@@ -32,16 +32,25 @@ Failed = Annotated[
 ]
 
 
-def _register_outbox(app: typer.Typer) -> None:
-    group = typer.Typer(no_args_is_help=True, help="List and control the records queued for the ledger.")
-    group.command("list", epilog="Example: millmark outbox list --json")(run_list)
-    group.command("pause", epilog="Example: millmark outbox pause order-17")(run_pause)
-    group.command("resume", epilog="Example: millmark outbox resume order-17")(run_resume)
-    group.command("cancel", epilog="Example: millmark outbox cancel order-17 order-18")(run_cancel)
-    group.command("hand-over", epilog="Example: millmark outbox hand-over 0x... 0x...")(run_hand_over)
-    group.command("adopt", epilog="Example: millmark outbox adopt 0x...")(run_adopt)
-    group.command("reopen", epilog="Example: millmark outbox reopen 0x...")(run_reopen)
-    app.add_typer(group, name="outbox")
+def register(app: typer.Typer) -> None:
+    outbox = typer.Typer(no_args_is_help=True, help="List and control the records queued for the ledger.")
+    outbox.command("list", epilog="Example: millmark outbox list --json")(run_list)
+    outbox.command("pause", epilog="Example: millmark outbox pause order-17")(run_pause)
+    outbox.command("resume", epilog="Example: millmark outbox resume order-17")(run_resume)
+    outbox.command("cancel", epilog="Example: millmark outbox cancel order-17 order-18")(run_cancel)
+    outbox.command("hand-over", epilog="Example: millmark outbox hand-over 0x... 0x...")(run_hand_over)
+    outbox.command("adopt", epilog="Example: millmark outbox adopt 0x...")(run_adopt)
+    outbox.command("reopen", epilog="Example: millmark outbox reopen 0x...")(run_reopen)
+    app.add_typer(outbox, name="outbox")
+    webhooks = typer.Typer(no_args_is_help=True, help="Add, list, resume and remove webhooks of this gateway.")
+    webhooks.command(
+        "add", epilog="Example: millmark webhooks add https://erp.example/millmark --participant 3 --kind LotReceived"
+    )(run_add)
+    webhooks.command("list", epilog="Example: millmark webhooks list --json")(run_list_webhooks)
+    webhooks.command("resume", epilog="Example: millmark webhooks resume 4f1c09aa27de4f1c")(run_resume_webhook)
+    webhooks.command("secret", epilog="Example: millmark webhooks secret 4f1c09aa27de4f1c")(run_secret)
+    webhooks.command("remove", epilog="Example: millmark webhooks remove 4f1c09aa27de4f1c")(run_remove)
+    app.add_typer(webhooks, name="webhooks")
 
 
 def run_list(
@@ -162,22 +171,8 @@ def run_reopen(
     print_lines(f"{count} records of {to_checksum(address)} are sent again")
 
 
-# `millmark webhooks`: manage the webhooks through which this gateway reports records.
-
 _OPERATOR = Subscriber(0, owner=True)
 """The person at the command line, who may manage the webhooks of all participants."""
-
-
-def _register_webhooks(app: typer.Typer) -> None:
-    group = typer.Typer(no_args_is_help=True, help="Add, list, resume and remove webhooks of this gateway.")
-    group.command(
-        "add", epilog="Example: millmark webhooks add https://erp.example/millmark --participant 3 --kind LotReceived"
-    )(run_add)
-    group.command("list", epilog="Example: millmark webhooks list --json")(run_list_webhooks)
-    group.command("resume", epilog="Example: millmark webhooks resume 4f1c09aa27de4f1c")(run_resume_webhook)
-    group.command("secret", epilog="Example: millmark webhooks secret 4f1c09aa27de4f1c")(run_secret)
-    group.command("remove", epilog="Example: millmark webhooks remove 4f1c09aa27de4f1c")(run_remove)
-    app.add_typer(group, name="webhooks")
 
 
 def run_add(
@@ -260,8 +255,3 @@ def _show_secret(context: typer.Context, made: dict[str, object], as_json: bool)
 
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
-
-
-def register(app: typer.Typer) -> None:
-    _register_outbox(app)
-    _register_webhooks(app)

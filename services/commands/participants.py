@@ -1,4 +1,4 @@
-"""`millmark participants`: admit, list, suspend, reinstate and recover the companies of the consortium."""
+"""`millmark participants` and `directory`: the companies of the consortium, and who they are."""
 
 from __future__ import annotations
 
@@ -8,38 +8,17 @@ from typing import Annotated
 
 import typer
 
+from millmark.ledger import records
 from millmark.ledger.canonical import Json
 from millmark.ledger.errors import InputError, NotFoundError, SubmitError, TrustError
 from millmark.ledger.provenance import participants
 from millmark.ledger.provenance.answers import Key, Participant
-from millmark.ledger.records import (
-    Close,
-    Depart,
-    Entrust,
-    OverruleObjection,
-    ProposeRecovery,
-    PublicationKind,
-    Publish,
-    Reinstate,
-    Role,
-    SetRoles,
-    Suspend,
-)
 from millmark.ledger.signatures import parse_address, to_checksum
 from millmark.ledger.store import Registry
+from millmark.services import directory
 from millmark.services.commands.context import open_context
 from millmark.services.commands.joining import admit_all, import_directory, publish_directory
 from millmark.services.commands.keys import tell_fees
-from millmark.services.directory import (
-    DirectoryEntry,
-    DirectoryRepository,
-    RecipientKeyError,
-    SignedDirectory,
-    fetch_operators,
-    parse_directory,
-    take_directory,
-    verify_statement,
-)
 from millmark.services.directory.document import MAX_DIRECTORY_BYTES, entry_to_json, verify_gln, verify_name
 from millmark.services.directory.following import published_digest
 from millmark.services.files import read_bounded, write_whole
@@ -61,22 +40,33 @@ from millmark.services.output import (
 _NOTHING = bytes(32)
 
 
-def _register_participants(app: typer.Typer) -> None:
-    group = typer.Typer(no_args_is_help=True, help="Admit, list, suspend, entrust, reinstate and recover participants.")
-    group.command("list", epilog="Example: millmark participants list --json")(run_list)
-    group.command(
+def register(app: typer.Typer) -> None:
+    participants = typer.Typer(
+        no_args_is_help=True, help="Admit, list, suspend, entrust, reinstate and recover participants."
+    )
+    participants.command("list", epilog="Example: millmark participants list --json")(run_list)
+    participants.command(
         "admit", epilog="Example: millmark --home operator participants admit alder/request.json birch/request.json"
     )(run_admit)
-    group.command("roles", epilog="Example: millmark participants roles 3 MANUFACTURER,CARRIER --signer ...")(run_roles)
-    group.command("suspend", epilog="Example: millmark participants suspend 3 --signer ...")(run_suspend)
-    group.command("entrust", epilog="Example: millmark participants entrust 3 5 --signer ...")(run_entrust)
-    group.command("reinstate", epilog="Example: millmark participants reinstate 3 --signer ...")(run_reinstate)
-    group.command("leave", epilog="Example: millmark participants leave --signer keystore:own.json")(run_leave)
-    group.command("recover", epilog="Example: millmark participants recover 3 0x... --signer ...")(run_recover)
-    group.command("overrule", epilog="Example: millmark participants overrule 3 --signer ...")(run_overrule)
-    group.command("close", epilog="Example: millmark participants close 0x... --yes --signer ...")(run_close)
-    group.command("publish", epilog="Example: millmark participants publish 0x... --signer ...")(run_publish)
-    app.add_typer(group, name="participants")
+    participants.command("roles", epilog="Example: millmark participants roles 3 MANUFACTURER,CARRIER --signer ...")(
+        run_roles
+    )
+    participants.command("suspend", epilog="Example: millmark participants suspend 3 --signer ...")(run_suspend)
+    participants.command("entrust", epilog="Example: millmark participants entrust 3 5 --signer ...")(run_entrust)
+    participants.command("reinstate", epilog="Example: millmark participants reinstate 3 --signer ...")(run_reinstate)
+    participants.command("leave", epilog="Example: millmark participants leave --signer keystore:own.json")(run_leave)
+    participants.command("recover", epilog="Example: millmark participants recover 3 0x... --signer ...")(run_recover)
+    participants.command("overrule", epilog="Example: millmark participants overrule 3 --signer ...")(run_overrule)
+    participants.command("close", epilog="Example: millmark participants close 0x... --yes --signer ...")(run_close)
+    participants.command("publish", epilog="Example: millmark participants publish 0x... --signer ...")(run_publish)
+    app.add_typer(participants, name="participants")
+    directory = typer.Typer(
+        no_args_is_help=True, help="Publish, import and show the directory: names, GLNs, gateways and recipient keys."
+    )
+    directory.command("publish", epilog="Example: millmark --home operator directory publish")(run_publish_directory)
+    directory.command("import", epilog="Example: millmark directory import directory.json")(run_import)
+    directory.command("show", epilog="Example: millmark directory show --json")(run_show)
+    app.add_typer(directory, name="directory")
 
 
 def run_list(context: typer.Context, as_json: AsJson = False) -> None:
@@ -109,7 +99,7 @@ def _state(entry: Participant) -> str:
 
 def _shown(key: Key) -> str:
     """A key's address, with what it may do unless that is everything."""
-    rights = [] if len(key.roles) == len(Role) else [", ".join(key.roles) or "no role"]
+    rights = [] if len(key.roles) == len(records.Role) else [", ".join(key.roles) or "no role"]
     if key.admin:
         rights.append("admin")
     return f"{to_checksum(key.address)} ({', '.join(rights)})" if rights else to_checksum(key.address)
@@ -123,7 +113,8 @@ def run_admit(
     ],
     signer: OperatorSigner = None,
     roles: Annotated[
-        str, typer.Option(help="With NAME ADDRESS, role names separated by commas: " + ", ".join(Role.__members__))
+        str,
+        typer.Option(help="With NAME ADDRESS, role names separated by commas: " + ", ".join(records.Role.__members__)),
     ] = "",
     gln: Annotated[
         str, typer.Option(help="With NAME ADDRESS, party GLN, which names the company in EPCIS events.")
@@ -162,7 +153,7 @@ def run_admit(
 
 
 def _admitted(number: int, request: AdmissionRequest) -> str:
-    roles = ", ".join(str(role.name) for role in Role if role & request.roles)
+    roles = ", ".join(str(role.name) for role in records.Role if role & request.roles)
     return f"participant {number}: {request.entry.name}, {roles}, key {to_checksum(request.key)}"
 
 
@@ -170,7 +161,7 @@ def _admit_by_hand(
     context: typer.Context, name: str, key: str, signer: str | None, roles: str, gln: str, passphrase_file: Path | None
 ) -> None:
     if not roles:
-        raise InputError("no roles are given", hint=f"give --roles, of {', '.join(Role.__members__)}")
+        raise InputError("no roles are given", hint=f"give --roles, of {', '.join(records.Role.__members__)}")
     mask, address = parse_roles(roles), parse_address(key)
     try:  # before anything is sent
         verify_name(name)
@@ -185,7 +176,7 @@ def _admit_by_hand(
             known = find_admitted(connection, address)
         if known is not None:  # unlike a request file, which also changes what is said of a company
             raise SubmitError(f"{to_checksum(address)} is admitted already, as participant {known}")
-        candidate = Candidate(address, mask, DirectoryEntry(0, name, gln or None))
+        candidate = Candidate(address, mask, directory.DirectoryEntry(0, name, gln or None))
         number = admit_all(opened, owner, [candidate])[address]
     print_lines(f"participant {number}: {name}", f"now run `millmark keys accept {number}` with its key")
 
@@ -200,7 +191,7 @@ def run_roles(
     """Replace a participant's roles. Owner of the registry only."""
     mask = parse_roles(roles)
     with open_context(context.obj) as opened:
-        opened.record(opened.unlock_operator(signer, passphrase_file), [SetRoles(participant, int(mask))])
+        opened.record(opened.unlock_operator(signer, passphrase_file), [records.SetRoles(participant, int(mask))])
     print_lines(f"participant {participant} now has {roles}")
 
 
@@ -209,7 +200,7 @@ def run_suspend(
 ) -> None:
     """Suspend a participant: none of its keys may act. Owner of the registry only."""
     with open_context(context.obj) as opened:
-        opened.record(opened.unlock_operator(signer, passphrase_file), [Suspend(participant, _NOTHING)])
+        opened.record(opened.unlock_operator(signer, passphrase_file), [records.Suspend(participant, _NOTHING)])
     print_lines(f"participant {participant} is suspended")
 
 
@@ -225,7 +216,7 @@ def run_entrust(
     The trustee can reclaim lots 14 days after the participant could last act.
     """
     with open_context(context.obj) as opened:
-        opened.record(opened.unlock_operator(signer, passphrase_file), [Entrust(participant, trustee)])
+        opened.record(opened.unlock_operator(signer, passphrase_file), [records.Entrust(participant, trustee)])
     print_lines(f"participant {participant} has " + (f"trustee {trustee}" if trustee else "no trustee"))
 
 
@@ -234,14 +225,14 @@ def run_reinstate(
 ) -> None:
     """Reinstate a suspended participant. Owner of the registry only."""
     with open_context(context.obj) as opened:
-        opened.record(opened.unlock_operator(signer, passphrase_file), [Reinstate(participant)])
+        opened.record(opened.unlock_operator(signer, passphrase_file), [records.Reinstate(participant)])
     print_lines(f"participant {participant} is reinstated")
 
 
 def run_leave(context: typer.Context, signer: SignerUri, passphrase_file: PassphraseFile = None) -> None:
     """Leave the consortium with the signer's company: its keys stop acting, what it did stands. Admin keys only."""
     with open_context(context.obj) as opened:
-        opened.record(opened.unlock(signer, passphrase_file), [Depart(_NOTHING)])
+        opened.record(opened.unlock(signer, passphrase_file), [records.Depart(_NOTHING)])
     print_lines("the company has left; the registry's owner can reinstate it")
 
 
@@ -258,7 +249,7 @@ def run_recover(
     """
     address = parse_address(key)
     with open_context(context.obj) as opened:
-        opened.record(opened.unlock_operator(signer, passphrase_file), [ProposeRecovery(participant, address)])
+        opened.record(opened.unlock_operator(signer, passphrase_file), [records.ProposeRecovery(participant, address)])
     print_lines(
         f"{to_checksum(address)} can replace the keys of participant {participant} in 14 days",
         f"then run `millmark keys accept-recovery {participant}` with that key",
@@ -270,7 +261,7 @@ def run_overrule(
 ) -> None:
     """Overrule a company's objection to its recovery, 14 days after it. Owner of the registry only."""
     with open_context(context.obj) as opened:
-        opened.record(opened.unlock_operator(signer, passphrase_file), [OverruleObjection(participant)])
+        opened.record(opened.unlock_operator(signer, passphrase_file), [records.OverruleObjection(participant)])
     print_lines(f"the recovery of participant {participant} can be accepted")
 
 
@@ -286,7 +277,7 @@ def run_close(
         raise InputError("a closed ledger is never opened again", hint="repeat with --yes if that is meant")
     address = parse_address(ledger)
     with open_context(context.obj) as opened:
-        opened.record(opened.unlock_operator(signer, passphrase_file), [Close(address)])
+        opened.record(opened.unlock_operator(signer, passphrase_file), [records.Close(address)])
     print_lines(f"closed; {to_checksum(address)} goes on")
 
 
@@ -296,30 +287,18 @@ def run_publish(
     signer: OperatorSigner = None,
     kind: Annotated[
         int, typer.Option(min=1, max=65_535, help="1 is the directory of participants.")
-    ] = PublicationKind.DIRECTORY,
+    ] = records.PublicationKind.DIRECTORY,
     passphrase_file: PassphraseFile = None,
 ) -> None:
     """Publish a digest on the ledger, in place of the last one of its kind. Owner of the registry only."""
     with open_context(context.obj) as opened:
-        opened.record(opened.unlock_operator(signer, passphrase_file), [Publish(kind, parse_digest(digest))])
+        opened.record(opened.unlock_operator(signer, passphrase_file), [records.Publish(kind, parse_digest(digest))])
     print_lines(f"published as kind {int(kind)}")
 
-
-# `millmark directory`: who the companies of the consortium are.
 
 Output = Annotated[
     Path | None, typer.Option("-o", "--output", help="File to write it to, for a company that is offline.")
 ]
-
-
-def _register_directory(app: typer.Typer) -> None:
-    group = typer.Typer(
-        no_args_is_help=True, help="Publish, import and show the directory: names, GLNs, gateways and recipient keys."
-    )
-    group.command("publish", epilog="Example: millmark --home operator directory publish")(run_publish_directory)
-    group.command("import", epilog="Example: millmark directory import directory.json")(run_import)
-    group.command("show", epilog="Example: millmark directory show --json")(run_show)
-    app.add_typer(group, name="directory")
 
 
 def run_publish_directory(
@@ -353,13 +332,13 @@ def run_import(
             is_new = import_directory(opened, opened.unlock_company())
         else:
             signed, operators = (
-                parse_directory(read_bounded(file, MAX_DIRECTORY_BYTES)),
-                fetch_operators(opened.chain_at_hand()),
+                directory.parse_directory(read_bounded(file, MAX_DIRECTORY_BYTES)),
+                directory.fetch_operators(opened.chain_at_hand()),
             )
             with opened.store.transaction() as connection:
-                is_new = take_directory(connection, signed, operators)
+                is_new = directory.take_directory(connection, signed, operators)
         with opened.store.reading() as connection:
-            count = len(DirectoryRepository(connection).entries())
+            count = len(directory.DirectoryRepository(connection).entries())
     print_lines(f"{count} companies have names" if is_new else f"nothing new; {count} companies have names")
 
 
@@ -368,7 +347,7 @@ def run_show(context: typer.Context, output: Output = None, as_json: AsJson = Fa
     with open_context(context.obj) as opened:
         opened.catch_up()
         with opened.store.reading() as connection:
-            signed, registry = DirectoryRepository(connection).signed(), Registry(connection)
+            signed, registry = directory.DirectoryRepository(connection).signed(), Registry(connection)
             if signed is None:
                 raise NotFoundError("there is no directory here yet", hint="run `millmark directory import`")
             is_latest = published_digest(connection) == signed.digest
@@ -387,12 +366,12 @@ def run_show(context: typer.Context, output: Output = None, as_json: AsJson = Fa
     print_lines(f"issued {issued} UTC by {to_checksum(signed.recover_signer())}{later}")
 
 
-def _write(signed: SignedDirectory, output: Path | None) -> None:
+def _write(signed: directory.SignedDirectory, output: Path | None) -> None:
     if output is not None:
         write_whole(output, signed.to_bytes())
 
 
-def _as_json(signed: SignedDirectory, is_latest: bool, states: dict[int, str]) -> dict[str, Json]:
+def _as_json(signed: directory.SignedDirectory, is_latest: bool, states: dict[int, str]) -> dict[str, Json]:
     entries: list[Json] = [
         {**entry_to_json(one), "recipient_key_state": states[one.participant]} for one in signed.directory.entries
     ]
@@ -405,16 +384,11 @@ def _as_json(signed: SignedDirectory, is_latest: bool, states: dict[int, str]) -
     }
 
 
-def _key_state(registry: Registry, entry: DirectoryEntry) -> str:
+def _key_state(registry: Registry, entry: directory.DirectoryEntry) -> str:
     if entry.recipient_key is None:
         return "none"
     try:
-        verify_statement(registry, entry.participant, entry.recipient_key)
-    except RecipientKeyError:
+        directory.verify_statement(registry, entry.participant, entry.recipient_key)
+    except directory.RecipientKeyError:
         return "its signing key is not active"
     return "valid"
-
-
-def register(app: typer.Typer) -> None:
-    _register_participants(app)
-    _register_directory(app)

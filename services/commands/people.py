@@ -1,4 +1,4 @@
-"""`millmark people`: who may sign in at the company's gateway."""
+"""`millmark people` and `apikeys`: who may sign in at the company's gateway, and which machines may call it."""
 
 from __future__ import annotations
 
@@ -24,13 +24,18 @@ _MOST = 2**31
 Number = Annotated[int, typer.Argument(min=1, max=_MOST, help="Number of the person, as `list` shows it.")]
 
 
-def _register_people(app: typer.Typer) -> None:
-    group = typer.Typer(no_args_is_help=True, help="Invite, list and remove people who sign in at this gateway.")
-    group.command("invite", epilog="Example: millmark people invite 'Ada Lovelace' --role recorder")(run_invite)
-    group.command("list", epilog="Example: millmark people list --json")(run_list)
-    group.command("role", epilog="Example: millmark people role 2 administrator")(run_role)
-    group.command("remove", epilog="Example: millmark people remove 2")(run_remove)
-    app.add_typer(group, name="people")
+def register(app: typer.Typer) -> None:
+    people = typer.Typer(no_args_is_help=True, help="Invite, list and remove people who sign in at this gateway.")
+    people.command("invite", epilog="Example: millmark people invite 'Ada Lovelace' --role recorder")(run_invite)
+    people.command("list", epilog="Example: millmark people list --json")(run_list)
+    people.command("role", epilog="Example: millmark people role 2 administrator")(run_role)
+    people.command("remove", epilog="Example: millmark people remove 2")(run_remove)
+    app.add_typer(people, name="people")
+    apikeys = typer.Typer(no_args_is_help=True, help="Create, list and revoke API keys for machine clients.")
+    apikeys.command("new", epilog="Example: millmark apikeys new 3 --label 'warehouse ERP' --days 90")(run_new_key)
+    apikeys.command("list", epilog="Example: millmark apikeys list --json")(run_list_keys)
+    apikeys.command("revoke", epilog="Example: millmark apikeys revoke 4f1c09aa27de")(run_revoke_key)
+    app.add_typer(apikeys, name="apikeys")
 
 
 def run_invite(
@@ -114,18 +119,8 @@ def _time(second_s: int) -> str:
     return f"{datetime.fromtimestamp(second_s, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
-# `millmark apikeys`: API keys for machines that call this gateway.
-
 _DAY_S = 86_400
 _INDEXING_S, _PAUSE_S = 5.0, 0.1
-
-
-def _register_apikeys(app: typer.Typer) -> None:
-    group = typer.Typer(no_args_is_help=True, help="Create, list and revoke API keys for machine clients.")
-    group.command("new", epilog="Example: millmark apikeys new 3 --label 'warehouse ERP' --days 90")(run_new_key)
-    group.command("list", epilog="Example: millmark apikeys list --json")(run_list_keys)
-    group.command("revoke", epilog="Example: millmark apikeys revoke 4f1c09aa27de")(run_revoke_key)
-    app.add_typer(group, name="apikeys")
 
 
 def run_new_key(
@@ -169,7 +164,7 @@ def run_list_keys(context: typer.Context, as_json: AsJson = False) -> None:
         print_json(context, {"keys": plain})
         return
     columns = ("id", "participant", "label", "scopes", "expires_at", "state")
-    cells = [[_cell(one[name]) for name in columns] for one in plain]
+    cells = [[" ".join(cell) if isinstance(cell := one[name], list) else cell for name in columns] for one in plain]
     print_table("API keys", [name.replace("_at", "") for name in columns], cells)
 
 
@@ -206,12 +201,3 @@ def _plain(row: CredentialRow, now_s: int) -> dict[str, object]:
 
 def _moment(moment_s: int) -> str:
     return datetime.fromtimestamp(moment_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _cell(value: object) -> object:
-    return " ".join(value) if isinstance(value, list) else value
-
-
-def register(app: typer.Typer) -> None:
-    _register_people(app)
-    _register_apikeys(app)

@@ -10,22 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from millmark.ledger import provenance
 from millmark.ledger.errors import InputError, NotFoundError
-from millmark.ledger.provenance import (
-    MAX_RECALLED,
-    MAX_TRACED,
-    Direction,
-    Limits,
-    OrderTrace,
-    Recall,
-    Trace,
-    recall,
-    trace,
-)
+from millmark.services import pictures
 from millmark.services.commands.context import Context, open_context
 from millmark.services.files import write_whole
 from millmark.services.output import AsJson, json_format, print_json, print_lines, print_table, warn, write_text
-from millmark.services.pictures import describe_cut
 from millmark.services.text.shortening import shorten
 from millmark.services.text.trace import describe_order, describe_recall, describe_trace
 
@@ -35,7 +25,7 @@ if TYPE_CHECKING:
     from millmark.ledger.store import Store
 
 Full = Annotated[bool, typer.Option("--full", help="Print identifiers whole instead of their last parts.")]
-_DEPTH, _LOTS = Limits().depth, Limits().lots
+_DEPTH, _LOTS = provenance.Limits().depth, provenance.Limits().lots
 
 
 class Form(enum.Enum):
@@ -83,30 +73,34 @@ def run_trace(
     context: typer.Context,
     identifier: str,
     direction: Annotated[
-        Direction, typer.Option(help="Up: what it was made from. Down: what was made from it.")
-    ] = Direction.BOTH,
+        provenance.Direction, typer.Option(help="Up: what it was made from. Down: what was made from it.")
+    ] = provenance.Direction.BOTH,
     form: Annotated[
         Form, typer.Option("--as", help="Format. Table and JSON show everything; tree, dot and svg show the lots only.")
     ] = Form.TABLE,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write instead of printing.")] = None,
-    depth: Annotated[int, typer.Option(help=f"Maximum number of steps either way, 1 to {MAX_TRACED.depth}.")] = _DEPTH,
-    limit: Annotated[int, typer.Option(help=f"Maximum number of lots in one list, 1 to {MAX_TRACED.lots}.")] = _LOTS,
+    depth: Annotated[
+        int, typer.Option(help=f"Maximum number of steps either way, 1 to {provenance.MAX_TRACED.depth}.")
+    ] = _DEPTH,
+    limit: Annotated[
+        int, typer.Option(help=f"Maximum number of lots in one list, 1 to {provenance.MAX_TRACED.lots}.")
+    ] = _LOTS,
     full: Full = False,
     as_json: AsJson = False,
 ) -> None:
     """Show where a lot or an order comes from: order, machines, material, evidence, certificates, custody."""
     if as_json and form not in (Form.TABLE, Form.JSON):
         raise InputError(f"--json contradicts --as {form.value}", hint="give one of them")
-    limits = _limits(depth, limit, MAX_TRACED)
+    limits = _limits(depth, limit, provenance.MAX_TRACED)
     with open_context(context.obj) as opened:
         _catch_up(opened)
-        found = trace(opened.store, identifier, direction=direction, limits=limits)
+        found = provenance.trace(opened.store, identifier, direction=direction, limits=limits)
     form = Form.JSON if as_json else form
     _write(_show(found, form, direction, full=full), output)
     # On the terminal, tables and trees end with what was cut off; a file or a picture might hide it.
     if output is not None or form not in (Form.TABLE, Form.TREE):
         for cut in found.cuts:
-            warn(f"millmark: cut off: {describe_cut(cut)}")
+            warn(f"millmark: cut off: {pictures.describe_cut(cut)}")
 
 
 def run_recall(
@@ -121,9 +115,11 @@ def run_recall(
         typer.Option(metavar="FROM TO", help="With --machine: days, or times with a time zone; both ends included."),
     ] = None,
     depth: Annotated[
-        int, typer.Option(help=f"Maximum number of steps, 1 to {MAX_RECALLED.depth}.")
-    ] = MAX_RECALLED.depth,
-    limit: Annotated[int, typer.Option(help=f"Maximum number of lots, 1 to {MAX_RECALLED.lots}.")] = MAX_RECALLED.lots,
+        int, typer.Option(help=f"Maximum number of steps, 1 to {provenance.MAX_RECALLED.depth}.")
+    ] = provenance.MAX_RECALLED.depth,
+    limit: Annotated[
+        int, typer.Option(help=f"Maximum number of lots, 1 to {provenance.MAX_RECALLED.lots}.")
+    ] = provenance.MAX_RECALLED.lots,
     bundle: Annotated[
         Path | None,
         typer.Option(
@@ -143,35 +139,35 @@ def run_recall(
         raise InputError("--checkpoint needs --bundle", hint="give --bundle as well")
     point = _read_point(checkpoint)
     since, until = (None, None) if between is None else _parse_span(*between)
-    limits = _limits(depth, limit, MAX_RECALLED)
+    limits = _limits(depth, limit, provenance.MAX_RECALLED)
     with open_context(context.obj) as opened:
         _catch_up(opened)
-        found: Recall = recall(
+        found: provenance.Recall = provenance.recall(
             opened.store, model=model, lot=lot, machine=machine, since=since, until=until, limits=limits
         )
         files = None if bundle is None else _write_recall(opened.store, opened.chain(), found, bundle, point)
     if as_json:
         print_json(context, found.to_json() | ({} if files is None else {"bundles": files}))
         for cut in found.cuts:
-            warn(f"millmark: cut off: {describe_cut(cut)}")
+            warn(f"millmark: cut off: {pictures.describe_cut(cut)}")
     else:
         lines = describe_recall(found)
         print_lines(*(lines if full else shorten(lines)), *([] if files is None else _describe_files(found, files)))
 
 
-def _show(found: Trace | OrderTrace, form: Form, direction: Direction, *, full: bool) -> str:
+def _show(
+    found: provenance.Trace | provenance.OrderTrace, form: Form, direction: provenance.Direction, *, full: bool
+) -> str:
     if form is Form.TABLE:
-        lines = describe_trace(found) if isinstance(found, Trace) else describe_order(found)
+        lines = describe_trace(found) if isinstance(found, provenance.Trace) else describe_order(found)
         return "\n".join(lines if full else shorten(lines)) + "\n"
     if form is Form.JSON:
         return json.dumps({"format": json_format(["trace"]), **found.to_json()}, indent=2) + "\n"
-    from millmark.services.pictures import build_family, draw_dot, draw_svg, draw_tree  # noqa: PLC0415 - tables are no drawings
-
-    family = build_family(found)
+    family = pictures.build_family(found)
     if form is Form.TREE:
-        lines = draw_tree(family, direction)
+        lines = pictures.draw_tree(family, direction)
         return "\n".join(lines if full else shorten(lines)) + "\n"
-    return draw_dot(family) if form is Form.DOT else draw_svg(family)
+    return pictures.draw_dot(family) if form is Form.DOT else pictures.draw_svg(family)
 
 
 def _write(text: str, output: Path | None) -> None:
@@ -181,11 +177,11 @@ def _write(text: str, output: Path | None) -> None:
         write_text(output, text)
 
 
-def _limits(depth: int, lots: int, most: Limits) -> Limits:
+def _limits(depth: int, lots: int, most: provenance.Limits) -> provenance.Limits:
     for name, value, top in (("--depth", depth, most.depth), ("--limit", lots, most.lots)):
         if not 1 <= value <= top:
             raise InputError(f"{name} {value} is out of range", hint=f"give 1 to {top}")
-    return Limits(depth, lots)
+    return provenance.Limits(depth, lots)
 
 
 def _parse_span(first: str, last: str) -> tuple[datetime, datetime]:
@@ -218,18 +214,18 @@ def _catch_up(opened: Context) -> None:
 
 
 def _write_recall(
-    store: Store, chain: Chain, found: Recall, output: Path, checkpoint: SignedCheckpoint | None
+    store: Store, chain: Chain, found: provenance.Recall, output: Path, checkpoint: SignedCheckpoint | None
 ) -> list[dict[str, object]]:
     """Writes `output`, or several files with numbered names if one would be too large; returns a summary of each.
 
     Raises InputError, and the errors of `build_recall_bundles`.
     """
-    from millmark.ledger.provenance import build_recall_bundles  # noqa: PLC0415 - for `--bundle` alone
-    from millmark.services.commands.bundle import describe_bundle  # noqa: PLC0415 - as above
+    from millmark.services.commands.bundle import describe_bundle  # noqa: PLC0415 - for `--bundle` alone
 
     # All are built before the first is written, so that a failure leaves no incomplete set of files.
-    built = [bundle.data for bundle in build_recall_bundles(store, chain, found, checkpoint)]
-    paths = [output] if len(built) == 1 else [_numbered(output, place) for place in range(1, len(built) + 1)]
+    built = [bundle.data for bundle in provenance.build_recall_bundles(store, chain, found, checkpoint)]
+    paths = [output.with_name(f"{output.stem}-{place}{output.suffix}") for place in range(1, len(built) + 1)]
+    paths = [output] if len(built) == 1 else paths
     for path, data in zip(paths, built, strict=True):
         write_whole(path, data)
     return [describe_bundle(data, path) for path, data in zip(paths, built, strict=True)]
@@ -243,11 +239,7 @@ def _read_point(path: Path | None) -> SignedCheckpoint | None:
     return read_point(path)
 
 
-def _numbered(path: Path, place: int) -> Path:
-    return path.with_name(f"{path.stem}-{place}{path.suffix}")
-
-
-def _describe_files(found: Recall, files: list[dict[str, object]]) -> list[str]:
+def _describe_files(found: provenance.Recall, files: list[dict[str, object]]) -> list[str]:
     """Lines that say which files were written, and what they prove and do not prove."""
     if not files:
         return ["no lot is affected, so no file is written"]

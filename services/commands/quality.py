@@ -10,20 +10,12 @@ from typing import Annotated
 
 import typer
 
+from millmark.ledger import records
 from millmark.ledger.canonical import Json
 from millmark.ledger.chain import Chain
 from millmark.ledger.claims import build_claims
 from millmark.ledger.errors import InputError
 from millmark.ledger.provenance import find_certificate, open_reader
-from millmark.ledger.records import (
-    ApproveModel,
-    OpenModel,
-    PublishModel,
-    Record,
-    RegisterModel,
-    RetireModel,
-    WithdrawModel,
-)
 from millmark.ledger.store import Book, Store
 from millmark.quality import Dense, Network
 from millmark.quality.audit import MAX_EXTRACT_BYTES, build_extract, parse_extract
@@ -88,7 +80,7 @@ def run_publish(
     _require_executable(content)
     with open_context(context.obj) as opened:
         root = _keep(opened, content, card)
-        number = _record(opened, signer, passphrase_file, PublishModel(content, root))
+        number = _record(opened, signer, passphrase_file, records.PublishModel(content, root))
     print_lines(f"model {number}, stored on chain: 0x{model_digest(content).hex()}", "an auditor must approve it next")
 
 
@@ -104,7 +96,7 @@ def run_register(
     parse_model(content)
     with open_context(context.obj) as opened:
         root = _keep(opened, content, card)
-        number = _record(opened, signer, passphrase_file, RegisterModel(model_digest(content), root))
+        number = _record(opened, signer, passphrase_file, records.RegisterModel(model_digest(content), root))
     print_lines(f"model {number}, by digest only: 0x{model_digest(content).hex()}", "an auditor must approve it next")
 
 
@@ -122,7 +114,7 @@ def run_approve(
 ) -> None:
     """Approve a registered model, so that certificates can name it. Auditors only, and not its own inspector."""
     with open_context(context.obj) as opened:
-        _record(opened, signer, passphrase_file, ApproveModel(model, _NOTHING))
+        _record(opened, signer, passphrase_file, records.ApproveModel(model, _NOTHING))
     print_lines(f"model {model} is approved")
 
 
@@ -137,7 +129,7 @@ def run_open(
 ) -> None:
     """Let other inspectors certify on a model, or no longer. Only by its inspector."""
     with open_context(context.obj) as opened:
-        _record(opened, signer, passphrase_file, OpenModel(model, opened_to_others))
+        _record(opened, signer, passphrase_file, records.OpenModel(model, opened_to_others))
     print_lines(f"model {model} is {'open to other inspectors' if opened_to_others else 'closed to other inspectors'}")
 
 
@@ -146,7 +138,7 @@ def run_retire(
 ) -> None:
     """Retire a model, irreversibly: no new certificates on it, those issued stand. Only by its inspector."""
     with open_context(context.obj) as opened:
-        _record(opened, signer, passphrase_file, RetireModel(model, _NOTHING))
+        _record(opened, signer, passphrase_file, records.RetireModel(model, _NOTHING))
     print_lines(f"model {model} is retired; its certificates stand")
 
 
@@ -168,7 +160,7 @@ def run_withdraw(
     inspector is gone, too.
     """
     with open_context(context.obj) as opened:
-        _record(opened, signer, passphrase_file, WithdrawModel(model, since, _NOTHING))
+        _record(opened, signer, passphrase_file, records.WithdrawModel(model, since, _NOTHING))
     fallen = f"those issued since {_moment(since)} are invalid, earlier ones stand" if since else "all are invalid"
     print_lines(
         f"model {model} is withdrawn; of its certificates, {fallen}",
@@ -324,7 +316,7 @@ def _parse_card(text: str, content: bytes) -> Json:
     return found
 
 
-def _record(opened: Context, signer: str, passphrase_file: Path | None, record: Record) -> int:
+def _record(opened: Context, signer: str, passphrase_file: Path | None, record: records.Record) -> int:
     sequence = opened.record(opened.unlock(signer, passphrase_file), [record])[0].sequence
     assert sequence is not None  # noqa: S101  # a final record has one
     return sequence

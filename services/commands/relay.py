@@ -28,6 +28,7 @@ from millmark.ledger.store.outbox_records import OutboxState
 from millmark.ledger.submit import read_sequences
 from millmark.services.commands.context import unlock
 from millmark.services.files import read_bounded, write_whole
+from millmark.services.node.config import read_secret
 from millmark.services.output import (
     AsJson,
     Gateway,
@@ -272,8 +273,6 @@ def _await(relay: HttpRelay, request: ForwardRequest, deployment: Deployment, wa
 
 
 def _open(gateway: str, token_file: Path) -> HttpRelay:
-    from millmark.services.node.config import read_secret  # noqa: PLC0415 - pydantic, which signing does not need
-
     return HttpRelay(gateway, read_secret(token_file))
 
 

@@ -10,9 +10,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from millmark.ledger.canonical import Json, parse_json
-from millmark.ledger.errors import CanonicalError, MillmarkError
-from millmark.ledger.signatures import Signer, to_checksum
+from millmark.ledger import canonical, errors, signatures
 from millmark.services.access.siwe import build_digest, parse_message
 from millmark.services.directory.document import (
     MAX_DIRECTORY_BYTES,
@@ -31,7 +29,7 @@ _MAX_TEXT = 300
 
 def fetch_directory(
     url: str,
-    signer: Signer,
+    signer: signatures.Signer,
     chain_id: int,
     client: httpx.Client | None = None,
     *,
@@ -48,8 +46,8 @@ def fetch_directory(
     return parse_directory(answer)
 
 
-def _sign_in(client: httpx.Client, url: str, signer: Signer, chain_id: int) -> str:
-    asked = _object(_ask(client, url, "GET", f"/v1/sign-in?address={to_checksum(signer.address)}"), url)
+def _sign_in(client: httpx.Client, url: str, signer: signatures.Signer, chain_id: int) -> str:
+    asked = _object(_ask(client, url, "GET", f"/v1/sign-in?address={signatures.to_checksum(signer.address)}"), url)
     text = str(asked.get("message"))
     message = parse_message(text)
     # A gateway could pass on the message of another one, to sign in there in our name.
@@ -87,17 +85,17 @@ def _ask(
     return content
 
 
-def _object(content: bytes, url: str) -> Mapping[str, Json]:
+def _object(content: bytes, url: str) -> Mapping[str, canonical.Json]:
     try:
-        found = parse_json(content, max_bytes=_MAX_ANSWER_BYTES, max_depth=8)
-    except CanonicalError:
+        found = canonical.parse_json(content, max_bytes=_MAX_ANSWER_BYTES, max_depth=8)
+    except errors.CanonicalError:
         found = None
     if not isinstance(found, dict):
         raise _failure(url, "its answer is malformed")
     return found
 
 
-def _failure(url: str, why: str) -> MillmarkError:
+def _failure(url: str, why: str) -> errors.MillmarkError:
     return DirectoryUnreachableError(
         f"the directory cannot be fetched from {url}: {why}",
         hint="nothing was changed; it is tried again later, or import the operator's file",

@@ -14,21 +14,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from millmark.ledger import ids, phrases, store
 from millmark.ledger.canonical import MAX_SAFE_INTEGER, Json, canonical_json, keccak256, parse_json, sha256
 from millmark.ledger.errors import IdentifierError, InputError, MillmarkError, SigningError, TrustError
-from millmark.ledger.ids import canonical_identifier
-from millmark.ledger.phrases import Phrase
 from millmark.ledger.signatures import Address, Signature, Signer, recover_address, to_checksum
-from millmark.ledger.store import Registry
 from millmark.ledger.trust import parse_canonical, parse_checksum, parse_hex, parse_members, parse_number
 from millmark.ledger.verify.printable import printable
-
-# Errors of the directory package, below the root in `millmark.ledger.errors`.
-#
-# MillmarkError
-#   DirectoryError             a directory is malformed, or must not be believed
-#   DirectoryUnreachableError  the gateway that serves it does not answer, or refuses
-#   RecipientKeyError          a recipient has no valid key
 
 
 class DirectoryError(MillmarkError):
@@ -52,7 +43,7 @@ class RecipientKeyError(MillmarkError):
 # Why a company is not admitted or listed, and nothing is decided about one: each ground is declared once.
 
 
-class ConsortiumGround(Phrase):
+class ConsortiumGround(phrases.Phrase):
     """A ground. Its value is the error's cause; `words` are English, of a parser or of another program."""
 
     # Admission
@@ -75,8 +66,6 @@ class ConsortiumGround(Phrase):
     # Motions
     OTHER_MOTION = "the motion is another one than the form showed"
 
-
-# Whom other companies reach at a company: a person or an office, by mail or telephone, and the country.
 
 _MAX_NAME = 200
 _MAIL = re.compile(r"[A-Za-z0-9.!$'*+/^_`{|}~-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63}){1,7}")
@@ -202,7 +191,7 @@ def sign_statement(chain_id: int, ledger: bytes, public_key: bytes, issued_at: i
     return KeyStatement(public_key, issued_at, signature)
 
 
-def verify_statement(registry: Registry, participant: int, statement: KeyStatement) -> Address:
+def verify_statement(registry: store.Registry, participant: int, statement: KeyStatement) -> Address:
     """Returns the signer. Raises RecipientKeyError unless it is an active key of the participant, for this ledger.
 
     To be called at every use, not once when the statement arrives: revoking the signing key also ends the recipient key
@@ -394,7 +383,7 @@ def verify_name(name: str) -> None:
 def verify_gln(gln: str) -> None:
     """Raises TrustError unless it is 13 digits with the right check digit."""
     try:
-        canonical_identifier(f"https://id.gs1.org/417/{gln}")
+        ids.canonical_identifier(f"https://id.gs1.org/417/{gln}")
     except IdentifierError:
         raise TrustError(
             f"{gln[:40]!a} is not a GLN of 13 digits with the right check digit", hint="read it again"

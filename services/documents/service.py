@@ -24,37 +24,13 @@ from millmark.ledger.provenance.listings import Page, cut_numbered
 from millmark.ledger.provenance.reader import Reader, build_reader, find_subject
 from millmark.ledger.store import Book, Lineage, Registry, Rows, Store
 from millmark.services.directory.document import KeyStatement, RecipientKeyError, verify_statement
-from millmark.services.documents.encryption import (
-    MAX_DOCUMENT_BYTES,
-    TAG_BYTES,
-    DocumentError,
-    KeyRing,
-    Recipient,
-    SealedHeader,
-    Sealer,
-    VersionId,
-    open_content,
-    unwrap_key,
-    verify_public_key,
-    wrap_for,
-    wrap_key,
-)
+from millmark.services.documents import encryption, views
 from millmark.services.documents.repository import (
     DocumentRepository,
     DocumentVersionRow,
     GrantRow,
     RecipientKeyRow,
     StoredDocumentRow,
-)
-from millmark.services.documents.views import (
-    Document,
-    DocumentPage,
-    Mode,
-    RecipientKey,
-    find_document,
-    list_documents,
-    show_document,
-    show_documents,
 )
 
 # A version during upload: encrypted piece by piece into a temporary file, so that a large document needs no memory,
@@ -68,10 +44,10 @@ _MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,62}/[a-z0-9][a-z0-9!#$&^_
 class Draft:
     """A context manager. The temporary file contains only ciphertext and is deleted on exit."""
 
-    def __init__(self, version_id: VersionId, name: str, media_type: str) -> None:
+    def __init__(self, version_id: encryption.VersionId, name: str, media_type: str) -> None:
         """Raises InputError for an invalid name or media type."""
         self.version_id, self.name, self.media_type = version_id, verify_name(name), verify_media_type(media_type)
-        self._sealer = Sealer(version_id)
+        self._sealer = encryption.Sealer(version_id)
         self._digest = hashlib.sha256()
         self._file = tempfile.SpooledTemporaryFile(max_size=PIECE_BYTES)  # noqa: SIM115  # closed in __exit__
         self.size = 0
@@ -88,8 +64,10 @@ class Draft:
         """Encrypts the next piece of the document. Raises InputError if the document becomes too large."""
         self.size += len(piece)
         # Before anything is written, so that an endless upload does not fill the disk.
-        if self.size > MAX_DOCUMENT_BYTES:
-            raise InputError(f"the document has more than {MAX_DOCUMENT_BYTES} bytes", hint="share a smaller file")
+        if self.size > encryption.MAX_DOCUMENT_BYTES:
+            raise InputError(
+                f"the document has more than {encryption.MAX_DOCUMENT_BYTES} bytes", hint="share a smaller file"
+            )
         self._digest.update(piece)
         self._file.write(self._sealer.update(piece))
 
@@ -142,7 +120,7 @@ def verify_media_type(media_type: str) -> str:
     return plain
 
 
-Precondition: TypeAlias = Callable[[Document], None]
+Precondition: TypeAlias = Callable[[views.Document], None]
 """Checks a document before it is changed. Raises to prevent the change."""
 
 _MAX_LISTED = 10_000
@@ -176,9 +154,9 @@ class _Repositories:
 
     def open_document(self, id_: str) -> StoredDocumentRow:
         """A document of the company that is not erased. Raises NotFoundError or DocumentError."""
-        row = find_document(self.reader, self.documents, id_)
+        row = views.find_document(self.reader, self.documents, id_)
         if row.erased_at:
-            raise DocumentError(f"document {id_} has been erased", hint="add a new document")
+            raise encryption.DocumentError(f"document {id_} has been erased", hint="add a new document")
         return row
 
     def verify(self, id_: str, precondition: Precondition | None) -> None:
@@ -186,40 +164,40 @@ class _Repositories:
         if precondition is not None:
             precondition(self.show(id_))
 
-    def show(self, id_: str) -> Document:
-        return show_document(self.reader, self.documents, find_document(self.reader, self.documents, id_))
+    def show(self, id_: str) -> views.Document:
+        return views.show_document(self.reader, self.documents, views.find_document(self.reader, self.documents, id_))
 
 
 class Documents:
     """The documents in a store, with the key ring of the gateway. Without a ring, none can be added or fetched."""
 
-    def __init__(self, store: Store, ring: KeyRing | None) -> None:
+    def __init__(self, store: Store, ring: encryption.KeyRing | None) -> None:
         self._store, self._keys = store, ring
 
     @property
-    def _ring(self) -> KeyRing:
+    def _ring(self) -> encryption.KeyRing:
         if self._keys is None:
             raise SettingsError("no key file for documents is configured", hint="set document_keys")
         return self._keys
 
-    def page(self, about: str | None, after: str, most: int, viewer: int | None) -> DocumentPage:
+    def page(self, about: str | None, after: str, most: int, viewer: int | None) -> views.DocumentPage:
         """A page of the documents visible to the viewer.
 
         Raises NotFoundError if `about` is not visible to the viewer, InputError if it is malformed or ambiguous.
         """
         with self._reading(viewer) as repos:
-            rows = list_documents(repos.reader, repos.documents, about=about, after=after, most=most + 1)
-            shown = show_documents(repos.reader, repos.documents, rows[:most])
-        return DocumentPage(shown, rows[most - 1].id if len(rows) > most else None)
+            rows = views.list_documents(repos.reader, repos.documents, about=about, after=after, most=most + 1)
+            shown = views.show_documents(repos.reader, repos.documents, rows[:most])
+        return views.DocumentPage(shown, rows[most - 1].id if len(rows) > most else None)
 
-    def latest(self, after: int | None, limit: int, viewer: int | None, *, newest_first: bool) -> Page[Document]:
+    def latest(self, after: int | None, limit: int, viewer: int | None, *, newest_first: bool) -> Page[views.Document]:
         """A page of the latest documents visible to the viewer, without those that it sees only because of a linked
         lot, in the order in which they were added."""
         with self._reading(viewer) as repos:
             rows = cut_numbered(
                 repos.documents.everything(viewer, _MAX_LISTED), after, limit, newest_first=newest_first
             )
-            return Page(show_documents(repos.reader, repos.documents, list(rows.items)), rows.after, rows.first)
+            return Page(views.show_documents(repos.reader, repos.documents, list(rows.items)), rows.after, rows.first)
 
     def open(self, id_: str, version: int) -> tuple[DocumentVersionRow, bytes]:
         """A version and its content, for the company itself. Raises NotFoundError, DocumentError, SigningError, and
@@ -230,9 +208,9 @@ class Documents:
             if found is None:
                 raise NotFoundError(f"document {id_} has no version {version}", hint="see its list of versions")
         sealed = b"".join(self._pieces(found))
-        return found, open_content(self._data_key(found), found.nonce, _version_id(found), sealed)
+        return found, encryption.open_content(self._data_key(found), found.nonce, _version_id(found), sealed)
 
-    def get(self, id_: str, viewer: int | None) -> Document:
+    def get(self, id_: str, viewer: int | None) -> views.Document:
         """One document, as the viewer may see it. Raises NotFoundError."""
         with self._reading(viewer) as repos:
             return repos.show(id_)
@@ -251,15 +229,15 @@ class Documents:
         start = head.to_bytes()
         # Includes the recipient's key: once it publishes another one, a file that it cached no longer opens.
         tag = f"{id_}.{version}.{head.recipient.public_key.hex()[:16]}"
-        return Sealed(start, self._pieces(found), len(start) + found.size + TAG_BYTES, tag)
+        return Sealed(start, self._pieces(found), len(start) + found.size + encryption.TAG_BYTES, tag)
 
-    def next_version_id(self, id_: str) -> VersionId:
+    def next_version_id(self, id_: str) -> encryption.VersionId:
         """The id of the version to be added next. Raises NotFoundError or DocumentError."""
         with self._reading(None) as repos:
             versions = repos.documents.versions([repos.open_document(id_).id])
-        return VersionId(id_, 1 + max((row.version for row in versions), default=0))
+        return encryption.VersionId(id_, 1 + max((row.version for row in versions), default=0))
 
-    def add(self, draft: Draft, mode: Mode, about: str | None, now_s: int, token: str = "") -> Document:
+    def add(self, draft: Draft, mode: views.Mode, about: str | None, now_s: int, token: str = "") -> views.Document:
         """Adds a document, about a lot, an order or nothing. If an earlier call with the same `token` added one,
         returns that. Raises NotFoundError, InputError or SigningError."""
         with self._writing() as repos:
@@ -276,7 +254,7 @@ class Documents:
 
     def add_version(
         self, draft: Draft, now_s: int, token: str = "", precondition: Precondition | None = None
-    ) -> Document:
+    ) -> views.Document:
         """Adds a version; earlier ones are kept. `token` as for `add`. Raises NotFoundError, and DocumentError if
         another version was added since `next_version_id`."""
         with self._writing() as repos:
@@ -286,11 +264,11 @@ class Documents:
             repos.verify(row.id, precondition)
             # Numbers are chosen before the upload, so two uploads may have the same one.
             if repos.documents.version(row.id, draft.version_id.version) is not None:
-                raise DocumentError("another version was added in the meantime", hint="send it again")
+                raise encryption.DocumentError("another version was added in the meantime", hint="send it again")
             self._put_version(repos, draft, now_s, token)
             return repos.show(row.id)
 
-    def set_mode(self, id_: str, mode: Mode, precondition: Precondition | None = None) -> Document:
+    def set_mode(self, id_: str, mode: views.Mode, precondition: Precondition | None = None) -> views.Document:
         """Changes the mode. Grants are removed unless it is `restricted`. Raises NotFoundError, DocumentError or
         InputError."""
         with self._writing() as repos:
@@ -299,17 +277,17 @@ class Documents:
             _verify_mode(row)
             repos.documents.put_document(row)
             # Otherwise old grants would take effect again if the mode is ever changed back.
-            if mode is not Mode.RESTRICTED:
+            if mode is not views.Mode.RESTRICTED:
                 repos.documents.revoke(id_)
             return repos.show(id_)
 
-    def grant(self, id_: str, participant: int, now_s: int, precondition: Precondition | None = None) -> Document:
+    def grant(self, id_: str, participant: int, now_s: int, precondition: Precondition | None = None) -> views.Document:
         """Grants a participant access. Raises NotFoundError, and DocumentError if the mode is not `restricted`."""
         with self._writing() as repos:
             row = repos.open_document(id_)
             repos.verify(id_, precondition)
-            if Mode(row.mode) is not Mode.RESTRICTED:
-                raise DocumentError(
+            if views.Mode(row.mode) is not views.Mode.RESTRICTED:
+                raise encryption.DocumentError(
                     "only restricted documents have grants", hint="change the mode to `restricted` first"
                 )
             if repos.registry.participant(participant) is None:
@@ -320,7 +298,7 @@ class Documents:
             repos.documents.grant(GrantRow(id_, participant, now_s))
             return repos.show(id_)
 
-    def revoke(self, id_: str, participant: int, precondition: Precondition | None = None) -> Document:
+    def revoke(self, id_: str, participant: int, precondition: Precondition | None = None) -> views.Document:
         """Revokes a grant. The participant can no longer fetch the document, but keeps what it fetched before.
 
         Raises NotFoundError if it has no grant.
@@ -332,7 +310,7 @@ class Documents:
                 raise NotFoundError(f"participant {participant} has no grant", hint="see the document's grants")
             return repos.show(id_)
 
-    def erase(self, id_: str, now_s: int, precondition: Precondition | None = None) -> Document:
+    def erase(self, id_: str, now_s: int, precondition: Precondition | None = None) -> views.Document:
         """Deletes ciphertexts, wrapped keys, names and salts, and then removes their traces from the database's files.
 
         Idempotent; repeating it scrubs the files again. Raises NotFoundError, and StoreError if the files are in use:
@@ -340,7 +318,7 @@ class Documents:
         """
         with self._writing() as repos:
             # Not `open_document`: erasing again is allowed, and scrubs the files again if the first attempt could not.
-            row = find_document(repos.reader, repos.documents, id_)
+            row = views.find_document(repos.reader, repos.documents, id_)
             repos.verify(id_, precondition)
             if not row.erased_at:
                 repos.documents.erase(id_, now_s)
@@ -383,7 +361,7 @@ class Documents:
         return len(rows)
 
     def _data_key(self, row: DocumentVersionRow) -> bytes:
-        return unwrap_key(row.wrapping, self._ring.key(row.wrapping), _version_id(row), row.wrapped_key)
+        return encryption.unwrap_key(row.wrapping, self._ring.key(row.wrapping), _version_id(row), row.wrapped_key)
 
     def _put_version(self, repos: _Repositories, draft: Draft, now_s: int, token: str) -> None:
         """The key is chosen while the write lock is held, so that no rotation can run in between."""
@@ -397,42 +375,42 @@ class Documents:
             size=draft.size,
             nonce=draft.nonce,
             wrapping=name,
-            wrapped_key=wrap_key(name, key, draft.version_id, draft.data_key),
+            wrapped_key=encryption.wrap_key(name, key, draft.version_id, draft.data_key),
             added_at=now_s,
             token=token,
         )
         repos.documents.add_version(row, json.dumps(claims.to_json()), draft.pieces())
 
-    def _head(self, repos: _Repositories, row: DocumentVersionRow, recipient: int | None) -> SealedHeader:
+    def _head(self, repos: _Repositories, row: DocumentVersionRow, recipient: int | None) -> encryption.SealedHeader:
         # Without a recipient there is no key to wrap for, and the gateway hands out no plaintext.
         if recipient is None:
-            raise DocumentError(
+            raise encryption.DocumentError(
                 "documents are sealed for a participant", hint="sign in, or use `millmark documents open`"
             )
         statement = require_recipient_key(repos.documents, repos.registry, recipient)
         identity = repos.reader.identity
-        wanted = Recipient(identity.chain_id, identity.ledger, recipient, statement.public_key, row.root)
+        wanted = encryption.Recipient(identity.chain_id, identity.ledger, recipient, statement.public_key, row.root)
         document = repos.book.document(row.root)
         if document is None:
             raise StoreDamagedError(f"the claims of document {row.document} are missing", hint="restore a backup")
-        return SealedHeader(
+        return encryption.SealedHeader(
             version_id=_version_id(row),
             recipient=wanted,
             # All fields, which the recipient compares with the root and the content.
             claims=parse_claims(json.loads(document)).disclose([()]),
             nonce=row.nonce,
-            wrapped_key=wrap_for(wanted, _version_id(row), self._data_key(row)),
+            wrapped_key=encryption.wrap_for(wanted, _version_id(row), self._data_key(row)),
         )
 
     def _pieces(self, row: DocumentVersionRow) -> Iterator[bytes]:
         """Reads the ciphertext piece by piece. Raises DocumentError if the document is erased in the meantime."""
-        left, position = row.size + TAG_BYTES, 0
+        left, position = row.size + encryption.TAG_BYTES, 0
         while left:
             # One transaction per piece: a slow recipient must not hold one open for the whole download.
             with self._store.reading() as connection:
                 piece = DocumentRepository(connection).piece(row.document, row.version, position)
             if piece is None:
-                raise DocumentError("the document was erased during the download", hint="")
+                raise encryption.DocumentError("the document was erased during the download", hint="")
             yield piece
             left, position = left - len(piece), position + 1
 
@@ -451,9 +429,9 @@ class Documents:
             yield _Repositories(reader, DocumentRepository(connection), Registry(connection), book)
 
 
-def new_version_id() -> VersionId:
+def new_version_id() -> encryption.VersionId:
     """The id of the first version of a new document."""
-    return VersionId(secrets.token_hex(16), 1)
+    return encryption.VersionId(secrets.token_hex(16), 1)
 
 
 def _rewrap(row: DocumentVersionRow, keys: Mapping[str, bytes]) -> DocumentVersionRow:
@@ -462,13 +440,13 @@ def _rewrap(row: DocumentVersionRow, keys: Mapping[str, bytes]) -> DocumentVersi
         raise SigningError(
             f"the key file has no key {row.wrapping}", hint="restore the key file that belongs to this database"
         )
-    data_key = unwrap_key(row.wrapping, keys[row.wrapping], _version_id(row), row.wrapped_key)
+    data_key = encryption.unwrap_key(row.wrapping, keys[row.wrapping], _version_id(row), row.wrapped_key)
     name, key = next(iter(keys.items()))
-    return replace(row, wrapping=name, wrapped_key=wrap_key(name, key, _version_id(row), data_key))
+    return replace(row, wrapping=name, wrapped_key=encryption.wrap_key(name, key, _version_id(row), data_key))
 
 
-def _version_id(row: DocumentVersionRow) -> VersionId:
-    return VersionId(row.document, row.version)
+def _version_id(row: DocumentVersionRow) -> encryption.VersionId:
+    return encryption.VersionId(row.document, row.version)
 
 
 def _find_about(reader: Reader, about: str) -> tuple[int, bytes]:
@@ -477,7 +455,7 @@ def _find_about(reader: Reader, about: str) -> tuple[int, bytes]:
 
 
 def _verify_mode(row: StoredDocumentRow) -> None:
-    if row.mode == Mode.LINKED.value and row.kind != SubjectKind.LOT:
+    if row.mode == views.Mode.LINKED.value and row.kind != SubjectKind.LOT:
         raise InputError("only a document about a lot can be linked", hint="give a lot, or choose another mode")
 
 
@@ -495,13 +473,13 @@ class Recipients:
 
     def publish(
         self, participant: int, public_key: bytes, issued_at: int, signature: bytes, now_s: int
-    ) -> RecipientKey:
+    ) -> views.RecipientKey:
         """Replaces the participant's previous key.
 
         Raises RecipientKeyError for a key of low order, for a statement that no active key of the participant signed,
         and for one that is not later than the published one, so that an old key cannot be restored by a replay.
         """
-        verify_public_key(public_key)
+        encryption.verify_public_key(public_key)
         # Only a later statement replaces one, so a time far ahead would lock its participant out until then.
         if issued_at > now_s + _MAX_AHEAD_S:
             raise RecipientKeyError("the statement's time is in the future", hint="check the clock, then sign again")
@@ -518,7 +496,7 @@ class Recipients:
             documents.put_recipient_key(row)
         return shown
 
-    def get(self, participant: int) -> RecipientKey:
+    def get(self, participant: int) -> views.RecipientKey:
         """The key that a participant published. Raises NotFoundError if there is none, or if its signer was revoked
         since.
         """
@@ -539,7 +517,7 @@ def require_recipient_key(documents: DocumentRepository, registry: Registry, par
     return row
 
 
-def _show(registry: Registry, row: RecipientKeyRow) -> RecipientKey:
+def _show(registry: Registry, row: RecipientKeyRow) -> views.RecipientKey:
     """Raises RecipientKeyError unless an active key of the participant signed the statement, for this ledger."""
     signer = verify_statement(registry, row.participant, KeyStatement(row.public_key, row.issued_at, row.signature))
-    return RecipientKey(row.participant, row.public_key, row.issued_at, row.signature, signer)
+    return views.RecipientKey(row.participant, row.public_key, row.issued_at, row.signature, signer)

@@ -22,32 +22,22 @@ from millmark.services.access.people.passkeys import Passkeys
 from millmark.services.access.people.people import Pairing, People
 from millmark.services.directory.repository import DirectoryRepository
 from millmark.services.documents import Documents
-from millmark.services.gateway.api import ApiParts, SseConnections, add_api, fetch_gateway_status
-from millmark.services.gateway.api.events import build_page_events
-from millmark.services.gateway.api.status import add_monitoring
-from millmark.services.gateway.consortium import GatewayConsortiumDesk
-from millmark.services.gateway.docs import add_documentation, complete_document
-from millmark.services.gateway.epcis import add_epcis, reword_problem
+from millmark.services.gateway import consortium, docs, epcis, relay
+from millmark.services.gateway.api import ApiParts, SseConnections, add_api, events, fetch_gateway_status, status
+from millmark.services.gateway.http import problems, route_table, routes
 from millmark.services.gateway.http.authentication import Authentication, CostlyRequests, require_guarded
 from millmark.services.gateway.http.middleware import GatewayMiddleware, IdempotencyStore
-from millmark.services.gateway.http.problems import ErrorHandler
 from millmark.services.gateway.http.repository import StoredSecret
-from millmark.services.gateway.http.route_table import Route, RouteTable
-from millmark.services.gateway.http.routes import Pager
 from millmark.services.gateway.parts import Background, GatewayParts, build_background
 from millmark.services.gateway.readiness import Metrics, Readiness
 from millmark.services.gateway.recording import FormDesk, RecordingService, add_recording
-from millmark.services.gateway.relay import add_relay
 from millmark.services.handover.delivering import State
 from millmark.services.handover.repository import HandoverRepository
 from millmark.services.planning.making import Ties
-from millmark.services.portal import AdministrationParts, Office, Portal, Proofs
-from millmark.services.portal.check_page import CheckPage
+from millmark.services.portal import AdministrationParts, Office, Portal, Proofs, check_page, recalls
 from millmark.services.portal.pages import Pages, Speaker
 from millmark.services.portal.people import WaysIn
-from millmark.services.portal.recalls import Told
-from millmark.services.serving.logs import build_logger
-from millmark.services.serving.loop import Trouble
+from millmark.services.serving import logs, loop
 from millmark.services.webhooks.subscriptions import RecordFeed, Subscriptions, format_position
 
 _MAX_WATCHERS, _MAX_WATCHERS_EACH = 256, 96
@@ -63,23 +53,23 @@ class _Gateway(FastAPI):
     """FastAPI whose OpenAPI document also covers middleware, authentication and the error handler."""
 
     secured = True
-    table: RouteTable
+    table: route_table.RouteTable
 
     def openapi(self) -> dict[str, object]:
         if self.openapi_schema is None:
-            self.openapi_schema = complete_document(super().openapi(), self.table, secured=self.secured)
+            self.openapi_schema = docs.complete_document(super().openapi(), self.table, secured=self.secured)
         return self.openapi_schema
 
 
 def create_gateway(parts: GatewayParts) -> FastAPI:
     """Returns the application. Its threads run from start-up to shutdown."""
-    logger = build_logger()
+    logger = logs.build_logger()
     metrics = Metrics()
     background = build_background(parts, logger, metrics.count_failed)
     follower = background.follower
     verify_fresh, follow_now = (_no_chain, _no_chain) if follower is None else (follower.verify_fresh, follower.wake)
     app = _open(parts, background)
-    table = app.table = RouteTable(app)
+    table = app.table = route_table.RouteTable(app)
     authentication = Authentication(table, parts.store, parts.policy, parts.clock, parts.limiter, verify_fresh)
     app.state.guard, app.state.costly = authentication, CostlyRequests(parts.limiter)
     app.router.default = _refuse_unrouted
@@ -87,11 +77,11 @@ def create_gateway(parts: GatewayParts) -> FastAPI:
     app.router.dependencies.append(Depends(require_guarded))
     api = _build_api_parts(parts, background, authentication, verify_fresh, follow_now)
     recording = RecordingService(parts.store, background.recorder, parts.find_product, captured=parts.captured)
-    app.state.idempotency, app.state.pager = IdempotencyStore(parts.store, parts.clock), Pager(parts.store)
+    app.state.idempotency, app.state.pager = IdempotencyStore(parts.store, parts.clock), routes.Pager(parts.store)
     desk = FormDesk(recording, app.state.idempotency)
     portal = _build_portal(parts, api, desk, background)
     app.state.connections, app.state.routes, app.state.portal = api.connections, table, portal
-    errors = ErrorHandler(table, portal.refuse, reword_problem)
+    errors = problems.ErrorHandler(table, portal.refuse, epcis.reword_problem)
     # FastAPI has handlers of its own for the last two, which would answer in another form.
     for kind in (MillmarkError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, errors.handle)
@@ -107,15 +97,15 @@ def create_gateway(parts: GatewayParts) -> FastAPI:
         absent_every_s=parts.absent_every_s,
     )
     add_api(table, api)
-    add_monitoring(table, parts.store, background.readiness, background.follower, metrics)
-    add_epcis(table, parts.store, background.recorder, loopback=api.loopback_webhooks)
-    add_relay(table, parts.relay)
+    status.add_monitoring(table, parts.store, background.readiness, background.follower, metrics)
+    epcis.add_epcis(table, parts.store, background.recorder, loopback=api.loopback_webhooks)
+    relay.add_relay(table, parts.relay)
     add_recording(table, recording)
-    add_documentation(table, app)
+    docs.add_documentation(table, app)
     # Pages are rows of the same table, so that none can be served without a permission rule.
     for page in portal.routes:
         follow = [Depends(_Follow(portal.pages, page.rule.cost))] if page.follows else []
-        table.add(Route(page.method, page.path, page.rule), page.endpoint, dependencies=follow)
+        table.add(route_table.Route(page.method, page.path, page.rule), page.endpoint, dependencies=follow)
     return app
 
 
@@ -173,7 +163,7 @@ def _build_api_parts(
     )
 
 
-def _read_troubles(readiness: Readiness) -> Sequence[Trouble]:
+def _read_troubles(readiness: Readiness) -> Sequence[loop.Trouble]:
     """What `/ready` would say; nothing before the first look."""
     seen = readiness.seen()
     return () if seen.looked_s is None else (*seen.troubles, *seen.alarms)
@@ -192,7 +182,7 @@ def _build_portal(parts: GatewayParts, api: ApiParts, desk: FormDesk, background
         api.read_status,
         parts.clock,
         form_key,
-        CheckPage(parts.check_page, lambda: background.copies.seen),
+        check_page.CheckPage(parts.check_page, lambda: background.copies.seen),
         partial(_find_speaker, parts),
         api.ties,
         desk,
@@ -201,14 +191,14 @@ def _build_portal(parts: GatewayParts, api: ApiParts, desk: FormDesk, background
     )
 
 
-def _build_consortium(parts: GatewayParts, background: Background) -> GatewayConsortiumDesk:
+def _build_consortium(parts: GatewayParts, background: Background) -> consortium.GatewayConsortiumDesk:
     operator = None
     if background.operator is not None and parts.operator is not None:
         operator = background.operator, parts.operator[1]
-    return GatewayConsortiumDesk(parts.store, parts.governing, operator, background.recorder, parts.clock)
+    return consortium.GatewayConsortiumDesk(parts.store, parts.governing, operator, background.recorder, parts.clock)
 
 
-def _build_office(parts: GatewayParts, api: ApiParts, people: People, desk: GatewayConsortiumDesk) -> Office:
+def _build_office(parts: GatewayParts, api: ApiParts, people: People, desk: consortium.GatewayConsortiumDesk) -> Office:
     subscriptions = Subscriptions(parts.store, loopback=api.loopback_webhooks)
     folder = None if parts.audit is None else parts.audit.folder
     administration = AdministrationParts(parts.store, subscriptions, people, folder, parts.clock)
@@ -216,7 +206,7 @@ def _build_office(parts: GatewayParts, api: ApiParts, people: People, desk: Gate
     documents = Documents(parts.store, parts.keys)
     watchers = SseConnections(_MAX_WATCHERS, _MAX_WATCHERS_EACH)
     watchers.stopping = lambda: api.connections.stopping()  # set by the server, once it runs
-    follow, feed = build_page_events(parts.store, watchers, api.authenticate), RecordFeed(parts.store)
+    follow, feed = events.build_page_events(parts.store, watchers, api.authenticate), RecordFeed(parts.store)
     return Office(
         documents,
         administration,
@@ -231,11 +221,11 @@ def _build_office(parts: GatewayParts, api: ApiParts, people: People, desk: Gate
     )
 
 
-def _find_told(store: Store, record: int) -> dict[int, Told]:
+def _find_told(store: Store, record: int) -> dict[int, recalls.Told]:
     with store.reading() as connection:
         rows = HandoverRepository(connection).of_record(record)
     return {
-        row.recipient: Told(row.state == State.DELIVERED, datetime.fromtimestamp(row.changed_ms // 1000, UTC))
+        row.recipient: recalls.Told(row.state == State.DELIVERED, datetime.fromtimestamp(row.changed_ms // 1000, UTC))
         for row in rows
     }
 

@@ -16,57 +16,22 @@ from typing import cast
 
 from structlog.typing import FilteringBoundLogger
 
+from millmark.ledger import errors
 from millmark.ledger.chain import Chain
 from millmark.ledger.chain.council import Council, Motion, MotionState, build_call, describe_call, find_council
 from millmark.ledger.claims import build_claims
-from millmark.ledger.errors import (
-    ChainError,
-    DuplicateRecordError,
-    InputError,
-    MillmarkError,
-    NotFoundError,
-    WrongContractError,
-)
 from millmark.ledger.records import Contract, PublicationKind, Publish, Record, Reinstate, Suspend
 from millmark.ledger.signatures import Signer
-from millmark.ledger.store import Book, Connection, Registry, Rows, Store
-from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store import Book, Connection, Registry, Rows, Store, outbox
 from millmark.ledger.store.outbox_records import OutboxState, QueuedRecord
 from millmark.ledger.store.rows import ParticipantRow, RecordRow
+from millmark.services import home
+from millmark.services.directory import following
 from millmark.services.directory.document import ConsortiumGround, DirectoryError, SignedDirectory
-from millmark.services.directory.following import (
-    Operators,
-    draft_entries,
-    fetch_operators,
-    issue_directory,
-    keep_admission,
-    published_digest,
-    take_directory,
-    verify_admissible,
-    verify_publishable,
-)
 from millmark.services.directory.repository import DirectoryRepository, DirectoryState
 from millmark.services.gateway.recording import Recorder
 from millmark.services.gateway.recording.repository import RecordingRow
-from millmark.services.home import (
-    AdmissionRequest,
-    Candidate,
-    candidate_of,
-    find_admitted,
-    find_unaccepted,
-    parse_request,
-)
-from millmark.services.home.admissions import (
-    ENDED,
-    cancel_failed,
-    find_admission,
-    find_admissions,
-    keep_candidate,
-    keep_numbers,
-    names_of,
-    verify_for_this_ledger,
-    verify_same_admission,
-)
+from millmark.services.home import admissions
 from millmark.services.portal.consortium import Change, CouncilView, Governance, MotionView, Vote, Waiting, votes_of
 from millmark.services.serving.loop import Loop, Looped
 
@@ -132,7 +97,7 @@ class Governing:
         looking.join(_PATIENCE_S)
 
     def _try(self) -> None:
-        with suppress(ChainError):
+        with suppress(errors.ChainError):
             self.view()
 
     @contextmanager
@@ -148,7 +113,7 @@ class Governing:
     def _open(self) -> Chain:
         if self._chain is None:
             if self._connect is None:
-                raise NotFoundError(ConsortiumGround.NO_CHAIN.write(), hint="set chain_url")
+                raise errors.NotFoundError(ConsortiumGround.NO_CHAIN.write(), hint="set chain_url")
             self._chain = self._connect()
         return self._chain
 
@@ -161,9 +126,9 @@ def _governance_of(chain: Chain) -> Governance:
     owner = _owner_of(chain)
     try:
         council, owns = find_council(chain)
-    except NotFoundError:
+    except errors.NotFoundError:
         return Governance(owner, None)
-    except WrongContractError:
+    except errors.WrongContractError:
         return Governance(owner, None, foreign=True)
     return Governance(owner, _view(council, owns=owns))
 
@@ -225,7 +190,7 @@ class GatewayConsortiumDesk:
     def changes(self) -> list[Change]:
         with self._store.reading() as connection:
             known = {one.participant: one for one in DirectoryRepository(connection).entries()}
-            drafted = {one.participant: one for one in draft_entries(connection)}
+            drafted = {one.participant: one for one in following.draft_entries(connection)}
         numbers = sorted(known.keys() | drafted.keys())
         pairs = [Change(known.get(number), drafted.get(number)) for number in numbers]
         return [one for one in pairs if one.before != one.now]
@@ -233,29 +198,29 @@ class GatewayConsortiumDesk:
     def waiting(self) -> list[Waiting]:
         with self._store.reading() as connection:
             rows = DirectoryRepository(connection).admissions()
-            unaccepted = find_unaccepted(connection)
+            unaccepted = home.find_unaccepted(connection)
         shown = [row for row in rows if not row.participant or row.participant in unaccepted]
-        records = find_admissions(self._store) if any(not row.participant for row in shown) else {}
+        records = admissions.find_admissions(self._store) if any(not row.participant for row in shown) else {}
         return [Waiting(row.address, row.to_entry(), records.get(row.address)) for row in shown]
 
     def drop(self, key: bytes) -> None:
         self._sign()
         with self._acting:
-            if find_admission(self._store, key) is not None:
-                raise InputError(ConsortiumGround.ADMISSION_UNDER_WAY.write(), hint="load the page again")
-            cancel_failed(self._store, key)
+            if admissions.find_admission(self._store, key) is not None:
+                raise errors.InputError(ConsortiumGround.ADMISSION_UNDER_WAY.write(), hint="load the page again")
+            admissions.cancel_failed(self._store, key)
             with self._store.transaction() as connection:
                 directories = DirectoryRepository(connection)
                 row = directories.admission(key)
                 if row is None or row.participant:
-                    raise NotFoundError("nothing of this key waits to be admitted")
+                    raise errors.NotFoundError("nothing of this key waits to be admitted")
                 directories.drop_admission(key)
 
-    def read_request(self, data: bytes) -> tuple[AdmissionRequest, int | None]:
-        request = parse_request(data)
-        verify_for_this_ledger(self._store, [request])
+    def read_request(self, data: bytes) -> tuple[home.AdmissionRequest, int | None]:
+        request = home.parse_request(data)
+        admissions.verify_for_this_ledger(self._store, [request])
         with self._store.reading() as connection:
-            return request, find_admitted(connection, request.key)
+            return request, home.find_admitted(connection, request.key)
 
     def admit(self, data: bytes) -> int | None:
         recorder, _ = self._sign()
@@ -263,22 +228,22 @@ class GatewayConsortiumDesk:
             request, number = self.read_request(data)
             if number is not None:
                 with self._store.transaction() as connection:
-                    _keep(connection, candidate_of(request), number)
+                    _keep(connection, home.candidate_of(request), number)
                 return None
-            under_way = find_admission(self._store, request.key)
+            under_way = admissions.find_admission(self._store, request.key)
             if under_way is not None:
-                verify_same_admission(self._store, under_way, request)
+                admissions.verify_same_admission(self._store, under_way, request)
                 return under_way.id
-            cancel_failed(self._store, request.key)
-            queued = self._admit(recorder, candidate_of(request))
+            admissions.cancel_failed(self._store, request.key)
+            queued = self._admit(recorder, home.candidate_of(request))
             # A command may have been faster, with another request.
-            verify_same_admission(self._store, Outbox(self._store).record(queued), request)
+            admissions.verify_same_admission(self._store, outbox.Outbox(self._store).record(queued), request)
             return queued
 
-    def _admit(self, recorder: Recorder, candidate: Candidate) -> int:
+    def _admit(self, recorder: Recorder, candidate: home.Candidate) -> int:
         def write(connection: Connection) -> Record:
             _keep(connection, candidate, 0)
-            return keep_candidate(connection, candidate)
+            return admissions.keep_candidate(connection, candidate)
 
         # By the key, not by the form: two people, or two forms, make one record.
         return self._queue(recorder, f"admit:0x{candidate.key.hex()}", write, self._has_ended)
@@ -316,23 +281,23 @@ class GatewayConsortiumDesk:
 
     def _issue(self, connection: Connection, signer: Signer) -> SignedDirectory:
         # Its owner alone: a council publishes by a motion.
-        operators = Operators(signer.address)
-        signed, in_force = issue_directory(connection, signer, operators, self._clock())
-        if in_force and published_digest(connection) == signed.digest:
-            raise InputError(ConsortiumGround.NOTHING_NEW.write(), hint="load the page again")
-        verify_publishable(connection, signed, operators)
+        operators = following.Operators(signer.address)
+        signed, in_force = following.issue_directory(connection, signer, operators, self._clock())
+        if in_force and following.published_digest(connection) == signed.digest:
+            raise errors.InputError(ConsortiumGround.NOTHING_NEW.write(), hint="load the page again")
+        following.verify_publishable(connection, signed, operators)
         return signed
 
     def _has_ended(self, record: QueuedRecord) -> bool:
-        return record.state in ENDED
+        return record.state in admissions.ENDED
 
     def _is_over(self, digest: bytes, record: QueuedRecord) -> bool:
         """Whether the digest has to be published again: it was not, or another one was afterwards."""
         if record.state is not OutboxState.FINAL or record.sequence is None:
-            return record.state in ENDED
+            return record.state in admissions.ENDED
         with self._store.reading() as connection:
             indexed = Rows(connection).get(RecordRow, record.contract, record.sequence) is not None
-            return indexed and published_digest(connection) != digest
+            return indexed and following.published_digest(connection) != digest
 
     def describe(self, call: str, arguments: list[str]) -> MotionView:
         with self._governing.council() as council:
@@ -354,14 +319,14 @@ class GatewayConsortiumDesk:
         with self._vote() as (council, signer):
             motion = council.motion(number)
             if MotionView(motion, "").mark != mark:
-                raise InputError(ConsortiumGround.OTHER_MOTION.write(), hint="load the page again")
+                raise errors.InputError(ConsortiumGround.OTHER_MOTION.write(), hint="load the page again")
             acts[vote](council, signer, number)
 
     @contextmanager
     def _vote(self) -> Iterator[tuple[Council, Signer]]:
         """The council and the company's key, while nothing else is sent for that key."""
         if self._company is None:
-            raise InputError(ConsortiumGround.NO_COMPANY_KEY.write(), hint="vote with `millmark council`")
+            raise errors.InputError(ConsortiumGround.NO_COMPANY_KEY.write(), hint="vote with `millmark council`")
         with self._governing.council() as council, self._company.alone() as (_, signer):
             yield council, signer
 
@@ -369,7 +334,7 @@ class GatewayConsortiumDesk:
         """Raises InputError unless the gateway signs for whoever owns the registry, OutboxOlderError or TryLaterError
         as long as nothing may be recorded."""
         if self._operator is None or not self.operates():
-            raise InputError(
+            raise errors.InputError(
                 ConsortiumGround.NO_OWNER_KEY.write(),
                 hint="use the operator's gateway; where a council owns the registry, propose a motion",
             )
@@ -384,18 +349,18 @@ class GatewayConsortiumDesk:
         is_over: Callable[[QueuedRecord], bool] = lambda _: False,
     ) -> int:
         """The record that was queued under the key or, if that one is over, under one of the keys after it."""
-        for name in names_of(key):
+        for name in admissions.names_of(key):
             found = recorder.find(name) or self._queue_as(recorder, name, write)
             if not is_over(found):
                 return found.id
             if found.state is OutboxState.FAILED:  # it could be resumed beside the new one
-                Outbox(self._store).cancel([name])
+                outbox.Outbox(self._store).cancel([name])
         raise AssertionError("there is no last name")
 
     def _queue_as(self, recorder: Recorder, name: str, write: Callable[[Connection], Record]) -> QueuedRecord:
         try:
             return recorder.queue_with(RecordingRow(name, 0, "[]"), write)
-        except DuplicateRecordError:
+        except errors.DuplicateRecordError:
             # A command was faster. What `write` stored went with the transaction.
             found = recorder.find(name)
             if found is None:
@@ -403,11 +368,11 @@ class GatewayConsortiumDesk:
             return found
 
 
-def _keep(connection: Connection, candidate: Candidate, number: int) -> None:
+def _keep(connection: Connection, candidate: home.Candidate, number: int) -> None:
     """Keeps what the directory will say. Raises InputError for names that are taken."""
     entry = replace(candidate.entry, participant=number)
-    verify_admissible(connection, {candidate.key: entry})
-    keep_admission(connection, candidate.key, entry)
+    following.verify_admissible(connection, {candidate.key: entry})
+    following.keep_admission(connection, candidate.key, entry)
 
 
 def _describe(council: Council, call: str, arguments: list[str]) -> MotionView:
@@ -420,13 +385,11 @@ def _need(connection: Connection, participant: int, *, suspended: bool) -> None:
     """Raises NotFoundError, or InputError if the company is suspended, or is not, already."""
     row = Rows(connection).get(ParticipantRow, participant)
     if row is None or row.departed:
-        raise NotFoundError(f"no participant {participant} could be suspended or reinstated")
+        raise errors.NotFoundError(f"no participant {participant} could be suspended or reinstated")
     if row.suspended is not suspended:
         ground = ConsortiumGround.NOT_SUSPENDED if suspended else ConsortiumGround.SUSPENDED_ALREADY
-        raise InputError(ground.write(participant=participant), hint="load the page again")
+        raise errors.InputError(ground.write(participant=participant), hint="load the page again")
 
-
-# The thread of an operator's gateway that completes what records of the operator began.
 
 _LOOK_S, _RETRY_S = 1.0, 5.0
 
@@ -449,10 +412,10 @@ class Upkeep(Looped):
     def step(self) -> bool:
         """Returns whether anything changed. Raises ChainError."""
         with self._store.transaction() as connection:
-            noted = keep_numbers(connection)
+            noted = admissions.keep_numbers(connection)
         with self._store.reading() as connection:
             issued = DirectoryRepository(connection).signed(DirectoryState.ISSUED)
-            is_published = issued is not None and published_digest(connection) == issued.digest
+            is_published = issued is not None and following.published_digest(connection) == issued.digest
         if issued is None or not is_published or issued.digest == self._refused:
             return bool(noted)
         return self._take(issued) or bool(noted)
@@ -462,10 +425,10 @@ class Upkeep(Looped):
         next publication signs another one."""
         chain = self._connect()
         try:
-            operators = fetch_operators(chain)
+            operators = following.fetch_operators(chain)
             with self._store.transaction() as connection:
-                taken = take_directory(connection, issued, operators)
-        except WrongContractError as error:  # who may sign is not known; it is, to another version
+                taken = following.take_directory(connection, issued, operators)
+        except errors.WrongContractError as error:  # who may sign is not known; it is, to another version
             self._refused = issued.digest
             self._tell(error)
             return False
@@ -477,5 +440,5 @@ class Upkeep(Looped):
         self._logger.info("directory in force", companies=len(issued.directory.entries))
         return taken
 
-    def _tell(self, error: MillmarkError) -> None:
+    def _tell(self, error: errors.MillmarkError) -> None:
         self._logger.error("the published directory cannot be put in force", cause=error.cause, hint=error.hint)

@@ -25,13 +25,9 @@ from pydantic.json_schema import models_json_schema
 from millmark.ledger.provenance.answers import Printable
 from millmark.services.access import ANY_ROLE, Scope
 from millmark.services.access.rules import MAX_BODY_BYTES, PUBLIC, Rule
-from millmark.services.gateway.http.example_values import IDENTIFIER
-from millmark.services.gateway.http.middleware import REPLAYED
-from millmark.services.gateway.http.problems import MEDIA_TYPE, Problem
+from millmark.services.gateway.http import example_values, middleware, problems
 from millmark.services.gateway.http.route_table import Examples, Route, RouteTable
 from millmark.services.gateway.http.routes import ETAG_EXAMPLE, PROBLEM_MODEL, refer_to
-
-# The table in ACCESS.md: what a caller needs for each route of the API, derived from the route table.
 
 BEGIN, END = "<!-- routes -->", "<!-- end of routes -->"
 """Lines that enclose the table in ACCESS.md."""
@@ -127,14 +123,10 @@ def build_client(document: Mapping[str, Any]) -> dict[str, str]:
     rooms: dict[str, list[str]] = defaultdict(list)
     for path, operations in sorted(document["paths"].items()):
         for verb, operation in operations.items():
-            if _is_method(operation):
+            if not _TAGS_ELSEWHERE & set(operation["tags"]) and operation["operationId"] not in NOT_IN_CLIENT:
                 rooms[_room(path)] += code.method(path, verb.upper(), operation)
     files = {f"methods/{room}.py": _room_module(room, "\n".join(lines), code) for room, lines in rooms.items()}
     return {**files, "methods/__init__.py": _whole(rooms), "shapes.py": code.shapes()}
-
-
-def _is_method(operation: _Schema) -> bool:
-    return not _TAGS_ELSEWHERE & set(operation["tags"]) and operation["operationId"] not in NOT_IN_CLIENT
 
 
 def _room(path: str) -> str:
@@ -178,7 +170,7 @@ class _Code:
         self.needed: set[str] = set()
 
     def method(self, path: str, verb: str, operation: _Schema) -> Iterator[str]:
-        name = _snake(operation["operationId"])
+        name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", operation["operationId"]).lower()
         parameters = [one for one in operation.get("parameters", ()) if one["in"] != "header"]
         in_path = [one for one in parameters if one["in"] == "path"]
         query = [one for one in parameters if one["in"] == "query"]
@@ -306,10 +298,6 @@ def _or_none(kind: str) -> str:
     return kind if kind.endswith("None") else f"{kind} | None"
 
 
-def _snake(name: str) -> str:
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
-
-
 _BEARER = {
     "type": "http",
     "scheme": "bearer",
@@ -349,11 +337,11 @@ _LOCATION = {
 }
 
 
-_UNKNOWN = Problem(
+_UNKNOWN = problems.Problem(
     type="urn:millmark:problem:not-found",
     title="Nothing is known under that name",
     status=404,
-    detail=f"{IDENTIFIER} is not known here",
+    detail=f"{example_values.IDENTIFIER} is not known here",
     hint="check its spelling, or give its subject: the chain keeps no identifiers",
     request_id="1f0c6e0e5a8b4c55a3b8b6a3b1a0c9d2",
 )
@@ -396,7 +384,7 @@ def _complete_operation(operation: dict[str, Any], examples: Examples) -> None:
         else:
             _complete_answer(status, response, examples)
             if "Idempotency-Key" in headers:
-                response["headers"][REPLAYED] = _REPLAYED
+                response["headers"][middleware.REPLAYED] = _REPLAYED
             if status == "202" and operation["tags"] == ["recording"]:
                 response["headers"]["Location"] = _LOCATION
     if "If-None-Match" in headers:
@@ -456,7 +444,7 @@ def _complete_problem(status: str, response: dict[str, Any]) -> None:
     body = response["content"].pop("application/json")
     if status == "404":
         body["examples"] = {"unknown": {"value": _UNKNOWN.to_json()}}
-    response["content"][MEDIA_TYPE] = body
+    response["content"][problems.MEDIA_TYPE] = body
 
 
 _STYLE = (

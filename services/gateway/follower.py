@@ -15,12 +15,10 @@ from typing import Protocol, TypeAlias
 
 from structlog.typing import FilteringBoundLogger
 
+from millmark.ledger import events, records, signatures
 from millmark.ledger.chain import Chain
 from millmark.ledger.errors import MillmarkError, NodeBehindError, StoreError
-from millmark.ledger.events import Header
 from millmark.ledger.index import ChainReader, Follower, Progress, fetch_status
-from millmark.ledger.records import Contract
-from millmark.ledger.signatures import Signer
 from millmark.ledger.store import Store
 from millmark.services.check.build import MANIFEST
 from millmark.services.directory.client import fetch_directory
@@ -32,8 +30,6 @@ from millmark.services.serving.loop import FailureLog, Loop, Looped, public_caus
 from millmark.services.serving.partners import UnansweredError, ask_partner
 from millmark.services.text.chain_health import ROUNDS_SEEN
 
-# The thread that fetches the directory again whenever the operator has published another one.
-
 _LOOK_S = 1.0
 _FETCH_RETRY_S = 5.0
 
@@ -44,7 +40,7 @@ class DirectorySource:
 
     url: str
     """The operator's gateway."""
-    signer: Signer
+    signer: signatures.Signer
     """Signs in there."""
     chain: Chain
     """Not the follower's: threads do not share connections."""
@@ -188,7 +184,7 @@ _RETRY_AFTER_S = 5
 
 
 class HeadReader(Protocol):
-    def header(self, number: int | None = None) -> Header: ...
+    def header(self, number: int | None = None) -> events.Header: ...
 
 
 class FollowedChain(ChainReader, Protocol):
@@ -196,7 +192,7 @@ class FollowedChain(ChainReader, Protocol):
 
     @property
     def node(self) -> HeadReader: ...
-    def sequence(self, contract: Contract) -> int: ...
+    def sequence(self, contract: records.Contract) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +200,7 @@ class Head:
     """The state of the chain, as reported by the node."""
 
     chain_id: int
-    header: Header
+    header: events.Header
     registry_sequence: int
     ledger_sequence: int
     seen_at: datetime
@@ -307,8 +303,7 @@ class FollowerThread(Looped):
 
     def stop(self) -> None:
         """Stops the thread, and returns when it has ended. A thread that is blocked in a request to the node is
-        abandoned.
-        """
+        abandoned."""
         self.loop.stop()
 
     def _round(self) -> float:
@@ -392,7 +387,7 @@ class FollowerThread(Looped):
 
     def _fetch_head(self) -> Head:
         chain = self._chain
-        registry, ledger = chain.sequence(Contract.REGISTRY), chain.sequence(Contract.LEDGER)
+        registry, ledger = chain.sequence(records.Contract.REGISTRY), chain.sequence(records.Contract.LEDGER)
         return Head(chain.chain_id, chain.node.header(), registry, ledger, datetime.now(UTC))
 
 

@@ -14,12 +14,10 @@ from typing import Final
 
 from structlog.typing import FilteringBoundLogger
 
+from millmark.ledger import merkle, records, signatures
 from millmark.ledger.chain import Chain
 from millmark.ledger.errors import ChainUnreachableError, SettingsError
 from millmark.ledger.evidence import SALT_BYTES, EvidenceEntry, LeafKind, build_leaf_data
-from millmark.ledger.merkle import Tree, leaf_hash
-from millmark.ledger.records import Anchor, Contract, Record
-from millmark.ledger.signatures import Signer
 from millmark.ledger.store import Book, Connection, Rows, Store
 from millmark.ledger.store.rows import StreamRow
 from millmark.services.audit import AuditLog
@@ -34,10 +32,9 @@ from millmark.services.audit.verify import (
 from millmark.services.gateway.http.problems import TryLaterError
 from millmark.services.gateway.recording import Recorder
 from millmark.services.gateway.recording.repository import RecordingRow, describe_subjects
+from millmark.services.planning.feedback import repository, watching
 from millmark.services.planning.feedback.causes import MachineCause
-from millmark.services.planning.feedback.repository import CauseRow
 from millmark.services.planning.feedback.taking import Replacer, SetpointDesk, name_report, report_event
-from millmark.services.planning.feedback.watching import Watcher
 from millmark.services.planning.reading import Shelf, reading, writing
 from millmark.services.serving.loop import Loop, Looped
 
@@ -91,10 +88,8 @@ class AuditAnchors(Looped):
             return _LOOK_S
 
     def step(self) -> bool:
-        """Queues an anchor if one is due, and returns whether it did.
-
-        Raises StoreError, AuditError, ChainError, and SettingsError as long as the stream is not the company's.
-        """
+        """Queues an anchor if one is due, and returns whether it did. Raises StoreError, AuditError, ChainError, and
+        SettingsError as long as the stream is not the company's."""
         if not self._verified:
             # Before anything is written: heads in a stream that cannot be anchored would have to be told apart later.
             self._verify()
@@ -126,7 +121,7 @@ class AuditAnchors(Looped):
                 return False  # another gateway on this database was faster
             book.add_evidence(stream, entries)
             whole = size + len(entries)
-            anchor = Anchor(stream, whole, Tree(book.leaves(stream, whole)).root())
+            anchor = records.Anchor(stream, whole, merkle.Tree(book.leaves(stream, whole)).root())
             # Derived from the size, so that two gateways that reach the same size cannot queue two anchors.
             key = f"audit/anchor/{stream.hex()}/{whole:013d}"
             self._recorder.queue_in(connection, RecordingRow(key, 0, describe_subjects([stream])), anchor)
@@ -136,7 +131,7 @@ class AuditAnchors(Looped):
 
 def verify_audit_stream(chain: Chain, stream: bytes, participant: int | None) -> None:
     """Verifies that the stream is on the ledger and belongs to the participant. Raises SettingsError or ChainError."""
-    found = chain.read_struct(Contract.LEDGER, "streamOf", stream)
+    found = chain.read_struct(records.Contract.LEDGER, "streamOf", stream)
     if found["sequence"] == 0:
         raise SettingsError("audit_stream is not on the ledger", hint="open the stream first, or correct its subject")
     if participant not in (None, found["owner"]):
@@ -154,7 +149,7 @@ def read_anchored(store: Store, stream: bytes) -> int:
 
 def _entry(index: int, head: AnchoredHead) -> EvidenceEntry:
     salt, value = secrets.token_bytes(SALT_BYTES), head.to_json()
-    leaf = leaf_hash(build_leaf_data(LeafKind.AUDIT, salt, value))
+    leaf = merkle.leaf_hash(build_leaf_data(LeafKind.AUDIT, salt, value))
     return EvidenceEntry(index, salt, value, leaf, LeafKind.AUDIT)
 
 
@@ -175,7 +170,7 @@ class Feedback(Looped):
         store: Store,
         recorder: Recorder,
         owner: int,
-        signer: Signer,
+        signer: signatures.Signer,
         setpoints: SetpointDesk,
         clock: Callable[[], int],
         logger: FilteringBoundLogger,
@@ -206,7 +201,7 @@ class Feedback(Looped):
         """Whether a form with this name was reported."""
         return self._recorder.find(name_report(form)) is not None
 
-    def report(self, machine: int, kind: str, text: str, form: str = "") -> CauseRow:
+    def report(self, machine: int, kind: str, text: str, form: str = "") -> repository.CauseRow:
         """Takes in what the company says of its own machine, with an entry of the machine's stream as evidence.
         `form`: the name of the form that says so, if one does; two of one name are never taken in. Raises
         CauseRefusedError, and InputError for a machine without a stream."""
@@ -249,9 +244,9 @@ class Feedback(Looped):
         except TryLaterError:  # the outbox is still being compared with the ledger, which is not a failure
             return _FEEDBACK_LOOK_S
 
-    def _watcher(self, shelf: Shelf) -> Watcher:
+    def _watcher(self, shelf: Shelf) -> watching.Watcher:
         given = self._me, self._queue, self._setpoints, self._clock(), self._captured
-        return Watcher(shelf, *given, self._drift_notes, self._logger)
+        return watching.Watcher(shelf, *given, self._drift_notes, self._logger)
 
-    def _queue(self, connection: Connection, key: str, record: Record) -> None:
+    def _queue(self, connection: Connection, key: str, record: records.Record) -> None:
         self._recorder.queue_in(connection, RecordingRow(key, self._me, describe_subjects([])), record)

@@ -14,17 +14,14 @@ from typing import Protocol
 from starlette.concurrency import run_in_threadpool
 from structlog.typing import FilteringBoundLogger
 
+from millmark.ledger import names, products, signatures
 from millmark.ledger.chain import Chain
-from millmark.ledger.names import NameKey
-from millmark.ledger.products import FindProduct
-from millmark.ledger.signatures import Signer
 from millmark.ledger.store import Store
 from millmark.ledger.store.outbox import Outbox
-from millmark.services.access import OPERATOR
+from millmark.services import access, documents, portal
 from millmark.services.access.people.openid import Provider
 from millmark.services.audit import AuditLog
 from millmark.services.check.build import BUILT
-from millmark.services.documents import KeyRing
 from millmark.services.gateway.consortium import Upkeep
 from millmark.services.gateway.epcis import QuerySource
 from millmark.services.gateway.follower import (
@@ -43,19 +40,10 @@ from millmark.services.handover.delivering import Deliveries, HandoverDispatcher
 from millmark.services.handover.receiving import Receiver
 from millmark.services.interop.credentials.keys import CredentialKey
 from millmark.services.planning.feedback.taking import SetpointDesk
-from millmark.services.portal import Proofs
 from millmark.services.portal.check_page import CheckPage
 from millmark.services.products import Catalogue
 from millmark.services.serving.loop import FailedRecords, FundsWatch, Loop, Pulse
 from millmark.services.webhooks.dispatcher import DeliveryPolicy, Dispatcher
-
-
-def _now_s() -> int:
-    return int(time.time())
-
-
-def _default_limiter() -> Limiter:
-    return Limiter(Rates())
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,30 +54,30 @@ class GatewayParts:
     """An open store. The gateway does not close it."""
     policy: Policy
     _: KW_ONLY
-    keys: KeyRing | None = None
+    keys: documents.KeyRing | None = None
     """Without a key ring, documents can be neither added nor fetched."""
     chain: FollowedChain | None = None
     """With a chain, a thread keeps the index up to date with its final blocks. Without, the index stays as it is."""
     follow_interval_s: float = 1.0
-    clock: Clock = _now_s
-    limiter: Limiter = field(default_factory=_default_limiter)
+    clock: Clock = lambda: int(time.time())
+    limiter: Limiter = field(default_factory=lambda: Limiter(Rates()))
     absent_every_s: float = 0.025
     """Responses to participants that something does not exist leave at multiples of this time after the request, so
     that it does not tell whether something exists that they must not see. Several times what a look-up takes."""
-    recording: tuple[Chain, Signer] | None = None
+    recording: tuple[Chain, signatures.Signer] | None = None
     """With it, a thread sends the records that callers request, signed with this key."""
-    operator: tuple[Chain, Signer] | None = None
+    operator: tuple[Chain, signatures.Signer] | None = None
     """With it, people who may record act as the consortium's operator, with this key."""
     governing: Callable[[], Chain] | None = None
     """Connects to the chain. With it, the page of the consortium says who decides, and members of its council vote
     there."""
     captured: bool = False
     """Whether a node captures the streams of the company, so that nothing else may be added to them."""
-    name_keys: Sequence[NameKey] = ()
+    name_keys: Sequence[names.NameKey] = ()
     """All name keys of the company, without which `recording` creates nothing with an identifier."""
     relay: Relay | None = None
     """With it, the gateway sends requests that other participants signed."""
-    proofs: Proofs | None = None
+    proofs: portal.Proofs | None = None
     """What passports disclose, and where their proofs come from. Without it, passports have no proofs."""
     audit: AuditLog | None = None
     """With it, no response is sent before its audit entry is written."""
@@ -109,7 +97,7 @@ class GatewayParts:
     """With it, a thread keeps the directory up to date."""
     delivery_policy: DeliveryPolicy | None = None
     """With it, a thread delivers webhooks."""
-    find_product: FindProduct = Catalogue().find_digest
+    find_product: products.FindProduct = Catalogue().find_digest
     """Finds the product that an order's specification names."""
     credential_keys: Mapping[str, CredentialKey] = field(default_factory=dict)
     """Keys that sign credentials, by their names in the DID document."""
@@ -126,9 +114,6 @@ class GatewayParts:
     def proving_chain(self) -> Chain | None:
         """The chain, if bundles can be built from it. Tests index simpler chains."""
         return self.chain if isinstance(self.chain, Chain) else None
-
-
-# The background threads of a gateway, from start-up to shutdown.
 
 
 class _Thread(Protocol):
@@ -245,6 +230,6 @@ def _build_feedback(parts: GatewayParts, recorder: Recorder | None, logger: Filt
 def _build_anchors(parts: GatewayParts, recorder: Recorder | None, logger: FilteringBoundLogger) -> AuditAnchors | None:
     if recorder is None or parts.recording is None or parts.audit is None or parts.anchoring is None:
         return None
-    company = None if parts.policy.owner == OPERATOR else parts.policy.owner
+    company = None if parts.policy.owner == access.OPERATOR else parts.policy.owner
     verify = partial(verify_audit_stream, parts.recording[0], parts.anchoring.stream, company)
     return AuditAnchors(parts.store, recorder, parts.audit, parts.anchoring, parts.clock, logger, verify)

@@ -63,10 +63,8 @@ class Readiness(Looped):
         watched: Sequence[Callable[[], Trouble | None]] = (),
     ) -> None:
         """`clock_s`: monotonic seconds. `watched`: what else reads the database for alarms."""
-        self._watched = watched
-        self._audit = audit
-        self._store, self._follower, self._loops, self._failed = store, follower, loops, failed
-        self._logger, self._clock_s = logger, clock_s
+        self._watched, self._audit, self._store, self._follower = watched, audit, store, follower
+        self._loops, self._failed, self._logger, self._clock_s = loops, failed, logger, clock_s
         self._report = ReadinessReport()
         self._began_s = clock_s()
         self._unread_since_s: float | None = None
@@ -210,7 +208,6 @@ def _trouble(where: str, code: str, cause: str, hint: str, for_s: float = 0.0) -
 # routes as they are declared, methods and classes of statuses, threads, states and kinds.
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
-_NO_ROUTE = "(none)"
 
 
 class Metrics:
@@ -247,7 +244,7 @@ class Metrics:
 
     def observe(self, route: str | None, method: str, status: int, seconds: float) -> None:
         """Counts a request. `route`: as it is declared; None if there is none, whose method may be anything."""
-        labels = (_NO_ROUTE, "") if route is None else (route, method)
+        labels = ("(none)", "") if route is None else (route, method)
         self._requests.labels(*labels, f"{status // 100}xx").inc()
         self._seconds.observe(seconds)
 

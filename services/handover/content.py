@@ -12,16 +12,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
-from millmark.ledger.canonical import (
-    MAX_SAFE_INTEGER,
-    Json,
-    canonical_json,
-    keccak256,
-    parse_hex32,
-    parse_json,
-    sha256,
-    to_hex,
-)
+from millmark.ledger import canonical
 from millmark.ledger.claims import Claims, Path, parse_claims
 from millmark.ledger.errors import (
     CanonicalError,
@@ -75,7 +66,7 @@ class HandoverEarlyError(HandoverError):
 # gateway that erased a field tells those to whom it had handed the document over itself. Not established: that a copy
 # is gone.
 
-_TYPE = keccak256(b"Erasure(bytes32 root,bytes32 path)")
+_TYPE = canonical.keccak256(b"Erasure(bytes32 root,bytes32 path)")
 _MAX_PATH_BYTES = 1 << 16
 
 
@@ -96,8 +87,8 @@ class Erasure:
 
 def parse_path(text: str) -> Path:
     """Raises HandoverRefusedError unless it is a path in canonical JSON."""
-    found = parse_json(text.encode(), max_bytes=_MAX_PATH_BYTES, max_depth=1)
-    if not isinstance(found, list) or canonical_json(found) != text.encode():
+    found = canonical.parse_json(text.encode(), max_bytes=_MAX_PATH_BYTES, max_depth=1)
+    if not isinstance(found, list) or canonical.canonical_json(found) != text.encode():
         raise HandoverRefusedError("an erasure in it has a malformed path", hint="ask its sender to send it again")
     return tuple(step if isinstance(step, str) else int(step) for step in found if isinstance(step, str | int))
 
@@ -150,11 +141,11 @@ def apply_erasures(claims: Claims, erasures: Iterable[Erasure]) -> Claims:
 
 def write_path(path: Sequence[str | int]) -> str:
     """The canonical JSON of a path."""
-    return canonical_json(list(path)).decode()
+    return canonical.canonical_json(list(path)).decode()
 
 
 def _digest(ledger: ChainIdentityRow, erasure: Erasure) -> bytes:
-    return typed_digest(ledger.chain_id, ledger.ledger, _TYPE + erasure.root + sha256(erasure.path.encode()))
+    return typed_digest(ledger.chain_id, ledger.ledger, _TYPE + erasure.root + canonical.sha256(erasure.path.encode()))
 
 
 # The envelope of a hand-over: sealed to its recipient's key, signed by its sender (format: HANDOVER.md).
@@ -173,7 +164,7 @@ MAX_HANDOVER_BYTES = MAX_HEAD_BYTES + (MAX_CONTENT_BYTES + SEAL_BYTES) * 4 // 3 
 
 _SUITE = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 _INFO_TAG = b"millmark.handover.v1\0"
-_HANDOVER_TYPE = keccak256(
+_HANDOVER_TYPE = canonical.keccak256(
     b"HandOver(uint32 sender,uint32 recipient,bytes32 recipientKey,uint40 sequence,uint32 size,bytes32 ciphertext)"
 )
 _BASE64 = re.compile(rb"[A-Za-z0-9_-]*")
@@ -199,15 +190,15 @@ class Route:
     @property
     def info(self) -> bytes:
         """The `info` of HPKE."""
-        named: Json = {
+        named: canonical.Json = {
             "chain_id": self.chain_id,
-            "ledger": to_hex(self.ledger),
+            "ledger": canonical.to_hex(self.ledger),
             "recipient": self.recipient,
-            "recipient_key": to_hex(self.recipient_key),
+            "recipient_key": canonical.to_hex(self.recipient_key),
             "sender": self.sender,
             "sequence": self.sequence,
         }
-        return _INFO_TAG + canonical_json(named)
+        return _INFO_TAG + canonical.canonical_json(named)
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +249,7 @@ def seal(route: Route, content: bytes, signer: Signer) -> Envelope:
         ciphertext = _SUITE.encrypt(content, key, route.info)
     except ValueError:
         raise HandoverRefusedError("the recipient's key cannot be used", hint="ask it for another key") from None
-    unsigned = Head(route, sha256(ciphertext), len(ciphertext), b"")
+    unsigned = Head(route, canonical.sha256(ciphertext), len(ciphertext), b"")
     signature = signer.sign_digest(unsigned.signed_digest).to_bytes()
     return Envelope(Head(route, unsigned.digest, unsigned.size, signature), ciphertext)
 
@@ -276,20 +267,20 @@ def open_envelope(envelope: Envelope, key: X25519PrivateKey) -> bytes:
 def encode_envelope(envelope: Envelope) -> bytes:
     """The text of a hand-over, the same for file and wire."""
     head, route = envelope.head, envelope.head.route
-    shown: Json = {
+    shown: canonical.Json = {
         "chain_id": route.chain_id,
-        "ciphertext": to_hex(head.digest),
+        "ciphertext": canonical.to_hex(head.digest),
         "format": FORMAT,
-        "ledger": to_hex(route.ledger),
+        "ledger": canonical.to_hex(route.ledger),
         "recipient": route.recipient,
-        "recipient_key": to_hex(route.recipient_key),
+        "recipient_key": canonical.to_hex(route.recipient_key),
         "sender": route.sender,
         "sequence": route.sequence,
-        "signature": to_hex(head.signature),
+        "signature": canonical.to_hex(head.signature),
         "size": head.size,
         "version": VERSION,
     }
-    return canonical_json(shown) + b"\n" + base64.urlsafe_b64encode(envelope.ciphertext).rstrip(b"=") + b"\n"
+    return canonical.canonical_json(shown) + b"\n" + base64.urlsafe_b64encode(envelope.ciphertext).rstrip(b"=") + b"\n"
 
 
 def is_handover(data: bytes) -> bool:
@@ -300,15 +291,15 @@ def is_handover(data: bytes) -> bool:
 def parse_head(line: bytes) -> Head:
     """Parses the first line, without its end. Raises HandoverRefusedError."""
     try:
-        value = parse_json(line, max_bytes=MAX_HEAD_BYTES, max_depth=1)
-        if not isinstance(value, dict) or value.keys() != _MEMBERS or canonical_json(value) != line:
+        value = canonical.parse_json(line, max_bytes=MAX_HEAD_BYTES, max_depth=1)
+        if not isinstance(value, dict) or value.keys() != _MEMBERS or canonical.canonical_json(value) != line:
             raise HandoverRefusedError("its first line is not the head of a hand-over", hint=_HINT)
     except CanonicalError:
         raise HandoverRefusedError("its first line is not the head of a hand-over", hint=_HINT) from None
     if value["format"] != FORMAT or value["version"] is True or value["version"] != VERSION:
         raise HandoverRefusedError(f"it is not a {FORMAT} of version {VERSION}", hint="update this program")
     route = Route(
-        _number(value["chain_id"], MAX_SAFE_INTEGER),
+        _number(value["chain_id"], canonical.MAX_SAFE_INTEGER),
         _bytes(value["ledger"], 20),
         _number(value["sender"], 2**32 - 1),
         _number(value["recipient"], 2**32 - 1),
@@ -331,18 +322,18 @@ def parse_envelope(data: bytes) -> Envelope:
         raise HandoverRefusedError("it is truncated, or something follows its end", hint=_HINT)
     ciphertext = base64.urlsafe_b64decode(text + b"=" * (-len(text) % 4))
     # Unused bits of the last digit could be set: the text would be another, and the ciphertext the same.
-    if base64.urlsafe_b64encode(ciphertext).rstrip(b"=") != text or sha256(ciphertext) != head.digest:
+    if base64.urlsafe_b64encode(ciphertext).rstrip(b"=") != text or canonical.sha256(ciphertext) != head.digest:
         raise HandoverRefusedError("its ciphertext is not the one that its sender signed", hint=_HINT)
     return Envelope(head, ciphertext)
 
 
-def _number(value: Json, most: int) -> int:
+def _number(value: canonical.Json, most: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
         raise HandoverRefusedError(f"its head has {str(value)[:20]!a} for a number from 1 to {most}", hint=_HINT)
     return value
 
 
-def _bytes(value: Json, length: int) -> bytes:
+def _bytes(value: canonical.Json, length: int) -> bytes:
     if not isinstance(value, str) or not re.fullmatch(f"0x[0-9a-f]{{{2 * length}}}", value):
         raise HandoverRefusedError(f"its head has no 0x and {2 * length} lower-case digits in a place", hint=_HINT)
     return bytes.fromhex(value[2:])
@@ -372,7 +363,7 @@ class Content:
     """Ascending. Fields of documents that were handed over before, and are to be erased."""
     entries: tuple[OpenedLeaf, ...] = ()
     """Entries of the stream that the record anchored, ascending by index."""
-    objectives: tuple[Json, ...] = ()
+    objectives: tuple[canonical.Json, ...] = ()
     """The objectives of the calls among `entries`, ascending by their canonical JSON."""
     bundle: bytes = b""
     """A bundle; empty if there is no lot to prove anything about."""
@@ -380,24 +371,24 @@ class Content:
 
 def encode_content(content: Content) -> bytes:
     """The content as bytes, which are then encrypted."""
-    shown: Json = {
+    shown: canonical.Json = {
         "bundle": len(content.bundle),
         "documents": [claims.to_json() for claims in sorted(content.documents, key=lambda one: one.root)],
         "entries": [one.to_json() for one in sorted(content.entries, key=lambda one: one.index)],
         "erasures": [_erasure(one) for one in sorted(content.erasures)],
         "format": _FORM,
         "names": [_name(one) for one in sorted(content.names, key=lambda one: one.subject)],
-        "objectives": sorted(content.objectives, key=canonical_json),
+        "objectives": sorted(content.objectives, key=canonical.canonical_json),
         "version": _VERSION,
     }
-    return canonical_json(shown) + b"\n" + content.bundle
+    return canonical.canonical_json(shown) + b"\n" + content.bundle
 
 
 def parse_content(data: bytes) -> Content:
     """Parses a content. Raises HandoverRefusedError unless it is complete and in canonical form."""
     line, _, bundle = data.partition(b"\n")
     try:
-        value = parse_json(line, max_bytes=MAX_CONTENT_BYTES, max_depth=_MAX_DEPTH)
+        value = canonical.parse_json(line, max_bytes=MAX_CONTENT_BYTES, max_depth=_MAX_DEPTH)
         if not isinstance(value, dict) or value.keys() != _CONTENT_MEMBERS:
             raise HandoverRefusedError("its content is malformed", hint=_SEND_AND_UPDATE)
         if value["format"] != _FORM or value["version"] is True or value["version"] != _VERSION:
@@ -419,7 +410,7 @@ def parse_content(data: bytes) -> Content:
     _verify_once([one.root for one in content.documents])
     _verify_once([one.root + one.path.encode() for one in content.erasures])
     _verify_once([one.index.to_bytes(8, "big") for one in content.entries])
-    _verify_once(map(canonical_json, content.objectives))
+    _verify_once(map(canonical.canonical_json, content.objectives))
     return content
 
 
@@ -429,7 +420,7 @@ def _verify_once(found: Iterable[bytes]) -> None:
         raise HandoverRefusedError("its content has a name, document, entry or erasure twice", hint=_SEND_AND_UPDATE)
 
 
-def _name(identity: Identity) -> Json:
+def _name(identity: Identity) -> canonical.Json:
     return {
         "creator": identity.creator,
         "identifier": identity.identifier,
@@ -438,7 +429,7 @@ def _name(identity: Identity) -> Json:
     }
 
 
-def _parse_name(value: Json) -> Identity:
+def _parse_name(value: canonical.Json) -> Identity:
     if not isinstance(value, dict) or value.keys() != {"creator", "identifier", "kind", "proofs"}:
         raise HandoverRefusedError("its content has a malformed name", hint=_SEND_AND_UPDATE)
     creator, identifier, kind = value["creator"], value["identifier"], value["kind"]
@@ -447,7 +438,7 @@ def _parse_name(value: Json) -> Identity:
     if (
         isinstance(creator, bool)
         or not isinstance(creator, int)
-        or not 0 < creator <= MAX_SAFE_INTEGER
+        or not 0 < creator <= canonical.MAX_SAFE_INTEGER
         or not isinstance(identifier, str)
         or not isinstance(kind, str)
         or kind not in kinds
@@ -460,17 +451,17 @@ def _parse_name(value: Json) -> Identity:
         raise HandoverRefusedError("its content has a malformed name", hint=_SEND_AND_UPDATE) from None
 
 
-def _erasure(erasure: Erasure) -> Json:
+def _erasure(erasure: Erasure) -> canonical.Json:
     return {
         "contract": erasure.contract,
         "path": erasure.path,
         "record": erasure.record,
-        "root": to_hex(erasure.root),
-        "signature": to_hex(erasure.signature),
+        "root": canonical.to_hex(erasure.root),
+        "signature": canonical.to_hex(erasure.signature),
     }
 
 
-def _parse_erasure(value: Json) -> Erasure:
+def _parse_erasure(value: canonical.Json) -> Erasure:
     if not isinstance(value, dict) or value.keys() != {"contract", "path", "record", "root", "signature"}:
         raise HandoverRefusedError("its content has a malformed erasure", hint=_SEND_AND_UPDATE)
     contract, path, record, root, signature = (
@@ -481,16 +472,16 @@ def _parse_erasure(value: Json) -> Erasure:
         or not isinstance(path, str)
         or isinstance(record, bool)
         or not isinstance(record, int)
-        or not 0 < record <= MAX_SAFE_INTEGER
+        or not 0 < record <= canonical.MAX_SAFE_INTEGER
         or not isinstance(root, str)
         or not isinstance(signature, str)
         or not re.fullmatch("0x[0-9a-f]{130}", signature)
     ):
         raise HandoverRefusedError("its content has a malformed erasure", hint=_SEND_AND_UPDATE)
-    return Erasure(parse_hex32(root), path, contract, record, bytes.fromhex(signature[2:]))
+    return Erasure(canonical.parse_hex32(root), path, contract, record, bytes.fromhex(signature[2:]))
 
 
-def _proof(value: Json) -> bytes:
+def _proof(value: canonical.Json) -> bytes:
     try:
         proof = base64.urlsafe_b64decode(f"{value}===") if isinstance(value, str) else b""
     except (binascii.Error, ValueError):
@@ -500,7 +491,7 @@ def _proof(value: Json) -> bytes:
     return proof
 
 
-def _listed(value: Json) -> list[Json]:
+def _listed(value: canonical.Json) -> list[canonical.Json]:
     if not isinstance(value, list) or len(value) > MAX_LISTED:
         raise HandoverRefusedError(
             f"its content has no list of at most {MAX_LISTED} entries in a place", hint=_SEND_AND_UPDATE

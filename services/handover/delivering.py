@@ -1,4 +1,4 @@
-"""How other companies are reached: what the directory in force says, checked at each use."""
+"""Hands over to other companies: how they are reached, what each gets, and the queue and thread that deliver it."""
 
 from __future__ import annotations
 
@@ -30,22 +30,7 @@ from millmark.ledger.store import Book, Connection, Feed, Position, Registry, Ro
 from millmark.ledger.store.rows import CertificateRow, RecordRow
 from millmark.services.directory.document import RecipientKeyError, verify_statement
 from millmark.services.directory.repository import DirectoryRepository
-from millmark.services.handover.content import (
-    MEDIA_TYPE,
-    Content,
-    Envelope,
-    Erasure,
-    HandoverEarlyError,
-    HandoverError,
-    Route,
-    apply_erasures,
-    encode_content,
-    encode_envelope,
-    find_commitment,
-    seal,
-    sign_erasure,
-    write_path,
-)
+from millmark.services.handover import content
 from millmark.services.handover.repository import DeliveryRow, HandoverRepository
 from millmark.services.handover.table import (
     Allowance,
@@ -62,12 +47,10 @@ from millmark.services.planning.repository import PlanningRepository
 from millmark.services.serving.loop import Loop, Trouble, withhold_addresses
 from millmark.services.serving.partners import UnansweredError, ask_partner
 
-# How other companies are reached: what the directory in force says, checked at each use.
-
 
 @dataclass(frozen=True, slots=True)
 class Addressee:
-    """A company of the directory."""
+    """A company, as the directory in force says; looked up at each use."""
 
     name: str
     gateway: str | None
@@ -111,13 +94,15 @@ class Rest(enum.Enum):
     HERE = "it has arrived here, and can be handed over"
 
 
-class NotDueError(HandoverError):
+class NotDueError(content.HandoverError):
     """Nothing is handed over to this company because of this record any more."""
 
     code = "handover-not-due"
 
 
-def build_content(store: Store, chain: Chain, sequence: int, sender: int, recipient: int, now_s: int) -> Content:
+def build_content(
+    store: Store, chain: Chain, sequence: int, sender: int, recipient: int, now_s: int
+) -> content.Content:
     """The content for one record and recipient, in the present state of index and book.
 
     Raises NotDueError if none is due, HandoverEarlyError while a document is missing that another company still has to
@@ -137,7 +122,7 @@ def build_content(store: Store, chain: Chain, sequence: int, sender: int, recipi
             wanted[root] = (*wanted.get(root, ()), *_PASSPORT)
     with store.reading() as connection:
         documents = _documents(connection, wanted)
-    return Content(names, documents, entries=entries, objectives=objectives, bundle=bundle)
+    return content.Content(names, documents, entries=entries, objectives=objectives, bundle=bundle)
 
 
 def find_rest(connection: Connection, sequence: int, sender: int, recipient: int, given: Collection[bytes]) -> Rest:
@@ -178,7 +163,7 @@ def _verify_here(book: Book, record: RecordRow, allowed: Allowance, now_s: int) 
         return
     missing = [root for root in allowed.documents if book.document(root) is None]
     if missing or not all(map(book.identity, allowed.names)):
-        raise HandoverEarlyError(EARLY, hint="its buyer's gateway sends them")
+        raise content.HandoverEarlyError(EARLY, hint="its buyer's gateway sends them")
 
 
 def _verify_kept(rows: Rows, book: Book, record: RecordRow, allowed: Allowance, now_s: int) -> None:
@@ -193,7 +178,7 @@ def _verify_kept(rows: Rows, book: Book, record: RecordRow, allowed: Allowance, 
     entry = None if kept is None else kept.entry
     # Only a node cuts windows with such an id. Where the inference is kept elsewhere, nothing is waited for.
     if isinstance(entry, Mapping) and str(entry.get("id", "")).startswith(WINDOW_ID):
-        raise HandoverEarlyError("the node has not put the certificate's inference into the book yet")
+        raise content.HandoverEarlyError("the node has not put the certificate's inference into the book yet")
 
 
 def _entries(
@@ -235,7 +220,7 @@ def _documents(connection: Connection, wanted: Mapping[bytes, Sequence[tuple[str
     found, erased = [], HandoverRepository(connection).erasures(wanted)
     for root, document in Book(connection).documents(wanted).items():
         # An erasure is noted before the book is changed.
-        claims = apply_erasures(parse_claims(json.loads(document)), (one for one in erased if one.root == root))
+        claims = content.apply_erasures(parse_claims(json.loads(document)), (one for one in erased if one.root == root))
         chosen = set(choose_fields(claims, Disclosing(fields=tuple(wanted[root]))))
         if chosen:
             found.append(claims.erase(path for path in claims.paths if path not in chosen))
@@ -270,7 +255,7 @@ class State(enum.StrEnum):
 class _Sealed:
     """A hand-over as it was made, which takes a while: meanwhile, something may come or be erased."""
 
-    envelope: Envelope
+    envelope: content.Envelope
     roots: list[bytes]
     """Claims roots of the documents in it."""
     erasures: int
@@ -376,7 +361,7 @@ class Deliveries:
                 handovers = HandoverRepository(connection)
                 if handovers.count_erasures() == made.erasures:
                     handovers.give(sequence, recipient, made.roots)
-                    return encode_envelope(made.envelope)
+                    return content.encode_envelope(made.envelope)
 
     def settle(self, row: DeliveryRow, state: State) -> None:
         """Ends a hand-over; one that was delivered without the order's document is partial."""
@@ -419,10 +404,10 @@ class Deliveries:
         except NotDueError:
             self.settle(row, State.OVER)
             return None
-        except HandoverEarlyError as error:
+        except content.HandoverEarlyError as error:
             self._postpone(row, error.cause)
             return None
-        text, digest = encode_envelope(made.envelope), made.envelope.head.digest
+        text, digest = content.encode_envelope(made.envelope), made.envelope.head.digest
         with self._store.transaction() as connection:
             handovers = HandoverRepository(connection)
             found = handovers.get(row.sequence, row.recipient)
@@ -442,18 +427,18 @@ class Deliveries:
             me, ledger = registry.participant_of(self._signer.address), registry.identity()
             erasures, known = handovers.erasures_for(row.sequence, row.recipient), handovers.count_erasures()
         if me is None or ledger is None:
-            raise HandoverEarlyError("the gateway's key signs for no participant that may act")
+            raise content.HandoverEarlyError("the gateway's key signs for no participant that may act")
         now_s = self._clock_ms() // 1000
         try:
-            content = build_content(self._store, self._chain, row.sequence, me.number, row.recipient, now_s)
+            given = build_content(self._store, self._chain, row.sequence, me.number, row.recipient, now_s)
         except NotDueError:
             if not erasures:
                 raise
-            content = Content()  # what was handed over until it ended is still to be erased
-        signed = tuple(sign_erasure(ledger, one, self._signer) for one in erasures)
-        route = Route(ledger.chain_id, ledger.ledger, me.number, row.recipient, key, row.sequence)
-        envelope = seal(route, encode_content(replace(content, erasures=signed)), self._signer)
-        return _Sealed(envelope, [claims.root for claims in content.documents], known)
+            given = content.Content()  # what was handed over until it ended is still to be erased
+        signed = tuple(content.sign_erasure(ledger, one, self._signer) for one in erasures)
+        route = content.Route(ledger.chain_id, ledger.ledger, me.number, row.recipient, key, row.sequence)
+        envelope = content.seal(route, content.encode_content(replace(given, erasures=signed)), self._signer)
+        return _Sealed(envelope, [claims.root for claims in given.documents], known)
 
     def _postpone(self, row: DeliveryRow, reason: str, **values: object) -> None:
         wait_s = self._waits_s[min(row.attempts, len(self._waits_s) - 1)]
@@ -475,9 +460,9 @@ def ask_others_to_erase(store: Store, root: bytes, paths: Sequence[Path], partic
     now_ms = _now_ms()
     with store.transaction() as connection:
         handovers, rows = HandoverRepository(connection), Rows(connection)
-        contract, record = ("", 0) if participant is None else find_commitment(rows, root, participant)
+        contract, record = ("", 0) if participant is None else content.find_commitment(rows, root, participant)
         for path in paths:
-            handovers.erase(Erasure(root, write_path(path), contract, record, b""), now_ms)
+            handovers.erase(content.Erasure(root, content.write_path(path), contract, record, b""), now_ms)
         return handovers.given(root) if record else 0
 
 
@@ -529,7 +514,7 @@ class Answer:
 async def send(gateway: str, digest: bytes, text: bytes, tls: ssl.SSLContext, timeout_s: float = TIMEOUT_S) -> Answer:
     """Sends a hand-over. Failures are returned as answers, never raised."""
     try:
-        status, content = await ask_partner(
+        status, body = await ask_partner(
             gateway,
             "PUT",
             f"/v1/handovers/{digest.hex()}",
@@ -537,19 +522,19 @@ async def send(gateway: str, digest: bytes, text: bytes, tls: ssl.SSLContext, ti
             timeout_s=timeout_s,
             max_bytes=_MAX_ANSWER_BYTES,
             content=text,
-            headers={"Content-Type": MEDIA_TYPE},
+            headers={"Content-Type": content.MEDIA_TYPE},
         )
     except UnansweredError as error:
         return Answer(0, str(error))
     if status in (200, 201):
-        return Answer(status, "", parse_receipts(content))
-    return Answer(status, f"its gateway answered {status}{_detail(content)}")
+        return Answer(status, "", parse_receipts(body))
+    return Answer(status, f"its gateway answered {status}{_detail(body)}")
 
 
-def _detail(content: bytes) -> str:
+def _detail(body: bytes) -> str:
     """The problem's own words, on one line and bounded: they come from another company."""
     try:
-        problem = parse_json(content, max_bytes=_MAX_PROBLEM_BYTES, max_depth=8)
+        problem = parse_json(body, max_bytes=_MAX_PROBLEM_BYTES, max_depth=8)
     except CanonicalError:
         return ""
     detail = problem.get("detail") if isinstance(problem, dict) else None

@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from millmark.ledger.ages import MAX_ANCESTRY
-from millmark.ledger.bundle import Bundle, IdentityShown, encode_bundle, parse_bundle
+from millmark.ledger.bundle import Bundle, encode_bundle, parse_bundle
 from millmark.ledger.canonical import canonical_json, sha256, to_hex
 from millmark.ledger.chain import Chain, fetch_headers, fetch_seals, fetch_trust
 from millmark.ledger.claims import Claims, Field, parse_claims
@@ -212,7 +212,8 @@ def keep(
 
 def names_in(content: Content, bundle: Bundle | None) -> list[Identity]:
     """The names in a hand-over, in its bundle and beside it."""
-    return [*content.names, *map(_identity, () if bundle is None else bundle.identities)]
+    shown = () if bundle is None else bundle.identities
+    return [*content.names, *(Identity(one.kind, one.creator, one.identifier, one.salt, one.proofs) for one in shown)]
 
 
 def _keep_entries(book: Book, rows: Rows, bundle: Bundle) -> None:
@@ -222,10 +223,6 @@ def _keep_entries(book: Book, rows: Rows, bundle: Bundle) -> None:
         shown = evidence.shown
         if shown is not None and rows.get(CertificateRow, evidence.record) is not None:
             book.put_certified_entry(evidence.record, shown.kind, shown.salt, shown.entry, evidence.inclusion)
-
-
-def _identity(shown: IdentityShown) -> Identity:
-    return Identity(shown.kind, shown.creator, shown.identifier, shown.salt, shown.proofs)
 
 
 def _documents(bundle: Bundle) -> Iterator[Claims]:

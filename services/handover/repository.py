@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Row, case, func, select, update
+from sqlalchemy import Connection, case, func, select, update
 
 from millmark.ledger.store import Rows, Store, schema_of
 from millmark.services.handover.content import Erasure
@@ -138,7 +138,7 @@ class HandoverRepository:
         """Waiting hand-overs whose next attempt is due, in the order of their records."""
         query = select(deliveries).where(deliveries.c.state == "waiting", deliveries.c.next_try_ms <= now_ms)
         found = self._connection.execute(query.order_by(deliveries.c.sequence, deliveries.c.recipient).limit(most))
-        return [_row(row) for row in found]
+        return [DeliveryRow(**row._mapping) for row in found]
 
     def change(self, row: DeliveryRow, **values: object) -> None:
         statement = update(deliveries).where(
@@ -249,7 +249,3 @@ def count_handovers(store: Store) -> Mapping[str, int]:
     """Number of this company's hand-overs by state. Raises StoreError."""
     with store.reading() as connection:
         return HandoverRepository(connection).counts()
-
-
-def _row(row: Row[tuple[object, ...]]) -> DeliveryRow:
-    return DeliveryRow(**row._mapping)

@@ -8,7 +8,7 @@ rejected.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field
 
 from millmark.ledger.events import Event
@@ -37,8 +37,6 @@ from millmark.ledger.store.rows import (
 )
 from millmark.services.planning import papers
 from millmark.services.planning.repository import LeafRow, What
-
-# Who hands over and who receives because of a record, and for how long that is due.
 
 # Who sends and who receives
 
@@ -309,11 +307,6 @@ def roots_of_order(rows: Rows, record: RecordRow) -> list[bytes]:
     return [] if order is None else [order.claims_root]
 
 
-def _machine(rows: Rows, event: Event) -> MachineRow | None:
-    assignment = rows.get(AssignmentRow, getattr(event, "assignment", 0))
-    return None if assignment is None else rows.get(MachineRow, assignment.machine)
-
-
 def _add_machine_name(rows: Rows, record: RecordRow, event: Event, _recipient: int, to: Allowance) -> None:
     # A transformation names the operation only; the index has the assignment under which its lots were made.
     works = {getattr(event, "assignment", 0), *(lot.assignment for lot in made(rows, record))}
@@ -322,7 +315,8 @@ def _add_machine_name(rows: Rows, record: RecordRow, event: Event, _recipient: i
 
 
 def _add_machine_document(rows: Rows, _record: RecordRow, event: Event, _recipient: int, to: Allowance) -> None:
-    machine = _machine(rows, event)
+    assignment = rows.get(AssignmentRow, getattr(event, "assignment", 0))
+    machine = None if assignment is None else rows.get(MachineRow, assignment.machine)
     if machine is not None:
         to.add(machine.claims_root, WHOLE)
 
@@ -475,10 +469,10 @@ class Entry:
     """Kinds of records of the ledger."""
     sender: str
     recipient: str
-    gets: frozenset[Gets]
-    find_sender: Callable[[Rows, RecordRow, Event], int]
+    gets: Set[Gets]
     find_recipients: Callable[[Rows, RecordRow, Event], set[int]]
-    stands: Callable[[Rows, RecordRow], bool]
+    find_sender: Callable[[Rows, RecordRow, Event], int] = actor
+    stands: Callable[[Rows, RecordRow], bool] = always
     """Whether the record's matter is not over."""
 
 
@@ -534,180 +528,136 @@ def allow_incoming(rows: Rows, record: RecordRow, sender: int, recipient: int) -
     return Allowance(frozenset(one for entry in entries for one in entry.gets), is_anchor=True)
 
 
-_LOTS = frozenset({Gets.LOT_PROOF, Gets.LOT_DOCUMENT, Gets.PASSPORTS, Gets.RECORD_DOCUMENT})
-_VERDICT = frozenset({Gets.RECORD_DOCUMENT, Gets.MEASUREMENT, Gets.CARD})
+_LOTS = {Gets.LOT_PROOF, Gets.LOT_DOCUMENT, Gets.PASSPORTS, Gets.RECORD_DOCUMENT}
+_VERDICT = {Gets.RECORD_DOCUMENT, Gets.MEASUREMENT, Gets.CARD}
 
 TABLE: tuple[Entry, ...] = (
     Entry(
         ("OrderPlaced",),
         "buyer",
         "the coordinator that the terms name",
-        frozenset({Gets.ORDER_NAME, Gets.RECORD_DOCUMENT}),
-        actor,
+        {Gets.ORDER_NAME, Gets.RECORD_DOCUMENT},
         coordinator,
-        order_stands,
+        stands=order_stands,
     ),
     Entry(
         ("RevisionProposed", "RevisionAccepted"),
         "who records it",
         "buyer and coordinator, also the one that the terms name",
-        frozenset({Gets.ORDER_NAME, Gets.ORDER_DOCUMENT, Gets.RECORD_DOCUMENT}),
-        actor,
+        {Gets.ORDER_NAME, Gets.ORDER_DOCUMENT, Gets.RECORD_DOCUMENT},
         other_parties,
-        order_stands,
+        stands=order_stands,
     ),
     Entry(
         ("AssignmentProposed",),
         "coordinator",
         "the machine's owner",
-        frozenset({Gets.ORDER_NAME, Gets.ORDER_PART, Gets.RECORD_DOCUMENT}),
-        actor,
+        {Gets.ORDER_NAME, Gets.ORDER_PART, Gets.RECORD_DOCUMENT},
         owner,
-        assignment_stands,
+        stands=assignment_stands,
     ),
     Entry(
         ("AssignmentAccepted",),
         "the machine's owner",
         "the order's coordinator",
-        frozenset({Gets.MACHINE_NAME, Gets.MACHINE_DOCUMENT, Gets.RECORD_DOCUMENT}),
-        actor,
+        {Gets.MACHINE_NAME, Gets.MACHINE_DOCUMENT, Gets.RECORD_DOCUMENT},
         coordinator_of,
-        assignment_stands,
+        stands=assignment_stands,
     ),
     Entry(
         ("LotCommissioned", "LotsTransformed"),
         "maker",
         "buyer, coordinator and inspectors of the lots' order",
-        frozenset({Gets.LOT_NAMES, Gets.MACHINE_NAME, Gets.MADE_DOCUMENTS}),
-        actor,
+        {Gets.LOT_NAMES, Gets.MACHINE_NAME, Gets.MADE_DOCUMENTS},
         parties_of_lots,
-        always,
     ),
     Entry(
         ("LotReworked",),
         "who reworks it",
         "buyer, coordinator and inspectors of the lot's order",
-        frozenset({Gets.MACHINE_NAME, Gets.REWORK_DOCUMENT}),
-        actor,
+        {Gets.MACHINE_NAME, Gets.REWORK_DOCUMENT},
         parties_of_reworked,
-        always,
     ),
     Entry(
         ("CustodyOffered", "ReturnOffered"),
         "custodian",
         "to whom it is offered",
         _LOTS,
-        actor,
         offered_to,
-        offer_stands,
+        stands=offer_stands,
     ),
     Entry(
         ("CustodyAccepted", "CustodyAcceptedInPart"),
         "the custodian before",
         "who accepted",
         _LOTS - {Gets.RECORD_DOCUMENT},
-        giver,
         taker,
-        always,
+        find_sender=giver,
     ),
-    Entry(
-        ("CertificateIssued",),
-        "inspector",
-        "the order's buyer",
-        _VERDICT | {Gets.LOT_PROOF},
-        actor,
-        buyers,
-        always,
-    ),
-    Entry(
-        ("CertificateIssued",),
-        "inspector",
-        "auditors",
-        _VERDICT | {Gets.PROOF_ALONE},
-        actor,
-        auditors_alone,
-        always,
-    ),
+    Entry(("CertificateIssued",), "inspector", "the order's buyer", _VERDICT | {Gets.LOT_PROOF}, buyers),
+    Entry(("CertificateIssued",), "inspector", "auditors", _VERDICT | {Gets.PROOF_ALONE}, auditors_alone),
     Entry(
         ("NoteRecorded",),
         "who records a recall notice",
         "who made, has or had any of the lots that it names, or of what was made from them",
-        frozenset({Gets.RECORD_DOCUMENT}),
-        actor,
+        {Gets.RECORD_DOCUMENT},
         called_back,
-        always,
     ),
     Entry(
         ("NoteRecorded",),
         "who notes that a machine drifts",
         "owners of the machines that made the lots that it names",
-        frozenset({Gets.RECORD_DOCUMENT}),
-        actor,
+        {Gets.RECORD_DOCUMENT},
         makers,
-        always,
     ),
     Entry(
         ("NoteRecorded",),
         "who acknowledges a recall notice, or resolves lots that it reaches",
         "who recorded the notice",
-        frozenset({Gets.RECORD_DOCUMENT}),
-        actor,
+        {Gets.RECORD_DOCUMENT},
         authors,
-        always,
     ),
     Entry(
         ("StreamAnchored",),
         "coordinator, of a call in its stream",
         "the companies that it calls",
-        frozenset({Gets.CALL}),
-        actor,
+        {Gets.CALL},
         find(papers.called, What.CALL),
-        always,
     ),
     Entry(
         ("StreamAnchored",),
         "coordinator, of a call in its stream",
         "readers that the call names",
-        frozenset({Gets.CALL, Gets.OBJECTIVE}),
-        actor,
+        {Gets.CALL, Gets.OBJECTIVE},
         find(papers.readers, What.CALL),
-        always,
     ),
     Entry(
         ("StreamAnchored",),
         "the machine's owner, of offers in its stream",
         "coordinator of the call, and readers that it names",
-        frozenset({Gets.OFFERS}),
-        actor,
+        {Gets.OFFERS},
         find(papers.coordinator_and_readers, *OFFERS),
-        always,
     ),
     Entry(
         ("StreamAnchored",),
         "coordinator, of a plan in its stream",
         "owners who offered, and carriers of its legs",
-        frozenset({Gets.PLAN_PART}),
-        actor,
+        {Gets.PLAN_PART},
         find(papers.owners_and_carriers, What.PLAN),
-        always,
     ),
     Entry(
         ("StreamAnchored",),
         "coordinator, of a plan in its stream",
         "readers that the call names",
-        frozenset({Gets.PLAN}),
-        actor,
+        {Gets.PLAN},
         find(papers.readers, What.PLAN),
-        always,
     ),
     Entry(
         ("StreamAnchored",),
         "coordinator, of a capacity signal in its stream",
         "the owner of machines that it is for",
-        frozenset({Gets.SIGNAL}),
-        actor,
+        {Gets.SIGNAL},
         find(papers.signalled, What.SIGNAL),
-        always,
     ),
 )
 

@@ -21,15 +21,7 @@ from millmark.ledger.errors import CanonicalError, InputError, SettingsError, Tr
 from millmark.ledger.records import ALL_ROLES, Role
 from millmark.ledger.signatures import Address, to_checksum
 from millmark.ledger.trust import parse_checksum, parse_members, parse_number
-from millmark.services.directory.document import (
-    ConsortiumGround,
-    DirectoryEntry,
-    RecipientKeyError,
-    entry_from_json,
-    entry_to_json,
-    verify_gateway_url,
-    verify_name,
-)
+from millmark.services.directory import document
 
 MAX_CONSORTIUM_BYTES = 1 << 16
 _CONSORTIUM_FORMAT, _CONSORTIUM_VERSION = "millmark-consortium", 1
@@ -76,8 +68,8 @@ def parse_consortium(data: bytes) -> Consortium:
             raise TrustError("name, chain_url and engine are not strings")
         if not isinstance(gateway, str) or not isinstance(deployment, Mapping):
             raise TrustError("gateway is not a string, or deployment not an object")
-        verify_name(name)
-        verify_gateway_url(gateway)
+        document.verify_name(name)
+        document.verify_gateway_url(gateway)
         verify_chain_url(chain_url)
         find_profile(engine)
         return Consortium(name, chain_url, engine, parse_deployment(deployment), parse_checksum(owner), gateway)
@@ -110,11 +102,11 @@ class AdmissionRequest:
     key: Address
     """The company's first key."""
     roles: Role
-    entry: DirectoryEntry
+    entry: document.DirectoryEntry
     """As it is to stand in the directory; participant 0, since the ledger assigns the number."""
 
     def to_bytes(self) -> bytes:
-        listed = entry_to_json(self.entry)
+        listed = document.entry_to_json(self.entry)
         del listed["participant"]
         value: dict[str, Json] = {
             "format": _REQUEST_FORMAT,
@@ -135,9 +127,9 @@ def parse_request(data: bytes) -> AdmissionRequest:
         request = _parse(value)
         statement = request.entry.recipient_key
         if statement is None or statement.recover_signer(request.chain_id, request.ledger) != request.key:
-            raise InputError(ConsortiumGround.REQUEST_UNSIGNED.write(), hint=_REQUEST_HINT)
-    except (CanonicalError, TrustError, RecipientKeyError) as error:
-        cause = ConsortiumGround.REQUEST_UNUSABLE.write(words=error.cause)
+            raise InputError(document.ConsortiumGround.REQUEST_UNSIGNED.write(), hint=_REQUEST_HINT)
+    except (CanonicalError, TrustError, document.RecipientKeyError) as error:
+        cause = document.ConsortiumGround.REQUEST_UNUSABLE.write(words=error.cause)
         raise InputError(cause, hint=error.hint or _REQUEST_HINT) from None
     return request
 
@@ -154,7 +146,7 @@ def _parse(value: Json) -> AdmissionRequest:
         ledger=parse_checksum(ledger),
         key=parse_checksum(key),
         roles=_parse_roles(roles),
-        entry=entry_from_json({"participant": 0, **_given(dict(zip(listed, rest, strict=True)))}),
+        entry=document.entry_from_json({"participant": 0, **_given(dict(zip(listed, rest, strict=True)))}),
     )
 
 

@@ -96,10 +96,8 @@ def find_kept_inference(reader: Reader, row: CertificateRow) -> OpenedInference:
 
 
 def find_model(reader: Reader, chain: Chain | None, number: int) -> bytes:
-    """A model's canonical bytes, from the book or else from the chain. Their digest is the registered one.
-
-    Raises NotFoundError if neither has them.
-    """
+    """A model's canonical bytes, from the book or else from the chain. Their digest is the registered one. Raises
+    NotFoundError if neither has them."""
     row = reader.need(ModelRow, number)
     kept = reader.book.model(row.digest)
     if kept is not None:
@@ -143,9 +141,7 @@ class PreparedChallenge:
 
 def prepare_challenge(store: Store, name: str, extract: Extract, certificate: int | None = None) -> PreparedChallenge:
     """Builds the record that opens a lot's certificate, by default the one that decides about it, with an extract.
-
-    Raises NotFoundError, and InputError if the extract does not open the certificate; the contract would refuse it.
-    """
+    Raises NotFoundError, and InputError if the extract does not open the certificate; the contract would refuse it."""
     opened = OpenedInference(
         extract.binding, extract.salt, pack_window(extract.window), extract.logits, extract.inclusion
     )

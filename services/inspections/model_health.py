@@ -10,14 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from millmark.ledger.provenance import Reader, open_reader
-from millmark.ledger.records import ModelState, Verdict
+from millmark.ledger import provenance, records
 from millmark.ledger.store import Store
 from millmark.ledger.store.rows import CertificateRow, InferenceRow, ModelFileRow, ModelRow
+from millmark.quality import inference, metrics
 from millmark.quality.drift import ACTING_ROWS, ALARM_PSI, GROUP, Drift, Reference, parse_reference, watch
 from millmark.quality.errors import InputError
-from millmark.quality.inference import unpack_window
-from millmark.quality.metrics import wilson
 from millmark.quality.model import load_family, parse_model
 from millmark.services.inspections.windows import HealthGround
 
@@ -35,7 +33,7 @@ class Share:
 
     @classmethod
     def of(cls, hits: int, rows: int) -> Share | None:
-        return cls(hits / rows, *wilson(hits, rows)) if rows else None
+        return cls(hits / rows, *metrics.wilson(hits, rows)) if rows else None
 
     def to_json(self) -> dict[str, float]:
         return {"value": round(self.value, 4), "low": round(self.low, 4), "high": round(self.high, 4)}
@@ -73,7 +71,7 @@ class ModelHealth:
 
     model: int
     digest: bytes
-    state: ModelState
+    state: records.ModelState
     on_chain: bool
     """Whether its bytes are stored as contract code; otherwise it can be audited off chain only."""
     certificates: int
@@ -143,11 +141,11 @@ class ModelHealth:
 
 def monitor(store: Store) -> list[ModelHealth]:
     """The health of every registered model, in order of registration. Raises NotFoundError if nothing is indexed."""
-    with open_reader(store) as reader:
+    with provenance.open_reader(store) as reader:
         return [find_health(reader, row) for row in reader.rows.find(ModelRow)]
 
 
-def find_health(reader: Reader, row: ModelRow) -> ModelHealth:
+def find_health(reader: provenance.Reader, row: ModelRow) -> ModelHealth:
     """The health of one registered model."""
     certificates = reader.rows.find(CertificateRow, model=row.number)
     latest = [certificate.sequence for certificate in certificates[-MAX_INSPECTIONS:]]
@@ -162,7 +160,7 @@ def find_health(reader: Reader, row: ModelRow) -> ModelHealth:
     return ModelHealth(
         model=row.number,
         digest=row.digest,
-        state=ModelState(row.state),
+        state=records.ModelState(row.state),
         on_chain=row.code is not None,
         certificates=len(certificates),
         drift=drift,
@@ -185,7 +183,7 @@ def read_statistics(
     """Words (n, width) and margins (n,) of a model's inspections, in order. Raises InputError if the model is not here,
     and ModelError."""
     model = parse_model(_require(file).content)
-    windows = np.array([unpack_window(row.window) for row in inferences], dtype=np.int64)
+    windows = np.array([inference.unpack_window(row.window) for row in inferences], dtype=np.int64)
     words = load_family(model.family, "arrays").quantise(model, windows.reshape(len(inferences), model.width))
     margins = np.array([model.decision.margin(json.loads(row.logits)) for row in inferences], dtype=np.int64)
     return words, margins
@@ -219,10 +217,10 @@ def _require(file: ModelFileRow | None) -> ModelFileRow:
     return file
 
 
-def _field(reader: Reader, certificates: Sequence[CertificateRow]) -> FieldFigures:
+def _field(reader: provenance.Reader, certificates: Sequence[CertificateRow]) -> FieldFigures:
     found = reader.book.findings(certificate.sequence for certificate in certificates)
     judged = [
-        (certificate.verdict == Verdict.FAIL, found[certificate.sequence])
+        (certificate.verdict == records.Verdict.FAIL, found[certificate.sequence])
         for certificate in certificates
         if certificate.sequence in found
     ]

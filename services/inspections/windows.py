@@ -7,11 +7,9 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from millmark.ledger.errors import NotFoundError
-from millmark.ledger.phrases import Phrase
+from millmark.ledger import errors, phrases, records
 from millmark.ledger.provenance import Reader
 from millmark.ledger.provenance.answers import Certificate
-from millmark.ledger.records import Verdict
 from millmark.ledger.store.rows import CertificateRow, InferenceRow, ModelRow
 from millmark.quality.control import ControlChart, Group, Individuals, chart_individuals, chart_proportions
 from millmark.quality.errors import QualityError
@@ -59,7 +57,7 @@ def find_window(reader: Reader, certificate: int) -> MeasuredWindow:
     row = reader.rows.get(CertificateRow, certificate)
     kept = None if row is None else reader.book.inference(certificate)
     if row is None or kept is None:
-        raise NotFoundError(f"the inference of certificate {certificate} is not stored here")
+        raise errors.NotFoundError(f"the inference of certificate {certificate} is not stored here")
     return _build(Models(reader), reader.certificates([row])[0], kept)
 
 
@@ -198,14 +196,14 @@ def _chart_proportions(certificates: Sequence[CertificateRow]) -> ProportionChar
     if whole < REFERENCE_GROUPS:
         return None
     parts = [certificates[number * GROUP : (number + 1) * GROUP] for number in range(whole)]
-    groups = [Group(sum(row.verdict == Verdict.FAIL for row in part), GROUP) for part in parts]
+    groups = [Group(sum(row.verdict == records.Verdict.FAIL for row in part), GROUP) for part in parts]
     shown = slice(max(0, whole - SHOWN), whole)
     chart = chart_proportions(groups[:REFERENCE_GROUPS], groups[shown])
     spans = tuple((part[0].sequence, part[-1].sequence) for part in parts[shown])
     return ProportionChart(spans, tuple(groups[shown]), chart)
 
 
-class HealthGround(Phrase):
+class HealthGround(phrases.Phrase):
     """Why nothing can be said about how a model does. Its value is the error's cause; `words` are those of the quality
     package."""
 

@@ -23,59 +23,21 @@ from typing import TYPE_CHECKING, cast
 from starlette.applications import Starlette
 from structlog.typing import FilteringBoundLogger
 
+from millmark.ledger import errors, keys, signatures, submit
 from millmark.ledger.chain import Chain, Deployment, HttpTransport, Node, find_profile, read_deployment
-from millmark.ledger.errors import (
-    ChainUnreachableError,
-    ContractRefusedError,
-    InputError,
-    MillmarkError,
-    SettingsError,
-    SigningError,
-    StoreDamagedError,
-    WrongChainError,
-    WrongContractError,
-)
-from millmark.ledger.keys import open_signer
 from millmark.ledger.records import Contract, ModelState
-from millmark.ledger.signatures import Signer
 from millmark.ledger.store import Store
 from millmark.ledger.store.outbox import Outbox
-from millmark.ledger.submit import RelaySubmitter, Submitter
-from millmark.services.backup import (
-    DATABASE,
-    EVIDENCE,
-    copy_all,
-    copy_evidence,
-    copy_sqlite,
-    is_filled,
-    verify_evidence,
-)
-from millmark.services.node.config import (
-    ModelSource,
-    MqttSource,
-    NodeConfig,
-    OpcuaSource,
-    RelayConfig,
-    StreamConfig,
-    read_secret,
-)
-from millmark.services.node.events import DeadLetters
+from millmark.services import backup as backups
+from millmark.services.node import config as settings
+from millmark.services.node import events, http_capture
+from millmark.services.node import submission as submitting
 from millmark.services.node.evidence_recorder import StreamRecorder, read_resume_point
-from millmark.services.node.http_capture import create_capture
 from millmark.services.node.intake import FolderCapture, Intake, Lots, Metrics, StreamIntake
 from millmark.services.node.streamlog import Committer, DedupIndex, StreamLog
-from millmark.services.node.submission import (
-    Health,
-    KeySubmitter,
-    StreamHealth,
-    SubmissionLoop,
-    VerifyLogs,
-    build_report,
-    describe_outbox,
-)
+from millmark.services.node.submission import Health, KeySubmitter
 from millmark.services.node.windows import Drafts
-from millmark.services.serving.hosts import HostCheck, choose_hosts
-from millmark.services.serving.logs import STANDARD_ERROR, build_logger
+from millmark.services.serving import hosts, logs
 from millmark.services.serving.loop import FundsWatch, Pulse, Trouble, describe_damage, public_cause
 from millmark.services.serving.server import build_server, collect_rarely, listen, serve_on
 from millmark.services.store import open_store, sqlite_path
@@ -93,45 +55,43 @@ if TYPE_CHECKING:
 # With a relay, the only check is that it sends to the deployment's ledger, whose contracts then check every record.
 
 
-def connect_chain(config: NodeConfig, key: bytes, inspector: Inspector | None) -> Chain:
-    """Connects to the company's own chain node and checks chain, contracts and configuration.
-
-    Raises ChainUnreachableError, WrongChainError, WrongContractError, or SettingsError as `verify_registered` does.
-    """
+def connect_chain(config: settings.NodeConfig, key: bytes, inspector: Inspector | None) -> Chain:
+    """Connects to the company's own chain node and checks chain, contracts and configuration. Raises
+    ChainUnreachableError, WrongChainError, WrongContractError, or SettingsError as `verify_registered` does."""
     if config.chain.url is None:
-        raise SettingsError("no chain is configured", hint="set the chain's url")
+        raise errors.SettingsError("no chain is configured", hint="set the chain's url")
     node = Node(HttpTransport(config.chain.url))
     chain = Chain(node, find_profile(config.chain.engine), read_deployment(config.chain.deployment))
     verify_registered(chain, config, key, inspector)
     return chain
 
 
-def open_relay(stack: ExitStack, config: RelayConfig) -> HttpRelay:
+def open_relay(stack: ExitStack, config: settings.RelayConfig) -> HttpRelay:
     """Opens a client of the relay, which `stack` closes. Raises SettingsError for an unusable token file."""
     from millmark.services.relay import HttpRelay  # noqa: PLC0415 - needs an HTTP client, which is not installed without a relay
 
-    relay = HttpRelay(config.url, None if config.token_file is None else read_secret(config.token_file))
+    relay = HttpRelay(config.url, None if config.token_file is None else settings.read_secret(config.token_file))
     stack.callback(relay.close)
     return relay
 
 
 def connect_relay(
-    relay: HttpRelay, config: RelayConfig, deployment: Deployment, store: Store, signer: Signer
-) -> RelaySubmitter:
+    relay: HttpRelay, config: settings.RelayConfig, deployment: Deployment, store: Store, signer: signatures.Signer
+) -> submit.RelaySubmitter:
     """Returns a submitter that sends through the relay. Raises ChainUnreachableError, and WrongChainError if the relay
     sends to another ledger."""
     terms = relay.terms(signer.address)
     # Requests are bound to chain and forwarder by their signature: any other relay would have to refuse all of them.
     if (terms.chain_id, terms.forwarder) != (deployment.chain_id, deployment.forwarder):
-        raise WrongChainError(
+        raise errors.WrongChainError(
             f"the relay uses chain {terms.chain_id} and forwarder 0x{terms.forwarder.hex()}, "
             f"but the deployment has chain {deployment.chain_id} and forwarder 0x{deployment.forwarder.hex()}",
             hint="correct the relay's url or the deployment file",
         )
-    return RelaySubmitter(relay, deployment, store, signer, validity_s=config.validity_s)
+    return submit.RelaySubmitter(relay, deployment, store, signer, validity_s=config.validity_s)
 
 
-def verify_registered(chain: Chain, config: NodeConfig, key: bytes, inspector: Inspector | None) -> None:
+def verify_registered(chain: Chain, config: settings.NodeConfig, key: bytes, inspector: Inspector | None) -> None:
     """Checks the configuration against the ledger. Raises SettingsError.
 
     1. The signing key acts for a participant.
@@ -141,8 +101,8 @@ def verify_registered(chain: Chain, config: NodeConfig, key: bytes, inspector: I
     try:
         # The function by which the contracts themselves find the participant who acts, so the two cannot disagree.
         participant = cast(int, chain.read(Contract.REGISTRY, "actorOf", key)[0])
-    except ContractRefusedError as error:
-        raise SettingsError(
+    except errors.ContractRefusedError as error:
+        raise errors.SettingsError(
             f"key 0x{key.hex()} acts for no participant: {error.name}",
             hint="have the company add the key, or use another",
         ) from None
@@ -165,20 +125,20 @@ def verify_logs(chain: Chain, recorders: Iterable[StreamRecorder], *, thorough: 
             recorder.verify_anchored(size, root)
 
 
-def _verify_stream(chain: Chain, stream: StreamConfig, participant: int) -> None:
+def _verify_stream(chain: Chain, stream: settings.StreamConfig, participant: int) -> None:
     found = chain.read_struct(Contract.LEDGER, "streamOf", bytes.fromhex(stream.subject[2:]))
     owner, machine = cast(int, found["owner"]), cast(int, found["machine"])
     if found["sequence"] == 0:
-        raise SettingsError(
+        raise errors.SettingsError(
             f"stream {stream.name} is not on the ledger", hint="open the stream, or correct its subject"
         )
     if owner != participant:
-        raise SettingsError(
+        raise errors.SettingsError(
             f"stream {stream.name} belongs to participant {owner}, but the key acts for {participant}",
             hint="use a stream of that participant, or a key of the stream's owner",
         )
     if machine != stream.machine:
-        raise SettingsError(
+        raise errors.SettingsError(
             f"stream {stream.name} belongs to machine {machine}, not {stream.machine}",
             hint="correct the machine number",
         )
@@ -188,11 +148,11 @@ def _verify_model(chain: Chain, number: int, inspector: Inspector) -> None:
     found = chain.read_struct(Contract.REGISTRY, "modelOf", number)
     # A certificate names its model by number: issued with another file, each could be refuted on chain.
     if found["digest"] != inspector.model_digest:
-        raise SettingsError(
+        raise errors.SettingsError(
             f"model {number} on the ledger differs from the model file", hint="correct the model's number or its file"
         )
     if found["state"] != ModelState.APPROVED:
-        raise SettingsError(f"model {number} is not approved", hint="have an auditor approve it")
+        raise errors.SettingsError(f"model {number} is not approved", hint="have an auditor approve it")
 
 
 DEAD_LETTERS = "dead-letters.jsonl"
@@ -213,21 +173,17 @@ class Agent:
 
     def __init__(
         self,
-        config: NodeConfig,
+        config: settings.NodeConfig,
         intake: Intake,
         streams: Sequence[_Stream],
-        submission: SubmissionLoop,
+        submission: submitting.SubmissionLoop,
         store: Store,
         metrics: Metrics,
         logger: FilteringBoundLogger,
         funds: FundsWatch | None = None,
     ) -> None:
-        self.config = config
-        self.intake = intake
-        self.logger = logger
-        self._streams = streams
-        self._submission = submission
-        self._funds = funds
+        self.config, self.intake, self.logger, self._streams = config, intake, logger, streams
+        self._submission, self._funds = submission, funds
         self._store, self._outbox = store, Outbox(store)
         self.metrics = metrics
         self._profile = find_profile(config.chain.engine)
@@ -239,10 +195,10 @@ class Agent:
         outbox: dict[str, object] = {}
         streams = []
         try:
-            outbox = describe_outbox(self._outbox)
+            outbox = submitting.describe_outbox(self._outbox)
             streams = [_describe(stream, stream.recorder.count_anchored()) for stream in self._streams]
             found += describe_damage(self._store)
-        except MillmarkError as error:
+        except errors.MillmarkError as error:
             found.append(Trouble("database", error.code, public_cause(error), time.time(), error.hint))
             streams = [_describe(stream, 0) for stream in self._streams]
         timed = bool(getattr(self._profile, "timed_blocks", False))
@@ -275,15 +231,13 @@ class Agent:
     def create_capture(self) -> Starlette:
         """Builds the HTTP application. Raises SettingsError for an unusable token file."""
         token_file = self.config.http.token_file
-        token = None if token_file is None else read_secret(token_file)
-        return create_capture(self.intake, self.metrics, self.health, token, self.logger)
+        token = None if token_file is None else settings.read_secret(token_file)
+        return http_capture.create_capture(self.intake, self.metrics, self.health, token, self.logger)
 
     @contextmanager
     def capturing(self) -> Iterator[None]:
-        """Captures from folders, brokers and OPC UA servers until exit.
-
-        Raises SettingsError if a source cannot be used, NotInstalledError if it needs an extra.
-        """
+        """Captures from folders, brokers and OPC UA servers until exit. Raises SettingsError if a source cannot be
+        used, NotInstalledError if it needs an extra."""
         with ExitStack() as stack:
             for folder in self.config.folders:
                 # Named after the folder's path, so progress survives a reordering of the configuration.
@@ -312,7 +266,7 @@ class Agent:
         metrics.head.set(health.head.number or 0)
         metrics.stalled.set(health.head.stalled_s(time.monotonic()))
         metrics.ready.set(health.ready)
-        metrics.log_lost.set(STANDARD_ERROR.lost)
+        metrics.log_lost.set(logs.STANDARD_ERROR.lost)
         metrics.troubles.clear()
         for one in (*health.troubles, *health.alarms):
             metrics.troubles.labels(one.where, one.code).set(1)
@@ -324,19 +278,17 @@ class Agent:
 
 
 @contextmanager
-def open_agent(config: NodeConfig, logger: FilteringBoundLogger | None = None) -> Iterator[Agent]:
+def open_agent(config: settings.NodeConfig, logger: FilteringBoundLogger | None = None) -> Iterator[Agent]:
     """Opens the node and starts its threads. On exit every acknowledged event is durable; unsent records stay queued.
-
     Raises SettingsError, SigningError, StoreDamagedError, WrongChainError or WrongContractError, before any event is
     accepted, if the configuration is unsafe or does not match the ledger, and StoreError if the database or the folder
-    of evidence cannot be used yet. An unreachable chain does not prevent the
-    start: events are accepted and records are queued until it answers.
-    """
-    logger = logger or build_logger()
+    of evidence cannot be used yet. An unreachable chain does not prevent the start: events are accepted and records are
+    queued until it answers."""
+    logger = logger or logs.build_logger()
     with ExitStack() as stack:
         # First of all: a second node must not even open the logs, since opening one cuts off a torn tail.
         stack.enter_context(lock_folder(config.data_folder))
-        signer = open_signer(config.signer.uri, passphrase_file=config.signer.passphrase_file)
+        signer = keys.open_signer(config.signer.uri, passphrase_file=config.signer.passphrase_file)
         inspector = None if config.model is None else _open_model(config.model)
         deployment = read_deployment(config.chain.deployment)
         store = stack.enter_context(open_store(config.database_url, config.evidence_folder))
@@ -351,10 +303,10 @@ def open_agent(config: NodeConfig, logger: FilteringBoundLogger | None = None) -
         connect = parts.direct(recorders) if relay is None else parts.relayed(stack, relay, deployment)
         try:
             connect()  # only to check the configuration: the loop connects for itself
-        except ChainUnreachableError:
+        except errors.ChainUnreachableError:
             logger.warning("the chain does not answer; events are accepted and records queued until it does")
         failed = parts.metrics.failed
-        submission = SubmissionLoop(
+        submission = submitting.SubmissionLoop(
             recorders, connect, Outbox(store), parts.drafts, logger, lambda kind: failed.labels(kind).inc()
         )
         parts.take_up = submission.take_up
@@ -377,27 +329,23 @@ class _Parts:
 
     def __init__(
         self,
-        config: NodeConfig,
+        config: settings.NodeConfig,
         store: Store,
-        signer: Signer,
+        signer: signatures.Signer,
         inspector: Inspector | None,
         ledger: tuple[int, bytes],
         logger: FilteringBoundLogger,
     ) -> None:
-        self._config = config
-        self._store = store
-        self._signer = signer
-        self._inspector = inspector
-        self._ledger = ledger
-        self._logger = logger
+        self._config, self._store, self._signer, self._inspector = config, store, signer, inspector
+        self._ledger, self._logger = ledger, logger
         self.metrics = Metrics()
-        self.dead_letters = DeadLetters(config.data_folder / DEAD_LETTERS, self.metrics.refused)
+        self.dead_letters = events.DeadLetters(config.data_folder / DEAD_LETTERS, self.metrics.refused)
         self.lots = Lots(store, asks=config.relay is None)
         self.drafts = Drafts(_folder(config.data_folder / "drafts"), store)
         self.take_up: Callable[[], None] = lambda: None
         """Called when a log has new entries."""
 
-    def open_stream(self, stack: ExitStack, stream: StreamConfig) -> _Stream:
+    def open_stream(self, stack: ExitStack, stream: settings.StreamConfig) -> _Stream:
         folder = _folder(self._config.data_folder / "streams" / stream.name)
         subject = bytes.fromhex(stream.subject[2:])
         resume_point = read_resume_point(folder / "resume")
@@ -430,16 +378,18 @@ class _Parts:
         )
         return _Stream(stream.name, log, committer, recorder)
 
-    def direct(self, recorders: Sequence[StreamRecorder]) -> Callable[[], tuple[KeySubmitter, VerifyLogs]]:
+    def direct(self, recorders: Sequence[StreamRecorder]) -> Callable[[], tuple[KeySubmitter, submitting.VerifyLogs]]:
         """Returns a function that connects to the company's own chain node and checks the configuration against it."""
 
-        def connect() -> tuple[KeySubmitter, VerifyLogs]:
+        def connect() -> tuple[KeySubmitter, submitting.VerifyLogs]:
             chain = connect_chain(self._config, self._signer.address, self._inspector)
             verify_logs(chain, recorders)
             self.lots.connect(chain)
             # Does nothing on chains without such a method: there the key must hold a balance, or gas be free.
             chain.fund(self._signer.address)
-            submitter = Submitter(chain, Outbox(self._store), self._signer, report=build_report(self._logger))
+            submitter = submit.Submitter(
+                chain, Outbox(self._store), self._signer, report=submitting.build_report(self._logger)
+            )
             return submitter, partial(verify_logs, chain, thorough=False)
 
         return connect
@@ -453,8 +403,8 @@ class _Parts:
         return FundsWatch(connect, self._store, [self._signer.address], self._logger)
 
     def relayed(
-        self, stack: ExitStack, config: RelayConfig, deployment: Deployment
-    ) -> Callable[[], tuple[KeySubmitter, VerifyLogs]]:
+        self, stack: ExitStack, config: settings.RelayConfig, deployment: Deployment
+    ) -> Callable[[], tuple[KeySubmitter, submitting.VerifyLogs]]:
         """Returns a function that connects to the relay. Raises SettingsError for an unusable token file."""
         relay = open_relay(stack, config)
         # A relay tells nothing of the ledger's anchors; what it cannot record fails.
@@ -467,7 +417,7 @@ class _Parts:
             return plain
         return {**plain, model.stream: StreamIntake(plain[model.stream].committer, model.field, self.lots)}
 
-    def _certifier(self, stream: StreamConfig, subject: bytes, folder: Path) -> Certifier | None:
+    def _certifier(self, stream: settings.StreamConfig, subject: bytes, folder: Path) -> Certifier | None:
         model, inspector = self._config.model, self._inspector
         if model is None or inspector is None or model.stream != stream.name:
             return None
@@ -489,42 +439,44 @@ def lock_folder(path: Path) -> Iterator[None]:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise SettingsError(f"{path} cannot be used: {error.strerror}", hint="set another data_folder") from error
+        raise errors.SettingsError(
+            f"{path} cannot be used: {error.strerror}", hint="set another data_folder"
+        ) from error
     try:
         if stat.S_IMODE(path.stat().st_mode) & 0o077:
-            raise SettingsError(f"{path} is open to other users", hint=f"chmod 700 {path}")
+            raise errors.SettingsError(f"{path} is open to other users", hint=f"chmod 700 {path}")
         try:
             # The kernel releases the lock with the process, so a killed node leaves no stale lock behind.
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise SettingsError(f"another node is using {path}", hint="stop it first") from None
+            raise errors.SettingsError(f"another node is using {path}", hint="stop it first") from None
         yield
     finally:
         os.close(descriptor)
 
 
-def _open_model(model: ModelSource) -> Inspector:
+def _open_model(model: settings.ModelSource) -> Inspector:
     from millmark.services.node.inspection import load_inspector  # noqa: PLC0415 - as in `_certifier`
 
     return load_inspector(model)
 
 
-def _open_broker(broker: MqttSource, intake: Intake, logger: FilteringBoundLogger) -> MqttCapture:
+def _open_broker(broker: settings.MqttSource, intake: Intake, logger: FilteringBoundLogger) -> MqttCapture:
     from millmark.services.node.mqtt_capture import MqttCapture  # noqa: PLC0415 - most nodes have no broker
 
     return MqttCapture(broker, intake, logger)
 
 
-def _open_server(server: OpcuaSource, intake: Intake, logger: FilteringBoundLogger) -> OpcuaCapture:
+def _open_server(server: settings.OpcuaSource, intake: Intake, logger: FilteringBoundLogger) -> OpcuaCapture:
     from millmark.services.node.opcua_capture import OpcuaCapture  # noqa: PLC0415 - needs the extra opcua, which few nodes have
 
     return OpcuaCapture(server, intake, logger)
 
 
-def _describe(stream: _Stream, anchored: int) -> StreamHealth:
+def _describe(stream: _Stream, anchored: int) -> submitting.StreamHealth:
     failure = stream.committer.failure
     told = None if failure is None else str(failure)
-    return StreamHealth(stream.name, stream.log.end.index, stream.recorder.queued, anchored, told)
+    return submitting.StreamHealth(stream.name, stream.log.end.index, stream.recorder.queued, anchored, told)
 
 
 def _folder(path: Path) -> Path:
@@ -538,11 +490,9 @@ def _folder(path: Path) -> Path:
 # database refers to, which a node requires when it opens them.
 
 
-def back_up(config: NodeConfig, target: Path) -> None:
-    """Copies the node's state into `target`, which must not exist yet.
-
-    Raises InputError if `target` exists or cannot be written, SettingsError if the database is not SQLite.
-    """
+def back_up(config: settings.NodeConfig, target: Path) -> None:
+    """Copies the node's state into `target`, which must not exist yet. Raises InputError if `target` exists or cannot
+    be written, SettingsError if the database is not SQLite."""
     database = _database(config)
     source = config.data_folder
     try:
@@ -550,20 +500,20 @@ def back_up(config: NodeConfig, target: Path) -> None:
         # Drafts are copied before and after the database. The first pass catches those that are settled, and removed,
         # once the database is copied; the second those written meanwhile, whose records the copy may already hold.
         _copy_some(source, target, "drafts/*.json")
-        copy_sqlite(database, target / DATABASE)
+        backups.copy_sqlite(database, target / backups.DATABASE)
         _copy_some(source, target, "drafts/*.json")
         if config.evidence_folder is not None:
-            copy_evidence(config.evidence_folder, target / EVIDENCE)
-        verify_evidence(target)
+            backups.copy_evidence(config.evidence_folder, target / backups.EVIDENCE)
+        backups.verify_evidence(target)
         for pattern in ("streams/*/failed-lots.json", "streams/*/log", "folder-*.json", "dead-letters.jsonl*"):
             _copy_some(source, target, pattern)
     except (OSError, sqlite3.Error) as error:
-        raise InputError(
+        raise errors.InputError(
             f"{target} cannot be written: {error}", hint="name a folder that does not exist yet"
         ) from error
 
 
-def restore(config: NodeConfig, backup: Path) -> Mapping[str, int]:
+def restore(config: settings.NodeConfig, backup: Path) -> Mapping[str, int]:
     """Restores a backup into a data folder that does not exist yet. Returns the number of log entries by stream name.
 
     The dedup index is not part of a backup; the next start rebuilds it from the log. Raises InputError if the data
@@ -571,23 +521,25 @@ def restore(config: NodeConfig, backup: Path) -> Mapping[str, int]:
     a log belongs to another stream or the database is not SQLite.
     """
     database, folder = _database(config), config.data_folder
-    if not (backup / DATABASE).is_file():
-        raise InputError(f"{backup} is not a node backup", hint="name the folder that `millmark node backup` wrote")
+    if not (backup / backups.DATABASE).is_file():
+        raise errors.InputError(
+            f"{backup} is not a node backup", hint="name the folder that `millmark node backup` wrote"
+        )
     if folder.exists() or database.exists():
-        raise InputError(f"{folder} or {database} already exists", hint="move it away first")
-    if config.evidence_folder is None and (backup / EVIDENCE).is_dir():
-        raise SettingsError(f"{backup} has files of evidence", hint="set evidence_folder to where they go")
-    verify_evidence(backup)
-    if config.evidence_folder is not None and is_filled(config.evidence_folder):
-        raise InputError(f"{config.evidence_folder} is not empty", hint="move what is in it away first")
+        raise errors.InputError(f"{folder} or {database} already exists", hint="move it away first")
+    if config.evidence_folder is None and (backup / backups.EVIDENCE).is_dir():
+        raise errors.SettingsError(f"{backup} has files of evidence", hint="set evidence_folder to where they go")
+    backups.verify_evidence(backup)
+    if config.evidence_folder is not None and backups.is_filled(config.evidence_folder):
+        raise errors.InputError(f"{config.evidence_folder} is not empty", hint="move what is in it away first")
     found = {}
     with lock_folder(folder):
         for pattern in ("drafts/*.json", "streams/*/*", "folder-*.json", "dead-letters.jsonl*"):
             _copy_some(backup, folder, pattern)
-        shutil.copyfile(backup / DATABASE, database)
-        if config.evidence_folder is not None and (backup / EVIDENCE).is_dir():
+        shutil.copyfile(backup / backups.DATABASE, database)
+        if config.evidence_folder is not None and (backup / backups.EVIDENCE).is_dir():
             config.evidence_folder.parent.mkdir(parents=True, exist_ok=True)
-            copy_all(backup / EVIDENCE, config.evidence_folder)
+            backups.copy_all(backup / backups.EVIDENCE, config.evidence_folder)
         for stream in config.streams:
             path = folder / "streams" / stream.name / "log"
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -596,10 +548,10 @@ def restore(config: NodeConfig, backup: Path) -> Mapping[str, int]:
     return found
 
 
-def _database(config: NodeConfig) -> Path:
+def _database(config: settings.NodeConfig) -> Path:
     database = sqlite_path(config.database_url)
     if database is None:
-        raise SettingsError(
+        raise errors.SettingsError(
             "the database is not SQLite",
             hint="use the database's own backup tools, then copy evidence_folder and the data folder",
         )
@@ -617,18 +569,13 @@ def _copy_some(source: Path, target: Path, pattern: str) -> None:
         copy.chmod(0o600)
 
 
-# Runs a node with its HTTP server and all its sources until it is stopped.
-
 _SWITCH_S = 0.0005
 """A tenth of Python's default. The thread that writes the log has to get the interpreter back after each disk call."""
 
 
-def run_node(config: NodeConfig) -> None:
-    """Runs a node until SIGINT or SIGTERM.
-
-    Raises SettingsError, before any event is accepted, for every failure that a restart does not cure: its exit code
-    lets a supervisor such as systemd stop trying.
-    """
+def run_node(config: settings.NodeConfig) -> None:
+    """Runs a node until SIGINT or SIGTERM. Raises SettingsError, before any event is accepted, for every failure that a
+    restart does not cure: its exit code lets a supervisor such as systemd stop trying."""
     with _permanent_failures(), open_agent(config) as agent:
         app = agent.create_capture()
         tune_interpreter()
@@ -636,7 +583,7 @@ def run_node(config: NodeConfig) -> None:
         sys.stdout.write(f"node on http://{config.http.host}:{listener.getsockname()[1]}; stop with Ctrl-C\n")
         sys.stdout.flush()
         with agent.capturing():
-            checked = HostCheck(app, choose_hosts(config.http.host, config.http.hosts))
+            checked = hosts.HostCheck(app, hosts.choose_hosts(config.http.host, config.http.hosts))
             serve_on([listener], build_server(checked, config.http.host, config.http.port))
 
 
@@ -652,5 +599,5 @@ def _permanent_failures() -> Iterator[None]:
     """Turns failures that a restart does not cure into SettingsError."""
     try:
         yield
-    except (SigningError, StoreDamagedError, WrongChainError, WrongContractError) as error:
-        raise SettingsError(error.cause, hint=error.hint) from error
+    except (errors.SigningError, errors.StoreDamagedError, errors.WrongChainError, errors.WrongContractError) as error:
+        raise errors.SettingsError(error.cause, hint=error.hint) from error

@@ -21,22 +21,10 @@ from typing import NamedTuple
 
 from prometheus_client import Counter
 
-from millmark.ledger.canonical import Json
+from millmark.ledger import canonical, files, ids, merkle
 from millmark.ledger.errors import CanonicalError, IdentifierError, InputError, MillmarkError, Retry
 from millmark.ledger.event_json import Parsed, parse_value, parse_values, write_canonical
 from millmark.ledger.evidence import EVIDENCE_TAG, WINDOW_ID, LeafKind
-from millmark.ledger.files import replace_file
-from millmark.ledger.ids import canonical_identifier
-from millmark.ledger.merkle import hash_leaves, leaf_hash
-
-# Errors of a node, in addition to those of `millmark.ledger.errors`.
-#
-# MillmarkError
-#   InputError
-#     EventRefusedError      an event is invalid, or its stream is not accepted here; carries a stable reason
-#   LogError                 a batch could not be made durable; none of its events is acknowledged
-#     LogFullError           the disk is full
-#     LogBusyError           too many batches are waiting
 
 
 class EventRefusedError(InputError):
@@ -145,15 +133,15 @@ def check_event(parsed: Parsed) -> Event:
 
 def leaf_of_event(salt: bytes, content: bytes) -> bytes:
     """The leaf hash of an event by its content in the log. Same result as `build_leaf_data`, without parsing it."""
-    return leaf_hash(_LEAF_TAG + salt + content)
+    return merkle.leaf_hash(_LEAF_TAG + salt + content)
 
 
 def leaves_of_events(events: Iterable[tuple[bytes, bytes]]) -> list[bytes]:
     """As `leaf_of_event`, of many events: salt and content of each."""
-    return hash_leaves([_LEAF_TAG + salt + content for salt, content in events])
+    return merkle.hash_leaves([_LEAF_TAG + salt + content for salt, content in events])
 
 
-def _write(kept: Json, plain: bool) -> bytes:
+def _write(kept: canonical.Json, plain: bool) -> bytes:
     try:
         content = write_canonical(kept, plain)
     except CanonicalError as error:
@@ -168,12 +156,12 @@ def _verify_lot(lot: str) -> None:
     if _SUBJECT.fullmatch(lot):
         return
     try:
-        canonical_identifier(lot)
+        ids.canonical_identifier(lot)
     except IdentifierError as error:
         raise EventRefusedError("lot-malformed", error.cause, hint=error.hint) from None
 
 
-def read_samples(value: Mapping[str, Json], field: str) -> list[int]:
+def read_samples(value: Mapping[str, canonical.Json], field: str) -> list[int]:
     """The samples in the `data` of an event that `check_event` accepted. Raises EventRefusedError if there are none, or
     not only integers within ±(2**53 - 1)."""
     data = value["data"]
@@ -237,8 +225,7 @@ class DeadLetters:
 
     def __init__(self, path: Path, refused: Counter | None = None) -> None:
         """`refused` counts each refusal by source and reason, here and nowhere else: what is listed is counted."""
-        self._path = path
-        self._refused = refused
+        self._path, self._refused = path, refused
         self._lock = threading.Lock()
         self.failed = 0
         """Number of refusals that could not be written."""
@@ -250,7 +237,7 @@ class DeadLetters:
             self._refused.labels(origin.source, error.reason).inc()
         shown = event[:_MAX_SHOWN].decode("utf-8", "backslashreplace")
         at_s, stream, source = round(time.time(), 3), origin.stream, origin.source
-        letter = DeadLetter(at_s, stream, source, error.reason, _cause(error), shown, origin.request_id)
+        letter = DeadLetter(at_s, stream, source, error.reason, str(error)[:500], shown, origin.request_id)
         line = json.dumps(letter.to_json(), ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
         try:
             # The threads of several sources add refusals. The size is checked under the lock, or two of them could
@@ -258,7 +245,7 @@ class DeadLetters:
             with self._lock:
                 if self._path.exists() and self._path.stat().st_size + len(line) > _MAX_BYTES:
                     # Replaces the file before it, so two files are the most that refusals can take.
-                    replace_file(self._path, _older(self._path))
+                    files.replace_file(self._path, _older(self._path))
                 # Opened for each refusal, since the rotation above may just have renamed the file.
                 with self._path.open("ab") as file:
                     file.write(line)
@@ -288,7 +275,3 @@ def read_dead_letters(path: Path, most: int) -> Sequence[DeadLetter]:
 
 def _older(path: Path) -> Path:
     return path.with_name(path.name + ".1")
-
-
-def _cause(error: MillmarkError) -> str:
-    return str(error)[:500]

@@ -22,9 +22,7 @@ from typing import TYPE_CHECKING
 
 from structlog.typing import FilteringBoundLogger
 
-from millmark.ledger.canonical import canonical_json
-from millmark.ledger.chain import call_data
-from millmark.ledger.errors import SettingsError, StoreDamagedError
+from millmark.ledger import canonical, chain, errors
 from millmark.ledger.evidence import (
     EvidenceEntry,
     LeafKind,
@@ -35,8 +33,7 @@ from millmark.ledger.records import Anchor, Record
 from millmark.ledger.store import Book, Store
 from millmark.ledger.store.outbox import Outbox, enqueue_in
 from millmark.ledger.store.outbox_records import Entry
-from millmark.services.node.config import AnchorRule
-from millmark.services.node.events import Event, leaf_of_event, leaves_of_events
+from millmark.services.node import config, events
 from millmark.services.node.streamlog import ENTRY_BYTES, Frame, LogEntry, LogPosition, StreamLog, body_bytes
 from millmark.services.node.windows import WINDOW_BEGINS, Drafts, is_window, parse_window
 
@@ -181,29 +178,19 @@ class StreamRecorder:
         log: StreamLog,
         store: Store,
         signer: bytes,
-        rule: AnchorRule,
+        rule: config.AnchorRule,
         drafts: Drafts,
         logger: FilteringBoundLogger,
         certifier: Certifier | None = None,
         resume_path: Path | None = None,
-        write: Callable[[Sequence[Event]], object] = lambda _: None,
+        write: Callable[[Sequence[events.Event]], object] = lambda _: None,
     ) -> None:
         """`stream`: the stream's subject. `signer`: address of the signing key. `resume_path`: file of the resume
         point. `write`: appends entries to the log, and returns when they are durable; only for a certifier's windows.
-
-        Raises StoreDamagedError if the log has fewer entries than are anchored in the outbox or stored in the book.
-        """
-        self.name = name
-        self._stream = stream
-        self._log = log
-        self._store = store
-        self.signer = signer
-        self._rule = rule
-        self._drafts = drafts
-        self._certifier = certifier
-        self._logger = logger
-        self._resume_path = resume_path
-        self._write = write
+        Raises StoreDamagedError if the log has fewer entries than are anchored in the outbox or stored in the book."""
+        self.name, self._stream, self._log, self._store = name, stream, log, store
+        self.signer, self._rule, self._drafts, self._certifier = signer, rule, drafts, certifier
+        self._logger, self._resume_path, self._write = logger, resume_path, write
         self._look_at_s = 0.0
         self._left: Sequence[LogEntry] = ()
         """Entries of the latest frame that are still to be recorded: an anchor became due in its middle."""
@@ -215,7 +202,7 @@ class StreamRecorder:
             self._kept = Book(connection).evidence_size(stream)
         least = max(self.queued, self._kept)
         if log.end.index < least:
-            raise StoreDamagedError(
+            raise errors.StoreDamagedError(
                 f"{log.path} has {log.end.index} entries, but {least} are anchored or in the database",
                 hint="restore the log from the latest backup; a node cannot continue with a shorter log",
             )
@@ -262,17 +249,15 @@ class StreamRecorder:
         """Whether the outbox has exactly this anchor. Its root was then computed from this log, when it was queued."""
         key = anchor_key(self._stream, size)
         found = Outbox(self._store).find([key]).get(key)
-        return found is not None and found.payload == call_data(Anchor(self._stream, size, root))
+        return found is not None and found.payload == chain.call_data(Anchor(self._stream, size, root))
 
     def verify_anchored(self, size: int, root: bytes) -> None:
         """Checks that the ledger's latest anchor, `root` over `size` entries, is in the outbox and matches the log.
-
-        Raises SettingsError if the outbox is older than the ledger, StoreDamagedError if the log's entries differ.
-        """
+        Raises SettingsError if the outbox is older than the ledger, StoreDamagedError if the log's entries differ."""
         # Anchors queued from such a database would not be larger than the ledger's latest one, which the contract
         # refuses.
         if size > self.queued:
-            raise SettingsError(
+            raise errors.SettingsError(
                 f"stream {self.name} has {size} entries anchored on the ledger but {self.queued} in the outbox: "
                 "the database is older than the ledger, or another node anchors this stream",
                 hint="stop a node on a copy of this folder; or restore the newest database "
@@ -286,7 +271,7 @@ class StreamRecorder:
             if peaks.size == size:
                 break
         if peaks.root() != root:
-            raise StoreDamagedError(
+            raise errors.StoreDamagedError(
                 f"the first {size} entries of {self._log.path} differ from those anchored on the ledger: "
                 "the log was changed, or another node anchors this stream",
                 hint="stop a node on a copy of this folder; or restore the log from the latest backup",
@@ -446,7 +431,7 @@ class StreamRecorder:
 
 
 def _leaves(entries: Sequence[LogEntry]) -> list[bytes]:
-    found = leaves_of_events([(salt, content) for _, salt, content in entries])
+    found = events.leaves_of_events([(salt, content) for _, salt, content in entries])
     for place in _windows(entries):
         found[place] = leaf_of(entries[place])
     return found
@@ -457,14 +442,14 @@ def leaf_of(entry: LogEntry) -> bytes:
     if is_window(entry.content):
         data = build_leaf_data(LeafKind.WINDOW, entry.salt, parse_window(entry.content).entry)
         return leaf_hash(data)
-    return leaf_of_event(entry.salt, entry.content)
+    return events.leaf_of_event(entry.salt, entry.content)
 
 
 def _texts(entries: Sequence[LogEntry]) -> tuple[list[bytes], bytes]:
     """The entries as the book keeps them, and their kinds."""
     texts, kinds = [content for _, _, content in entries], bytearray([LeafKind.EVENT]) * len(entries)
     for place in _windows(entries):
-        texts[place], kinds[place] = canonical_json(parse_window(texts[place]).entry), LeafKind.WINDOW
+        texts[place], kinds[place] = canonical.canonical_json(parse_window(texts[place]).entry), LeafKind.WINDOW
     return texts, bytes(kinds)
 
 
@@ -474,4 +459,4 @@ def _windows(entries: Sequence[LogEntry]) -> list[int]:
 
 
 def _entry(key: str, record: Record, depends_on: str | None) -> Entry:
-    return Entry(key, record.contract.value, type(record).__name__, call_data(record), depends_on)
+    return Entry(key, record.contract.value, type(record).__name__, chain.call_data(record), depends_on)

@@ -17,24 +17,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from structlog.typing import FilteringBoundLogger
 
-from millmark.ledger.canonical import canonical_json
-from millmark.ledger.errors import CanonicalError
-from millmark.ledger.event_json import Parsed
-from millmark.services.node.events import (
-    MAX_DEPTH,
-    Event,
-    EventRefusedError,
-    LogBusyError,
-    LogError,
-    LogFullError,
-    Origin,
-    leaves_of_events,
-    parse_event,
-    parse_events,
-)
+from millmark.ledger import canonical, errors, event_json
+from millmark.services.node import events as validation
+from millmark.services.node import streamlog, submission
 from millmark.services.node.intake import Intake, Metrics, Refusal, build_conflict, choose_id
-from millmark.services.node.streamlog import Outcome
-from millmark.services.node.submission import Health
 
 MAX_BATCH_BYTES = 8 << 20
 MAX_EVENTS = 10_000
@@ -46,9 +32,9 @@ _LINES = ("application/x-ndjson", "application/jsonl")
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 _REQUEST_ID = "X-Request-ID"
 _STATUS: dict[type, int] = {
-    LogError: 503,
-    LogFullError: 507,  # RFC 4918 section 11.5
-    LogBusyError: 429,  # RFC 6585 section 4
+    validation.LogError: 503,
+    validation.LogFullError: 507,  # RFC 4918 section 11.5
+    validation.LogBusyError: 429,  # RFC 6585 section 4
 }
 """HTTP status by class of LogError; the most specific class applies."""
 
@@ -65,20 +51,19 @@ class _RequestError(Exception):
 class _Batch:
     """A parsed body: valid events and their positions in the batch, by stream, and the refused events."""
 
-    events: dict[str, tuple[list[Event], list[int]]]
+    events: dict[str, tuple[list[validation.Event], list[int]]]
     refused: list[Refusal]
 
 
 def create_capture(
     intake: Intake,
     metrics: Metrics,
-    refresh: Callable[[], Health],
+    refresh: Callable[[], submission.Health],
     token: str | None,
     logger: FilteringBoundLogger,
 ) -> Starlette:
     """Builds the HTTP application. `refresh` returns the node's health and updates the gauges. `token` is the bearer
-    token that senders must present; None lets anyone who can reach the port send events.
-    """
+    token that senders must present; None lets anyone who can reach the port send events."""
     capture = _Capture(intake, token, logger)
 
     async def events(request: Request) -> Response:
@@ -137,7 +122,7 @@ class _Capture:
         except _RequestError as error:
             self._logger.warning("batch refused", request_id=request_id, code=error.code, status=error.status)
             return _problem(error, request_id)
-        except LogError as error:
+        except validation.LogError as error:
             self._logger.error("batch not taken", request_id=request_id, code=error.code, cause=error.cause)
             status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
             return _problem(_RequestError(status, error.code, str(error)), request_id)
@@ -147,10 +132,12 @@ class _Capture:
         batch = _Batch({}, [])
         for position, one in enumerate(_split(body, lines)):
             try:
-                parsed = parse_event(one) if isinstance(one, bytes) else one
+                parsed = validation.parse_event(one) if isinstance(one, bytes) else one
                 stream, event = self._intake.check(parsed)
-            except EventRefusedError as error:
-                self._intake.refuse(Origin(_SOURCE, request_id), error, one if isinstance(one, bytes) else _show(one))
+            except validation.EventRefusedError as error:
+                self._intake.refuse(
+                    validation.Origin(_SOURCE, request_id), error, one if isinstance(one, bytes) else _show(one)
+                )
                 batch.refused.append(Refusal(position, error.reason, str(error)))
                 continue
             if stream not in batch.events:
@@ -178,7 +165,7 @@ class _Capture:
                 stored += _show_leaves(stream, outcome, events, positions)
             for at in outcome.conflicts:
                 error = build_conflict()
-                self._intake.refuse(Origin(_SOURCE, request_id, stream), error, events[at].content)
+                self._intake.refuse(validation.Origin(_SOURCE, request_id, stream), error, events[at].content)
                 batch.refused.append(Refusal(positions[at], error.reason, str(error)))
         if named:
             self._logger.info("batch taken", request_id=request_id, leaves=leaves, duplicates=duplicates)
@@ -201,10 +188,10 @@ class _Capture:
 
 
 def _show_leaves(
-    stream: str, outcome: Outcome, events: Sequence[Event], positions: Sequence[int]
+    stream: str, outcome: streamlog.Outcome, events: Sequence[validation.Event], positions: Sequence[int]
 ) -> Iterator[dict[str, object]]:
     """Where each accepted event is in the evidence, as who finishes an operation with it has to state."""
-    leaves = leaves_of_events((salt, events[at].content) for at, salt in outcome.salts)
+    leaves = validation.leaves_of_events((salt, events[at].content) for at, salt in outcome.salts)
     for index, ((at, _), leaf) in enumerate(zip(outcome.salts, leaves, strict=True), outcome.first):
         yield {"position": positions[at], "stream": stream, "leaf_index": index, "leaf_hash": "0x" + leaf.hex()}
 
@@ -233,26 +220,26 @@ async def _read_body(request: Request) -> bytes:
     return bytes(body)
 
 
-def _split(body: bytes, lines: bool) -> Sequence[Parsed | bytes]:
+def _split(body: bytes, lines: bool) -> Sequence[event_json.Parsed | bytes]:
     """Splits a body into unparsed lines or parsed JSON values. Raises _RequestError for invalid JSON or a wrong
     count."""
-    found: Sequence[Parsed | bytes]
+    found: Sequence[event_json.Parsed | bytes]
     if lines:
         found = [line for line in body.split(b"\n") if line.strip()]
     else:
         try:
-            found = parse_events(body, max_bytes=MAX_BATCH_BYTES, max_depth=MAX_DEPTH + 1)
-        except EventRefusedError as error:
+            found = validation.parse_events(body, max_bytes=MAX_BATCH_BYTES, max_depth=validation.MAX_DEPTH + 1)
+        except validation.EventRefusedError as error:
             raise _RequestError(400, "not-json", str(error)) from None
     if not 0 < len(found) <= MAX_EVENTS:
         raise _RequestError(413 if found else 422, "batch-size", f"a batch must have 1 to {MAX_EVENTS} events")
     return found
 
 
-def _show(parsed: Parsed) -> bytes:
+def _show(parsed: event_json.Parsed) -> bytes:
     try:
-        return canonical_json(parsed.value)
-    except CanonicalError:
+        return canonical.canonical_json(parsed.value)
+    except errors.CanonicalError:
         return b""
 
 

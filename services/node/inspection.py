@@ -14,15 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from millmark import quality
+from millmark.ledger import ids, records
 from millmark.ledger.canonical import Json
 from millmark.ledger.claims import build_claims
 from millmark.ledger.errors import SettingsError
 from millmark.ledger.evidence import EvidenceEntry
-from millmark.ledger.ids import canonical_identifier
-from millmark.ledger.records import IssueCertificate, Statement
-from millmark.ledger.store import Book, Store
-from millmark.ledger.store.outbox import Outbox
-from millmark.ledger.store.outbox_records import OutboxState
+from millmark.ledger.store import Book, Store, outbox, outbox_records
 from millmark.quality.errors import InputError as QualityInputError
 from millmark.services.files import write_whole
 from millmark.services.inspections.statements import InspectedEntry
@@ -46,7 +43,7 @@ _MAX_HELD = 1000
 class Certified:
     """A certificate ready to be queued, and the inference behind it."""
 
-    record: IssueCertificate
+    record: records.IssueCertificate
     draft: Draft
     failed: bool
     """Whether its verdict is FAIL."""
@@ -122,15 +119,11 @@ class Certifier:
         """`stream`: its subject. `ledger`: chain id and contract address. `folder`: the stream's folder. `tell` is
         called with leaf and reason of each entry that gets no certificate. Raises SettingsError if the list of failed
         lots cannot be read."""
-        self._tell = tell
-        self._stream = stream
+        self._tell, self._stream = tell, stream
         self._chain_id, self._ledger = ledger
-        self._model = model
-        self._inspector = inspector
-        self._store = store
-        self._dead_letters = dead_letters
+        self._model, self._inspector, self._store, self._dead_letters = model, inspector, store, dead_letters
         self._lots = lots
-        self._outbox = Outbox(store)
+        self._outbox = outbox.Outbox(store)
         self._listed = dead_letters.uncertified("0x" + stream.hex())
         """Refusals that are listed already: a restart reads entries again, and must not list them twice."""
         self._refused = {place for place, _ in self._listed}
@@ -169,7 +162,7 @@ class Certifier:
             return
         name, order = str(value["lot"]), value.get("order")
         # In canonical form, so that the windows of a lot are joined however its events spell the identifier.
-        lot = name if name.startswith("0x") else canonical_identifier(name)
+        lot = name if name.startswith("0x") else ids.canonical_identifier(name)
         windows = self._windows.feed(entry.index, lot, order if isinstance(order, str) else None, samples)
         self._cut.update({window.id: _Cut(window, entry) for window in windows})
 
@@ -263,7 +256,7 @@ class Certifier:
             write_whole(self._failed_path, json.dumps(self._failed).encode())
         key = certificate_key(self._stream, window.leaf, window.number)
         draft = Draft(key, inference.salt, inference.window, inference.logits)
-        return Certified(IssueCertificate(self._state(due, order, inspected, inference)), draft, failed)
+        return Certified(records.IssueCertificate(self._state(due, order, inspected, inference)), draft, failed)
 
     def _verify_not_failed(self, lot: bytes, here: list[int]) -> None:
         before = self._failed.get(lot.hex(), here)
@@ -271,9 +264,9 @@ class Certifier:
             return
         key = certificate_key(self._stream, *before)
         record = self._outbox.find([key]).get(key)
-        if record is None or record.state in (OutboxState.FAILED, OutboxState.CANCELLED):
+        if record is None or record.state in (outbox_records.OutboxState.FAILED, outbox_records.OutboxState.CANCELLED):
             return  # that verdict is not on the ledger, and nobody was told of it
-        if record.state is not OutboxState.FINAL:
+        if record.state is not outbox_records.OutboxState.FINAL:
             raise _VerdictOpenError("the certificate of an earlier window that failed is not final yet")
         raise EventRefusedError("lot-failed", "the lot failed inspection in an earlier window")
 
@@ -298,7 +291,7 @@ class Certifier:
         except (QualityInputError, OverflowError) as error:
             raise EventRefusedError("window-unfit", f"the model cannot read the window: {error}") from None
 
-    def _state(self, due: _Due, order: bytes, inspected: InspectedEntry, inference: Inference) -> Statement:
+    def _state(self, due: _Due, order: bytes, inspected: InspectedEntry, inference: Inference) -> records.Statement:
         window = due.window
         document: Json = {"inspection": "in line", "leaf": window.leaf, "window": window.number, "hop": self._model.hop}
         return inspected.build_statement(

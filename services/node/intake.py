@@ -23,28 +23,17 @@ from typing import BinaryIO, TypeVar, cast
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from structlog.typing import FilteringBoundLogger
 
+from millmark.ledger import event_json, ids, records
 from millmark.ledger.canonical import Json
 from millmark.ledger.chain import Chain
 from millmark.ledger.errors import ChainError, MillmarkError, Retry, SettingsError
-from millmark.ledger.event_json import Parsed
-from millmark.ledger.ids import SubjectKind, canonical_identifier
-from millmark.ledger.records import Contract, Value
 from millmark.ledger.store import Book, Rows, Store
 from millmark.ledger.store.rows import LotRow
 from millmark.services.files import write_whole
-from millmark.services.node.config import FolderSource
-from millmark.services.node.events import (
-    MAX_EVENT_BYTES,
-    DeadLetters,
-    Event,
-    EventRefusedError,
-    Origin,
-    check_event,
-    parse_event,
-    read_samples,
-)
-from millmark.services.node.streamlog import Committer, Outcome
-from millmark.services.serving.loop import Loop
+from millmark.services.node import config, streamlog
+from millmark.services.node import events as validation
+from millmark.services.node.events import EventRefusedError
+from millmark.services.serving.loop import Loop, Looped
 
 # Prometheus metrics. Label values come from the configuration or from fixed lists, never from senders, so their number
 # is bounded.
@@ -132,10 +121,9 @@ class Lots:
 
     def __init__(self, store: Store, *, asks: bool = True) -> None:
         """`asks`: whether the node reaches the contract; one that sends through a relay does not."""
-        self._store = store
-        self._asks = asks
+        self._store, self._asks = store, asks
         self._chain: Chain | None = None
-        self._answers: dict[tuple[str, bytes], tuple[float, Mapping[str, Value]]] = {}
+        self._answers: dict[tuple[str, bytes], tuple[float, Mapping[str, records.Value]]] = {}
         self._subjects: dict[str, tuple[float, bytes]] = {}
         self._quiet_until_s = 0.0
         self._door_s = (0.0, 0.0)
@@ -186,9 +174,9 @@ class Lots:
         return subject
 
     def _look_up(self, name: str) -> bytes:
-        identifier = canonical_identifier(name)
+        identifier = ids.canonical_identifier(name)
         with self._store.reading() as connection:
-            found = [one for one in Book(connection).identities(identifier) if one.kind is SubjectKind.LOT]
+            found = [one for one in Book(connection).identities(identifier) if one.kind is ids.SubjectKind.LOT]
         # Several companies may use the same identifier: certifying any one of the lots would be a guess.
         if len(found) != 1:
             raise EventRefusedError(
@@ -200,10 +188,8 @@ class Lots:
 
     def find_order(self, lot: bytes, stated: str | None) -> bytes:
         """The subject of the order that the lot belongs to, zero bytes if there is none. `stated`: the event's word.
-
         Raises EventRefusedError if the event names another order, or none although the lot has one that this node's
-        index does not show; LotUnrecordedError if the lot is not on the ledger; OrderUnknownError if nobody answers.
-        """
+        index does not show; LotUnrecordedError if the lot is not on the ledger; OrderUnknownError if nobody answers."""
         if not self._asks:
             return self._choose_unasked(stated)
         found = self._ask("lotOf", lot)
@@ -250,14 +236,14 @@ class Lots:
             row = Rows(connection).get(LotRow, lot)
         return _NONE if row is None or row.order is None else row.order
 
-    def _ask(self, function: str, subject: bytes) -> Mapping[str, Value]:
+    def _ask(self, function: str, subject: bytes) -> Mapping[str, records.Value]:
         at_s, found = self._answers.get((function, subject), (0.0, {}))
         if at_s and time.monotonic() - at_s <= _FRESH_S:
             return found
         if self._chain is None:
             raise OrderUnknownError("the chain was not reached yet")
         try:
-            found = self._chain.read_struct(Contract.LEDGER, function, subject)
+            found = self._chain.read_struct(records.Contract.LEDGER, function, subject)
         except ChainError as error:
             raise OrderUnknownError(error.cause, hint=error.hint) from None
         # What is not there is asked again: it may be recorded at any moment.
@@ -279,7 +265,7 @@ _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 class StreamIntake:
     """The committer of one stream, and the samples that its events must have."""
 
-    committer: Committer
+    committer: streamlog.Committer
     samples_field: str | None
     """Member of `data` that holds the samples of events with a lot; None if the stream is not inspected."""
     lots: Lots | None = None
@@ -310,19 +296,20 @@ def build_conflict() -> EventRefusedError:
 class Intake:
     """Accepts events for all streams of a node."""
 
-    def __init__(self, streams: Mapping[str, StreamIntake], dead_letters: DeadLetters, metrics: Metrics) -> None:
+    def __init__(
+        self, streams: Mapping[str, StreamIntake], dead_letters: validation.DeadLetters, metrics: Metrics
+    ) -> None:
         self._streams = streams
         self._only = next(iter(streams)) if len(streams) == 1 else None
         """The default stream: the only one, if there is just one."""
-        self._dead_letters = dead_letters
-        self._metrics = metrics
+        self._dead_letters, self._metrics = dead_letters, metrics
         self.asks = any(one.lots is not None for one in streams.values())
         """Whether `check` may ask the chain, and so take a while."""
 
-    def check(self, parsed: Parsed, stream: str | None = None) -> tuple[str, Event]:
+    def check(self, parsed: event_json.Parsed, stream: str | None = None) -> tuple[str, validation.Event]:
         """Validates an event and finds its stream. `stream`: the source's configured stream, if any. Raises
         EventRefusedError."""
-        event = check_event(parsed)
+        event = validation.check_event(parsed)
         name = event.stream or stream or self._only
         if name is None:
             raise EventRefusedError(
@@ -335,12 +322,12 @@ class Intake:
         # Refused here, while the sender can still correct it: once stored, the event is evidence that gets no
         # certificate.
         if found.samples_field is not None and isinstance(parsed.value, Mapping) and "lot" in parsed.value:
-            read_samples(parsed.value, found.samples_field)
+            validation.read_samples(parsed.value, found.samples_field)
             if found.lots is not None:
                 found.lots.verify_event(parsed.value)
         return name, event
 
-    def submit(self, stream: str, events: Sequence[Event]) -> Future[Outcome]:
+    def submit(self, stream: str, events: Sequence[validation.Event]) -> Future[streamlog.Outcome]:
         """Submits validated events to a stream's log. Raises LogBusyError or LogError; the future raises LogError."""
         # Measured until the future is settled, which is the time that a sender waits for durability.
         begun = time.perf_counter()
@@ -348,11 +335,11 @@ class Intake:
         done.add_done_callback(lambda settled: self._count(stream, settled, time.perf_counter() - begun))
         return done
 
-    def refuse(self, origin: Origin, error: EventRefusedError, event: bytes) -> None:
+    def refuse(self, origin: validation.Origin, error: EventRefusedError, event: bytes) -> None:
         """Counts and lists a refusal. `event`: its bytes as received."""
         self._dead_letters.add(origin, error, event)
 
-    def _count(self, stream: str, settled: Future[Outcome], seconds: float) -> None:
+    def _count(self, stream: str, settled: Future[streamlog.Outcome], seconds: float) -> None:
         if settled.exception() is not None:
             self._metrics.failures.labels(stream).inc()
             return
@@ -370,12 +357,10 @@ class Intake:
 # replaced one is read from its start. Progress is saved after the events are durable, so a crash in between repeats
 # some events, which the log recognises as duplicates. A last line without a newline is left until it is complete.
 
-_SOURCE = "folder"
-_PATTERNS = ("*.jsonl*", "*.csv*")
 _PACKED = (".gz", ".xz", ".zst", ".bz2", ".zip", ".tmp", ".part")
 _HEAD_BYTES = 256
 _MAX_BATCH = 2000
-_MAX_LINE_BYTES = 2 * MAX_EVENT_BYTES
+_MAX_LINE_BYTES = 2 * validation.MAX_EVENT_BYTES
 _COMMIT_S = 60.0
 _MEMBERS = ("id", "time", "lot", "order")
 
@@ -390,15 +375,12 @@ class Progress:
     """SHA-256 of the first `head_bytes` bytes, because a deleted file's inode is reused."""
 
 
-class FolderCapture:
+class FolderCapture(Looped):
     """Watches one folder in a thread of its own."""
 
-    def __init__(self, source: FolderSource, intake: Intake, state: Path, logger: FilteringBoundLogger) -> None:
+    def __init__(self, source: config.FolderSource, intake: Intake, state: Path, logger: FilteringBoundLogger) -> None:
         """`state`: file of the progress. Raises SettingsError if it cannot be read."""
-        self._source = source
-        self._intake = intake
-        self._state = state
-        self._logger = logger
+        self._source, self._intake, self._state, self._logger = source, intake, state, logger
         self._progress = _read_progress(state)
         self._links: set[Path] = set()
         """Links that were logged, each once."""
@@ -414,21 +396,13 @@ class FolderCapture:
     is_connected = True
     """Folders are always there, or the step says why they are not."""
 
-    def start(self) -> None:
-        self.loop.start()
-
-    def stop(self) -> None:
-        self.loop.stop()
-
     def step(self) -> int:
-        """Reads the new lines of all files, oldest file first, and returns their number.
-
-        Raises OSError, LogError, InputError or TimeoutError; the next step resumes after the last durable batch.
-        """
-        paths = {path for pattern in _PATTERNS for path in self._source.path.glob(pattern)}
+        """Reads the new lines of all files, oldest file first, and returns their number. Raises OSError, LogError,
+        InputError or TimeoutError; the next step resumes after the last durable batch."""
+        paths = {path for pattern in ("*.jsonl*", "*.csv*") for path in self._source.path.glob(pattern)}
         found = sorted((path for path in paths if path.suffix not in _PACKED and self._is_own(path)), key=_age)
         lines = sum(self._take_file(path) for path in found)
-        self._forget({_key(path) for path in found})
+        self._forget({_key_of(path.lstat()) for path in found})
         self._links &= paths
         return lines
 
@@ -475,13 +449,13 @@ class FolderCapture:
 
     def _take(self, path: Path, begin: int, lines: Sequence[bytes], header: Sequence[str] | None) -> None:
         """Returns once every line is durable or refused. `begin`: byte offset of the first line in the file."""
-        events: list[Event] = []
+        events: list[validation.Event] = []
         offsets: list[int] = []
         for offset, line in zip(accumulate(map(len, lines), initial=begin), lines, strict=False):
             if not line.strip():
                 continue
             try:
-                parsed = parse_event(line) if header is None else _parse_row(line, header)
+                parsed = validation.parse_event(line) if header is None else _parse_row(line, header)
                 events.append(self._intake.check(parsed, self._source.stream)[1])
                 offsets.append(offset)
             except EventRefusedError as error:
@@ -495,7 +469,7 @@ class FolderCapture:
         self._logger.info("lines taken", leaves={self._source.stream: found.leaves()}, **taken)
 
     def _refuse(self, path: Path, offset: int, error: EventRefusedError, line: bytes) -> None:
-        origin = Origin(_SOURCE, f"{path.name}:{offset}", self._source.stream)
+        origin = validation.Origin("folder", f"{path.name}:{offset}", self._source.stream)
         self._intake.refuse(origin, error, line)
         self._logger.warning("line refused", request_id=origin.request_id, reason=error.reason)
 
@@ -538,7 +512,7 @@ def _header(file: BinaryIO) -> list[str] | None:
     return next(_rows(line), []) if line.endswith(b"\n") else []
 
 
-def _parse_row(line: bytes, header: Sequence[str]) -> Parsed:
+def _parse_row(line: bytes, header: Sequence[str]) -> event_json.Parsed:
     """Builds an event from a CSV row: `id`, `time`, `lot` and `order` are its members, all other columns its data.
     Raises EventRefusedError."""
     cells = next(_rows(line), [])
@@ -551,7 +525,7 @@ def _parse_row(line: bytes, header: Sequence[str]) -> Parsed:
     row = dict(zip(header, cells, strict=True))
     members: dict[str, Json] = {name: row[name] for name in _MEMBERS if row.get(name)}
     data: dict[str, Json] = {name: _cell(cell) for name, cell in row.items() if name not in _MEMBERS}
-    return Parsed({**members, "data": data})
+    return event_json.Parsed({**members, "data": data})
 
 
 def _rows(line: bytes) -> Iterator[list[str]]:
@@ -564,7 +538,7 @@ def _rows(line: bytes) -> Iterator[list[str]]:
 def _cell(text: str) -> Json:
     """The cell as a number if it is a JSON number, as text otherwise."""
     try:
-        value = parse_event(text.encode()).value
+        value = validation.parse_event(text.encode()).value
     except EventRefusedError:
         return text
     return value if isinstance(value, int | float) and not isinstance(value, bool) else text
@@ -576,10 +550,6 @@ def _measure(file: BinaryIO, offset: int) -> Progress:
     head = hashlib.sha256(file.read(size)).hexdigest()
     file.seek(offset)
     return Progress(offset, size, head)
-
-
-def _key(path: Path) -> str:
-    return _key_of(path.lstat())
 
 
 def _key_of(facts: os.stat_result) -> str:

@@ -28,10 +28,9 @@ from structlog.typing import FilteringBoundLogger
 from millmark.ledger.canonical import MAX_SAFE_INTEGER, Json
 from millmark.ledger.errors import MillmarkError, SettingsError
 from millmark.ledger.event_json import Parsed
-from millmark.services.node.config import MqttSource, read_secret
+from millmark.services.node import config, streamlog
 from millmark.services.node.events import Event, EventRefusedError, Origin, parse_events
 from millmark.services.node.intake import Intake, build_conflict, choose_id
-from millmark.services.node.streamlog import Outcome
 from millmark.services.serving.loop import Loop
 
 # Turns Sparkplug B messages (Eclipse Sparkplug 3.0.0, sections 4.1 and 6.4) into events.
@@ -43,7 +42,6 @@ from millmark.services.serving.loop import Loop
 
 _NAMESPACE = "spBv1.0"
 _KINDS = ("NBIRTH", "NDATA", "NDEATH", "DBIRTH", "DDATA", "DDEATH")
-_COMMANDS = ("NCMD", "DCMD")
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _SIGNED_BITS = {1: 8, 2: 16, 3: 32, 4: 64}
 """Width by data type, Int8 to Int64. They are sent as unsigned integers, in two's complement."""
@@ -101,7 +99,7 @@ class SparkplugReader:
         parts = topic.split("/")
         if parts[0] != _NAMESPACE or len(parts) < 3:
             raise EventRefusedError("topic-unknown", "the topic is not a Sparkplug B topic")
-        if parts[1] == "STATE" or parts[2] in _COMMANDS:
+        if parts[1] == "STATE" or parts[2] in ("NCMD", "DCMD"):
             return []
         if parts[2] not in _KINDS or len(parts) != (4 if parts[2][0] == "N" else 5):
             raise EventRefusedError("topic-unknown", "the topic is not a Sparkplug B topic")
@@ -321,7 +319,6 @@ def _tag(number: int, kind: int) -> bytes:
 Reader = Callable[[str, bytes], Sequence[Parsed]]
 """Parses the events of a message, given its topic and payload. Raises EventRefusedError."""
 
-_SOURCE = "mqtt"
 _QOS = 1
 _KEEPALIVE_S = 30
 _SESSION_S = 7 * 24 * 3600
@@ -350,10 +347,9 @@ class _Message:
 class MqttCapture:
     """Captures the messages of one subscription."""
 
-    def __init__(self, source: MqttSource, intake: Intake, logger: FilteringBoundLogger) -> None:
+    def __init__(self, source: config.MqttSource, intake: Intake, logger: FilteringBoundLogger) -> None:
         """Raises SettingsError if the password or CA file cannot be used."""
-        self._source = source
-        self._intake = intake
+        self._source, self._intake = source, intake
         self._read: Reader = read_plain if source.format == "json" else SparkplugReader(self._publish)
         self._logger = logger
         self.connected = threading.Event()
@@ -364,7 +360,7 @@ class MqttCapture:
             CallbackAPIVersion.VERSION2, client_id=source.client_id, protocol=mqtt.MQTTv5, manual_ack=True
         )
         if source.username is not None:
-            password = None if source.password_file is None else read_secret(source.password_file)
+            password = None if source.password_file is None else config.read_secret(source.password_file)
             self._client.username_pw_set(source.username, password)
         if source.ca_file is not None:
             try:
@@ -446,7 +442,7 @@ class MqttCapture:
     def _on_message(self, _: mqtt.Client, __: Any, message: mqtt.MQTTMessage) -> None:
         """Runs in the client's thread, which an exception would end."""
         given = _correlation(message)
-        origin = Origin(_SOURCE, choose_id(given), self._source.stream)
+        origin = Origin("mqtt", choose_id(given), self._source.stream)
         came = _Message(message, self._connection, origin, given == origin.request_id)
         try:
             events = self._parse(came)
@@ -475,7 +471,7 @@ class MqttCapture:
                 self._refuse(came.origin, error, payload)
         return events
 
-    def _settle(self, came: _Message, events: Sequence[Event], settled: Future[Outcome]) -> None:
+    def _settle(self, came: _Message, events: Sequence[Event], settled: Future[streamlog.Outcome]) -> None:
         """Acknowledges a message, or closes the connection if the log failed. Runs in the log's thread."""
         failure, origin = settled.exception(), came.origin
         if failure is not None:

@@ -21,13 +21,12 @@ from pathlib import Path
 
 from structlog.typing import FilteringBoundLogger
 
+from millmark.ledger import errors, event_json
 from millmark.ledger.canonical import Json, canonical_json
-from millmark.ledger.errors import MillmarkError, NotInstalledError, SettingsError
-from millmark.ledger.event_json import Parsed
 from millmark.services.node.config import OpcuaNode, OpcuaSource, read_secret
 from millmark.services.node.events import Event, EventRefusedError, Origin
 from millmark.services.node.intake import Intake, build_conflict
-from millmark.services.serving.loop import Loop
+from millmark.services.serving.loop import Loop, Looped
 
 try:
     from asyncua import ua
@@ -36,7 +35,7 @@ try:
     from asyncua.crypto.security_policies import SecurityPolicyBasic256Sha256
     from asyncua.ua.attribute_ids import AttributeIds
 except ModuleNotFoundError as missing:
-    raise NotInstalledError("OPC UA capture", "asyncua", "opcua") from missing
+    raise errors.NotInstalledError("OPC UA capture", "asyncua", "opcua") from missing
 
 _SOURCE = "opcua"
 _TIMEOUT_S = 10.0
@@ -72,13 +71,12 @@ class _Change:
     """Source timestamp, or else the server's."""
 
 
-class OpcuaCapture:
+class OpcuaCapture(Looped):
     """Captures the nodes of one server in a thread of its own."""
 
     def __init__(self, source: OpcuaSource, intake: Intake, logger: FilteringBoundLogger) -> None:
         """Raises SettingsError if a password or certificate file cannot be used."""
-        self._source = source
-        self._intake = intake
+        self._source, self._intake = source, intake
         self._logger = logger.bind(stream=source.stream)
         self._nodes = {node.node: node for node in source.nodes}
         self._password = None if source.password_file is None else read_secret(source.password_file)
@@ -104,12 +102,6 @@ class OpcuaCapture:
     def is_connected(self) -> bool:
         """Whether the server has confirmed the subscription."""
         return self.connected.is_set()
-
-    def start(self) -> None:
-        self.loop.start()
-
-    def stop(self) -> None:
-        self.loop.stop()
 
     def _round(self) -> float:
         """One connection, from beginning to end. Raises what ended it, unless it was `stop`."""
@@ -223,7 +215,7 @@ class OpcuaCapture:
         while events and not self.loop.is_stopping:
             try:
                 found = await asyncio.wrap_future(self._intake.submit(self._source.stream, events))
-            except MillmarkError as error:
+            except errors.MillmarkError as error:
                 self._logger.error("changes not taken", cause=str(error))
                 await asyncio.sleep(_RETRY_S)
                 continue
@@ -232,7 +224,7 @@ class OpcuaCapture:
             return
 
     def _check(self, value: Json) -> Event:
-        return self._intake.check(Parsed(value), self._source.stream)[1]
+        return self._intake.check(event_json.Parsed(value), self._source.stream)[1]
 
     def _describe(self, change: _Change) -> Json:
         """The event of a change. Raises EventRefusedError."""
@@ -331,4 +323,4 @@ def _verify_readable(path: Path | None) -> None:
         if path is not None:
             path.read_bytes()
     except OSError as error:
-        raise SettingsError(f"{path} cannot be read: {error.strerror}", hint="name a readable file") from None
+        raise errors.SettingsError(f"{path} cannot be read: {error.strerror}", hint="name a readable file") from None

@@ -31,9 +31,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from millmark.ledger import evidence, files
 from millmark.ledger.errors import MillmarkError, SettingsError, StoreDamagedError, StoreError
-from millmark.ledger.evidence import SALT_BYTES
-from millmark.ledger.files import is_named, replace_file
 from millmark.services.node.events import Event, LogBusyError, LogError, LogFullError
 
 # The byte format, which is built and parsed without I/O, is specified here.
@@ -183,7 +182,6 @@ def _digest(data: bytes | memoryview) -> bytes:
 
 
 _MAX_FRAME_BYTES = FRAME_BYTES + MAX_BODY_BYTES
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _HINT = "stop the node, keep the file, and restore it from the latest backup (services/node/OPERATIONS.md)"
 _HINT_MOVED = "stop the node, put the file back, and start again; the sender keeps the batch"
 
@@ -215,13 +213,9 @@ class StreamLog:
         sync: Callable[[int], None] = os.fdatasync,
     ) -> None:
         """Opens the log or creates it. `known`: a position from an earlier run; if the log has the same digest there,
-        frames before it are not read and verified again.
-
-        Raises StoreDamagedError if the log is damaged other than by a torn tail, SettingsError if it belongs to another
-        stream or cannot be opened.
-        """
-        self.path = path
-        self._sync = sync
+        frames before it are not read and verified again. Raises StoreDamagedError if the log is damaged other than by a
+        torn tail, SettingsError if it belongs to another stream or cannot be opened."""
+        self.path, self._sync = path, sync
         self._broken = False
         try:
             if not path.exists():
@@ -248,10 +242,8 @@ class StreamLog:
         """Size in bytes of the torn tail that was cut off when the log was opened."""
 
     def append(self, entries: Sequence[LogEntry]) -> int:
-        """Makes entries durable, all or none, and returns the index of the first.
-
-        Raises LogFullError or LogError; then none of them is in the log, even if their bytes are on the disk.
-        """
+        """Makes entries durable, all or none, and returns the index of the first. Raises LogFullError or LogError; then
+        none of them is in the log, even if their bytes are on the disk."""
         self._verify_named()
         if self._broken:
             self._recover()
@@ -302,7 +294,7 @@ class StreamLog:
         """Raises LogError if the file is not at its path any more: what was written to it would be gone with this
         process, and `_recover` would cut off another file."""
         try:
-            named = is_named(self.path, os.fstat(self._file))
+            named = files.is_named(self.path, os.fstat(self._file))
         except OSError as error:
             raise explain_failure(self.path.name, error) from error
         if not named:
@@ -391,7 +383,7 @@ def _begin(path: Path, stream: bytes) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    replace_file(draft, path)
+    files.replace_file(draft, path)
 
 
 def _read_all(descriptor: int, size: int, offset: int) -> bytes:
@@ -405,7 +397,7 @@ def _read_all(descriptor: int, size: int, offset: int) -> bytes:
 
 def explain_failure(name: str, error: OSError) -> LogError:
     """The LogError for a failed disk operation, as the sender of a batch sees it. `name`: file or part that failed."""
-    kind = LogFullError if error.errno in _FULL else LogError
+    kind = LogFullError if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else LogError
     hint = "free space on the disk" if kind is LogFullError else "check the disk"
     return kind(f"{name} could not store the batch: {error.strerror}", hint=f"{hint}, then send the batch again")
 
@@ -465,11 +457,9 @@ class DedupIndex:
     """Ids of the events in one log. Not thread-safe: used only by the thread that writes the log."""
 
     def __init__(self, path: Path, log: StreamLog) -> None:
-        """Opens or rebuilds the index and adds what the log has beyond it.
-
-        Raises StoreDamagedError if the index has entries that the log lacks (they were acknowledged, so the log has
-        lost data), and StoreError if the file cannot be written.
-        """
+        """Opens or rebuilds the index and adds what the log has beyond it. Raises StoreDamagedError if the index has
+        entries that the log lacks (they were acknowledged, so the log has lost data), and StoreError if the file cannot
+        be written."""
         # Keyed with a digest of the log's random marker: a sender cannot choose ids that collide and make every lookup
         # slow.
         self._log = log
@@ -662,9 +652,7 @@ class Committer:
     def __init__(
         self, log: StreamLog, dedup_index: DedupIndex, on_frame: Callable[[int], None] = lambda _: None
     ) -> None:
-        self._log = log
-        self._dedup_index = dedup_index
-        self._on_frame = on_frame
+        self._log, self._dedup_index, self._on_frame = log, dedup_index, on_frame
         self._waiting: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._waiting_bytes = 0
@@ -677,10 +665,8 @@ class Committer:
 
     def submit(self, events: Sequence[Event]) -> Future[Outcome]:
         """Queues a batch. The future yields the outcome once all accepted events are durable, or raises LogError if
-        none is acknowledged.
-
-        Raises LogBusyError if too many bytes are waiting or the batch exceeds a frame, LogError after `stop`.
-        """
+        none is acknowledged. Raises LogBusyError if too many bytes are waiting or the batch exceeds a frame, LogError
+        after `stop`."""
         batch = _Batch(events, body_bytes([event.content for event in events]), time.time_ns() // 1_000_000)
         if batch.size > MAX_BODY_BYTES:
             raise LogBusyError("the batch is larger than a frame of the log", hint="send smaller batches")
@@ -750,14 +736,14 @@ class Committer:
         # Nobody else writes to the log or the index, so no event can be added between the lookup and the append.
         for batch in batches:
             outcome = Outcome(self._log.end.index + len(entries))
-            salts = secrets.token_bytes(SALT_BYTES * len(batch.events))
+            salts = secrets.token_bytes(evidence.SALT_BYTES * len(batch.events))
             for position, (identity, _, content) in enumerate(batch.events):
                 before = known.get(identity)
                 if before is None:
                     # An id may occur twice in one frame; the second is then a duplicate or a conflict of the first.
                     known[identity] = content
                     ids.append(identity)
-                    salt = salts[SALT_BYTES * position : SALT_BYTES * (position + 1)]
+                    salt = salts[evidence.SALT_BYTES * position : evidence.SALT_BYTES * (position + 1)]
                     outcome.salts.append((position, salt))
                     entries.append(LogEntry(batch.received_at_ms, salt, content))
                 elif before == content:

@@ -12,28 +12,11 @@ from typing import Protocol
 
 from structlog.typing import FilteringBoundLogger
 
-from millmark.ledger.errors import (
-    ChainUnreachableError,
-    MillmarkError,
-    NodeBehindError,
-    SettingsError,
-    StoreDamagedError,
-)
+from millmark.ledger import errors
 from millmark.ledger.store.outbox import Outbox
 from millmark.ledger.store.outbox_records import SentTransaction
-from millmark.services.node.evidence_recorder import StreamRecorder
-from millmark.services.node.windows import Drafts
-from millmark.services.serving.logs import STANDARD_ERROR
-from millmark.services.serving.loop import (
-    HEAD_S,
-    LOW_CODE,
-    FailedRecords,
-    FailureLog,
-    Loop,
-    Trouble,
-    describe_readiness,
-    log_alarms,
-)
+from millmark.services.node import evidence_recorder, windows
+from millmark.services.serving import logs, loop
 from millmark.services.text.chain_health import STANDS_REMEDY
 from millmark.services.text.outbox import STALL_S, describe_queue
 
@@ -91,37 +74,34 @@ class KeySubmitter(Protocol):
         """Number of the chain's latest block; None with a relay, which does not report it."""
 
 
-VerifyLogs = Callable[[Sequence[StreamRecorder]], None]
+VerifyLogs = Callable[[Sequence[evidence_recorder.StreamRecorder]], None]
 """Compares the logs with the latest anchors on the ledger; raises as `preflight.verify_logs` does."""
 
 
-class SubmissionLoop:
+class SubmissionLoop(loop.Looped):
     """Repeats rounds of recording and submitting. Survives every exception, since an unreachable chain or a full disk
-    may recover."""
+    may recover. A step that takes longer than `stop` waits can safely be cut off."""
 
     def __init__(
         self,
-        recorders: Sequence[StreamRecorder],
+        recorders: Sequence[evidence_recorder.StreamRecorder],
         connect: Callable[[], tuple[KeySubmitter, VerifyLogs]],
         outbox: Outbox,
-        drafts: Drafts,
+        drafts: windows.Drafts,
         logger: FilteringBoundLogger,
         count_failed: Callable[[str], object] = lambda _: None,
     ) -> None:
         """`connect` returns the submitter of the node's key, after the checks of `preflight`, or raises what they
         find; and the check that is repeated before each anchor is sent. `count_failed` is called with the kind of each
         record that failed."""
-        self._recorders = recorders
-        self._connect = connect
-        self._outbox = outbox
-        self._drafts = drafts
+        self._recorders, self._connect, self._outbox, self._drafts = recorders, connect, outbox, drafts
         self._logger = logger
         self._connection: tuple[KeySubmitter, VerifyLogs] | None = None
         self._wait_until_s = 0.0
-        self._troubles: dict[str, Trouble] = {}
-        self._failures = {where: FailureLog(logger.bind(where=where), "step failed") for where in _SIDES}
-        self._failed = FailedRecords(outbox, logger, count_failed, signers={one.signer for one in recorders})
-        self.loop = Loop(
+        self._troubles: dict[str, loop.Trouble] = {}
+        self._failures = {where: loop.FailureLog(logger.bind(where=where), "step failed") for where in _SIDES}
+        self._failed = loop.FailedRecords(outbox, logger, count_failed, signers={one.signer for one in recorders})
+        self.loop = loop.Loop(
             "millmark-sending", self._round, logger, failed="sending failed", retry_s=_RETRY_S, stop_s=_STOP_S
         )
         self._is_sent = self._rests = False
@@ -130,21 +110,14 @@ class SubmissionLoop:
         """Whether the last round reached the chain."""
         self.head = ChainHead()
         self._look_at_s = self._head_at_s = 0.0
-        self._difference: SettingsError | StoreDamagedError | None = None
+        self._difference: errors.SettingsError | errors.StoreDamagedError | None = None
         """How a log differs from what is anchored on the ledger, if the last comparison found that."""
         self._verify_at_s = 0.0
         self._verified: dict[str, int] = {}
         """By stream: the number of entries queued for anchoring when the log was last compared with the ledger."""
 
-    def troubles(self) -> list[Trouble]:
+    def troubles(self) -> list[loop.Trouble]:
         return list(self._troubles.values())
-
-    def start(self) -> None:
-        self.loop.start()
-
-    def stop(self) -> None:
-        """Stops the thread and waits up to 10 s for it. A step that takes longer can safely be cut off."""
-        self.loop.stop()
 
     def _round(self) -> float:
         """Records, then submits. A failure of either does not stop the other. Returns seconds until the next round."""
@@ -157,7 +130,7 @@ class SubmissionLoop:
                 self._is_sent = False
                 self._wait_until_s = time.monotonic() + _RETRY_S
             trouble = self._troubles.get("chain")
-            self.connected = sent or (trouble is not None and trouble.code != ChainUnreachableError.code)
+            self.connected = sent or (trouble is not None and trouble.code != errors.ChainUnreachableError.code)
         if time.monotonic() >= self._look_at_s:
             self._look_at_s = time.monotonic() + _LOOK_S
             self._try("outbox", self._look)
@@ -199,7 +172,7 @@ class SubmissionLoop:
         sizes = {recorder.name: recorder.queued for recorder in queued}
         try:
             verify(queued)
-        except (SettingsError, StoreDamagedError) as error:
+        except (errors.SettingsError, errors.StoreDamagedError) as error:
             # To find a difference, the log is read: not with every try, which is every second.
             self._difference, self._verify_at_s = error, time.monotonic() + _VERIFY_S
             raise
@@ -232,8 +205,8 @@ class SubmissionLoop:
         except Exception as error:
             found = self._failures[where].note(error)
             if found is not None:
-                hint = error.hint if isinstance(error, MillmarkError) else "see the log"
-                self._troubles[where] = Trouble(where, *found, time.time(), hint)
+                hint = error.hint if isinstance(error, errors.MillmarkError) else "see the log"
+                self._troubles[where] = loop.Trouble(where, *found, time.time(), hint)
             return False
         if self._failures[where].clear():
             del self._troubles[where]
@@ -256,7 +229,7 @@ def build_report(logger: FilteringBoundLogger) -> Callable[[str, SentTransaction
 
 # A node's health: what it has captured and recorded, what is waiting, and why.
 
-_OUTSIDE = (ChainUnreachableError.code, NodeBehindError.code, "source-disconnected", LOW_CODE)
+_OUTSIDE = (errors.ChainUnreachableError.code, errors.NodeBehindError.code, "source-disconnected", loop.LOW_CODE)
 """Codes of what is an alarm only: events are accepted, and what waits goes on by itself."""
 
 
@@ -282,7 +255,7 @@ class Health:
     streams: Sequence[StreamHealth]
     chain_connected: bool
     head: ChainHead
-    found: Sequence[Trouble]
+    found: Sequence[loop.Trouble]
     """Everything that does not work at present."""
     outbox: dict[str, object]
     """Empty if the database does not answer."""
@@ -290,14 +263,14 @@ class Health:
     """Whether blocks come by themselves on this engine."""
 
     @property
-    def troubles(self) -> Sequence[Trouble]:
+    def troubles(self) -> Sequence[loop.Trouble]:
         """What makes the node not ready: somebody has to do something."""
         return [one for one in self.found if one.code not in _OUTSIDE]
 
     @property
-    def alarms(self) -> Sequence[Trouble]:
+    def alarms(self) -> Sequence[loop.Trouble]:
         """What is wrong outside of the node, or with its log alone."""
-        return [*(one for one in self.found if one.code in _OUTSIDE), *self._stalls(), *log_alarms()]
+        return [*(one for one in self.found if one.code in _OUTSIDE), *self._stalls(), *loop.log_alarms()]
 
     @property
     def ready(self) -> bool:
@@ -307,25 +280,25 @@ class Health:
 
     def to_json(self) -> dict[str, object]:
         return {
-            **describe_readiness(self.troubles, self.alarms),
+            **loop.describe_readiness(self.troubles, self.alarms),
             "status": "ready" if self.ready else "not ready",
             "streams": [asdict(stream) for stream in self.streams],
             "chain_connected": self.chain_connected,
             "chain": self.head.to_json(time.monotonic()),
             "outbox": self.outbox,
-            "log_lines_lost": STANDARD_ERROR.lost,
+            "log_lines_lost": logs.STANDARD_ERROR.lost,
         }
 
-    def _stalls(self) -> list[Trouble]:
+    def _stalls(self) -> list[loop.Trouble]:
         now_s, hint = time.monotonic(), STANDS_REMEDY
         stalled_s = self.head.stalled_s(now_s)
         if stalled_s:
             cause = f"no block for {stalled_s:.0f} s although transactions are pending"
-            return [Trouble("chain", "chain-stalled", cause, time.time() - stalled_s, hint)]
+            return [loop.Trouble("chain", "chain-stalled", cause, time.time() - stalled_s, hint)]
         age_s = 0.0 if self.head.number is None else now_s - self.head.since_s
-        if self.timed_blocks and age_s > HEAD_S:
+        if self.timed_blocks and age_s > loop.HEAD_S:
             cause = f"no new block for {age_s:.0f} s: the chain stands, or its node is cut off"
-            return [Trouble("chain", "head-frozen", cause, time.time() - age_s, hint)]
+            return [loop.Trouble("chain", "head-frozen", cause, time.time() - age_s, hint)]
         return []
 
 

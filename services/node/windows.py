@@ -19,9 +19,7 @@ from pathlib import Path
 
 from millmark.ledger.canonical import Json, canonical_json
 from millmark.ledger.evidence import SALT_BYTES, WINDOW_ID, build_window_commitment, build_window_entry
-from millmark.ledger.store import Book, Store
-from millmark.ledger.store.outbox import Outbox
-from millmark.ledger.store.outbox_records import OutboxState
+from millmark.ledger.store import Book, Store, outbox, outbox_records
 from millmark.quality.inference import pack_window
 from millmark.services.files import write_whole
 
@@ -85,8 +83,7 @@ class Windows:
     """Cuts windows of `width` samples; each starts `hop` samples after the previous one."""
 
     def __init__(self, width: int, hop: int) -> None:
-        self._width = width
-        self._hop = hop
+        self._width, self._hop = width, hop
         self._signals: OrderedDict[str, _Signal] = OrderedDict()
 
     @property
@@ -152,7 +149,7 @@ def parse_window(content: bytes) -> WrittenWindow:
 # each anchor with certificates, durable before its records are queued. A crash in between leaves a file whose records
 # are not in the outbox; the next start removes it and runs the inferences again.
 
-_OVER = (OutboxState.FINAL, OutboxState.CANCELLED)
+_OVER = (outbox_records.OutboxState.FINAL, outbox_records.OutboxState.CANCELLED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,9 +168,8 @@ class Drafts:
     """The drafts in one folder, one file for each anchor."""
 
     def __init__(self, folder: Path, store: Store) -> None:
-        self._folder = folder
-        self._store = store
-        self._outbox = Outbox(store)
+        self._folder, self._store = folder, store
+        self._outbox = outbox.Outbox(store)
 
     def put(self, name: str, drafts: Sequence[Draft]) -> None:
         """Writes a file of drafts, replacing one of the same name; durable on return. Raises InputError or OSError."""
@@ -199,7 +195,7 @@ class Drafts:
                 for draft in drafts:
                     sequence = found[draft.key].sequence
                     # A cancelled certificate is not on the ledger, so there is nothing that its inference could open.
-                    if found[draft.key].state is OutboxState.FINAL and sequence is not None:
+                    if found[draft.key].state is outbox_records.OutboxState.FINAL and sequence is not None:
                         book.put_inference(sequence, draft.salt, draft.window, draft.logits)
             # After the commit: a crash in between leaves the file, and the next call stores the same rows again.
             path.unlink()

@@ -27,21 +27,10 @@ from millmark.ledger.store.rows import (
     RecordRow,
     StreamRow,
 )
+from millmark.services.planning import omission, papers, reading
 from millmark.services.planning.errors import PlanningError
 from millmark.services.planning.forecast.recording import SIGNAL_FORMAT, parse_signal
 from millmark.services.planning.offers import why_not_lawful
-from millmark.services.planning.omission import sign_receipt
-from millmark.services.planning.papers import (
-    SEAL_FORMAT,
-    OpenedLeaf,
-    find_call,
-    join_hashes,
-    parse_seal,
-    read_part,
-    read_plan,
-    verify_opened_leaf,
-)
-from millmark.services.planning.reading import count_known
 from millmark.services.planning.repository import CallRow, LeafRow, PlanningRepository, PlanRow, ReceiptRow, What
 
 
@@ -68,7 +57,7 @@ def verify_arrival(
     record: RecordRow,
     ledger: ChainIdentityRow,
     recipient: int,
-    opened: Sequence[OpenedLeaf],
+    opened: Sequence[papers.OpenedLeaf],
     objectives: Iterable[Json],
     documents: Iterable[Claims],
 ) -> Arrival:
@@ -78,7 +67,7 @@ def verify_arrival(
     size, root = getattr(event, "size", 0), getattr(event, "root", b"")
     found = _Verifier(rows, record, ledger, recipient, {one.root: one for one in documents})
     for one in opened:
-        leaf = verify_opened_leaf(one, size, root)
+        leaf = papers.verify_opened_leaf(one, size, root)
         try:
             found.add(one, leaf, size)
         except PlanError as error:
@@ -103,13 +92,13 @@ class _Verifier:
         self._calls: dict[bytes, Call] = {}
         self.arrival = Arrival()
 
-    def add(self, opened: OpenedLeaf, leaf: bytes, size: int) -> None:
+    def add(self, opened: papers.OpenedLeaf, leaf: bytes, size: int) -> None:
         form = opened.entry.get("format") if isinstance(opened.entry, Mapping) else None
-        forms: Mapping[tuple[object, LeafKind], Callable[[OpenedLeaf, bytes], tuple[str, bytes]]] = {
+        forms: Mapping[tuple[object, LeafKind], Callable[[papers.OpenedLeaf, bytes], tuple[str, bytes]]] = {
             (CALL_FORMAT, LeafKind.PLAN): self._call,
             (OFFER_FORMAT, LeafKind.OFFER): self._offer,
             (WITHDRAWAL_FORMAT, LeafKind.OFFER): self._withdrawal,
-            (SEAL_FORMAT, LeafKind.PLAN): self._plan,
+            (papers.SEAL_FORMAT, LeafKind.PLAN): self._plan,
             (SIGNAL_FORMAT, LeafKind.PLAN): self._signal,
         }
         verify = forms.get((form, opened.kind))
@@ -117,7 +106,7 @@ class _Verifier:
             cause = f"entry {opened.index} in it is neither a call, an offer, a plan nor a capacity signal"
             raise PlanningError(cause, hint="update this program")
         what, call = verify(opened, leaf)
-        sender, proof = self._record.participant, join_hashes(opened.proof)
+        sender, proof = self._record.participant, papers.join_hashes(opened.proof)
         place = opened.index, opened.salt, opened.text, size, proof, self._record.sequence
         self.arrival.leaves.append(LeafRow(leaf, call, what, sender, self._record.subject, *place))
 
@@ -133,7 +122,7 @@ class _Verifier:
                 raise PlanningError("an objective in it is not that of a call in it")
             row.objective = canonical_json(objective.to_json()).decode()
 
-    def _call(self, opened: OpenedLeaf, leaf: bytes) -> tuple[str, bytes]:
+    def _call(self, opened: papers.OpenedLeaf, leaf: bytes) -> tuple[str, bytes]:
         call = parse_call(opened.entry)
         if (call.chain_id, call.ledger) != (self._ledger.chain_id, self._ledger.ledger):
             raise PlanningError("a call in it is for another ledger")
@@ -147,7 +136,7 @@ class _Verifier:
         self.arrival.calls.append(CallRow(call.digest, leaf, call.coordinator, call.closes, "", ""))
         return What.CALL, call.digest
 
-    def _offer(self, opened: OpenedLeaf, _: bytes) -> tuple[str, bytes]:
+    def _offer(self, opened: papers.OpenedLeaf, _: bytes) -> tuple[str, bytes]:
         offer = parse_offer(opened.entry)
         call = self._known(offer.call)
         self._verify_reader(call)
@@ -163,13 +152,13 @@ class _Verifier:
         self.arrival.roots.add(machine.claims_root)
         return What.OFFER, offer.call
 
-    def _withdrawal(self, opened: OpenedLeaf, _: bytes) -> tuple[str, bytes]:
+    def _withdrawal(self, opened: papers.OpenedLeaf, _: bytes) -> tuple[str, bytes]:
         withdrawal = parse_offer_withdrawal(opened.entry)
         self._verify_reader(self._known(withdrawal.call))
         return What.WITHDRAWAL, withdrawal.call
 
-    def _plan(self, opened: OpenedLeaf, leaf: bytes) -> tuple[str, bytes]:
-        seal = parse_seal(opened.entry)
+    def _plan(self, opened: papers.OpenedLeaf, leaf: bytes) -> tuple[str, bytes]:
+        seal = papers.parse_seal(opened.entry)
         call = self._known(seal.call)
         if call.coordinator != self._record.participant:
             raise PlanningError("a plan in it is not one of its sender's call")
@@ -180,13 +169,13 @@ class _Verifier:
         if claims is None:
             raise PlanningError("the document of a plan in it is missing")
         # Owners get their part of the plan alone; who gets the whole of it needs no part.
-        if read_plan(claims, seal) is None:
-            read_part(claims, seal, self._recipient)
+        if papers.read_plan(claims, seal) is None:
+            papers.read_part(claims, seal, self._recipient)
         self.arrival.roots.add(seal.claims)
         self.arrival.plans.append(PlanRow(seal.plan, seal.call, leaf, seal.claims, opened.index))
         return What.PLAN, seal.call
 
-    def _signal(self, opened: OpenedLeaf, _: bytes) -> tuple[str, bytes]:
+    def _signal(self, opened: papers.OpenedLeaf, _: bytes) -> tuple[str, bytes]:
         signal = parse_signal(opened.entry)
         if (signal.chain_id, signal.ledger) != (self._ledger.chain_id, self._ledger.ledger):
             raise PlanningError("a capacity signal in it is for another ledger")
@@ -203,7 +192,7 @@ class _Verifier:
         return bool(self._rows.among(OrderRow, "subject", orders, coordinator=coordinator))
 
     def _known(self, digest: bytes) -> Call:
-        call = self._calls.get(digest) or find_call(self._rows, digest)
+        call = self._calls.get(digest) or papers.find_call(self._rows, digest)
         if call is None:
             # Call and offer come from two gateways, in either order. The sender tries again, so nothing is lost.
             raise CallUnknownError(
@@ -236,20 +225,18 @@ def is_coordinated(rows: Rows, sequence: int, participant: int) -> bool:
 def acknowledge(
     rows: Rows, book: Book, planning: PlanningRepository, sequence: int, recipient: int, signer: Signer, now_s: int
 ) -> list[ReceiptRow]:
-    """The receipts for the offers that came because of a record and count: those given before, and new ones.
-
-    Only the coordinator of their call gives any. Raises SigningError.
-    """
+    """The receipts for the offers that came because of a record and count: those given before, and new ones. Only the
+    coordinator of their call gives any. Raises SigningError."""
     offers = [row for row in rows.find(LeafRow, sequence=sequence) if row.what == What.OFFER]
     given = dict(planning.receipts(row.leaf for row in offers))
     ledger = rows.get(ChainIdentityRow, 1)
     for digest in sorted({row.call for row in offers}):
-        call = find_call(rows, digest)
+        call = papers.find_call(rows, digest)
         if ledger is None or call is None or call.coordinator != recipient:
             continue
-        counts = count_known(rows, book, planning, call).offers
+        counts = reading.count_known(rows, book, planning, call).offers
         for row in offers:
             if row.call == digest and row.leaf in counts and row.leaf not in given:
-                made = sign_receipt(ledger.chain_id, ledger.ledger, digest, row.leaf, now_s, signer)
+                made = omission.sign_receipt(ledger.chain_id, ledger.ledger, digest, row.leaf, now_s, signer)
                 given[row.leaf] = ReceiptRow(row.leaf, digest, now_s, made.signature)
     return [given[leaf] for leaf in sorted(given)]

@@ -395,10 +395,8 @@ class Earliest:
 
 
 def find_earliest(calendar: Calendar | None, operations: Iterable[tuple[str, int]], now_s: int) -> Earliest:
-    """Find when the last of some operations could end that follow each other, each a kind and indicative minutes.
-
-    With a calendar, its shifts and minutes count instead. What the machines do already is not looked at.
-    """
+    """Find when the last of some operations could end that follow each other, each a kind and indicative minutes. With
+    a calendar, its shifts and minutes count instead. What the machines do already is not looked at."""
     grid = Grid(-(-now_s // _SLOT_S) * _SLOT_S, _SLOT_S, _DAYS_AHEAD * 86_400 // _SLOT_S)
     days = [] if calendar is None else [calendar.on(machine, grid) for machine in calendar.machines]
     ready, unknown = grid.origin, dict[str, None]()

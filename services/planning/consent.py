@@ -345,10 +345,8 @@ def _is_settled(standing: Standing) -> bool:
 
 
 def _replaced(standing: Standing) -> int | None:
-    """The live assignment of an operation whose row the plan changes; None if there is none.
-
-    Raises InputError for one that no plan made: nobody asked for that to be cancelled.
-    """
+    """The live assignment of an operation whose row the plan changes; None if there is none. Raises InputError for one
+    that no plan made: nobody asked for that to be cancelled."""
     row = standing.assignment
     if row is None or AssignmentState(row.state) not in _LIVE:
         return None

@@ -14,17 +14,16 @@ MillmarkError
 
 from __future__ import annotations
 
-from millmark.ledger.errors import InputError, MillmarkError
-from millmark.ledger.phrases import Phrase
+from millmark.ledger import errors, phrases
 
 
-class PlanningError(MillmarkError):
+class PlanningError(errors.MillmarkError):
     """A call, an offer or a plan cannot be made, taken or shown."""
 
     code = "planning-failed"
 
 
-class CalendarError(PlanningError, InputError):
+class CalendarError(PlanningError, errors.InputError):
     """The owner's calendar cannot be used."""
 
     code = "calendar-refused"
@@ -60,7 +59,7 @@ class OmissionRefusedError(PlanningError):
     code = "omission-refused"
 
 
-class PlanningGround(Phrase):
+class PlanningGround(phrases.Phrase):
     """Why planning refuses something, or nothing came of it: each ground is declared once. Its value is the
     error's cause, or a line that pages and commands show. `error` stands for another error's cause;
     `why`, `reasons` and `difference` for grounds; `words` are those of another program."""
@@ -163,7 +162,7 @@ class PlanningGround(Phrase):
     OFFER_DROPPED = "operation {operation:d} of order {order:s} has started, and its offer was dropped"
 
 
-class MakingStep(Phrase):
+class MakingStep(phrases.Phrase):
     """How a plan was found, a sentence for each step: pages and commands show them. `able`: accepted rows that can
     be kept by themselves; `moved`: those of them that move; `least`: as few as could be."""
 

@@ -12,20 +12,17 @@ from threading import Event, Lock, Thread
 from millmark.ledger.canonical import Json, canonical_json
 from millmark.ledger.chain import Chain
 from millmark.ledger.errors import ChainError, InputError, MillmarkError, StoreError
+from millmark.ledger.plans import check, offer
 from millmark.ledger.plans.call import Call
-from millmark.ledger.plans.check import gap_per_mille
 from millmark.ledger.plans.file import PlanFile
-from millmark.ledger.plans.offer import Offer
 from millmark.ledger.plans.plan import Cause, CauseKind, Key, Plan, parse_plan
 from millmark.ledger.records import AssignmentState, CertificateState, Verdict
 from millmark.ledger.signatures import Signer
 from millmark.ledger.store import Rows, Store
 from millmark.ledger.store.rows import AssignmentRow, CertificateRow, CertifiedLotRow, LotRow
-from millmark.services.planning.calls import verify_revisions
-from millmark.services.planning.consent import Standing, find_standing
+from millmark.services.planning import calls, consent, papers
 from millmark.services.planning.errors import CallRefusedError, PlanningError, PlanningGround
 from millmark.services.planning.making_process import Task, make_apart
-from millmark.services.planning.papers import OwnStream, Sealed, seal_event, seal_plan
 from millmark.services.planning.reading import Shelf, count_known, need_call, plan_file
 from millmark.services.planning.repository import AttemptRow, PlanningRepository
 from millmark.services.planning.schedule import Made, Replan
@@ -42,9 +39,7 @@ class Times:
 
 def find_tie(times: Times, closes: int) -> bytes:
     """The hash of the first final block at or after the time when a call closes, which nobody knew while it was open.
-
-    Raises PlanningError if there is no such block yet.
-    """
+    Raises PlanningError if there is no such block yet."""
     low, high = 0, times.last
     if times.time_of(high) < closes:
         raise PlanningError(
@@ -61,12 +56,10 @@ def find_tie(times: Times, closes: int) -> bytes:
 
 
 def find_kept(
-    plan: Plan, standing: Mapping[Key, Standing], kind: CauseKind, machine: int | None
+    plan: Plan, standing: Mapping[Key, consent.Standing], kind: CauseKind, machine: int | None
 ) -> tuple[frozenset[Key], frozenset[Key]]:
-    """The rows that have begun, and those that were accepted: they stay unless that is impossible.
-
-    A machine that is down keeps what is finished alone; one that drifts, what is started as well.
-    """
+    """The rows that have begun, and those that were accepted: they stay unless that is impossible. A machine that is
+    down keeps what is finished alone; one that drifts, what is started as well."""
     started, accepted = set(), set()
     for row in plan.rows:
         state = standing[row.key].state
@@ -82,7 +75,7 @@ def find_kept(
 
 def find_dropped(
     plan: Plan,
-    offers: Mapping[bytes, Offer],
+    offers: Mapping[bytes, offer.Offer],
     started: Container[Key],
     machine: int | None,
     declined: Container[Key] = frozenset(),
@@ -139,13 +132,11 @@ class Ties:
 _BEGUN = (AssignmentState.STARTED, AssignmentState.FINISHED)
 
 
-def find_failed(rows: Rows, standing: Mapping[Key, Standing], certificate: int) -> frozenset[Key]:
+def find_failed(rows: Rows, standing: Mapping[Key, consent.Standing], certificate: int) -> frozenset[Key]:
     """The operations that made the parts of a failing certificate, by what became of each row of the plan. Nothing is
-    done again that is not finished yet: whoever does it can go on.
-
-    Raises InputError if the record is not a failing certificate that stands, if none of its parts is of the plan, or if
-    it was reworked since, or if a later operation has begun.
-    """
+    done again that is not finished yet: whoever does it can go on. Raises InputError if the record is not a failing
+    certificate that stands, if none of its parts is of the plan, or if it was reworked since, or if a later operation
+    has begun."""
     row = rows.get(CertificateRow, certificate)
     if row is None or Verdict(row.verdict) is not Verdict.FAIL or CertificateState(row.state) in _WITHOUT_FORCE:
         raise InputError(
@@ -172,7 +163,7 @@ _WITHOUT_FORCE = (CertificateState.REVOKED, CertificateState.REFUTED)
 
 
 def _made_by(
-    rows: Rows, standing: Mapping[Key, Standing], certificate: int
+    rows: Rows, standing: Mapping[Key, consent.Standing], certificate: int
 ) -> Iterator[tuple[Key, AssignmentState | None]]:
     """The rows of the plan under which the certificate's lots are as they are now, each with its state."""
     subjects = {one.lot for one in rows.find(CertifiedLotRow, certificate=certificate)}
@@ -247,11 +238,11 @@ def need_own_call(shelf: Shelf, digest: bytes, me: int) -> Call:
 
 def prepare_plan(shelf: Shelf, call: Call) -> PlanFile:
     """What the first plan for a call is made from. Raises CallRefusedError if the orders have other terms by now."""
-    verify_revisions(shelf.rows, shelf.book, call)
+    calls.verify_revisions(shelf.rows, shelf.book, call)
     return plan_file(shelf.rows, shelf.book, shelf.planning, call, None)
 
 
-def prepare_replan(shelf: Shelf, call: Call, own: OwnStream, happened: Happened, now_s: int) -> Replacing:
+def prepare_replan(shelf: Shelf, call: Call, own: papers.OwnStream, happened: Happened, now_s: int) -> Replacing:
     """What a plan is made from that replaces the latest one. Rows that have begun stay, and accepted ones unless that
     is impossible. Raises InputError for a cause that is not so."""
     if happened.shown is None:
@@ -267,13 +258,13 @@ def prepare_replan(shelf: Shelf, call: Call, own: OwnStream, happened: Happened,
 
 
 def seal_made(
-    shelf: Shelf, own: OwnStream, call: Call, plan: Plan, signer: Signer, entry: Mapping[str, Json] | None = None
-) -> Sealed:
+    shelf: Shelf, own: papers.OwnStream, call: Call, plan: Plan, signer: Signer, entry: Mapping[str, Json] | None = None
+) -> papers.Sealed:
     """Writes a plan, and before it what led to it. Raises PlanningError if something else was written in between."""
-    written = None if entry is None else seal_event(shelf.connection, own, entry).first
+    written = None if entry is None else papers.seal_event(shelf.connection, own, entry).first
     if written is not None and plan.cause is not None and plan.cause.leaf != written:
         raise PlanningError(PlanningGround.STREAM_GREW.write(), hint="make the plan again")
-    return seal_plan(shelf.connection, own, call, plan, signer)
+    return papers.seal_plan(shelf.connection, own, call, plan, signer)
 
 
 def _declined(shelf: Shelf, happened: Happened) -> int | None:
@@ -287,7 +278,7 @@ def _declined(shelf: Shelf, happened: Happened) -> int | None:
     return number
 
 
-def _cause(shelf: Shelf, own: OwnStream, happened: Happened, record: int | None) -> Cause:
+def _cause(shelf: Shelf, own: papers.OwnStream, happened: Happened, record: int | None) -> Cause:
     """What a record shows is named by it; anything else by the entry that is written with the plan."""
     if record is not None:
         return Cause(happened.kind, happened.text, record=record)
@@ -303,7 +294,7 @@ def _entry(happened: Happened, now_s: int) -> Mapping[str, Json]:
 
 
 def _replan(shelf: Shelf, call: Call, before: Plan, cause: Cause, happened: Happened, now_s: int) -> Replan:
-    standing = find_standing(shelf.rows, shelf.book, before)
+    standing = consent.find_standing(shelf.rows, shelf.book, before)
     offers = count_known(shelf.rows, shelf.book, shelf.planning, call).offers
     rework = frozenset[Key]()
     if happened.certificate is not None:
@@ -354,7 +345,7 @@ class Attempt:
     def gap_per_mille(self) -> int:
         """The gap of the plan that was made; 0 if none was."""
         plan = self.plan
-        return 0 if plan is None else gap_per_mille(plan.cost.total, plan.bound.value, spent=plan.cost.spent)
+        return 0 if plan is None else check.gap_per_mille(plan.cost.total, plan.bound.value, spent=plan.cost.spent)
 
 
 class PlanMaker:

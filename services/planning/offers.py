@@ -6,14 +6,12 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from millmark.ledger.canonical import to_hex
-from millmark.ledger.errors import InputError
+from millmark.ledger import canonical, errors
 from millmark.ledger.plans.call import Call, Capability, Job, Operation, why_not_capable
 from millmark.ledger.plans.offer import Offer, OfferWithdrawal, parse_offer, parse_offer_withdrawal
 from millmark.ledger.store.rows import MachineRow
+from millmark.services.planning import calls, consent
 from millmark.services.planning.calendar import Calendar, Grid, MachineDay, MachinePlan
-from millmark.services.planning.calls import verify_revisions
-from millmark.services.planning.consent import find_busy
 from millmark.services.planning.errors import CalendarError, CallRefusedError, OfferRefusedError, PlanningGround
 from millmark.services.planning.feedback.repository import FeedbackRepository
 from millmark.services.planning.reading import Shelf, find_capability, need_call
@@ -78,7 +76,7 @@ def build_offers(call: Call, calendar: Calendar, machines: Sequence[OwnMachine],
                     why = reason or _why_no_time(machine, operation)
                     reasons.append(PlanningGround.MACHINE_UNFIT.write(machine=machine.number, why=why))
             if len(reasons) == len(machines):
-                named = {"operation": operation.operation + 1, "order": f"{to_hex(job.order)[:18]}..."}
+                named = {"operation": operation.operation + 1, "order": f"{canonical.to_hex(job.order)[:18]}..."}
                 why = "; ".join(reasons) or PlanningGround.NO_MACHINE.write()
                 made.passed.append(PlanningGround.NO_OFFER.write(**named, reasons=why))
     return made
@@ -177,12 +175,10 @@ def _length(run: tuple[int, int, int]) -> int:
 def choose_windows(
     windows: Iterable[tuple[int, int, int]], span: tuple[int, int], most: int, duration: int, load: list[int]
 ) -> list[tuple[int, int, int]]:
-    """At most `most` windows (first start, last start, price) for an operation of `duration` slots.
-
-    Those that are cheap, start within `span`, and were not offered for much else; the last one lies after all others,
-    so that something is left where the others are taken. `load` has the expected occupation of the machine's slots, in
-    thousandths, and is increased: whoever offers the same hours for everything offers too little.
-    """
+    """At most `most` windows (first start, last start, price) for an operation of `duration` slots. Those that are
+    cheap, start within `span`, and were not offered for much else; the last one lies after all others, so that
+    something is left where the others are taken. `load` has the expected occupation of the machine's slots, in
+    thousandths, and is increased: whoever offers the same hours for everything offers too little."""
     target, latest = span
 
     def score(window: tuple[int, int, int]) -> int:
@@ -243,7 +239,7 @@ def need_open_call(shelf: Shelf, digest: bytes, unit: str, now_s: int) -> Call:
             PlanningGround.OTHER_UNIT.write(unit=unit, wanted=call.unit),
             hint="give all amounts of calendar.toml in the call's unit",
         )
-    verify_revisions(shelf.rows, shelf.book, call)
+    calls.verify_revisions(shelf.rows, shelf.book, call)
     return call
 
 
@@ -268,11 +264,11 @@ def find_own_machines(
             why = PlanningGround.MACHINE_RETIRED if is_own else PlanningGround.MACHINE_NOT_OWN
             raise OfferRefusedError(why.write(machine=plan.machine), hint="correct calendar.toml")
         capability = find_capability(shelf.book, row.claims_root)
-        busy = find_busy(shelf.rows, shelf.book, call, number, me)
+        busy = consent.find_busy(shelf.rows, shelf.book, call, number, me)
         efficiency = FeedbackRepository(shelf.connection).condition(number).efficiency_per_mille
         found.append(OwnMachine(number, plan, capability, tuple(busy), efficiency))
     if not found:
-        raise InputError(PlanningGround.NO_MACHINES.write(), hint="see calendar.toml")
+        raise errors.InputError(PlanningGround.NO_MACHINES.write(), hint="see calendar.toml")
     return found
 
 
@@ -295,7 +291,7 @@ def find_withdrawals(shelf: Shelf, rows: Iterable[LeafRow], me: int, now_s: int)
     found: dict[int, list[OfferWithdrawal]] = {}
     for row in rows:
         if row.owner != me:
-            raise OfferRefusedError(PlanningGround.OFFER_NOT_OWN.write(offer=to_hex(row.leaf)))
+            raise OfferRefusedError(PlanningGround.OFFER_NOT_OWN.write(offer=canonical.to_hex(row.leaf)))
         if row.call in closed:
             raise OfferRefusedError(PlanningGround.OFFER_STANDS.write(), hint="decline the row it leads to")
         found.setdefault(parse_offer(row.value).machine, []).append(OfferWithdrawal(row.call, row.leaf))

@@ -16,18 +16,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+from millmark.ledger import claims, errors, evidence
 from millmark.ledger.canonical import Json, canonical_json, keccak256, parse_hex32, parse_json, to_hex
-from millmark.ledger.claims import Disclosure, parse_disclosure, verify_disclosure
-from millmark.ledger.errors import (
-    CanonicalError,
-    ClaimsError,
-    InputError,
-    MillmarkError,
-    PlanError,
-    ProofError,
-    SigningError,
-)
-from millmark.ledger.evidence import LeafKind
 from millmark.ledger.headers import BlockHeader, parse_header
 from millmark.ledger.plans.call import Call, parse_call
 from millmark.ledger.plans.offer import Offer, parse_offer
@@ -76,7 +66,7 @@ class Receipt:
         digest = _digest(chain_id, ledger, self.call, self.offer, self.received_at)
         try:
             return recover_address(digest, Signature.from_bytes(self.signature))
-        except SigningError as error:
+        except errors.SigningError as error:
             raise PlanningError(f"the signature of a receipt is invalid: {error.cause}") from None
 
 
@@ -90,7 +80,7 @@ def parse_receipts(answer: bytes) -> tuple[Receipt, ...]:
     """The receipts in the answer to a hand-over, not verified; none if it has none that is well-formed."""
     try:
         value = parse_json(answer, max_bytes=_MAX_ANSWER_BYTES, max_depth=8)
-    except CanonicalError:
+    except errors.CanonicalError:
         return ()
     listed = value.get("receipts") if isinstance(value, dict) else None
     found = map(_parse, listed[:_MOST]) if isinstance(listed, list) else ()
@@ -178,7 +168,7 @@ class Omission:
     """Its index and proof are not needed: the receipt names the entry."""
     receipt: Receipt
     seal: PlanSeal
-    disclosure: Disclosure
+    disclosure: claims.Disclosure
     """Disclosure of the plan's document."""
     registry: RegistryProof | None
 
@@ -221,9 +211,9 @@ def _verify_offer(omission: Omission) -> Offer:
     try:
         offer = parse_offer(omission.offer.entry)
         reason = why_not_lawful(call, offer, {offer.machine: offer.owner})
-    except PlanError as error:
+    except errors.PlanError as error:
         raise OmissionRefusedError(f"the offer is malformed: {error.cause}") from None
-    if omission.offer.kind is not LeafKind.OFFER or reason:
+    if omission.offer.kind is not evidence.LeafKind.OFFER or reason:
         raise OmissionRefusedError(f"the offer cannot count: {reason or 'it is not an offer'}")
     if offer.until < call.closes:
         raise OmissionRefusedError("the offer expired before the call closed")
@@ -234,11 +224,11 @@ def _listed(omission: Omission) -> set[bytes]:
     """The offers that the plan lists, by a document that its seal names."""
     seal, shown = omission.seal, omission.disclosure
     try:
-        verify_disclosure(shown, seal.claims)
+        claims.verify_disclosure(shown, seal.claims)
         lists = [_read(shown.value((name,))) for name in ("dropped", "offers")]
         named = shown.value(("call",)), shown.value(("plan",))
         found = {parse_hex32(str(one)) for listed in lists if isinstance(listed, list) for one in listed}
-    except (CanonicalError, ClaimsError, ProofError) as error:
+    except (errors.CanonicalError, errors.ClaimsError, errors.ProofError) as error:
         raise OmissionRefusedError(f"the plan's document is not the one that was signed: {error.cause}") from None
     if named != (canonical_json(to_hex(seal.call)).decode(), to_hex(seal.plan)):
         raise OmissionRefusedError("the document names another call or plan than the seal")
@@ -277,18 +267,19 @@ def parse_omission(data: bytes) -> Omission:
     """Parses a file. Raises OmissionRefusedError if it is malformed, InputError if it is something else."""
     try:
         value = parse_json(data, max_bytes=MAX_OMISSION_BYTES, max_depth=_DEPTH)
-    except CanonicalError as error:
-        raise InputError(f"it is not a proof of omission: {error.cause}") from None
+    except errors.CanonicalError as error:
+        raise errors.InputError(f"it is not a proof of omission: {error.cause}") from None
     if not isinstance(value, dict) or value.get("format") != OMISSION_FORMAT:
-        raise InputError("it is not a proof of omission", hint="give a file made by `millmark plan omission --of`")
+        hint = "give a file made by `millmark plan omission --of`"
+        raise errors.InputError("it is not a proof of omission", hint=hint)
     if value.keys() != _MEMBERS or value["version"] != 1:
         raise OmissionRefusedError("it is malformed, or of another version than 1", hint="update this program")
     try:
         call, offer = parse_call(value["call"]), parse_opened_leaf(value["offer"])
         receipt = _parse_receipt(value["receipt"], call.digest, offer.leaf)
-        disclosure, registry = parse_disclosure(value["disclosure"]), _parse_registry(value["registry"])
+        disclosure, registry = claims.parse_disclosure(value["disclosure"]), _parse_registry(value["registry"])
         return Omission(call, offer, receipt, parse_seal(value["seal"]), disclosure, registry)
-    except MillmarkError as error:
+    except errors.MillmarkError as error:
         raise OmissionRefusedError(f"it is malformed: {error.cause}") from None
 
 
@@ -335,9 +326,9 @@ def find_key_in(
         verify_headers(headers)
         account = verify_in(nodes, headers[0].state_root, keccak256(trust.registry.address), used)
         if account is None or parse_account(account).code_hash != trust.registry.code_hash:
-            raise ProofError("the Registry is not there, or has other code")
+            raise errors.ProofError("the Registry is not there, or has other code")
         root = parse_account(account).storage_root
-    except MillmarkError as error:
+    except errors.MillmarkError as error:
         raise OmissionRefusedError(f"its proof of keys: {error.cause}", hint=error.hint) from None
     return _Keys(nodes, used, root)
 
@@ -353,7 +344,7 @@ class _Keys:
             slots = slots_of(KeySlots, address)
             words = [parse_word(verify_in(self._nodes, self._root, keccak256(slot), self._used)) for slot in slots]
             key = decode_struct(KeySlots, words)
-        except ProofError as error:
+        except errors.ProofError as error:
             raise OmissionRefusedError(f"its proof of keys: {error.cause}") from None
         return FoundKey(key.participant, key.compromised_since) if key.participant else None
 

@@ -21,17 +21,9 @@ import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from millmark.ledger import errors
 from millmark.ledger.canonical import MAX_SAFE_INTEGER, Json, canonical_json, keccak256, parse_hex32, parse_json, to_hex
 from millmark.ledger.claims import MAX_BYTES, Claims, Field, Path, build_claims, parse_claims
-from millmark.ledger.errors import (
-    CanonicalError,
-    ClaimsError,
-    InputError,
-    PlanError,
-    ProofError,
-    RecordError,
-    SigningError,
-)
 from millmark.ledger.evidence import SALT_BYTES, EvidenceEntry, LeafKind, build_leaf_data
 from millmark.ledger.merkle import HASH_BYTES, Tree, leaf_hash, verify_inclusion
 from millmark.ledger.plans.call import Call, Objective, parse_call
@@ -89,7 +81,7 @@ class PlanSeal:
             return recover_address(
                 _digest(chain_id, ledger, self.call, self.plan, self.claims), Signature.from_bytes(self.signature)
             )
-        except SigningError as error:
+        except errors.SigningError as error:
             raise PlanningError(f"the signature of a plan's seal is invalid: {error.cause}") from None
 
 
@@ -103,7 +95,7 @@ def build_seal(plan: Plan, chain_id: int, ledger: bytes, signer: Signer) -> tupl
     document["bound"] = {"value": plan.bound.value, "prices": _write(plan.bound.to_json()["prices"])}
     try:
         claims = build_claims(document)
-    except ClaimsError as error:
+    except errors.ClaimsError as error:
         raise PlanningError(PlanningGround.LARGE.write(error=error.cause), hint="call fewer orders") from None
     signature = signer.sign_digest(_digest(chain_id, ledger, plan.call, plan.digest, claims.root)).to_bytes()
     return PlanSeal(plan.call, plan.digest, claims.root, signature), claims
@@ -117,7 +109,7 @@ def parse_seal(value: Json) -> PlanSeal:
     try:
         call, plan, claims = (parse_hex32(str(value[name])) for name in ("call", "plan", "claims"))
         return PlanSeal(call, plan, claims, _hex(value["signature"]))
-    except (CanonicalError, PlanError):
+    except (errors.CanonicalError, errors.PlanError):
         raise PlanningError("the seal of a plan is malformed") from None
 
 
@@ -137,7 +129,7 @@ def read_plan(claims: Claims, seal: PlanSeal) -> Plan | None:
         bound = _object(shown["bound"])
         members |= {"cost": shown["cost"], "bound": {"value": bound["value"], "prices": _read(bound["prices"])}}
         plan = parse_plan({"format": PLAN_FORMAT, "version": 1, **members})
-    except (PlanError, ClaimsError, KeyError) as error:
+    except (errors.PlanError, errors.ClaimsError, KeyError) as error:
         raise PlanningError(f"the document of a plan is malformed: {getattr(error, 'cause', error)}") from None
     if (plan.digest, plan.call) != (seal.plan, seal.call) or shown.get("plan") != to_hex(seal.plan):
         raise PlanningError("the document of a plan is not that of the plan that was sealed")
@@ -158,7 +150,7 @@ def read_part(claims: Claims, seal: PlanSeal, participant: int) -> PlanPart:
         members["bound"] = {"value": known["bound", "value"], "prices": _read(known["bound", "prices"])}
         members["participant"] = participant
         part = parse_part({"format": PART_FORMAT, "version": 1, **members})
-    except (PlanError, KeyError) as error:
+    except (errors.PlanError, KeyError) as error:
         raise PlanningError(f"the part of a plan is malformed: {getattr(error, 'cause', error)}") from None
     if (part.plan, part.call) != (seal.plan, seal.call):
         raise PlanningError("the part of a plan is not one of the plan that was sealed")
@@ -171,7 +163,7 @@ def _digest(chain_id: int, ledger: bytes, call: bytes, plan: bytes, claims: byte
 
 def _hex(value: Json) -> bytes:
     if not isinstance(value, str) or not re.fullmatch("0x[0-9a-f]{130}", value):
-        raise PlanError("a signature is malformed")
+        raise errors.PlanError("a signature is malformed")
     return bytes.fromhex(value[2:])
 
 
@@ -195,25 +187,25 @@ def _write(value: Json) -> str:
 
 def _read(text: Json) -> Json:
     if not isinstance(text, str):
-        raise PlanError("a field of a plan's document must be text")
+        raise errors.PlanError("a field of a plan's document must be text")
     try:
         value = parse_json(text.encode(), max_bytes=_MAX_TEXT, max_depth=_DEPTH)
-    except CanonicalError as error:
-        raise PlanError(f"a field of a plan's document is malformed: {error.cause}") from None
+    except errors.CanonicalError as error:
+        raise errors.PlanError(f"a field of a plan's document is malformed: {error.cause}") from None
     if _write(value) != text:
-        raise PlanError("a field of a plan's document is not in canonical form")
+        raise errors.PlanError("a field of a plan's document is not in canonical form")
     return value
 
 
 def _items(value: Json) -> Sequence[Json]:
     if not isinstance(value, list):
-        raise PlanError("a plan's document lacks a list")
+        raise errors.PlanError("a plan's document lacks a list")
     return value
 
 
 def _object(value: Json) -> Mapping[str, Json]:
     if not isinstance(value, dict):
-        raise PlanError("a plan's document has no object in a place")
+        raise errors.PlanError("a plan's document has no object in a place")
     return value
 
 
@@ -279,7 +271,7 @@ def verify_opened_leaf(opened: OpenedLeaf, size: int, root: bytes) -> bytes:
     try:
         leaf = opened.leaf
         verify_inclusion(leaf, opened.index, size, opened.proof, root)
-    except (CanonicalError, ProofError, RecordError) as error:
+    except (errors.CanonicalError, errors.ProofError, errors.RecordError) as error:
         raise PlanningError(f"entry {opened.index} in it is not in the anchored stream: {error.cause}") from None
     return leaf
 
@@ -374,7 +366,7 @@ def machines_of(rows: Rows, leaf: LeafRow) -> list[MachineRow]:
     """The machine that an offer is of."""
     try:
         found = rows.get(MachineRow, parse_offer(leaf.value).machine)
-    except PlanError:
+    except errors.PlanError:
         found = None
     return [] if found is None else [found]
 
@@ -503,7 +495,7 @@ def verify_kept(book: Book, stream: OwnStream) -> int:
     """How many entries the book has. Raises InputError if the stream is captured elsewhere."""
     size = book.evidence_size(stream.subject)
     if size < stream.anchored:
-        raise InputError(
+        raise errors.InputError(
             PlanningGround.KEPT_ELSEWHERE.write(),
             hint="open a stream of its own for offers or plans",
         )

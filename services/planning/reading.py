@@ -8,10 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import cast
 
-from millmark.ledger.canonical import Json, parse_json, to_hex
+from millmark.ledger import canonical, errors, merkle
 from millmark.ledger.claims import Claims, Field, parse_claims
-from millmark.ledger.errors import InputError, NotFoundError, PlanError
-from millmark.ledger.merkle import Tree
 from millmark.ledger.plans.call import Call, Capability, Objective, parse_capability, parse_objective
 from millmark.ledger.plans.check import Counted, count_offers
 from millmark.ledger.plans.file import Machine, PlanFile, PlanPart
@@ -33,23 +31,21 @@ def find_claims(book: Book, root: bytes) -> Claims | None:
 
 
 def find_capability(book: Book, root: bytes) -> tuple[Capability, ...]:
-    """What a machine declares in its claims; nothing if it declares nothing, or its claims are not here.
-
-    Raises PlanError if it is malformed.
-    """
+    """What a machine declares in its claims; nothing if it declares nothing, or its claims are not here. Raises
+    PlanError if it is malformed."""
     claims = find_claims(book, root)
     shown = None if claims is None else assemble(claims, _CAPABILITY)
     return () if shown is None else parse_capability(shown)
 
 
-def assemble(claims: Claims, member: str) -> Json:
+def assemble(claims: Claims, member: str) -> canonical.Json:
     """A member of a document of which other members may be erased; None if it lacks it. Raises PlanError."""
     fields = tuple((path, field) for path, field in claims.fields if path[:1] == (member,))
     if not fields:
         return None
     if any(not isinstance(field, Field) for _, field in fields):
-        raise PlanError(f"{member} is erased in a document, or was not handed over")
-    whole = cast("Mapping[str, Json]", Claims(fields).document)  # whose paths all begin with the member
+        raise errors.PlanError(f"{member} is erased in a document, or was not handed over")
+    whole = cast("Mapping[str, canonical.Json]", Claims(fields).document)  # whose paths all begin with the member
     return whole[member]
 
 
@@ -61,7 +57,7 @@ def need_call(rows: Rows, digest: bytes) -> Call:
     """Raises NotFoundError."""
     call = find_call(rows, digest)
     if call is None:
-        raise NotFoundError(f"no call {to_hex(digest)} is known here", hint="see `millmark plan list`")
+        raise errors.NotFoundError(f"no call {canonical.to_hex(digest)} is known here", hint="see `millmark plan list`")
     return call
 
 
@@ -70,7 +66,7 @@ def find_objective(planning: PlanningRepository, call: Call) -> Objective | None
     row = planning.call(call.digest)
     if row is None or not row.objective:
         return None
-    return parse_objective(parse_json(row.objective.encode(), max_bytes=_MAX_BYTES, max_depth=_DEPTH))
+    return parse_objective(canonical.parse_json(row.objective.encode(), max_bytes=_MAX_BYTES, max_depth=_DEPTH))
 
 
 def open_offers(rows: Rows, planning: PlanningRepository, digest: bytes, book: Book | None = None) -> list[OpenedOffer]:
@@ -134,7 +130,7 @@ class _Opener:
     def __init__(self, rows: Rows, book: Book | None) -> None:
         self._rows, self._book = rows, book
         self._anchors: dict[bytes, list[AnchorRow]] = {}
-        self._trees: dict[tuple[bytes, int], Tree] = {}
+        self._trees: dict[tuple[bytes, int], merkle.Tree] = {}
 
     def open(self, row: LeafRow) -> OpenedOffer:
         value = row.value
@@ -158,7 +154,7 @@ class _Opener:
     def _prove(self, book: Book, row: LeafRow, size: int) -> tuple[bytes, ...]:
         tree = self._trees.get((row.stream, size))
         if tree is None:
-            tree = self._trees[row.stream, size] = Tree(book.leaves(row.stream, size))
+            tree = self._trees[row.stream, size] = merkle.Tree(book.leaves(row.stream, size))
         if tree.size < size:
             raise PlanningError("the book lacks entries of a stream", hint="restore the private book from a backup")
         return tuple(tree.inclusion_proof(row.leaf_index))
@@ -183,14 +179,14 @@ class Shelf:
         """The latest plan for a call. Raises NotFoundError."""
         found = self.planning.plans(call)
         if not found:
-            raise NotFoundError(PlanningGround.NO_PLAN.write(), hint="its coordinator makes one")
+            raise errors.NotFoundError(PlanningGround.NO_PLAN.write(), hint="its coordinator makes one")
         return found[-1]
 
     def latest_plan(self, call: bytes) -> Plan:
         """The latest plan for a call, whole. Raises NotFoundError, also where only a part of it is known."""
         plan, _ = self.whole_plan(self.latest_row(call).digest)
         if plan is None:
-            raise NotFoundError(PlanningGround.PART_ALONE.write(), hint="its coordinator does this")
+            raise errors.NotFoundError(PlanningGround.PART_ALONE.write(), hint="its coordinator does this")
         return plan
 
     def whole_plan(self, digest: bytes) -> tuple[Plan | None, Plan | None]:
@@ -210,7 +206,7 @@ class Shelf:
         if len(found) != 1:
             hint = "name one with --stream" if found else "open one: `millmark streams open`"
             what = PlanningGround.STREAMS_FOR_PLANS if machine is None else PlanningGround.STREAMS_OF_MACHINE
-            raise InputError(what.write(count=str(len(found) or "no"), machine=machine), hint=hint)
+            raise errors.InputError(what.write(count=str(len(found) or "no"), machine=machine), hint=hint)
         return OwnStream(found[0].subject, owner, found[0].size)
 
     def stream_of(self, subject: bytes, owner: int) -> OwnStream:
@@ -231,14 +227,14 @@ class Shelf:
         if size <= stream.anchored:
             return None
         leaves = self.book.leaves(stream.subject, size)
-        return Sealed(tuple(leaves[stream.anchored :]), stream.anchored, size, Tree(leaves).root())
+        return Sealed(tuple(leaves[stream.anchored :]), stream.anchored, size, merkle.Tree(leaves).root())
 
     def need_assignment(self, number: int) -> AssignmentRow:
         """Raises InputError."""
         found = self.rows.get(AssignmentRow, number)
         if found is None:
             cause = PlanningGround.NO_ASSIGNMENT.write(assignment=number)
-            raise InputError(cause, hint="see `millmark assignments list`")
+            raise errors.InputError(cause, hint="see `millmark assignments list`")
         return found
 
 

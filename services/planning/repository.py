@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete
 
-from millmark.ledger.canonical import Json
-from millmark.ledger.merkle import HASH_BYTES
+from millmark.ledger import canonical, merkle
 from millmark.ledger.store import Rows, schema_of
 from millmark.ledger.store.rows import AnchorRow
 
@@ -49,13 +48,13 @@ class LeafRow:
     """Record that anchored that tree; 0 for one that was made here."""
 
     @property
-    def value(self) -> Json:
-        found: Json = json.loads(self.entry)
+    def value(self) -> canonical.Json:
+        found: canonical.Json = json.loads(self.entry)
         return found
 
     @property
     def hashes(self) -> tuple[bytes, ...]:
-        return tuple(self.proof[at : at + HASH_BYTES] for at in range(0, len(self.proof), HASH_BYTES))
+        return tuple(self.proof[at : at + merkle.HASH_BYTES] for at in range(0, len(self.proof), merkle.HASH_BYTES))
 
 
 @dataclass(slots=True)

@@ -8,32 +8,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from millmark.ledger.errors import NotFoundError, PlanRefusedError
+from millmark.ledger.plans import check
 from millmark.ledger.plans.call import Call
-from millmark.ledger.plans.check import (
-    Unseen,
-    check_part,
-    check_plan,
-    gap_per_mille,
-    jain_per_mille,
-    verify_revisions,
-    verify_tie,
-)
 from millmark.ledger.plans.offer import Offer, OpenedOffer
 from millmark.ledger.plans.plan import Cause, Key, Leg, Plan, Row
 from millmark.ledger.provenance.answers import Party, Printable
 from millmark.ledger.store import Book, Rows
 from millmark.ledger.store.rows import AnchorRow, OrderRow
+from millmark.services.planning import errors, reading
 from millmark.services.planning.consent import Standing, find_standing
-from millmark.services.planning.errors import PlanningGround
-from millmark.services.planning.reading import (
-    count_known,
-    find_part,
-    find_plan,
-    find_whole,
-    need_call,
-    open_offers,
-    plan_file,
-)
 from millmark.services.planning.repository import LeafRow, PlanningRepository, PlanRow, What
 
 
@@ -233,7 +216,7 @@ class Reader:
         return [self.call(row.digest) for row in self._planning.page_of_calls(after, most)]
 
     def call(self, digest: bytes) -> CallShown:
-        call = need_call(self._rows, digest)
+        call = reading.need_call(self._rows, digest)
         return CallShown(
             call=digest,
             coordinator=self.party(call.coordinator),
@@ -251,24 +234,24 @@ class Reader:
 
     def offers(self, digest: bytes) -> list[OfferShown]:
         """All that are known here, by leaf hash."""
-        call = need_call(self._rows, digest)
-        opened = open_offers(self._rows, self._planning, digest)
-        counted = count_known(self._rows, self._book, self._planning, call)
+        call = reading.need_call(self._rows, digest)
+        opened = reading.open_offers(self._rows, self._planning, digest)
+        counted = reading.count_known(self._rows, self._book, self._planning, call)
         receipts = self._planning.receipts(one.id for one in opened)
         found = []
         for one in sorted(opened, key=lambda one: one.id):
             if isinstance(one.entry, Offer):
                 receipt = receipts.get(one.id)
-                refused = counted.refused.get(one.id, PlanningGround.NOT_ANCHORED.write())
+                refused = counted.refused.get(one.id, errors.PlanningGround.NOT_ANCHORED.write())
                 reason = None if one.id in counted.offers else refused
                 found.append(self._offer(one, one.entry, None if receipt is None else receipt.received_at, reason))
         return found
 
     def plan(self, digest: bytes) -> PlanShown:
         row, leaf = self._need_plan(digest)
-        call = need_call(self._rows, row.call)
-        plan = find_plan(self._book, row, leaf)
-        part = plan or find_part(self._book, row, leaf, self._me)
+        call = reading.need_call(self._rows, row.call)
+        plan = reading.find_plan(self._book, row, leaf)
+        part = plan or reading.find_part(self._book, row, leaf, self._me)
         total, spent = (part.cost.total, part.cost.spent) if isinstance(part, Plan) else (part.total, part.spent)
         latest = self._planning.plans(row.call)[-1].digest == digest
         standing, reworks = find_standing(self._rows, self._book, part), Counter(row.key for row in part.reworked)
@@ -286,7 +269,7 @@ class Reader:
             total=total,
             bound=part.bound.value,
             spent=spent,
-            gap_per_mille=gap_per_mille(total, part.bound.value, spent=spent),
+            gap_per_mille=check.gap_per_mille(total, part.bound.value, spent=spent),
             offers=len(part.offers),
             rows=tuple(self._row(call, one, standing[one.key], reworks[one.key]) for one in part.rows),
             reworked=tuple(failed),
@@ -295,13 +278,13 @@ class Reader:
 
     def closes(self, digest: bytes) -> int:
         """When the call of a plan closed, Unix seconds."""
-        return need_call(self._rows, self._need_plan(digest)[0].call).closes
+        return reading.need_call(self._rows, self._need_plan(digest)[0].call).closes
 
     def check(self, digest: bytes, tie: bytes | None = None) -> PlanCheckShown:
         """Checks a plan by what is known here: whole by readers, its own part by an owner. Terms, machines and anchors
         are those of the index; `tie` is the hash of the first block since the call closed, None if no chain said so."""
         row, leaf = self._need_plan(digest)
-        call, plan = need_call(self._rows, row.call), find_plan(self._book, row, leaf)
+        call, plan = reading.need_call(self._rows, row.call), reading.find_plan(self._book, row, leaf)
         try:
             return self._check_part(call, row, leaf, tie) if plan is None else self._check_whole(call, plan, tie)
         except PlanRefusedError as error:
@@ -315,36 +298,36 @@ class Reader:
     def _verify_ledger(self, call: Call, orders: set[bytes], stated: bytes, tie: bytes | None) -> list[str]:
         """What of a plan is compared with the ledger. Raises PlanRefusedError."""
         terms = {row.subject: row.claims_root for row in self._rows.among(OrderRow, "subject", orders)}
-        verify_revisions(call, terms, orders)
+        check.verify_revisions(call, terms, orders)
         if tie is None:
-            return [Unseen.TERMS.write()]
-        verify_tie(stated, tie)
-        return [Unseen.TERMS.write(), Unseen.TIE.write()]
+            return [check.Unseen.TERMS.write()]
+        check.verify_tie(stated, tie)
+        return [check.Unseen.TERMS.write(), check.Unseen.TIE.write()]
 
     def _check_whole(self, call: Call, plan: Plan, tie: bytes | None) -> PlanCheckShown:
-        earlier = None if plan.before is None else find_whole(self._book, self._planning, plan.before)
-        found = check_plan(plan_file(self._rows, self._book, self._planning, call, plan, earlier))
+        earlier = None if plan.before is None else reading.find_whole(self._book, self._planning, plan.before)
+        found = check.check_plan(reading.plan_file(self._rows, self._book, self._planning, call, plan, earlier))
         # The file was written from the index, with its machines and anchors.
-        seen = [Unseen.MACHINES.write(), Unseen.ANCHORS.write()]
+        seen = [check.Unseen.MACHINES.write(), check.Unseen.ANCHORS.write()]
         seen += self._verify_ledger(call, _orders(plan.rows), plan.tie, tie)
         shares = found.shares()
         shown = tuple(ShareShown(self.party(one.owner), one.offered, one.used) for one in shares)
-        numbers = found.gap_per_mille, shown, jain_per_mille(shares), found.moved
+        numbers = found.gap_per_mille, shown, check.jain_per_mille(shares), found.moved
         compared = tuple(line for line in found.not_checked if line in seen)
         unseen = tuple(line for line in found.not_checked if line not in seen)
         return PlanCheckShown(plan.digest, True, True, None, None, *numbers, None, compared, unseen)
 
     def _check_part(self, call: Call, row: PlanRow, leaf: LeafRow, tie: bytes | None) -> PlanCheckShown:
-        part = find_part(self._book, row, leaf, self._me)
-        counted = count_known(self._rows, self._book, self._planning, call)
+        part = reading.find_part(self._book, row, leaf, self._me)
+        counted = reading.count_known(self._rows, self._book, self._planning, call)
         own = [(key, offer) for key, offer in counted.offers.items() if offer.owner == self._me]
-        found = check_part(part, own)
+        found = check.check_part(part, own)
         compared = self._verify_ledger(call, _orders(part.rows), part.tie, tie)
-        gap = gap_per_mille(part.total, part.bound.value, spent=part.spent)
-        unseen = [Unseen.OTHERS.write()]
-        unseen += [] if (line := Unseen.TIE.write()) in compared else [line]
+        gap = check.gap_per_mille(part.total, part.bound.value, spent=part.spent)
+        unseen = [check.Unseen.OTHERS.write()]
+        unseen += [] if (line := check.Unseen.TIE.write()) in compared else [line]
         if found.dropped:
-            unseen.append(Unseen.OWN_DROPPED.write(count=found.dropped))
+            unseen.append(check.Unseen.OWN_DROPPED.write(count=found.dropped))
         lines = tuple(compared), tuple(unseen)
         return PlanCheckShown(row.digest, True, False, None, None, gap, (), None, None, found.unsold, *lines)
 

@@ -20,18 +20,7 @@ from millmark.services.access import CredentialKind, Scope, find_api_key, new_ap
 from millmark.services.access.people.people import People
 from millmark.services.access.repository import AccessRepository, CredentialRow
 from millmark.services.audit import read_latest
-from millmark.services.portal.pages import (
-    ADMINISTRATORS,
-    PAGE_ITEMS,
-    Filters,
-    FormRefusedError,
-    Forms,
-    Lists,
-    PageRoute,
-    Pages,
-    principal_of,
-    say_error,
-)
+from millmark.services.portal import pages as portal
 from millmark.services.portal.people import MAX_CODE, Once
 from millmark.services.webhooks.subscriptions import Subscriber, Subscriptions
 
@@ -58,20 +47,20 @@ class AdministrationParts:
 @dataclass(frozen=True, slots=True)
 class Administration:
     parts: AdministrationParts
-    pages: Pages
-    forms: Forms
+    pages: portal.Pages
+    forms: portal.Forms
     once: Once
 
-    def routes(self) -> tuple[PageRoute, ...]:
+    def routes(self) -> tuple[portal.PageRoute, ...]:
         return (
-            PageRoute(WEBHOOKS, self.webhooks, ADMINISTRATORS, menu="webhooks", folded=True),
-            PageRoute(WEBHOOKS, self.add_webhook, ADMINISTRATORS, method="POST"),
-            PageRoute(f"{WEBHOOKS}/{{id}}/remove", self.remove_webhook, ADMINISTRATORS, method="POST"),
-            PageRoute(f"{WEBHOOKS}/{{id}}/resume", self.resume_webhook, ADMINISTRATORS, method="POST"),
-            PageRoute(KEYS, self.keys, ADMINISTRATORS, menu="apikeys", folded=True),
-            PageRoute(KEYS, self.add_key, ADMINISTRATORS, method="POST"),
-            PageRoute(f"{KEYS}/revoke", self.revoke_key, ADMINISTRATORS, method="POST"),
-            PageRoute(AUDIT, self.audit, ADMINISTRATORS, menu="audit", folded=True),
+            portal.PageRoute(WEBHOOKS, self.webhooks, portal.ADMINISTRATORS, menu="webhooks", folded=True),
+            portal.PageRoute(WEBHOOKS, self.add_webhook, portal.ADMINISTRATORS, method="POST"),
+            portal.PageRoute(f"{WEBHOOKS}/{{id}}/remove", self.remove_webhook, portal.ADMINISTRATORS, method="POST"),
+            portal.PageRoute(f"{WEBHOOKS}/{{id}}/resume", self.resume_webhook, portal.ADMINISTRATORS, method="POST"),
+            portal.PageRoute(KEYS, self.keys, portal.ADMINISTRATORS, menu="apikeys", folded=True),
+            portal.PageRoute(KEYS, self.add_key, portal.ADMINISTRATORS, method="POST"),
+            portal.PageRoute(f"{KEYS}/revoke", self.revoke_key, portal.ADMINISTRATORS, method="POST"),
+            portal.PageRoute(AUDIT, self.audit, portal.ADMINISTRATORS, menu="audit", folded=True),
         )
 
     # Webhooks
@@ -111,10 +100,10 @@ class Administration:
                     subscriptions.add(
                         subscriber, url.strip(), kinds=wanted, now_ms=now_ms, seed=use.seed, within=use.connection
                     )
-        except FormRefusedError:
+        except portal.FormRefusedError:
             raise
         except InputError as error:
-            return self._webhooks(request, say_error(self.pages.catalogue(request), error), url=url)
+            return self._webhooks(request, portal.say_error(self.pages.catalogue(request), error), url=url)
         return self._webhooks(request, secret=subscriptions.find_made(subscriber, use.seed), again=use.again)
 
     def remove_webhook(self, request: Request, id: _Webhook, token: _Token) -> Response:  # name of the parameter
@@ -138,11 +127,11 @@ class Administration:
         now_s, companies = self.parts.clock(), participants(self.parts.store)
         names = {one.participant: one.name for one in companies}
 
-        def find(_: int | None, after: int | None, __: Filters, newest_first: bool) -> Page[Any]:
+        def find(_: int | None, after: int | None, __: portal.Filters, newest_first: bool) -> Page[Any]:
             with self.parts.store.reading() as connection:
                 rows = AccessRepository(connection).credentials(CredentialKind.API_KEY.value)
             rows = sorted(rows, key=lambda row: (row.issued_at, row.id))
-            page = cut_numbered(rows, after, PAGE_ITEMS, newest_first=newest_first)
+            page = cut_numbered(rows, after, portal.PAGE_ITEMS, newest_first=newest_first)
             shown = tuple((row, names.get(row.participant), _state(row, now_s)) for row in page.items)
             return Page(shown, page.after, page.first)
 
@@ -153,9 +142,9 @@ class Administration:
             "made": made,
             "again": again,
             "once": self.once.issue(),
-            "own": principal_of(request).participant,
+            "own": portal.principal_of(request).participant,
         }
-        return Lists(self.pages, self.forms).show(
+        return portal.Lists(self.pages, self.forms).show(
             request, "apikeys.html", find, status=400 if refused else 200, **values
         )
 
@@ -184,10 +173,10 @@ class Administration:
                         seed=use.seed,
                         within=use.connection,
                     )
-        except FormRefusedError:
+        except portal.FormRefusedError:
             raise
         except (InputError, NotFoundError) as error:
-            return self._keys(request, say_error(self.pages.catalogue(request), error))
+            return self._keys(request, portal.say_error(self.pages.catalogue(request), error))
         return self._keys(request, made=find_api_key(self.parts.store, use.seed, now_s), again=use.again)
 
     def revoke_key(self, request: Request, token: _Token, key: Annotated[str, Form(max_length=64)]) -> Response:
@@ -196,7 +185,7 @@ class Administration:
         try:
             revoke(self.parts.store, key, CredentialKind.API_KEY, now_s=self.parts.clock())
         except NotFoundError as error:
-            return self._keys(request, say_error(self.pages.catalogue(request), error))
+            return self._keys(request, portal.say_error(self.pages.catalogue(request), error))
         return RedirectResponse(KEYS, 303)
 
     # The audit log
@@ -207,14 +196,14 @@ class Administration:
         names = {one.participant: one.name for one in participants(self.parts.store)}
         target = request.query_params.get("target", "").strip()[:_MAX_TEXT]
 
-        def find(_: int | None, after: int | None, __: Filters, newest_first: bool) -> Page[Any]:
+        def find(_: int | None, after: int | None, __: portal.Filters, newest_first: bool) -> Page[Any]:
             if folder is None:
                 return Page((), None)
-            found = read_latest(folder, after, PAGE_ITEMS, newest_first=newest_first, target=target)
+            found = read_latest(folder, after, portal.PAGE_ITEMS, newest_first=newest_first, target=target)
             shown = tuple(_Entry(one, names, people) for one in found.entries)
             return Page(shown, found.after, shown[0].number if shown else None)
 
-        return Lists(self.pages, self.forms).show(
+        return portal.Lists(self.pages, self.forms).show(
             request, "audit.html", find, kept={"target": target}, target=target, audited=folder is not None
         )
 
@@ -237,7 +226,7 @@ class _Entry:
 
 
 def _subscriber(request: Request) -> Subscriber:
-    principal = principal_of(request)
+    principal = portal.principal_of(request)
     return Subscriber(principal.participant or 0, principal.owner, principal.credential)
 
 

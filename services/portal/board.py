@@ -17,29 +17,16 @@ from fastapi import Request
 from starlette.responses import Response
 
 from millmark.ledger.ids import SubjectKind
-from millmark.ledger.provenance import listings, open_reader
-from millmark.ledger.provenance.answers import RegisteredMachine
+from millmark.ledger.provenance import answers, listings, open_reader
 from millmark.ledger.provenance.reader import Reader
 from millmark.ledger.records import AssignmentState, Role
 from millmark.ledger.store import Store
 from millmark.ledger.store.rows import AssignmentRow, OrderRow
 from millmark.ledger.verify.printable import printable
 from millmark.services.pictures.gantt import Bar, BarTone, Gantt, Lane, Mark, Tick, draw_gantt
-from millmark.services.planning.consent import PlannedTimes
-from millmark.services.planning.errors import RowRefusedError
-from millmark.services.portal.charts import brief_of
-from millmark.services.portal.pages import (
-    MEMBERS,
-    PAGE_ITEMS,
-    Catalogue,
-    Filters,
-    Forms,
-    Lists,
-    PageRoute,
-    Pages,
-    principal_of,
-)
-from millmark.services.portal.plans import short_order, tones_of
+from millmark.services.planning import consent, errors
+from millmark.services.portal import charts, plans
+from millmark.services.portal import pages as portal
 
 MAX_WORK = 60
 """Assignments of one machine that the board reads, the latest ones."""
@@ -79,7 +66,7 @@ class Work:
 class MachineWork:
     """A machine with its latest work, by begin; that without a time comes last."""
 
-    machine: RegisteredMachine
+    machine: answers.RegisteredMachine
     work: tuple[Work, ...]
     cut: bool
     """Whether there is more, which was not read."""
@@ -91,7 +78,7 @@ class MachineWork:
         return [(tone.value, found[tone]) for tone in _TONES if found[tone]]
 
 
-def read_work(reader: Reader, machine: RegisteredMachine, times: PlannedTimes | None) -> MachineWork:
+def read_work(reader: Reader, machine: answers.RegisteredMachine, times: consent.PlannedTimes | None) -> MachineWork:
     """The latest work of a machine in orders that exist for the viewer, without what was declined or cancelled.
     `times`: those of plans, for a viewer who may see what the company's book says."""
     found = reader.rows.latest(AssignmentRow, "sequence", MAX_WORK + 1, machine=machine.machine)
@@ -100,27 +87,29 @@ def read_work(reader: Reader, machine: RegisteredMachine, times: PlannedTimes | 
     rows = [row for row in found[:MAX_WORK] if row.order in seen and AssignmentState(row.state) not in _OVER]
     reader.name(seen)
     dues = {row.subject: row.due_at for row in reader.rows.among(OrderRow, "subject", seen)}
-    tones = tones_of(reader.rows, rows)
+    tones = plans.tones_of(reader.rows, rows)
     work = [_work(reader, row, tones[row.sequence], dues.get(row.order, 0), times) for row in rows]
     ordered = sorted(work, key=lambda one: (one.begin is None, one.begin or 0, one.assignment))
     return MachineWork(machine, tuple(ordered), len(found) > MAX_WORK)
 
 
-def _work(reader: Reader, row: AssignmentRow, tone: BarTone, due: int, times: PlannedTimes | None) -> Work:
+def _work(reader: Reader, row: AssignmentRow, tone: BarTone, due: int, times: consent.PlannedTimes | None) -> Work:
     begin, end = row.started_at or None, row.ended_at or None
     if times is not None and end is None:
         try:
             time = times.of(row)
-        except RowRefusedError:  # a document that its coordinator got wrong has no time; its page says why
+        except errors.RowRefusedError:  # a document that its coordinator got wrong has no time; its page says why
             time = None
         if time is not None:
             begin, end = begin or time.begin, time.end
     identifier = reader.identifier(row.order)
-    name = printable(brief_of(identifier)) if identifier else f"0x{row.order.hex()[:12]}…"
+    name = printable(charts.brief_of(identifier)) if identifier else f"0x{row.order.hex()[:12]}…"
     return Work(row.sequence, row.order, name, row.operation, tone, begin, end, due)
 
 
-def build_board(machines: Sequence[MachineWork], days: int | None, now_s: int, catalogue: Catalogue) -> Gantt | None:
+def build_board(
+    machines: Sequence[MachineWork], days: int | None, now_s: int, catalogue: portal.Catalogue
+) -> Gantt | None:
     """The chart, in seconds, of so many days around now, of which two thirds are to come; None for as many as all of it
     takes. None if nothing has a time."""
     spans = [span for machine in machines for one in machine.work if (span := _span(one, now_s)) is not None]
@@ -161,7 +150,7 @@ def _span(one: Work, now_s: int) -> tuple[int, int] | None:
     return one.begin, max(one.begin, one.end)
 
 
-def _lanes(machine: MachineWork, first: int, last: int, now_s: int, catalogue: Catalogue) -> list[Lane]:
+def _lanes(machine: MachineWork, first: int, last: int, now_s: int, catalogue: portal.Catalogue) -> list[Lane]:
     """The lanes of a machine: one, or more where work overlaps. Its name is above the first of them."""
     drawn = [
         (span, one)
@@ -189,7 +178,7 @@ def _seen(bar: Bar, least: int) -> Bar:
     return Bar(bar.start, max(bar.end, bar.start + least), bar.label, bar.title, bar.tone)
 
 
-def _marks(machine: MachineWork, catalogue: Catalogue) -> tuple[Mark, ...]:
+def _marks(machine: MachineWork, catalogue: portal.Catalogue) -> tuple[Mark, ...]:
     """When the orders are due on which work is still to be done."""
     dues = {(one.due, one.name) for one in machine.work if one.due and one.tone in _OPEN}
     return tuple(
@@ -201,14 +190,14 @@ def _marks(machine: MachineWork, catalogue: Catalogue) -> tuple[Mark, ...]:
 _OPEN = (BarTone.NOW, BarTone.AGREED, BarTone.PLANNED)
 
 
-def _name(machine: MachineWork, catalogue: Catalogue) -> str:
+def _name(machine: MachineWork, catalogue: portal.Catalogue) -> str:
     one = machine.machine
-    name = brief_of(one.identifier) if one.identifier else catalogue.say("machine.number", number=one.machine)
+    name = charts.brief_of(one.identifier) if one.identifier else catalogue.say("machine.number", number=one.machine)
     owner = one.owner.name or catalogue.say("participant.number", number=one.owner.participant)
     return f"{name} · {owner}"
 
 
-def _bar(span: tuple[int, int], one: Work, catalogue: Catalogue) -> Bar:
+def _bar(span: tuple[int, int], one: Work, catalogue: portal.Catalogue) -> Bar:
     state = catalogue.say(f"plan.tone.{one.tone.value}")
     title = catalogue.say(
         "plan.bar",
@@ -218,7 +207,7 @@ def _bar(span: tuple[int, int], one: Work, catalogue: Catalogue) -> Bar:
         begins=_text(span[0]),
         ends=_text(span[1]) if one.end is not None else catalogue.say("board.open"),
     )
-    return Bar(*span, _SIGNS.get(one.tone, "") + short_order(one.name), title, one.tone)
+    return Bar(*span, _SIGNS.get(one.tone, "") + plans.short_order(one.name), title, one.tone)
 
 
 def _text(at: int) -> str:
@@ -227,19 +216,19 @@ def _text(at: int) -> str:
 
 # The page of machines: the board, and the list of them.
 
-_RULE = replace(MEMBERS, cost=5)
+_RULE = replace(portal.MEMBERS, cost=5)
 """It reads the work of a page of machines."""
 
 
 @dataclass(frozen=True, slots=True)
 class Board:
     store: Store
-    pages: Pages
-    forms: Forms
+    pages: portal.Pages
+    forms: portal.Forms
 
-    def routes(self) -> tuple[PageRoute, ...]:
+    def routes(self) -> tuple[portal.PageRoute, ...]:
         return (
-            PageRoute(
+            portal.PageRoute(
                 "/portal/machines",
                 self.show,
                 _RULE,
@@ -252,8 +241,10 @@ class Board:
         """The machine board. `days`: how many it shows, of `SPANS`; else as many as all work takes."""
         chosen = int(days) if days in map(str, SPANS) else None
 
-        def find(viewer: int | None, after: int | None, wanted: Filters, newest_first: bool) -> listings.Page[Any]:
-            return listings.machines(self.store, viewer, after, PAGE_ITEMS, wanted, newest_first=newest_first)
+        def find(
+            viewer: int | None, after: int | None, wanted: portal.Filters, newest_first: bool
+        ) -> listings.Page[Any]:
+            return listings.machines(self.store, viewer, after, portal.PAGE_ITEMS, wanted, newest_first=newest_first)
 
         def draw(machines: Sequence[Any]) -> dict[str, Any]:
             catalogue, (board, now_s) = self.pages.catalogue(request), self._read(request, machines)
@@ -262,12 +253,12 @@ class Board:
             return {"board": board, "picture": picture}
 
         values: dict[str, Any] = {"days": chosen, "spans": SPANS, "most": MAX_WORK}
-        return Lists(self.pages, self.forms).show(request, "machines.html", find, describe=draw, **values)
+        return portal.Lists(self.pages, self.forms).show(request, "machines.html", find, describe=draw, **values)
 
     def _read(self, request: Request, machines: Sequence[Any]) -> tuple[list[MachineWork], int]:
         """The machines' work, and the present time: a chain's blocks may be ahead of this clock."""
-        viewer = principal_of(request).viewer
+        viewer = portal.principal_of(request).viewer
         with open_reader(self.store, viewer) as reader:
-            times = PlannedTimes(reader.rows, reader.book) if viewer is None else None
+            times = consent.PlannedTimes(reader.rows, reader.book) if viewer is None else None
             now_s = max(int(time.time()), reader.cursor.block_time)
             return [read_work(reader, machine, times) for machine in machines], now_s

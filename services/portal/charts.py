@@ -15,15 +15,7 @@ from millmark.ledger.records import CertificateStatus, LotState, Verdict
 from millmark.ledger.verify.printable import printable
 from millmark.ledger.verify.statements import words_of
 from millmark.quality.control import ControlChart, ControlPoint, Signal
-from millmark.services.inspections.windows import (
-    GROUP,
-    REFERENCE,
-    REFERENCE_GROUPS,
-    MeasuredWindow,
-    ModelControl,
-    ProportionChart,
-    ScoreChart,
-)
+from millmark.services.inspections import windows
 from millmark.services.pictures import Words
 from millmark.services.pictures.plot import Line, Plot, draw_plot, draw_window
 from millmark.services.portal.pages import Catalogue
@@ -121,14 +113,14 @@ class ControlView:
 class WindowView:
     """A measured window with what was made of it."""
 
-    window: MeasuredWindow
+    window: windows.MeasuredWindow
     name: str
     picture: str
     least: str
     greatest: str
 
 
-def build_window_view(window: MeasuredWindow, catalogue: Catalogue, columns: int = 75) -> WindowView:
+def build_window_view(window: windows.MeasuredWindow, catalogue: Catalogue, columns: int = 75) -> WindowView:
     values, one = window.values, window.certificate
     name = printable(brief_of(one.identifier)) if one.identifier else f"0x{one.lot.hex()[:8]}"
     least, greatest = (measured(edge, window.decimals) for edge in (min(values, default=0), max(values, default=0)))
@@ -141,15 +133,15 @@ def measured(value: int, decimals: int | None) -> str:
     return f"{Decimal(value).scaleb(-(decimals or 0)):f}"
 
 
-def build_control_view(found: ModelControl, catalogue: Catalogue) -> ControlView:
+def build_control_view(found: windows.ModelControl, catalogue: Catalogue) -> ControlView:
     charts: list[ChartView] = []
     missing: list[str] = []
     if found.scores is None:
-        missing.append(catalogue.say("control.scores_missing", needed=REFERENCE, known=found.scored))
+        missing.append(catalogue.say("control.scores_missing", needed=windows.REFERENCE, known=found.scored))
     else:
         charts += [_scores(found.scores, catalogue), _ranges(found.scores, catalogue)]
     if found.proportions is None:
-        needed = GROUP * REFERENCE_GROUPS
+        needed = windows.GROUP * windows.REFERENCE_GROUPS
         missing.append(catalogue.say("control.share_missing", needed=needed, known=found.inspections))
     else:
         charts.append(_proportions(found.proportions, catalogue))
@@ -181,23 +173,23 @@ def build_drift_view(drift: Drift, catalogue: Catalogue) -> tuple[ChartView, ...
     return tuple(views)
 
 
-def _scores(found: ScoreChart, catalogue: Catalogue) -> ChartView:
+def _scores(found: windows.ScoreChart, catalogue: Catalogue) -> ChartView:
     chart = found.charts.values
     names = [catalogue.say("control.certificate", number=number) for number in found.certificates]
     first, last = found.reference
-    note = catalogue.say("control.scores_note", count=REFERENCE, first=first, last=last)
+    note = catalogue.say("control.scores_note", count=windows.REFERENCE, first=first, last=last)
     threshold = Line("threshold", catalogue.say("control.threshold"), (float(found.threshold),) * len(chart.points))
     return _chart("scores", chart, names, (threshold,), note, catalogue, digits=0)
 
 
-def _ranges(found: ScoreChart, catalogue: Catalogue) -> ChartView:
+def _ranges(found: windows.ScoreChart, catalogue: Catalogue) -> ChartView:
     names = [catalogue.say("control.certificate", number=number) for number in found.certificates[1:]]
     return _chart("ranges", found.charts.ranges, names, (), catalogue.say("control.ranges_note"), catalogue, digits=0)
 
 
-def _proportions(found: ProportionChart, catalogue: Catalogue) -> ChartView:
+def _proportions(found: windows.ProportionChart, catalogue: Catalogue) -> ChartView:
     names = [catalogue.say("control.group", first=first, last=last) for first, last in found.certificates]
-    note = catalogue.say("control.share_note", group=GROUP, groups=REFERENCE_GROUPS)
+    note = catalogue.say("control.share_note", group=windows.GROUP, groups=windows.REFERENCE_GROUPS)
     return _chart("share", found.chart, names, (), note, catalogue, digits=3)
 
 

@@ -23,6 +23,7 @@ from millmark.services.access import Principal, Scope
 from millmark.services.access.rules import Rule
 from millmark.services.pictures.plot import Fan, draw_fan
 from millmark.services.planning.errors import ForecastError
+from millmark.services.planning.forecast import recording, repository, scoring
 from millmark.services.planning.forecast.document import (
     WEEK_S,
     Cut,
@@ -36,17 +37,6 @@ from millmark.services.planning.forecast.document import (
     model_hash,
     week_text,
 )
-from millmark.services.planning.forecast.recording import (
-    CapacitySignal,
-    anchored_at,
-    find_cut,
-    need_forecast,
-    read_cursor,
-    read_history,
-    read_received,
-)
-from millmark.services.planning.forecast.repository import ForecastRepository, ForecastRow
-from millmark.services.planning.forecast.scoring import Score, score_forecast
 from millmark.services.planning.reading import reading
 from millmark.services.portal.pages import Catalogue, Forms, PageRoute, Pages
 from millmark.services.products.loading import Catalogue as Products
@@ -110,7 +100,7 @@ class Hit:
 
     digest: bytes
     document: ForecastDocument
-    score: Score | None
+    score: scoring.Score | None
     reason: str = ""
 
     @property
@@ -214,7 +204,7 @@ def _has_ended(monday: date, now: History) -> bool:
     return begin_s(monday) + WEEK_S <= now.cut.time_s
 
 
-def _mean(error: int, score: Score) -> str:
+def _mean(error: int, score: scoring.Score) -> str:
     """The mean error for a product and week, to a tenth."""
     tenths = round(error * 10 / max(1, score.weeks * len(score.totals)))
     return f"{tenths // 10}.{tenths % 10}"
@@ -252,7 +242,7 @@ class DemandPages:
     def latest(self, request: Request) -> Response:
         """The latest forecast, if one was made."""
         with self._store.reading() as connection:
-            rows = ForecastRepository(connection).all()
+            rows = repository.ForecastRepository(connection).all()
         return self._render(request, rows[0].digest if rows else None)
 
     def show(self, request: Request, digest: str) -> Response:
@@ -269,7 +259,7 @@ class DemandPages:
             raise NotFoundError("forecasts are shown to participants alone")
         values: dict[str, Any] = {"document": None, "products": [], "hits": [], "cut": None}
         with open_reader(self._store, principal.viewer) as reader, reading(self._store) as shelf:
-            received = read_received(shelf, company)
+            received = recording.read_received(shelf, company)
             values["received"] = [(reader.party(one.sender), _weekly(one)) for one in received]
         if digest is not None:
             values |= self._values(request, digest, company)
@@ -277,15 +267,15 @@ class DemandPages:
 
     def _values(self, request: Request, digest: bytes, participant: int) -> dict[str, Any]:
         with self._store.reading() as connection:
-            cursor = read_cursor(connection)
-        cut = self._cut(lambda chain: find_cut(chain, cursor))  # asks the chain, so outside of the transaction
+            cursor = recording.read_cursor(connection)
+        cut = self._cut(lambda chain: recording.find_cut(chain, cursor))  # asks the chain, so not in a transaction
         with self._store.reading() as connection:
-            document, row = need_forecast(connection, digest)
-            rows = ForecastRepository(connection).all()
+            document, row = recording.need_forecast(connection, digest)
+            rows = repository.ForecastRepository(connection).all()
             reader = _Reader(connection, participant, self._products)
             now = None if cut is None else reader.history(cut)
             hits = [reader.hit(one, now) for one in rows[:_MOST]]
-            anchored = anchored_at(connection, row) is not None
+            anchored = recording.anchored_at(connection, row) is not None
         return {
             "document": document,
             "digest_of": digest,
@@ -318,7 +308,7 @@ class _Work:
     """Week, lower end, minutes, upper end."""
 
 
-def _weekly(signal: CapacitySignal) -> list[_Work]:
+def _weekly(signal: recording.CapacitySignal) -> list[_Work]:
     names = [week_text(monday) for monday in signal.mondays]
     return [_Work(one.kind, tuple(zip(names, one.low, one.minutes, one.high, strict=True))) for one in signal.capacity]
 
@@ -332,10 +322,10 @@ class _Reader:
 
     def history(self, cut: Cut) -> History:
         find = self._products.find_digest
-        return read_history(self._connection, self._participant, cut, find, self._memo)
+        return recording.read_history(self._connection, self._participant, cut, find, self._memo)
 
-    def hit(self, row: ForecastRow, now: History | None) -> Hit:
-        document, _ = need_forecast(self._connection, row.digest)
+    def hit(self, row: repository.ForecastRow, now: History | None) -> Hit:
+        document, _ = recording.need_forecast(self._connection, row.digest)
         if now is None:
             return Hit(row.digest, document, None, "chain")
         try:
@@ -344,5 +334,5 @@ class _Reader:
         except ForecastError:
             return Hit(row.digest, document, None, "waiting")
 
-    def _score(self, document: ForecastDocument, then: History, now: History, row: ForecastRow) -> Any:
-        return score_forecast(document, then, now, anchored_at(self._connection, row))
+    def _score(self, document: ForecastDocument, then: History, now: History, row: repository.ForecastRow) -> Any:
+        return scoring.score_forecast(document, then, now, recording.anchored_at(self._connection, row))

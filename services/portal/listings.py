@@ -1,6 +1,5 @@
 """Pages that list what is visible to a participant: orders, lots, quarantine, machines with their workload, models. All
-queries are in millmark.ledger.provenance and take the caller's visibility into account.
-"""
+queries are in millmark.ledger.provenance and take the caller's visibility into account."""
 
 from __future__ import annotations
 
@@ -26,31 +25,11 @@ from millmark.ledger.store.rows import OrderRow
 from millmark.services.access import EXAMINERS, Principal, Scope
 from millmark.services.access.rules import Rule
 from millmark.services.pictures import build_family, draw_upright
+from millmark.services.portal import board, charts, consortium, passports, recalls
+from millmark.services.portal import pages as portal
 from millmark.services.portal.acting.acting import Acting, Offer
 from millmark.services.portal.acting.things import About, find_thing
-from millmark.services.portal.board import Board
-from millmark.services.portal.charts import PictureWords
-from millmark.services.portal.consortium import MotionView
-from millmark.services.portal.pages import (
-    ADMINISTRATORS,
-    MEMBERS,
-    OWNER,
-    PAGE_ITEMS,
-    Catalogue,
-    Filter,
-    Filters,
-    Find,
-    Forms,
-    Lists,
-    Number,
-    PageRoute,
-    Pages,
-    principal_of,
-)
-from millmark.services.portal.passports import Code, build_story
-from millmark.services.portal.recalls import may_recall_lot, sort_naturally
-from millmark.services.serving.loop import Trouble
-from millmark.services.serving.requests import WholeNumber
+from millmark.services.serving import loop, requests
 
 # What a lot's page leads to: its passport, proof, label and bundle, a recall of it, and its documents.
 
@@ -67,7 +46,7 @@ class LotLink:
 def find_lot_links(store: Store, lot: Lot, principal: Principal) -> tuple[LotLink, ...]:
     """The links that the caller may follow."""
     with open_reader(store, principal.viewer) as reader:
-        recallable = bool(principal.roles & EXAMINERS) and may_recall_lot(reader, lot.subject)
+        recallable = bool(principal.roles & EXAMINERS) and recalls.may_recall_lot(reader, lot.subject)
     return (*_of_code(store, lot, principal), *_of_lot(lot, principal, recallable=recallable))
 
 
@@ -80,7 +59,7 @@ def _of_code(store: Store, lot: Lot, principal: Principal) -> Iterator[LotLink]:
     if identity is None:
         return
     try:
-        code = Code(parse_digital_link(identity.identifier), identity.salt)
+        code = passports.Code(parse_digital_link(identity.identifier), identity.salt)
     except IdentifierError:
         return  # other identifiers have no code that a browser opens
     yield LotLink("passport", code.path())
@@ -224,7 +203,7 @@ def build_load(started: Sequence[tuple[int, int | None]]) -> tuple[Span, ...]:
     )
 
 
-def draw_load(load: Sequence[Span], catalogue: Catalogue) -> str:
+def draw_load(load: Sequence[Span], catalogue: portal.Catalogue) -> str:
     """A bar chart, with one bar per period. The table next to it has the same data."""
     most = max(max(span.under_way for span in load), 1)
     bars = []
@@ -248,53 +227,59 @@ def _moment(seconds: int) -> datetime:
 
 
 _LIMITS = Limits(depth=64, lots=200)
-_TRACED = replace(MEMBERS, limits=(_LIMITS.depth, _LIMITS.lots))
-_ORDERS = Filter("state", tuple(one for one in OrderState if one))
-_LOTS = Filter("state", tuple(one for one in LotState if one))
-_WORK = Filter("state", tuple(one for one in AssignmentState if one))
+_TRACED = replace(portal.MEMBERS, limits=(_LIMITS.depth, _LIMITS.lots))
+_ORDERS = portal.Filter("state", tuple(one for one in OrderState if one))
+_LOTS = portal.Filter("state", tuple(one for one in LotState if one))
+_WORK = portal.Filter("state", tuple(one for one in AssignmentState if one))
 
 
 @dataclass(frozen=True, slots=True)
 class Listings:
     store: Store
-    pages: Pages
-    forms: Forms
+    pages: portal.Pages
+    forms: portal.Forms
     acting: Acting
 
-    def routes(self) -> tuple[PageRoute, ...]:
+    def routes(self) -> tuple[portal.PageRoute, ...]:
         return (
-            PageRoute("/portal/orders", self.orders, MEMBERS, menu="orders", used_by=ALL_ROLES & ~Role.CARRIER),
-            PageRoute("/portal/orders/{subject}", self.order, _TRACED),
-            *Board(self.store, self.pages, self.forms).routes(),
-            PageRoute("/portal/machines/{number}", self.machine, MEMBERS),
-            PageRoute("/portal/lots", self.lots, MEMBERS, menu="lots"),
-            PageRoute("/portal/lots/{subject}", self.lot, _TRACED),
-            PageRoute(
+            portal.PageRoute(
+                "/portal/orders", self.orders, portal.MEMBERS, menu="orders", used_by=ALL_ROLES & ~Role.CARRIER
+            ),
+            portal.PageRoute("/portal/orders/{subject}", self.order, _TRACED),
+            *board.Board(self.store, self.pages, self.forms).routes(),
+            portal.PageRoute("/portal/machines/{number}", self.machine, portal.MEMBERS),
+            portal.PageRoute("/portal/lots", self.lots, portal.MEMBERS, menu="lots"),
+            portal.PageRoute("/portal/lots/{subject}", self.lot, _TRACED),
+            portal.PageRoute(
                 "/portal/quarantine",
                 self.quarantine,
-                MEMBERS,
+                portal.MEMBERS,
                 menu="quarantine",
                 used_by=ALL_ROLES & ~(Role.CARRIER | Role.AUDITOR),
             ),
         )
 
     def orders(self, request: Request) -> Response:
-        def find(viewer: int | None, after: int | None, wanted: Filters, newest_first: bool) -> listings.Page[Any]:
-            return listings.orders(self.store, viewer, after, PAGE_ITEMS, wanted, newest_first=newest_first)
+        def find(
+            viewer: int | None, after: int | None, wanted: portal.Filters, newest_first: bool
+        ) -> listings.Page[Any]:
+            return listings.orders(self.store, viewer, after, portal.PAGE_ITEMS, wanted, newest_first=newest_first)
 
         return self._lists.show(request, "orders.html", find, _ORDERS)
 
     def lots(self, request: Request) -> Response:
-        offers = self.acting.offers_on(principal_of(request), About.NOTHING, "", "receiveLot")
+        offers = self.acting.offers_on(portal.principal_of(request), About.NOTHING, "", "receiveLot")
         return self._lists.show(request, "lots.html", self._find_lots({}), _LOTS, offers=offers)
 
     def quarantine(self, request: Request) -> Response:
         return self._lists.show(request, "lots.html", self._find_lots({"state": int(LotState.QUARANTINED)}), offers=())
 
-    def _find_lots(self, only: Filters) -> Find:
-        def find(viewer: int | None, after: int | None, wanted: Filters, newest_first: bool) -> listings.Page[Any]:
+    def _find_lots(self, only: portal.Filters) -> portal.Find:
+        def find(
+            viewer: int | None, after: int | None, wanted: portal.Filters, newest_first: bool
+        ) -> listings.Page[Any]:
             both = {**wanted, **only}
-            return listings.lots(self.store, viewer, after, PAGE_ITEMS, both, newest_first=newest_first)
+            return listings.lots(self.store, viewer, after, portal.PAGE_ITEMS, both, newest_first=newest_first)
 
         return find
 
@@ -304,8 +289,8 @@ class Listings:
         if not isinstance(told.trace, OrderTrace):
             raise NotFoundError("the order is not known here")
         picture = self._draw(request, told.trace) if told.trace.lots else None
-        offers = self.acting.offers_on(principal_of(request), About.ORDER, subject)
-        pending = find_pending(self.acting, principal_of(request), told.trace.order.subject)
+        offers = self.acting.offers_on(portal.principal_of(request), About.ORDER, subject)
+        pending = find_pending(self.acting, portal.principal_of(request), told.trace.order.subject)
         return self._tell_page(request, "order.html", told, picture, offers=offers, pending=pending)
 
     def lot(self, request: Request, subject: str) -> Response:
@@ -313,20 +298,20 @@ class Listings:
         told = self._tell(request, subject)
         if not isinstance(told.trace, Trace):
             raise NotFoundError("the lot is not known here")
-        offers = self.acting.offers_on(principal_of(request), About.LOT, subject)
-        links = find_lot_links(self.store, told.trace.lot, principal_of(request))
+        offers = self.acting.offers_on(portal.principal_of(request), About.LOT, subject)
+        links = find_lot_links(self.store, told.trace.lot, portal.principal_of(request))
         picture = self._draw(request, told.trace)
-        with open_reader(self.store, principal_of(request).viewer) as reader:
+        with open_reader(self.store, portal.principal_of(request).viewer) as reader:
             doubts = find_doubts(reader, told.trace.lot.subject)
         more: dict[str, Any] = {
             "doubts": doubts,
-            "contents": sort_naturally(told.trace.contents),
-            "downstream": sort_naturally(told.trace.downstream),
+            "contents": recalls.sort_naturally(told.trace.contents),
+            "downstream": recalls.sort_naturally(told.trace.downstream),
         }
         return self._tell_page(request, "lot.html", told, picture, offers=offers, links=links, **more)
 
     def _tell_page(self, request: Request, template: str, told: Told, picture: str | None, **more: Any) -> Response:
-        story = build_story(told.statements)
+        story = passports.build_story(told.statements)
         if isinstance(told.trace, OrderTrace):
             story = story.without_headline()
         elif told.trace.downstream:
@@ -334,18 +319,20 @@ class Listings:
         values = {"trace": told.trace, "story": story, "failure": told.failure}
         return self._show(request, template, picture=picture, **values, **more)
 
-    def machine(self, request: Request, number: Number) -> Response:
+    def machine(self, request: Request, number: portal.Number) -> Response:
         """The page of a machine, with its assignments in orders visible to the viewer. Raises NotFoundError."""
-        viewer = principal_of(request).viewer
+        viewer = portal.principal_of(request).viewer
         machine = listings.machine(self.store, number, viewer)
         work = workload(self.store, number, viewer)
         load = build_load(work.spans)
 
         orders: dict[bytes, str] = {}
 
-        def find(viewer: int | None, after: int | None, wanted: Filters, newest_first: bool) -> listings.Page[Any]:
-            only: Filters = {**wanted, "machine": number}
-            page = listings.assignments(self.store, viewer, after, PAGE_ITEMS, only, newest_first=newest_first)
+        def find(
+            viewer: int | None, after: int | None, wanted: portal.Filters, newest_first: bool
+        ) -> listings.Page[Any]:
+            only: portal.Filters = {**wanted, "machine": number}
+            page = listings.assignments(self.store, viewer, after, portal.PAGE_ITEMS, only, newest_first=newest_first)
             orders.update(find_names(self.store, {one.order for one in page.items}, viewer))
             return page
 
@@ -355,14 +342,14 @@ class Listings:
             "load": load,
             "cut": MAX_WORK if work.cut else None,
             "picture": picture,
-            "offers": self.acting.offers_on(principal_of(request), About.MACHINE, str(number)),
+            "offers": self.acting.offers_on(portal.principal_of(request), About.MACHINE, str(number)),
             "may_recall": viewer in (None, machine.owner.participant),
         }
         return self._lists.show(request, "machine.html", find, _WORK, orders=orders, **shown)
 
     @property
-    def _lists(self) -> Lists:
-        return Lists(self.pages, self.forms)
+    def _lists(self) -> portal.Lists:
+        return portal.Lists(self.pages, self.forms)
 
     def _tell(self, request: Request, subject: str) -> Told:
         try:
@@ -371,12 +358,12 @@ class Listings:
             name = b""
         if len(name) != 32:
             raise NotFoundError("the subject is malformed")
-        viewer = principal_of(request).viewer
+        viewer = portal.principal_of(request).viewer
         return tell_trace(self.store, name, direction=Direction.BOTH, limits=_LIMITS, viewer=viewer)
 
     def _draw(self, request: Request, found: Trace | OrderTrace) -> str:
         catalogue = self.pages.catalogue(request)
-        return draw_upright(build_family(found, PictureWords(catalogue)), catalogue.language.value)
+        return draw_upright(build_family(found, charts.PictureWords(catalogue)), catalogue.language.value)
 
     def _show(self, request: Request, template: str, **values: Any) -> Response:
         return self.pages.render(request, template, forms=self.forms, **values)
@@ -410,16 +397,16 @@ class Item:
 @dataclass(frozen=True, slots=True)
 class WorkPage:
     store: Store
-    pages: Pages
-    forms: Forms
+    pages: portal.Pages
+    forms: portal.Forms
     acting: Acting
-    read_troubles: Callable[[], Sequence[Trouble]]
-    find_ballots: Callable[[], Sequence[MotionView]]
+    read_troubles: Callable[[], Sequence[loop.Trouble]]
+    find_ballots: Callable[[], Sequence[consortium.MotionView]]
 
-    def routes(self) -> tuple[PageRoute, ...]:
-        return (PageRoute("/portal", self.show, _RULE),)
+    def routes(self) -> tuple[portal.PageRoute, ...]:
+        return (portal.PageRoute("/portal", self.show, _RULE),)
 
-    def show(self, request: Request, page: Annotated[WholeNumber, Query(ge=1, le=_MAX_PAGE)] = 1) -> Response:
+    def show(self, request: Request, page: Annotated[requests.WholeNumber, Query(ge=1, le=_MAX_PAGE)] = 1) -> Response:
         principal: Principal = request.state.principal
         found, items, opened = self._find(principal, page)
         values = {
@@ -430,9 +417,9 @@ class WorkPage:
             "page": page,
             "pages": max(-(-found.count // _ITEMS), 1),
             # A vote binds the company: administrators alone cast it.
-            "ballots": tuple(self.find_ballots()) if ADMINISTRATORS.is_met_by(principal) else (),
+            "ballots": tuple(self.find_ballots()) if portal.ADMINISTRATORS.is_met_by(principal) else (),
             # Only the company itself may know how its gateway is.
-            "troubles": tuple(self.read_troubles()) if OWNER.is_met_by(principal) else (),
+            "troubles": tuple(self.read_troubles()) if portal.OWNER.is_met_by(principal) else (),
         }
         return self.pages.render(request, "work_list.html", forms=self.forms, **values)  # type: ignore[arg-type]  # of the template
 

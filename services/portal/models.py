@@ -12,29 +12,17 @@ from fastapi import Request
 from starlette.responses import Response
 
 from millmark.ledger.errors import NotFoundError
-from millmark.ledger.provenance import Reader, answers, listings, open_reader
-from millmark.ledger.provenance.worklist import find_challenged, find_demands, find_waiting
+from millmark.ledger.provenance import Reader, answers, listings, open_reader, worklist
 from millmark.ledger.records import ModelState, Role
 from millmark.ledger.store import Store
 from millmark.ledger.store.rows import ModelRow
 from millmark.services.access import EXAMINERS, Principal, Scope
 from millmark.services.access.rules import Rule
 from millmark.services.inspections.windows import ModelControl, control, find_latest_windows, find_window
+from millmark.services.portal import pages as portal
 from millmark.services.portal.acting.acting import Acting
 from millmark.services.portal.acting.things import About
 from millmark.services.portal.charts import build_control_view, build_drift_view, build_window_view, measured
-from millmark.services.portal.pages import (
-    MEMBERS,
-    PAGE_ITEMS,
-    Filter,
-    Filters,
-    Forms,
-    Lists,
-    Number,
-    PageRoute,
-    Pages,
-    principal_of,
-)
 
 if TYPE_CHECKING:
     from millmark.services.inspections.model_health import ModelHealth
@@ -51,26 +39,26 @@ _IN_ROW = 10
 @dataclass(frozen=True, slots=True)
 class InspectionPages:
     store: Store
-    pages: Pages
-    forms: Forms
+    pages: portal.Pages
+    forms: portal.Forms
 
-    def routes(self) -> tuple[PageRoute, ...]:
+    def routes(self) -> tuple[portal.PageRoute, ...]:
         return (
-            PageRoute(
+            portal.PageRoute(
                 "/portal/inspections", self.queue, _QUEUE, menu="inspections", used_by=Role.INSPECTOR | Role.AUDITOR
             ),
-            PageRoute("/portal/inspections/{number}", self.window, _OWN),
+            portal.PageRoute("/portal/inspections/{number}", self.window, _OWN),
         )
 
     def queue(self, request: Request) -> Response:
         """What waits, for all companies that the caller may see. Windows are of the company's own book."""
-        principal, catalogue = principal_of(request), self.pages.catalogue(request)
+        principal, catalogue = portal.principal_of(request), self.pages.catalogue(request)
         with open_reader(self.store, principal.viewer) as reader:
-            waiting = find_waiting(reader, _WAITING)
+            waiting = worklist.find_waiting(reader, _WAITING)
             values: dict[str, Any] = {
                 "waiting": waiting,
-                "demands": find_demands(reader, _DEMANDS),
-                "challenged": find_challenged(reader, _CHALLENGED),
+                "demands": worklist.find_demands(reader, _DEMANDS),
+                "challenged": worklist.find_challenged(reader, _CHALLENGED),
                 "most": _WAITING,
                 "own": principal.participant,
                 "windows": (),
@@ -84,9 +72,9 @@ class InspectionPages:
                 values["models"] = _models(reader, used)
         return self.pages.render(request, "inspections.html", forms=self.forms, **values)
 
-    def window(self, request: Request, number: Number) -> Response:
+    def window(self, request: Request, number: portal.Number) -> Response:
         """One measured window, with its values. Raises NotFoundError if it is not in the company's book."""
-        principal, catalogue = principal_of(request), self.pages.catalogue(request)
+        principal, catalogue = portal.principal_of(request), self.pages.catalogue(request)
         if principal.viewer is not None:
             raise NotFoundError("the inference is not known here")
         with open_reader(self.store) as reader:
@@ -108,7 +96,7 @@ def _models(reader: Reader, used: Collection[int | None]) -> list[tuple[int, Mod
 
 
 _WINDOWS, _REACHED = 12, 50
-_MODELS = Filter("state", tuple(one for one in ModelState if one))
+_MODELS = portal.Filter("state", tuple(one for one in ModelState if one))
 _METRICS = ("accuracy", "f1", "average_precision", "precision", "recall")
 _MAX_SHOWN = 200
 """Most characters of a card's value."""
@@ -133,34 +121,36 @@ class _KnownModel:
 @dataclass(frozen=True, slots=True)
 class ModelPages:
     store: Store
-    pages: Pages
-    forms: Forms
+    pages: portal.Pages
+    forms: portal.Forms
     acting: Acting
 
-    def routes(self) -> tuple[PageRoute, ...]:
+    def routes(self) -> tuple[portal.PageRoute, ...]:
         return (
-            PageRoute("/portal/models", self.list, MEMBERS, menu="models", used_by=Role.INSPECTOR | Role.AUDITOR),
-            PageRoute("/portal/models/{number}", self.show, MEMBERS),
+            portal.PageRoute(
+                "/portal/models", self.list, portal.MEMBERS, menu="models", used_by=Role.INSPECTOR | Role.AUDITOR
+            ),
+            portal.PageRoute("/portal/models/{number}", self.show, portal.MEMBERS),
         )
 
     def list(self, request: Request) -> Response:
         """All models. The company that runs the gateway also sees card, drift and findings from its private book."""
 
-        def find(_: int | None, after: int | None, wanted: Filters, newest_first: bool) -> listings.Page[Any]:
-            return listings.models(self.store, after, PAGE_ITEMS, wanted, newest_first=newest_first)
+        def find(_: int | None, after: int | None, wanted: portal.Filters, newest_first: bool) -> listings.Page[Any]:
+            return listings.models(self.store, after, portal.PAGE_ITEMS, wanted, newest_first=newest_first)
 
-        principal = principal_of(request)
+        principal = portal.principal_of(request)
 
         def describe(shown: Sequence[answers.Model]) -> dict[str, Any]:
             return {"known": _describe_models(self.store, shown) if principal.viewer is None else {}}
 
         may_recall = partial(may_recall_model, principal)
-        lists = Lists(self.pages, self.forms)
+        lists = portal.Lists(self.pages, self.forms)
         return lists.show(request, "models.html", find, _MODELS, describe, may_recall=may_recall)
 
-    def show(self, request: Request, number: Number) -> Response:
+    def show(self, request: Request, number: portal.Number) -> Response:
         """The page of one model. Raises NotFoundError if there is none with that number."""
-        principal, catalogue = principal_of(request), self.pages.catalogue(request)
+        principal, catalogue = portal.principal_of(request), self.pages.catalogue(request)
         model = listings.model(self.store, number)
         reached = listings.certificates(self.store, principal.viewer, None, _REACHED, {"model": number})
         values: dict[str, Any] = {"model": model, "reached": reached, "most": _REACHED, "known": None}

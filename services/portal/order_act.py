@@ -10,27 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
-from millmark.ledger import claims
-from millmark.ledger.canonical import Json
-from millmark.ledger.errors import SpecificationError
+from millmark.ledger import canonical, claims, errors
 from millmark.ledger.products import Configuration, Product, build_order_document, money, verify_specification
 from millmark.ledger.records import ModelState, Role
 from millmark.ledger.store.rows import ModelRow, OrderRow, ParticipantRow, gates_of
 from millmark.ledger.verify.printable import printable
 from millmark.services.planning.reading import find_claims
-from millmark.services.portal.acting.acts import Act
-from millmark.services.portal.acting.things import (
-    About,
-    Body,
-    EntryError,
-    Field,
-    FieldKind,
-    Filled,
-    Line,
-    Option,
-    Scene,
-    Value,
-)
+from millmark.services.portal.acting import acts, things
 from millmark.services.portal.ordering import Arrival, earliest_of
 from millmark.services.products import Catalogue
 
@@ -43,19 +29,21 @@ _MOST_LOOKED = 50
 """Most orders among which the last of the product is looked for: the document of each is read."""
 
 
-def build_order_act(home: Path | None) -> Act:
+def build_order_act(home: Path | None) -> acts.Act:
     """`home`: the folder with the company's products and calendar."""
-    return Act(
+    return acts.Act(
         "placeOrder",
-        About.NOTHING,
+        things.About.NOTHING,
         (
-            Field("product", FieldKind.HIDDEN),
-            Field("options", FieldKind.HIDDEN),
-            Field("identifier", initial=_suggest_name, label="order_name"),
-            Field("coordinator", FieldKind.CHOICE, "terms.coordinator", options=_coordinators, numeric=True),
-            Field("due_at", FieldKind.MOMENT, "terms.due_at"),
-            Field("pieces", FieldKind.NUMBER, "terms.quantity", initial=lambda _: "1", least=1),
-            Field("gates", FieldKind.MANY, required=False, options=lambda scene: _gates(home, scene)),
+            things.Field("product", things.FieldKind.HIDDEN),
+            things.Field("options", things.FieldKind.HIDDEN),
+            things.Field("identifier", initial=_suggest_name, label="order_name"),
+            things.Field(
+                "coordinator", things.FieldKind.CHOICE, "terms.coordinator", options=_coordinators, numeric=True
+            ),
+            things.Field("due_at", things.FieldKind.MOMENT, "terms.due_at"),
+            things.Field("pieces", things.FieldKind.NUMBER, "terms.quantity", initial=lambda _: "1", least=1),
+            things.Field("gates", things.FieldKind.MANY, required=False, options=lambda scene: _gates(home, scene)),
         ),
         complete=lambda body, _: _complete(home, body),
         tells=lambda filled, _: _tell(home, filled),
@@ -63,12 +51,12 @@ def build_order_act(home: Path | None) -> Act:
     )
 
 
-def _complete(home: Path | None, body: Body) -> Body:
+def _complete(home: Path | None, body: things.Body) -> things.Body:
     """The body of the order. Raises EntryError if the product or its options are not what they were."""
     made = _configured(home, str(body.pop("product")), str(body.pop("options")))
     gates, terms = _read_gates(body.pop("gates", [])), body["terms"]
     if any(gate["inspector"] == terms["coordinator"] for gate in gates):
-        raise EntryError("entry.gate_coordinator")
+        raise things.EntryError("entry.gate_coordinator")
     terms |= {"operations": len(made.operations), "claims": build_order_document(made), "gates": gates, "unit": _PIECE}
     return body
 
@@ -76,72 +64,74 @@ def _complete(home: Path | None, body: Body) -> Body:
 def _configured(home: Path | None, digest: str, options: str) -> Configuration:
     """Raises EntryError."""
     if not re.fullmatch("[0-9a-f]{64}", digest) or len(options) > _MAX_OPTIONS:
-        raise EntryError("entry.product_gone")
+        raise things.EntryError("entry.product_gone")
     product = Catalogue(home).find_digest(bytes.fromhex(digest))
     if product is None:
-        raise EntryError("entry.product_gone")
+        raise things.EntryError("entry.product_gone")
     try:
         found: object = json.loads(options)
         if not isinstance(found, dict):
-            raise EntryError("entry.options_wrong")
+            raise things.EntryError("entry.options_wrong")
         return verify_specification(product, found)
-    except (ValueError, RecursionError, SpecificationError):
-        raise EntryError("entry.options_wrong") from None
+    except (ValueError, RecursionError, errors.SpecificationError):
+        raise things.EntryError("entry.options_wrong") from None
 
 
-def _tell(home: Path | None, filled: Filled) -> Sequence[Line]:
+def _tell(home: Path | None, filled: things.Filled) -> Sequence[things.Line]:
     """What is being ordered, what it costs, and when it can be ready."""
     try:
         made = _configured(home, _one(filled, "product"), _one(filled, "options"))
-    except EntryError:
+    except things.EntryError:
         return ()
     product = made.product
     lines = [
-        Line("product", (Value("names", product.names),)),
-        Line("options", tuple(_options(made))),
-        Line("price", (Value("text", money(made.price, product.currency)),)),
+        things.Line("product", (things.Value("names", product.names),)),
+        things.Line("options", tuple(_options(made))),
+        things.Line("price", (things.Value("text", money(made.price, product.currency)),)),
     ]
     if not filled.get("gates"):
-        lines.append(Line("gates", (Value("said", "act.gates.none"),)))
+        lines.append(things.Line("gates", (things.Value("said", "act.gates.none"),)))
     return (*lines, *_arrival(earliest_of(home, made)))
 
 
-def _options(made: Configuration) -> Iterable[Value]:
+def _options(made: Configuration) -> Iterable[things.Value]:
     for option in made.product.options:
         value = made.options[option.key]
         if value == "":
             continue
         names = next((one.names for one in getattr(option, "choices", ()) if one.value == value), None)
-        yield Value("option", (option.names, names or {"en": f"{value} {getattr(option, 'unit', '')}".strip()}))
+        yield things.Value("option", (option.names, names or {"en": f"{value} {getattr(option, 'unit', '')}".strip()}))
 
 
-def _arrival(arrival: Arrival) -> Iterable[Line]:
-    return () if arrival.at is None else (Line("ready_at", (Value("moment", arrival.at),)),)
+def _arrival(arrival: Arrival) -> Iterable[things.Line]:
+    return () if arrival.at is None else (things.Line("ready_at", (things.Value("moment", arrival.at),)),)
 
 
-def _coordinators(scene: Scene) -> Sequence[Option]:
+def _coordinators(scene: things.Scene) -> Sequence[things.Option]:
     return _companies(scene, Role.COORDINATOR)
 
 
-def _companies(scene: Scene, role: Role) -> Sequence[Option]:
+def _companies(scene: things.Scene, role: Role) -> Sequence[things.Option]:
     """Those that may act, by name; the company itself last."""
     rows = scene.reader.rows.find(ParticipantRow, suspended=False)
     found = [scene.reader.party(row.number) for row in rows if Role(row.roles) & role and not row.departed]
     found.sort(key=lambda one: (one.participant == scene.company, one.name or "", one.participant))
-    return [Option(str(one.participant), one.name or f"{one.participant}", chosen=len(found) == 1) for one in found]
+    return [
+        things.Option(str(one.participant), one.name or f"{one.participant}", chosen=len(found) == 1) for one in found
+    ]
 
 
-def _gates(home: Path | None, scene: Scene) -> Sequence[Option]:
+def _gates(home: Path | None, scene: things.Scene) -> Sequence[things.Option]:
     """Inspectors, each by procedure, and on each of its approved models. Chosen are those of the company's last order
     of the product; without one, the only inspector there is, on its newest model."""
     found = []
     inspectors = _companies(scene, Role.INSPECTOR)
     for one in inspectors:
-        found.append(Option(one.value, one.text))
+        found.append(things.Option(one.value, one.text))
         models = scene.reader.rows.find(ModelRow, inspector=int(one.value), state=int(ModelState.APPROVED))
         for row in models[-20:]:
             values = {"name": printable(one.text), "model": row.number}
-            found.append(Option(f"{one.value}:{row.number}", key="act.gate.model", values=values))
+            found.append(things.Option(f"{one.value}:{row.number}", key="act.gate.model", values=values))
     last = _last_order(home, scene)
     if last is not None:
         usual = {f"{gate.inspector}:{gate.model}" if gate.model else str(gate.inspector) for gate in gates_of(last)}
@@ -152,7 +142,7 @@ def _gates(home: Path | None, scene: Scene) -> Sequence[Option]:
     return [replace(one, chosen=one.value in usual) for one in found]
 
 
-def _last_order(home: Path | None, scene: Scene) -> OrderRow | None:
+def _last_order(home: Path | None, scene: things.Scene) -> OrderRow | None:
     """The company's latest order of the product that the form is about, at whatever price; None if it has none among
     its latest."""
     digest = _one(scene.filled, "product")
@@ -163,7 +153,7 @@ def _last_order(home: Path | None, scene: Scene) -> OrderRow | None:
     return next((row for row in rows if _orders(scene, row, product)), None)
 
 
-def _orders(scene: Scene, row: OrderRow, product: Product) -> bool:
+def _orders(scene: things.Scene, row: OrderRow, product: Product) -> bool:
     """Whether the document of an order names the product, or one of its name with other options or prices."""
     document = find_claims(scene.reader.book, row.claims_root)
     fields = () if document is None else document.fields
@@ -177,19 +167,19 @@ def _orders(scene: Scene, row: OrderRow, product: Product) -> bool:
     return isinstance(ordered, dict) and ordered.get("product") == product.product
 
 
-def _read_gates(gates: Iterable[str]) -> list[dict[str, Json]]:
+def _read_gates(gates: Iterable[str]) -> list[dict[str, canonical.Json]]:
     """As the contract wants them: by ascending inspector. Raises EntryError for an inspector with several."""
-    found: dict[int, dict[str, Json]] = {}
+    found: dict[int, dict[str, canonical.Json]] = {}
     for text in gates:
         inspector, _, model = text.partition(":")
         if not _NUMBER.fullmatch(inspector) or (model and not _NUMBER.fullmatch(model)) or int(inspector) in found:
-            raise EntryError("entry.gates")
-        gate: dict[str, Json] = {"inspector": int(inspector)}
+            raise things.EntryError("entry.gates")
+        gate: dict[str, canonical.Json] = {"inspector": int(inspector)}
         found[int(inspector)] = {**gate, "model": int(model)} if model else gate
     return [found[inspector] for inspector in sorted(found)]
 
 
-def _suggest_name(scene: Scene) -> str:
+def _suggest_name(scene: things.Scene) -> str:
     """The name after the company's latest order's, if that ends in a number; else one that nobody else has."""
     rows = scene.reader.rows.latest(OrderRow, "sequence", 1, buyer=scene.company)
     identifier = scene.reader.identifier(rows[0].subject) if rows else None
@@ -200,5 +190,5 @@ def _suggest_name(scene: Scene) -> str:
     return f"urn:uuid:{uuid.uuid4()}"
 
 
-def _one(filled: Filled, name: str) -> str:
+def _one(filled: things.Filled, name: str) -> str:
     return next(iter(filled.get(name, ())), "")

@@ -15,27 +15,8 @@ from typing import Any
 from fastapi import Request
 from starlette.responses import Response
 
+from millmark.ledger import products
 from millmark.ledger.errors import InputError, NotFoundError, SpecificationError
-from millmark.ledger.products import (
-    ChoiceOption,
-    Condition,
-    Configuration,
-    Constraint,
-    Domain,
-    IntegerOption,
-    Option,
-    Product,
-    Span,
-    TextOption,
-    Value,
-    ValueSet,
-    configure,
-    find_cheapest,
-    find_possible,
-    money,
-    name_in,
-    parse_choices,
-)
 from millmark.ledger.records import Role
 from millmark.services.access import Scope
 from millmark.services.access.rules import Rule
@@ -69,7 +50,7 @@ class ChoiceShown:
     is_chosen: bool
     is_possible: bool
     """Beside the other chosen options."""
-    reasons: tuple[Constraint, ...]
+    reasons: tuple[products.Constraint, ...]
     """The constraints that together rule it out, as far as they were looked for."""
 
 
@@ -77,7 +58,7 @@ class ChoiceShown:
 class OptionShown:
     """An option with what was filled in."""
 
-    option: Option
+    option: products.Option
     text: str
     """As it was filled in; empty if it was not."""
     problem: str
@@ -107,13 +88,13 @@ class Least:
 class Configuring:
     """Where a choice of options stands."""
 
-    product: Product
+    product: products.Product
     options: tuple[OptionShown, ...]
-    conflict: tuple[Constraint, ...]
+    conflict: tuple[products.Constraint, ...]
     """The constraints that what is chosen breaks together."""
     least: Least
     """For one piece with what is chosen, and the cheapest that goes with it."""
-    made: Configuration | None
+    made: products.Configuration | None
     """Once every option is chosen or follows."""
 
     @property
@@ -121,7 +102,7 @@ class Configuring:
         return bool(self.conflict) or any(one.problem for one in self.options)
 
 
-def build_configuring(product: Product, filled: Mapping[str, str]) -> Configuring:
+def build_configuring(product: products.Product, filled: Mapping[str, str]) -> Configuring:
     """`filled`: texts by the keys of options; unknown keys are passed over. Never raises for what somebody wrote."""
     texts = {option.key: filled.get(option.key, "").strip()[:_MAX_TEXT] for option in product.options}
     chosen, problems = _read(product, texts)
@@ -138,24 +119,24 @@ def build_configuring(product: Product, filled: Mapping[str, str]) -> Configurin
     return Configuring(product, options, conflict, least, made)
 
 
-def find_least(product: Product, chosen: Mapping[str, Value]) -> Least:
+def find_least(product: products.Product, chosen: Mapping[str, products.Value]) -> Least:
     """What a piece with the chosen values costs at least."""
     try:
-        made = find_cheapest(product, chosen)
+        made = products.find_cheapest(product, chosen)
     except SpecificationError:
         return Least(None, is_possible=True)
     return Least(None, is_possible=False) if made is None else Least(made.price, is_possible=True)
 
 
-def _read(product: Product, texts: Mapping[str, str]) -> tuple[dict[str, Value], dict[str, str]]:
+def _read(product: products.Product, texts: Mapping[str, str]) -> tuple[dict[str, products.Value], dict[str, str]]:
     """The values that can be used, and what is wrong with each other text."""
-    chosen: dict[str, Value] = {}
+    chosen: dict[str, products.Value] = {}
     problems: dict[str, str] = {}
     for key, text in texts.items():
         if not text:
             continue
         try:
-            chosen |= parse_choices(product, [f"{key}={text}"])
+            chosen |= products.parse_choices(product, [f"{key}={text}"])
         except SpecificationError:
             problems[key] = _problem(product.by_key[key], text)
     return chosen, problems
@@ -172,58 +153,64 @@ def _sort(shown: OptionShown, values: Sequence[str]) -> OptionShown:
     return replace(shown, choices=tuple(sorted(shown.choices, key=lambda choice: values.index(choice.value))))
 
 
-def _problem(option: Option, text: str) -> str:
-    if isinstance(option, ChoiceOption):
+def _problem(option: products.Option, text: str) -> str:
+    if isinstance(option, products.ChoiceOption):
         return "choice"
-    if isinstance(option, IntegerOption):
+    if isinstance(option, products.IntegerOption):
         return "range"
     fits = option.least <= len(text) <= option.most and text.isprintable()
     return "characters" if fits and option.characters is not None else "text"
 
 
 def _show(
-    product: Product,
-    option: Option,
+    product: products.Product,
+    option: products.Option,
     text: str,
-    chosen: Mapping[str, Value],
+    chosen: Mapping[str, products.Value],
     problem: str,
     left: list[int],
     conflicting: bool,
 ) -> OptionShown:
     others = {key: value for key, value in chosen.items() if key != option.key}
     domain = _domain(product, option, others)
-    span = domain if isinstance(domain, Span) else Span(0, 0)
+    span = domain if isinstance(domain, products.Span) else products.Span(0, 0)
     choices: tuple[ChoiceShown, ...] = ()
-    if isinstance(option, ChoiceOption):
+    if isinstance(option, products.ChoiceOption):
         choices = tuple(
             _choice(product, option, place, chosen, others, domain, left) for place in range(len(option.choices))
         )
     follows = "" if option.key in chosen or problem or conflicting else _follows(option, domain)
-    may_be_empty = isinstance(option, TextOption) and span.least == 0
+    may_be_empty = isinstance(option, products.TextOption) and span.least == 0
     is_missing = option.key not in chosen and not follows and not may_be_empty
     return OptionShown(option, text, problem, choices, span.least, span.most, is_missing, follows)
 
 
-def _domain(product: Product, option: Option, others: Mapping[str, Value]) -> Domain:
+def _domain(
+    product: products.Product, option: products.Option, others: Mapping[str, products.Value]
+) -> products.Domain:
     """What an option can have beside the others; all of it where those already exclude each other."""
     try:
-        return find_possible(product, others)[option.key]
+        return products.find_possible(product, others)[option.key]
     except SpecificationError:
-        return ValueSet(option.values) if isinstance(option, ChoiceOption) else Span(option.least, option.most)
+        return (
+            products.ValueSet(option.values)
+            if isinstance(option, products.ChoiceOption)
+            else products.Span(option.least, option.most)
+        )
 
 
 def _choice(
-    product: Product,
-    option: ChoiceOption,
+    product: products.Product,
+    option: products.ChoiceOption,
     place: int,
-    chosen: Mapping[str, Value],
-    others: Mapping[str, Value],
-    domain: Domain,
+    chosen: Mapping[str, products.Value],
+    others: Mapping[str, products.Value],
+    domain: products.Domain,
     left: list[int],
 ) -> ChoiceShown:
     one = option.choices[place]
-    is_possible = isinstance(domain, ValueSet) and one.value in domain.values
-    reasons: tuple[Constraint, ...] = ()
+    is_possible = isinstance(domain, products.ValueSet) and one.value in domain.values
+    reasons: tuple[products.Constraint, ...] = ()
     if not is_possible and left[0] > 0:
         left[0] -= 1
         reasons = _find_reasons(product, {**others, option.key: one.value})
@@ -232,19 +219,19 @@ def _choice(
     return ChoiceShown(one.value, one.names, *stated, is_chosen, is_possible, reasons)
 
 
-def _follows(option: Option, domain: Domain) -> str:
+def _follows(option: products.Option, domain: products.Domain) -> str:
     """The only value that is left; of a text, only its length is known."""
-    if isinstance(domain, ValueSet):
+    if isinstance(domain, products.ValueSet):
         return domain.values[0] if domain.is_single else ""
-    return str(domain.least) if domain.is_single and isinstance(option, IntegerOption) else ""
+    return str(domain.least) if domain.is_single and isinstance(option, products.IntegerOption) else ""
 
 
-def _find_reasons(product: Product, chosen: Mapping[str, Value]) -> tuple[Constraint, ...]:
+def _find_reasons(product: products.Product, chosen: Mapping[str, products.Value]) -> tuple[products.Constraint, ...]:
     """Constraints that what is chosen breaks together, and of which none can be left out; empty if it breaks none."""
     if _holds(product, chosen):
         return ()
     # One after the other is left out; those without which nothing would be broken are the reason.
-    kept: Sequence[Constraint] = product.constraints
+    kept: Sequence[products.Constraint] = product.constraints
     for one in product.constraints:
         fewer = tuple(other for other in kept if other is not one)
         if not _holds(replace(product, constraints=fewer), chosen):
@@ -252,20 +239,20 @@ def _find_reasons(product: Product, chosen: Mapping[str, Value]) -> tuple[Constr
     return tuple(kept)
 
 
-def _holds(product: Product, chosen: Mapping[str, Value]) -> bool:
+def _holds(product: products.Product, chosen: Mapping[str, products.Value]) -> bool:
     try:
-        domains = find_possible(product, chosen)
+        domains = products.find_possible(product, chosen)
     except SpecificationError:
         return False
     # What narrows a span to nothing is found out no later than here.
-    return all(domain.least <= domain.most for domain in domains.values() if isinstance(domain, Span)) and all(
-        domain.values for domain in domains.values() if isinstance(domain, ValueSet)
+    return all(domain.least <= domain.most for domain in domains.values() if isinstance(domain, products.Span)) and all(
+        domain.values for domain in domains.values() if isinstance(domain, products.ValueSet)
     )
 
 
-def _configure(product: Product, chosen: Mapping[str, Value]) -> Configuration | None:
+def _configure(product: products.Product, chosen: Mapping[str, products.Value]) -> products.Configuration | None:
     try:
-        return configure(product, chosen)
+        return products.configure(product, chosen)
     except SpecificationError:
         return None
 
@@ -314,10 +301,10 @@ class Ordering:
         entries = Products(self.home).entries()
         found = [one.product for one in entries if one.product is not None]
         # Of several with one name the company's own counts, as it does when it is ordered.
-        products = list({one.product: one for one in reversed(found)}.values())[::-1]
+        offered = list({one.product: one for one in reversed(found)}.values())[::-1]
         values: dict[str, Any] = {
-            "products": [(one, name_in(one.names, language), find_least(one, {})) for one in products],
-            "money": money,
+            "products": [(one, products.name_in(one.names, language), find_least(one, {})) for one in offered],
+            "money": products.money,
             "unusable": [(Path(one.source).name, one.problem) for one in entries if one.problem],
         }
         return self.pages.render(request, "order_products.html", forms=self.forms, **values)
@@ -341,14 +328,14 @@ class Ordering:
         options = json.dumps(dict(state.made.options), ensure_ascii=False, separators=(",", ":"))
         return self.go_on(request, {"product": product.digest.hex(), "options": options})
 
-    def _find(self, name: str) -> Product:
+    def _find(self, name: str) -> products.Product:
         """Raises NotFoundError for a name that no product has, InputError for one that several files have."""
         if not name.isprintable() or "/" in name or name.endswith(".json"):
             raise NotFoundError("no product is called so")  # nobody names a file of this machine here
         return Products(self.home).find(name)
 
     def _render(
-        self, request: Request, product: Product, filled: dict[str, str], problem: str, status: int = 200
+        self, request: Request, product: products.Product, filled: dict[str, str], problem: str, status: int = 200
     ) -> Response:
         catalogue = self.pages.catalogue(request)
         language = catalogue.language.value
@@ -359,7 +346,7 @@ class Ordering:
             "state": state,
             "problem": problem,
             "words": words,
-            "title": name_in(product.names, language),
+            "title": products.name_in(product.names, language),
             "arrival": None if state.made is None else earliest_of(self.home, state.made),
             "sent": bool(filled) or request.method == "POST",
         }
@@ -370,14 +357,14 @@ class Ordering:
 class Wording:
     """A product's own words, in the page's language."""
 
-    product: Product
+    product: products.Product
     catalogue: Catalogue
 
     def name(self, names: Any) -> str:
-        return name_in(names, self.catalogue.language.value)
+        return products.name_in(names, self.catalogue.language.value)
 
     def money(self, amount: int) -> str:
-        return money(amount, self.product.currency)
+        return products.money(amount, self.product.currency)
 
     def co2e(self, mg: int) -> str:
         """Grams of CO2e with their sign, such as +310 g."""
@@ -401,23 +388,23 @@ class Wording:
         hours, rest = divmod(minutes, _HOUR_MIN)
         return self.catalogue.say("wizard.hours", hours=hours, minutes=rest)
 
-    def _condition(self, condition: Condition) -> str:
+    def _condition(self, condition: products.Condition) -> str:
         return self.catalogue.say("wizard.and").join(
             f"{self.name(self.product.by_key[key].names)}{self.catalogue.say('colon')}{self._domain(key, domain)}"
             for key, domain in condition.items()
         )
 
-    def _domain(self, key: str, domain: Domain) -> str:
+    def _domain(self, key: str, domain: products.Domain) -> str:
         option, say = self.product.by_key[key], self.catalogue.say
-        if not isinstance(domain, Span):
+        if not isinstance(domain, products.Span):
             return say("wizard.or").join(self.value(key, one) for one in domain.values)
         span = str(domain.least) if domain.is_single else say("wizard.span", least=domain.least, most=domain.most)
-        if isinstance(option, TextOption):
+        if isinstance(option, products.TextOption):
             return say("wizard.characters", span=span)
         return f"{span} {getattr(option, 'unit', '')}".strip()
 
 
-def earliest_of(home: Path | None, made: Configuration) -> Arrival:
+def earliest_of(home: Path | None, made: products.Configuration) -> Arrival:
     """By the calendar of the home, if it has one that can be used; else by the clock."""
     calendar = None
     if home is not None and (home / CALENDAR_FILE).is_file():

@@ -29,23 +29,15 @@ from millmark.ledger.footprint import Source
 from millmark.ledger.footprint.figures import kilograms, kilowatt_hours, percent
 from millmark.ledger.ids.canonical import IdentifierGround
 from millmark.ledger.phrases import Phrase
-from millmark.ledger.plans.call import OfferGround
-from millmark.ledger.plans.check import Unseen
-from millmark.ledger.plans.feasible import PlanBreach, PlanRefusal
+from millmark.ledger.plans import call, check, feasible
 from millmark.ledger.products import name_in
-from millmark.ledger.provenance.answers import Party
-from millmark.ledger.provenance.footprints import ContributionOf, LotFootprint
-from millmark.ledger.provenance.listings import Page
-from millmark.ledger.provenance.reader import LookupGround
+from millmark.ledger.provenance import answers, footprints, listings, reader
 from millmark.ledger.records import ALL_ROLES, Role
 from millmark.ledger.verify import Section, Statement, Step
 from millmark.ledger.verify.printable import printable, quoted
 from millmark.ledger.verify.statements import Age, Model, NamedMachine, Span, Thing, Unit, Words, words_of
 from millmark.ledger.verify.statements import Party as Proved
-from millmark.services.access import Principal, Scope
-from millmark.services.access.errors import Ground
-from millmark.services.access.rules import Rule, Without
-from millmark.services.access.signin import form_cookie, is_secure, session_cookie
+from millmark.services.access import Principal, Scope, errors, rules, signin
 from millmark.services.directory.document import ConsortiumGround, Contact
 from millmark.services.inspections.windows import HealthGround
 from millmark.services.pictures import Bar, draw_waterfall
@@ -116,13 +108,13 @@ def _weight(text: str) -> float:
 
 # Declares a page of the portal: its path, who may see it, and its menu entry.
 
-ANYBODY = Rule(Without.CREDENTIAL, page=True)
+ANYBODY = rules.Rule(rules.Without.CREDENTIAL, page=True)
 CODE_HOLDERS = ANYBODY
 """Holders of a part's code. The salt in it is the credential (millmark.ledger.provenance.passports)."""
-MEMBERS = Rule(Scope.PROVENANCE, page=True)
-OWNER = Rule(Scope.STATUS, owner=True, page=True)
+MEMBERS = rules.Rule(Scope.PROVENANCE, page=True)
+OWNER = rules.Rule(Scope.STATUS, owner=True, page=True)
 
-ADMINISTRATORS = Rule(Scope.PEOPLE, owner=True, page=True)
+ADMINISTRATORS = rules.Rule(Scope.PEOPLE, owner=True, page=True)
 Number = Annotated[WholeNumber, Path(ge=1, lt=2**40)]
 """The number of a record in a path. Others have the page of what does not exist."""
 
@@ -133,7 +125,7 @@ class PageRoute:
 
     path: str
     endpoint: Callable[..., Any]
-    rule: Rule
+    rule: rules.Rule
     menu: str | None = None
     """Catalogue key of its menu entry; None for a page that is not in the menu."""
     method: str = "GET"
@@ -172,8 +164,8 @@ class Forms:
 
     def __init__(self, key: Callable[[], bytes], origin: str) -> None:
         self._key = key
-        self._secure = is_secure(origin)
-        self._form, self._session = form_cookie(origin), session_cookie(origin)
+        self._secure = signin.is_secure(origin)
+        self._form, self._session = signin.form_cookie(origin), signin.session_cookie(origin)
 
     def cookie_of(self, request: Request) -> str:
         """The browser's form cookie, or a new one if it has none."""
@@ -217,7 +209,7 @@ def _is_foreign(request: Request) -> bool:
 # Footprints in the portal's languages: the rows of a waterfall.
 
 
-def build_waterfall(footprint: LotFootprint, catalogue: Catalogue) -> str:
+def build_waterfall(footprint: footprints.LotFootprint, catalogue: Catalogue) -> str:
     """The SVG of a lot's location-based emissions."""
     bars = [
         Bar(
@@ -233,7 +225,7 @@ def build_waterfall(footprint: LotFootprint, catalogue: Catalogue) -> str:
     return draw_waterfall([*bars, whole], catalogue.say("footprint.title"), catalogue.language.value)
 
 
-def describe_contribution(one: ContributionOf, catalogue: Catalogue) -> str:
+def describe_contribution(one: footprints.ContributionOf, catalogue: Catalogue) -> str:
     """What it is of, and of which lot."""
     named = unquote(one.identifier.rpartition("/")[2]) if one.identifier else f"0x{one.lot.hex()[:8]}"
     return catalogue.say(f"footprint.{one.source.value}", what=one.what or "", lot=named)
@@ -243,20 +235,20 @@ def describe_contribution(one: ContributionOf, catalogue: Catalogue) -> str:
 # that say why something was not done.
 
 GROUNDS: tuple[type[Phrase], ...] = (
-    Ground,
-    PlanRefusal,
-    PlanBreach,
+    errors.Ground,
+    feasible.PlanRefusal,
+    feasible.PlanBreach,
     PlanningGround,
     EntryFault,
-    OfferGround,
-    LookupGround,
+    call.OfferGround,
+    reader.LookupGround,
     IdentifierGround,
     ConsortiumGround,
     CouncilGround,
     HealthGround,
     WebhookGround,
 )
-SENTENCES: tuple[type[Phrase], ...] = (Sentence, MakingStep, Unseen)
+SENTENCES: tuple[type[Phrase], ...] = (Sentence, MakingStep, check.Unseen)
 """Grounds are `ground.NAME` in the catalogue, sentences `written.NAME`: of either no two have one name."""
 _BEGINNINGS: Mapping[str, str] = {
     "kind": "plan.cause.",
@@ -601,7 +593,7 @@ def _without_trust_file(words: Words, catalogue: Catalogue) -> Words:
     return replace(words, phrases={**words.phrases, "participant": catalogue.say("participant.number")})
 
 
-def _party(catalogue: Catalogue, party: Party | None) -> Markup:
+def _party(catalogue: Catalogue, party: answers.Party | None) -> Markup:
     if party is None:
         return Markup("–")  # a constant
     if party.name is None:
@@ -678,7 +670,7 @@ class CursorMaker(Protocol):
 
 
 Filters: TypeAlias = "dict[str, int | bytes]"
-Find: TypeAlias = "Callable[[int | None, int | None, Filters, bool], Page[Any]]"
+Find: TypeAlias = "Callable[[int | None, int | None, Filters, bool], listings.Page[Any]]"
 """Finds a page of items for a viewer, after a number, that match the filters, newest first or not."""
 
 Describe: TypeAlias = "Callable[[Sequence[Any]], dict[str, Any]]"
@@ -764,7 +756,7 @@ class _Place:
         self.start: tuple[int | None, bool] = (int(key[0]) if cursor else None, key[1] == _NEWER)
         """The number after which it begins, and whether it is read backwards, towards the newer."""
 
-    def turn(self, found: Page[Any]) -> Turn:
+    def turn(self, found: listings.Page[Any]) -> Turn:
         start, backwards = self.start
         if not backwards:
             newer = None if start is None or found.first is None else self._link(found.first, _NEWER)

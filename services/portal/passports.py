@@ -13,21 +13,13 @@ from fastapi import Request
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.responses import RedirectResponse, Response
 
+from millmark.ledger import provenance
 from millmark.ledger.bundle import InferenceShown, parse_bundle
 from millmark.ledger.canonical import Json
 from millmark.ledger.errors import IdentifierError, MillmarkError, NotFoundError
 from millmark.ledger.footprint import PATH
 from millmark.ledger.headers import parse_header
 from millmark.ledger.ids import DigitalLink, parse_digital_link
-from millmark.ledger.provenance import (
-    Fact,
-    Limits,
-    Passport,
-    find_coded_lot,
-    open_reader,
-    passport,
-    passport_statements,
-)
 from millmark.ledger.provenance.answers import Certificate
 from millmark.ledger.provenance.footprints import LotFootprint
 from millmark.ledger.store import Store
@@ -35,8 +27,7 @@ from millmark.ledger.store.rows import CertificateRow, ModelRow
 from millmark.ledger.verify import Section, Statement
 from millmark.ledger.verify.report import STOPPING, VERDICTS, WAITING, Worth, find_recalls, find_waits, find_worth
 from millmark.ledger.verify.statements import Party, Thing
-from millmark.quality.errors import QualityError
-from millmark.quality.inference import unpack_window
+from millmark.quality import errors, inference
 from millmark.services.access.rules import PUBLIC
 from millmark.services.inspections.windows import Models, score_of
 from millmark.services.interop.contexts.published import (
@@ -48,8 +39,7 @@ from millmark.services.interop.contexts.published import (
 from millmark.services.interop.digital_link import build_part_link, build_qr_svg, read_salt
 from millmark.services.pictures import build_family, draw_upright
 from millmark.services.pictures.plot import draw_window
-from millmark.services.portal.charts import PictureWords, measured
-from millmark.services.portal.check_page import CheckPage, find_copies
+from millmark.services.portal import charts, check_page
 from millmark.services.portal.pages import CODE_HOLDERS, Catalogue, PageRoute, Pages, build_waterfall
 from millmark.services.portal.proofs import Proof, Proofs
 
@@ -272,11 +262,8 @@ class Code:
 
 
 def read_code(request: Request) -> Code:
-    """Parses the code from path and query without decoding them first: `%2F` and `/` differ in a key.
-
-    A slash at the end is tolerated, and a malformed salt is ignored. Raises IdentifierError unless the text is a GS1
-    Digital Link.
-    """
+    """Parses the code from path and query without decoding them first: `%2F` and `/` differ in a key. A slash at the
+    end is tolerated, and a malformed salt is ignored. Raises IdentifierError unless the text is a GS1 Digital Link."""
     raw: bytes = request.scope.get("raw_path") or b""
     # latin-1 decodes any byte; the parser refuses what a link must not contain.
     text = f"{_HOST}{_BEFORE.sub(b'', raw, count=1).decode('latin-1')}"
@@ -444,7 +431,7 @@ def is_current(found: Proof | MillmarkError | None) -> bool:
 
 
 def build_view(
-    passport: Passport,
+    passport: provenance.Passport,
     found: Proof | MillmarkError | None,
     recorded: tuple[Statement, ...] | MillmarkError | None,
 ) -> PassportView:
@@ -486,7 +473,7 @@ def describe_name(catalogue: Catalogue, link: DigitalLink) -> list[tuple[str, st
     ]
 
 
-def _product(passport: Passport) -> str | None:
+def _product(passport: provenance.Passport) -> str | None:
     """The product's name, from the part's own document, else from its order's."""
     named = [fact for fact in passport.facts if fact.path == _PRODUCT and isinstance(fact.value, str)]
     own = [fact for fact in named if fact.subject == passport.trace.lot.subject and fact.thing == "lot"]
@@ -494,12 +481,12 @@ def _product(passport: Passport) -> str | None:
     return str((own or order)[0].value)[:120] if own or order else None
 
 
-def _documents(passport: Passport) -> Iterator[Document]:
+def _documents(passport: provenance.Passport) -> Iterator[Document]:
     trace = passport.trace
     names = {trace.lot.subject: trace.lot.identifier, **{lot.subject: lot.identifier for lot in trace.upstream}}
     if trace.order is not None:
         names[trace.order.subject] = trace.order.identifier
-    found: dict[tuple[str, bytes, int], list[Fact]] = {}
+    found: dict[tuple[str, bytes, int], list[provenance.Fact]] = {}
     for fact in passport.facts:
         if fact.path[: len(PATH)] != PATH and fact.path != _PRODUCT:
             found.setdefault((fact.thing, fact.subject, fact.record), []).append(fact)
@@ -544,7 +531,7 @@ def build_opened_windows(
     if not opened:
         return ()
     by_record = {one.record: one for one in opened}
-    with open_reader(store) as reader:
+    with provenance.open_reader(store) as reader:
         rows = reader.rows.among(CertificateRow, "sequence", by_record)
         rows.sort(key=lambda row: (row.lot != lot, -row.sequence))
         built = {one.certificate: one for one in reader.certificates(rows[:MOST_WINDOWS])}
@@ -563,12 +550,12 @@ def _build(
 ) -> OpenedWindow:
     model = None if models is None or certificate.model is None else models.find(certificate.model.model)
     try:
-        values = unpack_window(opened.window)
-    except QualityError:  # the digest was rebuilt from it as it is; what it means, only the model says
+        values = inference.unpack_window(opened.window)
+    except errors.QualityError:  # the digest was rebuilt from it as it is; what it means, only the model says
         values = ()
     alone = opened.logits[0] if len(opened.logits) == 1 else None
     decimals = None if model is None else model.decimals
-    least, greatest = (measured(edge, decimals) for edge in (min(values, default=0), max(values, default=0)))
+    least, greatest = (charts.measured(edge, decimals) for edge in (min(values, default=0), max(values, default=0)))
     label = catalogue.say(
         "passport.window", certificate=certificate.certificate, count=len(values), least=least, greatest=greatest
     )
@@ -604,7 +591,7 @@ _ANY_ORIGIN = {"Access-Control-Allow-Origin": "*"}
 """Pages of other companies may read what a code resolves to (GS1-Conformant Resolver). Browsers send no cookies then,
 and the salt in the link is what permits the access."""
 _BLOCK = re.compile(r"([0-9]{1,15}) ([0-9a-f]{64})")
-_LIMITS = Limits(depth=64, lots=400)
+_LIMITS = provenance.Limits(depth=64, lots=400)
 
 
 @dataclass(frozen=True, slots=True)
@@ -616,7 +603,7 @@ class Passports:
     proofs: Proofs
     origin: str
     clock: Callable[[], int]
-    check: CheckPage
+    check: check_page.CheckPage
 
     def routes(self) -> tuple[PageRoute, ...]:
         return (
@@ -675,8 +662,8 @@ class Passports:
         *longer, last = code.names()
         for one in longer:
             with suppress(NotFoundError):
-                return one, find_coded_lot(self.store, one.identifier, one.salt)
-        return last, find_coded_lot(self.store, last.identifier, last.salt)
+                return one, provenance.find_coded_lot(self.store, one.identifier, one.salt)
+        return last, provenance.find_coded_lot(self.store, last.identifier, last.salt)
 
     def _linkset(self, request: Request, code: Code, form: str) -> Response:
         say = self.pages.catalogue(request).say
@@ -686,15 +673,15 @@ class Passports:
         return Response(body, media_type=form, headers={**headers, "Access-Control-Expose-Headers": "Link"})
 
     def _page(self, request: Request, code: Code, lot: bytes) -> Response:
-        found = passport(self.store, lot, self.proofs.disclosing, _LIMITS)
+        found = provenance.passport(self.store, lot, self.proofs.disclosing, _LIMITS)
         catalogue = self.pages.catalogue(request)
         # For the state of the index that the page shows, so that page and proof agree.
         proof = self.proofs.fetch(lot, found.trace.as_of, self.clock())
         recorded = None if is_current(proof) else self._tell(lot)
         view = build_view(found, proof, recorded)
-        family = build_family(found.trace, PictureWords(catalogue), _stopped(lot, view))
+        family = build_family(found.trace, charts.PictureWords(catalogue), _stopped(lot, view))
         opened = proof.inferences if isinstance(proof, Proof) else ()
-        copies = find_copies(self.store, found.trace, self.check.find_copies())
+        copies = check_page.find_copies(self.store, found.trace, self.check.find_copies())
         values: dict[str, Any] = {
             "view": view,
             "trace": found.trace,
@@ -716,7 +703,7 @@ class Passports:
     def _tell(self, lot: bytes) -> tuple[Statement, ...] | MillmarkError:
         """What the index tells of a part, or why it does not."""
         try:
-            return passport_statements(self.store, lot, self.proofs.disclosing)
+            return provenance.passport_statements(self.store, lot, self.proofs.disclosing)
         except MillmarkError as error:
             return error
 

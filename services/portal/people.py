@@ -17,9 +17,8 @@ from urllib.parse import urlencode
 from fastapi import Form, Query, Request
 from starlette.responses import RedirectResponse, Response
 
-from millmark.ledger.canonical import Json, canonical_json
+from millmark.ledger import canonical, signatures
 from millmark.ledger.errors import InputError, MillmarkError, NotFoundError, SigningError
-from millmark.ledger.signatures import parse_address
 from millmark.ledger.store import Connection, Store
 from millmark.services.access import CredentialKind, Principal, Scope, SignIn, SignInError, revoke
 from millmark.services.access.credentials import PERSON_LIFE_S, SESSION_LIFE_S
@@ -85,14 +84,14 @@ class Once:
         return self._nonces.issue(self._clock())
 
     @contextmanager
-    def spend(self, request: Request, token: str, code: str, *entries: Json) -> Iterator[Use]:
+    def spend(self, request: Request, token: str, code: str, *entries: canonical.Json) -> Iterator[Use]:
         """Verifies the form's token, and spends its code for these entries; both stay undone if the block raises.
         Raises FormRefusedError for a form of elsewhere, or older than a day."""
         self._forms.verify(request, token)
         now_s, expires_at = self._clock(), self._nonces.expiry(code)
         if expires_at is None or now_s >= expires_at:
             raise FormRefusedError("the form is too old", hint="load the form again")
-        mark = hashlib.sha256(code.encode() + canonical_json(list(entries))).hexdigest()
+        mark = hashlib.sha256(code.encode() + canonical.canonical_json(list(entries))).hexdigest()
         with self._store.transaction() as connection:
             access = AccessRepository(connection)
             # As with all spent codes: one that was forgotten must not be judged by a clock that was set back.
@@ -489,7 +488,7 @@ class SignInPages:
         message, refused, catalogue = None, "", self.pages.catalogue(request)
         if address:
             try:
-                known = parse_address(address[:_MAX_ADDRESS].strip())
+                known = signatures.parse_address(address[:_MAX_ADDRESS].strip())
                 message = self.sign_in.new_message(known, self.clock()).to_text()
             except SigningError:
                 refused = catalogue.say("sign_in.no_address")

@@ -15,8 +15,7 @@ from typing import Any, TypeAlias
 from fastapi import Request
 from starlette.responses import Response
 
-from millmark.ledger.canonical import parse_hex32
-from millmark.ledger.errors import CanonicalError, NotFoundError
+from millmark.ledger import canonical, errors
 from millmark.ledger.provenance import answers
 from millmark.ledger.provenance.reader import Reader as NameReader
 from millmark.ledger.provenance.reader import build_reader
@@ -26,8 +25,7 @@ from millmark.ledger.store.rows import AssignmentRow, CertificateRow, LotRow
 from millmark.services.access import Principal, Scope
 from millmark.services.access.rules import Rule
 from millmark.services.pictures.gantt import Bar, BarTone, Gantt, Lane, Tick, draw_gantt
-from millmark.services.planning.making import Ties
-from millmark.services.planning.repository import PlanningRepository
+from millmark.services.planning import making, repository
 from millmark.services.planning.showing import LegShown, PlanShown, Reader, RowShown
 from millmark.services.portal.charts import brief_of
 from millmark.services.portal.pages import Catalogue, Forms, PageRoute, Pages
@@ -326,7 +324,7 @@ class Plans:
     store: Store
     pages: Pages
     forms: Forms
-    ties: Ties
+    ties: making.Ties
     find_company: Callable[[Principal], int | None]
     """The company that a caller stands for; None if there is none."""
 
@@ -365,13 +363,13 @@ class Plans:
         return self.pages.render(request, "plan.html", forms=self.forms, **values)
 
     @contextmanager
-    def _open(self, principal: Principal) -> Iterator[tuple[NameReader, PlanningRepository, Reader]]:
+    def _open(self, principal: Principal) -> Iterator[tuple[NameReader, repository.PlanningRepository, Reader]]:
         """All on one state of the store."""
         company = self.find_company(principal)
         if company is None:
-            raise NotFoundError("plans are shown to participants alone")
+            raise errors.NotFoundError("plans are shown to participants alone")
         with self.store.reading() as connection:
-            rows, book, planning = Rows(connection), Book(connection), PlanningRepository(connection)
+            rows, book, planning = Rows(connection), Book(connection), repository.PlanningRepository(connection)
             names = build_reader(rows, book, Lineage(connection), principal.viewer)
             yield names, planning, Reader(rows, book, planning, company)
 
@@ -383,12 +381,12 @@ def _principal(request: Request) -> Principal:
 
 def _parse(digest: str) -> bytes:
     try:
-        return parse_hex32(f"0x{digest}")
-    except CanonicalError:
-        raise NotFoundError("no such plan is known here") from None
+        return canonical.parse_hex32(f"0x{digest}")
+    except errors.CanonicalError:
+        raise errors.NotFoundError("no such plan is known here") from None
 
 
-def _rows_before(planning: PlanningRepository, reader: Reader, plan: PlanShown) -> Sequence[RowShown]:
+def _rows_before(planning: repository.PlanningRepository, reader: Reader, plan: PlanShown) -> Sequence[RowShown]:
     """The rows of the plan that it replaces, if that one is known here."""
     if plan.before is None or planning.plan(plan.before) is None:
         return ()

@@ -14,15 +14,12 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from starlette.responses import Response
 
-from millmark.ledger.errors import IdentifierError, NotFoundError
-from millmark.ledger.signatures import Signer
+from millmark.ledger import errors, signatures
 from millmark.ledger.store import Store
 from millmark.ledger.store.outbox import Outbox
 from millmark.ledger.store.outbox_records import OutboxState
-from millmark.services.access import Principal, SignIn, UnauthenticatedError
+from millmark.services.access import Principal, SignIn, UnauthenticatedError, rules, signin
 from millmark.services.access.people.people import Pairing
-from millmark.services.access.rules import Rule, Without
-from millmark.services.access.signin import is_secure
 from millmark.services.documents import Documents
 from millmark.services.planning.forecast.making import Shares, read_shares
 from millmark.services.planning.making import PlanMaker, Ties
@@ -41,9 +38,7 @@ from millmark.services.portal.ordering import Ordering
 from millmark.services.portal.pages import ANYBODY, MEMBERS, OWNER, Forms, PageRoute, Pages, Speaker
 from millmark.services.portal.passports import Passports
 from millmark.services.portal.people import Once, PairingPages, PeoplePages, SignInPages, WaysIn, ask_to_sign_in
-from millmark.services.portal.planner.at_machine import AtMachine, CauseDesk
-from millmark.services.portal.planner.coordinating import Coordinating, Workshop
-from millmark.services.portal.planner.owning import Owning
+from millmark.services.portal.planner import at_machine, coordinating, owning
 from millmark.services.portal.plans import Plans
 from millmark.services.portal.process import ProcessPages
 from millmark.services.portal.proofs import Proofs
@@ -56,7 +51,7 @@ _SHOWN = 50
 _STATES = tuple(state for state in OutboxState if state is not OutboxState.REPLACED)
 """States of records. The one left out is a state of transactions."""
 _FOLLOWING = replace(MEMBERS, passive=True)
-_ASSET = Rule(Without.CREDENTIAL, page=True, cost=0, audited=False)
+_ASSET = rules.Rule(rules.Without.CREDENTIAL, page=True, cost=0, audited=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +62,9 @@ class Office:
     administration: AdministrationParts
     home: Path | None
     """Folder with its products, calendar and objective."""
-    signer: Signer | None
+    signer: signatures.Signer | None
     """Signs its plans."""
-    causes: CauseDesk | None
+    causes: at_machine.CauseDesk | None
     """Takes in what happens at its machines."""
     told: Callable[[int], Mapping[int, Told]]
     """By recipient, what became of the hand-overs that are due because of a record."""
@@ -117,7 +112,7 @@ class Portal:
         self._store, self._read_status, self._check = store, read_status, check
         self._find_company = desk.company
         self.pages = Pages(
-            secure=is_secure(origin),
+            secure=signin.is_secure(origin),
             build_menu=self._build_menu,
             speaker=speaker,
             find_folded=self._find_folded,
@@ -125,7 +120,7 @@ class Portal:
         )
         self.forms = Forms(form_key, origin)
         self.acting = Acting(store, desk, Acts((*ACTS, build_order_act(office.home))))
-        self.workshop = Workshop(store, desk, office.home, office.signer, ties, clock, PlanMaker(store))
+        self.workshop = coordinating.Workshop(store, desk, office.home, office.signer, ties, clock, PlanMaker(store))
         once = Once(store, self.forms, form_key, clock)
         people = PeoplePages(ways_in, self.pages, self.forms, origin, clock, once)
         # The menu has them in this order: what is done every day first.
@@ -155,10 +150,10 @@ class Portal:
         yield from Ordering(office.home, pages, forms, open_order, read_wanted).routes()
         yield from Listings(store, pages, forms, self.acting).routes()
         yield from acting.routes()
-        yield from AtMachine(self.workshop, self.acting, pages, forms, office.causes).routes()
-        yield from Coordinating(self.workshop, pages, forms).routes()
+        yield from at_machine.AtMachine(self.workshop, self.acting, pages, forms, office.causes).routes()
+        yield from coordinating.Coordinating(self.workshop, pages, forms).routes()
         yield from Plans(store, pages, forms, ties, self._find_company).routes()
-        yield from Owning(self.workshop, pages, forms).routes()
+        yield from owning.Owning(self.workshop, pages, forms).routes()
 
     def _build_quality(self, office: Office, proofs: Proofs) -> Iterator[PageRoute]:
         """What is expected, how machines do, what was inspected, and what went wrong."""
@@ -201,7 +196,7 @@ class Portal:
         """Serves an asset. Raises NotFoundError if it is unknown."""
         found = self.pages.asset(request, name, tag)
         if found is None:
-            raise NotFoundError("the file does not exist")
+            raise errors.NotFoundError("the file does not exist")
         return found
 
     def queues(self, request: Request) -> Response:
@@ -229,7 +224,7 @@ class Portal:
             key, status = self._choose_missing(request), 404
         elif status == HTTPStatus.TOO_MANY_REQUESTS:
             key = "busy"
-        elif isinstance(error, IdentifierError):
+        elif isinstance(error, errors.IdentifierError):
             key, reason = "malformed", str(error)
         return self.pages.render(request, "message.html", status, key=key, reason=reason)
 

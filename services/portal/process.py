@@ -26,10 +26,7 @@ from millmark.services.planning.feedback.repository import CauseFound, FeedbackR
 from millmark.services.portal.acting.acting import Acting, Offer
 from millmark.services.portal.acting.things import About
 from millmark.services.portal.pages import Catalogue, Forms, PageRoute, Pages, principal_of
-from millmark.services.setpoints import Inbox, SetpointShown
-from millmark.services.setpoints.document import MachineReading, find_readings
-from millmark.services.setpoints.inbox import describe_value
-from millmark.services.setpoints.repository import SetpointRepository
+from millmark.services.setpoints import Inbox, SetpointShown, document, inbox, repository
 
 # What happened at a company's machines and what it led to, up to that they were mended: for the page of production
 # state, each step with the entry of the machine's stream that says it, and the record that anchors that entry.
@@ -140,7 +137,7 @@ class TrendView:
 class MachineView:
     machine: int
     identifier: str | None
-    latest: MachineReading | None
+    latest: document.MachineReading | None
     values: tuple[tuple[str, str], ...]
     """Columns of the latest reading, in the sensors' units."""
     at: datetime | None
@@ -189,7 +186,7 @@ class ProcessPages:
         catalogue: Catalogue,
         row: MachineRow,
         identifier: str | None,
-        readings: Sequence[MachineReading],
+        readings: Sequence[document.MachineReading],
         standing: Standing | None,
     ) -> MachineView:
         latest = readings[-1] if readings else None
@@ -212,7 +209,7 @@ def read_proposals(
     return tuple(
         ProposalView(
             one,
-            tuple(describe_value(value) for value in one.values),
+            tuple(inbox.describe_value(value) for value in one.values),
             acting.offers_on(principal, About.SETPOINT, str(one.setpoint)) if one.state == "open" else (),
         )
         for one in Inbox(store).of_machine(machine, most)
@@ -230,22 +227,22 @@ def _number(text: str) -> int | None:
 
 def _find_active(
     reader: Reader, rows: Sequence[MachineRow], wanted: Set[int | None]
-) -> Iterator[tuple[MachineRow, str | None, Sequence[MachineReading]]]:
+) -> Iterator[tuple[MachineRow, str | None, Sequence[document.MachineReading]]]:
     """Machines with a reading or a proposal, and those that are `wanted`, with their readings."""
     reader.name(row.subject for row in rows)
-    proposals = SetpointRepository(reader.rows)
+    proposals = repository.SetpointRepository(reader.rows)
     for row in rows:
         readings = _read(reader, row)
         if readings or row.number in wanted or proposals.latest(1, row.number):
             yield row, reader.identifier(row.subject), readings
 
 
-def _read(reader: Reader, row: MachineRow) -> Sequence[MachineReading]:
+def _read(reader: Reader, row: MachineRow) -> Sequence[document.MachineReading]:
     streams = [stream.subject for stream in reader.rows.find(StreamRow, machine=row.number)]
-    return find_readings(reader.book, streams, _READINGS)
+    return document.find_readings(reader.book, streams, _READINGS)
 
 
-def _trends(machine: int, readings: Sequence[MachineReading], catalogue: Catalogue) -> tuple[TrendView, ...]:
+def _trends(machine: int, readings: Sequence[document.MachineReading], catalogue: Catalogue) -> tuple[TrendView, ...]:
     """OEE with its two parts, and energy: each with the numbers that are drawn."""
     found = []
     for key in ("oee_ppm", "eta_ppm", "e_ppm", "wh"):

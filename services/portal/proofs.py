@@ -12,14 +12,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from millmark.ledger import canonical, errors, headers, seals
 from millmark.ledger.bundle import MAX_BUNDLE_BYTES, InferenceShown, parse_bundle
-from millmark.ledger.canonical import sha256
 from millmark.ledger.chain import Chain, fetch_checkpoint
-from millmark.ledger.errors import InputError, MillmarkError, Retry
-from millmark.ledger.headers import parse_header
 from millmark.ledger.provenance import Disclosing, build_bundle, build_trust_file
 from millmark.ledger.provenance.answers import AsOf
-from millmark.ledger.seals import parse_extra
 from millmark.ledger.store import Store
 from millmark.ledger.trust import MAX_TRUST_BYTES, Validator, parse_trust
 from millmark.ledger.verify import Report, Step, VerificationError, verify_bundle
@@ -37,11 +34,11 @@ _MAX_WAITING = 4
 """Requests that may wait while a proof is built. The node may be slow, and other pages must not suffer."""
 
 
-class ProofsBusyError(MillmarkError):
+class ProofsBusyError(errors.MillmarkError):
     """Too many proofs are requested at the same time."""
 
     code = "proofs-busy"
-    retry = Retry.UNCHANGED
+    retry = errors.Retry.UNCHANGED
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,23 +97,22 @@ class Proofs:
         self._verified: LruCache[_Verified] = LruCache(_MAX_BYTES)
         self._work = BoundedWork(at_once=1, waiting=_MAX_WAITING)
 
-    def fetch(self, lot: bytes, as_of: AsOf | None, now_s: int) -> Proof | MillmarkError | None:
+    def fetch(self, lot: bytes, as_of: AsOf | None, now_s: int) -> Proof | errors.MillmarkError | None:
         """The proof of a lot in the state `as_of` of the index. Without `as_of`, it is the last proof that was built,
-        so that a download matches the page that linked to it.
-
-        Returns None if no proof is available, and the error if building one failed."""
-        failure: MillmarkError | None = None
+        so that a download matches the page that linked to it. Returns None if no proof is available, and the error if
+        building one failed."""
+        failure: errors.MillmarkError | None = None
         if self.chain is not None:
             try:
                 made = self._make(lot, as_of)
                 return self._verify(made.bundle, made.trust, now_s, kept=False)
-            except MillmarkError as error:
+            except errors.MillmarkError as error:
                 failure = error
         try:
             # A stored proof is older than the index, but better than none.
             kept = self._kept(lot)
             return failure if kept is None else self._verify(*kept, now_s, kept=True)
-        except InputError as error:  # the file is unreadable, or a trust file of an unsupported version
+        except errors.InputError as error:  # the file is unreadable, or a trust file of an unsupported version
             return failure or error
 
     def vouch(self, number: int, block_hash: bytes) -> bytes | None:
@@ -164,16 +160,16 @@ class Proofs:
         bundle = parse_bundle(data)
         # The trust file is made for the bundle, so that the two always fit together: it lists the validators that
         # sealed the bundle's block or, where blocks have no seals, names the block.
-        block = parse_header(bundle.headers[-1])
+        block = headers.parse_header(bundle.headers[-1])
         if bundle.seals is None:
             return data, build_trust_file(self._store, self.chain, block.number).to_bytes()
-        listed = [Validator(address) for address in parse_extra(block.extra_data).validators]
+        listed = [Validator(address) for address in seals.parse_extra(block.extra_data).validators]
         return data, build_trust_file(self._store, self.chain, validators=listed).to_bytes()
 
     def _verify(self, bundle: bytes, trust: bytes, now_s: int, *, kept: bool) -> Proof:
         """Runs all steps as a receiver would, or returns the cached result for the same files. The files determine
         part, block and disclosure."""
-        key = (sha256(bundle), sha256(trust), kept)
+        key = (canonical.sha256(bundle), canonical.sha256(trust), kept)
         found = self._verified.get(key)
         if found is not None and found.since_s <= now_s < found.until_s:
             return found.proof

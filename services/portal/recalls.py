@@ -15,22 +15,11 @@ from fastapi import Request
 from markupsafe import Markup, escape
 from starlette.responses import Response
 
+from millmark.ledger import canonical, errors, provenance
 from millmark.ledger.bundle import parse_bundle
-from millmark.ledger.canonical import Json
 from millmark.ledger.chain import Chain
-from millmark.ledger.errors import InputError, MillmarkError, NotFoundError, Retry
 from millmark.ledger.headers import parse_header
 from millmark.ledger.ids import SubjectKind
-from millmark.ledger.provenance import (
-    MAX_RECALLED,
-    Recall,
-    answers,
-    build_recall_bundles,
-    build_trust_file,
-    listings,
-    open_reader,
-    recall,
-)
 from millmark.ledger.provenance.answers import Holder, Party, RelatedLot
 from millmark.ledger.provenance.cases import Case, CaseList, find_case, find_cases, find_noteable, find_own
 from millmark.ledger.provenance.reader import LookupGround, Reader
@@ -44,11 +33,9 @@ from millmark.services.access.rules import Rule
 from millmark.services.directory.document import DirectoryEntry
 from millmark.services.directory.repository import DirectoryRepository
 from millmark.services.pictures import build_reach, draw_upright
+from millmark.services.portal import charts, models
+from millmark.services.portal.acting import quality, things
 from millmark.services.portal.acting.acting import Acting, Offer
-from millmark.services.portal.acting.quality import name_lots
-from millmark.services.portal.acting.things import About, Thing
-from millmark.services.portal.charts import PictureWords, brief_of
-from millmark.services.portal.models import may_recall_model
 from millmark.services.portal.pages import Catalogue, Forms, Number, PageRoute, Pages, principal_of, say_error
 from millmark.services.serving.requests import BoundedWork
 
@@ -97,13 +84,15 @@ class RecallView:
     """Where lots are that are packed or offered."""
 
 
-def build_view(store: Store, found: Recall, principal: Principal, catalogue: Catalogue, most: int) -> RecallView:
-    with open_reader(store, principal.viewer) as reader:
+def build_view(
+    store: Store, found: provenance.Recall, principal: Principal, catalogue: Catalogue, most: int
+) -> RecallView:
+    with provenance.open_reader(store, principal.viewer) as reader:
         drawn = [lot.subject for lot in found.lots[:_DRAWN]]
         steps = build_transformations(reader, drawn)
         shown = tuple(sort_naturally(found.lots)[:most])
         whereabouts = find_whereabouts(reader, shown)
-    family = build_reach(found.lots, found.as_of, steps, principal.participant, PictureWords(catalogue), _DRAWN)
+    family = build_reach(found.lots, found.as_of, steps, principal.participant, charts.PictureWords(catalogue), _DRAWN)
     places = [where_of(lot, principal.participant) for lot in found.lots]
     return RecallView(
         picture=draw_upright(family, catalogue.language.value) if found.lots else "",
@@ -169,7 +158,7 @@ def may_recall_lot(reader: Reader, lot: bytes) -> bool:
 
 def _parts(identifier: str) -> list[tuple[int, int, str]]:
     """Texts and numbers, such that any two lists can be compared."""
-    parts = _DIGITS.split(brief_of(identifier)) if identifier else []
+    parts = _DIGITS.split(charts.brief_of(identifier)) if identifier else []
     return [(0, int(part), "") if place % 2 else (1, 0, part) for place, part in enumerate(parts) if part]
 
 
@@ -189,11 +178,11 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 """Date of all members, so that the same bundles make the same file; the least that ZIP can say."""
 
 
-class RecallBusyError(MillmarkError):
+class RecallBusyError(errors.MillmarkError):
     """Too many recalls are being proved at the same time."""
 
     code = "proofs-busy"
-    retry = Retry.UNCHANGED
+    retry = errors.Retry.UNCHANGED
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,29 +196,28 @@ class RecallFiles:
         """Whether there is a node, from which proofs are built."""
         return self.chain is not None
 
-    def build_proof(self, found: Recall, table: str) -> bytes:
-        """The bundles about a recall's lots, the trust file for their block, and the list, as a ZIP file.
-
-        Raises NotFoundError without a node, InputError for more than 500 lots, RecallBusyError, and what building a
-        bundle raises."""
+    def build_proof(self, found: provenance.Recall, table: str) -> bytes:
+        """The bundles about a recall's lots, the trust file for their block, and the list, as a ZIP file. Raises
+        NotFoundError without a node, InputError for more than 500 lots, RecallBusyError, and what building a bundle
+        raises."""
         if self.chain is None:
-            raise NotFoundError("this gateway has no node to build proofs from")
+            raise errors.NotFoundError("this gateway has no node to build proofs from")
         if len(found.lots) > _MOST_PROVED:
-            raise InputError(
+            raise errors.InputError(
                 f"{len(found.lots)} lots are too many to prove while you wait", hint="use `millmark recall --bundle`"
             )
         with self._work.take() as mine:
             if not mine:
                 raise RecallBusyError("too many recalls are being proved", hint="try again in a minute")
-            bundles = [one.data for one in build_recall_bundles(self.store, self.chain, found)]
+            bundles = [one.data for one in provenance.build_recall_bundles(self.store, self.chain, found)]
         files = {f"recall-{number}.bundle": data for number, data in enumerate(bundles, 1)}
         if bundles:
             block = parse_header(parse_bundle(bundles[0]).headers[-1]).number
-            files["trust.json"] = build_trust_file(self.store, self.chain, block).to_bytes()
+            files["trust.json"] = provenance.build_trust_file(self.store, self.chain, block).to_bytes()
         return _pack({**files, "recall.csv": table.encode()})
 
 
-def build_csv(store: Store, found: Recall, catalogue: Catalogue, viewer: int | None = None) -> str:
+def build_csv(store: Store, found: provenance.Recall, catalogue: Catalogue, viewer: int | None = None) -> str:
     """Every affected lot, with its holder, what the directory says of it, and the status of its certificate. The holder
     of one that is used up is who had it last. Units are words of the page's language, as is why there is no contact;
     states are those of the API."""
@@ -239,7 +227,7 @@ def build_csv(store: Store, found: Recall, catalogue: Catalogue, viewer: int | N
     writer.writerow(_COLUMNS)
     units = words_of(catalogue.language.value).units
     entries = _entries(store, found)
-    with open_reader(store, viewer) as reader:
+    with provenance.open_reader(store, viewer) as reader:
         places = find_whereabouts(reader, found.lots)
     for lot in sort_naturally(found.lots):
         entry = entries.get(lot.holder.participant)
@@ -255,7 +243,7 @@ def build_csv(store: Store, found: Recall, catalogue: Catalogue, viewer: int | N
     return out.getvalue()
 
 
-def _entries(store: Store, found: Recall) -> Mapping[int, DirectoryEntry | None]:
+def _entries(store: Store, found: provenance.Recall) -> Mapping[int, DirectoryEntry | None]:
     """The directory's entries of all who have a lot or had it last, by number; None where it has none."""
     with store.reading() as connection:
         directory = DirectoryRepository(connection)
@@ -323,7 +311,7 @@ class CasePages:
     def list(self, request: Request) -> Response:
         """Cases that reach something that the caller may see, newest first; those that await its answer are marked."""
         principal = principal_of(request)
-        with open_reader(self.store, principal.viewer) as reader:
+        with provenance.open_reader(self.store, principal.viewer) as reader:
             latest = find_cases(reader, _MOST)
             company = principal.participant
             awaiting = CaseList((), truncated=False) if company is None else find_cases(reader, _MOST, awaiting=company)
@@ -337,7 +325,7 @@ class CasePages:
     def show(self, request: Request, number: Number) -> Response:
         """One case. Raises NotFoundError if there is none, or nothing of it is visible to the caller."""
         principal, catalogue = principal_of(request), self.pages.catalogue(request)
-        with open_reader(self.store, principal.viewer) as reader:
+        with provenance.open_reader(self.store, principal.viewer) as reader:
             case = find_case(reader, number)
             picture = _draw(reader, case, principal, catalogue)
             offers = self._offers(reader, case, principal)
@@ -379,7 +367,7 @@ def offer_note(acting: Acting, principal: Principal, name: str, lots: Sequence[L
     act = acting.acts.get(name)
     if not lots or act is None or not acting.desk.may(principal, act.operation):
         return None
-    return acting.offer_of(act, Thing(About.NOTHING, None), lots=name_lots(lots))
+    return acting.offer_of(act, things.Thing(things.About.NOTHING, None), lots=quality.name_lots(lots))
 
 
 def _draw(reader: Reader, case: Case, principal: Principal, catalogue: Catalogue) -> str:
@@ -387,7 +375,7 @@ def _draw(reader: Reader, case: Case, principal: Principal, catalogue: Catalogue
     if not lots:
         return ""
     steps = build_transformations(reader, [lot.subject for lot in lots[:_DRAWN]])
-    family = build_reach(lots, reader.as_of(), steps, principal.participant, PictureWords(catalogue), _DRAWN)
+    family = build_reach(lots, reader.as_of(), steps, principal.participant, charts.PictureWords(catalogue), _DRAWN)
     return draw_upright(family, catalogue.language.value)
 
 
@@ -401,7 +389,7 @@ def _sort(case: Case) -> list[Any]:
     return [by_subject[lot.subject] for lot in sort_naturally(one.lot for one in case.lots)][:_LOTS]
 
 
-def _texts(document: Json, path: str = "") -> Iterator[tuple[str, str]]:
+def _texts(document: canonical.Json, path: str = "") -> Iterator[tuple[str, str]]:
     """Each text of the notice's document, with its path. What another company wrote is bounded."""
     if isinstance(document, dict):
         for name, one in document.items():
@@ -449,9 +437,9 @@ class Recalls:
         if asked and asked.keys() != {"machine"}:
             try:
                 found = self._recall(request, asked)
-            except NotFoundError:
+            except errors.NotFoundError:
                 refused, status = escape(catalogue.say("recall.unknown")), 404
-            except InputError as error:
+            except errors.InputError as error:
                 refused, status = say_error(catalogue, error), 400
         values: dict[str, Any] = {"asked": {name: asked.get(name, "") for name in _FIELDS}, "found": found}
         values |= {"chosen": _chosen(asked), "models": self._models(principal), "may_prove": self.files.may_prove}
@@ -478,34 +466,34 @@ class Recalls:
         headers = {"Content-Disposition": 'attachment; filename="recall.zip"'}
         return Response(body, media_type="application/zip", headers=headers)
 
-    def _notice(self, found: Recall, principal: Principal) -> tuple[Offer | None, int]:
+    def _notice(self, found: provenance.Recall, principal: Principal) -> tuple[Offer | None, int]:
         """The button for a notice on the causes on which the company may record one; without any, on what was made from
         them. And how many of these it names, 0 if it names the causes."""
         company, named = self.acting.desk.company(principal), 0
         if company is None:
             return None, 0
         causes = [lot.subject for lot in found.lots if not lot.depth]
-        with open_reader(self.store) as reader:
+        with provenance.open_reader(self.store) as reader:
             lots = find_noteable(reader, company, causes)
             if not lots:
                 lots = find_noteable(reader, company, [lot.subject for lot in found.lots if lot.depth])
                 named = len(lots)
         return offer_note(self.acting, principal, "recallNotice", lots), named
 
-    def _models(self, principal: Principal) -> list[answers.Model]:
+    def _models(self, principal: Principal) -> list[provenance.answers.Model]:
         """Those whose recall finds something for the caller."""
-        page = listings.models(self.store, None, _MODELS, {}, newest_first=True)
-        return [one for one in page.items if may_recall_model(principal, one)]
+        page = provenance.listings.models(self.store, None, _MODELS, {}, newest_first=True)
+        return [one for one in page.items if models.may_recall_model(principal, one)]
 
-    def _recall(self, request: Request, asked: dict[str, str]) -> Recall:
-        return recall(
+    def _recall(self, request: Request, asked: dict[str, str]) -> provenance.Recall:
+        return provenance.recall(
             self.store,
             model=_number(asked["model"]) if "model" in asked else None,
             lot=asked.get("lot"),
             machine=asked.get("machine"),
             since=_moment(asked.get("since")),
             until=_moment(asked.get("until")),
-            limits=MAX_RECALLED,
+            limits=provenance.MAX_RECALLED,
             viewer=principal_of(request).viewer,
         )
 
@@ -523,7 +511,7 @@ def _chosen(asked: dict[str, str]) -> str:
 
 def _number(text: str) -> int:
     if not text.isascii() or not text.isdecimal() or len(text) > 15:
-        raise InputError(
+        raise errors.InputError(
             LookupGround.NO_MODEL_NUMBER.write(text=f"{text[:40]!a}"), hint="use the number shown on the page of models"
         )
     return int(text)
@@ -537,7 +525,7 @@ def _moment(text: str | None) -> datetime | None:
     try:
         found = datetime.fromisoformat(_UTC.sub("", text).strip())
     except ValueError:
-        raise InputError(
+        raise errors.InputError(
             LookupGround.NO_MOMENT.write(text=f"{text[:40]!a}"), hint="write it like 2026-03-02 09:30"
         ) from None
     return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -15,73 +15,62 @@ from fastapi import Path, Request
 from markupsafe import Markup, escape
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
-from millmark.ledger.canonical import to_hex
-from millmark.ledger.errors import IdentifierError, NotFoundError
+from millmark.ledger import canonical, errors, signatures
 from millmark.ledger.ids import SubjectKind
-from millmark.ledger.provenance import certificate, listings
+from millmark.ledger.provenance import certificate, consortium, listings
 from millmark.ledger.provenance.answers import Certificate, Participant
-from millmark.ledger.provenance.consortium import participant, participants
 from millmark.ledger.provenance.search import MAX_TEXT, Found, FoundKind, search
 from millmark.ledger.records import Role, Verdict
-from millmark.ledger.signatures import to_checksum
 from millmark.ledger.store import Store
 from millmark.services.access import Principal, Scope
 from millmark.services.access.rules import Rule
-from millmark.services.directory.document import DirectoryEntry
-from millmark.services.directory.repository import DirectoryRepository
+from millmark.services.directory import document, repository
 from millmark.services.documents import Documents
+from millmark.services.portal import pages as portal
 from millmark.services.portal.acting.acting import Acting
 from millmark.services.portal.acting.things import About
-from millmark.services.portal.pages import (
-    ANYBODY,
-    MEMBERS,
-    PAGE_ITEMS,
-    Filter,
-    Filters,
-    Forms,
-    Language,
-    Lists,
-    Number,
-    PageRoute,
-    Pages,
-    principal_of,
-)
 from millmark.services.serving.requests import WholeNumber
 
-_VERDICTS = Filter("verdict", (Verdict.PASS, Verdict.FAIL))
-_ROLES = Filter("role", tuple(Role))
+_VERDICTS = portal.Filter("verdict", (Verdict.PASS, Verdict.FAIL))
+_ROLES = portal.Filter("role", tuple(Role))
 
 
 @dataclass(frozen=True, slots=True)
 class Registers:
     store: Store
-    pages: Pages
-    forms: Forms
+    pages: portal.Pages
+    forms: portal.Forms
     acting: Acting
 
-    def routes(self) -> tuple[PageRoute, ...]:
+    def routes(self) -> tuple[portal.PageRoute, ...]:
         return (
-            PageRoute("/portal/certificates", self.certificates, MEMBERS, menu="certificates", folded=True),
-            PageRoute("/portal/certificates/{number}", self.certificate, MEMBERS),
-            PageRoute("/portal/participants", self.participants, MEMBERS, menu="participants", folded=True),
-            PageRoute("/portal/participants/{number}", self.participant, MEMBERS),
-            PageRoute("/portal/streams", self.streams, MEMBERS, menu="streams", folded=True),
-            PageRoute("/portal/streams/{subject}", self.stream, MEMBERS),
+            portal.PageRoute(
+                "/portal/certificates", self.certificates, portal.MEMBERS, menu="certificates", folded=True
+            ),
+            portal.PageRoute("/portal/certificates/{number}", self.certificate, portal.MEMBERS),
+            portal.PageRoute(
+                "/portal/participants", self.participants, portal.MEMBERS, menu="participants", folded=True
+            ),
+            portal.PageRoute("/portal/participants/{number}", self.participant, portal.MEMBERS),
+            portal.PageRoute("/portal/streams", self.streams, portal.MEMBERS, menu="streams", folded=True),
+            portal.PageRoute("/portal/streams/{subject}", self.stream, portal.MEMBERS),
         )
 
     def certificates(self, request: Request) -> Response:
-        principal = principal_of(request)
+        principal = portal.principal_of(request)
 
-        def find(viewer: int | None, after: int | None, wanted: Filters, newest_first: bool) -> listings.Page[Any]:
+        def find(
+            viewer: int | None, after: int | None, wanted: portal.Filters, newest_first: bool
+        ) -> listings.Page[Any]:
             seer = None if _audits(principal) else viewer
-            page = listings.certificates(self.store, seer, after, PAGE_ITEMS, wanted, newest_first=newest_first)
+            page = listings.certificates(self.store, seer, after, portal.PAGE_ITEMS, wanted, newest_first=newest_first)
             return replace(page, items=self._without_names(page.items, viewer))
 
         return self._lists.show(request, "certificates.html", find, _VERDICTS)
 
-    def certificate(self, request: Request, number: Number) -> Response:
+    def certificate(self, request: Request, number: portal.Number) -> Response:
         """The page of a certificate. Raises NotFoundError if it is unknown or not visible."""
-        principal = principal_of(request)
+        principal = portal.principal_of(request)
         found = certificate(self.store, number, viewer=None if _audits(principal) else principal.viewer)
         lots = listings.certified_lots(self.store, number, principal.viewer)
         (shown,) = self._without_names([found], principal.viewer)
@@ -94,50 +83,52 @@ class Registers:
         return tuple(one if one.lot in seen else replace(one, identifier=None) for one in found)
 
     def participants(self, request: Request) -> Response:
-        def find(_: int | None, after: int | None, wanted: Filters, newest_first: bool) -> listings.Page[Any]:
+        def find(_: int | None, after: int | None, wanted: portal.Filters, newest_first: bool) -> listings.Page[Any]:
             role = Role(int(wanted.get("role", 0)))
-            members = [one for one in participants(self.store) if not role or _word(role) in one.roles]
-            return listings.cut_numbered(members, after, PAGE_ITEMS, newest_first=newest_first)
+            members = [one for one in consortium.participants(self.store) if not role or _word(role) in one.roles]
+            return listings.cut_numbered(members, after, portal.PAGE_ITEMS, newest_first=newest_first)
 
         return self._lists.show(request, "participants.html", find, _ROLES, directory=self._directory())
 
-    def participant(self, request: Request, number: Number) -> Response:
+    def participant(self, request: Request, number: portal.Number) -> Response:
         """The page of a company. Raises NotFoundError if there is none with this number."""
-        found = participant(self.store, number)
+        found = consortium.participant(self.store, number)
         values: dict[str, Any] = {
             "one": found,
             "entry": self._directory().get(number),
-            "keys": [(to_checksum(key.address), key) for key in found.keys],
+            "keys": [(signatures.to_checksum(key.address), key) for key in found.keys],
             "recovery": _recovery(found),
-            "here": principal_of(request).participant == number,
+            "here": portal.principal_of(request).participant == number,
         }
         return self._show(request, "participant.html", **values)
 
     def streams(self, request: Request) -> Response:
-        def find(viewer: int | None, after: int | None, wanted: Filters, newest_first: bool) -> listings.Page[Any]:
-            return listings.streams(self.store, viewer, after, PAGE_ITEMS, wanted, newest_first=newest_first)
+        def find(
+            viewer: int | None, after: int | None, wanted: portal.Filters, newest_first: bool
+        ) -> listings.Page[Any]:
+            return listings.streams(self.store, viewer, after, portal.PAGE_ITEMS, wanted, newest_first=newest_first)
 
         return self._lists.show(request, "streams.html", find)
 
     def stream(self, request: Request, subject: str) -> Response:
         """The page of a stream, with its anchors. Raises NotFoundError if it is unknown or not visible."""
         name = _subject(subject)
-        found = listings.streams(self.store, principal_of(request).viewer, None, 1, {"subject": name}).items
+        found = listings.streams(self.store, portal.principal_of(request).viewer, None, 1, {"subject": name}).items
         if not found:
-            raise NotFoundError("the stream is not known here")
+            raise errors.NotFoundError("the stream is not known here")
 
-        def find(_: int | None, after: int | None, __: Filters, newest_first: bool) -> listings.Page[Any]:
-            return listings.anchors(self.store, name, after, PAGE_ITEMS, newest_first=newest_first)
+        def find(_: int | None, after: int | None, __: portal.Filters, newest_first: bool) -> listings.Page[Any]:
+            return listings.anchors(self.store, name, after, portal.PAGE_ITEMS, newest_first=newest_first)
 
         return self._lists.show(request, "stream.html", find, one=found[0])
 
-    def _directory(self) -> dict[int, DirectoryEntry]:
+    def _directory(self) -> dict[int, document.DirectoryEntry]:
         with self.store.reading() as connection:
-            return {one.participant: one for one in DirectoryRepository(connection).entries()}
+            return {one.participant: one for one in repository.DirectoryRepository(connection).entries()}
 
     @property
-    def _lists(self) -> Lists:
-        return Lists(self.pages, self.forms)
+    def _lists(self) -> portal.Lists:
+        return portal.Lists(self.pages, self.forms)
 
     def _show(self, request: Request, template: str, **values: Any) -> Response:
         return self.pages.render(request, template, forms=self.forms, **values)
@@ -154,7 +145,7 @@ def _word(role: Role) -> str:
 
 
 def _recovery(found: Participant) -> str | None:
-    return None if found.recovery is None else to_checksum(found.recovery.key)
+    return None if found.recovery is None else signatures.to_checksum(found.recovery.key)
 
 
 def _subject(text: str) -> bytes:
@@ -163,7 +154,7 @@ def _subject(text: str) -> bytes:
     except ValueError:
         name = b""
     if len(name) != 32:
-        raise NotFoundError(f"{to_hex(name)[:40]} is not a subject")
+        raise errors.NotFoundError(f"{canonical.to_hex(name)[:40]} is not a subject")
     return name
 
 
@@ -181,40 +172,40 @@ _Version = Annotated[WholeNumber, Path(ge=1, le=2**31)]
 @dataclass(frozen=True, slots=True)
 class DocumentPages:
     documents: Documents
-    pages: Pages
-    forms: Forms
+    pages: portal.Pages
+    forms: portal.Forms
 
-    def routes(self) -> tuple[PageRoute, ...]:
+    def routes(self) -> tuple[portal.PageRoute, ...]:
         return (
-            PageRoute("/portal/documents", self.list, _ABOUT, menu="documents", folded=True),
-            PageRoute("/portal/documents/{id}", self.show, _READ),
-            PageRoute("/portal/documents/{id}/{version}", self.download, _FETCH),
+            portal.PageRoute("/portal/documents", self.list, _ABOUT, menu="documents", folded=True),
+            portal.PageRoute("/portal/documents/{id}", self.show, _READ),
+            portal.PageRoute("/portal/documents/{id}/{version}", self.download, _FETCH),
         )
 
     def list(self, request: Request, about: str = "") -> Response:
         """Documents that the viewer may see; with `about`, those of a lot or an order. Raises NotFoundError if that is
         not visible."""
 
-        def find(viewer: int | None, after: int | None, _: Filters, newest_first: bool) -> listings.Page[Any]:
+        def find(viewer: int | None, after: int | None, _: portal.Filters, newest_first: bool) -> listings.Page[Any]:
             if not about:
-                return self.documents.latest(after, PAGE_ITEMS, viewer, newest_first=newest_first)
+                return self.documents.latest(after, portal.PAGE_ITEMS, viewer, newest_first=newest_first)
             name = "0x" + about if len(about) == 64 else about
             return listings.Page(self.documents.page(name, "", _MAX_ABOUT, viewer).documents, None)
 
-        return Lists(self.pages, self.forms).show(
+        return portal.Lists(self.pages, self.forms).show(
             request, "documents.html", find, kept={"about": about}, about=about, address=_address
         )
 
     def show(self, request: Request, id: _Id) -> Response:  # name of the parameter
         """The page of a document. Raises NotFoundError if it does not exist for the viewer."""
-        principal = principal_of(request)
+        principal = portal.principal_of(request)
         values: dict[str, Any] = {"one": self.documents.get(id, principal.viewer), "address": _address}
         return self.pages.render(request, "document.html", forms=self.forms, **values)
 
     def download(self, request: Request, id: _Id, version: _Version) -> Response:  # name of the parameter
         """A version: its content for the company itself, sealed for the key of any other. Raises NotFoundError,
         DocumentError, and RecipientKeyError if that company has published no key."""
-        principal = principal_of(request)
+        principal = portal.principal_of(request)
         if principal.viewer is None:
             row, content = self.documents.open(id, version)
             # As a file, whatever it claims to be: what a company stores must not run as a page of the portal.
@@ -233,12 +224,12 @@ def _as_file(name: str) -> dict[str, str]:
 
 def _address(kind: SubjectKind, subject: bytes) -> str:
     """Path of the page about what a document is about."""
-    return f"/portal/{'orders' if kind is SubjectKind.ORDER else 'lots'}/{to_hex(subject)[2:]}"
+    return f"/portal/{'orders' if kind is SubjectKind.ORDER else 'lots'}/{canonical.to_hex(subject)[2:]}"
 
 
 # The search of the portal's bar: leads to the one thing that a text names, or lists those that it may mean.
 
-_RULE = replace(MEMBERS, by_name=True, cost=4)
+_RULE = replace(portal.MEMBERS, by_name=True, cost=4)
 _FOLDERS = {
     FoundKind.ORDER: "orders",
     FoundKind.LOT: "lots",
@@ -253,18 +244,18 @@ _FOLDERS = {
 @dataclass(frozen=True, slots=True)
 class SearchPage:
     store: Store
-    pages: Pages
-    forms: Forms
+    pages: portal.Pages
+    forms: portal.Forms
 
-    def routes(self) -> tuple[PageRoute, ...]:
-        return (PageRoute("/portal/search", self.show, _RULE),)
+    def routes(self) -> tuple[portal.PageRoute, ...]:
+        return (portal.PageRoute("/portal/search", self.show, _RULE),)
 
     def show(self, request: Request, q: str = "") -> Response:
         """Redirects to the page of the only thing that is found; otherwise lists what is. Things that the viewer may
         not see are treated as unknown."""
         try:
-            found = search(self.store, q, principal_of(request).viewer)
-        except (IdentifierError, NotFoundError):
+            found = search(self.store, q, portal.principal_of(request).viewer)
+        except (errors.IdentifierError, errors.NotFoundError):
             found = ()
         if len(found) == 1:
             return RedirectResponse(address_of(found[0]), 303)
@@ -310,10 +301,10 @@ class Section:
 class Visible:
     """The page. It is public, because it does not depend on any company's data."""
 
-    pages: Pages
+    pages: portal.Pages
 
-    def routes(self) -> tuple[PageRoute, ...]:
-        return (PageRoute("/portal/visible", self.show, ANYBODY),)
+    def routes(self) -> tuple[portal.PageRoute, ...]:
+        return (portal.PageRoute("/portal/visible", self.show, portal.ANYBODY),)
 
     def show(self, request: Request) -> Response:
         language = self.pages.catalogue(request).language
@@ -370,10 +361,10 @@ def translate(sections: list[Section], words: Mapping[str, str]) -> list[Section
 
 
 @cache
-def _read(language: Language) -> list[Section]:
+def _read(language: portal.Language) -> list[Section]:
     # Cached for the life of the process, since the file is part of the program.
     sections = parse_sections((resources.files("millmark.ledger") / "VISIBLE.md").read_text("utf-8"))
-    if language is Language.EN:
+    if language is portal.Language.EN:
         return sections
     words = resources.files("millmark.services.portal") / "catalogue" / f"visible.{language}.json"
     return translate(sections, json.loads(words.read_text("utf-8")))

@@ -41,9 +41,7 @@ class Catalogue:
 
     def find(self, name_or_file: str) -> Product:
         """A product by its name, or the one in a file. A company's own comes before a shipped one of the same name.
-
-        Raises NotFoundError for a name that no product has, ProductError or InputError for a file that is unusable.
-        """
+        Raises NotFoundError for a name that no product has, ProductError or InputError for a file that is unusable."""
         path = Path(name_or_file)
         if path.suffix == ".json" or len(path.parts) > 1:
             return read_product(path)

@@ -12,16 +12,9 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 import httpx
 
-from millmark.ledger.canonical import parse_json
+from millmark.ledger import canonical, errors
 from millmark.ledger.chain import RawLog, call_data, multicall_data
-from millmark.ledger.errors import (
-    CanonicalError,
-    ChainError,
-    ChainUnreachableError,
-    ContractRefusedError,
-    InputError,
-    RequestError,
-)
+from millmark.ledger.errors import ChainUnreachableError, ContractRefusedError, InputError
 from millmark.ledger.ids import canonical_identifier, identifier_hash
 from millmark.ledger.records import RECORD_TYPES, Bytes3, Contract, Record
 from millmark.ledger.store.outbox_records import OutboxState
@@ -72,8 +65,8 @@ class HttpRelay:
         """Sends a request and parses the response. `missing` is returned for 404, if it is given."""
         try:
             answer = self._request(method, path, body)
-            found: Any = parse_json(answer.content, max_bytes=_MAX_ANSWER_BYTES, max_depth=_MAX_DEPTH)
-        except (httpx.HTTPError, ValueError, CanonicalError):
+            found: Any = canonical.parse_json(answer.content, max_bytes=_MAX_ANSWER_BYTES, max_depth=_MAX_DEPTH)
+        except (httpx.HTTPError, ValueError, errors.CanonicalError):
             raise ChainUnreachableError("the relay does not answer", hint="nothing was lost; try again") from None
         if answer.status_code == 404 and "missing" in missing:
             return missing["missing"]
@@ -103,7 +96,7 @@ class HttpRelay:
         return httpx.Response(answer.status_code, content=content)
 
 
-def _refusal(status: int, problem: dict[str, Any]) -> ChainError | RequestError:
+def _refusal(status: int, problem: dict[str, Any]) -> errors.ChainError | errors.RequestError:
     detail = " ".join(str(problem["detail"]).split())[:_MAX_TEXT]
     if str(problem["type"]).rpartition(":")[2] == ContractRefusedError.code:
         return ContractRefusedError("Refused", {"by": detail})
@@ -112,8 +105,8 @@ def _refusal(status: int, problem: dict[str, Any]) -> ChainError | RequestError:
             f"the relay is temporarily unavailable: {detail}", hint="nothing was lost; try again"
         )
     if status in (401, 403):
-        return ChainError(f"the relay refuses this participant: {detail}", hint="see the gateway's ACCESS.md")
-    return RequestError(f"the relay refuses the request: {detail}")
+        return errors.ChainError(f"the relay refuses this participant: {detail}", hint="see the gateway's ACCESS.md")
+    return errors.RequestError(f"the relay refuses the request: {detail}")
 
 
 def _terms(raw: dict[str, Any]) -> Terms:
@@ -204,8 +197,8 @@ def parse_records(content: bytes) -> tuple[Record, ...]:
     """Parses the records of a file, which must all be for one contract. Raises InputError, naming the wrong record and
     the cause."""
     try:
-        document: Any = parse_json(content, max_bytes=MAX_FILE_BYTES, max_depth=_MAX_FILE_DEPTH)
-    except CanonicalError as error:
+        document: Any = canonical.parse_json(content, max_bytes=MAX_FILE_BYTES, max_depth=_MAX_FILE_DEPTH)
+    except errors.CanonicalError as error:
         raise InputError(f"the records cannot be read: {error.cause}", hint=_HINT) from None
     if not isinstance(document, dict) or set(document) != {"format", "version", "records"}:
         raise InputError("the file does not have exactly the members format, version and records", hint=_HINT)

@@ -19,17 +19,12 @@ from dataclasses import asdict, dataclass
 
 from structlog.typing import FilteringBoundLogger
 
-from millmark.ledger.chain import Chain
+from millmark.ledger import chain, signatures
 from millmark.ledger.errors import MillmarkError, StoreError
-from millmark.ledger.signatures import to_checksum
-from millmark.ledger.store import Store
+from millmark.ledger.store import Store, outbox_records, process_identity
 from millmark.ledger.store.outbox import Outbox
-from millmark.ledger.store.outbox_records import QueuedRecord
-from millmark.ledger.store.process_identity import is_gone
 from millmark.ledger.submit import Funds, look_at_funds
 from millmark.services.serving.logs import STANDARD_ERROR
-
-# Troubles: what stopped working in a process, in the form that `/ready` and the log show.
 
 HEAD_S = 120.0
 """Time without a new block that is an alarm, on engines where blocks come by themselves."""
@@ -75,8 +70,6 @@ def log_alarms() -> list[Trouble]:
     cause = f"{STANDARD_ERROR.lost} lines could not be written to standard error"
     return [Trouble("log", "log-lost", cause, STANDARD_ERROR.failing_since_s, "see the log's reader and its disk")]
 
-
-# Logs the failures of repeated work once each, instead of at every retry.
 
 _WITHHELD = "(address withheld)"
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")
@@ -348,9 +341,9 @@ class FailedRecords:
         return _describe_failed(found) if found else None
 
     def _is_told(self, signer: bytes, holder: str) -> bool:
-        return signer in self._signers or (self._abandoned and is_gone(holder))
+        return signer in self._signers or (self._abandoned and process_identity.is_gone(holder))
 
-    def _tell(self, record: QueuedRecord) -> None:
+    def _tell(self, record: outbox_records.QueuedRecord) -> None:
         self._count(record.kind)
         self._logger.error(
             "record failed",
@@ -362,12 +355,12 @@ class FailedRecords:
         )
 
 
-def _code(record: QueuedRecord) -> str:
+def _code(record: outbox_records.QueuedRecord) -> str:
     """The contract's error; a record that waits for a cancelled one has none."""
     return record.error_name or "RecordBlocked"
 
 
-def _describe_failed(found: list[QueuedRecord]) -> Trouble:
+def _describe_failed(found: list[outbox_records.QueuedRecord]) -> Trouble:
     oldest = min(found, key=lambda record: record.changed_at_s)
     count = f"{_MOST} records or more" if len(found) == _MOST else f"{len(found)} record{'s' * (len(found) > 1)}"
     return Trouble(
@@ -390,11 +383,11 @@ class FundsWatch(Looped):
     """A thread that asks the node for balances once a minute. `trouble` only shows what it found."""
 
     def __init__(
-        self, connect: Callable[[], Chain], store: Store, keys: Sequence[bytes], logger: FilteringBoundLogger
+        self, connect: Callable[[], chain.Chain], store: Store, keys: Sequence[bytes], logger: FilteringBoundLogger
     ) -> None:
         """`connect` returns the chain, and is called until it does: the node may not answer at the start."""
         self._connect = connect
-        self._chain: Chain | None = None
+        self._chain: chain.Chain | None = None
         self._store, self._keys = store, list(keys)
         self._since_s: float | None = None
         self._found: Trouble | None = None
@@ -426,5 +419,5 @@ def describe_low(found: Sequence[Funds]) -> tuple[str, str] | None:
         return None
     first = low[0]
     more = f", and {len(low) - 1} more" if len(low) > 1 else ""
-    cause = f"key {to_checksum(first.key)} runs low: {first.describe()}{more}"
+    cause = f"key {signatures.to_checksum(first.key)} runs low: {first.describe()}{more}"
     return cause, "top it up: `millmark keys fund --signer` with a key that has funds"

@@ -45,8 +45,6 @@ def explain_connection(error: BaseException) -> str:
     return f"no connection to its gateway: {getattr(error, 'strerror', None) or type(error).__name__}"
 
 
-# One request to the gateway of another company, at the address that the directory has, within one time limit.
-
 _LOOPBACK: Final = re.compile(r"http://(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?/?")
 
 

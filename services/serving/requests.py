@@ -11,8 +11,6 @@ from typing import Annotated
 from pydantic import BeforeValidator
 from pydantic_core import PydanticCustomError
 
-# Types of parameters in paths and queries.
-
 _DIGITS = re.compile(r"0|-?[1-9][0-9]*", re.ASCII)
 
 

@@ -18,12 +18,8 @@ from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
 from millmark.ledger.errors import SettingsError
+from millmark.services.serving import hosts, logs, protocol
 from millmark.services.serving.connections import ConnectionLimits, Connections, Listener
-from millmark.services.serving.hosts import ABSENT, choose_addresses
-from millmark.services.serving.logs import build_server_log
-from millmark.services.serving.protocol import LimitedProtocol
-
-# How often a process that serves for long looks for reference cycles.
 
 _EVERY = 20_000
 """New container objects between collections. Events, records and requests create a few each, hardly any in a cycle: at
@@ -64,11 +60,11 @@ def listen_at_all(host: str, port: int) -> list[Listener]:
     where IPv6 is switched off. Raises SettingsError if one of them cannot be used, or there is none."""
     with ExitStack() as opened:
         found, absent = [], None
-        for address in choose_addresses(host):
+        for address in hosts.choose_addresses(host):
             try:
                 found.append(opened.enter_context(listen(address, port)))
             except SettingsError as error:
-                if not isinstance(error.__cause__, OSError) or error.__cause__.errno not in ABSENT:
+                if not isinstance(error.__cause__, OSError) or error.__cause__.errno not in hosts.ABSENT:
                     raise
                 absent = error
         if absent is not None and not found:
@@ -121,11 +117,11 @@ def build_server(
             host=host,
             port=port,
             loop="asyncio",  # others accept connections without asking the listening socket
-            http=cast("Any", partial(LimitedProtocol, table)),
+            http=cast("Any", partial(protocol.LimitedProtocol, table)),
             ssl_context_factory=None if tls is None else (lambda _config, _default: tls),
             ws="none",
             lifespan="on",
-            log_config=build_server_log(),
+            log_config=logs.build_server_log(),
             access_log=False,
             server_header=False,
             proxy_headers=False,

@@ -207,10 +207,8 @@ def parse_reading(data: Json) -> MachineReading | None:
 
 
 def find_readings(book: Book, streams: Iterable[bytes], most: int) -> Sequence[MachineReading]:
-    """The latest readings in these streams, by time; of each stream the last `most` entries are looked at.
-
-    What cannot be read is an event like others: it was accepted as such, and is left out.
-    """
+    """The latest readings in these streams, by time; of each stream the last `most` entries are looked at. What cannot
+    be read is an event like others: it was accepted as such, and is left out."""
     found: list[MachineReading] = []
     for stream in streams:
         size = book.evidence_size(stream)

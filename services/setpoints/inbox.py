@@ -205,11 +205,9 @@ class Inbox:
         self, company: int | None, document: SetpointDocument, open_s: int, stream: bytes | None = None
     ) -> SetpointShown:
         """Put a proposal into the inbox for `open_s` seconds. A document that is open already is not put in twice.
-
-        `company`: whose machine it must be; None where the gateway does not say whose it is: then whoever answers
-        must own it. `stream`: where the answer is to be recorded; by default the machine's only stream. Raises
-        NotFoundError for a machine that is not known, InputError for one of another company or without such a stream.
-        """
+        `company`: whose machine it must be; None where the gateway does not say whose it is: then whoever answers must
+        own it. `stream`: where the answer is to be recorded; by default the machine's only stream. Raises NotFoundError
+        for a machine that is not known, InputError for one of another company or without such a stream."""
         with self.store.transaction() as connection:
             rows, book = Rows(connection), Book(connection)
             return put_proposal(rows, book, company, document, open_s, stream, self.clock())

@@ -13,9 +13,7 @@ STALL_S = 30.0
 
 def describe_queue(outbox: Outbox, now: float) -> dict[str, object]:
     """Ages in seconds by state, and the oldest record with the reason why it waits, or None if the queue is empty.
-
-    `now` is Unix time in seconds.
-    """
+    `now` is Unix time in seconds."""
     oldest = outbox.unfinished(1)
     # Ages are never negative, even if this machine's clock was set back.
     return {

@@ -7,21 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from millmark.ledger.errors import show_member
-from millmark.ledger.provenance import Certificate, OrderTrace, Recall, Trace
-from millmark.ledger.provenance.answers import (
-    AsOf,
-    Assignment,
-    CustodyChange,
-    Cut,
-    Gate,
-    Holder,
-    Lot,
-    Order,
-    Party,
-    RelatedLot,
-    SharedMeasurement,
-    Waiver,
-)
+from millmark.ledger.provenance import Certificate, OrderTrace, Recall, Trace, answers
 from millmark.ledger.records import LotState, Verdict
 from millmark.ledger.verify.printable import printable, quoted
 from millmark.ledger.verify.words.english import UNITS
@@ -93,7 +79,7 @@ def _section(title: str, lines: Iterable[str]) -> list[str]:
     return [title, *(f"  {line}" for line in found[:_SHOWN]), *more]
 
 
-def _lot(lot: Lot) -> list[str]:
+def _lot(lot: answers.Lot) -> list[str]:
     where = f"held by {_party(lot.holder)}"
     if lot.counterparty is not None:
         where += f", {'offered to' if lot.state is LotState.OFFERED else 'quarantined by'} {_party(lot.counterparty)}"
@@ -104,7 +90,7 @@ def _lot(lot: Lot) -> list[str]:
     ]
 
 
-def _order(order: Order) -> list[str]:
+def _order(order: answers.Order) -> list[str]:
     gate = f"gate: {' and '.join(map(_gate, order.gates))}" if order.gates else "no gate"
     wanted = f"; {order.quantity} {_unit(order.unit or '')} wanted" if order.quantity else ""
     return [
@@ -114,11 +100,11 @@ def _order(order: Order) -> list[str]:
     ]
 
 
-def _gate(gate: Gate) -> str:
+def _gate(gate: answers.Gate) -> str:
     return f"{_party(gate.inspector)} {'by procedure' if gate.model is None else f'on model {gate.model}'}"
 
 
-def _waiver(waiver: Waiver) -> str:
+def _waiver(waiver: answers.Waiver) -> str:
     known = "without a certificate" if waiver.certificate is None else f"knowing certificate {waiver.certificate}"
     return (
         f"gate of {_party(waiver.inspector)} waived by {_party(waiver.buyer)} {_time(waiver.time)}, {known}"
@@ -126,7 +112,7 @@ def _waiver(waiver: Waiver) -> str:
     )
 
 
-def _assignment(assignment: Assignment) -> str:
+def _assignment(assignment: answers.Assignment) -> str:
     machine = assignment.machine.identifier or f"machine {assignment.machine.machine}"
     evidence = f", evidence leaf {assignment.leaf_index}" if assignment.leaf_index is not None else ""
     return (
@@ -148,7 +134,7 @@ def _certificate(certificate: Certificate) -> str:
     )
 
 
-def describe_shared(shared: SharedMeasurement) -> str:
+def describe_shared(shared: answers.SharedMeasurement) -> str:
     """Which certificates and operations name one entry of a stream."""
     named = [
         *(f"certificate {one}" for one in shared.certificates),
@@ -158,13 +144,13 @@ def describe_shared(shared: SharedMeasurement) -> str:
     return f"entry {shared.leaf_index} of stream 0x{shared.stream.hex()[:16]}...: {', '.join(named)}"
 
 
-def _custody(change: CustodyChange) -> str:
+def _custody(change: answers.CustodyChange) -> str:
     # CustodyOffered becomes "custody offered".
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", change.kind).lower()
     return f"{_time(change.time)} {words}: {_party(change.from_) if change.from_ else 'nobody'} -> {_party(change.to)}"
 
 
-def _related(lot: RelatedLot) -> str:
+def _related(lot: answers.RelatedLot) -> str:
     verdict = f", {show_member(lot.verdict)} ({show_member(lot.status)})" if lot.verdict is not Verdict.NONE else ""
     name = lot.identifier or "0x" + lot.subject.hex()
     apart = ", quarantined with its carrier" if lot.quarantined and not lot.state.is_quarantined else ""
@@ -172,25 +158,25 @@ def _related(lot: RelatedLot) -> str:
     return f"{'  ' * lot.depth}{name}: {what}{verdict}{apart}"
 
 
-def _wanted(order: Order) -> str:
+def _wanted(order: answers.Order) -> str:
     return f"{order.identifier or '0x' + order.subject.hex()}: {show_member(order.state)}, for {_party(order.buyer)}"
 
 
-def _holder(holder: Holder) -> str:
+def _holder(holder: answers.Holder) -> str:
     name = holder.name or f"participant {holder.participant}"
     return f"{name}: {holder.lots} {'lot' if holder.lots == 1 else 'lots'}, {holder.quarantined} quarantined"
 
 
-def _cuts(cuts: Iterable[Cut]) -> list[str]:
+def _cuts(cuts: Iterable[answers.Cut]) -> list[str]:
     return [f"cut off: {describe_cut(cut)}" for cut in cuts]
 
 
-def _closing(as_of: AsOf, records: int | None, head: bytes | None) -> list[str]:
+def _closing(as_of: answers.AsOf, records: int | None, head: bytes | None) -> list[str]:
     history = "" if records is None or head is None else f"{records} records, head 0x{head.hex()}; "
     return ["", f"{history}as of block {as_of.block_number}, {_time(as_of.time)}, from this company's own index"]
 
 
-def _party(party: Party) -> str:
+def _party(party: answers.Party) -> str:
     return printable(party.name) if party.name else f"participant {party.participant}"
 
 

@@ -31,25 +31,13 @@ from typing import Final, Protocol, TypeVar
 from structlog.typing import FilteringBoundLogger
 
 from millmark.ledger.errors import MillmarkError
-from millmark.ledger.store import Connection, Feed, Position, Rows, Store
-from millmark.ledger.store.process_identity import describe_process, is_gone
+from millmark.ledger.store import Connection, Feed, Position, Rows, Store, process_identity
 from millmark.ledger.store.rows import ParticipantRow
-from millmark.services.access import Scope
+from millmark.services.access import Scope, repository, rules
 from millmark.services.access.people.repository import PeopleRepository
-from millmark.services.access.repository import AccessRepository
-from millmark.services.access.rules import PersonRole
-from millmark.services.serving.loop import FailureLog, Loop
-from millmark.services.webhooks.http_post import (
-    DeliveryResult,
-    Mode,
-    Resolve,
-    WebhookGround,
-    build_request,
-    parse_target,
-    post,
-    resolve_host,
-    sign,
-)
+from millmark.services.serving.loop import FailureLog, Loop, Looped
+from millmark.services.webhooks import http_post
+from millmark.services.webhooks.http_post import DeliveryResult, WebhookGround, sign
 from millmark.services.webhooks.repository import WebhookRepository, WebhookRow
 from millmark.services.webhooks.subscriptions import PERSON, FeedEntry, Filter, RecordFeed, State, signing_secrets
 
@@ -118,7 +106,7 @@ class RecordSource:
 
 
 def _deliver(row: WebhookRow, entry: FeedEntry) -> Delivery:
-    headers, body = build_request(entry.event, Mode(row.mode))
+    headers, body = http_post.build_request(entry.event, http_post.Mode(row.mode))
 
     def sign_at(now_ms: int) -> Mapping[str, str]:
         return sign(signing_secrets(row, now_ms), f"{row.id}-{entry.id}", now_ms // 1000, body)
@@ -151,23 +139,20 @@ class DeliveryPolicy:
     """Wait before each retry of a failed delivery; after the last one, the subscription is parked."""
     interval_s: float = 0.5
     """How often new records are looked for."""
-    resolve: Resolve = resolve_host
+    resolve: http_post.Resolve = http_post.resolve_host
     tls: ssl.SSLContext = field(default_factory=ssl.create_default_context)
 
 
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
-class Dispatcher:
-    """Delivers until stopped, despite failures of receivers or the database."""
+class Dispatcher(Looped):
+    """Delivers until stopped, despite failures of receivers or the database. A delivery that is being sent then is
+    cancelled, and is sent again after the next start."""
 
     def __init__(
         self,
         store: Store,
         delivery_policy: DeliveryPolicy,
         logger: FilteringBoundLogger,
-        clock_ms: Callable[[], int] = _now_ms,
+        clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
         is_fresh: Callable[[], bool] = lambda: True,
         queries: Source | None = None,
     ) -> None:
@@ -176,13 +161,11 @@ class Dispatcher:
         self._is_fresh = is_fresh
         self._store, self._policy, self._logger, self._clock_ms = store, delivery_policy, logger, clock_ms
         self._records, self._queries = RecordSource(store), queries
-        self._holder = describe_process(os.getpid())
+        self._holder = process_identity.describe_process(os.getpid())
+        self._not_read = FailureLog(logger, "webhooks not read")
+        self._not_served = FailureLog(logger, "webhook not served")
         self._pause_s = delivery_policy.interval_s
         """Until the next look, unless something wakes the thread."""
-        self._not_read, self._not_served = (
-            FailureLog(logger, "webhooks not read"),
-            FailureLog(logger, "webhook not served"),
-        )
         self.loop = Loop(
             "millmark-webhooks",
             self._run,
@@ -192,13 +175,6 @@ class Dispatcher:
             stop_s=_MAX_STOP_S,
             late_s=None,
         )
-
-    def start(self) -> None:
-        self.loop.start()
-
-    def stop(self) -> None:
-        """Stops deliveries. One that is being sent is cancelled, and is sent again after the next start."""
-        self.loop.stop()
 
     def _run(self) -> float:
         """The loop's only step: it lasts until the thread has to stop."""
@@ -271,7 +247,7 @@ class Dispatcher:
     def _may_claim(self, row: WebhookRow) -> bool:
         # A claim ends when it expires, or at once if its process is known to be dead (after a crash).
         free = not row.holder or row.held_until_ms <= self._clock_ms()
-        return free or row.holder == self._holder or is_gone(row.holder)
+        return free or row.holder == self._holder or process_identity.is_gone(row.holder)
 
     async def _deliver_all(self, id_: str) -> None:
         """Delivers to one receiver until no record is left, or a delivery fails."""
@@ -328,9 +304,9 @@ class Dispatcher:
             return ""
         if row.credential.startswith(PERSON):
             person = PeopleRepository(connection).person(int(row.credential.removeprefix(PERSON)))
-            may = person is not None and source.scope in PersonRole(person.role).scopes
+            may = person is not None and source.scope in rules.PersonRole(person.role).scopes
             return "" if may else WebhookGround.PERSON_GONE.write()
-        found = AccessRepository(connection).credential(row.credential)
+        found = repository.AccessRepository(connection).credential(row.credential)
         if found is None or found.revoked_at or self._clock_ms() >= found.expires_at * 1000:
             return WebhookGround.KEY_ENDED.write(key=row.credential)
         # It may have been resumed with a key that could not have made it.
@@ -345,10 +321,10 @@ class Dispatcher:
         signed = delivery.sign(self._clock_ms())
         try:
             # Checked again, since the operator may have changed what is allowed after the subscription was made.
-            target = parse_target(row.url, loopback=self._policy.loopback)
+            target = http_post.parse_target(row.url, loopback=self._policy.loopback)
         except MillmarkError as error:
             return DeliveryResult(0, error.cause)
-        return await post(
+        return await http_post.post(
             target,
             {**delivery.headers, **signed, "user-agent": "millmark"},
             delivery.body,

@@ -24,14 +24,12 @@ from typing import Any, Final, TypeAlias, cast
 
 import httpcore
 
-from millmark.ledger.canonical import Json
-from millmark.ledger.errors import InputError, MillmarkError
-from millmark.ledger.phrases import Phrase
+from millmark.ledger import canonical, errors, phrases
 
 # Why a webhook is refused, or a delivery failed: each ground is declared once.
 
 
-class WebhookGround(Phrase):
+class WebhookGround(phrases.Phrase):
     """A ground. Its value is the error's cause, or the reason that is kept with the webhook. `words` are those of the
     operating system or of another program."""
 
@@ -101,7 +99,7 @@ Resolve: TypeAlias = Callable[[str, int], Awaitable[Sequence[str]]]
 """Resolves a host name and a port to addresses."""
 
 
-class TargetRefusedError(InputError):
+class TargetRefusedError(errors.InputError):
     """A receiver's URL, or an address it resolves to, is not allowed."""
 
     code = "webhook-target-refused"
@@ -205,7 +203,7 @@ _PREFIX: Final = "whsec_"
 _SECRET_BYTES: Final = 32
 
 
-class SignatureRefusedError(MillmarkError):
+class SignatureRefusedError(errors.MillmarkError):
     """A delivery lacks a valid signature, or its timestamp is out of range."""
 
     code = "webhook-signature-refused"
@@ -284,7 +282,7 @@ class DeliveryResult:
         return self.status == 410
 
 
-def build_request(event: Mapping[str, Json], mode: Mode) -> tuple[dict[str, str], bytes]:
+def build_request(event: Mapping[str, canonical.Json], mode: Mode) -> tuple[dict[str, str], bytes]:
     """Builds headers and body of the request, without the signature headers."""
     if mode is Mode.STRUCTURED:
         return {"content-type": "application/cloudevents+json"}, _encode(event)
@@ -293,7 +291,7 @@ def build_request(event: Mapping[str, Json], mode: Mode) -> tuple[dict[str, str]
     return {"content-type": str(event["datacontenttype"]), **headers}, _encode(event["data"])
 
 
-def _encode(value: Json) -> bytes:
+def _encode(value: canonical.Json) -> bytes:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
 
 

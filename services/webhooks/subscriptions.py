@@ -15,12 +15,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+from millmark.ledger import ids, records
 from millmark.ledger.canonical import Json, to_hex
 from millmark.ledger.errors import InputError, NotFoundError
-from millmark.ledger.ids import SubjectKind
 from millmark.ledger.provenance.answers import Printable, moment
 from millmark.ledger.provenance.permissions import Visibility
-from millmark.ledger.records import Contract
 from millmark.ledger.store import Book, Connection, Feed, Lineage, Position, Rows, Store
 from millmark.ledger.store.rows import ChainIdentityRow, RecordRow
 from millmark.services.access import CredentialKind
@@ -94,10 +93,10 @@ class RecordFeed:
             found = feed.after(position, limit)
             if not found:
                 return [], position
-            touched = feed.histories(row.sequence for _, row in found if row.contract == Contract.LEDGER.value)
+            touched = feed.histories(row.sequence for _, row in found if row.contract == records.Contract.LEDGER.value)
             visibility = None if viewer is None else Visibility(rows, Lineage(connection), viewer)
             seen = [
-                (place, row, touched.get(row.sequence, []) if row.contract == Contract.LEDGER.value else [])
+                (place, row, touched.get(row.sequence, []) if row.contract == records.Contract.LEDGER.value else [])
                 for place, row in found
             ]
             seen = [one for one in seen if wanted.matches(one[1], one[2]) and _is_visible(visibility, one[1], one[2])]
@@ -118,8 +117,8 @@ def _is_visible(visibility: Visibility | None, row: RecordRow, touched: Collecti
     if visibility is None or row.participant == visibility.participant:
         return True
     # Machines are what is private in the registry; participants, keys and models concern everybody.
-    if row.contract == Contract.REGISTRY.value:
-        return not row.kind.startswith("Machine") or visibility.has(SubjectKind.MACHINE, row.subject)
+    if row.contract == records.Contract.REGISTRY.value:
+        return not row.kind.startswith("Machine") or visibility.has(ids.SubjectKind.MACHINE, row.subject)
     return bool(visibility.lots(touched) or visibility.orders(touched))
 
 

@@ -49,7 +49,7 @@ COMMAND: Any = typer.main.get_command(
                 "millmark.services.commands.bundle",
                 "millmark.services.commands.handovers",
             ),
-            *(f"millmark.services.commands.acts.{name}" for name in ("orders", "assignments", "machines")),
+            *(f"millmark.services.commands.acts.{name}" for name in ("orders", "machines")),
         ]
     )
 )

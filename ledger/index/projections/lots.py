@@ -5,44 +5,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 
+from millmark.ledger import records
 from millmark.ledger.errors import IndexHaltedError
 from millmark.ledger.events import Event, Recorded, certificates, lots
 from millmark.ledger.index.state import State, on
-from millmark.ledger.records import (
-    MAX_OPEN,
-    CertificateState,
-    Input,
-    LotState,
-    Transformation,
-    TransformationKind,
-    Verdict,
-    optional_subject,
-)
-from millmark.ledger.store.rows import (
-    AnchorRow,
-    CertificateRow,
-    CertifiedLotRow,
-    CustodyChangeRow,
-    LotInputRow,
-    LotOutputRow,
-    LotRow,
-    OperationRow,
-    OrderRow,
-    PackingRow,
-    StandingRow,
-    StreamRow,
-    TransformationRow,
-    WaiverRow,
-    gates_of,
-)
+from millmark.ledger.store import rows
 
 # Who holds a lot, and to whom it is offered (contracts/src/history/Custody.sol).
 
 
-def note_change(record: Recorded[Event], state: State, lot: LotRow, *, to: int, before: int | None = None) -> None:
+def note_change(record: Recorded[Event], state: State, lot: rows.LotRow, *, to: int, before: int | None = None) -> None:
     """Add to a lot's custody timeline. `before` is the participant who held it until now, by default its custodian."""
     state.add(
-        CustodyChangeRow(
+        rows.CustodyChangeRow(
             sequence=record.sequence,
             lot=lot.subject,
             kind=record.kind,
@@ -54,19 +29,19 @@ def note_change(record: Recorded[Event], state: State, lot: LotRow, *, to: int, 
 
 
 def custody_offered(record: Recorded[lots.CustodyOffered], state: State) -> None:
-    lot = state.need(LotRow, record.subject)
+    lot = state.need(rows.LotRow, record.subject)
     to = record.event.to
     # An offer stands on the timeline too, although the custodian changes only when it is accepted.
     note_change(record, state, lot, to=to)
     lot.offer = record.sequence
-    lot.state, lot.counterparty = LotState.OFFERED, to
+    lot.state, lot.counterparty = records.LotState.OFFERED, to
 
 
 def return_offered(record: Recorded[lots.ReturnOffered], state: State) -> None:
-    lot = state.need(LotRow, record.subject)
+    lot = state.need(rows.LotRow, record.subject)
     note_change(record, state, lot, to=record.event.to)
     lot.offer = record.sequence
-    lot.state = LotState.RETURNING  # the counterparty stays the one who quarantined it
+    lot.state = records.LotState.RETURNING  # the counterparty stays the one who quarantined it
 
 
 def custody_accepted(record: Recorded[lots.CustodyAccepted], state: State) -> None:
@@ -90,11 +65,11 @@ def custody_reclaimed(record: Recorded[lots.CustodyReclaimed], state: State) -> 
 
 
 def gate_waived(record: Recorded[lots.GateWaived], state: State) -> None:
-    lot, event = state.need(LotRow, record.subject), record.event
+    lot, event = state.need(rows.LotRow, record.subject), record.event
     if lot.order is None:
         raise IndexHaltedError(f"record {record.sequence} waives a gate of a lot without an order", hint="report this")
     state.add(
-        WaiverRow(
+        rows.WaiverRow(
             sequence=record.sequence,
             lot=lot.subject,
             inspector=event.inspector,
@@ -108,24 +83,24 @@ def gate_waived(record: Recorded[lots.GateWaived], state: State) -> None:
 
 
 def _take(record: Recorded[Event], state: State) -> None:
-    lot = state.need(LotRow, record.subject)
+    lot = state.need(rows.LotRow, record.subject)
     note_change(record, state, lot, to=record.participant)
     lot.custodian = record.participant
     _end_offer(lot)
 
 
 def _give_back(record: Recorded[Event], state: State) -> None:
-    lot = state.need(LotRow, record.subject)
+    lot = state.need(rows.LotRow, record.subject)
     note_change(record, state, lot, to=lot.custodian)
     _end_offer(lot)
 
 
-def _end_offer(lot: LotRow) -> None:
+def _end_offer(lot: rows.LotRow) -> None:
     """End a lot's open offer, if there is one: a returning lot stays quarantined."""
-    if lot.state == LotState.RETURNING:
-        lot.state = LotState.QUARANTINED
-    elif lot.state == LotState.OFFERED:
-        lot.state, lot.counterparty = LotState.HELD, 0
+    if lot.state == records.LotState.RETURNING:
+        lot.state = records.LotState.QUARANTINED
+    elif lot.state == records.LotState.OFFERED:
+        lot.state, lot.counterparty = records.LotState.HELD, 0
 
 
 # What certificates amount to, per lot and inspector (contracts/src/history/Verdicts.sol).
@@ -133,73 +108,79 @@ def _end_offer(lot: LotRow) -> None:
 _NO_KEY = bytes(20)
 
 
-def standing_of(state: State, lot: bytes, inspector: int) -> StandingRow:
+def standing_of(state: State, lot: bytes, inspector: int) -> rows.StandingRow:
     """The standing of an inspector on a lot, which is added if there is none."""
-    found = state.get(StandingRow, lot, inspector)
+    found = state.get(rows.StandingRow, lot, inspector)
     if found is None:
-        found = StandingRow(lot, inspector, latest=0, quarantining=0, open=0, key=_NO_KEY)
+        found = rows.StandingRow(lot, inspector, latest=0, quarantining=0, open=0, key=_NO_KEY)
         state.add(found)
     return found
 
 
-def inspectors_of(state: State, lot: LotRow) -> tuple[int, ...]:
+def inspectors_of(state: State, lot: rows.LotRow) -> tuple[int, ...]:
     """The inspectors of the gates of the lot's order."""
-    return () if lot.order is None else tuple(gate.inspector for gate in gates_of(state.need(OrderRow, lot.order)))
+    return (
+        ()
+        if lot.order is None
+        else tuple(gate.inspector for gate in rows.gates_of(state.need(rows.OrderRow, lot.order)))
+    )
 
 
-def is_open(certificate: CertificateRow) -> bool:
+def is_open(certificate: rows.CertificateRow) -> bool:
     """Whether a certificate was demanded or refuted, and not upheld."""
-    demanded = certificate.opening_deadline != 0 and certificate.state != CertificateState.UPHELD
-    return demanded or certificate.state == CertificateState.REFUTED
+    demanded = certificate.opening_deadline != 0 and certificate.state != records.CertificateState.UPHELD
+    return demanded or certificate.state == records.CertificateState.REFUTED
 
 
 def counted(open_: int, change: int) -> int:
     """The number of open certificates after a change of one. At its most it stays, as in the contract."""
-    return open_ if open_ == MAX_OPEN or open_ + change < 0 else open_ + change
+    return open_ if open_ == records.MAX_OPEN or open_ + change < 0 else open_ + change
 
 
-def hand_on(state: State, lot: LotRow, part: LotRow) -> None:
+def hand_on(state: State, lot: rows.LotRow, part: rows.LotRow) -> None:
     """Give a lot that was split off what the gates' inspectors certified of the whole, except what a rework voided."""
     for inspector in inspectors_of(state, part):
-        standing = state.get(StandingRow, lot.subject, inspector)
+        standing = state.get(rows.StandingRow, lot.subject, inspector)
         if standing is None or not standing.latest or standing.latest < lot.reworked:
             continue
-        latest = state.need(CertificateRow, standing.latest)
+        latest = state.need(rows.CertificateRow, standing.latest)
         still = counted(standing.open, -1) if is_open(latest) else standing.open
-        state.add(StandingRow(part.subject, inspector, standing.latest, quarantining=0, open=still, key=standing.key))
-        state.add(CertifiedLotRow(standing.latest, part.subject))
+        state.add(
+            rows.StandingRow(part.subject, inspector, standing.latest, quarantining=0, open=still, key=standing.key)
+        )
+        state.add(rows.CertifiedLotRow(standing.latest, part.subject))
         part.certificate = max(part.certificate, standing.latest)
 
 
 def follow_verdict(
-    record: Recorded[Event], state: State, lot: LotRow, verdict: Verdict, inspector: int, certificate: int
+    record: Recorded[Event], state: State, lot: rows.LotRow, verdict: records.Verdict, inspector: int, certificate: int
 ) -> None:
     """Quarantine a lot for a gate's inspector if the verdict is a fail; otherwise lift that quarantine."""
-    if lot.state == LotState.SPENT:
+    if lot.state == records.LotState.SPENT:
         return
-    if verdict is Verdict.FAIL:
+    if verdict is records.Verdict.FAIL:
         quarantine(record, state, lot, inspector, certificate)
-    elif LotState(lot.state).is_quarantined and lot.counterparty == inspector:
+    elif records.LotState(lot.state).is_quarantined and lot.counterparty == inspector:
         release(record, state, lot)
 
 
-def quarantine(record: Recorded[Event], state: State, lot: LotRow, participant: int, certificate: int = 0) -> None:
+def quarantine(record: Recorded[Event], state: State, lot: rows.LotRow, participant: int, certificate: int = 0) -> None:
     """Quarantine a lot in a participant's name; an open offer lapses. `certificate` is behind it, 0 for none."""
     _let_lapse(record, state, lot)
-    lot.state, lot.counterparty = LotState.QUARANTINED, participant
-    standing = state.get(StandingRow, lot.subject, participant)
+    lot.state, lot.counterparty = records.LotState.QUARANTINED, participant
+    standing = state.get(rows.StandingRow, lot.subject, participant)
     if certificate or standing is not None:
         standing_of(state, lot.subject, participant).quarantining = certificate
 
 
-def release(record: Recorded[Event], state: State, lot: LotRow) -> None:
+def release(record: Recorded[Event], state: State, lot: rows.LotRow) -> None:
     """End a lot's quarantine; an open offer to its maker lapses."""
     _let_lapse(record, state, lot)
-    lot.state, lot.counterparty = LotState.HELD, 0
+    lot.state, lot.counterparty = records.LotState.HELD, 0
 
 
-def _let_lapse(record: Recorded[Event], state: State, lot: LotRow) -> None:
-    if lot.state in (LotState.OFFERED, LotState.RETURNING):
+def _let_lapse(record: Recorded[Event], state: State, lot: rows.LotRow) -> None:
+    if lot.state in (records.LotState.OFFERED, records.LotState.RETURNING):
         note_change(record, state, lot, to=lot.custodian)
 
 
@@ -210,7 +191,7 @@ _MAX_LOTS = 64
 def lot_commissioned(record: Recorded[lots.LotCommissioned], state: State) -> None:
     event = record.event
     lot = _create(record, state, record.subject, event.quantity, event.unit, event.claims_root)
-    lot.order, lot.assignment = optional_subject(event.order), event.assignment
+    lot.order, lot.assignment = records.optional_subject(event.order), event.assignment
 
 
 def lot_received(record: Recorded[lots.LotReceived], state: State) -> None:
@@ -223,7 +204,7 @@ def lots_transformed(record: Recorded[lots.LotsTransformed], state: State) -> No
     state.add(_transformation(record, done))
     by, behind = _quarantined_by(state, done)
     _take_inputs(record, state, done.inputs)
-    order = optional_subject(done.order)
+    order = records.optional_subject(done.order)
     assignment = _assignment(state, done, order)
     made = record.event.outputs(record.histories)
     for place, output in enumerate(done.outputs):
@@ -231,20 +212,20 @@ def lots_transformed(record: Recorded[lots.LotsTransformed], state: State) -> No
         lot.order, lot.assignment = order, assignment
         if by:  # reworking does not lift the quarantine
             quarantine(record, state, lot, by, behind)
-        if done.kind is TransformationKind.SPLIT:
-            hand_on(state, state.need(LotRow, done.inputs[0].lot), lot)
-        state.add(LotOutputRow(record.sequence, lot.subject, lot.quantity))
+        if done.kind is records.TransformationKind.SPLIT:
+            hand_on(state, state.need(rows.LotRow, done.inputs[0].lot), lot)
+        state.add(rows.LotOutputRow(record.sequence, lot.subject, lot.quantity))
 
 
 def lot_reworked(record: Recorded[lots.LotReworked], state: State) -> None:
     """The lot is the rework's output, so that whoever recalls a component finds it."""
-    done, lot = record.event.rework, state.need(LotRow, record.subject)
+    done, lot = record.event.rework, state.need(rows.LotRow, record.subject)
     state.add(
-        TransformationRow(
+        rows.TransformationRow(
             sequence=record.sequence,
             participant=record.participant,
-            kind=TransformationKind.REWORK,
-            order=optional_subject(done.order),
+            kind=records.TransformationKind.REWORK,
+            order=records.optional_subject(done.order),
             operation=done.operation,
             unit=lot.unit,
             output_unit=lot.unit,
@@ -256,49 +237,49 @@ def lot_reworked(record: Recorded[lots.LotReworked], state: State) -> None:
         )
     )
     _take_inputs(record, state, done.components)
-    state.add(LotOutputRow(record.sequence, lot.subject, lot.quantity))
+    state.add(rows.LotOutputRow(record.sequence, lot.subject, lot.quantity))
     lot.reworked = record.sequence
 
 
 def lot_allocated(record: Recorded[lots.LotAllocated], state: State) -> None:
-    state.need(LotRow, record.subject).order = record.event.order
+    state.need(rows.LotRow, record.subject).order = record.event.order
 
 
 def lot_deallocated(record: Recorded[lots.LotDeallocated], state: State) -> None:
-    state.need(LotRow, record.subject).order = None
+    state.need(rows.LotRow, record.subject).order = None
 
 
 def lot_scrapped(record: Recorded[lots.LotScrapped], state: State) -> None:
-    _consume(state.need(LotRow, record.subject), record.event.quantity)
+    _consume(state.need(rows.LotRow, record.subject), record.event.quantity)
 
 
 def lots_packed(record: Recorded[lots.LotsPacked], state: State) -> None:
     parent, *children = record.histories
     for child in children:
-        lot = state.need(LotRow, child)
+        lot = state.need(rows.LotRow, child)
         lot.parent, lot.packed_by = parent, record.sequence
-        state.add(PackingRow(packed_by=record.sequence, child=child, parent=parent, unpacked_by=0))
+        state.add(rows.PackingRow(packed_by=record.sequence, child=child, parent=parent, unpacked_by=0))
         note_change(record, state, lot, to=lot.custodian)
-    state.need(LotRow, parent).contents += len(children)
+    state.need(rows.LotRow, parent).contents += len(children)
 
 
 def lots_unpacked(record: Recorded[lots.LotsUnpacked], state: State) -> None:
     parent, *children = record.histories
     for child in children:
-        lot = state.need(LotRow, child)
-        state.need(PackingRow, lot.packed_by, child).unpacked_by = record.sequence
+        lot = state.need(rows.LotRow, child)
+        state.need(rows.PackingRow, lot.packed_by, child).unpacked_by = record.sequence
         note_change(record, state, lot, to=record.participant, before=record.participant)
         lot.parent, lot.packed_by = None, 0
         lot.custodian = record.participant  # while it was packed, only its parent changed hands
-    state.need(LotRow, parent).contents -= len(children)
+    state.need(rows.LotRow, parent).contents -= len(children)
 
 
 def lot_quarantined(record: Recorded[lots.LotQuarantined], state: State) -> None:
-    quarantine(record, state, state.need(LotRow, record.subject), record.participant)
+    quarantine(record, state, state.need(rows.LotRow, record.subject), record.participant)
 
 
 def lot_released(record: Recorded[lots.LotReleased], state: State) -> None:
-    release(record, state, state.need(LotRow, record.subject))
+    release(record, state, state.need(rows.LotRow, record.subject))
 
 
 def _create(
@@ -309,8 +290,8 @@ def _create(
     unit: bytes,
     claims_root: bytes,
     place: int = 0,
-) -> LotRow:
-    lot = LotRow(
+) -> rows.LotRow:
+    lot = rows.LotRow(
         subject=subject,
         number=record.sequence * _MAX_LOTS + place,
         sequence=record.sequence,
@@ -324,7 +305,7 @@ def _create(
         unit=unit,
         custodian=record.participant,
         counterparty=0,
-        state=LotState.HELD,
+        state=records.LotState.HELD,
         reworked=0,
         certificate=0,
         assignment=0,
@@ -336,49 +317,49 @@ def _create(
     return lot
 
 
-def _quarantined_by(state: State, done: Transformation) -> tuple[int, int]:
+def _quarantined_by(state: State, done: records.Transformation) -> tuple[int, int]:
     """The participant who quarantined an input, and the certificate behind that; zeros for none.
 
     Only rework takes a quarantined lot: the one that is not a component.
     """
     for taken in done.inputs:
-        lot = state.need(LotRow, taken.lot)
-        if lot.state == LotState.QUARANTINED:
-            standing = state.get(StandingRow, lot.subject, lot.counterparty)
+        lot = state.need(rows.LotRow, taken.lot)
+        if lot.state == records.LotState.QUARANTINED:
+            standing = state.get(rows.StandingRow, lot.subject, lot.counterparty)
             return lot.counterparty, 0 if standing is None else standing.quarantining
     return 0, 0
 
 
-def _take_inputs(record: Recorded[Event], state: State, inputs: Iterable[Input]) -> None:
+def _take_inputs(record: Recorded[Event], state: State, inputs: Iterable[records.Input]) -> None:
     for taken in inputs:
-        lot = state.need(LotRow, taken.lot)
+        lot = state.need(rows.LotRow, taken.lot)
         _consume(lot, taken.quantity)
-        state.add(LotInputRow(record.sequence, lot.subject, taken.quantity, taken.component))
+        state.add(rows.LotInputRow(record.sequence, lot.subject, taken.quantity, taken.component))
 
 
-def _consume(lot: LotRow, quantity: int) -> None:
+def _consume(lot: rows.LotRow, quantity: int) -> None:
     lot.quantity -= quantity
     if lot.quantity == 0:
-        lot.state, lot.counterparty = LotState.SPENT, 0
+        lot.state, lot.counterparty = records.LotState.SPENT, 0
 
 
-def _assignment(state: State, done: Transformation, order: bytes | None) -> int:
+def _assignment(state: State, done: records.Transformation, order: bytes | None) -> int:
     """The assignment under which an order's conversion or rework was done, 0 for all else.
 
     The event names only the operation; its current assignment is the one that the contract checked.
     """
-    making = done.kind in (TransformationKind.CONVERSION, TransformationKind.REWORK)
+    making = done.kind in (records.TransformationKind.CONVERSION, records.TransformationKind.REWORK)
     if order is None or not making:
         return 0
-    return state.need(OperationRow, order, done.operation).assignment
+    return state.need(rows.OperationRow, order, done.operation).assignment
 
 
-def _transformation(record: Recorded[Event], done: Transformation) -> TransformationRow:
-    return TransformationRow(
+def _transformation(record: Recorded[Event], done: records.Transformation) -> rows.TransformationRow:
+    return rows.TransformationRow(
         sequence=record.sequence,
         participant=record.participant,
         kind=done.kind,
-        order=optional_subject(done.order),
+        order=records.optional_subject(done.order),
         operation=done.operation,
         unit=done.unit,
         output_unit=done.output_unit,
@@ -400,8 +381,8 @@ def certificate_issued(record: Recorded[certificates.CertificateIssued], state: 
     statement = record.event.statement
     state.add(_certificate(record))
     for item in statement.items:
-        lot = state.need(LotRow, item.lot)
-        state.add(CertifiedLotRow(record.sequence, lot.subject))
+        lot = state.need(rows.LotRow, item.lot)
+        state.add(rows.CertifiedLotRow(record.sequence, lot.subject))
         _certify(record, state, lot)
         inspectors = inspectors_of(state, lot)
         if not inspectors or record.participant in inspectors:
@@ -410,71 +391,71 @@ def certificate_issued(record: Recorded[certificates.CertificateIssued], state: 
             follow_verdict(record, state, lot, statement.verdict, record.participant, record.sequence)
 
 
-def _certify(record: Recorded[certificates.CertificateIssued], state: State, lot: LotRow) -> None:
+def _certify(record: Recorded[certificates.CertificateIssued], state: State, lot: rows.LotRow) -> None:
     """As Certificates._certify in contracts/src/history: what was open stays open, whatever is issued."""
     standing = standing_of(state, lot.subject, record.participant)
     if standing.latest and standing.latest < lot.reworked:
         standing.open = 0
     elif standing.latest:
-        latest = state.need(CertificateRow, standing.latest)
+        latest = state.need(rows.CertificateRow, standing.latest)
         if latest.lot != lot.subject and is_open(latest):
             standing.open = counted(standing.open, 1)
     standing.latest, standing.key = record.sequence, record.key
 
 
 def certificate_upheld(record: Recorded[certificates.CertificateUpheld], state: State) -> None:
-    certificate = state.need(CertificateRow, record.event.certificate)
+    certificate = state.need(rows.CertificateRow, record.event.certificate)
     # One that was opened without a demand had not been counted.
-    if certificate.state == CertificateState.DEMANDED:
+    if certificate.state == records.CertificateState.DEMANDED:
         _count(state, certificate, -1)
-    certificate.state, certificate.opened_at = CertificateState.UPHELD, record.block_time
+    certificate.state, certificate.opened_at = records.CertificateState.UPHELD, record.block_time
     if record.event.executed:
         certificate.executed = certificate.verdict
 
 
 def certificate_refuted(record: Recorded[certificates.CertificateRefuted], state: State) -> None:
     """The lot follows the execution, as in Challenges._refute of contracts/src/history."""
-    certificate = state.need(CertificateRow, record.event.certificate)
+    certificate = state.need(rows.CertificateRow, record.event.certificate)
     # A demanded one has been counted since the demand, and stays so: what is upheld cannot be refuted any more.
     if not certificate.opening_deadline:
         _count(state, certificate, 1)
-    certificate.state, certificate.opened_at = CertificateState.REFUTED, record.block_time
+    certificate.state, certificate.opened_at = records.CertificateState.REFUTED, record.block_time
     executed = certificate.executed = record.event.executed
-    lot = state.need(LotRow, record.subject)
+    lot = state.need(rows.LotRow, record.subject)
     moves = lot.order == certificate.order and certificate.issuer in inspectors_of(state, lot)
-    known = executed is not Verdict.NONE or certificate.verdict == Verdict.PASS
+    known = executed is not records.Verdict.NONE or certificate.verdict == records.Verdict.PASS
     if not moves or not known or certificate.sequence < lot.reworked:
         return
-    if executed is not Verdict.PASS:
-        follow_verdict(record, state, lot, Verdict.FAIL, certificate.issuer, 0)
+    if executed is not records.Verdict.PASS:
+        follow_verdict(record, state, lot, records.Verdict.FAIL, certificate.issuer, 0)
     elif standing_of(state, lot.subject, certificate.issuer).quarantining == certificate.sequence:
-        follow_verdict(record, state, lot, Verdict.PASS, certificate.issuer, 0)
+        follow_verdict(record, state, lot, records.Verdict.PASS, certificate.issuer, 0)
 
 
 def opening_demanded(record: Recorded[certificates.OpeningDemanded], state: State) -> None:
-    certificate = state.need(CertificateRow, record.event.certificate)
-    certificate.state = CertificateState.DEMANDED
+    certificate = state.need(rows.CertificateRow, record.event.certificate)
+    certificate.state = records.CertificateState.DEMANDED
     certificate.opening_deadline = record.event.deadline
     _count(state, certificate, 1)
 
 
-def _count(state: State, certificate: CertificateRow, change: int) -> None:
+def _count(state: State, certificate: rows.CertificateRow, change: int) -> None:
     """Count an open certificate, unless it is about the lot as it was before it was reworked."""
-    if certificate.sequence > state.need(LotRow, certificate.lot).reworked:
+    if certificate.sequence > state.need(rows.LotRow, certificate.lot).reworked:
         standing = standing_of(state, certificate.lot, certificate.issuer)
         standing.open = counted(standing.open, change)
 
 
 def certificate_revoked(record: Recorded[certificates.CertificateRevoked], state: State) -> None:
-    certificate = state.need(CertificateRow, record.event.certificate)
-    certificate.state = CertificateState.REVOKED
+    certificate = state.need(rows.CertificateRow, record.event.certificate)
+    certificate.state = records.CertificateState.REVOKED
     certificate.revoked_at = record.block_time
     certificate.reason_root = record.event.reason_root
 
 
 def stream_opened(record: Recorded[certificates.StreamOpened], state: State) -> None:
     state.add(
-        StreamRow(
+        rows.StreamRow(
             subject=record.subject,
             sequence=record.sequence,
             machine=record.event.machine,
@@ -489,26 +470,26 @@ def stream_opened(record: Recorded[certificates.StreamOpened], state: State) -> 
 
 def stream_anchored(record: Recorded[certificates.StreamAnchored], state: State) -> None:
     size, root = record.event.size, record.event.root
-    stream = state.need(StreamRow, record.subject)
+    stream = state.need(rows.StreamRow, record.subject)
     stream.size, stream.root = size, root
-    state.add(AnchorRow(record.sequence, record.subject, size, root, anchored_at=record.block_time))
+    state.add(rows.AnchorRow(record.sequence, record.subject, size, root, anchored_at=record.block_time))
 
 
-def _certificate(record: Recorded[certificates.CertificateIssued]) -> CertificateRow:
+def _certificate(record: Recorded[certificates.CertificateIssued]) -> rows.CertificateRow:
     statement = record.event.statement
-    return CertificateRow(
+    return rows.CertificateRow(
         sequence=record.sequence,
         lot=record.subject,
-        order=optional_subject(statement.items[0].order),
+        order=records.optional_subject(statement.items[0].order),
         issuer=record.participant,
         model=statement.model,
         verdict=statement.verdict,
-        state=CertificateState.ISSUED,
+        state=records.CertificateState.ISSUED,
         issued_at=record.block_time,
         expires_at=statement.expires_at,
         opening_deadline=0,
         opened_at=0,
-        executed=Verdict.NONE,
+        executed=records.Verdict.NONE,
         revoked_at=0,
         inference_digest=statement.inference_digest,
         stream=statement.stream,

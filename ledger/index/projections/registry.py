@@ -6,21 +6,13 @@ from millmark.ledger.events import Event, Recorded, registry
 from millmark.ledger.ids import SubjectKind, subject
 from millmark.ledger.index.state import State, on
 from millmark.ledger.records import ALL_ROLES, ModelState
-from millmark.ledger.store.rows import (
-    KeyRow,
-    MachineRow,
-    ModelRow,
-    NameKeyRow,
-    ParticipantRow,
-    PublicationRow,
-    RecoveryRow,
-)
+from millmark.ledger.store import rows
 
 
 def participant_admitted(record: Recorded[registry.ParticipantAdmitted], state: State) -> None:
     """The first key is only proposed: it is added when it accepts."""
     state.add(
-        ParticipantRow(
+        rows.ParticipantRow(
             number=record.event.admitted,
             sequence=record.sequence,
             roles=record.event.roles,
@@ -36,35 +28,35 @@ def participant_admitted(record: Recorded[registry.ParticipantAdmitted], state: 
 
 
 def roles_set(record: Recorded[registry.RolesSet], state: State) -> None:
-    company = state.need(ParticipantRow, record.event.changed)
+    company = state.need(rows.ParticipantRow, record.event.changed)
     company.roles = record.event.roles
 
 
 def participant_suspended(record: Recorded[registry.ParticipantSuspended], state: State) -> None:
-    company = state.need(ParticipantRow, record.event.suspended)
+    company = state.need(rows.ParticipantRow, record.event.suspended)
     company.suspended, company.inactive_since = True, record.block_time
 
 
 def participant_reinstated(record: Recorded[registry.ParticipantReinstated], state: State) -> None:
-    company = state.need(ParticipantRow, record.event.reinstated)
+    company = state.need(rows.ParticipantRow, record.event.reinstated)
     company.suspended = company.departed = False
     company.inactive_since = company.trustee = 0
 
 
 def participant_departed(record: Recorded[registry.ParticipantDeparted], state: State) -> None:
-    company = state.need(ParticipantRow, record.participant)
+    company = state.need(rows.ParticipantRow, record.participant)
     company.departed, company.inactive_since = True, record.block_time
 
 
 def trustee_named(record: Recorded[registry.TrusteeNamed], state: State) -> None:
-    state.need(ParticipantRow, record.event.absent).trustee = record.event.trustee
+    state.need(rows.ParticipantRow, record.event.absent).trustee = record.event.trustee
 
 
 def published(record: Recorded[registry.Published], state: State) -> None:
     event = record.event
-    found = state.get(PublicationRow, event.kind_)
+    found = state.get(rows.PublicationRow, event.kind_)
     if found is None:
-        state.add(PublicationRow(event.kind_, event.digest, record.sequence, record.block_time))
+        state.add(rows.PublicationRow(event.kind_, event.digest, record.sequence, record.block_time))
     else:
         found.digest, found.sequence, found.published_at = event.digest, record.sequence, record.block_time
 
@@ -90,58 +82,58 @@ def key_added(record: Recorded[registry.KeyAdded], state: State) -> None:
 
 
 def key_changed(record: Recorded[registry.KeyChanged], state: State) -> None:
-    key = state.need(KeyRow, record.event.changed)
+    key = state.need(rows.KeyRow, record.event.changed)
     key.roles, key.admin = record.event.roles, record.event.admin
 
 
 def key_revoked(record: Recorded[registry.KeyRevoked], state: State) -> None:
     """Revokes the key, or dates the compromise of a key that was revoked before."""
-    key = state.need(KeyRow, record.event.revoked)
+    key = state.need(rows.KeyRow, record.event.revoked)
     if record.event.compromised_since:
         key.compromised_since, key.declared_at = record.event.compromised_since, record.block_time
     if not key.revoked_at:  # the first revocation counts
         key.revoked_at = record.block_time
-        state.need(ParticipantRow, record.participant).keys -= 1
+        state.need(rows.ParticipantRow, record.participant).keys -= 1
 
 
 def recovery_proposed(record: Recorded[registry.RecoveryProposed], state: State) -> None:
     event = record.event
-    found = state.get(RecoveryRow, event.recovered)
+    found = state.get(rows.RecoveryRow, event.recovered)
     if found is None:
-        found = RecoveryRow(event.recovered, event.proposed, 0, 0, objected=False, overruled=False, accepted_at=0)
+        found = rows.RecoveryRow(event.recovered, event.proposed, 0, 0, objected=False, overruled=False, accepted_at=0)
         state.add(found)
     found.key, found.proposed_at, found.effective_at = event.proposed, record.block_time, event.effective_at
     found.objected, found.overruled, found.accepted_at = False, False, 0
 
 
 def recovery_objected(record: Recorded[registry.RecoveryObjected], state: State) -> None:
-    recovery = state.need(RecoveryRow, record.participant)
+    recovery = state.need(rows.RecoveryRow, record.participant)
     recovery.objected, recovery.effective_at = True, record.event.effective_at
 
 
 def recovery_overruled(record: Recorded[registry.RecoveryOverruled], state: State) -> None:
-    state.need(RecoveryRow, record.event.recovered).overruled = True
+    state.need(rows.RecoveryRow, record.event.recovered).overruled = True
 
 
 def recovery_accepted(record: Recorded[registry.RecoveryAccepted], state: State) -> None:
     """Ends all keys that the participant had, and adds the one that signed."""
-    company = state.need(ParticipantRow, record.participant)
-    for key in state.find(KeyRow, participant=record.participant):
+    company = state.need(rows.ParticipantRow, record.participant)
+    for key in state.find(rows.KeyRow, participant=record.participant):
         if not key.revoked_at:
             key.revoked_at = record.block_time
     company.keys = 0
     _add_key(record, state, int(ALL_ROLES), admin=True)
-    state.need(RecoveryRow, record.participant).accepted_at = record.block_time
+    state.need(rows.RecoveryRow, record.participant).accepted_at = record.block_time
 
 
 def name_key_set(record: Recorded[registry.NameKeySet], state: State) -> None:
-    index = len(state.find(NameKeyRow, participant=record.participant))
-    state.add(NameKeyRow(record.participant, index, record.event.name_key_hash, record.block_time))
+    index = len(state.find(rows.NameKeyRow, participant=record.participant))
+    state.add(rows.NameKeyRow(record.participant, index, record.event.name_key_hash, record.block_time))
 
 
 def machine_registered(record: Recorded[registry.MachineRegistered], state: State) -> None:
     state.add(
-        MachineRow(
+        rows.MachineRow(
             number=record.sequence,
             subject=subject(SubjectKind.MACHINE, record.participant, record.event.identifier_hash),
             owner=record.participant,
@@ -153,7 +145,7 @@ def machine_registered(record: Recorded[registry.MachineRegistered], state: Stat
 
 
 def machine_retired(record: Recorded[registry.MachineRetired], state: State) -> None:
-    state.need(MachineRow, record.event.machine).retired_at = record.block_time
+    state.need(rows.MachineRow, record.event.machine).retired_at = record.block_time
 
 
 def model_registered(record: Recorded[registry.ModelRegistered], state: State) -> None:
@@ -168,7 +160,7 @@ def _add_model(
     record: Recorded[registry.ModelRegistered | registry.ModelPublished], state: State, code: bytes | None
 ) -> None:
     state.add(
-        ModelRow(
+        rows.ModelRow(
             number=record.sequence,
             subject=subject(SubjectKind.MODEL, record.participant, record.event.digest),
             inspector=record.participant,
@@ -190,7 +182,7 @@ def _add_model(
 
 
 def model_approved(record: Recorded[registry.ModelApproved], state: State) -> None:
-    model = state.need(ModelRow, record.event.model)
+    model = state.need(rows.ModelRow, record.event.model)
     model.state = ModelState.APPROVED
     model.approver = record.participant
     model.approved_at = record.block_time
@@ -198,18 +190,18 @@ def model_approved(record: Recorded[registry.ModelApproved], state: State) -> No
 
 
 def model_opened(record: Recorded[registry.ModelOpened], state: State) -> None:
-    state.need(ModelRow, record.event.model).open = record.event.open
+    state.need(rows.ModelRow, record.event.model).open = record.event.open
 
 
 def model_retired(record: Recorded[registry.ModelRetired], state: State) -> None:
-    model = state.need(ModelRow, record.event.model)
+    model = state.need(rows.ModelRow, record.event.model)
     model.state = ModelState.RETIRED
     model.retired_at = record.block_time
     model.reason_root = record.event.reason_root
 
 
 def model_withdrawn(record: Recorded[registry.ModelWithdrawn], state: State) -> None:
-    model = state.need(ModelRow, record.event.model)
+    model = state.need(rows.ModelRow, record.event.model)
     model.state = ModelState.WITHDRAWN
     model.withdrawn_at = record.block_time
     model.defective_since = record.event.defective_since
@@ -219,7 +211,7 @@ def model_withdrawn(record: Recorded[registry.ModelWithdrawn], state: State) -> 
 def _add_key(record: Recorded[Event], state: State, roles: int, admin: bool) -> None:
     """Add the key that signed the record, for the record's participant."""
     state.add(
-        KeyRow(
+        rows.KeyRow(
             address=record.key,
             participant=record.participant,
             roles=roles,
@@ -230,7 +222,7 @@ def _add_key(record: Recorded[Event], state: State, roles: int, admin: bool) -> 
             declared_at=0,
         )
     )
-    state.need(ParticipantRow, record.participant).keys += 1
+    state.need(rows.ParticipantRow, record.participant).keys += 1
 
 
 PROJECTIONS = dict(

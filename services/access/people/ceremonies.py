@@ -21,24 +21,15 @@ from webauthn.helpers import (
     parse_authentication_credential_json,
     parse_client_data_json,
     parse_registration_credential_json,
+    structs,
 )
 from webauthn.helpers.exceptions import WebAuthnException
-from webauthn.helpers.structs import (
-    AttestationConveyancePreference,
-    AuthenticationCredential,
-    AuthenticatorSelectionCriteria,
-    PublicKeyCredentialDescriptor,
-    RegistrationCredential,
-    ResidentKeyRequirement,
-    UserVerificationRequirement,
-)
 from webauthn.registration.verify_registration_response import VerifiedRegistration
 
-from millmark.services.access.errors import Ground, SignInError
-from millmark.services.access.signin import NONCE_LIFE_S
+from millmark.services.access import errors, signin
 
-_TIMEOUT_MS = NONCE_LIFE_S * 1000
-C = TypeVar("C", RegistrationCredential, AuthenticationCredential)
+_TIMEOUT_MS = signin.NONCE_LIFE_S * 1000
+C = TypeVar("C", structs.RegistrationCredential, structs.AuthenticationCredential)
 
 
 class Ceremonies:
@@ -53,7 +44,7 @@ class Ceremonies:
             rp_id=self._host,
             challenge=challenge.encode(),
             timeout=_TIMEOUT_MS,
-            user_verification=UserVerificationRequirement.REQUIRED,
+            user_verification=structs.UserVerificationRequirement.REQUIRED,
         )
         return options_to_json(options)
 
@@ -68,30 +59,30 @@ class Ceremonies:
             challenge=challenge.encode(),
             timeout=_TIMEOUT_MS,
             # What the authenticator is made of is nobody's business here.
-            attestation=AttestationConveyancePreference.NONE,
-            authenticator_selection=AuthenticatorSelectionCriteria(
-                resident_key=ResidentKeyRequirement.REQUIRED,
-                user_verification=UserVerificationRequirement.REQUIRED,
+            attestation=structs.AttestationConveyancePreference.NONE,
+            authenticator_selection=structs.AuthenticatorSelectionCriteria(
+                resident_key=structs.ResidentKeyRequirement.REQUIRED,
+                user_verification=structs.UserVerificationRequirement.REQUIRED,
             ),
-            exclude_credentials=[PublicKeyCredentialDescriptor(id=one) for one in known],
+            exclude_credentials=[structs.PublicKeyCredentialDescriptor(id=one) for one in known],
         )
         return options_to_json(options)
 
-    def parse_registration(self, answer: str) -> RegistrationCredential:
+    def parse_registration(self, answer: str) -> structs.RegistrationCredential:
         """Raises SignInError."""
         return self._parse(parse_registration_credential_json, answer)
 
-    def parse_authentication(self, answer: str) -> AuthenticationCredential:
+    def parse_authentication(self, answer: str) -> structs.AuthenticationCredential:
         """Raises SignInError."""
         return self._parse(parse_authentication_credential_json, answer)
 
-    def challenge_of(self, credential: RegistrationCredential | AuthenticationCredential) -> str:
+    def challenge_of(self, credential: structs.RegistrationCredential | structs.AuthenticationCredential) -> str:
         """The challenge that the browser signed; a text that is not ours is nobody's nonce. Raises SignInError."""
         with self._refusing():
             found = parse_client_data_json(credential.response.client_data_json)
             return found.challenge.decode("ascii", "replace")
 
-    def verify_registration(self, credential: RegistrationCredential) -> VerifiedRegistration:
+    def verify_registration(self, credential: structs.RegistrationCredential) -> VerifiedRegistration:
         """Raises SignInError. Not established: that the challenge was issued here, and is new."""
         with self._refusing():
             return verify_registration_response(
@@ -103,7 +94,7 @@ class Ceremonies:
             )
 
     def verify_authentication(
-        self, credential: AuthenticationCredential, public_key: bytes, uses: int
+        self, credential: structs.AuthenticationCredential, public_key: bytes, uses: int
     ) -> VerifiedAuthentication:
         """Verifies the signature of the passkey with this public key, which was used `uses` times before. Raises
         SignInError. Not established: that the challenge was issued here, and is new."""
@@ -125,7 +116,7 @@ class Ceremonies:
             yield
         except Exception as error:
             cause = str(error) if isinstance(error, WebAuthnException) else "it is malformed"
-            raise SignInError(Ground.PASSKEY.write(words=cause), hint=self._hint) from None
+            raise errors.SignInError(errors.Ground.PASSKEY.write(words=cause), hint=self._hint) from None
 
     def _parse(self, parse: Callable[[str], C], answer: str) -> C:
         with self._refusing():

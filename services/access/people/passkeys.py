@@ -13,19 +13,10 @@ from urllib.parse import urlsplit
 
 from millmark.ledger.errors import NotFoundError
 from millmark.ledger.store import Connection, Store
-from millmark.services.access.credentials import end_sessions
+from millmark.services.access import credentials, repository, signin
 from millmark.services.access.errors import Ground, SignInError
-from millmark.services.access.people.people import (
-    Entered,
-    People,
-    accepts_passkeys,
-    find_invitation,
-    handle_of,
-    need_person,
-)
+from millmark.services.access.people import people as persons
 from millmark.services.access.people.repository import PasskeyRow, PeopleRepository, PersonRow
-from millmark.services.access.repository import AccessRepository
-from millmark.services.access.signin import NONCE_LIFE_S, Key, Nonces
 
 if TYPE_CHECKING:
     from webauthn.authentication.verify_authentication_response import VerifiedAuthentication
@@ -48,19 +39,19 @@ class Passkeys:
     def __init__(
         self,
         store: Store,
-        people: People,
+        people: persons.People,
         origin: str,
-        key: Key | None = None,
+        key: signin.Key | None = None,
         company: Callable[[], str | None] = lambda: None,
     ) -> None:
         self._store, self._people, self._origin, self._company = store, people, origin, company
         self._host = urlsplit(origin).hostname or ""
-        self._nonces = Nonces(key)
+        self._nonces = signin.Nonces(key)
 
     @property
     def possible(self) -> bool:
         """Whether browsers offer passkeys at this address."""
-        return accepts_passkeys(self._origin)
+        return persons.accepts_passkeys(self._origin)
 
     @cached_property
     def _ceremonies(self) -> Ceremonies:
@@ -78,15 +69,15 @@ class Passkeys:
         """The options of `navigator.credentials.create`, as JSON, for whom an invitation is. Raises SignInError."""
         with self._store.reading() as connection:
             people = PeopleRepository(connection)
-            row = find_invitation(people, code, now_s)
+            row = persons.find_invitation(people, code, now_s)
             person = people.person(row.person) if row.person else None
-        return self._ask(row.name, handle_of(code) if person is None else person.handle, [], now_s)
+        return self._ask(row.name, persons.handle_of(code) if person is None else person.handle, [], now_s)
 
     def ask_further(self, number: int, now_s: int) -> str:
         """The same for a further passkey of a person who is signed in. Raises NotFoundError."""
         with self._store.reading() as connection:
             people = PeopleRepository(connection)
-            person = need_person(people, number)
+            person = persons.need_person(people, number)
             return self._ask(person.name, person.handle, people.passkeys(number), now_s)
 
     def _ask(self, name: str, handle: bytes, known: list[PasskeyRow], now_s: int) -> str:
@@ -96,7 +87,7 @@ class Passkeys:
 
     # Accepting
 
-    def register(self, code: str, answer: str, now_s: int) -> Entered:
+    def register(self, code: str, answer: str, now_s: int) -> persons.Entered:
         """Takes an invitation with a new passkey, and signs in. Raises SignInError."""
         credential = self._ceremonies.parse_registration(_bounded(answer))
         verified = self._verify_registration(credential, now_s)
@@ -112,7 +103,7 @@ class Passkeys:
         verified = self._verify_registration(credential, now_s)
         with self._store.transaction() as connection:
             self._spend(connection, self._ceremonies.challenge_of(credential), now_s)
-            self._add(connection, need_person(PeopleRepository(connection), number), verified, now_s)
+            self._add(connection, persons.need_person(PeopleRepository(connection), number), verified, now_s)
 
     def remove(self, number: int, id_: bytes, now_s: int, here: str = "") -> None:
         """Removes one of a person's own passkeys, and ends the person's sessions but the one `here`. Raises
@@ -124,13 +115,13 @@ class Passkeys:
             if not people.remove_passkey(id_, number):
                 raise NotFoundError(Ground.NO_PASSKEY.write(), hint="load the page again")
             # Who removes a passkey may have lost the device, on which a session is open.
-            end_sessions(AccessRepository(connection), number, now_s, but=here)
+            credentials.end_sessions(repository.AccessRepository(connection), number, now_s, but=here)
 
     def listed(self, number: int) -> list[PasskeyRow]:
         with self._store.reading() as connection:
             return PeopleRepository(connection).passkeys(number)
 
-    def sign_in(self, answer: str, now_s: int) -> Entered:
+    def sign_in(self, answer: str, now_s: int) -> persons.Entered:
         """Opens a session for the person whose passkey signed. Raises SignInError, with the same text for an unknown
         passkey and for one of somebody who was removed."""
         credential = self._ceremonies.parse_authentication(_bounded(answer))
@@ -183,10 +174,10 @@ class Passkeys:
             raise SignInError(Ground.STALE.write(), hint=_HINT)
 
     def _spend(self, connection: Connection, challenge: str, now_s: int) -> None:
-        access = AccessRepository(connection)
+        access = repository.AccessRepository(connection)
         # By the newest time that any process saw, as for the messages that keys sign.
         self._verify_current(challenge, access.see_time(now_s))
-        if not access.spend_nonce(challenge, now_s + 2 * NONCE_LIFE_S, now_s):
+        if not access.spend_nonce(challenge, now_s + 2 * signin.NONCE_LIFE_S, now_s):
             raise SignInError(Ground.REPEATED.write(), hint=_HINT)
 
 

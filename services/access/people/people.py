@@ -24,7 +24,6 @@ from millmark.services.access.signin import Nonces
 INVITATION_LIFE_S = 7 * 86_400
 MAX_NAME_CHARACTERS = 80
 _CODE = re.compile(r"[A-Za-z0-9_-]{43}")
-_HINT = "ask an administrator of your company for an invitation"
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +198,7 @@ def find_invitation(people: PeopleRepository, code: str, now_s: int) -> Invitati
 
 
 def _no_invitation() -> SignInError:
-    return SignInError(Ground.INVITATION.write(), hint=_HINT)
+    return SignInError(Ground.INVITATION.write(), hint="ask an administrator of your company for an invitation")
 
 
 def need_person(people: PeopleRepository, number: int) -> PersonRow:
@@ -233,7 +232,6 @@ def _digest(code: str) -> bytes:
 CHALLENGE = r"[A-Za-z0-9_-]{43}"
 CODE = re.compile(r"([0-9a-f]{1,8})\.([0-9a-f]{40,128})\.([0-9a-f]{64})")
 """A code of `Pairing.approve`."""
-_PAIRING_HINT = "start again: `millmark login`"
 
 
 def new_verifier() -> str:
@@ -292,7 +290,7 @@ class Pairing:
 
 
 def _refusal() -> SignInError:
-    return SignInError("the code was used, has expired, or is of another program", hint=_PAIRING_HINT)
+    return SignInError("the code was used, has expired, or is of another program", hint="start again: `millmark login`")
 
 
 def accepts_passkeys(origin: str) -> bool:

@@ -3,61 +3,175 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, cast
+import hashlib
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from pathlib import Path
+from typing import Annotated, Any, cast
 
 import typer
 
-from millmark.ledger.errors import InputError
-from millmark.ledger.footprint import Step, Taken
-from millmark.services.commands.acts.act import Done, Group, Listing
-from millmark.services.commands.acts.footprints import (
-    Accounting,
-    Factors,
-    Further,
-    Location,
-    Market,
-    new_lot,
-    read_accounting,
-    with_footprint,
-)
-from millmark.services.commands.acts.options import (
-    Claims,
-    InState,
-    LotName,
-    LotNames,
-    NewName,
-    OfCompany,
-    OfOrder,
-    Operation,
-    Quantity,
-    Reason,
-    Unit,
-)
-from millmark.services.commands.acts.words import (
-    name_of,
-    party,
-    quantities,
-    quantity_of,
-    read_claims,
-    reason_of,
-    short,
-    state,
-    state_word,
-    when,
-)
+from millmark.ledger import footprint
+from millmark.ledger.canonical import Json
+from millmark.ledger.errors import InputError, NotFoundError
+from millmark.services.client.errors import ProblemError
+from millmark.services.client.shapes import InputBody, Lot, OutputBody
+from millmark.services.commands.acts import words
+from millmark.services.commands.acts.act import At, Done, Group, Listing
+from millmark.services.commands.acts.custody import CERTIFICATE_COLUMNS
+from millmark.services.files import read_bounded
 
-if TYPE_CHECKING:
-    from millmark.services.client.shapes import InputBody, Lot, OutputBody
-    from millmark.services.commands.acts.names import At
+# A lot's claims state its energy and emissions: made of register readings, of what went in, and of factors.
+_MAX_TABLE_BYTES = 1 << 20
+Factors = Annotated[
+    Path | None,
+    typer.Option(help="State the footprint, by this factor table (ledger/footprint/FOOTPRINT.md).", dir_okay=False),
+]
+Location = Annotated[
+    str | None, typer.Option(help="With --factors: key of the grid's factor, if the table has several.")
+]
+Market = Annotated[
+    str | None, typer.Option(help="With --factors: key of the supplier's factor, if the table has several.")
+]
+Further = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--emission",
+        metavar="FACTOR=AMOUNT",
+        help="With --factors: material from outside (in g or pieces; recycled:FACTOR=AMOUNT if it was used before) or "
+        "transport (in kg km). In place of an input without a footprint: FACTOR=AMOUNT@LOT.",
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Accounting:
+    """How energy and material of a step are counted."""
+
+    table: footprint.FactorTable
+    location: str | None
+    market: str | None
+    others: tuple[footprint.Other, ...]
+    in_place_of: frozenset[str]
+    """Lots, as the user names them, for which one of `others` stands."""
+
+
+def read_accounting(
+    factors: Path | None, location: str | None, market: str | None, further: Sequence[str] | None
+) -> Accounting | None:
+    """None without a factor table. Raises InputError for options that need one, FactorError."""
+    if factors is None:
+        if location or market or further:
+            raise InputError("emissions need a factor table", hint="give --factors as well")
+        return None
+    table = footprint.parse_factors(read_bounded(factors, _MAX_TABLE_BYTES))
+    parsed = [_other(table, text) for text in further or ()]
+    others = tuple(one for one, _ in parsed)
+    return Accounting(table, location, market, others, frozenset(lot for _, lot in parsed if lot))
+
+
+def _other(table: footprint.FactorTable, text: str) -> tuple[footprint.Other, str]:
+    shown, _, lot = text.partition("@")
+    key, sign, amount = shown.partition("=")
+    recycled = key.startswith("recycled:")
+    key = key.removeprefix("recycled:")
+    if not (sign and amount.isdecimal()):
+        raise InputError(f"--emission {text[:80]} has no amount", hint="write FACTOR=AMOUNT, a whole number")
+    table.get(key)
+    return footprint.Other(key, key, int(amount), recycled), lot
+
+
+def with_footprint(
+    at: At,
+    claims: dict[str, Json] | None,
+    accounting: Accounting | None,
+    step: footprint.Step,
+    lot: bytes,
+    assignment: int | None,
+    *,
+    reworked: bool = False,
+) -> dict[str, Json] | None:
+    """The claims with `passport.footprint`. `step` names lots by their subjects, and new ones by `new_lot`; with
+    `reworked`, `lot` is one of what it takes and goes on under its name.
+
+    Raises InputError if the claims have one, FootprintError for an input without a footprint, FactorError.
+    """
+    if accounting is None:
+        return claims
+    own = [] if assignment is None else [_own(at, accounting, assignment, step.good)]
+    whole = {lot: (_source(at, footprint.Taken(lot, 0))[0], footprint.ALL)} if reworked else {}
+    estimated = {bytes.fromhex(at.lot(one)[2:]) for one in accounting.in_place_of}
+    sources = {one.lot: _source(at, one) for one in step.taken if one.lot not in {*estimated, *whole}}
+    found = footprint.build_footprint(
+        step,
+        lot,
+        sources={**sources, **whole},
+        own=own,
+        other=accounting.others,
+        table=accounting.table,
+        time_s=int(time.time()),
+        estimated=estimated,
+        part=footprint.ALL if reworked else None,
+    )
+    passport = dict(claims or {}).get(footprint.PATH[0], {})
+    if not isinstance(passport, Mapping) or footprint.PATH[1] in passport:
+        raise InputError("the claims have a footprint, or a passport without members", hint="leave out --factors")
+    return {**(claims or {}), footprint.PATH[0]: {**passport, footprint.PATH[1]: found.to_json()}}
+
+
+def _own(at: At, accounting: Accounting, assignment: int, good: int) -> footprint.Own:
+    energy = at.gateway.get_assignment_energy(assignment)
+    keys = (
+        _key(accounting.table, footprint.FactorKind.LOCATION, accounting.location),
+        _key(accounting.table, footprint.FactorKind.MARKET, accounting.market),
+    )
+    own = footprint.Own(energy["wh"], *keys, assignment)
+    if energy["quantity"] is None:
+        return own
+    # What was made before under the assignment has the first part of its energy.
+    before = sum(one["quantity_created"] for one in at.gateway.iterate_lots() if one["assignment"] == assignment)
+    return replace(own, part=footprint.Part(before, before + good, energy["quantity"]))
+
+
+def _key(table: footprint.FactorTable, kind: footprint.FactorKind, named: str | None) -> str:
+    if named is not None:
+        return named
+    found = [one.key for one in table.factors if one.kind is kind]
+    if len(found) != 1:
+        raise InputError(
+            f"the table has {len(found)} factors of kind {kind.value}", hint=f"name one with --{kind.value}"
+        )
+    return found[0]
+
+
+def _source(at: At, taken: footprint.Taken) -> tuple[footprint.Amounts, footprint.Part]:
+    try:
+        found: Mapping[str, Any] = at.gateway.get_footprint(f"0x{taken.lot.hex()}")
+    except ProblemError as error:
+        if error.status != HTTPStatus.NOT_FOUND:
+            raise
+        raise NotFoundError(
+            error.cause, hint="state a secondary factor in its place: --emission FACTOR=AMOUNT@LOT"
+        ) from None
+    amounts = footprint.Amounts(found["wh"], found["location_mg"], found["market_mg"], found["metered_mg"])
+    whole = found["quantity"] - found["scrapped"]
+    return amounts, footprint.Part(found["taken"], found["taken"] + taken.quantity, whole)
+
+
+def new_lot(identifier: str) -> bytes:
+    """Stands for a lot that has no subject yet."""
+    return hashlib.sha256(identifier.encode()).digest()
+
 
 LOTS = Group("lots", "Bring lots into the ledger, make, pack, quarantine and scrap them.")
-COLUMNS = {
-    "lot": name_of,
-    "quantity": quantity_of,
-    "state": state,
-    "holder": lambda one: party(one["holder"]),
-    "since": lambda one: when(one["created_at"]),
+_COLUMNS = {
+    "lot": words.name_of,
+    "quantity": words.quantity_of,
+    "state": words.state,
+    "holder": lambda one: words.party(one["holder"]),
+    "since": lambda one: words.when(one["created_at"]),
 }
 Of = Annotated[str, typer.Option("--order", help="The order: identifier, its last part, or subject.")]
 
@@ -88,17 +202,17 @@ def register(app: typer.Typer) -> None:
 @LOTS.act("receive", "millmark lots receive urn:example:bar-12 --quantity 40 --unit KGM")
 def receive(
     at: At,
-    identifier: NewName,
-    quantity: Quantity = 1,
-    unit: Unit = "H87",
-    claims: Claims = None,
+    identifier: words.NewName,
+    quantity: words.Quantity = 1,
+    unit: words.Unit = "H87",
+    claims: words.Claims = None,
     factors: Factors = None,
     emission: Further = None,
 ) -> Done:
     """Receive a lot from outside the ledger."""
     accounting = read_accounting(factors, None, None, emission)
-    step = Step(made=((new_lot(identifier), quantity),))
-    stated = with_footprint(at, read_claims(claims), accounting, step, new_lot(identifier), None)
+    step = footprint.Step(made=((new_lot(identifier), quantity),))
+    stated = with_footprint(at, words.read_claims(claims), accounting, step, new_lot(identifier), None)
     done = at.gateway.receive_lot(identifier=identifier, quantity=quantity, unit=unit, claims=stated)
     return Done(done, "lot {subject} is received")
 
@@ -109,12 +223,12 @@ def receive(
 )
 def commission(
     at: At,
-    identifier: NewName,
+    identifier: words.NewName,
     order: Of,
-    operation: Operation,
-    quantity: Quantity = 1,
-    unit: Unit = "H87",
-    claims: Claims = None,
+    operation: words.Operation,
+    quantity: words.Quantity = 1,
+    unit: words.Unit = "H87",
+    claims: words.Claims = None,
     factors: Factors = None,
     location: Location = None,
     market: Market = None,
@@ -124,8 +238,8 @@ def commission(
     ordered = at.order(order)
     accounting = read_accounting(factors, location, market, emission)
     assignment = None if accounting is None else _started(at, ordered, operation)
-    step = Step(made=((new_lot(identifier), quantity),))
-    stated = with_footprint(at, read_claims(claims), accounting, step, new_lot(identifier), assignment)
+    step = footprint.Step(made=((new_lot(identifier), quantity),))
+    stated = with_footprint(at, words.read_claims(claims), accounting, step, new_lot(identifier), assignment)
     done = at.gateway.commission_lot(
         identifier=identifier,
         order=ordered,
@@ -134,7 +248,7 @@ def commission(
         unit=unit,
         claims=stated,
     )
-    then = f"once the operation is finished: millmark custody offer {short(identifier)} --to COMPANY"
+    then = f"once the operation is finished: millmark custody offer {words.short(identifier)} --to COMPANY"
     return Done(done, "lot {subject} is commissioned", then)
 
 
@@ -154,7 +268,7 @@ def transform(
     output_unit: Annotated[str | None, typer.Option(help="Unit of the outputs; by default that of the inputs.")] = None,
     loss: Annotated[int, typer.Option(min=0, help="What is lost, in the outputs' unit.")] = 0,
     yielding: Annotated[str, typer.Option("--yield", metavar="OUT/IN", help="Outputs' units for the inputs'.")] = "1/1",
-    claims: Claims = None,
+    claims: words.Claims = None,
     factors: Factors = None,
     location: Location = None,
     market: Market = None,
@@ -167,7 +281,7 @@ def transform(
     made = output_unit or used
     outputs = [
         cast("OutputBody", {"identifier": name, "quantity": quantity, "unit": made})
-        for name, quantity in quantities(into, "--output")
+        for name, quantity in words.quantities(into, "--output")
     ]
     accounting = read_accounting(factors, location, market, emission)
     if accounting is not None:
@@ -185,7 +299,7 @@ def transform(
         yield_out=yield_out,
         inputs=inputs,
         outputs=outputs,
-        claims=read_claims(claims),
+        claims=words.read_claims(claims),
     )
     return Done(done, "made {subject}")
 
@@ -193,12 +307,12 @@ def transform(
 @LOTS.act("rework", "millmark lots rework A0006R --operation 2 --component seal-3")
 def rework(
     at: At,
-    lot: LotName,
-    operation: Operation,
+    lot: words.LotName,
+    operation: words.Operation,
     component: Annotated[
         list[str] | None, typer.Option(metavar="LOT=QUANTITY", help="What is built in; without a quantity, 1.")
     ] = None,
-    claims: Claims = None,
+    claims: words.Claims = None,
     factors: Factors = None,
     location: Location = None,
     market: Market = None,
@@ -209,8 +323,10 @@ def rework(
     accounting, assignment = read_accounting(factors, location, market, emission), None
     if accounting is not None and (order := at.gateway.get_lot(subject)["order"]) is not None:
         assignment = _started(at, order, operation)
-    step = _reworking(subject, parts)
-    stated = with_footprint(at, read_claims(claims), accounting, step, step.taken[0].lot, assignment, reworked=True)
+    step = footprint.Step(taken=(footprint.Taken(bytes.fromhex(subject[2:]), 1), *_taken(parts)))
+    stated = with_footprint(
+        at, words.read_claims(claims), accounting, step, step.taken[0].lot, assignment, reworked=True
+    )
     done = at.gateway.rework_lot(subject, operation=operation - 1, components=parts, claims=stated)
     return Done(done, f"lot {lot} is reworked")
 
@@ -218,44 +334,46 @@ def rework(
 @LOTS.act("scrap", "millmark lots scrap A0006R --reason 'a crack at the edge'")
 def scrap(
     at: At,
-    lot: LotName,
-    reason: Reason,
+    lot: words.LotName,
+    reason: words.Reason,
     quantity: Annotated[int | None, typer.Option(min=1, help="How much; by default all that is left.")] = None,
     became: Annotated[Disposition, typer.Option("--as", help="What becomes of it.")] = Disposition.SCRAPPED,
 ) -> Done:
     """Take some of a lot out for good: scrapped, exported, sold, lost or recycled."""
     found = at.lot(lot)
     amount = quantity or at.gateway.get_lot(found)["quantity"]
-    done = at.gateway.scrap_lot(found, quantity=amount, disposition=became.value, reason=reason_of(reason))
+    done = at.gateway.scrap_lot(found, quantity=amount, disposition=became.value, reason=words.reason_of(reason))
     return Done(done, f"{amount} of lot {lot} is taken out: {became.value}")
 
 
 @LOTS.act("allocate", "millmark lots allocate bar-12 --order order-7 --operation 1")
-def allocate(at: At, lot: LotName, order: Of, operation: Operation, claims: Claims = None) -> Done:
+def allocate(at: At, lot: words.LotName, order: Of, operation: words.Operation, claims: words.Claims = None) -> Done:
     """Allocate a lot of no order to an order."""
     done = at.gateway.allocate_lot(
-        at.order(order), lot=at.lot(lot), operation=operation - 1, claims=read_claims(claims)
+        at.order(order), lot=at.lot(lot), operation=operation - 1, claims=words.read_claims(claims)
     )
     return Done(done, f"lot {lot} is allocated to order {order}")
 
 
 @LOTS.act("deallocate", "millmark lots deallocate bar-12")
-def deallocate(at: At, lot: LotName, claims: Claims = None) -> Done:
+def deallocate(at: At, lot: words.LotName, claims: words.Claims = None) -> Done:
     """Take a lot out of its order, into stock."""
-    return Done(at.gateway.deallocate_lot(at.lot(lot), claims=read_claims(claims)), f"lot {lot} is in stock")
+    return Done(at.gateway.deallocate_lot(at.lot(lot), claims=words.read_claims(claims)), f"lot {lot} is in stock")
 
 
 @LOTS.act("return", "millmark lots return A0006R")
-def return_(at: At, lot: LotName, claims: Claims = None) -> Done:
+def return_(at: At, lot: words.LotName, claims: words.Claims = None) -> Done:
     """Offer a quarantined lot to its maker."""
-    return Done(at.gateway.return_lot(at.lot(lot), claims=read_claims(claims)), f"lot {lot} is offered to its maker")
+    return Done(
+        at.gateway.return_lot(at.lot(lot), claims=words.read_claims(claims)), f"lot {lot} is offered to its maker"
+    )
 
 
 @LOTS.act("pack", "millmark lots pack pallet-1 A0006R A0007R")
 def pack(
     at: At,
     parent: Annotated[str, typer.Argument(metavar="CARRIER", help="The lot that they are packed into.")],
-    lots: LotNames,
+    lots: words.LotNames,
 ) -> Done:
     """Pack lots into another one, with which they then travel."""
     done = at.gateway.pack_lots(at.lot(parent), lots=sorted(at.lots(lots)))
@@ -264,7 +382,9 @@ def pack(
 
 @LOTS.act("unpack", "millmark lots unpack pallet-1 A0006R")
 def unpack(
-    at: At, parent: Annotated[str, typer.Argument(metavar="CARRIER", help="The lot that they are in.")], lots: LotNames
+    at: At,
+    parent: Annotated[str, typer.Argument(metavar="CARRIER", help="The lot that they are in.")],
+    lots: words.LotNames,
 ) -> Done:
     """Unpack lots from the one that they are in."""
     return Done(
@@ -273,56 +393,54 @@ def unpack(
 
 
 @LOTS.act("quarantine", "millmark lots quarantine A0006R A0007R --reason 'the gauge was not calibrated'")
-def quarantine(at: At, lots: LotNames, reason: Reason) -> Iterator[Done]:
+def quarantine(at: At, lots: words.LotNames, reason: words.Reason) -> Iterator[Done]:
     """Quarantine lots: none of them can be handed on until it is released."""
     for lot, subject in zip(lots, at.lots(lots), strict=True):
-        yield Done(at.gateway.quarantine_lot(subject, reason=reason_of(reason)), f"lot {lot} is quarantined")
+        yield Done(at.gateway.quarantine_lot(subject, reason=words.reason_of(reason)), f"lot {lot} is quarantined")
 
 
 @LOTS.act("release", "millmark lots release A0006R --reason 'measured again'")
-def release(at: At, lots: LotNames, reason: Reason) -> Iterator[Done]:
+def release(at: At, lots: words.LotNames, reason: words.Reason) -> Iterator[Done]:
     """Release lots from quarantine."""
     for lot, subject in zip(lots, at.lots(lots), strict=True):
-        yield Done(at.gateway.release_lot(subject, reason=reason_of(reason)), f"lot {lot} is released")
+        yield Done(at.gateway.release_lot(subject, reason=words.reason_of(reason)), f"lot {lot} is released")
 
 
 @LOTS.list("list", "millmark lots list --order order-7", of="lots")
 def list_lots(
     at: At,
-    order: OfOrder = None,
-    holder: OfCompany = None,
-    state_: InState = None,
+    order: words.OfOrder = None,
+    holder: words.OfCompany = None,
+    state_: words.InState = None,
     named: Annotated[str | None, typer.Option(help="Only those of this identifier, or of this last part.")] = None,
 ) -> Listing:
     """List lots that are not used up."""
     found = at.gateway.iterate_lots(
         order=at.order(order) if order else None,
         custodian=at.maybe_participant(holder),
-        state=state_word(state_),
+        state=words.state_word(state_),
         identifier=named,
     )
-    return Listing("lots", found, COLUMNS, lambda one: state_ is not None or one["state"] != "spent")
+    return Listing("lots", found, _COLUMNS, lambda one: state_ is not None or one["state"] != "spent")
 
 
 @LOTS.list("show", "millmark lots show A0006R", of="certificates", whole=True)
-def show(at: At, lot: LotName) -> Listing:
+def show(at: At, lot: words.LotName) -> Listing:
     """Show a lot, and its certificates. `millmark trace` shows where it comes from."""
-    from millmark.services.commands.acts.certificates import COLUMNS as CERTIFIED  # noqa: PLC0415 - they import this module
-
     found = at.gateway.get_lot(at.lot(lot))
     return Listing(
-        f"lot {found['identifier'] or found['subject']}: {state(found)}",
+        f"lot {found['identifier'] or found['subject']}: {words.state(found)}",
         at.gateway.iterate_certificates(lot=found["subject"]),
-        CERTIFIED,
+        CERTIFICATE_COLUMNS,
         more=list(_describe(found)),
     )
 
 
 def _describe(lot: Lot) -> Iterator[str]:
-    created = quantity_of({**lot, "quantity": lot["quantity_created"]})
-    yield f"{lot['quantity']} of {created} left, held by {party(lot['holder'])}"
+    created = words.quantity_of({**lot, "quantity": lot["quantity_created"]})
+    yield f"{lot['quantity']} of {created} left, held by {words.party(lot['holder'])}"
     if lot["offer"] is not None:
-        yield f"offered to {party(lot['counterparty'])} by record {lot['offer']}"
+        yield f"offered to {words.party(lot['counterparty'])} by record {lot['offer']}"
     if lot["parent"] is not None:
         yield f"packed in {lot['parent']}"
     yield f"subject {lot['subject']}"
@@ -331,12 +449,17 @@ def _describe(lot: Lot) -> Iterator[str]:
 def _inputs(at: At, pairs: list[str], option: str, component: bool) -> list[InputBody]:
     return [
         cast("InputBody", {"lot": at.lot(name), "quantity": quantity, "component": component})
-        for name, quantity in quantities(pairs, option)
+        for name, quantity in words.quantities(pairs, option)
     ]
 
 
 def _account(
-    at: At, accounting: Accounting, step: Step, outputs: Sequence[OutputBody], work: str | None, operation: int
+    at: At,
+    accounting: Accounting,
+    step: footprint.Step,
+    outputs: Sequence[OutputBody],
+    work: str | None,
+    operation: int,
 ) -> None:
     """Adds its footprint to the claims of each output. `work`: the order whose operation was worked on; None if nothing
     was, as in a split."""
@@ -355,19 +478,17 @@ def _started(at: At, order: str, operation: int) -> int:
     )
 
 
-def _step(inputs: Sequence[InputBody], outputs: Sequence[OutputBody], loss: int) -> Step:
+def _step(inputs: Sequence[InputBody], outputs: Sequence[OutputBody], loss: int) -> footprint.Step:
     """What a transformation takes and makes; all of its outputs are in the output unit here."""
-    return Step(
+    return footprint.Step(
         taken=_taken(inputs), made=tuple((new_lot(one["identifier"]), one["quantity"]) for one in outputs), loss=loss
     )
 
 
-def _reworking(lot: str, components: Sequence[InputBody]) -> Step:
-    return Step(taken=(Taken(bytes.fromhex(lot[2:]), 1), *_taken(components)))
-
-
-def _taken(inputs: Sequence[InputBody]) -> tuple[Taken, ...]:
-    return tuple(Taken(bytes.fromhex(one["lot"][2:]), one["quantity"], bool(one["component"])) for one in inputs)
+def _taken(inputs: Sequence[InputBody]) -> tuple[footprint.Taken, ...]:
+    return tuple(
+        footprint.Taken(bytes.fromhex(one["lot"][2:]), one["quantity"], bool(one["component"])) for one in inputs
+    )
 
 
 def _ratio(text: str) -> tuple[int, int]:

@@ -1,77 +1,88 @@
-"""`millmark machines`, `streams` and `models`: what makes, what measures, and what judges."""
+"""`millmark machines`, `streams`, `models` and `setpoints`: what makes, measures and judges, and how to set it."""
 
 from __future__ import annotations
 
+import json
+import re
+import secrets
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 
-from millmark.services.commands.acts.act import Done, Group, Listing
-from millmark.services.commands.acts.options import Claims, InState, NewName, OfCompany, Reason
-from millmark.services.commands.acts.words import name_of, party, read_claims, reason_of, short, state, state_word, when
-
-if TYPE_CHECKING:
-    from millmark.services.commands.acts.names import At
+from millmark.ledger.canonical import Json, parse_json
+from millmark.ledger.errors import InputError
+from millmark.ledger.evidence import SALT_BYTES, EvidenceEntry, LeafKind, build_leaf_data
+from millmark.ledger.merkle import Tree, leaf_hash
+from millmark.ledger.plans.call import parse_capability
+from millmark.ledger.store import Book, Connection
+from millmark.services.commands.acts import words
+from millmark.services.commands.acts.act import At, Done, Group, Listing, Told
+from millmark.services.files import read_bounded
+from millmark.services.node.events import check_event, parse_event
+from millmark.services.settings import read_settings
+from millmark.services.store import open_store
 
 MACHINES = Group("machines", "Register machines, retire them, and see how much work they have.")
 STREAMS = Group("streams", "Open evidence streams, of machines or for plans and logs, and list them.")
 MODELS = Group("models", "See which quality models there are; `millmark quality` makes and publishes them.")
-_MAX_BYTES = 64 * 1024
+_MAX_CAPABILITY_BYTES = 64 * 1024
 Machine = Annotated[str, typer.Argument(metavar="MACHINE", help="The machine: number, identifier or its last part.")]
 
 
 def register(app: typer.Typer) -> None:
-    for group in (MACHINES, STREAMS, MODELS):
+    for group in (MACHINES, STREAMS, MODELS, SETPOINTS):
         app.add_typer(group.app, name=group.name)
 
 
 @MACHINES.act("register", "millmark machines register urn:example:LATHE-2 --capability lathe.json")
 def register_machine(
     at: At,
-    identifier: NewName,
+    identifier: words.NewName,
     capability: Annotated[
         Path | None,
         typer.Option(help="JSON file with what it can do: kinds of operation and limits.", dir_okay=False),
     ] = None,
-    claims: Claims = None,
+    claims: words.Claims = None,
 ) -> Done:
     """Register a machine of your company, with what it can do: plans choose among the machines that are capable."""
-    document = read_claims(claims) if capability is None else {**(read_claims(claims) or {}), **_capability(capability)}
+    document = words.read_claims(claims)
+    if capability is not None:
+        document = {**(document or {}), **_capability(capability)}
     done = at.gateway.register_machine(identifier=identifier, claims=document)
-    name = short(identifier)
+    name = words.short(identifier)
     then = f"millmark streams open {identifier}-log --machine {name}"
     return Done(done, f"machine {{sequence}} is {name}", then)
 
 
 def _capability(path: Path) -> dict[str, Any]:
     """The member of a machine's claims. Raises PlanError for a file that is not a list of kinds with limits."""
-    from millmark.ledger.canonical import parse_json  # noqa: PLC0415 - help reads no file
-    from millmark.ledger.plans.call import parse_capability  # noqa: PLC0415 - as above
-    from millmark.services.files import read_bounded  # noqa: PLC0415 - as above
-
-    found = parse_capability(parse_json(read_bounded(path, _MAX_BYTES), max_bytes=_MAX_BYTES, max_depth=8))
+    found = parse_capability(
+        parse_json(read_bounded(path, _MAX_CAPABILITY_BYTES), max_bytes=_MAX_CAPABILITY_BYTES, max_depth=8)
+    )
     return {"capability": [one.to_json() for one in found]}
 
 
 @MACHINES.act("retire", "millmark machines retire LATHE-2 --reason 'sold'")
-def retire(at: At, machine: Machine, reason: Reason) -> Done:
+def retire(at: At, machine: Machine, reason: words.Reason) -> Done:
     """Retire a machine: it can be assigned no more."""
     return Done(
-        at.gateway.retire_machine(at.machine(machine), reason=reason_of(reason)), f"machine {machine} is retired"
+        at.gateway.retire_machine(at.machine(machine), reason=words.reason_of(reason)), f"machine {machine} is retired"
     )
 
 
 @MACHINES.list("list", "millmark machines list --owner Forge", of="machines")
-def list_machines(at: At, owner: OfCompany = None) -> Listing:
+def list_machines(at: At, owner: words.OfCompany = None) -> Listing:
     """List machines that are not retired: your own, and those that work for your orders."""
     columns = {
         "machine": lambda one: one["machine"],
-        "name": name_of,
-        "of": lambda one: party(one["owner"]),
+        "name": words.name_of,
+        "of": lambda one: words.party(one["owner"]),
         "waiting": lambda one: one["waiting"],
         "working": lambda one: one["working"],
-        "retired": lambda one: when(one["retired_at"]),
+        "retired": lambda one: words.when(one["retired_at"]),
     }
     found = at.gateway.iterate_machines(owner=at.maybe_participant(owner))
     return Listing("machines", found, columns, lambda one: one["retired_at"] is None)
@@ -80,15 +91,15 @@ def list_machines(at: At, owner: OfCompany = None) -> Listing:
 @STREAMS.act("open", "millmark streams open urn:example:LATHE-2-log --machine LATHE-2")
 def open_stream(
     at: At,
-    identifier: NewName,
+    identifier: words.NewName,
     machine: Annotated[str | None, typer.Option(help="Its machine; none for plans and logs without one.")] = None,
-    claims: Claims = None,
+    claims: words.Claims = None,
 ) -> Done:
     """Open an evidence stream of a machine, or of a coordinator or auditor for plans and logs without one."""
     number = at.machine(machine) if machine else 0
-    done = at.gateway.open_stream(identifier=identifier, machine=number, claims=read_claims(claims))
-    then = f"once something is measured: millmark streams add {short(identifier)} --event ID --value NAME=VALUE"
-    return Done(done, f"stream {short(identifier)} is open: {{subject}}", [then] if machine else [])
+    done = at.gateway.open_stream(identifier=identifier, machine=number, claims=words.read_claims(claims))
+    then = f"once something is measured: millmark streams add {words.short(identifier)} --event ID --value NAME=VALUE"
+    return Done(done, f"stream {words.short(identifier)} is open: {{subject}}", [then] if machine else [])
 
 
 @STREAMS.act("add", "millmark streams add LATHE-2-log --event press-2026-118 --value diameter_um=40012")
@@ -102,33 +113,31 @@ def add(
     data: Annotated[Path | None, typer.Option(help="JSON file with what was measured.", dir_okay=False)] = None,
 ) -> Done:
     """Add a measured event to a stream that no node captures, and anchor it. The event stays in the private book."""
-    from millmark.services.commands.acts.measured import build_event, keep_event  # noqa: PLC0415 - help needs no database
-
     found = at.gateway.get_stream(at.stream(stream))
-    measured = build_event(event, value or (), read_claims(data))
+    measured = build_event(event, value or (), words.read_claims(data))
     size, root = keep_event(at.home, bytes.fromhex(found["subject"][2:]), found["size"], measured)
     done = at.gateway.anchor(found["subject"], size=size, root=f"0x{root.hex()}")
     then = [
         f"as work that is done: millmark assignments finish NUMBER --event {event}",
-        f"as an inspector: millmark certificates issue LOT... --stream {short(stream)} --event {event} "
+        f"as an inspector: millmark certificates issue LOT... --stream {words.short(stream)} --event {event} "
         "--verdict pass --procedure FILE --until DAY",
     ]
-    return Done(done, f"event {event} is entry {size} of stream {short(stream)}", then)
+    return Done(done, f"event {event} is entry {size} of stream {words.short(stream)}", then)
 
 
 @STREAMS.list("list", "millmark streams list --machine LATHE-2", of="streams", whole=True)
 def list_streams(
     at: At,
     machine: Annotated[str | None, typer.Option(help="Only those of this machine.")] = None,
-    owner: OfCompany = None,
+    owner: words.OfCompany = None,
 ) -> Listing:
     """List evidence streams."""
     columns = {
-        "stream": name_of,
-        "machine": lambda one: name_of(one["machine"]) if one["machine"] else "-",
-        "of": lambda one: party(one["owner"]),
+        "stream": words.name_of,
+        "machine": lambda one: words.name_of(one["machine"]) if one["machine"] else "-",
+        "of": lambda one: words.party(one["owner"]),
         "entries": lambda one: one["size"],
-        "opened": lambda one: when(one["opened_at"]),
+        "opened": lambda one: words.when(one["opened_at"]),
         "subject": lambda one: one["subject"],
     }
     found = at.gateway.iterate_streams(
@@ -138,16 +147,182 @@ def list_streams(
 
 
 @MODELS.list("list", "millmark models list --inspector Lab", of="models")
-def list_models(at: At, inspector: OfCompany = None, state_: InState = None) -> Listing:
+def list_models(at: At, inspector: words.OfCompany = None, state_: words.InState = None) -> Listing:
     """List quality models that are neither retired nor withdrawn."""
     columns = {
         "model": lambda one: one["model"],
-        "state": state,
-        "inspector": lambda one: party(one["inspector"]),
-        "approved by": lambda one: party(one["approver"]),
+        "state": words.state,
+        "inspector": lambda one: words.party(one["inspector"]),
+        "approved by": lambda one: words.party(one["approver"]),
         "digest": lambda one: one["digest"][:18] + "...",
     }
-    found = at.gateway.iterate_models(inspector=at.maybe_participant(inspector), state=state_word(state_))
+    found = at.gateway.iterate_models(inspector=at.maybe_participant(inspector), state=words.state_word(state_))
     return Listing(
         "models", found, columns, lambda one: state_ is not None or one["state"] in ("registered", "approved")
     )
+
+
+# Events that people or programs add to a stream of their company, where no node captures it.
+
+_WHOLE = re.compile("-?[0-9]{1,15}")
+CAPTURED = "streams"
+"""Folder in the home of a gateway whose home is a node's data folder: the node keeps its logs there."""
+
+
+def build_event(identity: str, values: Sequence[str], data: Mapping[str, Json] | None) -> Mapping[str, Json]:
+    """An event as a node would take it. Raises InputError for values that are not NAME=VALUE, EventRefusedError."""
+    measured = dict(data or {})
+    for one in values:
+        name, sign, value = one.partition("=")
+        if not (name and sign):
+            raise InputError(f"--value {one[:80]} names no value", hint="write NAME=VALUE, such as diameter_um=40012")
+        measured[name] = int(value) if _WHOLE.fullmatch(value) else value
+    if not measured:
+        raise InputError("nothing was measured", hint="give --value NAME=VALUE, or --data FILE")
+    text = json.dumps({"id": identity, "data": measured}).encode()
+    return cast("Mapping[str, Json]", json.loads(check_event(parse_event(text)).content))
+
+
+def keep_event(home: Path, stream: bytes, anchored: int, event: Mapping[str, Json]) -> tuple[int, bytes]:
+    """Keeps an event in the private book of the home, unless it is there. Returns size and root to be anchored.
+
+    It is durable before the anchor is sent; the same command again sends an anchor that was lost. Raises InputError for
+    an event that a node would refuse, an id that has other content, and a stream that is captured elsewhere.
+    """
+    if (home / CAPTURED).is_dir():
+        raise InputError("a node captures the streams of this home", hint="send the event to the node")
+    settings = read_settings(home)
+    with open_store(settings.database_url, settings.evidence_path) as store, store.transaction() as connection:
+        size = _keep(connection, stream, anchored, event)
+        return size, Tree(Book(connection).leaves(stream, size)).root()
+
+
+def _keep(connection: Connection, stream: bytes, anchored: int, event: Mapping[str, Json]) -> int:
+    book, name = Book(connection), str(event["id"])
+    size, found = book.evidence_size(stream), book.find_event(stream, name)
+    if size < anchored:
+        raise InputError("the evidence of this stream is not kept here", hint="send the event to the node that does")
+    if found is None:
+        salt = secrets.token_bytes(SALT_BYTES)
+        leaf = leaf_hash(build_leaf_data(LeafKind.EVENT, salt, event))
+        book.add_evidence(stream, [EvidenceEntry(size, salt, event, leaf)])
+        return size + 1
+    kept = book.evidence_entry(stream, found)
+    if kept is None or kept.entry != event:
+        raise InputError(f"event {name} is in the stream with other content", hint="give it another id")
+    if size == anchored:
+        raise InputError(f"event {name} is in the stream already, and anchored", hint="name it as it is")
+    return size
+
+
+SETPOINTS = Group("setpoints", "Settings proposed for machines: accept or refuse them.")
+SetpointNumber = Annotated[
+    int, typer.Argument(metavar="SETPOINT", min=1, help="Number of the proposal: `millmark setpoints list`.")
+]
+_MAX_PROPOSAL_BYTES = 1 << 20
+
+
+@SETPOINTS.list("list", "millmark setpoints list", of="setpoints")
+def list_setpoints(at: At) -> Listing:
+    """List proposed setpoints: the open ones, or all with --all."""
+    columns = {
+        "setpoint": lambda one: one["setpoint"],
+        "machine": lambda one: one["machine"],
+        "state": lambda one: one["state"],
+        "settings": lambda one: ", ".join(map(_value, one["values"])),
+        "cost": lambda one: f"{one['kept']['cost']} -> {one['expected']['cost']} {one['unit']}",
+        "OEE": lambda one: f"{_percent(one['kept']['oee_ppm'])} -> {_percent(one['expected']['oee_ppm'])}",
+        "until": lambda one: words.when(one["until_at"]),
+    }
+    return Listing("setpoints", at.gateway.iterate_setpoints(), columns, lambda one: one["state"] == "open")
+
+
+@SETPOINTS.tell("propose", "millmark setpoints propose proposal.json --machine LATHE-2 --unit EUR/100")
+def propose(
+    at: At,
+    file: Annotated[
+        Path, typer.Argument(help="What `python -m millmark.quality process propose` printed.", dir_okay=False)
+    ],
+    machine: Annotated[str, typer.Option(help="The machine: number, identifier or its last part.")],
+    unit: Annotated[str, typer.Option(help="What one unit of its prices is.")],
+    cause: Annotated[str, typer.Option(help="Why it was looked for, such as a drift alarm.")] = "",
+    minutes: Annotated[int, typer.Option(min=1, max=10_080, help="For how long it can be accepted.")] = 60,
+    stream: Annotated[
+        str | None, typer.Option(help="Stream for the answer; by default the machine's only one.")
+    ] = None,
+) -> Told:
+    """Put proposed setpoints into the inbox of a machine's operator. Nothing takes effect until they are accepted."""
+    wanted = read_proposal(file)
+    made = at.gateway.propose_setpoint(
+        machine=at.machine(machine),
+        unit=unit,
+        cause=cause,
+        open_s=60 * minutes,
+        stream=at.stream(stream) if stream else None,
+        **wanted,
+    )
+    number = made["setpoint"]
+    lines = [
+        f"setpoint {number} is proposed: {', '.join(map(_value, made['values']))}",
+        f"next: millmark setpoints accept {number}, or millmark setpoints refuse {number} --reason WHY",
+    ]
+    return Told(made, lines)
+
+
+@SETPOINTS.act("accept", "millmark setpoints accept 7")
+def accept(at: At, setpoint: SetpointNumber) -> Done:
+    """Accept proposed setpoints as the machine's operator. The answer becomes an entry of the machine's stream."""
+    done = at.gateway.answer_setpoint(setpoint, answer="accepted")
+    return Done(done, f"setpoint {setpoint} is accepted: set the machine to it")
+
+
+@SETPOINTS.act("refuse", "millmark setpoints refuse 7 --reason 'the tool is changed today'")
+def refuse(
+    at: At,
+    setpoint: SetpointNumber,
+    reason: Annotated[str, typer.Option(help="Why. It becomes part of the entry, which stays in the private book.")],
+) -> Done:
+    """Refuse proposed setpoints as the machine's operator, with the reason."""
+    done = at.gateway.answer_setpoint(setpoint, answer="refused", reason_text=reason)
+    return Done(done, f"setpoint {setpoint} is refused")
+
+
+def read_proposal(path: Path) -> dict[str, Any]:
+    """Members of the request from what `python -m millmark.quality process propose` printed. Raises InputError."""
+    try:
+        found = json.loads(read_bounded(path, _MAX_PROPOSAL_BYTES))
+        if found.get("proposed") is False:
+            raise InputError(f"{path.name} proposes nothing: {found['cause']}", hint=found["hint"])
+        names = [name for name, value in found["setpoints"].items() if value != found["present"][name]]
+        return {
+            "model": f"0x{found['model']}",
+            "horizon_s": found["horizon_s"],
+            "values": [
+                {
+                    "name": name,
+                    "decimals": found["decimals"][name],
+                    "before": found["present"][name],
+                    "value": found["setpoints"][name],
+                }
+                for name in names
+            ],
+            "expected": _forecast(found["expected"]),
+            "kept": _forecast(found["kept"]),
+        }
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise InputError(
+            f"{path.name} is not a proposal", hint="write it with python -m millmark.quality process propose ... > FILE"
+        ) from None
+
+
+def _forecast(found: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: found[name] for name in ("cost", "energy_wh", "eta_ppm", "e_ppm")}
+
+
+def _value(one: Mapping[str, Any]) -> str:
+    before, value = (Decimal(one[name]).scaleb(-one["decimals"]) for name in ("before", "value"))
+    return f"{one['name']} {before:f} -> {value:f}"
+
+
+def _percent(ppm: int) -> str:
+    return f"{ppm / 10_000:.1f} %"

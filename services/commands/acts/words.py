@@ -1,4 +1,4 @@
-"""How a gateway's JSON reads to people, and what people write becomes JSON. Imports nothing heavy, for help's sake."""
+"""How a gateway's JSON reads to people, what people write becomes JSON, and what arguments several commands share."""
 
 from __future__ import annotations
 
@@ -6,9 +6,40 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from millmark.ledger.errors import ENUMERATIONS, InputError
+from millmark.ledger.verify.words.english import UNITS
+from millmark.services.files import read_bounded
+
+_NAMED = "identifier, its last part, or subject"
+_PRIVATE = "It stays in the private book; its salted hash goes on chain."
+OrderName = Annotated[str, typer.Argument(metavar="ORDER", help=f"The order: {_NAMED}.")]
+LotName = Annotated[str, typer.Argument(metavar="LOT", help=f"The lot: {_NAMED}.")]
+LotNames = Annotated[list[str], typer.Argument(metavar="LOT...", help=f"The lots, each: {_NAMED}.")]
+NewName = Annotated[str, typer.Argument(metavar="IDENTIFIER", help="Its identifier: a GS1 Digital Link, URN or DID.")]
+AssignmentNumber = Annotated[
+    int, typer.Argument(metavar="ASSIGNMENT", min=1, help="Its number: `millmark assignments list`.")
+]
+Operation = Annotated[int, typer.Option(min=1, help="The operation of the order, from 1.")]
+ProductName = Annotated[
+    str, typer.Argument(metavar="PRODUCT", help="Its name in `millmark products list`, or the file of one.")
+]
+Options = Annotated[
+    list[str] | None, typer.Option("--option", metavar="KEY=VALUE", help="An option of the product, once each.")
+]
+Quantity = Annotated[int, typer.Option(min=1, help="Whole number of units.")]
+Unit = Annotated[str, typer.Option(help="UN/ECE code of the unit: H87 piece, KGM kilogram, MTR metre.")]
+Claims = Annotated[Path | None, typer.Option(help=f"JSON file with what is claimed. {_PRIVATE}")]
+Reason = Annotated[str, typer.Option(help=f"Why. {_PRIVATE}")]
+Company = Annotated[str, typer.Option(help="Its name or number.")]
+Accepting = Annotated[bool, typer.Option("--accept", help="Agree to what the other side proposed last.")]
+InState = Annotated[str | None, typer.Option("--state", help="Only those in this state, of any state.")]
+OfCompany = Annotated[str | None, typer.Option(help="Only those of this company: name or number.")]
+OfOrder = Annotated[str | None, typer.Option("--order", help="Only those of this order.")]
+
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _MAX_CLAIMS_BYTES = 1 << 20
@@ -56,8 +87,6 @@ def _worded(kind: str, name: str) -> str:
 
 def quantity_of(item: Mapping[str, Any]) -> str:
     """A quantity in the unit's common symbol, as the pages show it."""
-    from millmark.ledger.verify.words.english import UNITS  # noqa: PLC0415 - brings the verifier, which help needs not
-
     return f"{item['quantity']} {UNITS.get(str(item['unit']), item['unit'])}"
 
 
@@ -85,30 +114,6 @@ def agreed(quantity: int, unit: str) -> dict[str, Any]:
     return {"quantity": quantity, "unit": unit} if quantity else {}
 
 
-def configure_order(
-    home: Path, name: str, options: Sequence[str], operations: int | None, claims: Mapping[str, Any] | None
-) -> tuple[int, dict[str, Any]]:
-    """The number of operations and the document of an order for a product.
-
-    Raises SpecificationError, and InputError for claims or a number of operations that contradict the product.
-    """
-    from millmark.ledger.products import build_order_document, configure, parse_choices  # noqa: PLC0415 - help parses no product
-    from millmark.services.products import Catalogue  # noqa: PLC0415 - as above
-
-    product = Catalogue(home).find(name)
-    made = configure(product, parse_choices(product, options))
-    document = build_order_document(made)
-    twice = sorted(document.keys() & (claims or {}).keys())
-    if twice:
-        raise InputError(f"the claims have the member {twice[0]}, which follows from the product", hint="leave it out")
-    if operations not in (None, len(made.operations)):
-        raise InputError(
-            f"this {product.product} takes {len(made.operations)} operations, not {operations}",
-            hint="leave --operations out",
-        )
-    return len(made.operations), {**document, **(claims or {})}
-
-
 def reason_of(text: str) -> dict[str, Any]:
     return {"text": text}
 
@@ -130,7 +135,6 @@ def read_claims(path: Path | None) -> dict[str, Any] | None:
     """A JSON object from a file. Raises InputError."""
     if path is None:
         return None
-    from millmark.services.files import read_bounded  # noqa: PLC0415 - help reads no file
 
     try:
         found = json.loads(read_bounded(path, _MAX_CLAIMS_BYTES))

@@ -4,17 +4,9 @@ from __future__ import annotations
 
 import typer
 
-from millmark.services.commands.plan import (  # noqa: F401 - they declare commands
-    calling,
-    causes,
-    files,
-    forecasting,
-    making,
-    offering,
-    omitting,
-    proposing,
-)
-from millmark.services.commands.plan.group import PLAN
+# They declare commands. The help lists those in the order of these imports.
+from millmark.services.commands.plan import calling, drafting, forecasting, offering  # noqa: F401
+from millmark.services.commands.plan.desk import PLAN
 
 __all__ = ["register"]
 

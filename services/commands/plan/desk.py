@@ -1,4 +1,4 @@
-"""What the commands of planning read and write in the home's own database."""
+"""What the commands of planning share: their arguments, and what they read and write in the home's own database."""
 
 from __future__ import annotations
 
@@ -8,21 +8,38 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
+
+import typer
 
 from millmark.ledger.canonical import to_hex
 from millmark.ledger.errors import InputError, NotFoundError
 from millmark.ledger.plans.call import Call
 from millmark.ledger.store import Book, Rows
 from millmark.services.client.shapes import RecordStatus
-from millmark.services.commands.acts.act import Done
-from millmark.services.commands.acts.names import At
+from millmark.services.commands.acts.act import At, Done, Group
 from millmark.services.commands.acts.words import day_or_time
 from millmark.services.commands.context import Context, open_context
 from millmark.services.planning.consent import consent_to
 from millmark.services.planning.papers import OwnStream, Sealed
 from millmark.services.planning.reading import Shelf, need_call, reading, writing
 from millmark.services.planning.repository import CallRow
+
+PLAN = Group("plan", "Call for offers, offer machines, make plans, and agree on them.")
+CallName = Annotated[
+    str | None,
+    typer.Argument(metavar="[CALL]", help="The call: its digest, or the beginning of it; by default the latest."),
+]
+Stream = Annotated[
+    str | None, typer.Option(help="The stream to record it in; by default the only suitable one.", show_default=False)
+]
+Repeatable = Annotated[
+    bool,
+    typer.Option(
+        help="Count work in place of CPU time: the same offers, seed and seconds then lead to the same bytes."
+    ),
+]
+
 
 T = TypeVar("T")
 _AWAY = re.compile("[+]?([0-9]{1,6})([mhd])")

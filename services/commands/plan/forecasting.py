@@ -5,19 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from millmark.ledger.canonical import Json, to_hex
 from millmark.ledger.errors import InputError
-from millmark.services.commands.acts.act import Done, Group, Listing
-from millmark.services.commands.acts.names import At
-from millmark.services.commands.plan.desk import Desk, choose, open_desk, short_hash
-from millmark.services.commands.plan.group import PLAN, Stream
+from millmark.services import client
+from millmark.services.commands.acts.act import At, Done, Group, Listing
+from millmark.services.commands.plan.desk import PLAN, Desk, Stream, choose, open_desk, short_hash
 from millmark.services.files import read_bounded, write_private_whole
 from millmark.services.output import warn
 from millmark.services.planning.calendar import read_calendar
+from millmark.services.planning.forecast import recording
 from millmark.services.planning.forecast.document import (
     MAX_WEEKS,
     Cut,
@@ -33,28 +33,10 @@ from millmark.services.planning.forecast.making import (
     make_forecast,
     read_preferences,
 )
-from millmark.services.planning.forecast.recording import (
-    MAX_PARTIES_BYTES,
-    anchored_at,
-    build_capacity_groups,
-    build_material_demands,
-    find_cut,
-    find_signals,
-    need_forecast,
-    need_identity,
-    parse_parties,
-    read_cursor,
-    read_history,
-    seal_forecast,
-)
 from millmark.services.planning.forecast.repository import ForecastRepository, ForecastRow
 from millmark.services.planning.forecast.scoring import Score, ScoredSeries, score_forecast
+from millmark.services.planning.reading import Shelf
 from millmark.services.products.loading import Catalogue
-
-if TYPE_CHECKING:
-    from millmark.services.planning.reading import Shelf
-
-__all__: list[str] = []
 
 FORECAST = Group("forecast", "Forecast demand from own orders, and see how earlier forecasts did.")
 PLAN.app.add_typer(FORECAST.app, name=FORECAST.name)
@@ -84,15 +66,15 @@ def make(
     with open_desk(at) as desk:
         own, history = desk.stream(stream, None), _history(desk, _cut(desk, block))
         with desk.reading() as shelf:
-            identity = need_identity(shelf.connection)
+            identity = recording.need_identity(shelf.connection)
             preferences = read_preferences(shelf.connection, history.cut)
         made = make_forecast(history, identity, weeks, level, preferences, plain=plain)
         for line in _told(made):
             warn(f"millmark: {line}")
         with desk.writing() as shelf:
             known = ForecastRepository(shelf.connection).find(made.digest)
-            signals = [] if known is not None else find_signals(shelf, desk.me, made)
-            sealed = None if known is not None else seal_forecast(shelf.connection, own, made, signals)
+            signals = [] if known is not None else recording.find_signals(shelf, desk.me, made)
+            sealed = None if known is not None else recording.seal_forecast(shelf.connection, own, made, signals)
         if sealed is None:
             lost = desk.anchor_rest(own)
             if lost is None:
@@ -114,7 +96,10 @@ def list_forecasts(at: At) -> Listing:
     with open_desk(at) as desk, desk.reading() as shelf:
         rows = ForecastRepository(shelf.connection).all()
         items = [
-            _item(need_forecast(shelf.connection, row.digest)[0], anchored_at(shelf.connection, row)) for row in rows
+            _item(
+                recording.need_forecast(shelf.connection, row.digest)[0], recording.anchored_at(shelf.connection, row)
+            )
+            for row in rows
         ]
     columns: dict[str, Callable[[dict[str, object]], object]] = {
         "forecast": lambda one: str(one["forecast"])[:12],
@@ -162,7 +147,7 @@ def score(at: At, forecast: ForecastName = None, block: Block = None) -> Listing
         then, now = _cut(desk, document.cut.block), _cut(desk, block)
         before, since = _history(desk, then), _history(desk, now)
         with desk.reading() as shelf:
-            anchored_s = anchored_at(shelf.connection, row)
+            anchored_s = recording.anchored_at(shelf.connection, row)
         found = score_forecast(document, before, since, anchored_s)
     items = [_scored(one) for one in found.series if not one.key.option or one.forecast != one.actual]
     columns: dict[str, Callable[[dict[str, object]], object]] = {
@@ -230,17 +215,15 @@ def export(
     ] = False,
 ) -> None:
     """Export for Catena-X: a forecast as WeekBasedMaterialDemand 3.0.1, own capacity as WeekBasedCapacityGroup."""
-    from millmark.services.client import open_gateway  # noqa: PLC0415 - help needs no client
-
-    named = parse_parties(read_bounded(parties, MAX_PARTIES_BYTES))
-    with open_gateway(context.obj) as gateway, open_desk(At(gateway, context.obj)) as desk:
+    named = recording.parse_parties(read_bounded(parties, recording.MAX_PARTIES_BYTES))
+    with client.open_gateway(context.obj) as gateway, open_desk(At(gateway, context.obj)) as desk:
         document, _ = _open(desk, forecast)
     aspects: list[dict[str, Json]] = (
-        build_capacity_groups(
+        recording.build_capacity_groups(
             read_calendar(context.obj), named, document.first_week, document.weeks, document.cut.time_s
         )
         if capacity
-        else build_material_demands(document, named)
+        else recording.build_material_demands(document, named)
     )
     write_private_whole(output, json.dumps(aspects, indent=2).encode() + b"\n")
     warn(f"millmark: wrote {len(aspects)} aspects to {output}")
@@ -248,19 +231,19 @@ def export(
 
 def _cut(desk: Desk, block: int | None) -> Cut:
     with desk.reading() as shelf:
-        cursor = read_cursor(shelf.connection)
-    return find_cut(desk.opened.chain(), cursor, block)
+        cursor = recording.read_cursor(shelf.connection)
+    return recording.find_cut(desk.opened.chain(), cursor, block)
 
 
 def _history(desk: Desk, cut: Cut) -> History:
     with desk.reading() as shelf:
-        return read_history(shelf.connection, desk.me, cut, Catalogue(desk.at.home).find_digest)
+        return recording.read_history(shelf.connection, desk.me, cut, Catalogue(desk.at.home).find_digest)
 
 
 def _open(desk: Desk, name: str | None) -> tuple[ForecastDocument, ForecastRow]:
     """A forecast by its digest or the beginning of it. Raises NotFoundError, InputError, ForecastError."""
     with desk.reading() as shelf:
-        return need_forecast(shelf.connection, _choose(shelf, name).digest)
+        return recording.need_forecast(shelf.connection, _choose(shelf, name).digest)
 
 
 def _choose(shelf: Shelf, name: str | None) -> ForecastRow:

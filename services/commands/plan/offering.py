@@ -1,21 +1,39 @@
-"""`millmark plan offer`, `withdraw`, `offers`: an owner's answers to a call."""
+"""`millmark plan offer`, `withdraw`, `offers`, `omission`, `propose`, `accept`, `decline`: offers, and a plan's rows.
+
+The rows become assignments that both sides committed to. An omission proves that a coordinator left an offer out.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from millmark.ledger.errors import InputError
+from millmark.ledger.canonical import to_hex
+from millmark.ledger.chain import Chain, fetch_headers, fetch_proofs
+from millmark.ledger.checkpoint import MAX_CHECKPOINT_BYTES, parse_checkpoint, verify_ancestry, verify_believed
+from millmark.ledger.errors import InputError, NotFoundError
+from millmark.ledger.evidence import LeafKind
+from millmark.ledger.headers import BlockHeader
 from millmark.ledger.plans.offer import Offer, OfferWithdrawal
-from millmark.services.commands.acts.act import Done, Listing
-from millmark.services.commands.acts.names import At
-from millmark.services.commands.acts.words import party
-from millmark.services.commands.plan.desk import Desk, choose, open_desk, parse_moment, short_hash
-from millmark.services.commands.plan.group import PLAN, CallName
-from millmark.services.output import warn
+from millmark.ledger.plans.plan import CauseKind, Plan, Row
+from millmark.ledger.slots import KeySlots, slots_of
+from millmark.ledger.store import Registry, Rows
+from millmark.ledger.store.rows import KeyRow
+from millmark.ledger.trust import MAX_TRUST_BYTES, TrustFile, parse_trust
+from millmark.services import client
+from millmark.services.client.shapes import RecordStatus
+from millmark.services.commands.acts.act import At, Done, Listing
+from millmark.services.commands.acts.words import AssignmentNumber, Reason, party
+from millmark.services.commands.context import open_context
+from millmark.services.commands.plan.desk import PLAN, CallName, Desk, choose, open_desk, parse_moment, short_hash
+from millmark.services.files import read_bounded, write_private_whole
+from millmark.services.output import AsJson, print_json, print_lines, warn
 from millmark.services.planning.calendar import read_calendar
+from millmark.services.planning.consent import build_decline, find_proposals, find_waiting, judge_waiting
+from millmark.services.planning.errors import OmissionRefusedError
 from millmark.services.planning.offers import (
     build_new_offers,
     count_disclosed,
@@ -24,10 +42,21 @@ from millmark.services.planning.offers import (
     grid_of,
     need_open_call,
 )
-from millmark.services.planning.papers import seal_offers
+from millmark.services.planning.omission import (
+    MAX_OMISSION_BYTES,
+    SHOWN,
+    FoundKey,
+    Omission,
+    Receipt,
+    RegistryProof,
+    encode_omission,
+    find_key_in,
+    parse_omission,
+    verify_omission,
+)
+from millmark.services.planning.papers import OpenedLeaf, parse_seal, seal_offers
+from millmark.services.planning.reading import find_claims, need_call
 from millmark.services.planning.repository import What
-
-__all__: list[str] = []
 
 
 @PLAN.act("offer", "millmark plan offer 0x3c4d5e --until 2d")
@@ -49,7 +78,6 @@ def offer(
     The calendar stays here. Only the offered windows and their prices go to the coordinator and to the readers that
     the call names.
     """
-
     calendar = read_calendar(at.home)
     if windows is not None:
         calendar = calendar.with_windows(windows)
@@ -79,7 +107,6 @@ def withdraw(
     offers: Annotated[list[str], typer.Argument(metavar="OFFER...", help="As `millmark plan offers` shows them.")],
 ) -> Iterator[Done]:
     """Take own offers back, before their call closes."""
-
     with open_desk(at) as desk:
         with desk.reading() as shelf:
             rows = [row for one in shelf.planning.calls() for row in shelf.planning.leaves(one.digest, What.OFFER)]
@@ -92,7 +119,6 @@ def withdraw(
 @PLAN.list("offers", "millmark plan offers 0x3c4d5e", of="offers", whole=True)
 def list_offers(at: At, call: CallName = None) -> Listing:
     """List the offers for a call that are known here, whether each counts, and whether its receipt is here."""
-
     with open_desk(at) as desk:
         digest = "0x" + desk.call(call).digest.hex()
     columns = {
@@ -110,7 +136,6 @@ def list_offers(at: At, call: CallName = None) -> Listing:
 
 
 def _record(desk: Desk, machine: int, entries: Sequence[Offer] | Sequence[OfferWithdrawal]) -> Done:
-
     own = desk.stream(None, machine)
     with desk.writing() as shelf:
         sealed = seal_offers(shelf.connection, own, entries)
@@ -121,3 +146,191 @@ def _record(desk: Desk, machine: int, entries: Sequence[Offer] | Sequence[OfferW
     windows, shown = sum(len(one.windows) for one in offers), count_disclosed(offers)
     said = f"machine {machine}: {len(offers)} offers with {windows} windows are made, which show {shown} free slots"
     return Done(done, said, "the coordinator, once the call has closed: millmark plan make")
+
+
+@PLAN.app.command("omission", epilog="Example: millmark plan omission left-out.json --trust trust.json")
+def omission(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(dir_okay=False, help="The proof; with --of, where to write it.")],
+    of: Annotated[
+        str | None, typer.Option("--of", metavar="OFFER", help="Write the proof that this own offer was left out.")
+    ] = None,
+    trust: Annotated[
+        Path | None, typer.Option(help="Trust file, to check without a home: `millmark trust -o FILE`.", dir_okay=False)
+    ] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Co-signed checkpoint, if the trust file asks for one.", dir_okay=False)
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check a proof that a coordinator left an offer out of a plan, or write one.
+
+    Exit code 0: it is proved. 1: it is not. 2: the file is unusable.
+    """
+    if of is not None:
+        _write(context, file, of)
+        return
+    found = parse_omission(read_bounded(file, MAX_OMISSION_BYTES))
+    if trust is not None:
+        offer = verify_omission(found, _offline(found, trust, checkpoint))
+    else:
+        with open_context(context.obj) as opened:
+            opened.catch_up()
+            with opened.store.reading() as connection:
+                _verify_ledger(Registry(connection), found)
+                offer = verify_omission(found, _by_index(Rows(connection)))
+    if as_json:
+        print_json(context, {"proved": True, "offer": to_hex(found.receipt.offer), "plan": to_hex(found.seal.plan)})
+        return
+    print_lines(
+        f"proved: participant {found.call.coordinator} had offer {to_hex(found.receipt.offer)} of participant "
+        f"{offer.owner} before its call closed, and plan {short_hash(found.seal.plan)} does not list it",
+        "not proved: that its owner did not withdraw it; the coordinator shows the withdrawal if it did",
+    )
+
+
+def _write(context: typer.Context, path: Path, name: str) -> None:
+    with client.open_gateway(context.obj) as gateway, open_desk(At(gateway, context.obj)) as desk:
+        made = _build(desk, name)
+    write_private_whole(path, encode_omission(made))
+    print_lines(f"written to {path}; anybody checks it with: millmark plan omission {path.name} --trust FILE")
+
+
+def _build(desk: Desk, name: str) -> Omission:
+    """Raises NotFoundError without a receipt, OmissionRefusedError if the plan lists the offer."""
+    with desk.reading() as shelf:
+        rows = [row for one in shelf.planning.calls() for row in shelf.planning.leaves(one.digest, What.OFFER)]
+        row = choose("offer", name, rows, lambda row: row.leaf)
+        call, plans = need_call(shelf.rows, row.call), shelf.planning.plans(row.call)
+        receipt = shelf.planning.receipts([row.leaf]).get(row.leaf)
+        if receipt is None:
+            raise NotFoundError("the coordinator signed no receipt for this offer", hint="see `millmark plan offers`")
+        if not plans:
+            raise NotFoundError("no plan for its call is known here", hint="wait until the coordinator has made one")
+        leaf = shelf.planning.leaf(plans[-1].leaf)
+        claims = find_claims(shelf.book, plans[-1].claims_root)
+    if leaf is None or claims is None:
+        raise NotFoundError("the plan's document is not here", hint="its coordinator's gateway hands it over")
+    seal, shown = parse_seal(leaf.value), claims.disclose([(one,) for one in SHOWN])
+    signed = Receipt(receipt.call, receipt.offer, receipt.received_at, receipt.signature)
+    signers = [one.recover_signer(call.chain_id, call.ledger) for one in (signed, seal)]
+    found = Omission(
+        call,
+        OpenedLeaf(LeafKind.OFFER, row.leaf_index, row.salt, row.value, ()),
+        signed,
+        seal,
+        shown,
+        _prove_keys(desk.opened.chain(), signers),
+    )
+    with desk.reading() as shelf:
+        verify_omission(found, _by_index(shelf.rows))  # nothing is written that proves nothing
+    return found
+
+
+def _prove_keys(chain: Chain, signers: Sequence[bytes]) -> RegistryProof:
+    """What the Registry stores about these keys at the last final block."""
+    number, registry = chain.final_number(), chain.contracts["Registry"]
+    slots = [slot for address in signers for slot in slots_of(KeySlots, address)]
+    proofs = fetch_proofs(chain.node, {registry: slots}, number)
+    return RegistryProof(fetch_headers(chain.node, number, number), tuple(proofs.nodes.values()))
+
+
+def _by_index(rows: Rows) -> Callable[[bytes], FoundKey | None]:
+    """Looks keys up in the home's own index."""
+
+    def find(address: bytes) -> FoundKey | None:
+        row = rows.get(KeyRow, address)
+        return None if row is None else FoundKey(row.participant, row.compromised_since)
+
+    return find
+
+
+def _offline(found: Omission, trust: Path, checkpoint: Path | None) -> Callable[[bytes], FoundKey | None]:
+    if found.registry is None:
+        raise OmissionRefusedError("it does not prove whose the keys are", hint="check it in a home, without --trust")
+    believed: TrustFile = parse_trust(read_bounded(trust, MAX_TRUST_BYTES))
+    signed = None if checkpoint is None else parse_checkpoint(read_bounded(checkpoint, MAX_CHECKPOINT_BYTES))
+
+    def verify(headers: Sequence[BlockHeader]) -> None:
+        verify_ancestry(headers, verify_believed(believed, signed))
+
+    return find_key_in(found.registry, believed, found.call.chain_id, found.call.ledger, verify)
+
+
+def _verify_ledger(registry: Registry, found: Omission) -> None:
+    ledger = registry.identity()
+    if ledger is None or (ledger.chain_id, ledger.ledger) != (found.call.chain_id, found.call.ledger):
+        raise InputError("it is about another ledger than that of this home", hint="check it with --trust FILE")
+
+
+@PLAN.act("propose", "millmark plan propose 0x3c4d5e")
+def propose(at: At, call: CallName = None) -> Iterator[Done]:
+    """Propose the rows of the latest plan to the machines' owners, as its coordinator.
+
+    Each proposal commits to its row. A row that is as it was in the plan before keeps its assignment; one that moved
+    is cancelled first, with the plan and its cause as the reason.
+    """
+    with open_desk(at) as desk:
+        with desk.reading() as shelf:
+            plan = shelf.latest_plan(desk.choose_call(shelf, call).digest)
+            found = find_proposals(shelf, plan)
+        # All are stored before the first is waited for: the gateway sends them together.
+        ended = [(one, at.gateway.cancel_assignment(one, reason=found.reason)) for one in found.cancelled]
+        for number, record in ended:
+            yield Done(record, f"assignment {number} is cancelled: it is not as in plan {short_hash(plan.digest)}")
+        made = [(row, _propose(at, plan, row)) for row in found.rows]
+        for row, record in made:
+            said = f"operation {row.operation + 1} is proposed to machine {row.machine} as assignment {{sequence}}"
+            yield Done(record, said, "the machine's owner: millmark plan accept")
+    if not found.rows:
+        raise InputError("all rows of the plan are proposed already", hint="see `millmark plan show`")
+
+
+@PLAN.act("accept", "millmark plan accept")
+def accept(
+    at: At,
+    assignments: Annotated[
+        list[int] | None,
+        typer.Argument(metavar="[ASSIGNMENT...]", help="Their numbers; by default all that are as they were offered."),
+    ] = None,
+) -> Iterator[Done]:
+    """Accept rows of plans that were proposed to own machines, if they are as they were offered.
+
+    The acceptance commits to the same row as the proposal.
+    """
+    with open_desk(at) as desk:
+        with desk.reading() as shelf:
+            waiting = find_waiting(shelf, desk.me, assignments)
+            roots, refused = judge_waiting(shelf, desk.me, waiting, desk.now_s())
+        if refused and assignments:
+            raise refused[0]
+        for error in refused:
+            warn(f"millmark: {error}")
+        if not roots:
+            raise InputError("no row that was proposed is as it was offered", hint="see `millmark assignments list`")
+        made = {one: at.gateway.accept_assignment(one, claims_root=to_hex(root)) for one, root in roots.items()}
+        for number, record in made.items():
+            yield Done(record, f"assignment {number} is accepted", f"millmark assignments start {number}")
+
+
+@PLAN.act("decline", "millmark plan decline 131 --cause machine-down --reason 'the spindle is worn'")
+def decline(
+    at: At,
+    assignment: AssignmentNumber,
+    reason: Reason,
+    cause: Annotated[CauseKind, typer.Option(help="What kind of thing it is.")] = CauseKind.DECLINED,
+) -> Done:
+    """Decline a row of a plan, with the kind of its cause."""
+    with open_desk(at) as desk:
+        with desk.reading() as shelf:
+            document = build_decline(shelf, assignment, cause, reason)
+        done = at.gateway.decline_assignment(assignment, reason=document)
+    then = f"the coordinator: millmark plan replan --cause declined --assignment {assignment}"
+    return Done(done, f"assignment {assignment} is declined", then)
+
+
+def _propose(at: At, plan: Plan, row: Row) -> RecordStatus:
+    document = plan.row_document(row.key)
+    return at.gateway.propose_assignment(
+        order=to_hex(row.order), operation=row.operation, machine=row.machine, claims=dict(document)
+    )

@@ -7,46 +7,28 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from fastapi import Query, Response
 
-from millmark.ledger.canonical import sha256
-from millmark.ledger.errors import NotFoundError
-from millmark.ledger.provenance import Participant, listings
+from millmark.ledger import canonical, errors, records
+from millmark.ledger.provenance import Participant, consortium, listings
 from millmark.ledger.provenance.answers import Key, Model, RegisteredMachine
-from millmark.ledger.provenance.consortium import participant, participants
-from millmark.ledger.records import ModelState
 from millmark.ledger.store import Store
 from millmark.services.access import Scope
 from millmark.services.access.rules import Rule
 from millmark.services.directory.repository import DirectoryRepository
+from millmark.services.gateway.http import authentication, route_table
 from millmark.services.gateway.http import example_values as examples
-from millmark.services.gateway.http.authentication import CurrentPrincipal
-from millmark.services.gateway.http.route_table import RouteTable
-from millmark.services.gateway.http.routes import (
-    PROBLEMS_404,
-    Called,
-    IfNoneMatch,
-    Number,
-    OfParticipant,
-    Paging,
-    ParticipantNumber,
-    Routes,
-    build_filters,
-    reply_page,
-    reply_with_etag,
-    state_value,
-    with_etag,
-)
+from millmark.services.gateway.http import routes as http
 
 _ModelState: TypeAlias = Literal["registered", "approved", "retired", "withdrawn"]
 _READ, _LIST = Rule(Scope.PROVENANCE), Rule(Scope.PROVENANCE, cost=4)
 
 
-def add_consortium(table: RouteTable, store: Store) -> None:
-    _add_participants(Routes(table, "consortium", PROBLEMS_404), store)
-    _add_models(Routes(table, "models", PROBLEMS_404), store)
-    _add_machines(Routes(table, "machines", PROBLEMS_404), store)
+def add_consortium(table: route_table.RouteTable, store: Store) -> None:
+    _add_participants(http.Routes(table, "consortium", http.PROBLEMS_404), store)
+    _add_models(http.Routes(table, "models", http.PROBLEMS_404), store)
+    _add_machines(http.Routes(table, "machines", http.PROBLEMS_404), store)
 
 
-def _add_participants(routes: Routes, store: Store) -> None:
+def _add_participants(routes: http.Routes, store: Store) -> None:
     @routes.page(
         "/v1/participants",
         "listParticipants",
@@ -55,11 +37,11 @@ def _add_participants(routes: Routes, store: Store) -> None:
         rule=_LIST,
         examples=examples.page_examples(_participant),
     )
-    def list_participants(paging: Paging) -> Response:
+    def list_participants(paging: http.Paging) -> Response:
         """Returns the participants by number, with the active keys of each. Names are from this gateway's private
         book.
         """
-        return reply_page(paging, listings.cut(participants(store), paging.number, paging.limit))
+        return http.reply_page(paging, listings.cut(consortium.participants(store), paging.number, paging.limit))
 
     @routes.one(
         "/v1/participants/{number}",
@@ -69,13 +51,13 @@ def _add_participants(routes: Routes, store: Store) -> None:
         rule=_READ,
         examples={"maker": _participant},
     )
-    def get_participant(number: ParticipantNumber, if_none_match: IfNoneMatch = None) -> Response:
+    def get_participant(number: http.ParticipantNumber, if_none_match: http.IfNoneMatch = None) -> Response:
         """Returns the participant's roles, whether it is suspended or has left, its active keys with what each may do,
         and a recovery under way."""
-        return reply_with_etag(participant(store, number), if_none_match)
+        return http.reply_with_etag(consortium.participant(store, number), if_none_match)
 
 
-def _add_models(routes: Routes, store: Store) -> None:
+def _add_models(routes: http.Routes, store: Store) -> None:
     @routes.page(
         "/v1/models",
         "listModels",
@@ -85,16 +67,16 @@ def _add_models(routes: Routes, store: Store) -> None:
         examples=examples.page_examples(examples.model),
     )
     def list_models(
-        paging: Paging,
+        paging: http.Paging,
         state: Annotated[
             _ModelState | None, Query(description="Only models in this state.", examples=["approved"])
         ] = None,
-        inspector: OfParticipant = None,
+        inspector: http.OfParticipant = None,
     ) -> Response:
         """Returns the models by number, with who registered and approved each, and whether it was retired or withdrawn,
         according to the chain."""
-        wanted = build_filters(state=state_value(ModelState, state), inspector=inspector)
-        return reply_page(paging, listings.models(store, paging.number, paging.limit, wanted))
+        wanted = http.build_filters(state=http.state_value(records.ModelState, state), inspector=inspector)
+        return http.reply_page(paging, listings.models(store, paging.number, paging.limit, wanted))
 
     @routes.one(
         "/v1/models/{id}",
@@ -104,13 +86,13 @@ def _add_models(routes: Routes, store: Store) -> None:
         rule=_READ,
         examples={"approved": examples.model},
     )
-    def get_model(number: Number, if_none_match: IfNoneMatch = None) -> Response:
+    def get_model(number: http.Number, if_none_match: http.IfNoneMatch = None) -> Response:
         """Returns the model's digest, its inspector and auditor, whether other inspectors may use it, and whether it is
         approved, retired or withdrawn."""
-        return reply_with_etag(listings.model(store, number), if_none_match)
+        return http.reply_with_etag(listings.model(store, number), if_none_match)
 
 
-def _add_machines(routes: Routes, store: Store) -> None:
+def _add_machines(routes: http.Routes, store: Store) -> None:
     @routes.page(
         "/v1/machines",
         "listMachines",
@@ -120,14 +102,17 @@ def _add_machines(routes: Routes, store: Store) -> None:
         examples=examples.page_examples(_machine),
     )
     def list_machines(
-        principal: CurrentPrincipal, paging: Paging, owner: OfParticipant = None, identifier: Called = None
+        principal: authentication.CurrentPrincipal,
+        paging: http.Paging,
+        owner: http.OfParticipant = None,
+        identifier: http.Called = None,
     ) -> Response:
         """Returns, by number, the caller's machines and those assigned to orders visible to the caller, with their
         workload.
         """
-        wanted = build_filters(owner=owner)
+        wanted = http.build_filters(owner=owner)
         found = listings.machines(store, principal.viewer, paging.number, paging.limit, wanted, identifier)
-        return reply_page(paging, found)
+        return http.reply_page(paging, found)
 
     @routes.one(
         "/v1/machines/{id}",
@@ -137,9 +122,11 @@ def _add_machines(routes: Routes, store: Store) -> None:
         rule=_READ,
         examples={"press": _machine},
     )
-    def get_machine(principal: CurrentPrincipal, number: Number, if_none_match: IfNoneMatch = None) -> Response:
+    def get_machine(
+        principal: authentication.CurrentPrincipal, number: http.Number, if_none_match: http.IfNoneMatch = None
+    ) -> Response:
         """Returns the machine's owner and its workload."""
-        return reply_with_etag(listings.machine(store, number, principal.viewer), if_none_match)
+        return http.reply_with_etag(listings.machine(store, number, principal.viewer), if_none_match)
 
 
 def _participant() -> Participant:
@@ -160,7 +147,7 @@ def _participant() -> Participant:
 def _machine() -> RegisteredMachine:
     return RegisteredMachine(
         machine=17,
-        subject=sha256(b"press 3"),
+        subject=canonical.sha256(b"press 3"),
         identifier="urn:example:press-3",
         owner=examples.MAKER,
         registered_at=examples.NOW - timedelta(days=90),
@@ -171,8 +158,6 @@ def _machine() -> RegisteredMachine:
     )
 
 
-# Route of the directory: who the companies are.
-
 _DOCUMENT: dict[int | str, dict[str, Any]] = {
     200: {
         "content": {"application/json": {"schema": {"type": "object", "required": ["format", "entries", "signature"]}}}
@@ -180,8 +165,8 @@ _DOCUMENT: dict[int | str, dict[str, Any]] = {
 }
 
 
-def add_directory(table: RouteTable, store: Store) -> None:
-    routes = Routes(table, "consortium", PROBLEMS_404)
+def add_directory(table: route_table.RouteTable, store: Store) -> None:
+    routes = http.Routes(table, "consortium", http.PROBLEMS_404)
 
     @routes.get(
         "/v1/directory",
@@ -191,13 +176,13 @@ def add_directory(table: RouteTable, store: Store) -> None:
         examples={
             "beginning": lambda: {"format": "millmark-directory", "version": 1, "entries": [], "signature": "0x"}
         },
-        responses={**_DOCUMENT, **PROBLEMS_404},
+        responses={**_DOCUMENT, **http.PROBLEMS_404},
     )
-    def get_directory(if_none_match: IfNoneMatch = None) -> Response:
+    def get_directory(if_none_match: http.IfNoneMatch = None) -> Response:
         """Returns names, GLNs, gateways and recipient keys of all companies, signed by the operator, byte for byte as
         its digest is published on the ledger (DIRECTORY.md)."""
         with store.reading() as connection:
             signed = DirectoryRepository(connection).signed()
         if signed is None:
-            raise NotFoundError("this gateway has no directory yet", hint="the operator publishes one")
-        return with_etag(Response(signed.to_bytes(), media_type="application/json"), if_none_match)
+            raise errors.NotFoundError("this gateway has no directory yet", hint="the operator publishes one")
+        return http.with_etag(Response(signed.to_bytes(), media_type="application/json"), if_none_match)

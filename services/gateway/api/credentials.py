@@ -12,34 +12,16 @@ from typing import Annotated, Any, Final
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from fastapi import Path, Response
 
+from millmark.ledger import errors, records
 from millmark.ledger.canonical import Json
-from millmark.ledger.errors import NotFoundError
 from millmark.ledger.ids.dictionary import EDITION, LICENCE, ROWS, SOURCE
 from millmark.ledger.provenance.answers import Printable
-from millmark.ledger.records import CertificateStatus, Verdict
 from millmark.services.access import Scope
 from millmark.services.access.rules import PUBLIC, Rule
-from millmark.services.gateway.http.authentication import CurrentPrincipal
-from millmark.services.gateway.http.example_values import IDENTIFIER
-from millmark.services.gateway.http.route_table import RouteTable
-from millmark.services.gateway.http.routes import (
-    MAX_SEQUENCE,
-    PROBLEM,
-    PROBLEMS_404,
-    IfNoneMatch,
-    Number,
-    Routes,
-    reply,
-    with_etag,
-)
+from millmark.services.gateway.http import authentication, example_values, route_table
+from millmark.services.gateway.http import routes as http
 from millmark.services.interop.contexts.published import CONTEXT_MEDIA, CONTEXTS_PATH, published_contexts
-from millmark.services.interop.credentials.certificate import (
-    CertificateFacts,
-    build_certificate_context,
-    build_status_list,
-    issue_credential,
-    status_bits,
-)
+from millmark.services.interop.credentials import certificate
 from millmark.services.interop.credentials.issuer import STATUS_PATH, Issuer
 from millmark.services.interop.credentials.keys import Ed25519Key, add_proof, build_did_document
 from millmark.services.interop.inspection.document import build_from_claims
@@ -51,27 +33,29 @@ _FRESH_S: Final = 60
 _OBJECT: Final[dict[str, Any]] = {"type": "object"}
 ListNumber = Annotated[
     WholeNumber,
-    Path(ge=0, le=MAX_SEQUENCE, description="Number of the list, from the credential's status entry.", examples=[0]),
+    Path(
+        ge=0, le=http.MAX_SEQUENCE, description="Number of the list, from the credential's status entry.", examples=[0]
+    ),
 ]
 
 
 def _answers(media: str, described: str) -> dict[int | str, dict[str, Any]]:
-    return {200: {"content": {media: {"schema": {**_OBJECT, "description": described}}}}, **PROBLEMS_404}
+    return {200: {"content": {media: {"schema": {**_OBJECT, "description": described}}}}, **http.PROBLEMS_404}
 
 
-def add_credentials(table: RouteTable, issuer: Issuer) -> None:
-    routes = Routes(table, "credentials", PROBLEMS_404)
+def add_credentials(table: route_table.RouteTable, issuer: Issuer) -> None:
+    routes = http.Routes(table, "credentials", http.PROBLEMS_404)
     _add_public(routes, issuer)
     _add_certificates(routes, issuer)
 
 
-def _add_public(routes: Routes, issuer: Issuer) -> None:
+def _add_public(routes: http.Routes, issuer: Issuer) -> None:
     @routes.get(
         "/.well-known/did.json",
         "getDidDocument",
         "Get the company's DID document",
         rule=PUBLIC,
-        examples={"one": _did_document},
+        examples={"one": lambda: build_did_document(_DID, {_KEY_NAME: _KEY.public})},
         response_class=Response,
         responses=_answers(DID_MEDIA, "A DID document (did:web)."),
     )
@@ -95,39 +79,41 @@ def _add_public(routes: Routes, issuer: Issuer) -> None:
         return _public(issuer.status_list(number), CREDENTIAL_MEDIA)
 
 
-def _add_certificates(routes: Routes, issuer: Issuer) -> None:
+def _add_certificates(routes: http.Routes, issuer: Issuer) -> None:
     @routes.get(
         "/v1/certificates/{id}/credential",
         "getCredential",
         "Get a certificate as a verifiable credential",
         rule=Rule(Scope.PROVENANCE),
-        examples={"pass": _credential},
+        examples={"pass": lambda: certificate.issue_credential(_FACTS, _DID, _KEY, _METHOD, status_list_url=_LIST)},
         response_class=Response,
         responses=_answers(CREDENTIAL_MEDIA, "A VerifiableCredential (2.0) with a Data Integrity proof."),
     )
-    def credential(principal: CurrentPrincipal, sequence: Number, if_none_match: IfNoneMatch = None) -> Response:
+    def credential(
+        principal: authentication.CurrentPrincipal, sequence: http.Number, if_none_match: http.IfNoneMatch = None
+    ) -> Response:
         """The credential is signed by the inspector that runs this gateway; other inspectors' certificates are
         available from their own gateways. Its status list tells whether it is still valid."""
         body = _encode(issuer.credential(sequence, principal.viewer))
-        return with_etag(Response(body, media_type=CREDENTIAL_MEDIA), if_none_match)
+        return http.with_etag(Response(body, media_type=CREDENTIAL_MEDIA), if_none_match)
 
     @routes.get(
         "/v1/certificates/{id}/inspection-document",
         "getInspectionDocument",
         "Get a certificate as an EN 10204 type 3.1 document",
         rule=Rule(Scope.PROVENANCE),
-        examples={"bracket": _inspection_document},
+        examples={"bracket": lambda: json.loads(build_from_claims(_FACTS, EXAMPLE_CLAIMS))},
         response_model=None,
-        responses={400: PROBLEM, **_answers("application/json", "An inspection document (EN 10168, JSON 0.5.0).")},
+        responses={400: http.PROBLEM, **_answers("application/json", "An inspection document (EN 10168, JSON 0.5.0).")},
     )
     def inspection_document(
-        principal: CurrentPrincipal, sequence: Number, if_none_match: IfNoneMatch = None
+        principal: authentication.CurrentPrincipal, sequence: http.Number, if_none_match: http.IfNoneMatch = None
     ) -> Response:
         """The document is built from the member `en10168` of the certificate's claims: manufacturer, receiver,
         representative, order number, logo, product description and tests. 404 if the claims have no such member; 400 if
         they are insufficient, if the verdict is not a pass, or if the certificate is no longer valid."""
         body = issuer.inspection_document(sequence, principal.viewer)
-        return with_etag(Response(body, media_type="application/json"), if_none_match)
+        return http.with_etag(Response(body, media_type="application/json"), if_none_match)
 
 
 def _public(document: dict[str, Json], media: str) -> Response:
@@ -145,16 +131,16 @@ def _encode(document: dict[str, Json]) -> bytes:
 _DID, _KEY_NAME = "did:web:gateway.example", "vc-2026"
 _LIST = "https://gateway.example/v1/status-lists/0"
 _KEY = Ed25519Key(ed25519.Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
-_FACTS = CertificateFacts(
+_FACTS = certificate.CertificateFacts(
     chain_id=131277322940537,
     ledger=b"\x22" * 20,
     sequence=412,
     lot=b"\x1a" * 32,
-    identifier=IDENTIFIER,
+    identifier=example_values.IDENTIFIER,
     inspector=6,
     model=9,
     inference_digest=b"\x77" * 32,
-    verdict=Verdict.PASS,
+    verdict=records.Verdict.PASS,
     claims_root=b"\xaa" * 32,
     issued_at=1_772_443_800,
     expires_at=1_803_979_800,
@@ -182,21 +168,9 @@ EXAMPLE_CLAIMS: dict[str, Json] = {
 _METHOD, _MADE = f"{_DID}#{_KEY_NAME}", "2026-03-02T09:30:00Z"
 
 
-def _did_document() -> dict[str, Json]:
-    return build_did_document(_DID, {_KEY_NAME: _KEY.public})
-
-
 def _status_list() -> dict[str, Json]:
-    bits = status_bits(0, {410: CertificateStatus.REVOKED})
-    return add_proof(build_status_list(_LIST, _DID, bits, valid_from=_MADE), _KEY, _METHOD, created=_MADE)
-
-
-def _credential() -> dict[str, Json]:
-    return issue_credential(_FACTS, _DID, _KEY, _METHOD, status_list_url=_LIST)
-
-
-def _inspection_document() -> object:
-    return json.loads(build_from_claims(_FACTS, EXAMPLE_CLAIMS))
+    bits = certificate.status_bits(0, {410: records.CertificateStatus.REVOKED})
+    return add_proof(certificate.build_status_list(_LIST, _DID, bits, valid_from=_MADE), _KEY, _METHOD, created=_MADE)
 
 
 # Public vocabularies for reading our documents offline: JSON-LD contexts, and the GS1 dictionary in use.
@@ -299,14 +273,14 @@ def _split(text: str, by: str) -> tuple[str, ...]:
     return tuple(text.split(by)) if text else ()
 
 
-def add_contexts(table: RouteTable) -> None:
+def add_contexts(table: route_table.RouteTable) -> None:
     """Adds public routes. Their content depends only on the version of the program, not on the company."""
-    routes = Routes(table, "vocabularies", {"default": PROBLEM})
+    routes = http.Routes(table, "vocabularies", {"default": http.PROBLEM})
     _add_lists(routes)
     _add_context(routes)
 
 
-def _add_lists(routes: Routes) -> None:
+def _add_lists(routes: http.Routes) -> None:
     @routes.get(
         CONTEXTS_PATH,
         "listContexts",
@@ -315,10 +289,10 @@ def _add_lists(routes: Routes) -> None:
         rule=PUBLIC,
         examples={"all": list_contexts},
     )
-    def contexts(if_none_match: IfNoneMatch = None) -> Response:
+    def contexts(if_none_match: http.IfNoneMatch = None) -> Response:
         """Lists every context that documents of this gateway refer to. Readers without internet access can map each
         `url` to the `path` on this gateway."""
-        return with_etag(reply(list_contexts()), if_none_match, cache=_PUBLIC)
+        return http.with_etag(http.reply(list_contexts()), if_none_match, cache=_PUBLIC)
 
     @routes.get(
         "/v1/application-identifiers",
@@ -328,9 +302,9 @@ def _add_lists(routes: Routes) -> None:
         rule=PUBLIC,
         examples={"few": _few_identifiers},
     )
-    def dictionary(if_none_match: IfNoneMatch = None) -> Response:
+    def dictionary(if_none_match: http.IfNoneMatch = None) -> Response:
         """Returns edition and content of the data against which identifiers are validated here."""
-        return with_etag(reply(read_dictionary()), if_none_match, cache=_PUBLIC)
+        return http.with_etag(http.reply(read_dictionary()), if_none_match, cache=_PUBLIC)
 
 
 def _few_identifiers() -> Dictionary:
@@ -338,10 +312,10 @@ def _few_identifiers() -> Dictionary:
     return replace(whole, identifiers=whole.identifiers[:3])
 
 
-def _add_context(routes: Routes) -> None:
+def _add_context(routes: http.Routes) -> None:
     answers: dict[int | str, dict[str, Any]] = {
         200: {"content": {CONTEXT_MEDIA: {"schema": {"type": "object", "description": "A JSON-LD context."}}}},
-        **PROBLEMS_404,
+        **http.PROBLEMS_404,
     }
 
     @routes.get(
@@ -349,13 +323,13 @@ def _add_context(routes: Routes) -> None:
         "getContext",
         "Get a JSON-LD context",
         rule=PUBLIC,
-        examples={"certificate": build_certificate_context},
+        examples={"certificate": certificate.build_certificate_context},
         response_class=Response,
         responses=answers,
     )
-    def context(name: ContextName, if_none_match: IfNoneMatch = None) -> Response:
+    def context(name: ContextName, if_none_match: http.IfNoneMatch = None) -> Response:
         """Returns a context. The content under a name never changes; a later edition has a new name."""
         found = published_contexts().get(name)
         if found is None:
-            raise NotFoundError("no context has this name", hint=f"see {CONTEXTS_PATH} for the names")
-        return with_etag(Response(found.document, media_type=CONTEXT_MEDIA), if_none_match, cache=_PUBLIC)
+            raise errors.NotFoundError("no context has this name", hint=f"see {CONTEXTS_PATH} for the names")
+        return http.with_etag(Response(found.document, media_type=CONTEXT_MEDIA), if_none_match, cache=_PUBLIC)

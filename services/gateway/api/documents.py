@@ -14,45 +14,20 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 from starlette.responses import StreamingResponse
 
-from millmark.ledger.errors import InputError, NotFoundError
-from millmark.ledger.ids import MAX_IDENTIFIER_LENGTH, SubjectKind
+from millmark.ledger import errors, ids
 from millmark.ledger.provenance.answers import Party, Printable
 from millmark.services.access import Scope
 from millmark.services.access.rules import Rule, Without
-from millmark.services.documents import Documents, Draft, Recipients, new_version_id
+from millmark.services.documents import Documents, Draft, Recipients, new_version_id, service
 from millmark.services.documents.encryption import MAX_DOCUMENT_BYTES
-from millmark.services.documents.service import MAX_NAME_CHARACTERS
 from millmark.services.documents.views import About, Document, DocumentVersion, Grant, Mode, RecipientKey
 from millmark.services.gateway.http import example_values as examples
+from millmark.services.gateway.http import problems
+from millmark.services.gateway.http import routes as http
 from millmark.services.gateway.http.authentication import Clock, CurrentPrincipal
-from millmark.services.gateway.http.example_values import IDENTIFIER
 from millmark.services.gateway.http.middleware import IdempotencyKey, read_idempotent_request
-from millmark.services.gateway.http.problems import BusyError
 from millmark.services.gateway.http.route_table import Examples, RouteTable
-from millmark.services.gateway.http.routes import (
-    PROBLEM,
-    PROBLEMS_400_404,
-    PROBLEMS_404,
-    IfMatch,
-    IfNoneMatch,
-    Paging,
-    Problems,
-    Routes,
-    build_precondition,
-    etag_matches,
-    reply,
-    reply_with_etag,
-)
-from millmark.services.handover.content import (
-    MAX_HANDOVER_BYTES,
-    MAX_HEAD_BYTES,
-    MEDIA_TYPE,
-    Envelope,
-    HandoverEarlyError,
-    HandoverRefusedError,
-    parse_envelope,
-    parse_head,
-)
+from millmark.services.handover import content
 from millmark.services.handover.receiving import Kept, Receiver
 from millmark.services.serving.requests import BoundedWork, WholeNumber
 
@@ -60,7 +35,6 @@ SEALED_MEDIA_TYPE = "application/vnd.millmark.sealed-document"
 _EXAMPLE_ID = "5d0f2c6e9b7a4c1d8e3f60718293a4b5"
 _READ, _CHANGE = Rule(Scope.DOCUMENTS), Rule(Scope.DOCUMENT_CHANGES, owner=True)
 _UPLOAD = Rule(Scope.DOCUMENT_CHANGES, owner=True, body_bytes=MAX_DOCUMENT_BYTES, cost=10)
-_ERASE = Rule(Scope.DOCUMENT_CHANGES, owner=True, cost=50)
 
 DocumentId = Annotated[
     str, Path(alias="id", pattern="^[0-9a-f]{32}$", description="Id of a document.", examples=[_EXAMPLE_ID])
@@ -71,20 +45,20 @@ ParticipantNumber = Annotated[
 ]
 Name = Annotated[
     str,
-    Query(min_length=1, max_length=MAX_NAME_CHARACTERS, description="File name.", examples=["drawing.pdf"]),
+    Query(min_length=1, max_length=service.MAX_NAME_CHARACTERS, description="File name.", examples=["drawing.pdf"]),
 ]
 AboutName = Annotated[
     str | None,
     Query(
         min_length=1,
-        max_length=MAX_IDENTIFIER_LENGTH,
+        max_length=ids.MAX_IDENTIFIER_LENGTH,
         description="Identifier or subject of a lot or an order.",
-        examples=[IDENTIFIER],
+        examples=[examples.IDENTIFIER],
     ),
 ]
 ModeWord = Annotated[Mode, Query(description="Who may read it.", examples=["restricted"])]
 
-_CHANGED = {409: PROBLEM, **PROBLEMS_404}
+_CHANGED = {409: http.PROBLEM, **http.PROBLEMS_404}
 _CONTENT: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -104,7 +78,7 @@ def _drawing() -> Document:
     return Document(
         document=_EXAMPLE_ID,
         mode=Mode.RESTRICTED,
-        about=About(SubjectKind.LOT, examples.LOT, IDENTIFIER),
+        about=About(ids.SubjectKind.LOT, examples.LOT, examples.IDENTIFIER),
         versions=(DocumentVersion(1, "drawing.pdf", "application/pdf", 48_213, b"\x5e" * 32, examples.NOW),),
         grants=(Grant(Party(5, "Cedar Assembly"), examples.NOW),),
         added_at=examples.NOW,
@@ -115,10 +89,6 @@ def _drawing() -> Document:
 def _erased() -> Document:
     erased = DocumentVersion(1, None, None, None, b"\x5e" * 32, examples.NOW)
     return replace(_drawing(), versions=(erased,), grants=(), erased_at=examples.NOW + timedelta(days=30))
-
-
-def _page() -> dict[str, object]:
-    return {"items": [_drawing().to_json()], "next": None}
 
 
 _DRAWING: Examples = {"drawing": _drawing}
@@ -146,7 +116,7 @@ def add_documents(
 
 
 def _add_reading(table: RouteTable, documents: Documents) -> None:
-    routes = Routes(table, "documents", PROBLEMS_404)
+    routes = http.Routes(table, "documents", http.PROBLEMS_404)
 
     @routes.page(
         "/v1/documents",
@@ -154,10 +124,10 @@ def _add_reading(table: RouteTable, documents: Documents) -> None:
         "List documents",
         Document,
         rule=_READ,
-        examples={"one": _page},
-        responses=PROBLEMS_400_404,
+        examples={"one": lambda: {"items": [_drawing().to_json()], "next": None}},
+        responses=http.PROBLEMS_400_404,
     )
-    def page(principal: CurrentPrincipal, paging: Paging, about: AboutName = None) -> Response:
+    def page(principal: CurrentPrincipal, paging: http.Paging, about: AboutName = None) -> Response:
         """Returns the documents visible to the caller, ordered by id. Documents that are visible only because their lot
         is linked to one of the caller's are listed only with `about`."""
         after = str(paging.after[0]) if paging.after else ""
@@ -172,13 +142,13 @@ def _add_reading(table: RouteTable, documents: Documents) -> None:
         rule=_READ,
         examples=_DRAWING,
     )
-    def get(principal: CurrentPrincipal, document: DocumentId, if_none_match: IfNoneMatch = None) -> Response:
+    def get(principal: CurrentPrincipal, document: DocumentId, if_none_match: http.IfNoneMatch = None) -> Response:
         """Returns names, sizes and roots. The content of each version is fetched separately."""
-        return reply_with_etag(documents.get(document, principal.viewer), if_none_match)
+        return http.reply_with_etag(documents.get(document, principal.viewer), if_none_match)
 
 
 def _add_fetching(table: RouteTable, documents: Documents) -> None:
-    routes = Routes(table, "documents", PROBLEMS_404)
+    routes = http.Routes(table, "documents", http.PROBLEMS_404)
 
     @routes.get(
         "/v1/documents/{id}/versions/{version}",
@@ -189,14 +159,17 @@ def _add_fetching(table: RouteTable, documents: Documents) -> None:
         response_class=StreamingResponse,
     )
     def fetch(
-        principal: CurrentPrincipal, document: DocumentId, version: VersionNumber, if_none_match: IfNoneMatch = None
+        principal: CurrentPrincipal,
+        document: DocumentId,
+        version: VersionNumber,
+        if_none_match: http.IfNoneMatch = None,
     ) -> Response:
         """The version is encrypted, with its key wrapped for the recipient key that the caller's participant published.
         The gateway never sends a document unencrypted."""
         sealed = documents.fetch(document, version, principal.participant, principal.viewer)
         # A weak ETag: the wrapped key differs in every response, but opens to the same content.
         headers = {"ETag": f'W/"{sealed.tag}"', "Cache-Control": "private, no-cache"}
-        if if_none_match is not None and etag_matches(if_none_match, f'"{sealed.tag}"'):
+        if if_none_match is not None and http.etag_matches(if_none_match, f'"{sealed.tag}"'):
             return Response(status_code=304, headers=headers)
         headers["Content-Disposition"] = f'attachment; filename="{document}.{version}.sealed"'
         headers["Content-Length"] = str(sealed.size)
@@ -204,7 +177,7 @@ def _add_fetching(table: RouteTable, documents: Documents) -> None:
 
 
 def _add_uploads(table: RouteTable, documents: Documents, clock: Clock) -> None:
-    routes = Routes(table, "documents", PROBLEMS_400_404)
+    routes = http.Routes(table, "documents", http.PROBLEMS_400_404)
 
     @routes.post(
         "/v1/documents",
@@ -230,12 +203,12 @@ def _add_uploads(table: RouteTable, documents: Documents, clock: Clock) -> None:
             await _receive(request, draft)
             idempotent = await read_idempotent_request(request, principal, key)
             return await run_in_threadpool(
-                idempotent.respond, lambda token: reply(documents.add(draft, mode, about, clock(), token), 201)
+                idempotent.respond, lambda token: http.reply(documents.add(draft, mode, about, clock(), token), 201)
             )
 
 
 def _add_versions(table: RouteTable, documents: Documents, clock: Clock) -> None:
-    routes = Routes(table, "documents", _CHANGED)
+    routes = http.Routes(table, "documents", _CHANGED)
 
     @routes.post(
         "/v1/documents/{id}/versions",
@@ -253,7 +226,7 @@ def _add_versions(table: RouteTable, documents: Documents, clock: Clock) -> None
         key: IdempotencyKey,
         document: DocumentId,
         name: Name,
-        if_match: IfMatch = None,
+        if_match: http.IfMatch = None,
     ) -> Response:
         """The version is encrypted under a new key. Earlier versions are kept."""
         # Needed before encryption starts: document and number are authenticated with the ciphertext.
@@ -264,12 +237,14 @@ def _add_versions(table: RouteTable, documents: Documents, clock: Clock) -> None
             idempotent = await read_idempotent_request(request, principal, key)
             return await run_in_threadpool(
                 idempotent.respond,
-                lambda token: reply(documents.add_version(draft, clock(), token, build_precondition(if_match)), 201),
+                lambda token: http.reply(
+                    documents.add_version(draft, clock(), token, http.build_precondition(if_match)), 201
+                ),
             )
 
 
 def _add_changes(table: RouteTable, documents: Documents) -> None:
-    routes = Routes(table, "documents", {400: PROBLEM, **_CHANGED})
+    routes = http.Routes(table, "documents", {400: http.PROBLEM, **_CHANGED})
 
     @routes.patch(
         "/v1/documents/{id}",
@@ -279,37 +254,37 @@ def _add_changes(table: RouteTable, documents: Documents) -> None:
         rule=_CHANGE,
         examples=_DRAWING,
     )
-    def set_mode(document: DocumentId, change: ModeChange, if_match: IfMatch = None) -> Response:
+    def set_mode(document: DocumentId, change: ModeChange, if_match: http.IfMatch = None) -> Response:
         """The mode applies to later requests: what was fetched before cannot be recalled. Grants are removed when the
         mode is no longer `restricted`."""
-        return reply_with_etag(documents.set_mode(document, change.mode, build_precondition(if_match)), None)
+        return http.reply_with_etag(documents.set_mode(document, change.mode, http.build_precondition(if_match)), None)
 
 
 def _add_erasing(
     table: RouteTable, documents: Documents, clock: Clock, ask_to_erase: Callable[[Iterable[bytes]], int]
 ) -> None:
-    routes = Routes(table, "documents", {400: PROBLEM, **_CHANGED})
+    routes = http.Routes(table, "documents", {400: http.PROBLEM, **_CHANGED})
 
     @routes.delete(
         "/v1/documents/{id}",
         "eraseDocument",
         "Erase a document",
         Document,
-        rule=_ERASE,
+        rule=Rule(Scope.DOCUMENT_CHANGES, owner=True, cost=50),
         examples={"erased": _erased},
-        responses=PROBLEMS_404,
+        responses=http.PROBLEMS_404,
     )
-    def erase(document: DocumentId, if_match: IfMatch = None) -> Response:
+    def erase(document: DocumentId, if_match: http.IfMatch = None) -> Response:
         """Permanently deletes the ciphertexts, keys, names and salts of all versions. The roots remain on the ledger,
         but reveal nothing any more. Gateways to which a record's claims on it were handed over erase these too. Copies
         that were fetched cannot be recalled. Idempotent."""
-        erased = documents.erase(document, clock(), build_precondition(if_match))
+        erased = documents.erase(document, clock(), http.build_precondition(if_match))
         ask_to_erase(version.root for version in erased.versions)
-        return reply_with_etag(erased, None)
+        return http.reply_with_etag(erased, None)
 
 
 def _add_grants(table: RouteTable, documents: Documents, clock: Clock) -> None:
-    routes = Routes(table, "documents", _CHANGED)
+    routes = http.Routes(table, "documents", _CHANGED)
 
     @routes.put(
         "/v1/documents/{id}/grants/{participant}",
@@ -319,9 +294,11 @@ def _add_grants(table: RouteTable, documents: Documents, clock: Clock) -> None:
         rule=_CHANGE,
         examples=_DRAWING,
     )
-    def grant(document: DocumentId, participant: ParticipantNumber, if_match: IfMatch = None) -> Response:
+    def grant(document: DocumentId, participant: ParticipantNumber, if_match: http.IfMatch = None) -> Response:
         """Lets a participant read the document, which has to be in mode `restricted`."""
-        return reply_with_etag(documents.grant(document, participant, clock(), build_precondition(if_match)), None)
+        return http.reply_with_etag(
+            documents.grant(document, participant, clock(), http.build_precondition(if_match)), None
+        )
 
     @routes.delete(
         "/v1/documents/{id}/grants/{participant}",
@@ -331,9 +308,9 @@ def _add_grants(table: RouteTable, documents: Documents, clock: Clock) -> None:
         rule=_CHANGE,
         examples=_DRAWING,
     )
-    def revoke(document: DocumentId, participant: ParticipantNumber, if_match: IfMatch = None) -> Response:
+    def revoke(document: DocumentId, participant: ParticipantNumber, if_match: http.IfMatch = None) -> Response:
         """The participant can no longer fetch the document. Copies that it has fetched cannot be recalled."""
-        return reply_with_etag(documents.revoke(document, participant, build_precondition(if_match)), None)
+        return http.reply_with_etag(documents.revoke(document, participant, http.build_precondition(if_match)), None)
 
 
 async def _receive(request: Request, draft: Draft) -> None:
@@ -347,9 +324,6 @@ def _media_type(request: Request) -> str:
     return request.headers.get("content-type", "application/octet-stream")
 
 
-# Routes of recipient keys, for which documents are encrypted.
-
-
 class PublishedKey(BaseModel):
     """An X25519 key with a statement that a key of the participant signed (EIP-712, see DOCUMENTS.md)."""
 
@@ -361,7 +335,7 @@ class PublishedKey(BaseModel):
 
 
 def add_recipient_keys(table: RouteTable, recipients: Recipients, clock: Clock) -> None:
-    routes = Routes(table, "documents", {409: PROBLEM, **PROBLEMS_404})
+    routes = http.Routes(table, "documents", {409: http.PROBLEM, **http.PROBLEMS_404})
 
     @routes.put(
         "/v1/recipient-key",
@@ -374,7 +348,7 @@ def add_recipient_keys(table: RouteTable, recipients: Recipients, clock: Clock) 
     def publish(principal: CurrentPrincipal, key: PublishedKey) -> Response:
         """Replaces the key that the caller's participant published before."""
         if principal.participant is None:
-            raise InputError("recipient keys belong to participants", hint="sign in as a participant")
+            raise errors.InputError("recipient keys belong to participants", hint="sign in as a participant")
         published = recipients.publish(
             principal.participant,
             bytes.fromhex(key.public_key[2:]),
@@ -382,7 +356,7 @@ def add_recipient_keys(table: RouteTable, recipients: Recipients, clock: Clock) 
             bytes.fromhex(key.signature[2:]),
             clock(),
         )
-        return reply(published)
+        return http.reply(published)
 
     @routes.one(
         "/v1/recipient-keys/{participant}",
@@ -392,28 +366,25 @@ def add_recipient_keys(table: RouteTable, recipients: Recipients, clock: Clock) 
         rule=Rule(Scope.DOCUMENTS),
         examples={"key": _key},
     )
-    def get(participant: ParticipantNumber, if_none_match: IfNoneMatch = None) -> Response:
+    def get(participant: ParticipantNumber, if_none_match: http.IfNoneMatch = None) -> Response:
         """Returns the key with the signature that binds it to the participant."""
-        return reply_with_etag(recipients.get(participant), if_none_match)
+        return http.reply_with_etag(recipients.get(participant), if_none_match)
 
 
 def _key() -> RecipientKey:
     return RecipientKey(5, b"\x3c" * 32, int(examples.NOW.timestamp()), b"\x6d" * 64 + b"\x1b", b"\x5c" * 20)
 
 
-# The route by which other companies hand over to this one.
-
 R = TypeVar("R")
-_RULE = Rule(Without.CREDENTIAL, body_bytes=MAX_HANDOVER_BYTES)
 _HEAD_S, _BODY_S = 10.0, 120.0
 """Longest time in which the first line, and then the rest, must arrive."""
 _EXAMPLE = "5e" * 32
-_REFUSED: Problems = {409: PROBLEM, 422: PROBLEM, **PROBLEMS_404}
+_REFUSED: http.Problems = {409: http.PROBLEM, 422: http.PROBLEM, **http.PROBLEMS_404}
 _HANDED_CONTENT: dict[str, Any] = {
     "requestBody": {
         "required": True,
-        "description": f"A hand-over, at most {MAX_HANDOVER_BYTES:,} bytes, as HANDOVER.md specifies it.",
-        "content": {MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}}},
+        "description": f"A hand-over, at most {content.MAX_HANDOVER_BYTES:,} bytes, as HANDOVER.md specifies it.",
+        "content": {content.MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}}},
     }
 }
 HandoverDigest = Annotated[
@@ -459,15 +430,15 @@ def add_handovers(
     table: RouteTable, receiver: Receiver | None, verify_fresh: Callable[[], None], follow_now: Callable[[], None]
 ) -> None:
     """`follow_now` has the index look for new blocks without waiting for its time."""
-    routes, work = Routes(table, "handovers", _REFUSED), BoundedWork(at_once=1, waiting=8)
+    routes, work = http.Routes(table, "handovers", _REFUSED), BoundedWork(at_once=1, waiting=8)
 
-    def keep(envelope: Envelope) -> Kept:
+    def keep(envelope: content.Envelope) -> Kept:
         with work.take() as mine:
             if not mine or receiver is None:
-                raise BusyError("too many hand-overs are being verified", retry_after_s=5)
+                raise problems.BusyError("too many hand-overs are being verified", retry_after_s=5)
             try:
                 return receiver.receive(envelope)
-            except HandoverEarlyError:
+            except content.HandoverEarlyError:
                 follow_now()  # so that the sender's next attempt, a second later, is not too early as well
                 raise
 
@@ -476,7 +447,7 @@ def add_handovers(
         "handOver",
         "Hand over to this gateway's company",
         HandoverReceipt,
-        rule=_RULE,
+        rule=Rule(Without.CREDENTIAL, body_bytes=content.MAX_HANDOVER_BYTES),
         examples={"kept": _receipt},
         openapi_extra=_HANDED_CONTENT,
     )
@@ -490,20 +461,20 @@ def add_handovers(
         body = request.stream()
         line, beginning = await _in_time(_read_line(body), _HEAD_S)
         try:
-            head = parse_head(line)
+            head = content.parse_head(line)
             if head.digest.hex() != digest:
                 raise _nothing()
             await run_in_threadpool(receiver.verify_head, head)
-        except HandoverRefusedError:
+        except content.HandoverRefusedError:
             raise _nothing() from None
         rest = await _in_time(_read(body, beginning, head.size * 2), _BODY_S)
-        kept = await run_in_threadpool(keep, parse_envelope(line + b"\n" + rest))
+        kept = await run_in_threadpool(keep, content.parse_envelope(line + b"\n" + rest))
         receipts = tuple(OfferReceipt(one.call, one.offer, one.received_at, one.signature) for one in kept.receipts)
-        return reply(HandoverReceipt(kept.sequence, kept.names, kept.documents, kept.again, receipts))
+        return http.reply(HandoverReceipt(kept.sequence, kept.names, kept.documents, kept.again, receipts))
 
 
-def _nothing() -> NotFoundError:
-    return NotFoundError("there is nothing here for this request", hint="see HANDOVER.md")
+def _nothing() -> errors.NotFoundError:
+    return errors.NotFoundError("there is nothing here for this request", hint="see HANDOVER.md")
 
 
 async def _in_time(reading: Awaitable[R], most_s: float) -> R:
@@ -520,7 +491,7 @@ async def _read_line(body: AsyncIterator[bytes]) -> tuple[bytes, bytes]:
     async for piece in body:
         found += piece
         line, end, rest = found.partition(b"\n")
-        if len(line) > MAX_HEAD_BYTES:
+        if len(line) > content.MAX_HEAD_BYTES:
             break
         if end:
             return line, rest
@@ -533,6 +504,6 @@ async def _read(body: AsyncIterator[bytes], beginning: bytes, most: int) -> byte
     async for piece in body:
         size += len(piece)
         if size > most + 8:
-            raise HandoverRefusedError("something follows its end", hint="send it as it was made")
+            raise content.HandoverRefusedError("something follows its end", hint="send it as it was made")
         pieces.append(piece)
     return b"".join(pieces)

@@ -22,9 +22,8 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Send
 from starlette.types import Scope as AsgiScope
 
-from millmark.ledger.errors import MillmarkError
+from millmark.ledger import errors, records
 from millmark.ledger.events.certificates import CertificateIssued
-from millmark.ledger.records import Item, Statement, Verdict
 from millmark.ledger.store import Position, Store
 from millmark.services.access import Principal, Scope
 from millmark.services.access.rules import Rule
@@ -33,19 +32,8 @@ from millmark.services.gateway.http.authentication import CurrentPrincipal
 from millmark.services.gateway.http.problems import BusyError
 from millmark.services.gateway.http.route_table import RouteTable
 from millmark.services.gateway.http.routes import PROBLEMS_400, PROBLEMS_404, PROBLEMS_422, Routes, model_of, reply
+from millmark.services.webhooks import subscriptions as webhooks
 from millmark.services.webhooks.http_post import Mode
-from millmark.services.webhooks.subscriptions import (
-    FeedEntry,
-    Filter,
-    NewWebhook,
-    RecordFeed,
-    Subscriber,
-    Subscriptions,
-    Webhook,
-    format_position,
-    parse_filter,
-    parse_position,
-)
 
 _AT_ONCE: Final = 100
 _MAX_OPEN: Final = 64
@@ -87,10 +75,10 @@ _STREAM: Final[dict[str, Any]] = {
 
 _LOT, _ORDER = "0x" + "1a" * 32, "0x" + "2b" * 32
 _ISSUED = CertificateIssued(
-    Statement(
-        items=(Item(b"\x1a" * 32, b"\x2b" * 32),),
+    records.Statement(
+        items=(records.Item(b"\x1a" * 32, b"\x2b" * 32),),
         model=9,
-        verdict=Verdict.PASS,
+        verdict=records.Verdict.PASS,
         expires_at=1_803_979_800,
         inference_digest=b"\x46" * 32,
         claims_root=b"\x47" * 32,
@@ -170,7 +158,7 @@ def add_events(
     table: RouteTable, store: Store, connections: SseConnections, authenticate: Callable[[Request], Awaitable[None]]
 ) -> None:
     """`authenticate` checks the caller of an open connection again, and raises once access has ended."""
-    routes, feed = Routes(table, "events", PROBLEMS_422), RecordFeed(store)
+    routes, feed = Routes(table, "events", PROBLEMS_422), webhooks.RecordFeed(store)
 
     @routes.get(
         "/v1/events",
@@ -198,14 +186,14 @@ def add_events(
         CloudEvent, and a comment every 15 seconds keeps the connection alive. They start with the next record,
         unless `Last-Event-ID` or `after` is given. Otherwise one page is returned, starting with the first record
         unless `after` is given."""
-        wanted = parse_filter(kinds or (), subjects or ())
+        wanted = webhooks.parse_filter(kinds or (), subjects or ())
         place = last_id or after
         if "text/event-stream" not in request.headers.get("accept", ""):
-            start = parse_position(place or "0.0")
+            start = webhooks.parse_position(place or "0.0")
             found, end = await run_in_threadpool(feed.after, start, _AT_ONCE, principal.viewer, wanted)
-            page = {"items": [one.event for one in found], "next": format_position(end)}
+            page = {"items": [one.event for one in found], "next": webhooks.format_position(end)}
             return Response(json.dumps(page, separators=(",", ":")), media_type="application/json")
-        start = parse_position(place) if place else await run_in_threadpool(feed.end)
+        start = webhooks.parse_position(place) if place else await run_in_threadpool(feed.end)
         participant = principal.participant or 0
         connections.enter(participant)
         body = _SseConnection(request, principal, feed, wanted, connections, authenticate, _written).run(start)
@@ -216,15 +204,15 @@ def build_page_events(
     store: Store, connections: SseConnections, authenticate: Callable[[Request], Awaitable[None]]
 ) -> Callable[[Request], Awaitable[Response]]:
     """The endpoint that open pages of the portal follow: which records came that the caller may see, and about what."""
-    feed = RecordFeed(store)
+    feed = webhooks.RecordFeed(store)
 
     async def follow(request: Request, after: After = None, last_id: LastId = None) -> Response:
         principal: Principal = request.state.principal
         place = last_id or after
-        start = parse_position(place) if place else await run_in_threadpool(feed.end)
+        start = webhooks.parse_position(place) if place else await run_in_threadpool(feed.end)
         participant = principal.participant or 0
         connections.enter(participant)
-        wanted = parse_filter((), ())
+        wanted = webhooks.parse_filter((), ())
         named = "event: place\ndata: 1\n"
         body = _SseConnection(request, principal, feed, wanted, connections, authenticate, _noted, named).run(start)
         return _SseResponse(body, lambda: connections.leave(participant))
@@ -232,12 +220,12 @@ def build_page_events(
     return follow
 
 
-def _noted(entry: FeedEntry) -> str:
+def _noted(entry: webhooks.FeedEntry) -> str:
     """What a page has to know of a record: what it is about."""
     data: Any = entry.event["data"]
     subjects = sorted({str(one).removeprefix("0x") for one in (data["subject"], *data["histories"])})
     noted = json.dumps({"kind": data["kind"], "sequence": data["sequence"], "subjects": subjects})
-    return f"id: {format_position(entry.position)}\nevent: record\ndata: {noted}\n\n"
+    return f"id: {webhooks.format_position(entry.position)}\nevent: record\ndata: {noted}\n\n"
 
 
 class _SseResponse(StreamingResponse):
@@ -264,11 +252,11 @@ class _SseConnection:
         self,
         request: Request,
         principal: Principal,
-        feed: RecordFeed,
-        wanted: Filter,
+        feed: webhooks.RecordFeed,
+        wanted: webhooks.Filter,
         connections: SseConnections,
         authenticate: Callable[[Request], Awaitable[None]],
-        written: Callable[[FeedEntry], str],
+        written: Callable[[webhooks.FeedEntry], str],
         named: str = "",
     ) -> None:
         self._written, self._named = written, named
@@ -281,7 +269,7 @@ class _SseConnection:
         loop = asyncio.get_running_loop()
         try:
             # An id before the first event, so that a client that loses the connection at once does not skip any.
-            yield f"retry: 2000\nid: {format_position(place)}\n{self._named}: from here on\n\n"
+            yield f"retry: 2000\nid: {webhooks.format_position(place)}\n{self._named}: from here on\n\n"
             beat = loop.time()
             while not self._connections.stopping() and not self._request.state.head:
                 found, end = await run_in_threadpool(
@@ -296,14 +284,14 @@ class _SseConnection:
                     beat = loop.time()
                     # So a revoked credential keeps its connection for 15 seconds at most.
                     await self._authenticate(self._request)
-                    yield f"id: {format_position(place)}\n{self._named}: alive\n\n"
-        except MillmarkError:
+                    yield f"id: {webhooks.format_position(place)}\n{self._named}: alive\n\n"
+        except errors.MillmarkError:
             return  # the credential ended, or the database failed: the client reconnects and gets the error
 
 
-def _written(entry: FeedEntry) -> str:
+def _written(entry: webhooks.FeedEntry) -> str:
     data = json.dumps(entry.event, separators=(",", ":"))
-    return f"id: {format_position(entry.position)}\nevent: {entry.event['type']}\ndata: {data}\n\n"
+    return f"id: {webhooks.format_position(entry.position)}\nevent: {entry.event['type']}\ndata: {data}\n\n"
 
 
 # Routes of webhook subscriptions. Participants manage their own.
@@ -333,20 +321,20 @@ class WantedWebhook(BaseModel):
 class Webhooks(BaseModel):
     """All webhooks of the caller; at most 20 per participant."""
 
-    items: list[model_of(Webhook)]  # type: ignore[valid-type]  # made from the view
+    items: list[model_of(webhooks.Webhook)]  # type: ignore[valid-type]  # made from the view
 
 
 _RULE = Rule(Scope.EVENTS)
 
 
-def add_webhooks(table: RouteTable, subscriptions: Subscriptions) -> None:
+def add_webhooks(table: RouteTable, subscriptions: webhooks.Subscriptions) -> None:
     routes = Routes(table, "events", PROBLEMS_404)
     _add_reading(routes, subscriptions)
     _add_creation(routes, subscriptions)
     _add_changes(routes, subscriptions)
 
 
-def _add_reading(routes: Routes, subscriptions: Subscriptions) -> None:
+def _add_reading(routes: Routes, subscriptions: webhooks.Subscriptions) -> None:
     @routes.get(
         "/v1/webhooks",
         "listWebhooks",
@@ -367,7 +355,7 @@ def _add_reading(routes: Routes, subscriptions: Subscriptions) -> None:
         "/v1/webhooks/{id}",
         "getWebhook",
         "Get a webhook with its progress",
-        Webhook,
+        webhooks.Webhook,
         rule=_RULE,
         examples={"active": _active, "parked": _parked},
     )
@@ -382,12 +370,12 @@ def _add_reading(routes: Routes, subscriptions: Subscriptions) -> None:
         return Response(status_code=204)
 
 
-def _add_creation(routes: Routes, subscriptions: Subscriptions) -> None:
+def _add_creation(routes: Routes, subscriptions: webhooks.Subscriptions) -> None:
     @routes.post(
         "/v1/webhooks",
         "addWebhook",
         "Add a webhook",
-        NewWebhook,
+        webhooks.NewWebhook,
         rule=_RULE,
         examples={"new": _new},
         responses=PROBLEMS_400,
@@ -403,18 +391,18 @@ def _add_creation(routes: Routes, subscriptions: Subscriptions) -> None:
             mode=Mode(body.mode),
             kinds=body.kinds,
             subjects=body.subjects,
-            after=None if body.after is None else parse_position(body.after),
+            after=None if body.after is None else webhooks.parse_position(body.after),
             now_ms=_now_ms(),
         )
         return reply(made, 201, Location=f"/v1/webhooks/{made.webhook.id}")
 
 
-def _add_changes(routes: Routes, subscriptions: Subscriptions) -> None:
+def _add_changes(routes: Routes, subscriptions: webhooks.Subscriptions) -> None:
     @routes.post(
         "/v1/webhooks/{id}/resume",
         "resumeWebhook",
         "Resume a parked webhook",
-        Webhook,
+        webhooks.Webhook,
         rule=_RULE,
         examples={"resumed": _active},
     )
@@ -427,7 +415,7 @@ def _add_changes(routes: Routes, subscriptions: Subscriptions) -> None:
         "/v1/webhooks/{id}/secret",
         "renewWebhookSecret",
         "Rotate the secret of a webhook",
-        NewWebhook,
+        webhooks.NewWebhook,
         rule=_RULE,
         examples={"new": _new},
         status_code=201,
@@ -437,16 +425,16 @@ def _add_changes(routes: Routes, subscriptions: Subscriptions) -> None:
         return reply(subscriptions.rotate(_subscriber(principal), id_, now_ms=_now_ms()), 201)
 
 
-def _subscriber(principal: Principal) -> Subscriber:
-    return Subscriber(principal.participant or 0, principal.owner, principal.credential)
+def _subscriber(principal: Principal) -> webhooks.Subscriber:
+    return webhooks.Subscriber(principal.participant or 0, principal.owner, principal.credential)
 
 
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def _active() -> Webhook:
-    return Webhook(
+def _active() -> webhooks.Webhook:
+    return webhooks.Webhook(
         id="4f1c09aa27de4f1c",
         participant=5,
         url="https://erp.cedar.example/millmark",
@@ -463,9 +451,9 @@ def _active() -> Webhook:
     )
 
 
-def _parked() -> Webhook:
+def _parked() -> webhooks.Webhook:
     return replace(_active(), state="parked", attempts=9, reason="no answer within 10 s", api_key=None)
 
 
-def _new() -> NewWebhook:
-    return NewWebhook("whsec_" + "A" * 43 + "=", replace(_active(), delivered_at=None))
+def _new() -> webhooks.NewWebhook:
+    return webhooks.NewWebhook("whsec_" + "A" * 43 + "=", replace(_active(), delivered_at=None))

@@ -13,11 +13,9 @@ from typing import Annotated, Literal, TypeAlias
 from fastapi import Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from millmark.ledger import errors, merkle, products
 from millmark.ledger.chain import Chain
-from millmark.ledger.errors import NotFoundError
-from millmark.ledger.merkle import leaf_hash
 from millmark.ledger.plans.check import Unseen
-from millmark.ledger.products import FindProduct
 from millmark.ledger.provenance import listings
 from millmark.ledger.provenance.answers import Assignment, Machine, Order
 from millmark.ledger.records import AssignmentState, OrderState, Role
@@ -25,74 +23,19 @@ from millmark.ledger.store import Book, Rows, Store
 from millmark.services.access import Scope
 from millmark.services.access.rules import Rule
 from millmark.services.gateway.http import example_values as examples
+from millmark.services.gateway.http import routes as http
 from millmark.services.gateway.http.authentication import CurrentPrincipal
 from millmark.services.gateway.http.problems import NoChainError
 from millmark.services.gateway.http.route_table import RouteTable
-from millmark.services.gateway.http.routes import (
-    PROBLEM,
-    PROBLEMS_400_404,
-    PROBLEMS_404,
-    Called,
-    IfNoneMatch,
-    Key,
-    Number,
-    OfMachine,
-    OfOrder,
-    OfParticipant,
-    Paging,
-    Routes,
-    Subject,
-    build_filters,
-    parse_subject,
-    reply,
-    reply_page,
-    reply_with_etag,
-    state_value,
-)
-from millmark.services.planning.forecast.making import read_preferences
-from millmark.services.planning.forecast.recording import (
-    anchored_at,
-    find_cut,
-    need_forecast,
-    read_cursor,
-    read_history,
-)
-from millmark.services.planning.forecast.repository import ForecastRepository
-from millmark.services.planning.forecast.scoring import (
-    CapacityShown,
-    ForecastFound,
-    ForecastListed,
-    OptionWanted,
-    PreferencesFound,
-    ScoredShown,
-    ScoreFound,
-    SeriesShown,
-    ValueWanted,
-    list_forecast,
-    score_forecast,
-    show_forecast,
-    show_preferences,
-    show_score,
-)
+from millmark.services.planning import showing
+from millmark.services.planning.forecast import making, recording, repository, scoring
+from millmark.services.planning.forecast.recording import anchored_at
 from millmark.services.planning.making import Ties
 from millmark.services.planning.repository import PlanningRepository
-from millmark.services.planning.showing import (
-    CallShown,
-    CauseShown,
-    LegShown,
-    OfferShown,
-    PlanCheckShown,
-    PlanShown,
-    Reader,
-    RowShown,
-    ShareShown,
-    WindowShown,
-)
+from millmark.services.planning.showing import CallShown, OfferShown, PlanCheckShown, PlanShown
 from millmark.services.setpoints import Inbox, SetpointDocument, SetpointShown, SetpointValue
 from millmark.services.setpoints.document import MAX_VALUES, Forecast
 from millmark.services.setpoints.inbox import MOST_OPEN_S, ForecastShown, ValueShown
-
-# Routes of orders and of assignments to machines.
 
 _State: TypeAlias = Literal[
     "placed", "accepted", "rejected", "in_production", "completed", "delivered", "cancelled", "ended"
@@ -102,39 +45,41 @@ _READ, _LIST = Rule(Scope.PROVENANCE), Rule(Scope.PROVENANCE, cost=4)
 
 
 def add_orders(table: RouteTable, store: Store) -> None:
-    routes = Routes(table, "orders", PROBLEMS_404)
+    routes = http.Routes(table, "orders", http.PROBLEMS_404)
     _add_orders(routes, store)
     _add_assignments(routes, store)
 
 
-def _add_orders(routes: Routes, store: Store) -> None:
+def _add_orders(routes: http.Routes, store: Store) -> None:
     @routes.page(
         "/v1/orders", "listOrders", "List orders", Order, rule=_LIST, examples=examples.page_examples(examples.order)
     )
     def list_orders(
         principal: CurrentPrincipal,
-        paging: Paging,
+        paging: http.Paging,
         state: Annotated[
             _State | None, Query(description="Only orders in this state.", examples=["in_production"])
         ] = None,
-        buyer: OfParticipant = None,
-        coordinator: OfParticipant = None,
-        identifier: Called = None,
+        buyer: http.OfParticipant = None,
+        coordinator: http.OfParticipant = None,
+        identifier: http.Called = None,
     ) -> Response:
         """Returns the orders to which the caller is a party or for which its machines work, in order of placement."""
-        wanted = build_filters(state=state_value(OrderState, state), buyer=buyer, coordinator=coordinator)
+        wanted = http.build_filters(state=http.state_value(OrderState, state), buyer=buyer, coordinator=coordinator)
         found = listings.orders(store, principal.viewer, paging.number, paging.limit, wanted, identifier)
-        return reply_page(paging, found)
+        return http.reply_page(paging, found)
 
     @routes.one(
         "/v1/orders/{subject}", "getOrder", "Get an order", Order, rule=_READ, examples={"delivered": examples.order}
     )
-    def get_order(principal: CurrentPrincipal, subject: Subject, if_none_match: IfNoneMatch = None) -> Response:
+    def get_order(
+        principal: CurrentPrincipal, subject: http.Subject, if_none_match: http.IfNoneMatch = None
+    ) -> Response:
         """Returns the order's buyer and coordinator, terms and state."""
-        return reply_with_etag(listings.order(store, parse_subject(subject), principal.viewer), if_none_match)
+        return http.reply_with_etag(listings.order(store, http.parse_subject(subject), principal.viewer), if_none_match)
 
 
-def _add_assignments(routes: Routes, store: Store) -> None:
+def _add_assignments(routes: http.Routes, store: Store) -> None:
     @routes.page(
         "/v1/assignments",
         "listAssignments",
@@ -145,22 +90,24 @@ def _add_assignments(routes: Routes, store: Store) -> None:
     )
     def list_assignments(
         principal: CurrentPrincipal,
-        paging: Paging,
-        order: OfOrder = None,
-        machine: OfMachine = None,
-        owner: OfParticipant = None,
+        paging: http.Paging,
+        order: http.OfOrder = None,
+        machine: http.OfMachine = None,
+        owner: http.OfParticipant = None,
         state: Annotated[
             _AssignmentState | None, Query(description="Only assignments in this state.", examples=["started"])
         ] = None,
     ) -> Response:
         """Returns the assignments in orders visible to the caller, ordered by the sequence of their proposal."""
-        wanted = build_filters(
-            order=None if order is None else parse_subject(order),
+        wanted = http.build_filters(
+            order=None if order is None else http.parse_subject(order),
             machine=machine,
             owner=owner,
-            state=state_value(AssignmentState, state),
+            state=http.state_value(AssignmentState, state),
         )
-        return reply_page(paging, listings.assignments(store, principal.viewer, paging.number, paging.limit, wanted))
+        return http.reply_page(
+            paging, listings.assignments(store, principal.viewer, paging.number, paging.limit, wanted)
+        )
 
     @routes.one(
         "/v1/assignments/{id}",
@@ -170,9 +117,11 @@ def _add_assignments(routes: Routes, store: Store) -> None:
         rule=_READ,
         examples={"finished": _assignment},
     )
-    def get_assignment(principal: CurrentPrincipal, number: Number, if_none_match: IfNoneMatch = None) -> Response:
+    def get_assignment(
+        principal: CurrentPrincipal, number: http.Number, if_none_match: http.IfNoneMatch = None
+    ) -> Response:
         """Returns an operation of an order, the machine to which it is assigned, and its state."""
-        return reply_with_etag(listings.assignment(store, number, principal.viewer), if_none_match)
+        return http.reply_with_etag(listings.assignment(store, number, principal.viewer), if_none_match)
 
 
 def _assignment() -> Assignment:
@@ -191,13 +140,12 @@ def _assignment() -> Assignment:
         ended_at=now - timedelta(hours=3),
         stream=examples.STREAM,
         leaf_index=3,
-        leaf_hash=leaf_hash(b"\x03"),
+        leaf_hash=merkle.leaf_hash(b"\x03"),
         claims_root=b"\xee" * 32,
     )
 
 
 _OWN_READ, _OWN_LIST = Rule(Scope.PROVENANCE, owner=True), Rule(Scope.PROVENANCE, owner=True, cost=4)
-_CHECK = Rule(Scope.PROVENANCE, owner=True, cost=8)
 _HASH = "^0x[0-9a-f]{64}$"
 _CALL, _PLAN, _OFFER = b"\x4c" * 32, b"\x5d" * 32, b"\x6e" * 32
 CallDigest = Annotated[
@@ -212,23 +160,23 @@ OfCall = Annotated[
 
 
 def add_plans(table: RouteTable, store: Store, ties: Ties) -> None:
-    routes = Routes(table, "planning", PROBLEMS_404)
+    routes = http.Routes(table, "planning", http.PROBLEMS_404)
     _add_calls(routes, store)
     _add_offers(routes, store)
     _add_plans(routes, store, ties)
 
 
 @contextmanager
-def _reading(store: Store, participant: int | None) -> Iterator[Reader]:
+def _reading(store: Store, participant: int | None) -> Iterator[showing.Reader]:
     with store.reading() as connection:
-        yield Reader(Rows(connection), Book(connection), PlanningRepository(connection), participant or 0)
+        yield showing.Reader(Rows(connection), Book(connection), PlanningRepository(connection), participant or 0)
 
 
-def _add_calls(routes: Routes, store: Store) -> None:
+def _add_calls(routes: http.Routes, store: Store) -> None:
     @routes.page(
         "/v1/calls", "listCalls", "List calls", CallShown, rule=_OWN_LIST, examples=examples.page_examples(_call)
     )
-    def list_calls(principal: CurrentPrincipal, paging: Paging) -> Response:
+    def list_calls(principal: CurrentPrincipal, paging: http.Paging) -> Response:
         """Returns the calls that this company made or was handed, in the order of their digests."""
         after = None if paging.after is None else bytes.fromhex(str(paging.after[0]))
         with _reading(store, principal.participant) as reader:
@@ -236,13 +184,13 @@ def _add_calls(routes: Routes, store: Store) -> None:
         return paging.answer(found[: paging.limit], _next(paging.limit, [one.call for one in found]))
 
     @routes.one("/v1/calls/{root}", "getCall", "Get a call", CallShown, rule=_OWN_READ, examples={"closed": _call})
-    def get_call(principal: CurrentPrincipal, root: CallDigest, if_none_match: IfNoneMatch = None) -> Response:
+    def get_call(principal: CurrentPrincipal, root: CallDigest, if_none_match: http.IfNoneMatch = None) -> Response:
         """Returns when it closes, how much it asks for, and what is known here of offers and plans."""
         with _reading(store, principal.participant) as reader:
-            return reply_with_etag(reader.call(parse_subject(root)), if_none_match)
+            return http.reply_with_etag(reader.call(http.parse_subject(root)), if_none_match)
 
 
-def _add_offers(routes: Routes, store: Store) -> None:
+def _add_offers(routes: http.Routes, store: Store) -> None:
     @routes.page(
         "/v1/offers",
         "listOffers",
@@ -250,47 +198,47 @@ def _add_offers(routes: Routes, store: Store) -> None:
         OfferShown,
         rule=_OWN_LIST,
         examples=examples.page_examples(_offer),
-        responses=PROBLEMS_400_404,
+        responses=http.PROBLEMS_400_404,
     )
-    def list_offers(principal: CurrentPrincipal, paging: Paging, call: OfCall) -> Response:
+    def list_offers(principal: CurrentPrincipal, paging: http.Paging, call: OfCall) -> Response:
         """Returns own offers, and for the coordinator and those whom the call names as readers everybody's, in the
         order of their leaf hashes, with why each counts or does not."""
         after = b"" if paging.after is None else bytes.fromhex(str(paging.after[0]))
         with _reading(store, principal.participant) as reader:
-            found = [one for one in reader.offers(parse_subject(call)) if one.offer > after]
+            found = [one for one in reader.offers(http.parse_subject(call)) if one.offer > after]
         return paging.answer(found[: paging.limit], _next(paging.limit, [one.offer for one in found]))
 
 
-def _add_plans(routes: Routes, store: Store, ties: Ties) -> None:
+def _add_plans(routes: http.Routes, store: Store, ties: Ties) -> None:
     @routes.one(
         "/v1/plans/{root}", "getPlan", "Get a plan", PlanShown, rule=_OWN_READ, examples={"two operations": _plan}
     )
-    def get_plan(principal: CurrentPrincipal, root: PlanDigest, if_none_match: IfNoneMatch = None) -> Response:
+    def get_plan(principal: CurrentPrincipal, root: PlanDigest, if_none_match: http.IfNoneMatch = None) -> Response:
         """Returns the plan with what became of each row: whole for coordinator and readers, else this company's
         part."""
         with _reading(store, principal.participant) as reader:
-            return reply_with_etag(reader.plan(parse_subject(root)), if_none_match)
+            return http.reply_with_etag(reader.plan(http.parse_subject(root)), if_none_match)
 
     @routes.one(
         "/v1/plans/{root}/check",
         "checkPlan",
         "Check a plan",
         PlanCheckShown,
-        rule=_CHECK,
+        rule=Rule(Scope.PROVENANCE, owner=True, cost=8),
         examples={"holds": _check, "refused": _refused},
     )
-    def check_plan(principal: CurrentPrincipal, root: PlanDigest, if_none_match: IfNoneMatch = None) -> Response:
+    def check_plan(principal: CurrentPrincipal, root: PlanDigest, if_none_match: http.IfNoneMatch = None) -> Response:
         """Checks the plan by the offers that are known here: feasibility, cost and bound by who reads all offers, own
         rows and offers by an owner. Machines, anchors, the orders' terms in force and the tie hash are compared with
         the ledger. Whoever does not trust this gateway runs `millmark plan check`."""
         with _reading(store, principal.participant) as reader:
-            closes = reader.closes(parse_subject(root))
+            closes = reader.closes(http.parse_subject(root))
         tie = ties.find(closes)  # asks the chain, so outside of the transactions
         with _reading(store, principal.participant) as reader:
-            return reply_with_etag(reader.check(parse_subject(root), tie), if_none_match)
+            return http.reply_with_etag(reader.check(http.parse_subject(root), tie), if_none_match)
 
 
-def _next(limit: int, keys: list[bytes]) -> Key | None:
+def _next(limit: int, keys: list[bytes]) -> http.Key | None:
     return None if len(keys) <= limit else (keys[limit - 1].hex(),)
 
 
@@ -327,7 +275,7 @@ def _offer() -> OfferShown:
         duration=2,
         setup=1,
         family="turning, steel",
-        windows=(WindowShown(6, 20, 7200), WindowShown(30, 44, 6900)),
+        windows=(showing.WindowShown(6, 20, 7200), showing.WindowShown(30, 44, 6900)),
         wh=9000,
         co2e_mg=3_420_000,
         until_at=now + timedelta(days=7),
@@ -340,7 +288,7 @@ def _offer() -> OfferShown:
 
 def _plan() -> PlanShown:
     now = examples.NOW
-    row = RowShown(
+    row = showing.RowShown(
         order=examples.ORDER,
         identifier="urn:example:order-1",
         operation=0,
@@ -358,7 +306,7 @@ def _plan() -> PlanShown:
         state="accepted",
         rework=0,
     )
-    leg = LegShown(
+    leg = showing.LegShown(
         examples.ORDER, 0, examples.MAKER, examples.HUB, None, row.ends_at, row.ends_at + timedelta(hours=2), 500
     )
     return PlanShown(
@@ -366,7 +314,7 @@ def _plan() -> PlanShown:
         call=_CALL,
         coordinator=examples.HUB,
         before=b"\x7f" * 32,
-        cause=CauseShown("machine-down", "the spindle is worn", examples.STREAM, 12, None),
+        cause=showing.CauseShown("machine-down", "the spindle is worn", examples.STREAM, 12, None),
         latest=True,
         whole=True,
         anchored_at=now + timedelta(minutes=5),
@@ -383,7 +331,7 @@ def _plan() -> PlanShown:
 
 
 def _check() -> PlanCheckShown:
-    share = ShareShown(examples.MAKER, 46, 2)
+    share = showing.ShareShown(examples.MAKER, 46, 2)
     return PlanCheckShown(
         _PLAN, True, True, None, None, 26, (share,), 1000, 1, None, (Unseen.TERMS.write(),), ("that meters are right",)
     )
@@ -406,10 +354,10 @@ ForecastName = Annotated[
 
 
 def add_forecasts(
-    table: RouteTable, store: Store, chain: Chain | None, owner: int | None, find_product: FindProduct
+    table: RouteTable, store: Store, chain: Chain | None, owner: int | None, find_product: products.FindProduct
 ) -> None:
     """`owner`: the company that runs the gateway, whose orders count. Without it or a chain, nothing is scored."""
-    routes = Routes(table, "planning", PROBLEMS_404)
+    routes = http.Routes(table, "planning", http.PROBLEMS_404)
     _add_forecasts(routes, store)
     _add_preferences(routes, store)
 
@@ -417,10 +365,10 @@ def add_forecasts(
         "/v1/forecasts/{id}/score",
         "scoreForecast",
         "Score a forecast",
-        ScoreFound,
+        scoring.ScoreFound,
         rule=_SCORE,
         examples={"scored": _score},
-        responses={409: PROBLEM, 503: PROBLEM, **PROBLEMS_404},
+        responses={409: http.PROBLEM, 503: http.PROBLEM, **http.PROBLEMS_404},
     )
     def score_one(id_: ForecastName) -> Response:
         """Counts what was ordered since, up to the latest final block, beside what was forecast and the last week
@@ -428,35 +376,35 @@ def add_forecasts(
         if chain is None:
             raise NoChainError("this gateway follows no chain", hint="its operator sets the chain")
         if owner is None:
-            raise NotFoundError("the gateway does not say whose orders count", hint="set gateway_participant")
-        digest = parse_subject(id_)
+            raise errors.NotFoundError("the gateway does not say whose orders count", hint="set gateway_participant")
+        digest = http.parse_subject(id_)
         with store.reading() as connection:
-            document, row = need_forecast(connection, digest)
-            cursor = read_cursor(connection)
+            document, row = recording.need_forecast(connection, digest)
+            cursor = recording.read_cursor(connection)
         # They ask the chain, so outside of the transaction.
-        then, now = find_cut(chain, cursor, document.cut.block), find_cut(chain, cursor)
+        then, now = recording.find_cut(chain, cursor, document.cut.block), recording.find_cut(chain, cursor)
         with store.reading() as connection:
-            before, since = (read_history(connection, owner, one, find_product) for one in (then, now))
-            found = score_forecast(document, before, since, anchored_at(connection, row))
-        return reply(show_score(digest, found))
+            before, since = (recording.read_history(connection, owner, one, find_product) for one in (then, now))
+            found = scoring.score_forecast(document, before, since, anchored_at(connection, row))
+        return http.reply(scoring.show_score(digest, found))
 
 
-def _add_forecasts(routes: Routes, store: Store) -> None:
+def _add_forecasts(routes: http.Routes, store: Store) -> None:
     @routes.page(
         "/v1/forecasts",
         "listForecasts",
         "List forecasts of demand",
-        ForecastListed,
+        scoring.ForecastListed,
         rule=_OWN_LIST,
         examples=examples.page_examples(_listed),
     )
-    def list_forecasts(paging: Paging) -> Response:
+    def list_forecasts(paging: http.Paging) -> Response:
         """Returns the forecasts that this company recorded, in the order of their digests."""
         after = None if paging.after is None else bytes.fromhex(str(paging.after[0]))
         with store.reading() as connection:
-            rows = ForecastRepository(connection).page(after, paging.limit + 1)
+            rows = repository.ForecastRepository(connection).page(after, paging.limit + 1)
             shown = [
-                list_forecast(need_forecast(connection, row.digest)[0], anchored_at(connection, row))
+                scoring.list_forecast(recording.need_forecast(connection, row.digest)[0], anchored_at(connection, row))
                 for row in rows[: paging.limit]
             ]
         return paging.answer(shown, (shown[-1].forecast.hex(),) if len(rows) > paging.limit else None)
@@ -465,65 +413,64 @@ def _add_forecasts(routes: Routes, store: Store) -> None:
         "/v1/forecasts/{id}",
         "getForecast",
         "Get a forecast of demand",
-        ForecastFound,
+        scoring.ForecastFound,
         rule=_OWN_READ,
         examples={"forecast": _found},
     )
-    def get_forecast(id_: ForecastName, if_none_match: IfNoneMatch = None) -> Response:
+    def get_forecast(id_: ForecastName, if_none_match: http.IfNoneMatch = None) -> Response:
         """Returns quantities by product, option and week with their intervals, and the work that they need."""
         with store.reading() as connection:
-            document, row = need_forecast(connection, parse_subject(id_))
-            found = show_forecast(document, anchored_at(connection, row))
-        return reply_with_etag(found, if_none_match)
+            document, row = recording.need_forecast(connection, http.parse_subject(id_))
+            found = scoring.show_forecast(document, anchored_at(connection, row))
+        return http.reply_with_etag(found, if_none_match)
 
 
-def _add_preferences(routes: Routes, store: Store) -> None:
+def _add_preferences(routes: http.Routes, store: Store) -> None:
     @routes.page(
         "/v1/preferences",
         "listPreferences",
         "List what is wanted",
-        PreferencesFound,
+        scoring.PreferencesFound,
         rule=_OWN_LIST,
         examples=examples.page_examples(_wanted),
     )
-    def list_preferences(paging: Paging) -> Response:
+    def list_preferences(paging: http.Paging) -> Response:
         """Returns, for each product, the shares in which the values of its options are wanted, in whole per cent, as
         they were last learned from this company's own orders. No order or buyer is in it."""
         after = "" if paging.after is None else str(paging.after[0])
         with store.reading() as connection:
-            kept = sorted((name, one) for name, one in read_preferences(connection).items() if name > after)
-        found = [show_preferences(name, one) for name, one in kept[: paging.limit]]
+            kept = sorted((name, one) for name, one in making.read_preferences(connection).items() if name > after)
+        found = [scoring.show_preferences(name, one) for name, one in kept[: paging.limit]]
         return paging.answer(found, (found[-1].product,) if len(kept) > paging.limit else None)
 
 
 # Examples
 
 
-def _listed() -> ForecastListed:
-    return ForecastListed(_FORECAST, "2026-W48", 13, 1, 420, 5_000, 80, anchored=True)
+def _listed() -> scoring.ForecastListed:
+    return scoring.ForecastListed(_FORECAST, "2026-W48", 13, 1, 420, 5_000, 80, anchored=True)
 
 
-def _found() -> ForecastFound:
+def _found() -> scoring.ForecastFound:
     named = "appliance", "H87", "", ""
-    series = SeriesShown(*named, 60, "median", "", (12, 14), (8, 9), (17, 19))
-    work = CapacityShown("moulding", (48, 56), (32, 36), (68, 76))
+    series = scoring.SeriesShown(*named, 60, "median", "", (12, 14), (8, 9), (17, 19))
+    work = scoring.CapacityShown("moulding", (48, 56), (32, 36), (68, 76))
     cut = 5_000, examples.STREAM, _FORECAST
-    return ForecastFound(_FORECAST, "2026-W48", 2, 80, 420, *cut, "median", True, (series,), (work,))
+    return scoring.ForecastFound(_FORECAST, "2026-W48", 2, 80, 420, *cut, "median", True, (series,), (work,))
 
 
-def _score() -> ScoreFound:
-    scored = ScoredShown("appliance", "H87", "", "", 2, 26, 24, 4, 7, 2)
-    return ScoreFound(_FORECAST, 6_000, 2, 1, 83, 4, 7, (scored,))
+def _score() -> scoring.ScoreFound:
+    scored = scoring.ScoredShown("appliance", "H87", "", "", 2, 26, 24, 4, 7, 2)
+    return scoring.ScoreFound(_FORECAST, 6_000, 2, 1, 83, 4, 7, (scored,))
 
 
-def _wanted() -> PreferencesFound:
-    values = ValueWanted("white", 61), ValueWanted("red", 39)
-    return PreferencesFound("appliance", _FORECAST, 5_000, (OptionWanted("colour", values),))
+def _wanted() -> scoring.PreferencesFound:
+    values = scoring.ValueWanted("white", 61), scoring.ValueWanted("red", 39)
+    return scoring.PreferencesFound("appliance", _FORECAST, 5_000, (scoring.OptionWanted("colour", values),))
 
 
 # Routes of the inbox of proposed setpoints. They show the company's own machines, and to that company alone.
 
-_PROPOSE = Rule(Scope.RECORDING, Role.MANUFACTURER, owner=True, cost=4)
 _STRICT = ConfigDict(extra="forbid", strict=True)
 _INTEGER = 2**53 - 1
 
@@ -568,7 +515,7 @@ class WantedSetpoint(BaseModel):
 
 def add_setpoints(table: RouteTable, inbox: Inbox, owner: int | None) -> None:
     """`owner`: the company that runs the gateway, for callers without a credential, where it lets them in."""
-    routes = Routes(table, "machines", PROBLEMS_404)
+    routes = http.Routes(table, "machines", http.PROBLEMS_404)
 
     @routes.page(
         "/v1/setpoints",
@@ -578,7 +525,7 @@ def add_setpoints(table: RouteTable, inbox: Inbox, owner: int | None) -> None:
         rule=_OWN_LIST,
         examples=examples.page_examples(_open),
     )
-    def list_setpoints(paging: Paging) -> Response:
+    def list_setpoints(paging: http.Paging) -> Response:
         """Returns the proposals for this company's machines, the latest first, with what became of each."""
         found = inbox.page(paging.number, paging.limit + 1)
         shown = found[: paging.limit]
@@ -592,19 +539,19 @@ def add_setpoints(table: RouteTable, inbox: Inbox, owner: int | None) -> None:
         rule=_OWN_READ,
         examples={"open": _open},
     )
-    def get_setpoint(number: Number, if_none_match: IfNoneMatch = None) -> Response:
+    def get_setpoint(number: http.Number, if_none_match: http.IfNoneMatch = None) -> Response:
         """Returns the proposal, with the operator's answer if there is one."""
-        return reply_with_etag(inbox.get(number), if_none_match)
+        return http.reply_with_etag(inbox.get(number), if_none_match)
 
     @routes.post(
         "/v1/setpoints",
         "proposeSetpoint",
         "Propose setpoints for a machine",
         SetpointShown,
-        rule=_PROPOSE,
+        rule=Rule(Scope.RECORDING, Role.MANUFACTURER, owner=True, cost=4),
         examples={"open": _open},
         body_example=_WANTED,
-        responses=PROBLEMS_400_404,
+        responses=http.PROBLEMS_400_404,
         status_code=201,
     )
     def propose_setpoint(principal: CurrentPrincipal, body: WantedSetpoint) -> Response:
@@ -613,7 +560,7 @@ def add_setpoints(table: RouteTable, inbox: Inbox, owner: int | None) -> None:
         while it is open, it stays one proposal."""
         stream = None if body.stream is None else bytes.fromhex(body.stream[2:])
         made = inbox.propose(principal.participant or owner, _document(body), body.open_s, stream)
-        return reply(made, 201, Location=f"/v1/setpoints/{made.setpoint}")
+        return http.reply(made, 201, Location=f"/v1/setpoints/{made.setpoint}")
 
 
 def _document(body: WantedSetpoint) -> SetpointDocument:

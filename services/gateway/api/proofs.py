@@ -10,18 +10,10 @@ from typing import Annotated, Any
 from fastapi import Query, Response
 from fastapi.responses import StreamingResponse
 
+from millmark.ledger import ids, merkle, provenance
 from millmark.ledger.bundle import MEDIA_TYPE, digest_of, parse_bundle
 from millmark.ledger.chain import Chain, fetch_validators
-from millmark.ledger.ids import MAX_IDENTIFIER_LENGTH
-from millmark.ledger.merkle import Tree, leaf_hash
-from millmark.ledger.provenance import (
-    Disclosing,
-    build_bundle,
-    build_trust_file,
-    evidence_proofs,
-    listings,
-    parse_disclosing,
-)
+from millmark.ledger.provenance import evidence_proofs
 from millmark.ledger.provenance.answers import Anchor, ConsistencyProof, InclusionProof, Machine, OpenedStream, Stream
 from millmark.ledger.provenance.footprints import AssignmentEnergy, assignment_energy
 from millmark.ledger.store import Store
@@ -29,41 +21,32 @@ from millmark.ledger.trust import Validator
 from millmark.services.access import ForbiddenError, Principal, Scope
 from millmark.services.access.rules import Rule
 from millmark.services.gateway.http import example_values as examples
+from millmark.services.gateway.http import route_table
+from millmark.services.gateway.http import routes as http
 from millmark.services.gateway.http.authentication import CurrentPrincipal
-from millmark.services.gateway.http.example_values import IDENTIFIER
 from millmark.services.gateway.http.problems import BusyError, NoChainError
-from millmark.services.gateway.http.route_table import Examples, RouteTable
 from millmark.services.gateway.http.routes import (
-    MAX_SEQUENCE,
-    PROBLEMS_400_404,
-    PROBLEMS_404,
-    Called,
     IfNoneMatch,
     Number,
-    OfMachine,
-    OfParticipant,
-    Paging,
-    Routes,
     Subject,
-    build_filters,
     parse_subject,
     reply_page,
     reply_with_etag,
-    with_etag,
 )
 from millmark.services.serving.requests import BoundedWork, WholeNumber
 
 AnchorNumber = Annotated[
-    WholeNumber, Query(ge=1, le=MAX_SEQUENCE, description="Sequence of the anchoring record.", examples=[377])
+    WholeNumber, Query(ge=1, le=http.MAX_SEQUENCE, description="Sequence of the anchoring record.", examples=[377])
 ]
 LeafIndex = Annotated[
-    WholeNumber, Query(ge=0, le=MAX_SEQUENCE, description="Index of the entry in the stream, from 0.", examples=[3])
+    WholeNumber,
+    Query(ge=0, le=http.MAX_SEQUENCE, description="Index of the entry in the stream, from 0.", examples=[3]),
 ]
 
 
 _PROOF = Rule(Scope.PROVENANCE, cost=4)
 
-_TREE = Tree(leaf_hash(bytes([number])) for number in range(6))
+_TREE = merkle.Tree(merkle.leaf_hash(bytes([number])) for number in range(6))
 _OLDER = Anchor(377, 4, _TREE.root(4), examples.NOW - timedelta(hours=2))
 _NEWER = Anchor(395, 6, _TREE.root(6), examples.NOW)
 
@@ -74,10 +57,6 @@ def _stream() -> Stream:
     return Stream(examples.STREAM, identifier, press, 6, _TREE.root(6), examples.NOW, (_OLDER, _NEWER))
 
 
-def _older() -> Anchor:
-    return _OLDER
-
-
 def _opened() -> OpenedStream:
     press = Machine(17, "urn:example:press-3", examples.MAKER)
     return OpenedStream(examples.STREAM, "urn:example:press-3:telemetry", 88, examples.MAKER, press, 6, examples.NOW)
@@ -85,32 +64,24 @@ def _opened() -> OpenedStream:
 
 def _inclusion() -> InclusionProof:
     proof = tuple(_TREE.inclusion_proof(3, 4))
-    return InclusionProof(examples.STREAM, 3, leaf_hash(b"\x03"), _OLDER, proof, _NEWER, _consistency(), None)
-
-
-def _energy() -> AssignmentEnergy:
-    return AssignmentEnergy(301, examples.STREAM, start=3, finish=5, quantity=None, wh=4210)
-
-
-def _grown() -> ConsistencyProof:
-    return ConsistencyProof(examples.STREAM, _OLDER, _NEWER, _consistency())
+    return InclusionProof(examples.STREAM, 3, merkle.leaf_hash(b"\x03"), _OLDER, proof, _NEWER, _consistency(), None)
 
 
 def _consistency() -> tuple[bytes, ...]:
     return tuple(_TREE.consistency_proof(4, 6))
 
 
-_ANCHORED: Examples = {"anchored": _inclusion}
+_ANCHORED: route_table.Examples = {"anchored": _inclusion}
 
 
-def add_proofs(table: RouteTable, store: Store) -> None:
-    routes = Routes(table, "evidence", PROBLEMS_400_404)
+def add_proofs(table: route_table.RouteTable, store: Store) -> None:
+    routes = http.Routes(table, "evidence", http.PROBLEMS_400_404)
     _add_evidence(routes, store)
     _add_stream(routes, store)
     _add_stream_proofs(routes, store)
 
 
-def _add_evidence(routes: Routes, store: Store) -> None:
+def _add_evidence(routes: http.Routes, store: Store) -> None:
     @routes.get(
         "/v1/certificates/{id}/evidence",
         "proveCertificate",
@@ -143,7 +114,7 @@ def _add_evidence(routes: Routes, store: Store) -> None:
         "Get the metered energy of an assignment",
         AssignmentEnergy,
         rule=Rule(Scope.PROVENANCE, owner=True, cost=4),
-        examples={"read": _energy},
+        examples={"read": lambda: AssignmentEnergy(301, examples.STREAM, start=3, finish=5, quantity=None, wh=4210)},
     )
     def get_energy(principal: CurrentPrincipal, number: Number, if_none_match: IfNoneMatch = None) -> Response:
         """Returns what the machine's register advanced by from the assignment's start to its finish, or the
@@ -151,7 +122,7 @@ def _add_evidence(routes: Routes, store: Store) -> None:
         return reply_with_etag(assignment_energy(store, number, principal.viewer), if_none_match)
 
 
-def _add_stream(routes: Routes, store: Store) -> None:
+def _add_stream(routes: http.Routes, store: Store) -> None:
     @routes.page(
         "/v1/streams",
         "listStreams",
@@ -162,15 +133,15 @@ def _add_stream(routes: Routes, store: Store) -> None:
     )
     def list_streams(
         principal: CurrentPrincipal,
-        paging: Paging,
-        machine: OfMachine = None,
-        owner: OfParticipant = None,
-        identifier: Called = None,
+        paging: http.Paging,
+        machine: http.OfMachine = None,
+        owner: http.OfParticipant = None,
+        identifier: http.Called = None,
     ) -> Response:
         """Returns the caller's streams, in the order in which they were opened; the company that runs the gateway gets
         those of all companies."""
-        wanted = build_filters(machine=machine, owner=owner)
-        found = listings.streams(store, principal.viewer, paging.number, paging.limit, wanted, identifier)
+        wanted = http.build_filters(machine=machine, owner=owner)
+        found = provenance.listings.streams(store, principal.viewer, paging.number, paging.limit, wanted, identifier)
         return reply_page(paging, found)
 
     @routes.get(
@@ -180,7 +151,7 @@ def _add_stream(routes: Routes, store: Store) -> None:
         Stream,
         rule=Rule(Scope.PROVENANCE),
         examples={"press": _stream},
-        responses=PROBLEMS_404,
+        responses=http.PROBLEMS_404,
     )
     def get_stream(principal: CurrentPrincipal, subject: Subject, if_none_match: IfNoneMatch = None) -> Response:
         """Returns the stream with its latest hundred anchors on the chain, only to the company that owns the stream.
@@ -194,16 +165,16 @@ def _add_stream(routes: Routes, store: Store) -> None:
         "List the anchors of an evidence stream",
         Anchor,
         rule=_PROOF,
-        examples=examples.page_examples(_older),
-        responses=PROBLEMS_400_404,
+        examples=examples.page_examples(lambda: _OLDER),
+        responses=http.PROBLEMS_400_404,
     )
-    def list_anchors(principal: CurrentPrincipal, subject: Subject, paging: Paging) -> Response:
+    def list_anchors(principal: CurrentPrincipal, subject: Subject, paging: http.Paging) -> Response:
         """Returns all anchors of the stream, oldest first, only to the company that owns it."""
         name = parse_subject(subject)
         return reply_page(paging, evidence_proofs.anchors(store, name, principal.viewer, paging.number, paging.limit))
 
 
-def _add_stream_proofs(routes: Routes, store: Store) -> None:
+def _add_stream_proofs(routes: http.Routes, store: Store) -> None:
     @routes.get(
         "/v1/streams/{subject}/inclusion",
         "proveInclusion",
@@ -231,7 +202,7 @@ def _add_stream_proofs(routes: Routes, store: Store) -> None:
         "Prove that a stream has only grown",
         ConsistencyProof,
         rule=_PROOF,
-        examples={"grown": _grown},
+        examples={"grown": lambda: ConsistencyProof(examples.STREAM, _OLDER, _NEWER, _consistency())},
     )
     def prove_consistency(
         principal: CurrentPrincipal,
@@ -264,13 +235,13 @@ _TRUST: dict[int | str, dict[str, Any]] = {
     200: {"content": {"application/json": {"schema": {"type": "object", "required": ["format", "contracts"]}}}}
 }
 LotNames = Annotated[
-    list[Annotated[str, Query(min_length=1, max_length=MAX_IDENTIFIER_LENGTH)]],
+    list[Annotated[str, Query(min_length=1, max_length=ids.MAX_IDENTIFIER_LENGTH)]],
     Query(
         alias="lot",
         min_length=1,
         max_length=_MAX_LOTS,
         description="Identifier or subject of a lot. Repeat it to put several lots into one bundle.",
-        examples=[[IDENTIFIER]],
+        examples=[[examples.IDENTIFIER]],
     ),
 ]
 Disclosed = Annotated[
@@ -312,14 +283,14 @@ class _BundleBuilder:
         self._store, self._chain = store, chain
         self._work = BoundedWork(at_once=_AT_ONCE, waiting=_WAITING)
 
-    def bundle(self, lots: list[str], disclosing: Disclosing, viewer: int | None) -> bytes:
+    def bundle(self, lots: list[str], disclosing: provenance.Disclosing, viewer: int | None) -> bytes:
         with self._chain_at_hand() as chain:
-            return build_bundle(self._store, chain, lots, disclosing, viewer=viewer)
+            return provenance.build_bundle(self._store, chain, lots, disclosing, viewer=viewer)
 
     def trust(self, quorum: int | None, *, sealed: bool) -> bytes:
         with self._chain_at_hand() as chain:
             listed = [Validator(address) for address in fetch_validators(chain)] if sealed else []
-            return build_trust_file(self._store, chain, quorum=quorum, validators=listed).to_bytes()
+            return provenance.build_trust_file(self._store, chain, quorum=quorum, validators=listed).to_bytes()
 
     @contextmanager
     def _chain_at_hand(self) -> Iterator[Chain]:
@@ -334,8 +305,8 @@ class _BundleBuilder:
             yield self._chain
 
 
-def add_bundles(table: RouteTable, store: Store, chain: Chain | None) -> None:
-    routes, builder = Routes(table, "proof", PROBLEMS_400_404), _BundleBuilder(store, chain)
+def add_bundles(table: route_table.RouteTable, store: Store, chain: Chain | None) -> None:
+    routes, builder = http.Routes(table, "proof", http.PROBLEMS_400_404), _BundleBuilder(store, chain)
 
     @routes.get(
         "/v1/bundles",
@@ -344,7 +315,7 @@ def add_bundles(table: RouteTable, store: Store, chain: Chain | None) -> None:
         rule=Rule(Scope.PROVENANCE, cost=20),
         examples={"beginning": lambda: {"bundle_version": 1, "parts": ["GhoaGg"], "records": []}},
         response_class=StreamingResponse,
-        responses={**_BUNDLE, **PROBLEMS_400_404},
+        responses={**_BUNDLE, **http.PROBLEMS_400_404},
     )
     def get_bundle(
         principal: CurrentPrincipal, lots: LotNames, disclose: Disclosed = _NOTHING, if_none_match: IfNoneMatch = None
@@ -352,11 +323,11 @@ def add_bundles(table: RouteTable, store: Store, chain: Chain | None) -> None:
         """The bundle contains records, state proofs and block headers, so that the lots' provenance can be verified
         offline (`millmark verify FILE --trust FILE`). The gateway verifies it before sending. The same lots at the same
         block yield the same bytes, except for the validators' seals; the ETag does not cover these."""
-        disclosing = parse_disclosing(_allowed(disclose, principal))
+        disclosing = provenance.parse_disclosing(_allowed(disclose, principal))
         data = builder.bundle(lots, disclosing, principal.viewer)
         # The ETag saves the transfer, not the work: it is known only once the bundle is built.
         whole = Response(data, media_type=MEDIA_TYPE)
-        return _in_pieces(with_etag(whole, if_none_match, weak=digest_of(parse_bundle(data))))
+        return _in_pieces(http.with_etag(whole, if_none_match, weak=digest_of(parse_bundle(data))))
 
     @routes.get(
         "/v1/trust",
@@ -365,7 +336,7 @@ def add_bundles(table: RouteTable, store: Store, chain: Chain | None) -> None:
         rule=Rule(Scope.PROVENANCE, cost=4),
         examples={"beginning": lambda: {"format": "millmark.trust", "version": 1, "contracts": {}}},
         response_class=Response,
-        responses={**_TRUST, **PROBLEMS_400_404},
+        responses={**_TRUST, **http.PROBLEMS_400_404},
     )
     def get_trust(quorum: Quorum = None, validators: ValidatorsToo = False) -> Response:
         """The trust file contains the chain, contracts and participants, according to this company's node. Using it

@@ -11,8 +11,7 @@ from urllib.parse import unquote
 from fastapi import Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from millmark.ledger import provenance
-from millmark.ledger.ids import MAX_IDENTIFIER_LENGTH
+from millmark.ledger import ids, provenance
 from millmark.ledger.provenance import (
     MAX_RECALLED,
     MAX_TRACED,
@@ -33,43 +32,12 @@ from millmark.services.access import EXAMINERS, Scope
 from millmark.services.access.rules import Rule
 from millmark.services.cache import StateCache
 from millmark.services.gateway.http import example_values as examples
+from millmark.services.gateway.http import routes as http
 from millmark.services.gateway.http.authentication import CurrentPrincipal
-from millmark.services.gateway.http.example_values import IDENTIFIER
 from millmark.services.gateway.http.problems import NoSignerError
 from millmark.services.gateway.http.route_table import RouteTable
-from millmark.services.gateway.http.routes import (
-    MAX_SEQUENCE,
-    PROBLEM,
-    PROBLEMS_400_404,
-    PROBLEMS_404,
-    PROBLEMS_422,
-    Called,
-    IfNoneMatch,
-    Key,
-    Number,
-    OfLot,
-    OfModel,
-    OfOrder,
-    OfParticipant,
-    Paging,
-    Routes,
-    Subject,
-    build_filters,
-    parse_subject,
-    reply,
-    reply_page,
-    reply_with_etag,
-    state_value,
-    with_etag,
-)
-from millmark.services.planning.feedback.repository import (
-    CauseFound,
-    CauseRow,
-    FeedbackRepository,
-    StepShown,
-    show_cause,
-    show_page,
-)
+from millmark.services.planning.feedback import repository
+from millmark.services.planning.feedback.repository import CauseFound
 from millmark.services.serving.requests import WholeNumber
 
 _TRACE = "/v1/trace/"
@@ -80,30 +48,30 @@ Identifier = Annotated[
     str,
     Path(
         min_length=1,
-        max_length=MAX_IDENTIFIER_LENGTH,
+        max_length=ids.MAX_IDENTIFIER_LENGTH,
         description="Identifier of a lot or an order in any spelling (GS1 Digital Link, EPC URN, did, urn), or its "
         "subject as 0x and 64 hex digits. Either percent-encode all of it, or append it unencoded, including its "
         "slashes: if the colon after its scheme is unencoded, nothing in it is decoded.",
-        examples=[IDENTIFIER, "urn:epc:id:sgtin:9506000.001345.A0001"],
+        examples=[examples.IDENTIFIER, "urn:epc:id:sgtin:9506000.001345.A0001"],
     ),
 ]
 ModelNumber = Annotated[
-    WholeNumber | None, Query(ge=1, le=MAX_SEQUENCE, description="Number of a quality model.", examples=[9])
+    WholeNumber | None, Query(ge=1, le=http.MAX_SEQUENCE, description="Number of a quality model.", examples=[9])
 ]
 LotName = Annotated[
     str | None,
     Query(
         min_length=1,
-        max_length=MAX_IDENTIFIER_LENGTH,
+        max_length=ids.MAX_IDENTIFIER_LENGTH,
         description="Identifier or subject of a lot.",
-        examples=[IDENTIFIER],
+        examples=[examples.IDENTIFIER],
     ),
 ]
 MachineName = Annotated[
     str | None,
     Query(
         min_length=1,
-        max_length=MAX_IDENTIFIER_LENGTH,
+        max_length=ids.MAX_IDENTIFIER_LENGTH,
         description="Number, identifier or subject of a machine.",
         examples=["17"],
     ),
@@ -145,13 +113,13 @@ class CachedTraces:
 
 
 def add_provenance(table: RouteTable, store: Store) -> None:
-    routes = Routes(table, "provenance", PROBLEMS_400_404)
+    routes = http.Routes(table, "provenance", http.PROBLEMS_400_404)
     _add_trace(routes, CachedTraces(store))
     _add_certificate(routes, store)
     _add_recall(routes, store)
 
 
-def _add_trace(routes: Routes, traces: CachedTraces) -> None:
+def _add_trace(routes: http.Routes, traces: CachedTraces) -> None:
     @routes.get(
         _TRACE + "{identifier:path}",
         "traceLotOrOrder",
@@ -167,17 +135,17 @@ def _add_trace(routes: Routes, traces: CachedTraces) -> None:
         direction: Way = Direction.BOTH,
         depth: Depth = _DEFAULT.depth,
         lots: Lots = _DEFAULT.lots,
-        if_none_match: IfNoneMatch = None,
+        if_none_match: http.IfNoneMatch = None,
     ) -> Response:
         """For a lot, returns where it comes from, who made and inspected it, who has it, and what became of it; for an
         order, its progress.
 
         Results beyond the limits are left out and reported in `cuts`."""
         found = traces.trace(_as_written(request, identifier), direction, Limits(depth, lots), principal.viewer)
-        return with_etag(Response(found, media_type="application/json"), if_none_match)
+        return http.with_etag(Response(found, media_type="application/json"), if_none_match)
 
 
-def _add_certificate(routes: Routes, store: Store) -> None:
+def _add_certificate(routes: http.Routes, store: Store) -> None:
     @routes.one(
         "/v1/certificates/{id}",
         "getCertificate",
@@ -186,14 +154,16 @@ def _add_certificate(routes: Routes, store: Store) -> None:
         rule=Rule(Scope.PROVENANCE),
         examples={"valid": examples.certificate},
     )
-    def certificate(principal: CurrentPrincipal, sequence: Number, if_none_match: IfNoneMatch = None) -> Response:
+    def certificate(
+        principal: CurrentPrincipal, sequence: http.Number, if_none_match: http.IfNoneMatch = None
+    ) -> Response:
         """Returns a verdict on a lot, and whether it is valid, expired, revoked, or invalid because its model was
         withdrawn.
         """
-        return reply_with_etag(provenance.certificate(store, sequence, viewer=principal.viewer), if_none_match)
+        return http.reply_with_etag(provenance.certificate(store, sequence, viewer=principal.viewer), if_none_match)
 
 
-def _add_recall(routes: Routes, store: Store) -> None:
+def _add_recall(routes: http.Routes, store: Store) -> None:
     @routes.get(
         "/v1/recall",
         "recall",
@@ -211,7 +181,7 @@ def _add_recall(routes: Routes, store: Store) -> None:
         until: Moment = None,
         depth: Depth = MAX_RECALLED.depth,
         lots: RecalledLots = MAX_RECALLED.lots,
-        if_none_match: IfNoneMatch = None,
+        if_none_match: http.IfNoneMatch = None,
     ) -> Response:
         """Starts from everything that a model certified, a lot and what is packed in it, or what a machine made or
         measured between `since` and `until`. Returns all that was made from it, the orders, and who has it. Give
@@ -226,7 +196,7 @@ def _add_recall(routes: Routes, store: Store) -> None:
             limits=Limits(depth, lots),
             viewer=principal.viewer,
         )
-        return reply_with_etag(found, if_none_match)
+        return http.reply_with_etag(found, if_none_match)
 
 
 def _as_written(request: Request, decoded: str) -> str:
@@ -302,8 +272,6 @@ def _recall() -> Recall:
     )
 
 
-# The route that finds what a text names.
-
 Text = Annotated[
     str,
     Query(
@@ -311,13 +279,13 @@ Text = Annotated[
         max_length=MAX_TEXT,
         description="An identifier in any spelling, its last part, what a code holds or a label prints, a subject, a "
         "number, or a part of a company's name.",
-        examples=["A0001", IDENTIFIER],
+        examples=["A0001", examples.IDENTIFIER],
     ),
 ]
 
 
 def add_search(table: RouteTable, store: Store) -> None:
-    routes = Routes(table, "provenance", PROBLEMS_400_404)
+    routes = http.Routes(table, "provenance", http.PROBLEMS_400_404)
 
     @routes.get(
         "/v1/search",
@@ -331,11 +299,11 @@ def add_search(table: RouteTable, store: Store) -> None:
         """Returns orders, lots, machines, streams, companies, models and certificates that the text names, at most 50.
         What does not exist for the caller is left out."""
         found = search(store, text, principal.viewer)
-        return reply(FoundThings(found, len(found) >= MAX_FOUND))
+        return http.reply(FoundThings(found, len(found) >= MAX_FOUND))
 
 
 def _found() -> FoundThings:
-    return FoundThings((Found(FoundKind.LOT, "0x" + "11" * 32, IDENTIFIER, 380),), truncated=False)
+    return FoundThings((Found(FoundKind.LOT, "0x" + "11" * 32, examples.IDENTIFIER, 380),), truncated=False)
 
 
 # Routes of causes: what happened at machines, what it led to, and what people say to it.
@@ -355,7 +323,7 @@ class CauseDesk(Protocol):
     """What routes ask of the gateway's feedback."""
 
     def has_reported(self, form: str) -> bool: ...
-    def report(self, machine: int, kind: str, text: str, form: str = "") -> CauseRow: ...
+    def report(self, machine: int, kind: str, text: str, form: str = "") -> repository.CauseRow: ...
     def dismiss(self, name: bytes, reason: str) -> None: ...
     def mend(self, machine: int, reason: str, *, overhauled: bool = False) -> None: ...
 
@@ -386,32 +354,34 @@ class Mended(Said):
 
 def add_causes(table: RouteTable, store: Store, desk: CauseDesk | None) -> None:
     """Without a desk, the gateway records nothing, and only reading is possible."""
-    routes = Routes(table, "planning", PROBLEMS_404)
+    routes = http.Routes(table, "planning", http.PROBLEMS_404)
     _add_reading(routes, store)
     _add_reporting(routes, store, desk)
     _add_overriding(routes, store, desk)
 
 
-def _add_reading(routes: Routes, store: Store) -> None:
+def _add_reading(routes: http.Routes, store: Store) -> None:
     @routes.page(
         "/v1/causes", "listCauses", "List causes", CauseFound, rule=_OWN_LIST, examples=examples.page_examples(_drift)
     )
-    def list_causes(paging: Paging) -> Response:
+    def list_causes(paging: http.Paging) -> Response:
         """Returns what happened at the company's machines, and what bears on its plans, in the order of the causes'
         names, each with what it led to."""
         after = None if paging.after is None else bytes.fromhex(str(paging.after[0]))
         with store.reading() as connection:
-            found = show_page(FeedbackRepository(connection), after, paging.limit + 1)
+            found = repository.show_page(repository.FeedbackRepository(connection), after, paging.limit + 1)
         return paging.answer(found[: paging.limit], _next(paging.limit, found))
 
     @routes.one("/v1/causes/{id}", "getCause", "Get a cause", CauseFound, rule=_OWN_READ, examples={"drift": _drift})
-    def get_cause(id_: CauseName, if_none_match: IfNoneMatch = None) -> Response:
+    def get_cause(id_: CauseName, if_none_match: http.IfNoneMatch = None) -> Response:
         """Returns the cause, its evidence, and what it led to."""
         with store.reading() as connection:
-            return reply_with_etag(show_cause(FeedbackRepository(connection), parse_subject(id_)), if_none_match)
+            return http.reply_with_etag(
+                repository.show_cause(repository.FeedbackRepository(connection), http.parse_subject(id_)), if_none_match
+            )
 
 
-def _add_reporting(routes: Routes, store: Store, desk: CauseDesk | None) -> None:
+def _add_reporting(routes: http.Routes, store: Store, desk: CauseDesk | None) -> None:
     @routes.post(
         "/v1/causes",
         "reportCause",
@@ -421,17 +391,17 @@ def _add_reporting(routes: Routes, store: Store, desk: CauseDesk | None) -> None
         examples={"drift": _drift},
         body_example={"machine": 17, "kind": "machine-down", "text": "the spindle is worn"},
         status_code=201,
-        responses={409: PROBLEM, **PROBLEMS_422},
+        responses={409: http.PROBLEM, **http.PROBLEMS_422},
     )
     def report_cause(reported: ReportedCause) -> Response:
         """Writes what happened at a machine of the company into the machine's stream, and does what follows from it."""
         row = _need(desk).report(reported.machine, reported.kind, reported.text)
         with store.reading() as connection:
-            return reply(show_cause(FeedbackRepository(connection), row.id), 201)
+            return http.reply(repository.show_cause(repository.FeedbackRepository(connection), row.id), 201)
 
 
-def _add_overriding(routes: Routes, store: Store, desk: CauseDesk | None) -> None:
-    problems = {409: PROBLEM, **PROBLEMS_404}
+def _add_overriding(routes: http.Routes, store: Store, desk: CauseDesk | None) -> None:
+    problems = {409: http.PROBLEM, **http.PROBLEMS_404}
 
     @routes.post(
         "/v1/causes/{id}/dismissal",
@@ -446,10 +416,10 @@ def _add_overriding(routes: Routes, store: Store, desk: CauseDesk | None) -> Non
     def dismiss_cause(id_: CauseName, said: Said) -> Response:
         """Says that a cause does not count, and why. The step that it led to is taken back, unless another one
         followed; what was proposed or withdrawn because of it stays as it is."""
-        name = parse_subject(id_)
+        name = http.parse_subject(id_)
         _need(desk).dismiss(name, said.reason)
         with store.reading() as connection:
-            return reply(show_cause(FeedbackRepository(connection), name))
+            return http.reply(repository.show_cause(repository.FeedbackRepository(connection), name))
 
     @routes.post(
         "/v1/machines/{machine}/mended",
@@ -474,7 +444,7 @@ def _need(desk: CauseDesk | None) -> CauseDesk:
     return desk
 
 
-def _next(limit: int, found: list[CauseFound]) -> Key | None:
+def _next(limit: int, found: list[CauseFound]) -> http.Key | None:
     return None if len(found) <= limit else (found[limit - 1].cause.hex(),)
 
 
@@ -497,16 +467,14 @@ def _drift() -> CauseFound:
         reason="",
         rung=1,
         efficiency_per_mille=1000,
-        steps=(StepShown("setpoint", "waiting", now, examples.STREAM, 13, "feed 180 in place of 200"),),
+        steps=(repository.StepShown("setpoint", "waiting", now, examples.STREAM, 13, "feed 180 in place of 200"),),
     )
 
 
 def _dismissed() -> CauseFound:
     now = examples.NOW
-    step = StepShown("lift", "done", now, examples.STREAM, 14, "the sensor was being cleaned")
-    fields = {name: getattr(_drift(), name) for name in CauseFound.__dataclass_fields__}
-    said = "the sensor was being cleaned"
-    return CauseFound(**{**fields, "outcome": "dismissed", "reason": said, "rung": 0, "steps": (step,)})
+    step = repository.StepShown("lift", "done", now, examples.STREAM, 14, "the sensor was being cleaned")
+    return replace(_drift(), outcome="dismissed", reason="the sensor was being cleaned", rung=0, steps=(step,))
 
 
 # Routes of lots, their custody and their certificates. Callers get only what millmark.ledger.provenance.permissions
@@ -519,40 +487,40 @@ _READ, _LIST = Rule(Scope.PROVENANCE), Rule(Scope.PROVENANCE, cost=4)
 
 
 def add_lots(table: RouteTable, store: Store) -> None:
-    lots = Routes(table, "lots", PROBLEMS_404)
+    lots = http.Routes(table, "lots", http.PROBLEMS_404)
     _add_lots(lots, store)
     _add_histories(lots, store)
-    _add_certificates(Routes(table, "provenance", PROBLEMS_404), store)
+    _add_certificates(http.Routes(table, "provenance", http.PROBLEMS_404), store)
 
 
-def _add_lots(routes: Routes, store: Store) -> None:
+def _add_lots(routes: http.Routes, store: Store) -> None:
     @routes.page("/v1/lots", "listLots", "List lots", Lot, rule=_LIST, examples=examples.page_examples(examples.lot))
     def list_lots(
         principal: CurrentPrincipal,
-        paging: Paging,
+        paging: http.Paging,
         state: Annotated[
             _LotState | None, Query(description="Only lots in this state.", examples=["quarantined"])
         ] = None,
-        custodian: OfParticipant = None,
-        order: OfOrder = None,
-        identifier: Called = None,
+        custodian: http.OfParticipant = None,
+        order: http.OfOrder = None,
+        identifier: http.Called = None,
     ) -> Response:
         """Returns the lots visible to the caller (see ACCESS.md), in order of creation."""
-        wanted = build_filters(
-            state=state_value(LotState, state),
+        wanted = http.build_filters(
+            state=http.state_value(LotState, state),
             custodian=custodian,
-            order=None if order is None else parse_subject(order),
+            order=None if order is None else http.parse_subject(order),
         )
         found = listings.lots(store, principal.viewer, paging.number, paging.limit, wanted, identifier)
-        return reply_page(paging, found)
+        return http.reply_page(paging, found)
 
     @routes.one("/v1/lots/{subject}", "getLot", "Get a lot", Lot, rule=_READ, examples={"part": examples.lot})
-    def get_lot(principal: CurrentPrincipal, subject: Subject, if_none_match: IfNoneMatch = None) -> Response:
+    def get_lot(principal: CurrentPrincipal, subject: http.Subject, if_none_match: http.IfNoneMatch = None) -> Response:
         """Returns the lot's remaining quantity, holder and state. Use a trace to see where it came from."""
-        return reply_with_etag(listings.lot(store, parse_subject(subject), principal.viewer), if_none_match)
+        return http.reply_with_etag(listings.lot(store, http.parse_subject(subject), principal.viewer), if_none_match)
 
 
-def _add_histories(routes: Routes, store: Store) -> None:
+def _add_histories(routes: http.Routes, store: Store) -> None:
     @routes.one(
         "/v1/lots/{subject}/footprint",
         "getFootprint",
@@ -561,10 +529,12 @@ def _add_histories(routes: Routes, store: Store) -> None:
         rule=_OWN,
         examples={"part": examples.footprint},
     )
-    def get_footprint(principal: CurrentPrincipal, subject: Subject, if_none_match: IfNoneMatch = None) -> Response:
+    def get_footprint(
+        principal: CurrentPrincipal, subject: http.Subject, if_none_match: http.IfNoneMatch = None
+    ) -> Response:
         """Returns what the lot's maker states in its claims (`passport.footprint`), with the operations, material and
         transport that it consists of. A bundle of the lot proves it from the register readings."""
-        return reply_with_etag(lot_footprint(store, parse_subject(subject), principal.viewer), if_none_match)
+        return http.reply_with_etag(lot_footprint(store, http.parse_subject(subject), principal.viewer), if_none_match)
 
     @routes.page(
         "/v1/lots/{subject}/custody",
@@ -573,17 +543,17 @@ def _add_histories(routes: Routes, store: Store) -> None:
         CustodyChange,
         rule=_LIST,
         examples=examples.page_examples(examples.custody_change),
-        responses=PROBLEMS_400_404,
+        responses=http.PROBLEMS_400_404,
     )
-    def list_custody(principal: CurrentPrincipal, paging: Paging, subject: Subject) -> Response:
+    def list_custody(principal: CurrentPrincipal, paging: http.Paging, subject: http.Subject) -> Response:
         """Returns every offer, acceptance and return of the lot, or of the lot it was packed in at the time, oldest
         first.
         """
-        found = listings.custody(store, parse_subject(subject), principal.viewer, paging.number, paging.limit)
-        return reply_page(paging, found)
+        found = listings.custody(store, http.parse_subject(subject), principal.viewer, paging.number, paging.limit)
+        return http.reply_page(paging, found)
 
 
-def _add_certificates(routes: Routes, store: Store) -> None:
+def _add_certificates(routes: http.Routes, store: Store) -> None:
     @routes.page(
         "/v1/certificates",
         "listCertificates",
@@ -594,11 +564,13 @@ def _add_certificates(routes: Routes, store: Store) -> None:
     )
     def list_certificates(
         principal: CurrentPrincipal,
-        paging: Paging,
-        lot: OfLot = None,
-        inspector: OfParticipant = None,
-        model: OfModel = None,
+        paging: http.Paging,
+        lot: http.OfLot = None,
+        inspector: http.OfParticipant = None,
+        model: http.OfModel = None,
     ) -> Response:
         """Returns the certificates of lots visible to the caller, in order of issue."""
-        wanted = build_filters(lot=None if lot is None else parse_subject(lot), issuer=inspector, model=model)
-        return reply_page(paging, listings.certificates(store, principal.viewer, paging.number, paging.limit, wanted))
+        wanted = http.build_filters(lot=None if lot is None else http.parse_subject(lot), issuer=inspector, model=model)
+        return http.reply_page(
+            paging, listings.certificates(store, principal.viewer, paging.number, paging.limit, wanted)
+        )

@@ -4,27 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from millmark.ledger.errors import InputError, SigningError
+from millmark.ledger import errors, records, signatures
 from millmark.ledger.provenance.answers import Printable, moment
-from millmark.ledger.records import Role
-from millmark.ledger.signatures import parse_address
 from millmark.ledger.store import Store
-from millmark.services.access import CredentialKind, Principal, SignIn, revoke
-from millmark.services.access.credentials import PERSON_IDLE_S
+from millmark.services.access import CredentialKind, Principal, SignIn, credentials, revoke, siwe
 from millmark.services.access.people.people import Pairing
 from millmark.services.access.rules import PUBLIC, Rule, Without
-from millmark.services.access.siwe import MAX_MESSAGE_CHARACTERS, SignInMessage
 from millmark.services.gateway.http import example_values as examples
 from millmark.services.gateway.http.authentication import Clock, CurrentPrincipal
 from millmark.services.gateway.http.route_table import RouteTable
 from millmark.services.gateway.http.routes import PROBLEM, Routes, reply
 
-_PROBLEMS: dict[int | str, dict[str, Any]] = {"default": PROBLEM}
 Address = Annotated[
     str,
     Query(
@@ -88,7 +83,7 @@ class SignedMessage(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    message: str = Field(max_length=MAX_MESSAGE_CHARACTERS)
+    message: str = Field(max_length=siwe.MAX_MESSAGE_CHARACTERS)
     signature: str = Field(pattern="^0x[0-9a-f]{130}$", description="r, s and v = 27 or 28.")
 
 
@@ -102,7 +97,7 @@ class PairingCode(BaseModel):
 
 
 def add_sessions(table: RouteTable, store: Store, sign_in: SignIn, clock: Clock, pairing: Pairing) -> None:
-    routes = Routes(table, "access", _PROBLEMS)
+    routes = Routes(table, "access", {"default": PROBLEM})
     _add_sign_in(routes, sign_in, clock)
     _add_pairing(routes, pairing, clock)
     _add_session(routes, store, clock)
@@ -121,9 +116,9 @@ def _add_sign_in(routes: Routes, sign_in: SignIn, clock: Clock) -> None:
         """The message is bound to this site and chain, and valid for five minutes and one session. It does not reveal
         whether the key is known here."""
         try:
-            message = sign_in.new_message(parse_address(address), clock())
-        except SigningError as error:
-            raise InputError(error.cause, hint=error.hint) from error
+            message = sign_in.new_message(signatures.parse_address(address), clock())
+        except errors.SigningError as error:
+            raise errors.InputError(error.cause, hint=error.hint) from error
         return reply(MessageToSign(message.to_text(), moment(message.expires_at)))
 
     @routes.post(
@@ -159,7 +154,7 @@ def _add_pairing(routes: Routes, pairing: Pairing, clock: Clock) -> None:
         valid for five minutes and one session. `millmark login` does all this."""
         entered = pairing.redeem(body.code, body.verifier, clock())
         request.state.principal = entered.principal  # now that it is known, for the audit log
-        expires_at = moment(clock() + PERSON_IDLE_S)
+        expires_at = moment(clock() + credentials.PERSON_IDLE_S)
         return reply(PersonSession(entered.token, entered.participant, entered.person.name, expires_at), 201)
 
 
@@ -195,12 +190,12 @@ def describe(principal: Principal) -> Caller:
 
 
 def name_roles(mask: int) -> tuple[str, ...]:
-    return tuple(role.name.lower() for role in Role if role & mask and role.name)
+    return tuple(role.name.lower() for role in records.Role if role & mask and role.name)
 
 
 def _message() -> MessageToSign:
     issued_at = int(examples.NOW.timestamp())
-    message = SignInMessage(
+    message = siwe.SignInMessage(
         domain="gateway.example",
         address=b"\x5c" * 20,
         statement="Sign in to the Millmark gateway of this company.",

@@ -13,9 +13,8 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from millmark.ledger.errors import LedgerSetBackError, OutboxOlderError
 from millmark.ledger.index import IndexStatus, fetch_status
 from millmark.ledger.provenance.answers import Printable, moment
-from millmark.ledger.store import Store
+from millmark.ledger.store import Store, outbox_records
 from millmark.ledger.store.outbox import Outbox
-from millmark.ledger.store.outbox_records import OutboxState
 from millmark.services.access import Scope
 from millmark.services.access.rules import Rule, Without
 from millmark.services.gateway.follower import Failure, FollowerSnapshot, FollowerThread, Head
@@ -136,7 +135,7 @@ def build_status(index: IndexStatus | None, seen: FollowerSnapshot | None, count
         chain_failure=None if head is not None else _why_no_head(seen),
         equal=None if index is None or head is None else _is_equal(index, head),
         follower=None if seen is None else FollowerState(seen.followed_at, _failure(seen.failure)),
-        outbox={state.value: counts.get(state.value, 0) for state in OutboxState},
+        outbox={state.value: counts.get(state.value, 0) for state in outbox_records.OutboxState},
     )
 
 
@@ -195,9 +194,6 @@ def _status() -> GatewayStatus:
     )
 
 
-# Routes for supervisors: whether the process is alive, whether it does its work, and its metrics.
-
-
 @dataclass(frozen=True, slots=True)
 class Health(Printable):
     """Shows that the process responds. Not established: that index and chain are in order."""
@@ -234,8 +230,7 @@ _NOT_READY: dict[str, Any] = {
     "description": "Not ready, with the reasons.",
     "content": {"application/json": {"schema": refer_to(model_of(Ready))}},
 }
-_EXPOSITION = "text/plain"
-_METRICS: Problems = {200: {"description": "Metrics.", "content": {_EXPOSITION: {"schema": {"type": "string"}}}}}
+_METRICS: Problems = {200: {"description": "Metrics.", "content": {"text/plain": {"schema": {"type": "string"}}}}}
 
 
 def add_monitoring(
@@ -249,7 +244,7 @@ def add_monitoring(
         "Check that the process responds",
         Health,
         rule=Rule(Without.CREDENTIAL, cost=0, audited=False),
-        examples={"up": _health},
+        examples={"up": lambda: Health("ok")},
     )
     async def health() -> Response:
         """Tells supervisors that the process is alive. Reads nothing, so that a busy database does not look like a
@@ -263,7 +258,7 @@ def add_monitoring(
         "Check that the gateway does its work",
         Ready,
         rule=Rule(Without.CREDENTIAL, cost=0, audited=False),
-        examples={"ready": _ready, "stale": _stale},
+        examples={"ready": lambda: Ready("ready", (), ()), "stale": _stale},
         responses={503: _NOT_READY, "default": PROBLEM},
     )
     async def ready() -> Response:
@@ -304,14 +299,6 @@ def _state(one: Trouble) -> TroubleState:
     if one.where.startswith("millmark-") and one.code not in _TOLD:
         detail, hint = f"the thread does not do its work ({one.code})", "see the gateway's log"
     return TroubleState(one.where, one.code, detail, hint or None, since)
-
-
-def _health() -> Health:
-    return Health("ok")
-
-
-def _ready() -> Ready:
-    return Ready("ready", (), ())
 
 
 def _stale() -> Ready:

@@ -21,20 +21,12 @@ from millmark.ledger.errors import IdentifierError, InputError
 from millmark.ledger.ids import Identity, SubjectKind, canonical_identifier, identifier_hash
 from millmark.ledger.provenance.reader import Named, find_items
 from millmark.ledger.records import Item, LotState, ReceiveLot, Record, TransformLots
-from millmark.ledger.store import Book, Connection, Lineage, Rows, Store
+from millmark.ledger.store import Book, Connection, Lineage, Rows, Store, outbox_records
 from millmark.ledger.store.outbox import Outbox
-from millmark.ledger.store.outbox_records import OutboxState
 from millmark.ledger.store.rows import LotRow, ParticipantRow
 from millmark.services.access import ForbiddenError, Principal, Scope
 from millmark.services.directory import DirectoryEntry, DirectoryRepository
-from millmark.services.gateway.epcis.search import (
-    MAX_EVENTS,
-    PREFIX,
-    describe_capture,
-    number_of,
-    open_event_queries,
-    recorded_of,
-)
+from millmark.services.gateway.epcis import search
 from millmark.services.gateway.http.problems import BusyError, NoSignerError
 from millmark.services.gateway.recording import Recorder
 from millmark.services.gateway.recording.repository import RecordingRepository, RecordingRow, describe_subjects
@@ -52,7 +44,7 @@ _MAX_READ = 512
 """Entries of the cache of GLNs by claims document. Captures involve the same few companies again and again."""
 _PARTY = "https://id.gs1.org/417/"
 _NO_ORDER = bytes(32)
-_REFUSED = (OutboxState.FAILED, OutboxState.CANCELLED)
+_REFUSED = (outbox_records.OutboxState.FAILED, outbox_records.OutboxState.CANCELLED)
 _PART = 300
 
 
@@ -253,7 +245,7 @@ def _made(record: Record) -> list[bytes]:
     return []
 
 
-CAPTURE = f"{PREFIX}/capture"
+CAPTURE = f"{search.PREFIX}/capture"
 _WAITING = 16
 """Captures that may wait."""
 
@@ -268,7 +260,7 @@ class CaptureService:
         threads would only wait longer."""
 
     def event_queries(self, principal: Principal) -> EventQueries:
-        return open_event_queries(self._store, principal)
+        return search.open_event_queries(self._store, principal)
 
     def capture(self, principal: Principal, behaviour: Behaviour, record: bool, body: bytes) -> dict[str, Json]:
         """Captures the events of a document, and returns the capture job. Raises InputError if the body is not a
@@ -282,16 +274,16 @@ class CaptureService:
         return self._describe(self.event_queries(principal).capture(id_))
 
     def _describe(self, row: EpcisCaptureRow) -> dict[str, Json]:
-        return describe_capture(row, find_record_statuses(self._store, recorded_of(row)))
+        return search.describe_capture(row, find_record_statuses(self._store, search.recorded_of(row)))
 
     def _capture_document(
         self, principal: Principal, behaviour: Behaviour, document: Document, recording: EventRecording | None = None
     ) -> EpcisCaptureRow:
-        if len(document.events) > MAX_EVENTS:
+        if len(document.events) > search.MAX_EVENTS:
             raise HTTPException(413)
         name = None if recording is None else recording.name
         find = partial(find_known, self._store, viewer=principal.viewer, name=name)
-        sender = Sender(number_of(principal), find, recording)
+        sender = Sender(search.number_of(principal), find, recording)
         with self._work.take() as mine:
             if not mine:
                 raise BusyError("too many captures are waiting", retry_after_s=1)
@@ -303,8 +295,7 @@ class CaptureService:
 
     def capture_one(self, principal: Principal, body: bytes) -> str:
         """Captures a single event and returns its id. Raises as `capture` does, and HTTPException 409 for a
-        duplicate.
-        """
+        duplicate."""
         document = parse_capture(body)
         if "epcisBody" in document.value:
             raise InputError("the body is a document, not a single event", hint=f"send documents to {CAPTURE}")

@@ -16,35 +16,16 @@ from millmark.ledger.canonical import Json
 from millmark.ledger.store import Store
 from millmark.services.access import HOLDERS, Scope
 from millmark.services.access.rules import PUBLIC, Rule
-from millmark.services.gateway.epcis import schemas
+from millmark.services.gateway.epcis import named_queries, schemas, search, standing_queries
 from millmark.services.gateway.epcis.capture import CAPTURE, CaptureService, parse_record
-from millmark.services.gateway.epcis.named_queries import add_queries, add_resources
-from millmark.services.gateway.epcis.search import (
-    CAPTURE_HEADERS,
-    DISCOVERY,
-    MAX_BYTES,
-    PREFIX,
-    describe_capture,
-    find_events,
-    link_to_next,
-    parse_behaviour,
-    query_document,
-    read_query,
-    read_token,
-    reply_json,
-    verify_acceptable,
-    verify_media_type,
-)
-from millmark.services.gateway.epcis.standing_queries import SubscriptionParts, add_subscriptions
 from millmark.services.gateway.http.authentication import CurrentPrincipal
 from millmark.services.gateway.http.route_table import Examples, Route, RouteTable
 from millmark.services.gateway.http.routes import PROBLEMS_422, Routes
 from millmark.services.gateway.recording import Recorder
 from millmark.services.gateway.recording.service import RecordStatus
-from millmark.services.interop.epcis.documents import PROFILE
-from millmark.services.interop.epcis.repository import EpcisCaptureRow
+from millmark.services.interop.epcis import documents, repository
 
-EVENTS = f"{PREFIX}/events"
+EVENTS = f"{search.PREFIX}/events"
 _SEND = Rule(Scope.CAPTURE, HOLDERS)
 _FIND = Rule(Scope.PROVENANCE, cost=4, by_name=True)
 
@@ -71,10 +52,6 @@ Epc = Annotated[
 ]
 
 
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
 _HASH = "ni:///sha-256;36abb3a2c0a726de32ac4beafd6b8bc4ba0b1d2de244490312e5cbec7b5ddece?ver=CBV2.0"
 _ID = schemas.EXAMPLE_EVENT["eventID"]
 _TAKEN_MS = 1_772_443_801_000
@@ -83,7 +60,7 @@ _ACCEPTED = {
     "status": "accepted",
     "eventID": _ID,
     "hash": _HASH,
-    "profile": PROFILE,
+    "profile": documents.PROFILE,
     "evidence": {"index": 17, "leaf_hash": "3c" * 32},
     "records": [],
     "evidence_only": ["https://id.gs1.org/01/09506000013459/21/A0001: no lot with that identifier is known here"],
@@ -100,13 +77,13 @@ _REJECTED = {"event": "/epcisBody/eventList/1", "status": "rejected", "reasons":
 
 
 def _found() -> dict[str, Json]:
-    return {**query_document([schemas.EXAMPLE_EVENT]), "creationDate": schemas.EXAMPLE_TIME}
+    return {**search.query_document([schemas.EXAMPLE_EVENT]), "creationDate": schemas.EXAMPLE_TIME}
 
 
 def _job(behaviour: str, *, success: bool, events: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
     outcome = json.dumps(list(events) or ([_ACCEPTED] if success else [_ACCEPTED, _REJECTED]))
-    row = EpcisCaptureRow("9f1c" * 6, 1, 5, _TAKEN_MS, _TAKEN_MS, behaviour, success, outcome)
-    return describe_capture(row, {_RECORD_STATUS.id: _RECORD_STATUS})
+    row = repository.EpcisCaptureRow("9f1c" * 6, 1, 5, _TAKEN_MS, _TAKEN_MS, behaviour, success, outcome)
+    return search.describe_capture(row, {_RECORD_STATUS.id: _RECORD_STATUS})
 
 
 _JOBS: Examples = {
@@ -120,7 +97,7 @@ def add_epcis(
     table: RouteTable,
     store: Store,
     recorder: Recorder | None = None,
-    clock_ms: Callable[[], int] = _now_ms,
+    clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     *,
     loopback: bool = False,
 ) -> None:
@@ -131,21 +108,21 @@ def add_epcis(
     _add_jobs(routes, service)
     _add_events(routes, service)
     _add_event(routes, service)
-    add_resources(routes, service, {"one": _found})
-    add_queries(routes, store, clock_ms)
-    add_subscriptions(routes, SubscriptionParts(store, clock_ms, loopback))
+    named_queries.add_resources(routes, service, {"one": _found})
+    named_queries.add_queries(routes, store, clock_ms)
+    standing_queries.add_subscriptions(routes, standing_queries.SubscriptionParts(store, clock_ms, loopback))
     _add_discovery(table)
 
 
 def _add_discovery(table: RouteTable) -> None:
     """Adds OPTIONS for each path that has a route. Has to run after all other routes of EPCIS were added."""
-    for path in dict.fromkeys(route.path for route in table if route.path.startswith(f"{PREFIX}/")):
-        more = CAPTURE_HEADERS if path == CAPTURE else {}
+    for path in dict.fromkeys(route.path for route in table if route.path.startswith(f"{search.PREFIX}/")):
+        more = search.CAPTURE_HEADERS if path == CAPTURE else {}
         table.add(Route("OPTIONS", path, PUBLIC), partial(_discover, table.allowed_methods(path), more))
 
 
 async def _discover(allowed: str, more: Mapping[str, str]) -> Response:
-    return Response(status_code=204, headers={"Allow": allowed, **DISCOVERY, **more})
+    return Response(status_code=204, headers={"Allow": allowed, **search.DISCOVERY, **more})
 
 
 def _add_capture(routes: Routes, service: CaptureService) -> None:
@@ -153,7 +130,7 @@ def _add_capture(routes: Routes, service: CaptureService) -> None:
         CAPTURE,
         "captureEvents",
         "Capture EPCIS events",
-        rule=Rule(Scope.CAPTURE, HOLDERS, cost=4, body_bytes=MAX_BYTES),
+        rule=Rule(Scope.CAPTURE, HOLDERS, cost=4, body_bytes=search.MAX_BYTES),
         examples=_JOBS,
         **schemas.describe(
             schemas.JOB,
@@ -174,12 +151,12 @@ def _add_capture(routes: Routes, service: CaptureService) -> None:
         With `record=true`, the resulting records are also made for the company that runs the gateway, and signed with
         its key. `GET` the job for the state of each, up to `final`, or `failed` with the contract's error. A repeated
         event is never recorded twice, but is recorded now if it was only evidence before."""
-        verify_media_type(request.headers)
-        verify_acceptable(request.headers)
-        behaviour, body = parse_behaviour(request.headers), await request.body()
+        search.verify_media_type(request.headers)
+        search.verify_acceptable(request.headers)
+        behaviour, body = search.parse_behaviour(request.headers), await request.body()
         record = parse_record(request.query_params.get("record"))
         job = await run_in_threadpool(service.capture, principal, behaviour, record, body)
-        return reply_json(job, 202, Location=f"{CAPTURE}/{job['captureID']}")
+        return search.reply_json(job, 202, Location=f"{CAPTURE}/{job['captureID']}")
 
 
 def _add_jobs(routes: Routes, service: CaptureService) -> None:
@@ -193,14 +170,14 @@ def _add_jobs(routes: Routes, service: CaptureService) -> None:
     )
     def captures(request: Request, principal: CurrentPrincipal) -> Response:
         """Returns the caller's capture jobs, newest first."""
-        verify_acceptable(request.headers)
-        parsed = read_query(request, {"perPage", "nextPageToken"})
-        after = read_token(request, principal, parsed)
+        search.verify_acceptable(request.headers)
+        parsed = search.read_query(request, {"perPage", "nextPageToken"})
+        after = search.read_token(request, principal, parsed)
         # One more than a page, to find out whether there is a next one.
         rows = service.event_queries(principal).captures(after[0] if after else None, parsed.per_page + 1)
         last = (rows[parsed.per_page - 1].number, 0) if len(rows) > parsed.per_page else None
-        jobs: list[Json] = [describe_capture(row) for row in rows[: parsed.per_page]]
-        return reply_json(jobs, 200, **link_to_next(request, principal, last))
+        jobs: list[Json] = [search.describe_capture(row) for row in rows[: parsed.per_page]]
+        return search.reply_json(jobs, 200, **search.link_to_next(request, principal, last))
 
     @routes.get(
         CAPTURE + "/{id}",
@@ -212,8 +189,8 @@ def _add_jobs(routes: Routes, service: CaptureService) -> None:
     )
     def capture_job(request: Request, principal: CurrentPrincipal, id: JobId) -> Response:
         """Returns the outcome of each event, and the states of the resulting records."""
-        verify_acceptable(request.headers)
-        return reply_json(service.job(principal, id), 200)
+        search.verify_acceptable(request.headers)
+        return search.reply_json(service.job(principal, id), 200)
 
 
 def _add_events(routes: Routes, service: CaptureService) -> None:
@@ -227,10 +204,10 @@ def _add_events(routes: Routes, service: CaptureService) -> None:
     )
     async def add_event(request: Request, principal: CurrentPrincipal) -> Response:
         """Captures a single event, with its own `@context`. 409 if it was captured before."""
-        verify_media_type(request.headers)
-        verify_acceptable(request.headers)
+        search.verify_media_type(request.headers)
+        search.verify_acceptable(request.headers)
         event_id = await run_in_threadpool(service.capture_one, principal, await request.body())
-        return reply_json({"eventID": event_id}, 201, Location=f"{EVENTS}/{quote(event_id, safe='')}")
+        return search.reply_json({"eventID": event_id}, 201, Location=f"{EVENTS}/{quote(event_id, safe='')}")
 
     @routes.get(
         EVENTS,
@@ -244,12 +221,12 @@ def _add_events(routes: Routes, service: CaptureService) -> None:
         """Returns the events visible to the caller, latest first. Values in a parameter are separated by `|`. Keys,
         steps and places match in every spelling. Unlisted parameters are refused. A page may be short or empty although
         more events follow: rely on the Link header."""
-        return find_events(request, principal, service.event_queries(principal), read_query(request))
+        return search.find_events(request, principal, service.event_queries(principal), search.read_query(request))
 
 
 def _add_event(routes: Routes, service: CaptureService) -> None:
     @routes.get(
-        PREFIX + "/epcs/{epc:path}/events",
+        search.PREFIX + "/epcs/{epc:path}/events",
         "Find EPCIS events about one thing",
         "Find EPCIS events about one thing",
         rule=_FIND,
@@ -258,8 +235,11 @@ def _add_event(routes: Routes, service: CaptureService) -> None:
     )
     def events_of_epc(request: Request, principal: CurrentPrincipal, epc: Epc) -> Response:
         """Returns the events that the query parameter `MATCH_anyEPC` would select."""
-        return find_events(
-            request, principal, service.event_queries(principal), read_query(request, more=[("MATCH_anyEPC", epc)])
+        return search.find_events(
+            request,
+            principal,
+            service.event_queries(principal),
+            search.read_query(request, more=[("MATCH_anyEPC", epc)]),
         )
 
     @routes.get(
@@ -273,5 +253,5 @@ def _add_event(routes: Routes, service: CaptureService) -> None:
     def event(request: Request, principal: CurrentPrincipal, id: EventId) -> Response:
         """An event that was captured without an id has its event hash as id. If several events have the id, such as an
         event and its error declaration, the last is returned; `EQ_eventID` finds all."""
-        verify_acceptable(request.headers)
-        return reply_json(query_document([service.event_queries(principal).event(id)]), 200)
+        search.verify_acceptable(request.headers)
+        return search.reply_json(search.query_document([service.event_queries(principal).event(id)]), 200)

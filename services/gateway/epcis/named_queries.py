@@ -14,23 +14,8 @@ from millmark.ledger.canonical import Json, canonical_json
 from millmark.ledger.store import Store
 from millmark.services.access import Principal, Scope
 from millmark.services.access.rules import Rule
-from millmark.services.gateway.epcis import schemas
+from millmark.services.gateway.epcis import schemas, search
 from millmark.services.gateway.epcis.capture import CaptureService
-from millmark.services.gateway.epcis.search import (
-    PREFIX,
-    collection,
-    find_events,
-    link_to_next,
-    number_of,
-    open_event_queries,
-    query_document,
-    read_place,
-    read_query,
-    read_token,
-    reply_json,
-    verify_acceptable,
-    verify_media_type,
-)
 from millmark.services.gateway.http.authentication import CurrentPrincipal
 from millmark.services.gateway.http.route_table import Examples
 from millmark.services.gateway.http.routes import PROBLEM, Routes
@@ -39,7 +24,7 @@ from millmark.services.interop.epcis.named_queries import NAME, NamedQueries, Su
 from millmark.services.interop.epcis.tree import BIZ_STEPS, CBV, DISPOSITIONS, THINGS
 from millmark.services.webhooks.repository import WebhookRepository
 
-QUERIES: Final = f"{PREFIX}/queries"
+QUERIES: Final = f"{search.PREFIX}/queries"
 PAGING: Final = {"perPage", "nextPageToken"}
 _SUBSCRIBING: Final = frozenset(
     ["stream", "second", "minute", "hour", "dayOfMonth", "month", "dayOfWeek", "reportIfEmpty", "initialRecordTime"]
@@ -56,7 +41,7 @@ def add_queries(routes: Routes, store: Store, clock_ms: Callable[[], int]) -> No
 
 
 def _mine(store: Store, principal: Principal) -> NamedQueries:
-    return NamedQueries(store, number_of(principal))
+    return NamedQueries(store, search.number_of(principal))
 
 
 def _add_list(routes: Routes, store: Store, clock_ms: Callable[[], int]) -> None:
@@ -71,11 +56,11 @@ def _add_list(routes: Routes, store: Store, clock_ms: Callable[[], int]) -> None
     async def add_query(request: Request, principal: CurrentPrincipal) -> Response:
         """Stores parameters of SimpleEventQuery under a name, for the caller's company only; at most 100 queries. Lists
         are JSON arrays. 409 if the name is in use."""
-        verify_media_type(request.headers)
-        verify_acceptable(request.headers)
+        search.verify_media_type(request.headers)
+        search.verify_acceptable(request.headers)
         definition = parse_definition(await request.body())
         await run_in_threadpool(_mine(store, principal).add, definition, clock_ms())
-        return reply_json(definition.to_json(), 201, Location=f"{QUERIES}/{definition.name}")
+        return search.reply_json(definition.to_json(), 201, Location=f"{QUERIES}/{definition.name}")
 
     @routes.get(
         QUERIES,
@@ -87,13 +72,13 @@ def _add_list(routes: Routes, store: Store, clock_ms: Callable[[], int]) -> None
     )
     def queries(request: Request, principal: CurrentPrincipal) -> Response:
         """Returns the caller's queries, in order of creation."""
-        verify_acceptable(request.headers)
-        parsed = read_query(request, PAGING)
-        after = read_token(request, principal, parsed)
+        search.verify_acceptable(request.headers)
+        parsed = search.read_query(request, PAGING)
+        after = search.read_token(request, principal, parsed)
         found = _mine(store, principal).find(after[0] if after else 0, parsed.per_page + 1)
         last = (found[parsed.per_page - 1][0], 0) if len(found) > parsed.per_page else None
         shown = [definition.to_json() for _, definition in found[: parsed.per_page]]
-        return reply_json(shown, 200, **link_to_next(request, principal, last))
+        return search.reply_json(shown, 200, **search.link_to_next(request, principal, last))
 
 
 def _add_one(routes: Routes, store: Store) -> None:
@@ -107,8 +92,8 @@ def _add_one(routes: Routes, store: Store) -> None:
     )
     def query(request: Request, principal: CurrentPrincipal, name: QueryName) -> Response:
         """Returns the query's definition as it was stored."""
-        verify_acceptable(request.headers)
-        return reply_json(_mine(store, principal).get(name).to_json(), 200)
+        search.verify_acceptable(request.headers)
+        return search.reply_json(_mine(store, principal).get(name).to_json(), 200)
 
     @routes.delete(
         QUERIES + "/{name}",
@@ -121,7 +106,7 @@ def _add_one(routes: Routes, store: Store) -> None:
     def drop_query(principal: CurrentPrincipal, name: QueryName) -> Response:
         """Deletes the query and its subscriptions. The name can then be used again."""
         _mine(store, principal).drop(
-            name, lambda connection: WebhookRepository(connection).drop_query(number_of(principal), name)
+            name, lambda connection: WebhookRepository(connection).drop_query(search.number_of(principal), name)
         )
         return Response(status_code=204)
 
@@ -143,25 +128,19 @@ def _add_events(routes: Routes, store: Store) -> None:
                 "subscriptions over WebSocket are not supported",
                 hint=f"subscribe with a webhook: POST {QUERIES}/{name}/subscriptions",
             )
-        read_query(request, PAGING)
+        search.read_query(request, PAGING)
         definition = _mine(store, principal).get(name)
-        parsed = read_query(request, more=definition.parameters)
-        queries = open_event_queries(store, principal)
+        parsed = search.read_query(request, more=definition.parameters)
+        queries = search.open_event_queries(store, principal)
         asked = canonical_json(dict(definition.query)).decode()
-        return find_events(request, principal, queries, parsed, name, asked)
+        return search.find_events(request, principal, queries, parsed, name, asked)
 
 
 def _found() -> dict[str, Json]:
     return {
-        **query_document([schemas.EXAMPLE_EVENT], schemas.QUERY_EXAMPLE["name"]),
+        **search.query_document([schemas.EXAMPLE_EVENT], schemas.QUERY_EXAMPLE["name"]),
         "creationDate": schemas.EXAMPLE_TIME,
     }
-
-
-# Routes of the standard's top-level resources: the values of a kind, and the events of one value.
-
-_FIND: Final = Rule(Scope.PROVENANCE, cost=4, by_name=True)
-_LIST: Final = Rule(Scope.PROVENANCE, cost=4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,27 +189,27 @@ def add_resources(routes: Routes, service: CaptureService, examples: Examples) -
 
 def _add_events_of(routes: Routes, service: CaptureService, examples: Examples, resource: str, parameter: str) -> None:
     @routes.get(
-        f"{PREFIX}/{resource}/{{value:path}}/events",
+        f"{search.PREFIX}/{resource}/{{value:path}}/events",
         f"find{resource[0].upper()}{resource[1:]}Events",
         f"Find EPCIS events by {resource}",
-        rule=_FIND,
+        rule=Rule(Scope.PROVENANCE, cost=4, by_name=True),
         examples=examples,
         **schemas.describe(schemas.DOCUMENT, 413, parameters=schemas.QUERY_PARAMETERS),
     )
     def events_of_resource(request: Request, principal: CurrentPrincipal, value: Value) -> Response:
         """Returns the events that the query parameter of the same name (`EQ_bizStep` for `bizSteps`) would select."""
-        return find_events(
-            request, principal, service.event_queries(principal), read_query(request, more=[(parameter, value)])
+        return search.find_events(
+            request, principal, service.event_queries(principal), search.read_query(request, more=[(parameter, value)])
         )
 
 
 def _add_values(routes: Routes, service: CaptureService, name: str, resource: Resource) -> None:
     @routes.get(
-        f"{PREFIX}/{name}",
+        f"{search.PREFIX}/{name}",
         f"list{name[0].upper()}{name[1:]}",
         f"List EPCIS {name}",
-        rule=_LIST,
-        examples={"one": partial(collection, [resource.example])},
+        rule=Rule(Scope.PROVENANCE, cost=4),
+        examples={"one": partial(search.collection, [resource.example])},
         **schemas.describe(schemas.COLLECTION, parameters=schemas.PAGE_PARAMETERS),
     )
     def values(request: Request, principal: CurrentPrincipal) -> Response:
@@ -241,10 +220,10 @@ def _add_values(routes: Routes, service: CaptureService, name: str, resource: Re
 
 
 def _list_values(request: Request, principal: Principal, service: CaptureService, resource: Resource) -> Response:
-    verify_acceptable(request.headers)
-    parsed = read_query(request, PAGING)
+    search.verify_acceptable(request.headers)
+    parsed = search.read_query(request, PAGING)
     # A link of an earlier version names no run: it was past all of the value's.
-    known, after, run = (*(read_place(request, principal, parsed) or (0, "", 0)), ALL_RUNS)[:3]
+    known, after, run = (*(search.read_place(request, principal, parsed) or (0, "", 0)), ALL_RUNS)[:3]
     page = list(resource.standard[int(known) : int(known) + parsed.per_page])
     told = int(known) + len(page)
     place: Place | None = str(after), int(run)
@@ -255,4 +234,4 @@ def _list_values(request: Request, principal: Principal, service: CaptureService
             values, place = queries.values(resource.fields, resource.prefix, (str(after), int(run)), left)
             page += values
     last = None if place is None else (told, *place)
-    return reply_json(collection(page), 200, **link_to_next(request, principal, last))
+    return search.reply_json(search.collection(page), 200, **search.link_to_next(request, principal, last))

@@ -23,20 +23,10 @@ from millmark.services.access import Principal
 from millmark.services.gateway.http.problems import CursorError, Problem
 from millmark.services.gateway.http.routes import Key, Pager
 from millmark.services.gateway.recording.service import RecordStatus
+from millmark.services.interop.epcis import event_queries, named_queries
 from millmark.services.interop.epcis.capture import Behaviour
-from millmark.services.interop.epcis.event_queries import (
-    CONTEXT,
-    EventQueries,
-    ParsedQuery,
-    QueryError,
-    QueryTooComplexError,
-    QueryTooLargeError,
-    parse_query,
-)
-from millmark.services.interop.epcis.named_queries import QueryNameTakenError, SubscriptionError, UnknownQueryError
+from millmark.services.interop.epcis.event_queries import EventQueries, ParsedQuery, QueryError
 from millmark.services.interop.epcis.repository import EpcisCaptureRow
-
-# What EPCIS 2.0 states about its HTTP: headers, versions, formats, limits, faulty events, and types of exceptions.
 
 MAX_EVENTS = 1000
 MAX_BYTES = 4 << 20
@@ -56,7 +46,6 @@ CAPTURE_HEADERS = {
     "GS1-Capture-Error-Behaviour": "all",
 }
 _READ = ("application/json", "application/ld+json")
-_ACCEPTED = ("application/json", "application/ld+json", "application/*", "*/*")
 _NUMBER = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3}){0,2}")
 
 
@@ -71,7 +60,7 @@ def verify_acceptable(headers: Headers) -> None:
     or version, or translated keys."""
     kinds = [kind.partition(";")[0].strip().lower() for kind in headers.get("accept", "*/*").split(",")]
     # Weights do not matter, because there is only one format.
-    if not any(kind in _ACCEPTED for kind in kinds):
+    if not any(kind in ("application/json", "application/ld+json", "application/*", "*/*") for kind in kinds):
         raise HTTPException(406)
     for standard in ("EPCIS", "CBV"):
         least, most = (_parse_version(headers.get(f"GS1-{standard}-{edge}")) for edge in ("Min", "Max"))
@@ -119,11 +108,11 @@ _NAMES: Final[Mapping[int, str]] = {
 _QUERY_PROBLEMS: Final[Mapping[str, tuple[int, str]]] = {
     QueryError.code: (400, "QueryParameterException"),
     CursorError.code: (400, "QueryParameterException"),
-    QueryTooLargeError.code: (413, "QueryTooLargeException"),
-    QueryTooComplexError.code: (413, "QueryTooComplexException"),
-    UnknownQueryError.code: (404, "NoSuchNameException"),
-    QueryNameTakenError.code: (409, "ResourceAlreadyExistsException"),
-    SubscriptionError.code: (400, "SubscriptionControlsException"),
+    event_queries.QueryTooLargeError.code: (413, "QueryTooLargeException"),
+    event_queries.QueryTooComplexError.code: (413, "QueryTooComplexException"),
+    named_queries.UnknownQueryError.code: (404, "NoSuchNameException"),
+    named_queries.QueryNameTakenError.code: (409, "ResourceAlreadyExistsException"),
+    named_queries.SubscriptionError.code: (400, "SubscriptionControlsException"),
 }
 """Status and exception type by problem code."""
 
@@ -154,7 +143,7 @@ def query_document(events: Sequence[Json], name: str = SIMPLE, subscription: str
     """The response to the query with this name, or what is delivered to a subscription."""
     subscribed: dict[str, Json] = {} if subscription is None else {"subscriptionID": subscription}
     return {
-        "@context": [CONTEXT],
+        "@context": [event_queries.CONTEXT],
         "type": "EPCISQueryDocument",
         "schemaVersion": "2.0",
         "creationDate": format_moment(int(datetime.now(UTC).timestamp() * 1000)),
@@ -164,7 +153,7 @@ def query_document(events: Sequence[Json], name: str = SIMPLE, subscription: str
 
 def collection(members: Sequence[str]) -> dict[str, Json]:
     """A list of values, as the standard's top-level resources answer."""
-    return {"@context": [CONTEXT], "type": "Collection", "member": list(members)}
+    return {"@context": [event_queries.CONTEXT], "type": "Collection", "member": list(members)}
 
 
 def recorded_of(row: EpcisCaptureRow) -> set[int]:
@@ -249,7 +238,9 @@ def find_events(
     # One more than allowed is read, to find out whether there are too many.
     page = queries.find(parsed.query, after, bound + refusing, whole=True)
     if refusing and len(page.events) > bound:
-        raise QueryTooLargeError(f"more than {bound} events match", hint="narrow the query, or page through the events")
+        raise event_queries.QueryTooLargeError(
+            f"more than {bound} events match", hint="narrow the query, or page through the events"
+        )
     return reply_json(query_document(page.events, name), 200)
 
 
@@ -257,15 +248,14 @@ def read_query(
     request: Request, only: set[str] | None = None, more: list[tuple[str, str]] | None = None
 ) -> ParsedQuery:
     """Parses the URL's parameters and those in `more`. If `only` is given, parameters that it does not name are
-    refused. Raises QueryError.
-    """
+    refused. Raises QueryError."""
     given = [*request.query_params.multi_items(), *(more or [])]
     for name, _ in given:
         if only is not None and name not in only:
             raise QueryError(
                 f"the parameter {name[:80]!a} is not supported here", hint=f"supported: {', '.join(sorted(only))}"
             )
-    return parse_query(given, most_per_page=_MAX_PER_PAGE, per_page=_PER_PAGE)
+    return event_queries.parse_query(given, most_per_page=_MAX_PER_PAGE, per_page=_PER_PAGE)
 
 
 def _scope(request: Request, principal: Principal, asked: str) -> str:

@@ -21,34 +21,13 @@ from starlette.concurrency import run_in_threadpool
 from millmark.ledger.canonical import Json
 from millmark.ledger.errors import NotFoundError
 from millmark.ledger.store import Connection, Store
-from millmark.services.access import Principal, Scope
-from millmark.services.access.repository import AccessRepository
-from millmark.services.access.rules import Rule
-from millmark.services.gateway.epcis import schemas
+from millmark.services.access import Principal, Scope, repository, rules
+from millmark.services.gateway.epcis import schemas, search
 from millmark.services.gateway.epcis.named_queries import PAGING, QUERIES, QueryName
-from millmark.services.gateway.epcis.search import (
-    format_moment,
-    link_to_next,
-    number_of,
-    query_document,
-    read_query,
-    read_token,
-    reply_json,
-    verify_acceptable,
-    verify_media_type,
-)
 from millmark.services.gateway.http.authentication import CurrentPrincipal
 from millmark.services.gateway.http.routes import PROBLEM, Routes
+from millmark.services.interop.epcis import named_queries
 from millmark.services.interop.epcis.event_queries import EventQueries, Recorded, parse_query
-from millmark.services.interop.epcis.named_queries import (
-    Controls,
-    SubscriptionError,
-    Wanted,
-    parse_subscription,
-    read_controls,
-    read_query_named,
-    verify_subscribable,
-)
 from millmark.services.interop.epcis.repository import EpcisRepository
 from millmark.services.webhooks.dispatcher import Batch, Delivery
 from millmark.services.webhooks.http_post import parse_target
@@ -59,7 +38,6 @@ MAX_PER_COMPANY: Final = 20
 MAX_PER_QUERY: Final = 5
 SIGNATURE: Final = "GS1-Signature"
 """Header with HMAC-SHA256 of the body, keyed with the token's bytes, in lower-case hex."""
-_MODE: Final = "epcis"
 _MOST_EVENTS: Final = 100
 _MOST_BYTES: Final = 1 << 20
 """Most bytes of events in one delivery, unless a single event is larger."""
@@ -70,23 +48,23 @@ class StandingQueries:
 
     def __init__(self, store: Store, principal: Principal, *, loopback: bool = False) -> None:
         self._store, self._principal, self._loopback = store, principal, loopback
-        self._participant = number_of(principal)
+        self._participant = search.number_of(principal)
 
-    def subscribe(self, name: str, wanted: Wanted, now_ms: int) -> dict[str, Json]:
+    def subscribe(self, name: str, wanted: named_queries.Wanted, now_ms: int) -> dict[str, Json]:
         """Subscribes to the query of that name. Raises UnknownQueryError, SubscriptionError and TargetRefusedError."""
         parse_target(wanted.dest, loopback=self._loopback)
         subscriber = Subscriber(self._participant, self._principal.owner, self._principal.credential)
         with self._store.transaction() as connection:
-            verify_subscribable(read_query_named(connection, self._participant, name))
+            named_queries.verify_subscribable(named_queries.read_query_named(connection, self._participant, name))
             webhooks = WebhookRepository(connection)
             # Counted in the transaction that adds, so that concurrent requests cannot exceed the limits.
             queries = [one.query for one in webhooks.all(self._participant) if one.query]
             if len(queries) >= MAX_PER_COMPANY or queries.count(name) >= MAX_PER_QUERY:
-                raise SubscriptionError(
+                raise named_queries.SubscriptionError(
                     f"the company has {MAX_PER_QUERY} subscriptions to {name}, or {MAX_PER_COMPANY} in all",
                     hint="delete one",
                 )
-            holder = holder_of(AccessRepository(connection), subscriber)
+            holder = holder_of(repository.AccessRepository(connection), subscriber)
             row = _row(name, subscriber, wanted, now_ms, holder, _start(connection, wanted.controls))
             webhooks.add(row)
             return _describe(connection, row)
@@ -94,7 +72,7 @@ class StandingQueries:
     def list(self, name: str) -> list[dict[str, Json]]:
         """The subscriptions to the query of that name, oldest first. Raises UnknownQueryError."""
         with self._store.reading() as connection:
-            read_query_named(connection, self._participant, name)
+            named_queries.read_query_named(connection, self._participant, name)
             return [
                 _describe(connection, one) for one in WebhookRepository(connection).of_query(self._participant, name)
             ]
@@ -110,21 +88,23 @@ class StandingQueries:
             WebhookRepository(connection).remove(self._find(connection, name, id_).id)
 
     def _find(self, connection: Connection, name: str, id_: str) -> WebhookRow:
-        read_query_named(connection, self._participant, name)
+        named_queries.read_query_named(connection, self._participant, name)
         row = WebhookRepository(connection).get(id_)
         if row is None or (row.participant, row.query) != (self._participant, name):
             raise NotFoundError(f"subscription {id_[:40]!a} not found", hint="list the subscriptions to see their ids")
         return row
 
 
-def _row(name: str, subscriber: Subscriber, wanted: Wanted, now_ms: int, holder: str, event_number: int) -> WebhookRow:
+def _row(
+    name: str, subscriber: Subscriber, wanted: named_queries.Wanted, now_ms: int, holder: str, event_number: int
+) -> WebhookRow:
     due_ms = _next_due(wanted.controls, now_ms)
     return WebhookRow(
         id=random.token_hex(8),
         participant=subscriber.participant,
         owner=subscriber.owner,
         url=wanted.dest,
-        mode=_MODE,
+        mode="epcis",
         kinds="",
         subjects="",
         secrets=json.dumps([(wanted.token, 0)] if wanted.token else []),
@@ -147,7 +127,7 @@ def _row(name: str, subscriber: Subscriber, wanted: Wanted, now_ms: int, holder:
     )
 
 
-def _start(connection: Connection, controls: Controls) -> int:
+def _start(connection: Connection, controls: named_queries.Controls) -> int:
     """Number of the last event that is not considered."""
     events = EpcisRepository(connection)
     if controls.initial_record_ms is None:
@@ -155,14 +135,14 @@ def _start(connection: Connection, controls: Controls) -> int:
     return events.first_number(controls.initial_record_ms) - 1
 
 
-def _next_due(controls: Controls, now_ms: int) -> int:
+def _next_due(controls: named_queries.Controls, now_ms: int) -> int:
     """The next time of the schedule; 0 for a stream. A schedule was refused if it never has one."""
     return 0 if controls.schedule is None else controls.schedule.next_after(now_ms) or 0
 
 
-def _controls(row: WebhookRow) -> Controls:
+def _controls(row: WebhookRow) -> named_queries.Controls:
     # Judged as of its creation: what was accepted then is not refused later.
-    return read_controls(json.loads(row.controls), row.created_ms)
+    return named_queries.read_controls(json.loads(row.controls), row.created_ms)
 
 
 def _describe(connection: Connection, row: WebhookRow) -> dict[str, Json]:
@@ -175,15 +155,15 @@ def _describe(connection: Connection, row: WebhookRow) -> dict[str, Json]:
         "subscriptionID": row.id,
         "queryName": row.query,
         "dest": row.url,
-        "createdAt": format_moment(row.created_ms),
-        "initialRecordTime": format_moment(since_ms),
-        "minRecordTime": format_moment(max(since_ms, recorded_ms)),
+        "createdAt": search.format_moment(row.created_ms),
+        "initialRecordTime": search.format_moment(since_ms),
+        "minRecordTime": search.format_moment(max(since_ms, recorded_ms)),
         "epcFormat": "Never_Translates",
         **{name: one for name, one in controls.given.items() if name != "initialRecordTime"},
         "state": row.state,
     }
     if row.delivered_ms:
-        shown["lastNotifiedAt"] = format_moment(row.delivered_ms)
+        shown["lastNotifiedAt"] = search.format_moment(row.delivered_ms)
     return {**shown, "reason": row.reason} if row.reason else shown
 
 
@@ -223,7 +203,7 @@ class QuerySource:
         with self._store.reading() as connection:
             if EpcisRepository(connection).query(row.participant, row.query) is None:
                 return None
-            definition = read_query_named(connection, row.participant, row.query)
+            definition = named_queries.read_query_named(connection, row.participant, row.query)
         query = parse_query(definition.parameters, most_per_page=1, per_page=1).query
         viewer = None if row.owner else row.participant
         return EventQueries(self._store, row.participant, viewer).recorded(query, row.event_number, row.most_events)
@@ -245,7 +225,7 @@ def _split(events: Sequence[tuple[int, Json]]) -> Iterator[list[tuple[int, Json]
 
 
 def _deliver(row: WebhookRow, events: Sequence[Json], number: int, cursor: Mapping[str, int] | None = None) -> Delivery:
-    body = msgspec.json.encode(query_document(events, row.query, row.id))
+    body = msgspec.json.encode(search.query_document(events, row.query, row.id))
 
     def sign_at(now_ms: int) -> Mapping[str, str]:
         tokens = signing_secrets(row, now_ms)  # one, or none where the client gave none
@@ -255,10 +235,8 @@ def _deliver(row: WebhookRow, events: Sequence[Json], number: int, cursor: Mappi
     return Delivery(headers, body, sign_at, cursor or {"event_number": number}, len(events))
 
 
-# Routes of subscriptions to named queries: subscribe, list, get and unsubscribe. Receivers are webhooks.
-
 SUBSCRIPTIONS: Final = f"{QUERIES}/{{name}}/subscriptions"
-_READ: Final = Rule(Scope.PROVENANCE)
+_READ: Final = rules.Rule(Scope.PROVENANCE)
 SubscriptionId = Annotated[
     str, Path(pattern="^[0-9a-f]{16}$", description="Id of a subscription.", examples=["4f1c09aa27de4f1c"])
 ]
@@ -288,7 +266,7 @@ def _add_creation(routes: Routes, parts: SubscriptionParts) -> None:
         SUBSCRIPTIONS,
         "subscribe",
         "Subscribe to a named query",
-        rule=Rule(Scope.PROVENANCE, cost=4),
+        rule=rules.Rule(Scope.PROVENANCE, cost=4),
         examples={"daily": lambda: schemas.SUBSCRIPTION_EXAMPLE},
         **schemas.describe(schemas.SUBSCRIPTION, 404, 413, 415, done=201, requestBody=schemas.SUBSCRIPTION_BODY),
     )
@@ -301,12 +279,12 @@ def _add_creation(routes: Routes, parts: SubscriptionParts) -> None:
         Failed deliveries are retried as those of webhooks, and the subscription is parked after the last retry: resume
         it with `/v1/webhooks/{id}/resume`. It is parked also when the API key or the person that made it loses
         access. A receiver that answers 413 gets smaller parts."""
-        verify_media_type(request.headers)
-        verify_acceptable(request.headers)
+        search.verify_media_type(request.headers)
+        search.verify_acceptable(request.headers)
         now_ms = parts.clock_ms()
-        wanted = parse_subscription(await request.body(), now_ms)
+        wanted = named_queries.parse_subscription(await request.body(), now_ms)
         made = await run_in_threadpool(parts.of(principal).subscribe, name, wanted, now_ms)
-        return reply_json(made, 201, Location=f"{SUBSCRIPTIONS.format(name=name)}/{made['subscriptionID']}")
+        return search.reply_json(made, 201, Location=f"{SUBSCRIPTIONS.format(name=name)}/{made['subscriptionID']}")
 
 
 def _add_list(routes: Routes, parts: SubscriptionParts) -> None:
@@ -320,12 +298,12 @@ def _add_list(routes: Routes, parts: SubscriptionParts) -> None:
     )
     def subscriptions(request: Request, principal: CurrentPrincipal, name: QueryName) -> Response:
         """Returns the subscriptions of the caller's company, oldest first, also parked ones."""
-        verify_acceptable(request.headers)
-        parsed = read_query(request, PAGING)
-        start = (read_token(request, principal, parsed) or (0, 0))[0]
+        search.verify_acceptable(request.headers)
+        parsed = search.read_query(request, PAGING)
+        start = (search.read_token(request, principal, parsed) or (0, 0))[0]
         found, end = parts.of(principal).list(name), start + parsed.per_page
-        return reply_json(
-            found[start:end], 200, **link_to_next(request, principal, (end, 0) if len(found) > end else None)
+        return search.reply_json(
+            found[start:end], 200, **search.link_to_next(request, principal, (end, 0) if len(found) > end else None)
         )
 
 
@@ -341,8 +319,8 @@ def _add_one(routes: Routes, parts: SubscriptionParts) -> None:
     def subscription(request: Request, principal: CurrentPrincipal, name: QueryName, id: SubscriptionId) -> Response:
         """Shows when the receiver last accepted a delivery, and why deliveries failed or stopped. Whoever subscribes
         anew with `minRecordTime` as `initialRecordTime` misses no event."""
-        verify_acceptable(request.headers)
-        return reply_json(parts.of(principal).get(name, id), 200)
+        search.verify_acceptable(request.headers)
+        return search.reply_json(parts.of(principal).get(name, id), 200)
 
     @routes.delete(
         SUBSCRIPTIONS + "/{id}",

@@ -25,25 +25,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from millmark.ledger.errors import SettingsError
 from millmark.ledger.store import Store
-from millmark.services.access import (
-    ANY_ROLE,
-    OPERATOR,
-    ForbiddenError,
-    Principal,
-    UnauthenticatedError,
-    authenticate,
-    build_refusal,
-)
+from millmark.services import access
+from millmark.services.access import Principal, UnauthenticatedError, signin
 from millmark.services.access.rules import PersonRole, Rule
-from millmark.services.access.signin import session_cookie
 from millmark.services.gateway.http.problems import BusyError, RateLimitedError, StaleIndexError
 from millmark.services.gateway.http.route_table import RouteTable
-from millmark.services.serving.connections import name_address
+from millmark.services.serving import connections, protocol
 from millmark.services.serving.hosts import LOOPBACK_HOSTS
-from millmark.services.serving.protocol import CLIENT
 from millmark.services.settings import Auth, build_origin
-
-# Where the gateway may be reached from, and whether callers need a credential.
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +67,13 @@ def build_policy(
     signs: bool = False,
 ) -> Policy:
     """The policy of a gateway that listens on `host`, with its own TLS if `tls`, and is reached at `url`, by default
-    the address that it listens on. `signs`: it has a key to record with.
-
-    Raises SettingsError for settings that would expose data or tokens to the network.
-    """
+    the address that it listens on. `signs`: it has a key to record with. Raises SettingsError for settings that would
+    expose data or tokens to the network."""
     mode, local = Auth(auth), _is_loopback(host)
     if url is None and not local:
         raise SettingsError(f"the gateway listens on {host}, but gateway_url is not set", hint="set gateway_url")
     origin = _origin(url or build_origin(host, port, tls=tls))
-    name = _host_of(origin)
+    name = _bracketed(urlsplit(origin).hostname or "")
     far = name not in LOOPBACK_HOSTS
     # A public URL means that a proxy forwards other machines' requests to the loopback address.
     if mode.is_open and (far or not local):
@@ -122,10 +109,6 @@ def _origin(url: str) -> str:
             hint="give only scheme, host and port, in lower case: https://gateway.example",
         )
     return url
-
-
-def _host_of(origin: str) -> str:
-    return _bracketed(urlsplit(origin).hostname or "")
 
 
 def _bracketed(host: str) -> str:
@@ -301,7 +284,7 @@ LIVE_HEADER = "x-millmark-live"
 """Sent by a page that loads itself again: nobody used it meanwhile."""
 _MAX_WORKED = 10_000
 _ANONYMOUS = Principal(participant=None, roles=0, scopes=frozenset(), credential="", owner=False, expires_at=0)
-_OPERATOR = Principal(None, ANY_ROLE, PersonRole.ADMINISTRATOR.scopes, credential="", owner=True, expires_at=0)
+_OPERATOR = Principal(None, access.ANY_ROLE, PersonRole.ADMINISTRATOR.scopes, credential="", owner=True, expires_at=0)
 
 
 class Authentication:
@@ -339,7 +322,7 @@ class Authentication:
             self._charge_address(request, 1)
             raise
         if principal.participant is not None or principal.person:
-            self._limiter.take(principal.participant or OPERATOR, cost)
+            self._limiter.take(principal.participant or access.OPERATOR, cost)
         request.state.principal = principal  # before the rule is checked: the audit log names refused callers too
         rule.verify(principal)
 
@@ -366,7 +349,7 @@ class Authentication:
 
     def _charge_address(self, request: Request, cost: int) -> None:
         if cost:
-            self._limiter.take(name_address(request.client.host if request.client else None), cost)
+            self._limiter.take(connections.name_address(request.client.host if request.client else None), cost)
 
     async def _identify(self, request: Request, rule: Rule) -> Principal:
         given = self._session(request) if rule.page else request.headers.getlist("authorization")
@@ -384,12 +367,12 @@ class Authentication:
         self._verify_may_try(request, text)
         now_s, owner = self._clock(), self._policy.owner
         passive = rule.passive or LIVE_HEADER in request.headers
-        find = partial(authenticate, self._store, text, now_s=now_s, owner=owner, passive=passive)
+        find = partial(access.authenticate, self._store, text, now_s=now_s, owner=owner, passive=passive)
         principal = await run_in_threadpool(find)
         # A client certificate that names participants restricts which credentials work with it (ACCESS.md).
-        named = getattr(request.state, CLIENT, None)
+        named = getattr(request.state, protocol.CLIENT, None)
         if named and principal.participant not in named:
-            raise build_refusal()  # the same error as for an unknown token: a stolen one is not confirmed
+            raise access.build_refusal()  # the same error as for an unknown token: a stolen one is not confirmed
         self._remember(text)
         return principal
 
@@ -398,7 +381,7 @@ class Authentication:
         looking it up would cost more than it is allowed. One that has worked is looked up in any case, since others
         behind the same address may have emptied the bucket."""
         if _digest(text) not in self._worked:
-            self._limiter.verify_any(name_address(request.client.host if request.client else None))
+            self._limiter.verify_any(connections.name_address(request.client.host if request.client else None))
 
     def _remember(self, text: str) -> None:
         digest = _digest(text)
@@ -413,7 +396,7 @@ class Authentication:
         Only pages accept the cookie, and they accept nothing else. So a page of another site cannot make a browser call
         the API with it (CSRF).
         """
-        token = request.cookies.get(session_cookie(self._policy.origin))
+        token = request.cookies.get(signin.session_cookie(self._policy.origin))
         # Only session tokens: an API key pasted into a cookie must not open pages.
         return [] if not token else [f"Bearer {token}"] if token.startswith("mms_") else ["none"]
 
@@ -433,7 +416,7 @@ async def require_guarded(request: Request) -> None:
     """Dependency of every route. Raises ForbiddenError for a route that the guard did not see, because it is not in the
     table: it is closed to everybody."""
     if not hasattr(request.state, "principal"):
-        raise ForbiddenError("no rule says who may use this route", hint="report it as a defect of this program")
+        raise access.ForbiddenError("no rule says who may use this route", hint="report it as a defect of this program")
 
 
 async def _principal_of(request: Request) -> Principal:

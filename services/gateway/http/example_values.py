@@ -10,60 +10,43 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
+from millmark.ledger import records
 from millmark.ledger.events.lots import LotsTransformed
 from millmark.ledger.footprint import Source
-from millmark.ledger.provenance import Certificate
-from millmark.ledger.provenance.answers import (
-    AsOf,
-    CustodyChange,
-    Gate,
-    HistoryRecord,
-    Lot,
-    Machine,
-    Model,
-    Order,
-    Party,
-    Printable,
-    RelatedLot,
-)
+from millmark.ledger.provenance import Certificate, answers
 from millmark.ledger.provenance.footprints import ContributionOf, FactorOf, LotFootprint
-from millmark.ledger.records import (
-    CertificateStatus,
-    Input,
-    LotState,
-    ModelState,
-    OrderState,
-    Output,
-    Transformation,
-    TransformationKind,
-    Verdict,
-)
 from millmark.services.gateway.http.route_table import Examples
 
 IDENTIFIER = "https://id.gs1.org/01/09506000013459/21/A0001"
 CHAIN_ID = 131277322940537
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
-BUYER, HUB, MAKER = Party(1, "Nordwind Mobility"), Party(2, "Kestrel Coordination"), Party(5, "Cedar Assembly")
-INSPECTOR, AUDITOR = Party(6, "Umbra Inspection"), Party(7, "Vector Auditing")
+BUYER, HUB, MAKER = (
+    answers.Party(1, "Nordwind Mobility"),
+    answers.Party(2, "Kestrel Coordination"),
+    answers.Party(5, "Cedar Assembly"),
+)
+INSPECTOR, AUDITOR = answers.Party(6, "Umbra Inspection"), answers.Party(7, "Vector Auditing")
 LOT, ORDER, STREAM = b"\x1a" * 32, b"\x2b" * 32, b"\x3c" * 32
 _CURSOR = "Zp1yT0c0b2pVbmx5T3BhcXVlVGV4dA=="
 
 
-def page_examples(item: Callable[[], Printable]) -> Examples:
+def page_examples(item: Callable[[], answers.Printable]) -> Examples:
     """Examples of a page that is followed by another, and of the last page."""
     return {"more": partial(_page, item, _CURSOR), "last": partial(_page, item, None)}
 
 
-def _page(item: Callable[[], Printable], cursor: str | None) -> dict[str, object]:
+def _page(item: Callable[[], answers.Printable], cursor: str | None) -> dict[str, object]:
     return {"items": [item().to_json()], "next": cursor}
 
 
-def as_of() -> AsOf:
-    return AsOf(CHAIN_ID, b"\x22" * 20, 987, b"\x44" * 32, NOW, 31, 640, b"\x55" * 32)
+def as_of() -> answers.AsOf:
+    return answers.AsOf(CHAIN_ID, b"\x22" * 20, 987, b"\x44" * 32, NOW, 31, 640, b"\x55" * 32)
 
 
-def model() -> Model:
-    return Model(9, b"\x66" * 32, b"\xbb" * 20, ModelState.APPROVED, INSPECTOR, AUDITOR, False, None, None, None)
+def model() -> answers.Model:
+    return answers.Model(
+        9, b"\x66" * 32, b"\xbb" * 20, records.ModelState.APPROVED, INSPECTOR, AUDITOR, False, None, None, None
+    )
 
 
 def footprint() -> LotFootprint:
@@ -99,14 +82,14 @@ def certificate() -> Certificate:
         identifier=IDENTIFIER,
         inspector=INSPECTOR,
         model=model(),
-        verdict=Verdict.PASS,
-        status=CertificateStatus.VALID,
+        verdict=records.Verdict.PASS,
+        status=records.CertificateStatus.VALID,
         latest=True,
         issued_at=NOW,
         expires_at=NOW + timedelta(days=365),
         opening_deadline=None,
         opened_at=None,
-        executed=Verdict.NONE,
+        executed=records.Verdict.NONE,
         revoked_at=None,
         inference_digest=b"\x77" * 32,
         stream=STREAM,
@@ -118,15 +101,15 @@ def certificate() -> Certificate:
     )
 
 
-def lot() -> Lot:
-    return Lot(
+def lot() -> answers.Lot:
+    return answers.Lot(
         subject=LOT,
         identifier=IDENTIFIER,
         sequence=380,
         unit="H87",
         quantity=1,
         quantity_created=1,
-        state=LotState.HELD,
+        state=records.LotState.HELD,
         custodian=BUYER,
         holder=BUYER,
         counterparty=None,
@@ -139,35 +122,35 @@ def lot() -> Lot:
     )
 
 
-def related() -> RelatedLot:
-    return RelatedLot(
+def related() -> answers.RelatedLot:
+    return answers.RelatedLot(
         subject=LOT,
         identifier=IDENTIFIER,
         depth=0,
         unit="H87",
         quantity=1,
-        state=LotState.HELD,
+        state=records.LotState.HELD,
         holder=BUYER,
         quarantined=False,
         parent=None,
         order=ORDER,
         assignment=131,
-        machine=Machine(17, "urn:example:press-3", MAKER),
+        machine=answers.Machine(17, "urn:example:press-3", MAKER),
         certificate=412,
-        verdict=Verdict.PASS,
-        status=CertificateStatus.VALID,
+        verdict=records.Verdict.PASS,
+        status=records.CertificateStatus.VALID,
     )
 
 
-def order() -> Order:
-    return Order(
+def order() -> answers.Order:
+    return answers.Order(
         subject=ORDER,
         identifier="urn:millmark-demo:order:1",
         sequence=120,
-        state=OrderState.DELIVERED,
+        state=records.OrderState.DELIVERED,
         buyer=BUYER,
         coordinator=HUB,
-        gates=(Gate(INSPECTOR, 9),),
+        gates=(answers.Gate(INSPECTOR, 9),),
         quantity=1,
         unit="H87",
         operations=3,
@@ -179,8 +162,8 @@ def order() -> Order:
     )
 
 
-def record() -> HistoryRecord:
-    return HistoryRecord(
+def record() -> answers.HistoryRecord:
+    return answers.HistoryRecord(
         sequence=380,
         kind="LotsTransformed",
         participant=MAKER,
@@ -193,8 +176,8 @@ def record() -> HistoryRecord:
         log_index=0,
         superseded_by=None,
         fields=LotsTransformed(
-            Transformation(
-                kind=TransformationKind.CONVERSION,
+            records.Transformation(
+                kind=records.TransformationKind.CONVERSION,
                 order=ORDER,
                 operation=2,
                 unit=b"GRM",
@@ -203,12 +186,12 @@ def record() -> HistoryRecord:
                 yield_in=260,
                 yield_out=1,
                 claims_root=b"\xc1" * 32,
-                inputs=(Input(b"\x4d" * 32, bytes(32), 300),),
-                outputs=(Output(b"\x1d" * 32, 1, b"H87", b"\xc2" * 32),),
+                inputs=(records.Input(b"\x4d" * 32, bytes(32), 300),),
+                outputs=(records.Output(b"\x1d" * 32, 1, b"H87", b"\xc2" * 32),),
             )
         ),
     )
 
 
-def custody_change() -> CustodyChange:
-    return CustodyChange(600, "CustodyAccepted", LOT, MAKER, BUYER, NOW)
+def custody_change() -> answers.CustodyChange:
+    return answers.CustodyChange(600, "CustodyAccepted", LOT, MAKER, BUYER, NOW)

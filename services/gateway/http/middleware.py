@@ -31,9 +31,8 @@ from millmark.ledger.store import Store
 from millmark.ledger.store.process_identity import describe_process, is_gone
 from millmark.services.access import Principal
 from millmark.services.audit import Access, AuditError, AuditLog
-from millmark.services.gateway.http.authentication import Clock, CurrentPrincipal, Limiter
+from millmark.services.gateway.http import authentication, route_table
 from millmark.services.gateway.http.problems import ErrorHandler, InFlightError, KeyReusedError, RateLimitedError
-from millmark.services.gateway.http.route_table import RouteTable
 from millmark.services.idempotency.repository import AnswerRepository, AnswerRow
 from millmark.services.serving.connections import name_address
 from millmark.services.serving.hosts import is_own_host
@@ -70,7 +69,7 @@ class GatewayMiddleware:
         hosts: frozenset[str],
         audit: AuditLog | None,
         observe: Callable[[str | None, str, int, float], None],
-        limiter: Limiter,
+        limiter: authentication.Limiter,
         absent_every_s: float,
     ) -> None:
         """`observe` is called with route, method, status and seconds of every request. `absent_every_s`: as in
@@ -186,7 +185,7 @@ class _ResponseSender:
     """Sends a response with the headers common to all, and without a body if the method is HEAD."""
 
     def __init__(
-        self, scope: Scope, send: Send, routes: RouteTable, audit: AuditLog | None, absent_every_s: float
+        self, scope: Scope, send: Send, routes: route_table.RouteTable, audit: AuditLog | None, absent_every_s: float
     ) -> None:
         self._began_s, self._absent_every_s = time.perf_counter(), absent_every_s
         # Arbitrary text from a caller must not reach the log, so other ids are replaced.
@@ -194,8 +193,7 @@ class _ResponseSender:
         self.request_id = given if _REQUEST_ID_FORM.fullmatch(given) else uuid.uuid4().hex
         self.status = 0
         self.method = scope["method"]
-        self._send = send
-        self._scope, self._routes, self._audit = scope, routes, audit
+        self._send, self._scope, self._routes, self._audit = send, scope, routes, audit
         self.audit_failure: AuditError | None = None
         """Why the response could not be audited. Kept here because Starlette wraps the exception as it propagates."""
 
@@ -301,7 +299,7 @@ IdempotencyKey = Annotated[
 class IdempotencyStore:
     """Stores the responses to writes. Thread-safe."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: authentication.Clock) -> None:
         self._store, self._clock = store, clock
         self._holder = describe_process(os.getpid())
         self._running: set[tuple[int, str, str]] = set()
@@ -413,7 +411,7 @@ class _IdempotentRequest:
 
 
 async def read_idempotent_request(
-    request: Request, principal: CurrentPrincipal, key: IdempotencyKey
+    request: Request, principal: authentication.CurrentPrincipal, key: IdempotencyKey
 ) -> _IdempotentRequest:
     """Binds the key to the exact request, including the order of members and parameters. A route that streams its body
     calls this after the end of the body."""

@@ -16,56 +16,20 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from millmark.ledger.errors import (
-    ChainError,
-    ChainUnreachableError,
-    ContractRefusedError,
-    DuplicateRecordError,
-    IndexHaltedError,
-    InputError,
-    LedgerSetBackError,
-    MillmarkError,
-    NotFoundError,
-    OutboxOlderError,
-    Retry,
-    SettingsError,
-    SigningError,
-    StoreBusyError,
-    StoreDamagedError,
-    StoreError,
-)
+from millmark.ledger import errors
 from millmark.ledger.provenance.answers import Printable
-from millmark.services.access import AccessError, UnauthenticatedError
-from millmark.services.audit import AuditError, AuditTamperedError
-from millmark.services.directory import RecipientKeyError
-from millmark.services.documents import DocumentError
+from millmark.services import access, audit, directory, documents
 from millmark.services.gateway.http.route_table import RouteTable
 from millmark.services.handover.content import HandoverError, HandoverRefusedError
 from millmark.services.planning.errors import PlanningError
-from millmark.services.serving.loop import public_cause
-from millmark.services.serving.protocol import URI_TOO_LONG
-
-# Errors of the gateway itself, in addition to those of the ledger and of access.
-#
-# MillmarkError
-#   TryLaterError              the same request may succeed later
-#     RateLimitedError         the caller sent too many requests
-#     InFlightError            the same request is still being processed
-#     BusyError                too many expensive requests are being processed
-#     StaleIndexError          suspensions and revoked keys may be missing in the index
-#   KeyReusedError             an Idempotency-Key was used for a different request
-#   PreconditionError          the resource changed since the caller read it
-#   NoChainError               the gateway has no connection to a chain
-#   NoSignerError              the gateway has no key that can sign for the caller
-#   InputError
-#     CursorError              a cursor was not issued for this list
+from millmark.services.serving import loop, protocol
 
 
-class TryLaterError(MillmarkError):
+class TryLaterError(errors.MillmarkError):
     """The same request may succeed after `retry_after_s` seconds."""
 
     code = "try-later"
-    retry = Retry.UNCHANGED
+    retry = errors.Retry.UNCHANGED
 
     def __init__(self, cause: str, *, retry_after_s: int, hint: str = "") -> None:
         self.retry_after_s = retry_after_s
@@ -96,30 +60,30 @@ class StaleIndexError(TryLaterError):
     code = "index-stale"
 
 
-class KeyReusedError(MillmarkError):
+class KeyReusedError(errors.MillmarkError):
     """An Idempotency-Key was used for a different request."""
 
     code = "idempotency-key-reused"
 
 
-class PreconditionError(MillmarkError):
+class PreconditionError(errors.MillmarkError):
     """The resource changed since the caller read it."""
 
     code = "precondition-failed"
 
 
-class NoChainError(MillmarkError):
+class NoChainError(errors.MillmarkError):
     """The gateway has no connection to a chain."""
 
     code = "chain-not-configured"
-    retry = Retry.OPERATOR
+    retry = errors.Retry.OPERATOR
 
 
-class NoSignerError(MillmarkError):
+class NoSignerError(errors.MillmarkError):
     """The gateway has no key that can sign for the caller."""
 
     code = "signer-not-configured"
-    retry = Retry.OPERATOR
+    retry = errors.Retry.OPERATOR
 
 
 class NoNameKeyError(NoSignerError):
@@ -128,13 +92,13 @@ class NoNameKeyError(NoSignerError):
     code = "name-key-not-configured"
 
 
-class NameTakenError(MillmarkError):
+class NameTakenError(errors.MillmarkError):
     """The company has something with that identifier already."""
 
     code = "name-taken"
 
 
-class CursorError(InputError):
+class CursorError(errors.InputError):
     """A cursor was not issued for this list."""
 
     code = "cursor-refused"
@@ -143,38 +107,38 @@ class CursorError(InputError):
 MEDIA_TYPE = "application/problem+json"
 _TYPE = "urn:millmark:problem:"
 _STATUS: dict[type, int] = {
-    NotFoundError: 404,
-    SettingsError: 500,
-    InputError: 400,
-    ChainUnreachableError: 503,
-    ContractRefusedError: 409,
-    ChainError: 502,
-    StoreError: 503,
-    IndexHaltedError: 503,
-    UnauthenticatedError: 401,
-    AccessError: 403,
-    DuplicateRecordError: 409,
+    errors.NotFoundError: 404,
+    errors.SettingsError: 500,
+    errors.InputError: 400,
+    errors.ChainUnreachableError: 503,
+    errors.ContractRefusedError: 409,
+    errors.ChainError: 502,
+    errors.StoreError: 503,
+    errors.IndexHaltedError: 503,
+    access.UnauthenticatedError: 401,
+    access.AccessError: 403,
+    errors.DuplicateRecordError: 409,
     RateLimitedError: 429,
     InFlightError: 409,
     TryLaterError: 503,
     KeyReusedError: 422,
     PreconditionError: 412,
-    DocumentError: 409,
-    RecipientKeyError: 409,
+    documents.DocumentError: 409,
+    directory.RecipientKeyError: 409,
     HandoverRefusedError: 422,
     HandoverError: 409,
-    AuditError: 503,
-    SigningError: 500,
+    audit.AuditError: 503,
+    errors.SigningError: 500,
     NoChainError: 503,
     NoSignerError: 503,
     NameTakenError: 409,
     PlanningError: 409,
-    OutboxOlderError: 503,
-    LedgerSetBackError: 503,
-    MillmarkError: 500,
+    errors.OutboxOlderError: 503,
+    errors.LedgerSetBackError: 503,
+    errors.MillmarkError: 500,
 }
 """The most specific class decides. Settings are the operator's input, not the caller's, hence 500."""
-_LATER = (TryLaterError, StoreBusyError)
+_LATER = (TryLaterError, errors.StoreBusyError)
 """Errors with the time after which the same request may succeed."""
 _FAILED_RETRY_S = 10
 """Time after which a database, audit log or chain that failed may answer again, if somebody mends it meanwhile."""
@@ -202,7 +166,7 @@ class Problem(Printable):
 
 def build_problem(error: Exception, request_id: str) -> Problem:
     """Converts any exception. Details of an unexpected one are withheld: the problem contains only the request id."""
-    if isinstance(error, MillmarkError):
+    if isinstance(error, errors.MillmarkError):
         return _of_ledger(error, request_id)
     if isinstance(error, RequestValidationError):
         return _make("request-malformed", "A parameter is malformed", 422, _invalid(error), None, request_id)
@@ -218,12 +182,12 @@ def build_problem(error: Exception, request_id: str) -> Problem:
     )
 
 
-def _of_ledger(error: MillmarkError, request_id: str) -> Problem:
+def _of_ledger(error: errors.MillmarkError, request_id: str) -> Problem:
     status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
     title = (type(error).__doc__ or "").partition("\n")[0].rstrip(".")
     # The first line of the class's docstring is the problem's title.
     # Causes of server errors may contain addresses; those of caller errors contain only what the caller sent.
-    detail = public_cause(error) if status >= 500 else error.cause
+    detail = loop.public_cause(error) if status >= 500 else error.cause
     return _make(error.code, title, status, detail, error.hint or None, request_id)
 
 
@@ -250,7 +214,7 @@ def _of_http(status: int, request_id: str) -> Problem:
             "send Content-Type: application/json",
         ),
         413: ("body-too-long", "The body is too long", "the body exceeds the limit of this path", "send less"),
-        414: URI_TOO_LONG,
+        414: protocol.URI_TOO_LONG,
         421: (
             "host-refused",
             "The request is for another host",
@@ -323,6 +287,6 @@ def _tell_retry(error: Exception) -> dict[str, str]:
     """The Retry-After header (RFC 9110, 10.2.3); none for what time does not mend, as damage and settings."""
     if isinstance(error, _LATER):
         return {"Retry-After": str(error.retry_after_s)}
-    may_end = isinstance(error, StoreError | AuditError | ChainUnreachableError)
-    lasts = isinstance(error, StoreDamagedError | AuditTamperedError)
+    may_end = isinstance(error, errors.StoreError | audit.AuditError | errors.ChainUnreachableError)
+    lasts = isinstance(error, errors.StoreDamagedError | audit.AuditTamperedError)
     return {"Retry-After": str(_FAILED_RETRY_S)} if may_end and not lasts else {}

@@ -21,8 +21,7 @@ from starlette.responses import Response
 from starlette.routing import compile_path
 from starlette.types import Receive, Scope, Send
 
-from millmark.ledger.canonical import Json
-from millmark.ledger.event_json import parse_value
+from millmark.ledger import canonical, event_json
 from millmark.services.access import ForbiddenError
 from millmark.services.access.rules import MAX_BODY_BYTES, Rule
 
@@ -55,14 +54,14 @@ class _JsonRequest(Request):
     """A request whose JSON has one meaning: of a member that is there twice, FastAPI's own parser takes the last, and
     a filter in front of the gateway perhaps the first."""
 
-    _parsed: Json = None
+    _parsed: canonical.Json = None
 
     async def parse(self, most: int) -> None:
         """Raises CanonicalError. A missing body is FastAPI's to refuse."""
         if body := await self.body():
-            self._parsed = parse_value(body, max_bytes=most, max_depth=_MAX_JSON_DEPTH).value
+            self._parsed = event_json.parse_value(body, max_bytes=most, max_depth=_MAX_JSON_DEPTH).value
 
-    async def json(self) -> Json:
+    async def json(self) -> canonical.Json:
         """What FastAPI asks for, if the body is declared as JSON."""
         return self._parsed
 
@@ -130,10 +129,8 @@ class RouteTable:
         self._free: list[tuple[str, re.Pattern[str]]] = []
 
     def add(self, route: Route, endpoint: Callable[..., Any], **documented: Any) -> None:
-        """Registers the route; `documented` is passed on to FastAPI.
-
-        Raises ValueError if the table already has this method and path.
-        """
+        """Registers the route; `documented` is passed on to FastAPI. Raises ValueError if the table already has this
+        method and path."""
         key = (route.method, route.path)
         if key in self._rows:
             raise ValueError(f"{route.method} {route.path} is declared twice")

@@ -46,16 +46,14 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from fastapi import Depends, Header, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
+from millmark.ledger import ids, provenance
 from millmark.ledger.events import HISTORY_EVENTS, ArrayOf, Event, PackedOf, Struct, Type, struct_of
-from millmark.ledger.ids import MAX_IDENTIFIER_LENGTH
-from millmark.ledger.provenance import listings
 from millmark.ledger.provenance.answers import Printable
 from millmark.ledger.store import Store
 from millmark.services.access.rules import Rule
+from millmark.services.gateway.http import example_values, repository
 from millmark.services.gateway.http.authentication import CurrentPrincipal
-from millmark.services.gateway.http.example_values import IDENTIFIER
 from millmark.services.gateway.http.problems import CursorError, PreconditionError, Problem
-from millmark.services.gateway.http.repository import SecretRepository
 from millmark.services.gateway.http.route_table import Examples, Route, RouteTable
 from millmark.services.serving.requests import WholeNumber
 
@@ -69,10 +67,7 @@ _PLAIN = (bool, int, str, datetime, type(None))
 def model_of(view: type) -> type[BaseModel]:
     """The pydantic model of what `Printable.to_json` returns for a frozen dataclass: bytes as 0x-hex, times as
     date-time, enumerations as lower-case words, tuples as arrays, events as one of their kinds. Descriptions are the
-    docstrings in the dataclass's source.
-
-    Raises TypeError for a field whose type has no JSON form.
-    """
+    docstrings in the dataclass's source. Raises TypeError for a field whose type has no JSON form."""
     hints, docs = get_type_hints(view), _attribute_docs(view)
     members: dict[str, Any] = {
         # A trailing underscore (`from_`) avoids Python's keywords, and is not part of the JSON name.
@@ -300,7 +295,7 @@ class Pager:
         """A cursor for the list that `scope` identifies."""
         # The scope is authenticated with the position: a cursor of another list, filter or caller does not decrypt.
         nonce = secrets.token_bytes(_NONCE_BYTES)
-        plain = json.dumps([_plain(part) for part in key]).encode()
+        plain = json.dumps([{"hex": part.hex()} if isinstance(part, bytes) else part for part in key]).encode()
         return base64.urlsafe_b64encode(nonce + self._secret().encrypt(nonce, plain, scope.encode())).decode()
 
     def open(self, scope: str, cursor: str) -> Key:
@@ -311,13 +306,13 @@ class Pager:
         # One error for all causes: which part of a forged cursor is wrong must not be revealed.
         except (InvalidTag, ValueError, binascii.Error):
             raise CursorError("the cursor was not issued for this list", hint="start with the first page") from None
-        return tuple(_part(value) for value in json.loads(plain))
+        return tuple(bytes.fromhex(one["hex"]) if isinstance(one, dict) else one for one in json.loads(plain))
 
     def _secret(self) -> AESGCM:
         # Created at first use, because it may need a write transaction.
         if self._cipher is None:
             with self._store.transaction() as connection:
-                self._cipher = AESGCM(SecretRepository(connection).secret(_KEPT_AS))
+                self._cipher = AESGCM(repository.SecretRepository(connection).secret(_KEPT_AS))
         return self._cipher
 
 
@@ -375,16 +370,6 @@ def page_of(view: type) -> type[BaseModel]:
     return create_model(f"PageOf{view.__name__}", __doc__="A page of a list.", **members)
 
 
-def _plain(part: int | str | bytes) -> int | str | dict[str, str]:
-    return {"hex": part.hex()} if isinstance(part, bytes) else part
-
-
-def _part(value: int | str | dict[str, str]) -> int | str | bytes:
-    return bytes.fromhex(value["hex"]) if isinstance(value, dict) else value
-
-
-# Query parameters that filter lists, and helpers that the routes of lists share.
-
 V = TypeVar("V", bound=Printable)
 _MAX_PARTICIPANT: Final = 2**32 - 1
 _Filters: TypeAlias = "dict[str, int | bytes]"
@@ -414,10 +399,10 @@ Called = Annotated[
     str | None,
     Query(
         min_length=1,
-        max_length=MAX_IDENTIFIER_LENGTH,
+        max_length=ids.MAX_IDENTIFIER_LENGTH,
         description="Only those with this identifier, in any spelling, or whose identifier has it as its last part, "
         "such as A0001. Use it to look up a subject.",
-        examples=[IDENTIFIER],
+        examples=[example_values.IDENTIFIER],
     ),
 ]
 
@@ -436,7 +421,7 @@ def parse_subject(text: str) -> bytes:
     return bytes.fromhex(text[2:])
 
 
-def reply_page(paging: Paging, page: listings.Page[V]) -> Response:
+def reply_page(paging: Paging, page: provenance.listings.Page[V]) -> Response:
     return paging.answer(page.items, None if page.after is None else (page.after,))
 
 

@@ -32,18 +32,7 @@ from typing import Annotated, Any, TypeAlias, get_args, get_origin, get_type_hin
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
 from pydantic_core import PydanticCustomError
 
-from millmark.ledger.ids import MAX_IDENTIFIER_LENGTH
-from millmark.ledger.records import (
-    Bytes3,
-    ConfirmDelivery,
-    FinishAssignment,
-    Gate,
-    Item,
-    OrderTerms,
-    Packed,
-    Record,
-    Statement,
-)
+from millmark.ledger import ids, records
 from millmark.services.gateway.http import example_values as examples
 
 BODY = ConfigDict(extra="forbid", strict=True)
@@ -63,7 +52,7 @@ _Members = dict[str, Any]
 
 @cache
 def body_of(
-    kind: type[Record], given: tuple[str, ...], asks: tuple[str, ...] = (), called: str = ""
+    kind: type[records.Record], given: tuple[str, ...], asks: tuple[str, ...] = (), called: str = ""
 ) -> type[BaseModel]:
     """The body for a kind of record. It lacks the fields `given`, which come from elsewhere, and has the members
     `asks`, which the record lacks. `called`: its name, by default that of the kind."""
@@ -125,11 +114,11 @@ def _annotation(hint: Any) -> Any:
     if get_origin(hint) is tuple:
         item = _annotation(get_args(hint)[0])
         return Annotated[list[item], Field(min_length=1, max_length=MAX_ITEMS)]  # type: ignore[valid-type]  # known only now
-    if hint is Bytes3:
+    if hint is records.Bytes3:
         return _UNIT
     if get_origin(hint) is Annotated:
         base, size, *_ = get_args(hint)
-        if isinstance(size, Packed):
+        if isinstance(size, records.Packed):
             item = _annotation(get_args(base)[0])
             return Annotated[list[item], Field(max_length=size.most)]  # type: ignore[valid-type]  # known only now
         if base is int:
@@ -141,7 +130,7 @@ def _annotation(hint: Any) -> Any:
         return bool
     if isinstance(hint, type) and issubclass(hint, enum.IntEnum):
         return _words(hint)
-    if isinstance(hint, type) and is_dataclass(hint) and hint is not Item:
+    if isinstance(hint, type) and is_dataclass(hint) and hint is not records.Item:
         return _nested(hint)
     raise TypeError(f"{hint} has no JSON form")
 
@@ -171,7 +160,7 @@ Identifier = Annotated[
     str,
     Field(
         min_length=1,
-        max_length=MAX_IDENTIFIER_LENGTH,
+        max_length=ids.MAX_IDENTIFIER_LENGTH,
         description="A URI in any spelling that has a canonical form. It is stored in the private book only.",
         examples=["https://id.gs1.org/01/09506000013459/21/A0001"],
     ),
@@ -192,18 +181,18 @@ _LEAF_HASH: Any = (
     Field(None, description="Of that entry. Needed only where its evidence is not kept here; checked where it is."),
 )
 _OPTIONAL: dict[tuple[type, str], Any] = {
-    (Gate, "model"): (Annotated[int, Field(ge=0, le=2**40 - 1)], 0),
-    (OrderTerms, "quantity"): (Annotated[int, Field(ge=0, le=2**32 - 1)], 0),
-    (OrderTerms, "unit"): (_UNIT | None, None),
-    (ConfirmDelivery, "lots"): (Annotated[list[Hex32], Field(max_length=MAX_ITEMS)], []),
-    (FinishAssignment, "stream"): (
+    (records.Gate, "model"): (Annotated[int, Field(ge=0, le=2**40 - 1)], 0),
+    (records.OrderTerms, "quantity"): (Annotated[int, Field(ge=0, le=2**32 - 1)], 0),
+    (records.OrderTerms, "unit"): (_UNIT | None, None),
+    (records.ConfirmDelivery, "lots"): (Annotated[list[Hex32], Field(max_length=MAX_ITEMS)], []),
+    (records.FinishAssignment, "stream"): (
         Hex32 | None,
         Field(None, description="By default the stream that the work was started with."),
     ),
-    (FinishAssignment, "leaf_index"): _LEAF_INDEX,
-    (FinishAssignment, "leaf_hash"): _LEAF_HASH,
-    (Statement, "leaf_index"): _LEAF_INDEX,
-    (Statement, "leaf_hash"): _LEAF_HASH,
+    (records.FinishAssignment, "leaf_index"): _LEAF_INDEX,
+    (records.FinishAssignment, "leaf_hash"): _LEAF_HASH,
+    (records.Statement, "leaf_index"): _LEAF_INDEX,
+    (records.Statement, "leaf_hash"): _LEAF_HASH,
 }
 """Members that only these structs leave out."""
 _ASKED: dict[str, tuple[Any, Any]] = {
@@ -284,8 +273,6 @@ _ASKED: dict[str, tuple[Any, Any]] = {
 }
 """Members of bodies that are not fields of a record."""
 
-
-# Bodies of requests, as the OpenAPI document shows them.
 
 Body: TypeAlias = "Mapping[str, object]"
 A_LOT, AN_ORDER, A_STREAM = ("0x" + one.hex() for one in (examples.LOT, examples.ORDER, examples.STREAM))

@@ -13,64 +13,38 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeAlias, TypeVar, cast, get_args, get_origin, get_type_hints
 
+from millmark.ledger import events, footprint, merkle, products, provenance
 from millmark.ledger.canonical import Json, to_hex
 from millmark.ledger.claims import Claims, Field, build_claims, parse_claims
 from millmark.ledger.errors import InputError, NotFoundError, RegisterError, SpecificationError
-from millmark.ledger.events import Event
 from millmark.ledger.events.orders import EndProposed, RevisionProposed
 from millmark.ledger.evidence import EvidenceEntry, LeafKind, build_leaf_data
-from millmark.ledger.footprint import (
-    Moment,
-    Reading,
-    RegisterEntry,
-    allocate,
-    build_register_data,
-    parse_register_entry,
-    register_event_id,
-    resets_among,
-    wh_between,
-)
+from millmark.ledger.footprint import Moment, Reading, RegisterEntry
 from millmark.ledger.ids import Identity, SubjectKind, identifier_hash
-from millmark.ledger.merkle import Tree, leaf_hash
 from millmark.ledger.names import Deployed, NameKey, derive_identity, subjects_of
-from millmark.ledger.products import FindProduct, verify_order_document
-from millmark.ledger.provenance import find_certified_lots, find_opening
-from millmark.ledger.provenance.listings import find_assignment
+from millmark.ledger.provenance import listings, traces
 from millmark.ledger.provenance.reader import Reader
-from millmark.ledger.provenance.traces import find_certificate_row
 from millmark.ledger.records import AssignmentState, CertificateState, Contract, Item, Packed, Record
-from millmark.ledger.store import Book, Rows, Store
-from millmark.ledger.store.outbox import Outbox
-from millmark.ledger.store.outbox_records import OutboxState
-from millmark.ledger.store.rows import (
-    AssignmentRow,
-    CertificateRow,
-    LotRow,
-    MachineRow,
-    NameKeyRow,
-    RecordHistoryRow,
-    RecordRow,
-    StreamRow,
-)
+from millmark.ledger.store import Book, Rows, Store, outbox, outbox_records
+from millmark.ledger.store import rows as tables
 from millmark.services.gateway.http.problems import NameTakenError, NoNameKeyError
 from millmark.services.gateway.recording.bodies import struct_of
 from millmark.services.gateway.recording.repository import RecordingRepository, describe_subjects
 from millmark.services.inspections.extracts import build_challenge, find_kept_inference
 from millmark.services.planning.reading import is_for_offers
-from millmark.services.setpoints import SetpointState
+from millmark.services.setpoints import SetpointState, inbox
 from millmark.services.setpoints.document import setpoint_event_id
-from millmark.services.setpoints.inbox import build_answer, find_answer, state_of
 from millmark.services.setpoints.repository import SetpointRepository, SetpointRow
 
 # Names of the things that the company's records create: derived from its name keys, and never given twice.
 
-_TABLES: Mapping[SubjectKind, type[MachineRow] | type[StreamRow] | type[RecordHistoryRow]] = {
-    SubjectKind.ORDER: RecordHistoryRow,
-    SubjectKind.LOT: RecordHistoryRow,
-    SubjectKind.STREAM: StreamRow,
-    SubjectKind.MACHINE: MachineRow,
+_TABLES: Mapping[SubjectKind, type[tables.MachineRow] | type[tables.StreamRow] | type[tables.RecordHistoryRow]] = {
+    SubjectKind.ORDER: tables.RecordHistoryRow,
+    SubjectKind.LOT: tables.RecordHistoryRow,
+    SubjectKind.STREAM: tables.StreamRow,
+    SubjectKind.MACHINE: tables.MachineRow,
 }
-_REFUSED = (OutboxState.FAILED, OutboxState.CANCELLED)
+_REFUSED = (outbox_records.OutboxState.FAILED, outbox_records.OutboxState.CANCELLED)
 
 
 class Namer:
@@ -78,7 +52,7 @@ class Namer:
     accept a bundle that shows it, since an earlier one exists."""
 
     def __init__(self, store: Store, ledger: Deployed, keys: Sequence[NameKey]) -> None:
-        self._store, self._ledger, self._outbox = store, ledger, Outbox(store)
+        self._store, self._ledger, self._outbox = store, ledger, outbox.Outbox(store)
         self._keys = {key.hash: key for key in keys}
 
     def name(self, creator: int, kind: SubjectKind, identifier: str) -> Identity:
@@ -109,7 +83,9 @@ class Namer:
 
     def _registered(self, rows: Rows, creator: int) -> list[NameKey]:
         """All name keys that the company has registered, oldest first: under each, a receiver wants a proof."""
-        hashes = [row.hash for row in sorted(rows.find(NameKeyRow, participant=creator), key=lambda row: row.index)]
+        hashes = [
+            row.hash for row in sorted(rows.find(tables.NameKeyRow, participant=creator), key=lambda row: row.index)
+        ]
         if not hashes:
             raise NoNameKeyError(
                 "this company has not registered a name key", hint="register one with `millmark keys name`"
@@ -129,21 +105,17 @@ class Namer:
         return [self._keys[digest] for digest in hashes]
 
 
-# Checks the specification in an order's document against its product before a record commits to it.
-
-Verify: TypeAlias = "Callable[[Reader, Mapping[str, Any], FindProduct], None]"
+Verify: TypeAlias = "Callable[[Reader, Mapping[str, Any], products.FindProduct], None]"
 
 
-def verify_terms(reader: Reader, body: Mapping[str, Any], find: FindProduct) -> None:
-    """Check the terms of an order, placed or revised, whose document is in the request or in the book.
-
-    Raises SpecificationError or ProductError, also for a product of which no quantity is agreed. Nothing is established
-    for a document that is neither, one of which fields are erased or were never handed over, and one without the
-    specification of a known product.
-    """
+def verify_terms(reader: Reader, body: Mapping[str, Any], find: products.FindProduct) -> None:
+    """Check the terms of an order, placed or revised, whose document is in the request or in the book. Raises
+    SpecificationError or ProductError, also for a product of which no quantity is agreed. Nothing is established for a
+    document that is neither, one of which fields are erased or were never handed over, and one without the
+    specification of a known product."""
     terms = body["terms"]
     document = terms["claims"] if terms["claims"] is not None else _kept(reader, terms["claims_root"])
-    made = None if document is None else verify_order_document(document, terms["operations"], find)
+    made = None if document is None else products.verify_order_document(document, terms["operations"], find)
     if made is not None and not terms["quantity"]:
         raise SpecificationError(
             f"the order does not say how many pieces of {made.product.product}",
@@ -166,13 +138,11 @@ def _kept(reader: Reader, root: str | None) -> Mapping[str, Json] | None:
 
 
 def find_demanded(reader: Reader, asked: Mapping[str, Any]) -> dict[str, object]:
-    """The fields of a challenge of the company's own certificate, of which nothing comes from the caller.
-
-    Raises NotFoundError if the certificate, or what it was made on, is not kept here; InputError for one of another
-    company, or one whose opening is not demanded or too late: the contract would refuse that, and what was measured
-    would be in a transaction all the same. Asked again for what may be on the ledger already, it is built in any state.
-    """
-    row = find_certificate_row(reader, asked["id"])
+    """The fields of a challenge of the company's own certificate, of which nothing comes from the caller. Raises
+    NotFoundError if the certificate, or what it was made on, is not kept here; InputError for one of another company,
+    or one whose opening is not demanded or too late: the contract would refuse that, and what was measured would be in
+    a transaction all the same. Asked again for what may be on the ledger already, it is built in any state."""
+    row = traces.find_certificate_row(reader, asked["id"])
     _verify_own(row, asked["creator"])
     if not asked["again"]:  # what is on the ledger already has changed the state that it found
         _verify_demanded(reader, row)
@@ -186,7 +156,7 @@ def find_demanded(reader: Reader, asked: Mapping[str, Any]) -> dict[str, object]
     }
 
 
-def _verify_own(row: CertificateRow, company: int) -> None:
+def _verify_own(row: tables.CertificateRow, company: int) -> None:
     if row.issuer != company:
         raise InputError(
             f"certificate {row.sequence} is of another company",
@@ -194,7 +164,7 @@ def _verify_own(row: CertificateRow, company: int) -> None:
         )
 
 
-def _verify_demanded(reader: Reader, row: CertificateRow) -> None:
+def _verify_demanded(reader: Reader, row: tables.CertificateRow) -> None:
     if row.state != CertificateState.DEMANDED:
         raise InputError(
             f"nobody demands now that certificate {row.sequence} be opened",
@@ -211,13 +181,13 @@ def build_event(index: int, event: str, content: Mapping[str, Json], draw: Calla
     """The entry of an event with this id; `draw` supplies its salt."""
     data: dict[str, Json] = {"data": dict(content), "id": event}
     salt = draw()
-    return EvidenceEntry(index, salt, data, leaf_hash(build_leaf_data(LeafKind.EVENT, salt, data)))
+    return EvidenceEntry(index, salt, data, merkle.leaf_hash(build_leaf_data(LeafKind.EVENT, salt, data)))
 
 
-def anchor_with(book: Book, stream: StreamRow, added: Sequence[EvidenceEntry], size: int) -> dict[str, object]:
+def anchor_with(book: Book, stream: tables.StreamRow, added: Sequence[EvidenceEntry], size: int) -> dict[str, object]:
     """Fields of the anchor over the first `size` entries of a stream and those that are added to them."""
     leaves = [*book.leaves(stream.subject, size), *(one.leaf_hash for one in added)]
-    return {"stream": stream.subject, "size": len(leaves), "root": Tree(leaves).root(), "added": added}
+    return {"stream": stream.subject, "size": len(leaves), "root": merkle.Tree(leaves).root(), "added": added}
 
 
 # Register readings that are taken at this gateway: each becomes an entry of the machine's stream, and is anchored.
@@ -241,7 +211,7 @@ def find_register(reader: Reader, asked: Mapping[str, Any]) -> dict[str, object]
     elsewhere, and for a second reading with another value; RegisterError for one that cannot be of the same register.
     """
     moment = Moment(asked["moment"])
-    row = find_assignment(reader, asked["id"])
+    row = listings.find_assignment(reader, asked["id"])
     if row.owner != asked["creator"]:
         raise InputError(f"assignment {row.sequence} is of another company", hint="its machine's owner reads the meter")
     if row.state not in _MAY[moment]:
@@ -253,7 +223,7 @@ def find_register(reader: Reader, asked: Mapping[str, Any]) -> dict[str, object]
         raise InputError(
             "the evidence of this stream is not kept here", hint="send the reading to the node as an event"
         )
-    event = register_event_id(row.sequence, moment)
+    event = footprint.register_event_id(row.sequence, moment)
     found = reader.book.find_event(stream.subject, event)
     if found is not None:
         _verify_same(reader.book, stream, found, asked["register_wh"], size)
@@ -267,22 +237,22 @@ def find_register(reader: Reader, asked: Mapping[str, Any]) -> dict[str, object]
 
 
 def _write(index: int, event: str, entry: RegisterEntry, draw: Callable[[], bytes]) -> EvidenceEntry:
-    return build_event(index, event, build_register_data(entry), draw)
+    return build_event(index, event, footprint.build_register_data(entry), draw)
 
 
-def _stream(reader: Reader, row: AssignmentRow, asked: Mapping[str, Any]) -> StreamRow:
+def _stream(reader: Reader, row: tables.AssignmentRow, asked: Mapping[str, Any]) -> tables.StreamRow:
     named = asked["stream"]
     subject = row.stream if named is None else bytes.fromhex(named[2:])
-    of_machine = reader.rows.find(StreamRow, machine=row.machine)
+    of_machine = reader.rows.find(tables.StreamRow, machine=row.machine)
     found = [one for one in of_machine if subject is None or one.subject == subject]
     if len(found) != 1:
         raise InputError(f"{len(found)} streams of machine {row.machine} are meant", hint="name one as `stream`")
     return found[0]
 
 
-def _verify_same(book: Book, stream: StreamRow, index: int, wh: int, size: int) -> None:
+def _verify_same(book: Book, stream: tables.StreamRow, index: int, wh: int, size: int) -> None:
     kept = book.evidence_entry(stream.subject, index)
-    entry = None if kept is None else parse_register_entry(kept.entry)
+    entry = None if kept is None else footprint.parse_register_entry(kept.entry)
     if entry is None or entry.reading.wh != wh:
         raise InputError(
             f"entry {index} of the stream has another reading of this moment", hint="a reading is taken once"
@@ -308,7 +278,7 @@ def _build(
         if asked["quantity"] is not None:
             raise InputError("only a reading at the finish has a quantity", hint="leave it out")
         latest = [one.entry.reading for one in known[-1:]]
-        allocate([*latest, *resets, reading])
+        footprint.allocate([*latest, *resets, reading])
         return RegisterEntry(reading)
     first = next((place for place, one in enumerate(known) if _is_start(one, assignment)), None)
     if first is None:
@@ -328,12 +298,12 @@ def _finish(
         Reading(start.entry.reading.time_s, start.entry.reading.wh, Moment.START, one)
         for one in _running(known[:first])
     ]
-    found = allocate([*beside, start.entry.reading, *between, *stated, finish])
+    found = footprint.allocate([*beside, start.entry.reading, *between, *stated, finish])
     segments = found.segments[finish.assignment]
     alone = all(one.among == 1 for one in segments)
-    resets = resets_among([start.entry.reading, *between, *stated])
+    resets = footprint.resets_among([start.entry.reading, *between, *stated])
     entry = RegisterEntry(finish, start.index, start.leaf, quantity, resets, () if alone else tuple(segments))
-    wh_between(start.entry, entry)  # whoever gets the two entries must find the same
+    footprint.wh_between(start.entry, entry)  # whoever gets the two entries must find the same
     return entry
 
 
@@ -360,7 +330,7 @@ def _readings(book: Book, stream: bytes) -> Iterator[_Known]:
     """The register readings of a stream, in its order; those that cannot be read are events like others."""
     for index, text, leaf in book.entries_with(stream, '"register":'):
         try:
-            entry = parse_register_entry(json.loads(text))
+            entry = footprint.parse_register_entry(json.loads(text))
         except RegisterError:
             continue
         if entry is not None:
@@ -383,13 +353,13 @@ def find_setpoint_answer(reader: Reader, asked: Mapping[str, Any]) -> dict[str, 
     row = repository.get(asked["id"])
     if row is None:
         raise NotFoundError(f"there is no proposal {asked['id']}", hint="millmark setpoints list")
-    machine, stream = reader.rows.get(MachineRow, row.machine), reader.rows.get(StreamRow, row.stream)
+    machine, stream = reader.rows.get(tables.MachineRow, row.machine), reader.rows.get(tables.StreamRow, row.stream)
     if machine is None or stream is None or machine.owner != asked["creator"]:
         raise InputError(f"machine {row.machine} is of another company", hint="its owner answers proposals for it")
     now_s = int(time.time())
-    answer = build_answer(row, asked["answer"], asked["reason_text"], now_s)
+    answer = inbox.build_answer(row, asked["answer"], asked["reason_text"], now_s)
     size = reader.book.evidence_size(row.stream)
-    if (found := find_answer(reader.book, row)) is not None:
+    if (found := inbox.find_answer(reader.book, row)) is not None:
         _verify_repeated(row, found, answer, anchored=stream.size)
         return anchor_with(reader.book, stream, [], size)
     _verify_open(reader, repository, row, now_s)
@@ -414,14 +384,14 @@ def _verify_repeated(
 
 
 def _verify_open(reader: Reader, repository: SetpointRepository, row: SetpointRow, now_s: int) -> None:
-    state = state_of(reader.book, repository, row, now_s)
+    state = inbox.state_of(reader.book, repository, row, now_s)
     if state is SetpointState.SUPERSEDED:
         raise InputError(f"a later proposal took the place of {row.number}", hint="answer that one")
     if state is SetpointState.EXPIRED:
         raise InputError(f"proposal {row.number} was for a state that is over", hint="have another one made")
 
 
-E = TypeVar("E", bound=Event)
+E = TypeVar("E", bound=events.Event)
 _NONE = bytes(32)
 
 
@@ -532,7 +502,7 @@ class Builder:
         return claims.root
 
     def _order_of(self, lot: bytes) -> bytes:
-        row = self.rows.get(LotRow, lot)
+        row = self.rows.get(tables.LotRow, lot)
         # A lot that is not indexed yet has no known order. The contract rejects the record if the guess is wrong.
         return _NONE if row is None or row.order is None else row.order
 
@@ -571,7 +541,7 @@ def number(name: str) -> Find:
 
 def find_assigned(reader: Reader, asked: Given) -> Given:
     """Fields that name an assignment. Raises NotFoundError if it is not in the index."""
-    row = find_assignment(reader, asked["id"])
+    row = listings.find_assignment(reader, asked["id"])
     return {"order": row.order, "operation": row.operation, "assignment": row.sequence}
 
 
@@ -582,7 +552,7 @@ def find_finished(reader: Reader, asked: Given) -> Given:
     the leaf hash: the contract cannot, and would record a wrong one for good. Raises NotFoundError for an assignment
     or event that is not known here, InputError for a wrong or missing leaf, or one of a kind that shows no work.
     """
-    row = find_assignment(reader, asked["id"])
+    row = listings.find_assignment(reader, asked["id"])
     stream = row.stream if asked["stream"] is None else _raw(asked["stream"])
     if stream is None:
         raise InputError(f"assignment {row.sequence} is not started", hint="start it first, with the machine's stream")
@@ -642,11 +612,11 @@ def _leaf_hash(reader: Reader, stream: bytes, index: int, stated: str | None) ->
 
 def find_certified(reader: Reader, asked: Given) -> Given:
     """Fields that name a certificate and its lots. Raises NotFoundError if it is not in the index."""
-    row = find_certificate_row(reader, asked["id"])
+    row = traces.find_certificate_row(reader, asked["id"])
     return {
         "lot": row.lot,
         "order": reader.lot(row.lot).order or bytes(32),
-        "lots": find_certified_lots(reader, row.sequence),
+        "lots": provenance.find_certified_lots(reader, row.sequence),
         "certificate": row.sequence,
     }
 
@@ -663,14 +633,13 @@ def _ground(reader: Reader, name: bytes, creator: int) -> bytes:
     identity = reader.book.identity(name)
     if identity is not None and identity.creator == creator:
         return identifier_hash(identity.salt, identity.identifier)
-    row = reader.rows.get(LotRow, name)
+    row = reader.rows.get(tables.LotRow, name)
     return _NONE if row is None or row.order is None else row.order
 
 
 def find_returned(reader: Reader, asked: Given) -> Given:
     """The fields that name a lot and prove who made it. Raises NotFoundError if the book lacks the lot's identifier and
-    salt, of which its subject is made.
-    """
+    salt, of which its subject is made."""
     lot = bytes.fromhex(asked["subject"][2:])
     identity = reader.book.identity(lot)
     if identity is None:
@@ -689,22 +658,19 @@ def find_superseded(reader: Reader, asked: Given) -> Given:
     """The fields of a correction: the subject in the path, and the opening that proves to the contract that the
     corrected record is in the subject's history. Raises InputError if the record is not in that history."""
     name = bytes.fromhex(asked["subject"][2:])
-    return {"subject": name, "opening": find_opening(reader, name, asked["sequence"])}
+    return {"subject": name, "opening": provenance.find_opening(reader, name, asked["sequence"])}
 
 
 def find_proposal(reader: Reader, asked: Given) -> Given:
     """The fields that name a proposed revision of an order. Raises NotFoundError if the record proposed no revision of
-    it.
-    """
+    it."""
     order, proposal, terms = _proposal(reader, asked, RevisionProposed, "a revision")
     return {"order": order, "terms": terms.terms, "proposal": proposal}
 
 
 def find_end(reader: Reader, asked: Given) -> Given:
-    """The fields that name the proposed end of an order; 0 is of one that nobody is left to propose.
-
-    Raises NotFoundError if the record did not propose its end.
-    """
+    """The fields that name the proposed end of an order; 0 is of one that nobody is left to propose. Raises
+    NotFoundError if the record did not propose its end."""
     if asked["id"] == 0:
         return {"order": bytes.fromhex(asked["subject"][2:]), "proposal": 0}
     order, proposal, _ = _proposal(reader, asked, EndProposed, "the end")
@@ -713,7 +679,7 @@ def find_end(reader: Reader, asked: Given) -> Given:
 
 def _proposal(reader: Reader, asked: Given, kind: type[E], what: str) -> tuple[bytes, int, E]:
     order, sequence = bytes.fromhex(asked["subject"][2:]), asked["id"]
-    row = reader.rows.get(RecordRow, Contract.LEDGER.value, sequence)
+    row = reader.rows.get(tables.RecordRow, Contract.LEDGER.value, sequence)
     proposed = None if row is None else row.event()
     if row is None or not isinstance(proposed, kind) or row.subject != order:
         raise NotFoundError(f"record {sequence} does not propose {what} of this order", hint="see the order's trace")

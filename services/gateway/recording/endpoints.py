@@ -16,26 +16,14 @@ from millmark.ledger.store import Book, Store
 from millmark.services.access import Principal, Scope
 from millmark.services.access.rules import Rule
 from millmark.services.gateway.http import example_values as examples
+from millmark.services.gateway.http import routes as http
 from millmark.services.gateway.http.authentication import CurrentPrincipal
 from millmark.services.gateway.http.middleware import Idempotent
 from millmark.services.gateway.http.problems import NoSignerError
 from millmark.services.gateway.http.route_table import RouteTable
-from millmark.services.gateway.http.routes import (
-    MAX_SEQUENCE,
-    PROBLEMS_400,
-    PROBLEMS_400_404,
-    IfNoneMatch,
-    Number,
-    Paging,
-    Routes,
-    Subject,
-    reply,
-    reply_with_etag,
-)
-from millmark.services.gateway.recording.bodies import BODY, Identifier
+from millmark.services.gateway.recording import bodies, writes
 from millmark.services.gateway.recording.recorder import Attempt, Recorder
 from millmark.services.gateway.recording.service import RecordingService, RecordStatus, Refusal, Wanted
-from millmark.services.gateway.recording.writes import WRITES, Write
 from millmark.services.serving.requests import WholeNumber
 
 _ABOUT = (
@@ -48,7 +36,7 @@ Proposal = Annotated[
     Path(
         alias="id",
         ge=0,
-        le=MAX_SEQUENCE,
+        le=http.MAX_SEQUENCE,
         description="Sequence of the proposal; 0 when none could be made.",
         examples=[412],
     ),
@@ -63,14 +51,14 @@ _State: TypeAlias = Literal[
 
 def add_recording(table: RouteTable, service: RecordingService) -> None:
     """Adds the routes."""
-    routes = Routes(table, "recording", PROBLEMS_400_404)
-    for write in WRITES:
+    routes = http.Routes(table, "recording", http.PROBLEMS_400_404)
+    for write in writes.WRITES:
         _add_write(routes, service, write)
     _add_statuses(routes, service)
     add_names(table, service.store, service.recorder)
 
 
-def _add_write(routes: Routes, service: RecordingService, write: Write) -> None:
+def _add_write(routes: http.Routes, service: RecordingService, write: writes.Write) -> None:
     declare = routes.post(
         write.path,
         write.operation,
@@ -91,7 +79,7 @@ def _docstring(kind: type) -> str:
     return "" if text.startswith(f"{kind.__name__}(") else text.strip()
 
 
-def _endpoint(service: RecordingService, write: Write, body_model: type[BaseModel]) -> Callable[..., Response]:
+def _endpoint(service: RecordingService, write: writes.Write, body_model: type[BaseModel]) -> Callable[..., Response]:
     """The endpoint function, with the parameters that are in the path."""
 
     def take(principal: Principal, idempotent: Idempotent, asked: Mapping[str, Any], body: BaseModel) -> Response:
@@ -102,14 +90,18 @@ def _endpoint(service: RecordingService, write: Write, body_model: type[BaseMode
     def plain(principal: CurrentPrincipal, idempotent: Idempotent, body: BaseModel) -> Response:
         return take(principal, idempotent, {}, body)
 
-    def on_subject(principal: CurrentPrincipal, idempotent: Idempotent, subject: Subject, body: BaseModel) -> Response:
+    def on_subject(
+        principal: CurrentPrincipal, idempotent: Idempotent, subject: http.Subject, body: BaseModel
+    ) -> Response:
         return take(principal, idempotent, {"subject": subject}, body)
 
-    def on_number(principal: CurrentPrincipal, idempotent: Idempotent, number: Number, body: BaseModel) -> Response:
+    def on_number(
+        principal: CurrentPrincipal, idempotent: Idempotent, number: http.Number, body: BaseModel
+    ) -> Response:
         return take(principal, idempotent, {"id": number}, body)
 
     def on_both(
-        principal: CurrentPrincipal, idempotent: Idempotent, subject: Subject, number: Proposal, body: BaseModel
+        principal: CurrentPrincipal, idempotent: Idempotent, subject: http.Subject, number: Proposal, body: BaseModel
     ) -> Response:
         asked = {"subject": subject, "id": number}
         return take(principal, idempotent, asked, body)
@@ -129,12 +121,12 @@ def _endpoint(service: RecordingService, write: Write, body_model: type[BaseMode
 def _take(service: RecordingService, wanted: Wanted) -> Response:
     """Queues a record and returns 202 with the location of its status. Idempotent under the attempt's token."""
     status = service.record(wanted)
-    answer = reply(status, 202)
+    answer = http.reply(status, 202)
     answer.headers["Location"] = f"/v1/records/{status.id}"
     return answer
 
 
-def _add_statuses(routes: Routes, service: RecordingService) -> None:
+def _add_statuses(routes: http.Routes, service: RecordingService) -> None:
     @routes.page(
         "/v1/records",
         "listRecords",
@@ -144,7 +136,7 @@ def _add_statuses(routes: Routes, service: RecordingService) -> None:
         examples={"last": lambda: {"items": [_status("sent").to_json()], "next": None}},
     )
     def list_records(
-        paging: Paging,
+        paging: http.Paging,
         state: Annotated[_State | None, Query(description="Only records in this state.", examples=["failed"])] = None,
     ) -> Response:
         """Returns the newest records first, including those that commands and nodes queued in the same database."""
@@ -159,9 +151,9 @@ def _add_statuses(routes: Routes, service: RecordingService) -> None:
         rule=Rule(Scope.RECORDING, owner=True),
         examples={"final": partial(_status, "final"), "failed": partial(_status, "failed")},
     )
-    def get_record(number: RecordNumber, if_none_match: IfNoneMatch = None) -> Response:
+    def get_record(number: RecordNumber, if_none_match: http.IfNoneMatch = None) -> Response:
         """Returns the state of the record, from `queued` to `final`, or `failed` with the contract's error."""
-        return reply_with_etag(service.status(number), if_none_match)
+        return http.reply_with_etag(service.status(number), if_none_match)
 
 
 def _status(state: str) -> RecordStatus:
@@ -188,10 +180,10 @@ def _status(state: str) -> RecordStatus:
 class WantedName(BaseModel):
     """What is to be named."""
 
-    model_config = BODY
+    model_config = bodies.BODY
 
     kind: Literal["order", "lot", "stream", "machine"]
-    identifier: Identifier
+    identifier: bodies.Identifier
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +205,7 @@ class Name(Printable):
 
 def add_names(table: RouteTable, store: Store, recorder: Recorder | None) -> None:
     """Adds the route. If `recorder` is None, it answers 503."""
-    routes = Routes(table, "recording", PROBLEMS_400)
+    routes = http.Routes(table, "recording", http.PROBLEMS_400)
 
     @routes.post(
         "/v1/names",
@@ -234,7 +226,7 @@ def add_names(table: RouteTable, store: Store, recorder: Recorder | None) -> Non
         identity = recorder.name(creator, SubjectKind[body.kind.upper()], body.identifier)
         with store.transaction() as connection:
             Book(connection).add_identity(identity)
-        return reply(_build_name(identity))
+        return http.reply(_build_name(identity))
 
 
 def _build_name(identity: Identity) -> Name:

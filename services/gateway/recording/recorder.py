@@ -12,25 +12,20 @@ from dataclasses import dataclass
 
 from structlog.typing import FilteringBoundLogger
 
+from millmark.ledger import claims, errors, names, signatures, submit
 from millmark.ledger.chain import Chain
-from millmark.ledger.claims import SALT_BYTES
-from millmark.ledger.errors import LeaseHeldError
 from millmark.ledger.ids import Identity, SubjectKind
-from millmark.ledger.names import NameKey
 from millmark.ledger.records import Record
-from millmark.ledger.signatures import Signer
-from millmark.ledger.store import Book, Connection, Registry, Store
-from millmark.ledger.store.outbox import Outbox
+from millmark.ledger.store import Book, Connection, Registry, Store, outbox
 from millmark.ledger.store.outbox_records import QueuedRecord
 from millmark.ledger.store.outbox_writer import claim_adopted, has_adopted
-from millmark.ledger.submit import Submitter, build_entry
 from millmark.services.gateway.comparison import Comparison
 from millmark.services.gateway.http.middleware import KEEP_S
 from millmark.services.gateway.http.problems import NoSignerError, TryLaterError
 from millmark.services.gateway.http.repository import SecretRepository
 from millmark.services.gateway.recording.build_records import Namer
 from millmark.services.gateway.recording.repository import RecordingRepository, RecordingRow
-from millmark.services.serving.loop import Loop
+from millmark.services.serving.loop import Loop, Looped
 
 # One attempt to have a record made: the same for each repetition of a request, so that the same record comes of it.
 #
@@ -64,7 +59,7 @@ class Attempt:
         def draw() -> bytes:
             nonlocal count
             count += 1
-            return hmac.digest(secret, _TAG + count.to_bytes(4, "big") + self.seed, hashlib.sha256)[:SALT_BYTES]
+            return hmac.digest(secret, _TAG + count.to_bytes(4, "big") + self.seed, hashlib.sha256)[: claims.SALT_BYTES]
 
         return draw
 
@@ -88,21 +83,22 @@ _PART = 300
 """Keys per look-up."""
 
 
-class Recorder:
-    """Records for one participant. The lease on the signing key keeps other gateways and commands from submitting."""
+class Recorder(Looped):
+    """Records for one participant. The lease on the signing key keeps other gateways and commands from submitting. A
+    thread that is blocked in a request to the node when it has to stop is abandoned."""
 
     def __init__(
         self,
         store: Store,
         chain: Chain,
-        signer: Signer,
+        signer: signatures.Signer,
         logger: FilteringBoundLogger,
-        name_keys: Sequence[NameKey] = (),
+        name_keys: Sequence[names.NameKey] = (),
     ) -> None:
         self._store, self._chain = store, chain
         self._namer = Namer(store, chain, name_keys)
-        self._outbox = Outbox(store)
-        self._submitter = Submitter(chain, self._outbox, signer)
+        self._outbox = outbox.Outbox(store)
+        self._submitter = submit.Submitter(chain, self._outbox, signer)
         self._comparison = Comparison(chain, store, signer.address)
         self._signer, self._address = signer, signer.address
         self._sending = threading.Lock()
@@ -116,7 +112,7 @@ class Recorder:
         return self._address
 
     @contextmanager
-    def alone(self) -> Iterator[tuple[Chain, Signer]]:
+    def alone(self) -> Iterator[tuple[Chain, signatures.Signer]]:
         """Chain and key for a transaction that makes no record, such as a vote; no record is sent for the key during
         the `with` block. Raises TryLaterError while some are on their way, LeaseHeldError while another process
         sends for the key."""
@@ -170,7 +166,7 @@ class Recorder:
         request can be repeated after the adoption: as many records are made as there were requests, and a record too
         many could not be taken back.
         """
-        entry, since_s = build_entry(row.key, record), None if unique else time.time() - KEEP_S
+        entry, since_s = submit.build_entry(row.key, record), None if unique else time.time() - KEEP_S
         with self._store.transaction() as connection:
             number = claim_adopted(connection, self._address, entry.contract, entry.payload, row.key, since_s)
             if number is None:
@@ -207,9 +203,8 @@ class Recorder:
 
     def queue_in(self, connection: Connection, row: RecordingRow, record: Record) -> int:
         """Like `queue`, but within the caller's transaction. The caller wakes the recorder afterwards. Returns the
-        id.
-        """
-        return RecordingRepository(connection).queue(self._address, build_entry(row.key, record), row)
+        id."""
+        return RecordingRepository(connection).queue(self._address, submit.build_entry(row.key, record), row)
 
     def wake(self) -> None:
         """Checks for queued records at once."""
@@ -218,13 +213,7 @@ class Recorder:
     def start(self) -> None:
         # Before the first record, so that every backup has it from which a repeated request can be known again.
         keep_secret(self._store)
-        self.loop.start()
-
-    def stop(self) -> None:
-        """Stops the thread, and returns when it has ended. A thread that is blocked in a request to the node is
-        abandoned.
-        """
-        self.loop.stop()
+        super().start()
 
     def _step(self) -> float:
         # Only development engines have funds to give; elsewhere this does nothing.
@@ -237,5 +226,5 @@ class Recorder:
                 return self.loop.idle(_IDLE_S) if self._submitter.step() else _PAUSE_S
         except TryLaterError:  # the index is being brought up to the ledger
             return _TROUBLE_S
-        except LeaseHeldError:  # another process submits under this key: not a failure
+        except errors.LeaseHeldError:  # another process submits under this key: not a failure
             return _TROUBLE_S

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from millmark.ledger.store import Rows, schema_of
-from millmark.ledger.store.outbox import enqueue_in
-from millmark.ledger.store.outbox_records import Entry
+from millmark.ledger.store import Rows, outbox, outbox_records, schema_of
 
 
 @dataclass(slots=True)
@@ -36,11 +34,11 @@ class RecordingRepository:
         self._connection = connection
         self._rows = Rows(connection)
 
-    def queue(self, signer: bytes, entry: Entry, row: RecordingRow) -> int:
+    def queue(self, signer: bytes, entry: outbox_records.Entry, row: RecordingRow) -> int:
         """Puts a record into the outbox and stores what it creates, replacing an earlier row under its key. Returns its
         id in the outbox. Raises as Outbox.enqueue does."""
         self.put(row)
-        return enqueue_in(self._connection, signer, entry)
+        return outbox.enqueue_in(self._connection, signer, entry)
 
     def put(self, row: RecordingRow) -> None:
         """Stores what a record creates, replacing an earlier row under its key."""

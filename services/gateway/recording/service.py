@@ -15,9 +15,8 @@ from typing import Any, TypeAlias
 from fastapi import Response
 from pydantic import BaseModel
 
-from millmark.ledger.ids import Identity, SubjectKind
+from millmark.ledger import ids, provenance
 from millmark.ledger.products import FindProduct
-from millmark.ledger.provenance import open_reader
 from millmark.ledger.provenance.answers import Printable, moment
 from millmark.ledger.records import Record
 from millmark.ledger.store import Connection, Registry, Store
@@ -31,8 +30,6 @@ from millmark.services.gateway.recording.recorder import Attempt, Recorder
 from millmark.services.gateway.recording.repository import RecordingRepository, RecordingRow, describe_subjects
 from millmark.services.gateway.recording.writes import WRITES, Write
 from millmark.services.portal.acting.things import FormUsedError, Preview, Wish
-
-# The status of a record that was requested over HTTP.
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +66,13 @@ class RecordStatus(Printable):
     changed_at: datetime | None
 
 
-_DONE = ("final", "failed", "cancelled")
-
-
 def build_record_status(record: QueuedRecord, row: RecordingRow | None) -> RecordStatus:
     return RecordStatus(
         id=record.id,
         kind=record.kind,
         contract=record.contract,
         state=record.state.value,
-        done=record.state.value in _DONE,
+        done=record.state.value in ("final", "failed", "cancelled"),
         sequence=record.sequence,
         subjects=() if row is None else tuple(bytes.fromhex(one[2:]) for one in json.loads(row.subjects)),
         refusal=_refusal(record),
@@ -93,7 +87,7 @@ def _refusal(record: QueuedRecord) -> Refusal | None:
     return Refusal(record.error_name, json.loads(record.error_values or "{}"), record.error or "")
 
 
-_Name: TypeAlias = Callable[[int, SubjectKind, str], Identity]
+_Name: TypeAlias = Callable[[int, ids.SubjectKind, str], ids.Identity]
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +179,7 @@ class RecordingService:
         """`again`: to look for it among the records on the ledger, not to queue it."""
         write, members = wanted.write, wanted.body.model_dump()
         # Built before the write transaction, which should be short. If the index is behind, the contract decides.
-        with open_reader(self.store) as reader:
+        with provenance.open_reader(self.store) as reader:
             if write.verify is not None:
                 write.verify(reader, members, self._find_product)
             salts = wanted.attempt.salts(self.store)
@@ -209,7 +203,6 @@ def _recording(wanted: Wanted, builder: Builder) -> RecordingRow:
 # Records that people ask for with the portal's forms: by the same service as the API's, idempotent like those.
 
 _BY_OPERATION: Mapping[str, Write] = {write.operation: write for write in WRITES}
-_Take: TypeAlias = Callable[[str], Response]
 _TRIES, _PAUSE_S = 100, 0.05
 """How long a form that is sent twice at once waits for its first sending."""
 
@@ -266,7 +259,7 @@ class FormDesk:
     def status(self, number: int) -> RecordStatus:
         return self._service.status(number)
 
-    def _respond(self, asked: KeyedRequest, take: _Take) -> Response:
+    def _respond(self, asked: KeyedRequest, take: Callable[[str], Response]) -> Response:
         for _ in range(_TRIES):
             try:
                 return self._idempotency.respond(asked, take)

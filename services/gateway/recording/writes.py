@@ -6,121 +6,13 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
+from millmark.ledger import records
 from millmark.ledger.ids import SubjectKind
-from millmark.ledger.records import (
-    AcceptAssignment,
-    AcceptCustody,
-    AcceptInPart,
-    AcceptKey,
-    AcceptOrder,
-    AcceptOwnership,
-    AcceptRecovery,
-    AcceptRevision,
-    Admit,
-    AllocateLot,
-    Anchor,
-    ApproveModel,
-    CancelAssignment,
-    CancelOrder,
-    Challenge,
-    Close,
-    CommissionLot,
-    CompleteOrder,
-    ConfirmDelivery,
-    DeallocateLot,
-    DeclineAssignment,
-    DeclineCustody,
-    DemandOpening,
-    Depart,
-    EndOrder,
-    Entrust,
-    FinishAssignment,
-    IssueCertificate,
-    Note,
-    ObjectToRecovery,
-    OfferCustody,
-    OpenModel,
-    OpenStream,
-    OverruleObjection,
-    PackLots,
-    PlaceOrder,
-    ProposeAssignment,
-    ProposeEnd,
-    ProposeKey,
-    ProposeRecovery,
-    ProposeRevision,
-    Publish,
-    PublishModel,
-    QuarantineLot,
-    ReceiveLot,
-    ReclaimCustody,
-    Record,
-    RegisterMachine,
-    RegisterModel,
-    Reinstate,
-    RejectOrder,
-    ReleaseLot,
-    RetireMachine,
-    RetireModel,
-    ReturnLot,
-    RevokeCertificate,
-    RevokeKey,
-    ReworkLot,
-    Role,
-    ScrapLot,
-    SetKey,
-    SetNameKey,
-    SetRoles,
-    StartAssignment,
-    Supersede,
-    Suspend,
-    TransferOwnership,
-    TransformLots,
-    UnpackLots,
-    WaiveGate,
-    WithdrawCustody,
-    WithdrawModel,
-)
+from millmark.ledger.records import Record, Role
 from millmark.services.access import ANY_ROLE, HOLDERS, Scope
 from millmark.services.access.rules import MAX_BODY_BYTES, Rule
-from millmark.services.gateway.recording.bodies import (
-    A_LOT,
-    A_STREAM,
-    AN_ORDER,
-    CLAIMS,
-    COMPONENTS,
-    CONSIGNMENT_BYTES,
-    LEAF,
-    LOTS,
-    NEW_LOT,
-    REASON,
-    SPLIT,
-    TERMS,
-    VERDICT,
-    Body,
-    body_of,
-)
-from millmark.services.gateway.recording.build_records import (
-    Find,
-    Verify,
-    find_assigned,
-    find_certified,
-    find_demanded,
-    find_end,
-    find_finished,
-    find_grounds,
-    find_measured,
-    find_proposal,
-    find_register,
-    find_returned,
-    find_setpoint_answer,
-    find_superseded,
-    number,
-    subject,
-    verify_terms,
-)
-
-# What the API says of one kind of record: its route, who may call it, and what its body is.
+from millmark.services.gateway.recording import bodies, build_records
+from millmark.services.gateway.recording.bodies import CLAIMS, LOTS, REASON, Body
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,12 +26,12 @@ class Write:
     """The contract requires one of these roles."""
     example: Body
     """Example of a request body."""
-    find: Find | None = None
+    find: build_records.Find | None = None
     """Looks up the fields `given`."""
     given: tuple[str, ...] = ()
     names: SubjectKind | None = None
     """Kind of the thing that the record creates and names."""
-    verify: Verify | None = None
+    verify: build_records.Verify | None = None
     """Checks the body before a record is built from it."""
     about: str = ""
     """What it checks, for the API's documentation."""
@@ -158,7 +50,7 @@ class Write:
     @property
     def body(self) -> type[BaseModel]:
         """The model of its request bodies."""
-        return body_of(self.kind, self.given, self.asks, self.called)  # type: ignore[arg-type]  # mypy judges the class by its instances' hash
+        return bodies.body_of(self.kind, self.given, self.asks, self.called)  # type: ignore[arg-type]  # mypy judges the class by its instances' hash
 
     @property
     def rule(self) -> Rule:
@@ -174,19 +66,25 @@ _REVISED, _ENDED = ("order", "terms", "proposal"), ("order", "proposal")
 
 
 def _order(kind: type[Record], verb: str, summary: str, roles: Role, example: Body = CLAIMS) -> Write:
-    return Write(kind, f"/v1/orders/{{subject}}/{verb}", summary, roles, example, subject("order"), ("order",))
+    return Write(
+        kind, f"/v1/orders/{{subject}}/{verb}", summary, roles, example, build_records.subject("order"), ("order",)
+    )
 
 
 def _assignment(kind: type[Record], verb: str, summary: str, roles: Role, example: Body = CLAIMS) -> Write:
-    return Write(kind, f"/v1/assignments/{{id}}/{verb}", summary, roles, example, find_assigned, _ASSIGNED)
+    return Write(
+        kind, f"/v1/assignments/{{id}}/{verb}", summary, roles, example, build_records.find_assigned, _ASSIGNED
+    )
 
 
-def _lot(kind: type[Record], verb: str, summary: str, example: Body = REASON, name: str = "lot") -> Write:
-    return Write(kind, f"/v1/lots/{{subject}}/{verb}", summary, HOLDERS, example, subject(name), (name,))
+def _lot(
+    kind: type[Record], verb: str, summary: str, example: Body = REASON, name: str = "lot", roles: Role = HOLDERS
+) -> Write:
+    return Write(kind, f"/v1/lots/{{subject}}/{verb}", summary, roles, example, build_records.subject(name), (name,))
 
 
 def _model(kind: type[Record], verb: str, summary: str, roles: Role, example: Body) -> Write:
-    return Write(kind, f"/v1/models/{{id}}/{verb}", summary, roles, example, number("model"), ("model",))
+    return Write(kind, f"/v1/models/{{id}}/{verb}", summary, roles, example, build_records.number("model"), ("model",))
 
 
 _SPECIFIED = (
@@ -195,243 +93,245 @@ _SPECIFIED = (
     "options are allowed, all constraints hold, the operations are those of the product's route, and a quantity is "
     "agreed."
 )
-_PLACED: Body = {"identifier": "urn:example:order-1", "terms": TERMS}
+_PLACED: Body = {"identifier": "urn:example:order-1", "terms": bodies.TERMS}
 _PARTIES = _BUYER | _COORDINATOR
 _MEASURING = _MAKER | _INSPECTOR
 _LOGGING = _MEASURING | _COORDINATOR | _AUDITOR
 
 WRITES: tuple[Write, ...] = (
     Write(
-        PlaceOrder,
+        records.PlaceOrder,
         "/v1/orders",
         "Place an order",
         _BUYER,
         _PLACED,
         names=_ORDER,
-        verify=verify_terms,
+        verify=build_records.verify_terms,
         about=_SPECIFIED,
     ),
-    _order(AcceptOrder, "accept", "Accept an order", _COORDINATOR),
-    _order(RejectOrder, "reject", "Reject an order", _COORDINATOR, REASON),
-    _order(CancelOrder, "cancel", "Cancel an order", _PARTIES, REASON),
+    _order(records.AcceptOrder, "accept", "Accept an order", _COORDINATOR),
+    _order(records.RejectOrder, "reject", "Reject an order", _COORDINATOR, REASON),
+    _order(records.CancelOrder, "cancel", "Cancel an order", _PARTIES, REASON),
     Write(
-        ProposeRevision,
+        records.ProposeRevision,
         "/v1/orders/{subject}/revisions",
         "Propose a revision of an order",
         _PARTIES,
-        {"terms": TERMS},
-        subject("order"),
+        {"terms": bodies.TERMS},
+        build_records.subject("order"),
         ("order",),
-        verify=verify_terms,
+        verify=build_records.verify_terms,
         about=_SPECIFIED,
     ),
     Write(
-        AcceptRevision,
+        records.AcceptRevision,
         "/v1/orders/{subject}/revisions/{id}/accept",
         "Accept a proposed revision of an order",
         _PARTIES,
         {},
-        find_proposal,
+        build_records.find_proposal,
         _REVISED,
     ),
-    _order(ProposeEnd, "ends", "Propose to end an order in production", _PARTIES, REASON),
+    _order(records.ProposeEnd, "ends", "Propose to end an order in production", _PARTIES, REASON),
     Write(
-        EndOrder,
+        records.EndOrder,
         "/v1/orders/{subject}/ends/{id}/accept",
         "End an order as proposed, by the other side, or alone once that is gone; 0 when both sides are",
         _PARTIES,
         CLAIMS,
-        find_end,
+        build_records.find_end,
         _ENDED,
     ),
-    _order(CompleteOrder, "complete", "Declare an order complete", _COORDINATOR),
+    _order(records.CompleteOrder, "complete", "Declare an order complete", _COORDINATOR),
     _order(
-        ConfirmDelivery,
+        records.ConfirmDelivery,
         "confirm-delivery",
         "Confirm that an order was delivered, with the lots that were",
         _BUYER,
         {**LOTS, **CLAIMS},
     ),
     Write(
-        ProposeAssignment,
+        records.ProposeAssignment,
         "/v1/assignments",
         "Assign an operation of an order to a machine",
         _COORDINATOR,
-        {"order": AN_ORDER, "operation": 0, "machine": 17},
+        {"order": bodies.AN_ORDER, "operation": 0, "machine": 17},
     ),
-    _assignment(AcceptAssignment, "accept", "Accept an assignment", _MAKER),
-    _assignment(DeclineAssignment, "decline", "Decline an assignment", _MAKER, REASON),
-    _assignment(StartAssignment, "start", "Start an assignment", _MAKER, {"stream": A_STREAM, **CLAIMS}),
+    _assignment(records.AcceptAssignment, "accept", "Accept an assignment", _MAKER),
+    _assignment(records.DeclineAssignment, "decline", "Decline an assignment", _MAKER, REASON),
+    _assignment(records.StartAssignment, "start", "Start an assignment", _MAKER, {"stream": bodies.A_STREAM, **CLAIMS}),
     Write(
-        FinishAssignment,
+        records.FinishAssignment,
         "/v1/assignments/{id}/finish",
         "Finish an assignment, with its evidence",
         _MAKER,
-        LEAF,
-        find_finished,
+        bodies.LEAF,
+        build_records.find_finished,
         _ASSIGNED,
         asks=("event",),
     ),
     Write(
-        Anchor,
+        records.Anchor,
         "/v1/assignments/{id}/registers",
         "Read the energy register of an assignment's machine",
         _MAKER,
         {"moment": "start", "register_wh": 1_204_310},
-        find_register,
+        build_records.find_register,
         ("stream", "size", "root"),
         asks=("moment", "register_wh", "quantity", "reset", "stream"),
         called="ReadRegister",
     ),
     Write(
-        Anchor,
+        records.Anchor,
         "/v1/setpoints/{id}/answer",
         "Accept or refuse proposed setpoints",
         _MAKER,
         {"answer": "accepted"},
-        find_setpoint_answer,
+        build_records.find_setpoint_answer,
         ("stream", "size", "root"),
         asks=("answer", "reason_text"),
         called="AnswerSetpoint",
     ),
-    _assignment(CancelAssignment, "cancel", "Cancel an assignment", _PARTIES, REASON),
+    _assignment(records.CancelAssignment, "cancel", "Cancel an assignment", _PARTIES, REASON),
     Write(
-        CommissionLot,
+        records.CommissionLot,
         "/v1/lots/commission",
         "Create a lot under an assignment",
         _MAKER,
-        {**NEW_LOT, "order": AN_ORDER, "operation": 0, **CLAIMS},
+        {**bodies.NEW_LOT, "order": bodies.AN_ORDER, "operation": 0, **CLAIMS},
         names=_LOT,
     ),
-    Write(ReceiveLot, "/v1/lots/receive", "Receive a lot from outside", HOLDERS, {**NEW_LOT, **CLAIMS}, names=_LOT),
-    Write(TransformLots, "/v1/lots/transform", "Split, merge, convert or rework lots", HOLDERS, SPLIT, names=_LOT),
     Write(
-        ReworkLot,
-        "/v1/lots/{subject}/rework",
+        records.ReceiveLot,
+        "/v1/lots/receive",
+        "Receive a lot from outside",
+        HOLDERS,
+        {**bodies.NEW_LOT, **CLAIMS},
+        names=_LOT,
+    ),
+    Write(
+        records.TransformLots,
+        "/v1/lots/transform",
+        "Split, merge, convert or rework lots",
+        HOLDERS,
+        bodies.SPLIT,
+        names=_LOT,
+    ),
+    _lot(
+        records.ReworkLot,
+        "rework",
         "Record the rework of a lot that keeps its identifier",
-        _MAKER,
-        {"operation": 0, "components": COMPONENTS, **CLAIMS},
-        subject("lot"),
-        ("lot",),
+        {"operation": 0, "components": bodies.COMPONENTS, **CLAIMS},
+        roles=_MAKER,
     ),
     _order(
-        AllocateLot,
+        records.AllocateLot,
         "allocate",
         "Allocate a lot of no order to an order",
         _MAKER,
-        {"lot": A_LOT, "operation": 0, **CLAIMS},
+        {"lot": bodies.A_LOT, "operation": 0, **CLAIMS},
     ),
-    Write(
-        DeallocateLot,
-        "/v1/lots/{subject}/deallocate",
-        "Take a lot out of its order, into stock",
-        _PARTIES,
-        CLAIMS,
-        subject("lot"),
-        ("lot",),
-    ),
+    _lot(records.DeallocateLot, "deallocate", "Take a lot out of its order, into stock", CLAIMS, roles=_PARTIES),
     _lot(
-        ScrapLot,
+        records.ScrapLot,
         "scrap",
         "Take some of a lot out for good: scrapped, exported, sold, lost or recycled",
         {"quantity": 1, "disposition": "scrapped", **REASON},
     ),
-    _lot(PackLots, "pack", "Pack lots into this one", LOTS, "parent"),
-    _lot(UnpackLots, "unpack", "Unpack lots from this one", LOTS, "parent"),
-    _lot(QuarantineLot, "quarantine", "Quarantine a lot"),
-    _lot(ReleaseLot, "release", "Release a lot from quarantine"),
-    Write(
-        WaiveGate,
-        "/v1/lots/{subject}/waive",
+    _lot(records.PackLots, "pack", "Pack lots into this one", LOTS, "parent"),
+    _lot(records.UnpackLots, "unpack", "Unpack lots from this one", LOTS, "parent"),
+    _lot(records.QuarantineLot, "quarantine", "Quarantine a lot"),
+    _lot(records.ReleaseLot, "release", "Release a lot from quarantine"),
+    _lot(
+        records.WaiveGate,
+        "waive",
         "Take a lot without what one gate of its order asks for",
-        _BUYER,
         {"inspector": 6, **REASON},
-        subject("lot"),
-        ("lot",),
+        roles=_BUYER,
     ),
     Write(
-        OfferCustody,
+        records.OfferCustody,
         "/v1/custody/offer",
         "Offer lots to another company, or return them",
         HOLDERS,
         {**LOTS, "to": 8, **CLAIMS},
-        body_bytes=CONSIGNMENT_BYTES,
+        body_bytes=bodies.CONSIGNMENT_BYTES,
     ),
     Write(
-        ReturnLot,
+        records.ReturnLot,
         "/v1/lots/{subject}/return",
         "Offer a quarantined lot to its maker",
         HOLDERS,
         CLAIMS,
-        find_returned,
+        build_records.find_returned,
         ("lot", "to", "identifier_hash"),
     ),
     Write(
-        AcceptCustody,
+        records.AcceptCustody,
         "/v1/custody/accept",
         "Accept offered lots",
         HOLDERS,
         {**LOTS, "offer": 600},
-        body_bytes=CONSIGNMENT_BYTES,
+        body_bytes=bodies.CONSIGNMENT_BYTES,
     ),
     Write(
-        AcceptInPart,
+        records.AcceptInPart,
         "/v1/custody/accept-in-part",
         "Accept offered lots, of which some are missing or bad",
         HOLDERS,
         {**LOTS, "offer": 600, "accepted": 97, "reason": {"text": "three are broken"}},
-        body_bytes=CONSIGNMENT_BYTES,
+        body_bytes=bodies.CONSIGNMENT_BYTES,
     ),
-    _lot(DeclineCustody, "custody/decline", "Decline an offered lot", {"offer": 600, **REASON}),
-    _lot(WithdrawCustody, "custody/withdraw", "Withdraw the offer of a lot"),
+    _lot(records.DeclineCustody, "custody/decline", "Decline an offered lot", {"offer": 600, **REASON}),
+    _lot(records.WithdrawCustody, "custody/withdraw", "Withdraw the offer of a lot"),
     Write(
-        ReclaimCustody,
+        records.ReclaimCustody,
         "/v1/custody/reclaim",
         "Reclaim lots from a company that has not been able to act for 14 days",
         HOLDERS,
         {**LOTS, **REASON},
-        body_bytes=CONSIGNMENT_BYTES,
+        body_bytes=bodies.CONSIGNMENT_BYTES,
     ),
     Write(
-        IssueCertificate,
+        records.IssueCertificate,
         "/v1/certificates",
         "Issue a certificate",
         _INSPECTOR,
-        VERDICT,
-        find_measured,
+        bodies.VERDICT,
+        build_records.find_measured,
         asks=("event",),
     ),
     Write(
-        RevokeCertificate,
+        records.RevokeCertificate,
         "/v1/certificates/{id}/revoke",
         "Revoke a certificate",
         _INSPECTOR,
         REASON,
-        find_certified,
+        build_records.find_certified,
         ("lots", "certificate"),
     ),
     Write(
-        DemandOpening,
+        records.DemandOpening,
         "/v1/certificates/{id}/demand-opening",
         "Demand the opening of a certificate's inference",
         ANY_ROLE,
         {},
-        find_certified,
+        build_records.find_certified,
         ("lot", "order", "certificate"),
     ),
     Write(
-        Challenge,
+        records.Challenge,
         "/v1/certificates/{id}/open",
         "Open a certificate of your company, as is demanded, which publishes what was measured",
         _INSPECTOR,
         {"publish_window": True},
-        find_demanded,
+        build_records.find_demanded,
         ("certificate", "key", "issued", "inference", "measured"),
         asks=("publish_window",),
         called="OpenCertificate",
     ),
     Write(
-        OpenStream,
+        records.OpenStream,
         "/v1/streams",
         "Open an evidence stream for a machine, or for none",
         _LOGGING,
@@ -439,16 +339,16 @@ WRITES: tuple[Write, ...] = (
         names=_STREAM,
     ),
     Write(
-        Anchor,
+        records.Anchor,
         "/v1/streams/{subject}/anchors",
         "Anchor an evidence stream",
         _LOGGING,
         {"size": 4, "root": "0x" + "99" * 32},
-        subject("stream"),
+        build_records.subject("stream"),
         ("stream",),
     ),
     Write(
-        RegisterMachine,
+        records.RegisterMachine,
         "/v1/machines",
         "Register a machine",
         _MEASURING,
@@ -456,23 +356,23 @@ WRITES: tuple[Write, ...] = (
         names=_MACHINE,
     ),
     Write(
-        RetireMachine,
+        records.RetireMachine,
         "/v1/machines/{id}/retire",
         "Retire a machine",
         _MEASURING,
         REASON,
-        number("machine"),
+        build_records.number("machine"),
         ("machine",),
     ),
     Write(
-        RegisterModel,
+        records.RegisterModel,
         "/v1/models",
         "Register a quality model by its digest",
         _INSPECTOR,
         {"digest": "0x" + "66" * 32, "card": {"accuracy": "0.93"}},
     ),
     Write(
-        PublishModel,
+        records.PublishModel,
         "/v1/models/publish",
         "Register a quality model and publish it on the chain",
         _INSPECTOR,
@@ -480,58 +380,72 @@ WRITES: tuple[Write, ...] = (
         body_bytes=128 * 1024,
     ),
     _model(
-        ApproveModel,
+        records.ApproveModel,
         "approve",
         "Approve a quality model",
         _AUDITOR,
         {"report": {"text": "measured again, as the card says"}},
     ),
-    _model(OpenModel, "open", "Open a quality model to other inspectors, or close it", _INSPECTOR, {"open": True}),
-    _model(RetireModel, "retire", "Retire a quality model: its verdicts stand", _INSPECTOR, REASON),
     _model(
-        WithdrawModel,
+        records.OpenModel, "open", "Open a quality model to other inspectors, or close it", _INSPECTOR, {"open": True}
+    ),
+    _model(records.RetireModel, "retire", "Retire a quality model: its verdicts stand", _INSPECTOR, REASON),
+    _model(
+        records.WithdrawModel,
         "withdraw",
         "Withdraw a quality model",
         _INSPECTOR | _AUDITOR,
         {"defective_since": "2026-02-01T00:00:00Z", **REASON},
     ),
     Write(
-        Note,
+        records.Note,
         "/v1/notes",
         "Say something about orders or lots that your company has a part in",
         ANY_ROLE,
-        {"subjects": [A_LOT], "kind": 2, "claims": {"text": "stop using it"}},
-        find_grounds,
+        {"subjects": [bodies.A_LOT], "kind": 2, "claims": {"text": "stop using it"}},
+        build_records.find_grounds,
         ("subjects", "grounds"),
         asks=("subjects",),
     ),
     Write(
-        ObjectToRecovery,
+        records.ObjectToRecovery,
         "/v1/recovery/objection",
         "Object to the recovery of your company's keys",
         ANY_ROLE,
         {},
     ),
     Write(
-        Supersede,
+        records.Supersede,
         "/v1/supersessions",
         "Correct an earlier record of your company",
         ANY_ROLE,
-        {"subject": A_LOT, "sequence": 380, **REASON},
-        find_superseded,
+        {"subject": bodies.A_LOT, "sequence": 380, **REASON},
+        build_records.find_superseded,
         ("subject", "opening"),
         asks=("subject", "sequence"),
     ),
 )
 
 
-# Kinds of records that the API has no route for, and why.
-
 _BY_OPERATOR = "participants and their keys are managed by operators, on the command line"
 LEFT_OUT: dict[type[Record], str] = {
-    **dict.fromkeys((Admit, SetRoles, Suspend, Entrust, Reinstate, Depart, Publish, Close), _BY_OPERATOR),
-    **dict.fromkeys((ProposeKey, AcceptKey, SetKey, RevokeKey, SetNameKey), _BY_OPERATOR),
-    **dict.fromkeys((TransferOwnership, AcceptOwnership), _BY_OPERATOR),
-    **dict.fromkeys((ProposeRecovery, OverruleObjection, AcceptRecovery), _BY_OPERATOR),
+    **dict.fromkeys(
+        (
+            records.Admit,
+            records.SetRoles,
+            records.Suspend,
+            records.Entrust,
+            records.Reinstate,
+            records.Depart,
+            records.Publish,
+            records.Close,
+        ),
+        _BY_OPERATOR,
+    ),
+    **dict.fromkeys(
+        (records.ProposeKey, records.AcceptKey, records.SetKey, records.RevokeKey, records.SetNameKey), _BY_OPERATOR
+    ),
+    **dict.fromkeys((records.TransferOwnership, records.AcceptOwnership), _BY_OPERATOR),
+    **dict.fromkeys((records.ProposeRecovery, records.OverruleObjection, records.AcceptRecovery), _BY_OPERATOR),
 }
 """Kinds of records without a route, and why."""

@@ -9,25 +9,15 @@ from fastapi import Path, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
-from millmark.ledger.errors import NotFoundError
+from millmark.ledger import errors, records
 from millmark.ledger.forward_requests import MAX_REQUEST_BYTES
-from millmark.ledger.records import Contract
 from millmark.ledger.store.outbox_records import OutboxState
 from millmark.services.access import Scope
 from millmark.services.access.rules import Rule
-from millmark.services.gateway.http.authentication import CurrentPrincipal
+from millmark.services.gateway.http import authentication, route_table
 from millmark.services.gateway.http.example_values import CHAIN_ID
-from millmark.services.gateway.http.route_table import RouteTable
 from millmark.services.gateway.http.routes import PROBLEMS_422, Routes, reply
-from millmark.services.gateway.relay.relay import (
-    LONGEST_S,
-    MAX_GAS,
-    Relay,
-    RelayedLog,
-    RelayedRequest,
-    RelayTerms,
-    Simulation,
-)
+from millmark.services.gateway.relay import relay as relaying
 
 _WRITTEN: dict[str, Any] = {
     "requestBody": {
@@ -66,30 +56,30 @@ class Call(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    contract: Contract
+    contract: records.Contract
     data: str = Field(pattern="^0x([0-9a-f]{2})+$", max_length=MAX_REQUEST_BYTES, description="Calldata of records.")
     key: str = Field(pattern="^0x[0-9a-fA-F]{40}$", description="Address of the key that would sign it.")
 
 
-def add_relay(table: RouteTable, relay: Relay | None) -> None:
+def add_relay(table: route_table.RouteTable, relay: relaying.Relay | None) -> None:
     """Adds the routes. If `relay` is None, they answer 404."""
     routes = Routes(table, "relay", PROBLEMS_422)
     _add_requests(routes, relay)
     _add_preparation(routes, relay)
 
 
-def _add_requests(routes: Routes, relay: Relay | None) -> None:
+def _add_requests(routes: Routes, relay: relaying.Relay | None) -> None:
     @routes.post(
         "/v1/relay",
         "relayRequest",
         "Send a signed request",
-        RelayedRequest,
+        relaying.RelayedRequest,
         rule=Rule(Scope.RELAY, cost=4),
         examples={"queued": partial(_request, OutboxState.QUEUED)},
         status_code=202,
         openapi_extra=_WRITTEN,
     )
-    async def relay_request(request: Request, principal: CurrentPrincipal) -> Response:
+    async def relay_request(request: Request, principal: authentication.CurrentPrincipal) -> Response:
         """The request is stored before it is acknowledged, and then sent until it is on the ledger or has failed. It is
         identified by its digest: submitting it again returns its current state, so no Idempotency-Key is needed. A
         request that the ledger would reject is refused with the contract's own error."""
@@ -103,21 +93,21 @@ def _add_requests(routes: Routes, relay: Relay | None) -> None:
         "/v1/relay/{digest}",
         "getRelayedRequest",
         "Get the status of a relayed request",
-        RelayedRequest,
+        relaying.RelayedRequest,
         rule=Rule(Scope.RELAY),
         examples={"final": partial(_request, OutboxState.FINAL), "queued": partial(_request, OutboxState.QUEUED)},
     )
-    def look(digest: Digest, principal: CurrentPrincipal) -> Response:
+    def look(digest: Digest, principal: authentication.CurrentPrincipal) -> Response:
         """Returns the state of a request. 404 if it belongs to another participant."""
         return reply(_active(relay).look(bytes.fromhex(digest[2:]), principal))
 
 
-def _add_preparation(routes: Routes, relay: Relay | None) -> None:
+def _add_preparation(routes: Routes, relay: relaying.Relay | None) -> None:
     @routes.get(
         "/v1/relay/keys/{address}",
         "getRelayTerms",
         "Get what a key's next request must satisfy",
-        RelayTerms,
+        relaying.RelayTerms,
         rule=Rule(Scope.RELAY),
         examples={"now": _terms},
     )
@@ -129,19 +119,19 @@ def _add_preparation(routes: Routes, relay: Relay | None) -> None:
         "/v1/relay/simulations",
         "simulateRelay",
         "Simulate a call before signing it",
-        Simulation,
+        relaying.Simulation,
         rule=Rule(Scope.RELAY, cost=4),
-        examples={"taken": lambda: Simulation(84_000, None, None), "refused": _refused},
+        examples={"taken": lambda: relaying.Simulation(84_000, None, None), "refused": _refused},
     )
-    def simulate(body: Call, principal: CurrentPrincipal) -> Response:
+    def simulate(body: Call, principal: authentication.CurrentPrincipal) -> Response:
         """Simulates the call as sent by the key through the forwarder, on the current state. Changes nothing."""
         data, key = bytes.fromhex(body.data[2:]), bytes.fromhex(body.key[2:])
         return reply(_active(relay).simulate(body.contract, data, key, principal))
 
 
-def _active(relay: Relay | None) -> Relay:
+def _active(relay: relaying.Relay | None) -> relaying.Relay:
     if relay is None:
-        raise NotFoundError("this gateway does not relay requests", hint="use another participant's gateway")
+        raise errors.NotFoundError("this gateway does not relay requests", hint="use another participant's gateway")
     return relay
 
 
@@ -149,9 +139,9 @@ _DEADLINE = 1_772_444_100
 _TOPICS = (b"\x1b" * 32, (31).to_bytes(32, "big"), (5).to_bytes(32, "big"), b"\x2c" * 32)
 
 
-def _request(state: OutboxState) -> RelayedRequest:
+def _request(state: OutboxState) -> relaying.RelayedRequest:
     final = state is OutboxState.FINAL
-    return RelayedRequest(
+    return relaying.RelayedRequest(
         digest=b"\x6d" * 32,
         key=b"\x5c" * 20,
         nonce=31,
@@ -164,14 +154,16 @@ def _request(state: OutboxState) -> RelayedRequest:
         block_number=987 if final else None,
         block_hash=b"\x8f" * 32 if final else None,
         gas_used=71_204 if final else None,
-        logs=(RelayedLog(b"\x22" * 20, _TOPICS, b"\x5c" * 32, 0),) if final else (),
+        logs=(relaying.RelayedLog(b"\x22" * 20, _TOPICS, b"\x5c" * 32, 0),) if final else (),
     )
 
 
-def _terms() -> RelayTerms:
-    return RelayTerms(CHAIN_ID, b"\x4d" * 20, 31, 31, _DEADLINE - 304, _DEADLINE - 300, MAX_GAS, LONGEST_S)
+def _terms() -> relaying.RelayTerms:
+    return relaying.RelayTerms(
+        CHAIN_ID, b"\x4d" * 20, 31, 31, _DEADLINE - 304, _DEADLINE - 300, relaying.MAX_GAS, relaying.LONGEST_S
+    )
 
 
-def _refused() -> Simulation:
+def _refused() -> relaying.Simulation:
     error = "GateClosed(lot=0x1a1a, inspector=6, model=9, ...); have that inspector certify the lot as the gate asks"
-    return Simulation(None, "GateClosed", error)
+    return relaying.Simulation(None, "GateClosed", error)

@@ -22,16 +22,9 @@ from typing import TypeVar, cast
 
 from structlog.typing import FilteringBoundLogger
 
-from millmark.ledger.canonical import keccak256
+from millmark.ledger import canonical, errors, submit
 from millmark.ledger.chain import Chain, RawLog, read_kinds
-from millmark.ledger.errors import (
-    ContractRefusedError,
-    NodeBehindError,
-    NotFoundError,
-    RequestError,
-    SettingsError,
-    WrongContractError,
-)
+from millmark.ledger.errors import ContractRefusedError, NodeBehindError, RequestError, SettingsError
 from millmark.ledger.forward_requests import ForwardRequest, parse_request
 from millmark.ledger.provenance.answers import Printable
 from millmark.ledger.records import Contract
@@ -39,12 +32,11 @@ from millmark.ledger.signatures import Signer
 from millmark.ledger.store import Store
 from millmark.ledger.store.outbox import Outbox
 from millmark.ledger.store.outbox_records import FORWARDER, Entry, OutboxState, QueuedRecord
-from millmark.ledger.submit import Submitter, forward_key
 from millmark.services.access import ForbiddenError, Principal
 from millmark.services.gateway.comparison import Comparison
 from millmark.services.gateway.http.problems import TryLaterError
 from millmark.services.serving.logs import build_logger
-from millmark.services.serving.loop import Loop
+from millmark.services.serving.loop import Loop, Looped
 
 # The key that pays for relayed requests must have no other use.
 #
@@ -84,8 +76,7 @@ class RepeatedRefusals:
     """Thread-safe."""
 
     def __init__(self, chain: Chain, outbox: Outbox) -> None:
-        self._chain = chain
-        self._outbox = outbox
+        self._chain, self._outbox = chain, outbox
         self._lock = threading.Lock()
         self._first: OrderedDict[bytes, int] = OrderedDict()
         """The head after the first refusal of a call, by the call's hash."""
@@ -96,7 +87,7 @@ class RepeatedRefusals:
         if not self._chain.profile.timed_blocks:
             return question()
         head = self._verify_head()
-        name = keccak256(call)
+        name = canonical.keccak256(call)
         try:
             answer = question()
         except ContractRefusedError:
@@ -131,9 +122,6 @@ class RepeatedRefusals:
             f"the contracts refuse the call as of block {head}; that counts once block {first_counting} repeats it",
             hint=_HINT,
         )
-
-
-# Responses of the relay's routes.
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,8 +203,8 @@ _RETRY_S = 1.0
 _IN_BLOCK = (OutboxState.MINED, OutboxState.FINAL)
 
 
-class Relay:
-    """The relay of one gateway, which sends under one key."""
+class Relay(Looped):
+    """The relay of one gateway, which sends under one key. Its thread can safely be interrupted at any point."""
 
     def __init__(
         self, chain: Chain, sending: Chain, store: Store, signer: Signer, logger: FilteringBoundLogger | None = None
@@ -226,17 +214,12 @@ class Relay:
         self._outbox = Outbox(store)
         self._signer = signer
         self._refusals = RepeatedRefusals(chain, self._outbox)
-        self._submitter = Submitter(sending, self._outbox, signer)
+        self._submitter = submit.Submitter(sending, self._outbox, signer)
         self._comparison = Comparison(chain, store, signer.address, relay=True)
         self._funded = False
         self._accepting = threading.Lock()
-        self.loop = Loop(
-            "millmark-relay",
-            self._round,
-            logger or build_logger(),
-            failed="relay failed",
-            retry_s=_RETRY_S,
-        )
+        logger = logger or build_logger()
+        self.loop = Loop("millmark-relay", self._round, logger, failed="relay failed", retry_s=_RETRY_S)
 
     @property
     def chain(self) -> Chain:
@@ -246,17 +229,6 @@ class Relay:
     def key(self) -> bytes:
         """Address of the key that pays."""
         return self._signer.address
-
-    # The thread
-
-    def start(self) -> None:
-        self.loop.start()
-
-    def stop(self) -> None:
-        """Stops the thread; returns when it has ended, or after a timeout. The thread can safely be interrupted at any
-        point.
-        """
-        self.loop.stop()
 
     def _round(self) -> float:
         try:
@@ -322,7 +294,7 @@ class Relay:
                 # The last check and the most expensive one: what would revert must not cost the relay any gas.
                 forward = partial(self._chain.simulate_forward, signed, self._signer.address)
                 self._refusals.ask(signed.to_bytes(), forward)
-                entry = Entry(forward_key(signed.request.digest), FORWARDER, "Forward", signed.to_bytes())
+                entry = Entry(submit.forward_key(signed.request.digest), FORWARDER, "Forward", signed.to_bytes())
                 self._outbox.enqueue(self._signer.address, [entry])
                 self.loop.wake()
         return self.look(signed.request.digest, principal)
@@ -345,7 +317,7 @@ class Relay:
     # Helpers
 
     def _find(self, digest: bytes) -> QueuedRecord | None:
-        key = forward_key(digest)
+        key = submit.forward_key(digest)
         return self._outbox.find([key]).get(key)
 
     def _verify_key(self, key: bytes, principal: Principal) -> None:
@@ -422,12 +394,12 @@ class Relay:
 def _read_kinds(chain: Chain, request: ForwardRequest) -> tuple[str, ...]:
     try:
         return read_kinds(chain.contract_at(request.to), request.data)
-    except WrongContractError as error:
+    except errors.WrongContractError as error:
         raise RequestError(error.cause, hint="only records for registry and ledger are relayed") from None
 
 
-def _missing() -> NotFoundError:
-    return NotFoundError("the request is not known here", hint="submit it with POST /v1/relay")
+def _missing() -> errors.NotFoundError:
+    return errors.NotFoundError("the request is not known here", hint="submit it with POST /v1/relay")
 
 
 def _log(log: RawLog) -> RelayedLog:

@@ -13,20 +13,8 @@ from millmark.services.interop.contexts.w3c import build_credentials_context, bu
 from millmark.services.interop.credentials.certificate import VOCABULARY, build_certificate_context
 from millmark.services.interop.credentials.keys import DID_CONTEXT, MULTIKEY_CONTEXT
 from millmark.services.interop.credentials.model import BASE_CONTEXT
+from millmark.services.interop.epcis import tree
 from millmark.services.interop.epcis.event_queries import CONTEXT as EPCIS_CONTEXT
-from millmark.services.interop.epcis.tree import (
-    BIZ_STEPS,
-    BIZ_TRANSACTION_TYPES,
-    CBV,
-    COMPONENTS,
-    DISPOSITIONS,
-    EPCIS,
-    ERROR_REASONS,
-    GS1_DOCUMENTS,
-    MEASUREMENTS,
-    PARTY_TYPES,
-    SENSOR_ALERTS,
-)
 
 # JSON-LD context for EPCIS 2.0 and CBV 2.0, written by us: it maps each name to its IRI.
 #
@@ -37,10 +25,10 @@ from millmark.services.interop.epcis.tree import (
 _Terms: TypeAlias = dict[str, Json]
 
 _SPACES: Final[_Terms] = {
-    "epcis": EPCIS,
-    "cbv": CBV,
+    "epcis": tree.EPCIS,
+    "cbv": tree.CBV,
     "cbvmda": "urn:epcglobal:cbv:mda:",
-    "gs1": GS1_DOCUMENTS,
+    "gs1": tree.GS1_DOCUMENTS,
     "rdfs": "http://www.w3.org/2000/01/rdf-schema#",
     "owl": "http://www.w3.org/2002/07/owl#",
     "xsd": "http://www.w3.org/2001/XMLSchema#",
@@ -71,14 +59,14 @@ def build_epcis_context() -> dict[str, Json]:
         **_typed("eventTime recordTime", _TIME),
         **_typed("bizLocation readPoint transformationID epcClass parentID", "@id"),
         **_typed("epcList childEPCs inputEPCList outputEPCList certificationInfo children", "@id", many=True),
-        **_sets("quantityList childQuantityList inputQuantityList outputQuantityList"),
+        **_typed("quantityList childQuantityList inputQuantityList outputQuantityList", "", many=True),
         **_typed("sender receiver", _TEXT),
         "quantity": _term("quantity", "xsd:decimal"),
         "member": {"@id": "rdfs:member", "@type": "@id", "@container": "@set"},
         "creationDate": {"@id": "dcterms:created", "@type": "xsd:dateTime"},
         "schemaVersion": "owl:versionInfo",
-        "bizStep": _word("bizStep", "cbv:BizStep-", BIZ_STEPS),
-        "disposition": _word("disposition", "cbv:Disp-", DISPOSITIONS),
+        "bizStep": _word("bizStep", "cbv:BizStep-", tree.BIZ_STEPS),
+        "disposition": _word("disposition", "cbv:Disp-", tree.DISPOSITIONS),
         "persistentDisposition": _persistent(),
         "bizTransactionList": _within("bizTransactionList", _transaction(), many=True),
         "sourceList": _within("sourceList", _party("source"), many=True),
@@ -98,10 +86,6 @@ def _term(name: str, type_: str = "", *, many: bool = False) -> Json:
 
 def _plain(names: str) -> _Terms:
     return {name: f"epcis:{name}" for name in names.split()}
-
-
-def _sets(names: str) -> _Terms:
-    return {name: _term(name, many=True) for name in names.split()}
 
 
 def _typed(names: str, type_: str, *, many: bool = False) -> _Terms:
@@ -125,19 +109,19 @@ def _within(name: str, terms: _Terms, *, many: bool = False) -> Json:
 
 
 def _protected(terms: _Terms) -> Json:
-    return {"@protected": True, "epcis": EPCIS, **terms}
+    return {"@protected": True, "epcis": tree.EPCIS, **terms}
 
 
 def _persistent() -> Json:
     own = _protected(_typed("set unset", "@vocab", many=True))
-    contexts: list[Json] = [_spelled("cbv:Disp-", DISPOSITIONS), own]
+    contexts: list[Json] = [_spelled("cbv:Disp-", tree.DISPOSITIONS), own]
     return {"@id": "epcis:persistentDisposition", "@container": "@set", "@context": contexts}
 
 
 def _transaction() -> _Terms:
     return {
         "bizTransaction": "@id",
-        "type": _word("bizTransactionType", "cbv:BTT-", BIZ_TRANSACTION_TYPES),
+        "type": _word("bizTransactionType", "cbv:BTT-", tree.BIZ_TRANSACTION_TYPES),
     }
 
 
@@ -145,13 +129,13 @@ def _party(field: str) -> _Terms:
     """Source and destination are one property; the list that holds it tells which of the two it is."""
     return {
         field: _term("sourceOrDestination", "@id"),
-        "type": _word("sourceOrDestinationType", "cbv:SDT-", PARTY_TYPES),
+        "type": _word("sourceOrDestinationType", "cbv:SDT-", tree.PARTY_TYPES),
     }
 
 
 def _error() -> _Terms:
     return {
-        "reason": _word("reason", "cbv:ER-", ERROR_REASONS),
+        "reason": _word("reason", "cbv:ER-", tree.ERROR_REASONS),
         **_typed("correctiveEventIDs", "@id", many=True),
         **_typed("declarationTime", _TIME),
     }
@@ -170,9 +154,9 @@ def _sensor() -> _Terms:
 
 def _report() -> _Terms:
     return {
-        "type": _word("measurementType", "gs1:", MEASUREMENTS),
-        "exception": _word("exception", "gs1:", SENSOR_ALERTS),
-        "component": _word("component", "cbv:Comp-", COMPONENTS),
+        "type": _word("measurementType", "gs1:", tree.MEASUREMENTS),
+        "exception": _word("exception", "gs1:", tree.SENSOR_ALERTS),
+        "component": _word("component", "cbv:Comp-", tree.COMPONENTS),
         **_typed("coordinateReferenceSystem microorganism chemicalSubstance uriValue", "@id"),
         **_typed("time", _TIME),
         **_typed("value minValue maxValue meanValue sDev percRank percValue", _DOUBLE),

@@ -255,7 +255,9 @@ def _document(value: Json, kind: str) -> Mapping[str, Json]:
     if "id" in value and not is_url(value["id"]):
         raise _broken("id", "is not a URL")
     _check_types(value.get("type"), kind)
-    _check_mapped(value)
+    with suppress(UnknownContextError):  # a context that we do not have may map anything
+        for name in find_unmapped(value, {BASE_CONTEXT: _BASE}):
+            raise _broken(f"{name[:120]!a}", "is not mapped by any context", "declare it in @context")
     return value
 
 
@@ -265,12 +267,6 @@ def _check_types(value: Json, kind: str) -> None:
         raise _broken("type", "is neither a string nor a list of strings")
     if kind not in types:
         raise _broken("type", f"does not include {kind}")
-
-
-def _check_mapped(document: Mapping[str, Json]) -> None:
-    with suppress(UnknownContextError):  # a context that we do not have may map anything
-        for name in find_unmapped(document, {BASE_CONTEXT: _BASE}):
-            raise _broken(f"{name[:120]!a}", "is not mapped by any context", "declare it in @context")
 
 
 def _check_named(name: str, value: Json) -> None:

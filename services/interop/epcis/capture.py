@@ -334,7 +334,7 @@ def run_capture_job(
         _compare(repository, events, sender.participant)
         failed = any(one.status == Status.REJECTED for one in events)
         if failed and behaviour is Behaviour.ROLLBACK:
-            events = [_rolled_back(one) for one in events]
+            events = [replace(one, status=ROLLED_BACK) if one.status == Status.ACCEPTED else one for one in events]
         elif sender.recording is not None:
             _record(connection, events, sender.recording, before)
         number, call = repository.next_numbers()
@@ -396,10 +396,6 @@ def _compare(repository: EpcisRepository, events: Sequence[_Event], participant:
     for one in good:
         if one.validation.key in kept:
             one.status = Status.DUPLICATE
-
-
-def _rolled_back(event: _Event) -> _Event:
-    return replace(event, status=ROLLED_BACK) if event.status == Status.ACCEPTED else event
 
 
 def _keep(book: Book, stream: bytes, events: Sequence[_Event]) -> None:

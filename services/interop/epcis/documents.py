@@ -334,7 +334,8 @@ def xml_events(data: bytes) -> list[Node]:
     found = _find(_Builder().read(data), "EventList")
     if found is None:
         raise InputError("the XML has no EventList", hint="give an EPCIS document or query document")
-    return [_event(node) for node in found.children if node.name not in _COMMENTS]
+    events = [node for node in found.children if node.name not in _COMMENTS]
+    return [Node(one.name, "", sorted(_canonical(child, "") for child in one.children)) for one in events]
 
 
 class _Builder:
@@ -393,10 +394,6 @@ def _find(node: Node, name: str) -> Node | None:
             return node
         waiting.extend(node.children)
     return None
-
-
-def _event(node: Node) -> Node:
-    return Node(node.name, "", sorted(_canonical(child, "") for child in node.children))
 
 
 def _canonical(node: Node, owner: str) -> Node:

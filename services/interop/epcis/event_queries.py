@@ -243,7 +243,9 @@ def parse_query(parameters: Iterable[tuple[str, str]], *, most_per_page: int, pe
         raise QueryError("eventCountLimit and maxEventCount exclude each other", hint="give one of them")
     wanted = _count(given, "perPage") or per_page
     token = given.pop("nextPageToken", None)
-    spans = tuple(_span(given, name, column) for name, column in _SPANS.items())
+    spans = tuple(
+        Span(column, _moment(given, f"GE_{name}"), _moment(given, f"LT_{name}")) for name, column in _SPANS.items()
+    )
     if given.get("EXISTS_errorDeclaration") == "false":
         del given["EXISTS_errorDeclaration"]  # only `true` has a meaning in the standard
     conditions = tuple(_condition(name, value) for name, value in sorted(given.items()))
@@ -271,10 +273,6 @@ def _count(given: dict[str, str], name: str) -> int | None:
     if not (text.isascii() and text.isdigit()) or not 0 < int(text[:10]) < 10**9:
         raise QueryError(f"{name} is not a number of events", hint="give a whole number of at least 1")
     return int(text)
-
-
-def _span(given: dict[str, str], name: str, column: str) -> Span:
-    return Span(column, _moment(given, "GE_" + name), _moment(given, "LT_" + name))
 
 
 def _moment(given: dict[str, str], name: str) -> int | None:

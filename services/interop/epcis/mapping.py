@@ -36,29 +36,12 @@ from decimal import Decimal
 from functools import partial
 from typing import Final
 
+from millmark.ledger import records
 from millmark.ledger.canonical import Json, to_hex
 from millmark.ledger.claims import Claims, build_claims
 from millmark.ledger.errors import IdentifierError
 from millmark.ledger.ids import Identity, canonical_identifier, identifier_hash, parse_digital_link
-from millmark.ledger.records import (
-    AcceptCustody,
-    Disposition,
-    Input,
-    Item,
-    Note,
-    NoteKind,
-    OfferCustody,
-    Output,
-    PackLots,
-    ReceiveLot,
-    Record,
-    ReturnLot,
-    ScrapLot,
-    Transformation,
-    TransformationKind,
-    TransformLots,
-    UnpackLots,
-)
+from millmark.ledger.records import Item, Record
 
 _ONE: Final = "C62"
 """Unit of a serialised thing: one (UN/ECE Recommendation 20)."""
@@ -70,10 +53,10 @@ _MOVES: Final = ("shipping", "receiving")
 _MAX_SUBJECTS: Final = 64
 """Notes.MOST_SUBJECTS."""
 _LEFT: Final = {
-    "retail_sold": Disposition.SOLD,
-    "dispensed": Disposition.SOLD,
-    "stolen": Disposition.LOST,
-    "unknown": Disposition.LOST,
+    "retail_sold": records.Disposition.SOLD,
+    "dispensed": records.Disposition.SOLD,
+    "stolen": records.Disposition.LOST,
+    "unknown": records.Disposition.LOST,
 }
 """How a quantity left, by the event's disposition."""
 _SINGLES: Final = ("epcList", "childEPCs", "inputEPCList", "outputEPCList")
@@ -107,15 +90,15 @@ class Known:
         lots = {name: Item(identity.subject, _NONE) for name, identity in proposal.names.items()}
         contents = dict(self.contents)
         for record in proposal.records:
-            if isinstance(record, (PackLots, UnpackLots)):
+            if isinstance(record, (records.PackLots, records.UnpackLots)):
                 contents[record.parent] = self._packed(record)
         lots = {**self.lots, **lots}
         return replace(self, lots=lots, contents=contents, taken={*self.taken, *proposal.names})
 
-    def _packed(self, record: PackLots | UnpackLots) -> tuple[Item, ...]:
+    def _packed(self, record: records.PackLots | records.UnpackLots) -> tuple[Item, ...]:
         """What is in the parent after the record."""
         left = tuple(item for item in self.contents.get(record.parent, ()) if item.lot not in record.lots)
-        if isinstance(record, UnpackLots):
+        if isinstance(record, records.UnpackLots):
             return left
         return (*left, *(item for item in self.lots.values() if item.lot in record.lots))
 
@@ -226,10 +209,6 @@ def names_of(event: Mapping[str, Json]) -> set[str]:
     return found
 
 
-def _step(event: Mapping[str, Json]) -> str:
-    return _word(event, "bizStep")
-
-
 def _word(event: Mapping[str, Json], member: str) -> str:
     """A value of the Core Business Vocabulary, without its namespace."""
     return str(event.get(member, "")).rpartition("-")[2]
@@ -281,32 +260,32 @@ def _each(draft: _Draft, items: Sequence[Callable[[], Record]]) -> None:
 
 def _receive(event: Mapping[str, Json], draft: _Draft) -> None:
     def single(epc: str) -> Record:
-        return ReceiveLot(draft.new(epc), 1, _unit(_ONE), draft.root)
+        return records.ReceiveLot(draft.new(epc), 1, _unit(_ONE), draft.root)
 
     def several(element: Mapping[str, Json]) -> Record:
         quantity, unit = _measure(element)
-        return ReceiveLot(draft.new(str(element["epcClass"])), quantity, _unit(unit), draft.root)
+        return records.ReceiveLot(draft.new(str(element["epcClass"])), quantity, _unit(unit), draft.root)
 
     _each(draft, [partial(single, epc) for epc in _texts(event, "epcList")])
     _each(draft, [partial(several, one) for one in _quantities(event, "quantityList")])
 
 
 def _scrap(event: Mapping[str, Json], draft: _Draft) -> None:
-    disposition = _LEFT.get(_word(event, "disposition"), Disposition.SCRAPPED)
+    disposition = _LEFT.get(_word(event, "disposition"), records.Disposition.SCRAPPED)
 
     def single(epc: str) -> Record:
-        return ScrapLot(draft.lot(epc).lot, 1, disposition, draft.root)
+        return records.ScrapLot(draft.lot(epc).lot, 1, disposition, draft.root)
 
     def several(element: Mapping[str, Json]) -> Record:
         lot = draft.lot(str(element["epcClass"])).lot
-        return ScrapLot(lot, _measure(element)[0], disposition, draft.root)
+        return records.ScrapLot(lot, _measure(element)[0], disposition, draft.root)
 
     _each(draft, [partial(single, epc) for epc in _texts(event, "epcList")])
     _each(draft, [partial(several, one) for one in _quantities(event, "quantityList")])
 
 
 def _observe(event: Mapping[str, Json], draft: _Draft) -> None:
-    step = _step(event)
+    step = _word(event, "bizStep")
     if step not in _MOVES:
         _note(event, draft)
         return
@@ -326,14 +305,18 @@ def _accept(draft: _Draft, items: tuple[Item, ...]) -> Record:
     offer = draft.known.offers.get(items[0].lot)
     if offer is None:
         raise _Unmapped(f"lot {to_hex(items[0].lot)} is not offered, as far as is known here")
-    return AcceptCustody(items, offer, draft.root)
+    return records.AcceptCustody(items, offer, draft.root)
 
 
 def _offer(draft: _Draft, items: tuple[Item, ...], to: int) -> Record:
     """Out of quarantine a lot goes back to its maker only."""
     lot = items[0].lot
     maker, hashed = draft.known.returnable.get(lot, (0, b""))
-    return ReturnLot(lot, maker, hashed, draft.root) if maker == to else OfferCustody(items, to, draft.root)
+    return (
+        records.ReturnLot(lot, maker, hashed, draft.root)
+        if maker == to
+        else records.OfferCustody(items, to, draft.root)
+    )
 
 
 def _note(event: Mapping[str, Json], draft: _Draft) -> None:
@@ -350,7 +333,7 @@ def _note(event: Mapping[str, Json], draft: _Draft) -> None:
         part = tuple(named[start : start + _MAX_SUBJECTS])
         # The order is what a party of it shows; the custodian, whose events these mostly are, need show nothing.
         grounds = tuple(lots[lot] for lot in part)
-        draft.records.append(Note(part, grounds, NoteKind.OBSERVATION, draft.root))
+        draft.records.append(records.Note(part, grounds, records.NoteKind.OBSERVATION, draft.root))
 
 
 def _consignments(named: Sequence[Item], known: Known) -> list[tuple[Item, ...]]:
@@ -386,7 +369,7 @@ def _grouped(event: Mapping[str, Json], draft: _Draft) -> None:
     children = tuple(sorted(draft.lot(epc).lot for epc in _texts(event, "childEPCs")))
     if not children or "parentID" not in event:
         raise _Unmapped("the event does not name both a parent and children")
-    record = PackLots if event["action"] == "ADD" else UnpackLots
+    record = records.PackLots if event["action"] == "ADD" else records.UnpackLots
     draft.records.append(record(draft.lot(str(event["parentID"])).lot, children))
 
 
@@ -395,9 +378,10 @@ def _transform(event: Mapping[str, Json], draft: _Draft) -> None:
         raise _Unmapped("the event is one of several events about a transformation, and lacks some inputs or outputs")
     inputs, outputs = _side(event, "input"), _side(event, "output")
     unit, output_unit = _units({unit for _, _, unit in inputs}, {unit for _, _, unit in outputs})
+    known = [(draft.lot(epc), quantity, of) for epc, quantity, of in inputs]
     # The contract takes lots in ascending order.
     taken = sorted(
-        (Input(item.lot, item.order, quantity, component=of != unit) for item, quantity, of in _known(inputs, draft)),
+        (records.Input(item.lot, item.order, quantity, component=of != unit) for item, quantity, of in known),
         key=lambda one: one.lot,
     )
     if any(one.order != _NONE for one in taken):
@@ -407,9 +391,9 @@ def _transform(event: Mapping[str, Json], draft: _Draft) -> None:
     if left >= conserved:
         raise _Unmapped(f"{left} {unit} come out of {conserved} {unit}, beside something else")
     draft.records.append(
-        TransformLots(
-            Transformation(
-                kind=TransformationKind.CONVERSION,
+        records.TransformLots(
+            records.Transformation(
+                kind=records.TransformationKind.CONVERSION,
                 order=_NONE,
                 operation=0,
                 unit=_unit(unit),
@@ -419,7 +403,9 @@ def _transform(event: Mapping[str, Json], draft: _Draft) -> None:
                 yield_out=sum(quantity for _, quantity, of in outputs if of == output_unit),
                 claims_root=draft.root,
                 inputs=tuple(taken),
-                outputs=tuple(Output(draft.new(epc), quantity, _unit(of), draft.root) for epc, quantity, of in outputs),
+                outputs=tuple(
+                    records.Output(draft.new(epc), quantity, _unit(of), draft.root) for epc, quantity, of in outputs
+                ),
             )
         )
     )
@@ -429,10 +415,6 @@ def _side(event: Mapping[str, Json], side: str) -> list[tuple[str, int, str]]:
     """EPC, quantity and unit of all inputs or outputs."""
     measured = [(str(one["epcClass"]), *_measure(one)) for one in _quantities(event, f"{side}QuantityList")]
     return [*((epc, 1, _ONE) for epc in _texts(event, f"{side}EPCList")), *measured]
-
-
-def _known(inputs: Sequence[tuple[str, int, str]], draft: _Draft) -> list[tuple[Item, int, str]]:
-    return [(draft.lot(epc), quantity, unit) for epc, quantity, unit in inputs]
 
 
 def _units(taken: set[str], made: set[str]) -> tuple[str, str]:

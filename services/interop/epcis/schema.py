@@ -11,16 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from millmark.ledger.canonical import Json
-from millmark.services.interop.epcis.tree import (
-    BIZ_STEPS,
-    BIZ_TRANSACTION_TYPES,
-    COMPONENTS,
-    DISPOSITIONS,
-    ERROR_REASONS,
-    MEASUREMENTS,
-    PARTY_TYPES,
-    SENSOR_ALERTS,
-)
+from millmark.services.interop.epcis import tree
 
 if TYPE_CHECKING:
     import jsonschema_rs
@@ -75,9 +66,9 @@ _QUANTITY = _object(
 _QUANTITIES = _list(_QUANTITY)
 _EPCS = _list(_URI)
 _DISTINCT_EPCS = _list(_URI, uniqueItems=True)
-_DISPOSITION = _cbv(DISPOSITIONS)
+_DISPOSITION = _cbv(tree.DISPOSITIONS)
 _PLACE: _Schema = {"type": "object", "properties": {"id": _URI}, "required": ["id"]}
-_PARTY = _cbv(PARTY_TYPES)
+_PARTY = _cbv(tree.PARTY_TYPES)
 _DEVICE = dict.fromkeys(("deviceID", "deviceMetadata", "rawData", "dataProcessingMethod", "bizRules"), _URI)
 _METADATA = _object({**_DEVICE, "time": _TIME, "startTime": _TIME, "endTime": _TIME}, extensible=True)
 _REPORT = _object(
@@ -88,10 +79,10 @@ _REPORT = _object(
             ("value", "minValue", "maxValue", "meanValue", "sDev", "percRank", "percValue"),
             _NUMBER,
         ),
-        "type": _gs1(MEASUREMENTS),
-        "exception": _gs1(SENSOR_ALERTS),
+        "type": _gs1(tree.MEASUREMENTS),
+        "exception": _gs1(tree.SENSOR_ALERTS),
         "time": _TIME,
-        "component": _cbv(COMPONENTS),
+        "component": _cbv(tree.COMPONENTS),
         "stringValue": _TEXT,
         "booleanValue": {"type": "boolean"},
         "hexBinaryValue": {**_TEXT, "pattern": "^[A-Fa-f0-9]+$"},
@@ -115,18 +106,18 @@ _HEAD: dict[str, _Schema] = {
     "eventID": _URI,
     "certificationInfo": {"anyOf": [_URI, _list(_URI)]},
     "errorDeclaration": _object(
-        {"declarationTime": _TIME, "reason": _cbv(ERROR_REASONS), "correctiveEventIDs": _list(_URI)},
+        {"declarationTime": _TIME, "reason": _cbv(tree.ERROR_REASONS), "correctiveEventIDs": _list(_URI)},
         ["declarationTime"],
         extensible=True,
     ),
 }
 _STEP: dict[str, _Schema] = {
-    "bizStep": _cbv(BIZ_STEPS),
+    "bizStep": _cbv(tree.BIZ_STEPS),
     "disposition": _DISPOSITION,
     "readPoint": _PLACE,
     "bizLocation": _PLACE,
     "bizTransactionList": _list(
-        _object({"type": _cbv(BIZ_TRANSACTION_TYPES), "bizTransaction": _URI}, ["bizTransaction"])
+        _object({"type": _cbv(tree.BIZ_TRANSACTION_TYPES), "bizTransaction": _URI}, ["bizTransaction"])
     ),
     "sourceList": _list(_object({"type": _PARTY, "source": _URI}, ["type", "source"])),
     "destinationList": _list(_object({"type": _PARTY, "destination": _URI}, ["type", "destination"])),

@@ -36,11 +36,8 @@ _TAG = b"millmark.machine-cause.v1\0"
 
 @dataclass(frozen=True, slots=True)
 class MachineCause:
-    """Something that happened at a machine, as a record or an entry of a stream shows it.
-
-    Raises PlanError if it names neither one record nor one entry, for a kind that is about no machine, and for times
-    in the wrong order.
-    """
+    """Something that happened at a machine, as a record or an entry of a stream shows it. Raises PlanError if it names
+    neither one record nor one entry, for a kind that is about no machine, and for times in the wrong order."""
 
     kind: CauseKind
     machine: int

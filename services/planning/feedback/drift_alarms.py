@@ -26,18 +26,8 @@ from millmark.ledger.events import Event
 from millmark.ledger.events.certificates import CertificateIssued
 from millmark.ledger.plans.plan import CauseKind
 from millmark.ledger.records import Note, NoteKind
+from millmark.ledger.store import rows
 from millmark.ledger.store.repository import Feed
-from millmark.ledger.store.rows import (
-    AssignmentRow,
-    CertificateRow,
-    InferenceRow,
-    LotRow,
-    ModelFileRow,
-    ModelRow,
-    OrderRow,
-    RecordRow,
-    gates_of,
-)
 from millmark.quality.errors import QualityError
 from millmark.services.planning.feedback.repository import MODELS, FeedbackRepository, InspectionRow
 from millmark.services.planning.feedback.taking import Queue
@@ -63,7 +53,7 @@ class DriftAlarms:
     def __post_init__(self) -> None:
         object.__setattr__(self, "_kept", FeedbackRepository(self.shelf.connection))
 
-    def take(self, feed: Feed, record: RecordRow, event: Event) -> None:
+    def take(self, feed: Feed, record: rows.RecordRow, event: Event) -> None:
         """Takes note of a final record, if it is a certificate of this company. Without numpy, nothing is compared."""
         if record.participant != self.me or not isinstance(event, CertificateIssued) or not _can_compare():
             return
@@ -96,7 +86,7 @@ class DriftAlarms:
         waiting: list[int] = json.loads(row.waiting)
         if len(waiting) < GROUP:
             return []
-        known = self.shelf.rows.values(InferenceRow, "certificate", "certificate", waiting)
+        known = self.shelf.rows.values(rows.InferenceRow, "certificate", "certificate", waiting)
         group = [one for one in waiting if one in known][:GROUP]
         return group if len(group) == GROUP else []
 
@@ -121,7 +111,7 @@ class DriftAlarms:
 
     def _measure(self, row: InspectionRow, group: Sequence[int]) -> Change | None:
         """None where the inspections cannot be compared; why is on the model's page too."""
-        model, kept = self.shelf.rows.get(ModelRow, row.model), self.shelf.book.inferences(group)
+        model, kept = self.shelf.rows.get(rows.ModelRow, row.model), self.shelf.book.inferences(group)
         file = None if model is None else self.shelf.book.model(model.digest)
         try:
             return find_change(file, [kept[one] for one in group], row.usual.removeprefix(MODELS), row.latest)
@@ -135,35 +125,35 @@ class DriftAlarms:
     def _find_ends(self, group: Sequence[int]) -> tuple[bytes, bytes]:
         """The lot of these certificates that was begun first, and the one that was inspected last. What was measured
         began with the first."""
-        lots = {row.sequence: row.lot for row in self.shelf.rows.among(CertificateRow, "sequence", group)}
-        rows = {row.subject: row for row in self.shelf.rows.among(LotRow, "subject", set(lots.values()))}
-        works = {row.sequence: row for row in self._works(list(rows.values()))}
+        lots = {row.sequence: row.lot for row in self.shelf.rows.among(rows.CertificateRow, "sequence", group)}
+        made = {row.subject: row for row in self.shelf.rows.among(rows.LotRow, "subject", set(lots.values()))}
+        works = {row.sequence: row for row in self._works(list(made.values()))}
 
         def begun(lot: bytes) -> tuple[int, int]:
-            work = works.get(rows[lot].assignment)
-            return (work.started_at if work else 0) or rows[lot].created_at, rows[lot].sequence
+            work = works.get(made[lot].assignment)
+            return (work.started_at if work else 0) or made[lot].created_at, made[lot].sequence
 
-        return min(rows, key=begun), lots[group[-1]]
+        return min(made, key=begun), lots[group[-1]]
 
-    def _works(self, lots: Sequence[LotRow]) -> list[AssignmentRow]:
-        return self.shelf.rows.among(AssignmentRow, "sequence", {lot.assignment for lot in lots})
+    def _works(self, lots: Sequence[rows.LotRow]) -> list[rows.AssignmentRow]:
+        return self.shelf.rows.among(rows.AssignmentRow, "sequence", {lot.assignment for lot in lots})
 
     def _find_machine(self, subjects: Sequence[bytes]) -> int:
         """The machine that made all of these lots, of orders at which the company inspects; 0 if there is none."""
-        lots = self.shelf.rows.among(LotRow, "subject", subjects)
+        lots = self.shelf.rows.among(rows.LotRow, "subject", subjects)
         machines = {row.machine for row in self._works(lots)}
         if len(machines) != 1 or not lots or not all(map(self._inspects, lots)):
             return 0
         return machines.pop()
 
-    def _inspects(self, lot: LotRow) -> bool:
-        order = None if lot.order is None or not lot.assignment else self.shelf.rows.get(OrderRow, lot.order)
-        return order is not None and any(gate.inspector == self.me for gate in gates_of(order))
+    def _inspects(self, lot: rows.LotRow) -> bool:
+        order = None if lot.order is None or not lot.assignment else self.shelf.rows.get(rows.OrderRow, lot.order)
+        return order is not None and any(gate.inspector == self.me for gate in rows.gates_of(order))
 
     def _note(self, row: InspectionRow, found: Change, group: Sequence[int], lots: Sequence[bytes]) -> None:
         """Queues the note about the first and the last of what was measured, and keeps its document."""
         named = sorted(set(lots))
-        orders = {lot.subject: lot.order or _NOTHING for lot in self.shelf.rows.among(LotRow, "subject", named)}
+        orders = {lot.subject: lot.order or _NOTHING for lot in self.shelf.rows.among(rows.LotRow, "subject", named)}
         indices: dict[str, Json] = {name: found.index[name] for name in found.unusual}
         cause: dict[str, Json] = {
             "kind": CauseKind.DRIFT.value,
@@ -200,14 +190,13 @@ class Change:
     """Reference made of the two groups, as JSON; empty if nothing changed."""
 
 
-def find_change(file: ModelFileRow | None, inferences: Sequence[InferenceRow], usual: str, latest: str) -> Change:
+def find_change(
+    file: rows.ModelFileRow | None, inferences: Sequence[rows.InferenceRow], usual: str, latest: str
+) -> Change:
     """Needs numpy, which not every gateway has. Whether the machine differs from how it was at its latest change, or
-    from what is usual if there was none.
-
-    `inferences`: of one group, in which nothing can have changed yet, or of two. `usual` and `latest` are references
-    as JSON; without `usual`, the one in the model's card counts, and without `latest`, what is usual. Raises
-    QualityError, ValueError and ImportError for a model or card that cannot be read.
-    """
+    from what is usual if there was none. `inferences`: of one group, in which nothing can have changed yet, or of two.
+    `usual` and `latest` are references as JSON; without `usual`, the one in the model's card counts, and without
+    `latest`, what is usual. Raises QualityError, ValueError and ImportError for a model or card that cannot be read."""
     from millmark.quality.drift import ALARM_PSI, build_reference, parse_reference, watch  # noqa: PLC0415 - numpy
     from millmark.services.inspections.model_health import read_reference, read_statistics  # noqa: PLC0415 - as above
 

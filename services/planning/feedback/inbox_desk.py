@@ -16,11 +16,10 @@ from typing import TYPE_CHECKING
 
 from millmark.ledger.errors import MillmarkError
 from millmark.services.files import read_bounded
-from millmark.services.planning.calendar import read_calendar
+from millmark.services.planning import calendar, reading
 from millmark.services.planning.feedback.causes import MachineCause, Sentence
 from millmark.services.planning.feedback.repository import FeedbackRepository
 from millmark.services.planning.feedback.taking import Answer, Proposed, Unproposed
-from millmark.services.planning.reading import Shelf
 from millmark.services.setpoints.document import Forecast, SetpointDocument, SetpointValue
 from millmark.services.setpoints.inbox import SetpointState, describe_value, find_answer, state_of
 from millmark.services.setpoints.repository import SetpointRepository, SetpointRow
@@ -69,7 +68,7 @@ class InboxDesk:
             else:
                 self._unread[name] = unread[name]
 
-    def propose(self, shelf: Shelf, cause: MachineCause, now_s: int) -> Proposed | Unproposed | None:
+    def propose(self, shelf: reading.Shelf, cause: MachineCause, now_s: int) -> Proposed | Unproposed | None:
         """Puts what was found into the inbox, or says why there is nothing."""
         document = self._found.get(cause.id)
         if document is None or isinstance(document, Unproposed):
@@ -89,14 +88,14 @@ class InboxDesk:
         from millmark.quality.errors import QualityError  # noqa: PLC0415 - numpy is optional
 
         try:
-            unit, found = read_calendar(self.home).file.unit, _search(folder, now_s)
+            unit, found = calendar.read_calendar(self.home).file.unit, _search(folder, now_s)
             if isinstance(found, Unproposed | _Unreadable):
                 return found
             return _document(cause, found, unit)
         except (QualityError, MillmarkError, OSError) as error:
             return _unusable(str(error))
 
-    def answer(self, shelf: Shelf, cause: bytes, now_s: int) -> Answer | None:
+    def answer(self, shelf: reading.Shelf, cause: bytes, now_s: int) -> Answer | None:
         """The answer in the machine's evidence. A proposal that nobody answered in time counts as refused."""
         row = FeedbackRepository(shelf.connection).cause(cause)
         repository = SetpointRepository(shelf.rows)

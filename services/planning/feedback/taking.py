@@ -20,15 +20,10 @@ from millmark.ledger.records import Anchor, AssignmentState, CancelAssignment, P
 from millmark.ledger.signatures import Signer
 from millmark.ledger.store import Connection, Store
 from millmark.ledger.store.rows import StreamRow
-from millmark.services.planning.consent import Standing, find_proposals, find_standing
-from millmark.services.planning.errors import PlanningError, PlanningGround
+from millmark.services.planning import consent, errors, making, making_process, papers, repository
 from millmark.services.planning.feedback.causes import LADDER, Condition, MachineCause, Sentence, Step
 from millmark.services.planning.feedback.repository import CauseRow, FeedbackRepository, State, StepRow
-from millmark.services.planning.making import Happened, Replacing, need_own_call, prepare_replan, seal_made
-from millmark.services.planning.making_process import Task, make_apart
-from millmark.services.planning.papers import OwnStream, Sealed, seal_event, seal_offers, verify_kept
 from millmark.services.planning.reading import Shelf, is_for_offers, reading, writing
-from millmark.services.planning.repository import LeafRow, What
 from millmark.services.planning.schedule import Made
 
 # How other settings of a machine are proposed, and what became of them
@@ -112,14 +107,14 @@ def find_touched(shelf: Shelf, me: int, cause: MachineCause) -> list[bytes]:
 def is_touched(shelf: Shelf, plan: Plan, cause: MachineCause) -> bool:
     """Whether a plan has open rows on the machine; or, for a row that was declined, whether it still has that one; or,
     for a machine that was late, whether anything has not begun."""
-    standing = find_standing(shelf.rows, shelf.book, plan)
+    standing = consent.find_standing(shelf.rows, shelf.book, plan)
     if cause.kind is CauseKind.DECLINED:
         return any(_is_declined(standing[row.key], cause) for row in plan.rows)
     rows = plan.rows if cause.kind is CauseKind.LATE else [row for row in plan.rows if row.machine == cause.machine]
     return any(_is_open(standing[row.key]) for row in rows)
 
 
-def _is_declined(standing: Standing, cause: MachineCause) -> bool:
+def _is_declined(standing: consent.Standing, cause: MachineCause) -> bool:
     assignment = standing.assignment
     return (
         assignment is not None
@@ -129,7 +124,7 @@ def _is_declined(standing: Standing, cause: MachineCause) -> bool:
     )
 
 
-def _is_open(standing: Standing) -> bool:
+def _is_open(standing: consent.Standing) -> bool:
     is_finished = standing.assignment is not None and standing.assignment.state == AssignmentState.FINISHED
     if is_finished and (standing.is_same or not standing.is_rework):
         return False
@@ -252,7 +247,7 @@ class Taker:
             return _say(error)
         return ""
 
-    def _propose(self, own: OwnStream, cause: MachineCause, step: StepRow) -> None:
+    def _propose(self, own: papers.OwnStream, cause: MachineCause, step: StepRow) -> None:
         found = self.setpoints.propose(self.shelf, cause, self.now_s)
         if found is None:
             if step.detail != _SEARCHING:
@@ -288,27 +283,27 @@ class Taker:
         self.kept.put_condition(cause.machine, judged.condition)
         self.begin(cause, judged.steps)
 
-    def _withdraw(self, own: OwnStream, cause: MachineCause) -> int:
+    def _withdraw(self, own: papers.OwnStream, cause: MachineCause) -> int:
         """Withdraws what the machine is offered for. Where a call has closed, its coordinator reads it as the wish to
         be planned without it; what has begun stays. Returns how many offers there were."""
         entries = []
         for call in self.shelf.planning.calls():
-            withdrawn = self._own(call.digest, What.WITHDRAWAL)
+            withdrawn = self._own(call.digest, repository.What.WITHDRAWAL)
             gone = {parse_offer_withdrawal(row.value).offer for row in withdrawn}
-            for row in self._own(call.digest, What.OFFER):
+            for row in self._own(call.digest, repository.What.OFFER):
                 offer = parse_offer(row.value)
                 if offer.machine == cause.machine and row.leaf not in gone and offer.until >= self.now_s:
                     entries.append(OfferWithdrawal(call.digest, row.leaf, cause.to_cause()))
         if entries:
-            self._anchor(own, seal_offers(self.shelf.connection, own, entries))
+            self._anchor(own, papers.seal_offers(self.shelf.connection, own, entries))
         return len(entries)
 
-    def _own(self, call: bytes, what: str) -> list[LeafRow]:
+    def _own(self, call: bytes, what: str) -> list[repository.LeafRow]:
         return [row for row in self.shelf.planning.leaves(call, what) if row.owner == self.me]
 
     def _write(
         self,
-        own: OwnStream,
+        own: papers.OwnStream,
         cause: MachineCause,
         step: StepRow,
         detail: str,
@@ -317,17 +312,17 @@ class Taker:
     ) -> None:
         """Keeps what became of a step, and its entry in the machine's stream."""
         entry = {"feedback": step.step, "cause": cause.to_json(), "at": self.now_s, **said}
-        sealed = seal_event(self.shelf.connection, own, entry)
+        sealed = papers.seal_event(self.shelf.connection, own, entry)
         self._anchor(own, sealed)
         taken = replace(step, state=state, at_s=self.now_s, detail=detail)
         self.kept.put_step(replace(taken, stream=own.subject, leaf=sealed.first))
 
-    def _anchor(self, own: OwnStream, sealed: Sealed) -> None:
+    def _anchor(self, own: papers.OwnStream, sealed: papers.Sealed) -> None:
         key = f"feedback/anchor/{own.subject.hex()}/{sealed.size:013d}"
         self.queue(self.shelf.connection, key, Anchor(own.subject, sealed.size, sealed.root))
 
 
-def find_kept_stream(shelf: Shelf, me: int, machine: int, *, captured: bool) -> OwnStream:
+def find_kept_stream(shelf: Shelf, me: int, machine: int, *, captured: bool) -> papers.OwnStream:
     """The stream of a machine to which this gateway writes. Raises InputError if there is none, and for one that a node
     captures: two writers would make two streams of it. `captured`: whether a node captures the company's streams."""
     own = shelf.stream(me, machine)
@@ -335,10 +330,10 @@ def find_kept_stream(shelf: Shelf, me: int, machine: int, *, captured: bool) -> 
     # Of a company's streams a node captures all but those for offers.
     if captured and row is not None and not is_for_offers(shelf.book, row):
         raise InputError(
-            PlanningGround.CAPTURED.write(machine=machine),
+            errors.PlanningGround.CAPTURED.write(machine=machine),
             hint="open one for offers: `millmark streams open` with an identifier that ends in -offers",
         )
-    verify_kept(shelf.book, own)
+    papers.verify_kept(shelf.book, own)
     return own
 
 
@@ -374,7 +369,7 @@ class Replacer:
     queue: Queue
     signer: Signer
     cpu_s: float = 2.0
-    make: Callable[[Task], Made] = make_apart
+    make: Callable[[making_process.Task], Made] = making_process.make_apart
 
     def replace_next(self, now_s: int) -> bool:
         """Makes the plan that has been due for longest. Returns whether one was due."""
@@ -398,9 +393,9 @@ class Replacer:
             self._make(due[0], prepared, now_s)
         return True
 
-    def _make(self, step: StepRow, prepared: Replacing, now_s: int) -> None:
+    def _make(self, step: StepRow, prepared: making.Replacing, now_s: int) -> None:
         try:
-            made = self.make(Task(prepared.file, prepared.tie, prepared.why, self.cpu_s))
+            made = self.make(making_process.Task(prepared.file, prepared.tie, prepared.why, self.cpu_s))
         except UnplannableError as error:
             self._settle(step, State.FAILED, Sentence.IMPOSSIBLE.write(error=error.cause))
         except MillmarkError as error:
@@ -408,31 +403,31 @@ class Replacer:
         else:
             self._record(step, prepared, made, now_s)
 
-    def _prepare(self, shelf: Shelf, step: StepRow, row: CauseRow, now_s: int) -> Replacing | None:
+    def _prepare(self, shelf: Shelf, step: StepRow, row: CauseRow, now_s: int) -> making.Replacing | None:
         """What the plan is made from; None if the cause does not touch the plan in force any more."""
-        call = need_own_call(shelf, bytes.fromhex(step.detail[2:]), self.me)
+        call = making.need_own_call(shelf, bytes.fromhex(step.detail[2:]), self.me)
         plan, cause = shelf.latest_plan(call.digest), row.cause
         if not is_touched(shelf, plan, cause):
             return None
         late = cause.kind is CauseKind.LATE
-        happened = Happened(
+        happened = making.Happened(
             cause.kind,
             cause.text,
             machine=None if late or cause.kind is CauseKind.DECLINED else cause.machine,
             assignment=cause.record if cause.kind is CauseKind.DECLINED else None,
             shown=cause.to_cause(),
         )
-        return prepare_replan(shelf, call, shelf.stream_of_plans(call.digest, self.me), happened, now_s)
+        return making.prepare_replan(shelf, call, shelf.stream_of_plans(call.digest, self.me), happened, now_s)
 
-    def _record(self, step: StepRow, prepared: Replacing, made: Made, now_s: int) -> None:
+    def _record(self, step: StepRow, prepared: making.Replacing, made: Made, now_s: int) -> None:
         plan = made.check.plan
         try:
             with writing(self.store) as shelf:
-                call = need_own_call(shelf, plan.call, self.me)
+                call = making.need_own_call(shelf, plan.call, self.me)
                 if shelf.latest_row(call.digest).digest != plan.before:
-                    raise PlanningError(PlanningGround.OVERTAKEN.write(), hint="it is looked at anew")
+                    raise errors.PlanningError(errors.PlanningGround.OVERTAKEN.write(), hint="it is looked at anew")
                 own = shelf.stream_of_plans(call.digest, self.me)
-                sealed = seal_made(shelf, own, call, plan, self.signer, prepared.entry)
+                sealed = making.seal_made(shelf, own, call, plan, self.signer, prepared.entry)
                 key = f"feedback/plan/{to_hex(plan.digest)}"
                 self.queue(shelf.connection, key, Anchor(own.subject, sealed.size, sealed.root))
                 moved = self._propose(shelf, made)
@@ -440,12 +435,12 @@ class Replacer:
                 done = replace(step, state=State.DONE, at_s=now_s, detail=detail)
                 done = replace(done, stream=own.subject, leaf=sealed.first)
                 FeedbackRepository(shelf.connection).put_step(done)
-        except (PlanningError, InputError, NotFoundError, SigningError) as error:
+        except (errors.PlanningError, InputError, NotFoundError, SigningError) as error:
             self._fail(step, error)
 
     def _propose(self, shelf: Shelf, made: Made) -> int:
         """Cancels what the plan changes, with the plan and its cause as the reason, and proposes the new rows."""
-        proposals = find_proposals(shelf, made.check.plan)
+        proposals = consent.find_proposals(shelf, made.check.plan)
         plan = to_hex(made.check.plan.digest)
         reason = _keep(shelf, proposals.reason) if proposals.cancelled else b""
         for number in proposals.cancelled:
@@ -509,7 +504,7 @@ def report_event(
         raise InputError(f"a cause of kind {kind[:40]!r} cannot be reported", hint=f"report {' or '.join(REPORTED)}")
     own = find_kept_stream(shelf, me, machine, captured=captured)
     entry: dict[str, Json] = {"cause": kind, "machine": machine, "text": text, "at": now_s}
-    sealed = seal_event(shelf.connection, own, entry)
+    sealed = papers.seal_event(shelf.connection, own, entry)
     key = name_report(form) if form else f"feedback/anchor/{own.subject.hex()}/{sealed.size:013d}"
     queue(shelf.connection, key, Anchor(own.subject, sealed.size, sealed.root))
     place = None, own.subject, sealed.first, sealed.leaves[0]

@@ -24,8 +24,7 @@ from millmark.ledger.records import Contract, NoteKind, Verdict
 from millmark.ledger.store import Book, Rows
 from millmark.ledger.store.repository import Feed, Position
 from millmark.ledger.store.rows import AssignmentRow, LotRow, MachineRow, OrderRow, RecordRow, gates_of
-from millmark.services.planning.consent import find_row
-from millmark.services.planning.errors import RowRefusedError
+from millmark.services.planning import consent, errors, papers, reading, repository
 from millmark.services.planning.feedback.causes import (
     RULES,
     CauseRefusedError,
@@ -41,9 +40,6 @@ from millmark.services.planning.feedback.causes import (
 from millmark.services.planning.feedback.drift_alarms import DriftAlarms
 from millmark.services.planning.feedback.repository import CauseRow, FeedbackRepository, State
 from millmark.services.planning.feedback.taking import Queue, SetpointDesk, Taker, find_touched
-from millmark.services.planning.papers import find_call
-from millmark.services.planning.reading import Shelf, assemble, find_claims
-from millmark.services.planning.repository import LeafRow, PlanRow, What
 
 _PAGE = 200
 """Records that are looked at in one transaction."""
@@ -55,7 +51,7 @@ _MAKING_S = 3600
 class Watcher:
     """Feedback of one company, within one transaction."""
 
-    shelf: Shelf
+    shelf: reading.Shelf
     me: int
     """Participant."""
     queue: Queue
@@ -210,19 +206,19 @@ class Watcher:
             elif not touched[cause.machine] and self._is_old(leaf):
                 yield cause, False
 
-    def _open_withdrawals(self) -> Iterator[LeafRow]:
+    def _open_withdrawals(self) -> Iterator[repository.LeafRow]:
         for row in self.shelf.planning.calls():
             if row.coordinator != self.me or not self.shelf.planning.plans(row.digest):
                 continue
-            call = find_call(self.shelf.rows, row.digest)
+            call = papers.find_call(self.shelf.rows, row.digest)
             if call is not None and self.now_s < call.origin + call.slots * call.slot:
-                yield from self.shelf.planning.leaves(row.digest, What.WITHDRAWAL)
+                yield from self.shelf.planning.leaves(row.digest, repository.What.WITHDRAWAL)
 
-    def _is_old(self, leaf: LeafRow) -> bool:
+    def _is_old(self, leaf: repository.LeafRow) -> bool:
         found = self.shelf.rows.find(RecordRow, contract=Contract.LEDGER.value, sequence=leaf.sequence)
         return any(row.block_time + _MAKING_S < self.now_s for row in found)
 
-    def _read_withdrawal(self, leaf: LeafRow) -> MachineCause | None:
+    def _read_withdrawal(self, leaf: repository.LeafRow) -> MachineCause | None:
         """Why another company withdrew one of its own offers; None where it did not say, or it is not its own."""
         withdrawal = parse_offer_withdrawal(leaf.value)
         offered = self.shelf.planning.leaf(withdrawal.offer)
@@ -343,9 +339,9 @@ def _of_note(rows: Rows, feed: Feed, record: RecordRow) -> Iterator[Finding]:
 
 def _of_maintenance(rows: Rows, book: Book, record: RecordRow, event: NoteRecorded) -> Iterator[Finding]:
     """That a machine is down, as its operator's page records it. What the note says is in the book of who wrote it."""
-    claims = find_claims(book, event.claims_root)
+    claims = reading.find_claims(book, event.claims_root)
     try:
-        said = None if claims is None else assemble(claims, "cause")
+        said = None if claims is None else reading.assemble(claims, "cause")
     except PlanError:
         return  # a field of it was erased
     if not isinstance(said, Mapping) or said.get("kind") != CauseKind.MACHINE_DOWN:
@@ -442,16 +438,16 @@ def _works(rows: Rows, subjects: Sequence[bytes], record: RecordRow) -> list[_Wo
 def _row(book: Book, assignment: AssignmentRow) -> Row | None:
     """The row of a plan that both sides committed to; None if there is none, or if it cannot be read here."""
     try:
-        proposed = find_row(book, assignment)
-    except RowRefusedError:
+        proposed = consent.find_row(book, assignment)
+    except errors.RowRefusedError:
         return None
     return None if proposed is None else proposed.row
 
 
 def _slot_s(rows: Rows, book: Book, assignment: AssignmentRow) -> int | None:
-    proposed = find_row(book, assignment)
-    plan = None if proposed is None else rows.get(PlanRow, proposed.plan)
-    call: Call | None = None if plan is None else find_call(rows, plan.call)
+    proposed = consent.find_row(book, assignment)
+    plan = None if proposed is None else rows.get(repository.PlanRow, proposed.plan)
+    call: Call | None = None if plan is None else papers.find_call(rows, plan.call)
     return None if call is None else call.slot
 
 

@@ -142,10 +142,7 @@ def read_orders(
     rows: Rows, book: Book, participant: int, cut: Cut, find: FindProduct, memo: Memo | None = None
 ) -> History:
     """The orders that a company is part of at the cut: as buyer, as coordinator, or as owner of a machine with work on
-    it.
-
-    `memo` keeps what documents say between calls on one state of the book, so that each is read once.
-    """
+    it. `memo` keeps what documents say between calls on one state of the book, so that each is read once."""
     found, known = History(cut), {} if memo is None else memo
     own = {row.subject for row in rows.find(OrderRow, buyer=participant)} | _worked(rows, participant, cut)
     subjects = sorted(own | _coordinated(rows, participant, cut))

@@ -16,19 +16,7 @@ from millmark.ledger.products import Choice, ChoiceOption, Product, ValueSet
 from millmark.ledger.store import Connection
 from millmark.ledger.store.rows import ChainIdentityRow
 from millmark.services.planning.errors import ForecastError
-from millmark.services.planning.forecast.document import (
-    MAX_WEEKS,
-    BackTest,
-    Cut,
-    ForecastDocument,
-    History,
-    Key,
-    NeededCapacity,
-    Ordered,
-    SeriesForecast,
-    count_weeks,
-    week_of,
-)
+from millmark.services.planning.forecast import document
 from millmark.services.planning.forecast.repository import ForecastRepository, PreferenceRow
 
 if TYPE_CHECKING:
@@ -69,7 +57,7 @@ class Preferences:
     """What customers prefer of one product's options."""
 
     product: str
-    cut: Cut
+    cut: document.Cut
     orders: int
     shares: Mapping[str, Mapping[str, int]]
     """By option and value, in millionths; those of an option add up to a million."""
@@ -105,7 +93,7 @@ class KeptPreferences:
     """As in `Preferences`."""
 
 
-def learn_preferences(history: History) -> list[Preferences]:
+def learn_preferences(history: document.History) -> list[Preferences]:
     """For each product whose document is here. Needs torch where at least one option has enough orders: raises
     QualityError otherwise."""
     return [_learn(history, product) for _, product in sorted(history.products.items())]
@@ -123,7 +111,7 @@ def read_shares(connection: Connection) -> dict[str, Mapping[str, Mapping[str, i
     return {product: kept.shares for product, kept in read_preferences(connection).items()}
 
 
-def read_preferences(connection: Connection, cut: Cut | None = None) -> dict[str, KeptPreferences]:
+def read_preferences(connection: Connection, cut: document.Cut | None = None) -> dict[str, KeptPreferences]:
     """What is kept, by product; with a cut, only what was learned from no later orders."""
     rows = ForecastRepository(connection).all_preferences()
     return {row.product: _read(row) for row in rows if cut is None or row.cut_block <= cut.block}
@@ -151,7 +139,7 @@ def order_options(product: Product, shares: Mapping[str, Mapping[str, int]]) -> 
     }
 
 
-def _learn(history: History, product: Product) -> Preferences:
+def _learn(history: document.History, product: Product) -> Preferences:
     orders = [one for one in history.orders if one.product == product.product]
     options = [option for option in product.options if isinstance(option, ChoiceOption) and len(option.values) > 1]
     counts = {option.key: sum(one.options.get(option.key) in option.values for one in orders) for option in options}
@@ -191,7 +179,7 @@ def _rounded(parts: Sequence[float], values: Sequence[str]) -> dict[str, int]:
 
 
 def _choices(
-    product: Product, options: Sequence[ChoiceOption], orders: Sequence[Ordered]
+    product: Product, options: Sequence[ChoiceOption], orders: Sequence[document.Ordered]
 ) -> tuple[Choices, Mapping[str, int]]:
     """Each option of each order as a choice, and where each option's choices begin."""
     import numpy as np  # noqa: PLC0415 - an extra
@@ -284,7 +272,9 @@ _LATEST: Final = 500
 """Orders of a product whose work counts: what is ordered now is like what was ordered lately."""
 
 
-def find_needed(history: History, series: Sequence[SeriesForecast], weeks: int) -> Iterator[NeededCapacity]:
+def find_needed(
+    history: document.History, series: Sequence[document.SeriesForecast], weeks: int
+) -> Iterator[document.NeededCapacity]:
     """For each kind of capability the minutes of each week: quantities times the mean minutes of a piece over the
     product's latest orders, rounded up. Products whose documents are not here say nothing about work."""
     summed: defaultdict[str, list[list[int]]] = defaultdict(lambda: [[0] * weeks for _ in range(3)])
@@ -298,10 +288,10 @@ def find_needed(history: History, series: Sequence[SeriesForecast], weeks: int) 
                 for week, count in enumerate(counts):
                     summed[kind][place][week] += -(-count * whole // pieces)
     for kind, (needed, low, high) in sorted(summed.items()):
-        yield NeededCapacity(kind, tuple(needed), tuple(low), tuple(high))
+        yield document.NeededCapacity(kind, tuple(needed), tuple(low), tuple(high))
 
 
-def _work(history: History, key: Key) -> tuple[int, dict[str, int]]:
+def _work(history: document.History, key: document.Key) -> tuple[int, dict[str, int]]:
     """Pieces of the latest orders, and the minutes of all of them by kind."""
     pieces, minutes = 0, defaultdict[str, int](int)
     orders = [one for one in history.orders if (one.product, one.unit) == (key.product, key.unit) and one.minutes]
@@ -330,14 +320,14 @@ class _Whole:
 
 
 def make_forecast(
-    history: History,
+    history: document.History,
     identity: ChainIdentityRow,
     weeks: int,
     level_percent: int = 80,
     preferences: Mapping[str, KeptPreferences] | None = None,
     *,
     plain: bool = False,
-) -> ForecastDocument:
+) -> document.ForecastDocument:
     """Forecasts the week of the cut, which has not ended, and those after it.
 
     `preferences`: by product, how a model of preferences splits its demand by option; the others are split by their
@@ -347,14 +337,14 @@ def make_forecast(
     """
     from millmark.quality.demand import Setting, forecast_demand  # noqa: PLC0415 - needs numpy, which others do not
 
-    if not 1 <= weeks <= MAX_WEEKS:
-        raise ForecastError(f"a forecast covers 1 to {MAX_WEEKS} weeks, not {weeks}")
+    if not 1 <= weeks <= document.MAX_WEEKS:
+        raise ForecastError(f"a forecast covers 1 to {document.MAX_WEEKS} weeks, not {weeks}")
     if not history.orders:
         raise ForecastError("no order counts up to this block", hint=_why(history))
     kept = preferences or {}
     if any(one.cut_block > history.cut.block for one in kept.values()):
         raise InputError("preferences were learned from orders after the cut", hint="leave them out")
-    now = week_of(history.cut.time_s)
+    now = document.week_of(history.cut.time_s)
     counted = _count(history, now)
     long = max(len(counts) for counts in counted.values()) >= _SMALLEST_SEASONAL
     setting = Setting(weeks, (SEASON_WEEKS,) if long else (1,), level_percent, plain=plain)
@@ -363,7 +353,7 @@ def make_forecast(
     made = dict(zip(keys, outcome.forecasts, strict=True))
     series = tuple(_bring_in_line(made, counted, {product: one.shares for product, one in kept.items()}))
     split = {one.key.product for one in series if one.split == "preferences"}
-    return ForecastDocument(
+    return document.ForecastDocument(
         chain_id=identity.chain_id,
         ledger=identity.ledger,
         cut=history.cut,
@@ -379,11 +369,11 @@ def make_forecast(
     )
 
 
-def _count(history: History, now: date) -> dict[Key, tuple[int, ...]]:
+def _count(history: document.History, now: date) -> dict[document.Key, tuple[int, ...]]:
     """Whole weeks from each product's first order on; one of zero where it was first ordered in the week of the cut."""
     first = min(one.week for one in history.orders)
     weeks = (now - first).days // 7
-    counted = count_weeks(history, first, weeks)
+    counted = document.count_weeks(history, first, weeks)
     begins = {
         key: next((place for place, count in enumerate(counts) if count), weeks) for key, counts in counted.items()
     }
@@ -397,11 +387,11 @@ def _array(counts: Sequence[int]):  # type: ignore[no-untyped-def]  # an array o
 
 
 def _bring_in_line(
-    made: Mapping[Key, Forecast], counted: Mapping[Key, Sequence[int]], shares: Mapping[str, Shares]
-) -> list[SeriesForecast]:
+    made: Mapping[document.Key, Forecast], counted: Mapping[document.Key, Sequence[int]], shares: Mapping[str, Shares]
+) -> list[document.SeriesForecast]:
     """For each product its total, then its options: the values of an option that all orders chose among add up to it
     in every week."""
-    options: defaultdict[Key, dict[str, list[Key]]] = defaultdict(dict)
+    options: defaultdict[document.Key, dict[str, list[document.Key]]] = defaultdict(dict)
     for key in made:
         if key.option:
             options[key.of_product].setdefault(key.option, []).append(key)
@@ -424,7 +414,7 @@ def _bring_in_line(
     return found
 
 
-def _add_up(counted: Mapping[Key, Sequence[int]], total: Key, keys: Sequence[Key]) -> bool:
+def _add_up(counted: Mapping[document.Key, Sequence[int]], total: document.Key, keys: Sequence[document.Key]) -> bool:
     """Whether every order chose a value of the option: some may be of a time when the product did not have it."""
     return tuple(map(sum, zip(*(counted[key] for key in keys), strict=True))) == tuple(counted[total])
 
@@ -433,22 +423,22 @@ def _alone(forecast: Forecast) -> _Whole:
     return _interval(spread([float(one) for one in forecast.mean]), forecast)
 
 
-def _fits(given: Mapping[str, int] | None, keys: Sequence[Key]) -> bool:
+def _fits(given: Mapping[str, int] | None, keys: Sequence[document.Key]) -> bool:
     """Whether shares are of exactly the values that are to be split."""
     return given is not None and given.keys() == {key.value for key in keys} and sum(given.values()) > 0
 
 
 def _series(
-    key: Key, forecast: Forecast, counted: Mapping[Key, Sequence[int]], whole: _Whole, split: str
-) -> SeriesForecast:
-    return SeriesForecast(
+    key: document.Key, forecast: Forecast, counted: Mapping[document.Key, Sequence[int]], whole: _Whole, split: str
+) -> document.SeriesForecast:
+    return document.SeriesForecast(
         key, len(counted[key]), forecast.method, forecast.note, split, whole.quantities, whole.low, whole.high
     )
 
 
 def _reconcile(
-    made: Mapping[Key, Forecast], total: Key, options: Mapping[str, Sequence[Key]]
-) -> tuple[_Whole, dict[Key, _Whole]]:
+    made: Mapping[document.Key, Forecast], total: document.Key, options: Mapping[str, Sequence[document.Key]]
+) -> tuple[_Whole, dict[document.Key, _Whole]]:
     """The nearest figures that add up, then whole numbers of them."""
     from millmark.quality.demand.measures import reconcile  # noqa: PLC0415 - needs numpy, which others do not
 
@@ -525,15 +515,15 @@ def _model(setting: Setting, outcome: Outcome, preferences: Mapping[str, KeptPre
     return {**named, **describe(outcome, setting), "preferences": used}
 
 
-def _back_test(outcome: Outcome) -> BackTest:
+def _back_test(outcome: Outcome) -> document.BackTest:
     sparse = outcome.intermittent
     losses = {name: round(loss * 1000) for name, loss in sorted(outcome.losses.items())}
     pinballs = (
         {} if sparse is None else {one: round(loss * 1000) for one, loss in sorted(sparse.quantile_losses.items())}
     )
-    return BackTest(outcome.chosen, outcome.windows, outcome.gated, losses, pinballs)
+    return document.BackTest(outcome.chosen, outcome.windows, outcome.gated, losses, pinballs)
 
 
-def _why(history: History) -> str:
+def _why(history: document.History) -> str:
     left = ", ".join(f"{count} {reason}" for reason, count in sorted(history.left_out.items()))
     return f"left out: {left}" if left else "this company is part of no order yet"

@@ -20,35 +20,16 @@ from millmark.ledger.store import Book, Connection, Registry, Rows
 from millmark.ledger.store.rows import AnchorRow, AssignmentRow, ChainIdentityRow, CursorRow, MachineRow, OrderRow
 from millmark.services.planning.calendar import Calendar, Grid, MachinePlan
 from millmark.services.planning.errors import ForecastError
-from millmark.services.planning.forecast.document import (
-    MAX_WEEKS,
-    WEEK_S,
-    Cut,
-    ForecastDocument,
-    History,
-    Memo,
-    NeededCapacity,
-    SeriesForecast,
-    begin_s,
-    parse_capacity,
-    parse_forecast,
-    parse_week,
-    read_orders,
-    seal_of,
-    week_text,
-    weeks_from,
-)
+from millmark.services.planning.forecast import document
 from millmark.services.planning.forecast.repository import ForecastRepository, ForecastRow
 from millmark.services.planning.papers import OwnStream, Sealed, seal_event, seal_signals
 from millmark.services.planning.reading import Shelf, find_capability
 from millmark.services.planning.repository import LeafRow, What
 
 
-def find_cut(chain: Chain, cursor: CursorRow | None, block: int | None = None) -> Cut:
-    """The latest final block that is indexed, or another final one. Sends requests, so not within a transaction.
-
-    Raises ForecastError if there is none, or the block is not final and indexed yet.
-    """
+def find_cut(chain: Chain, cursor: CursorRow | None, block: int | None = None) -> document.Cut:
+    """The latest final block that is indexed, or another final one. Sends requests, so not within a transaction. Raises
+    ForecastError if there is none, or the block is not final and indexed yet."""
     indexed = -1 if cursor is None else cursor.block_number
     last = min(chain.final_number(), indexed)
     if last < 0:
@@ -57,7 +38,7 @@ def find_cut(chain: Chain, cursor: CursorRow | None, block: int | None = None) -
     if not 0 <= number <= last:
         raise ForecastError(f"block {number} is not final and indexed yet", hint=f"give one up to {last}")
     header = chain.header(number)
-    return Cut(number, header.hash, header.timestamp)
+    return document.Cut(number, header.hash, header.timestamp)
 
 
 def read_cursor(connection: Connection) -> CursorRow | None:
@@ -74,43 +55,46 @@ def need_identity(connection: Connection) -> ChainIdentityRow:
 
 
 def read_history(
-    connection: Connection, participant: int, cut: Cut, find: FindProduct, memo: Memo | None = None
-) -> History:
+    connection: Connection, participant: int, cut: document.Cut, find: FindProduct, memo: document.Memo | None = None
+) -> document.History:
     """What the company is part of, as the ledger had it at a cut. `memo`: see `read_orders`."""
-    return read_orders(Rows(connection), Book(connection), participant, cut, find, memo)
+    return document.read_orders(Rows(connection), Book(connection), participant, cut, find, memo)
 
 
 def seal_forecast(
-    connection: Connection, stream: OwnStream, document: ForecastDocument, signals: Sequence[CapacitySignal] = ()
+    connection: Connection,
+    stream: OwnStream,
+    forecast: document.ForecastDocument,
+    signals: Sequence[CapacitySignal] = (),
 ) -> Sealed:
     """Writes the entry that commits to a forecast, and what owners are told of it; keeps the forecast. Returns what is
     to be anchored for all of it."""
-    sealed = seal_event(connection, stream, seal_of(document.digest))
+    sealed = seal_event(connection, stream, document.seal_of(forecast.digest))
     ForecastRepository(connection).add(
         ForecastRow(
-            document.digest,
+            forecast.digest,
             stream.subject,
             sealed.first,
-            document.cut.block,
-            document.cut.time_s,
-            document.to_bytes().decode(),
+            forecast.cut.block,
+            forecast.cut.time_s,
+            forecast.to_bytes().decode(),
         )
     )
     if signals:
-        return seal_signals(connection, stream, document.digest, [one.to_json() for one in signals])
+        return seal_signals(connection, stream, forecast.digest, [one.to_json() for one in signals])
     return sealed
 
 
-def need_forecast(connection: Connection, digest: bytes) -> tuple[ForecastDocument, ForecastRow]:
+def need_forecast(connection: Connection, digest: bytes) -> tuple[document.ForecastDocument, ForecastRow]:
     """A forecast that was made here. Raises NotFoundError, and ForecastError if it is not what was recorded."""
     row = ForecastRepository(connection).find(digest)
     if row is None:
         raise NotFoundError("no such forecast is known here", hint="see `millmark plan forecast list`")
-    document = parse_forecast(row.document.encode())
+    forecast = document.parse_forecast(row.document.encode())
     entry = Book(connection).evidence_entry(row.stream, row.leaf_index)
-    if document.digest != digest or entry is None or entry.entry != seal_of(digest):
+    if forecast.digest != digest or entry is None or entry.entry != document.seal_of(digest):
         raise ForecastError("the forecast is not the one that was recorded", hint="restore the database from a backup")
-    return document, row
+    return forecast, row
 
 
 def anchored_at(connection: Connection, row: ForecastRow) -> int | None:
@@ -150,11 +134,11 @@ class CapacitySignal:
     weeks: int
     level_percent: int
     """Level of the intervals."""
-    capacity: tuple[NeededCapacity, ...]
+    capacity: tuple[document.NeededCapacity, ...]
 
     @property
     def mondays(self) -> tuple[date, ...]:
-        return weeks_from(self.first_week, self.weeks)
+        return document.weeks_from(self.first_week, self.weeks)
 
     def to_json(self) -> dict[str, Json]:
         return {
@@ -165,7 +149,7 @@ class CapacitySignal:
             "forecast": to_hex(self.forecast),
             "from": self.sender,
             "to": self.to,
-            "first_week": week_text(self.first_week),
+            "first_week": document.week_text(self.first_week),
             "weeks": self.weeks,
             "level_percent": self.level_percent,
             "capacity": [one.to_json() for one in self.capacity],
@@ -183,19 +167,19 @@ def parse_signal(value: Json) -> CapacitySignal:
     return made
 
 
-def find_signals(shelf: Shelf, me: int, document: ForecastDocument) -> list[CapacitySignal]:
+def find_signals(shelf: Shelf, me: int, forecast: document.ForecastDocument) -> list[CapacitySignal]:
     """What the owners of machines are told of a forecast, one entry each; this company itself is told nothing."""
     machines = _capable(shelf, me)
-    parts: defaultdict[int, list[NeededCapacity]] = defaultdict(list)
-    for needed in document.capacity:
+    parts: defaultdict[int, list[document.NeededCapacity]] = defaultdict(list)
+    for needed in forecast.capacity:
         owners = machines.get(needed.kind, {})
         whole = sum(owners.values())
         for owner, count in owners.items():
             if owner != me:
                 parts[owner].append(_part(needed, count, whole))
-    when = document.first_week, document.weeks, document.level_percent
+    when = forecast.first_week, forecast.weeks, forecast.level_percent
     return [
-        CapacitySignal(document.chain_id, document.ledger, document.digest, me, owner, *when, tuple(found))
+        CapacitySignal(forecast.chain_id, forecast.ledger, forecast.digest, me, owner, *when, tuple(found))
         for owner, found in sorted(parts.items())
     ]
 
@@ -236,12 +220,12 @@ def _offered(shelf: Shelf, me: int) -> Iterator[int]:
             yield from (parse_offer(row.value).machine for row in shelf.planning.leaves(call.digest, What.OFFER))
 
 
-def _part(needed: NeededCapacity, count: int, whole: int) -> NeededCapacity:
+def _part(needed: document.NeededCapacity, count: int, whole: int) -> document.NeededCapacity:
     """Rounded up, so that what all are told is enough."""
     minutes, low, high = (
         tuple(-(-one * count // whole) for one in values) for values in (needed.minutes, needed.low, needed.high)
     )
-    return NeededCapacity(needed.kind, minutes, low, high)
+    return document.NeededCapacity(needed.kind, minutes, low, high)
 
 
 def _parse(value: Any) -> CapacitySignal:
@@ -251,11 +235,11 @@ def _parse(value: Any) -> CapacitySignal:
         raise ValueError("it is not one of version 1")
     chain_id, sender, to, weeks, level = (_count(value[name]) for name in _NUMBERS)
     capacity = value["capacity"]
-    if not 1 <= weeks <= MAX_WEEKS or not isinstance(capacity, list) or not 1 <= len(capacity) <= _MOST_KINDS:
+    if not 1 <= weeks <= document.MAX_WEEKS or not isinstance(capacity, list) or not 1 <= len(capacity) <= _MOST_KINDS:
         raise ValueError("it has no weeks or kinds, or too many")
     ledger = bytes.fromhex(str(value["ledger"])[2:])
-    place = chain_id, ledger, parse_hex32(str(value["forecast"])), sender, to, parse_week(value["first_week"])
-    return CapacitySignal(*place, weeks, level, tuple(parse_capacity(one, weeks) for one in capacity))
+    place = chain_id, ledger, parse_hex32(str(value["forecast"])), sender, to, document.parse_week(value["first_week"])
+    return CapacitySignal(*place, weeks, level, tuple(document.parse_capacity(one, weeks) for one in capacity))
 
 
 _NUMBERS: Final = ("chain_id", "from", "to", "weeks", "level_percent")
@@ -329,10 +313,10 @@ def parse_parties(data: bytes) -> Parties:
     return Parties(**named, materials={str(key): _material(str(key), one) for key, one in value["materials"].items()})
 
 
-def build_material_demands(document: ForecastDocument, parties: Parties) -> list[dict[str, Json]]:
+def build_material_demands(forecast: document.ForecastDocument, parties: Parties) -> list[dict[str, Json]]:
     """One aspect for each product: its forecast quantities by the Monday of each week. Raises ForecastError for a
     product whose material number is not stated, or a unit that the model lacks."""
-    return [_demand(document, one, parties) for one in document.totals()]
+    return [_demand(forecast, one, parties) for one in forecast.totals()]
 
 
 def build_capacity_groups(
@@ -342,11 +326,11 @@ def build_capacity_groups(
     what the shifts have, `actualCapacity` what is left of them without the closures. A machine that does several kinds
     counts for each. No capacity is agreed by it."""
     kinds = sorted({kind for plan in calendar.machines for kind in plan.minutes})
-    mondays = weeks_from(first, weeks)
+    mondays = document.weeks_from(first, weeks)
     return [_group(calendar, parties, kind, mondays, changed_s) for kind in kinds]
 
 
-def _demand(document: ForecastDocument, series: SeriesForecast, parties: Parties) -> dict[str, Json]:
+def _demand(forecast: document.ForecastDocument, series: document.SeriesForecast, parties: Parties) -> dict[str, Json]:
     product, unit = series.key.product, _UNITS.get(series.key.unit)
     material = parties.materials.get(product)
     if material is None:
@@ -355,7 +339,7 @@ def _demand(document: ForecastDocument, series: SeriesForecast, parties: Parties
         raise ForecastError(f"Catena-X has no unit {series.key.unit[:8]!r}")
     demands: list[Json] = [
         {"demand": count, "pointInTime": monday.isoformat()}
-        for monday, count in zip(document.mondays, series.quantities, strict=True)
+        for monday, count in zip(forecast.mondays, series.quantities, strict=True)
     ]
     found: dict[str, Json] = {
         "materialDemandId": _uuid("demand", parties, material.number),
@@ -366,7 +350,7 @@ def _demand(document: ForecastDocument, series: SeriesForecast, parties: Parties
         "unitOfMeasure": unit,
         "unitOfMeasureIsOmitted": False,
         "materialDemandIsInactive": False,
-        "changedAt": _moment(document.cut.time_s),
+        "changedAt": _moment(forecast.cut.time_s),
         "demandSeries": [
             {
                 "customerLocation": parties.customer_site,
@@ -417,7 +401,7 @@ def _capacities(calendar: Calendar, kind: str, mondays: tuple[date, ...]) -> Ite
 
 
 def _minutes(calendar: Calendar, plan: MachinePlan, monday: date) -> int:
-    grid = Grid(begin_s(monday), _SLOT_S, WEEK_S // _SLOT_S)
+    grid = Grid(document.begin_s(monday), _SLOT_S, document.WEEK_S // _SLOT_S)
     return sum(calendar.on(plan, grid).works) * _SLOT_S // 60
 
 

@@ -12,18 +12,7 @@ from datetime import date, timedelta
 
 from millmark.ledger.provenance.answers import Printable
 from millmark.services.planning.errors import ForecastError
-from millmark.services.planning.forecast.document import (
-    WEEK_S,
-    Cut,
-    ForecastDocument,
-    History,
-    Key,
-    SeriesForecast,
-    begin_s,
-    count_weeks,
-    model_hash,
-    week_text,
-)
+from millmark.services.planning.forecast import document
 from millmark.services.planning.forecast.making import KeptPreferences
 
 
@@ -31,7 +20,7 @@ from millmark.services.planning.forecast.making import KeptPreferences
 class ScoredSeries:
     """What was forecast of a series, and what came; `weeks` are the Mondays of those that count."""
 
-    key: Key
+    key: document.Key
     weeks: tuple[date, ...]
     forecast: tuple[int, ...]
     actual: tuple[int, ...]
@@ -61,7 +50,7 @@ class ScoredSeries:
 class Score:
     """Over the products' totals; that of the options is in `series`."""
 
-    cut: Cut
+    cut: document.Cut
     """What the ledger shows, up to this block."""
     weeks: int
     """That count."""
@@ -101,43 +90,48 @@ class Score:
         return sum(one.covered or 0 for one in known), sum(len(one.weeks) for one in known)
 
 
-def score_forecast(document: ForecastDocument, then: History, now: History, anchored_s: int | None) -> Score:
+def score_forecast(
+    forecast: document.ForecastDocument, then: document.History, now: document.History, anchored_s: int | None
+) -> Score:
     """`then` is the history at the forecast's own cut, `now` that at a later one, `anchored_s` the time of the block
     that anchored the forecast's entry. Raises ForecastError if it is not anchored, the chain has another block at
     its cut, or no week that it covers has ended since."""
     if anchored_s is None:
         raise ForecastError("the ledger does not have the forecast's entry yet", hint="its stream is anchored first")
-    if then.cut.hash != document.cut.hash:
+    if then.cut.hash != forecast.cut.hash:
         raise ForecastError(
-            f"block {document.cut.block} of the chain is not the one that the forecast was cut at",
+            f"block {forecast.cut.block} of the chain is not the one that the forecast was cut at",
             hint="the forecast is of another chain",
         )
-    ended = [monday for monday in document.mondays if begin_s(monday) + WEEK_S <= now.cut.time_s]
-    counting = [monday for monday in ended if begin_s(monday) >= anchored_s]
+    ended = [monday for monday in forecast.mondays if document.begin_s(monday) + document.WEEK_S <= now.cut.time_s]
+    counting = [monday for monday in ended if document.begin_s(monday) >= anchored_s]
     if not counting:
         raise ForecastError(
             "no week has ended yet that began after the forecast was recorded",
-            hint=f"the first one to be scored is {_first(document, anchored_s)}",
+            hint=f"the first one to be scored is {_first(forecast, anchored_s)}",
         )
-    came = count_weeks(now, document.first_week, document.weeks)
-    last = count_weeks(then, document.first_week - timedelta(weeks=1), 1)
-    places = [document.mondays.index(monday) for monday in counting]
-    nothing = (0,) * document.weeks
+    came = document.count_weeks(now, forecast.first_week, forecast.weeks)
+    last = document.count_weeks(then, forecast.first_week - timedelta(weeks=1), 1)
+    places = [forecast.mondays.index(monday) for monday in counting]
+    nothing = (0,) * forecast.weeks
     scored = []
-    for one in document.series:
+    for one in forecast.series:
         actual = _pick(came.get(one.key, nothing), places)
         low, high = (None if ends is None else _pick(ends, places) for ends in (one.low, one.high))
         naive = last.get(one.key, (0,))[0]
         scored.append(ScoredSeries(one.key, tuple(counting), _pick(one.quantities, places), actual, low, high, naive))
-    scored += _unforeseen(document, came, counting, places)
+    scored += _unforeseen(forecast, came, counting, places)
     return Score(now.cut, len(counting), len(ended) - len(counting), tuple(scored))
 
 
 def _unforeseen(
-    document: ForecastDocument, came: dict[Key, tuple[int, ...]], counting: Sequence[date], places: Sequence[int]
+    forecast: document.ForecastDocument,
+    came: dict[document.Key, tuple[int, ...]],
+    counting: Sequence[date],
+    places: Sequence[int],
 ) -> list[ScoredSeries]:
     """Products that the forecast does not have count as forecast with nothing: leaving them out would flatter it."""
-    known = {one.key for one in document.series}
+    known = {one.key for one in forecast.series}
     zeros = (0,) * len(places)
     return [
         ScoredSeries(key, tuple(counting), zeros, _pick(counts, places), None, None, 0)
@@ -150,9 +144,9 @@ def _pick(values: Sequence[int], places: Sequence[int]) -> tuple[int, ...]:
     return tuple(values[place] for place in places)
 
 
-def _first(document: ForecastDocument, anchored_s: int) -> str:
-    later = [monday for monday in document.mondays if begin_s(monday) >= anchored_s]
-    return week_text(later[0]) if later else "none: it was recorded after all of its weeks had begun"
+def _first(forecast: document.ForecastDocument, anchored_s: int) -> str:
+    later = [monday for monday in forecast.mondays if document.begin_s(monday) >= anchored_s]
+    return document.week_text(later[0]) if later else "none: it was recorded after all of its weeks had begun"
 
 
 # Forecasts, how they did, and what is wanted, as the API shows them to the company that made them
@@ -292,35 +286,35 @@ class PreferencesFound(Printable):
     options: tuple[OptionWanted, ...]
 
 
-def list_forecast(document: ForecastDocument, anchored_s: int | None) -> ForecastListed:
+def list_forecast(forecast: document.ForecastDocument, anchored_s: int | None) -> ForecastListed:
     """`anchored_s`: when the ledger had its entry; None if it has not."""
     return ForecastListed(
-        document.digest,
-        week_text(document.first_week),
-        document.weeks,
-        len(document.totals()),
-        document.orders,
-        document.cut.block,
-        document.level_percent,
+        forecast.digest,
+        document.week_text(forecast.first_week),
+        forecast.weeks,
+        len(forecast.totals()),
+        forecast.orders,
+        forecast.cut.block,
+        forecast.level_percent,
         anchored_s is not None,
     )
 
 
-def show_forecast(document: ForecastDocument, anchored_s: int | None) -> ForecastFound:
+def show_forecast(forecast: document.ForecastDocument, anchored_s: int | None) -> ForecastFound:
     """`anchored_s`: when the ledger had its entry; None if it has not."""
     return ForecastFound(
-        document.digest,
-        week_text(document.first_week),
-        document.weeks,
-        document.level_percent,
-        document.orders,
-        document.cut.block,
-        document.cut.hash,
-        model_hash(document.model),
-        document.back_test.chosen,
+        forecast.digest,
+        document.week_text(forecast.first_week),
+        forecast.weeks,
+        forecast.level_percent,
+        forecast.orders,
+        forecast.cut.block,
+        forecast.cut.hash,
+        document.model_hash(forecast.model),
+        forecast.back_test.chosen,
         anchored_s is not None,
-        tuple(map(_series, document.series)),
-        tuple(CapacityShown(one.kind, one.minutes, one.low, one.high) for one in document.capacity),
+        tuple(map(_series, forecast.series)),
+        tuple(CapacityShown(one.kind, one.minutes, one.low, one.high) for one in forecast.capacity),
     )
 
 
@@ -346,7 +340,7 @@ def _by_share(item: tuple[str, int]) -> tuple[int, str]:
     return -item[1], item[0]
 
 
-def _series(one: SeriesForecast) -> SeriesShown:
+def _series(one: document.SeriesForecast) -> SeriesShown:
     key = one.key
     named = key.product, key.unit, key.option, key.value
     return SeriesShown(*named, one.history_weeks, one.method, one.note, one.quantities, one.low, one.high)

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 from millmark.ledger.canonical import to_hex
 from millmark.ledger.errors import PlanError, UnplannableError
+from millmark.ledger.plans import feasible, offer
 from millmark.ledger.plans.call import Transport
 from millmark.ledger.plans.check import PlanCheck, check_plan, count_offers
-from millmark.ledger.plans.feasible import find_tied, sum_cost
 from millmark.ledger.plans.file import PlanFile
-from millmark.ledger.plans.offer import Offer
 from millmark.ledger.plans.plan import Bound, Key, Leg, Plan, Row
 from millmark.ledger.plans.problem import Choice, Problem, SlotPrices, build_problem, derive_bound
 from millmark.services.planning.errors import MakingStep, PlanningGround
+from millmark.services.planning.schedule import search
 from millmark.services.planning.schedule.replan import (
     Replan,
     find_staying,
@@ -26,17 +26,6 @@ from millmark.services.planning.schedule.replan import (
     keep_started,
     start_paths,
     start_prices,
-)
-from millmark.services.planning.schedule.search import (
-    Budget,
-    Path,
-    Paths,
-    Priced,
-    Search,
-    Work,
-    cost_of,
-    list_schedule,
-    price_slots,
 )
 
 if TYPE_CHECKING:
@@ -94,8 +83,8 @@ def make_plan(
     to the same bytes, with the same versions of Millmark and OR-Tools on the same kind of processor. Raises
     UnplannableError when no plan is possible or none was found, PlanError when what is given does not go together.
     """
-    spent = Budget(cpu_s)
-    budget = Budget(_SEARCH_PART * cpu_s, Work() if repeatable else None)
+    spent = search.Budget(cpu_s)
+    budget = search.Budget(_SEARCH_PART * cpu_s, search.Work() if repeatable else None)
     if (file.before is None) != (replan is None):
         raise PlanError("a plan before and a reason to replace it are needed together")
     maker = _Maker(file, budget, seed, replan, has_solver() if with_solver is None else with_solver)
@@ -107,7 +96,9 @@ def make_plan(
 class _Maker:
     """One plan in the making."""
 
-    def __init__(self, file: PlanFile, budget: Budget, seed: int, replan: Replan | None, with_solver: bool) -> None:
+    def __init__(
+        self, file: PlanFile, budget: search.Budget, seed: int, replan: Replan | None, with_solver: bool
+    ) -> None:
         self.steps: list[str] = []
         self._file = file
         self._budget = budget
@@ -116,7 +107,7 @@ class _Maker:
         self._with_solver = with_solver
         counted = count_offers(file.call, file.machines, file.offers).offers
         self._dropped = () if replan is None else tuple(sorted(replan.dropped & counted.keys()))
-        self._offers: Mapping[bytes, Offer] = {key: counted[key] for key in counted if key not in self._dropped}
+        self._offers: Mapping[bytes, offer.Offer] = {key: counted[key] for key in counted if key not in self._dropped}
         self._held: Mapping[Key, Row] = {}
         self._reworked: tuple[Row, ...] = ()
         if replan is not None and file.before is not None:
@@ -124,7 +115,7 @@ class _Maker:
             self._held = keep_started(self._offers, file.before, replan)
         self._problem = self._build()
         self._proof = self._build_proof()
-        self._best: Paths | None = None
+        self._best: search.Paths | None = None
         self._best_cost = 0
         self._prices: Mapping[int, Sequence[int]] = {}
 
@@ -166,7 +157,7 @@ class _Maker:
     def _held_offers(self) -> frozenset[bytes]:
         return frozenset(row.offer for row in self._held.values())
 
-    def find(self) -> Paths:
+    def find(self) -> search.Paths:
         """Return the paths of the best plan found."""
         self._open()
         share = (
@@ -201,7 +192,7 @@ class _Maker:
         for order in self._orders():
             if self._best is not None or self._budget.left_s < 0:
                 return
-            self._offer(list_schedule(self._problem, order, self._held_offers, budget=self._budget))
+            self._offer(search.list_schedule(self._problem, order, self._held_offers, budget=self._budget))
 
     def _keep(self, before: Plan, replan: Replan) -> None:
         """Hold as many of the accepted rows as possible: CP-SAT finds the most there can be, mostly; the rules of
@@ -257,16 +248,16 @@ class _Maker:
             draw.shuffle(numbers)
             yield list(numbers)
 
-    def _offer(self, paths: Paths | None) -> None:
+    def _offer(self, paths: search.Paths | None) -> None:
         """Keep a plan if it is the best one."""
         if paths is not None:
-            cost = cost_of(self._problem, paths)
+            cost = search.cost_of(self._problem, paths)
             if self._best is None or cost < self._best_cost:
                 self._best, self._best_cost = paths, cost
 
     def _price(self, cpu_s: float) -> None:
         try:
-            priced = price_slots(
+            priced = search.price_slots(
                 self._problem,
                 self._budget.part(cpu_s),
                 start=self._prices,
@@ -278,28 +269,28 @@ class _Maker:
         self._prices = self._better_prices(priced)
         self.steps.append(MakingStep.PRICES.write(rounds=priced.iterations))
 
-    def _better_prices(self, priced: Priced) -> Mapping[int, Sequence[int]]:
+    def _better_prices(self, priced: search.Priced) -> Mapping[int, Sequence[int]]:
         found = derive_bound(self._proof, SlotPrices(self._problem.slots, priced.prices))
         known = derive_bound(self._proof, SlotPrices(self._problem.slots, self._prices))
         return priced.prices if found is not None and (known is None or found > known) else self._prices
 
-    def _list_by_prices(self, paths: Sequence[Path]) -> int:
+    def _list_by_prices(self, paths: Sequence[search.Path]) -> int:
         """List scheduling in the order of priced starts; the cost of the best plan known."""
         numbers = range(len(paths))
         for order in (
             sorted(numbers, key=lambda number: paths[number][0][1]),
             sorted(numbers, key=lambda number: paths[number][-1][1]),
         ):
-            self._offer(list_schedule(self._problem, order, self._held_offers, budget=self._budget))
-        return self._best_cost if self._best is not None else 2 * cost_of(self._problem, paths)
+            self._offer(search.list_schedule(self._problem, order, self._held_offers, budget=self._budget))
+        return self._best_cost if self._best is not None else 2 * search.cost_of(self._problem, paths)
 
     def _search(self, cpu_s: float) -> None:
         if self._best is None:
             return
-        search = Search(self._problem, self._best, self._held_offers, self._seed)
-        search.run(self._budget, cpu_s)
-        self._offer(search.best)
-        self.steps.append(MakingStep.SEARCH.write(rounds=search.rounds))
+        tried = search.Search(self._problem, self._best, self._held_offers, self._seed)
+        tried.run(self._budget, cpu_s)
+        self._offer(tried.best)
+        self.steps.append(MakingStep.SEARCH.write(rounds=tried.rounds))
 
     def _solve(self, cpu_s: float) -> None:
         from millmark.services.planning.schedule.solver import solve  # noqa: PLC0415 - OR-Tools is optional
@@ -311,12 +302,12 @@ class _Maker:
         found = MakingStep.SOLVER_NOTHING if is_same else MakingStep.SOLVER_BETTER
         self.steps.append((MakingStep.SOLVER_BEST if solved.is_optimal else found).write())
 
-    def write(self, paths: Paths, tie: bytes) -> Plan:
+    def write(self, paths: search.Paths, tie: bytes) -> Plan:
         """Write a plan down, with equal offers as the tie hash chooses them."""
         fixed = frozenset(self._held)
         rows = build_rows(self._problem, paths)
         # From the start after each exchange: it can make equals of two offers that were none before.
-        while (tied := next(find_tied(self._proof, rows, tie, fixed, self._now), None)) is not None:
+        while (tied := next(feasible.find_tied(self._proof, rows, tie, fixed, self._now), None)) is not None:
             row, choice = tied
             place = rows.index(row)
             rows[place] = build_row(row.order, row.operation, choice, row.start)
@@ -332,7 +323,7 @@ class _Maker:
             tie=tie,
             rows=tuple(rows),
             legs=tuple(legs),
-            cost=sum_cost(self._problem, self._file.objective, rows, legs, self._reworked),
+            cost=feasible.sum_cost(self._problem, self._file.objective, rows, legs, self._reworked),
             bound=Bound(value, sparse(self._prices)),
             before=None if before is None else before.digest,
             cause=None if replan is None else replan.cause,
@@ -348,7 +339,7 @@ def _solver_share(offers: int) -> float:
     return 0.4 if offers <= 100 else 0.15 if offers <= 300 else 0.0
 
 
-def _own_path(problem: Problem, number: int, path: Path) -> Path:
+def _own_path(problem: Problem, number: int, path: search.Path) -> search.Path:
     """The same path with the choices of another problem."""
     own = {choice.offer: choice for choices in problem.routes[number].choices for choice in choices}
     return tuple((own[choice.offer], start) for choice, start in path)
@@ -357,7 +348,7 @@ def _own_path(problem: Problem, number: int, path: Path) -> Path:
 # From paths to the rows and legs of a plan
 
 
-def build_rows(problem: Problem, paths: Paths) -> list[Row]:
+def build_rows(problem: Problem, paths: search.Paths) -> list[Row]:
     """The rows of paths by route, ascending by order and operation."""
     return [
         build_row(route.order, route.first + place, choice, start)

@@ -68,10 +68,8 @@ def find_staying(offers: Mapping[bytes, Offer], before: Plan, replan: Replan) ->
 def keep_rows(
     call: Call, objective: Objective, offers: Mapping[bytes, Offer], before: Plan, replan: Replan, budget: Budget
 ) -> dict[Key, Row]:
-    """Return the rows that stay: those started, and of those accepted as many as each order allows by itself.
-
-    Raises PlanError for a row that the plan before lacks, UnplannableError when what has started cannot be finished.
-    """
+    """Return the rows that stay: those started, and of those accepted as many as each order allows by itself. Raises
+    PlanError for a row that the plan before lacks, UnplannableError when what has started cannot be finished."""
     started = keep_started(offers, before, replan)
     held = {**started, **find_staying(offers, before, replan)}
     reworked = replan.reworked(before)
@@ -171,9 +169,7 @@ def start_prices(before: Plan | None, slots: int) -> dict[int, list[int]]:
 
 def start_paths(problem: Problem, before: Plan, held: frozenset[bytes]) -> Paths | bytes:
     """Leave each order where the plan before has it if that is possible still, and put the others into what is free.
-
-    Returns the order that does not fit instead, if there is one.
-    """
+    Returns the order that does not fit instead, if there is one."""
     rows: dict[bytes, list[Row]] = {}
     for row in before.rows:
         rows.setdefault(row.order, []).append(row)

@@ -40,12 +40,9 @@ class Work:
 
 
 class Budget:
-    """What is left of the seconds that a computation may take.
-
-    They are CPU seconds of all threads of the process: the only clock that means the same on a busy machine. With
-    `work` they are a count of what was done instead, as far as `charge` is told of it: the result then depends on
-    nothing but what is asked, and takes about as long.
-    """
+    """What is left of the seconds that a computation may take. They are CPU seconds of all threads of the process: the
+    only clock that means the same on a busy machine. With `work` they are a count of what was done instead, as far as
+    `charge` is told of it: the result then depends on nothing but what is asked, and takes about as long."""
 
     def __init__(self, cpu_s: float, work: Work | None = None) -> None:
         self.cpu_s = cpu_s
@@ -144,10 +141,8 @@ class Timeline:
         return cache[key]
 
     def settle(self, path: Path) -> Path | None:
-        """Return the path with time for setup between operations of its own on one machine.
-
-        The cheapest path does not know of that. Starts are later where it is needed; None when there are none.
-        """
+        """Return the path with time for setup between operations of its own on one machine. The cheapest path does not
+        know of that. Starts are later where it is needed; None when there are none."""
         if not self._setups:
             return path
         settled: list[tuple[Choice, int]] = []
@@ -262,10 +257,8 @@ def list_schedule(
     guide: Occupation | None = None,
     budget: Budget | None = None,
 ) -> Paths | None:
-    """Put routes in one after the other in `order`, each on its cheapest path; None when one does not fit.
-
-    `guide` makes slots dear that others will want. `budget` is charged.
-    """
+    """Put routes in one after the other in `order`, each on its cheapest path; None when one does not fit. `guide`
+    makes slots dear that others will want. `budget` is charged."""
     timeline = Timeline(problem, held, guide)
     for number in order:
         route = problem.routes[number]
@@ -285,11 +278,9 @@ def cost_of(problem: Problem, paths: Sequence[Path]) -> int:
 
 
 class Search:
-    """Large neighbourhood search: orders are taken out, and put back in another order, each on its cheapest path.
-
-    Worse plans are accepted at first, and less and less so (threshold accepting, Dueck and Scheuer 1990). The draws
-    come from `seed` alone, so that the same number of rounds leads to the same plan.
-    """
+    """Large neighbourhood search: orders are taken out, and put back in another order, each on its cheapest path. Worse
+    plans are accepted at first, and less and less so (threshold accepting, Dueck and Scheuer 1990). The draws come from
+    `seed` alone, so that the same number of rounds leads to the same plan."""
 
     def __init__(self, problem: Problem, paths: Paths, held: Collection[bytes], seed: int) -> None:
         self._problem = problem
@@ -424,11 +415,9 @@ def price_slots(
     best_known: Callable[[Sequence[Path]], int],
     iterations: int,
 ) -> Priced:
-    """Improve the prices `start` until `iterations` or the budget are used up.
-
-    `best_known` is called now and then with the cheapest paths, and returns the cost of the best plan known.
-    Raises ValueError when an order has no path at all.
-    """
+    """Improve the prices `start` until `iterations` or the budget are used up. `best_known` is called now and then with
+    the cheapest paths, and returns the cost of the best plan known. Raises ValueError when an order has no path at
+    all."""
     fine = _refine(problem)
     machines = sorted({choice.machine for route in fine.routes for choices in route.choices for choice in choices})
     prices = {machine: [price * PARTS for price in start.get(machine, [0] * problem.slots)] for machine in machines}

@@ -207,10 +207,8 @@ def run_limited(
     *,
     workers: int = WORKERS,
 ) -> tuple[cp_model.CpSolverStatus, bool]:
-    """Solve within a deterministic time that takes about `cpu_s`; stop when the CPU time is used up before.
-
-    Where work is counted, the deterministic time alone stops it. Returns the status, and whether CPU time stopped it.
-    """
+    """Solve within a deterministic time that takes about `cpu_s`; stop when the CPU time is used up before. Where work
+    is counted, the deterministic time alone stops it. Returns the status, and whether CPU time stopped it."""
     solver.parameters.num_workers = workers
     solver.parameters.interleave_search = workers > 1
     solver.parameters.random_seed = seed

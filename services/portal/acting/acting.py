@@ -13,40 +13,21 @@ from millmark.ledger.provenance.reader import Reader
 from millmark.ledger.store import Store
 from millmark.ledger.store.rows import LotRow
 from millmark.services.access import Principal
+from millmark.services.portal.acting import lots, orders, quality, things
 from millmark.services.portal.acting.acts import Act, Acts, Entered, enter
-from millmark.services.portal.acting.lots import CONVERSION_ACTS, LOT_ACTS
-from millmark.services.portal.acting.orders import ASSIGNMENT_ACTS, ORDER_ACTS
-from millmark.services.portal.acting.quality import NOTE_ACTS, QUALITY_ACTS, RECOVERY_ACTS, SETPOINT_ACTS
-from millmark.services.portal.acting.things import (
-    About,
-    Asked,
-    Desk,
-    Filled,
-    Line,
-    Option,
-    Scene,
-    Summary,
-    Thing,
-    Value,
-    Wish,
-    build_summary,
-    describe,
-    describe_change,
-    find_thing,
-)
 
 # All acts of the portal.
 
 ACTS = Acts(
     (
-        *ORDER_ACTS,
-        *ASSIGNMENT_ACTS,
-        *LOT_ACTS,
-        *CONVERSION_ACTS,
-        *QUALITY_ACTS,
-        *NOTE_ACTS,
-        *SETPOINT_ACTS,
-        *RECOVERY_ACTS,
+        *orders.ORDER_ACTS,
+        *orders.ASSIGNMENT_ACTS,
+        *lots.LOT_ACTS,
+        *lots.CONVERSION_ACTS,
+        *quality.QUALITY_ACTS,
+        *quality.NOTE_ACTS,
+        *quality.SETPOINT_ACTS,
+        *quality.RECOVERY_ACTS,
     )
 )
 
@@ -66,8 +47,8 @@ class Seen:
     """A fact that changed since the form was made."""
 
     name: str
-    before: Value
-    now: Value
+    before: things.Value
+    now: things.Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +56,12 @@ class Draft:
     """A form as it stands: what it is about, what is filled in, and what is wrong with it."""
 
     act: Act
-    thing: Thing
-    about: tuple[Line, ...]
+    thing: things.Thing
+    about: tuple[things.Line, ...]
     offered: bool
-    filled: Filled
-    options: Mapping[str, tuple[Option, ...]]
-    asked: Asked
+    filled: things.Filled
+    options: Mapping[str, tuple[things.Option, ...]]
+    asked: things.Asked
     entered: Entered
     changes: tuple[Seen, ...]
     """What is no longer as the form says; empty for a new form."""
@@ -93,7 +74,7 @@ class Draft:
 @dataclass(frozen=True, slots=True)
 class Acting:
     store: Store
-    desk: Desk
+    desk: things.Desk
     acts: Acts
 
     def find(self, principal: Principal, name: str) -> Act:
@@ -103,7 +84,7 @@ class Acting:
             raise NotFoundError("there is no such form for you")
         return act
 
-    def offers(self, principal: Principal, scene: Scene, *names: str) -> tuple[Offer, ...]:
+    def offers(self, principal: Principal, scene: things.Scene, *names: str) -> tuple[Offer, ...]:
         """The acts that the caller may do about a thing now; only those `names`, if any are given. Whether others are
         possible is then not asked, which may take many rows. What an earlier step waits for comes first."""
         found = [
@@ -114,33 +95,33 @@ class Acting:
         found.sort(key=lambda act: not act.awaited(scene))
         return tuple(self.offer_of(act, scene.thing) for act in found)
 
-    def offers_on(self, principal: Principal, about: About, key: str = "", *names: str) -> tuple[Offer, ...]:
+    def offers_on(self, principal: Principal, about: things.About, key: str = "", *names: str) -> tuple[Offer, ...]:
         """Like `offers`, by the key of a thing: 64 hex digits or a number; only those `names`, if any are given. None
         any for a thing that is not in the index."""
         if not any(self.desk.may(principal, act.operation) for act in self.acts.on(about)):
             return ()
         with open_reader(self.store) as reader:
             try:
-                thing = find_thing(reader, about, key, key)
+                thing = things.find_thing(reader, about, key, key)
             except NotFoundError:
                 return ()
             return self.offers(principal, self.scene(reader, principal, thing), *names)
 
-    def offer_of(self, act: Act, thing: Thing, **filled: str) -> Offer:
+    def offer_of(self, act: Act, thing: things.Thing, **filled: str) -> Offer:
         """The button for an act about a thing; `filled`: entries that its form has already."""
         query = urlencode({**thing.query, **filled})
         return Offer(act.name, f"/portal/act/{act.name}" + (f"?{query}" if query else ""), act.grave)
 
-    def scene(self, reader: Reader, principal: Principal, thing: Thing) -> Scene:
-        return Scene(reader, thing, self.desk.company(principal) or 0)
+    def scene(self, reader: Reader, principal: Principal, thing: things.Thing) -> things.Scene:
+        return things.Scene(reader, thing, self.desk.company(principal) or 0)
 
     def draft(
-        self, principal: Principal, act: Act, named: Mapping[str, str], filled: Filled, seen: str | None
+        self, principal: Principal, act: Act, named: Mapping[str, str], filled: things.Filled, seen: str | None
     ) -> Draft:
         """The form of an act. `seen` is what a form that was sent says of the thing; None for a new one, in which
         `filled` has only what its link says. Raises NotFoundError."""
         with open_reader(self.store) as reader:
-            thing = find_thing(reader, act.about, named.get("subject", ""), named.get("id", ""))
+            thing = things.find_thing(reader, act.about, named.get("subject", ""), named.get("id", ""))
             scene = replace(self.scene(reader, principal, thing), filled=filled)
             if act.proposal is not None:
                 thing = replace(thing, proposal=act.proposal(scene))
@@ -150,7 +131,7 @@ class Acting:
             return Draft(
                 act=act,
                 thing=thing,
-                about=(*describe(reader, thing), *(() if act.tells is None else act.tells(entries, scene))),
+                about=(*things.describe(reader, thing), *(() if act.tells is None else act.tells(entries, scene))),
                 offered=act.offered(scene),
                 filled=entries,
                 options=options,
@@ -161,20 +142,20 @@ class Acting:
                 step=1 if act.then else 2 if act.awaited(scene) else 0,
             )
 
-    def wish(self, draft: Draft, key: str) -> Wish:
+    def wish(self, draft: Draft, key: str) -> things.Wish:
         """What a draft asks for. Raises InputError for one with mistakes."""
         if draft.entered.body is None:
             raise InputError("the form has mistakes", hint="correct them first")
-        return Wish(draft.act.operation, key, draft.asked, draft.entered.body)
+        return things.Wish(draft.act.operation, key, draft.asked, draft.entered.body)
 
-    def summarise(self, principal: Principal, wish: Wish) -> Summary:
+    def summarise(self, principal: Principal, wish: things.Wish) -> things.Summary:
         """What would stand on the ledger. Raises InputError or NotFoundError for what cannot be recorded."""
         preview = self.desk.preview(wish, principal)
         with open_reader(self.store) as reader:
-            return build_summary(reader, preview)
+            return things.build_summary(reader, preview)
 
 
-def _initial(act: Act, scene: Scene, options: Mapping[str, tuple[Option, ...]]) -> dict[str, list[str]]:
+def _initial(act: Act, scene: things.Scene, options: Mapping[str, tuple[things.Option, ...]]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for field in act.fields:
         if field.initial is not None:
@@ -184,8 +165,8 @@ def _initial(act: Act, scene: Scene, options: Mapping[str, tuple[Option, ...]]) 
     return found
 
 
-def _changes(reader: Reader, thing: Thing, seen: str) -> tuple[Seen, ...]:
-    return tuple(Seen(one.name, *describe_change(reader, thing, one)) for one in thing.changes(seen))
+def _changes(reader: Reader, thing: things.Thing, seen: str) -> tuple[Seen, ...]:
+    return tuple(Seen(one.name, *things.describe_change(reader, thing, one)) for one in thing.changes(seen))
 
 
 # Operations of the API that have no form in the portal, and why. A test finds those that are in neither place.

@@ -15,23 +15,10 @@ from pydantic import BaseModel, ValidationError
 from millmark.ledger.provenance.reader import Reader, unit
 from millmark.ledger.records import LotState, Role
 from millmark.ledger.store.rows import AssignmentRow, LotRow, MachineRow, ParticipantRow, StreamRow
-from millmark.services.portal.acting.things import (
-    About,
-    Asked,
-    Body,
-    Desk,
-    EntryError,
-    Field,
-    FieldKind,
-    Filled,
-    Line,
-    Option,
-    Scene,
-    set_member,
-)
+from millmark.services.portal.acting import things
 
-Follows: TypeAlias = "Callable[[Scene], Body]"
-Tells: TypeAlias = "Callable[[Filled, Scene], Sequence[Line]]"
+Follows: TypeAlias = "Callable[[things.Scene], things.Body]"
+Tells: TypeAlias = "Callable[[things.Filled, things.Scene], Sequence[things.Line]]"
 _ENTRIES = {
     "missing": "entry.missing",
     "int_type": "entry.number",
@@ -47,15 +34,15 @@ _ENTRIES = {
 """Catalogue keys for what the body's model says of a value; of others, `entry.wrong`."""
 
 
-def _nothing(_: Scene) -> Body:
+def _nothing(_: things.Scene) -> things.Body:
     return {}
 
 
-def _always(_: Scene) -> bool:
+def _always(_: things.Scene) -> bool:
     return True
 
 
-def _never(_: Scene) -> bool:
+def _never(_: things.Scene) -> bool:
     return False
 
 
@@ -68,17 +55,17 @@ class Act:
 
     operation: str
     """Operation id of the API."""
-    about: About = About.NOTHING
-    fields: tuple[Field, ...] = ()
+    about: things.About = things.About.NOTHING
+    fields: tuple[things.Field, ...] = ()
     follows: Follows = _nothing
     """Members of the body that follow from the thing."""
-    offered: Callable[[Scene], bool] = _always
+    offered: Callable[[things.Scene], bool] = _always
     """Whether thing and company are such that the contract could accept it. Decides which buttons are shown."""
-    complete: Callable[[Body, Scene], Body] | None = None
+    complete: Callable[[things.Body, things.Scene], things.Body] | None = None
     """Makes the body of the filled members, if they are not members of it as they are. Raises EntryError."""
     tells: Tells | None = None
     """What the form says above its fields, beside what is known of the thing."""
-    proposal: Callable[[Scene], int] | None = None
+    proposal: Callable[[things.Scene], int] | None = None
     """The `id` in a path that has a subject, too; 0 if there is none now."""
     called: str = ""
     """Name in the form's address, if one operation has several forms."""
@@ -90,7 +77,7 @@ class Act:
     """Whether something changes hands or is packed by it: then the form says what speaks against the lots."""
     then: str = ""
     """Name of the act that has to follow: this one is the first of two steps, and its record's page leads there."""
-    awaited: Callable[[Scene], bool] = _never
+    awaited: Callable[[things.Scene], bool] = _never
     """Whether an earlier step was recorded for the sake of this one: then its button comes before all others."""
     opens: str = ""
     """The pages of what its record opens, as of cases, which are named by the record's sequence."""
@@ -104,9 +91,9 @@ class Act:
     @property
     def is_short(self) -> bool:
         """Whether nothing has to be filled in, so that the summary can be shown at once."""
-        return not any(field.required and field.kind is not FieldKind.HIDDEN for field in self.fields)
+        return not any(field.required and field.kind is not things.FieldKind.HIDDEN for field in self.fields)
 
-    def asked(self, scene: Scene, parameters: Collection[str], seen: str | None) -> Asked:
+    def asked(self, scene: things.Scene, parameters: Collection[str], seen: str | None) -> things.Asked:
         """The values of the parameters that the operation's path has. `seen`: what a form that was sent says of the
         thing."""
         found: dict[str, str | int] = {}
@@ -130,7 +117,7 @@ class Acts:
     def __iter__(self) -> Iterator[Act]:
         return iter(self._acts.values())
 
-    def on(self, about: About) -> tuple[Act, ...]:
+    def on(self, about: things.About) -> tuple[Act, ...]:
         """Those about one kind of thing, in the order of their declaration."""
         return tuple(act for act in self._acts.values() if act.about is about)
 
@@ -145,24 +132,24 @@ class Entered:
     """By field, the catalogue key of what is wrong, and the values in its text; under "" what belongs to no field."""
 
 
-def enter(act: Act, scene: Scene, filled: Filled, desk: Desk) -> Entered:
+def enter(act: Act, scene: things.Scene, filled: things.Filled, desk: things.Desk) -> Entered:
     """Judges the entries of a form by the operation's body."""
     wrong: dict[str, tuple[str, Mapping[str, object]]] = {}
-    body: Body = {}
+    body: things.Body = {}
     for field in act.fields:
         try:
             value = field.parse(filled.get(field.name, ()))
-        except EntryError as error:
+        except things.EntryError as error:
             wrong[field.name] = (error.key, error.values)
             continue
         if value is not None:
-            set_member(body, field.target, value)
+            things.set_member(body, field.target, value)
     if wrong:
         return Entered(None, wrong)
     try:
         made = body if act.complete is None else act.complete(body, scene)
         return Entered(desk.body(act.operation).model_validate({**act.follows(scene), **made}), {})
-    except EntryError as error:
+    except things.EntryError as error:
         return Entered(None, {"": (error.key, error.values)})
     except ValidationError as error:
         return Entered(None, dict(_told(act, one) for one in error.errors(include_url=False, include_input=False)))
@@ -191,8 +178,8 @@ _MAX_ENTRIES = 20
 """Newest entries of a stream that are offered."""
 _MAX_STREAMS = 5
 _MAX_CONSIGNMENT = 1000
-LEAF_INDEX = Field("leaf_index", FieldKind.NUMBER, required=False)
-LEAF_HASH = Field("leaf_hash", required=False)
+LEAF_INDEX = things.Field("leaf_index", things.FieldKind.NUMBER, required=False)
+LEAF_HASH = things.Field("leaf_hash", required=False)
 
 
 def name_of(reader: Reader, subject: bytes) -> str:
@@ -204,18 +191,18 @@ def name_of(reader: Reader, subject: bytes) -> str:
     return identifier.rstrip("/").rpartition("/")[2].rpartition(":")[2] or identifier
 
 
-def companies(scene: Scene, role: Role | None = None, chosen: int = 0) -> list[Option]:
+def companies(scene: things.Scene, role: Role | None = None, chosen: int = 0) -> list[things.Option]:
     """Other companies that may act, with a role if one is given. The one that is chosen is never cut off."""
     rows = scene.reader.rows.find(ParticipantRow, inactive_since=0)
     fit = [one.number for one in rows if one.number != scene.company and (role is None or one.roles & role)]
     fit.sort(key=lambda number: (number != chosen, number))
     shown = sorted(fit[:_MAX_CHOSEN])
     parties = [(number, scene.reader.party(number).name) for number in shown]
-    found = [Option(str(number), name or f"# {number}", chosen=number == chosen) for number, name in parties]
+    found = [things.Option(str(number), name or f"# {number}", chosen=number == chosen) for number, name in parties]
     return [*found, *_cut(len(fit))]
 
 
-def machines(scene: Scene) -> list[Option]:
+def machines(scene: things.Scene) -> list[things.Option]:
     """Machines that are in use, with their owners."""
     # One more than is shown, to know whether there are more.
     rows = scene.reader.rows.page(MachineRow, "number", None, _MAX_CHOSEN + 1, retired_at=0)
@@ -224,27 +211,27 @@ def machines(scene: Scene) -> list[Option]:
     found = []
     for row in rows:
         owner = scene.reader.party(row.owner).name or f"# {row.owner}"
-        found.append(Option(str(row.number), f"{name_of(scene.reader, row.subject)} · {owner}"))
+        found.append(things.Option(str(row.number), f"{name_of(scene.reader, row.subject)} · {owner}"))
     return [*found, *_cut(total)]
 
 
-def _cut(total: int) -> list[Option]:
+def _cut(total: int) -> list[things.Option]:
     """An option that cannot be sent, and says that there are more than those before it."""
-    return [Option("", key="act.cut")] if total > _MAX_CHOSEN else []
+    return [things.Option("", key="act.cut")] if total > _MAX_CHOSEN else []
 
 
-def held_lots(scene: Scene, most: int = MAX_OPTIONS) -> list[LotRow]:
+def held_lots(scene: things.Scene, most: int = MAX_OPTIONS) -> list[LotRow]:
     """The newest lots that the company holds and could do something with: not offered, in quarantine or packed."""
     return scene.reader.rows.latest(
         LotRow, "number", most, custodian=scene.company, state=int(LotState.HELD), parent=None
     )
 
 
-def lot_options(reader: Reader, rows: Iterable[LotRow], *, chosen: bool = False) -> list[Option]:
+def lot_options(reader: Reader, rows: Iterable[LotRow], *, chosen: bool = False) -> list[things.Option]:
     found = list(rows)
     reader.name(row.subject for row in found)
     return [
-        Option(
+        things.Option(
             f"0x{row.subject.hex()}",
             f"{name_of(reader, row.subject)} · {row.quantity} {unit(row.unit)}",
             chosen=chosen,
@@ -266,7 +253,7 @@ def list_consignment(reader: Reader, row: LotRow) -> list[str]:
     return found
 
 
-def measurement_options(reader: Reader, streams: Iterable[StreamRow], least: int = 0) -> list[Option]:
+def measurement_options(reader: Reader, streams: Iterable[StreamRow], least: int = 0) -> list[things.Option]:
     """The newest anchored entries of streams that are kept here, as `stream:index`."""
     found = []
     for stream in list(streams)[:_MAX_STREAMS]:
@@ -276,19 +263,19 @@ def measurement_options(reader: Reader, streams: Iterable[StreamRow], least: int
             if entry is not None:
                 event = entry.entry.get("id") if isinstance(entry.entry, Mapping) else None
                 label = f"{name} · {event if isinstance(event, str) else ''} · {index}"
-                found.append(Option(f"0x{stream.subject.hex()}:{index}", label))
+                found.append(things.Option(f"0x{stream.subject.hex()}:{index}", label))
     return found
 
 
-def choose_measurement(body: Body, stream: bytes | None) -> Body:
+def choose_measurement(body: things.Body, stream: bytes | None) -> things.Body:
     """Replaces the member `measurement` of a form by stream and entry. Raises EntryError if neither it nor the number
     of an entry of `stream` is given."""
     chosen = cast("str | None", body.pop("measurement", None))
     if chosen is not None:
         named, _, index = chosen.partition(":")
         if not (index.isascii() and index.isdecimal() and len(index) <= 13):
-            raise EntryError("entry.wrong")
+            raise things.EntryError("entry.wrong")
         return {**body, "stream": named, "leaf_index": int(index)}
     if body.get("leaf_index") is None:
-        raise EntryError("entry.measurement")
+        raise things.EntryError("entry.measurement")
     return body if stream is None else {**body, "stream": f"0x{stream.hex()}"}

@@ -10,16 +10,7 @@ from millmark.ledger.provenance.cases import GOES_BACK, find_quarantines, goes_b
 from millmark.ledger.provenance.reader import unit
 from millmark.ledger.provenance.traces import build_waivers
 from millmark.ledger.records import AssignmentState, CertificateStatus, Disposition, LotState, OrderState
-from millmark.ledger.store.rows import (
-    AssignmentRow,
-    CertificateRow,
-    CustodyChangeRow,
-    LotRow,
-    OrderRow,
-    ParticipantRow,
-    StandingRow,
-    gates_of,
-)
+from millmark.ledger.store import rows
 from millmark.services.portal.acting.acts import MAX_OPTIONS, Act, companies, held_lots, list_consignment, lot_options
 from millmark.services.portal.acting.orders import NEW_LOT, NOTE, REASON
 from millmark.services.portal.acting.things import (
@@ -39,13 +30,13 @@ _MAX_PARTS = 64
 """Most lots of one transformation."""
 
 
-def lot_of(scene: Scene) -> LotRow:
-    return cast(LotRow, scene.thing.row)
+def lot_of(scene: Scene) -> rows.LotRow:
+    return cast(rows.LotRow, scene.thing.row)
 
 
-def order_of(scene: Scene) -> OrderRow | None:
+def order_of(scene: Scene) -> rows.OrderRow | None:
     order = lot_of(scene).order
-    return None if order is None else scene.reader.rows.get(OrderRow, order)
+    return None if order is None else scene.reader.rows.get(rows.OrderRow, order)
 
 
 def _is_mine(scene: Scene, *states: LotState) -> bool:
@@ -70,7 +61,7 @@ def _is_offered(scene: Scene) -> bool:
     row = lot_of(scene)
     if row.state == LotState.OFFERED:
         return row.counterparty == scene.company
-    change = scene.reader.rows.get(CustodyChangeRow, row.offer, row.subject)
+    change = scene.reader.rows.get(rows.CustodyChangeRow, row.offer, row.subject)
     return row.state == LotState.RETURNING and change is not None and change.to_participant == scene.company
 
 
@@ -134,7 +125,7 @@ def _may_quarantine(scene: Scene) -> bool:
     row, order = lot_of(scene), order_of(scene)
     if row.state not in (LotState.HELD, LotState.OFFERED):
         return False
-    inspects = order is not None and any(one.inspector == scene.company for one in gates_of(order))
+    inspects = order is not None and any(one.inspector == scene.company for one in rows.gates_of(order))
     return inspects or (row.custodian == scene.company and row.parent is None)
 
 
@@ -152,12 +143,12 @@ def _is_liftable(scene: Scene) -> bool:
     row, order = lot_of(scene), order_of(scene)
     if order is not None and order.state == OrderState.DELIVERED:
         return True
-    standing = scene.reader.rows.get(StandingRow, row.subject, row.counterparty)
+    standing = scene.reader.rows.get(rows.StandingRow, row.subject, row.counterparty)
     number = 0 if standing is None else standing.quarantining
-    certificate = scene.reader.rows.get(CertificateRow, number) if number else None
+    certificate = scene.reader.rows.get(rows.CertificateRow, number) if number else None
     if certificate is not None and scene.reader.status(certificate) is not CertificateStatus.VALID:
         return True
-    imposer = scene.reader.rows.get(ParticipantRow, row.counterparty)
+    imposer = scene.reader.rows.get(rows.ParticipantRow, row.counterparty)
     if certificate is None and imposer is not None and (imposer.inactive_since or not imposer.roles):
         return True
     waivers = build_waivers(scene.reader, row.subject)
@@ -166,7 +157,7 @@ def _is_liftable(scene: Scene) -> bool:
 
 def _gates(scene: Scene) -> list[Option]:
     order = order_of(scene)
-    gates = () if order is None else gates_of(order)
+    gates = () if order is None else rows.gates_of(order)
     named = [(one.inspector, scene.reader.party(one.inspector).name) for one in gates]
     return [Option(str(number), name or f"# {number}", chosen=len(gates) == 1) for number, name in named]
 
@@ -197,8 +188,10 @@ def _operations(scene: Scene) -> list[Option]:
     order = lot_of(scene).order
     if order is None:
         return []
-    rows = scene.reader.rows.find(AssignmentRow, order=order, owner=scene.company, state=int(AssignmentState.STARTED))
-    return [Option(str(row.operation), str(row.operation + 1), chosen=len(rows) == 1) for row in rows]
+    works = scene.reader.rows.find(
+        rows.AssignmentRow, order=order, owner=scene.company, state=int(AssignmentState.STARTED)
+    )
+    return [Option(str(row.operation), str(row.operation + 1), chosen=len(works) == 1) for row in works]
 
 
 def _may_rework(scene: Scene) -> bool:
@@ -231,7 +224,7 @@ def _transformation(scene: Scene, kind: str, **values: object) -> Body:
     return {"kind": kind, "operation": 0, **same, **order, **values}
 
 
-def _input(row: LotRow, quantity: int) -> Body:
+def _input(row: rows.LotRow, quantity: int) -> Body:
     return {"lot": f"0x{row.subject.hex()}", "quantity": quantity}
 
 
@@ -257,34 +250,34 @@ def _split(body: Body, scene: Scene) -> Body:
     return {**_transformation(scene, "split", inputs=[_input(row, taken)], outputs=outputs), **body}
 
 
-def mates(scene: Scene) -> list[LotRow]:
+def mates(scene: Scene) -> list[rows.LotRow]:
     """Other lots of the company in the same unit and order, the newest first."""
     row = lot_of(scene)
     if row.order is None:
         near = held_lots(scene)
     else:
-        near = sorted(scene.reader.rows.find(LotRow, order=row.order), key=lambda one: one.number, reverse=True)
+        near = sorted(scene.reader.rows.find(rows.LotRow, order=row.order), key=lambda one: one.number, reverse=True)
     return [one for one in near if _is_mate(one, row)][: _MAX_PARTS - 1]
 
 
-def _is_mate(one: LotRow, row: LotRow) -> bool:
+def _is_mate(one: rows.LotRow, row: rows.LotRow) -> bool:
     alike = one.unit == row.unit and one.order == row.order and one.custodian == row.custodian
     return one.subject != row.subject and alike and one.state == LotState.HELD and not one.contents and not one.parent
 
 
 def _merge(body: Body, scene: Scene) -> Body:
     row, chosen = lot_of(scene), set(body.pop("lots"))
-    rows = sorted(
+    merged = sorted(
         [row, *(one for one in mates(scene) if f"0x{one.subject.hex()}" in chosen)], key=lambda one: one.subject
     )
-    if len(rows) < 2:
+    if len(merged) < 2:
         raise EntryError("entry.missing")
     output = {
         "identifier": body.pop("identifier"),
-        "quantity": sum(one.quantity for one in rows),
+        "quantity": sum(one.quantity for one in merged),
         "unit": unit(row.unit),
     }
-    inputs = [_input(one, one.quantity) for one in rows]
+    inputs = [_input(one, one.quantity) for one in merged]
     return {**_transformation(scene, "merge", inputs=inputs, outputs=[output]), **body}
 
 
@@ -297,8 +290,8 @@ def _packable(scene: Scene) -> list[Option]:
 
 
 def _contents(scene: Scene) -> list[Option]:
-    rows = scene.reader.rows.find(LotRow, parent=lot_of(scene).subject) if lot_of(scene).contents else []
-    return lot_options(scene.reader, rows[:MAX_OPTIONS], chosen=True)
+    inside = scene.reader.rows.find(rows.LotRow, parent=lot_of(scene).subject) if lot_of(scene).contents else []
+    return lot_options(scene.reader, inside[:MAX_OPTIONS], chosen=True)
 
 
 def _ascending(body: Body, _: Scene) -> Body:
@@ -506,7 +499,7 @@ def _convert(body: Body, scene: Scene) -> Body:
     }
 
 
-def _name(row: LotRow) -> str:
+def _name(row: rows.LotRow) -> str:
     return f"0x{row.subject.hex()}"
 
 

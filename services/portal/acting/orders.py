@@ -11,20 +11,8 @@ from millmark.ledger.provenance.reader import unit
 from millmark.ledger.provenance.worklist import Task, find_proposals
 from millmark.ledger.records import AssignmentState, LotState, OrderState
 from millmark.ledger.store.rows import AssignmentRow, LotRow, OperationRow, OrderRow, StreamRow, gates_of
-from millmark.services.planning.consent import consent_to
-from millmark.services.planning.errors import RowRefusedError
-from millmark.services.portal.acting.acts import (
-    LEAF_HASH,
-    LEAF_INDEX,
-    MAX_OPTIONS,
-    Act,
-    choose_measurement,
-    held_lots,
-    lot_options,
-    machines,
-    measurement_options,
-    name_of,
-)
+from millmark.services.planning import consent, errors
+from millmark.services.portal.acting import acts
 from millmark.services.portal.acting.things import About, Body, EntryError, Field, FieldKind, Option, Scene
 
 LIVE = (AssignmentState.PROPOSED, AssignmentState.ACCEPTED, AssignmentState.STARTED)
@@ -137,7 +125,7 @@ def _delivered(scene: Scene) -> list[Option]:
         LotRow, order=_order(scene).subject, custodian=scene.company, state=int(LotState.HELD)
     )
     free = [row for row in rows if row.parent is None]
-    return lot_options(scene.reader, free[:MAX_OPTIONS], chosen=True)
+    return acts.lot_options(scene.reader, free[: acts.MAX_OPTIONS], chosen=True)
 
 
 def _sort_lots(body: Body, _: Scene) -> Body:
@@ -146,34 +134,34 @@ def _sort_lots(body: Body, _: Scene) -> Body:
 
 
 ORDER_ACTS = (
-    Act("acceptOrder", About.ORDER, (NOTE,), offered=_is_asked),
-    Act("rejectOrder", About.ORDER, (REASON,), offered=_is_asked, grave=True),
-    Act(
+    acts.Act("acceptOrder", About.ORDER, (NOTE,), offered=_is_asked),
+    acts.Act("rejectOrder", About.ORDER, (REASON,), offered=_is_asked, grave=True),
+    acts.Act(
         "proposeAssignment",
         About.ORDER,
         (
             Field("operation", FieldKind.CHOICE, options=_operations, numeric=True),
-            Field("machine", FieldKind.CHOICE, options=machines, numeric=True),
+            Field("machine", FieldKind.CHOICE, options=acts.machines, numeric=True),
             NOTE,
         ),
         follows=lambda scene: {"order": f"0x{scene.thing.key}"},
         offered=_may_assign,
     ),
-    Act("completeOrder", About.ORDER, (NOTE,), offered=_is_made),
-    Act(
+    acts.Act("completeOrder", About.ORDER, (NOTE,), offered=_is_made),
+    acts.Act(
         "confirmDelivery",
         About.ORDER,
         (Field("lots", FieldKind.MANY, required=False, options=_delivered, label="delivered"), NOTE),
         offered=_is_delivered_to,
         complete=_sort_lots,
     ),
-    Act(
+    acts.Act(
         "acceptRevision",
         About.ORDER,
         offered=lambda scene: bool(_proposal(scene, Task.AGREE_REVISION)),
         proposal=lambda scene: _proposal(scene, Task.AGREE_REVISION),
     ),
-    Act(
+    acts.Act(
         "endOrder",
         About.ORDER,
         (NOTE,),
@@ -181,7 +169,7 @@ ORDER_ACTS = (
         proposal=lambda scene: _proposal(scene, Task.AGREE_END),
         grave=True,
     ),
-    Act(
+    acts.Act(
         "proposeRevision",
         About.ORDER,
         (
@@ -192,8 +180,8 @@ ORDER_ACTS = (
         offered=lambda scene: _is_party(scene, *_OPEN),
         complete=_revise,
     ),
-    Act("cancelOrder", About.ORDER, (REASON,), offered=_may_cancel, grave=True),
-    Act(
+    acts.Act("cancelOrder", About.ORDER, (REASON,), offered=_may_cancel, grave=True),
+    acts.Act(
         "proposeEnd",
         About.ORDER,
         (REASON,),
@@ -211,8 +199,8 @@ def accept_row(body: Body, scene: Scene) -> Body:
     EntryError for one that is not, and for a note beside it, which would be another text."""
     number = cast(AssignmentRow, scene.thing.row).sequence
     try:
-        root = consent_to(scene.reader.rows, scene.reader.book, number, int(time.time()))
-    except RowRefusedError:
+        root = consent.consent_to(scene.reader.rows, scene.reader.book, number, int(time.time()))
+    except errors.RowRefusedError:
         raise EntryError("entry.row_refused") from None
     if root is None:
         return body
@@ -263,7 +251,7 @@ def _may_cancel_assignment(scene: Scene) -> bool:
 def _streams(scene: Scene) -> list[Option]:
     """Those of the assignment's machine; chosen if there is one."""
     rows = scene.reader.rows.find(StreamRow, machine=_assignment(scene).machine)
-    named = [(row, name_of(scene.reader, row.subject)) for row in rows]
+    named = [(row, acts.name_of(scene.reader, row.subject)) for row in rows]
     return [Option(f"0x{row.subject.hex()}", name, chosen=len(rows) == 1) for row, name in named]
 
 
@@ -271,11 +259,11 @@ def _measurements(scene: Scene) -> list[Option]:
     """Entries of the stream since the work began."""
     row = _assignment(scene)
     stream = None if row.stream is None else scene.reader.rows.get(StreamRow, row.stream)
-    return [] if stream is None else measurement_options(scene.reader, [stream], row.stream_size)
+    return [] if stream is None else acts.measurement_options(scene.reader, [stream], row.stream_size)
 
 
 def _finish(body: Body, scene: Scene) -> Body:
-    return choose_measurement(body, _assignment(scene).stream)
+    return acts.choose_measurement(body, _assignment(scene).stream)
 
 
 def _of_operation(scene: Scene) -> Body:
@@ -285,7 +273,7 @@ def _of_operation(scene: Scene) -> Body:
 
 def _unbound(scene: Scene) -> list[Option]:
     """Lots of the company that belong to no order."""
-    return lot_options(scene.reader, (row for row in held_lots(scene) if row.order is None))
+    return acts.lot_options(scene.reader, (row for row in acts.held_lots(scene) if row.order is None))
 
 
 def _moments(_: Scene) -> list[Option]:
@@ -293,42 +281,46 @@ def _moments(_: Scene) -> list[Option]:
 
 
 ASSIGNMENT_ACTS = (
-    Act("acceptAssignment", About.ASSIGNMENT, (NOTE,), offered=_may_accept, complete=accept_row),
-    Act(
+    acts.Act("acceptAssignment", About.ASSIGNMENT, (NOTE,), offered=_may_accept, complete=accept_row),
+    acts.Act(
         "declineAssignment",
         About.ASSIGNMENT,
         (REASON,),
         offered=lambda scene: _is_own(scene, AssignmentState.PROPOSED),
         grave=True,
     ),
-    Act(
+    acts.Act(
         "startAssignment",
         About.ASSIGNMENT,
         (Field("stream", FieldKind.CHOICE, options=_streams), NOTE),
         offered=_may_start,
     ),
-    Act(
+    acts.Act(
         "finishAssignment",
         About.ASSIGNMENT,
-        (Field("measurement", FieldKind.CHOICE, required=False, options=_measurements), LEAF_INDEX, LEAF_HASH),
+        (
+            Field("measurement", FieldKind.CHOICE, required=False, options=_measurements),
+            acts.LEAF_INDEX,
+            acts.LEAF_HASH,
+        ),
         offered=lambda scene: _is_own(scene, AssignmentState.STARTED),
         complete=_finish,
     ),
-    Act(
+    acts.Act(
         "commissionLot",
         About.ASSIGNMENT,
         (*NEW_LOT, NOTE),
         follows=_of_operation,
         offered=lambda scene: _is_own(scene, AssignmentState.STARTED),
     ),
-    Act(
+    acts.Act(
         "allocateLot",
         About.ASSIGNMENT,
         (Field("lot", FieldKind.CHOICE, options=_unbound), NOTE),
         follows=lambda scene: {"operation": _assignment(scene).operation},
         offered=lambda scene: _is_own(scene, AssignmentState.STARTED) and bool(_unbound(scene)),
     ),
-    Act(
+    acts.Act(
         "readRegister",
         About.ASSIGNMENT,
         (
@@ -340,5 +332,5 @@ ASSIGNMENT_ACTS = (
         # The entry has its time, and others may come before it.
         later=("size", "root"),
     ),
-    Act("cancelAssignment", About.ASSIGNMENT, (REASON,), offered=_may_cancel_assignment, grave=True),
+    acts.Act("cancelAssignment", About.ASSIGNMENT, (REASON,), offered=_may_cancel_assignment, grave=True),
 )

@@ -15,26 +15,9 @@ from urllib.parse import parse_qsl
 from fastapi import Depends, Request
 from pydantic import BaseModel
 
-from millmark.ledger.canonical import Json
-from millmark.ledger.errors import InputError, NotFoundError
+from millmark.ledger import canonical, errors, records
 from millmark.ledger.provenance.permissions import Limits
 from millmark.ledger.provenance.reader import Reader, unit
-from millmark.ledger.records import (
-    AssignmentState,
-    CertificateState,
-    Gate,
-    Inference,
-    Input,
-    Issued,
-    Item,
-    LotState,
-    ModelState,
-    NoteKind,
-    OrderState,
-    Output,
-    Record,
-    Verdict,
-)
 from millmark.ledger.store import Connection
 from millmark.ledger.store.rows import AssignmentRow, CertificateRow, LotRow, MachineRow, ModelRow, OrderRow
 from millmark.quality.errors import QualityError
@@ -53,7 +36,7 @@ Asked = Mapping[str, str | int]
 """Parameters of an operation's path: `subject`, 0x-hex, and `id`."""
 
 
-class FormUsedError(InputError):
+class FormUsedError(errors.InputError):
     """The form was sent before, with other entries."""
 
     code = "form-used"
@@ -75,10 +58,10 @@ class Wish:
 class Preview:
     """A record that is not queued yet, and what stays behind it."""
 
-    record: Record
+    record: records.Record
     identifiers: tuple[str, ...]
     """Identifiers of new things; they are stored in the company's own book."""
-    documents: tuple[Json, ...]
+    documents: tuple[canonical.Json, ...]
     """Documents of which the record has only the root."""
 
 
@@ -146,7 +129,7 @@ class Desk(Protocol):
         """Queues the record and returns its number. A form that was sent before leads to the same record. Raises as
         `preview`, and FormUsedError for a form that was sent with other entries."""
 
-    def seal(self, key: str, principal: Principal, write: Callable[[Connection], Record]) -> int:
+    def seal(self, key: str, principal: Principal, write: Callable[[Connection], records.Record]) -> int:
         """Queues the record that `write` returns, in the transaction in which that writes what the record is about;
         returns its number. A form that was sent before leads to the same record, and nothing is written. Raises what
         `write` raises, and NoSignerError, OutboxOlderError or TryLaterError before anything is written."""
@@ -182,11 +165,11 @@ class About(enum.Enum):
 
 
 STATES: Mapping[type, type[enum.IntEnum]] = {
-    OrderRow: OrderState,
-    LotRow: LotState,
-    AssignmentRow: AssignmentState,
-    CertificateRow: CertificateState,
-    ModelRow: ModelState,
+    OrderRow: records.OrderState,
+    LotRow: records.LotState,
+    AssignmentRow: records.AssignmentState,
+    CertificateRow: records.CertificateState,
+    ModelRow: records.ModelState,
 }
 _ROWS: Mapping[About, type[Row]] = {
     About.ORDER: OrderRow,
@@ -316,7 +299,7 @@ def find_thing(reader: Reader, about: About, subject: str, number: str) -> Thing
     key = _subject(subject) if about.is_subject else _number(number)
     row = None if key is None else reader.rows.get(_ROWS[about], key)
     if row is None:
-        raise NotFoundError(f"the gateway's index has no {about.name.lower()} {(subject or number)[:80]!a}")
+        raise errors.NotFoundError(f"the gateway's index has no {about.name.lower()} {(subject or number)[:80]!a}")
     return Thing(about, row)
 
 
@@ -469,7 +452,7 @@ async def _read_form(request: Request) -> Filled:
     """The fields of an urlencoded form; its length is limited by the route's rule. Raises InputError."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != _URLENCODED:
-        raise InputError("the form is not urlencoded", hint="send it from the page")
+        raise errors.InputError("the form is not urlencoded", hint="send it from the page")
     return _collect((await request.body()).decode("utf-8", "replace"))
 
 
@@ -482,7 +465,7 @@ def _collect(text: str) -> Filled:
     try:
         pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=_MAX_FIELDS)
     except ValueError:
-        raise InputError("the form has too many fields", hint="send fewer") from None
+        raise errors.InputError("the form has too many fields", hint="send fewer") from None
     found: dict[str, list[str]] = {}
     for name, value in pairs:
         found.setdefault(name, []).append(value)
@@ -542,11 +525,11 @@ def build_summary(reader: Reader, preview: Preview) -> Summary:
 def _lines(reader: Reader, record: object) -> Iterator[Line]:
     for member in fields(cast("DataclassInstance", record)):
         value = getattr(record, member.name)
-        if isinstance(value, Issued):
+        if isinstance(value, records.Issued):
             continue  # the certificate's record says it already
-        if isinstance(value, Inference):
+        if isinstance(value, records.Inference):
             yield from _opened(value)
-        elif isinstance(record, Record) and is_dataclass(value) and not isinstance(value, type):
+        elif isinstance(record, records.Record) and is_dataclass(value) and not isinstance(value, type):
             yield from _lines(reader, value)  # terms, transformation, rework, statement
         elif is_dataclass(value) and not isinstance(value, type):
             continue  # an opening: what it proves is stated by the record's other fields
@@ -559,14 +542,14 @@ def _lines(reader: Reader, record: object) -> Iterator[Line]:
 def _packed(reader: Reader, values: Sequence[object]) -> Iterator[object]:
     """The values that are shown; of lots that move together, each that is packed in another as the row that says so."""
     shown = values[:_MAX_VALUES]
-    lots = {one.lot for one in shown if isinstance(one, Item)}
+    lots = {one.lot for one in shown if isinstance(one, records.Item)}
     rows = {row.subject: row for row in reader.rows.among(LotRow, "subject", lots)}
     for one in shown:
-        row = rows.get(one.lot) if isinstance(one, Item) else None
+        row = rows.get(one.lot) if isinstance(one, records.Item) else None
         yield one if row is None or row.parent not in lots else row
 
 
-def _opened(inference: Inference) -> Iterator[Line]:
+def _opened(inference: records.Inference) -> Iterator[Line]:
     """What opening an inference publishes. A window that cannot be unpacked is shown as empty."""
     try:
         window = tuple(unpack_window(inference.window))
@@ -574,7 +557,7 @@ def _opened(inference: Inference) -> Iterator[Line]:
         window = ()
     yield Line("window", (Value("values", window),))
     yield Line("logits", tuple(Value("number", one) for one in inference.logits[:_MAX_VALUES]))
-    yield Line("verdict", (Value("word", Verdict(inference.verdict)),))
+    yield Line("verdict", (Value("word", records.Verdict(inference.verdict)),))
     yield Line("salt", (Value("hash", inference.salt),))
 
 
@@ -597,13 +580,13 @@ def _each(reader: Reader, name: str, value: object) -> Value:
     """One of several values."""
     if isinstance(value, LotRow):
         return Value("packed", (named(reader, value.subject), named(reader, value.parent or b"")))
-    if isinstance(value, Item):
+    if isinstance(value, records.Item):
         return Value("thing", named(reader, value.lot))
-    if isinstance(value, Input):
+    if isinstance(value, records.Input):
         return Value("amount", (value.quantity, named(reader, value.lot)))
-    if isinstance(value, Output):
+    if isinstance(value, records.Output):
         return Value("quantity", (value.quantity, unit(value.unit)))
-    if isinstance(value, Gate):
+    if isinstance(value, records.Gate):
         return Value("gate", (reader.party(value.inspector), value.model))
     found = _values(reader, name, value)
     return found[0] if found else Value("none", None)
@@ -617,8 +600,8 @@ def _values(reader: Reader, name: str, value: object) -> tuple[Value, ...]:
         return (Value("word", value),)
     if isinstance(value, bool):
         return (Value("yes", value),)
-    if name == "kind" and value in NoteKind.__members__.values():
-        return (Value("word", NoteKind(cast(int, value))),)
+    if name == "kind" and value in records.NoteKind.__members__.values():
+        return (Value("word", records.NoteKind(cast(int, value))),)
     return _of_number(reader, name, cast(int, value))
 
 
@@ -646,7 +629,7 @@ def _of_bytes(reader: Reader, name: str, value: bytes) -> tuple[Value, ...]:
     return (Value("hash", value),)
 
 
-def _facts(value: Json, path: str) -> Iterator[tuple[str, str]]:
+def _facts(value: canonical.Json, path: str) -> Iterator[tuple[str, str]]:
     """Each leaf of a document, with its path."""
     if isinstance(value, Mapping):
         for name, one in value.items():
@@ -692,7 +675,7 @@ def describe_change(reader: Reader, thing: Thing, changed: Changed) -> tuple[Val
 def _order(reader: Reader, row: OrderRow) -> dict[str, Value | None]:
     return {
         "order": Value("thing", named(reader, row.subject)),
-        "state": Value("word", OrderState(row.state)),
+        "state": Value("word", records.OrderState(row.state)),
         "buyer": Value("party", reader.party(row.buyer)),
         "coordinator": Value("party", reader.party(row.coordinator)),
         "quantity": Value("quantity", (row.quantity, unit(row.unit))) if row.quantity else None,
@@ -703,7 +686,7 @@ def _order(reader: Reader, row: OrderRow) -> dict[str, Value | None]:
 def _lot(reader: Reader, row: LotRow) -> dict[str, Value | None]:
     return {
         "lot": Value("thing", named(reader, row.subject)),
-        "state": Value("word", LotState(row.state)),
+        "state": Value("word", records.LotState(row.state)),
         "quantity": Value("quantity", (row.quantity, unit(row.unit))),
         "custodian": Value("party", reader.party(row.custodian)) if row.custodian else None,
         "order": None if row.order is None else Value("thing", named(reader, row.order)),
@@ -716,7 +699,7 @@ def _assignment(reader: Reader, row: AssignmentRow) -> dict[str, Value | None]:
         "order": Value("thing", named(reader, row.order)),
         "operation": Value("number", row.operation + 1),
         "machine": machine_value(reader, row.machine),
-        "state": Value("word", AssignmentState(row.state)),
+        "state": Value("word", records.AssignmentState(row.state)),
         "due_at": None if order is None else _moment(order.due_at),
     }
 
@@ -725,8 +708,8 @@ def _certificate(reader: Reader, row: CertificateRow) -> dict[str, Value | None]
     return {
         "certificate": Value("number", row.sequence),
         "lot": Value("thing", named(reader, row.lot)),
-        "verdict": Value("word", Verdict(row.verdict)),
-        "state": Value("word", CertificateState(row.state)),
+        "verdict": Value("word", records.Verdict(row.verdict)),
+        "state": Value("word", records.CertificateState(row.state)),
         "issuer": Value("party", reader.party(row.issuer)),
         "opening_deadline": _moment(row.opening_deadline),
     }
@@ -739,7 +722,7 @@ def _machine(reader: Reader, row: MachineRow) -> dict[str, Value | None]:
 def _model(reader: Reader, row: ModelRow) -> dict[str, Value | None]:
     return {
         "model": Value("number", row.number),
-        "state": Value("word", ModelState(row.state)),
+        "state": Value("word", records.ModelState(row.state)),
         "inspector": Value("party", reader.party(row.inspector)),
     }
 

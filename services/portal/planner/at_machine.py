@@ -22,9 +22,7 @@ from millmark.ledger.store.rows import OrderRow
 from millmark.services.access import Principal, Scope
 from millmark.services.access.rules import Rule
 from millmark.services.pictures.gantt import BarTone
-from millmark.services.planning.consent import PlannedTimes, build_decline
-from millmark.services.planning.errors import PlanningGround
-from millmark.services.planning.papers import OwnStream, Sealed, seal_event
+from millmark.services.planning import consent, errors, papers
 from millmark.services.planning.reading import Shelf, find_claims, reading
 from millmark.services.portal.acting.acting import Acting, Offer
 from millmark.services.portal.acting.things import About, Filled, Sent
@@ -93,17 +91,16 @@ class AtMachine:
 
     def down(self, request: Request, number: Number, sent: Sent) -> Response:
         """Records that one of the company's machines is down; the first time it is sent, shows what will be recorded.
-
         Raises NotFoundError, FormRefusedError."""
         self.forms.verify(request, one(sent, "token"))
         principal, key = _principal(request), form_key(sent)
         machine, text = self._machine(principal, number), one(sent, "text")[:_MAX_TEXT]
         try:
             if not text:
-                raise InputError(PlanningGround.UNSAID.write(), hint="write it in a line")
+                raise InputError(errors.PlanningGround.UNSAID.write(), hint="write it in a line")
             found = self._find_down(principal, machine)
             if not found.agreed and not found.declined:
-                raise InputError(PlanningGround.IDLE.write(), hint="there is nobody to tell")
+                raise InputError(errors.PlanningGround.IDLE.write(), hint="there is nobody to tell")
             if one(sent, "step") == "record":
                 return self._record(principal, key, machine, found, text)
         except MillmarkError as error:
@@ -146,7 +143,7 @@ class AtMachine:
     def _work(self, principal: Principal, machine: RegisteredMachine) -> tuple[Work, ...]:
         with reading(self.shop.store) as shelf:
             names = name_reader(shelf, principal)
-            return read_work(names, machine, PlannedTimes(shelf.rows, shelf.book)).work
+            return read_work(names, machine, consent.PlannedTimes(shelf.rows, shelf.book)).work
 
     def _job(self, principal: Principal, work: Work) -> Job:
         with reading(self.shop.store) as shelf:
@@ -191,16 +188,16 @@ class AtMachine:
 
     def _write(
         self, shelf: Shelf, principal: Principal, machine: int, entry: Mapping[str, Json]
-    ) -> tuple[OwnStream, Sealed]:
+    ) -> tuple[papers.OwnStream, papers.Sealed]:
         """Raises InputError if no stream of the machine is kept here."""
         stream = shelf.stream(self.shop.company(principal), machine)
-        return stream, seal_event(shelf.connection, stream, {**entry, "at": self.shop.clock()})
+        return stream, papers.seal_event(shelf.connection, stream, {**entry, "at": self.shop.clock()})
 
 
 def _reason(shelf: Shelf, assignment: int, cause: Mapping[str, Any]) -> dict[str, Any]:
     """The cause as claims; for an assignment that is a row of a plan, they also name that plan."""
     try:
-        return dict(build_decline(shelf, assignment, CauseKind.MACHINE_DOWN, str(cause["text"])))
+        return dict(consent.build_decline(shelf, assignment, CauseKind.MACHINE_DOWN, str(cause["text"])))
     except InputError:
         return {"cause": dict(cause)}
 

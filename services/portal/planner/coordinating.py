@@ -17,7 +17,7 @@ from typing import Any
 from fastapi import Request
 from starlette.responses import RedirectResponse, Response
 
-from millmark.ledger.canonical import parse_hex32, to_hex
+from millmark.ledger import canonical, signatures
 from millmark.ledger.errors import CanonicalError, InputError, MillmarkError, NotFoundError
 from millmark.ledger.ids import SubjectKind
 from millmark.ledger.plans.plan import CauseKind, Row
@@ -25,30 +25,15 @@ from millmark.ledger.provenance.answers import Machine, Party
 from millmark.ledger.provenance.reader import Reader as NameReader
 from millmark.ledger.provenance.reader import build_reader, find_machine, find_subject
 from millmark.ledger.records import Anchor, AssignmentState, Record, Role
-from millmark.ledger.signatures import Signer
 from millmark.ledger.store import Connection, Lineage, Store
 from millmark.ledger.store.rows import AssignmentRow, OrderRow, ParticipantRow
 from millmark.services.access import Principal, Scope
 from millmark.services.access.rules import Rule
-from millmark.services.planning.calendar import OBJECTIVE_FILE, read_objective_file
-from millmark.services.planning.calls import Asking, build_call, build_grid, find_open_orders
-from millmark.services.planning.consent import Proposals, find_proposals, find_standing
+from millmark.services.planning import calendar, calls, consent, making, making_process, showing
 from millmark.services.planning.errors import CallRefusedError, PlanningError, PlanningGround
-from millmark.services.planning.making import (
-    Attempt,
-    Happened,
-    PlanMaker,
-    Ties,
-    need_own_call,
-    prepare_plan,
-    prepare_replan,
-    seal_made,
-)
-from millmark.services.planning.making_process import Task
 from millmark.services.planning.papers import OwnStream, Sealed, seal_call
 from millmark.services.planning.reading import Shelf, reading, shelf_on
 from millmark.services.planning.schedule import has_solver
-from millmark.services.planning.showing import CallShown, OfferShown, PlanShown, Reader
 from millmark.services.portal.acting.things import Asked, Desk, Filled, Sent, Wish
 from millmark.services.portal.pages import FormRefusedError, Forms, PageRoute, Pages
 
@@ -92,7 +77,7 @@ def numbers_of(sent: Filled, name: str, known: Collection[int]) -> list[int]:
 def subject_of(text: str) -> bytes:
     """32 bytes in hex. Raises NotFoundError."""
     try:
-        return parse_hex32(f"0x{text.removeprefix('0x')}")
+        return canonical.parse_hex32(f"0x{text.removeprefix('0x')}")
     except CanonicalError:
         raise NotFoundError("nothing is known under that name") from None
 
@@ -125,10 +110,10 @@ class Workshop:
     store: Store
     desk: Desk
     home: Path | None
-    signer: Signer | None
-    ties: Ties
+    signer: signatures.Signer | None
+    ties: making.Ties
     clock: Callable[[], int]
-    maker: PlanMaker
+    maker: making.PlanMaker
     lock: Lock = field(default_factory=Lock)
 
     def company(self, principal: Principal) -> int:
@@ -166,8 +151,8 @@ def name_reader(shelf: Shelf, principal: Principal) -> NameReader:
     return build_reader(shelf.rows, shelf.book, Lineage(shelf.connection), principal.viewer)
 
 
-def plan_reader(shelf: Shelf, me: int) -> Reader:
-    return Reader(shelf.rows, shelf.book, shelf.planning, me)
+def plan_reader(shelf: Shelf, me: int) -> showing.Reader:
+    return showing.Reader(shelf.rows, shelf.book, shelf.planning, me)
 
 
 def find_company(shelf: Shelf, name: str) -> int:
@@ -228,7 +213,7 @@ class Waiting:
 class Called:
     """A call, and whether offers are still taken."""
 
-    shown: CallShown
+    shown: showing.CallShown
     is_open: bool
     left_s: int
 
@@ -255,7 +240,7 @@ class Owner:
 class Tried:
     """A plan that was made or is being made."""
 
-    attempt: Attempt
+    attempt: making.Attempt
     total: str
     bound: str
     gap: str
@@ -293,20 +278,20 @@ def describe_orders(names: NameReader, found: Iterable[tuple[OrderRow, str]]) ->
     ]
 
 
-def describe_call(shown: CallShown, now_s: int) -> Called:
+def describe_call(shown: showing.CallShown, now_s: int) -> Called:
     left = int(shown.closes_at.timestamp()) - now_s
     return Called(shown, left > 0, max(left, 0))
 
 
-def describe_owners(names: NameReader, offers: Sequence[OfferShown], asked: Collection[int]) -> list[Owner]:
+def describe_owners(names: NameReader, offers: Sequence[showing.OfferShown], asked: Collection[int]) -> list[Owner]:
     """One line for each company that was called or that offered something."""
-    by_owner: defaultdict[int, list[OfferShown]] = defaultdict(list)
+    by_owner: defaultdict[int, list[showing.OfferShown]] = defaultdict(list)
     for one in offers:
         by_owner[one.owner.participant].append(one)
     return [_owner(names, number, by_owner[number], number in asked) for number in sorted({*by_owner, *asked})]
 
 
-def _owner(names: NameReader, number: int, offers: Sequence[OfferShown], was_called: bool) -> Owner:
+def _owner(names: NameReader, number: int, offers: Sequence[showing.OfferShown], was_called: bool) -> Owner:
     counted = [one for one in offers if one.counts]
     reasons: defaultdict[str, int] = defaultdict(int)
     for one in offers:
@@ -323,14 +308,14 @@ def _owner(names: NameReader, number: int, offers: Sequence[OfferShown], was_cal
     )
 
 
-def describe_attempts(attempts: Sequence[Attempt], unit: str, before: PlanShown | None) -> list[Tried]:
+def describe_attempts(attempts: Sequence[making.Attempt], unit: str, before: showing.PlanShown | None) -> list[Tried]:
     """All that was tried, with the cheapest marked."""
     totals = [one.plan.cost.total for one in attempts if one.plan is not None]
     best = min(totals, default=None)
     return [_tried(one, unit, before, best) for one in attempts]
 
 
-def _tried(one: Attempt, unit: str, before: PlanShown | None, best: int | None) -> Tried:
+def _tried(one: making.Attempt, unit: str, before: showing.PlanShown | None, best: int | None) -> Tried:
     if one.plan is None:
         return Tried(one, "", "", "", None, 0, "", is_best=False)
     total, gap = one.plan.cost.total, one.gap_per_mille
@@ -412,7 +397,7 @@ class Coordinating:
             names, reader = name_reader(shelf, principal), plan_reader(shelf, me)
             mine = [row for row in shelf.planning.calls() if row.coordinator == me]
             values: dict[str, Any] = {
-                "orders": describe_orders(names, find_open_orders(shelf, me, now_s)),
+                "orders": describe_orders(names, calls.find_open_orders(shelf, me, now_s)),
                 "makers": list_companies(shelf, Role.MANUFACTURER),
                 "readers": [one for one in list_companies(shelf, Role.AUDITOR | Role.BUYER) if one[0] != me],
                 "calls": [describe_call(reader.call(row.digest), now_s) for row in mine[:_MOST_CALLS]],
@@ -425,7 +410,7 @@ class Coordinating:
         return self.pages.render(request, "planner.html", 200 if error is None else 400, forms=self.forms, **values)
 
     def _has(self) -> bool:
-        return self.shop.home is not None and (self.shop.home / OBJECTIVE_FILE).is_file()
+        return self.shop.home is not None and (self.shop.home / calendar.OBJECTIVE_FILE).is_file()
 
     def _summarise(self, request: Request, me: int, sent: Filled, key: str) -> Response:
         """What the call would say, and to whom. Nothing is written. Raises MillmarkError."""
@@ -451,7 +436,7 @@ class Coordinating:
         stream = shelf.stream(me, None)
         return stream, seal_call(shelf.connection, stream, made, objective, list(asking.asked))
 
-    def _read(self, shelf: Shelf, sent: Filled) -> Asking:
+    def _read(self, shelf: Shelf, sent: Filled) -> calls.Asking:
         """Raises InputError, NotFoundError."""
         orders = subjects_of(sent, "order")
         asked = numbers_of(sent, "to", [number for number, _ in list_companies(shelf, Role.MANUFACTURER)])
@@ -459,12 +444,12 @@ class Coordinating:
         if not orders or not asked:
             raise CallRefusedError(PlanningGround.NOBODY_CALLED.write())
         closes = moment_of(sent, "closes")
-        grid = build_grid(closes, number_of(sent, "slot", 1, 1440), number_of(sent, "days", 1, 366))
-        return Asking(orders, closes, grid, asked, readers)
+        grid = calls.build_grid(closes, number_of(sent, "slot", 1, 1440), number_of(sent, "days", 1, 366))
+        return calls.Asking(orders, closes, grid, asked, readers)
 
-    def _build(self, shelf: Shelf, principal: Principal, me: int, asking: Asking) -> tuple[Any, Any]:
-        names, file = name_reader(shelf, principal), read_objective_file(self.shop.need_home())
-        return build_call(
+    def _build(self, shelf: Shelf, principal: Principal, me: int, asking: calls.Asking) -> tuple[Any, Any]:
+        names, file = name_reader(shelf, principal), calendar.read_objective_file(self.shop.need_home())
+        return calls.build_call(
             shelf,
             me,
             asking,
@@ -508,8 +493,8 @@ class Coordinating:
         principal, key = _principal(request), form_key(sent)
         try:
             with reading(self.shop.store) as shelf:
-                need_own_call(shelf, subject_of(call), self.shop.company(principal))
-                found = find_proposals(shelf, shelf.latest_plan(subject_of(call)))
+                making.need_own_call(shelf, subject_of(call), self.shop.company(principal))
+                found = consent.find_proposals(shelf, shelf.latest_plan(subject_of(call)))
             if one(sent, "plan") != found.plan.digest.hex():
                 overtaken = CallRefusedError(PlanningGround.OVERTAKEN.write(), hint="look at it before it is proposed")
                 return self._show(request, call, overtaken, status=409)
@@ -518,13 +503,13 @@ class Coordinating:
             return self._show(request, call, error, key=key)
         return RedirectResponse(f"/portal/plans/{found.plan.digest.hex()}", 303)
 
-    def _record_all(self, principal: Principal, key: str, found: Proposals) -> None:
+    def _record_all(self, principal: Principal, key: str, found: consent.Proposals) -> None:
         for number in found.cancelled:
             why = {"reason": dict(found.reason)}
             self.shop.record(principal, "cancelAssignment", key_of(key, number), {"id": number}, why)
         for row in found.rows:
             body = {
-                "order": to_hex(row.order),
+                "order": canonical.to_hex(row.order),
                 "operation": row.operation,
                 "machine": row.machine,
                 "claims": dict(found.plan.row_document(row.key)),
@@ -536,14 +521,14 @@ class Coordinating:
         me, now_s = self.shop.company(principal), self.shop.clock()
         cpu_s, seed = number_of(sent, "cpu_s", 1, 120), number_of(sent, "seed", 1, 2**31 - 1)
         with reading(self.shop.store) as shelf:
-            call = need_own_call(shelf, digest, me)
+            call = making.need_own_call(shelf, digest, me)
             replaced = bool(shelf.planning.plans(digest))
         if replaced:
             happened = _happened(sent)
             with reading(self.shop.store) as shelf:
                 own = shelf.stream_of_plans(digest, me)
-                ready = prepare_replan(shelf, call, own, happened, now_s)
-            task = Task(ready.file, ready.tie, ready.why, float(cpu_s), seed)
+                ready = making.prepare_replan(shelf, call, own, happened, now_s)
+            task = making_process.Task(ready.file, ready.tie, ready.why, float(cpu_s), seed)
             self.shop.maker.start(digest, task, ready.entry)
             return
         if call.closes > now_s:
@@ -552,13 +537,13 @@ class Coordinating:
         if tie is None:
             raise PlanningError(PlanningGround.NO_BLOCK.write(), hint="wait for one, and try again")
         with reading(self.shop.store) as shelf:
-            file = prepare_plan(shelf, call)
-        self.shop.maker.start(digest, Task(file, tie, None, float(cpu_s), seed))
+            file = making.prepare_plan(shelf, call)
+        self.shop.maker.start(digest, making_process.Task(file, tie, None, float(cpu_s), seed))
 
     def _seal_plan(self, shelf: Shelf, digest: bytes, me: int, number: int) -> tuple[OwnStream, Sealed]:
         """`number`: of the attempt; 0 for a plan that was written before, and whose anchor was lost. Raises
         CallRefusedError for a plan that another one has replaced meanwhile, and for one that is gone."""
-        call = need_own_call(shelf, digest, me)
+        call = making.need_own_call(shelf, digest, me)
         if number == 0 and (rest := shelf.unanchored(shelf.stream_of_plans(digest, me))) is not None:
             return shelf.stream_of_plans(digest, me), rest
         found = next((item for item in self.shop.maker.attempts(digest) if item.number == number), None)
@@ -570,7 +555,7 @@ class Coordinating:
         if self.shop.signer is None:
             raise PlanningError(PlanningGround.NO_PLAN_KEY.write(), hint="set gateway_signer")
         own = shelf.stream_of_plans(digest, me) if plans else shelf.stream(me, None)
-        return own, seal_made(shelf, own, call, found.plan, self.shop.signer, found.entry)
+        return own, making.seal_made(shelf, own, call, found.plan, self.shop.signer, found.entry)
 
     def _show(
         self,
@@ -587,7 +572,7 @@ class Coordinating:
         me = self.shop.company(principal)
         attempts = self.shop.maker.attempts(digest)
         with reading(self.shop.store) as shelf:
-            own = need_own_call(shelf, digest, me)
+            own = making.need_own_call(shelf, digest, me)
             names, reader = name_reader(shelf, principal), plan_reader(shelf, me)
             plans = [reader.plan(row.digest) for row in shelf.planning.plans(digest)]
             offers = reader.offers(digest)
@@ -610,15 +595,15 @@ class Coordinating:
         status = 200 if error is None else status
         return self.pages.render(request, "planner_plan.html", status, headers, forms=self.forms, **values)
 
-    def _todo(self, shelf: Shelf, digest: bytes) -> Proposals | MillmarkError:
+    def _todo(self, shelf: Shelf, digest: bytes) -> consent.Proposals | MillmarkError:
         """What is to be proposed, or what stands against it."""
         try:
-            return find_proposals(shelf, shelf.latest_plan(digest))
+            return consent.find_proposals(shelf, shelf.latest_plan(digest))
         except MillmarkError as error:
             return error
 
 
-def _happened(sent: Filled) -> Happened:
+def _happened(sent: Filled) -> making.Happened:
     """The cause that a form names. Raises InputError."""
     kind = next((item for item in CauseKind if item.value == one(sent, "cause")), None)
     if kind is None:
@@ -626,7 +611,7 @@ def _happened(sent: Filled) -> Happened:
     about = {
         name: number_of(sent, name, 1, 2**40 - 1) for name, kinds in _ABOUT.items() if kind in kinds and one(sent, name)
     }
-    return Happened(
+    return making.Happened(
         kind,
         one(sent, "text")[:200],
         machine=about.get("machine"),
@@ -647,7 +632,7 @@ _ABOUT = {
 def _used(shelf: Shelf, digest: bytes) -> list[tuple[Any, AssignmentRow | None]]:
     """The rows of the latest plan, each with its assignment."""
     plan = shelf.latest_plan(digest)
-    standing = find_standing(shelf.rows, shelf.book, plan)
+    standing = consent.find_standing(shelf.rows, shelf.book, plan)
     return [(row, standing[row.key].assignment if standing[row.key].is_same else None) for row in plan.rows]
 
 
@@ -657,7 +642,7 @@ def _has_rest(shelf: Shelf, digest: bytes, me: int) -> bool:
     return bool(plans) and shelf.unanchored(shelf.stream_of_plans(digest, me)) is not None
 
 
-def _rows(shelf: Shelf, asking: Asking) -> list[OrderRow]:
+def _rows(shelf: Shelf, asking: calls.Asking) -> list[OrderRow]:
     return [row for one in asking.orders if (row := shelf.rows.get(OrderRow, one)) is not None]
 
 

@@ -18,23 +18,12 @@ from millmark.ledger.plans.plan import CauseKind
 from millmark.ledger.records import Role
 from millmark.services.access import Principal, Scope
 from millmark.services.access.rules import Rule
+from millmark.services.planning import offers, papers, showing
 from millmark.services.planning.calendar import CALENDAR_FILE, Calendar, read_calendar
 from millmark.services.planning.consent import build_decline, find_waiting, judge_waiting
 from millmark.services.planning.errors import OfferRefusedError, PlanningGround
-from millmark.services.planning.offers import (
-    Made,
-    build_new_offers,
-    count_disclosed,
-    find_own_machines,
-    find_withdrawals,
-    grid_of,
-    need_open_call,
-    own_leaves,
-)
-from millmark.services.planning.papers import OwnStream, Sealed, seal_offers
 from millmark.services.planning.reading import Shelf, need_call, reading
 from millmark.services.planning.repository import What
-from millmark.services.planning.showing import OfferShown
 from millmark.services.portal.acting.things import Filled, Sent
 from millmark.services.portal.pages import Forms, PageRoute, Pages
 from millmark.services.portal.planner.coordinating import (
@@ -120,7 +109,7 @@ class Owning:
             with reading(self.shop.store) as shelf:
                 me = self.shop.company(principal)
                 rows = [row for leaf in leaves if (row := shelf.planning.leaf(leaf)) is not None]
-                by_machine = find_withdrawals(shelf, rows, me, self.shop.clock())
+                by_machine = offers.find_withdrawals(shelf, rows, me, self.shop.clock())
             if not by_machine:
                 raise OfferRefusedError(PlanningGround.NOTHING_CHOSEN.write(), hint="tick what you take back")
             number = 0
@@ -173,7 +162,7 @@ class Owning:
             names, reader = name_reader(shelf, principal), plan_reader(shelf, me)
             listed = shelf.planning.calls()[:_MOST_CALLS]
             calls = [
-                (describe_call(reader.call(row.digest), now_s), len(own_leaves(shelf, need, What.OFFER, me)))
+                (describe_call(reader.call(row.digest), now_s), len(offers.own_leaves(shelf, need, What.OFFER, me)))
                 for row in listed
                 if (need := need_call(shelf.rows, row.digest))
             ]
@@ -206,7 +195,7 @@ class Owning:
         status = 200 if error is None else 400
         return self.pages.render(request, "offers_call.html", status, forms=self.forms, **values)
 
-    def _mine(self, shelf: Shelf, digest: bytes, me: int) -> list[OfferShown]:
+    def _mine(self, shelf: Shelf, digest: bytes, me: int) -> list[showing.OfferShown]:
         return [one for one in plan_reader(shelf, me).offers(digest) if one.owner.participant == me]
 
     def _can_offer(self, shelf: Shelf, principal: Principal, digest: bytes, me: int) -> dict[str, Any]:
@@ -230,41 +219,41 @@ class Owning:
         ]
         return {
             "offered": offered,
-            "passed": [*calendar.clock_changes(grid_of(call)), *made.passed],
+            "passed": [*calendar.clock_changes(offers.grid_of(call)), *made.passed],
             "against": None,
             "has_calendar": True,
-            "shown_slots": count_disclosed(made.offers),
+            "shown_slots": offers.count_disclosed(made.offers),
         }
 
     def _build(
         self, shelf: Shelf, principal: Principal, digest: bytes, me: int, days: int
-    ) -> tuple[Call, Made, Calendar]:
+    ) -> tuple[Call, offers.Made, Calendar]:
         """Raises MillmarkError."""
         calendar, names, now_s = read_calendar(self.shop.need_home()), name_reader(shelf, principal), self.shop.clock()
-        call = need_open_call(shelf, digest, calendar.file.unit, now_s)
-        machines = find_own_machines(shelf, call, calendar, me, lambda name: find_number(names, name))
-        return call, build_new_offers(shelf, call, calendar, machines, me, now_s + days * _DAY_S), calendar
+        call = offers.need_open_call(shelf, digest, calendar.file.unit, now_s)
+        machines = offers.find_own_machines(shelf, call, calendar, me, lambda name: find_number(names, name))
+        return call, offers.build_new_offers(shelf, call, calendar, machines, me, now_s + days * _DAY_S), calendar
 
     def _seal(self, principal: Principal, key: str, digest: bytes, machine: int, marks: set[str], days: int) -> int:
         """The chosen offers of one machine, from the calendar as it is now."""
         me = self.shop.company(principal)
 
-        def write(shelf: Shelf) -> tuple[OwnStream, Sealed]:
+        def write(shelf: Shelf) -> tuple[papers.OwnStream, papers.Sealed]:
             _, made, _ = self._build(shelf, principal, digest, me, days)
             chosen = [one for one in made.offers if _mark(one) in marks]
             if len(chosen) != len(marks):
                 raise OfferRefusedError(PlanningGround.OFFERS_CHANGED.write(), hint="look at the offers again")
             stream = shelf.stream(me, machine)
-            return stream, seal_offers(shelf.connection, stream, chosen)
+            return stream, papers.seal_offers(shelf.connection, stream, chosen)
 
         return self.shop.seal(principal, key, write)
 
     def _seal_entries(self, principal: Principal, key: str, machine: int, entries: list[OfferWithdrawal]) -> int:
         me = self.shop.company(principal)
 
-        def write(shelf: Shelf) -> tuple[OwnStream, Sealed]:
+        def write(shelf: Shelf) -> tuple[papers.OwnStream, papers.Sealed]:
             stream = shelf.stream(me, machine)
-            return stream, seal_offers(shelf.connection, stream, entries)
+            return stream, papers.seal_offers(shelf.connection, stream, entries)
 
         return self.shop.seal(principal, key, write)
 

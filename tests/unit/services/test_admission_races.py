@@ -132,7 +132,7 @@ def test_a_page_is_not_led_to_an_admission_with_other_roles(
         other = Admit(Role.AUDITOR, candidate.key, bytes(32))
         Outbox(store).enqueue(operator.world.owner.address, [build_entry(f"operator:admit:0x{key.hex()}", other)])
 
-    monkeypatch.setattr("millmark.services.gateway.consortium.cancel_failed", cancel)
+    monkeypatch.setattr("millmark.services.home.admissions.cancel_failed", cancel)
     answer = post(person, f"{PAGE}/admission/confirm", shown.text)
     assert answer.status_code == 400
     assert "Another request with this key is being admitted" in read(answer.text)

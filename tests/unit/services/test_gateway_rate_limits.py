@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from millmark.ledger.store import Store
+from millmark.services import access
 from millmark.services.access import Principal, Scope, authenticate, new_api_key
 from millmark.services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
-from millmark.services.gateway.http import authentication
 from millmark.services.gateway.http.authentication import BURST_S
 from millmark.services.gateway.http.problems import RateLimitedError
 from millmark.services.serving.connections import name_address
@@ -163,7 +163,7 @@ def test_an_address_with_an_empty_bucket_has_no_credential_looked_up(
         return caller.ask("/v1/session", Host=HOST, Authorization=f"Bearer {token}").status_code
 
     assert ask(known) == 200
-    monkeypatch.setattr(authentication, "authenticate", lambda store, text, **how: _counted(reads, store, text, how))
+    monkeypatch.setattr(access, "authenticate", lambda store, text, **how: _counted(reads, store, text, how))
     forged = ["mmk_0123456789ab_" + f"{number:043d}" for number in range(9)]
     assert [ask(one) for one in forged] == [401] * 3 + [429] * 6
     assert len(reads) == 3

@@ -19,7 +19,7 @@ import pytest
 
 from millmark.ledger.provenance import reader
 from millmark.ledger.verify.statements import Words, words_of
-from millmark.services.portal import listings
+from millmark.services.portal import pages
 from millmark.services.portal.listings import build_load
 from millmark.services.portal.pages import Catalogue, Language, Pages, read_catalogues
 from millmark.services.portal.recalls import build_csv
@@ -72,7 +72,7 @@ def paths(site: Site) -> list[str]:
 
 def test_lists_are_paged_to_their_end(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = re.findall(r"/portal/lots/([0-9a-f]{64})", site.browser(OWNER).get("/portal/lots").text)
-    monkeypatch.setattr(listings, "PAGE_ITEMS", 2)
+    monkeypatch.setattr(pages, "PAGE_ITEMS", 2)
     for tenant in (OWNER, BUYER):
         expected = re.findall(r"/portal/lots/([0-9a-f]{64})", whole_list(site, tenant, monkeypatch))
         path, seen = "/portal/lots", list[str]()
@@ -90,12 +90,12 @@ def test_lists_are_paged_to_their_end(site: Site, monkeypatch: pytest.MonkeyPatc
 
 def whole_list(site: Site, tenant: int, monkeypatch: pytest.MonkeyPatch) -> str:
     with monkeypatch.context() as patch:
-        patch.setattr(listings, "PAGE_ITEMS", 100)
+        patch.setattr(pages, "PAGE_ITEMS", 100)
         return site.browser(tenant).get("/portal/lots").text
 
 
 def test_a_cursor_is_of_one_list_and_one_company(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listings, "PAGE_ITEMS", 1)
+    monkeypatch.setattr(pages, "PAGE_ITEMS", 1)
     found = re.search(r"cursor=([^\"]+)\" rel", site.browser(OWNER).get("/portal/lots").text)
     assert found is not None
     assert site.browser(OWNER).get(f"/portal/lots?cursor={found[1]}").status_code == 200

@@ -16,7 +16,7 @@ from millmark.services.audit import Access, AuditLog, read_latest
 from millmark.services.documents import Documents, KeyRing, new_version_id
 from millmark.services.documents.service import Draft
 from millmark.services.documents.views import Mode
-from millmark.services.portal import registers
+from millmark.services.portal import pages
 from millmark.services.webhooks.http_post import WebhookGround
 from millmark.services.webhooks.repository import WebhookRepository
 from millmark.services.webhooks.subscriptions import Subscriber, Subscriptions
@@ -121,7 +121,7 @@ def test_a_cursor_of_thirty_digits_is_a_page_that_says_so(site: Site, folder: st
 
 
 def test_companies_turn_both_ways(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registers, "PAGE_ITEMS", 4)
+    monkeypatch.setattr(pages, "PAGE_ITEMS", 4)
     browser, path, seen, page = site.browser(OWNER), "/portal/participants", [], ""
     while path:
         page = browser.get(path).text

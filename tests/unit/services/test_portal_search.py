@@ -18,7 +18,7 @@ from millmark.ledger.store import Book, Rows
 from millmark.ledger.store.rows import LotRow
 from millmark.services.access import Principal, Scope
 from millmark.services.directory.repository import DirectoryEntryRow
-from millmark.services.portal import listings, registers
+from millmark.services.portal import pages, registers
 from millmark.services.portal.check_page import CheckCopy, find_copies
 from millmark.services.portal.listings import find_lot_links
 from tests.support.fake_world import INSPECTOR, OTHER_BUYER, SMITH, lot_trace
@@ -69,7 +69,7 @@ def test_nothing_found_is_said_and_escaped(site: Site, language: str, told: str,
 
 
 def test_lists_turn_to_the_next_page_and_back(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listings, "PAGE_ITEMS", 3)
+    monkeypatch.setattr(pages, "PAGE_ITEMS", 3)
     browser, path, seen = site.browser(OWNER), "/portal/lots", []
     while True:
         page = browser.get(path).text
@@ -90,7 +90,7 @@ def test_lists_turn_to_the_next_page_and_back(site: Site, monkeypatch: pytest.Mo
 
 
 def test_a_filter_stays_on_every_page_and_others_are_refused(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listings, "PAGE_ITEMS", 1)
+    monkeypatch.setattr(pages, "PAGE_ITEMS", 1)
     browser = site.browser(OWNER)
     page = browser.get("/portal/lots?state=held").text
     assert '<option value="held" selected>' in page

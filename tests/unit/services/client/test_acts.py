@@ -20,7 +20,7 @@ from millmark.ledger.store import Book, Rows, Store
 from millmark.ledger.store.outbox import Outbox
 from millmark.ledger.store.rows import RecordRow
 from millmark.services.client import Client, Retries
-from millmark.services.commands.acts.notes import KINDS
+from millmark.services.commands.acts.custody import KINDS
 from millmark.services.commands.acts.words import operation, quantities, short
 from millmark.services.gateway.recording.writes import WRITES
 from tests.support.client_site import Bridge, Pauses

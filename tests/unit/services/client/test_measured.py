@@ -10,7 +10,7 @@ from millmark.ledger.errors import InputError, MillmarkError
 from millmark.ledger.evidence import LeafKind, build_leaf_data
 from millmark.ledger.merkle import Tree, leaf_hash
 from millmark.ledger.store import Book
-from millmark.services.commands.acts.measured import build_event, keep_event
+from millmark.services.commands.acts.machines import build_event, keep_event
 from millmark.services.settings import read_settings
 from millmark.services.store import open_store
 

@@ -1,4 +1,4 @@
-"""`millmark plan make`, `replan`, `show`: the coordinator's plans."""
+"""`millmark plan make`, `replan`, `show`, `check`: plans for calls, and in files without a gateway."""
 
 from __future__ import annotations
 
@@ -9,29 +9,27 @@ from typing import Annotated
 
 import typer
 
-from millmark.ledger.canonical import Json, to_hex
-from millmark.ledger.chain import Chain
+from millmark.ledger.canonical import Json, parse_hex32, to_hex
+from millmark.ledger.errors import InputError
 from millmark.ledger.plans.call import Call
-from millmark.ledger.plans.check import per_cent
+from millmark.ledger.plans.check import check_lines, check_to_json, per_cent, read_plan_file, tell_check
 from millmark.ledger.plans.plan import CauseKind
-from millmark.services.commands.acts.act import Done, Listing, run_act
-from millmark.services.commands.acts.names import At
+from millmark.services.commands.acts.act import At, Done, Listing, NoWait, run_act
 from millmark.services.commands.acts.words import operation, party, short
-from millmark.services.commands.plan.desk import Desk, moment_text, open_desk, short_hash
-from millmark.services.commands.plan.group import PLAN, CallName, Repeatable
-from millmark.services.files import write_private_whole
-from millmark.services.output import warn
-from millmark.services.planning.errors import CallRefusedError, PlanningError
-from millmark.services.planning.making import (
-    Happened,
-    find_tie,
-    need_own_call,
-    prepare_plan,
-    prepare_replan,
-    seal_made,
-    times_of,
-    verify_cause,
+from millmark.services.commands.plan.desk import (
+    PLAN,
+    CallName,
+    Desk,
+    Repeatable,
+    Stream,
+    moment_text,
+    open_desk,
+    short_hash,
 )
+from millmark.services.files import write_private_whole
+from millmark.services.output import AsJson, print_json, print_lines, warn
+from millmark.services.planning import making
+from millmark.services.planning.errors import CallRefusedError, PlanningError
 from millmark.services.planning.papers import OwnStream
 from millmark.services.planning.reading import need_call, plan_file
 from millmark.services.planning.schedule import Made, make_plan
@@ -39,26 +37,11 @@ from millmark.services.planning.schedule import Made, make_plan
 CpuSeconds = Annotated[float, typer.Option(min=0.1, max=36_000, help="CPU time to use, of all threads together.")]
 
 
-def make_for_call(
-    context: typer.Context,
-    call: str | None,
-    *,
-    cpu_seconds: float,
-    stream: str | None,
-    seed: int,
-    repeatable: bool,
-    no_wait: bool,
-    as_json: bool,
-) -> None:
-    """Makes a plan from the offers for a call that has closed, as its coordinator, and records it."""
-    make = partial(_make, call=call, cpu_s=cpu_seconds, stream=stream, seed=seed, repeatable=repeatable)
-    run_act(context, make, no_wait=no_wait, as_json=as_json)
-
-
 def _make(at: At, call: str | None, cpu_s: float, stream: str | None, seed: int, repeatable: bool) -> Done:
+    """Makes a plan from the offers for a call that has closed, as its coordinator, and records it."""
     with open_desk(at) as desk:
         with desk.reading() as shelf:
-            wanted = need_own_call(shelf, desk.choose_call(shelf, call).digest, desk.me)
+            wanted = making.need_own_call(shelf, desk.choose_call(shelf, call).digest, desk.me)
         if wanted.closes > desk.now_s():
             raise CallRefusedError(
                 f"the call is open until {moment_text(wanted.closes)} UTC", hint="wait until it has closed"
@@ -71,9 +54,9 @@ def _make(at: At, call: str | None, cpu_s: float, stream: str | None, seed: int,
             if lost is None:
                 raise CallRefusedError("there is a plan for this call", hint="replace it: `millmark plan replan`")
             return lost
-        tie = _tie(desk.opened.chain(), wanted.closes)
+        tie = making.find_tie(making.times_of(desk.opened.chain()), wanted.closes)
         with desk.reading() as shelf:
-            file = prepare_plan(shelf, wanted)
+            file = making.prepare_plan(shelf, wanted)
         made = make_plan(file, tie=tie, cpu_s=cpu_s, seed=seed, repeatable=repeatable)
         return _record(desk, own, wanted, made)
 
@@ -95,12 +78,14 @@ def replan(
     """Replace the latest plan for a call, with the cause on record. Rows that have begun stay, and accepted ones unless
     that is impossible."""
     with open_desk(at) as desk:
-        happened = Happened(cause, text, None if machine is None else at.machine(machine), assignment, certificate)
-        verify_cause(happened)
+        happened = making.Happened(
+            cause, text, None if machine is None else at.machine(machine), assignment, certificate
+        )
+        making.verify_cause(happened)
         with desk.reading() as shelf:
-            wanted = need_own_call(shelf, desk.choose_call(shelf, call).digest, desk.me)
+            wanted = making.need_own_call(shelf, desk.choose_call(shelf, call).digest, desk.me)
             own = shelf.stream_of_plans(wanted.digest, desk.me)
-            ready = prepare_replan(shelf, wanted, own, happened, desk.now_s())
+            ready = making.prepare_replan(shelf, wanted, own, happened, desk.now_s())
         made = make_plan(ready.file, tie=ready.tie, replan=ready.why, cpu_s=cpu_seconds, repeatable=repeatable)
         return _record(desk, own, wanted, made, ready.entry)
 
@@ -162,15 +147,11 @@ def _for_what(before: object) -> str:
     return "" if before is None else " for what was open"
 
 
-def _tie(chain: Chain, closes: int) -> bytes:
-    return find_tie(times_of(chain), closes)
-
-
 def _record(desk: Desk, own: OwnStream, call: Call, made: Made, happened: Mapping[str, Json] | None = None) -> Done:
     """Writes a plan and what led to it. Raises PlanningError if something else was written in between."""
     plan = made.check.plan
     with desk.writing() as shelf:
-        sealed = seal_made(shelf, own, call, plan, desk.opened.unlock_company(), happened)
+        sealed = making.seal_made(shelf, own, call, plan, desk.opened.unlock_company(), happened)
     for step in made.steps:
         warn(f"millmark: {step}")
     owners = {row.owner for row in plan.rows}
@@ -192,3 +173,87 @@ def _write(desk: Desk, digest: bytes, path: Path) -> None:
         call = need_call(shelf.rows, plan.call)
         data = plan_file(shelf.rows, shelf.book, shelf.planning, call, plan, before).to_bytes()
     write_private_whole(path, data)
+
+
+_NO_TIE = "0x" + "00" * 32
+
+
+@PLAN.app.command("check", epilog="Example: millmark plan check week48.plan.json")
+def check(
+    file: Annotated[
+        Path, typer.Argument(help="Plan file: call, objective, machines, offers and plan.", dir_okay=False)
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Check a plan file offline, by integer additions and without a solver: whether the plan can be carried out, costs
+    what it says, and how much cheaper others could be. Exit code 0: it holds; 1: refused, naming rule and
+    row; 2: unusable input."""
+    raise typer.Exit(tell_check(file, as_json=as_json))
+
+
+@PLAN.app.command("make", epilog="Example: millmark plan make week48.json -o week48.plan.json --cpu-seconds 30")
+def make(
+    context: typer.Context,
+    what: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[CALL|FILE]", help="A call, by default the latest; or with --output a plan file with its offers."
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="Plan file to write; an existing one is replaced. Without a gateway."),
+    ] = None,
+    cpu_seconds: CpuSeconds = 30.0,
+    tie: Annotated[
+        str,
+        typer.Option(
+            help="With a file: hash of the first block at or after the time when the call closed; zeros in a rehearsal."
+        ),
+    ] = _NO_TIE,
+    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="The same seed searches in the same order.")] = 1,
+    repeatable: Repeatable = False,
+    stream: Stream = None,
+    no_wait: NoWait = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make a plan, with the proof of how good it is: from the offers for a call that has closed, and recorded by its
+    coordinator; or from those of a plan file, into another.
+
+    Equal offers are decided by the hash of the first block since the call closed. CP-SAT takes part where the extra
+    `planning` is installed. Exit code 1: no plan is possible, or none was found.
+    """
+    if output is None:
+        act = partial(_make, call=what, cpu_s=cpu_seconds, stream=stream, seed=seed, repeatable=repeatable)
+        run_act(context, act, no_wait=no_wait, as_json=as_json)
+        return
+    if what is None:
+        raise InputError("no plan file is named", hint="give one, or a call without --output")
+    _make_from_file(context, Path(what), output, tie, cpu_seconds, seed, repeatable=repeatable, as_json=as_json)
+
+
+def _make_from_file(
+    context: typer.Context,
+    path: Path,
+    output: Path,
+    tie: str,
+    cpu_s: float,
+    seed: int,
+    *,
+    repeatable: bool,
+    as_json: bool,
+) -> None:
+    made = make_plan(read_plan_file(path), tie=parse_hex32(tie), cpu_s=cpu_s, seed=seed, repeatable=repeatable)
+    write_private_whole(output, made.file.to_bytes())
+    if as_json:
+        steps = {"steps": list(made.steps), "cpu_s": round(made.cpu_s, 2)}
+        print_json(context, {**check_to_json(made.file, made.check), **steps})
+        return
+    ties = ["ties: by a hash of zeros, for no block hash was given"] if tie == _NO_TIE else []
+    print_lines(
+        *made.steps,
+        *ties,
+        *check_lines(made.file, made.check),
+        f"{made.cpu_s:.1f} CPU seconds; written to {output}",
+        f"next: millmark plan check {output}",
+    )
