@@ -412,7 +412,7 @@ class Changes:
     def __init__(self, store: Store, engine: Engine) -> None:
         self._store, self._engine = store, engine
         self._connection: Any = None
-        """The driver's own connection: SQLite's counter compares what one connection saw with what it sees."""
+        """One for all looks: SQLite's counter compares what one connection saw with what it sees."""
         self._latest: object = None
 
     def look(self) -> bool:
@@ -439,13 +439,13 @@ class Changes:
     def _read(self) -> object:
         is_sqlite = self._engine.dialect.name == "sqlite"
         if self._connection is None:
-            pooled = self._engine.raw_connection()
-            pooled.detach()  # held for as long as the process runs: those who share the pool do not wait for it
-            self._connection = pooled.driver_connection
+            self._connection = self._engine.raw_connection()
+            self._connection.detach()  # held while the process runs: those who share the pool do not wait for it
             if not is_sqlite:
-                self._connection.autocommit = True
-        # PostgreSQL gives a number to transactions that write, and to no others.
-        query = "PRAGMA data_version" if is_sqlite else "SELECT pg_snapshot_xmax(pg_current_snapshot())"
+                self._connection.dbapi_connection.autocommit = True
+        # PostgreSQL numbers transactions that write, and no others; the snapshot also lists those under way, so that it
+        # changes as well when one of them ends after a younger one.
+        query = "PRAGMA data_version" if is_sqlite else "SELECT pg_current_snapshot()::text"
         cursor = self._connection.cursor()
         try:
             cursor.execute(query)

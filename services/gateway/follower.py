@@ -322,7 +322,8 @@ class FollowerThread(Looped):
 
     def _is_still(self, now_s: float) -> bool:
         """Whether neither chain nor database has changed since the last complete look, as one question to the node
-        tells. A complete look is taken every few seconds all the same, since another node may answer."""
+        tells. A complete look is taken every few seconds all the same: another node may answer, or the same height may
+        have other blocks."""
         if self.loop.is_woken or self._whole_s is None or now_s - self._whole_s >= self.loop.rest_s:
             return False
         head = self._seen.head

@@ -20,7 +20,7 @@ _READY_S = 180.0
 _SETTLE_S = 30.0
 """What was imported late, and the first looks of threads that look seldom, are over by then."""
 _BARS: Mapping[str, tuple[float, float]] = {"gateway": (0.5, 115.0), "node": (0.5, 75.0)}
-"""Most per cent of a core, and most MB of resident memory."""
+"""Most per cent of a core, and most MB of memory of its own."""
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
 
@@ -46,7 +46,7 @@ def measure_idle(folder: Path, seconds: int) -> list[Mapping[str, object]]:
         time.sleep(seconds)
         took_s = time.monotonic() - began_s
         return [
-            _judge(name, 100 * (_cpu_s(process.pid) - before[name]) / took_s, _resident_mb(process.pid))
+            _judge(name, 100 * (_cpu_s(process.pid) - before[name]) / took_s, _private_mb(process.pid))
             for name, process in started.items()
         ]
 
@@ -104,7 +104,8 @@ def _cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) * _TICK_S
 
 
-def _resident_mb(pid: int) -> float:
-    """Resident memory, in units of 1,000,000 bytes."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+def _private_mb(pid: int) -> float:
+    """Resident memory that no other process shares and no file holds, in units of 1,000,000 bytes."""
+    fields = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    kilobytes = next(int(line.split()[1]) for line in fields if line.startswith("Anonymous:"))
+    return kilobytes * 1024 / 1e6

@@ -9,12 +9,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+import psycopg
 import pytest
 from sqlalchemy import create_engine, text
 
@@ -108,6 +109,7 @@ test_rows_outlive_the_migration = migrations.test_rows_outlive_the_migration
 test_an_outbox_takes_numbers = migrations.test_an_outbox_takes_numbers_of_64_bits
 test_programs_take_turns = schemas.test_programs_that_open_a_new_database_at_once_take_turns
 test_a_failing_transaction_leaves_nothing = on_sqlite.test_a_failing_transaction_leaves_nothing
+test_a_commit_is_seen_once = on_sqlite.test_a_commit_is_seen_once_by_whoever_looks_and_nothing_else_is
 test_writers_wait_for_each_other = on_sqlite.test_writers_wait_for_each_other
 test_rows_go_in_and_out_whole = on_sqlite.test_rows_go_in_and_out_whole
 test_among_takes_any_number_of_values = on_sqlite.test_among_takes_any_number_of_values
@@ -122,6 +124,30 @@ test_contents_are_what_is_packed_now = walks.test_contents_are_what_is_packed_no
 test_what_is_old_is_dropped = retention.test_what_is_old_and_not_needed_is_dropped
 test_proofs_of_dropped_entries = retention.test_proofs_of_dropped_and_other_entries_verify
 site = retention.site
+
+
+def test_a_transaction_that_ends_after_a_younger_one_is_seen(store: Store, url: str) -> None:
+    changes = store.changes()
+    with closing(changes), closing(psycopg.connect(url.replace("+psycopg", ""))) as older:
+        older.execute("CREATE TABLE of_the_older (number INTEGER)")
+        with store.transaction() as younger:
+            Book(younger).set_names({1: "Acme"})
+        changes.look()
+        assert not changes.look()
+        older.commit()
+        assert (changes.look(), changes.look()) == (True, False)
+
+
+def test_a_look_over_a_connection_that_ended_is_told_and_the_next_one_is_over_another(store: Store) -> None:
+    changes = store.changes()
+    with closing(changes):
+        changes.look()
+        with store.transaction() as connection:
+            ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_current_snapshot%'"
+            connection.execute(text(ended + " AND pid <> pg_backend_pid()"))
+        with pytest.raises(StoreError):
+            changes.look()
+        assert (changes.look(), changes.look()) == (True, False)
 
 
 def test_answers_are_the_same_as_on_sqlite(store: Store, tmp_path: Path) -> None:

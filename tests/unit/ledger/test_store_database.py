@@ -193,6 +193,34 @@ def test_writers_wait_for_each_other(store: Store) -> None:
         assert [row.sequence for row in Rows(connection).find(AnchorRow)] == list(range(1, 21))
 
 
+def test_a_commit_is_seen_once_by_whoever_looks_and_nothing_else_is(store: Store) -> None:
+    one, other = store.changes(), store.changes()
+    assert one.look(), "whoever has not looked yet knows nothing"
+    assert not one.look()
+    for number in (1, 2):
+        with store.reading() as reader:
+            Book(reader).names()
+        assert not one.look()
+        with store.transaction() as writer:
+            Book(writer).set_names({number: "Acme"})
+            assert not one.look(), "not before it is committed"
+        assert (one.look(), one.look()) == (True, False)
+    assert (other.look(), other.look()) == (True, False)
+    one.close()
+    assert (one.look(), one.look()) == (True, False), "a new connection knows nothing of what was"
+    one.close()
+    other.close()
+
+
+def test_a_commit_of_another_process_is_seen(store: Store, path: Path) -> None:
+    changes = store.changes()
+    with closing(changes):
+        changes.look()
+        with closing(sqlite3.connect(path)) as other, other:
+            other.execute("CREATE TABLE of_another_process (number INTEGER)")
+        assert (changes.look(), changes.look()) == (True, False)
+
+
 @pytest.mark.parametrize("content", [b"this is no database" * 100, b"SQLite format 3\x00" + b"\xff" * 5000])
 def test_refuses_a_file_that_is_no_database(path: Path, content: bytes) -> None:
     path.write_bytes(content)

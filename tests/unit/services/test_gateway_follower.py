@@ -172,6 +172,55 @@ def test_the_interval_runs_from_the_begin_of_a_step(store: Store) -> None:
     assert _pause_s(store, chain, 0.01) == 0.01, "a node that fails is not asked without a pause"
 
 
+class _CountedChain(ServedChain):
+    """Notes what it is asked for."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.asked: list[str] = []
+
+    def head_number(self) -> int:
+        self.asked.append("number")
+        self._verify_up()
+        return super().head_number()
+
+    def sequence(self, contract: Contract) -> int:
+        self.asked.append(contract.value)
+        return super().sequence(contract)
+
+
+def test_while_nothing_changes_the_node_is_asked_one_question_and_the_index_is_fresh(store: Store) -> None:
+    chain = _CountedChain()
+    chain.mine(3)
+    following = FollowerThread(chain, store, 1.0, build_logger())
+
+    def ask(*, is_woken: bool = False, rest_s: float = 3600.0) -> tuple[bool, int | None]:
+        """Whether it asked one question alone, and the block up to which it looked."""
+        following.loop.is_woken, following.loop.rest_s = is_woken, rest_s
+        chain.asked.clear()
+        following._round()  # what it tells its loop shows nowhere else
+        head = following.seen().head
+        return chain.asked == ["number"], None if head is None else head.header.number
+
+    assert ask() == (False, 3), "it has not looked yet"
+    before = following.seen()
+    assert ask() == (True, 3)
+    after = following.seen()
+    assert (before.looked_s, before.followed_at) < (after.looked_s, after.followed_at)
+    following.verify_fresh()
+    assert ask(is_woken=True) == (False, 3), "something was written into the database"
+    assert ask(rest_s=0.0) == (False, 3), "nothing would wake it"
+    chain.mine()
+    assert ask() == (False, 4)
+    assert ask() == (True, 4)
+    chain.broken = ChainUnreachableError("the chain does not answer", hint="try again")
+    assert ask() == (False, None)
+    assert following.seen().failing is not None
+    assert ask() == (False, None), "until it answers again"
+    chain.broken = None
+    assert ask() == (False, 4)
+
+
 def test_while_the_index_is_built_again_beside_a_gateway_no_credential_is_judged_by_it(
     store: Store, chain: ServedChain
 ) -> None:

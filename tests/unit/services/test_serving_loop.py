@@ -11,8 +11,8 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from millmark.ledger.errors import ChainUnreachableError
-from millmark.services.serving.loop import FailureLog, Loop, Trouble, withhold_addresses
+from millmark.ledger.errors import ChainUnreachableError, StoreError
+from millmark.services.serving.loop import REST_S, FailureLog, Loop, Pulse, Trouble, withhold_addresses
 from tests.support.patience import MAX_S, wait_until
 
 Outcome = float | Exception
@@ -92,6 +92,71 @@ def test_what_wakes_it_during_a_step_is_not_lost() -> None:
     loop = Loop("millmark-test", step, structlog.get_logger(), failed="", retry_s=7.0, event=waits)
     loop.run()
     assert (steps, waits.asked[0]) == ([0, 1], (60.0, True))
+
+
+def test_rests_where_something_wakes_it_and_knows_whether_it_did() -> None:
+    told: list[str] = []
+    woken: list[bool] = []
+    waits = _Waits([lambda: None, lambda: loop.wake(), lambda: loop.stop()])
+
+    def step() -> float:
+        woken.append(loop.is_woken)
+        waits.clear()
+        loop.rest_s = 0.0 if len(woken) == 1 else 9.0
+        return loop.idle(3.0)
+
+    loop = Loop("millmark-test", step, structlog.get_logger(), failed="", retry_s=7.0, event=waits)
+    loop.on_wake = lambda: told.append("woken")
+    loop.run()
+    assert [seconds for seconds, _ in waits.asked] == [3.0, 9.0, 9.0]
+    assert woken == [True, False, True], "at first it is as if somebody had woken it"
+    assert told == ["woken"] * 2, "stopping it wakes it as well"
+
+
+class _Written:
+    """A database: what each look at it finds."""
+
+    def __init__(self, *found: bool | StoreError) -> None:
+        self._left = list(found)
+        self.is_closed = False
+
+    def changes(self) -> _Written:
+        return self
+
+    def look(self) -> bool:
+        found = self._left.pop(0)
+        if isinstance(found, StoreError):
+            raise found
+        return found
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+def test_a_pulse_wakes_those_who_rest_when_something_was_written_or_one_of_them_is_in_trouble() -> None:
+    broken = StoreError("the database does not answer", hint="start it")
+    database: Any = _Written(True, False, True, broken, False, False, False)
+    woken: list[str] = []
+    resting, seen = (
+        Loop(name, lambda: 0.0, structlog.get_logger(), failed="", retry_s=1.0) for name in ("resting", "seen")
+    )
+    resting.on_wake = lambda: woken.append("resting")
+    seen.on_wake = lambda: woken.append("seen")
+    pulse = Pulse(database, structlog.get_logger(), [resting], [seen])
+    assert (resting.rest_s, seen.rest_s) == (REST_S, 0.0)
+    trouble: list[Trouble | None] = [None]
+    seen.trouble = lambda: trouble[0]  # type: ignore[method-assign]
+    counts = []
+    for number in range(7):
+        if number == 5:
+            trouble[0] = Trouble("seen", "thread-died", "it died", "restart it")
+        before = len(woken)
+        assert 0 < pulse._round() < REST_S
+        counts.append(len(woken) - before)
+    assert counts == [1, 0, 1, 1, 0, 1, 0]
+    assert set(woken) == {"resting"}, "what is only watched is not woken"
+    pulse.stop()
+    assert database.is_closed
 
 
 def test_stops_while_it_waits_without_another_step() -> None:

@@ -100,6 +100,29 @@ def test_all_records_in_the_order_of_the_chain(world: World) -> None:
     assert len({headers["webhook-id"] for headers, _ in receiver.seen}) == len(receiver.seen)
 
 
+def test_one_that_rests_tells_what_is_new_once_it_is_woken(world: World) -> None:
+    with Receiver() as receiver, telling(world.store) as dispatcher:
+        dispatcher.loop.rest_s = 3600.0
+        Subscriptions(world.store, loopback=True).add(OWNER, receiver.url, after=START, now_ms=1)
+        dispatcher.loop.wake()
+        wait_until(lambda: len(receiver.taken) >= len(all_of(world.store)))
+        for number in range(3):
+            record(world, f"more {number}")
+            dispatcher.loop.wake()
+            wait_until(lambda: len(receiver.taken) >= len(all_of(world.store)))
+    assert receiver.sequences == all_of(world.store)
+
+
+def test_one_that_rests_is_in_time_for_the_next_attempt(world: World) -> None:
+    """Nobody writes into the database then."""
+    with Receiver(lambda number: 503 if number == 1 else 200) as receiver, telling(world.store) as dispatcher:
+        dispatcher.loop.rest_s = 3600.0
+        Subscriptions(world.store, loopback=True).add(OWNER, receiver.url, after=START, now_ms=1)
+        dispatcher.loop.wake()
+        wait_until(lambda: len(receiver.taken) >= len(all_of(world.store)))
+    assert len(receiver.seen) == len(receiver.taken) + 1
+
+
 def test_nothing_is_delivered_while_a_suspension_may_be_missing(world: World) -> None:
     fresh: list[bool] = [False]
     dispatcher = Dispatcher(world.store, QUICK, build_logger(), is_fresh=lambda: fresh[0])

@@ -167,6 +167,17 @@ def test_a_gateway_that_is_away_delays_only_what_is_for_it(
     assert set(count_handovers(maker.store)) == {"delivered", "over"}
 
 
+def test_it_rests_only_while_none_waits(told: Told, maker: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    gateways = Gateways(monkeypatch)
+    gateways.answers["https://gateway-8.invalid"] = Answer(0, "no connection to its gateway: Connection refused")
+    dispatcher = dispatcher_of(maker)
+    dispatcher.loop.rest_s = 9.0
+    assert [dispatcher.step() for _ in range(3)] == [1.0] * 3, "one waits for its next attempt, which nothing tells"
+    gateways.answers.clear()
+    maker.clock_ms += 10_000
+    assert (dispatcher.step(), dispatcher.step()) == (1.0, 9.0)
+
+
 def test_one_that_waits_for_an_hour_is_an_alarm(told: Told, maker: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     away = Answer(404, "its gateway answered 404")
     Gateways(monkeypatch).answers = {f"https://gateway-{number}.invalid": away for number in range(9)}
