@@ -34,9 +34,18 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from millmark.ledger import records
 from millmark.ledger.canonical import keccak256
 from millmark.ledger.errors import ProofError
+from millmark.ledger.records import (
+    AssignmentState,
+    CertificateState,
+    Contract,
+    LotState,
+    ModelState,
+    OrderState,
+    Verdict,
+    snake_case,
+)
 
 # Heads: the end of the hash chain over an order's or lot's records (contracts/src/interfaces/IHistory.sol).
 
@@ -73,14 +82,14 @@ def link(head: bytes, topic: bytes, inner: bytes) -> bytes:
 T = TypeVar("T")
 WORD_BYTES = 32
 _FOLDER = Path(__file__).parent / "artifacts"
-_ARTIFACTS = {records.Contract.REGISTRY: "Registry", records.Contract.LEDGER: "TraceLedger"}
+_ARTIFACTS = {Contract.REGISTRY: "Registry", Contract.LEDGER: "TraceLedger"}
 _ENUMERATIONS: tuple[type[enum.IntEnum], ...] = (
-    records.AssignmentState,
-    records.CertificateState,
-    records.LotState,
-    records.ModelState,
-    records.OrderState,
-    records.Verdict,
+    AssignmentState,
+    CertificateState,
+    LotState,
+    ModelState,
+    OrderState,
+    Verdict,
 )
 
 
@@ -132,7 +141,7 @@ class ModelSlots:
 
     inspector: int
     approver: int
-    state: records.ModelState
+    state: ModelState
     open: bool
     retired_at: int
     withdrawn_at: int
@@ -165,7 +174,7 @@ class OrderSlots:
     unit: bytes
     operations: int
     open: int
-    state: records.OrderState
+    state: OrderState
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +185,7 @@ class AssignmentSlots:
     order: int
     machine: int
     owner: int
-    state: records.AssignmentState
+    state: AssignmentState
     finished_once: bool
     stream: int
     stream_size: int
@@ -195,7 +204,7 @@ class LotSlots:
     unit: bytes
     packed: bool
     reworks: int
-    state: records.LotState
+    state: LotState
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,8 +219,8 @@ class CertificateSlots:
     opening_deadline: int
     issuer: int
     reworks: int
-    verdict: records.Verdict
-    state: records.CertificateState
+    verdict: Verdict
+    state: CertificateState
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,46 +245,46 @@ class StreamSlots:
     root: bytes
 
 
-_PLACES: dict[type, tuple[records.Contract, str]] = {
-    ParticipantSlots: (records.Contract.REGISTRY, "_participants"),
-    KeySlots: (records.Contract.REGISTRY, "_keys"),
-    MachineSlots: (records.Contract.REGISTRY, "_machines"),
-    ModelSlots: (records.Contract.REGISTRY, "_models"),
-    NameKeySlots: (records.Contract.REGISTRY, "_nameKeys"),
-    OrderSlots: (records.Contract.LEDGER, "_orders"),
-    AssignmentSlots: (records.Contract.LEDGER, "_assignments"),
-    LotSlots: (records.Contract.LEDGER, "_lots"),
-    CertificateSlots: (records.Contract.LEDGER, "_certificates"),
-    StandingSlots: (records.Contract.LEDGER, "_standings"),
-    StreamSlots: (records.Contract.LEDGER, "_streams"),
+_PLACES: dict[type, tuple[Contract, str]] = {
+    ParticipantSlots: (Contract.REGISTRY, "_participants"),
+    KeySlots: (Contract.REGISTRY, "_keys"),
+    MachineSlots: (Contract.REGISTRY, "_machines"),
+    ModelSlots: (Contract.REGISTRY, "_models"),
+    NameKeySlots: (Contract.REGISTRY, "_nameKeys"),
+    OrderSlots: (Contract.LEDGER, "_orders"),
+    AssignmentSlots: (Contract.LEDGER, "_assignments"),
+    LotSlots: (Contract.LEDGER, "_lots"),
+    CertificateSlots: (Contract.LEDGER, "_certificates"),
+    StandingSlots: (Contract.LEDGER, "_standings"),
+    StreamSlots: (Contract.LEDGER, "_streams"),
 }
 
-_SEQUENCES = {records.Contract.REGISTRY: "sequence", records.Contract.LEDGER: "_sequence"}
+_SEQUENCES = {Contract.REGISTRY: "sequence", Contract.LEDGER: "_sequence"}
 
 
 def head_slot(subject: bytes) -> bytes:
     """Slot of the ledger that contains the head of a subject's history."""
-    return _mapping_slot(records.Contract.LEDGER, "_heads", (subject,))
+    return _mapping_slot(Contract.LEDGER, "_heads", (subject,))
 
 
 def machine_slot(subject: bytes) -> bytes:
     """Slot of the registry that contains the number of the machine or model with this subject; it contains 0 if there
     is none.
     """
-    return _mapping_slot(records.Contract.REGISTRY, "_sequenceOf", (subject,))
+    return _mapping_slot(Contract.REGISTRY, "_sequenceOf", (subject,))
 
 
 def published_slot(kind: int) -> bytes:
     """Slot of the registry that contains the digest last published of a kind, 0 if there is none."""
-    return _mapping_slot(records.Contract.REGISTRY, "_published", (kind,))
+    return _mapping_slot(Contract.REGISTRY, "_published", (kind,))
 
 
-def sequence_slot(contract: records.Contract) -> bytes:
+def sequence_slot(contract: Contract) -> bytes:
     """Slot that contains the number of records made by a contract, among other variables."""
     return _word(_variable(contract, _SEQUENCES[contract]).slot)
 
 
-def decode_sequence(contract: records.Contract, word: bytes) -> int:
+def decode_sequence(contract: Contract, word: bytes) -> int:
     """Return the number of records from the word in `sequence_slot`."""
     # Solidity packs the uint40 with other variables into one word.
     return int.from_bytes(word, "big") >> 8 * _variable(contract, _SEQUENCES[contract]).offset & (2**40 - 1)
@@ -340,7 +349,7 @@ def load_layouts() -> None:
 
 
 @functools.cache
-def _layout(contract: records.Contract) -> Mapping[str, Any]:
+def _layout(contract: Contract) -> Mapping[str, Any]:
     raw = json.loads((_FOLDER / f"{_ARTIFACTS[contract]}.json").read_text())
     layout: Mapping[str, Any] = raw["storageLayout"]
     return layout
@@ -355,14 +364,14 @@ class _Variable:
 
 
 @functools.cache
-def _variable(contract: records.Contract, name: str) -> _Variable:
+def _variable(contract: Contract, name: str) -> _Variable:
     """Look up a state variable of a contract by its Solidity name."""
     found = next(entry for entry in _layout(contract)["storage"] if entry["label"] == name)
     return _Variable(int(found["slot"]), int(found["offset"]), str(found["type"]))
 
 
 @functools.cache
-def _struct(contract: records.Contract, name: str) -> _Struct:
+def _struct(contract: Contract, name: str) -> _Struct:
     """Layout of the struct that a mapping, or a mapping of mappings, has as its values."""
     types = _layout(contract)["types"]
     found = types[_variable(contract, name).type]
@@ -372,7 +381,7 @@ def _struct(contract: records.Contract, name: str) -> _Struct:
         words=int(found["numberOfBytes"]) // WORD_BYTES,
         members=tuple(
             _Member(
-                name=records.snake_case(member["label"]),
+                name=snake_case(member["label"]),
                 word=int(member["slot"]),
                 offset=int(member["offset"]),
                 size=int(types[member["type"]]["numberOfBytes"]),
@@ -383,7 +392,7 @@ def _struct(contract: records.Contract, name: str) -> _Struct:
     )
 
 
-def _mapping_slot(contract: records.Contract, name: str, keys: Sequence[bytes | int]) -> bytes:
+def _mapping_slot(contract: Contract, name: str, keys: Sequence[bytes | int]) -> bytes:
     variable, types = _variable(contract, name), _layout(contract)["types"]
     slot, kind = _word(variable.slot), variable.type
     for key in keys:

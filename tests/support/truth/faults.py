@@ -126,7 +126,7 @@ FAULTS = (
     ),
     Fault("releases are not told", "_parts.py", "    LotReleased: _moved,\n", ""),
     Fault("rework in place is not told", "_parts.py", "    LotReworked: _reworked,\n", ""),
-    Fault("openings that uphold are not told", "_parts.py", "    CertificateUpheld: _about,\n", ""),
+    Fault("openings that uphold are not told", "_parts.py", "    certificates.CertificateUpheld: _about,\n", ""),
     Fault(
         "reworking is not work",
         "_attention.py",

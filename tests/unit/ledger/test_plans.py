@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from millmark.ledger.canonical import Json, canonical_json, sha256
 from millmark.ledger.errors import PlanError, PlanRefusedError
-from millmark.ledger.plans import check
+from millmark.ledger.plans import problem as problems
 from millmark.ledger.plans.call import Job, Need, Operation, is_capable, parse_capability, parse_need
 from millmark.ledger.plans.check import (
     Share,
@@ -131,7 +131,7 @@ def test_a_check_leaves_out_what_is_dearer_than_the_paths_of_the_plan(monkeypatc
         told.append(known)
         return derive_bound(problem, prices, known)
 
-    monkeypatch.setattr(check, "derive_bound", derive)
+    monkeypatch.setattr(problems, "derive_bound", derive)
     check_plan(file)
     [known] = told
     assert (len(known), sum(known)) == (len(file.call.jobs), _plan(file).cost.total), "there are no slot prices"

@@ -13,7 +13,7 @@ import pytest
 
 from millmark.ledger.canonical import Json, canonical_json, to_hex
 from millmark.ledger.errors import PlanError
-from millmark.ledger.plans import plan as plans
+from millmark.ledger.plans import call
 from millmark.ledger.plans.call import MAX_OFFERS, parse_need, parse_objective
 from millmark.ledger.plans.file import PlanPart, parse_plan_file
 from millmark.ledger.plans.plan import Bound, Cause, CauseKind, Cost, Plan, Row, parse_cause
@@ -127,7 +127,7 @@ def test_a_plan_has_as_many_of_each_as_there_can_be_offers(
     make: Callable[[int], object], told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert MAX_OFFERS == 200_000
-    monkeypatch.setattr(plans, "MAX_OFFERS", 3)
+    monkeypatch.setattr(call, "MAX_OFFERS", 3)
     assert make(0)
     assert make(3)
     with pytest.raises(PlanError, match=f"^{told}: 4 of them, and there must be 0 to 3$"):
