@@ -370,12 +370,8 @@ class ConsortiumPages:
         return RedirectResponse(HERE if number is None else _RECORD.format(number), 303)
 
     def _confirm(self, request: Request, act: str, **values: Any) -> Response:
-        values |= {"act": act, "key": _new_key()}
+        values |= {"act": act, "key": secrets.token_urlsafe(18)}
         return self.pages.render(request, "consortium_confirm.html", forms=self.forms, **values)
-
-
-def _new_key() -> str:
-    return secrets.token_urlsafe(18)
 
 
 def _wait_of(delay_s: int) -> tuple[str, int]:

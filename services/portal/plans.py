@@ -100,7 +100,7 @@ def read_tones(rows: Rows, planned: Sequence[RowShown]) -> dict[_Key, BarTone]:
     latest = {
         _key(row): max(
             (one for one in _since(by_key[_key(row)], row.rework) if one.machine == row.machine),
-            key=_sequence,
+            key=lambda row: row.sequence,
             default=None,
         )
         for row in planned
@@ -139,10 +139,6 @@ def _tones(
 
 def _key(row: RowShown) -> _Key:
     return row.order, row.operation
-
-
-def _sequence(row: AssignmentRow) -> int:
-    return row.sequence
 
 
 def _tone(one: AssignmentRow, others: Sequence[AssignmentRow], failed: set[int]) -> BarTone:

@@ -18,7 +18,7 @@ from starlette.responses import RedirectResponse, Response, StreamingResponse
 from millmark.ledger import canonical, errors, signatures
 from millmark.ledger.ids import SubjectKind
 from millmark.ledger.provenance import certificate, consortium, listings
-from millmark.ledger.provenance.answers import Certificate, Participant
+from millmark.ledger.provenance.answers import Certificate
 from millmark.ledger.provenance.search import MAX_TEXT, Found, FoundKind, search
 from millmark.ledger.records import Role, Verdict
 from millmark.ledger.store import Store
@@ -97,7 +97,7 @@ class Registers:
             "one": found,
             "entry": self._directory().get(number),
             "keys": [(signatures.to_checksum(key.address), key) for key in found.keys],
-            "recovery": _recovery(found),
+            "recovery": None if found.recovery is None else signatures.to_checksum(found.recovery.key),
             "here": portal.principal_of(request).participant == number,
         }
         return self._show(request, "participant.html", **values)
@@ -142,10 +142,6 @@ def _audits(principal: Principal) -> bool:
 
 def _word(role: Role) -> str:
     return str(role.name).lower()
-
-
-def _recovery(found: Participant) -> str | None:
-    return None if found.recovery is None else signatures.to_checksum(found.recovery.key)
 
 
 def _subject(text: str) -> bytes:

@@ -15,16 +15,10 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-    load_pem_private_key,
-)
 
 from millmark.ledger.canonical import Json, canonical_json, sha256
 from millmark.ledger.errors import IdentifierError, InputError, NotFoundError, SigningError
@@ -130,7 +124,7 @@ class P256Key:
         if not isinstance(key.curve, ec.SECP256R1):
             raise InputError("the key is not on the curve P-256")
         self._key = key
-        point = key.public_key().public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
+        point = key.public_key().public_bytes(serialization.Encoding.X962, serialization.PublicFormat.CompressedPoint)
         self.public = parse_multikey(encode_multibase(_P256 + point))
 
     @classmethod
@@ -162,7 +156,10 @@ def create_credential_key(path: Path, kind: str = "ed25519") -> CredentialKey:
     """Generates a key, `ed25519` or `p256`, in a new file. Raises SigningError, also if the file exists."""
     key: ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey
     key = ec.generate_private_key(ec.SECP256R1()) if kind == "p256" else ed25519.Ed25519PrivateKey.generate()
-    write_private(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    write_private(
+        path,
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()),
+    )
     return _wrap(path, key)
 
 
@@ -172,7 +169,7 @@ def read_credential_key(path: Path) -> CredentialKey:
     content = read_private(path)
     try:
         # Encrypted keys are refused: a gateway that restarts by itself has nobody to ask for a passphrase.
-        return _wrap(path, load_pem_private_key(content, password=None))
+        return _wrap(path, serialization.load_pem_private_key(content, password=None))
     except (ValueError, TypeError):
         raise _refusal(path) from None
 

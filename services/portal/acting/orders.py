@@ -262,10 +262,6 @@ def _measurements(scene: Scene) -> list[Option]:
     return [] if stream is None else acts.measurement_options(scene.reader, [stream], row.stream_size)
 
 
-def _finish(body: Body, scene: Scene) -> Body:
-    return acts.choose_measurement(body, _assignment(scene).stream)
-
-
 def _of_operation(scene: Scene) -> Body:
     row = _assignment(scene)
     return {"order": f"0x{row.order.hex()}", "operation": row.operation}
@@ -304,7 +300,7 @@ ASSIGNMENT_ACTS = (
             acts.LEAF_HASH,
         ),
         offered=lambda scene: _is_own(scene, AssignmentState.STARTED),
-        complete=_finish,
+        complete=lambda body, scene: acts.choose_measurement(body, _assignment(scene).stream),
     ),
     acts.Act(
         "commissionLot",

@@ -98,7 +98,11 @@ class AtMachine:
         try:
             if not text:
                 raise InputError(errors.PlanningGround.UNSAID.write(), hint="write it in a line")
-            found = self._find_down(principal, machine)
+            work = self._work(principal, machine)
+            found = Down(
+                tuple(item for item in work if item.tone in _SHOWN),
+                tuple(item for item in work if item.tone is BarTone.PLANNED),
+            )
             if not found.agreed and not found.declined:
                 raise InputError(errors.PlanningGround.IDLE.write(), hint="there is nobody to tell")
             if one(sent, "step") == "record":
@@ -150,13 +154,6 @@ class AtMachine:
             step, facts = _describe(shelf, work, Catalogue(self.shop.home))
         offers = self.acting.offers_on(principal, About.ASSIGNMENT, str(work.assignment), *_ACTS)
         return Job(work, step, facts, offers)
-
-    def _find_down(self, principal: Principal, machine: RegisteredMachine) -> Down:
-        work = self._work(principal, machine)
-        return Down(
-            tuple(item for item in work if item.tone in _SHOWN),
-            tuple(item for item in work if item.tone is BarTone.PLANNED),
-        )
 
     def _record(self, principal: Principal, key: str, machine: RegisteredMachine, found: Down, text: str) -> Response:
         """The ledger has no record of its own for it: what happened is an entry of the machine's stream, whose anchor
