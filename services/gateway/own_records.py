@@ -39,13 +39,11 @@ _MAX_AT_ONCE: Final = 50 * verify.MAX_MARKS
 @dataclass(frozen=True, slots=True)
 class AnchorRule:
     """When the audit log's head is anchored: after `entries` new entries or `seconds` seconds, whichever comes
-    first.
-    """
+    first."""
 
     stream: bytes
     """Subject of the evidence stream that holds the audit log's heads. The company owns it and uses it for nothing
-    else.
-    """
+    else."""
     entries: int
     seconds: int
 

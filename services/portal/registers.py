@@ -58,12 +58,12 @@ class Registers:
 
     def certificates(self, request: Request) -> Response:
         principal = portal.principal_of(request)
+        find_certificates = portal.find_in(listings.certificates, self.store)
 
         def find(
             viewer: int | None, after: int | None, wanted: portal.Filters, newest_first: bool
         ) -> listings.Page[Any]:
-            seer = None if _audits(principal) else viewer
-            page = listings.certificates(self.store, seer, after, portal.PAGE_ITEMS, wanted, newest_first=newest_first)
+            page = find_certificates(None if _audits(principal) else viewer, after, wanted, newest_first)
             return replace(page, items=self._without_names(page.items, viewer))
 
         return self._lists.show(request, "certificates.html", find, _VERDICTS)
@@ -103,12 +103,7 @@ class Registers:
         return self._show(request, "participant.html", **values)
 
     def streams(self, request: Request) -> Response:
-        def find(
-            viewer: int | None, after: int | None, wanted: portal.Filters, newest_first: bool
-        ) -> listings.Page[Any]:
-            return listings.streams(self.store, viewer, after, portal.PAGE_ITEMS, wanted, newest_first=newest_first)
-
-        return self._lists.show(request, "streams.html", find)
+        return self._lists.show(request, "streams.html", portal.find_in(listings.streams, self.store))
 
     def stream(self, request: Request, subject: str) -> Response:
         """The page of a stream, with its anchors. Raises NotFoundError if it is unknown or not visible."""

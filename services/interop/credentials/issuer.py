@@ -33,8 +33,7 @@ def read_facts(store: Store, sequence: int, *, chain_id: int, ledger: bytes) -> 
     """The facts of the certificate that record `sequence` issued, at the index's block.
 
     Raises NotFoundError if the record issued none, or if the lot's identifier is not known here; a credential needs a
-    subject that its reader can name.
-    """
+    subject that its reader can name."""
     found = provenance.certificate(store, sequence)
     if found.identifier is None:
         raise NotFoundError(
@@ -81,8 +80,7 @@ class Issuer:
 
     `origin` is the scheme, host and port under which callers reach it. `keys` are named as in the DID document; the
     first one signs. Only certificates of `participant` are served; with None, on a gateway that is open on the
-    loopback, those of all participants.
-    """
+    loopback, those of all participants."""
 
     def __init__(self, store: Store, origin: str, keys: Mapping[str, CredentialKey], participant: int | None) -> None:
         self.store, self.origin, self.keys, self.participant = store, origin, keys, participant
@@ -103,8 +101,7 @@ class Issuer:
     def credential(self, sequence: int, viewer: int | None) -> dict[str, Json]:
         """The signed credential of a certificate that is visible to the viewer and was issued by this company.
 
-        Raises NotFoundError.
-        """
+        Raises NotFoundError."""
         self._verify_keys()
         name, key = next(iter(self.keys.items()))
         url = f"{self.origin}{STATUS_PATH}/{sequence // certificate.SIZE}"
@@ -115,8 +112,7 @@ class Issuer:
         """The certificate as an EN 10204 3.1 document in the JSON form of EN 10168, from its claims under `en10168`.
 
         Raises NotFoundError if the claims have no such member; CertificateDocumentError if its content is insufficient,
-        or if the certificate is no longer valid (unlike a credential, the document has no status list to say so).
-        """
+        or if the certificate is no longer valid (unlike a credential, the document has no status list to say so)."""
         facts, status = self._facts(sequence, viewer)
         if status not in certificate.STANDING:
             raise CertificateDocumentError(

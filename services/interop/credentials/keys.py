@@ -221,8 +221,7 @@ class Resolver:
     def key(self, method: str, purpose: str = "assertionMethod") -> PublicKey:
         """The key of a verification method (a DID URL with a fragment) that its DID allows for `purpose`.
 
-        Raises NotFoundError if the DID or the key is unknown, CredentialError if it is not allowed for the purpose.
-        """
+        Raises NotFoundError if the DID or the key is unknown, CredentialError if it is not allowed for the purpose."""
         did, _, fragment = method.partition("#")
         if not fragment:
             raise CredentialError("the verification method names no key", hint="give a DID with a fragment")
@@ -293,8 +292,7 @@ def verify_proof(secured: Mapping[str, Json], resolver: Resolver, *, at: datetim
     """Verifies the single proof of a document as of `at`; returns the verification method that signed it.
 
     Raises CredentialError; NotFoundError if the key is unknown; InputError for a malformed key or value.
-    Not established: that the document conforms to any data model, or who the signer is.
-    """
+    Not established: that the document conforms to any data model, or who the signer is."""
     proof = secured.get("proof")
     if not isinstance(proof, dict):
         raise CredentialError("the document has no proof or several", hint="use exactly one proof")
@@ -318,8 +316,7 @@ def _verify_signature(
     """Raises CredentialError.
 
     Some implementations sign the document's contexts as part of the options but omit them from the proof. That variant
-    is accepted too: the contexts are signed with the document in either case.
-    """
+    is accepted too: the contexts are signed with the document in either case."""
     try:
         key.verify(signature, _signed_bytes(options, document))
     except CredentialError:

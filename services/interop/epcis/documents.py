@@ -412,8 +412,7 @@ class Event:
     def read(self) -> tuple[str, list[tuple[str, str]]]:
         """The event hash, and the terms by which queries find the event (see `build_terms`), which must be valid.
 
-        Raises InputError if it is not a JSON object.
-        """
+        Raises InputError if it is not a JSON object."""
         # The fast path first; it returns None for an event that only the general path can read.
         if isinstance(self.value, dict) and isinstance(self.value.get("type"), str):
             plain = read_plain(self.value, self.all_namespaces())
@@ -474,8 +473,7 @@ def hash_events(data: bytes) -> list[str]:
 def parse_document(data: bytes) -> Document:
     """Splits a JSON-LD document into its events; the rest of the document is not validated. Raises InputError.
 
-    A leading byte order mark is ignored, as RFC 8259 section 8.1 allows.
-    """
+    A leading byte order mark is ignored, as RFC 8259 section 8.1 allows."""
     value, plain = parse_value(data.removeprefix(_BOM), max_bytes=MAX_BYTES, max_depth=MAX_DEPTH)
     if not isinstance(value, dict):
         raise InputError("an EPCIS document is a JSON object", hint="give a document or a single event")

@@ -333,8 +333,7 @@ def build_document(
     `claims` contains the fields that the ledger does not know, in the form of the schema: `ProductDescription`, and
     optionally `Inspection` and `OtherTests`. Fields Z05 to Z08 of the validation name the ledger's certificate. Raises
     CertificateDocumentError for a field that violates the schema, and for any verdict other than a pass, because the
-    document declares compliance.
-    """
+    document declares compliance."""
     if facts.verdict is not Verdict.PASS:
         raise CertificateDocumentError(
             "the verdict is not a pass, but a 3.1 certificate declares compliance", hint="name a passing certificate"
@@ -370,8 +369,7 @@ def build_from_claims(facts: CertificateFacts, claims: Mapping[str, Json]) -> by
     """Builds the document from one member of a certificate's claims.
 
     The member holds the fields of the document, and `manufacturer`, `receiver`, `representative`, `order_number` and
-    `logo_png` (base64). Raises CertificateDocumentError as `build_document` does, and if one of these is missing.
-    """
+    `logo_png` (base64). Raises CertificateDocumentError as `build_document` does, and if one of these is missing."""
     # Unknown and missing members of the companies raise TypeError here, and are reported like other faults.
     try:
         return build_document(

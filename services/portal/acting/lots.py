@@ -12,7 +12,7 @@ from millmark.ledger.provenance.traces import build_waivers
 from millmark.ledger.records import AssignmentState, CertificateStatus, Disposition, LotState, OrderState
 from millmark.ledger.store import rows
 from millmark.services.portal.acting.acts import MAX_OPTIONS, Act, companies, held_lots, list_consignment, lot_options
-from millmark.services.portal.acting.orders import NEW_LOT, NOTE, REASON
+from millmark.services.portal.acting.orders import NEW_LOT, NOTE, REASON, sort_lots
 from millmark.services.portal.acting.things import (
     About,
     Body,
@@ -276,10 +276,6 @@ def _contents(scene: Scene) -> list[Option]:
     return lot_options(scene.reader, inside[:MAX_OPTIONS], chosen=True)
 
 
-def _ascending(body: Body, _: Scene) -> Body:
-    return {**body, "lots": sorted(set(body["lots"]))}
-
-
 def _dispositions(scene: Scene) -> list[Option]:
     """What is in quarantine cannot be handed on."""
     apart = lot_of(scene).state == LotState.QUARANTINED
@@ -376,14 +372,14 @@ LOT_ACTS = (
         (Field("lots", FieldKind.MANY, options=_packable, label="packed"),),
         offered=_may_pack,
         moves=True,
-        complete=_ascending,
+        complete=sort_lots,
     ),
     Act(
         "unpackLots",
         About.LOT,
         (Field("lots", FieldKind.MANY, options=_contents, label="unpacked"),),
         offered=lambda scene: _is_mine(scene, LotState.HELD, LotState.QUARANTINED) and bool(lot_of(scene).contents),
-        complete=_ascending,
+        complete=sort_lots,
     ),
     Act("deallocateLot", About.LOT, (NOTE,), offered=_may_unbind),
     Act(
