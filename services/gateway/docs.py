@@ -271,15 +271,11 @@ class _Code:
             for one, kind in ((one, self._type(value)) for one, value in schema["properties"].items())
         }
         if "from" in members:  # a word of Python's own
-            listed = ", ".join(f'"{one}": {_quoted(kind)}' for one, kind in members.items())
+            # Quoted: the functional form is evaluated at once, where a type may be declared further down.
+            listed = ", ".join(f'"{one}": {json.dumps(kind)}' for one, kind in members.items())
             return f'{name} = TypedDict("{name}", {{{listed}}})\n'
         lines = "".join(f"    {one}: {kind}\n" for one, kind in members.items())
         return f"class {name}(TypedDict):\n{lines}"
-
-
-def _quoted(kind: str) -> str:
-    """Evaluated at once in the functional form, where a type may be declared further down."""
-    return json.dumps(kind)
 
 
 def _referred(schema: _Schema) -> str:

@@ -303,8 +303,8 @@ class Listings:
             story = story.without_headline()
         elif told.trace.downstream:
             story = story.used()
-        values = {"trace": told.trace, "story": story, "failure": told.failure}
-        return self._show(request, template, picture=picture, **values, **more)
+        values: dict[str, Any] = {"trace": told.trace, "story": story, "failure": told.failure}
+        return self.pages.render(request, template, forms=self.forms, picture=picture, **values, **more)
 
     def machine(self, request: Request, number: portal.Number) -> Response:
         """The page of a machine, with its assignments in orders visible to the viewer. Raises NotFoundError."""
@@ -351,9 +351,6 @@ class Listings:
     def _draw(self, request: Request, found: Trace | OrderTrace) -> str:
         catalogue = self.pages.catalogue(request)
         return draw_upright(build_family(found, charts.PictureWords(catalogue)), catalogue.language.value)
-
-    def _show(self, request: Request, template: str, **values: Any) -> Response:
-        return self.pages.render(request, template, forms=self.forms, **values)
 
 
 # The first page: what waits for the company, the most urgent first, with buttons for whoever may act; below it, the

@@ -75,7 +75,7 @@ class Registers:
         lots = listings.certified_lots(self.store, number, principal.viewer)
         (shown,) = self._without_names([found], principal.viewer)
         offers = self.acting.offers_on(principal, About.CERTIFICATE, str(number))
-        return self._show(request, "certificate.html", one=shown, lots=lots, offers=offers)
+        return self.pages.render(request, "certificate.html", forms=self.forms, one=shown, lots=lots, offers=offers)
 
     def _without_names(self, found: Sequence[Certificate], viewer: int | None) -> tuple[Certificate, ...]:
         """Certificates, without the names of lots that the viewer must not see: those are from this gateway's book."""
@@ -100,7 +100,7 @@ class Registers:
             "recovery": None if found.recovery is None else signatures.to_checksum(found.recovery.key),
             "here": portal.principal_of(request).participant == number,
         }
-        return self._show(request, "participant.html", **values)
+        return self.pages.render(request, "participant.html", forms=self.forms, **values)
 
     def streams(self, request: Request) -> Response:
         return self._lists.show(request, "streams.html", portal.find_in(listings.streams, self.store))
@@ -124,9 +124,6 @@ class Registers:
     @property
     def _lists(self) -> portal.Lists:
         return portal.Lists(self.pages, self.forms)
-
-    def _show(self, request: Request, template: str, **values: Any) -> Response:
-        return self.pages.render(request, template, forms=self.forms, **values)
 
 
 def _audits(principal: Principal) -> bool:

@@ -178,7 +178,7 @@ def _search_member(
 
 
 def _texts(value: Json) -> list[str]:
-    return [one for one in (value if isinstance(value, (list, tuple)) else [value]) if isinstance(one, str)]
+    return [one for one in as_list(value) if isinstance(one, str)]
 
 
 BASE_CONTEXT: Final = "https://www.w3.org/ns/credentials/v2"

@@ -375,18 +375,14 @@ def build_from_claims(facts: CertificateFacts, claims: Mapping[str, Json]) -> by
         return build_document(
             facts,
             {name: claims[name] for name in _FIELDS if name in claims},
-            manufacturer=_company(claims["manufacturer"]),
-            receiver=_company(claims["receiver"]),
+            manufacturer=Company(**_texts(claims["manufacturer"])),
+            receiver=Company(**_texts(claims["receiver"])),
             representative=Representative(**_texts(claims["representative"])),
             order_number=str(claims["order_number"]),
             logo_png=base64.b64decode(str(claims["logo_png"]), validate=True),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise CertificateDocumentError(f"a required claim is missing or malformed: {error}") from None
-
-
-def _company(value: Json) -> Company:
-    return Company(**_texts(value))
 
 
 def _texts(value: Json) -> dict[str, str]:
