@@ -27,12 +27,7 @@ from millmark.services.planning.forecast.document import (
     model_hash,
     week_text,
 )
-from millmark.services.planning.forecast.making import (
-    keep_preferences,
-    learn_preferences,
-    make_forecast,
-    read_preferences,
-)
+from millmark.services.planning.forecast.preferences import keep_preferences, learn_preferences, read_preferences
 from millmark.services.planning.forecast.repository import ForecastRepository, ForecastRow
 from millmark.services.planning.forecast.scoring import Score, ScoredSeries, score_forecast
 from millmark.services.planning.reading import Shelf
@@ -68,6 +63,8 @@ def make(
         with desk.reading() as shelf:
             identity = recording.need_identity(shelf.connection)
             preferences = read_preferences(shelf.connection, history.cut)
+        from millmark.services.planning.forecast.making import make_forecast  # noqa: PLC0415 - numpy is optional
+
         made = make_forecast(history, identity, weeks, level, preferences, plain=plain)
         for line in _told(made):
             warn(f"millmark: {line}")

@@ -13,7 +13,7 @@ from datetime import date, timedelta
 from millmark.ledger.provenance.answers import Printable
 from millmark.services.planning.errors import ForecastError
 from millmark.services.planning.forecast import document
-from millmark.services.planning.forecast.making import KeptPreferences
+from millmark.services.planning.forecast.preferences import KeptPreferences
 
 
 @dataclass(frozen=True, slots=True)
