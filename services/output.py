@@ -74,7 +74,8 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
 
     cells = [[f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row] for row in rows]
     console = Console()
-    if console.is_terminal and _least_width(columns, cells) > console.width:
+    least = sum(_least_widths(columns, cells)) + len(_BETWEEN) * (len(columns) - 1)
+    if console.is_terminal and least > console.width:
         print_lines(title, *(line for row in cells for line in _listed(columns, row)))
         return
     numeric = [bool(rows) and all(isinstance(row[index], int) for row in rows) for index in range(len(columns))]
@@ -88,11 +89,6 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
     shown = io.StringIO()
     Console(file=shown, width=width, force_terminal=console.is_terminal, soft_wrap=False).print(table)
     _print(paint(shown.getvalue()) if is_coloured(sys.stdout) else shown.getvalue())
-
-
-def _least_width(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> int:
-    """Columns on the screen that a table takes whose words are all whole."""
-    return sum(_least_widths(columns, cells)) + len(_BETWEEN) * (len(columns) - 1)
 
 
 def _widths(columns: Sequence[str], cells: Sequence[Sequence[str]], most: int) -> list[int]:

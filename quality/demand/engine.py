@@ -38,7 +38,6 @@ _LONGEST_GAP = 1.32
 _LEAST = 8
 _SPANS: Final = {"all weeks": 0, "26 weeks": 26, "52 weeks": 52}
 _HALF_LIVES: Final = {"half-life 8": 8.0, "half-life 26": 26.0}
-MEANS: Final = ("Past mean", "CrostonOptimized", "TSB", "ADIDA")
 
 
 class Choice:

@@ -436,7 +436,8 @@ class _Fitting:
             batch = order[start : start + self._recipe.batch]
             x = _to_float(self._inputs[batch.numpy()])
             shown = _augment(x, self.network.narrowest) if self._recipe.augmented else x
-            softened = _soften(self._wanted[batch], self._recipe.smoothing)
+            wanted, smoothing = self._wanted[batch], self._recipe.smoothing
+            softened = wanted * (1 - smoothing) + smoothing / max(2, wanted.shape[1])
             loss = _loss(self.network(shown), softened, self._weights[batch])
             self._optimiser.zero_grad()
             torch.autograd.backward(loss)
@@ -457,10 +458,6 @@ def _build_targets(problem: Problem) -> torch.Tensor:
     if problem.outputs == 1:
         return classes.to(torch.float32).unsqueeze(1)
     return nn.functional.one_hot(classes, problem.outputs).to(torch.float32)
-
-
-def _soften(wanted: torch.Tensor, smoothing: float) -> torch.Tensor:
-    return wanted * (1 - smoothing) + smoothing / max(2, wanted.shape[1])
 
 
 def _loss(logits: torch.Tensor, wanted: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:

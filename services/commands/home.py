@@ -153,13 +153,9 @@ def parse_place(text: str, name: str | None) -> tuple[str | None, int]:
     found = name or host or None
     if found is not None:
         verify_hostname(found)
-    return found, _parse_port(port)
-
-
-def _parse_port(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 65_535:
-        raise InputError(f"{text[:20]!a} is not a port", hint="give a number from 1 to 65535")
-    return int(text)
+    if not port.isdecimal() or not 1 <= int(port) <= 65_535:
+        raise InputError(f"{port[:20]!a} is not a port", hint="give a number from 1 to 65535")
+    return found, int(port)
 
 
 OR_NAME = ", or NAME:PORT to be reached by name over TLS"

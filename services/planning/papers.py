@@ -348,12 +348,8 @@ def owners_and_carriers(rows: Rows, leaf: LeafRow) -> set[int]:
 
 def signalled(_rows: Rows, leaf: LeafRow) -> set[int]:
     """Whom a capacity signal tells what is expected of its machines."""
-    return {_to(leaf.value)}
-
-
-def _to(value: Json) -> int:
-    to = value.get("to") if isinstance(value, dict) else None
-    return to if isinstance(to, int) else 0
+    to = leaf.value.get("to") if isinstance(leaf.value, dict) else None
+    return {to if isinstance(to, int) else 0}
 
 
 def objective_of(rows: Rows, leaf: LeafRow) -> str:

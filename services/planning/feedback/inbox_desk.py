@@ -98,8 +98,9 @@ class InboxDesk:
         row = FeedbackRepository(shelf.connection).cause(cause)
         repository = SetpointRepository(shelf.rows)
         listed = [] if row is None else repository.latest(100, row.machine)
-        mark = _mark(cause)
-        found = next((one for one in listed if one.parse().cause.endswith(mark)), None)
+        # How a proposal that names its cause ends.
+        ending = Sentence.BECAUSE.write(kind="", cause="", mark=cause.hex()[:_MARK]).removeprefix(": ")
+        found = next((one for one in listed if one.parse().cause.endswith(ending)), None)
         if found is None:
             return None
         state = state_of(shelf.book, repository, found, now_s)
@@ -133,11 +134,6 @@ def _document(cause: MachineCause, found: Proposal, unit: str) -> SetpointDocume
         unit,
         Sentence.BECAUSE.write(kind=kind, cause=cause.text[:room], mark=mark),
     )
-
-
-def _mark(cause: bytes) -> str:
-    """How a proposal that names its cause ends."""
-    return Sentence.BECAUSE.write(kind="", cause="", mark=cause.hex()[:_MARK]).removeprefix(": ")
 
 
 def _forecast(one: Outcome) -> Forecast:

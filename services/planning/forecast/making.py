@@ -88,7 +88,9 @@ def make_forecast(
     if not 1 <= weeks <= document.MAX_WEEKS:
         raise ForecastError(f"a forecast covers 1 to {document.MAX_WEEKS} weeks, not {weeks}")
     if not history.orders:
-        raise ForecastError("no order counts up to this block", hint=_why(history))
+        left = ", ".join(f"{count} {reason}" for reason, count in sorted(history.left_out.items()))
+        hint = f"left out: {left}" if left else "this company is part of no order yet"
+        raise ForecastError("no order counts up to this block", hint=hint)
     kept = preferences or {}
     if any(one.cut_block > history.cut.block for one in kept.values()):
         raise InputError("preferences were learned from orders after the cut", hint="leave them out")
@@ -249,8 +251,3 @@ def _back_test(outcome: Outcome) -> document.BackTest:
         {} if sparse is None else {one: round(loss * 1000) for one, loss in sorted(sparse.quantile_losses.items())}
     )
     return document.BackTest(outcome.chosen, outcome.windows, outcome.gated, losses, pinballs)
-
-
-def _why(history: document.History) -> str:
-    left = ", ".join(f"{count} {reason}" for reason, count in sorted(history.left_out.items()))
-    return f"left out: {left}" if left else "this company is part of no order yet"
