@@ -7,6 +7,7 @@ import io
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -121,6 +122,11 @@ def _listed(columns: Sequence[str], row: Sequence[str]) -> Iterator[str]:
     """A row as lines: what it is about, and below it the other columns that are not empty."""
     yield row[0]
     yield from (f"  {column}: {cell}" for column, cell in zip(columns[1:], row[1:], strict=True) if cell)
+
+
+def time_text(seconds: int) -> str:
+    """A time as JSON and tables have it, such as 2026-05-04T09:30:00Z."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -19,12 +19,7 @@ from millmark.ledger.errors import ChainUnreachableError
 from millmark.ledger.files import replace_file
 from millmark.ledger.store.process_identity import describe_process, is_gone
 from millmark.services.network.layout import NodeFolder
-from millmark.services.network.peers import (
-    KINDS,
-    Kind,
-    NodeProgramError,
-    find_kind,
-)
+from millmark.services.network.peers import KINDS, Kind, NodeProgramError, find_kind
 
 # Node programs on this machine: found, and asked what they are. A name tells nothing: `geth` may be go-ethereum of any
 # version, or GoQuorum.

@@ -77,12 +77,16 @@ class PlanSeal:
     def recover_signer(self, chain_id: int, ledger: bytes) -> Address:
         """The address that signed. Raises PlanningError for an invalid signature; one for another ledger has another
         signer."""
-        try:
-            return recover_address(
-                _digest(chain_id, ledger, self.call, self.plan, self.claims), Signature.from_bytes(self.signature)
-            )
-        except errors.SigningError as error:
-            raise PlanningError(f"the signature of a plan's seal is invalid: {error.cause}") from None
+        return recover_signer(
+            _digest(chain_id, ledger, self.call, self.plan, self.claims), self.signature, "plan's seal"
+        )
+
+
+def recover_signer(digest: bytes, signature: bytes, what: str) -> Address:
+    try:
+        return recover_address(digest, Signature.from_bytes(signature))
+    except errors.SigningError as error:
+        raise PlanningError(f"the signature of a {what} is invalid: {error.cause}") from None
 
 
 def build_seal(plan: Plan, chain_id: int, ledger: bytes, signer: Signer) -> tuple[PlanSeal, Claims]:
@@ -278,10 +282,6 @@ def verify_opened_leaf(opened: OpenedLeaf, size: int, root: bytes) -> bytes:
 
 def split_hashes(joined: bytes) -> tuple[bytes, ...]:
     return tuple(joined[at : at + HASH_BYTES] for at in range(0, len(joined), HASH_BYTES))
-
-
-def join_hashes(hashes: Sequence[bytes]) -> bytes:
-    return b"".join(hashes)
 
 
 def _base64(data: bytes) -> str:
