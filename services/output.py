@@ -124,7 +124,7 @@ def _listed(columns: Sequence[str], row: Sequence[str]) -> Iterator[str]:
     yield from (f"  {column}: {cell}" for column, cell in zip(columns[1:], row[1:], strict=True) if cell)
 
 
-def time_text(seconds: int) -> str:
+def utc_text(seconds: int) -> str:
     """A time as JSON and tables have it, such as 2026-05-04T09:30:00Z."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 

@@ -25,7 +25,6 @@ from millmark.quality.errors import InputError
 from millmark.quality.notes import Note
 
 # Demand that is zero in many weeks: quantiles from what was seen, and a mean that is right in sum.
-#
 # An error per week says little here (a forecast of nothing has the least absolute error), so these series are judged by
 # the pinball loss over nine quantiles, over the series' scale. Quantiles are those of past weeks, recent ones counting
 # more in some candidates; which candidate counts is decided by the back-test over all series of the set. The mean is

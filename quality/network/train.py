@@ -27,7 +27,6 @@ from millmark.quality.inference import LOGIT_LIMIT, Scale
 from millmark.quality.network.records import MAX_ACTIVATION, MAX_MULTIPLIER, Conv, Dense, Layer, Network, SumPool
 
 # The float networks that training fits before they are quantised.
-#
 # Both kinds consist of blocks of (linear operation, batch norm, ReLU) followed by a linear layer for the logits; the
 # CNN averages over time before that layer. The integer format supports exactly this, so every trained network has a
 # layer structure that can be exported.

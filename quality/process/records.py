@@ -287,7 +287,6 @@ def _require_sums(what: str, weights: Integers, biases: Integers) -> None:
 
 
 # The bytes of a process model: section 2 of `quality/process/PROCESS.md`.
-#
 # One model has exactly one byte form, and its digest is the SHA-256 of that.
 
 MAGIC: Final = b"MMQP"

@@ -247,7 +247,6 @@ def to_runs(columns: tuple[Column, ...], fixed: Integers, run: Integers, rows: I
 
 
 # Two machines in line, each with temperature, pressure and speed: the model's own example, as a plant to learn from.
-#
 # A moulding machine and the press that follows it. The plant is written in physical terms that no model sees: heat and
 # pressure follow their setpoints slowly and act on each other, a fast machine stops more often and makes more rejects,
 # and each stop or reject is drawn. A row is a minute. Everything is reproducible from the seed.
@@ -362,7 +361,6 @@ def _tabulate(rows: list[PlantRow]) -> Telemetry:
 
 
 # Utilisation and effectiveness of a machine from times and quantities, named as in ISO 22400-2.
-#
 # Shares are integers in millionths, rounded down: what is recorded has no floats.
 
 _PPM = 1_000_000

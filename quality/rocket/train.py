@@ -35,7 +35,6 @@ from millmark.quality.rocket.records import (
 )
 
 # Ridge regression with its strength chosen by leave-one-group-out cross-validation in closed form.
-#
 # A group is a row of the data and its mirrored copy, so that a row is never predicted by a fit that saw its copy. With
 # H = U diag(e / (e + strength)) U', where U are the left singular vectors and e the squared singular values of the
 # weighted and centred features, the residuals of group g in a fit without it are (I - H_gg)^-1 r_g, where r are the

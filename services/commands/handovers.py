@@ -17,7 +17,7 @@ from millmark.services.files import read_bounded, write_private_whole
 from millmark.services.handover.delivering import Deliveries, State
 from millmark.services.handover.receiving import Kept, Receiver, extend_to_present
 from millmark.services.handover.repository import DeliveryRow, HandoverRepository, KeptRow
-from millmark.services.output import AsJson, print_json, print_lines, print_table, time_text
+from millmark.services.output import AsJson, print_json, print_lines, print_table, utc_text
 
 _STATES = {
     State.WAITING: "waits for its recipient's gateway",
@@ -59,7 +59,7 @@ def run_list(
     if not waiting:
         columns = ["record", "from", "names", "documents", "kept at"]
         shown = [
-            [row.sequence, _party(names, row.sender), row.names, row.documents, time_text(row.kept_ms // 1000)]
+            [row.sequence, _party(names, row.sender), row.names, row.documents, utc_text(row.kept_ms // 1000)]
             for row in kept
         ]
         print_table("hand-overs to this company", columns, shown)
@@ -190,7 +190,7 @@ def _received(row: KeptRow) -> dict[str, object]:
         "digest": row.digest.hex(),
         "names": row.names,
         "documents": row.documents,
-        "kept_at": time_text(row.kept_ms // 1000),
+        "kept_at": utc_text(row.kept_ms // 1000),
     }
 
 
@@ -199,4 +199,4 @@ def _party(names: dict[int, str], number: int) -> str:
 
 
 def _next_try(row: DeliveryRow) -> str:
-    return time_text(row.next_try_ms // 1000) if row.state == State.WAITING else ""
+    return utc_text(row.next_try_ms // 1000) if row.state == State.WAITING else ""

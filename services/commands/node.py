@@ -16,7 +16,7 @@ from millmark.services.node.agent import DEAD_LETTERS, back_up, restore, run_nod
 from millmark.services.node.config import NodeConfig, read_config
 from millmark.services.node.events import read_dead_letters
 from millmark.services.node.submission import describe_outbox
-from millmark.services.output import AsJson, print_json, print_lines, time_text
+from millmark.services.output import AsJson, print_json, print_lines, utc_text
 from millmark.services.store import open_store
 from millmark.services.text.outbox import queue_lines
 
@@ -75,7 +75,7 @@ def run_dead_letters(
         print_lines("nothing was refused")
     for one in () if as_json else found:
         where = " ".join(part for part in (one.source, one.stream, one.request_id) if part)
-        at = time_text(int(one.refused_at_s))
+        at = utc_text(int(one.refused_at_s))
         print_lines(f"{at} {where}: {one.reason}: {one.cause}", f"    {one.event[:_MAX_SHOWN]}")
 
 
@@ -152,12 +152,9 @@ def _lines(found: dict[str, object]) -> list[str]:
     if isinstance(chain := found.get("chain"), dict):
         lines += _chain_lines(bool(found["chain_connected"]), chain)
     for kind, found_ones in (("trouble", troubles), ("alarm", alarms)):
-        lines += [_trouble_line(kind, one) for one in (found_ones if isinstance(found_ones, list) else [])]
+        for one in found_ones if isinstance(found_ones, list) else []:
+            lines.append(f"{kind}: {one['where']}: {one['cause']}" + (f"; {one['hint']}" if one["hint"] else ""))
     return [*lines, *queue_lines(outbox["records"], outbox)] if isinstance(outbox, dict) and outbox else lines
-
-
-def _trouble_line(kind: str, one: Mapping[str, str]) -> str:
-    return f"{kind}: {one['where']}: {one['cause']}" + (f"; {one['hint']}" if one["hint"] else "")
 
 
 def _chain_lines(connected: bool, chain: Mapping[str, object]) -> list[str]:

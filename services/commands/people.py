@@ -15,7 +15,7 @@ from millmark.services.access.repository import AccessRepository, CredentialRow
 from millmark.services.access.rules import PersonRole
 from millmark.services.commands.audit import audited
 from millmark.services.commands.context import Context, open_context
-from millmark.services.output import AsJson, print_json, print_lines, print_table, time_text
+from millmark.services.output import AsJson, print_json, print_lines, print_table, utc_text
 from millmark.services.settings import Settings
 
 _INVITED = "/portal/invitation"
@@ -56,7 +56,7 @@ def run_invite(
         link = f"{opened.settings.origin}{_INVITED}#{found.code}"
     if as_json:
         print_json(
-            context, {"link": link, "name": found.name, "role": found.role, "expires_at": time_text(found.expires_at)}
+            context, {"link": link, "name": found.name, "role": found.role, "expires_at": utc_text(found.expires_at)}
         )
         return
     days = INVITATION_LIFE_S // 86_400
@@ -68,7 +68,7 @@ def run_list(context: typer.Context, as_json: AsJson = False) -> None:
     with open_context(context.obj) as opened:
         found = _people(opened).listed()
     columns = ["person", "name", "role", "since"]
-    rows = [[one.number, one.name, one.role, time_text(one.added_at)] for one in found]
+    rows = [[one.number, one.name, one.role, utc_text(one.added_at)] for one in found]
     if as_json:
         print_json(context, {"people": [dict(zip(columns, row, strict=True)) for row in rows]})
         return
@@ -132,7 +132,7 @@ def run_new_key(
     if as_json:
         print_json(context, {"key": text, **_plain(row, row.issued_at)})
         return
-    print_lines(text, f"expires {time_text(row.expires_at)}; it is not shown again; revoke it by its id, {row.id}")
+    print_lines(text, f"expires {utc_text(row.expires_at)}; it is not shown again; revoke it by its id, {row.id}")
 
 
 def _await_participant(opened: Context, participant: int) -> None:
@@ -186,7 +186,7 @@ def _plain(row: CredentialRow, now_s: int) -> dict[str, object]:
         "participant": row.participant,
         "label": row.label,
         "scopes": row.scopes.split(),
-        "issued_at": time_text(row.issued_at),
-        "expires_at": time_text(row.expires_at),
+        "issued_at": utc_text(row.issued_at),
+        "expires_at": utc_text(row.expires_at),
         "state": state,
     }

@@ -27,7 +27,7 @@ from millmark.services.inspections.extracts import (
     find_shared_measurements,
     prepare_challenge,
 )
-from millmark.services.output import AsJson, PassphraseFile, SignerUri, print_json, print_lines, time_text, warn
+from millmark.services.output import AsJson, PassphraseFile, SignerUri, print_json, print_lines, utc_text, warn
 from millmark.services.text.trace import describe_shared
 
 _NOTHING = bytes(32)
@@ -160,7 +160,7 @@ def run_withdraw(
     """
     with open_context(context.obj) as opened:
         _record(opened, signer, passphrase_file, records.WithdrawModel(model, since, _NOTHING))
-    fallen = f"those issued since {time_text(since)} are invalid, earlier ones stand" if since else "all are invalid"
+    fallen = f"those issued since {utc_text(since)} are invalid, earlier ones stand" if since else "all are invalid"
     print_lines(
         f"model {model} is withdrawn; of its certificates, {fallen}",
         f"list what it affected: millmark recall --model {model}",

@@ -271,7 +271,6 @@ def _last_line(log: Path) -> str:
 
 
 # Starts validators of a new network together, until blocks come.
-#
 # Clique's signers each make a first block while they are not connected yet. Now and then none of these is heavier than
 # the others for a node that looks again, each signer waits for others' turns, and no further block ever comes. Nothing
 # of value is on such a chain, so that all its nodes begin again, with their keys and empty data folders.

@@ -33,7 +33,6 @@ from millmark.services.planning.papers import OpenedLeaf, PlanSeal, parse_opened
 from millmark.services.planning.repository import CallRow, LeafRow, ReceiptRow, What
 
 # Receipts: the coordinator's signed word that it had an offer, and when.
-#
 # The signature is over EIP-712 typed data in the domain of checkpoints (ledger/TRUST.md), all numbers unsigned:
 #
 #     OfferReceipt(bytes32 call,bytes32 offer,uint64 receivedAt)

@@ -404,7 +404,6 @@ def _claims(rows: Rows, root: bytes) -> Claims | None:
 
 
 # Writes calls, offers, withdrawals and plans as entries of the company's own stream, within the caller's transaction.
-#
 # The book has the entry before the anchor is sent; the anchor covers whatever was written, so the next one makes up for
 # one that was lost.
 

@@ -160,11 +160,10 @@ class _Maker:
     def find(self) -> search.Paths:
         """Return the paths of the best plan found."""
         self._open()
-        share = (
-            _solver_share(len(self._offers))
-            if self._with_solver and self._budget.cpu_s >= SOLVER_CPU_S * _SEARCH_PART
-            else 0.0
-        )
+        share, offers = 0.0, len(self._offers)
+        if self._with_solver and self._budget.cpu_s >= SOLVER_CPU_S * _SEARCH_PART:
+            # CP-SAT finishes small calls, and is of no use on large ones.
+            share = 0.4 if offers <= 100 else 0.15 if offers <= 300 else 0.0
         self._price(_PRICE_SHARE * self._budget.cpu_s)
         spare = _PROOF_SHARE * self._budget.cpu_s
         self._search((self._budget.left_s - spare) * (1 - share))
@@ -332,11 +331,6 @@ class _Maker:
             fixed=tuple(sorted(fixed)),
             reworked=self._reworked,
         )
-
-
-def _solver_share(offers: int) -> float:
-    """Part of the time for CP-SAT: it finishes small calls, and is of no use on large ones."""
-    return 0.4 if offers <= 100 else 0.15 if offers <= 300 else 0.0
 
 
 # From paths to the rows and legs of a plan
