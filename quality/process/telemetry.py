@@ -256,15 +256,6 @@ CAPACITY: Final = 12.0
 """Parts that a machine makes in a minute at eta = e = 1."""
 SETPOINTS: Final = ("temperature_set", "pressure_set", "speed_set")
 COLUMNS: Final = ("temperature", "pressure", "speed", "energy", *SETPOINTS, "backlog", "eta", "e")
-LAYOUT: Final = Layout(
-    states=("temperature", "pressure", "speed"),
-    setpoints=SETPOINTS,
-    energy="energy",
-    backlog="backlog",
-    eta="eta",
-    e="e",
-    capacity=CAPACITY,
-)
 _CHECKS: Final = 240
 """Quarter seconds in a minute, each of which is a stop or not; and as many parts' worth of work that is good or not."""
 

@@ -112,9 +112,7 @@ def run_init(
     )
     peers = [_read_request(path) for path in requests or ()]
     homes = [network.NodeFolder(folder / f"validator-{number + 1}") for number in range(local or 0)]
-    for number, home in enumerate(homes):
-        own = network.create_node(home, home.path.name, _LOOPBACK, port + number, _LOOPBACK, rpc_port + number)
-        peers.append(own.peer)
+    peers += [_create_here(home, port + number, rpc_port + number) for number, home in enumerate(homes)]
     balances = {parse_address(text): _MONEY_WEI for text in fund or ()}
     number = chain_id or _LOWEST_CHAIN_ID + secrets.randbelow(_HIGHEST_CHAIN_ID - _LOWEST_CHAIN_ID)
     shared = network.found_network(network.Agreed(program, number, period_s, gas_limit, balances), peers)
@@ -134,6 +132,11 @@ def _usual_kind(home: Path, *, is_local: bool) -> network.Kind:
         return network.find_program().kind if is_local else network.find_kind(_PRODUCTION)
     except NodeProgramError:
         return network.find_kind(_PRODUCTION)
+
+
+def _create_here(home: network.NodeFolder, port: int, rpc_port: int) -> network.Peer:
+    """Makes a validator on this machine."""
+    return network.create_node(home, home.path.name, _LOOPBACK, port, _LOOPBACK, rpc_port).peer
 
 
 def run_join(

@@ -267,7 +267,8 @@ def parse_opened_leaf(value: Json) -> OpenedLeaf:
         or len(proof) > _MAX_PROOF * HASH_BYTES
     ):
         raise PlanningError("an entry in it is malformed")
-    return OpenedLeaf(_KINDS[kind], index, salt, value["entry"], split_hashes(proof))
+    hashes = tuple(proof[at : at + HASH_BYTES] for at in range(0, len(proof), HASH_BYTES))
+    return OpenedLeaf(_KINDS[kind], index, salt, value["entry"], hashes)
 
 
 def verify_opened_leaf(opened: OpenedLeaf, size: int, root: bytes) -> bytes:
@@ -278,10 +279,6 @@ def verify_opened_leaf(opened: OpenedLeaf, size: int, root: bytes) -> bytes:
     except (errors.CanonicalError, errors.ProofError, errors.RecordError) as error:
         raise PlanningError(f"entry {opened.index} in it is not in the anchored stream: {error.cause}") from None
     return leaf
-
-
-def split_hashes(joined: bytes) -> tuple[bytes, ...]:
-    return tuple(joined[at : at + HASH_BYTES] for at in range(0, len(joined), HASH_BYTES))
 
 
 def _base64(data: bytes) -> str:

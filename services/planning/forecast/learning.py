@@ -47,7 +47,9 @@ def _choices(
 ) -> tuple[Choices, Mapping[str, int]]:
     """Each option of each order as a choice, and where each option's choices begin."""
     constants = [(option.key, value) for option in options for value in option.values[1:]]
-    stated = _stated(options)
+    # Work, and what else the product states of at least one value.
+    choices = [choice for option in options for choice in option.choices]
+    stated = [name for name in _WORTH if name == "minutes" or any(getattr(one, name) is not None for one in choices)]
     attributes = (_PRICE, *stated)
     names = (*attributes, *(f"{key}={value}" for key, value in constants))
     most = max(len(option.values) for option in options)
@@ -75,12 +77,6 @@ def _choices(
     scales = *(max(1, int(one)) for one in whole[: len(attributes)]), *(1 for _ in constants)
     made = build_choices(np.array(rows), np.array(there), np.array(taken), names, scales, np.array(people))
     return made, starts
-
-
-def _stated(options: Sequence[ChoiceOption]) -> list[str]:
-    """Work, and what else the product states of at least one value."""
-    choices = [choice for option in options for choice in option.choices]
-    return [name for name in _WORTH if name == "minutes" or any(getattr(one, name) is not None for one in choices)]
 
 
 def _attribute(product: Product, option: str, choice: Choice, name: str) -> int:
