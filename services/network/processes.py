@@ -85,7 +85,7 @@ def parse_program(path: Path, text: str) -> NodeProgram | None:
     if found is None:
         return None
     kind, version = found
-    if kind.name == "geth" and _numbers(version) > _LAST_CLIQUE:
+    if kind.name == "geth" and tuple(map(int, re.findall(r"\d+", version)[:2])) > _LAST_CLIQUE:
         raise NodeProgramError(
             f"{path} is geth {version}, which has no Clique any more", hint="geth 1.13.15 is the last with it"
         )
@@ -102,10 +102,6 @@ def _parse_version(text: str) -> tuple[Kind, str] | None:
     if version is None or name not in ("geth", "etn-sc"):
         return None
     return find_kind("geth" if name == "geth" else "electroneum-sc"), version[1].removesuffix("-stable")
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"\d+", version)[:2])
 
 
 # Chain nodes as processes of this machine: started, awaited, stopped, and hurt on purpose by tests.

@@ -35,7 +35,7 @@ from millmark.ledger.store import Book, Connection, Rows
 from millmark.ledger.store.rows import DocumentRow, MachineRow
 from millmark.services.directory.document import typed_digest
 from millmark.services.planning.errors import PlanningError, PlanningGround
-from millmark.services.planning.repository import CallRow, LeafRow, PlanningRepository, PlanRow, What, own_leaves
+from millmark.services.planning.repository import CallRow, LeafRow, PlanningRepository, PlanRow, What
 
 SEAL_FORMAT = "millmark.plan-seal"
 _TYPE = keccak256(b"PlanSeal(bytes32 call,bytes32 plan,bytes32 claims)")
@@ -306,11 +306,6 @@ KIND_OF = {
     What.SIGNAL: LeafKind.PLAN,
 }
 Paths = tuple[tuple[str, ...], ...]
-
-
-def covered(rows: Rows, stream: bytes, sequence: int, size: int) -> Sequence[LeafRow]:
-    """The company's entries that an anchor is the first to cover."""
-    return own_leaves(rows, stream, sequence, size)
 
 
 def find_call(rows: Rows, digest: bytes) -> Call | None:
