@@ -244,14 +244,13 @@ class _Codec:
     def decode(self, data: bytes) -> tuple[Any, ...]:
         if not self.parameters:
             return ()
-        from eth_abi.decoding import ContextFramesBytesIO  # noqa: PLC0415  # as above
-        from eth_abi.exceptions import DecodingError  # noqa: PLC0415  # as above
+        from eth_abi import decoding, exceptions  # noqa: PLC0415  # as above
 
-        stream = ContextFramesBytesIO(data)  # type: ignore[no-untyped-call]  # eth-abi types it in part
+        stream = decoding.ContextFramesBytesIO(data)  # type: ignore[no-untyped-call]  # eth-abi types it in part
         try:
             return cast(tuple[Any, ...], self._decode(stream))
         # Not DecodingError alone: eth-abi lets errors of text decoding and of huge offsets through.
-        except (DecodingError, ValueError, OverflowError) as error:
+        except (exceptions.DecodingError, ValueError, OverflowError) as error:
             raise _MalformedError(f"{len(data)} bytes do not decode as {self.type}") from error
 
 
