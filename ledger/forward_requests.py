@@ -114,8 +114,7 @@ class SignedRequest:
 
     def verify(self) -> None:
         """Verify the signature. Raises RequestError. Not established: that the nonce is the one that the forwarder
-        expects next.
-        """
+        expects next."""
         try:
             signature = Signature.from_bytes(self.signature)
             verify_signature(self.request.digest, signature, self.request.signer)
@@ -159,10 +158,8 @@ def sign_request(request: ForwardRequest, signer: Signer) -> SignedRequest:
 
 
 def parse_request(data: bytes) -> SignedRequest:
-    """Parse a request from its JSON form. Raises RequestError when it is malformed, too large or not canonical.
-
-    Not established: that the signature is the signer's; `SignedRequest.verify` checks it.
-    """
+    """Parse a request from its JSON form. Raises RequestError when it is malformed, too large or not canonical. Not
+    established: that the signature is the signer's; `SignedRequest.verify` checks it."""
     try:
         value = parse_canonical(data, MAX_REQUEST_BYTES, 1, "request", _HINT)
         form, version, chain_id, forwarder, signer, to, gas, nonce, deadline, call, signature = parse_members(

@@ -47,18 +47,14 @@ _INNER = struct.Struct(">24xQ 24xQ 12x20s 32s 24xQ")
 
 
 def start_of(chain_id: int, ledger: bytes, ledger_id: bytes, subject: bytes) -> bytes:
-    """The head of a history without records, 32 bytes.
-
-    `ledger` is an address, 20 bytes; `ledger_id` and `subject` have 32 bytes.
-    """
+    """The head of a history without records, 32 bytes. `ledger` is an address, 20 bytes; `ledger_id` and `subject` have
+    32 bytes."""
     return keccak256(HEAD_TAG + _word(chain_id) + bytes(12) + ledger + ledger_id + subject)
 
 
 def inner_of(*, sequence: int, participant: int, key: bytes, data: bytes, block_time: int) -> bytes:
     """The inner hash of a record, 32 bytes. `key` is an address, `data` the event's data, `block_time` in seconds.
-
-    Raises OverflowError for numbers that no record has: negative ones, or those of more than 64 bits.
-    """
+    Raises OverflowError for numbers that no record has: negative ones, or those of more than 64 bits."""
     try:
         return keccak256(_INNER.pack(sequence, participant, key, keccak256(data), block_time))
     except struct.error as error:
@@ -260,8 +256,7 @@ def head_slot(subject: bytes) -> bytes:
 
 def machine_slot(subject: bytes) -> bytes:
     """Slot of the registry that contains the number of the machine or model with this subject; it contains 0 if there
-    is none.
-    """
+    is none."""
     return _mapping_slot(records.Contract.REGISTRY, "_sequenceOf", (subject,))
 
 

@@ -114,10 +114,8 @@ class Snapshot:
 
 
 def export_index(store: Store, path: Path) -> End:
-    """Write the records of all final blocks to a new file. The index may be followed meanwhile.
-
-    Raises NotFoundError if nothing is indexed yet, InputError if the file exists or cannot be written.
-    """
+    """Write the records of all final blocks to a new file. The index may be followed meanwhile. Raises NotFoundError if
+    nothing is indexed yet, InputError if the file exists or cannot be written."""
     try:
         # One read transaction for all of it: what a follower commits meanwhile is not in the file.
         with store.reading() as connection, gzip.open(path, "xb", _LEVEL) as file:
@@ -421,9 +419,7 @@ def _compare_state(chain: Chain, found: _Read, end: End, *, is_trusted: bool) ->
 
 def _read_on(chain: Chain, found: _Read, end: End) -> tuple[_Read, int]:
     """What was found, with the records of the blocks after the file's end up to the last final one, and that block.
-
-    Raises InputError if a record does not follow the file's.
-    """
+    Raises InputError if a record does not follow the file's."""
     counted = _Read(b"", dict(found.sequences), dict(found.heads))
     last, parent = chain.final_number(), end.block_hash
     addresses = (chain.registry, chain.ledger)

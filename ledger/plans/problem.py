@@ -310,10 +310,8 @@ def derive_bound(problem: Problem, prices: SlotPrices, known: Sequence[int | Non
 
 
 def tabulate(problem: Problem, route: Route, prices: Occupation, limit: int | None = None) -> PathTable:
-    """Find the cheapest paths of one order by dynamic programming, forwards.
-
-    With `limit`, paths that cost more may be missing; the value is right when it is at most `limit`.
-    """
+    """Find the cheapest paths of one order by dynamic programming, forwards. With `limit`, paths that cost more may be
+    missing; the value is right when it is at most `limit`."""
     earliest = route.release
     ready: Mapping[int, list[int]] | None = None
     stages: list[Stage] = []

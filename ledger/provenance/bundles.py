@@ -122,10 +122,8 @@ class Selection:
 
 
 def select_records(rows: Rows, parts: Collection[bytes], block_number: int, *, withhold: bool) -> Selection:
-    """Select all records, up to a block, of the lots `parts` and of what they were made from.
-
-    With `withhold`, records that took shared material for other lots are withheld.
-    """
+    """Select all records, up to a block, of the lots `parts` and of what they were made from. With `withhold`, records
+    that took shared material for other lots are withheld."""
     found = Selection(frozenset(parts), block_number)
     layer = set(parts)
     while layer:  # ends: each history is read once
@@ -268,9 +266,7 @@ class Disclosing:
 
 def parse_disclosing(words: list[str], *, unrelated: bool = False) -> Disclosing:
     """Parse a choice: `names`, `claims`, `evidence`, `inferences`, or JSON pointers (RFC 6901) to fields of documents.
-
-    Raises InputError for any other word.
-    """
+    Raises InputError for any other word."""
     fields: list[tuple[str, ...]] = []
     for word in words:
         if word == _CLAIMS:
@@ -637,10 +633,8 @@ def _signatures(checkpoint: SignedCheckpoint | None) -> tuple[bytes, ...]:
 
 
 def _verify(chain: Chain, bundle: Bundle, data: bytes) -> None:
-    """Verify like a receiver who has a node, at the time of the proof block. Raises VerificationError.
-
-    Any status of certificates is accepted: a bundle about a failed lot is correct, too.
-    """
+    """Verify like a receiver who has a node, at the time of the proof block. Raises VerificationError. Any status of
+    certificates is accepted: a bundle about a failed lot is correct, too."""
     from millmark.ledger.verify import verify_bundle  # noqa: PLC0415  # for bundles alone
 
     proof_block, believed = parse_header(bundle.headers[0]), parse_header(bundle.headers[-1])

@@ -141,10 +141,8 @@ def lot(store: Store, subject: bytes, viewer: int | None) -> answers.Lot:
 def custody(
     store: Store, subject: bytes, viewer: int | None, after: int | None, limit: int
 ) -> Page[answers.CustodyChange]:
-    """A lot's custody timeline, with that of lots in which it was packed at the time. Raises as `lot` does.
-
-    A page may have more than `limit` entries, since all entries of one record are on the same page.
-    """
+    """A lot's custody timeline, with that of lots in which it was packed at the time. Raises as `lot` does. A page may
+    have more than `limit` entries, since all entries of one record are on the same page."""
     with open_reader(store, viewer) as reader:
         _need(reader, SubjectKind.LOT, tables.LotRow, subject)
         found = [one for one in build_custody(reader, subject, Limits()) if after is None or one.sequence > after]
@@ -320,10 +318,8 @@ def _page(
     visible: Callable[[Sequence[R]], Collection[bytes]] | None,
     newest_first: bool,
 ) -> tuple[list[R], int | None]:
-    """The next rows after `after`, and the number after which the list continues.
-
-    A row is in the list if its column `visible_by` is among what `visible` returns for a batch; with None, all are.
-    """
+    """The next rows after `after`, and the number after which the list continues. A row is in the list if its column
+    `visible_by` is among what `visible` returns for a batch; with None, all are."""
     found: list[R] = []
     equals: dict[str, Cell] = dict(filters)
     for _ in range(0, _MAX_SCANNED, _BATCH_ROWS):

@@ -56,10 +56,8 @@ class Passport:
 
 
 def find_coded_lot(store: Store, identifier: str, salt: bytes | None) -> bytes:
-    """The subject of the lot whose code has this identifier, in canonical form, and this salt.
-
-    Raises the same NotFoundError whether the private book does not know the identifier, or the salt is wrong or None.
-    """
+    """The subject of the lot whose code has this identifier, in canonical form, and this salt. Raises the same
+    NotFoundError whether the private book does not know the identifier, or the salt is wrong or None."""
     hashed = identifier_hash(salt or _NO_SALT, identifier)  # without a salt, too: the same work takes the same time
     with store.reading() as connection:
         rows = Rows(connection)
@@ -110,9 +108,8 @@ class _CodeVisibility(Visibility):
         self._lot, self._names = lot, names
 
     def among(self, kind: SubjectKind, subjects: Collection[bytes]) -> set[bytes]:  # noqa: ARG002  # as in Visibility
-        """The subjects that may be shown: all of `subjects`, which are in the lot's trace, if names are disclosed;
-        else the lot.
-        """
+        """The subjects that may be shown: all of `subjects`, which are in the lot's trace, if names are disclosed; else
+        the lot."""
         return set(subjects) if self._names else {self._lot} & set(subjects)
 
 

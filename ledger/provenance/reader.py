@@ -68,8 +68,7 @@ class Reader:
 
     def state(self) -> Hashable:
         """A cache key: while it stays the same, so do the answers, which depend only on the index and on names in the
-        book.
-        """
+        book."""
         return self.cursor.block_number, self.cursor.block_hash, self.cursor.digest, self.book.revision()
 
     def as_of(self) -> answers.AsOf:
@@ -203,8 +202,7 @@ class Reader:
         self, part: str, walk: Walk, start: Collection[bytes], limits: Limits
     ) -> tuple[Nearest, tuple[answers.Cut, ...]]:
         """The lots that a walk finds beyond its start, and a cut if `limits` ended the walk. `part` names the list in
-        the answer.
-        """
+        the answer."""
         start = set(start)
         # Walks one step and one lot further than it returns, to find out whether anything is left out.
         beyond = walk(start, limits.depth + 1, limits.lots + len(start) + 1)[len(start) :]
@@ -255,8 +253,7 @@ class Reader:
 
     def status(self, row: tables.CertificateRow, lot: tables.LotRow | None = None) -> CertificateStatus:
         """A certificate's status at the last indexed block for `lot`, by default its first, by the rules of
-        Verdicts._judge in contracts/src/history.
-        """
+        Verdicts._judge in contracts/src/history."""
         lot = self.lot(row.lot) if lot is None else lot
         # The contract's order of the tests: of several reasons why a certificate does not count, the first is stated.
         if row.state == CertificateState.REVOKED:
@@ -343,9 +340,7 @@ def _chain(rows: Mapping[bytes, tables.LotRow], subject: bytes) -> list[tables.L
 @contextmanager
 def open_reader(store: Store, viewer: int | None = None) -> Iterator[Reader]:
     """A reader of one state of the store. `viewer` is the number of a participant; None, the store's owner, sees all.
-
-    Raises NotFoundError if nothing is indexed yet.
-    """
+    Raises NotFoundError if nothing is indexed yet."""
     with store.reading() as connection:
         yield build_reader(Rows(connection), Book(connection), Lineage(connection), viewer)
 
@@ -470,10 +465,8 @@ _ROWS: dict[SubjectKind, type[tables.LotRow] | type[tables.OrderRow]] = {
 
 
 def verify_name(name: str | bytes) -> None:
-    """Verify that text is an identifier, the last part of one, or a subject. Raises IdentifierError.
-
-    Call it before the store is opened, so that a malformed name is reported even if nothing is indexed yet.
-    """
+    """Verify that text is an identifier, the last part of one, or a subject. Raises IdentifierError. Call it before the
+    store is opened, so that a malformed name is reported even if nothing is indexed yet."""
     if isinstance(name, str) and not _SUBJECT.fullmatch(name):
         canonical_name(name)
 
@@ -496,8 +489,7 @@ def find_subject(reader: Reader, name: str | bytes, *kinds: SubjectKind) -> tupl
 
 def build_unknown(reader: Reader, name: str | bytes) -> NotFoundError:
     """The error for an unknown name, the same for a thing that does not exist and for one that the viewer must not
-    see.
-    """
+    see."""
     if isinstance(name, str) and not _SUBJECT.fullmatch(name):
         return NotFoundError(
             f"{name} is not known here",
@@ -539,10 +531,8 @@ def verify_number(kind: str, number: int) -> None:
 
 
 def find_machine(reader: Reader, name: int | str | bytes) -> tables.MachineRow:
-    """Find a machine by the result of `parse_machine`; a viewer finds only machines that it owns.
-
-    Raises NotFoundError if there is none, InputError if several have the identifier.
-    """
+    """Find a machine by the result of `parse_machine`; a viewer finds only machines that it owns. Raises NotFoundError
+    if there is none, InputError if several have the identifier."""
     if isinstance(name, int):
         found = reader.rows.find(tables.MachineRow, number=name)
     else:

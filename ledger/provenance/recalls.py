@@ -141,11 +141,8 @@ def _blame_lot(reader: Reader, lot: bytes, limits: Limits) -> _Cause:
 
 
 def _blame_machine(reader: Reader, name: int | str | bytes, since: datetime, until: datetime) -> _Cause:
-    """Find the lots that a machine made or measured in a period.
-
-    Made: the lots of its assignments that were open at some time in it. Measured: the lots whose certificates refer to
-    evidence that was added to its streams in it.
-    """
+    """Find the lots that a machine made or measured in a period. Made: the lots of its assignments that were open at
+    some time in it. Measured: the lots whose certificates refer to evidence that was added to its streams in it."""
     # Records have the time at which they were made, not that of the work, so an assignment or an interval between two
     # anchors that only overlaps with the period is included as a whole. A recall must rather list too much.
     machine = find_machine(reader, name)

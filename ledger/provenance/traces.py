@@ -385,10 +385,8 @@ def trace_order(
 
 
 def certificate(store: Store, sequence: int, *, viewer: int | None = None) -> answers.Certificate:
-    """A certificate by the sequence of the record that issued it.
-
-    Raises NotFoundError if it or its lot does not exist for the `viewer`.
-    """
+    """A certificate by the sequence of the record that issued it. Raises NotFoundError if it or its lot does not exist
+    for the `viewer`."""
     with open_reader(store, viewer) as reader:
         return reader.certificates([find_certificate_row(reader, sequence)])[0]
 

@@ -88,9 +88,7 @@ _HINT = "use that network's node and deployment file, or another database"
 
 def bind_chain(connection: Connection, chain: OutboxChain) -> None:
     """Verify that outbox and index are for this ledger; an outbox that is for none yet is for this one from now on.
-
-    Raises WrongChainError.
-    """
+    Raises WrongChainError."""
     index = Rows(connection).get(ChainIdentityRow, _ONLY)
     if index is not None and (index.genesis_hash, index.ledger_id) != (chain.genesis_hash, chain.ledger_id):
         raise _wrong("the index follows", index.genesis_hash, index.ledger_id, chain)
@@ -104,10 +102,8 @@ def bind_chain(connection: Connection, chain: OutboxChain) -> None:
 
 
 def seen_block(connection: Connection) -> int:
-    """The highest block that the outbox has a transaction in, or that is indexed; -1 if there is none.
-
-    Of forward requests, only their relay says in which block they are: no node can be held to that.
-    """
+    """The highest block that the outbox has a transaction in, or that is indexed; -1 if there is none. Of forward
+    requests, only their relay says in which block they are: no node can be held to that."""
     query = select(func.max(outbox_transactions.c.block_number)).where(outbox_transactions.c.relayed.is_(False))
     mined = connection.execute(query).scalar_one()
     cursor = Rows(connection).get(CursorRow, _ONLY)
@@ -361,9 +357,7 @@ class Outbox:
 
     def bind(self, chain: OutboxChain) -> None:
         """Verify that the records are for this ledger; an outbox that is for none yet is for this one from now on.
-
-        Raises WrongChainError, also if the index in the same database follows another ledger.
-        """
+        Raises WrongChainError, also if the index in the same database follows another ledger."""
         with self._store.transaction() as connection:
             bind_chain(connection, chain)
 
@@ -496,10 +490,8 @@ class Outbox:
             return {str(state): float(queued_at_s) for state, queued_at_s in connection.execute(query)}
 
     def gas_by_kind(self) -> Mapping[str, tuple[int, int]]:
-        """(number of records, gas) by kind, over the final transactions whose records are all of one kind.
-
-        Others are left out, since their gas cannot be divided among kinds.
-        """
+        """(number of records, gas) by kind, over the final transactions whose records are all of one kind. Others are
+        left out, since their gas cannot be divided among kinds."""
         # Grouped by transaction first: joined with its records, a transaction's gas would count once for each.
         kinds = (
             select(
@@ -658,10 +650,8 @@ class Outbox:
 
 
 def _hand_over(connection: Connection, record: QueuedRecord, after: bytes) -> bool:
-    """Move one record to the key `after`. Returns False if it depends on a record that stays with the old key.
-
-    Only nonces of the same key keep a record behind the one that it depends on.
-    """
+    """Move one record to the key `after`. Returns False if it depends on a record that stays with the old key. Only
+    nonces of the same key keep a record behind the one that it depends on."""
     needed = select(outbox_records.c.signer, outbox_records.c.state)
     needed = needed.where(outbox_records.c.idempotency_key == record.depends_on)
     found = None if record.depends_on is None else connection.execute(needed).one()

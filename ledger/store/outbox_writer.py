@@ -132,9 +132,7 @@ def set_nonce(connection: Connection, nonces: Table, signer: bytes, nonce: int, 
 
 def insert_signed(connection: Connection, signed: Sequence[SentTransaction], *, relayed: bool) -> list[SentTransaction]:
     """Store signed transactions, and their records, which must be QUEUED, as SIGNED; returns them with their ids.
-
-    Raises SubmitError if a record is in another state.
-    """
+    Raises SubmitError if a record is in another state."""
     now = time.time()
     state = {"relayed": relayed, "state": OutboxState.SIGNED, "changed_at_s": now}
     connection.execute(
@@ -308,9 +306,7 @@ class OutboxWriter:
     @contextmanager
     def together(self) -> Iterator[None]:
         """Make the calls within it one database transaction, with a single fsync; a crash leaves all or none of them.
-
-        Send nothing meanwhile: what is sent must be durable first.
-        """
+        Send nothing meanwhile: what is sent must be durable first."""
         with self._transaction() as connection:
             # The methods called meanwhile find it in `_transaction`.
             self._joint = connection
@@ -348,11 +344,8 @@ class OutboxWriter:
         data: bytes,
         gas_limit: int,
     ) -> SentTransaction:
-        """Reserve the signer's next nonce for `records`, which must be QUEUED.
-
-        `chain_nonce` is used only if this outbox has allocated none yet, or if the chain is ahead, since the key was
-        used elsewhere.
-        """
+        """Reserve the signer's next nonce for `records`, which must be QUEUED. `chain_nonce` is used only if this
+        outbox has allocated none yet, or if the chain is ahead, since the key was used elsewhere."""
         with self._transaction() as connection:
             # Nonce and records in one transaction: a crash in between would leave a gap that holds up all later ones.
             nonces = outbox_relay_nonces if self._relayed else outbox_nonces
@@ -435,8 +428,7 @@ class OutboxWriter:
 
     def mark_sent(self, transaction_id: int) -> None:
         """Call it after a node has accepted the bytes. After a crash before the call, they are sent again, which is
-        harmless.
-        """
+        harmless."""
         self._advance(transaction_id, OutboxState.SIGNED, OutboxState.SENT)
 
     def mark_mined(
@@ -491,10 +483,8 @@ class OutboxWriter:
     def fail_record(
         self, record_id: int, error_name: str, error: str, values: Mapping[str, object] | None = None
     ) -> None:
-        """Mark a record that the contract refuses, with the name and values of the contract's error.
-
-        Records that depend on it are blocked until the operator resumes or cancels it.
-        """
+        """Mark a record that the contract refuses, with the name and values of the contract's error. Records that
+        depend on it are blocked until the operator resumes or cancels it."""
         # Beside the text: programs read the values, people the text.
         shown = json.dumps(values or {}, default=_as_json)
         values = {"error_name": error_name, "error": error, "error_values": shown}

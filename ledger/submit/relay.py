@@ -97,10 +97,8 @@ class Relay(Protocol):
         """Return the gas that a forwarded call needs. Raises ContractRefusedError with the contract's own error."""
 
     def send(self, raw: bytes) -> None:
-        """Send a request in JSON. On return the relay has stored it durably. Idempotent.
-
-        Raises ContractRefusedError when the ledger refuses it now, RequestError when the relay must not relay it.
-        """
+        """Send a request in JSON. On return the relay has stored it durably. Idempotent. Raises ContractRefusedError
+        when the ledger refuses it now, RequestError when the relay must not relay it."""
 
     def look(self, digest: bytes) -> Outcome | None:
         """Return the outcome of a request so far; None if the relay does not know the request."""
@@ -265,9 +263,7 @@ class RelaySubmitter:
 
     def _settle_idle(self, writer: OutboxWriter, transaction: SentTransaction, outcomes: Sequence[Outcome]) -> None:
         """Continue with a request that the relay is not processing: send it again, or settle it once it has expired.
-
-        This machine's clock decides neither.
-        """
+        This machine's clock decides neither."""
         refused = bool(outcomes) or _digest(transaction) in self._refused
         waited_s = time.monotonic() - self._sent_at.get(_digest(transaction), float("-inf"))
         if not refused and waited_s < self._resend_s:
@@ -331,10 +327,8 @@ class RelaySubmitter:
 
 
 def read_sequences(contract: Contract, address: bytes, data: bytes, key: bytes, outcome: Outcome) -> list[int]:
-    """Return the sequences of the records that a contract call made, in call order.
-
-    Raises ChainError unless the logs reported by the relay are exactly those records, by this key.
-    """
+    """Return the sequences of the records that a contract call made, in call order. Raises ChainError unless the logs
+    reported by the relay are exactly those records, by this key."""
     expected = [_EVENTS[contract, kind] for kind in read_kinds(contract, data)]
     decoded = [decode_log(contract, log, 0) for log in outcome.logs if log.address == address]
     found = [record for record in decoded if record is not None and record.key == key]

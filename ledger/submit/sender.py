@@ -286,10 +286,7 @@ class Sender:
         self, writer: OutboxWriter, transactions: Sequence[SentTransaction], sight: Sight, before: int
     ) -> list[SentTransaction]:
         """Send the stored bytes of pending transactions, but for those that were sent a moment ago. `before`: how many
-        others are pending.
-
-        Returns those that were sent, in their current versions.
-        """
+        others are pending. Returns those that were sent, in their current versions."""
         current = [self._reconsider(writer, transaction) for transaction in transactions]
         due = [transaction for transaction in current if self._is_due(transaction, sight)]
         if not due:
@@ -402,10 +399,7 @@ class Gaps:
 
     def fill(self, writer: OutboxWriter, open_transactions: Sequence[SentTransaction], count: int) -> bool:
         """Fill the gaps below the highest nonce of `open_transactions`, if they have existed long enough. `count`:
-        number of nonces that the chain has counted.
-
-        Returns whether it did.
-        """
+        number of nonces that the chain has counted. Returns whether it did."""
         missing = self._missing(open_transactions, count)
         now = time.monotonic()
         # The clock starts when a gap is first seen, and starts again if it disappears in between.

@@ -54,10 +54,8 @@ class Lease:
         self._seen_at = 0.0
 
     def hold(self) -> OutboxWriter:
-        """Take or renew the lease if necessary, and return the writer that it fences.
-
-        Raises LeaseHeldError while another submitter holds it.
-        """
+        """Take or renew the lease if necessary, and return the writer that it fences. Raises LeaseHeldError while
+        another submitter holds it."""
         if self._writer is not None and time.monotonic() - self._renewed_at < self._lease_s / _RENEWALS:
             return self._writer
         row = self._outbox.lease(self._signer)
@@ -169,16 +167,12 @@ class Submitter:
 
     def await_mined(self, ids: Sequence[int], timeout_s: float = 60.0) -> None:
         """Run steps until these records are in blocks, which may not be final yet, or will be in none by themselves.
-
-        Raises as `drain` does.
-        """
+        Raises as `drain` does."""
         self._await(ids, (OutboxState.QUEUED, *UNMINED), "in no block", timeout_s)
 
     def await_final(self, ids: Sequence[int], timeout_s: float = 60.0) -> None:
-        """Run steps until these records are in final blocks, or will be in none by themselves.
-
-        Raises as `drain` does.
-        """
+        """Run steps until these records are in final blocks, or will be in none by themselves. Raises as `drain`
+        does."""
         self._await(ids, (OutboxState.QUEUED, *OPEN), "in no final block", timeout_s)
 
     def _await(self, ids: Sequence[int], states: Sequence[OutboxState], left: str, timeout_s: float) -> None:

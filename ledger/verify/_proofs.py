@@ -47,9 +47,7 @@ class StateProof:
 
     def verify_contracts(self, bundle: Bundle, trust: TrustFile) -> None:
         """Step 2: the bundle is about the trust file's chain and contracts, and each address has the trusted code.
-
-        Raises TrustRefused. Not established: which contracts it lists; see `verify_listed`.
-        """
+        Raises TrustRefused. Not established: which contracts it lists; see `verify_listed`."""
         _verify_same("chain id", bundle.chain_id, trust.chain_id)
         _verify_same("registry", bundle.registry, trust.registry.address)
         _verify_same("ledger", bundle.ledger, trust.ledger.address)
@@ -70,10 +68,8 @@ class StateProof:
             raise TrustRefused(f"account of {name}: {error.cause}") from None
 
     def read(self, bundle: Bundle) -> Proved:
-        """Step 4: what the contracts store about everything that the bundle lists. Raises ProofsRefused.
-
-        Also refused is a node that is not needed: with superfluous bytes, the same bundle could have many texts.
-        """
+        """Step 4: what the contracts store about everything that the bundle lists. Raises ProofsRefused. Also refused
+        is a node that is not needed: with superfluous bytes, the same bundle could have many texts."""
         registry, ledger = bundle.registry, bundle.ledger
         machines = [identity for identity in bundle.identities if identity.kind is SubjectKind.MACHINE]
         proved = Proved(
@@ -318,9 +314,7 @@ def _verify_key(bundle: Bundle, state: State, identity: IdentityShown, name: byt
 
 def _verify_place(state: State, identity: IdentityShown, name: bytes) -> None:
     """The subject is one of the bundle's, and was recorded before its creator replaced the key that named it.
-
-    Otherwise, a subject under the earlier key could still be recorded, and shown, after one under the later key was.
-    """
+    Otherwise, a subject under the earlier key could still be recorded, and shown, after one under the later key was."""
     following = state.proved.name_keys[identity.creator, len(identity.proofs)]
     places: Mapping[SubjectKind, object] = {
         SubjectKind.ORDER: state.orders,

@@ -318,10 +318,8 @@ def _create(
 
 
 def _quarantined_by(state: State, done: records.Transformation) -> tuple[int, int]:
-    """The participant who quarantined an input, and the certificate behind that; zeros for none.
-
-    Only rework takes a quarantined lot: the one that is not a component.
-    """
+    """The participant who quarantined an input, and the certificate behind that; zeros for none. Only rework takes a
+    quarantined lot: the one that is not a component."""
     for taken in done.inputs:
         lot = state.need(rows.LotRow, taken.lot)
         if lot.state == records.LotState.QUARANTINED:
@@ -344,10 +342,8 @@ def _consume(lot: rows.LotRow, quantity: int) -> None:
 
 
 def _assignment(state: State, done: records.Transformation, order: bytes | None) -> int:
-    """The assignment under which an order's conversion or rework was done, 0 for all else.
-
-    The event names only the operation; its current assignment is the one that the contract checked.
-    """
+    """The assignment under which an order's conversion or rework was done, 0 for all else. The event names only the
+    operation; its current assignment is the one that the contract checked."""
     making = done.kind in (records.TransformationKind.CONVERSION, records.TransformationKind.REWORK)
     if order is None or not making:
         return 0
