@@ -144,7 +144,9 @@ class SignedRequest:
 @lru_cache(maxsize=64)
 def _prefix(chain_id: int, forwarder: bytes) -> bytes:
     """What a digest begins with: it is the same for all requests to a forwarder, of which a process knows few."""
-    domain = keccak256(_DOMAIN_TYPE + _NAME + _DOMAIN_VERSION + _word(chain_id) + _padded(forwarder))
+    domain = keccak256(
+        _DOMAIN_TYPE + _NAME + _DOMAIN_VERSION + chain_id.to_bytes(32, "big") + forwarder.rjust(32, b"\0")
+    )
     return b"\x19\x01" + domain
 
 
@@ -182,11 +184,3 @@ def parse_request(data: bytes) -> SignedRequest:
         return SignedRequest(request, parse_hex(signature, SIGNATURE_BYTES))
     except TrustError as error:
         raise RequestError(f"the request cannot be used: {error.cause}", hint=_HINT) from None
-
-
-def _word(number: int) -> bytes:
-    return number.to_bytes(32, "big")
-
-
-def _padded(address: bytes) -> bytes:
-    return address.rjust(32, b"\0")

@@ -109,11 +109,15 @@ def _fetch_header(node: Node, number: int) -> bytes:
         ) from error
     # Verified here, where the hint can help: a bundle with a wrong header would only be refused by its receiver.
     if header is None or parse_header(header).number != number:
-        raise errors.ChainUnreachableError(
-            f"the hash of the node's block {number} is not that of its header",
-            hint="use a node of an engine with Ethereum's headers",
-        )
+        raise _unlike(number)
     return header
+
+
+def _unlike(number: int) -> errors.ChainUnreachableError:
+    return errors.ChainUnreachableError(
+        f"the hash of the node's block {number} is not that of its header",
+        hint="use a node of an engine with Ethereum's headers",
+    )
 
 
 def _parts(slots: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
@@ -284,10 +288,7 @@ def _stored(chain: Chain, number: int) -> bytes:
         except errors.ProofError:
             same = False
         if not same:
-            raise errors.ChainUnreachableError(
-                f"the hash of the node's block {number} is not that of its header",
-                hint="use a node of an engine with Ethereum's headers",
-            )
+            raise _unlike(number)
         if len(kept) >= _KEPT_HEADERS:
             kept.clear()
         kept[number] = header

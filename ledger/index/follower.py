@@ -214,7 +214,7 @@ class Follower:
                 verify_identity(identity, stored)
             cursor = rows.get(CursorRow, ONLY)
             if cursor is None:
-                cursor = _start(identity, chain.first_block)
+                cursor = CursorRow(ONLY, chain.first_block - 1, bytes(32), 0, 0, 0, start_digest(identity))
                 rows.insert([cursor])
         return cursor
 
@@ -393,11 +393,6 @@ def _verify_next(number: int, before: int, *, are_all: bool) -> None:
             f"block {number} cannot be indexed after block {before}",
             hint="start again; if it halts here again: `millmark rebuild`",
         )
-
-
-def _start(identity: ChainIdentityRow, first_block: int) -> CursorRow:
-    digest = start_digest(identity)
-    return CursorRow(ONLY, first_block - 1, bytes(32), 0, 0, 0, digest)
 
 
 def verify_identity(

@@ -53,14 +53,11 @@ def narrow(product: _model.Product, chosen: Mapping[str, _model.Value]) -> Domai
     Raises SpecificationError naming the constraint that cannot hold any more. Only what follows from one constraint at
     a time is found: with options left open, no error does not mean that a specification exists.
     """
-    known = product.by_key
-    return narrow_from(
-        product,
-        {
-            key: _model.domain_of(option, chosen[key]) if key in chosen else _model.full_domain(option)
-            for key, option in known.items()
-        },
-    )
+    domains = {
+        key: _model.domain_of(option, chosen[key]) if key in chosen else _model.full_domain(option)
+        for key, option in product.by_key.items()
+    }
+    return narrow_from(product, domains)
 
 
 def narrow_from(product: _model.Product, domains: Domains) -> Domains:

@@ -131,9 +131,7 @@ def select_records(rows: Rows, parts: Collection[bytes], block_number: int, *, w
         layer = {name for subject in layer for name in _needs(found, subject)} - found.histories.keys()
     if withhold:
         found.withheld = frozenset(number for number in found.records if _may_be_withheld(found, number))
-    for row in found.shown():  # after withholding: a bundle must not prove what only withheld records refer to
-        _note_names(found, row)
-    found.machines.update(row.machine for row in rows.among(StreamRow, "subject", found.streams))
+    _note_names(rows, found)  # after withholding: a bundle must not prove what only withheld records refer to
     return found
 
 
@@ -155,9 +153,7 @@ def select_few(rows: Rows, parts: Collection[bytes], block_number: int, most: in
         both = sorted({*found.histories[name], *found.left_out.get(name, ())})
         found.histories[name] = [number for number in both if number in found.records]
         found.left_out[name] = [number for number in both if number not in found.records]
-    for row in found.shown():
-        _note_names(found, row)
-    found.machines.update(row.machine for row in rows.among(StreamRow, "subject", found.streams))
+    _note_names(rows, found)
     return found
 
 
@@ -212,15 +208,17 @@ def _may_be_withheld(found: Selection, number: int) -> bool:
     return found.parts.isdisjoint(event.inputs) and found.histories.keys().isdisjoint(made)
 
 
-def _note_names(found: Selection, row: RecordRow) -> None:
-    event = found.events[row.sequence]
-    found.participants.update(event.numbers(Names.PARTICIPANT))
-    if row.participant:  # the registry's owner, 0, is not a participant: nothing about it is in the state to prove
-        found.participants.add(row.participant)
-        found.keys.add(row.key)
-    found.machines.update(event.numbers(Names.MACHINE))
-    found.models.update(event.numbers(Names.MODEL))
-    found.streams.update(event.subjects(Names.STREAM))
+def _note_names(rows: Rows, found: Selection) -> None:
+    for row in found.shown():
+        event = found.events[row.sequence]
+        found.participants.update(event.numbers(Names.PARTICIPANT))
+        if row.participant:  # the registry's owner, 0, is not a participant: nothing about it is in the state to prove
+            found.participants.add(row.participant)
+            found.keys.add(row.key)
+        found.machines.update(event.numbers(Names.MACHINE))
+        found.models.update(event.numbers(Names.MODEL))
+        found.streams.update(event.subjects(Names.STREAM))
+    found.machines.update(row.machine for row in rows.among(StreamRow, "subject", found.streams))
 
 
 # Selects what a bundle discloses from the private book, as its sender chose: names, fields, evidence, inferences.
@@ -502,8 +500,8 @@ def build_bundle(
 
     It proves their state at the checkpoint or, if the index has not reached that yet, at an ancestor; without a
     checkpoint, at the last final block that is indexed. If the chain's blocks have seals, the bundle has those of the
-    last header. For a `viewer`, the number of a participant, it is restricted
-    to lots and names that are visible to that participant.
+    last header. For a `viewer`, the number of a participant, it is restricted to lots and names that are visible to
+    that participant.
 
     The result has been verified as a receiver would, with this company's node as the root of trust. Raises
     NotFoundError, InputError, ChainError, WrongCheckpointError if this company's node does not have the checkpoint,
@@ -695,9 +693,5 @@ def _is_large(store: Store, parts: Sequence[bytes], block_number: int) -> bool:
     return (
         len(selection.records) > _MAX_RECORDS
         or len(selection.histories) > _MAX_HISTORIES
-        or _data_bytes(selection) > _MAX_DATA_BYTES
+        or sum(len(row.data) for row in selection.shown()) > _MAX_DATA_BYTES
     )
-
-
-def _data_bytes(selection: Selection) -> int:
-    return sum(len(row.data) for row in selection.shown())

@@ -228,7 +228,7 @@ def build_case(reader: Reader, notice: tables.NoteRow) -> Case | None:
     named = [row.subject for row in reader.rows.among(tables.LotRow, "subject", subjects)]
     roots, made, truncated = reach(reader, subjects, LIMITS)
     reached = [*((lot, 0) for lot in roots), *made]
-    visible = _visible(reader, [lot for lot, _ in reached])
+    visible = reader.visible(SubjectKind.LOT, [lot for lot, _ in reached])
     own = reader.visibility is not None and reader.visibility.participant == notice.participant
     if not visible and not own and reader.visibility is not None:
         return None
@@ -272,10 +272,6 @@ class _Noted:
     kind: NoteKind
     reply: Reply
     about: frozenset[bytes]
-
-
-def _visible(reader: Reader, lots: Collection[bytes]) -> Collection[bytes]:
-    return set(lots) if reader.visibility is None else reader.visibility.among(SubjectKind.LOT, lots)
 
 
 def _replies(reader: Reader, notice: tables.NoteRow, reached: Collection[bytes]) -> list[_Noted]:

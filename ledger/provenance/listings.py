@@ -89,7 +89,7 @@ def assignments(
     with open_reader(store, viewer) as reader:
 
         def visible(rows: Sequence[tables.AssignmentRow]) -> Collection[bytes]:
-            return _among(reader, SubjectKind.ORDER, {row.order for row in rows})
+            return reader.visible(SubjectKind.ORDER, {row.order for row in rows})
 
         rows, last = _page(
             reader, tables.AssignmentRow, "sequence", after, limit, filters, "order", visible, newest_first
@@ -106,7 +106,7 @@ def assignment(store: Store, sequence: int, viewer: int | None) -> answers.Assig
 def find_assignment(reader: Reader, sequence: int) -> tables.AssignmentRow:
     """The row of an assignment. Raises as `assignment` does."""
     row = reader.rows.get(tables.AssignmentRow, sequence)
-    if row is None or not _among(reader, SubjectKind.ORDER, [row.order]):
+    if row is None or not reader.visible(SubjectKind.ORDER, [row.order]):
         raise _no_number(reader, "proposed no assignment", sequence)
     return row
 
@@ -164,7 +164,7 @@ def certificates(
     with open_reader(store, viewer) as reader:
 
         def visible(rows: Sequence[tables.CertificateRow]) -> Collection[bytes]:
-            return _among(reader, SubjectKind.LOT, {row.lot for row in rows})
+            return reader.visible(SubjectKind.LOT, {row.lot for row in rows})
 
         rows, last = _page(
             reader, tables.CertificateRow, "sequence", after, limit, filters, "lot", visible, newest_first
@@ -176,14 +176,14 @@ def certificates(
 def visible_lots(store: Store, subjects: Collection[bytes], viewer: int | None) -> Collection[bytes]:
     """Those of the lots that exist for the viewer."""
     with open_reader(store, viewer) as reader:
-        return _among(reader, SubjectKind.LOT, subjects)
+        return reader.visible(SubjectKind.LOT, subjects)
 
 
 def certified_lots(store: Store, certificate: int, viewer: int | None) -> tuple[answers.Lot, ...]:
     """The lots that a certificate is about, by number, as far as they exist for the viewer."""
     with open_reader(store, viewer) as reader:
         about = [one.lot for one in reader.rows.find(tables.CertifiedLotRow, certificate=certificate)]
-        rows = reader.rows.among(tables.LotRow, "subject", _among(reader, SubjectKind.LOT, about))
+        rows = reader.rows.among(tables.LotRow, "subject", reader.visible(SubjectKind.LOT, about))
         reader.load(row.subject for row in rows)
         return tuple(build_lot(reader, row) for row in sorted(rows, key=lambda row: row.number))
 
@@ -210,7 +210,7 @@ def machine(store: Store, number: int, viewer: int | None) -> RegisteredMachine:
     """A machine by number. Raises NotFoundError if it does not exist for the viewer."""
     with open_reader(store, viewer) as reader:
         row = reader.rows.get(tables.MachineRow, number)
-        if row is None or not _among(reader, SubjectKind.MACHINE, [row.subject]):
+        if row is None or not reader.visible(SubjectKind.MACHINE, [row.subject]):
             raise _no_number(reader, "registered no machine", number)
         return _machines(reader, [row])[0]
 
@@ -300,7 +300,7 @@ def _subjects(
     """As `_page`, of what there is for the viewer; with an identifier, those so called."""
 
     def there(rows: Sequence[S]) -> Collection[bytes]:
-        return _among(reader, kind, [one.subject for one in rows])
+        return reader.visible(kind, [one.subject for one in rows])
 
     if identifier is not None:
         return _named(reader, kind, row, identifier, filters), None
@@ -342,18 +342,14 @@ def _named(reader: Reader, kind: SubjectKind, row: type[R], identifier: str, fil
     named = [one.subject for one in reader.book.identities(identifier) if one.kind is kind]
     # Something is judged even if nothing has the name: the time taken must not tell that something does.
     judged = named or [one.subject for one in reader.book.stand_ins(canonical_name(identifier), kind)]
-    seen = _among(reader, kind, judged)
+    seen = reader.visible(kind, judged)
     found = reader.rows.among(row, "subject", seen if named else ())
     return [one for one in found if all(getattr(one, name) == value for name, value in filters.items())]
 
 
-def _among(reader: Reader, kind: SubjectKind, subjects: Collection[bytes]) -> Collection[bytes]:
-    return subjects if reader.visibility is None else reader.visibility.among(kind, subjects)
-
-
 def _need(reader: Reader, kind: SubjectKind, row: type[R], subject: bytes) -> R:
     found = reader.rows.get(row, subject)
-    if found is None or not _among(reader, kind, [subject]):
+    if found is None or not reader.visible(kind, [subject]):
         raise build_unknown(reader, subject)
     return found
 

@@ -71,6 +71,10 @@ class Reader:
         book."""
         return self.cursor.block_number, self.cursor.block_hash, self.cursor.digest, self.book.revision()
 
+    def visible(self, kind: SubjectKind, subjects: Collection[bytes]) -> set[bytes]:
+        """Those of the subjects that exist for the participant; without a visibility, all."""
+        return set(subjects) if self.visibility is None else self.visibility.among(kind, subjects)
+
     def as_of(self) -> answers.AsOf:
         """The last indexed block, which every answer states."""
         return answers.AsOf(
@@ -427,8 +431,7 @@ def workload(store: Store, machine: int, viewer: int | None) -> Workload:
     """The workload of a machine, from the started assignments whose orders exist for the viewer."""
     with open_reader(store, viewer) as reader:
         rows = reader.rows.latest(tables.AssignmentRow, "sequence", MAX_WORK + 1, machine=machine)
-        latest, orders = rows[:MAX_WORK], {row.order for row in rows}
-        seen = orders if reader.visibility is None else reader.visibility.among(SubjectKind.ORDER, orders)
+        latest, seen = rows[:MAX_WORK], reader.visible(SubjectKind.ORDER, {row.order for row in rows})
     spans = [(row.started_at, row.ended_at or None) for row in latest if row.order in seen and row.started_at]
     return Workload(tuple(spans), cut=len(rows) > MAX_WORK)
 
@@ -482,7 +485,7 @@ def find_subject(reader: Reader, name: str | bytes, *kinds: SubjectKind) -> tupl
         return _find_identifier(reader, name, kinds)
     subject = bytes.fromhex(name[2:]) if isinstance(name, str) else name
     for kind in kinds:
-        if reader.rows.get(_ROWS[kind], subject) is not None and _exists(reader, kind, subject):
+        if reader.rows.get(_ROWS[kind], subject) is not None and reader.visible(kind, [subject]):
             return kind, subject
     raise build_unknown(reader, name)
 
@@ -500,10 +503,6 @@ def build_unknown(reader: Reader, name: str | bytes) -> NotFoundError:
         f"no record about {shown} exists up to block {reader.cursor.block_number}",
         hint="check the subject, or wait until its record is final",
     )
-
-
-def _exists(reader: Reader, kind: SubjectKind, subject: bytes) -> bool:
-    return reader.visibility is None or reader.visibility.has(kind, subject)
 
 
 def parse_machine(name: int | str | bytes) -> int | str | bytes:

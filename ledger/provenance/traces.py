@@ -394,7 +394,7 @@ def certificate(store: Store, sequence: int, *, viewer: int | None = None) -> an
 def find_certificate_row(reader: Reader, sequence: int) -> tables.CertificateRow:
     """The row of a certificate. Raises as `certificate` does."""
     row = reader.rows.get(tables.CertificateRow, sequence)
-    if row is None or not (reader.visibility is None or reader.visibility.has(SubjectKind.LOT, row.lot)):
+    if row is None or not reader.visible(SubjectKind.LOT, [row.lot]):
         raise NotFoundError(
             f"record {sequence} issued no certificate up to block {reader.cursor.block_number}",
             hint="use the sequence of the record that issued it",

@@ -291,6 +291,7 @@ def _records_per_day(connection: Connection, signer: bytes, now_s: float) -> int
 
 
 _WAITING = (OutboxState.QUEUED, OutboxState.PAUSED, OutboxState.BLOCKED, OutboxState.FAILED)
+_NO_ERROR = {"error_name": None, "error": None, "error_values": None}
 _KEY_ERRORS = ("RegistryKeyRevoked", "RegistryKeyUnknown")
 """Contract errors that are due to the signing key, so that another key of the participant may succeed."""
 
@@ -569,13 +570,7 @@ class Outbox:
                 if record.state not in (OutboxState.PAUSED, OutboxState.FAILED):
                     raise _refused(record, "resumed", "only paused and failed records can be")
                 after = waiting_state(connection, record.depends_on)
-                set_records(
-                    connection,
-                    [record.id],
-                    record.state,
-                    after,
-                    {"error_name": None, "error": None, "error_values": None},
-                )
+                set_records(connection, [record.id], record.state, after, _NO_ERROR)
                 # Those that depend on a record that is still blocked stay blocked with it.
                 if after is OutboxState.QUEUED:
                     free_dependants(connection, record.idempotency_key)
@@ -665,7 +660,7 @@ def _hand_over(connection: Connection, record: QueuedRecord, after: bytes) -> bo
     state = record.state
     if record.error_name in _KEY_ERRORS:
         state = waiting_state(connection, record.depends_on)
-        values |= {"error_name": None, "error": None, "error_values": None}
+        values |= _NO_ERROR
     set_records(connection, [record.id], record.state, state, values)
     if state is OutboxState.QUEUED:
         free_dependants(connection, record.idempotency_key)

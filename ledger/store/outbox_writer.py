@@ -349,7 +349,8 @@ class OutboxWriter:
         with self._transaction() as connection:
             # Nonce and records in one transaction: a crash in between would leave a gap that holds up all later ones.
             nonces = outbox_relay_nonces if self._relayed else outbox_nonces
-            nonce = _take_nonce(connection, nonces, self._signer, chain_nonce)
+            nonce, is_new = _choose_nonce(connection, nonces, self._signer, chain_nonce)
+            set_nonce(connection, nonces, self._signer, nonce + 1, is_new=is_new)
             relayed = self._relayed
             transaction_id = _insert(connection, self._signer, nonce, recipient, data, gas_limit, relayed=relayed)
             attempts = [
@@ -359,26 +360,7 @@ class OutboxWriter:
             connection.execute(outbox_attempts.insert(), attempts)
             # Raises, and rolls back the nonce, if the operator paused or cancelled one of them meanwhile.
             set_records(connection, [record.id for record in records], OutboxState.QUEUED, OutboxState.NONCED)
-            held = tuple(replace(record, state=OutboxState.NONCED) for record in records)
-            return SentTransaction(
-                id=transaction_id,
-                signer=self._signer,
-                nonce=nonce,
-                recipient=recipient,
-                data=data,
-                gas_limit=gas_limit,
-                max_fee_wei=None,
-                priority_fee_wei=None,
-                noop=False,
-                raw=None,
-                hash=None,
-                state=OutboxState.NONCED,
-                block_number=None,
-                block_hash=None,
-                gas_used=None,
-                records=held,
-                replaced=(),
-            )
+            return read_transaction(connection, transaction_id)
 
     def next_nonce(self, chain_nonce: int) -> int:
         """The nonce that `allocate` would reserve now."""
@@ -449,10 +431,9 @@ class OutboxWriter:
 
     def mark_reorganised(self, transaction_id: int) -> None:
         """Move a transaction back to SENT, since its block was reorganised away; the same bytes are sent again."""
-        values = {"block_number": None, "block_hash": None, "gas_used": None}
         with self._transaction() as connection:
             ids = record_ids(connection, transaction_id)
-            set_transaction(connection, transaction_id, OutboxState.MINED, OutboxState.SENT, values)
+            set_transaction(connection, transaction_id, OutboxState.MINED, OutboxState.SENT, _GONE)
             set_records(connection, ids, OutboxState.MINED, OutboxState.SENT, {"sequence": None})
 
     def requeue(self, transaction_id: int, error: str) -> None:
@@ -558,12 +539,6 @@ def _insert(
         "changed_at_s": time.time(),
     }
     return new_id(connection.execute(outbox_transactions.insert().values(row)))
-
-
-def _take_nonce(connection: Connection, nonces: Table, signer: bytes, chain_nonce: int) -> int:
-    nonce, is_new = _choose_nonce(connection, nonces, signer, chain_nonce)
-    set_nonce(connection, nonces, signer, nonce + 1, is_new=is_new)
-    return nonce
 
 
 # Transactions that were final, in blocks that the chain lost: it was set back by its validators, or restored.
@@ -703,11 +678,8 @@ def find_unknown_records(connection: Connection, signer: bytes, *, relay: bool =
 
 def _last_final(connection: Connection, signer: bytes) -> int:
     """The last block in which the outbox has a final transaction of the signer; -1 if there is none."""
-    query = select(func.max(outbox_transactions.c.block_number)).where(
-        outbox_transactions.c.signer == signer,
-        outbox_transactions.c.relayed.is_(False),
-        outbox_transactions.c.state == OutboxState.FINAL,
-    )
+    final = outbox_transactions.c.state == OutboxState.FINAL
+    query = select(func.max(outbox_transactions.c.block_number)).where(*_sent_by(signer), final)
     found = connection.execute(query).scalar_one()
     return -1 if found is None else int(found)
 
@@ -738,10 +710,8 @@ def next_nonce(connection: Connection, signer: bytes) -> int | None:
 def raise_nonce(connection: Connection, signer: bytes, nonce: int) -> None:
     """Have the outbox allocate `nonce` next, unless it is further already."""
     known = next_nonce(connection, signer)
-    if known is None:
-        connection.execute(outbox_nonces.insert().values(signer=signer, next_nonce=nonce))
-    elif known < nonce:
-        connection.execute(update(outbox_nonces).where(outbox_nonces.c.signer == signer).values(next_nonce=nonce))
+    if known is None or known < nonce:
+        set_nonce(connection, outbox_nonces, signer, nonce, is_new=known is None)
 
 
 def release_lost(connection: Connection, transaction_id: int) -> None:
@@ -755,7 +725,8 @@ def release_lost(connection: Connection, transaction_id: int) -> None:
 
 def adopt_transaction(connection: Connection, found: AdoptedTransaction, adoption: Adoption) -> None:
     """Store a transaction and its records as final, and count them; nothing if it was stored meanwhile."""
-    if _is_known(connection, found.hash):
+    query = select(outbox_transactions.c.id).where(outbox_transactions.c.hash == found.hash)
+    if connection.execute(query).first() is not None:
         return
     row = {
         "signer": found.signer,
@@ -803,11 +774,6 @@ def claim_adopted(
     if found is not None:
         connection.execute(update(outbox_records).where(outbox_records.c.id == found).values(idempotency_key=key))
     return found
-
-
-def _is_known(connection: Connection, transaction_hash: bytes) -> bool:
-    query = select(outbox_transactions.c.id).where(outbox_transactions.c.hash == transaction_hash)
-    return connection.execute(query).first() is not None
 
 
 def _settle_waiting(connection: Connection, signer: bytes, record: AdoptedRecord) -> int | None:

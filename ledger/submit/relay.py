@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from millmark.ledger import forward_requests
-from millmark.ledger.chain import Deployment, RawLog, call_data, decode_log, multicall_data, read_kinds
+from millmark.ledger.chain import Deployment, RawLog, decode_log, multicall_data, read_kinds
 from millmark.ledger.errors import (
     ChainError,
     ChainUnreachableError,
@@ -35,10 +35,10 @@ from millmark.ledger.records import RECORD_TYPES, Contract, Record
 from millmark.ledger.signatures import Signer
 from millmark.ledger.store import Store
 from millmark.ledger.store.outbox import Outbox
-from millmark.ledger.store.outbox_records import Entry, OutboxState, QueuedRecord, SentTransaction
+from millmark.ledger.store.outbox_records import OutboxState, QueuedRecord, SentTransaction
 from millmark.ledger.store.outbox_writer import OutboxWriter
 from millmark.ledger.submit.batches import AtOnce, Batch, Batches, describe_chain
-from millmark.ledger.submit.submitter import Lease
+from millmark.ledger.submit.submitter import Lease, build_entry
 
 _PAUSE_S = 0.2
 _FRAME_BYTES = 1024
@@ -145,11 +145,7 @@ class RelaySubmitter:
     def submit(self, records: Sequence[tuple[str, Record]], depends_on: Mapping[str, str] | None = None) -> list[int]:
         """Like `Submitter.submit`."""
         needed = depends_on or {}
-        entries = [
-            Entry(key, record.contract.value, type(record).__name__, call_data(record), needed.get(key))
-            for key, record in records
-        ]
-        return self._outbox.enqueue(self.key, entries)
+        return self._outbox.enqueue(self.key, [build_entry(key, one, needed.get(key)) for key, one in records])
 
     def drain(self, timeout_s: float = 60.0) -> None:
         """Like `Submitter.drain`."""
@@ -205,7 +201,8 @@ class RelaySubmitter:
         contract = Contract(batch.records[0].contract)
         known = self._outbox.next_nonce(self.key)
         first = self._terms().nonce if known is None else known
-        return writer.allocate(first, batch.records, self._address(contract), batch.data, batch.gas_limit)
+        address = self._deployment.registry if contract is Contract.REGISTRY else self._deployment.ledger
+        return writer.allocate(first, batch.records, address, batch.data, batch.gas_limit)
 
     def _follow(self, writer: OutboxWriter, transaction: SentTransaction) -> None:
         if transaction.state is OutboxState.NONCED:
@@ -321,9 +318,6 @@ class RelaySubmitter:
         if max(terms.final_time_s, terms.now_s) > time.time() + _MAX_SKEW_S:
             raise ChainError("the relay's clock is far ahead of this machine's", hint="set this machine's clock")
         return terms
-
-    def _address(self, contract: Contract) -> bytes:
-        return self._deployment.registry if contract is Contract.REGISTRY else self._deployment.ledger
 
 
 def read_sequences(contract: Contract, address: bytes, data: bytes, key: bytes, outcome: Outcome) -> list[int]:

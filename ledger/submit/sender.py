@@ -198,7 +198,8 @@ class Sender:
         ]
 
     def _sign(self, writer: OutboxWriter, transaction: SentTransaction, fees: Fees) -> SentTransaction:
-        return _store(writer, transaction, self._signed(transaction, fees, transaction.noop), fees)
+        signed = self._signed(transaction, fees, transaction.noop)
+        return writer.store_signed(transaction.id, signed.raw, signed.hash, fees.max_fee_wei, fees.priority_fee_wei)
 
     def _signed(self, transaction: SentTransaction, fees: Fees, noop: bool) -> SignedTransaction:
         if noop:
@@ -358,12 +359,6 @@ class Sender:
 def versions_of(transaction: SentTransaction) -> list[Version]:
     """All versions of a signed transaction, of which any may be in a block, the current one first."""
     return [Version(transaction.hash or b"", transaction.noop), *transaction.replaced]
-
-
-def _store(
-    writer: OutboxWriter, transaction: SentTransaction, signed: SignedTransaction, fees: Fees
-) -> SentTransaction:
-    return writer.store_signed(transaction.id, signed.raw, signed.hash, fees.max_fee_wei, fees.priority_fee_wei)
 
 
 def _raw(transaction: SentTransaction) -> bytes:

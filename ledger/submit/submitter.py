@@ -140,8 +140,7 @@ class Submitter:
         depends on a record that was not queued before. Then nothing is queued.
         """
         needed = depends_on or {}
-        entries = [build_entry(key, record, needed.get(key)) for key, record in records]
-        return self._outbox.enqueue(self.key, entries)
+        return self._outbox.enqueue(self.key, [build_entry(key, one, needed.get(key)) for key, one in records])
 
     def drain(self, timeout_s: float = 60.0) -> None:
         """Run steps until none of this key's records that are queued now is queued or pending any more. What others
@@ -259,7 +258,7 @@ class Submitter:
             return
         if not self._lookout.is_caught_up(sight.head):
             return
-        left = self._room(sight, pending)
+        left = self._window.room(sight.head, pending + self._tracker.unsettled)
         while left > 0:
             started = self._start(writer, sight, left)
             if not started:
@@ -269,9 +268,6 @@ class Submitter:
             # Others may only follow where these are in a block already: the contract may say something else to them.
             if self._chain.profile.timed_blocks or self._sender.is_stopped:
                 return
-
-    def _room(self, sight: Sight, pending: int) -> int:
-        return self._window.room(sight.head, pending + self._tracker.unsettled)
 
     def _start(self, writer: OutboxWriter, sight: Sight, most: int) -> list[SentTransaction]:
         """Sign and store up to `most` transactions, which the contract accepts one without the other."""
