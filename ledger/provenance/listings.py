@@ -7,7 +7,7 @@ list ends only when `after` is None.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeAlias, TypeVar
 
@@ -86,14 +86,9 @@ def assignments(
     newest_first: bool = False,
 ) -> Page[answers.Assignment]:
     """Assignments of orders that are visible to the viewer, by sequence. Filters: order, machine, owner, state."""
+    seen = SubjectKind.ORDER, "order"
     with open_reader(store, viewer) as reader:
-
-        def visible(rows: Sequence[tables.AssignmentRow]) -> Collection[bytes]:
-            return reader.visible(SubjectKind.ORDER, {row.order for row in rows})
-
-        rows, last = _page(
-            reader, tables.AssignmentRow, "sequence", after, limit, filters, "order", visible, newest_first
-        )
+        rows, last = _page(reader, tables.AssignmentRow, "sequence", after, limit, filters, seen, newest_first)
         return Page(tuple(_assignment(reader, row) for row in rows), last, _first(row.sequence for row in rows))
 
 
@@ -161,14 +156,9 @@ def certificates(
     newest_first: bool = False,
 ) -> Page[answers.Certificate]:
     """Certificates on lots that are visible to the viewer, by sequence. Filters: lot, issuer, model."""
+    seen = SubjectKind.LOT, "lot"
     with open_reader(store, viewer) as reader:
-
-        def visible(rows: Sequence[tables.CertificateRow]) -> Collection[bytes]:
-            return reader.visible(SubjectKind.LOT, {row.lot for row in rows})
-
-        rows, last = _page(
-            reader, tables.CertificateRow, "sequence", after, limit, filters, "lot", visible, newest_first
-        )
+        rows, last = _page(reader, tables.CertificateRow, "sequence", after, limit, filters, seen, newest_first)
         found = _ordered(reader.certificates(rows), newest_first)
         return Page(found, last, _first(row.sequence for row in rows))
 
@@ -231,7 +221,7 @@ def streams(
     owned = filters if viewer is None else {**filters, "owner": viewer}
     with open_reader(store) as reader:
         if identifier is None:
-            rows, last = _page(reader, tables.StreamRow, "sequence", after, limit, owned, "subject", None, newest_first)
+            rows, last = _page(reader, tables.StreamRow, "sequence", after, limit, owned, None, newest_first)
         else:
             rows, last = _named(reader, SubjectKind.STREAM, tables.StreamRow, identifier, owned), None
         return Page(_streams(reader, rows), last, _first(row.sequence for row in rows))
@@ -242,9 +232,7 @@ def anchors(
 ) -> Page[tables.AnchorRow]:
     """The anchors of a stream, by size. Whether the stream exists for a viewer, `streams` tells."""
     with open_reader(store) as reader:
-        rows, last = _page(
-            reader, tables.AnchorRow, "size", after, limit, {"stream": stream}, "stream", None, newest_first
-        )
+        rows, last = _page(reader, tables.AnchorRow, "size", after, limit, {"stream": stream}, None, newest_first)
         return Page(tuple(rows), last, _first(row.size for row in rows))
 
 
@@ -265,7 +253,7 @@ def models(
 ) -> Page[answers.Model]:
     """Models by number, which every participant may see. Filters: state, inspector."""
     with open_reader(store) as reader:
-        rows, last = _page(reader, tables.ModelRow, "number", after, limit, filters, "subject", None, newest_first)
+        rows, last = _page(reader, tables.ModelRow, "number", after, limit, filters, None, newest_first)
         return Page(tuple(reader.model(row.number) for row in rows), last, _first(row.number for row in rows))
 
 
@@ -298,13 +286,9 @@ def _subjects(
     newest_first: bool,
 ) -> tuple[list[S], int | None]:
     """As `_page`, of what there is for the viewer; with an identifier, those so called."""
-
-    def there(rows: Sequence[S]) -> Collection[bytes]:
-        return reader.visible(kind, [one.subject for one in rows])
-
     if identifier is not None:
         return _named(reader, kind, row, identifier, filters), None
-    return _page(reader, row, column, after, limit, filters, "subject", there, newest_first)
+    return _page(reader, row, column, after, limit, filters, (kind, "subject"), newest_first)
 
 
 def _page(
@@ -314,19 +298,19 @@ def _page(
     after: int | None,
     limit: int,
     filters: _Filters,
-    visible_by: str,
-    visible: Callable[[Sequence[R]], Collection[bytes]] | None,
+    visible: tuple[SubjectKind, str] | None,
     newest_first: bool,
 ) -> tuple[list[R], int | None]:
-    """The next rows after `after`, and the number after which the list continues. A row is in the list if its column
-    `visible_by` is among what `visible` returns for a batch; with None, all are."""
+    """The next rows after `after`, and the number after which the list continues. A row is in the list if what its
+    column of `visible` names exists for the viewer; with None, all are."""
     found: list[R] = []
     equals: dict[str, Cell] = dict(filters)
     for _ in range(0, _MAX_SCANNED, _BATCH_ROWS):
         rows = reader.rows.page(kind, column, after, _BATCH_ROWS, newest_first=newest_first, **equals)
-        seen = None if visible is None else visible(rows)  # once per batch: one row at a time would cost many queries
+        # Once per batch: one row at a time would cost many queries.
+        seen = set() if visible is None else reader.visible(visible[0], {getattr(row, visible[1]) for row in rows})
         for row in rows:
-            if seen is None or getattr(row, visible_by) in seen:
+            if visible is None or getattr(row, visible[1]) in seen:
                 # `after` is still the last row before this one, with which the next page begins.
                 if len(found) == limit:
                     return found, after

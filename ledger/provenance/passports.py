@@ -8,7 +8,7 @@ difference left is how long a database takes for a key that exists and for one t
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -128,13 +128,9 @@ def _documents(reader: Reader, trace: answers.Trace) -> Iterator[tuple[str, byte
     """Yield (thing, subject, record, claims root) of the lot, its inputs, order, assignments and certificates."""
     if trace.order is not None:
         yield "order", trace.order.subject, trace.order.sequence, trace.order.claims_root
-    for row in _lots(reader, trace):
+    for row in map(reader.lot, (trace.lot.subject, *(lot.subject for lot in trace.upstream))):
         yield "lot", row.subject, row.sequence, row.claims_root
     for assignment in trace.assignments:
         yield "assignment", trace.lot.subject, assignment.assignment, assignment.claims_root
     for certificate in trace.certificates:
         yield "certificate", certificate.lot, certificate.certificate, certificate.claims_root
-
-
-def _lots(reader: Reader, trace: answers.Trace) -> Iterable[LotRow]:
-    return [reader.lot(name) for name in (trace.lot.subject, *(lot.subject for lot in trace.upstream))]

@@ -17,8 +17,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, func, select, update
+from sqlalchemy import ColumnElement, Connection, Select, func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from millmark.ledger.canonical import to_hex
@@ -326,8 +327,7 @@ class Outbox:
             .order_by(outbox_records.c.id)
             .limit(most)
         )
-        with self._store.reading() as connection:
-            found = [read_record(row) for row in connection.execute(query).mappings()]
+        found = self._read(query)
         # One transaction calls one contract, so it ends where the next record is for another.
         upto = next((i for i, record in enumerate(found) if record.contract != found[0].contract), len(found))
         return found[:upto]
@@ -387,6 +387,10 @@ class Outbox:
     def _of_signer(self, signer: bytes) -> tuple[ColumnElement[bool], ...]:
         return outbox_transactions.c.signer == signer, outbox_transactions.c.relayed == self._relayed
 
+    def _read(self, query: Select[Any]) -> list[QueuedRecord]:
+        with self._store.reading() as connection:
+            return [read_record(row) for row in connection.execute(query).mappings()]
+
     def record(self, record_id: int) -> QueuedRecord:
         """The record with an id. Raises NotFoundError."""
         with self._store.reading() as connection:
@@ -400,21 +404,17 @@ class Outbox:
         """The records with these ids, at most a few hundred, by id; unknown ids are left out."""
         # Databases limit the number of parameters, hence "a few hundred".
         query = select(outbox_records).where(outbox_records.c.id.in_(ids))
-        with self._store.reading() as connection:
-            return {int(row["id"]): read_record(row) for row in connection.execute(query).mappings()}
+        return {record.id: record for record in self._read(query)}
 
     def find(self, keys: Sequence[str]) -> Mapping[str, QueuedRecord]:
         """The records with these idempotency keys, at most a few hundred, by key; unknown keys are left out."""
         query = select(outbox_records).where(outbox_records.c.idempotency_key.in_(keys))
-        with self._store.reading() as connection:
-            found = [read_record(row) for row in connection.execute(query).mappings()]
-        return {record.idempotency_key: record for record in found}
+        return {record.idempotency_key: record for record in self._read(query)}
 
     def of_kind(self, kind: str) -> list[QueuedRecord]:
         """All records of one kind, such as "Admit", of all signing keys, by id. Meant for kinds that are rare."""
         query = select(outbox_records).where(outbox_records.c.kind == kind).order_by(outbox_records.c.id)
-        with self._store.reading() as connection:
-            return [read_record(row) for row in connection.execute(query).mappings()]
+        return self._read(query)
 
     def page(self, after: int | None, most: int, state: str | None) -> list[QueuedRecord]:
         """The newest records with ids below `after`, if it is not None, of all signing keys; only those in `state`, if
@@ -424,8 +424,7 @@ class Outbox:
             query = query.where(outbox_records.c.id < after)
         if state is not None:
             query = query.where(outbox_records.c.state == state)
-        with self._store.reading() as connection:
-            return [read_record(row) for row in connection.execute(query.limit(most)).mappings()]
+        return self._read(query.limit(most))
 
     def failed(self, most: int, told: Callable[[bytes, str], bool] = lambda *_: True) -> list[QueuedRecord]:
         """The oldest records of the keys that submit that do not go on until somebody decides, at most `most`, by key:
@@ -515,8 +514,7 @@ class Outbox:
     def unfinished(self, most: int) -> list[QueuedRecord]:
         """The oldest records that are neither final nor cancelled, of all signing keys, at most `most`."""
         query = select(outbox_records).where(UNFINISHED).order_by(outbox_records.c.id)
-        with self._store.reading() as connection:
-            return [read_record(row) for row in connection.execute(query.limit(most)).mappings()]
+        return self._read(query.limit(most))
 
     def open_records(self, signer: bytes, contract: str) -> list[QueuedRecord]:
         """The records for a contract that are queued or in a transaction that is not final."""
@@ -526,8 +524,7 @@ class Outbox:
             outbox_records.c.state.in_(states),
             outbox_records.c.contract == contract,
         )
-        with self._store.reading() as connection:
-            return [read_record(row) for row in connection.execute(query).mappings()]
+        return self._read(query)
 
     def next_nonce(self, signer: bytes) -> int | None:
         """The nonce of the key's next forward request; None if this outbox has allocated none yet."""

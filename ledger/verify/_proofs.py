@@ -103,16 +103,16 @@ class StateProof:
         return found
 
     def _head(self, address: bytes, name: bytes) -> bytes:
-        try:
-            return self._word(address, head_slot(name))
-        except errors.ProofError as error:
-            raise ProofsRefused(f"the head: {error.cause}", subject=name) from None
+        return self._named(address, head_slot(name), "the head", name)
 
     def _machine(self, address: bytes, name: bytes) -> int:
+        return int.from_bytes(self._named(address, machine_slot(name), "the number of a machine", name), "big")
+
+    def _named(self, address: bytes, slot: bytes, what: str, name: bytes) -> bytes:
         try:
-            return int.from_bytes(self._word(address, machine_slot(name)), "big")
+            return self._word(address, slot)
         except errors.ProofError as error:
-            raise ProofsRefused(f"the number of a machine: {error.cause}", subject=name) from None
+            raise ProofsRefused(f"{what}: {error.cause}", subject=name) from None
 
     def _name_keys(self, address: bytes, identities: Iterable[IdentityShown]) -> dict[tuple[int, int], NameKeySlots]:
         """The name keys of the identities' proofs, and for each the one that follows: it may not exist."""
@@ -132,10 +132,7 @@ class StateProof:
                 yield name, self._machine(bundle.registry, name) != 0
             else:
                 slot = slots_of(StreamSlots, name)[0] if one.kind is SubjectKind.STREAM else head_slot(name)
-                try:
-                    yield name, any(self._word(bundle.ledger, slot))
-                except errors.ProofError as error:
-                    raise ProofsRefused(f"an earlier name: {error.cause}", subject=name) from None
+                yield name, any(self._named(bundle.ledger, slot, "an earlier name", name))
 
     def _word(self, address: bytes, slot: bytes) -> bytes:
         return parse_word(verify_in(self._nodes, self._storage_roots[address], keccak256(slot), self._used))
