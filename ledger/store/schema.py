@@ -80,11 +80,8 @@ def _column(name: str, hint: object, key: list[str]) -> Column[object]:
 
 @functools.cache
 def schema_of(package: str) -> Schema:
-    """The schema of a program with tables beside the library's, by its package.
-
-    Returns the same object on every call, so that each domain can declare its tables without importing the module that
-    opens the store.
-    """
+    """The schema of a program with tables beside the library's, by its package. Returns the same object on every call,
+    so that each domain can declare its tables without importing the module that opens the store."""
     return Schema(package, f"alembic_version_{package.rpartition('.')[2]}")
 
 
