@@ -360,7 +360,26 @@ class OutboxWriter:
             connection.execute(outbox_attempts.insert(), attempts)
             # Raises, and rolls back the nonce, if the operator paused or cancelled one of them meanwhile.
             set_records(connection, [record.id for record in records], OutboxState.QUEUED, OutboxState.NONCED)
-            return read_transaction(connection, transaction_id)
+            held = tuple(replace(record, state=OutboxState.NONCED) for record in records)
+            return SentTransaction(
+                id=transaction_id,
+                signer=self._signer,
+                nonce=nonce,
+                recipient=recipient,
+                data=data,
+                gas_limit=gas_limit,
+                max_fee_wei=None,
+                priority_fee_wei=None,
+                noop=False,
+                raw=None,
+                hash=None,
+                state=OutboxState.NONCED,
+                block_number=None,
+                block_hash=None,
+                gas_used=None,
+                records=held,
+                replaced=(),
+            )
 
     def next_nonce(self, chain_nonce: int) -> int:
         """The nonce that `allocate` would reserve now."""
